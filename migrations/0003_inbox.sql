@@ -86,7 +86,7 @@ create table notify.sources (
   source_id text not null,
   event_id bigint not null,
   notification_id bigint,
-  actor_id bigint,
+  actor_id bigint not null default 0,
   live boolean not null,
   notified boolean not null,
   decision text not null,
@@ -99,10 +99,10 @@ comment on column notify.sources.user_id is 'Whose inbox the source concerns.';
 comment on column notify.sources.source_id is 'The source, for example like:9:4.';
 comment on column notify.sources.event_id is 'Id of the event that last spoke.';
 comment on column notify.sources.notification_id is 'The notification it had or has a part in, if any.';
-comment on column notify.sources.actor_id is 'Who acted.';
+comment on column notify.sources.actor_id is 'Who acted; 0: nobody, as for a send without actor.';
 comment on column notify.sources.live is 'True while it counts among the actors of notification_id.';
 comment on column notify.sources.notified is 'True once it has ever been shown: the same source never notifies twice.';
-comment on column notify.sources.decision is 'What was decided: shown, rejoined, retracted, stale_group, blocked, self, object_gone, removed.';
+comment on column notify.sources.decision is 'What was decided: shown, rejoined, retracted, stale_group, blocked, object_gone, removed.';
 comment on column notify.sources.decided_at is 'When.';
 
 create table notify.tombstones (

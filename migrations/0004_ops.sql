@@ -126,7 +126,7 @@ where i.unseen_count <> coalesce(c.n, 0)
 union all
 select 'notifications.actor_count', n.user_id, n.actor_count, coalesce(c.n, 0)
 from notify.notifications n
-left join (select user_id, notification_id, count(distinct actor_id) as n from notify.sources where live group by 1, 2) c
+left join (select user_id, notification_id, count(distinct nullif(actor_id, 0)) as n from notify.sources where live group by 1, 2) c
   on c.user_id = n.user_id and c.notification_id = n.id
 where n.actor_count <> coalesce(c.n, 0);
 comment on view ops.count_drift is 'Every folded or kept count that differs from a recount. The inbox counts are right in every snapshot; the counters of posts, comments and users once the consumer counters has read the log to its end. Then this view is empty. It recounts everything: minutes on a large database.';
