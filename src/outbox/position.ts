@@ -16,6 +16,8 @@ export type Position = Lane & {
   target: string | null
   /** The last event read inside the window. */
   after: { shard: number; xid: string; id: string } | null
+  /** `done` holds open transactions or is a minute old: it moves on even when there was nothing to read. */
+  stale: boolean
 }
 
 /**
@@ -27,7 +29,8 @@ export async function lockPosition(client: pg.ClientBase, lane: Lane): Promise<P
   const { rows } = await client.query({
     name: 'lock_position',
     text: `select consumer, lane, critical, shard_from as "shardFrom", shard_to as "shardTo", from_id as "fromId", done::text, target::text,
-             case when after_id is not null then json_build_object('shard', after_shard, 'xid', after_xid::text, 'id', after_id::text) end as after
+             case when after_id is not null then json_build_object('shard', after_shard, 'xid', after_xid::text, 'id', after_id::text) end as after,
+             moved_at < now() - interval '1 minute' or exists (select from pg_snapshot_xip(done)) as stale
            from notify.positions where consumer = $1 and lane = $2
            for update skip locked`,
     values: [lane.consumer, lane.lane],

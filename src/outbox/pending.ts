@@ -1,0 +1,102 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { inTransaction } from '../db/transaction.ts'
+import type { Consumer } from './consume.ts'
+import { type OutboxEvent, parseEvent } from './event.ts'
+
+/** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
+export const MAX_ATTEMPTS = 12
+
+/** Pending events taken in one transaction. When one of them fails they are tried one by one. */
+const RETRY_BATCH = 200
+
+type PendingRow = { id: string; attempts: number; event: unknown }
+
+/** Takes events out of a batch: they become pending in the transaction that moves the position past them. */
+export async function setAside(
+  client: pg.ClientBase,
+  consumer: string,
+  events: OutboxEvent[],
+  reason: string,
+): Promise<void> {
+  await client.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, due_at, last_error)
+     select $1, (e.event ->> 'id')::bigint, (e.event ->> 'recipientId')::bigint, e.event, now() + interval '1 second', $3
+     from unnest($2::jsonb[]) e (event)
+     on conflict on constraint pending_once do nothing`,
+    [consumer, events.map((event) => JSON.stringify(event)), reason],
+  )
+}
+
+/**
+ * Retries what is due, oldest first. Each event is applied and its row deleted in one transaction; a failure moves its
+ * due time, or makes it a dead letter after the last attempt. Returns how many succeeded.
+ */
+export async function retryPending(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>): Promise<number> {
+  let succeeded = 0
+  for (const [name, consumer] of Object.entries(consumers)) {
+    let limit = RETRY_BATCH
+    while (true) {
+      const outcome = await retryBatch(pool, name, consumer, limit)
+      if ('error' in outcome) {
+        if (limit === 1) log.warn({ err: outcome.error, consumer: name }, 'a pending event failed again')
+        limit = 1
+        continue
+      }
+      succeeded += outcome.applied
+      if (outcome.taken < limit) break
+    }
+  }
+  return succeeded
+}
+
+async function retryBatch(
+  pool: pg.Pool,
+  name: string,
+  consumer: Consumer,
+  limit: number,
+): Promise<{ taken: number; applied: number } | { error: unknown }> {
+  let rows: PendingRow[] = []
+  try {
+    return await inTransaction(pool, async (client) => {
+      rows = await takeDue(client, name, limit)
+      if (rows.length === 0) return { taken: 0, applied: 0 }
+      const events = rows.map((row) => parseEvent(row.event))
+      const busy = new Set((await consumer(client, events, 'set aside')).map((event) => event.id))
+      const applied = rows.filter((_, index) => !busy.has(events[index]?.id ?? 0)).map((row) => row.id)
+      await client.query('delete from notify.pending where id = any($1::bigint[])', [applied])
+      await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
+        rows.map((row) => row.id),
+      ])
+      return { taken: rows.length, applied: applied.length }
+    })
+  } catch (error) {
+    if (rows.length === 0) throw error
+    if (rows.length === 1) await noteFailure(pool, rows, error)
+    return { error }
+  }
+}
+
+async function takeDue(client: pg.ClientBase, consumer: string, limit: number): Promise<PendingRow[]> {
+  const { rows } = await client.query<PendingRow>(
+    `select id, attempts, event from notify.pending
+     where consumer = $1 and dead_at is null and due_at <= now()
+     order by due_at, id limit $2 for update skip locked`,
+    [consumer, limit],
+  )
+  return rows
+}
+
+/** Exponential backoff from 1 s to an hour, with ± 25 % of jitter so that events which failed together part. */
+async function noteFailure(pool: pg.Pool, rows: PendingRow[], error: unknown): Promise<void> {
+  for (const { id, attempts } of rows) {
+    const delay = Math.min(3600, 2 ** attempts) * (0.75 + Math.random() / 2)
+    await pool.query(
+      `update notify.pending
+       set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => $3),
+           dead_at = case when attempts + 1 >= $4 then now() end
+       where id = $1`,
+      [id, error instanceof Error ? error.message : String(error), delay, MAX_ATTEMPTS],
+    )
+  }
+}
