@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
-import { type OutboxEvent, EventContentError } from './event.ts'
+import type { OutboxEvent } from './event.ts'
 import { setAside } from './pending.ts'
 import { type Lane, lockPosition, movePosition } from './position.ts'
 import { readNext } from './read.ts'
@@ -61,21 +61,6 @@ export async function consumeBatch(
       error,
     )
   }
-}
-
-/** Whether an error is the fault of an event's content: SQLSTATE classes 22 (data) and 23 (constraints), and our own checks. */
-export function isContentError(error: unknown): boolean {
-  const code = sqlState(error)
-  return error instanceof EventContentError || code.startsWith('22') || code.startsWith('23')
-}
-
-/** Whether a lock was not given within its timeout (55P03 lock_not_available). */
-export function isLockTimeout(error: unknown): boolean {
-  return sqlState(error) === '55P03'
-}
-
-function sqlState(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
 function describe(error: unknown): string {

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { EventContentError } from './failure.ts'
 
 const NullableText = Type.Union([Type.String(), Type.Null()])
 
@@ -34,9 +35,6 @@ export const eventAsJson = `jsonb_build_object('id', o.id, 'action', o.action, '
   'data', o.data, 'requestId', o.request_id)`
 
 const checkEvent = TypeCompiler.Compile(OutboxEvent)
-
-/** What is wrong with the content of an event: it is set aside, never the batch it came in. */
-export class EventContentError extends Error {}
 
 /** @throws {EventContentError} when a pending copy is not an event */
 export function parseEvent(copy: unknown): OutboxEvent {

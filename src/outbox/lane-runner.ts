@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { BatchError, type BatchOptions, type Consumer, consumeBatch, isContentError, isLockTimeout } from './consume.ts'
+import { BatchError, type BatchOptions, type Consumer, consumeBatch } from './consume.ts'
+import { isContentError, isLockTimeout } from './failure.ts'
 import type { Lane } from './position.ts'
 
 /** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { inTransaction } from '../db/transaction.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
+import { isContentError } from './failure.ts'
 
 /** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
 export const MAX_ATTEMPTS = 12
@@ -71,8 +72,9 @@ async function retryBatch(
       return { taken: rows.length, applied: applied.length }
     })
   } catch (error) {
-    if (rows.length === 0) throw error
-    if (rows.length === 1) await noteFailure(pool, rows, error)
+    const [only, ...others] = rows
+    if (!only || !isContentError(error)) throw error
+    if (others.length === 0) await noteFailure(pool, only, error)
     return { error }
   }
 }
@@ -88,15 +90,13 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
 }
 
 /** Exponential backoff from 1 s to an hour, with ± 25 % of jitter so that events which failed together part. */
-async function noteFailure(pool: pg.Pool, rows: PendingRow[], error: unknown): Promise<void> {
-  for (const { id, attempts } of rows) {
-    const delay = Math.min(3600, 2 ** attempts) * (0.75 + Math.random() / 2)
-    await pool.query(
-      `update notify.pending
-       set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => $3),
-           dead_at = case when attempts + 1 >= $4 then now() end
-       where id = $1`,
-      [id, error instanceof Error ? error.message : String(error), delay, MAX_ATTEMPTS],
-    )
-  }
+async function noteFailure(pool: pg.Pool, { id, attempts }: PendingRow, error: unknown): Promise<void> {
+  const delay = Math.min(3600, 2 ** attempts) * (0.75 + Math.random() / 2)
+  await pool.query(
+    `update notify.pending
+     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => $3),
+         dead_at = case when attempts + 1 >= $4 then now() end
+     where id = $1`,
+    [id, error instanceof Error ? error.message : String(error), delay, MAX_ATTEMPTS],
+  )
 }
