@@ -16,6 +16,8 @@ export type Draft = {
   data: Record<string, unknown>
   actorIds: string[]
   actorCount: number
+  /** Live sources per actor, for the actors this batch speaks of. */
+  liveSources: Map<string, number>
   read: boolean
   archived: boolean
   filtered: boolean
@@ -42,53 +44,51 @@ export type Source = {
   live: boolean
   notified: boolean
   decision: string
-  touched: boolean
 }
 
-/** What a batch needs to know, read under the inbox locks. Keys are joined by a space: `user source`, `user group`, `user notification actor`. */
+/** What a batch needs to know, read under the inbox locks. Keys are joined by a space: `user source`, `user group`, `user actor`. */
 export type Loaded = {
   sources: Map<string, Source>
   openGroups: Map<string, Draft>
-  liveSources: Map<string, number>
   blocked: Set<string>
   goneObjects: Set<string>
 }
 
-export type Folded = { drafts: Draft[]; sources: Source[] }
+export type Folded = {
+  /** Touched notifications, in the order of the last touch. */
+  drafts: Draft[]
+  /** Groups found 24 hours old, to be closed before their successors are made. */
+  expiredGroups: Draft[]
+  sources: Source[]
+}
 
 /** Latest actors kept with a notification: three are shown, the others stand by for retractions. */
 export const ACTORS_KEPT = 8
 const ACTORS_SHOWN = 3
 
 /** An actor id that is nobody: a send without actor. */
-const NOBODY = '0'
+export const NOBODY = '0'
 
 /**
  * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
  * their ids, so that the result does not depend on how they fell into batches. Pure: reads `loaded`, changes only drafts and
- * sources in it, and returns those that were touched, in the order of the last touch.
+ * sources in it, and returns those that were touched.
  */
 export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
+  const expiredGroups = [...loaded.openGroups.values()].filter((draft) => draft.expiredGroup)
   const touched = new Set<Draft>()
   const sources = new Set<Source>()
   for (const event of [...events].sort((a, b) => a.id - b.id)) {
     const source = sourceOf(event, loaded)
     if (event.id <= source.eventId) continue
     source.eventId = event.id
-    source.touched = true
     sources.add(source)
-    const draft = event.retracts ? retract(source, loaded) : emit(event, source, loaded)
+    const draft = event.retracts ? retract(source) : emit(event, source, loaded)
     if (!draft) continue
     touched.delete(draft)
     touched.add(draft)
   }
-  return { drafts: [...touched], sources: [...sources] }
-}
-
-/** The inbox counts that a notification stands for: [unread, unseen]. */
-export function countsOf(draft: Draft, seenModseq: number): [number, number] {
-  if (draft.removed || draft.archived || draft.filtered) return [0, 0]
-  return [draft.read ? 0 : 1, draft.grownModseq > seenModseq ? 1 : 0]
+  return { drafts: [...touched], expiredGroups, sources: [...sources] }
 }
 
 function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
@@ -105,7 +105,6 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
     live: false,
     notified: false,
     decision: 'retracted',
-    touched: false,
   }
   sources.set(key, source)
   return source
@@ -118,7 +117,7 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded): Draft | null 
     source.decision = refusal
     return null
   }
-  return source.notified ? rejoin(source, loaded) : notify(event, source, loaded)
+  return source.notified ? rejoin(source) : notify(event, source, loaded)
 }
 
 /** The rules that keep an event from its recipient; null when none does. */
@@ -146,7 +145,7 @@ function notify(event: OutboxEvent, source: Source, loaded: Loaded): Draft {
   const current = groupKey ? loaded.openGroups.get(groupKey) : undefined
   const draft = current?.open && !current.removed ? current : newDraft(event)
   if (groupKey) loaded.openGroups.set(groupKey, draft)
-  addActor(draft, source, loaded)
+  addActor(draft, source)
   draft.grown = true
   draft.data = event.data
   source.notified = true
@@ -155,31 +154,30 @@ function notify(event: OutboxEvent, source: Source, loaded: Loaded): Draft {
 }
 
 /** A source that was shown before, retracted, and comes again: it joins its group silently while that is open. */
-function rejoin(source: Source, loaded: Loaded): Draft | null {
+function rejoin(source: Source): Draft | null {
   const draft = source.draft
   if (!draft?.open || draft.removed) {
     source.decision = 'stale_group'
     return null
   }
-  addActor(draft, source, loaded)
+  addActor(draft, source)
   source.decision = 'rejoined'
   return draft
 }
 
-function retract(source: Source, loaded: Loaded): Draft | null {
+function retract(source: Source): Draft | null {
   source.decision = 'retracted'
   const draft = source.draft
   if (!source.live || !draft) return null
   source.live = false
   if (draft.removed) return null
-  removeActor(draft, source, loaded)
+  removeActor(draft, source)
   return draft
 }
 
-function addActor(draft: Draft, source: Source, { liveSources }: Loaded): void {
-  const key = liveKey(draft, source.actorId)
-  const before = liveSources.get(key) ?? 0
-  liveSources.set(key, before + 1)
+function addActor(draft: Draft, source: Source): void {
+  const before = draft.liveSources.get(source.actorId) ?? 0
+  draft.liveSources.set(source.actorId, before + 1)
   if (source.actorId !== NOBODY) {
     if (before === 0) draft.actorCount += 1
     draft.actorIds = [source.actorId, ...draft.actorIds.filter((id) => id !== source.actorId)].slice(0, ACTORS_KEPT)
@@ -189,10 +187,9 @@ function addActor(draft: Draft, source: Source, { liveSources }: Loaded): void {
   draft.changed = true
 }
 
-function removeActor(draft: Draft, source: Source, { liveSources }: Loaded): void {
-  const key = liveKey(draft, source.actorId)
-  const left = (liveSources.get(key) ?? 1) - 1
-  liveSources.set(key, left)
+function removeActor(draft: Draft, source: Source): void {
+  const left = (draft.liveSources.get(source.actorId) ?? 1) - 1
+  draft.liveSources.set(source.actorId, left)
   draft.changed = true
   if (source.actorId !== NOBODY && left === 0) {
     draft.actorCount -= 1
@@ -203,22 +200,7 @@ function removeActor(draft: Draft, source: Source, { liveSources }: Loaded): voi
     const { commentId: _, ...data } = draft.data
     draft.data = data
   }
-  draft.removed = draft.actorCount === 0 && (liveSources.get(liveKey(draft, NOBODY)) ?? 0) === 0
-}
-
-/** Drafts that are not stored yet have no id; their object identity stands for it through a number of their own. */
-function liveKey(draft: Draft, actorId: string): string {
-  return `${draft.userId} ${draft.id || draftNumber(draft)} ${actorId}`
-}
-
-const draftNumbers = new WeakMap<Draft, string>()
-let nextDraftNumber = 1
-function draftNumber(draft: Draft): string {
-  const known = draftNumbers.get(draft)
-  if (known) return known
-  const number = `new${nextDraftNumber++}`
-  draftNumbers.set(draft, number)
-  return number
+  draft.removed = draft.actorCount === 0 && (draft.liveSources.get(NOBODY) ?? 0) === 0
 }
 
 function newDraft(event: OutboxEvent): Draft {
@@ -234,6 +216,7 @@ function newDraft(event: OutboxEvent): Draft {
     data: event.data,
     actorIds: [],
     actorCount: 0,
+    liveSources: new Map(),
     read: false,
     archived: false,
     filtered: false,

@@ -1,0 +1,228 @@
+import type pg from 'pg'
+import { INBOX_CHANNEL } from '../wake-ups.ts'
+import { ACTORS_KEPT, type Draft, type Folded, type Inbox, NOBODY, type Source } from './fold.ts'
+import { encodeChangedInboxes } from './notify-payload.ts'
+
+/** Notifications expire after this unless sent otherwise. */
+const EXPIRES_AFTER = '90 days'
+
+/**
+ * Stores what was folded: numbers the changes of each inbox without gaps, sets its counts, writes notifications, sources
+ * and tombstones, and notifies the push nodes. The inboxes are locked, so absolute values are right.
+ * A removed notification leaves its sources with `removedBecause` as their decision.
+ */
+export async function storeFolded(
+  client: pg.ClientBase,
+  inboxes: Map<string, Inbox>,
+  folded: Folded,
+  removedBecause = 'retracted',
+): Promise<void> {
+  const changes = folded.drafts
+    .filter((draft) => draft.changed && (draft.id !== 0 || !draft.removed))
+    .flatMap((draft) => numberChange(draft, inboxes.get(draft.userId)))
+  const removed = changes.filter(({ draft }) => draft.removed)
+  const created = changes.filter(({ born }) => born)
+  const updated = changes.filter(({ draft, born }) => !draft.removed && !born)
+  await storeInboxes(client, changes)
+  await closeExpiredGroups(client, folded.expiredGroups)
+  await storeRemovals(client, removed, removedBecause)
+  await insertNotifications(client, created)
+  await storeSources(client, folded.sources)
+  await completeActors(client, updated)
+  await updateNotifications(client, updated)
+  await notifyPushNodes(client, changes)
+}
+
+/** One change of one inbox: the notification and the modseq it was given. */
+type Change = { draft: Draft; inbox: Inbox; modseq: number; born: boolean }
+
+/** Gives a change its modseq and moves the inbox's counts by what the notification stood for before and stands for now. */
+function numberChange(draft: Draft, inbox: Inbox | undefined): Change[] {
+  if (!inbox) return []
+  const born = draft.id === 0
+  const [unreadBefore, unseenBefore] = born ? [0, 0] : countsOf(draft, inbox)
+  inbox.modseq += 1
+  if (born) draft.id = inbox.modseq
+  if (draft.grown) draft.grownModseq = inbox.modseq
+  const [unread, unseen] = draft.removed ? [0, 0] : countsOf(draft, inbox)
+  inbox.unread += unread - unreadBefore
+  inbox.unseen += unseen - unseenBefore
+  return [{ draft, inbox, modseq: inbox.modseq, born }]
+}
+
+function countsOf(draft: Draft, inbox: Inbox): [unread: number, unseen: number] {
+  if (draft.archived || draft.filtered) return [0, 0]
+  return [draft.read ? 0 : 1, draft.grownModseq > inbox.seenModseq ? 1 : 0]
+}
+
+function inboxesOf(changes: Change[]): Inbox[] {
+  return [...new Set(changes.map(({ inbox }) => inbox))]
+}
+
+async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<void> {
+  const inboxes = inboxesOf(changes)
+  if (inboxes.length === 0) return
+  await client.query({
+    name: 'store_inboxes',
+    text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen
+           from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[]) w (user_id, modseq, unread, unseen)
+           where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+    values: [
+      inboxes.map((i) => i.userId),
+      inboxes.map((i) => i.modseq),
+      inboxes.map((i) => i.unread),
+      inboxes.map((i) => i.unseen),
+    ],
+  })
+}
+
+/** Closing a group is not a change of its notification: nothing of it is visible to the user. */
+async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[]): Promise<void> {
+  if (groups.length === 0) return
+  await client.query({
+    name: 'close_expired_groups',
+    text: `update notify.notifications n set closed_at = now()
+           from unnest($1::bigint[], $2::bigint[]) w (user_id, id)
+           where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`,
+    values: [groups.map((g) => g.userId), groups.map((g) => g.id)],
+  })
+}
+
+async function storeRemovals(client: pg.ClientBase, removed: Change[], because: string): Promise<void> {
+  if (removed.length === 0) return
+  const users = removed.map(({ draft }) => draft.userId)
+  const ids = removed.map(({ draft }) => draft.id)
+  await client.query({
+    name: 'remove_notifications',
+    text: `delete from notify.notifications n using unnest($1::bigint[], $2::bigint[]) w (user_id, id)
+           where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`,
+    values: [users, ids],
+  })
+  await client.query({
+    name: 'leave_tombstones',
+    text: `insert into notify.tombstones (user_id, modseq, id)
+           select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`,
+    values: [users, removed.map(({ modseq }) => modseq), ids],
+  })
+  await client.query({
+    name: 'end_sources_of_removed',
+    text: `update notify.sources s set live = false, decision = $3, decided_at = now()
+           from unnest($1::bigint[], $2::bigint[]) w (user_id, id)
+           where s.user_id = w.user_id and s.notification_id = w.id and s.live and s.user_id = any($1::bigint[])`,
+    values: [users, ids, because],
+  })
+}
+
+async function insertNotifications(client: pg.ClientBase, created: Change[]): Promise<void> {
+  if (created.length === 0) return
+  const drafts = created.map(({ draft }) => draft)
+  await client.query({
+    name: 'insert_notifications',
+    text: `insert into notify.notifications
+             (user_id, id, modseq, grown_modseq, type, group_key, thread_key, object_type, object_id, data, actor_ids, actor_count, expires_at)
+           select u, i, i, i, t, g, h, y, o, d, a::bigint[], c, now() + interval '${EXPIRES_AFTER}'
+           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::int[])
+             w (u, i, t, g, h, y, o, d, a, c)`,
+    values: [
+      drafts.map((d) => d.userId),
+      drafts.map((d) => d.id),
+      drafts.map((d) => d.type),
+      drafts.map((d) => d.groupKey),
+      drafts.map((d) => d.threadKey),
+      drafts.map((d) => d.objectType),
+      drafts.map((d) => d.objectId),
+      drafts.map((d) => JSON.stringify(d.data)),
+      drafts.map((d) => arrayLiteral(d.actorIds)),
+      drafts.map((d) => d.actorCount),
+    ],
+  })
+}
+
+/** Every decided event leaves its row: the guard on event_id makes a repeat, and a late retry, do nothing. */
+async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
+  if (sources.length === 0) return
+  await client.query({
+    name: 'store_sources',
+    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision)
+           select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[])
+           on conflict (user_id, source_id) do update
+           set event_id = excluded.event_id, notification_id = excluded.notification_id, live = excluded.live,
+               notified = excluded.notified, decision = excluded.decision, decided_at = excluded.decided_at
+           where sources.event_id < excluded.event_id`,
+    values: [
+      sources.map((s) => s.userId),
+      sources.map((s) => s.sourceId),
+      sources.map((s) => s.eventId),
+      sources.map((s) => (s.draft ? s.draft.id || null : s.goneNotificationId)),
+      sources.map((s) => s.actorId),
+      sources.map((s) => s.live),
+      sources.map((s) => s.notified),
+      sources.map((s) => s.decision),
+    ],
+  })
+}
+
+/** Looks the latest actors up again where too few of the known ones are left; rare, since eight are kept for the three shown. */
+async function completeActors(client: pg.ClientBase, updated: Change[]): Promise<void> {
+  const incomplete = new Map(
+    updated.filter(({ draft }) => draft.actorsIncomplete).map(({ draft }) => [`${draft.userId} ${draft.id}`, draft]),
+  )
+  if (incomplete.size === 0) return
+  const drafts = [...incomplete.values()]
+  const { rows } = await client.query<{ key: string; actorIds: string[] }>({
+    name: 'latest_actors',
+    text: `select concat_ws(' ', w.u, w.n) as key, array_agg(a.actor_id::text order by a.latest desc) as "actorIds"
+           from unnest($1::bigint[], $2::bigint[]) w (u, n)
+           cross join lateral (
+             select s.actor_id, max(s.event_id) as latest from notify.sources s
+             where s.user_id = w.u and s.notification_id = w.n and s.live and s.actor_id <> ${NOBODY}
+             group by s.actor_id order by latest desc limit ${ACTORS_KEPT}
+           ) a
+           group by w.u, w.n`,
+    values: [drafts.map((d) => d.userId), drafts.map((d) => d.id)],
+  })
+  for (const { key, actorIds } of rows) {
+    const draft = incomplete.get(key)
+    if (draft) draft.actorIds = actorIds
+  }
+}
+
+async function updateNotifications(client: pg.ClientBase, updated: Change[]): Promise<void> {
+  if (updated.length === 0) return
+  const drafts = updated.map(({ draft }) => draft)
+  await client.query({
+    name: 'update_notifications',
+    text: `update notify.notifications n
+           set modseq = w.m, grown_modseq = case when w.grown then w.m else n.grown_modseq end,
+               updated_at = case when w.grown then now() else n.updated_at end,
+               delivered_at = case when w.grown then null else n.delivered_at end,
+               data = w.d, actor_ids = w.a::bigint[], actor_count = w.c
+           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[]) w (u, i, m, grown, d, a, c)
+           where n.user_id = w.u and n.id = w.i and n.user_id = any($1::bigint[])`,
+    values: [
+      drafts.map((d) => d.userId),
+      drafts.map((d) => d.id),
+      updated.map(({ modseq }) => modseq),
+      drafts.map((d) => d.grown),
+      drafts.map((d) => JSON.stringify(d.data)),
+      drafts.map((d) => arrayLiteral(d.actorIds)),
+      drafts.map((d) => d.actorCount),
+    ],
+  })
+}
+
+/** In the same transaction: nothing is pushed that is not committed, and nothing committed waits for a poll. */
+async function notifyPushNodes(client: pg.ClientBase, changes: Change[]): Promise<void> {
+  const payloads = encodeChangedInboxes(new Map(inboxesOf(changes).map((inbox) => [inbox.userId, inbox.modseq])))
+  if (payloads.length === 0) return
+  await client.query({
+    name: 'notify_push_nodes',
+    text: 'select pg_notify($1, p) from unnest($2::text[]) p',
+    values: [INBOX_CHANNEL, payloads],
+  })
+}
+
+/** unnest would flatten an array of arrays, so the inner ones travel as literals. */
+function arrayLiteral(ids: string[]): string {
+  return `{${ids.join(',')}}`
+}
