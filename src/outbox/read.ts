@@ -97,7 +97,7 @@ const findWork = `
      or case when p.critical then exists (
           select from notify.outbox o where o.critical and o.id >= p.from_id and ${unread})
         else exists (
-          select from generate_series(p.shard_from, p.shard_to) s (shard)
+          select from generate_series(p.shard_from::int, p.shard_to::int) s (shard)
           cross join lateral (
             (select o.id from notify.outbox o where o.shard = s.shard and not o.critical and o.id >= p.from_id
                and (p.consumer <> 'counters' or o.counted) and o.xid >= pg_snapshot_xmax(p.done) order by o.xid limit 1)
