@@ -1,6 +1,6 @@
 -- The log of events and how its readers stand.
 
-create schema notify;
+create schema if not exists notify; -- the migrator may have made it for its own table
 comment on schema notify is 'The notification engine: the log of events, its readers'' positions, and everybody''s inbox.';
 
 create function notify.shard_of(user_id bigint) returns smallint

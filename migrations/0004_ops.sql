@@ -150,3 +150,11 @@ create function ops.inbox_of(username text)
     order by n.grown_modseq desc;
   end;
 comment on function ops.inbox_of(text) is 'The inbox of the user with this name, newest first, as the user sees it.';
+
+-- The migrator's own tables.
+comment on table notify.migrations is 'Which migrations this database has run; kept by Kysely''s Migrator.';
+comment on column notify.migrations.name is 'Name of the file in migrations/, without .sql.';
+comment on column notify.migrations.timestamp is 'When it was run.';
+comment on table notify.migrations_lock is 'Kysely''s own lock row; processes are kept apart by an advisory lock before it.';
+comment on column notify.migrations_lock.id is 'Name of the lock.';
+comment on column notify.migrations_lock.is_locked is 'Always 0 on PostgreSQL.';

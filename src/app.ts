@@ -2,8 +2,10 @@ import type { Kysely } from 'kysely'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import { createKysely } from './db/kysely.ts'
+import { createPool } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
-import type { WakeUps } from './wake-ups.ts'
+import { createWakeUps, type WakeUps } from './wake-ups.ts'
 
 /** What every part of a process is given: nothing here knows about roles, HTTP or sockets. */
 export type App = {
@@ -14,4 +16,15 @@ export type App = {
   /** Kysely over the same pool: camelCase in TypeScript, snake_case in SQL, nested JSON left alone. */
   db: Kysely<DB>
   wakeUps: WakeUps
+}
+
+export function createApp(config: Config, log: Logger): App {
+  const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app' })
+  return { config, log, pool, db: createKysely(pool), wakeUps: createWakeUps(pool, log, config.wakeUps) }
+}
+
+/** Sends the last wake-ups and closes the pool; call it after everything that uses them has stopped. */
+export async function closeApp(app: App): Promise<void> {
+  await app.wakeUps.close()
+  await app.db.destroy()
 }

@@ -1,5 +1,5 @@
-import type { Logger } from 'pino'
 import type pg from 'pg'
+import type { Logger } from 'pino'
 import { encodeChangedInboxes } from './notifications/notify-payload.ts'
 
 /**
@@ -62,7 +62,8 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
     inboxes = new Map()
     sessions = new Set()
     for (const result of await Promise.allSettled(queries))
-      if (result.status === 'rejected') log.warn({ err: result.reason }, 'a wake-up was lost; the poll will find the work')
+      if (result.status === 'rejected')
+        log.warn({ err: result.reason }, 'a wake-up was lost; the poll will find the work')
   }
 
   return {

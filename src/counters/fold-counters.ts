@@ -93,7 +93,8 @@ const IDS_PER_PAYLOAD = 400
 
 async function notifyWatchers(client: pg.ClientBase, postIds: string[]): Promise<void> {
   const payloads: string[] = []
-  for (let i = 0; i < postIds.length; i += IDS_PER_PAYLOAD) payloads.push(postIds.slice(i, i + IDS_PER_PAYLOAD).join(','))
+  for (let i = 0; i < postIds.length; i += IDS_PER_PAYLOAD)
+    payloads.push(postIds.slice(i, i + IDS_PER_PAYLOAD).join(','))
   if (payloads.length === 0) return
   await client.query({
     name: 'notify_watchers',

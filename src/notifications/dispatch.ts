@@ -10,7 +10,11 @@ import { storeFolded } from './store.ts'
  * Lock order, as everywhere: position, then objects, then inboxes by user id; blocks are read after that.
  * Returns the events whose inbox was held by somebody else (only with `set aside`).
  */
-export async function dispatchEvents(client: pg.ClientBase, events: OutboxEvent[], onBusy: OnBusy): Promise<OutboxEvent[]> {
+export async function dispatchEvents(
+  client: pg.ClientBase,
+  events: OutboxEvent[],
+  onBusy: OnBusy,
+): Promise<OutboxEvent[]> {
   const addressed = events.filter((event) => event.recipientId !== null)
   if (addressed.length === 0) return []
   const gone = await findGoneObjects(client, addressed)

@@ -6,7 +6,11 @@ import { type Draft, type Inbox, type Loaded, NOBODY, objectsOf, type Source } f
  * Reads what a batch needs to know. To be called with the inboxes locked: each statement takes its own snapshot after
  * the locks, so that it sees whatever the former holders committed, blocks among it.
  */
-export async function loadForFold(client: pg.ClientBase, events: OutboxEvent[], goneObjects: Set<string>): Promise<Loaded> {
+export async function loadForFold(
+  client: pg.ClientBase,
+  events: OutboxEvent[],
+  goneObjects: Set<string>,
+): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const blocked = await readBlocks(client, events)
   const sourceRows = await readSources(client, users, events)
@@ -19,7 +23,11 @@ export async function loadForFold(client: pg.ClientBase, events: OutboxEvent[], 
 }
 
 /** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
-export async function lockInboxes(client: pg.ClientBase, userIds: string[], skipLocked: boolean): Promise<Map<string, Inbox>> {
+export async function lockInboxes(
+  client: pg.ClientBase,
+  userIds: string[],
+  skipLocked: boolean,
+): Promise<Map<string, Inbox>> {
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
     text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
@@ -124,7 +132,9 @@ async function readNotifications(
   sources: SourceRow[],
   stored: Map<string, Draft>,
 ): Promise<void> {
-  const wanted = sources.filter((row) => row.notificationId !== null && !stored.has(`${row.userId} ${row.notificationId}`))
+  const wanted = sources.filter(
+    (row) => row.notificationId !== null && !stored.has(`${row.userId} ${row.notificationId}`),
+  )
   if (wanted.length === 0) return
   const { rows } = await client.query<DraftRow>({
     name: 'notifications_of_batch',

@@ -66,9 +66,10 @@ async function retryBatch(
       const busy = new Set((await consumer(client, events, 'set aside')).map((event) => event.id))
       const applied = rows.filter((_, index) => !busy.has(events[index]?.id ?? 0)).map((row) => row.id)
       await client.query('delete from notify.pending where id = any($1::bigint[])', [applied])
-      await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
-        rows.map((row) => row.id),
-      ])
+      await client.query(
+        `update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`,
+        [rows.map((row) => row.id)],
+      )
       return { taken: rows.length, applied: applied.length }
     })
   } catch (error) {

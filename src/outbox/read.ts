@@ -36,7 +36,8 @@ export async function readNext(client: pg.ClientBase, position: Position, limit:
   if (target === undefined) throw new Error('reading the log gave no snapshot')
   const events = rows.filter((row) => row.xid !== null)
   const last = events.at(-1)
-  const after = last && events.length === limit ? { shard: last.shard, xid: String(last.xid), id: String(last.id) } : null
+  const after =
+    last && events.length === limit ? { shard: last.shard, xid: String(last.xid), id: String(last.id) } : null
   return { events, target, after }
 }
 

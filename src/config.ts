@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+
+const SECONDS_PER_DAY = 86_400
+const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
+const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
+const integer = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback, expected: `a whole number from ${minimum} to ${maximum}` })
+const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
+
+/** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
+const variables = {
+  DATABASE_URL: Type.Optional(postgres),
+  DATABASE_URL_DIRECT: Type.Optional(postgres),
+  DATA_DIR: text('a path', { default: '.data' }),
+  HOST: text('an address to listen on', { default: '127.0.0.1' }),
+  PORT: integer(0, 65_535, 3000),
+  JWT_SECRET: Type.Optional(text('a secret of 32 bytes or more', { minLength: 32, secret: true })),
+  ALLOWED_ORIGINS: Type.Optional(
+    text('origins like https://example.org, separated by commas', {
+      pattern: '^https?://[^/,\\s]+(\\s*,\\s*https?://[^/,\\s]+)*$',
+    }),
+  ),
+  ADMIN_PASSWORD: Type.Optional(text('8 to 200 characters', { minLength: 8, maxLength: 200, secret: true })),
+  LOG_LEVEL: Type.Union(
+    (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map((level) => Type.Literal(level)),
+    { default: 'info', expected: 'fatal, error, warn, info, debug, trace or silent' },
+  ),
+  ACCESS_TOKEN_TTL: integer(1, SECONDS_PER_DAY, 900),
+  REFRESH_TOKEN_TTL: integer(1, 400 * SECONDS_PER_DAY, 30 * SECONDS_PER_DAY),
+  RATE_LIMIT_SCALE: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1, expected: 'a number above 0' }),
+  METRICS_TOKEN: Type.Optional(text('16 characters or more', { minLength: 16, secret: true })),
+  PUBLIC_URL: Type.Optional(url('http(s)://host', 'http|https')),
+  POLL_INTERVAL_MS: integer(10, 60_000, 100),
+  WAKE_UPS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
+  SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
+  WORKER_CONCURRENCY: integer(1, 100, 8),
+  POOL_SIZE: integer(2, 500, 20),
+  OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
+}
+
+const Environment = Type.Object(variables)
+
+export type Config = {
+  /** Empty until the embedded server has started. */
+  databaseUrl: string
+  databaseUrlDirect: string
+  embedded: boolean
+  dataDir: string
+  host: string
+  port: number
+  jwtSecret: string
+  allowedOrigins: string[]
+  adminPassword: string | undefined
+  logLevel: Static<typeof Environment>['LOG_LEVEL']
+  /** Seconds. */
+  accessTokenTtl: number
+  /** Seconds. */
+  refreshTokenTtl: number
+  rateLimitScale: number
+  metricsToken: string | undefined
+  publicUrl: string | undefined
+  pollIntervalMs: number
+  wakeUps: boolean
+  sweepIntervalMs: number
+  workerConcurrency: number
+  poolSize: number
+  outboxRetentionDays: number
+}
+
+/** What is wrong with the environment; every problem in one message, secrets masked. */
+export class ConfigError extends Error {}
+
+/**
+ * The only reader of the environment. An empty variable counts as absent; `NAME_FILE` names a file that holds the value.
+ * @throws {ConfigError} naming each wrong variable, its value and what was expected
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Value.Default(Environment, Value.Convert(Environment, readVariables(env)))
+  const problems = [...Value.Errors(Environment, given)].map(({ path }) => path.split('/')[1] ?? '')
+  const messages = [...new Set(problems)].map((name) => describe(name, env))
+  const checked = messages.length === 0 && Value.Check(Environment, given) ? given : undefined
+  if (checked?.DATABASE_URL && !checked.JWT_SECRET)
+    messages.push('JWT_SECRET is missing: with DATABASE_URL it is required, 32 bytes or more')
+  if (!checked || messages.length > 0) throw new ConfigError(`The configuration is wrong:\n  ${messages.join('\n  ')}`)
+  return toConfig(checked)
+}
+
+function readVariables(env: NodeJS.ProcessEnv): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const name of Object.keys(variables)) {
+    const file = env[`${name}_FILE`]
+    const value = env[name] || (file ? readFileSync(file, 'utf8').trimEnd() : undefined)
+    if (value) found[name] = value
+  }
+  return found
+}
+
+function describe(name: string, env: NodeJS.ProcessEnv): string {
+  const schema: TSchema | undefined = Environment.properties[name as keyof typeof variables]
+  const value = schema?.secret ? '******' : maskPassword(env[name] ?? '')
+  return `${name} is ${JSON.stringify(value)}: expected ${schema?.expected}`
+}
+
+function maskPassword(value: string): string {
+  return value.replace(/(:\/\/[^:@/]*:)[^@]*@/, '$1******@')
+}
+
+function toConfig(env: Static<typeof Environment>): Config {
+  return {
+    databaseUrl: env.DATABASE_URL ?? '',
+    databaseUrlDirect: env.DATABASE_URL_DIRECT ?? env.DATABASE_URL ?? '',
+    embedded: env.DATABASE_URL === undefined,
+    dataDir: env.DATA_DIR,
+    host: env.HOST,
+    port: env.PORT,
+    jwtSecret: env.JWT_SECRET ?? '',
+    allowedOrigins: env.ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()) ?? [],
+    adminPassword: env.ADMIN_PASSWORD,
+    logLevel: env.LOG_LEVEL,
+    accessTokenTtl: env.ACCESS_TOKEN_TTL,
+    refreshTokenTtl: env.REFRESH_TOKEN_TTL,
+    rateLimitScale: env.RATE_LIMIT_SCALE,
+    metricsToken: env.METRICS_TOKEN,
+    publicUrl: env.PUBLIC_URL,
+    pollIntervalMs: env.POLL_INTERVAL_MS,
+    wakeUps: env.WAKE_UPS === 'on',
+    sweepIntervalMs: env.SWEEP_INTERVAL_MS,
+    workerConcurrency: env.WORKER_CONCURRENCY,
+    poolSize: env.POOL_SIZE,
+    outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
+  }
+}

@@ -1,0 +1,29 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { checkInstallation } from '../outbox/adopt.ts'
+
+/** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
+const IDLE_IN_TRANSACTION_MS = 10_000
+
+export type PoolOptions = { url: string; size: number; log: Logger; name: string; settings?: string }
+
+/**
+ * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
+ * reads the log by another cluster's transaction ids. int8 comes back as string, timestamptz as Date.
+ */
+export function createPool({ url, size, log, name, settings = '' }: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: size,
+    application_name: `ravenpost ${name}`,
+    connectionTimeoutMillis: 10_000,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    options: `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 ${settings}`,
+    onConnect: (client) => checkInstallation(client, log),
+  })
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection broke'))
+  return pool
+}

@@ -1,0 +1,64 @@
+/** Every coded error an answer can carry: its HTTP status and its title. Detail says what to do next. */
+export const codes = {
+  // Requests
+  VALIDATION_FAILED: [400, 'The request does not fit the contract'],
+  BAD_JSON: [400, 'The body is not JSON'],
+  BAD_CURSOR: [400, 'The cursor is not one of ours'],
+  BAD_STATE: [400, 'The state is not one of this inbox'],
+  BODY_TOO_LARGE: [413, 'The body is too large'],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'The body must be application/json'],
+  ROUTE_NOT_FOUND: [404, 'There is no such route'],
+  // Accounts
+  UNAUTHENTICATED: [401, 'A valid access token is needed'],
+  FORBIDDEN: [403, 'This needs another role'],
+  BAD_CREDENTIALS: [401, 'Name or password is wrong'],
+  BAD_REFRESH_TOKEN: [401, 'The refresh token is not valid'],
+  REFRESH_TOKEN_REUSED: [401, 'The refresh token was used before'],
+  USERNAME_TAKEN: [409, 'The username is taken'],
+  EMAIL_TAKEN: [409, 'The email address is taken'],
+  SESSION_NOT_FOUND: [404, 'The session does not exist'],
+  // Users
+  USER_NOT_FOUND: [404, 'The user does not exist'],
+  NOT_YOURSELF: [403, 'Only the user may do this'],
+  CANNOT_FOLLOW_SELF: [422, 'Nobody can follow themselves'],
+  // Posts and comments
+  POST_NOT_FOUND: [404, 'The post does not exist'],
+  COMMENT_NOT_FOUND: [404, 'The comment does not exist'],
+  NOT_AUTHOR: [403, 'Only the author may do this'],
+  MEDIA_NOT_FOUND: [422, 'The media does not exist'],
+  // Notifications
+  NOTIFICATION_NOT_FOUND: [404, 'The notification does not exist'],
+  STATE_TOO_OLD: [410, 'The state is too old to go on from'],
+  INBOX_BUSY: [503, 'The inbox is being changed'],
+  // Operation
+  DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],
+  BUSY: [503, 'Too much to do right now'],
+  INTERNAL: [500, 'Something went wrong on our side'],
+} as const satisfies Record<string, readonly [status: number, title: string]>
+
+export type Code = keyof typeof codes
+
+/** An error that is answered as problem+json; everything else becomes `INTERNAL`. */
+export class AppError extends Error {
+  readonly code: Code
+  readonly status: number
+  readonly title: string
+  readonly detail: string | undefined
+  /** Seconds, sent as `Retry-After`. */
+  readonly retryAfter: number | undefined
+
+  constructor(code: Code, detail?: string, options: { retryAfter?: number; cause?: unknown } = {}) {
+    const [status, title] = codes[code]
+    super(detail ?? title, { cause: options.cause })
+    this.code = code
+    this.status = status
+    this.title = title
+    this.detail = detail
+    this.retryAfter = options.retryAfter
+  }
+}
+
+/** `throw fail('POST_NOT_FOUND')` */
+export function fail(code: Code, detail?: string, options: { retryAfter?: number; cause?: unknown } = {}): AppError {
+  return new AppError(code, detail, options)
+}

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import { migrate } from '../src/db/migrate.ts'
+
+/**
+ * `npm test [-- files]`: finds or starts a server, migrates a template database there, and runs tap; every test file
+ * clones the template. TEST_DATABASE_URL names a server, TEST_POSTGRES=container asks for one in a container.
+ */
+const server = await findServer()
+const template = `ravenpost_test_${process.pid}`
+try {
+  const admin = new pg.Client({ connectionString: server.url })
+  await admin.connect()
+  await admin.query(`create database ${template}`)
+  const { rows } = await admin.query('show server_version')
+  console.log(`# PostgreSQL ${rows[0].server_version}`)
+  await migrate(databaseUrl(server.url, template), pino({ level: 'warn' }))
+  process.exitCode = await runTap({ TEST_DATABASE_URL: server.url, TEST_TEMPLATE: template })
+  await dropDatabases(admin)
+  await admin.end()
+} finally {
+  await server.stop()
+}
+
+type Server = { url: string; stop: () => Promise<void> }
+
+async function findServer(): Promise<Server> {
+  if (process.env.TEST_DATABASE_URL) return { url: process.env.TEST_DATABASE_URL, stop: async () => {} }
+  return process.env.TEST_POSTGRES === 'container' ? startContainer() : startEmbeddedServer()
+}
+
+async function startContainer(): Promise<Server> {
+  const { PostgreSqlContainer } = await import('@testcontainers/postgresql')
+  const container = await new PostgreSqlContainer('postgres:18-alpine')
+    .withCommand(['postgres', '-c', 'max_connections=500'])
+    .start()
+  return { url: container.getConnectionUri(), stop: async () => void (await container.stop()) }
+}
+
+async function startEmbeddedServer(): Promise<Server> {
+  const { startEmbedded } = await import('../src/db/embedded.ts')
+  const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-test-'))
+  const embedded = await startEmbedded(dataDir, pino({ level: 'warn' }))
+  const stop = async () => {
+    await embedded.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  return { url: embedded.url, stop }
+}
+
+function runTap(env: Record<string, string>): Promise<number> {
+  const tap = spawn('tap', ['run', ...process.argv.slice(2)], { stdio: 'inherit', env: { ...process.env, ...env } })
+  return new Promise((resolve, reject) => {
+    tap.on('error', reject)
+    tap.on('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** The template and what a killed test file left of its clones. */
+async function dropDatabases(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ datname: string }>('select datname from pg_database where datname like $1', [
+    `${template}%`,
+  ])
+  for (const { datname } of rows) await admin.query(`drop database if exists ${datname} with (force)`)
+}
+
+function databaseUrl(serverUrl: string, database: string): string {
+  const url = new URL(serverUrl)
+  url.pathname = `/${database}`
+  return url.href
+}

@@ -1,0 +1,116 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Kysely } from 'kysely'
+import pg from 'pg'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { type App, closeApp, createApp } from '../src/app.ts'
+import { type Config, readConfig } from '../src/config.ts'
+import type { DB } from '../src/db/tables.ts'
+import { createServer } from '../src/http/server.ts'
+import { type PushNode, startPush } from '../src/push/server.ts'
+import { startWorker, type Worker } from '../src/worker.ts'
+import { signUp, type TestClient } from './client.ts'
+
+export type Options = {
+  /** Variables of the environment, over the defaults of tests. */
+  env?: Record<string, string>
+  /** Runs the worker role in this process. */
+  worker?: boolean
+  /** Runs a push node on the server's port. */
+  push?: boolean
+}
+
+export type TestSystem = {
+  app: App
+  config: Config
+  db: Kysely<DB>
+  pool: pg.Pool
+  /** Of the database. */
+  databaseUrl: string
+  /** Of the server: http://127.0.0.1:port */
+  url: string
+  server: FastifyInstance
+  worker: Worker | undefined
+  push: PushNode | undefined
+  /** Signs a new user up over HTTP; the name is also the username. */
+  as(name: string): Promise<TestClient>
+}
+
+/** A fresh database cloned from the migrated template, and a server on a free port; everything ends with the test. */
+export async function setup(t: Test, options: Options = {}): Promise<TestSystem> {
+  const databaseUrl = await cloneDatabase(t)
+  return startSystem(t, databaseUrl, options)
+}
+
+/** Another process' worth of roles on the same database, for tests with several nodes. */
+export async function startSystem(
+  t: Test,
+  databaseUrl: string,
+  { env = {}, worker, push }: Options = {},
+): Promise<TestSystem> {
+  const config = testConfig(databaseUrl, env)
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
+  const app = createApp(config, log)
+  const server = await createServer(app)
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = server.server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
+  const pushNode = push ? await startPush(app, server.server) : undefined
+  const workerRole = worker ? await startWorker(app) : undefined
+  t.teardown(async () => {
+    await pushNode?.close()
+    await server.close()
+    await workerRole?.close()
+    await closeApp(app)
+  })
+  const as = (name: string) => signUp(url, name)
+  return { app, config, db: app.db, pool: app.pool, databaseUrl, url, server, worker: workerRole, push: pushNode, as }
+}
+
+export function testConfig(databaseUrl: string, env: Record<string, string> = {}): Config {
+  return readConfig({
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
+    LOG_LEVEL: 'silent',
+    SWEEP_INTERVAL_MS: '500',
+    POLL_INTERVAL_MS: '50',
+    RATE_LIMIT_SCALE: '1000',
+    POOL_SIZE: '10',
+    ...env,
+  })
+}
+
+/** The url of a new database with our schema; dropped when the test ends. */
+export async function cloneDatabase(t: Test): Promise<string> {
+  const { TEST_DATABASE_URL: serverUrl, TEST_TEMPLATE: template } = process.env
+  if (!serverUrl || !template)
+    throw new Error('tests need a prepared server: run `npm test -- test/path/to/file.test.ts`')
+  const name = `${template}_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
+  await onServer(serverUrl, `create database ${name} template ${template}`)
+  t.teardown(() => onServer(serverUrl, `drop database if exists ${name} with (force)`))
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  return url.href
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(statement)
+  await client.end()
+}
+
+/** Asks until `condition` is met and returns what it found; fails after `seconds`. */
+export async function eventually<T>(
+  condition: () => Promise<T | undefined | false | null> | T | undefined | false | null,
+  seconds = 10,
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000
+  for (;;) {
+    const found = await condition()
+    if (found) return found
+    if (Date.now() > deadline) throw new Error(`not met within ${seconds} s: ${condition}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
