@@ -1,0 +1,133 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import { formatState } from './state.ts'
+import { loadActors, Notification, type NotificationRow, notificationColumns, State, toNotification } from './view.ts'
+
+/** The contract's `changes` object, the same in REST and on the socket. Counts only where `more` is false. */
+export const Changes = Type.Object({
+  from: State,
+  to: State,
+  more: Type.Boolean(),
+  upserts: Type.Array(Notification),
+  removes: Type.Array(Type.String()),
+  unreadCount: Type.Optional(Type.Integer()),
+  unseenCount: Type.Optional(Type.Integer()),
+})
+export type Changes = Static<typeof Changes>
+
+/** Changes of one user between the modseqs `from` and `to`, and the inbox as it stood in the same snapshot. */
+export type InboxChanges = {
+  epoch: string
+  /** The inbox's modseq; `to` is the same unless `more`. */
+  modseq: number
+  /** A state below it cannot be resumed: tombstones are missing. */
+  floor: number
+  from: number
+  to: number
+  more: boolean
+  upserts: Notification[]
+  removes: string[]
+  unreadCount: number
+  unseenCount: number
+  ackedModseq: number
+}
+
+/** What one user wants: at most `limit` changes after the modseq `since`. One request per user in a call. */
+export type ChangesRequest = { userId: string; since: number; limit: number }
+
+/**
+ * What changed in these inboxes, in one statement and so of one snapshot; users without inbox are left out.
+ * Makes no judgement of `since`: the caller compares it with `epoch`, `modseq` and `floor` of the answer.
+ */
+export async function changesSince(pool: pg.Pool, requests: ChangesRequest[]): Promise<Map<string, InboxChanges>> {
+  if (requests.length === 0) return new Map()
+  const { rows } = await pool.query<ChangeRow>({
+    name: 'changes_since',
+    text: changesStatement,
+    values: [requests.map((r) => r.userId), requests.map((r) => r.since), requests.map((r) => r.limit)],
+  })
+  const rowsByUser = Map.groupBy(rows, (row) => row.userId)
+  const upserts = rows.filter(isUpsert)
+  const actors = await loadActors(pool, upserts)
+  const answer = new Map<string, InboxChanges>()
+  for (const { userId, since, limit } of requests) {
+    const ofUser = rowsByUser.get(userId)
+    const inbox = ofUser?.[0]
+    if (!ofUser || !inbox) continue
+    const changed = ofUser.filter((row) => row.changeModseq !== null)
+    const shown = changed.slice(0, limit)
+    const more = changed.length > limit
+    answer.set(userId, {
+      epoch: inbox.epoch,
+      modseq: inbox.modseq,
+      floor: inbox.floor,
+      from: since,
+      to: more ? (shown.at(-1)?.changeModseq ?? since) : inbox.modseq,
+      more,
+      upserts: shown.filter(isUpsert).map((row) => toNotification(row, actors, inbox.seenModseq)),
+      removes: shown.flatMap((row) => (row.removed && row.changeId !== null ? [row.changeId] : [])),
+      unreadCount: inbox.unreadCount,
+      unseenCount: inbox.unseenCount,
+      ackedModseq: inbox.ackedModseq,
+    })
+  }
+  return answer
+}
+
+/** The contract's object for these changes. */
+export function toChanges(changes: InboxChanges): Changes {
+  const { epoch, from, to, more, upserts, removes, unreadCount, unseenCount } = changes
+  const counts = more ? {} : { unreadCount, unseenCount }
+  return { from: formatState(epoch, from), to: formatState(epoch, to), more, upserts, removes, ...counts }
+}
+
+type InboxRow = {
+  userId: string
+  epoch: string
+  modseq: number
+  floor: number
+  unreadCount: number
+  unseenCount: number
+  ackedModseq: number
+  seenModseq: number
+}
+
+type UpsertRow = InboxRow & { changeModseq: number; changeId: string; removed: false } & NotificationRow
+type ChangeRow =
+  | UpsertRow
+  | (InboxRow & { changeModseq: number; changeId: string; removed: true })
+  | (InboxRow & { changeModseq: null; changeId: null; removed: null })
+
+function isUpsert(row: ChangeRow): row is UpsertRow {
+  return row.removed === false
+}
+
+/**
+ * A notification travels through the union as a whole row, so that it is read once, by the index on its modseq; both arms
+ * stop after limit + 1, the one more tells whether there is more. A row per user comes also when nothing changed.
+ */
+const changesStatement = `
+  select i.user_id as "userId", e.epoch, i.modseq::float8 as modseq, i.floor_modseq::float8 as floor,
+         i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
+         i.acked_modseq::float8 as "ackedModseq", i.seen_modseq::float8 as "seenModseq",
+         c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, ${notificationColumns}
+  from unnest($1::bigint[], $2::bigint[], $3::int[]) w (user_id, since, lim)
+  join notify.inbox i on i.user_id = w.user_id
+  cross join notify.installation e
+  left join lateral (
+    select * from (
+      (select n.modseq, n.id, false as removed, n as notification
+       from notify.notifications n
+       where n.user_id = w.user_id and n.modseq > w.since and not n.filtered
+       order by n.modseq limit w.lim + 1)
+      union all
+      (select t.modseq, t.id, true, null::notify.notifications
+       from notify.tombstones t
+       where t.user_id = w.user_id and t.modseq > w.since
+       order by t.modseq limit w.lim + 1)
+    ) both_kinds
+    order by modseq limit w.lim + 1
+  ) c on true
+  left join lateral (select (c.notification).*) n on true
+  where i.user_id = any($1::bigint[])
+  order by i.user_id, c.modseq`

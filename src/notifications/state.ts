@@ -1,0 +1,15 @@
+/** A state as clients see it, `<epoch>.<n>`. */
+export const STATE_PATTERN = '^[0-9A-Za-z]{1,32}\\.(0|[1-9][0-9]{0,14})$'
+
+const state = new RegExp(STATE_PATTERN)
+
+export function formatState(epoch: string, modseq: number): string {
+  return `${epoch}.${modseq}`
+}
+
+/** The two parts of a state; null when the text is none. Whether it is of this database and not of the future is for the caller to judge. */
+export function parseState(text: string): { epoch: string; modseq: number } | null {
+  if (!state.test(text)) return null
+  const dot = text.indexOf('.')
+  return { epoch: text.slice(0, dot), modseq: Number(text.slice(dot + 1)) }
+}

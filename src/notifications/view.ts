@@ -1,0 +1,126 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import { render } from './render.ts'
+import { STATE_PATTERN } from './state.ts'
+
+const text = Type.String()
+const time = Type.String({ format: 'date-time' })
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
+
+export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
+
+export const Priority = Type.Unsafe<'critical' | 'high' | 'normal' | 'low'>({
+  type: 'string',
+  enum: ['critical', 'high', 'normal', 'low'],
+})
+
+export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
+  type: 'string',
+  enum: ['info', 'success', 'warning', 'error'],
+})
+
+export const Actor = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
+export type Actor = Static<typeof Actor>
+
+/** A notification as its user sees it, in REST and on the socket. */
+export const Notification = Type.Object({
+  id: text,
+  type: text,
+  priority: Priority,
+  severity: Severity,
+  title: text,
+  body: textOrNull,
+  url: textOrNull,
+  data: Type.Record(Type.String(), Type.Unknown()),
+  actors: Type.Array(Actor, { maxItems: 3 }),
+  actorCount: Type.Integer(),
+  object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()]),
+  groupKey: textOrNull,
+  fallback: text,
+  createdAt: time,
+  updatedAt: time,
+  deliveredAt: timeOrNull,
+  readAt: timeOrNull,
+  archivedAt: timeOrNull,
+  expiresAt: time,
+  seen: Type.Boolean(),
+  silent: Type.Boolean(),
+})
+export type Notification = Static<typeof Notification>
+
+/** A row of notify.notifications `n` as read by `notificationColumns`. */
+export type NotificationRow = {
+  id: string
+  grownModseq: number
+  type: string
+  priority: Static<typeof Priority>
+  severity: Static<typeof Severity>
+  title: string | null
+  body: string | null
+  url: string | null
+  data: Record<string, unknown>
+  actorIds: string[]
+  actorCount: number
+  objectType: string | null
+  objectId: string | null
+  groupKey: string | null
+  createdAt: Date
+  updatedAt: Date
+  deliveredAt: Date | null
+  readAt: Date | null
+  archivedAt: Date | null
+  expiresAt: Date
+  silent: boolean
+}
+
+/** Of the kept actors, three are shown. */
+export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority, n.severity, n.title, n.body, n.url,
+  n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
+  n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",
+  n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent`
+
+/** `actorsById` comes from `loadActors`; `seenModseq` is the inbox's watermark in the snapshot of the row. */
+export function toNotification(row: NotificationRow, actorsById: Map<string, Actor>, seenModseq: number): Notification {
+  const actors = row.actorIds.flatMap((id) => actorsById.get(id) ?? [])
+  const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) })
+  return {
+    id: row.id,
+    type: row.type,
+    priority: row.priority,
+    severity: row.severity,
+    title: words.title,
+    body: words.body,
+    url: words.url,
+    data: row.data,
+    actors,
+    actorCount: row.actorCount,
+    object: row.objectType !== null && row.objectId !== null ? { type: row.objectType, id: row.objectId } : null,
+    groupKey: row.groupKey,
+    fallback: words.fallback,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    deliveredAt: row.deliveredAt?.toISOString() ?? null,
+    readAt: row.readAt?.toISOString() ?? null,
+    archivedAt: row.archivedAt?.toISOString() ?? null,
+    expiresAt: row.expiresAt.toISOString(),
+    seen: row.grownModseq <= seenModseq,
+    silent: row.silent,
+  }
+}
+
+/** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */
+export async function loadActors(
+  pool: pg.Pool,
+  rows: Pick<NotificationRow, 'actorIds'>[],
+): Promise<Map<string, Actor>> {
+  const ids = [...new Set(rows.flatMap((row) => row.actorIds))]
+  if (ids.length === 0) return new Map()
+  const { rows: actors } = await pool.query<Actor>({
+    name: 'actors_of_notifications',
+    text: `select id, username, display_name as "displayName", avatar_media_id as "avatarMediaId"
+           from social.users where id = any($1::bigint[])`,
+    values: [ids],
+  })
+  return new Map(actors.map((actor) => [actor.id, actor]))
+}
