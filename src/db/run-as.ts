@@ -51,7 +51,11 @@ async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
   return made
 }
 
+/** Tried in earnest, because access(2) and `test -x` know nothing of capabilities. */
 function mayUse({ prefix, ids }: RunAs, program: string, dataDir: string): boolean {
-  const [command = '', ...args] = [...prefix, 'test', '-x', program, '-a', '-x', dataDir]
-  return spawnSync(command, args, { ...ids, cwd: '/' }).status === 0
+  const attempts = [
+    [...prefix, program, '--version'],
+    [...prefix, 'ls', '-d', `${dataDir}/.`],
+  ]
+  return attempts.every(([command = '', ...args]) => spawnSync(command, args, { ...ids, cwd: '/' }).status === 0)
 }
