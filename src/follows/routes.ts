@@ -1,0 +1,47 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { Id } from '../http/paging.ts'
+import { Coalescer } from '../outbox/coalescer.ts'
+import { type FollowRequest, followBatch, unfollowBatch } from './batch.ts'
+
+const schema = {
+  tags: ['Users'],
+  params: Type.Object({ id: Id }),
+  body: Type.Optional(Type.Object({}, { additionalProperties: false })),
+  response: { 200: Type.Object({ following: Type.Boolean() }) },
+}
+
+/** Follows and unfollows go through the coalescing writer, as likes do. */
+export function followRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const writer = followWriter(app)
+    server.addHook('onClose', () => writer.close())
+
+    const write = async (kind: 'follow' | 'unfollow', followerId: string, followeeId: string, requestId: string) => {
+      if (followerId === followeeId) throw fail('CANNOT_FOLLOW_SELF')
+      if (!(await writer.add(kind, { followerId, followeeId, requestId }))) throw fail('USER_NOT_FOUND')
+      return { following: kind === 'follow' }
+    }
+
+    server.post('/users/:id/follow', { schema }, (request) =>
+      write('follow', request.user.userId, request.params.id, request.id),
+    )
+    server.post('/users/:id/unfollow', { schema }, (request) =>
+      write('unfollow', request.user.userId, request.params.id, request.id),
+    )
+  }
+}
+
+export function followWriter(app: App): Coalescer<'follow' | 'unfollow', FollowRequest, boolean> {
+  const write = (statement: typeof followBatch) => async (requests: FollowRequest[]) => {
+    const outcomes = await statement(app.pool, requests)
+    app.wakeUps.eventsAppended()
+    return outcomes
+  }
+  return new Coalescer({
+    keyOf: ({ followerId, followeeId }) => `${followerId}:${followeeId}`,
+    run: { follow: write(followBatch), unfollow: write(unfollowBatch) },
+  })
+}

@@ -1,0 +1,45 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { Id } from '../http/paging.ts'
+import { Coalescer } from '../outbox/coalescer.ts'
+import { type LikeOutcome, type LikeRequest, likeBatch, unlikeBatch } from './batch.ts'
+
+const schema = {
+  tags: ['Likes'],
+  params: Type.Object({ id: Id }),
+  response: { 200: Type.Object({ liked: Type.Boolean(), likeCount: Type.Integer() }) },
+}
+
+/** Likes and unlikes go through the coalescing writer: each is answered after the commit of the batch it was in. */
+export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const writer = likeWriter(app)
+    server.addHook('onClose', () => writer.close())
+
+    server.post('/posts/:id/like', { schema }, async ({ params, user, id: requestId }) => {
+      const outcome = await writer.add('like', { postId: params.id, userId: user.userId, requestId })
+      if (!outcome) throw fail('POST_NOT_FOUND')
+      return { liked: true, likeCount: outcome.likeCount }
+    })
+
+    server.delete('/posts/:id/like', { schema }, async ({ params, user, id: requestId }) => {
+      const outcome = await writer.add('unlike', { postId: params.id, userId: user.userId, requestId })
+      if (!outcome) throw fail('POST_NOT_FOUND')
+      return { liked: false, likeCount: outcome.likeCount }
+    })
+  }
+}
+
+export function likeWriter(app: App): Coalescer<'like' | 'unlike', LikeRequest, LikeOutcome> {
+  const write = (statement: typeof likeBatch) => async (requests: LikeRequest[]) => {
+    const outcomes = await statement(app.pool, requests)
+    app.wakeUps.eventsAppended()
+    return outcomes
+  }
+  return new Coalescer({
+    keyOf: ({ postId, userId }) => `${postId}:${userId}`,
+    run: { like: write(likeBatch), unlike: write(unlikeBatch) },
+  })
+}

@@ -1,0 +1,51 @@
+/** Who is told of an action, and what. One action tells one person once, by the most specific reason; nobody of their own doing. */
+export type Told = { recipientId: string; type: string }
+
+/** What a comment has to do with people; null: there is nobody, or they deleted their account. */
+export type CommentFacts = {
+  authorId: string
+  postAuthorId: string | null
+  parentAuthorId: string | null
+  mentionedIds: string[]
+}
+
+/** Replied before mentioned before created. */
+export function recipientsOfComment({ authorId, postAuthorId, parentAuthorId, mentionedIds }: CommentFacts): Told[] {
+  return mostSpecific(authorId, [
+    ...tell('comment.replied', parentAuthorId),
+    ...mentionedIds.flatMap((id) => tell('user.mentioned', id)),
+    ...tell('comment.created', postAuthorId),
+  ])
+}
+
+export function recipientsOfPost({ authorId, mentionedIds }: { authorId: string; mentionedIds: string[] }): Told[] {
+  return mostSpecific(
+    authorId,
+    mentionedIds.flatMap((id) => tell('user.mentioned', id)),
+  )
+}
+
+/** People one text may mention; further names are plain text. */
+const MAX_MENTIONS = 50
+
+/** Usernames after an @ that does not follow a letter, a digit or _; in lower case, each once, in order. */
+export function mentionedNames(body: string): string[] {
+  const names = new Set<string>()
+  for (const [, name] of body.matchAll(/(?<![\p{L}\p{N}_])@([a-z0-9_]{3,30})(?![a-z0-9_])/giu)) {
+    if (name && names.size < MAX_MENTIONS) names.add(name.toLowerCase())
+  }
+  return [...names]
+}
+
+function tell(type: string, recipientId: string | null): Told[] {
+  return recipientId === null ? [] : [{ recipientId, type }]
+}
+
+/** Keeps the first reason for each person. */
+function mostSpecific(actorId: string, reasons: Told[]): Told[] {
+  const told = new Map<string, Told>()
+  for (const reason of reasons) {
+    if (reason.recipientId !== actorId && !told.has(reason.recipientId)) told.set(reason.recipientId, reason)
+  }
+  return [...told.values()]
+}
