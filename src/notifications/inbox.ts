@@ -1,0 +1,181 @@
+import type pg from 'pg'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { type Change, changeInbox, type Inbox, type InboxResult, NOTHING } from './change-inbox.ts'
+import { parseState } from './state.ts'
+
+/** What a request speaks of: named notifications, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
+export type Which = { ids: string[] } | { upTo: number }
+
+/** Notifications changed in one transaction: the inbox is locked some tens of milliseconds at most. */
+const CHUNK = 1000
+
+/** Reading closes the group and implies delivery. `upTo` speaks of the unread ones only, which have an index of their own. */
+export function markRead(app: App, userId: string, which: Which): Promise<InboxResult> {
+  return changeAll(app, userId, which, {
+    name: 'read',
+    unless: 'n.read_at is null',
+    set: 'read_at = now(), delivered_at = coalesce(n.delivered_at, now()), closed_at = coalesce(n.closed_at, now())',
+  })
+}
+
+/** The group stays closed: what comes later opens the next one. */
+export function markUnread(app: App, userId: string, which: Which): Promise<InboxResult> {
+  return changeAll(app, userId, which, { name: 'unread', unless: 'n.read_at is not null', set: 'read_at = null' })
+}
+
+export function archive(app: App, userId: string, which: Which): Promise<InboxResult> {
+  return changeAll(app, userId, which, {
+    name: 'archive',
+    unless: 'n.archived_at is null',
+    set: 'archived_at = now(), closed_at = coalesce(n.closed_at, now())',
+  })
+}
+
+export function unarchive(app: App, userId: string, which: Which): Promise<InboxResult> {
+  return changeAll(app, userId, which, {
+    name: 'unarchive',
+    unless: 'n.archived_at is not null',
+    set: 'archived_at = null',
+  })
+}
+
+/** Deletes, leaves tombstones, and ends the sources: none of them can bring the notification back. */
+export function remove(app: App, userId: string, which: Which): Promise<InboxResult> {
+  return changeAll(app, userId, which, { name: 'remove', unless: 'true', set: null })
+}
+
+/**
+ * Moves the watermark. `seen` is part of what clients hold, so each notification on which it flips is changed, archived
+ * ones too. The watermark follows chunk by chunk and never goes down.
+ */
+export async function markSeen(app: App, userId: string, upTo: number): Promise<InboxResult> {
+  let updated = 0
+  for (;;) {
+    const step = await changeInbox(app, userId, async (client, inbox) => {
+      const target = Math.min(upTo, inbox.modseq)
+      if (target <= inbox.seenModseq) return NOTHING
+      const change = await seeChunk(client, inbox, target)
+      return { ...change, seenModseq: change.more ? change.last : target }
+    })
+    updated += step.change.updated
+    if (!step.change.more) return { ...step.result, updated }
+  }
+}
+
+/**
+ * The modseq of a state a client sent; without one the inbox's own.
+ * @throws {AppError} BAD_STATE when it is of another epoch, or beyond what the inbox has had and not to be cut to that
+ */
+export async function resolveUpTo(
+  pool: pg.Pool,
+  userId: string,
+  state: string | undefined,
+  beyond: 'refuse' | 'cut' = 'refuse',
+): Promise<number> {
+  const { rows } = await pool.query<{ epoch: string; modseq: number }>({
+    name: 'inbox_state',
+    text: `select e.epoch, i.modseq::float8 as modseq
+           from notify.inbox i cross join notify.installation e where i.user_id = $1`,
+    values: [userId],
+  })
+  const inbox = rows[0]
+  if (!inbox) throw fail('USER_NOT_FOUND')
+  if (state === undefined) return inbox.modseq
+  const wanted = parseState(state)
+  if (!wanted || wanted.epoch !== inbox.epoch) throw fail('BAD_STATE')
+  if (wanted.modseq > inbox.modseq && beyond === 'refuse') throw fail('BAD_STATE')
+  return Math.min(wanted.modseq, inbox.modseq)
+}
+
+/** `unless`: holds for those that are not yet as wanted; `set`: null removes. */
+type Operation = { name: string; unless: string; set: string | null }
+
+/** Chunk by chunk in the order of growth; what grows meanwhile is above `upTo`, so this ends. */
+async function changeAll(app: App, userId: string, which: Which, operation: Operation): Promise<InboxResult> {
+  let updated = 0
+  let after = 0
+  for (;;) {
+    const step = await changeInbox(app, userId, (client, inbox) => changeChunk(client, inbox, operation, which, after))
+    updated += step.change.updated
+    after = step.change.last
+    if (!step.change.more) return { ...step.result, updated }
+  }
+}
+
+async function changeChunk(
+  client: pg.ClientBase,
+  inbox: Inbox,
+  { name, unless, set }: Operation,
+  which: Which,
+  after: number,
+): Promise<Change> {
+  const byIds = 'ids' in which
+  const picked = byIds ? `n.id = any($4::bigint[])` : `n.grown_modseq > $5 and n.grown_modseq <= $4 and ${visible}`
+  const { rows } = await client.query<Omit<Change, 'more'>>({
+    name: `${name}_${byIds ? 'named' : 'up_to'}`,
+    text: `with picked as materialized (
+             select n.id, n.grown_modseq, ${counts} from notify.notifications n
+             where n.user_id = $1 and ${picked} and ${unless}
+             order by n.grown_modseq limit ${CHUNK}
+           ), ${set === null ? removing : changing(set)}`,
+    values: [inbox.userId, inbox.modseq, inbox.seenModseq, ...(byIds ? [which.ids] : [which.upTo, after])],
+  })
+  return toChange(rows[0], !byIds)
+}
+
+async function seeChunk(client: pg.ClientBase, inbox: Inbox, upTo: number): Promise<Change> {
+  const { rows } = await client.query<Omit<Change, 'more'>>({
+    name: 'see_up_to',
+    text: `with picked as materialized (
+             select n.id, n.grown_modseq, ${counts} from notify.notifications n
+             where n.user_id = $1 and n.grown_modseq > $3 and n.grown_modseq <= $4 and not n.filtered
+             order by n.grown_modseq limit ${CHUNK}
+           ), numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
+           changed as (
+             update notify.notifications n set modseq = $2 + p.place
+             from numbered p where n.user_id = $1 and n.id = p.id
+           )
+           select count(*)::int as updated, 0 as unread, -coalesce(sum(unseen), 0)::int as unseen,
+             coalesce(max(grown_modseq), 0)::float8 as last from picked`,
+    values: [inbox.userId, inbox.modseq, inbox.seenModseq, upTo],
+  })
+  return toChange(rows[0], true)
+}
+
+function toChange(row: Omit<Change, 'more'> | undefined, chunked: boolean): Change {
+  return row ? { ...row, more: chunked && row.updated === CHUNK } : NOTHING
+}
+
+const visible = 'n.archived_at is null and not n.filtered'
+
+/** What one notification stands for in the counts of its inbox; $3 is the seen watermark. */
+const counts = `(${visible} and n.read_at is null)::int as unread, (${visible} and n.grown_modseq > $3::bigint)::int as unseen`
+
+/** Numbers the picked ones after the inbox's modseq, $2, and answers by how much the counts move. */
+const changing = (set: string) => `
+  numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
+  changed as (
+    update notify.notifications n set modseq = $2::bigint + p.place, ${set}
+    from numbered p where n.user_id = $1 and n.id = p.id
+    returning ${counts}
+  )
+  select b.updated, a.unread - b.unread as unread, a.unseen - b.unseen as unseen, b.last
+  from (select count(*)::int as updated, coalesce(sum(unread), 0)::int as unread, coalesce(sum(unseen), 0)::int as unseen,
+          coalesce(max(grown_modseq), 0)::float8 as last from picked) b,
+       (select coalesce(sum(unread), 0)::int as unread, coalesce(sum(unseen), 0)::int as unseen from changed) a`
+
+const removing = `
+  numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
+  ended as (
+    update notify.sources s set live = false, notification_id = null, decision = 'removed', decided_at = now()
+    from picked p where s.user_id = $1 and s.notification_id = p.id and s.live
+  ),
+  left_behind as (
+    insert into notify.tombstones (user_id, modseq, id) select $1, $2::bigint + place, id from numbered
+  ),
+  gone as (
+    delete from notify.notifications n using picked p where n.user_id = $1 and n.id = p.id
+  )
+  select count(*)::int as updated, -coalesce(sum(unread), 0)::int as unread, -coalesce(sum(unseen), 0)::int as unseen,
+    coalesce(max(grown_modseq), 0)::float8 as last from picked`

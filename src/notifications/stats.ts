@@ -1,0 +1,67 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+
+const Counts = Type.Record(Type.String(), Type.Integer())
+
+/** How many notifications the user has, filtered ones only in their own count. */
+export const Stats = Type.Object({
+  total: Type.Integer(),
+  byType: Counts,
+  byPriority: Counts,
+  byState: Type.Object({
+    unread: Type.Integer(),
+    read: Type.Integer(),
+    unseen: Type.Integer(),
+    pending: Type.Integer(),
+    archived: Type.Integer(),
+    filtered: Type.Integer(),
+  }),
+})
+export type Stats = Static<typeof Stats>
+
+/** `unread`, `read`, `unseen` and `pending` are of the inbox itself; `total`, types and priorities include what is archived. */
+export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
+  const { rows } = await pool.query<StatsRow>({
+    name: 'notification_stats',
+    text: `select n.type, n.priority, n.filtered, count(*)::int as total,
+             count(*) filter (where n.archived_at is not null)::int as archived,
+             count(*) filter (where n.archived_at is null and n.read_at is null)::int as unread,
+             count(*) filter (where n.archived_at is null and n.read_at is not null)::int as read,
+             count(*) filter (where n.archived_at is null and n.grown_modseq > i.seen_modseq)::int as unseen,
+             count(*) filter (where n.archived_at is null and n.delivered_at is null)::int as pending
+           from notify.inbox i join notify.notifications n on n.user_id = i.user_id
+           where i.user_id = $1 and n.user_id = $1
+           group by n.type, n.priority, n.filtered
+           order by n.type, n.priority`,
+    values: [userId],
+  })
+  const shown = rows.filter((row) => !row.filtered)
+  return {
+    total: sumOf(shown, 'total'),
+    byType: totalsBy(shown, 'type'),
+    byPriority: totalsBy(shown, 'priority'),
+    byState: {
+      unread: sumOf(shown, 'unread'),
+      read: sumOf(shown, 'read'),
+      unseen: sumOf(shown, 'unseen'),
+      pending: sumOf(shown, 'pending'),
+      archived: sumOf(shown, 'archived'),
+      filtered: sumOf(
+        rows.filter((row) => row.filtered),
+        'total',
+      ),
+    },
+  }
+}
+
+type StateCount = 'total' | 'archived' | 'unread' | 'read' | 'unseen' | 'pending'
+type StatsRow = { type: string; priority: string; filtered: boolean } & Record<StateCount, number>
+
+function sumOf(rows: StatsRow[], count: StateCount): number {
+  return rows.reduce((sum, row) => sum + row[count], 0)
+}
+
+function totalsBy(rows: StatsRow[], key: 'type' | 'priority'): Record<string, number> {
+  const groups = Map.groupBy(rows, (row) => row[key])
+  return Object.fromEntries([...groups].map(([name, ofName]) => [name, sumOf(ofName, 'total')]))
+}
