@@ -5,18 +5,9 @@ import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id, PageQuery, pageOf } from '../http/paging.ts'
 import { acknowledge } from './acknowledge.ts'
+import type { InboxResult } from './change-inbox.ts'
 import { Changes, changesSince, toChanges } from './changes.ts'
-import {
-  archive,
-  type InboxResult,
-  markRead,
-  markSeen,
-  markUnread,
-  remove,
-  resolveUpTo,
-  unarchive,
-  type Which,
-} from './inbox.ts'
+import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive, type Which } from './inbox.ts'
 import { getNotification, listNotifications, readCounts, toCounts } from './list.ts'
 import { parseState } from './state.ts'
 import { readStats, Stats } from './stats.ts'
