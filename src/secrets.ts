@@ -3,6 +3,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { StartError } from './start-error.ts'
 
 const Secrets = Type.Object({
   jwtSecret: Type.String({ minLength: 32 }),
@@ -14,7 +15,7 @@ export type Secrets = Static<typeof Secrets>
 /**
  * The secrets of an installation without DATABASE_URL: made once, kept in the data directory, readable by its owner only.
  * Hold the data directory's lock when calling this.
- * @throws {Error} when the file is there but cannot be used; making new ones would lock everyone out
+ * @throws {StartError} when the file is there but cannot be used; making new ones would lock everyone out
  */
 export async function keepSecrets(dataDir: string): Promise<Secrets> {
   const file = join(dataDir, 'secrets.json')
@@ -38,5 +39,5 @@ function parse(text: string, file: string): Secrets {
   } catch {
     // Said below, without the content.
   }
-  throw new Error(`${file} is not what Ravenpost wrote there: put back the original from a backup`)
+  throw new StartError(`${file} is not what Ravenpost wrote there: put back the original from a backup`)
 }

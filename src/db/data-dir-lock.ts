@@ -1,5 +1,6 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { StartError } from '../start-error.ts'
 import { processMark } from './process-mark.ts'
 
 /**
@@ -7,7 +8,7 @@ import { processMark } from './process-mark.ts'
  * others, so two that start at once may both give up but never both go on. A claim also holds the process' start time:
  * one left by a killed process is not mistaken for an unrelated process that was given the same id.
  * @returns releases the directory
- * @throws {Error} with a message for people when a live process holds it
+ * @throws {StartError} with a message for people when a live process holds it
  */
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
   const own = claimOf(process.pid)
@@ -22,7 +23,7 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
     const mark = await readFile(join(dataDir, name), 'utf8').catch(() => '')
     if (mark !== '' && mark === processMark(pid)) {
       await release()
-      throw new Error(
+      throw new StartError(
         `Ravenpost already runs in ${dataDir} (process ${pid}): stop that one first, or set DATA_DIR to another directory`,
       )
     }

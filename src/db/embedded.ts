@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { keepSecrets } from '../secrets.ts'
+import { StartError } from '../start-error.ts'
 import { findBinaries } from './binaries.ts'
 import { makeCluster } from './cluster.ts'
 import { lockDataDir } from './data-dir-lock.ts'
@@ -20,7 +21,7 @@ export type Embedded = {
 /**
  * Starts PostgreSQL 18 in `dataDir`/postgres, listening on 127.0.0.1 only; makes what is missing, and goes on from what a
  * killed process left behind. Takes the data directory for this process until stopped.
- * @throws {Error} with a message for people: directory in use, disk full, no rights
+ * @throws {StartError} with a message for people: directory in use, disk full, no rights
  */
 export async function startEmbedded(dataDir: string, log: Logger): Promise<Embedded> {
   const started = performance.now()
@@ -59,7 +60,7 @@ async function freePort(): Promise<number> {
   await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve))
   const address = probe.address()
   await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1')
+  if (address === null || typeof address === 'string') throw new StartError('no free port on 127.0.0.1')
   return address.port
 }
 

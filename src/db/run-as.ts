@@ -2,6 +2,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { chmod } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
+import { StartError } from '../start-error.ts'
 
 const run = promisify(execFile)
 
@@ -24,7 +25,7 @@ export async function chooseRunAs(program: string, dataDir: string, log: Logger)
   const caps = ['--inh-caps', capability, '--ambient-caps', capability]
   const capable: RunAs = { prefix: ['setpriv', ...drop, ...caps, '--'], ids: {}, owner }
   if (mayUse(capable, program, dataDir)) return capable
-  throw new Error(
+  throw new StartError(
     `As root, PostgreSQL runs as the user postgres, who may not enter ${dataDir} or run ${program}: ` +
       'move both where other users may enter, set DATABASE_URL, or start Ravenpost as an ordinary user',
   )
@@ -44,10 +45,10 @@ async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
   try {
     await run('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', 'postgres'])
   } catch (cause) {
-    throw new Error('The user postgres cannot be made: make it, or start Ravenpost as an ordinary user', { cause })
+    throw new StartError('The user postgres cannot be made: make it, or start Ravenpost as an ordinary user', { cause })
   }
   const made = await findUser()
-  if (!made) throw new Error('The user postgres was made but is not found')
+  if (!made) throw new StartError('The user postgres was made but is not found')
   return made
 }
 

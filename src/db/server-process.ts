@@ -3,6 +3,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { StartError } from '../start-error.ts'
 import { diskFull } from './cluster.ts'
 import { processArguments } from './process-mark.ts'
 import type { RunAs } from './run-as.ts'
@@ -13,7 +14,7 @@ const START_TIMEOUT = 120 * SECOND
 /** Backends of a killed postmaster notice its end and leave; until then its shared memory is in use. */
 const ORPHANS_LEAVE_WITHIN = 10 * SECOND
 /** A fast stop writes a checkpoint; after this, stop without one and replay the log at the next start. */
-const STOP_TIMEOUT = 6 * SECOND
+const STOP_TIMEOUT = 4 * SECOND
 
 export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
 
@@ -64,7 +65,7 @@ export async function stopLeftOverServer(cluster: string, log: Logger): Promise<
     process.kill(pid, signal)
     if (await holds(isGone, STOP_TIMEOUT)) return
   }
-  throw new Error(`PostgreSQL (process ${pid}) in ${cluster} does not stop: end it, then start again`)
+  throw new StartError(`PostgreSQL (process ${pid}) in ${cluster} does not stop: end it, then start again`)
 }
 
 const isServerOf = (command: string, cluster: string) =>
@@ -76,6 +77,10 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
   const [command = '', ...args] = [...runAs.prefix, postgres, '-D', cluster, '-p', String(port), ...settings]
   const child = spawn(command, args, { ...runAs.ids, cwd: '/', detached: true, stdio: ['ignore', log.fd, log.fd] })
   child.once('error', () => {})
+  // However Node ends, short of being killed, PostgreSQL is at least told to stop.
+  const tell = () => void child.kill('SIGINT')
+  process.on('exit', tell)
+  child.once('exit', () => process.off('exit', tell))
   await log.close()
   return child
 }
@@ -130,6 +135,6 @@ async function readPidFile(cluster: string): Promise<string[]> {
 function startError(said: string, { cluster, port, logFile }: ServerOptions): Error {
   if (said.includes('No space left on device')) return diskFull(cluster)
   if (said.includes('Address already in use'))
-    return new Error(`Port ${port} was taken by another program: start again`)
-  return new Error(`PostgreSQL does not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
+    return new StartError(`Port ${port} was taken by another program: start again`)
+  return new StartError(`PostgreSQL does not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
 }

@@ -1,0 +1,44 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import type { OnClose } from '../lifetime.ts'
+import type { Role } from '../role.ts'
+import { keepSecrets } from '../secrets.ts'
+import { StartError } from '../start-error.ts'
+import { startEmbedded } from './embedded.ts'
+import { migrate, pendingMigrations } from './migrate.ts'
+
+/**
+ * The configuration with a database that is up to date: the embedded one when none is given. The role `all` migrates by
+ * itself; the others want it done before, so that a rolling update decides when.
+ * @throws {StartError} when migrations are missing, or a single role is to run without DATABASE_URL
+ */
+export async function openDatabase(config: Config, role: Role, log: Logger, onClose: OnClose): Promise<Config> {
+  if (role === 'all') {
+    const opened = config.embedded ? await openEmbedded(config, log, onClose) : config
+    await migrate(opened.databaseUrlDirect, log)
+    return opened
+  }
+  if (config.embedded)
+    throw new StartError(`The role ${role} needs DATABASE_URL: the embedded PostgreSQL is for the role all`)
+  await refuseIfOutdated(config)
+  return config
+}
+
+async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Promise<Config> {
+  const { url, stop } = await startEmbedded(config.dataDir, log)
+  onClose('postgres', stop)
+  const { jwtSecret } = await keepSecrets(config.dataDir)
+  return { ...config, databaseUrl: url, databaseUrlDirect: url, jwtSecret: config.jwtSecret || jwtSecret }
+}
+
+async function refuseIfOutdated(config: Config): Promise<void> {
+  const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 1 })
+  try {
+    const missing = await pendingMigrations(pool)
+    if (missing.length > 0)
+      throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
+  } finally {
+    await pool.end()
+  }
+}

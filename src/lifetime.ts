@@ -1,0 +1,55 @@
+import { type Logger, pino } from 'pino'
+import { reasonOfStartError } from './start-error.ts'
+
+const SECOND = 1000
+/** Orchestrators kill after 10 s; what is not done by then is cut off, and found by the next start. */
+const STOP_WITHIN = 9 * SECOND
+/** Ctrl-C under npm arrives twice, from the terminal and from npm: the second one within this time is the same one. */
+const SAME_SIGNAL_WITHIN = SECOND
+
+export type OnClose = (part: string, close: () => Promise<unknown>) => void
+
+/**
+ * Runs `start`, which names how to stop each part as soon as it has started it, and stops them in the opposite order at
+ * SIGTERM or SIGINT; a second signal ends the process at once. An uncaught error ends it with status 1.
+ */
+export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger>): Promise<void> {
+  const parts: { part: string; close: () => Promise<unknown> }[] = []
+  let log: Logger = pino()
+  let stoppingSince: number | undefined
+
+  const stop = async (exitCode: number): Promise<void> => {
+    stoppingSince = Date.now()
+    setTimeout(() => {
+      log.error({ parts: parts.map(({ part }) => part) }, 'not stopped in time, ending anyway')
+      process.exit(1)
+    }, STOP_WITHIN)
+    for (let last = parts.at(-1); last; last = parts.at(-1)) {
+      await last.close().catch((err) => log.error({ err, part: last?.part }, 'stopping a part failed'))
+      parts.pop()
+    }
+    process.exit(exitCode)
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (stoppingSince === undefined) {
+        log.info({ signal }, 'stopping; a second signal ends at once')
+        void stop(0)
+      } else if (Date.now() - stoppingSince > SAME_SIGNAL_WITHIN) process.exit(1)
+    })
+
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'an error that nobody caught')
+    process.exit(1)
+  })
+
+  try {
+    log = await start((part, close) => parts.push({ part, close }))
+  } catch (error) {
+    const reason = reasonOfStartError(error)
+    if (reason === undefined) log.fatal({ err: error }, 'Ravenpost cannot start')
+    else process.stderr.write(`${reason}\n`)
+    await stop(1)
+  }
+}

@@ -1,0 +1,43 @@
+import { pino } from 'pino'
+import { tasks } from '../workers/index.ts'
+import { ensureAdmin } from './accounts/admin.ts'
+import { closeApp, createApp } from './app.ts'
+import { readConfig } from './config.ts'
+import { openDatabase } from './db/open.ts'
+import { createServer } from './http/server.ts'
+import { endWithSignals } from './lifetime.ts'
+import { createOpsServer } from './ops/server.ts'
+import { type PushNode, startPush } from './push/server.ts'
+import { printAddresses, printAdminPassword, readRole } from './role.ts'
+import { startWorker } from './worker.ts'
+
+/** `node src/main.ts [all|api|worker|push]`: starts the parts of one role; what was started first is stopped last. */
+await endWithSignals(async (onClose) => {
+  const role = readRole(process.argv[2])
+  const given = readConfig(process.env)
+  const log = pino({ level: given.logLevel, base: { pid: process.pid, role } })
+  const config = await openDatabase(given, role, log, onClose)
+
+  const app = createApp(config, log)
+  onClose('pool', () => closeApp(app))
+
+  const does = (part: 'api' | 'worker' | 'push') => role === part || role === 'all'
+  const adminPassword = does('api') ? await ensureAdmin(app) : undefined
+  if (does('worker')) {
+    const worker = await startWorker(app, tasks)
+    onClose('worker', () => worker.close())
+  }
+
+  let push: PushNode | undefined
+  const listenAlive = () => !does('push') || push?.listenAlive() === true
+  const server = does('api') ? await createServer(app, { listenAlive }) : await createOpsServer(app, { listenAlive })
+  onClose('server', () => server.close())
+  if (does('push')) {
+    push = await startPush(app, server.server)
+    onClose('push', async () => push?.close())
+  }
+  const url = await server.listen({ host: config.host, port: config.port })
+  printAddresses(role, url)
+  if (adminPassword) printAdminPassword(adminPassword)
+  return log
+})
