@@ -1,0 +1,57 @@
+import type pg from 'pg'
+import type { App } from '../app.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { fail } from '../errors.ts'
+import type { Session } from './session.ts'
+import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
+
+/**
+ * Exchanges a refresh token for a new one, once. A token that comes a second time has been stolen, from its owner or by
+ * him who came first, so the whole session is revoked (RFC 9700, section 4.14.2).
+ * @throws {AppError} BAD_REFRESH_TOKEN, REFRESH_TOKEN_REUSED
+ */
+export async function refreshSession(app: App, refreshToken: string): Promise<Session> {
+  const outcome = await inTransaction(app.pool, (client) => exchange(client, refreshToken, app.config.refreshTokenTtl))
+  if ('session' in outcome) return outcome.session
+  if (outcome.revoked) app.wakeUps.sessionRevoked(outcome.revoked)
+  throw fail(outcome.code, 'Sign in again')
+}
+
+type Outcome = { session: Session } | { code: 'BAD_REFRESH_TOKEN' | 'REFRESH_TOKEN_REUSED'; revoked?: string }
+type TokenRow = { userId: string; sessionId: string; role: Role; used: boolean; live: boolean }
+
+/** Of two exchanges of one token at a time, the second waits for the first one's lock and then finds the token used. */
+async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number): Promise<Outcome> {
+  const { rows } = await client.query<TokenRow>(
+    `select s.user_id as "userId", s.id as "sessionId", u.role, t.used_at is not null as used,
+       s.revoked_at is null and s.expires_at > now() and u.deleted_at is null as live
+     from social.refresh_tokens t
+     join social.sessions s on s.id = t.session_id
+     join social.users u on u.id = s.user_id
+     where t.token_hash = $1::bytea
+     for update of t, s`,
+    [hashRefreshToken(refreshToken)],
+  )
+  const [token] = rows
+  if (!token) return { code: 'BAD_REFRESH_TOKEN' }
+  if (token.used) return { code: 'REFRESH_TOKEN_REUSED', revoked: await revoke(client, token.sessionId) }
+  if (!token.live) return { code: 'BAD_REFRESH_TOKEN' }
+
+  const successor = newRefreshToken()
+  await client.query(
+    `with used as (update social.refresh_tokens set used_at = now() where token_hash = $1::bytea),
+          successor as (insert into social.refresh_tokens (token_hash, session_id) values ($2::bytea, $3::bigint))
+     update social.sessions set last_used_at = now(), expires_at = now() + make_interval(secs => $4::int) where id = $3::bigint`,
+    [hashRefreshToken(refreshToken), hashRefreshToken(successor), token.sessionId, ttl],
+  )
+  const { userId, sessionId, role } = token
+  return { session: { userId, sessionId, role, refreshToken: successor } }
+}
+
+async function revoke(client: pg.ClientBase, sessionId: string): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: string }>(
+    'update social.sessions set revoked_at = now() where id = $1::bigint and revoked_at is null returning id',
+    [sessionId],
+  )
+  return rows[0]?.id
+}

@@ -1,0 +1,81 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, type Code, fail } from '../errors.ts'
+
+/** RFC 9457, with a stable `code`; `errors` says what is wrong where (JSON Pointers, RFC 6901) when validation failed. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.Optional(Type.String()),
+    instance: Type.String(),
+    code: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+  },
+  { $id: 'Problem' },
+)
+
+/** Answers every error as problem+json; what is not one of ours becomes a 500 that shows nothing of its cause. */
+export function answerProblems(server: FastifyInstance): void {
+  server.setErrorHandler(sendProblem)
+  server.setNotFoundHandler((request, reply) => sendProblem(fail('ROUTE_NOT_FOUND'), request, reply))
+}
+
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = error instanceof AppError ? error : translate(error)
+  if (problem.status >= 500) request.log.error({ err: error }, problem.title)
+  if (problem.retryAfter !== undefined) reply.header('retry-after', Math.ceil(problem.retryAfter))
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .send({
+      type: `urn:ravenpost:problem:${problem.code}`,
+      title: problem.title,
+      status: problem.status,
+      detail: problem.detail,
+      instance: request.url.split('?', 1)[0],
+      code: problem.code,
+      errors: validationErrors(error),
+    })
+}
+
+/** Errors of Fastify and of PostgreSQL that a client can cause or wait out. */
+function translate(cause: unknown): AppError {
+  const code = isCoded(cause) ? cause.code : ''
+  const translated = byFastifyCode[code]
+  if (translated) return fail(translated, undefined, { cause })
+  if (isCoded(cause) && cause.validation) return fail('VALIDATION_FAILED', 'See errors', { cause })
+  if (textNotStorable.has(code)) return fail('VALIDATION_FAILED', 'The character U+0000 is not allowed', { cause })
+  if (passing.test(code)) return fail('BUSY', 'Try again', { cause, retryAfter: 1 })
+  if (isCoded(cause) && cause.statusCode && cause.statusCode < 500)
+    return fail('VALIDATION_FAILED', cause.message, { cause })
+  return fail('INTERNAL', undefined, { cause })
+}
+
+const byFastifyCode: Record<string, Code> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: 'BAD_JSON',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'BAD_JSON',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'BODY_TOO_LARGE',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+}
+
+/** character_not_in_repertoire and untranslatable_character: PostgreSQL stores no U+0000. */
+const textNotStorable = new Set(['22021', '22P05'])
+
+/** Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time: another attempt may succeed. */
+const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55P03|25P03|ECONNREFUSED|ECONNRESET)$/
+
+type Coded = Error & Pick<Partial<FastifyError>, 'validation' | 'statusCode'> & { code: string }
+
+function isCoded(error: unknown): error is Coded {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+}
+
+function validationErrors(error: unknown): { pointer: string; message: string }[] | undefined {
+  if (!isCoded(error)) return undefined
+  return error.validation?.map(({ instancePath, message }) => ({
+    pointer: instancePath,
+    message: message ?? 'is not valid',
+  }))
+}

@@ -1,0 +1,74 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
+
+const Nullable = Type.Union([Type.String(), Type.Null()])
+const DeadLetter = Type.Object({
+  id: Id,
+  consumer: Type.String(),
+  eventId: Type.String(),
+  recipientId: Nullable,
+  sourceId: Nullable,
+  type: Nullable,
+  attempts: Type.Integer(),
+  lastError: Nullable,
+  createdAt: Type.String({ format: 'date-time' }),
+  deadAt: Type.String({ format: 'date-time' }),
+  event: Type.Unknown(),
+})
+type DeadLetter = Static<typeof DeadLetter>
+type Row = Omit<DeadLetter, 'createdAt' | 'deadAt'> & { createdAt: Date; deadAt: Date }
+
+const admin = { admin: true }
+const Params = Type.Object({ id: Id })
+
+/** Events whose last attempt failed: to be looked at, and tried again once their cause is gone. */
+export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/admin/dead-letters',
+      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(DeadLetter) } } },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [before] = decodeCursor(cursor, 1) ?? []
+        const { rows } = await pool.query<Row>(
+          `select ${columns} from ops.dead_letters d where $1::bigint is null or d.id < $1::bigint order by d.id desc limit $2::int`,
+          [before ?? null, limit + 1],
+        )
+        const { items, nextCursor } = cutPage(rows, limit, (last) => [last.id])
+        return { items: items.map(toDeadLetter), nextCursor }
+      },
+    )
+
+    server.get(
+      '/admin/dead-letters/:id',
+      { config: admin, schema: { params: Params, response: { 200: DeadLetter } } },
+      async ({ params }) => {
+        const { rows } = await pool.query<Row>(`select ${columns} from ops.dead_letters d where d.id = $1::bigint`, [
+          params.id,
+        ])
+        if (!rows[0]) throw fail('DEAD_LETTER_NOT_FOUND')
+        return toDeadLetter(rows[0])
+      },
+    )
+
+    server.post(
+      '/admin/dead-letters/:id/replay',
+      { config: admin, schema: { params: Params, response: { 202: Type.Object({ replayed: Type.Boolean() }) } } },
+      async ({ params }, reply) => {
+        const { rows } = await pool.query('select notify.replay_dead_letter($1::bigint) as replayed', [params.id])
+        if (!rows[0]?.replayed) throw fail('DEAD_LETTER_NOT_FOUND')
+        wakeUps.eventsAppended()
+        return reply.code(202).send({ replayed: true })
+      },
+    )
+  }
+}
+
+const columns = `d.id, d.consumer, d.event_id as "eventId", d.recipient_id as "recipientId", d.source_id as "sourceId", d.type,
+  d.attempts, d.last_error as "lastError", d.created_at as "createdAt", d.dead_at as "deadAt", d.event`
+
+function toDeadLetter(row: Row): DeadLetter {
+  return { ...row, createdAt: row.createdAt.toISOString(), deadAt: row.deadAt.toISOString() }
+}

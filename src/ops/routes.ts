@@ -1,0 +1,74 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { pendingMigrations } from '../db/migrate.ts'
+import { fail } from '../errors.ts'
+import { bearerToken } from '../http/authentication.ts'
+import { registry, scrape } from './metrics.ts'
+
+export type OpsOptions = {
+  /** Whether this process' LISTEN connection is up; absent when the push role does not run here. */
+  listenAlive?: () => boolean
+}
+
+/** A database that takes longer to answer is not ready to serve anyone. */
+const READY_TIMEOUT_MS = 2_000
+
+const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) })
+
+/** For load balancers, orchestrators and Prometheus. */
+export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/healthz',
+      { config: { public: true }, schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
+      async () => ({ alive: true }),
+    )
+
+    server.get(
+      '/readyz',
+      { config: { public: true }, schema: { response: { 200: Ready, 503: Ready } } },
+      async (_request, reply) => {
+        const reason = await notReady(app, listenAlive)
+        return reply.code(reason ? 503 : 200).send({ ready: !reason, reason })
+      },
+    )
+
+    server.get(
+      '/metrics',
+      { config: { public: true }, schema: { response: { 200: { description: 'Prometheus text', type: 'string' } } } },
+      async (request, reply) => {
+        const { metricsToken } = app.config
+        if (metricsToken && !sameText(metricsToken, bearerToken(request) ?? '')) throw fail('UNAUTHENTICATED')
+        const text = await scrape(app)
+        return reply.type(registry.contentType).send(text)
+      },
+    )
+  }
+}
+
+/** What stands in the way, for a person; undefined when nothing does. */
+async function notReady({ pool, log }: App, listenAlive: () => boolean): Promise<string | undefined> {
+  try {
+    const missing = await within(READY_TIMEOUT_MS, pendingMigrations(pool))
+    if (missing.length > 0) return `migrations have not been run: ${missing.join(', ')}`
+  } catch (error) {
+    log.warn({ err: error }, 'not ready: the database cannot be asked')
+    return 'the database cannot be reached'
+  }
+  return listenAlive() ? undefined : 'the LISTEN connection is down'
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
+function sameText(expected: string, given: string): boolean {
+  const [a, b] = [Buffer.from(expected), Buffer.from(given)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

@@ -1,0 +1,35 @@
+import type { App } from '../app.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { fail } from '../errors.ts'
+
+/**
+ * Marks the account as deleted, overwrites what was personal, and ends its sessions, at once and in one transaction. What
+ * the user did is taken back in chunks by the fan-out that is written here.
+ * @throws {AppError} USER_NOT_FOUND when it was deleted before
+ */
+export async function deleteUser({ pool, wakeUps }: App, userId: string): Promise<void> {
+  const sessions = await inTransaction(pool, async (client) => {
+    const { rowCount } = await client.query(
+      'select from social.users where id = $1::bigint and deleted_at is null for update',
+      [userId],
+    )
+    if (rowCount === 0) throw fail('USER_NOT_FOUND')
+    await client.query(
+      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid',
+         display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'
+       where id = $1::bigint`,
+      [userId],
+    )
+    await client.query(
+      `insert into notify.fan_outs (kind, object_id) values ('delete_user', $1::bigint)
+       on conflict on constraint fan_out_once do nothing`,
+      [userId],
+    )
+    const { rows } = await client.query<{ id: string }>(
+      'update social.sessions set revoked_at = now() where user_id = $1::bigint and revoked_at is null returning id',
+      [userId],
+    )
+    return rows
+  })
+  for (const { id } of sessions) wakeUps.sessionRevoked(id)
+}

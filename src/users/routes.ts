@@ -1,0 +1,72 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { Id, PageQuery, pageOf } from '../http/paging.ts'
+import { deleteUser } from './delete.ts'
+import { listFollowers, listFollowing, listFriends } from './lists.ts'
+import { findUser, User } from './view.ts'
+
+export const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' })
+
+const Params = Type.Object({ id: Id })
+const Profile = Type.Partial(Type.Object({ displayName: DisplayName, bio: Type.String({ maxLength: 500 }) }), {
+  additionalProperties: false,
+})
+
+export function userRoutes(app: App): FastifyPluginAsyncTypebox {
+  const { pool } = app
+  return async (server) => {
+    server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
+      return found(await findUser(pool, params.id, user.userId))
+    })
+
+    server.patch(
+      '/users/:id',
+      { schema: { params: Params, body: Profile, response: { 200: User } } },
+      async ({ params, body, user }) => {
+        found(await findUser(pool, params.id, user.userId))
+        if (params.id !== user.userId) throw fail('NOT_YOURSELF')
+        await pool.query(
+          `update social.users set display_name = coalesce($2, display_name), bio = coalesce($3, bio)
+           where id = $1::bigint and deleted_at is null`,
+          [params.id, body.displayName ?? null, body.bio ?? null],
+        )
+        return found(await findUser(pool, params.id, user.userId))
+      },
+    )
+
+    server.delete(
+      '/users/:id',
+      { schema: { params: Params, response: { 204: Type.Null() } } },
+      async ({ params, user }, reply) => {
+        found(await findUser(pool, params.id, user.userId))
+        if (params.id !== user.userId) throw fail('NOT_YOURSELF')
+        await deleteUser(app, user.userId)
+        return reply.code(204).send(null)
+      },
+    )
+
+    const lists = { followers: listFollowers, following: listFollowing, friends: listFriends }
+    for (const [name, list] of Object.entries(lists)) {
+      server.get(
+        `/users/:id/${name}`,
+        { schema: { params: Params, querystring: PageQuery, response: { 200: pageOf(User) } } },
+        async ({ params, query, user }) => {
+          found(await findUser(pool, params.id, user.userId))
+          return list(pool, {
+            userId: params.id,
+            viewerId: user.userId,
+            limit: query.limit ?? 20,
+            cursor: query.cursor,
+          })
+        },
+      )
+    }
+  }
+}
+
+function found<T>(value: T | undefined): T {
+  if (value === undefined) throw fail('USER_NOT_FOUND')
+  return value
+}
