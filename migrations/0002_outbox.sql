@@ -151,17 +151,23 @@ create table notify.fan_outs (
   object_id bigint not null,
   thread_key text,
   cursor_user_id bigint not null default 0,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  last_error text,
   created_at timestamptz not null default now(),
   finished_at timestamptz,
   constraint fan_out_once unique (kind, object_id)
 );
-create index fan_outs_unfinished on notify.fan_outs (id) where finished_at is null;
+create index fan_outs_unfinished on notify.fan_outs (due_at) where finished_at is null;
 comment on table notify.fan_outs is 'Long work done in chunks, each one transaction that moves the cursor: retracting a deleted post or comment from every inbox, cleaning up after a deleted user. Index fan_outs_unfinished: what is left to do.';
 comment on column notify.fan_outs.id is 'Number of the fan-out.';
 comment on column notify.fan_outs.kind is 'retract_post, retract_comment or delete_user.';
 comment on column notify.fan_outs.object_id is 'The post, comment or user that was deleted.';
 comment on column notify.fan_outs.thread_key is 'The thread whose notifications are looked through.';
 comment on column notify.fan_outs.cursor_user_id is 'Users up to this one are done.';
+comment on column notify.fan_outs.attempts is 'Chunks that failed since the last one that succeeded.';
+comment on column notify.fan_outs.due_at is 'When the next chunk is due: later after a failure.';
+comment on column notify.fan_outs.last_error is 'Why the last failing chunk failed.';
 comment on column notify.fan_outs.created_at is 'When the deletion was committed.';
 comment on column notify.fan_outs.finished_at is 'When nothing was left to do.';
 

@@ -1,7 +1,64 @@
+import { EventEmitter } from 'node:events'
+import { Logger as GraphileLogger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
+import type { Logger } from 'pino'
 import type { App } from './app.ts'
+import { createPool } from './db/pool.ts'
+import { createEngine, type Engine } from './engine/engine.ts'
+import { startPoll } from './engine/poll.ts'
+import { startSweep } from './engine/sweep.ts'
 
 export type Worker = { close(): Promise<void> }
 
-export async function startWorker(_app: App): Promise<Worker> {
-  return { async close() {} }
+/** Makes graphile-worker's tasks from what they work with; the list is workers/index.ts. */
+export type Tasks = { taskList: (engine: Engine) => TaskList; crontab: string }
+
+/**
+ * The worker role: graphile-worker runs the tasks, the poll and the sweep stand behind it. What has to be done stands in
+ * tables; jobs are hints, so their own commits need not wait for the disk.
+ */
+export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
+  const { config, log } = app
+  const engine = createEngine(app)
+  const jobPool = createPool({
+    url: config.databaseUrlDirect,
+    size: config.workerConcurrency + 2,
+    log,
+    name: 'jobs',
+    settings: '-c synchronous_commit=off',
+  })
+  const workerIds = new Set<string>()
+  const runner = await run({
+    pgPool: jobPool,
+    taskList: tasks.taskList(engine),
+    crontab: tasks.crontab,
+    concurrency: config.workerConcurrency,
+    noHandleSignals: true,
+    events: trackWorkers(workerIds),
+    logger: graphileLogger(log),
+  })
+  const poll = startPoll(engine)
+  const sweep = startSweep(engine, () => [...workerIds])
+  return {
+    async close() {
+      await poll.close()
+      await engine.dispatcher.close()
+      await runner.stop()
+      await sweep.close()
+      await engine.pool.end()
+      await jobPool.end()
+    },
+  }
+}
+
+function trackWorkers(workerIds: Set<string>): WorkerEvents {
+  const events: WorkerEvents = new EventEmitter()
+  events.on('worker:create', ({ worker }) => workerIds.add(worker.workerId))
+  events.on('worker:stop', ({ worker }) => workerIds.delete(worker.workerId))
+  return events
+}
+
+/** Hints come by the hundred a second: what graphile-worker says about each goes to debug. */
+function graphileLogger(log: Logger): GraphileLogger {
+  const levels = { error: 'error', warning: 'warn', info: 'debug', debug: 'trace' } as const
+  return new GraphileLogger((scope) => (level, message, meta) => log[levels[level]]({ ...scope, ...meta }, message))
 }

@@ -104,6 +104,20 @@ const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq:
   n.archived_at is not null as archived, n.filtered, n.closed_at is null and n.created_at > now() - interval '24 hours' as open,
   n.closed_at is null and n.created_at <= now() - interval '24 hours' as "expiredGroup"`
 
+/** The notifications of these users that meet `condition` over `n`, with `value` as $2. Their inboxes are locked. */
+export async function loadDrafts(
+  client: pg.ClientBase,
+  users: string[],
+  condition: string,
+  value: unknown,
+): Promise<Draft[]> {
+  const { rows } = await client.query<DraftRow>(
+    `select ${draftColumns} from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} order by n.user_id, n.modseq`,
+    [users, value],
+  )
+  return rows.map((row) => toDraft(row, new Map()))
+}
+
 type DraftRow = Omit<Draft, 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
 
 async function readOpenGroups(

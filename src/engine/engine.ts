@@ -1,0 +1,36 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import type { App } from '../app.ts'
+import type { Config } from '../config.ts'
+import { foldCounters } from '../counters/fold-counters.ts'
+import { createPool } from '../db/pool.ts'
+import { dispatchEvents } from '../notifications/dispatch.ts'
+import { dispatchBatchSeconds, dispatchBatchSize } from '../ops/metrics.ts'
+import type { Consumer } from '../outbox/consume.ts'
+import { Dispatcher } from '../outbox/dispatcher.ts'
+import type { BatchReport } from '../outbox/lane-runner.ts'
+
+/** What the tasks in workers/ are given. */
+export type Engine = {
+  config: Config
+  log: Logger
+  /** Of the worker role alone, so that a burst of requests in the same process never keeps dispatching waiting. */
+  pool: pg.Pool
+  consumers: Record<string, Consumer>
+  dispatcher: Dispatcher
+}
+
+/** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
+const POOL_SIZE = 12
+
+export function createEngine({ config, log }: App): Engine {
+  const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
+  const consumers = { notifications: dispatchEvents, counters: foldCounters }
+  return { config, log, pool, consumers, dispatcher: new Dispatcher(pool, log, consumers, countBatch) }
+}
+
+function countBatch({ lane: { consumer }, events, seconds }: BatchReport): void {
+  if (events === 0) return
+  dispatchBatchSize.observe({ consumer }, events)
+  dispatchBatchSeconds.observe({ consumer }, seconds)
+}

@@ -1,0 +1,32 @@
+import { DISPATCH_TASK } from '../wake-ups.ts'
+import type { Engine } from './engine.ts'
+import { repeat } from './repeat.ts'
+
+export const RETRY_TASK = 'retry_pending'
+export const FAN_OUT_TASK = 'run_fan_outs'
+
+/**
+ * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
+ * process is at, and adds a job for it only then. With all wake-ups lost, everything is still found here.
+ */
+export function startPoll(engine: Engine): { close(): Promise<void> } {
+  return repeat(engine.config.pollIntervalMs, engine.log, 'the poll', async () => {
+    const lanes = await engine.dispatcher.idleLanesWithWork()
+    const { rows } = await engine.pool.query<{ task: string }>({ name: 'due_work', text: findDueWork })
+    await addJobs(engine, [...(lanes.length > 0 ? [DISPATCH_TASK] : []), ...rows.map((row) => row.task)])
+  })
+}
+
+const findDueWork = `
+  select '${RETRY_TASK}' as task where exists (select from notify.pending where dead_at is null and due_at <= now())
+  union all
+  select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())`
+
+/** While a job of a task is queued, another one changes nothing. */
+async function addJobs({ pool }: Engine, tasks: string[]): Promise<void> {
+  if (tasks.length === 0) return
+  await pool.query(
+    `select graphile_worker.add_job(t, job_key => t, max_attempts => 1, job_key_mode => 'preserve_run_at') from unnest($1::text[]) t`,
+    [tasks],
+  )
+}

@@ -1,0 +1,120 @@
+import type pg from 'pg'
+import { inTransaction } from '../db/transaction.ts'
+import { removeNotifications } from '../fan-outs/remove-notifications.ts'
+import { lockInboxes } from '../notifications/load.ts'
+import type { Engine } from './engine.ts'
+
+const TOMBSTONES_KEPT = '30 days'
+/** Longer than replay reaches back, so that no event is told twice after its source is forgotten. */
+const SOURCES_KEPT = '30 days'
+const DEAD_LETTERS_KEPT = '30 days'
+const FAILED_JOBS_KEPT = '7 days'
+
+const ROWS_PER_CHUNK = 1000
+
+/** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. */
+export async function purge({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+  const purged = {
+    notifications: await repeatChunk(() => inTransaction(pool, expireNotifications)),
+    tombstones: await repeatChunk(() => inTransaction(pool, purgeTombstones)),
+    sources: await purgeSources(pool),
+    sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
+    deadLetters: await repeatChunk(() => rowsOf(pool, oldDeadLetters)),
+    fanOuts: await rowsOf(pool, finishedFanOuts),
+    failedJobs: await rowsOf(pool, failedJobs),
+  }
+  log.info(purged, 'purged what expired')
+}
+
+/** Expiry is a removal like any other. Inboxes that someone holds are left for the next run. */
+async function expireNotifications(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ userId: string }>(
+    `select distinct user_id as "userId" from (
+       select user_id from notify.notifications where expires_at <= now() order by expires_at limit ${ROWS_PER_CHUNK}) n
+     order by user_id`,
+  )
+  if (rows.length === 0) return 0
+  const users = rows.map((row) => row.userId)
+  return removeNotifications(client, users, 'n.expires_at <= $2', new Date(), 'expired', { skipBusy: true })
+}
+
+/** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */
+async function purgeTombstones(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ userId: string }>(
+    `select distinct user_id as "userId" from (
+       select user_id from notify.tombstones where removed_at < now() - interval '${TOMBSTONES_KEPT}'
+       order by removed_at limit ${ROWS_PER_CHUNK}) t
+     order by user_id`,
+  )
+  if (rows.length === 0) return 0
+  const inboxes = await lockInboxes(
+    client,
+    rows.map((row) => row.userId),
+    true,
+  )
+  const users = [...inboxes.keys()]
+  const { rows: floors } = await client.query<{ userId: string; floor: string }>(
+    `select user_id as "userId", max(modseq) as floor from notify.tombstones
+     where user_id = any($1::bigint[]) and removed_at < now() - interval '${TOMBSTONES_KEPT}' group by user_id`,
+    [users],
+  )
+  const moved = [floors.map((row) => row.userId), floors.map((row) => row.floor)]
+  await client.query(
+    `update notify.inbox i set floor_modseq = greatest(i.floor_modseq, w.floor)
+     from unnest($1::bigint[], $2::bigint[]) w (user_id, floor) where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+    moved,
+  )
+  const { rowCount } = await client.query(
+    `delete from notify.tombstones t using unnest($1::bigint[], $2::bigint[]) w (user_id, floor)
+     where t.user_id = w.user_id and t.modseq <= w.floor and t.user_id = any($1::bigint[])`,
+    moved,
+  )
+  return rowCount ?? 0
+}
+
+/** A source is forgotten when it is old and its notification is gone. Walks the table by user, since nothing else sorts it. */
+async function purgeSources(pool: pg.Pool): Promise<number> {
+  let purged = 0
+  let from: string | null = '0'
+  while (from !== null) {
+    const { rows }: { rows: { to: string | null }[] } = await pool.query(
+      `select max(user_id) as to from (select user_id from notify.sources where user_id > $1 order by user_id limit 20000) s`,
+      [from],
+    )
+    const to: string | null = rows[0]?.to ?? null
+    if (to !== null) purged += await rowsOf(pool, oldSources, [from, to])
+    from = to
+  }
+  return purged
+}
+
+const oldSources = `
+  delete from notify.sources s
+  where s.user_id > $1 and s.user_id <= $2 and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
+    and not exists (select from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id)`
+
+const expiredSessions = `
+  delete from social.sessions where id = any(array(
+    select id from social.sessions where expires_at < now() order by expires_at limit ${ROWS_PER_CHUNK}))`
+
+const oldDeadLetters = `
+  delete from notify.pending where id = any(array(
+    select id from notify.pending where dead_at < now() - interval '${DEAD_LETTERS_KEPT}' order by dead_at limit ${ROWS_PER_CHUNK}))`
+
+const finishedFanOuts = `delete from notify.fan_outs where finished_at < now() - interval '30 days'`
+
+const failedJobs = `
+  select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs
+  where attempts >= max_attempts and locked_at is null and updated_at < now() - interval '${FAILED_JOBS_KEPT}'
+  having count(*) > 0`
+
+async function rowsOf(pool: pg.Pool, statement: string, values: unknown[] = []): Promise<number> {
+  return (await pool.query(statement, values)).rowCount ?? 0
+}
+
+/** Until a chunk finds nothing, or only what someone else holds. */
+async function repeatChunk(chunk: () => Promise<number>): Promise<number> {
+  let total = 0
+  for (let count = await chunk(); count > 0; count = await chunk()) total += count
+  return total
+}

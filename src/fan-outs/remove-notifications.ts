@@ -1,0 +1,40 @@
+import type pg from 'pg'
+import { loadDrafts, lockInboxes } from '../notifications/load.ts'
+import { storeFolded } from '../notifications/store.ts'
+import type { FanOut } from './run.ts'
+
+/** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
+const USERS_PER_CHUNK = 500
+
+/** The next users after the cursor who have notifications of the thread, in the order in which inboxes are locked. */
+export async function usersOfThread(client: pg.ClientBase, { threadKey, cursorUserId }: FanOut): Promise<string[]> {
+  const { rows } = await client.query<{ userId: string }>({
+    name: 'users_of_thread',
+    text: `select distinct user_id as "userId" from notify.notifications
+           where thread_key = $1 and user_id > $2 order by user_id limit ${USERS_PER_CHUNK}`,
+    values: [threadKey, cursorUserId],
+  })
+  return rows.map((row) => row.userId)
+}
+
+/**
+ * Removes the notifications of these users that meet `condition` over `n` with `value` as $2: a change of each inbox like
+ * any other, with tombstones, counts, and a hint to the push nodes. Their sources stay, with `because` as their decision.
+ */
+export async function removeNotifications(
+  client: pg.ClientBase,
+  users: string[],
+  condition: string,
+  value: unknown,
+  because: string,
+  { skipBusy = false } = {},
+): Promise<number> {
+  const inboxes = await lockInboxes(client, users, skipBusy)
+  const drafts = await loadDrafts(client, [...inboxes.keys()], condition, value)
+  for (const draft of drafts) {
+    draft.changed = true
+    draft.removed = true
+  }
+  await storeFolded(client, inboxes, { drafts, expiredGroups: [], sources: [] }, because)
+  return drafts.length
+}

@@ -1,0 +1,40 @@
+import type pg from 'pg'
+import { removeNotifications, usersOfThread } from './remove-notifications.ts'
+import type { ChunkResult, FanOut } from './run.ts'
+
+const ROWS_PER_CHUNK = 5000
+
+/**
+ * After a post was marked as deleted: removes its thread's notifications user by user, then the rows below the post, then
+ * the post. Dispatch looks at the mark under a lock, so nothing is added behind the cursor.
+ */
+export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut): Promise<ChunkResult> {
+  const users = await usersOfThread(client, fanOut)
+  if (users.length > 0) {
+    await removeNotifications(client, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
+    return { cursorUserId: users.at(-1) ?? fanOut.cursorUserId }
+  }
+  const cleared = (await clearLikes(client, fanOut.objectId)) + (await clearComments(client, fanOut.objectId))
+  if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
+  await client.query('delete from social.posts where id = $1', [fanOut.objectId])
+  return 'finished'
+}
+
+async function clearLikes(client: pg.ClientBase, postId: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from social.likes where post_id = $1 and user_id = any(array(
+       select user_id from social.likes where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,
+    [postId],
+  )
+  return rowCount ?? 0
+}
+
+/** From the newest: a reply has a higher id than what it answers, so no reply is left behind without its parent. */
+async function clearComments(client: pg.ClientBase, postId: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from social.comments where id = any(array(
+       select id from social.comments where post_id = $1 order by id desc limit ${ROWS_PER_CHUNK}))`,
+    [postId],
+  )
+  return rowCount ?? 0
+}

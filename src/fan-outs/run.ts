@@ -1,0 +1,72 @@
+import type pg from 'pg'
+import { inTransaction } from '../db/transaction.ts'
+import type { Engine } from '../engine/engine.ts'
+import { deleteUserChunk } from './delete-user.ts'
+import { retractCommentChunk } from './retract-comment.ts'
+import { retractPostChunk } from './retract-post.ts'
+
+/** One row of notify.fan_outs: long work that is done in chunks. */
+export type FanOut = { id: string; kind: string; objectId: string; threadKey: string | null; cursorUserId: string }
+
+/** What a chunk came to: where the cursor stands now, or that nothing is left to do. */
+export type ChunkResult = { cursorUserId: string } | 'finished'
+
+/** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
+export type Chunk = (client: pg.ClientBase, fanOut: FanOut) => Promise<ChunkResult>
+
+const chunks: Record<string, Chunk> = {
+  retract_post: retractPostChunk,
+  retract_comment: retractCommentChunk,
+  delete_user: deleteUserChunk,
+}
+
+/** Does chunk after chunk of whatever is due and nobody else is at, oldest due first, until nothing is left. */
+export async function runFanOuts({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+  let taken: FanOut | undefined
+  do {
+    taken = undefined
+    try {
+      await inTransaction(pool, async (client) => {
+        taken = await takeDue(client)
+        if (taken) await runChunk(client, taken)
+      })
+    } catch (error) {
+      if (!taken) throw error
+      log.warn({ err: error, fanOut: taken }, 'a chunk failed and is tried again later')
+      await noteFailure(pool, taken, error)
+    }
+  } while (taken)
+}
+
+async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
+  const { rows } = await client.query<FanOut>({
+    name: 'take_fan_out',
+    text: `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId" from notify.fan_outs
+           where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
+  })
+  return rows[0]
+}
+
+async function runChunk(client: pg.ClientBase, fanOut: FanOut): Promise<void> {
+  const chunk = chunks[fanOut.kind]
+  if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
+  const result = await chunk(client, fanOut)
+  await client.query({
+    name: 'move_fan_out',
+    text: `update notify.fan_outs
+           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end,
+               due_at = now(), attempts = 0, last_error = null
+           where id = $1`,
+    values: [fanOut.id, result === 'finished' ? null : result.cursorUserId],
+  })
+}
+
+/** Backoff from a second to ten minutes; never given up, because what was deleted must not be shown. */
+async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promise<void> {
+  await pool.query(
+    `update notify.fan_outs
+     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => least(600, 2 ^ least(attempts, 10)))
+     where id = $1`,
+    [id, error instanceof Error ? error.message : String(error)],
+  )
+}

@@ -1,0 +1,21 @@
+import type { Tasks } from '../src/worker.ts'
+import { dispatchOutbox } from './dispatch-outbox.ts'
+import { maintainOutbox } from './maintain-outbox.ts'
+import { purgeExpired } from './purge-expired.ts'
+import { retryPendingEvents } from './retry-pending.ts'
+import { runFanOutChunks } from './run-fan-outs.ts'
+
+/** Every task by the name of its jobs, one file each. All of them are hints: a lost, doubled or late job does no harm. */
+export const tasks: Tasks = {
+  taskList: (engine) => ({
+    dispatch_outbox: dispatchOutbox(engine),
+    retry_pending: retryPendingEvents(engine),
+    run_fan_outs: runFanOutChunks(engine),
+    maintain_outbox: maintainOutbox(engine),
+    purge_expired: purgeExpired(engine),
+  }),
+  crontab: `
+    * * * * * maintain_outbox ?jobKey=maintain_outbox&max=1
+    */10 * * * * purge_expired ?jobKey=purge_expired&max=1
+  `,
+}
