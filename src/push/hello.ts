@@ -1,0 +1,73 @@
+import { sessionIsLive, verifyAccessToken } from '../accounts/tokens.ts'
+import type { App } from '../app.ts'
+import { formatState, parseState } from '../notifications/state.ts'
+import { rejectedHellos } from '../ops/metrics.ts'
+import { type CloseReason, closeCodes } from './close-codes.ts'
+import type { Hub } from './hub.ts'
+import type { Limits } from './limits.ts'
+import type { BadFrame, ClientFrame } from './protocol.ts'
+import type { Session } from './session.ts'
+
+/**
+ * Takes the first frame of a socket: checks the token, looks the session up, and starts the catch-up after `since`.
+ * The socket joins its user before anything is read, so that a change or a revocation in between is heard.
+ */
+export async function sayHello(
+  app: App,
+  hub: Hub,
+  limits: Limits,
+  session: Session,
+  frame: ClientFrame | BadFrame,
+): Promise<void> {
+  if (frame.type !== 'hello') return reject(session, 'badFrame', 'the first frame must be a valid hello')
+  const token = verifyAccessToken(app.config, frame.token)
+  if (!token) return reject(session, 'badToken')
+  const { userId, sessionId } = token
+  session.identity = { userId, sessionId }
+  session.log = session.log.child({ userId, sessionId })
+  if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
+
+  const [live, inbox] = await Promise.all([sessionIsLive(app.db, sessionId), readInbox(app, userId)])
+  if (!live || !inbox) return reject(session, 'forbidden')
+  if (!session.open) return
+  const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
+  const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
+  session.epoch = since?.epoch ?? ''
+  session.sent = since?.modseq ?? 0
+  session.resumes = frame.since !== undefined
+  session.expireAt(token.expiresAt)
+  session.startHeartbeat()
+  session.log.info({ since: frame.since }, 'hello')
+  const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
+  session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
+  session.phase = 'catchUp'
+  hub.readFor(session)
+}
+
+/** A new token for a socket: of the same user, though perhaps of a later sign-in. */
+export async function renewToken(app: App, session: Session, text: string): Promise<void> {
+  const token = verifyAccessToken(app.config, text)
+  if (!token) return session.close('badToken')
+  if (token.userId !== session.identity?.userId) return session.close('forbidden', 'a token of another user')
+  session.identity = { userId: token.userId, sessionId: token.sessionId }
+  if (!(await sessionIsLive(app.db, token.sessionId))) return session.close('forbidden')
+  session.expireAt(token.expiresAt)
+}
+
+function reject(session: Session, reason: CloseReason, detail?: string): void {
+  if (session.open) rejectedHellos.inc({ code: String(closeCodes[reason][0]) })
+  session.close(reason, detail)
+}
+
+type InboxRow = { epoch: string; modseq: number; acked: number; unreadCount: number; unseenCount: number }
+
+async function readInbox({ pool }: App, userId: string): Promise<InboxRow | undefined> {
+  const { rows } = await pool.query<InboxRow>({
+    name: 'welcome',
+    text: `select epoch, modseq::float8 as modseq, acked_modseq::float8 as acked,
+             unread_count as "unreadCount", unseen_count as "unseenCount"
+           from notify.inbox cross join notify.installation where user_id = $1`,
+    values: [userId],
+  })
+  return rows[0]
+}

@@ -1,0 +1,233 @@
+import type { App } from '../app.ts'
+import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
+import { formatState } from '../notifications/state.ts'
+import type { Limits } from './limits.ts'
+import type { Session } from './session.ts'
+
+/** A read that failed is tried again after this. */
+const FAILED_READ_MS = 500
+/** Rows that were notified but are not visible yet (two-phase commit) are looked for again, ever more slowly. */
+const INVISIBLE_MS = 20
+const INVISIBLE_TRIES = 8
+
+/** The sockets of one user on this node. */
+type User = {
+  id: string
+  sessions: Set<Session>
+  /** Highest modseq heard of. */
+  heard: number
+  /** Reads that did not find what was heard of. */
+  missed: number
+  /** Not before this time is the next live frame sent. */
+  notBefore: number
+}
+
+/**
+ * Who is connected here and how far each socket has come. Whoever may be behind is due; a tick reads what changed for all
+ * that are due in one statement and sends it. One tick runs at a time: what happens meanwhile is gathered for the next.
+ * Catching up, live, and coming back after a full buffer are the same read: everything after the socket's cursor.
+ */
+export class Hub {
+  readonly #app: App
+  readonly #limits: Limits
+  readonly #users = new Map<string, User>()
+  /** Users to be read, and from when on; in the order in which they came. */
+  readonly #due = new Map<User, number>()
+  #timer: NodeJS.Timeout | undefined
+  #nextTick = Number.POSITIVE_INFINITY
+  #ticking: Promise<void> | undefined
+  #closed = false
+
+  constructor(app: App, limits: Limits) {
+    this.#app = app
+    this.#limits = limits
+  }
+
+  /** False when the user has too many sockets already. */
+  join(session: Session, userId: string): boolean {
+    const user = this.#users.get(userId) ?? { id: userId, sessions: new Set(), heard: 0, missed: 0, notBefore: 0 }
+    if (user.sessions.size >= this.#limits.socketsPerUser) return false
+    user.sessions.add(session)
+    this.#users.set(userId, user)
+    return true
+  }
+
+  leave(session: Session): void {
+    const user = this.#userOf(session)
+    if (!user?.sessions.delete(session) || user.sessions.size > 0) return
+    this.#users.delete(user.id)
+    this.#due.delete(user)
+  }
+
+  /** The inbox of this user has reached this modseq, says a hint that anybody could have sent. */
+  heard(userId: string, modseq: number): void {
+    const user = this.#users.get(userId)
+    if (!user || modseq <= user.heard) return
+    user.heard = modseq
+    user.missed = 0
+    this.#readIfBehind(user, user.notBefore)
+  }
+
+  /** Reads for this socket soon: it has just said hello, or can be written to again. */
+  readFor(session: Session): void {
+    const user = this.#userOf(session)
+    if (user) this.#readIfBehind(user, 0)
+  }
+
+  /** Hints were lost: everybody may be behind. */
+  doubtAll(): void {
+    for (const user of this.#users.values()) this.#doubt(user)
+  }
+
+  /** What the database says about this inbox; whoever is elsewhere is read for. */
+  compare(userId: string, epoch: string, modseq: number): void {
+    const user = this.#users.get(userId)
+    if (!user) return
+    for (const session of user.sessions) session.unsure ||= session.epoch !== epoch || session.sent !== modseq
+    this.#readIfBehind(user, 0)
+  }
+
+  userIds(): string[] {
+    return [...this.#users.keys()]
+  }
+
+  sessions(): Session[] {
+    return [...this.#users.values()].flatMap((user) => [...user.sessions])
+  }
+
+  sessionsNamed(sessionId: string): Session[] {
+    return this.sessions().filter((session) => session.identity?.sessionId === sessionId)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    await this.#ticking
+  }
+
+  #userOf(session: Session): User | undefined {
+    return session.identity ? this.#users.get(session.identity.userId) : undefined
+  }
+
+  #doubt(user: User): void {
+    for (const session of user.sessions) session.unsure = true
+    this.#readIfBehind(user, 0)
+  }
+
+  #readIfBehind(user: User, time: number): void {
+    if (![...user.sessions].some((session) => isBehind(session, user))) return
+    this.#due.set(user, Math.min(time, this.#due.get(user) ?? time))
+    this.#tickAt(time)
+  }
+
+  #tickAt(time: number): void {
+    if (this.#closed || this.#ticking || time >= this.#nextTick) return
+    this.#nextTick = time
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#startTick(), Math.max(0, time - Date.now()))
+  }
+
+  #startTick(): void {
+    this.#nextTick = Number.POSITIVE_INFINITY
+    this.#ticking = this.#tick().finally(() => {
+      this.#ticking = undefined
+      let next = Number.POSITIVE_INFINITY
+      for (const time of this.#due.values()) next = Math.min(next, time)
+      this.#tickAt(next)
+    })
+  }
+
+  async #tick(): Promise<void> {
+    const users = this.#takeDue()
+    const readings = users.flatMap((user) => readingsOf(user))
+    try {
+      // A call answers one reading per user; sockets of one user at different states are read for one after the other.
+      const rounds = Math.max(0, ...readings.map((reading) => reading.round + 1))
+      for (let round = 0; round < rounds; round += 1) await this.#read(readings.filter((r) => r.round === round))
+    } catch (err) {
+      this.#app.log.warn({ err, users: users.length }, 'cannot read what changed, trying again')
+      for (const reading of readings) for (const session of reading.sessions) session.unsure = true
+      for (const user of users) this.#readIfBehind(user, Date.now() + FAILED_READ_MS)
+    }
+  }
+
+  #takeDue(): User[] {
+    const now = Date.now()
+    const users: User[] = []
+    for (const [user, time] of this.#due) {
+      if (time > now) continue
+      users.push(user)
+      this.#due.delete(user)
+      if (users.length === this.#limits.usersPerRead) break
+    }
+    return users
+  }
+
+  async #read(readings: Reading[]): Promise<void> {
+    const limit = this.#limits.itemsPerFrame
+    const requests = readings.map(({ user, since }): ChangesRequest => ({ userId: user.id, since, limit }))
+    const answers = await changesSince(this.#app.pool, requests)
+    for (const reading of readings) {
+      const changes = answers.get(reading.user.id)
+      if (changes) this.#deliver(reading, changes)
+    }
+  }
+
+  /** Sends a reading to its sockets, serialised once, and sees to what is left. */
+  #deliver({ user, since, sessions }: Reading, changes: InboxChanges): void {
+    let text: string | undefined
+    const serialised = () => {
+      text ??= JSON.stringify({ type: 'changes', ...toChanges(changes) })
+      return text
+    }
+    for (const session of sessions) if (session.open && session.sent === since) advance(session, changes, serialised)
+
+    if (text !== undefined && !changes.more) user.notBefore = Date.now() + this.#limits.betweenFramesMs
+    if (changes.modseq >= user.heard) user.missed = 0
+    else if (user.missed >= INVISIBLE_TRIES) user.heard = changes.modseq
+    const wait = changes.modseq < user.heard ? INVISIBLE_MS * 2 ** user.missed++ : 0
+    this.#readIfBehind(user, changes.more ? 0 : Math.max(user.notBefore, Date.now() + wait))
+  }
+}
+
+/** Sockets of one user that stand at the same state. */
+type Reading = { user: User; since: number; sessions: Session[]; round: number }
+
+/** Sockets whose buffer is full are left out: they are simply behind until they drain. */
+function readingsOf(user: User): Reading[] {
+  const behind = [...user.sessions].filter((session) => isBehind(session, user))
+  for (const session of behind) session.unsure = false
+  const bySince = Map.groupBy(behind, (session) => session.sent)
+  return [...bySince].map(([since, sessions], round) => ({ user, since, sessions, round }))
+}
+
+function isBehind(session: Session, user: User): boolean {
+  if (session.phase === 'hello' || !session.open || session.full) return false
+  return session.phase === 'catchUp' || session.unsure || session.sent < user.heard
+}
+
+/**
+ * Moves a socket's cursor to the end of what was read after it. A cursor that the inbox cannot know (another epoch; a modseq
+ * that was never reached, or no longer is after a crash without the last commits) or that purged tombstones have passed starts anew.
+ */
+function advance(session: Session, changes: InboxChanges, serialised: () => string): void {
+  if (session.epoch !== changes.epoch || session.sent > changes.modseq)
+    return void reset(session, changes, 'unknownState')
+  if (session.resumes && session.sent < changes.floor) return void reset(session, changes, 'tooOld')
+  if (changes.to > session.sent) session.sendText('changes', serialised())
+  session.sent = changes.to
+  if (session.phase === 'catchUp') session.caughtUp += changes.upserts.length
+  if (changes.more) return
+  session.resumes = true
+  if (session.phase === 'live') return
+  session.phase = 'live'
+  session.send({ type: 'synced', state: formatState(changes.epoch, changes.to), count: session.caughtUp })
+}
+
+function reset(session: Session, { epoch, modseq }: InboxChanges, reason: 'tooOld' | 'unknownState'): void {
+  session.epoch = epoch
+  session.sent = modseq
+  session.phase = 'live'
+  session.resumes = true
+  session.send({ type: 'reset', reason, state: formatState(epoch, modseq) })
+}

@@ -1,0 +1,35 @@
+const SECOND = 1000
+const KIB = 1024
+
+/** Every limit of the websocket, with its reason; a test may shorten the times. */
+export const limits = {
+  /** A socket that has not said hello is nobody's: it may cost us a connection for this long. */
+  helloMs: 5 * SECOND,
+  /** Below the 30 to 60 s after which proxies drop silent connections. */
+  heartbeatMs: 25 * SECOND,
+  /** A client's frame holds 500 ids at most. */
+  maxPayload: 64 * KIB,
+  /** Above this a socket is not written to until it has drained; its changes wait in the database. */
+  maxBuffered: 256 * KIB,
+  socketsPerUser: 20,
+  /** What a socket may spend on frames in a window: 60 frames, or 600 acks, which are batched and cost next to nothing. */
+  frameWindowMs: 10 * SECOND,
+  frameBudget: 600,
+  frameCost: 10,
+  ackCost: 1,
+  /** More frames than this in a minute that were not understood: not a client of ours. */
+  badFrames: 10,
+  badFramesWindowMs: 60 * SECOND,
+  /** Items in one `changes` frame. */
+  itemsPerFrame: 100,
+  /** A user whose inbox changes all the time is sent 10 frames a second; one whose inbox was quiet, at once. */
+  betweenFramesMs: 100,
+  /** Users read by one statement; the others come in the next. */
+  usersPerRead: 200,
+  betweenCountsMs: 250,
+  ackLingerMs: 50,
+  /** How long a closing handshake may take before the connection is cut. */
+  closeMs: 2 * SECOND,
+}
+
+export type Limits = typeof limits
