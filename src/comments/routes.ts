@@ -1,0 +1,54 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
+import { listComments } from './read.ts'
+import { Comment } from './view.ts'
+import { createComment, deleteComment, editComment } from './write.ts'
+
+const tags = ['Comments']
+const OneId = Type.Object({ id: Id })
+const body = Type.String({ minLength: 1, maxLength: 2000 })
+const NewComment = Type.Object({ body, parentId: Type.Optional(Id) }, { additionalProperties: false })
+const EditedComment = Type.Object({ body }, { additionalProperties: false })
+const ListQuery = Type.Object({ parentId: Type.Optional(Id), ...PageQuery.properties }, { additionalProperties: false })
+
+export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.post(
+      '/posts/:id/comment',
+      { schema: { tags, params: OneId, body: NewComment, response: { 201: Comment } } },
+      async ({ params, body, user, id: requestId }, reply) => {
+        const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
+        return reply.code(201).send(await createComment(app, { userId: user.userId, requestId }, comment))
+      },
+    )
+
+    server.get(
+      '/posts/:id/comments',
+      { schema: { tags, params: OneId, querystring: ListQuery, response: { 200: pageOf(Comment) } } },
+      async ({ params, query }) => {
+        const { parentId, limit = 20, cursor } = query
+        const after = decodeCursor(cursor, 1)?.[0] ?? null
+        const comments = await listComments(app.pool, { postId: params.id, parentId, after, limit: limit + 1 })
+        return cutPage(comments, limit, (last) => [last.id])
+      },
+    )
+
+    server.patch(
+      '/comments/:id',
+      { schema: { tags, params: OneId, body: EditedComment, response: { 200: Comment } } },
+      ({ params, body, user, id: requestId }) =>
+        editComment(app, { userId: user.userId, requestId }, params.id, body.body),
+    )
+
+    server.delete(
+      '/comments/:id',
+      { schema: { tags, params: OneId, response: { 204: Type.Null() } } },
+      async ({ params, user, id: requestId }, reply) => {
+        await deleteComment(app, { userId: user.userId, requestId }, params.id)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}

@@ -1,0 +1,38 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Author, type AuthorRow, toAuthor } from '../posts/view.ts'
+
+const text = Type.String()
+const time = Type.String({ format: 'date-time' })
+
+export const Comment = Type.Object({
+  id: text,
+  postId: text,
+  parentId: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+  author: Author,
+  /** Empty when the comment was deleted and stands only for its replies. */
+  body: text,
+  replyCount: Type.Integer(),
+  createdAt: time,
+  updatedAt: time,
+})
+export type Comment = Static<typeof Comment>
+
+/** A comment's columns, for statements over `social.comments c`. */
+export const commentColumns = `c.id, c.post_id as "postId", c.parent_id as "parentId", c.body, c.reply_count as "replyCount",
+  c.created_at as "createdAt", c.updated_at as "updatedAt"`
+
+export type CommentRow = AuthorRow & {
+  id: string
+  postId: string
+  parentId: string | null
+  body: string
+  replyCount: number
+  createdAt: Date
+  updatedAt: Date
+}
+
+export function toComment(row: CommentRow): Comment {
+  const { id, postId, parentId, body, replyCount } = row
+  const [createdAt, updatedAt] = [row.createdAt.toISOString(), row.updatedAt.toISOString()]
+  return { id, postId, parentId, author: toAuthor(row), body, replyCount, createdAt, updatedAt }
+}

@@ -1,0 +1,117 @@
+import type pg from 'pg'
+import type { App } from '../app.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { fail } from '../errors.ts'
+import { appendEvents } from '../outbox/append.ts'
+import { findMentioned } from '../posts/mentions.ts'
+import type { Actor } from '../posts/write.ts'
+import { creationEvents, retraction } from './events.ts'
+import { getComment } from './read.ts'
+import type { Comment } from './view.ts'
+
+export type NewComment = { postId: string; parentId: string | null; body: string }
+
+/**
+ * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here.
+ * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED
+ */
+export async function createComment(app: App, actor: Actor, comment: NewComment): Promise<Comment> {
+  const created = await inTransaction(app.pool, async (client) => {
+    const postAuthorId = await lockPost(client, comment.postId)
+    const parentAuthorId = comment.parentId === null ? null : await lockParent(client, comment.postId, comment.parentId)
+    const id = await insertComment(client, actor, comment)
+    const mentionedIds = await findMentioned(client, comment.body)
+    const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
+    await appendEvents(client, creationEvents({ ...comment, id }, actor, facts))
+    return getComment(client, id)
+  })
+  app.wakeUps.eventsAppended()
+  return created
+}
+
+/** @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR */
+export function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
+  return inTransaction(app.pool, async (client) => {
+    await lockOwnComment(client, actor, commentId, 'for no key update')
+    await client.query('update social.comments set body = $2, updated_at = now() where id = $1', [commentId, body])
+    return getComment(client, commentId)
+  })
+}
+
+/**
+ * Marks the comment as deleted and empties it; the row stays, so that replies keep their place. The fan-out takes its
+ * notifications back. As with posts, the mark is set under `for update`.
+ * @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR
+ */
+export async function deleteComment(app: App, actor: Actor, commentId: string): Promise<void> {
+  await inTransaction(app.pool, async (client) => {
+    const comment = await lockOwnComment(client, actor, commentId, 'for update')
+    await client.query(`update social.comments set deleted_at = now(), body = '' where id = $1`, [commentId])
+    await appendEvents(client, [retraction({ ...comment, id: commentId }, actor)])
+    await client.query(
+      `insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, 'post:' || $2::text)`,
+      [commentId, comment.postId],
+    )
+  })
+  app.wakeUps.eventsAppended()
+}
+
+/** Returns the post's author, null when that account was deleted. */
+async function lockPost(client: pg.ClientBase, postId: string): Promise<string | null> {
+  const { rows } = await client.query<{ authorId: string | null }>({
+    name: 'lock_post_of_comment',
+    text: `select case when u.deleted_at is null then u.id end as "authorId"
+           from social.posts p join social.users u on u.id = p.author_id
+           where p.id = $1 and p.deleted_at is null for key share of p`,
+    values: [postId],
+  })
+  if (!rows[0]) throw fail('POST_NOT_FOUND')
+  return rows[0].authorId
+}
+
+async function lockParent(client: pg.ClientBase, postId: string, parentId: string): Promise<string | null> {
+  const { rows } = await client.query<{ authorId: string | null }>({
+    name: 'lock_parent_of_comment',
+    text: `select case when u.deleted_at is null then u.id end as "authorId"
+           from social.comments c join social.users u on u.id = c.author_id
+           where c.id = $1 and c.post_id = $2 and c.deleted_at is null for key share of c`,
+    values: [parentId, postId],
+  })
+  if (!rows[0]) throw fail('COMMENT_NOT_FOUND')
+  return rows[0].authorId
+}
+
+async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'insert_comment',
+    text: `insert into social.comments (post_id, parent_id, author_id, body)
+           select $1, $2, u.id, $3 from social.users u where u.id = $4 and u.deleted_at is null for key share
+           returning id`,
+    values: [comment.postId, comment.parentId, comment.body, actor.userId],
+  })
+  if (!rows[0]) throw fail('UNAUTHENTICATED')
+  return rows[0].id
+}
+
+/** The post first, then the comment: the order in which everybody locks them. A comment goes with its post. */
+async function lockOwnComment(
+  client: pg.ClientBase,
+  actor: Actor,
+  commentId: string,
+  lock: 'for update' | 'for no key update',
+) {
+  const { rows: posts } = await client.query(
+    `select p.id from social.posts p where p.deleted_at is null
+       and p.id = (select c.post_id from social.comments c where c.id = $1) for key share`,
+    [commentId],
+  )
+  if (posts.length === 0) throw fail('COMMENT_NOT_FOUND')
+  const { rows } = await client.query<{ postId: string; parentId: string | null; authorId: string }>(
+    `select post_id as "postId", parent_id as "parentId", author_id as "authorId" from social.comments
+     where id = $1 and deleted_at is null ${lock}`,
+    [commentId],
+  )
+  if (!rows[0]) throw fail('COMMENT_NOT_FOUND')
+  if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')
+  return rows[0]
+}

@@ -1,0 +1,53 @@
+import type pg from 'pg'
+import { fail } from '../errors.ts'
+import { authorColumns, type Post, type PostRow, postColumns, toPost } from './view.ts'
+
+export type Scope = 'all' | 'following' | 'user'
+
+/** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted */
+export async function getPost(db: Pick<pg.ClientBase, 'query'>, viewerId: string, postId: string): Promise<Post> {
+  const { rows } = await db.query<PostRow>({
+    name: 'get_post',
+    text: `select ${postColumns}, ${authorColumns} from social.posts p join social.users u on u.id = p.author_id
+           where p.id = $2 and p.deleted_at is null`,
+    values: [viewerId, postId],
+  })
+  if (!rows[0]) throw fail('POST_NOT_FOUND')
+  return toPost(rows[0])
+}
+
+/** Newest first, older than the post `before`: of everyone, of those the viewer follows, or of one user. */
+export async function listPosts(
+  pool: pg.Pool,
+  viewerId: string,
+  list: { scope: Scope; userId: string | undefined; before: string | null; limit: number },
+): Promise<Post[]> {
+  const { rows } = await pool.query<PostRow>({
+    name: `list_posts_${list.scope}`,
+    text: `with page as materialized (${pageOf[list.scope]})
+           select ${postColumns}, ${authorColumns} from page p join social.users u on u.id = p.author_id order by p.id desc`,
+    values: [viewerId, list.before, list.limit, ...(list.scope === 'user' ? [list.userId] : [])],
+  })
+  return rows.map(toPost)
+}
+
+/** Without a cursor the page starts above every id. */
+const older = `p.deleted_at is null and p.id < coalesce($2::bigint, 9223372036854775807)`
+
+const pageOf: Record<Scope, string> = {
+  all: `select p.* from social.posts p where ${older} order by p.id desc limit $3`,
+  user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
+  // The newest of each followed author by index: its cost does not depend on how much all others post.
+  following: `
+    select p.* from social.follows f
+    cross join lateral (
+      select p.* from social.posts p where p.author_id = f.followee_id and ${older} order by p.id desc limit $3
+    ) p
+    where f.follower_id = $1 order by p.id desc limit $3`,
+}
+
+/** @throws {AppError} USER_NOT_FOUND when the user is unknown or deleted */
+export async function requireUser(pool: pg.Pool, userId: string): Promise<void> {
+  const { rows } = await pool.query('select from social.users where id = $1 and deleted_at is null', [userId])
+  if (rows.length === 0) throw fail('USER_NOT_FOUND')
+}

@@ -1,0 +1,59 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+const text = Type.String()
+const time = Type.String({ format: 'date-time' })
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+
+export const Author = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
+
+export const Post = Type.Object({
+  id: text,
+  author: Author,
+  body: text,
+  media: Type.Array(Type.Object({ id: text, mime: text, size: Type.Integer() })),
+  likeCount: Type.Integer(),
+  commentCount: Type.Integer(),
+  createdAt: time,
+  updatedAt: time,
+  viewer: Type.Object({ liked: Type.Boolean(), bookmarked: Type.Boolean(), muted: Type.Boolean() }),
+})
+export type Post = Static<typeof Post>
+
+/** An author's columns, for statements over `social.users u`. */
+export const authorColumns = `u.id as "authorId", u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId"`
+
+export type AuthorRow = { authorId: string; username: string; displayName: string; avatarMediaId: string | null }
+
+export function toAuthor({ authorId, username, displayName, avatarMediaId }: AuthorRow): Static<typeof Author> {
+  return { id: authorId, username, displayName, avatarMediaId }
+}
+
+/** A post's columns, for statements over `social.posts p` whose `$1` is the viewer. */
+export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment_count as "commentCount",
+  p.created_at as "createdAt", p.updated_at as "updatedAt",
+  exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked`
+
+export type PostRow = AuthorRow & {
+  id: string
+  body: string
+  likeCount: number
+  commentCount: number
+  createdAt: Date
+  updatedAt: Date
+  liked: boolean
+}
+
+/** Media, bookmarks and mutes come with features of their own. */
+export function toPost(row: PostRow): Post {
+  return {
+    id: row.id,
+    author: toAuthor(row),
+    body: row.body,
+    media: [],
+    likeCount: row.likeCount,
+    commentCount: row.commentCount,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    viewer: { liked: row.liked, bookmarked: false, muted: false },
+  }
+}
