@@ -1,6 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type Code, fail } from '../errors.ts'
+import { pointerOf } from './validation.ts'
+
+/** More of them help nobody, and a body of 500 wrong ids would have as many. */
+const MAX_ERRORS = 20
 
 /** RFC 9457, with a stable `code`; `errors` says what is wrong where (JSON Pointers, RFC 6901) when validation failed. */
 export const Problem = Type.Object(
@@ -74,8 +78,7 @@ function isCoded(error: unknown): error is Coded {
 
 function validationErrors(error: unknown): { pointer: string; message: string }[] | undefined {
   if (!isCoded(error)) return undefined
-  return error.validation?.map(({ instancePath, message }) => ({
-    pointer: instancePath,
-    message: message ?? 'is not valid',
-  }))
+  return error.validation
+    ?.slice(0, MAX_ERRORS)
+    .map((fault) => ({ pointer: pointerOf(fault), message: fault.message ?? 'is not valid' }))
 }

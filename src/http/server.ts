@@ -4,8 +4,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify'
 import { accountRoutes } from '../accounts/routes.ts'
 import type { App } from '../app.ts'
+import { followRoutes } from '../follows/routes.ts'
+import { likeRoutes } from '../likes/routes.ts'
+import { notificationRoutes } from '../notifications/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { postRoutes } from '../posts/routes.ts'
 import { userRoutes } from '../users/routes.ts'
 import { requireAccessToken } from './authentication.ts'
 import { describeApi } from './openapi.ts'
@@ -44,7 +48,16 @@ export async function createServer(app: App, options: OpsOptions = {}): Promise<
   await describeApi(server, app.config)
   await server.register(async (features) => {
     validateRequests(features)
-    for (const routes of [accountRoutes, userRoutes, deadLetterRoutes]) await features.register(routes(app))
+    for (const routes of [
+      accountRoutes,
+      userRoutes,
+      followRoutes,
+      postRoutes,
+      likeRoutes,
+      notificationRoutes,
+      deadLetterRoutes,
+    ])
+      await features.register(routes(app))
     await features.register(opsRoutes(app, options))
   })
   return server
