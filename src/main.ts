@@ -1,4 +1,3 @@
-import { pino } from 'pino'
 import { tasks } from '../workers/index.ts'
 import { ensureAdmin } from './accounts/admin.ts'
 import { closeApp, createApp } from './app.ts'
@@ -6,6 +5,7 @@ import { readConfig } from './config.ts'
 import { openDatabase } from './db/open.ts'
 import { createServer } from './http/server.ts'
 import { endWithSignals } from './lifetime.ts'
+import { createLogger } from './log.ts'
 import { createOpsServer } from './ops/server.ts'
 import { type PushNode, startPush } from './push/server.ts'
 import { printAddresses, printAdminPassword, readRole } from './role.ts'
@@ -15,7 +15,7 @@ import { startWorker } from './worker.ts'
 await endWithSignals(async (onClose) => {
   const role = readRole(process.argv[2])
   const given = readConfig(process.env)
-  const log = pino({ level: given.logLevel, base: { pid: process.pid, role } })
+  const log = createLogger(given, role)
   const config = await openDatabase(given, role, log, onClose)
 
   const app = createApp(config, log)

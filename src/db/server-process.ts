@@ -13,8 +13,15 @@ const SECOND = 1000
 const START_TIMEOUT = 120 * SECOND
 /** Backends of a killed postmaster notice its end and leave; until then its shared memory is in use. */
 const ORPHANS_LEAVE_WITHIN = 10 * SECOND
-/** A fast stop writes a checkpoint; after this, stop without one and replay the log at the next start. */
-const STOP_TIMEOUT = 4 * SECOND
+/**
+ * How a server is asked to stop, and how long each is waited for: let clients leave, end them and write a checkpoint, leave
+ * the log to be replayed at the next start.
+ */
+const stopSignals = [
+  ['SIGTERM', SECOND / 2],
+  ['SIGINT', 4 * SECOND],
+  ['SIGQUIT', 2 * SECOND],
+] as const
 
 export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
 
@@ -61,9 +68,9 @@ export async function stopLeftOverServer(cluster: string, log: Logger): Promise<
   if (!isServerOf(command, cluster)) return rm(join(cluster, 'postmaster.pid'), { force: true })
   log.warn({ pid }, 'stopping the PostgreSQL that a killed Ravenpost left')
   const isGone = () => processArguments(pid) !== command
-  for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
+  for (const [signal, timeout] of stopSignals.slice(1)) {
     process.kill(pid, signal)
-    if (await holds(isGone, STOP_TIMEOUT)) return
+    if (await holds(isGone, timeout)) return
   }
   throw new StartError(`PostgreSQL (process ${pid}) in ${cluster} does not stop: end it, then start again`)
 }
@@ -110,10 +117,10 @@ function superviseUntilStopped(child: ChildProcess, { logFile }: ServerOptions):
 }
 
 async function end(child: ChildProcess): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+  for (const [signal, timeout] of stopSignals) {
     if (hasEnded(child)) return
     child.kill(signal)
-    if (await holds(() => hasEnded(child), STOP_TIMEOUT)) return
+    if (await holds(() => hasEnded(child), timeout)) return
   }
 }
 
