@@ -1,0 +1,204 @@
+import { randomBytes } from 'node:crypto'
+import { type Test, test } from 'tap'
+import { sessionIsLive, signAccessToken, verifyAccessToken } from '../../src/accounts/tokens.ts'
+import { type Answer, call, PASSWORD, signIn } from '../client.ts'
+import { setup } from '../setup.ts'
+
+const account = (name: string) => ({ username: name, email: `${name}@example.org`, password: PASSWORD })
+
+function isProblem(t: Test, { status, headers, body }: Answer, expected: number, code: string): void {
+  t.equal(status, expected)
+  t.match(headers.get('content-type'), /^application\/problem\+json/)
+  t.match(body, { status: expected, code, title: String, type: String, instance: String })
+}
+
+test('sign-up gives tokens, and an inbox, and answers like the contract', async (t) => {
+  const { url, pool } = await setup(t)
+  const { status, body, headers } = await call(url, 'POST', '/auth/signup', { ...account('ana'), displayName: 'Ana' })
+
+  t.equal(status, 201)
+  t.equal(headers.get('cache-control'), 'no-store')
+  t.same(Object.keys(body).sort(), ['accessToken', 'expiresIn', 'refreshToken', 'user'])
+  t.equal(body.expiresIn, 900)
+  t.match(body.user, {
+    id: /^\d+$/,
+    username: 'ana',
+    displayName: 'Ana',
+    bio: '',
+    avatarMediaId: null,
+    followerCount: 0,
+    createdAt: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/,
+    viewer: { following: false, followedBy: false, bell: false, blocked: false, muted: false },
+  })
+  t.notOk('email' in body.user || 'passwordHash' in body.user)
+  const { rows } = await pool.query('select user_id, modseq from notify.inbox')
+  t.same(rows, [{ user_id: body.user.id, modseq: '0' }])
+  const { rows: users } = await pool.query('select password_hash from social.users')
+  t.match(users[0].password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+})
+
+test('a taken name or address is a conflict, without regard to case of the address, and writes nothing', async (t) => {
+  const { url, pool, as } = await setup(t)
+  await as('ana')
+  isProblem(
+    t,
+    await call(url, 'POST', '/auth/signup', { ...account('ana'), email: 'b@example.org' }),
+    409,
+    'USERNAME_TAKEN',
+  )
+  isProblem(
+    t,
+    await call(url, 'POST', '/auth/signup', { ...account('ben'), email: 'ANA@example.org' }),
+    409,
+    'EMAIL_TAKEN',
+  )
+  isProblem(t, await call(url, 'POST', '/auth/signup', account('deleted_5')), 409, 'USERNAME_TAKEN')
+  const { rows } = await pool.query(
+    'select (select count(*)::int from social.users) as users, (select count(*)::int from notify.inbox) as inboxes',
+  )
+  t.same(rows, [{ users: 1, inboxes: 1 }])
+})
+
+test('many sign-ups with one name at a time make one account', async (t) => {
+  const { url } = await setup(t)
+  const answers = await Promise.all(Array.from({ length: 8 }, () => call(url, 'POST', '/auth/signup', account('ana'))))
+  t.same(answers.map((answer) => answer.status).sort(), [201, 409, 409, 409, 409, 409, 409, 409])
+})
+
+test('sign-in by name and by address', async (t) => {
+  const { url, as } = await setup(t)
+  const ana = await as('ana')
+  for (const login of ['ana', 'ana@example.org', 'Ana@Example.org']) {
+    const { status, body } = await call(url, 'POST', '/auth/signin', { login, password: PASSWORD })
+    t.equal(status, 200)
+    t.equal(body.user.id, ana.id)
+  }
+  for (const login of ['ana', 'nobody', 'nobody@example.org'])
+    isProblem(t, await call(url, 'POST', '/auth/signin', { login, password: 'a wrong one' }), 401, 'BAD_CREDENTIALS')
+})
+
+test('a refresh token is exchanged once; the second time ends its session', async (t) => {
+  const { url, db, as } = await setup(t)
+  const ana = await as('ana')
+  const other = await signIn(url, 'ana')
+
+  const first = await call(url, 'POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  t.equal(first.status, 200)
+  t.not(first.body.refreshToken, ana.refreshToken)
+  const second = await call(url, 'POST', '/auth/refresh', { refreshToken: first.body.refreshToken })
+  t.equal(second.status, 200)
+
+  const reused = await call(url, 'POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  isProblem(t, reused, 401, 'REFRESH_TOKEN_REUSED')
+  const last = await call(url, 'POST', '/auth/refresh', { refreshToken: second.body.refreshToken })
+  isProblem(t, last, 401, 'BAD_REFRESH_TOKEN')
+  t.equal(await sessionIsLive(db, ana.sessionId), false)
+  t.equal(await sessionIsLive(db, other.sessionId), true, 'other sessions go on')
+})
+
+test('of refreshes with one token at a time, one succeeds at most', async (t) => {
+  const { url, as } = await setup(t)
+  const { refreshToken } = await as('ana')
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, () => call(url, 'POST', '/auth/refresh', { refreshToken })),
+  )
+  const codes = answers.map(({ status, body }) => (status === 200 ? 'ok' : body.code)).sort()
+  t.same(codes, [...Array(5).fill('REFRESH_TOKEN_REUSED'), 'ok'])
+})
+
+test('unknown and expired refresh tokens are refused', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const { refreshToken, sessionId } = await as('ana')
+  const unknown = randomBytes(32).toString('base64url')
+  isProblem(t, await call(url, 'POST', '/auth/refresh', { refreshToken: unknown }), 401, 'BAD_REFRESH_TOKEN')
+  isProblem(t, await call(url, 'POST', '/auth/refresh', {}), 400, 'VALIDATION_FAILED')
+  await pool.query(`update social.sessions set expires_at = now() - interval '1 second' where id = $1`, [sessionId])
+  isProblem(t, await call(url, 'POST', '/auth/refresh', { refreshToken }), 401, 'BAD_REFRESH_TOKEN')
+})
+
+test('sign-out ends the session', async (t) => {
+  const { url, db, as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  isProblem(t, await ben.request('POST', '/auth/signout', { refreshToken: ana.refreshToken }), 401, 'BAD_REFRESH_TOKEN')
+  t.equal(await sessionIsLive(db, ana.sessionId), true)
+
+  const { status, body } = await ana.request('POST', '/auth/signout', { refreshToken: ana.refreshToken })
+  t.equal(status, 204)
+  t.equal(body, undefined)
+  t.equal(await sessionIsLive(db, ana.sessionId), false)
+  const refused = await call(url, 'POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  isProblem(t, refused, 401, 'BAD_REFRESH_TOKEN')
+})
+
+test('a browser keeps its refresh token in a cookie that scripts cannot read', async (t) => {
+  const { url, as } = await setup(t)
+  await as('ana')
+  const signedIn = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  t.equal(signedIn.status, 200)
+  t.notOk('refreshToken' in signedIn.body)
+  const set = signedIn.headers.get('set-cookie') ?? ''
+  t.match(set, /HttpOnly/)
+  t.match(set, /SameSite=Strict/)
+  t.match(set, /Path=\/auth(;|$)/)
+
+  const cookie = set.split(';')[0] ?? ''
+  const renewed = await call(url, 'POST', '/auth/refresh', undefined, { cookie })
+  t.equal(renewed.status, 200)
+  t.notOk('refreshToken' in renewed.body)
+  const nextCookie = renewed.headers.get('set-cookie')?.split(';')[0] ?? ''
+  t.not(nextCookie, cookie)
+
+  const authorization = `Bearer ${renewed.body.accessToken}`
+  const out = await call(url, 'POST', '/auth/signout', undefined, { cookie: nextCookie, authorization })
+  t.equal(out.status, 204)
+  t.match(out.headers.get('set-cookie'), /^ravenpost_refresh=;/)
+  isProblem(t, await call(url, 'POST', '/auth/refresh', '', { cookie: nextCookie }), 401, 'BAD_REFRESH_TOKEN')
+})
+
+test('me shows what others do not see', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  t.match(await ana.get('/auth/me'), { id: ana.id, username: 'ana', email: 'ana@example.org', role: 'user' })
+})
+
+test('sessions are listed page by page and ended one by one', async (t) => {
+  const { url, db, as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const second = await signIn(url, 'ana')
+  const third = await signIn(url, 'ana')
+
+  const page = await ana.get('/auth/sessions?limit=2')
+  t.match(page.items, [{ id: third.sessionId, current: false }, { id: second.sessionId }])
+  const rest = await ana.get(`/auth/sessions?limit=2&cursor=${page.nextCursor}`)
+  t.match(rest, { items: [{ id: ana.sessionId, current: true, userAgent: String }], nextCursor: null })
+
+  const path = `/auth/sessions/${second.sessionId}`
+  isProblem(t, await ben.request('DELETE', path), 404, 'SESSION_NOT_FOUND')
+  t.equal((await ana.request('DELETE', path)).status, 204)
+  isProblem(t, await ana.request('DELETE', path), 404, 'SESSION_NOT_FOUND')
+  t.equal(await sessionIsLive(db, second.sessionId), false)
+  t.equal((await ana.get('/auth/sessions')).items.length, 2)
+})
+
+test('only our own unexpired tokens are accepted', async (t) => {
+  const { config, as } = await setup(t)
+  const ana = await as('ana')
+  const claims = { userId: ana.id, sessionId: ana.sessionId, role: 'user' as const }
+  const [header, payload, signature] = ana.accessToken.split('.')
+  const none = `${Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url')}.${payload}.`
+  const wrong = [
+    'nonsense',
+    none,
+    `${header}.${payload}.${signature?.slice(0, -2)}AA`,
+    signAccessToken({ ...config, jwtSecret: 'another secret, of 32 bytes or more too' }, claims),
+    signAccessToken({ ...config, accessTokenTtl: -1 }, claims),
+  ]
+  for (const token of wrong) {
+    t.equal(verifyAccessToken(config, token), null)
+    const answer = await ana.request('GET', '/auth/me', undefined, { authorization: `Bearer ${token}` })
+    isProblem(t, answer, 401, 'UNAUTHENTICATED')
+    t.equal(answer.headers.get('www-authenticate'), 'Bearer')
+  }
+  isProblem(t, await ana.request('GET', '/auth/me', undefined, { authorization: '' }), 401, 'UNAUTHENTICATED')
+  t.match(verifyAccessToken(config, ana.accessToken), claims)
+})
