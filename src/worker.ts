@@ -26,18 +26,18 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
     name: 'jobs',
     settings: '-c synchronous_commit=off',
   })
-  const workerIds = new Set<string>()
+  const poolIds: string[] = []
   const runner = await run({
     pgPool: jobPool,
     taskList: tasks.taskList(engine),
     crontab: tasks.crontab,
     concurrency: config.workerConcurrency,
     noHandleSignals: true,
-    events: trackWorkers(workerIds),
+    events: notePools(poolIds),
     logger: graphileLogger(log),
   })
   const poll = startPoll(engine)
-  const sweep = startSweep(engine, () => [...workerIds])
+  const sweep = startSweep(engine, poolIds)
   return {
     async close() {
       await poll.close()
@@ -50,10 +50,10 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
   }
 }
 
-function trackWorkers(workerIds: Set<string>): WorkerEvents {
+/** graphile-worker locks jobs under the id of its pool of workers. */
+function notePools(poolIds: string[]): WorkerEvents {
   const events: WorkerEvents = new EventEmitter()
-  events.on('worker:create', ({ worker }) => workerIds.add(worker.workerId))
-  events.on('worker:stop', ({ worker }) => workerIds.delete(worker.workerId))
+  events.on('pool:create', ({ workerPool }) => poolIds.push(workerPool.id))
   return events
 }
 

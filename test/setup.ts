@@ -10,6 +10,7 @@ import type { DB } from '../src/db/tables.ts'
 import { createServer } from '../src/http/server.ts'
 import { type PushNode, startPush } from '../src/push/server.ts'
 import { startWorker, type Worker } from '../src/worker.ts'
+import { tasks } from '../workers/index.ts'
 import { signUp, type TestClient } from './client.ts'
 
 export type Options = {
@@ -57,7 +58,7 @@ export async function startSystem(
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   const pushNode = push ? await startPush(app, server.server) : undefined
-  const workerRole = worker ? await startWorker(app) : undefined
+  const workerRole = worker ? await startWorker(app, tasks) : undefined
   t.teardown(async () => {
     await pushNode?.close()
     await server.close()

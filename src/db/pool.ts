@@ -25,5 +25,9 @@ export function createPool({ url, size, log, name, settings = '' }: PoolOptions)
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection broke'))
+  // One that breaks while it is in use fails its query; this listener keeps the process alive.
+  pool.on('connect', (client) =>
+    client.on('error', (error) => log.debug({ err: error, pool: name }, 'a connection broke')),
+  )
   return pool
 }

@@ -6,20 +6,20 @@ import { repeat } from './repeat.ts'
 const SILENT_SECONDS = 10
 
 /**
- * The heartbeat of this process' workers, and the unlocking of dead ones' jobs: graphile-worker itself would wait for four
+ * The heartbeat of this process, and the unlocking of dead ones' jobs: graphile-worker itself would wait for four
  * hours. Unlocking a worker that only slept does no harm, since jobs are hints and what they do is guarded by row locks.
  */
-export function startSweep(engine: Engine, workerIds: () => string[]): { close(): Promise<void> } {
+export function startSweep(engine: Engine, workerIds: string[]): { close(): Promise<void> } {
   const { pool, log, config } = engine
   const sweep = repeat(config.sweepIntervalMs, log, 'the sweep', async () => {
-    await beat(engine, workerIds())
+    await beat(engine, workerIds)
     const { rows } = await pool.query<{ workers: string[] | null }>(unlockDead)
     if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that fell silent')
   })
   return {
     async close() {
       await sweep.close()
-      await pool.query('delete from notify.workers where worker_id = any($1::text[])', [workerIds()])
+      await pool.query('delete from notify.workers where worker_id = any($1::text[])', [workerIds])
     },
   }
 }

@@ -1,17 +1,33 @@
 import type pg from 'pg'
 
+/** What a statement took away and what that took back: columns of an event, written over the common table expression `gone`. */
+export type Taken = {
+  /** Common table expressions without `with`; `gone` returns the rows that were taken away, $1 is whose. */
+  ctes: string
+  action: string
+  sourceId: string
+  recipientId: string
+  type: string | null
+  actorId: string
+  objectType: string
+  objectId: string
+  threadKey: string
+  data: string
+  from?: string
+}
+
 /**
- * Runs a statement that takes rows away and selects what that took back (action, source_id, recipient_id, type, actor_id,
- * object_type, object_id, thread_key, data), and appends a counted retraction for each, all in one statement: an event's id
- * is drawn while its row is locked. Returns how many there were.
+ * Takes rows away and appends a counted retraction for each, all in one statement: an event's id is drawn while its row is
+ * locked. Returns how many there were.
  */
-export async function appendRetractions(client: pg.ClientBase, takeAway: string, id: string): Promise<number> {
+export async function appendRetractions(client: pg.ClientBase, taken: Taken, id: string): Promise<number> {
+  const type = taken.type === null ? 'null' : `case when ${taken.recipientId} is not null then '${taken.type}' end`
   const { rowCount } = await client.query(
-    `with taken as (${takeAway})
+    `with ${taken.ctes}
      insert into notify.outbox (action, retracts, counted, source_id, recipient_id, type, actor_id, object_type, object_id, thread_key, data)
-     select action, true, true, source_id, recipient_id, case when recipient_id is not null then type end, actor_id,
-       object_type, object_id::text, thread_key, data
-     from taken`,
+     select '${taken.action}', true, true, ${taken.sourceId}, ${taken.recipientId}, ${type}, ${taken.actorId},
+       '${taken.objectType}', (${taken.objectId})::text, ${taken.threadKey}, ${taken.data}
+     from ${taken.from ?? 'gone'}`,
     [id],
   )
   return rowCount ?? 0

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { appendRetractions } from './append-retractions.ts'
+import { appendRetractions, type Taken } from './append-retractions.ts'
 import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
 /** Rows per transaction: each makes an event, or a fan-out of its own. */
@@ -19,64 +19,85 @@ export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResul
 
 type Step = (client: pg.ClientBase, userId: FanOut['objectId']) => Promise<number>
 
-const unlike: Step = (client, userId) =>
-  appendRetractions(
-    client,
-    `with gone as (
-       delete from social.likes where user_id = $1 and post_id = any(array(
-         select post_id from social.likes where user_id = $1 order by post_id limit ${ROWS_PER_CHUNK} for update))
-       returning post_id, user_id)
-     select 'like' as action, 'like:' || g.post_id || ':' || g.user_id as source_id, nullif(p.author_id, g.user_id) as recipient_id,
-       'post.liked' as type, g.user_id as actor_id, 'post' as object_type, p.id as object_id, 'post:' || p.id as thread_key,
-       jsonb_build_object('postId', p.id::text) as data
-     from gone g join social.posts p on p.id = g.post_id`,
-    userId,
-  )
+const unlike: Step = takingBack({
+  ctes: `gone as (
+    delete from social.likes where user_id = $1 and post_id = any(array(
+      select post_id from social.likes where user_id = $1 order by post_id limit ${ROWS_PER_CHUNK} for update))
+    returning post_id, user_id)`,
+  from: 'gone join social.posts p on p.id = gone.post_id',
+  action: 'like',
+  sourceId: `'like:' || post_id || ':' || user_id`,
+  recipientId: 'nullif(p.author_id, user_id)',
+  type: 'post.liked',
+  actorId: 'user_id',
+  objectType: 'post',
+  objectId: 'post_id',
+  threadKey: `'post:' || post_id`,
+  data: `jsonb_build_object('postId', post_id::text)`,
+})
 
-const follows = (whose: 'follower_id' | 'followee_id', other: 'follower_id' | 'followee_id') => `
-  with gone as (
-    delete from social.follows where ${whose} = $1 and ${other} = any(array(
-      select ${other} from social.follows where ${whose} = $1 order by ${other} limit ${ROWS_PER_CHUNK} for update))
-    returning follower_id, followee_id)
-  select 'follow' as action, 'follow:' || follower_id || ':' || followee_id as source_id, followee_id as recipient_id,
-    'user.followed' as type, follower_id as actor_id, 'user' as object_type, followee_id as object_id, null as thread_key,
-    jsonb_build_object('followeeId', followee_id::text) as data
-  from gone`
-const unfollow: Step = (client, userId) => appendRetractions(client, follows('follower_id', 'followee_id'), userId)
-const loseFollowers: Step = (client, userId) => appendRetractions(client, follows('followee_id', 'follower_id'), userId)
+const unfollow: Step = follows('follower_id', 'followee_id')
+const loseFollowers: Step = follows('followee_id', 'follower_id')
 
-const deleteComments: Step = (client, userId) =>
-  appendRetractions(
-    client,
-    `with gone as (
-       update social.comments set deleted_at = now(), body = '' where id = any(array(
-         select id from social.comments where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
-       returning id, post_id, parent_id, author_id),
-     fan_outs as (
-       insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_comment', id, 'post:' || post_id from gone
-       on conflict on constraint fan_out_once do nothing)
-     select 'comment' as action, 'comment:' || id as source_id, null::bigint as recipient_id, null as type, author_id as actor_id,
-       'comment' as object_type, id as object_id, 'post:' || post_id as thread_key,
-       jsonb_build_object('postId', post_id::text, 'commentId', id::text, 'parentId', parent_id::text) as data
-     from gone`,
-    userId,
-  )
+function follows(mine: string, other: string): Step {
+  return takingBack({
+    ctes: `gone as (
+      delete from social.follows where ${mine} = $1 and ${other} = any(array(
+        select ${other} from social.follows where ${mine} = $1 order by ${other} limit ${ROWS_PER_CHUNK} for update))
+      returning follower_id, followee_id)`,
+    action: 'follow',
+    sourceId: `'follow:' || follower_id || ':' || followee_id`,
+    recipientId: 'followee_id',
+    type: 'user.followed',
+    actorId: 'follower_id',
+    objectType: 'user',
+    objectId: 'followee_id',
+    threadKey: 'null',
+    data: `jsonb_build_object('followeeId', followee_id::text)`,
+  })
+}
 
-const deletePosts: Step = (client, userId) =>
-  appendRetractions(
-    client,
-    `with gone as (
-       update social.posts set deleted_at = now() where id = any(array(
-         select id from social.posts where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
-       returning id, author_id),
-     fan_outs as (
-       insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_post', id, 'post:' || id from gone
-       on conflict on constraint fan_out_once do nothing)
-     select 'post' as action, 'post:' || id as source_id, null::bigint as recipient_id, null as type, author_id as actor_id,
-       'post' as object_type, id as object_id, 'post:' || id as thread_key, jsonb_build_object('postId', id::text) as data
-     from gone`,
-    userId,
-  )
+const deleteComments: Step = takingBack({
+  ctes: `gone as (
+    update social.comments set deleted_at = now(), body = '' where id = any(array(
+      select id from social.comments where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
+    returning id, post_id, parent_id, author_id),
+  fan_outs as (
+    insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_comment', id, 'post:' || post_id from gone
+    on conflict on constraint fan_out_once do nothing)`,
+  action: 'comment',
+  sourceId: `'comment:' || id`,
+  recipientId: 'null::bigint',
+  type: null,
+  actorId: 'author_id',
+  objectType: 'comment',
+  objectId: 'id',
+  threadKey: `'post:' || post_id`,
+  data: `jsonb_build_object('postId', post_id::text, 'commentId', id::text, 'parentId', parent_id::text)`,
+})
+
+const deletePosts: Step = takingBack({
+  ctes: `gone as (
+    update social.posts set deleted_at = now() where id = any(array(
+      select id from social.posts where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
+    returning id, author_id),
+  fan_outs as (
+    insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_post', id, 'post:' || id from gone
+    on conflict on constraint fan_out_once do nothing)`,
+  action: 'post',
+  sourceId: `'post:' || id`,
+  recipientId: 'null::bigint',
+  type: null,
+  actorId: 'author_id',
+  objectType: 'post',
+  objectId: 'id',
+  threadKey: `'post:' || id`,
+  data: `jsonb_build_object('postId', id::text)`,
+})
+
+function takingBack(taken: Taken): Step {
+  return (client, userId) => appendRetractions(client, taken, userId)
+}
 
 /** The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear. */
 const clearing: Step[] = [

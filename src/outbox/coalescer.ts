@@ -114,10 +114,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#schedule(lane)
     await this.#execute(lane, batch)
     lane.running--
-    for (const entry of batch) this.#promote(entry.key)
     this.#schedule(lane)
-    this.#size -= batch.length
-    if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
   /** A batch that fails by its content is halved until the bad item stands alone; only that one fails. */
@@ -126,12 +123,16 @@ export class Coalescer<Kind extends string, Item, Result> {
       const results = await lane.run(batch.map((entry) => entry.item))
       batch.forEach((entry, index) => {
         const result = results[index]
+        this.#release(entry.key)
         if (result === undefined) entry.reject(new Error('the statement of a batch left out an item'))
         else entry.resolve(result)
       })
     } catch (error) {
       if (batch.length === 1 || !isContentError(error)) {
-        for (const entry of batch) entry.reject(error)
+        for (const entry of batch) {
+          this.#release(entry.key)
+          entry.reject(error)
+        }
         return
       }
       const middle = batch.length >> 1
@@ -140,14 +141,14 @@ export class Coalescer<Kind extends string, Item, Result> {
     }
   }
 
-  /** The next item of a key takes the place of the one that is done. */
-  #promote(key: string): void {
+  /** Makes room, and lets the next item of the key take its place. */
+  #release(key: string): void {
     const next = this.#followers.get(key)?.shift()
-    if (!next) {
-      this.#followers.delete(key)
-      return
-    }
-    next.lane.ready.push(next)
-    this.#schedule(next.lane)
+    if (next) {
+      next.lane.ready.push(next)
+      this.#schedule(next.lane)
+    } else this.#followers.delete(key)
+    this.#size--
+    if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 }

@@ -79,8 +79,8 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
  */
 async function noteFilled(client: pg.ClientBase): Promise<void> {
   await client.query(
-    `update notify.outbox_partitions p set filled_at = now(), filled_before = pg_current_xact_id()
-     from notify.outbox_id_seq s where p.filled_at is null and p.to_id <= s.last_value`,
+    `update notify.outbox_partitions set filled_at = now(), filled_before = pg_current_xact_id()
+     where filled_at is null and to_id <= (select last_value from notify.outbox_id_seq)`,
   )
 }
 
