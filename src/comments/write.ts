@@ -48,10 +48,10 @@ export async function deleteComment(app: App, actor: Actor, commentId: string): 
     const comment = await lockOwnComment(client, actor, commentId, 'for update')
     await client.query(`update social.comments set deleted_at = now(), body = '' where id = $1`, [commentId])
     await appendEvents(client, [retraction({ ...comment, id: commentId }, actor)])
-    await client.query(
-      `insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, 'post:' || $2::text)`,
-      [commentId, comment.postId],
-    )
+    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, $2)`, [
+      commentId,
+      `post:${comment.postId}`,
+    ])
   })
   app.wakeUps.eventsAppended()
 }

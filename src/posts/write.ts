@@ -52,10 +52,10 @@ export async function deletePost(app: App, actor: Actor, postId: string): Promis
     await lockOwnPost(client, actor, postId, 'for update')
     await client.query('update social.posts set deleted_at = now() where id = $1', [postId])
     await appendEvents(client, [{ ...postEvent(postId, actor), retracts: true }])
-    await client.query(
-      `insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_post', $1, 'post:' || $1::text)`,
-      [postId],
-    )
+    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_post', $1, $2)`, [
+      postId,
+      `post:${postId}`,
+    ])
   })
   app.wakeUps.eventsAppended()
 }
