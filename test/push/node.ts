@@ -1,0 +1,83 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { type App, closeApp, createApp } from '../../src/app.ts'
+import type { Limits } from '../../src/push/limits.ts'
+import { type PushNode, startPush } from '../../src/push/server.ts'
+import { makeUsers } from '../notifications/events.ts'
+import { cloneDatabase, testConfig } from '../setup.ts'
+import { TestSocket } from './socket.ts'
+
+export type Options = { databaseUrl?: string; env?: Record<string, string>; limits?: Partial<Limits> }
+
+/** A push node alone on its own port; on a fresh database, unless one is named. */
+export type TestNode = {
+  app: App
+  push: PushNode
+  databaseUrl: string
+  url: string
+  /** A new user with inbox and session. */
+  user(name: string): Promise<TestUser>
+}
+
+export type TestUser = {
+  id: string
+  sessionId: string
+  token: string
+  /** Connects to a node, the user's first unless another is named, and says hello. */
+  connect(options?: { since?: string; node?: TestNode }): Promise<TestSocket>
+}
+
+export async function startNode(t: Test, { databaseUrl, env = {}, limits = {} }: Options = {}): Promise<TestNode> {
+  const database = databaseUrl ?? (await cloneDatabase(t))
+  const config = testConfig(database, env)
+  const app = createApp(config, pino({ level: process.env.TEST_LOG ?? 'silent' }))
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const push = await startPush(app, server, { limits })
+  t.teardown(async () => {
+    await push.close()
+    await new Promise((resolve) => server.close(resolve))
+    await closeApp(app)
+  })
+  const { port } = server.address() as AddressInfo
+  const node: TestNode = { app, push, databaseUrl: database, url: `ws://127.0.0.1:${port}/ws`, user }
+  return node
+
+  async function user(name: string): Promise<TestUser> {
+    const [id = ''] = await makeUsers(app, [name])
+    const sessionId = await signIn(app, id)
+    const token = signAccessToken(config, { userId: id, sessionId, role: 'user' })
+    return {
+      id,
+      sessionId,
+      token,
+      async connect(options = {}) {
+        const socket = await TestSocket.open(t, (options.node ?? node).url)
+        socket.send({ type: 'hello', token, since: options.since })
+        return socket
+      },
+    }
+  }
+}
+
+/** A further session of a user, as a second device has it. */
+export async function signIn(app: App, userId: string): Promise<string> {
+  const { rows } = await app.pool.query<{ id: string }>(
+    `insert into social.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id`,
+    [userId],
+  )
+  return rows[0]?.id ?? ''
+}
+
+/** Events for one user, each a notification of its own, with `bytes` of data. */
+export async function tell(app: App, userId: string, count = 1, bytes = 0): Promise<void> {
+  await app.pool.query(
+    `insert into notify.outbox (counted, action, source_id, type, recipient_id, data)
+     select true, 'send', 'send:' || gen_random_uuid(), 'test.told', $1, jsonb_build_object('filler', repeat('x', $3))
+     from generate_series(1, $2::int)`,
+    [userId, count, bytes],
+  )
+}
