@@ -65,9 +65,9 @@ export function translateBusy(error: { code?: string }): never {
 async function lockInbox(client: pg.ClientBase, userId: string): Promise<Inbox> {
   const { rows } = await client.query<Inbox>({
     name: 'lock_inbox',
-    text: `select i.user_id as "userId", e.epoch, i.modseq::float8 as modseq, i.unread_count as "unreadCount",
-             i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq"
-           from notify.inbox i cross join notify.installation e where i.user_id = $1 for update of i`,
+    text: `select i.user_id as "userId", (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq,
+             i.unread_count as "unreadCount", i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq"
+           from notify.inbox i where i.user_id = $1 for update of i`,
     values: [userId],
   })
   if (!rows[0]) throw fail('USER_NOT_FOUND')

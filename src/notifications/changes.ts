@@ -107,13 +107,13 @@ function isUpsert(row: ChangeRow): row is UpsertRow {
  * stop after limit + 1, the one more tells whether there is more. A row per user comes also when nothing changed.
  */
 const changesStatement = `
-  select i.user_id as "userId", e.epoch, i.modseq::float8 as modseq, i.floor_modseq::float8 as floor,
+  select i.user_id as "userId", (select epoch from notify.installation) as epoch,
+         i.modseq::float8 as modseq, i.floor_modseq::float8 as floor,
          i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
          i.acked_modseq::float8 as "ackedModseq", i.seen_modseq::float8 as "seenModseq",
          c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, ${notificationColumns}
   from unnest($1::bigint[], $2::bigint[], $3::int[]) w (user_id, since, lim)
   join notify.inbox i on i.user_id = w.user_id
-  cross join notify.installation e
   left join lateral (
     select * from (
       (select n.modseq, n.id, false as removed, n as notification

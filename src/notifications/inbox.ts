@@ -75,8 +75,8 @@ export async function resolveUpTo(
 ): Promise<number> {
   const { rows } = await pool.query<{ epoch: string; modseq: number }>({
     name: 'inbox_state',
-    text: `select e.epoch, i.modseq::float8 as modseq
-           from notify.inbox i cross join notify.installation e where i.user_id = $1`,
+    text: `select (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq
+           from notify.inbox i where i.user_id = $1`,
     values: [userId],
   })
   const inbox = rows[0]

@@ -39,9 +39,8 @@ export async function listNotifications(
   const { rows } = await pool.query<ListRow>({
     name: `list_${filter}`,
     text: `select i.modseq::float8 as modseq, i.seen_modseq::float8 as "seenModseq", i.unread_count as "unreadCount",
-             i.unseen_count as "unseenCount", e.epoch, n.*
+             i.unseen_count as "unseenCount", (select epoch from notify.installation) as epoch, n.*
            from notify.inbox i
-           cross join notify.installation e
            left join lateral (
              select ${notificationColumns}
              from notify.notifications n
@@ -89,8 +88,9 @@ export async function getNotification(pool: pg.Pool, userId: string, id: string)
 export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCounts> {
   const { rows } = await pool.query<Omit<InboxRow, 'seenModseq'>>({
     name: 'inbox_counts',
-    text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount", e.epoch
-           from notify.inbox i cross join notify.installation e where i.user_id = $1`,
+    text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
+             (select epoch from notify.installation) as epoch
+           from notify.inbox i where i.user_id = $1`,
     values: [userId],
   })
   const inbox = rows[0]

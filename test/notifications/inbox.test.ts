@@ -41,6 +41,8 @@ t.test('a removed notification leaves a tombstone, and its sources bring nothing
   t.match(await remove(app, ana, { ids: ['1'] }), { updated: 1, unreadCount: 0, unseenCount: 0, modseq: 2 })
   const changes = (await changesSince(app.pool, [{ userId: ana, since: 1, limit: 10 }])).get(ana)
   t.match(changes, { from: 1, to: 2, more: false, upserts: [], removes: ['1'] })
+  const { rows } = await app.pool.query('select live, notified, notification_id, decision from notify.sources')
+  t.same(rows, [{ live: false, notified: true, notification_id: null, decision: 'removed' }])
   await like(app, { ...aLike, retracts: true }, aLike)
   t.same((await listNotifications(app.pool, ana, { filter: 'history', limit: 20 })).items, [])
   await t.rejects(getNotification(app.pool, ana, '1'), { code: 'NOTIFICATION_NOT_FOUND' })

@@ -1,0 +1,55 @@
+import t from 'tap'
+import type { App } from '../../src/app.ts'
+import { acknowledge } from '../../src/notifications/acknowledge.ts'
+import { archive, markRead, markSeen, markUnread, remove } from '../../src/notifications/inbox.ts'
+import { drift, follow, inboxApp, like, makePost, makeUsers } from './events.ts'
+import { catchUp, emptyHand, foldedItems, type Held, listedItems } from './fold-client.ts'
+
+const ROUNDS = 25
+
+t.test(
+  'several devices and the dispatcher at once: right in every snapshot, the same list on each device',
+  async (t) => {
+    const app = await inboxApp(t)
+    const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
+    const post = await makePost(app, me)
+    const devices = [emptyHand(), emptyHand()]
+    let running = true
+
+    const people = async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        await like(app, { postId: post, actorId: round % 2 ? ana : ben, recipientId: me, retracts: round % 3 === 2 })
+        await follow(app, ana, me)
+      }
+    }
+    const device = async (held: Held, offset: number) => {
+      for (let round = offset; round < ROUNDS + offset; round++) {
+        await catchUp(app, me, held, 2)
+        await act(app, me, held, round)
+      }
+    }
+    const observer = async () => {
+      while (running) t.same(await drift(app, [me]), [])
+    }
+
+    const observing = observer()
+    await Promise.all([people(), device(devices[0] ?? emptyHand(), 0), device(devices[1] ?? emptyHand(), 3)])
+    running = false
+    await observing
+    for (const held of [...devices, emptyHand()]) {
+      await catchUp(app, me, held, 3)
+      t.same(foldedItems(held), await listedItems(app, me))
+    }
+  },
+)
+
+async function act(app: App, userId: string, held: Held, round: number): Promise<void> {
+  const ids = [...held.items.keys()].slice(-2)
+  if (round % 7 === 0) await markSeen(app, userId, held.modseq)
+  else if (round % 7 === 1) await markRead(app, userId, { ids })
+  else if (round % 7 === 2) await markUnread(app, userId, { ids })
+  else if (round % 7 === 3) await remove(app, userId, { ids: ids.slice(1) })
+  else if (round % 7 === 4) await markRead(app, userId, { upTo: held.modseq })
+  else if (round % 7 === 5) await archive(app, userId, { ids })
+  else await acknowledge(app.pool, [{ userId, modseq: held.modseq }])
+}
