@@ -1,0 +1,117 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { ConfigError, readConfig } from '../src/config.ts'
+
+const secret = 'a secret of more than thirty-two bytes'
+
+test('without any variable it is a small installation of its own', async (t) => {
+  t.match(readConfig({}), {
+    embedded: true,
+    databaseUrl: '',
+    dataDir: '.data',
+    host: '127.0.0.1',
+    port: 3000,
+    allowedOrigins: [],
+    accessTokenTtl: 900,
+    refreshTokenTtl: 2_592_000,
+    rateLimitScale: 1,
+    wakeUps: true,
+    adminPassword: undefined,
+  })
+})
+
+test('values are read as what they are', async (t) => {
+  const url = 'postgres://ana:pw@db.example:5432/ravenpost'
+  const config = readConfig({
+    DATABASE_URL: url,
+    JWT_SECRET: secret,
+    PORT: '8080',
+    ALLOWED_ORIGINS: 'https://a.example, https://b.example',
+    WAKE_UPS: 'off',
+    RATE_LIMIT_SCALE: '0.5',
+  })
+  t.match(config, {
+    embedded: false,
+    databaseUrl: url,
+    databaseUrlDirect: url,
+    port: 8080,
+    allowedOrigins: ['https://a.example', 'https://b.example'],
+    wakeUps: false,
+    rateLimitScale: 0.5,
+  })
+})
+
+test('an empty variable counts as absent', async (t) => {
+  t.match(readConfig({ DATABASE_URL: '', PORT: '', HOST: '' }), { embedded: true, port: 3000, host: '127.0.0.1' })
+})
+
+const wrong: [name: string, value: string][] = [
+  ['PORT', 'http'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '3000.5'],
+  ['DATABASE_URL', 'mysql://localhost/x'],
+  ['DATABASE_URL_DIRECT', 'localhost'],
+  ['ALLOWED_ORIGINS', 'https://a.example/path'],
+  ['ALLOWED_ORIGINS', '*'],
+  ['LOG_LEVEL', 'loud'],
+  ['ACCESS_TOKEN_TTL', '0'],
+  ['REFRESH_TOKEN_TTL', 'a month'],
+  ['RATE_LIMIT_SCALE', '0'],
+  ['PUBLIC_URL', 'example.org'],
+  ['WAKE_UPS', 'maybe'],
+  ['POLL_INTERVAL_MS', '1'],
+  ['POOL_SIZE', '1'],
+]
+
+for (const [name, value] of wrong)
+  test(`${name}=${value} is refused with the name, the value and what was expected`, async (t) => {
+    const message = messageOf({ [name]: value })
+    t.ok(message.includes(name), 'the name')
+    t.ok(message.includes(JSON.stringify(value)), 'the value')
+    t.match(message, /: expected .+/, 'what was expected')
+  })
+
+test('secrets are masked in messages', async (t) => {
+  for (const [name, value] of [
+    ['JWT_SECRET', 'too short'],
+    ['ADMIN_PASSWORD', 'short'],
+    ['METRICS_TOKEN', 'tiny'],
+  ] as const) {
+    const message = messageOf({ [name]: value })
+    t.ok(message.includes(name), name)
+    t.notOk(message.includes(value), `${name} is not shown`)
+  }
+  const message = messageOf({ DATABASE_URL: 'mysql://ana:hunter2@localhost/x' })
+  t.notOk(message.includes('hunter2'), 'nor is the password in a url')
+})
+
+test('every wrong variable is named at once', async (t) => {
+  const message = messageOf({ PORT: 'x', LOG_LEVEL: 'y', HOST: '0.0.0.0' })
+  t.match(message, /PORT/)
+  t.match(message, /LOG_LEVEL/)
+  t.notMatch(message, /HOST/)
+})
+
+test('with DATABASE_URL a secret has to be given', async (t) => {
+  t.match(messageOf({ DATABASE_URL: 'postgres://localhost/x' }), /JWT_SECRET is missing/)
+})
+
+test('NAME_FILE names a file that holds the value', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ravenpost-config-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  await writeFile(join(folder, 'secret'), `${secret}\n`)
+  t.equal(readConfig({ JWT_SECRET_FILE: join(folder, 'secret') }).jwtSecret, secret)
+})
+
+function messageOf(env: Record<string, string>): string {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  throw new Error('it was not refused')
+}

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { type Test, test } from 'tap'
+import { processArguments } from '../../src/db/process-mark.ts'
+import { eventually } from '../setup.ts'
+
+test('data kept by a clean stop is there at the next start', async (t) => {
+  const dataDir = await makeDataDir(t)
+  const first = await hold(t, dataDir)
+  t.equal(first.firstStart, true)
+  await query(first.url, 'create table kept as select 42 as answer')
+  t.equal(await first.end(), 0)
+
+  const second = await hold(t, dataDir)
+  t.equal(second.firstStart, false)
+  t.same(await query(second.url, 'select answer from kept'), [{ answer: 42 }])
+  t.same(await query(second.url, 'show fsync'), [{ fsync: 'on' }])
+  t.match(await query(second.url, 'show server_version'), [{ server_version: /^18\./ }])
+})
+
+test('a killed process leaves a data directory that starts again, and no server behind', async (t) => {
+  const dataDir = await makeDataDir(t)
+  const first = await hold(t, dataDir)
+  await query(first.url, 'create table kept as select 42 as answer')
+  const orphan = await serverPid(dataDir)
+  first.kill()
+
+  const second = await hold(t, dataDir)
+  t.same(await query(second.url, 'select answer from kept'), [{ answer: 42 }])
+  t.equal(processArguments(orphan), undefined, 'the orphaned server was stopped')
+})
+
+test('a killed server is an uncaught error, and its data starts again', async (t) => {
+  const dataDir = await makeDataDir(t)
+  const first = await hold(t, dataDir)
+  await query(first.url, 'create table kept as select 42 as answer')
+  process.kill(await serverPid(dataDir), 'SIGKILL')
+  t.equal(await first.exit, 1)
+
+  const second = await hold(t, dataDir)
+  t.same(await query(second.url, 'select answer from kept'), [{ answer: 42 }])
+})
+
+test('a second start in a data directory that is in use says so, and harms nothing', async (t) => {
+  const dataDir = await makeDataDir(t)
+  const first = await hold(t, dataDir)
+  await t.rejects(hold(t, dataDir), { message: /Ravenpost already runs in .* \(process \d+\): stop that one first/ })
+  t.same(await query(first.url, 'select 1 as one'), [{ one: 1 }])
+})
+
+test('a claim by an earlier process whose id another one has now does not count', async (t) => {
+  const dataDir = await makeDataDir(t)
+  await mkdir(dataDir)
+  await writeFile(join(dataDir, `ravenpost-${process.pid}.lock`), 'another boot 4711')
+  const { firstStart } = await hold(t, dataDir)
+  t.equal(firstStart, true)
+  t.notOk((await readdir(dataDir)).includes(`ravenpost-${process.pid}.lock`), 'the stale claim is gone')
+})
+
+test('a postmaster.pid that names an unrelated process does not stop the start', async (t) => {
+  const dataDir = await makeDataDir(t)
+  await (await hold(t, dataDir)).end()
+  const bystander = spawn('sleep', ['600'])
+  t.teardown(() => bystander.kill())
+  await writeFile(join(dataDir, 'postgres', 'postmaster.pid'), `${bystander.pid}\n${dataDir}/postgres\n1\n5432\n\n\n`)
+  const { url } = await hold(t, dataDir)
+  t.same(await query(url, 'select 1 as one'), [{ one: 1 }])
+  t.equal(bystander.exitCode, null, 'the bystander lives')
+})
+
+test('an initdb that was interrupted is made again', async (t) => {
+  const dataDir = await makeDataDir(t)
+  await mkdir(join(dataDir, 'postgres.new', 'base'), { recursive: true })
+  await writeFile(join(dataDir, 'postgres.new', 'PG_VERSION'), '18\n')
+  const { firstStart, url } = await hold(t, dataDir)
+  t.equal(firstStart, true)
+  t.same(await query(url, 'select current_database() as name'), [{ name: 'ravenpost' }])
+})
+
+test('secrets are made once and only their owner reads them', async (t) => {
+  const dataDir = await makeDataDir(t)
+  await (await hold(t, dataDir)).end()
+  const made = await readFile(join(dataDir, 'secrets.json'), 'utf8')
+  t.equal((await stat(join(dataDir, 'secrets.json'))).mode & 0o777, 0o600)
+  await (await hold(t, dataDir)).end()
+  t.equal(await readFile(join(dataDir, 'secrets.json'), 'utf8'), made)
+
+  await writeFile(join(dataDir, 'secrets.json'), '{}')
+  await t.rejects(hold(t, dataDir), { message: /secrets.json is not what Ravenpost wrote there/ })
+})
+
+async function makeDataDir(t: Test): Promise<string> {
+  const parent = await mkdtemp(join(tmpdir(), 'ravenpost-embedded-'))
+  t.teardown(() => rm(parent, { recursive: true, force: true }))
+  return join(parent, 'data')
+}
+
+type Holder = { url: string; firstStart: boolean; exit: Promise<number>; end(): Promise<number>; kill(): void }
+
+/** Starts a holder process; rejects with what it said when it ends before the server runs. */
+async function hold(t: Test, dataDir: string): Promise<Holder> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'embedded-holder.ts'), dataDir])
+  const exit = once(child, 'exit').then(([code]) => Number(code))
+  const end = () => {
+    child.stdin.end()
+    return exit
+  }
+  t.teardown(end)
+  child.stdin.on('error', () => {})
+  const { url, firstStart } = JSON.parse(await firstLine(child))
+  return { url, firstStart, exit, end, kill: () => child.kill('SIGKILL') }
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  let out = ''
+  let problems = ''
+  child.stdout?.on('data', (chunk) => {
+    out += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    problems += chunk
+  })
+  let ended = false
+  child.once('close', () => {
+    ended = true
+  })
+  return eventually(() => {
+    if (ended) throw new Error(problems)
+    return out.includes('\n') && out
+  }, 60)
+}
+
+async function serverPid(dataDir: string): Promise<number> {
+  return Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[0])
+}
+
+async function query(url: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url })
+  // The server may be killed while this connection says goodbye.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
