@@ -23,7 +23,8 @@ export type PushNode = {
   close(): Promise<void>
   /** Whether LISTEN stands; without it changes are found by the sweep. */
   listenAlive(): boolean
-  stats(): { sockets: number; users: number }
+  /** `buffered`: bytes that wait in the buffers of all sockets. */
+  stats(): { sockets: number; users: number; buffered: number }
 }
 
 export type PushOptions = { path?: string; limits?: Partial<Limits> }
@@ -36,7 +37,11 @@ export async function startPush(app: App, httpServer: Server, options: PushOptio
   await node.start()
   return {
     listenAlive: () => node.listener.alive(),
-    stats: () => ({ sockets: node.sessions.size, users: node.hub.userIds().length }),
+    stats: () => ({
+      sockets: node.sessions.size,
+      users: node.hub.userIds().length,
+      buffered: [...node.sessions].reduce((sum, { socket }) => sum + socket.bufferedAmount, 0),
+    }),
     async close() {
       await node.close()
       httpServer.off('upgrade', upgrade)

@@ -1,0 +1,166 @@
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { signIn, startNode } from './node.ts'
+import { TestSocket } from './socket.ts'
+
+t.test('the upgrade is refused on another path, from another origin, and without the subprotocol', async (t) => {
+  const node = await startNode(t, { env: { ALLOWED_ORIGINS: 'https://example.org' } })
+  const status = (url: string, protocols: string[], origin?: string) =>
+    new Promise<number>((resolve) => {
+      const socket = new WebSocket(url, protocols, { ...(origin && { origin }) })
+      socket.on('unexpected-response', (_, response) => resolve(response.statusCode ?? 0))
+      socket.on('error', () => {})
+      socket.on('open', () => {
+        resolve(101)
+        socket.terminate()
+      })
+    })
+  const own = node.url.replace('ws:', 'http:').replace('/ws', '')
+  t.equal(await status(node.url.replace('/ws', '/other'), ['ravenpost.v1']), 404)
+  t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org.evil.example'), 403)
+  t.equal(await status(node.url, ['ravenpost.v1'], 'http://example.org'), 403, 'another scheme')
+  t.equal(await status(node.url, ['ravenpost.v2']), 400)
+  t.equal(await status(node.url, []), 400)
+  t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org'), 101)
+  t.equal(await status(node.url, ['ravenpost.v1'], own), 101, 'its own origin')
+  t.equal(await status(node.url, ['other', 'ravenpost.v1']), 101)
+})
+
+t.test('who says nothing is closed with 4408, and so is who answers no ping', async (t) => {
+  const node = await startNode(t, { limits: { helloMs: 100, heartbeatMs: 100 } })
+  const ana = await node.user('ana')
+  const silent = await TestSocket.open(t, node.url)
+  t.equal(await silent.closed(), 4408)
+  const dead = await TestSocket.open(t, node.url, { autoPong: false })
+  dead.send({ type: 'hello', token: ana.token })
+  await dead.next('synced')
+  const forging = setInterval(() => dead.socket.readyState === WebSocket.OPEN && dead.socket.pong('1'), 20)
+  t.teardown(() => clearInterval(forging))
+  t.equal(await dead.closed(), 4408, 'pongs that answer no ping do not count')
+})
+
+t.test('a first frame that is no valid hello closes with 4400', async (t) => {
+  const node = await startNode(t)
+  const ana = await node.user('ana')
+  const firsts = [
+    'nonsense',
+    '{"type":"hello"',
+    '[]',
+    'null',
+    '{"type":"ping"}',
+    '{"type":"hello"}',
+    '{"type":"hello","token":1}',
+    JSON.stringify({ type: 'hello', token: ana.token, since: 7 }),
+    JSON.stringify({ type: 'hello', token: ana.token, extra: true }),
+    Buffer.from(JSON.stringify({ type: 'hello', token: ana.token })),
+  ]
+  for (const first of firsts) {
+    const socket = await TestSocket.open(t, node.url)
+    socket.socket.send(first)
+    t.equal(await socket.closed(), 4400, String(first).slice(0, 30))
+    t.equal(socket.frames.length, 0, 'nothing was told')
+  }
+})
+
+t.test('a forged, foreign or expired token closes with 4401', async (t) => {
+  const node = await startNode(t, { env: { ACCESS_TOKEN_TTL: '1' } })
+  const ana = await node.user('ana')
+  const { config } = node.app
+  const claims = { userId: ana.id, sessionId: ana.sessionId, role: 'user' } as const
+  const tokens = {
+    nonsense: 'nonsense',
+    foreign: signAccessToken({ ...config, jwtSecret: 'another secret, also of 32 bytes and more' }, claims),
+    expired: signAccessToken({ ...config, accessTokenTtl: -10 }, claims),
+  }
+  for (const [name, token] of Object.entries(tokens)) {
+    const socket = await TestSocket.open(t, node.url)
+    socket.send({ type: 'hello', token })
+    t.equal(await socket.closed(), 4401, name)
+  }
+  const socket = await TestSocket.open(t, node.url)
+  socket.send({ type: 'hello', token: signAccessToken(config, claims) })
+  await socket.next('synced')
+  t.equal(await socket.closed(), 4401, 'the token ends while the socket is open')
+})
+
+t.test('a new token keeps the socket, unless it is bad or of someone else', async (t) => {
+  const node = await startNode(t)
+  const [ana, ben] = [await node.user('ana'), await node.user('ben')]
+  const { config } = node.app
+  const claims = { userId: ana.id, sessionId: ana.sessionId, role: 'user' } as const
+  const short = (seconds: number) => signAccessToken({ ...config, accessTokenTtl: seconds }, claims)
+  const renewed = await TestSocket.open(t, node.url)
+  renewed.send({ type: 'hello', token: short(2) })
+  const other = await TestSocket.open(t, node.url)
+  other.send({ type: 'hello', token: short(2) })
+  await renewed.next('synced')
+  renewed.send({ type: 'token', token: short(900) })
+  t.equal(await other.closed(), 4401)
+  renewed.send({ type: 'ping' })
+  await renewed.next('pong')
+  renewed.send({ type: 'token', token: ben.token })
+  t.equal(await renewed.closed(), 4403)
+  const bad = await ana.connect()
+  bad.send({ type: 'token', token: 'nonsense' })
+  t.equal(await bad.closed(), 4401)
+})
+
+t.test('a revoked session closes with 4403: at the hint, by the sweep, and at hello', async (t) => {
+  const node = await startNode(t)
+  const ana = await node.user('ana')
+  const { pool } = node.app
+  const revoke = (id: string) => pool.query('update social.sessions set revoked_at = now() where id = $1', [id])
+
+  const otherSession = await signIn(node.app, ana.id)
+  const other = await TestSocket.open(t, node.url)
+  const token = signAccessToken(node.app.config, { userId: ana.id, sessionId: otherSession, role: 'user' })
+  other.send({ type: 'hello', token })
+  const swept = await ana.connect()
+  await Promise.all([swept.next('synced'), other.next('synced')])
+  await revoke(ana.sessionId)
+  t.equal(await swept.closed(), 4403, 'without a hint')
+  t.equal(await (await ana.connect()).closed(), 4403, 'its token is still valid')
+  t.equal(other.closeCode, undefined, 'the other session stays')
+  node.app.wakeUps.sessionRevoked(otherSession)
+  t.equal(await other.closed(), 4403)
+})
+
+t.test('more than 20 sockets of a user, or too many frames, close with 4429', async (t) => {
+  const node = await startNode(t, { env: { RATE_LIMIT_SCALE: '1' } })
+  const ana = await node.user('ana')
+  const sockets = await Promise.all(Array.from({ length: 20 }, () => ana.connect()))
+  await Promise.all(sockets.map((socket) => socket.next('synced')))
+  t.equal(await (await ana.connect()).closed(), 4429)
+  const [acking, flooding, leaving] = sockets
+  if (!acking || !flooding || !leaving) throw new Error('unreachable')
+  for (let n = 0; n < 400; n += 1) acking.send({ type: 'ack', state: acking.state })
+  for (let n = 0; n < 70; n += 1) flooding.send({ type: 'ping' })
+  t.equal(await flooding.closed(), 4429)
+  acking.send({ type: 'ping' })
+  await acking.next('pong')
+  leaving.socket.close()
+  await leaving.closed()
+  await (await ana.connect()).next('synced')
+})
+
+t.test('a frame of more than 64 KiB closes with 1009', async (t) => {
+  const node = await startNode(t)
+  const socket = await TestSocket.open(t, node.url)
+  socket.socket.send('x'.repeat(64 * 1024 + 1))
+  t.equal(await socket.closed(), 1009)
+})
+
+t.test('a node that goes away closes with 1001, in bounded time', async (t) => {
+  const node = await startNode(t)
+  const ana = await node.user('ana')
+  const socket = await ana.connect()
+  await socket.next('synced')
+  const stuck = await ana.connect()
+  await stuck.next('synced')
+  stuck.socket.pause()
+  await node.push.close()
+  t.equal(socket.closeCode ?? (await socket.closed()), 1001)
+  t.same(node.push.stats(), { sockets: 0, users: 0 })
+  t.equal(node.push.listenAlive(), false)
+})

@@ -1,0 +1,140 @@
+import t from 'tap'
+import { COUNTS_CHANNEL } from '../../src/wake-ups.ts'
+import { dispatch, makePost } from '../notifications/events.ts'
+import { eventually } from '../setup.ts'
+import { startNode, type TestNode, type TestUser, tell } from './node.ts'
+
+async function withNotifications(node: TestNode, count: number): Promise<TestUser> {
+  const ana = await node.user('ana')
+  await tell(node.app, ana.id, count)
+  await dispatch(node.app)
+  return ana
+}
+
+t.test('read, readAll and seen are answered with ok and told to every socket', async (t) => {
+  const node = await startNode(t)
+  const ana = await withNotifications(node, 5)
+  const [phone, laptop] = [await ana.connect(), await ana.connect()]
+  const synced = await phone.next('synced')
+  await laptop.next('synced')
+  const [id] = phone.upserts
+  phone.send({ type: 'read', ids: [id], ref: '1' })
+  t.match(await phone.next('ok'), { ref: '1', unreadCount: 4, unseenCount: 5 })
+  phone.send({ type: 'seen', upTo: synced.state, ref: '2' })
+  t.match(await phone.next('ok'), { ref: '2', unreadCount: 4, unseenCount: 0 })
+  phone.send({ type: 'readAll', upTo: synced.state })
+  const ok = await phone.next('ok')
+  t.match(ok, { unreadCount: 0, unseenCount: 0 })
+  t.notOk('ref' in ok)
+  for (const socket of [phone, laptop]) {
+    const last = await eventually(() => socket.of('changes').find(({ to }) => to === ok.state))
+    t.match(last, { unreadCount: 0, unseenCount: 0 })
+  }
+})
+
+t.test("another user's notifications cannot be read", async (t) => {
+  const node = await startNode(t)
+  const ana = await withNotifications(node, 1)
+  const ben = await node.user('ben')
+  const socket = await ben.connect()
+  socket.send({ type: 'read', ids: ['1'], ref: 'x' })
+  t.match(await socket.next('ok'), { ref: 'x', unreadCount: 0 })
+  const { rows } = await node.app.pool.query('select read_at from notify.notifications where user_id = $1', [ana.id])
+  t.equal(rows[0].read_at, null)
+})
+
+t.test('an ack of what was never sent is cut to what was', async (t) => {
+  const node = await startNode(t)
+  const ana = await withNotifications(node, 2)
+  const socket = await ana.connect()
+  const { state } = await socket.next('synced')
+  const epoch = state.split('.')[0]
+  socket.send({ type: 'ack', state: `${epoch}.999` })
+  const acked = async () => {
+    const { rows } = await node.app.pool.query('select acked_modseq::int as n from notify.inbox where user_id = $1', [
+      ana.id,
+    ])
+    return rows[0].n
+  }
+  await eventually(async () => (await acked()) === 2)
+  await tell(node.app, ana.id)
+  await dispatch(node.app)
+  await eventually(() => socket.upserts.length === 3)
+  t.equal(await acked(), 2, 'what came later is not acknowledged')
+  const { rows } = await node.app.pool.query(
+    'select count(*)::int as n from notify.notifications where user_id = $1 and delivered_at is null',
+    [ana.id],
+  )
+  t.equal(rows[0].n, 1)
+  socket.send({ type: 'ack', state: 'other.1' })
+  t.match(await socket.next('error'), { code: 'BAD_STATE' })
+})
+
+t.test(
+  'a bad frame is answered with error and changes nothing; more than 10 in a minute close with 4400',
+  async (t) => {
+    const node = await startNode(t)
+    const ana = await withNotifications(node, 1)
+    const socket = await ana.connect()
+    const { state } = await socket.next('synced')
+    const epoch = state.split('.')[0]
+    const refused = [
+      [
+        { type: 'readAll', upTo: 'nonsense', ref: '1' },
+        { code: 'BAD_STATE', ref: '1' },
+      ],
+      [
+        { type: 'seen', upTo: `${epoch}.99`, ref: '2' },
+        { code: 'BAD_STATE', ref: '2' },
+      ],
+    ] as const
+    for (const [frame, error] of refused) {
+      socket.send(frame)
+      t.match(await socket.next('error'), error)
+    }
+    const bad = [
+      { type: 'read', ids: ['x'], ref: '3' },
+      { type: 'read', ids: [], ref: '3' },
+      { type: 'read', ids: [1], ref: '3' },
+      { type: 'read', ids: Array(501).fill('1'), ref: '3' },
+      { type: 'read', ids: ['99999999999999999999'], ref: '3' },
+      { type: 'seen', ref: '3' },
+      { type: 'nobody', ref: '3' },
+      { type: 'ack', state: 1, ref: '3' },
+      { type: 'watch', posts: 'all', ref: '3' },
+      { type: '__proto__', ref: '3' },
+    ]
+    for (const frame of bad) {
+      socket.send(frame)
+      t.match(await socket.next('error'), { code: 'VALIDATION_FAILED', ref: '3', message: /./ })
+    }
+    const { rows } = await node.app.pool.query('select modseq::int as n from notify.inbox where user_id = $1', [ana.id])
+    t.equal(rows[0].n, 1)
+    socket.send({ type: 'ping' })
+    await socket.next('pong')
+    socket.socket.send('{"type":')
+    t.equal(await socket.closed(), 4400)
+  },
+)
+
+t.test('counts of watched posts come at once, and when they change; a new list replaces the former', async (t) => {
+  const node = await startNode(t)
+  const { pool } = node.app
+  const ana = await node.user('ana')
+  const [one, two] = [await makePost(node.app, ana.id), await makePost(node.app, ana.id)]
+  const socket = await ana.connect()
+  await socket.next('synced')
+  socket.send({ type: 'watch', posts: [one] })
+  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 0, commentCount: 0 }])
+  await pool.query('update social.posts set like_count = 7 where id = $1', [one])
+  await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${one},${two}`])
+  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 0 }])
+  await pool.query('update social.posts set comment_count = 1 where id = $1', [one])
+  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 1 }], 'also without a hint')
+  socket.send({ type: 'watch', posts: [two] })
+  t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 0, commentCount: 0 }])
+  await pool.query('update social.posts set like_count = like_count + 1')
+  t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 1, commentCount: 0 }])
+  socket.send({ type: 'watch', posts: Array(201).fill(one) })
+  await socket.next('error')
+})
