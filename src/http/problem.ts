@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { Type } from '@sinclair/typebox'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type Code, fail } from '../errors.ts'
 import { pointerOf } from './validation.ts'
 
@@ -34,7 +36,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     .code(problem.status)
     .type('application/problem+json')
     .send({
-      type: `urn:ravenpost:problem:${problem.code}`,
+      type: typeOf(problem.code),
       title: problem.title,
       status: problem.status,
       detail: problem.detail,
@@ -43,6 +45,29 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
       errors: validationErrors(error),
     })
 }
+
+/** Answers what is not HTTP at all, or came too slowly; there is no request yet, so this is written by hand. */
+export function answerMalformedRequest(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const [status, reason] = malformed[error.code] ?? [400, 'Bad Request']
+  const { code, title } = fail('VALIDATION_FAILED', 'The request is not well-formed HTTP')
+  const body = JSON.stringify({ type: typeOf(code), title, status, instance: '', code })
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${randomUUID()}`,
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+const malformed: Record<string, [number, string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+}
+
+const typeOf = (code: Code) => `urn:ravenpost:problem:${code}`
 
 /** Errors of Fastify and of PostgreSQL that a client can cause or wait out. */
 function translate(cause: unknown): AppError {

@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { test } from 'tap'
+import { call, PASSWORD } from '../client.ts'
+import { setup } from '../setup.ts'
+
+test('every answer names its request, by the caller’s id if it is well-formed', async (t) => {
+  const { url } = await setup(t)
+  const idOf = async (given: string) =>
+    (await call(url, 'GET', '/healthz', undefined, { 'x-request-id': given })).headers.get('x-request-id')
+  t.equal(await idOf('trace-1.2:3'), 'trace-1.2:3')
+  t.match(await idOf('no spaces, please'), /^[0-9a-f-]{36}$/)
+  t.match(await idOf('x'.repeat(200)), /^[0-9a-f-]{36}$/)
+  for (const path of ['/nowhere', '/users/1', '/openapi.json', '/docs/', '/users/%zz'])
+    t.ok((await call(url, 'GET', path)).headers.get('x-request-id'), path)
+})
+
+test('an unknown route and a malformed path are problems with a code', async (t) => {
+  const { url } = await setup(t)
+  for (const [method, path, status, code] of [
+    ['GET', '/nowhere', 404, 'ROUTE_NOT_FOUND'],
+    ['PUT', '/auth/signup', 404, 'ROUTE_NOT_FOUND'],
+    ['GET', '/users/%zz', 400, 'VALIDATION_FAILED'],
+  ] as const) {
+    const answer = await call(url, method, path)
+    t.equal(answer.status, status)
+    t.match(answer.headers.get('content-type'), /^application\/problem\+json/)
+    t.match(answer.body, { code, status, instance: path, title: String })
+  }
+})
+
+test('what is not HTTP gets a problem and the connection is closed', async (t) => {
+  const { url } = await setup(t)
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  socket.write('this is not HTTP\r\n\r\n')
+  await once(socket, 'close')
+  t.match(text, /^HTTP\/1\.1 400 .*application\/problem\+json.*x-request-id: .*VALIDATION_FAILED/s)
+})
+
+test('bodies: absent and empty count as {}, everything that is not JSON is refused with a code', async (t) => {
+  const { url, as } = await setup(t)
+  const ana = await as('ana')
+  const json = { 'content-type': 'application/json' }
+  const patch = (body: string | undefined, headers = {}) => ana.request('PATCH', `/users/${ana.id}`, body, headers)
+
+  t.equal((await patch(undefined)).status, 200)
+  t.equal((await patch('', json)).status, 200)
+  t.equal((await patch('{}')).status, 200)
+  t.match(await patch('{"bio": "trunc'), { status: 400, body: { code: 'BAD_JSON' } })
+  t.match(await patch('{"__proto__": {"admin": true}}'), { status: 400, body: { code: String } })
+  t.match(await patch('null'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+  t.match(await patch('[]'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+  t.match(await patch('bio=x', { 'content-type': 'application/x-www-form-urlencoded' }), {
+    status: 415,
+    body: { code: 'UNSUPPORTED_MEDIA_TYPE' },
+  })
+  t.match(await patch('{}', { 'content-type': 'text/plain' }), {
+    status: 415,
+    body: { code: 'UNSUPPORTED_MEDIA_TYPE' },
+  })
+  t.match(await patch(`"${'x'.repeat(600_000)}"`), { status: 413, body: { code: 'BODY_TOO_LARGE' } })
+  t.match(await patch('{"bio": "\\u0000"}'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+  t.match(await call(url, 'POST', '/auth/signup', { login: 1 }), {
+    status: 400,
+    body: {
+      code: 'VALIDATION_FAILED',
+      errors: [{ pointer: '/username' }, { pointer: '/email' }, { pointer: '/password' }, { pointer: '/login' }],
+    },
+  })
+})
+
+test('a call without body or query parameters takes none', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  t.match(await ana.request('GET', '/auth/me?verbose=1'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+  t.match(await ana.request('DELETE', '/auth/sessions/9', { now: true }), {
+    status: 400,
+    body: { code: 'VALIDATION_FAILED' },
+  })
+})
+
+test('only allowed origins may read answers, refusals too', async (t) => {
+  const { url } = await setup(t, { env: { ALLOWED_ORIGINS: 'https://app.example.org,https://other.example.org' } })
+  const allowed = (origin: string, method = 'GET', headers = {}) =>
+    call(url, method, '/auth/me', undefined, { origin, ...headers }).then((answer) => [
+      answer.status,
+      answer.headers.get('access-control-allow-origin'),
+    ])
+  const preflight = { 'access-control-request-method': 'PATCH', 'access-control-request-headers': 'authorization' }
+  t.same(await allowed('https://app.example.org'), [401, 'https://app.example.org'])
+  t.same(await allowed('https://other.example.org', 'OPTIONS', preflight), [204, 'https://other.example.org'])
+  for (const origin of [
+    'https://evil.example',
+    'https://app.example.org.evil.example',
+    'http://app.example.org',
+    'null',
+  ]) {
+    t.not((await allowed(origin))[1], origin)
+    t.not((await allowed(origin, 'OPTIONS', preflight))[1], origin)
+  }
+})
+
+test('without ALLOWED_ORIGINS no other origin is allowed', async (t) => {
+  const { url } = await setup(t)
+  const { headers } = await call(url, 'GET', '/healthz', undefined, { origin: 'https://evil.example' })
+  t.notOk(['*', 'https://evil.example'].includes(headers.get('access-control-allow-origin') ?? ''))
+})
+
+test('a database that fails is not shown to clients', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query('alter table social.blocks rename to blocks_away')
+  const { status, body } = await ana.request('GET', `/users/${ana.id}`)
+  t.equal(status, 500)
+  t.match(body, { code: 'INTERNAL', title: String })
+  t.notMatch(JSON.stringify(body), /blocks|relation|select/)
+  await pool.query('alter table social.blocks_away rename to blocks')
+  t.equal((await call(url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD })).status, 200)
+})
