@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
+import { acknowledged } from '../ops/metrics.ts'
 import { translateBusy } from './change-inbox.ts'
 
 /** A device of this user has received everything up to this modseq. */
@@ -14,10 +15,11 @@ export async function acknowledge(pool: pg.Pool, acknowledgements: Acknowledgeme
   if (acknowledgements.length === 0) return
   const latest = new Map<string, number>()
   for (const { userId, modseq } of acknowledgements) latest.set(userId, Math.max(modseq, latest.get(userId) ?? 0))
-  await inTransaction(pool, async (client) => {
+  const delivered = await inTransaction(pool, async (client) => {
     const moved = await lockMoved(client, latest)
-    if (moved.length > 0) await storeDelivery(client, moved)
+    return moved.length > 0 ? storeDelivery(client, moved) : 0
   }).catch(translateBusy)
+  acknowledged.inc(delivered)
 }
 
 type Moved = { userId: string; from: number; to: number }
@@ -36,19 +38,23 @@ async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Pr
   return rows
 }
 
-/** A statement of its own: its snapshot is younger than the locks. */
-async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<void> {
-  await client.query({
+/** A statement of its own: its snapshot is younger than the locks. Returns how many were delivered. */
+async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<number> {
+  const { rows } = await client.query<{ delivered: number }>({
     name: 'store_delivery',
     text: `with delivered as (
              update notify.notifications n set delivered_at = now()
              from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (user_id, acked_before, acked)
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
                and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
+             returning 1
+           ), moved as (
+             update notify.inbox i set acked_modseq = w.acked
+             from unnest($1::bigint[], $3::bigint[]) w (user_id, acked)
+             where i.user_id = w.user_id and i.user_id = any($1::bigint[])
            )
-           update notify.inbox i set acked_modseq = w.acked
-           from unnest($1::bigint[], $3::bigint[]) w (user_id, acked)
-           where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+           select count(*)::int as delivered from delivered`,
     values: [moved.map((m) => m.userId), moved.map((m) => m.from), moved.map((m) => m.to)],
   })
+  return rows[0]?.delivered ?? 0
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
+import { read } from '../ops/metrics.ts'
 import { type Change, changeInbox, type Inbox, type InboxResult, NOTHING } from './change-inbox.ts'
 import { parseState } from './state.ts'
 
@@ -11,12 +12,14 @@ export type Which = { ids: string[] } | { upTo: number }
 const CHUNK = 1000
 
 /** Reading closes the group and implies delivery. `upTo` speaks of the unread ones only, which have an index of their own. */
-export function markRead(app: App, userId: string, which: Which): Promise<InboxResult> {
-  return changeAll(app, userId, which, {
+export async function markRead(app: App, userId: string, which: Which): Promise<InboxResult> {
+  const result = await changeAll(app, userId, which, {
     name: 'read',
     unless: 'n.read_at is null',
     set: 'read_at = now(), delivered_at = coalesce(n.delivered_at, now()), closed_at = coalesce(n.closed_at, now())',
   })
+  read.inc(result.updated)
+  return result
 }
 
 /** The group stays closed: what comes later opens the next one. */

@@ -13,6 +13,9 @@ import { parseState } from './state.ts'
 import { readStats, Stats } from './stats.ts'
 import { Notification, Priority, State } from './view.ts'
 
+const tags = ['Notifications']
+
+/** As many as fit one short transaction. */
 const MAX_IDS = 500
 
 const OneId = Type.Object({ id: Id })
@@ -32,7 +35,7 @@ const ListQuery = Type.Object(
         default: 'all',
       }),
     ),
-    type: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    type: Type.Optional(Type.String({ pattern: '^[\\w.:-]{1,100}$' })),
     priority: Type.Optional(Priority),
     ...PageQuery.properties,
   },
@@ -66,33 +69,39 @@ export function notificationRoutes(app: App): FastifyPluginAsyncTypebox {
 function reading(app: App): FastifyPluginAsyncTypebox {
   const { pool } = app
   return async (server) => {
-    server.get('/notifications', { schema: { querystring: ListQuery, response: { 200: CountedPage } } }, (request) =>
-      listNotifications(pool, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
+    server.get(
+      '/notifications',
+      { schema: { tags, querystring: ListQuery, response: { 200: CountedPage } } },
+      (request) => listNotifications(pool, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
     )
 
-    server.get('/notifications/pending', { schema: { querystring: PageQuery, response: { 200: Page } } }, (request) =>
-      listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
+    server.get(
+      '/notifications/pending',
+      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      (request) => listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
     )
 
-    server.get('/notifications/history', { schema: { querystring: PageQuery, response: { 200: Page } } }, (request) =>
-      listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
+    server.get(
+      '/notifications/history',
+      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      (request) => listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
     )
 
-    server.get('/notifications/unread-count', { schema: { response: { 200: Counts } } }, (request) =>
+    server.get('/notifications/unread-count', { schema: { tags, response: { 200: Counts } } }, (request) =>
       readCounts(pool, request.user.userId),
     )
 
-    server.get('/notifications/stats', { schema: { response: { 200: Stats } } }, (request) =>
+    server.get('/notifications/stats', { schema: { tags, response: { 200: Stats } } }, (request) =>
       readStats(pool, request.user.userId),
     )
 
     server.get(
       '/notifications/changes',
-      { schema: { querystring: ChangesQuery, response: { 200: Changes } } },
+      { schema: { tags, querystring: ChangesQuery, response: { 200: Changes } } },
       (request) => resume(pool, request.user.userId, { limit: 100, ...request.query }),
     )
 
-    server.get('/notifications/:id', { schema: { params: OneId, response: { 200: Notification } } }, (request) =>
+    server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
       getNotification(pool, request.user.userId, request.params.id),
     )
   }
@@ -117,7 +126,7 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
       server.route({
         method,
         url: `/notifications/:id/${verb}`,
-        schema: { params: OneId, response: { 200: Changed } },
+        schema: { tags, params: OneId, response: { 200: Changed } },
         handler: async (request) => {
           const { userId } = request.user
           const result = await apply(app, userId, { ids: [request.params.id] })
@@ -130,11 +139,15 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
     change('PATCH', 'archive', archive)
     change('PATCH', 'unarchive', unarchive)
 
-    server.delete('/notifications/:id', { schema: { params: OneId, response: { 200: Counts } } }, async (request) => {
-      const result = await remove(app, request.user.userId, { ids: [request.params.id] })
-      if (result.updated === 0) throw fail('NOTIFICATION_NOT_FOUND')
-      return toCounts(result)
-    })
+    server.delete(
+      '/notifications/:id',
+      { schema: { tags, params: OneId, response: { 200: Counts } } },
+      async (request) => {
+        const result = await remove(app, request.user.userId, { ids: [request.params.id] })
+        if (result.updated === 0) throw fail('NOTIFICATION_NOT_FOUND')
+        return toCounts(result)
+      },
+    )
   }
 }
 
@@ -144,7 +157,7 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
     const change = (verb: string, apply: Change) =>
       server.post(
         `/notifications/${verb}`,
-        { schema: { body: Bulk, response: { 200: Updated } } },
+        { schema: { tags, body: Bulk, response: { 200: Updated } } },
         async ({ user: { userId }, body: { ids, upTo } }) =>
           toUpdated(await apply(app, userId, ids ? { ids } : { upTo: await resolveUpTo(pool, userId, upTo) })),
       )
@@ -154,21 +167,21 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
 
     server.patch(
       '/notifications/mark-all-read',
-      { schema: { body: MarkAllBody, response: { 200: Updated } } },
+      { schema: { tags, body: MarkAllBody, response: { 200: Updated } } },
       async ({ user: { userId }, body }) =>
         toUpdated(await markRead(app, userId, { upTo: await resolveUpTo(pool, userId, body.upTo) })),
     )
 
     server.post(
       '/notifications/seen',
-      { schema: { body: SeenBody, response: { 200: Updated } } },
+      { schema: { tags, body: SeenBody, response: { 200: Updated } } },
       async ({ user: { userId }, body }) =>
         toUpdated(await markSeen(app, userId, await resolveUpTo(pool, userId, body.upTo))),
     )
 
     server.post(
       '/notifications/ack',
-      { schema: { body: AckBody, response: { 204: Type.Null() } } },
+      { schema: { tags, body: AckBody, response: { 204: Type.Null() } } },
       async ({ user: { userId }, body }, reply) => {
         await acknowledge(pool, [{ userId, modseq: await resolveUpTo(pool, userId, body.state, 'cut') }])
         return reply.code(204).send(null)
