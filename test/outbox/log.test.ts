@@ -33,7 +33,10 @@ async function openLog(t: Test): Promise<Log> {
   await pool.query('create table public.seen (event_id bigint not null, shard smallint)')
   const dispatcher = () => {
     const own = makePool(8)
-    return { pool: own, dispatcher: new Dispatcher(own, log, { notifications: note, counters: async () => [] }, () => {}) }
+    return {
+      pool: own,
+      dispatcher: new Dispatcher(own, log, { notifications: note, counters: async () => [] }, () => {}),
+    }
   }
   return { pool, url, dispatcher }
 }
@@ -90,20 +93,23 @@ t.test('every committed event is read exactly once, whatever writers and dispatc
   })
   const killing = (async () => {
     while (writing) {
-      await pool.query(
-        `select pg_terminate_backend(pid) from pg_stat_activity
+      await pool
+        .query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and query ~ 'public.seen|move_position|from notify.positions' and pid <> pg_backend_pid()
            and random() < 0.3`,
-      ).catch(() => {})
+        )
+        .catch(() => {})
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   })()
   await Promise.all(
     Array.from({ length: 12 }, async () => {
-      for (let i = 0; i < 150; i++) await write(pool, random, committed).catch((error) => {
-        // The killer may hit a writer's connection: then the transaction is gone, or its fate unknown.
-        if (!/terminat|closed/i.test(String(error))) throw error
-      })
+      for (let i = 0; i < 150; i++)
+        await write(pool, random, committed).catch((error) => {
+          // The killer may hit a writer's connection: then the transaction is gone, or its fate unknown.
+          if (!/terminat|closed/i.test(String(error))) throw error
+        })
     }),
   )
   await slow.query('commit')
@@ -114,20 +120,30 @@ t.test('every committed event is read exactly once, whatever writers and dispatc
   const last = dispatcher()
   await eventually(async () => {
     await last.dispatcher.run()
-    return (await pool.query<{ n: number }>('select sum(events)::int as n from ops.lag where consumer = $1', ['notifications'])).rows[0]?.n === 0
+    return (
+      (
+        await pool.query<{ n: number }>('select sum(events)::int as n from ops.lag where consumer = $1', [
+          'notifications',
+        ])
+      ).rows[0]?.n === 0
+    )
   }, 30)
 
   const stored = await pool.query<{ id: string }>('select id from notify.outbox')
   const seen = await pool.query<{ event_id: string }>('select event_id from public.seen')
   const ids = (values: string[]) => [...values].sort((a, b) => Number(a) - Number(b))
   t.same(ids(seen.rows.map((row) => row.event_id)), ids(stored.rows.map((row) => row.id)), 'seen once each')
-  t.ok([...committed].every((id) => stored.rows.some((row) => row.id === id)), 'whatever was committed is there')
+  t.ok(
+    [...committed].every((id) => stored.rows.some((row) => row.id === id)),
+    'whatever was committed is there',
+  )
   t.ok(committed.size > 1500, `${committed.size} events were written`)
 })
 
 t.test('an open transaction holds nobody up, and is read when it commits', async (t) => {
   const { pool, dispatcher } = await openLog(t)
-  const seen = async () => (await pool.query<{ event_id: string }>('select event_id from public.seen order by 1')).rows.map((r) => r.event_id)
+  const seen = async () =>
+    (await pool.query<{ event_id: string }>('select event_id from public.seen order by 1')).rows.map((r) => r.event_id)
   const { dispatcher: reader } = dispatcher()
   const slow = await pool.connect()
   await slow.query('begin')
@@ -156,7 +172,9 @@ t.test('a window that is read in pieces goes on after a crash where the last pie
   const one = new Dispatcher(pool, log, { notifications: failing, counters: async () => [] }, () => {})
   await one.run()
   await dispatcher().dispatcher.run()
-  const { rows } = await pool.query('select count(*)::int as rows, count(distinct event_id)::int as events from public.seen')
+  const { rows } = await pool.query(
+    'select count(*)::int as rows, count(distinct event_id)::int as events from public.seen',
+  )
   t.same(rows[0], { rows: 9000, events: 9000 })
 })
 
