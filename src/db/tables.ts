@@ -35,6 +35,10 @@ export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
 export interface NotifyFanOuts {
   /**
+   * Chunks that failed since the last one that succeeded.
+   */
+  attempts: Generated<number>;
+  /**
    * When the deletion was committed.
    */
   createdAt: Generated<Timestamp>;
@@ -42,6 +46,10 @@ export interface NotifyFanOuts {
    * Users up to this one are done.
    */
   cursorUserId: Generated<Int8>;
+  /**
+   * When the next chunk is due: later after a failure.
+   */
+  dueAt: Generated<Timestamp>;
   /**
    * When nothing was left to do.
    */
@@ -54,6 +62,10 @@ export interface NotifyFanOuts {
    * retract_post, retract_comment or delete_user.
    */
   kind: string;
+  /**
+   * Why the last failing chunk failed.
+   */
+  lastError: string | null;
   /**
    * The post, comment or user that was deleted.
    */
