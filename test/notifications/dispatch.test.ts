@@ -1,28 +1,6 @@
-import t, { type Test } from 'tap'
-import { eventually, setup, type TestSystem } from '../setup.ts'
-
-/** The inbox as its user sees it, newest first, once everything written so far has been dispatched. */
-async function inboxOf(system: TestSystem, username: string): Promise<Record<string, unknown>[]> {
-  await settled(system)
-  const { rows } = await system.pool.query('select type, actors, actor_count, object, read from ops.inbox_of($1)', [
-    username,
-  ])
-  return rows
-}
-
-async function settled({ pool }: TestSystem): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await pool.query<{ busy: number }>(
-      `select ((select sum(events) from ops.lag) + (select count(*) from ops.pending)
-         + (select count(*) from notify.fan_outs where finished_at is null))::int as busy`,
-    )
-    return rows[0]?.busy === 0
-  }, 20)
-}
-
-async function noDrift(t: Test, { pool }: TestSystem): Promise<void> {
-  t.same((await pool.query('select * from ops.count_drift')).rows, [], 'every count equals its recount')
-}
+import t from 'tap'
+import { inboxOf, noDrift, settled } from '../settled.ts'
+import { eventually, setup } from '../setup.ts'
 
 t.test('likes of one post become one notification, with distinct people and the latest first', async (t) => {
   const system = await setup(t, { worker: true })

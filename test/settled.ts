@@ -1,0 +1,27 @@
+import type pg from 'pg'
+import type { Test } from 'tap'
+import { eventually } from './setup.ts'
+
+/** Waits until every event is read, nothing that can be retried is pending, and no fan-out is left. */
+export async function settled({ pool }: { pool: pg.Pool }, seconds = 20): Promise<void> {
+  await eventually(async () => {
+    const { rows } = await pool.query<{ busy: number }>(
+      `select ((select sum(events) from ops.lag) + (select count(*) from ops.pending)
+         + (select count(*) from notify.fan_outs where finished_at is null))::int as busy`,
+    )
+    return rows[0]?.busy === 0
+  }, seconds)
+}
+
+export async function noDrift(t: Test, { pool }: { pool: pg.Pool }): Promise<void> {
+  t.same((await pool.query('select * from ops.count_drift')).rows, [], 'every count equals its recount')
+}
+
+/** The inbox as its user sees it, newest first, once everything written so far has been dispatched. */
+export async function inboxOf(system: { pool: pg.Pool }, username: string): Promise<Record<string, unknown>[]> {
+  await settled(system)
+  const { rows } = await system.pool.query('select type, actors, actor_count, object, read from ops.inbox_of($1)', [
+    username,
+  ])
+  return rows
+}
