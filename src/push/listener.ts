@@ -1,12 +1,17 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 
 const CHANNELS = [INBOX_CHANNEL, SESSION_CHANNEL, COUNTS_CHANNEL]
-const RETRY_MS = 500
 /** A connection that the network swallowed is found by a query on it, this often, given up after QUERY_MS. */
 const CHECK_MS = 10_000
 const QUERY_MS = 5_000
+/** A lost connection is made anew at once, then ever more slowly; each wait is drawn between half and the whole. */
+const FIRST_RETRY_MS = 100
+const LAST_RETRY_MS = 3_000
+/** How long a connection may take to say goodbye. */
+const CLOSE_MS = 1_000
 
 export type ListenerEvents = {
   notification(channel: string, payload: string): void
@@ -14,11 +19,15 @@ export type ListenerEvents = {
   connected(): void
 }
 
-/** Listens on a connection of its own and never gives up reconnecting. */
+/**
+ * Listens on a connection of its own and never gives up connecting again. pg-listen does the listening and notices the loss;
+ * its own reconnection is left off (`retryLimit: 1` tries nothing), because it cannot be closed while it tries.
+ */
 export class Listener {
   readonly #app: App
   readonly #events: ListenerEvents
   #subscriber: Subscriber | undefined
+  #failures = 0
   #alive = false
   #closed = false
   #retry: NodeJS.Timeout | undefined
@@ -30,28 +39,19 @@ export class Listener {
 
   /** Resolves after the first attempt, whether it succeeded or not: sockets work without LISTEN, by the sweep. */
   async start(): Promise<void> {
-    const subscriber = createSubscriber.default(
-      {
-        connectionString: this.#app.config.databaseUrlDirect,
-        application_name: 'ravenpost listen',
-        connectionTimeoutMillis: QUERY_MS,
-        query_timeout: QUERY_MS,
-      },
-      { parse: String, paranoidChecking: CHECK_MS, retryInterval: RETRY_MS, retryTimeout: 0 },
-    )
+    const subscriber = this.#createSubscriber()
     this.#subscriber = subscriber
-    subscriber.events.on('notification', ({ channel, payload }) => this.#events.notification(channel, payload ?? ''))
-    subscriber.events.on('reconnect', (attempt) => this.#lost(attempt))
-    subscriber.events.on('error', (err) => this.#startAgain(subscriber, err))
     try {
       await subscriber.connect()
       for (const channel of CHANNELS) await subscriber.listenTo(channel)
-      // pg-listen tells `connected` after the channels on a reconnect, but before them on the first connection.
-      subscriber.events.on('connected', () => this.#stands())
-      this.#stands()
     } catch (err) {
-      this.#startAgain(subscriber, err)
+      return this.#lost(subscriber, err)
     }
+    if (subscriber !== this.#subscriber) return end(subscriber)
+    this.#failures = 0
+    this.#alive = true
+    this.#app.log.info('listening for notifications')
+    this.#events.connected()
   }
 
   alive(): boolean {
@@ -59,32 +59,42 @@ export class Listener {
   }
 
   async close(): Promise<void> {
+    const subscriber = this.#subscriber
     this.#closed = true
     this.#alive = false
+    this.#subscriber = undefined
     clearTimeout(this.#retry)
-    await this.#subscriber?.close().catch(() => undefined)
+    if (subscriber) await end(subscriber)
   }
 
-  #stands(): void {
-    if (this.#closed) return
-    this.#alive = true
-    this.#app.log.info('listening for notifications')
-    this.#events.connected()
+  #createSubscriber(): Subscriber {
+    const subscriber = createSubscriber.default(
+      {
+        connectionString: this.#app.config.databaseUrlDirect,
+        application_name: 'ravenpost listen',
+        connectionTimeoutMillis: QUERY_MS,
+        query_timeout: QUERY_MS,
+      },
+      { parse: String, paranoidChecking: CHECK_MS, retryLimit: 1 },
+    )
+    subscriber.events.on('notification', ({ channel, payload }) => this.#events.notification(channel, payload ?? ''))
+    subscriber.events.on('error', (err) => this.#lost(subscriber, err))
+    return subscriber
   }
 
-  #lost(attempt: number): void {
-    this.#alive = false
-    this.#app.log.warn({ attempt }, 'the LISTEN connection was lost, connecting again')
-  }
-
-  /** pg-listen tells an error when it has given up, for example when the new connection broke during LISTEN: a new one takes over. */
-  #startAgain(subscriber: Subscriber, err: unknown): void {
+  #lost(subscriber: Subscriber, err: unknown): void {
     if (this.#closed || subscriber !== this.#subscriber) return
     this.#alive = false
     this.#subscriber = undefined
-    this.#app.log.warn({ err }, 'cannot listen, trying again')
+    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
+    this.#failures += 1
+    this.#app.log.warn({ err, wait }, 'cannot listen, connecting again')
     subscriber.events.removeAllListeners('notification')
-    subscriber.close().catch(() => undefined)
-    this.#retry = setTimeout(() => this.start(), RETRY_MS * (1 + Math.random()))
+    void end(subscriber)
+    this.#retry = setTimeout(() => this.start(), wait)
   }
+}
+
+async function end(subscriber: Subscriber): Promise<void> {
+  await Promise.race([subscriber.close().catch(() => undefined), delay(CLOSE_MS, undefined, { ref: false })])
 }
