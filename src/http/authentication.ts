@@ -33,5 +33,5 @@ export function requireAccessToken(server: FastifyInstance, config: Config): voi
 }
 
 export function bearerToken(request: FastifyRequest): string | undefined {
-  return /^Bearer +([\w.~+/-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1]
+  return /^Bearer +(\S.*)$/i.exec(request.headers.authorization ?? '')?.[1]
 }

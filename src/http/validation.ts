@@ -21,8 +21,9 @@ export function validateRequests(server: FastifyInstance): void {
   server.addHook('preValidation', async (request) => {
     if (request.body === undefined) request.body = {}
     const { body, querystring } = request.routeOptions.schema ?? {}
-    if (!body && hasKeys(request.body)) throw fail('VALIDATION_FAILED', 'This call takes no body')
-    if (!querystring && hasKeys(request.query)) throw fail('VALIDATION_FAILED', 'This call takes no query parameters')
+    if (!body && !isEmptyObject(request.body)) throw fail('VALIDATION_FAILED', 'This call takes no body')
+    if (!querystring && !isEmptyObject(request.query))
+      throw fail('VALIDATION_FAILED', 'This call takes no query parameters')
   })
 }
 
@@ -43,6 +44,6 @@ export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instanceP
   return `${instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
-function hasKeys(value: unknown): boolean {
-  return value === null || typeof value !== 'object' || Object.keys(value).length > 0
+function isEmptyObject(value: unknown): boolean {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0
 }

@@ -1,0 +1,142 @@
+import type { Pool } from 'pg'
+import { type Test, test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { type Answer, call, signIn, type TestClient } from '../client.ts'
+import { setup } from '../setup.ts'
+
+/** A body that each call would accept, so that only what the test adds is wrong. */
+const VALID: Record<string, unknown> = {
+  'POST /auth/signup': { username: 'zoe', email: 'zoe@example.org', password: 'correct horse' },
+  'POST /auth/signin': { login: 'ana', password: 'correct horse' },
+  'POST /posts': { body: 'Hello' },
+  'PATCH /posts/{id}': { body: 'Hello' },
+  'POST /posts/{id}/comment': { body: 'Hello' },
+  'PATCH /comments/{id}': { body: 'Hello' },
+  'POST /notifications/read': { ids: ['1'] },
+  'POST /notifications/archive': { ids: ['1'] },
+  'POST /notifications/delete': { ids: ['1'] },
+}
+const UNKNOWN_ID = '999999999'
+
+type Call = { name: string; method: string; path: string; open: boolean; query: string[]; takesBody: boolean }
+
+test('without a valid token every call that is not public answers 401', async (t) => {
+  const { url } = await setup(t)
+  for (const { name, method, path, open } of await callsOf(url)) {
+    if (open) continue
+    for (const authorization of ['', 'Bearer', 'Bearer x.y.z', 'Basic YTpi'])
+      refused(t, await call(url, method, path.replace('{id}', '1'), VALID[name], { authorization }), 401, name)
+  }
+})
+
+test('malformed and unknown ids in paths are refused', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const ana = await admin(url, pool, await as('ana'))
+  for (const { name, method, path } of (await callsOf(url)).filter((each) => each.path.includes('{id}'))) {
+    for (const id of ['x', '0', '-1', '1.5', '1e3', '%00', '%27', '9999999999999999999'])
+      refused(t, await ana.request(method, path.replace('{id}', id), VALID[name]), 400, `${name} ${id}`)
+    refused(t, await ana.request(method, path.replace('{id}', UNKNOWN_ID), VALID[name]), 404, `${name} ${UNKNOWN_ID}`)
+  }
+})
+
+test('query parameters that are unknown, or out of their range, are refused', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const ana = await admin(url, pool, await as('ana'))
+  for (const { name, method, path, query, open } of await callsOf(url)) {
+    if (open) continue
+    const ask = async (parameters: string) => {
+      const answer = await ana.request(method, `${path.replace('{id}', ana.id)}?${parameters}`, VALID[name])
+      refused(t, answer, 400, `${name} ${parameters}`)
+    }
+    await ask('unheard_of=1')
+    if (query.includes('limit')) for (const limit of ['0', '-1', '501', '1.5', 'x', '']) await ask(`limit=${limit}`)
+    if (query.includes('cursor')) {
+      const cursors = [
+        'x',
+        '%00',
+        encode('x'),
+        encode('1,2,3,4'),
+        encode('1;drop'),
+        encode('9'.repeat(30)),
+        'x'.repeat(300),
+      ]
+      for (const cursor of cursors) await ask(`cursor=${cursor}`)
+    }
+  }
+})
+
+test('bodies of the wrong type, form or content are refused and nothing is written', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const ana = await admin(url, pool, await as('ana'))
+  const post = await ana.post('Hello')
+  const before = await contents(pool)
+  for (const { name, method, path, takesBody } of await callsOf(url)) {
+    if (method === 'GET') continue
+    const send = (body: unknown, headers = {}) => ana.request(method, path.replace('{id}', post.id), body, headers)
+    const valid = JSON.stringify(VALID[name] ?? {})
+    refused(t, await send(`${valid.slice(0, -1)},`), 400, `${name} truncated`)
+    refused(t, await send(valid, { 'content-type': 'text/plain' }), 415, `${name} text/plain`)
+    refused(t, await send('<a/>', { 'content-type': 'application/xml' }), 415, `${name} xml`)
+    for (const wrong of ['null', '[]', '"x"', '7', 'true', '{"__proto__":{}}'])
+      refused(t, await send(wrong), 400, `${name} ${wrong}`)
+    refused(t, await send({ ...Object(VALID[name] ?? {}), unheardOf: 1 }), 400, `${name} unknown property`)
+    if (!takesBody) continue
+    for (const [property, value] of Object.entries(VALID[name] ?? {}))
+      for (const wrong of [null, 7, {}, [[]], '', 'x'.repeat(6000), undefined, Array.isArray(value) ? ['x'] : ['1']])
+        refused(t, await send({ ...Object(VALID[name]), [property]: wrong }), 400, `${name} ${property} ${wrong}`)
+  }
+  t.same(await contents(pool), before)
+})
+
+function refused(t: Test, { status, headers, body }: Answer, expected: number, what: string): void {
+  const found = {
+    status,
+    code: typeof body?.code,
+    type: headers.get('content-type')?.split(';')[0],
+    id: headers.has('x-request-id'),
+  }
+  t.same(
+    found,
+    { status: expected, code: 'string', type: 'application/problem+json', id: true },
+    `${what}: ${body?.code}`,
+  )
+}
+
+type Operation = { security?: unknown[]; parameters?: { in: string; name: string }[]; requestBody?: unknown }
+
+/** Every call of the served document. */
+async function callsOf(url: string): Promise<Call[]> {
+  const { paths } = (await call(url, 'GET', '/openapi.json')).body
+  return Object.entries<Record<string, Operation>>(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([verb, { security, parameters = [], requestBody }]) => {
+      const method = verb.toUpperCase()
+      const query = parameters.filter((each) => each.in === 'query').map((each) => each.name)
+      return {
+        name: `${method} ${path}`,
+        method,
+        path,
+        open: security?.length === 0,
+        query,
+        takesBody: requestBody !== undefined,
+      }
+    }),
+  )
+}
+
+/** The same user as an admin, so that the calls for admins are reached too. */
+async function admin(url: string, pool: Pool, client: TestClient): Promise<TestClient> {
+  await grantAdmin(pool, client.username)
+  return signIn(url, client.username)
+}
+
+async function contents(pool: Pool): Promise<unknown[]> {
+  const { rows } = await pool.query(
+    `select (select json_agg(u order by id) from social.users u) as users, (select json_agg(p order by id) from social.posts p) as posts,
+       (select json_agg(c) from social.comments c) as comments, (select json_agg(l) from social.likes l) as likes,
+       (select json_agg(f) from social.follows f) as follows, (select json_agg(s order by id) from social.sessions s) as sessions,
+       (select count(*) from notify.outbox) as events, (select json_agg(i order by user_id) from notify.inbox i) as inboxes`,
+  )
+  return rows
+}
+
+const encode = (text: string) => Buffer.from(text).toString('base64url')

@@ -1,0 +1,131 @@
+import { pino } from 'pino'
+import { test } from 'tap'
+import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { closeApp, createApp } from '../../src/app.ts'
+import { createServer } from '../../src/http/server.ts'
+import { createOpsServer } from '../../src/ops/server.ts'
+import { call } from '../client.ts'
+import { setup, testConfig } from '../setup.ts'
+
+test('a process is alive and ready', async (t) => {
+  const { url } = await setup(t)
+  t.match(await call(url, 'GET', '/healthz'), { status: 200, body: { alive: true } })
+  t.match(await call(url, 'GET', '/readyz'), { status: 200, body: { ready: true } })
+})
+
+test('a process whose database is away is alive but not ready', async (t) => {
+  const app = createApp(testConfig('postgres://nobody@127.0.0.1:1/none'), pino({ level: 'silent' }))
+  const server = await createServer(app)
+  t.teardown(async () => {
+    await server.close()
+    await closeApp(app)
+  })
+  t.equal((await server.inject('/healthz')).statusCode, 200)
+  const { statusCode, body } = await server.inject('/readyz')
+  t.equal(statusCode, 503)
+  t.match(JSON.parse(body), { ready: false, reason: 'the database cannot be reached' })
+  const token = signAccessToken(app.config, { userId: '1', sessionId: '1', role: 'user' })
+  const asked = await server.inject({ url: '/users/1', headers: { authorization: `Bearer ${token}` } })
+  t.equal(asked.statusCode, 503)
+  t.equal(asked.headers['retry-after'], '1')
+  t.match(JSON.parse(asked.body), { code: 'BUSY' })
+})
+
+test('it is not ready without LISTEN or without a migration, and says so', async (t) => {
+  const { app, pool, url } = await setup(t)
+  let listening = false
+  const server = await createServer(app, { listenAlive: () => listening })
+  t.teardown(() => server.close())
+  const ready = async () => {
+    const { statusCode, body } = await server.inject('/readyz')
+    return [statusCode, JSON.parse(body).reason]
+  }
+  t.match(await ready(), [503, /LISTEN/])
+  listening = true
+  t.same(await ready(), [200, undefined])
+  await pool.query(`delete from notify.migrations where name = '0004_ops'`)
+  t.match(await ready(), [503, /0004_ops/])
+  await pool.query('alter table notify.migrations rename to migrations_away')
+  t.match(await ready(), [503, /migrations have not been run/])
+  t.match(await call(url, 'GET', '/healthz'), { status: 200 })
+})
+
+test('metrics show the log, the jobs and the process', async (t) => {
+  const { url, as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await ana.follow(ben.id)
+  await call(url, 'POST', '/auth/signin', { login: 'ana', password: 'a wrong one' })
+  const { status, headers, body } = await call(url, 'GET', '/metrics')
+  t.equal(status, 200)
+  t.match(headers.get('content-type'), /^text\/plain/)
+  t.match(body, /^ravenpost_outbox_length\{consumer="counters",lane="0"\} 1$/m)
+  t.match(body, /^ravenpost_outbox_oldest_seconds\{consumer="counters",lane="0"\} \d/m)
+  t.match(body, /^ravenpost_rejected_sign_ins_total [1-9]/m)
+  for (const name of [
+    'dead_letters',
+    'pending_events',
+    'notification_queue_usage',
+    'sockets',
+    'frames_sent_total',
+    'pool_connections',
+  ])
+    t.match(body, new RegExp(`^# HELP ravenpost_${name} `, 'm'))
+})
+
+test('with METRICS_TOKEN, metrics need it', async (t) => {
+  const { url } = await setup(t, { env: { METRICS_TOKEN: 'a token for the scraper' } })
+  t.match(await call(url, 'GET', '/metrics'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
+  const scrape = (token: string) => call(url, 'GET', '/metrics', undefined, { authorization: `Bearer ${token}` })
+  t.equal((await scrape('another token, as long as')).status, 401)
+  t.equal((await scrape('a token for the scraper')).status, 200)
+})
+
+test('a process without the api role serves operators only', async (t) => {
+  const { app } = await setup(t)
+  const server = await createOpsServer(app, {})
+  t.teardown(() => server.close())
+  t.equal((await server.inject('/readyz')).statusCode, 200)
+  const other = await server.inject('/auth/me')
+  t.equal(other.statusCode, 404)
+  t.ok(other.headers['x-request-id'])
+})
+
+test('dead letters are for admins: listed, shown, replayed once', async (t) => {
+  const { pool, as, url } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(`update social.users set role = 'admin' where id = $1`, [ana.id])
+  const { body: session } = await call(url, 'POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  const asAdmin = (method: string, path: string) =>
+    call(url, method, path, undefined, { authorization: `Bearer ${session.accessToken}` })
+  const { rows } = await pool.query<{ id: string }>(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+     select 'notifications', n, 1, jsonb_build_object('sourceId', 'like:1:' || n, 'type', 'post.liked'), 9, 'why', now()
+     from generate_series(1, 3) n returning id`,
+  )
+  const ids = rows.map(({ id }) => id)
+
+  const first = await asAdmin('GET', '/admin/dead-letters?limit=2')
+  t.match(first.body.items, [
+    { id: ids[2], sourceId: 'like:1:3', type: 'post.liked', lastError: 'why', attempts: 9 },
+    { id: ids[1] },
+  ])
+  const second = await asAdmin('GET', `/admin/dead-letters?limit=2&cursor=${first.body.nextCursor}`)
+  t.match(second.body, { items: [{ id: ids[0] }], nextCursor: null })
+
+  const path = `/admin/dead-letters/${ids[0]}`
+  t.match((await asAdmin('GET', path)).body, { id: ids[0], event: { sourceId: 'like:1:1' } })
+  t.match(await asAdmin('POST', `${path}/replay`), { status: 202, body: { replayed: true } })
+  for (const [method, gone] of [
+    ['GET', path],
+    ['POST', `${path}/replay`],
+  ] as const)
+    t.match(await asAdmin(method, gone), { status: 404, body: { code: 'DEAD_LETTER_NOT_FOUND' } })
+  const { rows: pending } = await pool.query('select id, attempts from ops.pending')
+  t.same(pending, [{ id: ids[0], attempts: 0 }])
+  for (const [method, closed] of [
+    ['GET', '/admin/dead-letters'],
+    ['GET', path],
+    ['POST', `${path}/replay`],
+  ] as const)
+    t.match(await ana.request(method, closed), { status: 403, body: { code: 'FORBIDDEN' } })
+})
