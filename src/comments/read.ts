@@ -31,7 +31,7 @@ export async function listComments(
            where c.post_id = $1 and c.id > coalesce($2::bigint, 0)
              and c.parent_id ${list.parentId === undefined ? 'is null' : '= $4'}
              and (c.deleted_at is null or ${hasStandingReply})
-           order by c.id limit $3`,
+           order by c.parent_id, c.id limit $3`, // the order of comments_of_post: a page never walks other posts' comments
     values: [list.postId, list.after, list.limit, ...(list.parentId === undefined ? [] : [list.parentId])],
   })
   return rows.map(toComment)

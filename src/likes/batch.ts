@@ -47,7 +47,7 @@ const standing = `
 
 /**
  * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
- * while a join of two CTEs becomes a nested loop over the whole batch when the planner expects few rows.
+ * while a join of two CTEs, whose size the planner cannot know, may become a nested loop over the batch.
  */
 const events = (retracts: boolean) => `
   insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
