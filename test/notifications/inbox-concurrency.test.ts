@@ -2,7 +2,8 @@ import t from 'tap'
 import type { App } from '../../src/app.ts'
 import { acknowledge } from '../../src/notifications/acknowledge.ts'
 import { archive, markRead, markSeen, markUnread, remove } from '../../src/notifications/inbox.ts'
-import { drift, follow, inboxApp, like, makePost, makeUsers } from './events.ts'
+import { listNotifications } from '../../src/notifications/list.ts'
+import { drift, fillInbox, follow, inboxApp, like, makePost, makeUsers } from './events.ts'
 import { catchUp, emptyHand, foldedItems, type Held, listedItems } from './fold-client.ts'
 
 const ROUNDS = 25
@@ -53,3 +54,22 @@ async function act(app: App, userId: string, held: Held, round: number): Promise
   else if (round % 7 === 5) await archive(app, userId, { ids })
   else await acknowledge(app.pool, [{ userId, modseq: held.modseq }])
 }
+
+t.test('what arrives while everything is marked as read stays unread', async (t) => {
+  const app = await inboxApp(t)
+  const [me = '', ana = ''] = await makeUsers(app, ['Me', 'Ana'])
+  await fillInbox(app, me, 10_000)
+  const marking = markRead(app, me, { upTo: 10_000 })
+  await follow(app, ana, me)
+  await follow(app, ana, me)
+  t.match(await marking, { updated: 10_000 })
+  const { unreadCount, items } = await listNotifications(app.pool, me, { filter: 'unread', limit: 20 })
+  t.equal(unreadCount, items.length)
+  t.same(
+    items.map((item) => item.type),
+    ['user.followed'],
+    'the same source notifies once',
+  )
+  t.same((await app.pool.query('select * from notify.pending')).rows, [], 'the dispatcher got its turn')
+  t.same(await drift(app, [me]), [])
+})
