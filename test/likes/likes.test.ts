@@ -1,4 +1,5 @@
 import t from 'tap'
+import { likeWriter } from '../../src/likes/routes.ts'
 import { readEvents } from '../outbox/read-events.ts'
 import { setup } from '../setup.ts'
 
@@ -72,4 +73,21 @@ t.test('a deleted user likes nothing any more', async (t) => {
   await pool.query('update social.users set deleted_at = now() where id = $1', [ben.id])
   t.equal((await ben.request('POST', `/posts/${post.id}/like`)).status, 404)
   t.equal((await pool.query('select from social.likes')).rowCount, 0)
+})
+
+t.test('a like that the database refuses fails alone in its batch', async (t) => {
+  const { app, as, pool } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const posts = await Promise.all(Array.from({ length: 9 }, (_, i) => ana.post(`Number ${i}`)))
+  const writer = likeWriter(app)
+  const outcomes = await Promise.allSettled(
+    posts.map((post, i) =>
+      writer.add('like', { postId: post.id, userId: ben.id, requestId: i === 4 ? 'a\0b' : 'fine' }),
+    ),
+  )
+  t.same(
+    outcomes.map((outcome) => outcome.status === 'fulfilled'),
+    posts.map((_, i) => i !== 4),
+  )
+  t.equal((await readEvents(pool, 'like')).length, 8)
 })
