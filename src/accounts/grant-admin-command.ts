@@ -1,19 +1,23 @@
-import { pino } from 'pino'
-import { closeApp, createApp } from '../app.ts'
+import pg from 'pg'
 import { readConfig } from '../config.ts'
+import { runningEmbeddedUrl } from '../db/running-embedded.ts'
 import { grantAdmin } from './admin.ts'
 
 const username = process.argv[2]
+if (!username) end('Usage: npm run user:grant-admin -- <username>')
 const config = readConfig(process.env)
-if (!username || config.embedded) {
-  process.stderr.write('Usage: DATABASE_URL=... npm run user:grant-admin -- <username>\n')
-  process.exit(2)
+const url = config.embedded ? await runningEmbeddedUrl(config.dataDir) : config.databaseUrl
+if (!url) end(`No Ravenpost runs in ${config.dataDir}: start it first, or set DATABASE_URL`)
+
+const pool = new pg.Pool({ connectionString: url, max: 1 })
+try {
+  if (!(await grantAdmin(pool, username))) end(`There is no user named ${username}`)
+  process.stdout.write(`${username} is an admin from the next sign-in or refresh on\n`)
+} finally {
+  await pool.end()
 }
-const app = createApp(config, pino({ level: config.logLevel }))
-const granted = await grantAdmin(app.pool, username)
-await closeApp(app)
-if (granted) process.stdout.write(`${username} is an admin from the next sign-in or refresh on\n`)
-else {
-  process.stderr.write(`There is no user named ${username}\n`)
-  process.exitCode = 1
+
+function end(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
 }

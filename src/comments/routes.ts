@@ -6,7 +6,6 @@ import { listComments } from './read.ts'
 import { Comment } from './view.ts'
 import { createComment, deleteComment, editComment } from './write.ts'
 
-const tags = ['Comments']
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 2000 })
 const NewComment = Type.Object({ body, parentId: Type.Optional(Id) }, { additionalProperties: false })
@@ -17,7 +16,7 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/posts/:id/comment',
-      { schema: { tags, params: OneId, body: NewComment, response: { 201: Comment } } },
+      { schema: { params: OneId, body: NewComment, response: { 201: Comment } } },
       async ({ params, body, user, id: requestId }, reply) => {
         const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
         return reply.code(201).send(await createComment(app, { userId: user.userId, requestId }, comment))
@@ -26,7 +25,7 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/posts/:id/comments',
-      { schema: { tags, params: OneId, querystring: ListQuery, response: { 200: pageOf(Comment) } } },
+      { schema: { params: OneId, querystring: ListQuery, response: { 200: pageOf(Comment) } } },
       async ({ params, query }) => {
         const { parentId, limit = 20, cursor } = query
         const after = decodeCursor(cursor, 1)?.[0] ?? null
@@ -37,14 +36,14 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.patch(
       '/comments/:id',
-      { schema: { tags, params: OneId, body: EditedComment, response: { 200: Comment } } },
+      { schema: { params: OneId, body: EditedComment, response: { 200: Comment } } },
       ({ params, body, user, id: requestId }) =>
         editComment(app, { userId: user.userId, requestId }, params.id, body.body),
     )
 
     server.delete(
       '/comments/:id',
-      { schema: { tags, params: OneId, response: { 204: Type.Null() } } },
+      { schema: { params: OneId, response: { 204: Type.Null() } } },
       async ({ params, user, id: requestId }, reply) => {
         await deleteComment(app, { userId: user.userId, requestId }, params.id)
         return reply.code(204).send(null)

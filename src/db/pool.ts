@@ -20,7 +20,7 @@ export function createPool({ url, size, log, name, settings = '' }: PoolOptions)
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 ${settings}`,
+    options: `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
     onConnect: (client) => checkInstallation(client, log),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.

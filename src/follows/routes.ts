@@ -7,9 +7,7 @@ import { Coalescer } from '../outbox/coalescer.ts'
 import { type FollowRequest, followBatch, unfollowBatch } from './batch.ts'
 
 const schema = {
-  tags: ['Users'],
   params: Type.Object({ id: Id }),
-  body: Type.Optional(Type.Object({}, { additionalProperties: false })),
   response: { 200: Type.Object({ following: Type.Boolean() }) },
 }
 

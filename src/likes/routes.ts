@@ -7,7 +7,6 @@ import { Coalescer } from '../outbox/coalescer.ts'
 import { type LikeOutcome, type LikeRequest, likeBatch, unlikeBatch } from './batch.ts'
 
 const schema = {
-  tags: ['Likes'],
   params: Type.Object({ id: Id }),
   response: { 200: Type.Object({ liked: Type.Boolean(), likeCount: Type.Integer() }) },
 }

@@ -1,16 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { App } from '../app.ts'
 
-/** Everything `GET /metrics` shows, one registry per process. Other parts count; what stands in the database is asked at the scrape. */
+/** Everything `GET /metrics` shows, one registry per process. Other parts count here; what stands in the database is asked by scrape.ts. */
 export const registry = new Registry()
 const registers = [registry]
 
-export const outboxEvents = new Counter({
-  name: 'ravenpost_outbox_events_total',
-  help: 'Events this process appended to the outbox',
-  labelNames: ['action'] as const,
-  registers,
-})
 export const dispatchBatchSize = new Histogram({
   name: 'ravenpost_dispatch_batch_size',
   help: 'Events in a batch that a consumer committed',
@@ -28,12 +21,6 @@ export const dispatchBatchSeconds = new Histogram({
 export const retries = new Counter({
   name: 'ravenpost_retries_total',
   help: 'Attempts at events that had been set aside',
-  labelNames: ['consumer'] as const,
-  registers,
-})
-export const deadLetters = new Counter({
-  name: 'ravenpost_dead_letters_total',
-  help: 'Events whose last attempt failed in this process',
   labelNames: ['consumer'] as const,
   registers,
 })
@@ -75,69 +62,14 @@ export const framesSent = new Counter({
   registers,
 })
 
-const outboxLength = new Gauge({
-  name: 'ravenpost_outbox_length',
-  help: 'Committed events that a consumer has not read yet',
-  labelNames: ['consumer', 'lane'] as const,
+/** Set by the push node when LISTEN begins to stand. */
+export const listeningSince = new Gauge({
+  name: 'ravenpost_listening_since_seconds',
+  help: 'When the LISTEN connection of this process was last made, in seconds since 1970',
   registers,
 })
-const outboxOldest = new Gauge({
-  name: 'ravenpost_outbox_oldest_seconds',
-  help: 'Age of the oldest event that a consumer has not read yet',
-  labelNames: ['consumer', 'lane'] as const,
+export const listening = new Gauge({
+  name: 'ravenpost_listening',
+  help: 'Whether the LISTEN connection stands; 1 too where the push role does not run',
   registers,
 })
-const jobs = new Gauge({
-  name: 'ravenpost_jobs',
-  help: 'Jobs of graphile-worker',
-  labelNames: ['task', 'state'] as const,
-  registers,
-})
-const pendingEvents = new Gauge({
-  name: 'ravenpost_pending_events',
-  help: 'Events that wait for another attempt',
-  registers,
-})
-const deadLettersNow = new Gauge({
-  name: 'ravenpost_dead_letters',
-  help: 'Dead letters that wait to be looked at',
-  registers,
-})
-const notificationQueue = new Gauge({
-  name: 'ravenpost_notification_queue_usage',
-  help: 'Share of the NOTIFY queue of PostgreSQL in use; when it is full, commits that notify fail',
-  registers,
-})
-const poolConnections = new Gauge({
-  name: 'ravenpost_pool_connections',
-  help: 'Connections of this process: open, idle, and requests that wait for one',
-  labelNames: ['state'] as const,
-  registers,
-})
-
-/** The text of a scrape: what this process counted, and what the database says now. */
-export async function scrape({ pool }: App): Promise<string> {
-  const [lanes, tasks, totals] = await Promise.all([
-    pool.query<{ consumer: string; lane: number; events: string; age: number }>(
-      `select consumer, lane, events, coalesce(extract(epoch from age), 0)::float8 as age from ops.lag`,
-    ),
-    pool.query<{ task: string; state: string; jobs: string }>('select task, state, jobs from ops.jobs'),
-    pool.query<{ dead: string; pending: string; queue: number }>(
-      `select (select count(*) from ops.dead_letters) as dead, (select count(*) from ops.pending) as pending,
-         pg_notification_queue_usage() as queue`,
-    ),
-  ])
-  for (const gauge of [outboxLength, outboxOldest, jobs]) gauge.reset()
-  for (const { consumer, lane, events, age } of lanes.rows) {
-    outboxLength.set({ consumer, lane }, Number(events))
-    outboxOldest.set({ consumer, lane }, age)
-  }
-  for (const { task, state, jobs: count } of tasks.rows) jobs.set({ task, state }, Number(count))
-  pendingEvents.set(Number(totals.rows[0]?.pending ?? 0))
-  deadLettersNow.set(Number(totals.rows[0]?.dead ?? 0))
-  notificationQueue.set(totals.rows[0]?.queue ?? 0)
-  poolConnections.set({ state: 'open' }, pool.totalCount)
-  poolConnections.set({ state: 'idle' }, pool.idleCount)
-  poolConnections.set({ state: 'waiting' }, pool.waitingCount)
-  return registry.metrics()
-}

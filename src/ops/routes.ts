@@ -5,7 +5,9 @@ import type { App } from '../app.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { fail } from '../errors.ts'
 import { bearerToken } from '../http/authentication.ts'
-import { registry, scrape } from './metrics.ts'
+import { within } from './deadline.ts'
+import { listening, registry } from './metrics.ts'
+import { scrape } from './scrape.ts'
 
 export type OpsOptions = {
   /** Whether this process' LISTEN connection is up; absent when the push role does not run here. */
@@ -19,6 +21,7 @@ const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.St
 
 /** For load balancers, orchestrators and Prometheus. */
 export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): FastifyPluginAsyncTypebox {
+  const { config } = app
   return async (server) => {
     server.get(
       '/healthz',
@@ -39,10 +42,10 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
       '/metrics',
       { config: { public: true }, schema: { response: { 200: { description: 'Prometheus text', type: 'string' } } } },
       async (request, reply) => {
-        const { metricsToken } = app.config
-        if (metricsToken && !sameText(metricsToken, bearerToken(request) ?? '')) throw fail('UNAUTHENTICATED')
-        const text = await scrape(app)
-        return reply.type(registry.contentType).send(text)
+        if (config.metricsToken && !sameText(config.metricsToken, bearerToken(request) ?? ''))
+          throw fail('UNAUTHENTICATED')
+        listening.set(listenAlive() ? 1 : 0)
+        return reply.type(registry.contentType).send(await scrape(app))
       },
     )
   }
@@ -58,14 +61,6 @@ async function notReady({ pool, log }: App, listenAlive: () => boolean): Promise
     return 'the database cannot be reached'
   }
   return listenAlive() ? undefined : 'the LISTEN connection is down'
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
 function sameText(expected: string, given: string): boolean {

@@ -7,7 +7,6 @@ import { getPost, listPosts, requireUser } from './read.ts'
 import { Post } from './view.ts'
 import { createPost, deletePost, editPost } from './write.ts'
 
-const tags = ['Posts']
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 5000 })
 const NewPost = Type.Object(
@@ -27,40 +26,33 @@ const ListQuery = Type.Object(
 
 export function postRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.post('/posts', { schema: { tags, body: NewPost, response: { 201: Post } } }, async (request, reply) => {
+    server.post('/posts', { schema: { body: NewPost, response: { 201: Post } } }, async (request, reply) => {
       if (request.body.mediaIds?.length) throw fail('MEDIA_NOT_FOUND')
       const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, request.body.body)
       return reply.code(201).send(post)
     })
 
-    server.get(
-      '/posts',
-      { schema: { tags, querystring: ListQuery, response: { 200: pageOf(Post) } } },
-      async (request) => {
-        const { scope = 'all', userId, limit = 20, cursor } = request.query
-        if ((scope === 'user') !== (userId !== undefined))
-          throw fail('VALIDATION_FAILED', 'scope=user and userId go together')
-        const before = decodeCursor(cursor, 1)?.[0] ?? null
-        if (userId !== undefined) await requireUser(app.pool, userId)
-        const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
-        return cutPage(posts, limit, (last) => [last.id])
-      },
-    )
+    server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
+      const { scope = 'all', userId, limit = 20, cursor } = request.query
+      if ((scope === 'user') !== (userId !== undefined))
+        throw fail('VALIDATION_FAILED', 'scope=user and userId go together')
+      const before = decodeCursor(cursor, 1)?.[0] ?? null
+      if (userId !== undefined) await requireUser(app.pool, userId)
+      const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
+      return cutPage(posts, limit, (last) => [last.id])
+    })
 
-    server.get('/posts/:id', { schema: { tags, params: OneId, response: { 200: Post } } }, (request) =>
+    server.get('/posts/:id', { schema: { params: OneId, response: { 200: Post } } }, (request) =>
       getPost(app.pool, request.user.userId, request.params.id),
     )
 
-    server.patch(
-      '/posts/:id',
-      { schema: { tags, params: OneId, body: EditedPost, response: { 200: Post } } },
-      (request) =>
-        editPost(app, { userId: request.user.userId, requestId: request.id }, request.params.id, request.body.body),
+    server.patch('/posts/:id', { schema: { params: OneId, body: EditedPost, response: { 200: Post } } }, (request) =>
+      editPost(app, { userId: request.user.userId, requestId: request.id }, request.params.id, request.body.body),
     )
 
     server.delete(
       '/posts/:id',
-      { schema: { tags, params: OneId, response: { 204: Type.Null() } } },
+      { schema: { params: OneId, response: { 204: Type.Null() } } },
       async (request, reply) => {
         await deletePost(app, { userId: request.user.userId, requestId: request.id }, request.params.id)
         return reply.code(204).send(null)

@@ -1,0 +1,70 @@
+import { pino } from 'pino'
+import t from 'tap'
+import { purge } from '../../src/engine/retention.ts'
+import { noDrift, settled } from '../settled.ts'
+import { setup, type TestSystem } from '../setup.ts'
+
+const log = pino({ level: 'silent' })
+
+async function liked(system: TestSystem, posts: number) {
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  for (let i = 0; i < posts; i++) await ben.like((await ana.post(`post ${i}`)).id)
+  await settled(system)
+  return { ana, ben }
+}
+
+t.test('an expired notification is a removal like any other', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 3)
+  const { state } = await ana.get('/notifications')
+  await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second' where id = 2`)
+  await purge({ pool: system.pool, log })
+  const changes = await ana.get(`/notifications/changes?since=${state}`)
+  t.match(changes, { removes: ['2'], upserts: [], unreadCount: 2, unseenCount: 2, more: false })
+  t.equal((await ana.get('/notifications')).items.length, 2)
+  await noDrift(t, system)
+})
+
+t.test('purging tombstones moves the floor: states below are too old, states above go on', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 4)
+  const before = (await ana.get('/notifications')).state
+  await ana.request('DELETE', '/notifications/1')
+  const between = (await ana.get('/notifications')).state
+  await system.pool.query(`update notify.tombstones set removed_at = now() - interval '31 days'`)
+  await ana.request('DELETE', '/notifications/2')
+  await purge({ pool: system.pool, log })
+  t.match(await ana.request('GET', `/notifications/changes?since=${before}`), {
+    status: 410,
+    body: { code: 'STATE_TOO_OLD' },
+  })
+  t.match(await ana.get(`/notifications/changes?since=${between}`), { removes: ['2'] })
+  const { rows } = await system.pool.query('select id from notify.tombstones')
+  t.same(rows, [{ id: '2' }])
+})
+
+t.test('a source is kept as long as its notification, and thirty days at least', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 3)
+  await ana.request('DELETE', '/notifications/1')
+  await ana.request('DELETE', '/notifications/2')
+  await system.pool.query(
+    `update notify.sources set decided_at = now() - interval '31 days' where source_id like 'like:1:%' or source_id like 'like:3:%'`,
+  )
+  await purge({ pool: system.pool, log })
+  const { rows } = await system.pool.query('select source_id from notify.sources order by 1')
+  t.match(rows, [{ source_id: /^like:2:/ }, { source_id: /^like:3:/ }])
+})
+
+t.test('expired sessions and old dead letters go', async (t) => {
+  const system = await setup(t)
+  const ana = await system.as('ana')
+  await system.pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
+  await system.pool.query(
+    `insert into notify.pending (consumer, event_id, event, dead_at) values ('counters', 1, '{}', now() - interval '31 days'), ('counters', 2, '{}', now())`,
+  )
+  await purge({ pool: system.pool, log })
+  t.same((await system.pool.query('select id from social.sessions')).rows, [])
+  t.same((await system.pool.query('select event_id from notify.pending')).rows, [{ event_id: '2' }])
+  t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
+})

@@ -1,0 +1,75 @@
+import type pg from 'pg'
+import { pino } from 'pino'
+import t from 'tap'
+import { maintainPartitions } from '../../src/outbox/partitions.ts'
+import { inboxOf, settled } from '../settled.ts'
+import { setup } from '../setup.ts'
+
+const log = pino({ level: 'silent' })
+
+async function partitions(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select inhrelid::regclass::text as name from pg_inherits where inhparent = 'notify.outbox'::regclass order by length(inhrelid::regclass::text), 1`,
+  )
+  return rows.map((row) => row.name)
+}
+
+const toNextPartition = `select setval('notify.outbox_id_seq', (select min(to_id) from notify.outbox_partitions where to_id > (select last_value from notify.outbox_id_seq)), false)`
+
+t.test('partitions are made ahead, and dropped after retention once every reader has passed', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { pool } = system
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const post = await ana.post('hello')
+  await ben.like(post.id)
+  await settled(system)
+  const [first] = await partitions(pool)
+  const reader = await pool.connect()
+  await reader.query('begin')
+  await reader.query(`insert into notify.outbox (action, counted, source_id) values ('send', true, 'still open')`)
+
+  await pool.query(toNextPartition)
+  await maintainPartitions(pool, log, 7)
+  await ben.follow(ana.id)
+  await settled(system)
+  t.equal((await partitions(pool)).length, 5, 'three ahead of the one in use, and the full one')
+
+  await pool.query(
+    `update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null`,
+  )
+  await maintainPartitions(pool, log, 7)
+  t.ok((await partitions(pool)).includes(String(first)), 'kept while a writer of it is still open')
+
+  await reader.query('commit')
+  reader.release()
+  await pool.query(`update notify.positions set moved_at = now() - interval '2 minutes'`)
+  await settled(system)
+  for (let i = 0; i < 50 && (await partitions(pool)).includes(String(first)); i++) {
+    await maintainPartitions(pool, log, 7)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  t.notOk((await partitions(pool)).includes(String(first)), 'dropped when every reader has passed it')
+  t.equal(
+    (await pool.query('select from notify.outbox_partitions where name = $1', [String(first).replace('notify.', '')]))
+      .rowCount,
+    0,
+  )
+
+  const eve = await system.as('eve')
+  await eve.like(post.id)
+  t.match(await inboxOf(system, 'ana'), [{ actors: 'eve, ben' }, { type: 'user.followed' }], 'and the log goes on')
+})
+
+t.test('making partitions waits for nobody who holds the log, and keeps no insert waiting', async (t) => {
+  const { pool } = await setup(t)
+  const dump = await pool.connect()
+  await dump.query('begin')
+  await dump.query('lock table notify.outbox in access share mode')
+  await pool.query(toNextPartition)
+  const maintaining = maintainPartitions(pool, log, 7)
+  await pool.query(`insert into notify.outbox (action, counted, source_id) values ('send', true, 'beside it')`)
+  await maintaining
+  t.equal((await partitions(pool)).length, 5)
+  await dump.query('rollback')
+  dump.release()
+})
