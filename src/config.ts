@@ -5,8 +5,15 @@ import { Value } from '@sinclair/typebox/value'
 const SECONDS_PER_DAY = 86_400
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
 const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
+// Not Type.Integer: Value.Convert would cut 3000.5 to 3000 and say nothing.
 const integer = (minimum: number, maximum: number, fallback: number) =>
-  Type.Integer({ minimum, maximum, default: fallback, expected: `a whole number from ${minimum} to ${maximum}` })
+  Type.Number({
+    multipleOf: 1,
+    minimum,
+    maximum,
+    default: fallback,
+    expected: `a whole number from ${minimum} to ${maximum}`,
+  })
 const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
 
 /** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
