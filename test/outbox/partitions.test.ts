@@ -14,6 +14,16 @@ async function partitions(pool: pg.Pool): Promise<string[]> {
   return rows.map((row) => row.name)
 }
 
+/** Attached partitions of which no id has been drawn. */
+async function ahead(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ ahead: number }>(
+    `select count(*)::int as ahead from notify.outbox_partitions p
+     join pg_inherits i on i.inhrelid = to_regclass('notify.' || p.name)
+     where p.from_id > (select last_value from notify.outbox_id_seq)`,
+  )
+  return rows[0]?.ahead ?? 0
+}
+
 const toNextPartition = `select setval('notify.outbox_id_seq', (select min(to_id) from notify.outbox_partitions where to_id > (select last_value from notify.outbox_id_seq)), false)`
 
 t.test('partitions are made ahead, and dropped after retention once every reader has passed', async (t) => {
@@ -32,7 +42,8 @@ t.test('partitions are made ahead, and dropped after retention once every reader
   await maintainPartitions(pool, log, 7)
   await ben.follow(ana.id)
   await settled(system)
-  t.equal((await partitions(pool)).length, 5, 'three ahead of the one in use, and the full one')
+  t.ok((await ahead(pool)) >= 3, 'three ahead of the one in use')
+  t.ok((await partitions(pool)).includes(String(first)), 'and the full one')
 
   await pool.query(
     `update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null`,
@@ -69,7 +80,7 @@ t.test('making partitions waits for nobody who holds the log, and keeps no inser
   const maintaining = maintainPartitions(pool, log, 7)
   await pool.query(`insert into notify.outbox (action, counted, source_id) values ('send', true, 'beside it')`)
   await maintaining
-  t.equal((await partitions(pool)).length, 5)
+  t.ok((await ahead(pool)) >= 3)
   await dump.query('rollback')
   dump.release()
 })
