@@ -1,26 +1,45 @@
-// Counts the named tests in a TAP report, the second level of it, and lists those that failed. Prints "passed failed".
-// A file that failed without a failing test of its own (it crashed, or ran out of time) counts as one failure.
+// Counts the named tests in a TAP report, the second level of it. Prints "passed failed" on stdout; on stderr every failed
+// assertion with its details, then the test and the file it stands in. A file that failed without a failing test of its own
+// (it crashed, or ran out of time) counts as one failure.
 import { readFileSync } from 'node:fs'
 
 const [file = '', status = '0'] = process.argv.slice(2)
-let passed = 0
-let failed = 0
-let failedInFile = 0
+const LEVEL = 4
+const counts = { passed: 0, failed: 0, failedInFile: 0 }
+/** How deep the last failure stood: one further out that follows it is only its parent, and needs no details. */
+let failedAt = 0
+/** The indentation of the YAML block being shown. */
+let showing
+
 for (const line of readFileSync(file, 'utf8').split('\n')) {
-  const [, indent, not, name] = /^( {4})?(not )?ok \d+(.*)$/.exec(line) ?? []
-  if (name === undefined || / # (SKIP|TODO)/i.test(name)) continue
-  if (indent) {
-    if (not) failedInFile += 1
-    else passed += 1
-    if (not) process.stderr.write(`failed:${name}\n`)
-  } else {
-    if (not) process.stderr.write(`failed file:${name}\n`)
-    if (not && failedInFile === 0) failedInFile = 1
-    failed += failedInFile
-    failedInFile = 0
+  const [, indent, not, name] = /^((?: {4})*)(not )?ok \d+ ?(.*)$/.exec(line) ?? []
+  if (name !== undefined) read(indent.length, Boolean(not), name)
+  else if (showing !== undefined) show(line)
+}
+counts.failed += counts.failedInFile
+if (status !== '0' && counts.failed === 0) counts.failed = 1
+if (counts.passed + counts.failed === 0) process.exit(1)
+process.stdout.write(`${counts.passed} ${counts.failed}\n`)
+
+function read(depth, failed, name) {
+  showing = undefined
+  if (/ # (SKIP|TODO)/i.test(name)) return
+  if (failed) {
+    process.stderr.write(`${' '.repeat(depth)}${depth === 0 ? 'FAILED FILE' : 'failed'} ${name}\n`)
+    if (failedAt <= depth) showing = depth + 2
+    failedAt = depth
+  }
+  if (depth === LEVEL) counts[failed ? 'failedInFile' : 'passed'] += 1
+  if (depth === 0) {
+    if (failed) counts.failed += Math.max(counts.failedInFile, 1)
+    counts.failedInFile = 0
+    failedAt = 0
   }
 }
-failed += failedInFile
-if (status !== '0' && failed === 0) failed = 1
-if (passed + failed === 0) process.exit(1)
-process.stdout.write(`${passed} ${failed}\n`)
+
+/** Details stand between --- and ... under the line they belong to. */
+function show(line) {
+  if (!line.startsWith(' '.repeat(showing))) return
+  process.stderr.write(`${line}\n`)
+  if (line.trim() === '...') showing = undefined
+}

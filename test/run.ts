@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -19,7 +19,11 @@ try {
   const { rows } = await admin.query('show server_version')
   console.log(`# PostgreSQL ${rows[0].server_version}`)
   await migrate(databaseUrl(server.url, template), pino({ level: 'warn' }))
-  process.exitCode = await runTap({ TEST_DATABASE_URL: server.url, TEST_TEMPLATE: template })
+  await buildTap()
+  process.exitCode = await runTap(['run', ...process.argv.slice(2)], {
+    TEST_DATABASE_URL: server.url,
+    TEST_TEMPLATE: template,
+  })
   await dropDatabases(admin)
   await admin.end()
 } finally {
@@ -52,8 +56,15 @@ async function startEmbeddedServer(): Promise<Server> {
   return { url: embedded.url, stop }
 }
 
-function runTap(env: Record<string, string>): Promise<number> {
-  const tap = spawn('tap', ['run', ...process.argv.slice(2)], { stdio: 'inherit', env: { ...process.env, ...env } })
+/** A fresh tap has other plugins than .taprc names. It would build itself anew, but only after having started with those. */
+async function buildTap(): Promise<void> {
+  const built = await readFile(new URL(import.meta.resolve('@tapjs/test/test-built')), 'utf8')
+  if (!built.includes('@tapjs/typescript')) return
+  if ((await runTap(['build'])) !== 0) throw new Error('tap cannot be built with the plugins of .taprc')
+}
+
+function runTap(args: string[], env: Record<string, string> = {}): Promise<number> {
+  const tap = spawn('tap', args, { stdio: 'inherit', env: { ...process.env, ...env } })
   return new Promise((resolve, reject) => {
     tap.on('error', reject)
     tap.on('close', (code) => resolve(code ?? 1))
