@@ -1,24 +1,25 @@
 import type { App } from '../app.ts'
 import { acknowledge } from '../notifications/acknowledge.ts'
+import type { Limits } from './limits.ts'
 
 const FAILED_MS = 1000
 
 /** Gathers the acks of all sockets for a few milliseconds and stores them with one call, one after the other. */
 export class Acknowledgements {
   readonly #app: App
-  readonly #lingerMs: number
+  readonly #limits: Limits
   #waiting = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #storing: Promise<void> = Promise.resolve()
 
-  constructor(app: App, lingerMs: number) {
+  constructor(app: App, limits: Limits) {
     this.#app = app
-    this.#lingerMs = lingerMs
+    this.#limits = limits
   }
 
-  add(userId: string, modseq: number): void {
+  add(userId: string, modseq: number, wait = this.#limits.ackLingerMs): void {
     this.#waiting.set(userId, Math.max(modseq, this.#waiting.get(userId) ?? 0))
-    this.#schedule(this.#lingerMs)
+    this.#schedule(wait)
   }
 
   /** Stores what is waiting; what cannot be stored now is lost, and acknowledged again by the next ack. */
@@ -36,17 +37,19 @@ export class Acknowledgements {
   }
 
   async #store(): Promise<void> {
-    const acks = [...this.#waiting].map(([userId, modseq]) => ({ userId, modseq }))
+    const waiting = [...this.#waiting].map(([userId, modseq]) => ({ userId, modseq }))
     this.#waiting = new Map()
     try {
-      if (acks.length > 0) await acknowledge(this.#app.pool, acks)
+      while (waiting.length > 0) {
+        await acknowledge(this.#app.pool, waiting.slice(0, this.#limits.acksPerWrite))
+        waiting.splice(0, this.#limits.acksPerWrite)
+      }
       this.#timer = undefined
-      if (this.#waiting.size > 0) this.#schedule(this.#lingerMs)
+      if (this.#waiting.size > 0) this.#schedule(this.#limits.ackLingerMs)
     } catch (err) {
-      this.#app.log.warn({ err, acks: acks.length }, 'cannot store acknowledgements, trying again')
+      this.#app.log.warn({ err, acks: waiting.length }, 'cannot store acknowledgements, trying again')
       this.#timer = undefined
-      for (const { userId, modseq } of acks) this.#waiting.set(userId, Math.max(modseq, this.#waiting.get(userId) ?? 0))
-      this.#schedule(FAILED_MS)
+      for (const { userId, modseq } of waiting) this.add(userId, modseq, FAILED_MS)
     }
   }
 }

@@ -1,5 +1,4 @@
 import type { App } from '../app.ts'
-import type { Hub } from './hub.ts'
 import type { Session } from './session.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
@@ -10,18 +9,16 @@ type Counts = { id: string; likeCount: number; commentCount: number }
  */
 export class WatchedCounts {
   readonly #app: App
-  readonly #hub: Hub
   readonly #betweenMs: number
   #changed = new Set<string>()
-  #watched = new Map<string, number>()
+  readonly #watchers = new Map<string, Set<Session>>()
   #timer: NodeJS.Timeout | undefined
   #lastRead = 0
   #reading: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor(app: App, hub: Hub, betweenMs: number) {
+  constructor(app: App, betweenMs: number) {
     this.#app = app
-    this.#hub = hub
     this.#betweenMs = betweenMs
   }
 
@@ -29,7 +26,10 @@ export class WatchedCounts {
   watch(session: Session, posts: string[]): void {
     this.#forget(session)
     session.watched = new Map(posts.map((id) => [id, '']))
-    for (const id of session.watched.keys()) this.#watched.set(id, (this.#watched.get(id) ?? 0) + 1)
+    for (const id of session.watched.keys()) {
+      const watchers = this.#watchers.get(id) ?? new Set()
+      this.#watchers.set(id, watchers.add(session))
+    }
     this.changed(posts)
   }
 
@@ -39,13 +39,13 @@ export class WatchedCounts {
   }
 
   changed(postIds: Iterable<string>): void {
-    for (const id of postIds) if (this.#watched.has(id)) this.#changed.add(id)
+    for (const id of postIds) if (this.#watchers.has(id)) this.#changed.add(id)
     this.#schedule()
   }
 
   /** Hints may have been lost: looks at everything that is watched. */
   doubtAll(): void {
-    this.changed(this.#watched.keys())
+    this.changed(this.#watchers.keys())
   }
 
   async close(): Promise<void> {
@@ -56,9 +56,9 @@ export class WatchedCounts {
 
   #forget(session: Session): void {
     for (const id of session.watched.keys()) {
-      const watchers = (this.#watched.get(id) ?? 1) - 1
-      if (watchers > 0) this.#watched.set(id, watchers)
-      else this.#watched.delete(id)
+      const watchers = this.#watchers.get(id)
+      watchers?.delete(session)
+      if (watchers?.size === 0) this.#watchers.delete(id)
     }
   }
 
@@ -85,11 +85,11 @@ export class WatchedCounts {
 
   /** A socket that cannot be written to now is asked for again when it has drained. */
   #send(counts: Counts[]): void {
-    for (const session of this.#hub.sessions()) {
-      if (session.watched.size === 0) continue
-      const posts = counts.filter((post) => differs(session, post))
-      if (posts.length > 0 && !session.full) sendCounts(session, posts)
-    }
+    const news = new Map<Session, Counts[]>()
+    for (const post of counts)
+      for (const session of this.#watchers.get(post.id) ?? [])
+        if (differs(session, post) && !session.full) news.set(session, [...(news.get(session) ?? []), post])
+    for (const [session, posts] of news) sendCounts(session, posts)
   }
 }
 

@@ -32,11 +32,12 @@ export async function sayHello(
   if (!session.open) return
   const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
   const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
-  session.epoch = since?.epoch ?? ''
-  session.sent = since?.modseq ?? 0
+  // A state this inbox never had leads to a reset; kept as the cursor, it would let acks reach what was never sent.
+  const known = since?.epoch === epoch && since.modseq <= modseq ? since : { epoch: '', modseq: 0 }
+  session.epoch = known.epoch
+  session.sent = known.modseq
   session.resumes = frame.since !== undefined
   session.expireAt(token.expiresAt)
-  session.startHeartbeat()
   session.log.info({ since: frame.since }, 'hello')
   const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
   session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
 import { formatState } from '../notifications/state.ts'
+import { Budget } from './budget.ts'
 import type { Limits } from './limits.ts'
 import type { Session } from './session.ts'
 
@@ -14,6 +15,8 @@ const INVISIBLE_TRIES = 8
 type User = {
   id: string
   sessions: Set<Session>
+  /** What all its sockets together may spend on frames. */
+  frames: Budget
   /** Highest modseq heard of. */
   heard: number
   /** Reads that did not find what was heard of. */
@@ -45,8 +48,9 @@ export class Hub {
 
   /** False when the user has too many sockets already. */
   join(session: Session, userId: string): boolean {
-    const user = this.#users.get(userId) ?? { id: userId, sessions: new Set(), heard: 0, missed: 0, notBefore: 0 }
-    if (user.sessions.size >= this.#limits.socketsPerUser) return false
+    const user = this.#users.get(userId) ?? this.#newUser(userId)
+    const open = [...user.sessions].filter((other) => other.open)
+    if (open.length >= this.#limits.socketsPerUser) return false
     user.sessions.add(session)
     this.#users.set(userId, user)
     return true
@@ -57,6 +61,11 @@ export class Hub {
     if (!user?.sessions.delete(session) || user.sessions.size > 0) return
     this.#users.delete(user.id)
     this.#due.delete(user)
+  }
+
+  /** Whether its user may send one more frame of this cost, over all sockets here. */
+  maySpend(session: Session, cost: number): boolean {
+    return this.#userOf(session)?.frames.spend(cost) ?? true
   }
 
   /** The inbox of this user has reached this modseq, says a hint that anybody could have sent. */
@@ -103,6 +112,12 @@ export class Hub {
     this.#closed = true
     clearTimeout(this.#timer)
     await this.#ticking
+  }
+
+  #newUser(id: string): User {
+    const { userFrameBudget, frameWindowMs } = this.#limits
+    const frames = new Budget(Math.max(1, userFrameBudget * this.#app.config.rateLimitScale), frameWindowMs)
+    return { id, sessions: new Set(), frames, heard: 0, missed: 0, notBefore: 0 }
   }
 
   #userOf(session: Session): User | undefined {

@@ -15,6 +15,8 @@ export const limits = {
   /** What a socket may spend on frames in a window: 60 frames, or 600 acks, which are batched and cost next to nothing. */
   frameWindowMs: 10 * SECOND,
   frameBudget: 600,
+  /** What all sockets of a user may spend: room for 20 that acknowledge 10 frames a second each. */
+  userFrameBudget: 3000,
   frameCost: 10,
   ackCost: 1,
   /** More frames than this in a minute that were not understood: not a client of ours. */
@@ -28,6 +30,8 @@ export const limits = {
   usersPerRead: 200,
   betweenCountsMs: 250,
   ackLingerMs: 50,
+  /** Inboxes acknowledged in one transaction, which holds them locked. */
+  acksPerWrite: 500,
   /** How long a closing handshake may take before the connection is cut. */
   closeMs: 2 * SECOND,
 }

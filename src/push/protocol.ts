@@ -62,9 +62,10 @@ export function parseFrame(text: string): ClientFrame | BadFrame {
   }
   const type = property(value, 'type')
   const ref = property(value, 'ref')
-  const check = checks.get(String(type))
+  // Not String(type): that of an array nested deeply enough throws.
+  const check = typeof type === 'string' ? checks.get(type) : undefined
   // The type is a literal of the schema that is checked here.
-  if (typeof type === 'string' && check?.Check(value)) return value as ClientFrame
+  if (check?.Check(value)) return value as ClientFrame
   const first = check?.Errors(value).First()
   return {
     type: 'error',

@@ -9,6 +9,7 @@ import { Acknowledgements } from './acknowledgements.ts'
 import { closeCodes } from './close-codes.ts'
 import { WatchedCounts } from './counts.ts'
 import { answerFrame } from './frames.ts'
+import { Heartbeats } from './heartbeats.ts'
 import { sayHello } from './hello.ts'
 import { Hub } from './hub.ts'
 import { limits as defaults, type Limits } from './limits.ts'
@@ -59,6 +60,7 @@ class Node {
   readonly #wss: WebSocketServer
   readonly #counts: WatchedCounts
   readonly #acknowledgements: Acknowledgements
+  readonly #heartbeats: Heartbeats
   /** Work on frames that has begun; awaited before the pool goes away. */
   readonly #working = new Set<Promise<void>>()
   #sweepTimer: NodeJS.Timeout | undefined
@@ -70,8 +72,9 @@ class Node {
     this.#limits = limits
     this.#path = path
     this.hub = new Hub(app, limits)
-    this.#counts = new WatchedCounts(app, this.hub, limits.betweenCountsMs)
-    this.#acknowledgements = new Acknowledgements(app, limits.ackLingerMs)
+    this.#counts = new WatchedCounts(app, limits.betweenCountsMs)
+    this.#acknowledgements = new Acknowledgements(app, limits)
+    this.#heartbeats = new Heartbeats(limits.heartbeatMs)
     this.#wss = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -100,6 +103,7 @@ class Node {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#sweepTimer)
+    this.#heartbeats.close()
     const gone = [...this.sessions].map((session) => new Promise((resolve) => session.socket.once('close', resolve)))
     for (const session of this.sessions) session.close('goingAway')
     const cut = setTimeout(() => {
@@ -129,15 +133,18 @@ class Node {
       this.sessions.delete(session)
       this.hub.leave(session)
       this.#counts.leave(session)
+      this.#heartbeats.delete(session)
       session.log.info({ code }, 'socket closed')
     })
+    // The websocket's own pings are frames too; ws itself cuts off who lets their pongs pile up.
+    socket.on('ping', () => this.#maySpend(session, this.#limits.ackCost))
     // Frames are answered one after the other, in the order in which they came.
     let last: Promise<void> = Promise.resolve()
     socket.on('message', (data, isBinary) => {
       if (!session.open) return
       const frame = isBinary ? notText : parseFrame(data.toString())
       const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
-      if (!session.maySpend(cost)) return session.close('tooMany', 'too many frames')
+      if (!this.#maySpend(session, cost)) return
       const work = last.then(() => this.#answer(session, frame))
       last = work
       this.#working.add(work)
@@ -145,13 +152,21 @@ class Node {
     })
   }
 
+  #maySpend(session: Session, cost: number): boolean {
+    if (session.maySpend(cost) && this.hub.maySpend(session, cost)) return true
+    session.close('tooMany', 'too many frames')
+    return false
+  }
+
   async #answer(session: Session, frame: ClientFrame | BadFrame): Promise<void> {
     if (!session.open) return
     const { hub } = this
     const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
     try {
-      if (session.phase === 'hello') await sayHello(app, hub, limits, session, frame)
-      else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
+      if (session.phase === 'hello') {
+        await sayHello(app, hub, limits, session, frame)
+        if (session.open) this.#heartbeats.add(session)
+      } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
     } catch (err) {
       session.log.error({ err }, 'hello could not be answered')
       session.close('goingAway', 'try again')

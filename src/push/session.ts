@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
-import { framesSent } from '../ops/metrics.ts'
+import { emitFailures, framesSent } from '../ops/metrics.ts'
+import { Budget } from './budget.ts'
 import { type CloseReason, closeCodes } from './close-codes.ts'
 import type { Limits } from './limits.ts'
 import type { ServerFrame } from './protocol.ts'
@@ -30,12 +31,13 @@ export class Session {
   watched = new Map<string, string>()
 
   readonly #limits: Limits
-  readonly #frameBudget: number
+  readonly #frames: Budget
+  readonly #badFrames: Budget
   readonly #drained: () => void
   #full = false
-  #spent = { since: 0, cost: 0 }
-  #bad = { since: 0, frames: 0 }
-  #heartbeat: NodeJS.Timeout | undefined
+  /** Carried by the last ping; where it begins, nobody can know who does not read. */
+  #beats = Math.floor(Math.random() * 1e9)
+  #answered = true
   #expiry: NodeJS.Timeout | undefined
   #closing: NodeJS.Timeout | undefined
 
@@ -49,8 +51,12 @@ export class Session {
     this.socket = socket
     this.log = log
     this.#limits = limits
-    this.#frameBudget = frameBudget
+    this.#frames = new Budget(frameBudget, limits.frameWindowMs)
+    this.#badFrames = new Budget(limits.badFrames, limits.badFramesWindowMs)
     this.#drained = () => drained(this)
+    socket.on('pong', (data) => {
+      this.#answered ||= data.toString() === String(this.#beats)
+    })
     socket.once('close', () => this.#stopTimers())
   }
 
@@ -77,6 +83,7 @@ export class Session {
 
   /** A buffer above the limit always has a write outstanding, so one of these calls sees it fall below. */
   #written = (err?: Error | null): void => {
+    if (err) emitFailures.inc()
     if (err || !this.#full || this.socket.bufferedAmount > this.#limits.maxBuffered / 2) return
     this.#full = false
     this.unsure = true
@@ -93,18 +100,13 @@ export class Session {
     this.#closing = setTimeout(() => this.socket.terminate(), this.#limits.closeMs)
   }
 
-  /** Pings; only a pong that carries the ping's number counts, which a client that reads nothing cannot know. */
-  startHeartbeat(): void {
-    let [number, answered] = [Math.floor(Math.random() * 1e9), true]
-    this.socket.on('pong', (data) => {
-      answered ||= data.toString() === String(number)
-    })
-    this.#heartbeat = setInterval(() => {
-      if (!answered) return this.close('timeout', 'no pong in time')
-      answered = false
-      number += 1
-      this.socket.ping(String(number))
-    }, this.#limits.heartbeatMs)
+  /** Pings; a socket that has not answered the ping before, with its number, is dead. */
+  beat(): void {
+    if (!this.#answered) this.close('timeout', 'no pong in time')
+    if (!this.open) return
+    this.#answered = false
+    this.#beats += 1
+    this.socket.ping(String(this.#beats))
   }
 
   /** Closes the socket when its token ends, unless a new one comes first. */
@@ -116,22 +118,15 @@ export class Session {
 
   /** Whether the socket may send one more frame of this cost in this window. */
   maySpend(cost: number): boolean {
-    const now = Date.now()
-    if (now - this.#spent.since >= this.#limits.frameWindowMs) this.#spent = { since: now, cost: 0 }
-    this.#spent.cost += cost
-    return this.#spent.cost <= this.#frameBudget
+    return this.#frames.spend(cost)
   }
 
   /** Counts a frame that was not understood; false when there were too many. */
   mayErr(): boolean {
-    const now = Date.now()
-    if (now - this.#bad.since >= this.#limits.badFramesWindowMs) this.#bad = { since: now, frames: 0 }
-    this.#bad.frames += 1
-    return this.#bad.frames <= this.#limits.badFrames
+    return this.#badFrames.spend(1)
   }
 
   #stopTimers(): void {
-    clearInterval(this.#heartbeat)
     clearTimeout(this.#expiry)
     clearTimeout(this.#closing)
   }

@@ -23,6 +23,7 @@ function originAllowed({ headers: { origin, host } }: IncomingMessage, allowedOr
 /** Answers an upgrade that is refused, and ends the connection. */
 export function refuse(socket: Duplex, status: number, reason: string): void {
   socket.on('error', () => socket.destroy())
+  socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`,

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { eventually } from '../setup.ts'
 import { signIn, startNode } from './node.ts'
 import { TestSocket } from './socket.ts'
 
@@ -48,6 +49,8 @@ t.test('a first frame that is no valid hello closes with 4400', async (t) => {
     '{"type":"hello"',
     '[]',
     'null',
+    `{"type":${'['.repeat(30_000)}${']'.repeat(30_000)}}`,
+    '{"type":{"toString":1}}',
     '{"type":"ping"}',
     '{"type":"hello"}',
     '{"type":"hello","token":1}',
@@ -131,6 +134,7 @@ t.test('more than 20 sockets of a user, or too many frames, close with 4429', as
   const ana = await node.user('ana')
   const sockets = await Promise.all(Array.from({ length: 20 }, () => ana.connect()))
   await Promise.all(sockets.map((socket) => socket.next('synced')))
+  t.equal(sockets[0]?.socket.extensions, '', 'nothing is compressed')
   t.equal(await (await ana.connect()).closed(), 4429)
   const [acking, flooding, leaving] = sockets
   if (!acking || !flooding || !leaving) throw new Error('unreachable')
@@ -142,6 +146,34 @@ t.test('more than 20 sockets of a user, or too many frames, close with 4429', as
   leaving.socket.close()
   await leaving.closed()
   await (await ana.connect()).next('synced')
+})
+
+t.test('pings of the websocket itself count as frames', async (t) => {
+  const node = await startNode(t, { env: { RATE_LIMIT_SCALE: '1' } })
+  const socket = await (await node.user('ana')).connect()
+  await socket.next('synced')
+  let pongs = 0
+  socket.socket.on('pong', () => {
+    pongs += 1
+    if (pongs < 700) socket.socket.ping()
+  })
+  socket.socket.ping()
+  t.equal(await socket.closed(), 4429)
+  t.ok(pongs > 500, `answered before: ${pongs}`)
+})
+
+t.test('the sockets of a user share a budget of frames', async (t) => {
+  const node = await startNode(t, { env: { RATE_LIMIT_SCALE: '1' }, limits: { userFrameBudget: 1000 } })
+  const [ana, ben] = [await node.user('ana'), await node.user('ben')]
+  const sockets = [await ana.connect(), await ana.connect(), await ana.connect()]
+  const other = await ben.connect()
+  await Promise.all([...sockets, other].map((socket) => socket.next('synced')))
+  // 400 each, which none of them may not spend alone.
+  for (const socket of sockets) for (let n = 0; n < 40; n += 1) socket.send({ type: 'ping' })
+  const codes = await eventually(() => sockets.some((s) => s.closeCode) && sockets.map((s) => s.closeCode))
+  t.ok(codes.includes(4429))
+  other.send({ type: 'ping' })
+  await other.next('pong')
 })
 
 t.test('a frame of more than 64 KiB closes with 1009', async (t) => {
@@ -161,6 +193,6 @@ t.test('a node that goes away closes with 1001, in bounded time', async (t) => {
   stuck.socket.pause()
   await node.push.close()
   t.equal(socket.closeCode ?? (await socket.closed()), 1001)
-  t.same(node.push.stats(), { sockets: 0, users: 0 })
+  t.same(node.push.stats(), { sockets: 0, users: 0, buffered: 0 })
   t.equal(node.push.listenAlive(), false)
 })

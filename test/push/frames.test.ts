@@ -70,6 +70,18 @@ t.test('an ack of what was never sent is cut to what was', async (t) => {
   t.match(await socket.next('error'), { code: 'BAD_STATE' })
 })
 
+t.test('an ack right after a hello from the future acknowledges nothing', async (t) => {
+  const node = await startNode(t)
+  const ana = await withNotifications(node, 2)
+  const epoch = (await (await ana.connect()).next('synced')).state.split('.')[0]
+  const socket = await ana.connect({ since: `${epoch}.999` })
+  socket.send({ type: 'ack', state: `${epoch}.999` })
+  await socket.next('reset')
+  t.match(await socket.next('error'), { code: 'BAD_STATE' })
+  const later = await ana.connect()
+  t.match(await later.next('synced'), { count: 2 })
+})
+
 t.test(
   'a bad frame is answered with error and changes nothing; more than 10 in a minute close with 4400',
   async (t) => {
