@@ -18,8 +18,12 @@ export type App = {
   wakeUps: WakeUps
 }
 
+/** Of single statements, the batches of likes among them; transactions set their own. Then the request is answered with 503. */
+const LOCK_TIMEOUT_MS = 2_000
+
 export function createApp(config: Config, log: Logger): App {
-  const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app' })
+  const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
+  const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app', settings })
   return { config, log, pool, db: createKysely(pool), wakeUps: createWakeUps(pool, log, config.wakeUps) }
 }
 

@@ -44,6 +44,7 @@ const variables = {
   SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
   WORKER_CONCURRENCY: integer(1, 100, 8),
   POOL_SIZE: integer(2, 500, 20),
+  WRITE_QUEUE_SIZE: integer(1, 1_000_000, 10_000),
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
 }
 
@@ -73,6 +74,8 @@ export type Config = {
   sweepIntervalMs: number
   workerConcurrency: number
   poolSize: number
+  /** Likes and unlikes, and apart from them follows and unfollows, that may wait or run at a time. */
+  writeQueueSize: number
   outboxRetentionDays: number
 }
 
@@ -136,6 +139,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     sweepIntervalMs: env.SWEEP_INTERVAL_MS,
     workerConcurrency: env.WORKER_CONCURRENCY,
     poolSize: env.POOL_SIZE,
+    writeQueueSize: env.WRITE_QUEUE_SIZE,
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
   }
 }

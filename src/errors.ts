@@ -2,9 +2,12 @@
 export const codes = {
   // Requests
   VALIDATION_FAILED: [400, 'The request does not fit the contract'],
+  BAD_HTTP: [400, 'The request is not well-formed HTTP'],
   BAD_JSON: [400, 'The body is not JSON'],
   BAD_CURSOR: [400, 'The cursor is not one of ours'],
   BAD_STATE: [400, 'The state is not one of this inbox'],
+  REQUEST_TOO_SLOW: [408, 'The request did not arrive in time'],
+  HEADERS_TOO_LARGE: [431, 'The headers are too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
   UNSUPPORTED_MEDIA_TYPE: [415, 'The body must be application/json'],
   ROUTE_NOT_FOUND: [404, 'There is no such route'],

@@ -64,6 +64,7 @@ const wrong: [name: string, value: string][] = [
   ['WAKE_UPS', 'maybe'],
   ['POLL_INTERVAL_MS', '1'],
   ['POOL_SIZE', '1'],
+  ['WRITE_QUEUE_SIZE', '0'],
 ]
 
 for (const [name, value] of wrong)

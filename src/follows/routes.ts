@@ -39,6 +39,7 @@ export function followWriter(app: App): Coalescer<'follow' | 'unfollow', FollowR
     return outcomes
   }
   return new Coalescer({
+    capacity: app.config.writeQueueSize,
     keyOf: ({ followerId, followeeId }) => `${followerId}:${followeeId}`,
     run: { follow: write(followBatch), unfollow: write(unfollowBatch) },
   })

@@ -19,14 +19,11 @@ declare module 'fastify' {
 /** Every route needs a bearer token (RFC 6750) unless its config says `public`. */
 export function requireAccessToken(server: FastifyInstance, config: Config): void {
   server.decorateRequest('user')
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public || request.is404) return
     const identity = verifyAccessToken(config, bearerToken(request) ?? '')
-    if (!identity) {
-      reply.header('www-authenticate', 'Bearer')
-      throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
-    }
+    if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
     if (route.admin && identity.role !== 'admin') throw fail('FORBIDDEN')
     request.user = identity
   })

@@ -3,19 +3,25 @@ import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } 
 import type { App } from '../app.ts'
 import { answerMalformedRequest, answerProblems, sendProblem } from './problem.ts'
 import { requestIdOf, sendRequestId } from './request-id.ts'
+import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
 import { parseJsonBodies } from './validation.ts'
 
 /** The largest body of the contract is 10,000 recipients' ids; this leaves room for it. */
 const BODY_LIMIT = 512 * 1024
 
 /** A server without routes: request ids, logs, JSON bodies, problems. */
-export function createFastify(app: App) {
+export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   const logger: FastifyBaseLogger = app.log
+  const { headers, request, idle, keepAlive, check } = { ...timeouts, ...limits }
   const server = fastify({
     loggerInstance: logger,
     genReqId: requestIdOf,
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    requestTimeout: request,
+    connectionTimeout: idle,
+    keepAliveTimeout: keepAlive,
+    http: { headersTimeout: headers, connectionsCheckingInterval: check, maxHeaderSize: MAX_HEADER_BYTES },
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request, reply.header('x-request-id', request.id))
     },

@@ -52,7 +52,7 @@ function withProblems(schema: FastifySchema | undefined, url: string): FastifySc
   return {
     tags: [url.split('/')[1] ?? ''],
     ...schema,
-    response: { ...response, '4xx': problem('The request cannot be carried out'), '5xx': problem('Try again later') },
+    response: { ...response, default: problem('The call cannot be carried out; `code` says why') },
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -31,6 +32,8 @@ export function answerProblems(server: FastifyInstance): void {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = error instanceof AppError ? error : translate(error)
   if (problem.status >= 500) request.log.error({ err: error }, problem.title)
+  // RFC 9110, section 15.5.2: every 401 says how to authenticate.
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   if (problem.retryAfter !== undefined) reply.header('retry-after', Math.ceil(problem.retryAfter))
   return reply
     .code(problem.status)
@@ -49,11 +52,10 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Answers what is not HTTP at all, or came too slowly; there is no request yet, so this is written by hand. */
 export function answerMalformedRequest(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [status, reason] = malformed[error.code] ?? [400, 'Bad Request']
-  const { code, title } = fail('VALIDATION_FAILED', 'The request is not well-formed HTTP')
+  const { code, title, status } = fail(malformed[error.code] ?? 'BAD_HTTP')
   const body = JSON.stringify({ type: typeOf(code), title, status, instance: '', code })
   const head = [
-    `HTTP/1.1 ${status} ${reason}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${randomUUID()}`,
@@ -62,9 +64,9 @@ export function answerMalformedRequest(error: ConnectionError, socket: Socket): 
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-const malformed: Record<string, [number, string]> = {
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+const malformed: Record<string, Code> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TOO_SLOW',
+  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
 }
 
 const typeOf = (code: Code) => `urn:ravenpost:problem:${code}`
@@ -76,7 +78,8 @@ function translate(cause: unknown): AppError {
   if (translated) return fail(translated, undefined, { cause })
   if (isCoded(cause) && cause.validation) return fail('VALIDATION_FAILED', 'See errors', { cause })
   if (textNotStorable.has(code)) return fail('VALIDATION_FAILED', 'The character U+0000 is not allowed', { cause })
-  if (passing.test(code)) return fail('BUSY', 'Try again', { cause, retryAfter: 1 })
+  if (passing.test(code) || lostConnection.test(messageOf(cause)))
+    return fail('BUSY', 'Try again', { cause, retryAfter: 1 })
   if (isCoded(cause) && cause.statusCode && cause.statusCode < 500)
     return fail('VALIDATION_FAILED', cause.message, { cause })
   return fail('INTERNAL', undefined, { cause })
@@ -94,6 +97,13 @@ const textNotStorable = new Set(['22021', '22P05'])
 
 /** Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time: another attempt may succeed. */
 const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55P03|25P03|ECONNREFUSED|ECONNRESET)$/
+
+/** What pg says without a code: the pool had no connection to give in time, or one broke under its query. */
+const lostConnection = /^(timeout exceeded when trying to connect|Connection terminated)/
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : ''
+}
 
 type Coded = Error & Pick<Partial<FastifyError>, 'validation' | 'statusCode'> & { code: string }
 

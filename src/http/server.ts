@@ -14,6 +14,7 @@ import { userRoutes } from '../users/routes.ts'
 import { requireAccessToken } from './authentication.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
+import type { Timeouts } from './timeouts.ts'
 import { validateRequests } from './validation.ts'
 
 const features = [
@@ -27,13 +28,16 @@ const features = [
   deadLetterRoutes,
 ]
 
+export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
+
 /** The REST server with every feature's routes, not listening yet. */
-export async function createServer(app: App, options: OpsOptions = {}): Promise<FastifyInstance> {
-  const server = createFastify(app)
+export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
+  const server = createFastify(app, options.timeouts)
   await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,
     credentials: true,
+    strictPreflight: false,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['x-request-id', 'retry-after'],
   })

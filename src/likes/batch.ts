@@ -68,7 +68,7 @@ export const likeStatement = `
     select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from standing s
   ),
   events as (${events(false)})
-  select post_id as "postId", user_id as "userId", like_count + changed::int as "likeCount" from outcome`
+  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
 
 export const unlikeStatement = `
   with standing as materialized (${standing}),

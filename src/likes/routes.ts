@@ -38,6 +38,7 @@ export function likeWriter(app: App): Coalescer<'like' | 'unlike', LikeRequest, 
     return outcomes
   }
   return new Coalescer({
+    capacity: app.config.writeQueueSize,
     keyOf: ({ postId, userId }) => `${postId}:${userId}`,
     run: { like: write(likeBatch), unlike: write(unlikeBatch) },
   })

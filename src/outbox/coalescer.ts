@@ -1,4 +1,4 @@
-import { fail } from '../errors.ts'
+import { type AppError, fail } from '../errors.ts'
 import { isContentError } from './failure.ts'
 
 export type CoalescerOptions<Kind extends string, Item, Result> = {
@@ -12,6 +12,8 @@ export type CoalescerOptions<Kind extends string, Item, Result> = {
   /** Items waiting or running at most; what comes on top is refused with 503. */
   capacity?: number
   maxBatch?: number
+  /** How long an item may wait for its statement to begin; after that it is refused with 503 and nothing is written. */
+  maxWaitMs?: number
   /** How long items gather while another batch of their kind is under way. */
   lingerMs?: number
 }
@@ -22,6 +24,8 @@ const STATEMENTS_PER_KIND = 2
 type Entry<Item, Result> = {
   key: string
   item: Item
+  /** When it came, in milliseconds of the process' clock. */
+  since: number
   lane: Lane<Item, Result>
   resolve: (result: Result) => void
   reject: (error: unknown) => void
@@ -44,6 +48,7 @@ export class Coalescer<Kind extends string, Item, Result> {
   readonly #capacity: number
   readonly #maxBatch: number
   readonly #lingerMs: number
+  readonly #maxWaitMs: number
   readonly #lanes = new Map<Kind, Lane<Item, Result>>()
   /** Per key that is ready or running: what came for it since then, in order. */
   readonly #followers = new Map<string, Entry<Item, Result>[]>()
@@ -56,6 +61,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#capacity = options.capacity ?? 10_000
     this.#maxBatch = options.maxBatch ?? 400
     this.#lingerMs = options.lingerMs ?? 2
+    this.#maxWaitMs = options.maxWaitMs ?? 5000
     for (const kind in options.run) {
       this.#lanes.set(kind, { run: options.run[kind], ready: [], running: 0, scheduled: false })
     }
@@ -68,15 +74,21 @@ export class Coalescer<Kind extends string, Item, Result> {
 
   /**
    * Resolves with the item's result once its batch is committed.
-   * @throws {AppError} BUSY when the queue is full or closed
+   * @throws {AppError} BUSY when the queue is full or closed, or the wait was too long
    */
   add(kind: Kind, item: Item): Promise<Result> {
     const lane = this.#lanes.get(kind)
     if (!lane) throw new Error(`there is no kind ${kind}`)
-    if (this.#closed || this.#size >= this.#capacity)
-      return Promise.reject(fail('BUSY', 'Try again.', { retryAfter: 1 }))
+    if (this.#closed || this.#size >= this.#capacity) return Promise.reject(busy())
     return new Promise((resolve, reject) => {
-      const entry: Entry<Item, Result> = { key: this.#keyOf(item), item, lane, resolve, reject }
+      const entry: Entry<Item, Result> = {
+        key: this.#keyOf(item),
+        item,
+        since: performance.now(),
+        lane,
+        resolve,
+        reject,
+      }
       this.#size++
       const followers = this.#followers.get(entry.key)
       if (followers) {
@@ -109,12 +121,24 @@ export class Coalescer<Kind extends string, Item, Result> {
   }
 
   async #start(lane: Lane<Item, Result>): Promise<void> {
+    this.#refuseLate(lane)
     const batch = lane.ready.splice(0, this.#maxBatch)
+    if (batch.length === 0) return
     lane.running++
     this.#schedule(lane)
     await this.#execute(lane, batch)
     lane.running--
     this.#schedule(lane)
+  }
+
+  /** The items of a lane are nearly in the order they came, so the late ones stand in front. */
+  #refuseLate(lane: Lane<Item, Result>): void {
+    const earliest = performance.now() - this.#maxWaitMs
+    for (let entry = lane.ready[0]; entry && entry.since < earliest; entry = lane.ready[0]) {
+      lane.ready.shift()
+      this.#release(entry.key)
+      entry.reject(busy())
+    }
   }
 
   /** A batch that fails by its content is halved until the bad item stands alone; only that one fails. */
@@ -151,4 +175,8 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#size--
     if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
+}
+
+function busy(): AppError {
+  return fail('BUSY', 'Try again.', { retryAfter: 1 })
 }

@@ -38,7 +38,7 @@ test('what is not HTTP gets a problem and the connection is closed', async (t) =
   })
   socket.write('this is not HTTP\r\n\r\n')
   await once(socket, 'close')
-  t.match(text, /^HTTP\/1\.1 400 .*application\/problem\+json.*x-request-id: .*VALIDATION_FAILED/s)
+  t.match(text, /^HTTP\/1\.1 400 .*application\/problem\+json.*x-request-id: .*BAD_HTTP/s)
 })
 
 test('bodies: absent and empty count as {}, everything that is not JSON is refused with a code', async (t) => {

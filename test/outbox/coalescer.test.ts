@@ -7,7 +7,7 @@ import { EventContentError } from '../../src/outbox/failure.ts'
 /** A statement that answers when it is told to. */
 type Statement = { kind: string; items: string[]; finish: () => void }
 
-function recorder(options: { capacity?: number; maxBatch?: number } = {}) {
+function recorder(options: { capacity?: number; maxBatch?: number; maxWaitMs?: number } = {}) {
   const statements: Statement[] = []
   const runAs = (kind: string) => (items: string[]) =>
     new Promise<string[]>((resolve) => {
@@ -66,6 +66,25 @@ t.test('closing answers what is under way and refuses what comes after', async (
   ;(await nth(1)).finish()
   await closed
   t.same(await Promise.all(taken), ['like a', 'unlike a'])
+})
+
+t.test('what waited too long is refused and never written', async (t) => {
+  const { writer, statements, nth } = recorder({ maxBatch: 1, maxWaitMs: 30 })
+  const taken = [writer.add('like', 'a'), writer.add('like', 'b')]
+  const late = writer.add('like', 'c')
+  const sameKey = writer.add('unlike', 'c')
+  const refused = Promise.all([t.rejects(late, { code: 'BUSY' }), t.rejects(sameKey, { code: 'BUSY' })])
+  const [first, second] = [await nth(0), await nth(1)]
+  await new Promise((resolve) => setTimeout(resolve, 40))
+  first.finish()
+  second.finish()
+  await Promise.all(taken)
+  await refused
+  t.same(
+    statements.map(({ items }) => items),
+    [['a'], ['b']],
+  )
+  t.equal(writer.size, 0)
 })
 
 t.test('a bad item fails alone', async (t) => {

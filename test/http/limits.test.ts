@@ -1,0 +1,86 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import type { Pool } from 'pg'
+import { test } from 'tap'
+import { createServer } from '../../src/http/server.ts'
+
+import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
+
+test('likes beyond the queue are answered with 503 and Retry-After; the one in it once the row is free', async (t) => {
+  const { as, pool } = await setup(t, { env: { WRITE_QUEUE_SIZE: '1' } })
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const post = await ana.post('Hello')
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select from social.posts where id = $1 for update', [post.id])
+
+  const taken = ana.like(post.id)
+  await waiting(pool)
+  const refused = await ben.request('POST', `/posts/${post.id}/like`)
+  t.match(refused, { status: 503, body: { code: 'BUSY' } })
+  t.equal(refused.headers.get('retry-after'), '1')
+  await holder.query('commit')
+  holder.release()
+  await taken
+  t.match(await ben.like(post.id), { liked: true })
+})
+
+test('a like does not wait for a locked row for longer than two seconds', async (t) => {
+  const { as, pool } = await setup(t)
+  const ana = await as('ana')
+  const post = await ana.post('Hello')
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select from social.posts where id = $1 for update', [post.id])
+  t.match(await ana.request('POST', `/posts/${post.id}/like`), { status: 503, body: { code: 'BUSY' } })
+  await holder.query('rollback')
+  holder.release()
+  t.match(await ana.like(post.id), { liked: true, likeCount: 1 })
+})
+
+test('headers and bodies that come too slowly are answered with 408, and idle connections closed', async (t) => {
+  const { app } = await startSystem(t, await cloneDatabase(t))
+  const server = await createServer(app, { timeouts: { headers: 150, request: 300, idle: 800, check: 25 } })
+  t.teardown(() => server.close())
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = server.server.address() as AddressInfo
+
+  t.match(await answerTo(port, 'GET /healthz HTTP/1.1\r\nhost: x\r\n'), /^HTTP\/1\.1 408 .*REQUEST_TOO_SLOW/s)
+  const head = 'POST /auth/signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{'
+  t.match(await answerTo(port, head), /^HTTP\/1\.1 408 .*REQUEST_TOO_SLOW/s)
+  t.equal(await answerTo(port, ''), '', 'who sends nothing is hung up on')
+  t.match(
+    await answerTo(port, `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`),
+    /^HTTP\/1\.1 431 .*HEADERS_TOO_LARGE/s,
+  )
+})
+
+test('a served process has limits on headers, requests and idle connections', async (t) => {
+  const { server } = (await setup(t)).server
+  const { headersTimeout, requestTimeout, timeout, keepAliveTimeout } = server
+  for (const [name, value] of Object.entries({ headersTimeout, requestTimeout, timeout, keepAliveTimeout }))
+    t.ok(value > 0 && value <= 300_000, `${name} is ${value}`)
+})
+
+/** Everything the server sends until it closes the connection. */
+async function answerTo(port: number, text: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  socket.on('error', () => undefined)
+  if (text) socket.write(text)
+  await once(socket, 'close')
+  return answer
+}
+
+/** Until a statement waits for the row: the queue is full. */
+async function waiting(pool: Pool): Promise<void> {
+  await eventually(async () => {
+    const { rows } = await pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    )
+    return rows.length === 1
+  })
+}
