@@ -31,4 +31,6 @@ export function createApp(config: Config, log: Logger): App {
 export async function closeApp(app: App): Promise<void> {
   await app.wakeUps.close()
   await app.db.destroy()
+  // Kysely leaves a pool alone that it has not used.
+  if (!app.pool.ending) await app.pool.end()
 }

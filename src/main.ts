@@ -8,7 +8,8 @@ import { endWithSignals } from './lifetime.ts'
 import { createLogger } from './log.ts'
 import { createOpsServer } from './ops/server.ts'
 import { type PushNode, startPush } from './push/server.ts'
-import { printAddresses, printAdminPassword, readRole } from './role.ts'
+import { readRole } from './role.ts'
+import { printWelcome } from './welcome.ts'
 import { startWorker } from './worker.ts'
 
 /** `node src/main.ts [all|api|worker|push]`: starts the parts of one role; what was started first is stopped last. */
@@ -37,7 +38,6 @@ await endWithSignals(async (onClose) => {
     onClose('push', async () => push?.close())
   }
   const url = await server.listen({ host: config.host, port: config.port })
-  printAddresses(role, url)
-  if (adminPassword) printAdminPassword(adminPassword)
+  printWelcome(role, url, config, adminPassword)
   return log
 })

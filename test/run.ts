@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync, globSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { pino } from 'pino'
 import { migrate } from '../src/db/migrate.ts'
 
 /**
- * `npm test [-- files]`: finds or starts a server, migrates a template database there, and runs tap; every test file
+ * `npm test [-- files and folders]`: finds or starts a server, migrates a template database there, and runs tap; every test file
  * clones the template. TEST_DATABASE_URL names a server, TEST_POSTGRES=container asks for one in a container.
  */
 const server = await findServer()
@@ -20,7 +21,7 @@ try {
   console.log(`# PostgreSQL ${rows[0].server_version}`)
   await migrate(databaseUrl(server.url, template), pino({ level: 'warn' }))
   await buildTap()
-  process.exitCode = await runTap(['run', ...process.argv.slice(2)], {
+  process.exitCode = await runTap(['run', ...process.argv.slice(2).flatMap(filesOf)], {
     TEST_DATABASE_URL: server.url,
     TEST_TEMPLATE: template,
   })
@@ -54,6 +55,12 @@ async function startEmbeddedServer(): Promise<Server> {
     await rm(dataDir, { recursive: true, force: true })
   }
   return { url: embedded.url, stop }
+}
+
+/** tap takes files and overlooks folders in silence. */
+function filesOf(argument: string): string[] {
+  if (!existsSync(argument) || !statSync(argument).isDirectory()) return [argument]
+  return globSync(join(argument, '**', '*.test.ts'))
 }
 
 /** A fresh tap has other plugins than .taprc names. It would build itself anew, but only after having started with those. */

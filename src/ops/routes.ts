@@ -23,6 +23,11 @@ const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.St
 export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): FastifyPluginAsyncTypebox {
   const { config } = app
   return async (server) => {
+    // Asked every few seconds: only failures are worth a line of the log.
+    server.addHook('onRoute', (route) => {
+      route.logLevel = 'warn'
+    })
+
     server.get(
       '/healthz',
       { config: { public: true }, schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
