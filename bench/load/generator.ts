@@ -1,0 +1,212 @@
+import { createSigner } from 'fast-jwt'
+import { authorOf, JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
+import { type Client, ravenpostClient, socketIoClient } from './clients.ts'
+import { requestText } from './http.ts'
+import { Latencies, type Latency } from './latency.ts'
+import { closedLoop, openLoop } from './pace.ts'
+
+export type Protocol = 'ravenpost' | 'socket.io'
+export type Likes = { url: string; firstPost: number; seconds: number; rate?: number; connections?: number }
+export type LikesResult = {
+  answered: number
+  failed: number
+  perSecond: number
+  nextPost: number
+  /** From the moment it should have been sent to the answer. */
+  latency: Latency
+}
+export type Arrivals = {
+  arrived: number
+  doubled: number
+  /** Milliseconds from the call of `expect` until the last one arrived. */
+  elapsedMs: number
+  /** From the answer of the action to the frame; 0 where the frame was first. */
+  fromAnswer: Latency
+  /** From the moment the action should have been sent to the frame. */
+  fromSend: Latency
+}
+export type Gets = { url: string; path: string; users: [first: number, last: number]; rate: number; seconds: number }
+
+/** Sends likes and receives what they cause, on one clock: the whole of the load, in a process of its own. */
+export class Generator {
+  readonly #world: World
+  readonly #protocol: Protocol
+  readonly #tokens: string[] = ['']
+  readonly #clients = new Map<number, Client>()
+  readonly #positions = new Map<number, string>()
+  readonly #dueAt: Float64Array
+  readonly #answeredAt: Float64Array
+  readonly #arrivals: Uint16Array
+  #arrived = 0
+  #doubled = 0
+  #lastArrivalAt = 0
+  #fromAnswer = new Latencies()
+  #fromSend = new Latencies()
+  #onArrival = () => {}
+
+  constructor(world: World, protocol: Protocol) {
+    this.#world = world
+    this.#protocol = protocol
+    this.#dueAt = new Float64Array(world.posts + 1)
+    this.#answeredAt = new Float64Array(world.posts + 1)
+    this.#arrivals = new Uint16Array(world.posts + 1)
+    const sign = createSigner({ key: JWT_SECRET, algorithm: 'HS256' })
+    const exp = Math.floor(Date.now() / 1000) + 86_400
+    for (let id = 1; id <= usersOf(world); id++)
+      this.#tokens.push(sign({ sub: String(id), sid: String(id), role: 'user', exp }))
+  }
+
+  /** Opens the sockets of users `from` to `to`; resolves with the time when all are synced. */
+  async connect({ url, from, to }: { url: string; from: number; to: number }): Promise<{ ms: number; closed: number }> {
+    const startedAt = performance.now()
+    let closed = 0
+    const ids = Array.from({ length: to - from + 1 }, (_, index) => from + index)
+    // Enough at a time to keep a server busy, few enough for its queue of connections.
+    const workers = Array.from({ length: 200 }, async () => {
+      for (let id = ids.pop(); id !== undefined; id = ids.pop()) await this.#open(url, id).catch(() => closed++)
+    })
+    await Promise.all(workers)
+    return { ms: performance.now() - startedAt, closed }
+  }
+
+  /** Closes every socket; with `cut` as a broken network would. */
+  async disconnect({ cut = false }: { cut?: boolean } = {}): Promise<void> {
+    for (const client of this.#clients.values()) cut ? client.cut() : client.close()
+    this.#clients.clear()
+  }
+
+  /** One like per post from `firstPost` on: at a fixed rate, or as fast as `connections` allow. */
+  async like({ url, firstPost, seconds, rate, connections = 128 }: Likes): Promise<LikesResult> {
+    let [post, answered, failed] = [firstPost, 0, 0]
+    const latencies = new Latencies()
+    const startedAt = performance.now()
+    const next = (dueAt: number) => {
+      if (post > this.#world.posts) return undefined
+      const id = post++
+      this.#dueAt[id] = dueAt
+      const onAnswer = (status: number) => {
+        const now = performance.now()
+        latencies.record(now - dueAt)
+        if (status !== 200) {
+          failed += 1
+          return
+        }
+        answered += 1
+        this.#answeredAt[id] = now
+        if (this.#arrivals[id]) this.#fromAnswer.record(0)
+      }
+      return { text: requestText('POST', `/posts/${id}/like`, this.#tokens[likerOf(this.#world, id)] ?? ''), onAnswer }
+    }
+    if (rate) await openLoop(url, rate, seconds, next)
+    else await closedLoop(url, connections, seconds, next)
+    const perSecond = answered / ((performance.now() - startedAt) / 1000)
+    return { answered, failed, perSecond, nextPost: post, latency: latencies.summary() }
+  }
+
+  /** Every liker likes the same post once, at this rate. */
+  async storm({
+    url,
+    post,
+    rate,
+    seconds,
+  }: {
+    url: string
+    post: number
+    rate: number
+    seconds: number
+  }): Promise<LikesResult> {
+    let [liker, answered, failed] = [this.#world.recipients + 1, 0, 0]
+    const latencies = new Latencies()
+    const startedAt = performance.now()
+    await openLoop(url, rate, seconds, (dueAt) => ({
+      text: requestText('POST', `/posts/${post}/like`, this.#tokens[liker++] ?? ''),
+      onAnswer: (status) => {
+        latencies.record(performance.now() - dueAt)
+        if (status === 200) answered += 1
+        else failed += 1
+      },
+    }))
+    const perSecond = answered / ((performance.now() - startedAt) / 1000)
+    return { answered, failed, perSecond, nextPost: post, latency: latencies.summary() }
+  }
+
+  /** The same page for one user after the other, at a fixed rate. */
+  async get({ url, path, users: [first, last], rate, seconds }: Gets): Promise<{ latency: Latency; failed: number }> {
+    const latencies = new Latencies()
+    let [user, failed] = [first, 0]
+    const next = (dueAt: number) => {
+      const text = requestText('GET', path, this.#tokens[user] ?? '')
+      user = user === last ? first : user + 1
+      const onAnswer = (status: number) => {
+        latencies.record(performance.now() - dueAt)
+        if (status !== 200) failed += 1
+      }
+      return { text, onAnswer }
+    }
+    await openLoop(url, rate, seconds, next)
+    return { latency: latencies.summary(), failed }
+  }
+
+  /** Waits until so many notifications have arrived since the last `reset`, or the time is up. */
+  async expect({ count, withinMs }: { count: number; withinMs: number }): Promise<Arrivals> {
+    const startedAt = performance.now()
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs)
+      this.#onArrival = () => {
+        if (this.#arrived < count) return
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#onArrival()
+    })
+    this.#onArrival = () => {}
+    return {
+      arrived: this.#arrived,
+      doubled: this.#doubled,
+      elapsedMs: Math.max(0, this.#lastArrivalAt - startedAt),
+      fromAnswer: this.#fromAnswer.summary(),
+      fromSend: this.#fromSend.summary(),
+    }
+  }
+
+  /** Forgets what has arrived; posts liked before must not be used again. */
+  async reset(): Promise<void> {
+    this.#arrived = 0
+    this.#doubled = 0
+    this.#fromAnswer = new Latencies()
+    this.#fromSend = new Latencies()
+  }
+
+  #open(url: string, id: number): Promise<void> {
+    const open = this.#protocol === 'ravenpost' ? ravenpostClient : socketIoClient
+    const since = this.#positions.get(id)
+    const remember = (position: string) => void this.#positions.set(id, position)
+    return new Promise((resolve, reject) => {
+      const options = { url, token: this.#tokens[id] ?? '', remember, ...(since !== undefined && { since }) }
+      const client = open(options, {
+        notified: (post) => this.#notified(id, post),
+        synced: resolve,
+        closed: () => reject(new Error('closed')),
+      })
+      this.#clients.set(id, client)
+    })
+  }
+
+  #notified(user: number, post: number): void {
+    const now = performance.now()
+    if (authorOf(this.#world, post) !== user)
+      throw new Error(`user ${user} was told of post ${post}, which is not theirs`)
+    const before = this.#arrivals[post] ?? 0
+    this.#arrivals[post] = before + 1
+    if (before > 0) {
+      this.#doubled += 1
+      return
+    }
+    this.#arrived += 1
+    this.#lastArrivalAt = now
+    const [dueAt, answeredAt] = [this.#dueAt[post] ?? 0, this.#answeredAt[post] ?? 0]
+    if (answeredAt) this.#fromAnswer.record(now - answeredAt)
+    if (dueAt) this.#fromSend.record(now - dueAt)
+    this.#onArrival()
+  }
+}

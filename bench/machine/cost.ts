@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** A process whose cost belongs to a stack, its children with it. */
+export type Root = { name: string; pid: number }
+
+/** Clock ticks are 100 a second on every Linux that Node runs on (`getconf CLK_TCK`). */
+const MS_PER_TICK = 10
+
+/** CPU milliseconds by name, of each process, its living children, and those of its children that have ended. */
+export function cpuMs(roots: Root[]): Record<string, number> {
+  const all = readProcesses()
+  return Object.fromEntries(roots.map(({ name, pid }) => [name, ticksOf(pid, all) * MS_PER_TICK]))
+}
+
+export function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]))
+}
+
+export function sum(values: Record<string, number>): number {
+  return Object.values(values).reduce((total, value) => total + value, 0)
+}
+
+/** Resident memory in bytes. */
+export function residentBytes(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kib ?? 0) * 1024
+}
+
+type Process = { parent: number; ticks: number }
+
+function ticksOf(pid: number, all: Map<number, Process>): number {
+  const own = all.get(pid)?.ticks ?? 0
+  const children = [...all].filter(([, { parent }]) => parent === pid)
+  return children.reduce((total, [child]) => total + ticksOf(child, all), own)
+}
+
+function readProcesses(): Map<number, Process> {
+  const found = new Map<number, Process>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+      // After the name in parentheses: state, parent, …; utime, stime, cutime and cstime are fields 14 to 17 of the file.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const ticks = fields.slice(11, 15).reduce((total, value) => total + Number(value), 0)
+      found.set(Number(name), { parent: Number(fields[1]), ticks })
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found
+}

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+
+const READY_WITHIN_MS = 30_000
+
+export type Started = {
+  name: string
+  pid: number
+  /** What the first group of `ready` matched. */
+  url: string
+  signal(signal: NodeJS.Signals): void
+  /** Ends it with SIGTERM and waits. */
+  stop(): Promise<void>
+  /** Ends it with SIGKILL and waits. */
+  kill(): Promise<void>
+}
+
+export type ProcessOptions = {
+  name: string
+  command: string
+  args: string[]
+  env?: Record<string, string>
+  /** Printed once it is ready. */
+  ready: RegExp
+}
+
+/** Starts a program and returns when it says that it is ready. Its output is kept beside the profiles, if those are wanted. */
+export async function startProcess({ name, command, args, env, ready }: ProcessOptions): Promise<Started> {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const folder = process.env.BENCH_PROFILE
+  const file = folder ? createWriteStream(join(folder, `${name}.log`), { flags: 'a' }) : undefined
+  let said = ''
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const killWithUs = () => void child.kill('SIGKILL')
+  process.on('exit', killWithUs)
+  void exited.then(() => process.off('exit', killWithUs))
+
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${name} is not ready in time:\n${said}`)), READY_WITHIN_MS)
+    const hear = (chunk: Buffer) => {
+      file?.write(chunk)
+      said = (said + chunk.toString()).slice(-10_000)
+      const match = ready.exec(said)
+      if (match) resolve(match[1] ?? '')
+      if (match) clearTimeout(timer)
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+    child.stderr.on('data', (chunk) => process.stderr.write(`${name}: ${chunk}`))
+    child.once('error', reject)
+    child.once('exit', (code, signal) => reject(new Error(`${name} ended (${signal ?? code}):\n${said}`)))
+  })
+  const end = (signal: NodeJS.Signals) => {
+    child.kill(signal)
+    return exited
+  }
+  return {
+    name,
+    pid: child.pid ?? 0,
+    url,
+    signal: (signal) => void child.kill(signal),
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+  }
+}
+
+/** A Node program of this repository; with BENCH_PROFILE=<folder> a CPU profile of it is written there when it ends. */
+export function startNode(
+  name: string,
+  script: URL,
+  args: string[],
+  env: Record<string, string>,
+  ready: RegExp,
+): Promise<Started> {
+  const folder = process.env.BENCH_PROFILE
+  const profile = folder ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`] : []
+  return startProcess({ name, command: process.execPath, args: [...profile, script.pathname, ...args], env, ready })
+}

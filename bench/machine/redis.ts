@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Started, startProcess } from './process.ts'
+
+export type RedisServer = Started & { port: number }
+
+/**
+ * Debian's redis-server on a free port, with what BullMQ's "Going to production" asks for: an append-only file that is
+ * synced every second, and no eviction.
+ */
+export async function startRedis(): Promise<RedisServer> {
+  const home = await mkdtemp(join(process.env.BENCH_DIR ?? tmpdir(), 'ravenpost-bench-redis-'))
+  const port = await freePort()
+  const settings = { port, bind: '127.0.0.1', dir: home, appendonly: 'yes', appendfsync: 'everysec', save: '' }
+  const flags = Object.entries({ ...settings, 'maxmemory-policy': 'noeviction' })
+  const server = await startProcess({
+    name: 'redis',
+    command: 'redis-server',
+    args: flags.flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ready: /Ready to accept connections/,
+  })
+  const stop = async () => {
+    await server.stop()
+    await rm(home, { recursive: true, force: true })
+  }
+  return { ...server, port, stop }
+}
+
+export async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const address = probe.address()
+  await new Promise((resolve) => probe.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}

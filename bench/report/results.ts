@@ -1,0 +1,33 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import type { Result } from '../scenarios/scenario.ts'
+
+export type Report = Result & {
+  id: string
+  title: string
+  command: string
+  quick: boolean
+  startedAt: Date | string
+  seconds: number
+  machine: Record<string, unknown>
+}
+
+const folder = new URL('../results/', import.meta.url)
+
+/** The latest result of each scenario; those of quick runs are kept apart. */
+export async function saveReport(report: Report): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const name = `${report.id}${report.quick ? '.quick' : ''}.json`
+  await writeFile(new URL(name, folder), `${JSON.stringify(report, null, 2)}\n`)
+}
+
+/** A full run where there is one, a quick one otherwise. */
+export async function readReports(): Promise<Report[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'))
+  const reports: Report[] = await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
+  )
+  const full = new Set(reports.filter(({ quick }) => !quick).map(({ id }) => id))
+  return reports
+    .filter(({ id, quick }) => !quick || !full.has(id))
+    .sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)))
+}

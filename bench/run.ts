@@ -1,0 +1,24 @@
+import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+
+/** `npm run bench [-- P1 P3 --quick --runs 3]`: what is compared with lives in a package of its own, installed on request. */
+if (!existsSync(new URL('node_modules', import.meta.url))) {
+  console.error('The stacks that are compared with are not installed: run npm ci --prefix bench')
+  process.exit(1)
+}
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, runs: { type: 'string' } },
+})
+const { runScenarios } = await import('./scenarios/run-scenarios.ts')
+const { scenarios } = await import('./scenarios/index.ts')
+
+const unknown = positionals.filter((id) => !scenarios.some((scenario) => scenario.id === id))
+if (unknown.length > 0) {
+  console.error(`There is no scenario ${unknown.join(', ')}: expected ${scenarios.map(({ id }) => id).join(', ')}`)
+  process.exit(1)
+}
+const chosen = scenarios.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
+const { quick } = values
+await runScenarios(chosen, { quick, runs: Number(values.runs ?? (quick ? 2 : 5)) })
+process.exit()

@@ -1,0 +1,72 @@
+import type { Machine } from '../machine/machine.ts'
+
+export type Bench = {
+  machine: Machine
+  /** Small sizes and two runs: to see that everything works, not to know how fast it is. */
+  quick: boolean
+  runs: number
+  say(line: string): void
+}
+
+/** The figures of one run; names carry their unit. */
+export type Measured = Record<string, number>
+
+export type Figure = { median: number; min: number; max: number; runs: number[] }
+export type Row = { stack: string; figures: Record<string, Figure> }
+export type Target = { text: string; reached: string; met: boolean | null }
+export type Result = { rows: Row[]; targets: Target[]; notes: string[] }
+
+export type Scenario = { id: string; title: string; run(bench: Bench): Promise<Result> }
+
+/** Every stack once, then every stack again, so that a machine that changes changes for all. */
+export async function inTurn<S extends { name: string }>(
+  bench: Bench,
+  stacks: S[],
+  measure: (stack: S) => Promise<Measured>,
+): Promise<Row[]> {
+  const found = new Map<string, Measured[]>(stacks.map(({ name }) => [name, []]))
+  for (let run = 1; run <= bench.runs; run++)
+    for (const stack of stacks) {
+      const measured = await measure(stack)
+      found.get(stack.name)?.push(measured)
+      bench.say(`  ${stack.name}, run ${run}: ${describe(measured)}`)
+    }
+  return [...found].map(([stack, runs]) => ({ stack, figures: toFigures(runs) }))
+}
+
+export function medianOf(rows: Row[], stack: string, figure: string): number {
+  return rows.find((row) => row.stack === stack)?.figures[figure]?.median ?? Number.NaN
+}
+
+export function maxOf(rows: Row[], stack: string, figure: string): number {
+  return rows.find((row) => row.stack === stack)?.figures[figure]?.max ?? Number.NaN
+}
+
+/** `null` where there is nothing to compare. */
+export function target(text: string, reached: number, met: boolean, unit = '×'): Target {
+  return { text, reached: `${round(reached)} ${unit}`, met: Number.isFinite(reached) ? met : null }
+}
+
+export function round(value: number): string {
+  if (!Number.isFinite(value)) return '–'
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
+  return String(Math.round(value * 100) / 100)
+}
+
+function toFigures(runs: Measured[]): Record<string, Figure> {
+  const names = new Set(runs.flatMap((run) => Object.keys(run)))
+  return Object.fromEntries([...names].map((name) => [name, toFigure(runs.map((run) => run[name] ?? Number.NaN))]))
+}
+
+function toFigure(runs: number[]): Figure {
+  const sorted = runs.filter(Number.isFinite).sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const [low = Number.NaN, high = Number.NaN] = [sorted[sorted.length % 2 ? middle : middle - 1], sorted[middle]]
+  return { median: (low + high) / 2, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, runs }
+}
+
+function describe(measured: Measured): string {
+  return Object.entries(measured)
+    .map(([name, value]) => `${name} ${round(value)}`)
+    .join(', ')
+}

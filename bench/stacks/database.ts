@@ -1,0 +1,33 @@
+import pg from 'pg'
+import type { Machine } from '../machine/machine.ts'
+import { usersOf, type World } from '../world.ts'
+
+let number = 0
+
+/** A copy of the stack's template, which is made when it is first asked for. */
+export async function freshDatabase(
+  { postgres }: Machine,
+  stack: string,
+  world: World,
+  make: (url: string) => Promise<void>,
+): Promise<{ url: string; drop(): Promise<void> }> {
+  const template = `${stack}_${usersOf(world)}_${world.recipients}_${world.posts}`.replaceAll(/\W/g, '_')
+  const found = await postgres.query('select from pg_database where datname = $1', [template])
+  if (found.length === 0) {
+    await make(await postgres.createDatabase(template))
+    await runOn(postgres.urlOf(template), 'vacuum analyze')
+  }
+  number += 1
+  const name = `run_${number}`
+  const url = await postgres.createDatabase(name, template)
+  // What copying left to be written is not the stack's.
+  await postgres.query('checkpoint')
+  return { url, drop: () => postgres.dropDatabase(name) }
+}
+
+export async function runOn(url: string, ...statements: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  for (const statement of statements) await client.query(statement)
+  await client.end()
+}

@@ -1,0 +1,92 @@
+import pg from 'pg'
+import { pino } from 'pino'
+import { migrate } from '../../src/db/migrate.ts'
+import { likeBatch } from '../../src/likes/batch.ts'
+import type { Machine } from '../machine/machine.ts'
+import { startNode } from '../machine/process.ts'
+import { JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
+import { freshDatabase, runOn } from './database.ts'
+import type { Part, Running, Stack } from './stack.ts'
+
+const main = new URL('../../src/main.ts', import.meta.url)
+/** As many likes as the coalescing writer puts into one statement. */
+const BATCH = 400
+
+export const ravenpost: Stack = { name: 'Ravenpost', protocol: 'ravenpost', start }
+
+async function start(machine: Machine, world: World, wanted: Part[]): Promise<Running> {
+  const { url, drop } = await freshDatabase(machine, 'ravenpost', world, (template) => makeWorld(template, world))
+  const pool = new pg.Pool({ connectionString: url, max: 4 })
+  const env = {
+    DATABASE_URL: url,
+    JWT_SECRET,
+    PORT: '0',
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT_SCALE: '1000000',
+    POOL_SIZE: '20',
+  }
+  const startPart = (part: Part) => startNode(`ravenpost-${part}`, main, [part], env, /Readiness\s+(http\S+)\/readyz/)
+  const parts = new Map(await Promise.all(wanted.map(async (part) => [part as string, await startPart(part)] as const)))
+  const { postgres } = machine
+  return {
+    databaseUrl: url,
+    parts,
+    restart: async (part) => void parts.set(part, await startPart(part)),
+    urlOf: (part) => parts.get(part)?.url ?? '',
+    get roots() {
+      return [...parts.values(), { name: 'postgres', pid: postgres.pid }].map(({ name, pid }) => ({ name, pid }))
+    },
+    hold: () => holdLanes(pool),
+    fill: (firstPost, lastPost) => fill(pool, world, firstPost, lastPost),
+    async counts() {
+      const { rows } = await pool.query(`select (select count(*)::int from social.likes) as likes,
+        (select count(*)::int from notify.notifications) as notifications`)
+      return rows[0]
+    },
+    async stop() {
+      await Promise.all([...parts.values()].map((part) => part.stop()))
+      await pool.end()
+      await drop()
+    },
+  }
+}
+
+/** A lane whose position is locked is passed over by every dispatcher. */
+async function holdLanes(pool: pg.Pool): Promise<() => Promise<void>> {
+  const client = await pool.connect()
+  await client.query('begin')
+  await client.query('select from notify.positions for update')
+  return async () => {
+    await client.query('commit')
+    client.release()
+  }
+}
+
+async function fill(pool: pg.Pool, world: World, firstPost: number, lastPost: number): Promise<void> {
+  for (let post = firstPost; post <= lastPost; post += BATCH) {
+    const posts = Array.from({ length: Math.min(BATCH, lastPost - post + 1) }, (_, index) => post + index)
+    await likeBatch(
+      pool,
+      posts.map((id) => ({ postId: String(id), userId: String(likerOf(world, id)), requestId: 'bench' })),
+    )
+  }
+}
+
+async function makeWorld(url: string, world: World): Promise<void> {
+  await migrate(url, pino({ level: 'warn' }))
+  const users = usersOf(world)
+  await runOn(
+    url,
+    'create extension pg_stat_statements',
+    `insert into social.users (id, username, email, password_hash, display_name) overriding system value
+     select i, 'user_' || i, 'user_' || i || '@example.org', '-', 'User ' || i from generate_series(1, ${users}) i`,
+    `insert into notify.inbox (user_id) select id from social.users`,
+    `insert into social.sessions (id, user_id, expires_at) overriding system value
+     select id, id, now() + interval '30 days' from social.users`,
+    `insert into social.posts (id, author_id, body) overriding system value
+     select i, 1 + (i - 1) % ${world.recipients}, 'Post ' || i from generate_series(1, ${world.posts}) i`,
+    `select setval(pg_get_serial_sequence('social.users', 'id'), ${users}),
+       setval(pg_get_serial_sequence('social.sessions', 'id'), ${users}),
+       setval(pg_get_serial_sequence('social.posts', 'id'), ${world.posts})`,
+  )
+}

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Queue } from 'bullmq'
+import { connectRedis, createPool, endWithSignal, jobOptions, type NotificationJob, QUEUE } from './settings.ts'
+
+/**
+ * Moves the rows of the application's own outbox into the queue: the textbook relay. A row is deleted only after its job
+ * was added, so a crash adds a job twice and never loses one.
+ */
+const BATCH = 500
+const POLL_MS = 20
+
+const pool = createPool()
+const connection = connectRedis()
+const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions })
+let stopping = false
+
+async function relay(): Promise<number> {
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    const { rows } = await client.query<{ id: string; job: NotificationJob }>({
+      name: 'take',
+      text: `delete from outbox where id in (select id from outbox order by id limit ${BATCH} for update skip locked) returning id, job`,
+    })
+    if (rows.length > 0) await queue.addBulk(rows.map(({ job }) => ({ name: 'notify', data: job })))
+    await client.query('commit')
+    return rows.length
+  } finally {
+    client.release()
+  }
+}
+
+async function run(): Promise<void> {
+  while (!stopping) if ((await relay()) < BATCH) await sleep(POLL_MS)
+}
+
+const running = run()
+endWithSignal(async () => {
+  stopping = true
+  await running
+  await queue.close()
+  connection.disconnect()
+  await pool.end()
+})
+console.log('ready -')
