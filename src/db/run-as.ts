@@ -23,7 +23,9 @@ export async function chooseRunAs(program: string, dataDir: string, log: Logger)
   const capability = '+dac_read_search'
   const drop = ['--reuid', `${owner.uid}`, '--regid', `${owner.gid}`, '--clear-groups']
   const caps = ['--inh-caps', capability, '--ambient-caps', capability]
-  const capable: RunAs = { prefix: ['setpriv', ...drop, ...caps, '--'], ids: {}, owner }
+  // PostgreSQL looks for its programs with access(2), which counts capabilities only under this bit.
+  const bits = ['--securebits', '+no_setuid_fixup']
+  const capable: RunAs = { prefix: ['setpriv', ...drop, ...caps, ...bits, '--'], ids: {}, owner }
   if (mayUse(capable, program, dataDir)) return capable
   throw new StartError(
     `As root, PostgreSQL runs as the user postgres, who may not enter ${dataDir} or run ${program}: ` +
@@ -52,10 +54,11 @@ async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
   return made
 }
 
-/** Tried in earnest, because access(2) and `test -x` know nothing of capabilities. */
+/** Tried in earnest, as PostgreSQL will: by running the program and by asking access(2) for it. */
 function mayUse({ prefix, ids }: RunAs, program: string, dataDir: string): boolean {
   const attempts = [
     [...prefix, program, '--version'],
+    [...prefix, 'test', '-x', program],
     [...prefix, 'ls', '-d', `${dataDir}/.`],
   ]
   return attempts.every(([command = '', ...args]) => spawnSync(command, args, { ...ids, cwd: '/' }).status === 0)
