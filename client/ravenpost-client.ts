@@ -1,17 +1,21 @@
 import type { Notification } from '../src/notifications/view.ts'
 import type { ServerFrame } from '../src/push/protocol.ts'
+import { Connection, type Ok } from './connection.ts'
 import { type Changes, type Counts, HeldInbox } from './held-inbox.ts'
+import { FINAL_CODES, pause, waitAfter } from './reconnect.ts'
 
 type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
-type Ok = FrameOf<'ok'>
+type List = Counts & { items: Notification[]; state: string }
 
-/** `stopped`: for good, with the close code that said so. */
+/** `waiting`: to connect again. `stopped`: by `stop`, or by a close code after which connecting again is useless. */
 export type Status = 'connecting' | 'catchingUp' | 'live' | 'waiting' | 'stopped'
 
 export type Options = {
   /** Of the server, for example https://example.org. */
   url: string
-  /** A valid access token; `renew` when the last one was refused. */
+  /** Of its websockets, where that is not `url` + /ws. */
+  socketUrl?: string
+  /** A valid access token; `renew` when the last one was refused. When it throws, it is asked again after a while. */
   token(renew: boolean): string | Promise<string>
   onChange?(inbox: HeldInbox): void
   onStatus?(status: Status, closeCode?: number): void
@@ -21,8 +25,6 @@ export type Options = {
 const SECOND = 1000
 const PAGE = 100
 const REQUEST_MS = 20 * SECOND
-/** Close codes after which connecting again is useless. */
-const FINAL = [1009, 4400, 4403]
 
 /**
  * Keeps an inbox up to date over a websocket: folds every change, acknowledges it, and after a lost connection goes on
@@ -31,14 +33,10 @@ const FINAL = [1009, 4400, 4403]
 export class RavenpostClient {
   readonly inbox = new HeldInbox()
   readonly #options: Options
-  #socket: WebSocket | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #heardAt = 0
+  #running: AbortController | undefined
+  #connection: Connection | undefined
   #failures = 0
   #refused = false
-  #stopped = false
-  #lastRef = 0
-  readonly #asked = new Map<string, { resolve(ok: Ok): void; reject(error: Error): void }>()
   #watched: string[] = []
 
   constructor(options: Options) {
@@ -47,13 +45,15 @@ export class RavenpostClient {
 
   /** Connects, again and again until `stop`. */
   start(): void {
-    this.#stopped = false
-    this.#connect().catch(() => this.#lost(0))
+    if (this.#running) return
+    this.#running = new AbortController()
+    void this.#run(this.#running.signal)
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#lost(1000)
+    this.#running?.abort()
+    this.#running = undefined
+    this.#connection?.end(1000)
   }
 
   read(ids: string[]): Promise<Ok> {
@@ -72,85 +72,90 @@ export class RavenpostClient {
   /** Live counts of these posts, told to `onCounts`; kept over reconnections. */
   watch(posts: string[]): void {
     this.#watched = posts
-    this.#send({ type: 'watch', posts })
+    this.#connection?.send({ type: 'watch', posts })
   }
 
-  /** Hands the server a new token before the old one expires. */
+  /** Hands the server a new token before the old one expires, so that the connection outlives it. */
   async renewToken(): Promise<void> {
-    this.#send({ type: 'token', token: await this.#options.token(true) })
+    const token = await this.#options.token(true)
+    this.#connection?.send({ type: 'token', token })
   }
 
-  async #connect(): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const code = await this.#connect(signal).catch(() => 1006)
+      this.#refused ||= code === 4401
+      if (signal.aborted) break
+      if (FINAL_CODES.includes(code)) {
+        this.#running = undefined
+        return this.#options.onStatus?.('stopped', code)
+      }
+      this.#options.onStatus?.('waiting', code)
+      await pause(waitAfter(code, this.#failures++), signal)
+    }
+    this.#options.onStatus?.('stopped')
+  }
+
+  /** Resolves with the close code when the connection has ended. */
+  async #connect(signal: AbortSignal): Promise<number> {
     this.#options.onStatus?.('connecting')
     if (this.inbox.state === undefined) await this.#fetchList()
     const token = await this.#options.token(this.#refused)
-    if (this.#stopped) return
-    const socket = new WebSocket(`${this.#options.url.replace(/^http/, 'ws')}/ws`, 'ravenpost.v1')
-    this.#socket = socket
-    socket.onopen = () => this.#send({ type: 'hello', token, since: this.inbox.state })
-    // Frames are taken one after the other, also while a list is being fetched.
-    let last: Promise<void> = Promise.resolve()
-    socket.onmessage = ({ data }) => {
-      this.#heardAt = Date.now()
-      const take = async () => (socket === this.#socket ? this.#take(JSON.parse(data)) : undefined)
-      last = last.then(take).catch(() => socket.close(3000))
-    }
-    socket.onclose = ({ code }) => {
-      if (socket === this.#socket) this.#lost(code)
-    }
+    signal.throwIfAborted()
+    const { url, socketUrl = `${url.replace(/^http/, 'ws')}/ws` } = this.#options
+    const hello = { type: 'hello', token, since: this.inbox.state }
+    const connection = new Connection(socketUrl, hello, (frame) => this.#take(connection, frame))
+    this.#connection = connection
+    return connection.ended
   }
 
-  async #take(frame: ServerFrame): Promise<void> {
+  async #take(connection: Connection, frame: ServerFrame): Promise<void> {
     switch (frame.type) {
       case 'welcome':
-        return this.#welcome(frame)
+        this.#refused = false
+        this.#options.onStatus?.('catchingUp')
+        if (this.#watched.length > 0) connection.send({ type: 'watch', posts: this.#watched })
+        return connection.startHeartbeat(frame.heartbeatSeconds * SECOND)
       case 'changes':
-        return this.#fold(frame)
-      case 'synced':
-        return this.#options.onStatus?.('live')
+        await this.#fold(frame)
+        return void connection.send({ type: 'ack', state: this.inbox.state })
       case 'reset':
         await this.#fetchList()
-        return this.#options.onStatus?.('live')
+        return this.#live(connection)
+      case 'synced':
+        return this.#live(connection)
       case 'counts':
         return this.#options.onCounts?.(frame.posts)
       case 'ok':
         this.inbox.count(frame.state, frame)
-        return this.#answered(frame.ref)?.resolve(frame)
+        this.#options.onChange?.(this.inbox)
+        return connection.answered(frame)
       case 'error':
-        return this.#answered(frame.ref)?.reject(new Error(`${frame.code}: ${frame.message}`))
+        return connection.answered(frame)
     }
   }
 
-  #welcome(frame: FrameOf<'welcome'>): void {
+  #live(connection: Connection): void {
     this.#failures = 0
-    this.#refused = false
-    this.inbox.count(frame.state, frame)
-    this.#options.onStatus?.('catchingUp')
-    if (this.#watched.length > 0) this.#send({ type: 'watch', posts: this.#watched })
-    this.#beat(frame.heartbeatSeconds * SECOND)
-  }
-
-  /** Two beats without a word: the connection is dead, whatever the network says. */
-  #beat(wait: number): void {
-    this.#timer = setTimeout(() => {
-      if (Date.now() - this.#heardAt > 2 * wait) return this.#lost(4408)
-      this.#send({ type: 'ping' })
-      this.#beat(wait)
-    }, wait)
+    connection.send({ type: 'ack', state: this.inbox.state })
+    this.#options.onStatus?.('live')
   }
 
   async #fold(changes: Changes): Promise<void> {
-    const place = this.inbox.place(changes)
-    if (place === 'otherEpoch') await this.#fetchList()
-    else if (place === 'missed') await this.#fetchChanges()
-    else if (place === 'next') this.inbox.apply(changes)
-    if (place === 'next') this.#options.onChange?.(this.inbox)
-    this.#send({ type: 'ack', state: this.inbox.state })
+    switch (this.inbox.place(changes)) {
+      case 'otherEpoch':
+        return this.#fetchList()
+      case 'missed':
+        return this.#fetchChanges()
+      case 'next':
+        this.inbox.apply(changes)
+        this.#options.onChange?.(this.inbox)
+    }
   }
 
   async #fetchChanges(): Promise<void> {
     for (let more = true; more; ) {
-      const response = await this.#request(`/notifications/changes?since=${this.inbox.state}&limit=${PAGE}`)
+      const response = await this.#get(`/notifications/changes?since=${this.inbox.state}&limit=${PAGE}`)
       if (response.status === 410) return this.#fetchList()
       const changes: Changes = await bodyOf(response)
       this.inbox.apply(changes)
@@ -161,68 +166,24 @@ export class RavenpostClient {
 
   /** The newest page; what lies below is history, to be fetched when somebody scrolls. */
   async #fetchList(): Promise<void> {
-    const list: Counts & { items: Notification[]; state: string } = await bodyOf(
-      await this.#request(`/notifications?limit=${PAGE}`),
-    )
+    const list: List = await bodyOf(await this.#get(`/notifications?limit=${PAGE}`))
     this.inbox.replace(list)
     this.#options.onChange?.(this.inbox)
-    await this.#request('/notifications/ack', JSON.stringify({ state: list.state }))
   }
 
-  /** A GET, or a POST of this body. */
-  async #request(path: string, body?: string): Promise<Response> {
-    const token = await this.#options.token(this.#refused)
-    const headers = {
-      authorization: `Bearer ${token}`,
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    }
-    const init = body === undefined ? { headers } : { headers, body, method: 'POST' }
-    const response = await fetch(this.#options.url + path, { ...init, signal: AbortSignal.timeout(REQUEST_MS) })
+  async #get(path: string): Promise<Response> {
+    const headers = { authorization: `Bearer ${await this.#options.token(this.#refused)}` }
+    const response = await fetch(this.#options.url + path, { headers, signal: AbortSignal.timeout(REQUEST_MS) })
     this.#refused = response.status === 401
     return response
   }
 
   #ask(frame: object): Promise<Ok> {
-    const ref = String(++this.#lastRef)
-    return new Promise((resolve, reject) => {
-      if (this.#send({ ...frame, ref })) this.#asked.set(ref, { resolve, reject })
-      else reject(new Error('not connected'))
-    })
+    return this.#connection?.ask(frame) ?? Promise.reject(new Error('not connected'))
   }
-
-  #answered(ref = '') {
-    const asked = this.#asked.get(ref)
-    this.#asked.delete(ref)
-    return asked
-  }
-
-  #send(frame: object): boolean {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false
-    this.#socket.send(JSON.stringify(frame))
-    return true
-  }
-
-  #lost(code: number): void {
-    clearTimeout(this.#timer)
-    this.#socket?.close()
-    this.#socket = undefined
-    for (const { reject } of this.#asked.values()) reject(new Error('the connection was lost'))
-    this.#asked.clear()
-    this.#refused ||= code === 4401
-    this.#stopped ||= FINAL.includes(code)
-    if (!this.#stopped) this.#timer = setTimeout(() => this.start(), waitAfter(code, this.#failures++))
-    this.#options.onStatus?.(this.#stopped ? 'stopped' : 'waiting', code)
-  }
-}
-
-/** Always drawn at random, so that a node's clients do not come back all at once. */
-function waitAfter(code: number, failures: number): number {
-  if (code === 4429) return (60 + 60 * Math.random()) * SECOND
-  const first = code === 1001 ? 5 * SECOND : SECOND / 2
-  return Math.random() * Math.min(30 * SECOND, first * 2 ** failures)
 }
 
 async function bodyOf<T>(response: Response): Promise<T> {
   if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
-  return (await response.json()) as T
+  return response.json() as Promise<T>
 }

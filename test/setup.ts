@@ -8,6 +8,7 @@ import { type App, closeApp, createApp } from '../src/app.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { DB } from '../src/db/tables.ts'
 import { createServer } from '../src/http/server.ts'
+import type { Limits } from '../src/push/limits.ts'
 import { type PushNode, startPush } from '../src/push/server.ts'
 import { startWorker, type Worker } from '../src/worker.ts'
 import { tasks } from '../workers/index.ts'
@@ -18,8 +19,8 @@ export type Options = {
   env?: Record<string, string>
   /** Runs the worker role in this process. */
   worker?: boolean
-  /** Runs a push node on the server's port. */
-  push?: boolean
+  /** Runs a push node on the server's port, with these limits. */
+  push?: boolean | Partial<Limits>
 }
 
 export type TestSystem = {
@@ -57,7 +58,7 @@ export async function startSystem(
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
-  const pushNode = push ? await startPush(app, server.server) : undefined
+  const pushNode = push ? await startPush(app, server.server, push === true ? {} : { limits: push }) : undefined
   const workerRole = worker ? await startWorker(app, tasks) : undefined
   t.teardown(async () => {
     await pushNode?.close()
