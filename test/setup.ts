@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Kysely } from 'kysely'
 import pg from 'pg'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../src/app.ts'
 import { type Config, readConfig } from '../src/config.ts'
@@ -21,6 +21,8 @@ export type Options = {
   worker?: boolean
   /** Runs a push node on the server's port, with these limits. */
   push?: boolean | Partial<Limits>
+  /** Instead of silence, or TEST_LOG's level. */
+  log?: Logger
 }
 
 export type TestSystem = {
@@ -49,10 +51,9 @@ export async function setup(t: Test, options: Options = {}): Promise<TestSystem>
 export async function startSystem(
   t: Test,
   databaseUrl: string,
-  { env = {}, worker, push }: Options = {},
+  { env = {}, worker, push, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
 ): Promise<TestSystem> {
   const config = testConfig(databaseUrl, env)
-  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
   const app = createApp(config, log)
   const server = await createServer(app)
   await server.listen({ host: '127.0.0.1', port: 0 })

@@ -230,6 +230,10 @@ export interface NotifyNotifications {
    */
   readAt: Timestamp | null;
   /**
+   * Request behind the newest event in it; the log of the push node names it when the notification goes out.
+   */
+  requestId: string | null;
+  /**
    * info, success, warning or error.
    */
   severity: Generated<string>;
@@ -551,6 +555,25 @@ export interface SocialBlocks {
   userId: Int8;
 }
 
+export interface SocialBookmarks {
+  /**
+   * Since when.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Order of keeping: the newest is listed first.
+   */
+  id: Generated<Int8>;
+  /**
+   * What is kept.
+   */
+  postId: Int8;
+  /**
+   * Who keeps it.
+   */
+  userId: Int8;
+}
+
 export interface SocialComments {
   /**
    * Who wrote it.
@@ -775,6 +798,7 @@ export interface DB {
   "notify.tombstones": NotifyTombstones;
   "notify.workers": NotifyWorkers;
   "social.blocks": SocialBlocks;
+  "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
   "social.follows": SocialFollows;
   "social.likes": SocialLikes;

@@ -105,6 +105,7 @@ const clearing: Step[] = [
   clearInbox('notify.notifications', 'id'),
   clearInbox('notify.sources', 'source_id'),
   clearInbox('notify.tombstones', 'modseq'),
+  'delete from social.bookmarks where user_id = $1',
   'delete from social.blocks where user_id = $1',
   'delete from social.blocks where other_id = $1',
   'delete from social.sessions where user_id = $1',

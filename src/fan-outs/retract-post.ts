@@ -14,16 +14,19 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut): P
     await removeNotifications(client, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
     return { cursorUserId: users.at(-1) ?? fanOut.cursorUserId }
   }
-  const cleared = (await clearLikes(client, fanOut.objectId)) + (await clearComments(client, fanOut.objectId))
+  const cleared =
+    (await clearPairs(client, 'likes', fanOut.objectId)) +
+    (await clearPairs(client, 'bookmarks', fanOut.objectId)) +
+    (await clearComments(client, fanOut.objectId))
   if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
   await client.query('delete from social.posts where id = $1', [fanOut.objectId])
   return 'finished'
 }
 
-async function clearLikes(client: pg.ClientBase, postId: string): Promise<number> {
+async function clearPairs(client: pg.ClientBase, table: 'likes' | 'bookmarks', postId: string): Promise<number> {
   const { rowCount } = await client.query(
-    `delete from social.likes where post_id = $1 and user_id = any(array(
-       select user_id from social.likes where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,
+    `delete from social.${table} where post_id = $1 and user_id = any(array(
+       select user_id from social.${table} where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,
     [postId],
   )
   return rowCount ?? 0

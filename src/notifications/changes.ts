@@ -26,6 +26,8 @@ export type InboxChanges = {
   to: number
   more: boolean
   upserts: Notification[]
+  /** Of the requests behind the upserts, for the log. */
+  requestIds: string[]
   removes: string[]
   unreadCount: number
   unseenCount: number
@@ -65,6 +67,7 @@ export async function changesSince(pool: pg.Pool, requests: ChangesRequest[]): P
       to: more ? (shown.at(-1)?.changeModseq ?? since) : inbox.modseq,
       more,
       upserts: shown.filter(isUpsert).map((row) => toNotification(row, actors, inbox.seenModseq)),
+      requestIds: [...new Set(shown.filter(isUpsert).flatMap((row) => row.requestId ?? []))],
       removes: shown.flatMap((row) => (row.removed && row.changeId !== null ? [row.changeId] : [])),
       unreadCount: inbox.unreadCount,
       unseenCount: inbox.unseenCount,

@@ -16,6 +16,8 @@ export type Draft = {
   data: Record<string, unknown>
   actorIds: string[]
   actorCount: number
+  /** Of the newest event folded in now; null when it had none, or when nothing was folded in. */
+  requestId: string | null
   /** Live sources per actor, for the actors this batch speaks of. */
   liveSources: Map<string, number>
   read: boolean
@@ -85,6 +87,7 @@ export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
     sources.add(source)
     const draft = event.retracts ? retract(source) : emit(event, source, loaded)
     if (!draft) continue
+    draft.requestId = event.requestId
     touched.delete(draft)
     touched.add(draft)
   }
@@ -216,6 +219,7 @@ function newDraft(event: OutboxEvent): Draft {
     data: event.data,
     actorIds: [],
     actorCount: 0,
+    requestId: null,
     liveSources: new Map(),
     read: false,
     archived: false,

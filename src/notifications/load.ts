@@ -118,7 +118,7 @@ export async function loadDrafts(
   return rows.map((row) => toDraft(row, new Map()))
 }
 
-type DraftRow = Omit<Draft, 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
+type DraftRow = Omit<Draft, 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
 
 async function readOpenGroups(
   client: pg.ClientBase,
@@ -200,6 +200,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
   const key = `${row.userId} ${row.id}`
   const draft = stored.get(key) ?? {
     ...row,
+    requestId: null,
     liveSources: new Map(),
     changed: false,
     grown: false,

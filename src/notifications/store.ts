@@ -119,10 +119,10 @@ async function insertNotifications(client: pg.ClientBase, created: Change[]): Pr
   await client.query({
     name: 'insert_notifications',
     text: `insert into notify.notifications
-             (user_id, id, modseq, grown_modseq, type, group_key, thread_key, object_type, object_id, data, actor_ids, actor_count, expires_at)
-           select u, i, i, i, t, g, h, y, o, d, a::bigint[], c, now() + interval '${EXPIRES_AFTER}'
-           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::int[])
-             w (u, i, t, g, h, y, o, d, a, c)`,
+             (user_id, id, modseq, grown_modseq, type, group_key, thread_key, object_type, object_id, data, actor_ids, actor_count, request_id, expires_at)
+           select u, i, i, i, t, g, h, y, o, d, a::bigint[], c, r, now() + interval '${EXPIRES_AFTER}'
+           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::int[],
+             $11::text[]) w (u, i, t, g, h, y, o, d, a, c, r)`,
     values: [
       drafts.map((d) => d.userId),
       drafts.map((d) => d.id),
@@ -134,6 +134,7 @@ async function insertNotifications(client: pg.ClientBase, created: Change[]): Pr
       drafts.map((d) => JSON.stringify(d.data)),
       drafts.map((d) => arrayLiteral(d.actorIds)),
       drafts.map((d) => d.actorCount),
+      drafts.map((d) => d.requestId),
     ],
   })
 }
@@ -196,8 +197,9 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
            set modseq = w.m, grown_modseq = case when w.grown then w.m else n.grown_modseq end,
                updated_at = case when w.grown then now() else n.updated_at end,
                delivered_at = case when w.grown then null else n.delivered_at end,
-               data = w.d, actor_ids = w.a::bigint[], actor_count = w.c
-           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[]) w (u, i, m, grown, d, a, c)
+               data = w.d, actor_ids = w.a::bigint[], actor_count = w.c, request_id = coalesce(w.r, n.request_id)
+           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[], $8::text[])
+             w (u, i, m, grown, d, a, c, r)
            where n.user_id = w.u and n.id = w.i and n.user_id = any($1::bigint[])`,
     values: [
       drafts.map((d) => d.userId),
@@ -207,6 +209,7 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
       drafts.map((d) => JSON.stringify(d.data)),
       drafts.map((d) => arrayLiteral(d.actorIds)),
       drafts.map((d) => d.actorCount),
+      drafts.map((d) => d.requestId),
     ],
   })
 }

@@ -72,13 +72,16 @@ export type NotificationRow = {
   archivedAt: Date | null
   expiresAt: Date
   silent: boolean
+  /** For the log only. */
+  requestId: string | null
 }
 
 /** Of the kept actors, three are shown. */
 export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority, n.severity, n.title, n.body, n.url,
   n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
   n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",
-  n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent`
+  n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent,
+  n.request_id as "requestId"`
 
 /** `actorsById` comes from `loadActors`; `seenModseq` is the inbox's watermark in the snapshot of the row. */
 export function toNotification(row: NotificationRow, actorsById: Map<string, Actor>, seenModseq: number): Notification {

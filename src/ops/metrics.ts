@@ -24,6 +24,11 @@ export const retries = new Counter({
   labelNames: ['consumer'] as const,
   registers,
 })
+export const emitted = new Counter({
+  name: 'ravenpost_emitted_total',
+  help: 'Notifications sent to sockets; one that goes to two sockets counts twice',
+  registers,
+})
 export const emitFailures = new Counter({
   name: 'ravenpost_emit_failures_total',
   help: 'Frames that could not be sent to their socket',

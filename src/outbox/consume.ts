@@ -18,7 +18,7 @@ export type BatchOptions = {
   poison?: { eventId: number; error: unknown }
 }
 
-export type BatchResult = { read: number; finished: boolean } | 'held'
+export type BatchResult = { events: OutboxEvent[]; finished: boolean } | 'held'
 
 /** A batch failed: which events were in it, so that the bad one can be told from its neighbours. */
 export class BatchError extends Error {
@@ -53,7 +53,7 @@ export async function consumeBatch(
       if (busy.length > 0) await setAside(client, lane.consumer, busy, 'the inbox was held by another transaction')
       if (bad.length > 0) await setAside(client, lane.consumer, bad, describe(poison?.error))
       if (events.length > 0 || position.target !== null || position.stale) await movePosition(client, lane, window)
-      return { read: events.length, finished: window.after === null }
+      return { events, finished: window.after === null }
     })
   } catch (error) {
     throw new BatchError(

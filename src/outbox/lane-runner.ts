@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { BatchError, type BatchOptions, type Consumer, consumeBatch } from './consume.ts'
+import type { OutboxEvent } from './event.ts'
 import { isContentError, isLockTimeout } from './failure.ts'
 import type { Lane } from './position.ts'
 
@@ -25,14 +26,22 @@ export async function runLane(
     try {
       const result = await consumeBatch(pool, lane, consumer, options)
       if (result === 'held') return
-      onBatch({ lane, events: result.read, seconds: (performance.now() - startedAt) / 1000 })
-      if (result.finished && result.read === 0) return
+      logEvents(log, lane, result.events)
+      onBatch({ lane, events: result.events.length, seconds: (performance.now() - startedAt) / 1000 })
+      if (result.finished && result.events.length === 0) return
       options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: 'wait' }
     } catch (error) {
       options = afterFailure(options, error)
       log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
     }
   }
+}
+
+/** The middle of a request's trace: its id stands in the line of its answer, here, and where its frame is sent. */
+function logEvents(log: Logger, lane: Lane, events: OutboxEvent[]): void {
+  if (!log.isLevelEnabled('debug')) return
+  for (const { requestId, id, sourceId } of events)
+    log.debug({ requestId, event: id, sourceId, ...lane }, 'read an event')
 }
 
 /** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */

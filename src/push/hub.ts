@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
 import { formatState } from '../notifications/state.ts'
+import { emitted } from '../ops/metrics.ts'
 import { Budget } from './budget.ts'
 import type { Limits } from './limits.ts'
 import type { Session } from './session.ts'
@@ -229,7 +230,11 @@ function advance(session: Session, changes: InboxChanges, serialised: () => stri
   if (session.epoch !== changes.epoch || session.sent > changes.modseq)
     return void reset(session, changes, 'unknownState')
   if (session.resumes && session.sent < changes.floor) return void reset(session, changes, 'tooOld')
-  if (changes.to > session.sent) session.sendText('changes', serialised())
+  if (changes.to > session.sent) {
+    session.sendText('changes', serialised())
+    emitted.inc(changes.upserts.length)
+    session.log.debug({ to: changes.to, requestIds: changes.requestIds }, 'sent changes')
+  }
   session.sent = changes.to
   if (session.phase === 'catchUp') session.caughtUp += changes.upserts.length
   if (changes.more) return

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
+import { listeningSince } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 
 const CHANNELS = [INBOX_CHANNEL, SESSION_CHANNEL, COUNTS_CHANNEL]
@@ -50,6 +51,7 @@ export class Listener {
     if (subscriber !== this.#subscriber) return end(subscriber)
     this.#failures = 0
     this.#alive = true
+    listeningSince.setToCurrentTime()
     this.#app.log.info('listening for notifications')
     this.#events.connected()
   }
