@@ -1,12 +1,13 @@
 import { pino } from 'pino'
-import { readConfig } from '../config.ts'
+import { runCommand } from '../command.ts'
+import { StartError } from '../start-error.ts'
 import { migrate } from './migrate.ts'
 
-const config = readConfig(process.env)
-const log = pino({ level: config.logLevel })
-if (config.embedded) {
-  log.error('npm run migrate needs DATABASE_URL; the embedded server is migrated at each npm start')
-  process.exit(1)
-}
-const ran = await migrate(config.databaseUrlDirect, log)
-log.info({ ran }, ran.length > 0 ? 'the database is up to date now' : 'the database was up to date')
+/** `npm run migrate` */
+await runCommand(async (config) => {
+  if (config.embedded)
+    throw new StartError('npm run migrate needs DATABASE_URL; the embedded server is migrated at each npm start')
+  const log = pino({ level: config.logLevel })
+  const ran = await migrate(config.databaseUrlDirect, log)
+  log.info({ ran }, ran.length > 0 ? 'the database is up to date now' : 'the database was up to date')
+})

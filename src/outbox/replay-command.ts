@@ -1,30 +1,23 @@
-import { pino } from 'pino'
-import { readConfig } from '../config.ts'
-import { createPool } from '../db/pool.ts'
+import pg from 'pg'
+import { runCommand } from '../command.ts'
+import { databaseUrlOf } from '../db/running-embedded.ts'
+import { StartError } from '../start-error.ts'
 
 /** `npm run dead-letters:replay -- <id>…|all`: tries dead letters again from their first attempt. */
-const ids = process.argv.slice(2)
-if (ids.length === 0 || (ids[0] !== 'all' && !ids.every((id) => /^\d+$/.test(id)))) {
-  console.error(
-    'usage: npm run dead-letters:replay -- <id>... | all     (ids: select id, last_error from ops.dead_letters)',
+await runCommand(async (config, ids) => {
+  const all = ids[0] === 'all'
+  if (ids.length === 0 || !(all || ids.every((id) => /^\d+$/.test(id))))
+    throw new StartError(
+      'Usage: npm run dead-letters:replay -- <id>... | all   (select id, last_error from ops.dead_letters)',
+    )
+  const pool = new pg.Pool({ connectionString: await databaseUrlOf(config), max: 1 })
+  const { rows } = await pool.query<{ id: string; replayed: boolean | null }>(
+    `select id, notify.replay_dead_letter(id) as replayed from ops.dead_letters where $1::bigint[] is null or id = any($1)`,
+    [all ? null : ids],
   )
-  process.exit(2)
-}
-const config = readConfig(process.env)
-if (config.embedded) {
-  console.error('DATABASE_URL is missing: the embedded server prints its address at npm start')
-  process.exit(2)
-}
-const pool = createPool({ url: config.databaseUrl, size: 1, log: pino({ level: config.logLevel }), name: 'command' })
-const { rows } = await pool.query<{ id: string; replayed: boolean | null }>(
-  `select id, notify.replay_dead_letter(id) as replayed from ops.dead_letters where $1::bigint[] is null or id = any($1)`,
-  [ids[0] === 'all' ? null : ids],
-)
-await pool.end()
-const replayed = rows.filter((row) => row.replayed).map((row) => row.id)
-const unknown = ids[0] === 'all' ? [] : ids.filter((id) => !replayed.includes(id))
-console.log(`tried again: ${replayed.join(', ') || 'none'}`)
-if (unknown.length > 0) {
-  console.error(`not a dead letter: ${unknown.join(', ')}`)
-  process.exit(1)
-}
+  await pool.end()
+  const replayed = rows.filter((row) => row.replayed).map((row) => row.id)
+  const unknown = all ? [] : ids.filter((id) => !replayed.includes(id))
+  process.stdout.write(`tried again: ${replayed.join(', ') || 'none'}\n`)
+  if (unknown.length > 0) throw new StartError(`not a dead letter: ${unknown.join(', ')}`)
+})
