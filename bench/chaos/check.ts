@@ -1,0 +1,168 @@
+import { isDeepStrictEqual } from 'node:util'
+import type pg from 'pg'
+import type { Notification } from '../../src/notifications/view.ts'
+import type { FoldingClient } from './folding-client.ts'
+import type { Load } from './load.ts'
+import { SECOND, within } from './wait.ts'
+import type { World } from './world.ts'
+
+/** What was found wrong; every list names at most a few. */
+export type Findings = {
+  /** Answered, but not there; or there, and its recipient was not told. */
+  lost: string[]
+  /** Told more than once, or of something that is not so. */
+  doubled: string[]
+  /** Anything else that must not be. */
+  broken: string[]
+}
+
+/** Waits until every event is read, nothing is pending, no fan-out is left. */
+export function settled(pool: pg.Pool, seconds: number): Promise<boolean> {
+  return within(seconds * SECOND, async () => {
+    const { rows } = await pool.query<{ busy: string }>(
+      `select (select sum(events) from ops.lag) + (select count(*) from ops.pending)
+         + (select count(*) from notify.fan_outs where finished_at is null) as busy`,
+    )
+    return rows[0]?.busy === '0'
+  })
+}
+
+/** Checks everything that must hold once the system is settled and its load has stopped. */
+export async function check(
+  pool: pg.Pool,
+  world: World,
+  load: Load,
+  clients: FoldingClient[],
+  settleSeconds: number,
+): Promise<Findings> {
+  const findings: Findings = { lost: [], doubled: [], broken: [] }
+  if (!(await settled(pool, settleSeconds))) findings.broken.push('not settled', ...(await whatIsLeft(pool)))
+  await compareAnswers(pool, load, findings)
+  await compareTold(pool, world, findings)
+  await compareCounts(pool, findings)
+  await compareClients(clients, findings)
+  return findings
+}
+
+async function whatIsLeft(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query(
+    `select consumer || ' lane ' || lane || ' has not read ' || events || ' events' as left from ops.lag where events > 0
+     union all select 'pending: ' || count(*) || ', ' || max(last_error) from ops.pending having count(*) > 0`,
+  )
+  return rows.map((row) => row.left)
+}
+
+/** Each action that was answered stands, and each that was taken back is gone. */
+async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Findings): Promise<void> {
+  for (const [name, table, pairs] of [
+    ['like', '(select post_id as object_id, user_id from social.likes)', load.likes],
+    ['follow', '(select followee_id as object_id, follower_id as user_id from social.follows)', load.follows],
+  ] as const) {
+    const known = [...pairs].filter(([, state]) => state === 'stands' || state === 'gone')
+    const { rows } = await pool.query<{ pair: string; expected: string }>(
+      `select w.pair, w.expected from unnest($1::text[], $2::text[]) w (pair, expected)
+       left join ${table} t on t.object_id = split_part(w.pair, ':', 1)::bigint and t.user_id = split_part(w.pair, ':', 2)::bigint
+       where (w.expected = 'stands') <> (t.user_id is not null)`,
+      [known.map(([pair]) => pair), known.map(([, state]) => state)],
+    )
+    for (const { pair, expected } of rows)
+      if (expected === 'stands') lost.push(`the ${name} ${pair} was answered and is gone`)
+      else doubled.push(`the ${name} ${pair} was taken back and is there`)
+  }
+  const { rows } = await pool.query<{ id: string }>(
+    `select id from unnest($1::bigint[]) id where not exists (select from social.comments c where c.id = id.id)`,
+    [load.comments.map((comment) => comment.id)],
+  )
+  for (const { id } of rows) lost.push(`comment ${id} was answered and is gone`)
+}
+
+/** Whom the contract says to tell of what, from the domain tables alone. */
+const expected = `
+  select p.author_id as user_id, 'like:' || l.post_id || ':' || l.user_id as source_id, 'post.liked' as type
+  from social.likes l join social.posts p on p.id = l.post_id where p.author_id <> l.user_id
+  union all
+  select followee_id, 'follow:' || follower_id || ':' || followee_id, 'user.followed' from social.follows
+  union all
+  select user_id, source_id, type from (
+    select distinct on (c.id, t.user_id) t.user_id, 'comment:' || c.id as source_id, t.type
+    from social.comments c
+    join social.posts p on p.id = c.post_id
+    left join social.comments parent on parent.id = c.parent_id
+    left join social.users named on named.username = substring(c.body from '@([a-z0-9_]+)')
+    cross join lateral (values (1, parent.author_id, 'comment.replied'), (2, named.id, 'user.mentioned'),
+                               (3, p.author_id, 'comment.created')) t (rank, user_id, type)
+    where t.user_id is not null and t.user_id <> c.author_id
+    order by c.id, t.user_id, t.rank
+  ) comments`
+
+/** Whom the engine has told of what. */
+const stored = `
+  select s.user_id, s.source_id, n.type
+  from notify.sources s left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
+  where s.live`
+
+async function compareTold(pool: pg.Pool, { members }: World, { lost, doubled }: Findings): Promise<void> {
+  const ids = [members.map((member) => member.id)]
+  const { rows } = await pool.query<{ what: string; isLost: boolean }>(
+    `select concat_ws(' ', user_id, type, source_id) as what, coalesce(is_due, false) as "isLost"
+     from (select *, true as is_due from (${expected}) e) e
+     full join (select *, true as is_told from (${stored}) s) s using (user_id, source_id, type)
+     where (is_due is null or is_told is null) and user_id = any($1::bigint[])`,
+    ids,
+  )
+  for (const { what, isLost } of rows)
+    (isLost ? lost : doubled).push(`${what} is ${isLost ? 'not told' : 'told and not so'}`)
+
+  const { rows: orphans } = await pool.query<{ what: string }>(
+    `select n.user_id || ' holds notification ' || n.id || ' (' || n.type || ') that nothing stands for' as what
+     from notify.notifications n where n.user_id = any($1::bigint[])
+       and not exists (select from notify.sources s where s.user_id = n.user_id and s.notification_id = n.id and s.live)`,
+    ids,
+  )
+  for (const { what } of orphans) doubled.push(what)
+}
+
+async function compareCounts(pool: pg.Pool, { broken }: Findings): Promise<void> {
+  const { rows } = await pool.query('select * from ops.count_drift limit 20')
+  for (const { counter, id, folded, counted } of rows) broken.push(`${counter} of ${id} is ${folded}, not ${counted}`)
+  const { rows: dead } = await pool.query('select source_id, last_error from ops.dead_letters limit 20')
+  for (const { source_id, last_error } of dead) broken.push(`dead letter ${source_id}: ${last_error}`)
+}
+
+const AT_ONCE = 20
+
+/** Each client holds exactly what the api lists, once it has come as far. */
+async function compareClients(clients: FoldingClient[], findings: Findings): Promise<void> {
+  const waiting = [...clients]
+  const next = async (): Promise<void> => {
+    for (let client = waiting.pop(); client; client = waiting.pop()) {
+      const difference = await differenceOf(client)
+      if (difference) findings.lost.push(`client of ${client.member.id}: ${difference}`)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, next))
+}
+
+async function differenceOf(client: FoldingClient): Promise<string | undefined> {
+  let difference = 'could not list'
+  const same = await within(20 * SECOND, async () => {
+    const list = await client.list()
+    if (!list) return false
+    const held = client.inbox
+    difference =
+      list.state !== held.state
+        ? `at state ${held.state} of ${list.state}${client.live ? '' : ', not connected'}`
+        : !isDeepStrictEqual(comparable(list.items), comparable(held.items))
+          ? 'other notifications than listed'
+          : list.unreadCount !== held.counts.unreadCount || list.unseenCount !== held.counts.unseenCount
+            ? 'other counts than listed'
+            : ''
+    return difference === ''
+  })
+  return same ? undefined : difference
+}
+
+/** Everything but `deliveredAt`, which lies outside the state; by id, since what was updated at one time has no order. */
+function comparable(items: Notification[]): object[] {
+  return [...items].sort((a, b) => Number(a.id) - Number(b.id)).map(({ deliveredAt: _, ...rest }) => rest)
+}

@@ -1,0 +1,52 @@
+import { Agent, request } from 'node:http'
+
+/** `refused`: surely without effect; `unknown`: no answer came, or one that does not say. */
+export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: number; body: unknown }
+
+const agent = new Agent({ keepAlive: true, maxSockets: 200 })
+
+/** One call to 127.0.0.1, never rejecting; the network's faults are its answers. */
+export function call(
+  port: number,
+  method: string,
+  path: string,
+  token: string,
+  body?: object,
+  timeoutMs = 5000,
+): Promise<Answer> {
+  return new Promise((resolve) => {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+    }
+    const signal = AbortSignal.timeout(timeoutMs)
+    const sent = request({ port, host: '127.0.0.1', method, path, headers, agent, signal }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk) => chunks.push(chunk))
+      response.on('error', () => resolve({ outcome: 'unknown', status: 0, body: undefined }))
+      response.on('end', () => {
+        const status = response.statusCode ?? 0
+        resolve({ outcome: outcomeOf(status), status, body: parsed(Buffer.concat(chunks).toString()) })
+      })
+    })
+    sent.on('error', (error) => {
+      const refused = 'code' in error && error.code === 'ECONNREFUSED'
+      resolve({ outcome: refused ? 'refused' : 'unknown', status: 0, body: undefined })
+    })
+    sent.end(text)
+  })
+}
+
+function outcomeOf(status: number): Answer['outcome'] {
+  if (status >= 200 && status < 300) return 'ok'
+  return status >= 500 ? 'unknown' : status === 429 ? 'refused' : 'wrong'
+}
+
+function parsed(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

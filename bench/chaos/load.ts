@@ -1,0 +1,164 @@
+import { type Answer, call } from './http.ts'
+import type { Random } from './random.ts'
+import type { Member, World } from './world.ts'
+
+/** Surely so, because the last action was answered; or uncertain, because an action was never answered. */
+type Standing = 'busy' | 'uncertain' | 'stands' | 'gone'
+
+type Kind = 'like' | 'unlike' | 'follow' | 'unfollow' | 'comment' | 'reply' | 'read' | 'list'
+
+/** Of a hundred actions. */
+const mix: [Kind, number][] = [
+  ['like', 56],
+  ['unlike', 9],
+  ['follow', 9],
+  ['unfollow', 3],
+  ['comment', 9],
+  ['reply', 5],
+  ['read', 3],
+  ['list', 6],
+]
+const kinds = mix.flatMap(([kind, share]) => Array<Kind>(share).fill(kind))
+
+/** A client that gets no answer asks again for this long, where asking twice does no harm. */
+const PATIENCE_MS = 10_000
+const FIRST_WAIT_MS = 100
+const LAST_WAIT_MS = 1000
+const TICK_MS = 10
+
+export type LoadOptions = { world: World; ports: number[]; random: Random; rate: number }
+
+/**
+ * What people do, at a fixed rate whatever the answers are (an open loop), each answer noted. A pair of person and post is
+ * liked once, and perhaps unliked once: so what the inboxes have to show follows from the domain tables alone.
+ */
+export class Load {
+  offered = 0
+  completed = 0
+  /** Answers that no fault excuses: 4xx. */
+  wrong: string[] = []
+  readonly latencies: number[] = []
+  readonly likes = new Map<string, Standing>()
+  readonly follows = new Map<string, Standing>()
+  /** Comments that were answered, and where they are. */
+  readonly comments: { id: string; postId: string }[] = []
+  readonly #options: LoadOptions
+  readonly #running = new Set<Promise<void>>()
+  readonly #startedAt = performance.now()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => this.#offerDue(), TICK_MS)
+  }
+
+  /** Resolves when the last action has been answered or given up. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all(this.#running)
+  }
+
+  #offerDue(): void {
+    const due = ((performance.now() - this.#startedAt) / 1000) * this.#options.rate
+    for (; this.offered < due; this.offered += 1) {
+      const running = this.#act(this.#options.random.pick(kinds)).finally(() => this.#running.delete(running))
+      this.#running.add(running)
+    }
+  }
+
+  #act(kind: Kind): Promise<void> {
+    const { world, random } = this.#options
+    const member = random.pick(world.members)
+    const post = random.pick(world.posts)
+    const other = random.pick(world.members)
+    switch (kind) {
+      case 'like':
+        return this.#set(this.likes, `${post}:${member.id}`, 'POST', `/posts/${post}/like`, member)
+      case 'unlike':
+        return this.#unset(this.likes, 'DELETE', (post) => `/posts/${post}/like`)
+      case 'follow':
+        if (other === member) return this.#list(member)
+        return this.#set(this.follows, `${other.id}:${member.id}`, 'POST', `/users/${other.id}/follow`, member)
+      case 'unfollow':
+        return this.#unset(this.follows, 'POST', (user) => `/users/${user}/unfollow`)
+      case 'comment':
+        return this.#comment(member, post, null, random.below(4) === 0 ? `What does @${other.name} say?` : 'Good.')
+      case 'reply': {
+        const parent = this.comments.length > 0 ? random.pick(this.comments) : undefined
+        return this.#comment(member, parent?.postId ?? post, parent?.id ?? null, 'Indeed.')
+      }
+      case 'read':
+        return this.#repeat('PATCH', '/notifications/mark-all-read', member).then(() => {})
+      case 'list':
+        return this.#list(member)
+    }
+  }
+
+  async #set(pairs: Map<string, Standing>, pair: string, method: string, path: string, who: Member): Promise<void> {
+    if (pairs.has(pair)) return this.#list(who)
+    pairs.set(pair, 'busy')
+    const answered = await this.#repeat(method, path, who)
+    pairs.set(pair, answered ? 'stands' : 'uncertain')
+  }
+
+  /** Takes back one of the things that surely stand. */
+  async #unset(pairs: Map<string, Standing>, method: string, path: (object: string) => string): Promise<void> {
+    const { world, random } = this.#options
+    const standing = [...pairs].filter(([, state]) => state === 'stands')
+    if (standing.length === 0) return this.#list(random.pick(world.members))
+    const [pair] = random.pick(standing)
+    const [object = '', userId] = pair.split(':')
+    const who = world.members.find((member) => member.id === userId)
+    if (!who) throw new Error(`nobody is user ${userId}`)
+    pairs.set(pair, 'busy')
+    const answered = await this.#repeat(method, path(object), who)
+    pairs.set(pair, answered ? 'gone' : 'uncertain')
+  }
+
+  #list(who: Member): Promise<void> {
+    return this.#repeat('GET', '/notifications?limit=20', who).then(() => {})
+  }
+
+  /** A comment is asked for again only when it surely was not written. */
+  async #comment(who: Member, postId: string, parentId: string | null, body: string): Promise<void> {
+    const answer = await this.#attempts('POST', `/posts/${postId}/comment`, who, ['refused'], {
+      body,
+      ...(parentId !== null && { parentId }),
+    })
+    if (answer.outcome === 'ok' && hasId(answer.body)) this.comments.push({ id: answer.body.id, postId })
+  }
+
+  async #repeat(method: string, path: string, who: Member): Promise<boolean> {
+    const { outcome } = await this.#attempts(method, path, who, ['refused', 'unknown'])
+    return outcome === 'ok'
+  }
+
+  /** Asks one api after the other, waiting longer each time, as long as the answer is one of `again`. */
+  async #attempts(
+    method: string,
+    path: string,
+    who: Member,
+    again: Answer['outcome'][],
+    body?: object,
+  ): Promise<Answer> {
+    const { ports, random } = this.#options
+    const first = random.below(ports.length)
+    const startedAt = performance.now()
+    for (let attempt = 0; ; attempt += 1) {
+      const port = ports[(first + attempt) % ports.length] ?? 0
+      const answer = await call(port, method, path, who.token, body)
+      const elapsed = performance.now() - startedAt
+      if (answer.outcome === 'ok') {
+        this.completed += 1
+        this.latencies.push(elapsed)
+      }
+      if (answer.outcome === 'wrong') this.wrong.push(`${method} ${path} answered ${answer.status}`)
+      if (!again.includes(answer.outcome) || elapsed > PATIENCE_MS) return answer
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt)))
+    }
+  }
+}
+
+function hasId(body: unknown): body is { id: string } {
+  return typeof body === 'object' && body !== null && 'id' in body && typeof body.id === 'string'
+}

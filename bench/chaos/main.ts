@@ -1,0 +1,60 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isGood, print, printHeading, save } from './report.ts'
+import { type Result, type RunOptions, runScenario } from './run.ts'
+import type { Scenario } from './scenario.ts'
+import { undisturbed as calm, scenarios } from './scenarios/index.ts'
+import { startSystem } from './system.ts'
+
+/**
+ * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--keep]`: runs the scenarios whose names contain one of
+ * `names`, against real processes under load, checks every invariant after each, and ends with status 1 when anything was
+ * lost, doubled or broken. Never fails for being slow.
+ */
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    rate: { type: 'string', default: '80' },
+  },
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+const options: RunOptions = { seed: Number(values.seed), rate: Number(values.rate), quick: values.quick }
+if (values.list) for (const { name, what } of scenarios) console.log(`${name.padEnd(28)}${what}`)
+else process.exitCode = (await runAll(chosen())) ? 0 : 1
+process.exit()
+
+function chosen(): Scenario[] {
+  if (positionals.length > 0) return scenarios.filter(({ name }) => positionals.some((part) => name.includes(part)))
+  return scenarios.filter((scenario) => !values.quick || scenario.quick)
+}
+
+async function runAll(list: Scenario[]): Promise<boolean> {
+  if (list.length === 0) throw new Error(`no scenario is named ${positionals.join(', ')}: see --list`)
+  const folder = await mkdtemp(join(tmpdir(), 'ravenpost-chaos-'))
+  const system = await startSystem(folder)
+  const results: Result[] = []
+  try {
+    const undisturbed = await runScenario(system, calm, options)
+    results.push(undisturbed)
+    printHeading()
+    print(undisturbed, undisturbed)
+    for (const scenario of list) {
+      const result = await runScenario(system, scenario, options)
+      results.push(result)
+      print(result, undisturbed)
+    }
+  } finally {
+    await system.close()
+  }
+  if (positionals.length === 0 && !values.quick) await save(results, options)
+  const good = results.every(isGood)
+  if (good && !values.keep) await rm(folder, { recursive: true, force: true })
+  else console.log(`the logs are in ${folder}`)
+  return good
+}

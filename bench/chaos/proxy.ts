@@ -1,0 +1,108 @@
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+
+/**
+ * What happens to the bytes: `pass` as they come, `delay` each chunk by 40 ms, `trickle` in pieces of 64 bytes, `stall`
+ * not at all (those that are open stay so, which is what a network that swallows packets looks like), `refuse` no new connections.
+ */
+export type Weather = 'pass' | 'delay' | 'trickle' | 'stall' | 'refuse'
+
+const DELAY_MS = 40
+const TRICKLE_BYTES = 64
+const TRICKLE_MS = 2
+
+/** A TCP proxy on 127.0.0.1 that can be as bad as any network. */
+export class TcpProxy {
+  weather: Weather = 'pass'
+  readonly #server: Server
+  readonly #pairs = new Set<[Socket, Socket]>()
+
+  private constructor(server: Server) {
+    this.#server = server
+  }
+
+  static async to(target: number): Promise<TcpProxy> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true })
+    const proxy = new TcpProxy(server)
+    server.on('connection', (client) => proxy.#connect(client, target))
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('the proxy is closed')
+    return address.port
+  }
+
+  get connections(): number {
+    return this.#pairs.size
+  }
+
+  /** Resets the connections that `chosen` says; all by default. */
+  cut(chosen: () => boolean = () => true): void {
+    for (const pair of this.#pairs) if (chosen()) for (const socket of pair) socket.resetAndDestroy()
+  }
+
+  /** Ends the direction to the server only, as a peer does that is gone without having said so to both. */
+  halfClose(chosen: () => boolean = () => true): void {
+    for (const [, server] of this.#pairs) if (chosen()) server.end()
+  }
+
+  close(): Promise<void> {
+    this.cut()
+    return new Promise((resolve) => this.#server.close(() => resolve()))
+  }
+
+  #connect(client: Socket, target: number): void {
+    if (this.weather === 'refuse') return void client.resetAndDestroy()
+    const server = createConnection({ port: target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const pair: [Socket, Socket] = [client, server]
+    this.#pairs.add(pair)
+    this.#forward(client, server)
+    this.#forward(server, client)
+    const over = () => {
+      this.#pairs.delete(pair)
+      client.destroy()
+      server.destroy()
+    }
+    for (const socket of pair) socket.on('error', over).on('close', over)
+  }
+
+  #forward(from: Socket, to: Socket): void {
+    let last: Promise<void> = Promise.resolve()
+    let ended = false
+    from.on('data', (chunk) => {
+      from.pause()
+      last = this.#carry(chunk, to).then(() => {
+        from.resume()
+      })
+    })
+    from.on('end', () => {
+      if (ended) return
+      ended = true
+      void last.then(() => to.end())
+    })
+  }
+
+  async #carry(chunk: Buffer, to: Socket): Promise<void> {
+    if (this.weather === 'delay') await wait(DELAY_MS)
+    while (this.weather === 'stall' && !to.destroyed) await wait(DELAY_MS)
+    let rest = chunk
+    while (this.weather === 'trickle' && rest.length > TRICKLE_BYTES && to.writable) {
+      to.write(rest.subarray(0, TRICKLE_BYTES))
+      rest = rest.subarray(TRICKLE_BYTES)
+      await wait(TRICKLE_MS)
+    }
+    if (to.writable && !to.write(rest)) await new Promise<void>((resolve) => onDrained(to, resolve))
+  }
+}
+
+function onDrained(socket: Socket, resolve: () => void): void {
+  const done = () => {
+    socket.off('drain', done).off('close', done)
+    resolve()
+  }
+  socket.on('drain', done).on('close', done)
+}
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))

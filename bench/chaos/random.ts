@@ -1,0 +1,27 @@
+/** Seeded random numbers (mulberry32): the same seed draws the same load and the same victims. */
+export class Random {
+  #state: number
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0
+  }
+
+  /** At least 0, below 1. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0
+    let t = this.#state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+
+  pick<T>(list: readonly T[]): T {
+    const found = list[this.below(list.length)]
+    if (found === undefined) throw new Error('nothing to pick from')
+    return found
+  }
+}

@@ -1,0 +1,45 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import type { Result, RunOptions } from './run.ts'
+import { SECOND } from './wait.ts'
+
+/** Nothing lost, nothing doubled, nothing else broken; how long it took does not matter. */
+export function isGood({ lost, doubled, broken }: Result): boolean {
+  return lost.length + doubled.length + broken.length === 0
+}
+
+export function printHeading(): void {
+  console.log('scenario                      lost  doubled  recovery  completed   ratio  seconds')
+}
+
+export function print(result: Result, undisturbed: Result): void {
+  const { name, lost, doubled, broken, recoveryMs, offered, completed, notes, seconds } = result
+  const recovery = recoveryMs === null ? 'never' : `${(recoveryMs / SECOND).toFixed(1)} s`
+  console.log(
+    [
+      name.padEnd(28),
+      ...[String(lost.length).padStart(6), String(doubled.length).padStart(9), recovery.padStart(10)],
+      ...[`${completed}/${offered}`.padStart(12), ratio(result, undisturbed).toFixed(3).padStart(7)],
+      String(seconds).padStart(8),
+      isGood(result) ? '' : ' FAILED',
+    ].join(''),
+  )
+  for (const note of notes) console.log(`    ${note}`)
+  for (const [kind, list] of Object.entries({ lost, doubled, broken })) {
+    for (const what of list.slice(0, 5)) console.log(`    ${kind}: ${what}`)
+    if (list.length > 5) console.log(`    ${kind}: and ${list.length - 5} more`)
+  }
+}
+
+/** Of what was offered, the part that was answered well within a client's patience; against the undisturbed run. */
+function ratio(result: Result, undisturbed: Result): number {
+  return result.completed / result.offered / (undisturbed.completed / undisturbed.offered)
+}
+
+export async function save(results: Result[], options: RunOptions): Promise<void> {
+  const folder = new URL('../results/', import.meta.url)
+  await mkdir(folder, { recursive: true })
+  const [undisturbed] = results
+  if (!undisturbed) return
+  const rows = results.map((result) => ({ ...result, ratio: ratio(result, undisturbed) }))
+  await writeFile(new URL('chaos.json', folder), `${JSON.stringify({ ...options, results: rows }, undefined, 2)}\n`)
+}

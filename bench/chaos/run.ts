@@ -1,0 +1,82 @@
+import { check, type Findings } from './check.ts'
+import { FoldingClient } from './folding-client.ts'
+import { Load } from './load.ts'
+import { Random } from './random.ts'
+import { allReady } from './role-process.ts'
+import type { Scenario, Stage } from './scenario.ts'
+import type { System } from './system.ts'
+import { SECOND, sleep, within } from './wait.ts'
+import { makeWorld } from './world.ts'
+
+export type Result = Findings & {
+  name: string
+  offered: number
+  completed: number
+  /** From the end of the disturbance until every process is ready, every client live and no event older than a second; null: never. */
+  recoveryMs: number | null
+  notes: string[]
+  seconds: number
+}
+
+export type RunOptions = { seed: number; rate: number; quick: boolean }
+
+const USERS = 80
+const POSTS = 160
+const BEFORE_MS = 2 * SECOND
+const RECOVER_WITHIN_MS = 60 * SECOND
+
+/** Runs one scenario among people of its own: load, disturbance, recovery, a quiet end, and the full check. */
+export async function runScenario(system: System, scenario: Scenario, options: RunOptions): Promise<Result> {
+  const startedAt = performance.now()
+  const random = new Random(options.seed)
+  const count = options.quick ? Math.min(scenario.clients ?? USERS, 1000) : (scenario.clients ?? USERS)
+  const world = await makeWorld(system, Math.max(USERS, count), Math.max(POSTS, count))
+  const apiPorts = portsOf(system, 'api')
+  const clients = world.members.slice(0, count).map((member) => {
+    const pushPorts = portsOf(system, 'push')
+    return new FoldingClient({ member, apiPorts, pushPorts, random, emptyState: world.emptyState })
+  })
+  const allLive = () => clients.every((client) => client.live)
+  const notes: string[] = []
+  const broken: string[] = []
+  for (const one of system.processes) one.crashes = []
+  if (!(await within(60 * SECOND, allLive))) broken.push('not every client became live before the disturbance')
+
+  const load = new Load({ world, ports: apiPorts, random: new Random(options.seed + 1), rate: options.rate })
+  const stage: Stage = {
+    ...{ system, world, load, clients, random, quick: options.quick },
+    expect: (holds, what) => void (holds || broken.push(what)),
+    note: (text) => void notes.push(text),
+  }
+  await sleep(BEFORE_MS)
+  await scenario.disturb(stage).catch((error) => broken.push(`the scenario itself failed: ${error}`))
+  const recoveryMs = await recovered(system, allLive)
+  if (recoveryMs === null) broken.push(`not recovered within ${RECOVER_WITHIN_MS / SECOND} s`)
+  await sleep(options.quick ? 2 * SECOND : 5 * SECOND)
+  await load.stop()
+
+  const findings = await check(system.pool, world, load, clients, 60)
+  for (const client of clients) client.stop()
+  broken.push(...findings.broken, ...load.wrong, ...system.processes.flatMap((one) => one.crashes))
+  const { offered, completed } = load
+  const seconds = Math.round((performance.now() - startedAt) / SECOND)
+  return { name: scenario.name, ...findings, broken, offered, completed, recoveryMs, notes, seconds }
+}
+
+function portsOf(system: System, role: 'api' | 'push'): number[] {
+  return system.of(role).map((one) => system.front.get(one)?.port ?? one.port)
+}
+
+async function recovered(system: System, allLive: () => boolean): Promise<number | null> {
+  const startedAt = performance.now()
+  const isWell = async () =>
+    allLive() && (await allReady(system.processes, 0)) && (await oldestEventMs(system)) < SECOND
+  return (await within(RECOVER_WITHIN_MS, isWell)) ? Math.round(performance.now() - startedAt) : null
+}
+
+async function oldestEventMs({ pool }: System): Promise<number> {
+  const { rows } = await pool.query<{ ms: number }>(
+    `select coalesce(max(extract(epoch from age)) * 1000, 0)::float8 as ms from ops.lag`,
+  )
+  return rows[0]?.ms ?? 0
+}

@@ -1,0 +1,34 @@
+import type { FoldingClient } from './folding-client.ts'
+import type { Load } from './load.ts'
+import type { Random } from './random.ts'
+import type { System } from './system.ts'
+import type { World } from './world.ts'
+
+/** What a scenario works with while load and clients run. */
+export type Stage = {
+  system: System
+  world: World
+  load: Load
+  clients: FoldingClient[]
+  /** Draws victims and moments. */
+  random: Random
+  quick: boolean
+  /** Puts something on record that must hold; when it does not, the scenario has failed. */
+  expect(holds: boolean, what: string): void
+  /** Shown beside the result. */
+  note(text: string): void
+}
+
+export type Scenario = {
+  name: string
+  /** One line for `--list`. */
+  what: string
+  /** Part of `--quick`. */
+  quick?: boolean
+  /** Connected devices in place of the usual number, one per member; for storms. */
+  clients?: number
+  /** Runs on a cluster of its own whose disk is this small; needs root. */
+  smallDisk?: boolean
+  /** Breaks things and, unless they heal by themselves, mends them again. Recovery is measured from its end. */
+  disturb(stage: Stage): Promise<void>
+}

@@ -1,0 +1,87 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { type Logger, pino } from 'pino'
+import { type Config, readConfig } from '../../src/config.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { Postgres } from './postgres.ts'
+import { TcpProxy } from './proxy.ts'
+import { allReady, type RoleName, RoleProcess } from './role-process.ts'
+import { freePort, SECOND } from './wait.ts'
+
+const DATABASE = 'ravenpost'
+const JWT_SECRET = 'a secret that only the faults know, 32 bytes and more'
+
+/** Two processes of each role on one PostgreSQL; a proxy between each process and PostgreSQL, and before each api and push. */
+export type System = {
+  postgres: Postgres
+  /** Straight to PostgreSQL. */
+  databaseUrl: string
+  pool: pg.Pool
+  config: Config
+  processes: RoleProcess[]
+  of(role: RoleName): RoleProcess[]
+  /** Between a process and PostgreSQL. */
+  database: Map<RoleProcess, TcpProxy>
+  /** Between clients and an api or push process. */
+  front: Map<RoleProcess, TcpProxy>
+  close(): Promise<void>
+}
+
+export async function startSystem(folder: string, log: Logger = pino({ level: 'warn' })): Promise<System> {
+  await mkdir(folder, { recursive: true })
+  const postgres = await Postgres.create(folder, await freePort(), log)
+  const databaseUrl = postgres.url(DATABASE)
+  await createDatabase(postgres)
+  await migrate(databaseUrl, log)
+
+  const database = new Map<RoleProcess, TcpProxy>()
+  const front = new Map<RoleProcess, TcpProxy>()
+  const processes: RoleProcess[] = []
+  for (const role of ['worker', 'push', 'api'] as const)
+    for (const number of [1, 2]) {
+      const proxy = await TcpProxy.to(postgres.port)
+      const env = environment(postgres.url(DATABASE, proxy.port))
+      const name = `${role}-${number}`
+      const one = new RoleProcess(role, name, await freePort(), env, join(folder, `${name}.log`))
+      processes.push(one)
+      database.set(one, proxy)
+      if (role !== 'worker') front.set(one, await TcpProxy.to(one.port))
+      one.start()
+    }
+  // One connection that is kept, so that exhausted slots do not blind the checks.
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, application_name: 'chaos', idleTimeoutMillis: 0 })
+  pool.on('error', () => {})
+  const close = async () => {
+    await Promise.all(processes.map((one) => one.close()))
+    await Promise.all([...database.values(), ...front.values()].map((proxy) => proxy.close()))
+    await pool.end()
+    await postgres.stop('fast')
+  }
+  if (!(await allReady(processes, 60 * SECOND))) {
+    await close()
+    throw new Error(`the processes did not become ready: see the logs in ${folder}`)
+  }
+  const of = (role: RoleName) => processes.filter((one) => one.role === role)
+  const config = readConfig(environment(databaseUrl))
+  return { postgres, databaseUrl, pool, config, processes, of, database, front, close }
+}
+
+function environment(databaseUrl: string): Record<string, string> {
+  return {
+    DATABASE_URL: databaseUrl,
+    DATABASE_URL_DIRECT: '',
+    JWT_SECRET,
+    ACCESS_TOKEN_TTL: '86400',
+    RATE_LIMIT_SCALE: '10000',
+    LOG_LEVEL: process.env.CHAOS_LOG ?? 'info',
+    HOST: '127.0.0.1',
+  }
+}
+
+async function createDatabase(postgres: Postgres): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.url('postgres') })
+  await client.connect()
+  await client.query(`create database ${DATABASE}`)
+  await client.end()
+}

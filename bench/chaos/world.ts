@@ -1,0 +1,41 @@
+import { signAccessToken } from '../../src/accounts/tokens.ts'
+import type { System } from './system.ts'
+
+export type Member = { id: string; name: string; token: string }
+
+/** The people and posts of one scenario. Each has its own, with ids above all earlier ones, so each is checked alone. */
+export type World = {
+  members: Member[]
+  posts: string[]
+  /** The state of an inbox that nothing has happened to. */
+  emptyState: string
+}
+
+/** Straight into the tables: sign-ups would spend the machine on password hashes. */
+export async function makeWorld({ pool, config }: System, users: number, posts: number): Promise<World> {
+  const { rows } = await pool.query<{ id: string; name: string; sessionId: string }>(
+    `with born as (
+       insert into social.users (username, email, password_hash, display_name, post_count)
+       select n, n || '@example.org', '-', n, $2::int
+       from (select 'u' || lpad((i + (select coalesce(max(id), 0) from social.users))::text, 9, '0') as n
+             from generate_series(1, $1::int) i) names
+       returning id, username
+     ), inboxes as (
+       insert into notify.inbox (user_id) select id from born
+     ), sessions as (
+       insert into social.sessions (user_id, expires_at) select id, now() + interval '1 day' from born returning id, user_id
+     )
+     select b.id, b.username as name, s.id as "sessionId" from born b join sessions s on s.user_id = b.id order by b.id`,
+    [users, Math.ceil(posts / users)],
+  )
+  const members = rows.map(({ id, name, sessionId }) => {
+    return { id, name, token: signAccessToken(config, { userId: id, sessionId, role: 'user' }) }
+  })
+  const { rows: written } = await pool.query<{ id: string }>(
+    `insert into social.posts (author_id, body)
+     select id, 'A post to like' from unnest($1::bigint[]) id, generate_series(1, $2::int) returning id`,
+    [members.map((member) => member.id), Math.ceil(posts / users)],
+  )
+  const { rows: installations } = await pool.query<{ epoch: string }>('select epoch from notify.installation')
+  return { members, posts: written.map((post) => post.id), emptyState: `${installations[0]?.epoch}.0` }
+}
