@@ -15,6 +15,7 @@ export class TcpProxy {
   weather: Weather = 'pass'
   readonly #server: Server
   readonly #pairs = new Set<[Socket, Socket]>()
+  readonly #swallowed = new WeakSet<[Socket, Socket]>()
 
   private constructor(server: Server) {
     this.#server = server
@@ -48,6 +49,11 @@ export class TcpProxy {
     for (const [, server] of this.#pairs) if (chosen()) server.end()
   }
 
+  /** What is open now carries nothing any more, in either direction, and nobody is told. */
+  swallow(): void {
+    for (const pair of this.#pairs) this.#swallowed.add(pair)
+  }
+
   close(): Promise<void> {
     this.cut()
     return new Promise((resolve) => this.#server.close(() => resolve()))
@@ -58,9 +64,11 @@ export class TcpProxy {
     const server = createConnection({ port: target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     const pair: [Socket, Socket] = [client, server]
     this.#pairs.add(pair)
-    this.#forward(client, server)
-    this.#forward(server, client)
+    this.#forward(pair, client, server)
+    this.#forward(pair, server, client)
     const over = () => {
+      // Whoever is left of a swallowed pair hears nothing of the other's end.
+      if (this.#swallowed.has(pair) && !(client.destroyed && server.destroyed)) return
       this.#pairs.delete(pair)
       client.destroy()
       server.destroy()
@@ -68,17 +76,18 @@ export class TcpProxy {
     for (const socket of pair) socket.on('error', over).on('close', over)
   }
 
-  #forward(from: Socket, to: Socket): void {
+  #forward(pair: [Socket, Socket], from: Socket, to: Socket): void {
     let last: Promise<void> = Promise.resolve()
     let ended = false
     from.on('data', (chunk) => {
+      if (this.#swallowed.has(pair)) return
       from.pause()
       last = this.#carry(chunk, to).then(() => {
         from.resume()
       })
     })
     from.on('end', () => {
-      if (ended) return
+      if (ended || this.#swallowed.has(pair)) return
       ended = true
       void last.then(() => to.end())
     })

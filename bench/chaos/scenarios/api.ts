@@ -1,0 +1,37 @@
+import { call } from '../http.ts'
+import type { Scenario } from '../scenario.ts'
+import { SECOND, sleep, within } from '../wait.ts'
+
+/** An api process that dies at the worst moment. */
+export const api: Scenario[] = [
+  {
+    name: 'api-kill-before-wake-up',
+    what: 'kill -9 of an api right after it has answered a like, before its wake-up is sent',
+    quick: true,
+    async disturb({ system, world, load, random, quick, expect }) {
+      for (let kills = 0; kills < (quick ? 2 : 8); kills += 1) {
+        const victim = random.pick(system.of('api'))
+        if (!(await within(20 * SECOND, () => victim.ready()))) expect(false, `${victim.name} did not come back`)
+        const [post, member] = [random.pick(world.posts), random.pick(world.members)]
+        const pair = `${post}:${member.id}`
+        if (load.likes.has(pair)) continue
+        load.likes.set(pair, 'busy')
+        const { outcome } = await call(victim.port, 'POST', `/posts/${post}/like`, member.token)
+        // Wake-ups linger for a few milliseconds after the commit; this does not.
+        await victim.kill()
+        load.likes.set(pair, outcome === 'ok' ? 'stands' : 'uncertain')
+        await sleep(random.next() * SECOND)
+      }
+    },
+  },
+  {
+    name: 'api-kill-repeatedly',
+    what: 'kill -9 of an api drawn at random, in the middle of whatever it does',
+    async disturb({ system, random, quick }) {
+      for (let kills = 0; kills < (quick ? 3 : 10); kills += 1) {
+        await random.pick(system.of('api')).kill()
+        await sleep((1 + random.next()) * SECOND)
+      }
+    },
+  },
+]

@@ -1,0 +1,78 @@
+import pg from 'pg'
+import type { Scenario, Stage } from '../scenario.ts'
+import { SECOND, sleep } from '../wait.ts'
+
+const minutes = (quick: boolean) => (quick ? 20 : 600) * SECOND
+
+/** Somebody else on the same database who holds on to something. */
+export const locks: Scenario[] = [
+  {
+    name: 'idle-reader',
+    what: 'a repeatable-read transaction stays open for ten minutes',
+    disturb: (stage) => holdOpen(stage, ['select count(*) from notify.inbox']),
+  },
+  {
+    name: 'idle-writer',
+    what: 'a transaction that has written to the log stays open for ten minutes, then commits',
+    async disturb(stage) {
+      const [a, b] = stage.world.members
+      if (!a || !b || stage.load.follows.has(`${a.id}:${b.id}`)) return
+      stage.load.follows.set(`${a.id}:${b.id}`, 'stands')
+      await holdOpen(stage, [
+        `insert into social.follows (follower_id, followee_id) values (${b.id}, ${a.id})`,
+        `insert into notify.outbox (action, counted, source_id, type, recipient_id, actor_id, object_type, object_id, group_key, data)
+         values ('follow', true, 'follow:${b.id}:${a.id}', 'user.followed', ${a.id}, ${b.id}, 'user', '${a.id}',
+                 'user.followed:late', '{"followeeId": "${a.id}"}')`,
+      ])
+    },
+  },
+  {
+    name: 'inbox-held',
+    what: 'a transaction holds ten inboxes locked for half a minute: its lanes go on without them',
+    async disturb(stage) {
+      const ids = stage.world.members.slice(0, 10).map((member) => member.id)
+      const client = await connect(stage)
+      await client.query('begin')
+      await client.query('select from notify.inbox where user_id = any($1::bigint[]) order by user_id for update', [
+        ids,
+      ])
+      await sleep((stage.quick ? 5 : 30) * SECOND)
+      await client.query('commit')
+      await client.end()
+    },
+  },
+  {
+    name: 'connections-exhausted',
+    what: '300 idle connections are attempted, which takes every slot of PostgreSQL, for 20 seconds',
+    async disturb(stage) {
+      const idle = await Promise.all(Array.from({ length: 300 }, () => connect(stage).catch(() => undefined)))
+      const taken = idle.filter((client) => client !== undefined)
+      stage.note(`${taken.length} slots taken`)
+      stage.expect(taken.length < 300, 'PostgreSQL gave a slot to each: nothing was exhausted')
+      // A pool gives idle connections back after 10 s: from then on it finds no slot.
+      await sleep((stage.quick ? 12 : 20) * SECOND)
+      await Promise.all(taken.map((client) => client.end()))
+    },
+  },
+]
+
+async function connect({ system }: Stage): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: system.databaseUrl, application_name: 'chaos idle' })
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+/** Load goes on meanwhile; what matters is that nothing waits for this transaction and nothing of it is missed. */
+async function holdOpen(stage: Stage, statements: string[]): Promise<void> {
+  const client = await connect(stage)
+  await client.query('begin isolation level repeatable read')
+  for (const statement of statements) await client.query(statement)
+  const before = stage.load.completed
+  await sleep(minutes(stage.quick))
+  const { rows } = await stage.system.pool.query<{ n: string }>('select sum(events) as n from ops.lag')
+  stage.note(`${stage.load.completed - before} actions meanwhile, ${rows[0]?.n} events unread at its end`)
+  stage.expect(Number(rows[0]?.n) < 1000, `events waited for an open transaction: ${rows[0]?.n}`)
+  await client.query('commit')
+  await client.end()
+}
