@@ -2,8 +2,8 @@ import { EventEmitter } from 'node:events'
 import { Logger as GraphileLogger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
 import type { App } from './app.ts'
-import { createPool } from './db/pool.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
+import { createJobPool } from './engine/job-pool.ts'
 import { startPoll } from './engine/poll.ts'
 import { startSweep } from './engine/sweep.ts'
 
@@ -19,7 +19,7 @@ export type Tasks = { taskList: (engine: Engine) => TaskList; crontab: string }
 export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
   const { config, log } = app
   const engine = createEngine(app)
-  const jobPool = createPool({
+  const jobs = createJobPool({
     url: config.databaseUrlDirect,
     size: config.workerConcurrency + 2,
     log,
@@ -28,7 +28,7 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
   })
   const poolIds: string[] = []
   const runner = await run({
-    pgPool: jobPool,
+    pgPool: jobs.pool,
     taskList: tasks.taskList(engine),
     crontab: tasks.crontab,
     concurrency: config.workerConcurrency,
@@ -42,10 +42,11 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
     async close() {
       await poll.close()
       await engine.dispatcher.close()
+      jobs.giveUp()
       await runner.stop()
       await sweep.close()
       await engine.pool.end()
-      await jobPool.end()
+      await jobs.pool.end()
     },
   }
 }

@@ -58,15 +58,15 @@ async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Find
     ['like', '(select post_id as object_id, user_id from social.likes)', load.likes],
     ['follow', '(select followee_id as object_id, follower_id as user_id from social.follows)', load.follows],
   ] as const) {
-    const known = [...pairs].filter(([, state]) => state === 'stands' || state === 'gone')
+    const known = [...pairs].filter(([, state]) => state !== 'busy' && state !== 'uncertain')
     const { rows } = await pool.query<{ pair: string; expected: string }>(
       `select w.pair, w.expected from unnest($1::text[], $2::text[]) w (pair, expected)
        left join ${table} t on t.object_id = split_part(w.pair, ':', 1)::bigint and t.user_id = split_part(w.pair, ':', 2)::bigint
-       where (w.expected = 'stands') <> (t.user_id is not null)`,
+       where (w.expected <> 'gone') <> (t.user_id is not null)`,
       [known.map(([pair]) => pair), known.map(([, state]) => state)],
     )
     for (const { pair, expected } of rows)
-      if (expected === 'stands') lost.push(`the ${name} ${pair} was answered and is gone`)
+      if (expected !== 'gone') lost.push(`the ${name} ${pair} was answered and is gone`)
       else doubled.push(`the ${name} ${pair} was taken back and is there`)
   }
   const { rows } = await pool.query<{ id: string }>(

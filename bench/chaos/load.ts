@@ -2,8 +2,11 @@ import { type Answer, call } from './http.ts'
 import type { Random } from './random.ts'
 import type { Member, World } from './world.ts'
 
-/** Surely so, because the last action was answered; or uncertain, because an action was never answered. */
-type Standing = 'busy' | 'uncertain' | 'stands' | 'gone'
+/**
+ * `stands` and `gone`: surely, since the action was answered. `kept`: it stands too, but an earlier attempt at it went
+ * unanswered and may still be under way, so it is never taken back. `uncertain`: no attempt was answered.
+ */
+type Standing = 'busy' | 'uncertain' | 'stands' | 'kept' | 'gone'
 
 type Kind = 'like' | 'unlike' | 'follow' | 'unfollow' | 'comment' | 'reply' | 'read' | 'list'
 
@@ -97,8 +100,8 @@ export class Load {
   async #set(pairs: Map<string, Standing>, pair: string, method: string, path: string, who: Member): Promise<void> {
     if (pairs.has(pair)) return this.#list(who)
     pairs.set(pair, 'busy')
-    const answered = await this.#repeat(method, path, who)
-    pairs.set(pair, answered ? 'stands' : 'uncertain')
+    const { answered, doubtful } = await this.#repeat(method, path, who)
+    pairs.set(pair, answered ? (doubtful ? 'kept' : 'stands') : 'uncertain')
   }
 
   /** Takes back one of the things that surely stand. */
@@ -111,7 +114,7 @@ export class Load {
     const who = world.members.find((member) => member.id === userId)
     if (!who) throw new Error(`nobody is user ${userId}`)
     pairs.set(pair, 'busy')
-    const answered = await this.#repeat(method, path(object), who)
+    const { answered } = await this.#repeat(method, path(object), who)
     pairs.set(pair, answered ? 'gone' : 'uncertain')
   }
 
@@ -128,9 +131,9 @@ export class Load {
     if (answer.outcome === 'ok' && hasId(answer.body)) this.comments.push({ id: answer.body.id, postId })
   }
 
-  async #repeat(method: string, path: string, who: Member): Promise<boolean> {
-    const { outcome } = await this.#attempts(method, path, who, ['refused', 'unknown'])
-    return outcome === 'ok'
+  async #repeat(method: string, path: string, who: Member): Promise<{ answered: boolean; doubtful: boolean }> {
+    const { outcome, doubtful } = await this.#attempts(method, path, who, ['refused', 'unknown'])
+    return { answered: outcome === 'ok', doubtful }
   }
 
   /** Asks one api after the other, waiting longer each time, as long as the answer is one of `again`. */
@@ -140,10 +143,11 @@ export class Load {
     who: Member,
     again: Answer['outcome'][],
     body?: object,
-  ): Promise<Answer> {
+  ): Promise<Answer & { doubtful: boolean }> {
     const { ports, random } = this.#options
     const first = random.below(ports.length)
     const startedAt = performance.now()
+    let doubtful = false
     for (let attempt = 0; ; attempt += 1) {
       const port = ports[(first + attempt) % ports.length] ?? 0
       const answer = await call(port, method, path, who.token, body)
@@ -153,7 +157,8 @@ export class Load {
         this.latencies.push(elapsed)
       }
       if (answer.outcome === 'wrong') this.wrong.push(`${method} ${path} answered ${answer.status}`)
-      if (!again.includes(answer.outcome) || elapsed > PATIENCE_MS) return answer
+      if (!again.includes(answer.outcome) || elapsed > PATIENCE_MS) return { ...answer, doubtful }
+      doubtful ||= answer.outcome === 'unknown'
       await new Promise((resolve) => setTimeout(resolve, Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt)))
     }
   }
