@@ -1,0 +1,129 @@
+import t from 'tap'
+import { noDrift, settled } from '../settled.ts'
+import { setup } from '../setup.ts'
+
+t.test('ops.lag: what each lane has not read yet, and since when', async (t) => {
+  const { as, pool } = await setup(t)
+  const lag = async () => {
+    const { rows } = await pool.query(
+      `select consumer, sum(events)::int as events, max(age) is not null as waits from ops.lag group by 1 order by 1`,
+    )
+    return rows
+  }
+  t.same(await lag(), [
+    { consumer: 'counters', events: 0, waits: false },
+    { consumer: 'notifications', events: 0, waits: false },
+  ])
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await ana.follow(ben.id)
+  t.same(await lag(), [
+    { consumer: 'counters', events: 1, waits: true },
+    { consumer: 'notifications', events: 1, waits: true },
+  ])
+})
+
+t.test('ops.jobs and ops.workers: jobs by state, and the process that holds them', async (t) => {
+  const { pool } = await setup(t)
+  await pool.query(
+    `select graphile_worker.add_job('dispatch-outbox', run_at := now() + interval '1 hour'),
+            graphile_worker.add_job('retry-pending', run_at := now() - interval '1 hour'),
+            graphile_worker.add_job('purge-expired')`,
+  )
+  await pool.query(
+    `update graphile_worker._private_jobs j set attempts = j.max_attempts, last_error = 'the disk is full'
+     from graphile_worker.jobs v where v.id = j.id and v.task_identifier = 'purge-expired'`,
+  )
+  await pool.query(
+    `insert into notify.workers (worker_id, host, pid, beat_at) values ('worker-1', 'db1', 42, now() - interval '1 minute')`,
+  )
+  await pool.query(
+    `update graphile_worker._private_jobs j set locked_by = 'worker-1', locked_at = now()
+     from graphile_worker.jobs v where v.id = j.id and v.task_identifier = 'retry-pending'`,
+  )
+  const { rows: jobs } = await pool.query('select task, state, jobs::int, an_error from ops.jobs order by task')
+  t.match(jobs, [
+    { task: 'dispatch-outbox', state: 'scheduled', jobs: 1 },
+    { task: 'purge-expired', state: 'failed', jobs: 1, an_error: 'the disk is full' },
+    { task: 'retry-pending', state: 'running', jobs: 1 },
+  ])
+  const { rows: workers } = await pool.query(
+    `select worker_id, host, pid, jobs_locked::int, silent_for > interval '50 seconds' as silent from ops.workers`,
+  )
+  t.same(workers, [{ worker_id: 'worker-1', host: 'db1', pid: 42, jobs_locked: 1, silent: true }])
+})
+
+t.test('ops.pending and ops.dead_letters: the same rows before and after their last attempt', async (t) => {
+  const { pool } = await setup(t)
+  await pool.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+     select 'notifications', n, n, jsonb_build_object('sourceId', 'like:1:' || n, 'type', 'post.liked'), n, 'why', dead_at
+     from (values (1, null), (2, now())) v (n, dead_at)`,
+  )
+  const of = async (view: string) =>
+    (await pool.query(`select event_id::int, source_id, attempts, last_error from ${view}`)).rows
+  t.same(await of('ops.pending'), [{ event_id: 1, source_id: 'like:1:1', attempts: 1, last_error: 'why' }])
+  t.same(await of('ops.dead_letters'), [{ event_id: 2, source_id: 'like:1:2', attempts: 2, last_error: 'why' }])
+})
+
+t.test('ops.count_drift: each counter that differs from its recount, and nothing else', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { as, pool } = system
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const post = await ana.post('Hello')
+  await ben.like(post.id)
+  const comment = await ben.comment(post.id, 'Well said')
+  await ana.comment(post.id, 'Thanks', comment.id)
+  await ben.follow(ana.id)
+  await settled(system)
+  await noDrift(t, system)
+  await pool.query('update social.posts set like_count = like_count + 1, comment_count = comment_count + 1')
+  await pool.query('update social.comments set reply_count = reply_count + 1 where id = $1', [comment.id])
+  await pool.query(
+    `update social.users set follower_count = follower_count + 1, following_count = following_count + 1, post_count = post_count + 1
+     where id = $1`,
+    [ana.id],
+  )
+  await pool.query(
+    'update notify.inbox set unread_count = unread_count + 1, unseen_count = unseen_count + 1 where user_id = $1',
+    [ana.id],
+  )
+  await pool.query(`update notify.notifications set actor_count = actor_count + 1 where type = 'post.liked'`)
+  const { rows } = await pool.query('select counter from ops.count_drift where folded = counted + 1 order by 1')
+  t.same(
+    rows.map(({ counter }) => counter),
+    [
+      'comments.reply_count',
+      'inbox.unread_count',
+      'inbox.unseen_count',
+      'notifications.actor_count',
+      'posts.comment_count',
+      'posts.like_count',
+      'users.follower_count',
+      'users.following_count',
+      'users.post_count',
+    ],
+  )
+})
+
+t.test('ops.inbox_of: the inbox of a user by name', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { as, pool } = system
+  const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
+  const post = await ana.post('Hello')
+  await ben.like(post.id)
+  await cem.like(post.id)
+  await settled(system)
+  await ben.follow(ana.id)
+  await settled(system)
+  const { items } = await ana.get('/notifications')
+  await ana.request('PATCH', `/notifications/${items[1].id}/read`)
+  const { rows } = await pool.query(
+    `select id, type, actors, actor_count, object, read, archived, open from ops.inbox_of('ana')`,
+  )
+  t.match(rows, [
+    { type: 'user.followed', actors: 'ben', actor_count: 1, object: `user:${ana.id}`, read: false, open: true },
+    { type: 'post.liked', actor_count: 2, object: `post:${post.id}`, read: true, archived: false, open: false },
+  ])
+  t.match(rows[1].actors, /^(ben, cem|cem, ben)$/)
+  t.same((await pool.query(`select * from ops.inbox_of('nobody')`)).rows, [])
+})
