@@ -10,6 +10,8 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean', default: false }, runs: { type: 'string' } },
 })
+// Ends what was started too: see machine/process.ts.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const { runScenarios } = await import('./scenarios/run-scenarios.ts')
 const { scenarios } = await import('./scenarios/index.ts')
 

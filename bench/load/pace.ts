@@ -66,13 +66,17 @@ export async function openLoop(
       const due = Math.min(total, Math.floor(((performance.now() - startedAt) * rate) / 1000))
       for (; sent < due; sent++) {
         const request = next(startedAt + (sent * 1000) / rate)
-        if (!request) continue
+        if (!request) {
+          answered += 1
+          continue
+        }
         const connection = free.pop() ?? (all.size < maxConnections ? open() : undefined)
         if (connection) send(connection, request)
         else waiting.push(request)
         mostWaiting = Math.max(mostWaiting, waiting.length)
       }
       if (sent === total) clearInterval(timer)
+      if (answered === total) finish()
     }, 1)
     const finish = () => {
       clearInterval(timer)

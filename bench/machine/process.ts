@@ -23,16 +23,31 @@ export type ProcessOptions = {
   env?: Record<string, string>
   /** Printed once it is ready. */
   ready: RegExp
+  /** A group of its own, which is signalled as a whole: npm does not pass every signal on to what it runs. */
+  group?: boolean
 }
 
 /** Starts a program and returns when it says that it is ready. Its output is kept beside the profiles, if those are wanted. */
-export async function startProcess({ name, command, args, env, ready }: ProcessOptions): Promise<Started> {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startProcess(options: ProcessOptions): Promise<Started> {
+  const { name, command, args, env, ready, group = false } = options
+  const child = spawn(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: group,
+  })
+  const send = (signal: NodeJS.Signals) => {
+    if (!group || !child.pid) return void child.kill(signal)
+    try {
+      process.kill(-child.pid, signal)
+    } catch {
+      // Nobody of the group is left.
+    }
+  }
   const folder = process.env.BENCH_PROFILE
   const file = folder ? createWriteStream(join(folder, `${name}.log`), { flags: 'a' }) : undefined
   let said = ''
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  const killWithUs = () => void child.kill('SIGKILL')
+  const killWithUs = () => send('SIGKILL')
   process.on('exit', killWithUs)
   void exited.then(() => process.off('exit', killWithUs))
 
@@ -52,14 +67,14 @@ export async function startProcess({ name, command, args, env, ready }: ProcessO
     child.once('exit', (code, signal) => reject(new Error(`${name} ended (${signal ?? code}):\n${said}`)))
   })
   const end = (signal: NodeJS.Signals) => {
-    child.kill(signal)
+    send(signal)
     return exited
   }
   return {
     name,
     pid: child.pid ?? 0,
     url,
-    signal: (signal) => void child.kill(signal),
+    signal: send,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
   }

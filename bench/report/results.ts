@@ -27,7 +27,10 @@ export async function readReports(): Promise<Report[]> {
     names.map(async (name) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
   )
   const full = new Set(reports.filter(({ quick }) => !quick).map(({ id }) => id))
-  return reports
-    .filter(({ id, quick }) => !quick || !full.has(id))
-    .sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)))
+  return reports.filter(({ id, quick }) => !quick || !full.has(id)).sort((a, b) => placeOf(a.id) - placeOf(b.id))
+}
+
+/** P1 to P10 by number, the others after them. */
+function placeOf(id: string): number {
+  return /^P\d+$/.test(id) ? Number(id.slice(1)) : 100
 }

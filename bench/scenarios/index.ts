@@ -1,5 +1,15 @@
+import { loss } from './loss.ts'
 import { p1 } from './p1.ts'
 import { p2 } from './p2.ts'
+import { p3 } from './p3.ts'
+import { p4 } from './p4.ts'
+import { p5 } from './p5.ts'
+import { p6 } from './p6.ts'
+import { p7 } from './p7.ts'
+import { p8 } from './p8.ts'
+import { p9 } from './p9.ts'
+import { p10 } from './p10.ts'
+import { queues } from './queues.ts'
 import type { Scenario } from './scenario.ts'
 
-export const scenarios: Scenario[] = [p1, p2]
+export const scenarios: Scenario[] = [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, loss, queues]

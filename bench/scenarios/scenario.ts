@@ -31,6 +31,10 @@ export async function inTurn<S extends { name: string }>(
       found.get(stack.name)?.push(measured)
       bench.say(`  ${stack.name}, run ${run}: ${describe(measured)}`)
     }
+  return toRows(found)
+}
+
+export function toRows(found: Map<string, Measured[]>): Row[] {
   return [...found].map(([stack, runs]) => ({ stack, figures: toFigures(runs) }))
 }
 

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { migrate } from '../../src/db/migrate.ts'
 import { likeBatch } from '../../src/likes/batch.ts'
 import type { Machine } from '../machine/machine.ts'
-import { startNode } from '../machine/process.ts'
+import { type Started, startNode } from '../machine/process.ts'
 import { JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
 import { freshDatabase, runOn } from './database.ts'
 import type { Part, Running, Stack } from './stack.ts'
@@ -17,15 +17,7 @@ export const ravenpost: Stack = { name: 'Ravenpost', protocol: 'ravenpost', star
 async function start(machine: Machine, world: World, wanted: Part[]): Promise<Running> {
   const { url, drop } = await freshDatabase(machine, 'ravenpost', world, (template) => makeWorld(template, world))
   const pool = new pg.Pool({ connectionString: url, max: 4 })
-  const env = {
-    DATABASE_URL: url,
-    JWT_SECRET,
-    PORT: '0',
-    LOG_LEVEL: 'warn',
-    RATE_LIMIT_SCALE: '1000000',
-    POOL_SIZE: '20',
-  }
-  const startPart = (part: Part) => startNode(`ravenpost-${part}`, main, [part], env, /Readiness\s+(http\S+)\/readyz/)
+  const startPart = (part: Part) => startOn(url, part)
   const parts = new Map(await Promise.all(wanted.map(async (part) => [part as string, await startPart(part)] as const)))
   const { postgres } = machine
   return {
@@ -49,6 +41,19 @@ async function start(machine: Machine, world: World, wanted: Part[]): Promise<Ru
       await drop()
     },
   }
+}
+
+/** One process of Ravenpost on a database that is migrated. */
+export function startOn(databaseUrl: string, part: Part): Promise<Started> {
+  const env = {
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET,
+    PORT: '0',
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT_SCALE: '1000000',
+    POOL_SIZE: '20',
+  }
+  return startNode(`ravenpost-${part}`, main, [part], env, /Readiness\s+(http\S+)\/readyz/)
 }
 
 /** A lane whose position is locked is passed over by every dispatcher. */

@@ -24,11 +24,10 @@ export const usualWithOutbox: Stack = {
 
 async function start(ownOutbox: boolean, machine: Machine, world: World, wanted: Part[]): Promise<Running> {
   const { postgres, redis } = machine
-  const { url, drop } = await freshDatabase(machine, 'usual', world, (template) => makeWorld(template, world))
+  const { url, pool, drop } = await freshUsual(machine, world)
   const connection = new Redis({ port: redis.port, host: '127.0.0.1', maxRetriesPerRequest: null })
   await connection.flushall()
   const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions })
-  const pool = new pg.Pool({ connectionString: url, max: 4 })
   const env = {
     DATABASE_URL: url,
     REDIS_PORT: String(redis.port),
@@ -55,11 +54,7 @@ async function start(ownOutbox: boolean, machine: Machine, world: World, wanted:
       return () => queue.resume()
     },
     fill: (firstPost, lastPost) => fill(pool, queue, world, firstPost, lastPost),
-    async counts() {
-      const { rows } = await pool.query(`select (select count(*)::int from likes) as likes,
-        (select count(*)::int from notifications) as notifications`)
-      return rows[0]
-    },
+    counts: () => countUsual(pool),
     async stop() {
       await Promise.all([...parts.values()].map((part) => part.stop()))
       await queue.close()
@@ -83,9 +78,25 @@ async function fill(
     [firstPost, lastPost],
   )
   for (let post = firstPost; post <= lastPost; post += BATCH) {
-    const posts = Array.from({ length: Math.min(BATCH, lastPost - post + 1) }, (_, index) => post + index)
-    await queue.addBulk(posts.map((id) => ({ name: 'notify', data: jobOf(world, id) })))
+    const jobs = jobsOf(world, post, Math.min(lastPost, post + BATCH - 1))
+    await queue.addBulk(jobs.map((data) => ({ name: 'notify', data })))
   }
+}
+
+/** A copy of the usual stack's tables with the world in them. */
+export async function freshUsual(machine: Machine, world: World) {
+  const { url, drop } = await freshDatabase(machine, 'usual', world, (template) => makeWorld(template, world))
+  return { url, pool: new pg.Pool({ connectionString: url, max: 4 }), drop }
+}
+
+export async function countUsual(pool: pg.Pool): Promise<{ likes: number; notifications: number }> {
+  const { rows } = await pool.query(`select (select count(*)::int from likes) as likes,
+    (select count(*)::int from notifications) as notifications`)
+  return rows[0]
+}
+
+export function jobsOf(world: World, firstPost: number, lastPost: number): NotificationJob[] {
+  return Array.from({ length: lastPost - firstPost + 1 }, (_, index) => jobOf(world, firstPost + index))
 }
 
 function jobOf(world: World, post: number): NotificationJob {

@@ -1,0 +1,119 @@
+import { parseArgs } from 'node:util'
+import pg from 'pg'
+import { pino } from 'pino'
+import { migrate } from '../src/db/migrate.ts'
+
+export type Sizes = { users: number; follows: number; notifications: number }
+
+/**
+ * Fills an empty database with users, follows and notifications by statements over sets. Followers and inbox sizes follow
+ * a power law: user 1 has the most of both, and the r-th a share of r^-0.6 of it. States, counts and sources are right, so
+ * that everything, ops.count_drift too, works on it.
+ */
+export async function generate(url: string, sizes: Sizes, say: (line: string) => void = () => {}): Promise<void> {
+  await migrate(url, pino({ level: 'warn' }))
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const step = async (name: string, text: string) => {
+    const startedAt = performance.now()
+    await client.query(text)
+    say(`  ${name}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  }
+  // Nobody reads while it is made: no commit waits for the disk, and indexes are built once, over everything.
+  await client.query(`set synchronous_commit = off; set maintenance_work_mem = '512MB'; set work_mem = '256MB'`)
+  const rebuild = await dropIndexes(client)
+  await step('users', usersOf(sizes))
+  await step('follows', followsOf(sizes))
+  await step('inboxes', inboxesOf(sizes))
+  await step('notifications', notificationsOf())
+  await step('sources', sourcesOf())
+  await step('indexes', rebuild)
+  await step('counters', countersOf)
+  await step('vacuum', 'vacuum analyze')
+  await client.end()
+}
+
+const filled = ['social.users', 'social.follows', 'notify.notifications', 'notify.sources']
+
+/** What makes them again. Primary keys stay. */
+async function dropIndexes(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ name: string; definition: string }>(
+    `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
+     where indrelid = any($1::regclass[]) and not exists (select from pg_constraint where conindid = indexrelid)`,
+    [filled],
+  )
+  for (const { name } of rows) await client.query(`drop index ${name}`)
+  return rows.map(({ definition }) => definition).join(';\n')
+}
+
+const usersOf = ({ users }: Sizes) => `
+  insert into social.users (id, username, email, password_hash, display_name) overriding system value
+  select i, 'user_' || i, 'user_' || i || '@example.org', '-', 'User ' || i from generate_series(1, ${users}) i;
+  insert into social.sessions (id, user_id, expires_at) overriding system value
+  select i, i, now() + interval '30 days' from generate_series(1, ${users}) i;
+  insert into social.posts (id, author_id, body) overriding system value
+  select i, i, 'Post ' || i from generate_series(1, ${users}) i;
+  select setval(pg_get_serial_sequence('social.' || t, 'id'), ${users}) from unnest(array['users', 'sessions', 'posts']) t`
+
+/** u^2.5 of a uniform u falls below x with probability x^0.4: the density of the rank is rank^-0.6. */
+const followsOf = ({ users, follows }: Sizes) => `
+  insert into social.follows (follower_id, followee_id)
+  select distinct follower, followee from (
+    select 1 + floor(random() * ${users})::bigint as follower, 1 + floor(power(random(), 2.5) * ${users})::bigint as followee
+    from generate_series(1, ${follows})
+  ) pairs where follower <> followee`
+
+/** The first four fifths of each inbox are seen and read. */
+const inboxesOf = ({ users, notifications }: Sizes) => `
+  insert into notify.inbox (user_id, modseq, unread_count, unseen_count, acked_modseq, seen_modseq)
+  select i, n, n - n * 4 / 5, n - n * 4 / 5, n * 4 / 5, n * 4 / 5
+  from (
+    select i, round(${notifications} * power(i, -0.6) / sum(power(i, -0.6)) over ())::bigint as n
+    from generate_series(1, ${users}) i
+  ) sizes`
+
+const numbered = `from notify.inbox i cross join lateral generate_series(1, i.modseq) k`
+
+const notificationsOf = () => `
+  insert into notify.notifications (user_id, id, modseq, grown_modseq, type, data, group_key, thread_key, object_type, object_id,
+    actor_ids, actor_count, created_at, updated_at, delivered_at, read_at, closed_at, expires_at)
+  select i.user_id, k, k, k, 'post.liked', jsonb_build_object('postId', k::text), 'post.liked:' || k, 'post:' || k, 'post', k::text,
+    array[actor], 1, at, at, handled, handled, handled, now() + interval '90 days' - (i.modseq - k) * interval '1 second'
+  ${numbered}
+  cross join lateral (
+    select now() - (i.modseq - k) * interval '1 second' as at, case when k <= i.seen_modseq then now() end as handled,
+      1 + (i.user_id + k) % (select count(*) from social.users) as actor
+  ) v`
+
+const sourcesOf = () => `
+  insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision)
+  select i.user_id, 'like:' || k || ':' || actor, 0, k, actor, true, true, 'shown'
+  ${numbered}
+  cross join lateral (select 1 + (i.user_id + k) % (select count(*) from social.users) as actor) v`
+
+const countersOf = `
+  update social.users u set follower_count = coalesce(a.n, 0), following_count = coalesce(b.n, 0), post_count = 1
+  from social.users o
+  left join (select followee_id as id, count(*) as n from social.follows group by 1) a on a.id = o.id
+  left join (select follower_id as id, count(*) as n from social.follows group by 1) b on b.id = o.id
+  where u.id = o.id`
+
+/** `node bench/generate.ts <database url> [--users n --follows n --notifications n]` */
+if (import.meta.main) {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      users: { type: 'string', default: '1000000' },
+      follows: { type: 'string', default: '5000000' },
+      notifications: { type: 'string', default: '10000000' },
+    },
+  })
+  const [url] = positionals
+  if (!url) throw new Error('name the empty database to fill: node bench/generate.ts postgres://…')
+  const sizes = {
+    users: Number(values.users),
+    follows: Number(values.follows),
+    notifications: Number(values.notifications),
+  }
+  await generate(url, sizes, console.log)
+}

@@ -1,0 +1,15 @@
+import { createPool, endWithSignal, settings } from '../usual/settings.ts'
+import { storeNotification } from '../usual/store.ts'
+import { postgresQueues } from './queue.ts'
+
+/** `node worker.ts <name of a queue>`: its jobs become rows of the usual stack's notifications. */
+const queue = postgresQueues.find(({ name }) => name === process.argv[2])
+if (!queue) throw new Error(`there is no queue ${process.argv[2]}`)
+
+const pool = createPool()
+const stop = await queue.work(pool, settings.databaseUrl, settings.concurrency, (job) => storeNotification(pool, job))
+endWithSignal(async () => {
+  await stop()
+  await pool.end()
+})
+console.log('ready -')

@@ -1,0 +1,37 @@
+import type { System } from './with-system.ts'
+
+/** Above this, from the time an action was due to the frame, a stack no longer keeps up. */
+const P99_LIMIT_MS = 250
+const FIRST_RATE = 250
+
+/**
+ * The highest rate of likes per second at which every notification arrives and the 99th percentile stays below the limit:
+ * doubled until it is passed, then halved into. Returns the post to go on with, too.
+ */
+export async function findKnee(
+  given: System,
+  { firstPost, seconds, steps }: { firstPost: number; seconds: number; steps: number },
+): Promise<{ rate: number; nextPost: number }> {
+  let [post, good, bad] = [firstPost, 0, Number.POSITIVE_INFINITY]
+  for (let rate = FIRST_RATE, step = 0; step < steps; ) {
+    const { kept, nextPost } = await keepsUp(given, rate, post, seconds)
+    post = nextPost
+    if (kept) good = rate
+    else bad = rate
+    if (bad === Number.POSITIVE_INFINITY) rate *= 2
+    else {
+      rate = Math.round((good + bad) / 2)
+      step += 1
+    }
+  }
+  return { rate: good, nextPost: post }
+}
+
+async function keepsUp({ system, load }: System, rate: number, firstPost: number, seconds: number) {
+  const sent = await load.like({ url: system.urlOf('api'), firstPost, seconds, rate })
+  // Whatever is late is let in, so that the next step does not pay for it.
+  const { arrived, fromSend } = await load.expect({ count: sent.answered, withinMs: 60_000 })
+  await load.reset()
+  const all = sent.failed === 0 && sent.answered === Math.floor(rate * seconds) && arrived === sent.answered
+  return { kept: all && fromSend.p99 <= P99_LIMIT_MS, nextPost: sent.nextPost }
+}

@@ -1,0 +1,49 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startProcess } from '../machine/process.ts'
+import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
+
+const NAME = 'Ravenpost'
+
+export const p10: Scenario = {
+  id: 'P10',
+  title: 'From npm start to ready with a kept data directory',
+  async run(bench) {
+    const rows = await inTurn(bench, [{ name: NAME }], () => measure(bench))
+    const seconds = medianOf(rows, NAME, 'seconds to ready')
+    return {
+      rows,
+      targets: [target('≤ 2 s', seconds, seconds <= 2, 's')],
+      notes: ['The embedded PostgreSQL among it. The first start makes the cluster and runs all migrations.'],
+    }
+  },
+}
+
+async function measure({ quick }: Bench): Promise<Measured> {
+  const home = await mkdtemp(join(process.env.BENCH_DIR ?? tmpdir(), 'ravenpost-bench-start-'))
+  try {
+    const first = await secondsToReady(home)
+    const later: number[] = []
+    for (let start = 0; start < (quick ? 1 : 3); start++) later.push(await secondsToReady(home))
+    const sorted = later.sort((a, b) => a - b)
+    return { 'seconds to ready': sorted[sorted.length >> 1] ?? Number.NaN, 'seconds to ready, first start': first }
+  } finally {
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+async function secondsToReady(dataDir: string): Promise<number> {
+  const startedAt = performance.now()
+  const started = await startProcess({
+    name: 'ravenpost-all',
+    command: 'npm',
+    args: ['start', '--silent'],
+    env: { DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'warn' },
+    group: true,
+    ready: /Ravenpost \(all\) is ready/,
+  })
+  const seconds = (performance.now() - startedAt) / 1000
+  await started.stop()
+  return seconds
+}

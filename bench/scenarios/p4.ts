@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { ravenpost } from '../stacks/ravenpost.ts'
+import { drain } from './p2.ts'
+import { type Bench, type Measured, medianOf, type Row, type Scenario, target, toRows } from './scenario.ts'
+import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
+
+const NORMAL = 'nothing open'
+const READER = 'a repeatable-read transaction open'
+const WRITER = 'a writing transaction open'
+
+export const p4: Scenario = {
+  id: 'P4',
+  title: 'Throughput beside transactions that stay open',
+  async run(bench) {
+    const runs = new Map<string, Measured[]>([NORMAL, READER, WRITER].map((name) => [name, []]))
+    for (let run = 1; run <= Math.min(2, bench.runs); run++)
+      await measure(bench, (name, one) => runs.get(name)?.push(one))
+    const rows = toRows(runs)
+    const dead = Math.max(...rows.map((row) => row.figures['dead tuples in the outbox']?.max ?? 0))
+    return {
+      rows,
+      targets: [
+        share(rows, READER),
+        share(rows, WRITER),
+        target('no dead tuples in the outbox', dead, dead === 0, 'tuples'),
+      ],
+      notes: [`Rounds of a backlog let go, as in P2, while the transaction stays open for ${phaseSeconds(bench)} s.`],
+    }
+  },
+}
+
+function share(rows: Row[], name: string) {
+  const ratio = medianOf(rows, name, 'notifications/s') / medianOf(rows, NORMAL, 'notifications/s')
+  return target(`≥ 95 % of normal with ${name}`, ratio * 100, ratio >= 0.95, '%')
+}
+
+function phaseSeconds({ quick }: Bench): number {
+  return quick ? 6 : 120
+}
+
+/** One system; normal phases before, between and after, because tables grow meanwhile. */
+function measure(bench: Bench, found: (name: string, measured: Measured) => void): Promise<void> {
+  const [events, warm] = bench.quick ? [5000, 1000] : [20_000, 10_000]
+  const every = bench.quick ? 2 : 5
+  const roundsOf = (name: string) => Math.ceil(phaseSeconds(bench) / every / (name === NORMAL ? 4 : 1))
+  const phases = [NORMAL, READER, NORMAL, WRITER, NORMAL]
+  const rounds = phases.reduce((total, name) => total + roundsOf(name), 0)
+  const world = { recipients: 2000, likers: 1000, posts: warm + rounds * events }
+  return withSystem(bench, ravenpost, world, ['worker', 'push'], async (given) => {
+    await connectAll(given, world)
+    await warmUp(given, warm)
+    let post = warm + 1
+    for (const name of phases) {
+      const close = await openTransaction(given, name)
+      for (let round = roundsOf(name); round > 0; round--) {
+        const [startedAt, first] = [Date.now(), post]
+        post += events
+        const { 'notifications/s': rate = 0, lost = 0, doubled = 0 } = await drain(given, first, post - 1)
+        found(name, { 'notifications/s': rate, lost, doubled, 'dead tuples in the outbox': await deadInOutbox(given) })
+        await sleep(Math.max(0, every * 1000 - (Date.now() - startedAt)))
+      }
+      await close()
+      bench.say(`  ${name}: done`)
+    }
+  })
+}
+
+/** A connection that is nobody's of ours: no timeout ends it. */
+async function openTransaction({ system }: System, name: string): Promise<() => Promise<void>> {
+  if (name === NORMAL) return async () => {}
+  const client = new pg.Client({ connectionString: system.databaseUrl })
+  await client.connect()
+  await client.query(name === READER ? 'begin isolation level repeatable read' : 'begin')
+  await client.query(
+    name === READER ? 'select count(*) from social.users' : `update social.users set bio = 'open' where id = 1`,
+  )
+  return async () => {
+    await client.query('rollback')
+    await client.end()
+  }
+}
+
+async function deadInOutbox({ system }: System): Promise<number> {
+  const client = new pg.Client({ connectionString: system.databaseUrl })
+  await client.connect()
+  const { rows } = await client.query<{ dead: number }>(
+    `select coalesce(sum(n_dead_tup), 0)::int as dead from pg_stat_user_tables where schemaname = 'notify' and relname ~ '^outbox_\\d'`,
+  )
+  await client.end()
+  return rows[0]?.dead ?? 0
+}

@@ -1,0 +1,84 @@
+import pg from 'pg'
+import { generate, type Sizes } from '../generate.ts'
+import { startLoad } from '../load/load.ts'
+import { ravenpost, startOn } from '../stacks/ravenpost.ts'
+import { type Bench, inTurn, type Measured, maxOf, type Scenario, target } from './scenario.ts'
+
+/** Pages as clients ask for them; the state of the last one is filled in. */
+const PAGES = {
+  'inbox page': '/notifications?limit=20',
+  'unread count': '/notifications/unread-count',
+  'changes since a state': '/notifications/changes?limit=20&since=',
+}
+
+export const p8: Scenario = {
+  id: 'P8',
+  title: 'Reading an inbox among many stored notifications',
+  async run(bench) {
+    const sizes = sizesOf(bench)
+    const database = 'bench_large'
+    const url = await bench.machine.postgres.createDatabase(database)
+    await generate(url, sizes, bench.say)
+    const rows = await inTurn(bench, [ravenpost], () => measure(bench, url, sizes))
+    await bench.machine.postgres.dropDatabase(database)
+    const slowest = Math.max(...Object.keys(PAGES).map((page) => maxOf(rows, ravenpost.name, `${page}: p99 ms`)))
+    const scans = maxOf(rows, ravenpost.name, 'sequential scans')
+    return {
+      rows,
+      targets: [
+        target('≤ 5 ms p99', slowest, slowest <= 5, 'ms'),
+        target('by indexes only', scans, scans === 0, 'sequential scans'),
+      ],
+      notes: [
+        `${sizes.users.toLocaleString('en')} users, ${sizes.notifications.toLocaleString('en')} notifications, inbox sizes by a power law; asked for by users of all sizes, 200 a second, timed at the client over HTTP: an upper bound of the time on the server.`,
+      ],
+    }
+  },
+}
+
+function sizesOf({ quick }: Bench): Sizes {
+  return quick
+    ? { users: 20_000, follows: 100_000, notifications: 200_000 }
+    : { users: 1_000_000, follows: 5_000_000, notifications: 10_000_000 }
+}
+
+async function measure({ quick }: Bench, databaseUrl: string, { users }: Sizes): Promise<Measured> {
+  const api = await startOn(databaseUrl, 'api')
+  const asking = Math.min(users, 20_000)
+  const load = await startLoad({ recipients: asking, likers: 0, posts: 1 }, 'ravenpost')
+  const epoch = await epochOf(databaseUrl)
+  const figures: Measured = { failed: 0 }
+  const before = await sequentialScans(databaseUrl)
+  for (const [page, path] of Object.entries(PAGES)) {
+    const full = path.endsWith('=') ? `${path}${epoch}.1` : path
+    const ask = { url: api.url, path: full, users: [1, asking] as [number, number], rate: 200 }
+    await load.get({ ...ask, seconds: 1 })
+    const { latency, failed } = await load.get({ ...ask, seconds: quick ? 2 : 15 })
+    figures[`${page}: p50 ms`] = latency.p50
+    figures[`${page}: p99 ms`] = latency.p99
+    figures.failed = (figures.failed ?? 0) + failed
+  }
+  await load.stop()
+  await api.stop()
+  figures['sequential scans'] = (await sequentialScans(databaseUrl)) - before
+  return figures
+}
+
+async function epochOf(url: string): Promise<string> {
+  return (await ask<{ epoch: string }>(url, 'select epoch from notify.installation'))?.epoch ?? ''
+}
+
+/** Of tables that grow with users; statistics of an ended process are complete. */
+async function sequentialScans(url: string): Promise<number> {
+  const text = `select sum(seq_scan)::int as scans from pg_stat_user_tables
+    where schemaname || '.' || relname in ('notify.notifications', 'notify.inbox', 'notify.tombstones', 'social.users', 'social.posts')`
+  return (await ask<{ scans: number }>(url, text))?.scans ?? 0
+}
+
+async function ask<T extends pg.QueryResultRow>(url: string, text: string): Promise<T | undefined> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query<T>(text)
+  await client.end()
+  return rows[0]
+}

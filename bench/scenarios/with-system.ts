@@ -1,0 +1,39 @@
+import { type Load, startLoad } from '../load/load.ts'
+import type { Part, Running, Stack } from '../stacks/stack.ts'
+import type { World } from '../world.ts'
+import type { Bench } from './scenario.ts'
+
+export type System = { system: Running; load: Load }
+
+/** Runs `work` with a stack on a fresh database and a load generator; both are gone afterwards. */
+export async function withSystem<T>(
+  { machine }: Bench,
+  stack: Stack,
+  world: World,
+  parts: Part[],
+  work: (given: System) => Promise<T>,
+): Promise<T> {
+  const system = await stack.start(machine, world, parts)
+  const load = await startLoad(world, stack.protocol)
+  try {
+    return await work({ system, load })
+  } finally {
+    await load.stop()
+    await system.stop()
+  }
+}
+
+/** Connects every recipient, or says who could not. */
+export async function connectAll({ system, load }: System, world: World): Promise<number> {
+  const { ms, closed } = await load.connect({ url: system.urlOf('push'), from: 1, to: world.recipients })
+  if (closed > 0) throw new Error(`${closed} of ${world.recipients} sockets were closed while connecting`)
+  return ms
+}
+
+/** Has these posts' likes dispatched and pushed before anything is measured. */
+export async function warmUp({ system, load }: System, posts: number): Promise<void> {
+  await system.fill(1, posts)
+  const { arrived } = await load.expect({ count: posts, withinMs: 60_000 })
+  if (arrived < posts) throw new Error(`only ${arrived} of ${posts} notifications arrived`)
+  await load.reset()
+}
