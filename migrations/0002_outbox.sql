@@ -129,11 +129,11 @@ create table notify.pending (
   last_error text,
   created_at timestamptz not null default now(),
   dead_at timestamptz,
-  constraint pending_once unique (consumer, event_id)
+  constraint pending_once unique (event_id, consumer)
 );
-create index pending_due on notify.pending (due_at) where dead_at is null;
+create index pending_due on notify.pending (due_at, id) where dead_at is null;
 create index pending_dead on notify.pending (dead_at) where dead_at is not null;
-comment on table notify.pending is 'Events taken out of a batch: their content failed, their inbox was held by someone else, or the database was adopted before they were read. Retried with backoff; a row with dead_at is a dead letter. Index pending_due: what to retry; pending_dead: dead letters by age.';
+comment on table notify.pending is 'Events taken out of a batch: their content failed, their inbox was held by someone else, or the database was adopted before they were read. Retried with backoff; a row with dead_at is a dead letter. Index pending_due: what to retry, in its order, since an adoption makes a whole backlog due at once; pending_dead: dead letters by age.';
 comment on column notify.pending.id is 'Number of the row; names a dead letter.';
 comment on column notify.pending.consumer is 'The consumer that still owes the effect.';
 comment on column notify.pending.event_id is 'Id of the event.';

@@ -9,7 +9,8 @@ export type PoolOptions = { url: string; size: number; log: Logger; name: string
 
 /**
  * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
- * reads the log by another cluster's transaction ids. int8 comes back as string, timestamptz as Date.
+ * reads the log by another cluster's transaction ids. Pages are taken to be in memory or on an SSD (random_page_cost):
+ * with the default, a batch of a thousand look-ups becomes a scan of the whole table. int8 comes back as string, timestamptz as Date.
  */
 export function createPool({ url, size, log, name, settings = '' }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
@@ -20,7 +21,7 @@ export function createPool({ url, size, log, name, settings = '' }: PoolOptions)
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
+    options: `-c random_page_cost=1.1 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
     onConnect: (client) => checkInstallation(client, log),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.

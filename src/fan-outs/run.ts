@@ -38,12 +38,12 @@ export async function runFanOuts({ pool, log }: Pick<Engine, 'pool' | 'log'>): P
   } while (taken)
 }
 
+/** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
-  const { rows } = await client.query<FanOut>({
-    name: 'take_fan_out',
-    text: `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId" from notify.fan_outs
+  const { rows } = await client.query<FanOut>(
+    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId" from notify.fan_outs
            where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
-  })
+  )
   return rows[0]
 }
 

@@ -114,15 +114,22 @@ async function changeChunk(
   after: number,
 ): Promise<Change> {
   const byIds = 'ids' in which
-  const picked = byIds ? `n.id = any($4::bigint[])` : `n.grown_modseq > $5 and n.grown_modseq <= $4 and ${visible}`
+  const one = byIds && which.ids.length === 1
+  const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // of one id the planner knows that reading the inbox costs more
+  const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq > $5 and n.grown_modseq <= $4 and ${visible}`
   const { rows } = await client.query<Omit<Change, 'more'>>({
-    name: `${name}_${byIds ? 'named' : 'up_to'}`,
+    name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
     text: `with picked as materialized (
              select n.id, n.grown_modseq, ${counts} from notify.notifications n
              where n.user_id = $1 and ${picked} and ${unless}
-             order by n.grown_modseq limit ${CHUNK}
+             ${byIds ? '' : `order by n.grown_modseq limit ${CHUNK}`}
            ), ${set === null ? removing : changing(set)}`,
-    values: [inbox.userId, inbox.modseq, inbox.seenModseq, ...(byIds ? [which.ids] : [which.upTo, after])],
+    values: [
+      inbox.userId,
+      inbox.modseq,
+      inbox.seenModseq,
+      ...(byIds ? [one ? which.ids[0] : which.ids] : [which.upTo, after]),
+    ],
   })
   return toChange(rows[0], !byIds)
 }

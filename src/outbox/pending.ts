@@ -64,12 +64,11 @@ async function retryBatch(
       if (rows.length === 0) return { taken: 0, applied: 0 }
       const events = rows.map((row) => parseEvent(row.event))
       const busy = new Set((await consumer(client, events, 'set aside')).map((event) => event.id))
-      const applied = rows.filter((_, index) => !busy.has(events[index]?.id ?? 0)).map((row) => row.id)
+      const idsWhere = (isBusy: boolean) =>
+        rows.filter((_, index) => busy.has(events[index]?.id ?? 0) === isBusy).map((row) => row.id)
+      const [applied, held] = [idsWhere(false), idsWhere(true)]
       await client.query('delete from notify.pending where id = any($1::bigint[])', [applied])
-      await client.query(
-        `update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`,
-        [rows.map((row) => row.id)],
-      )
+      if (held.length > 0) await postpone(client, held)
       return { taken: rows.length, applied: applied.length }
     })
   } catch (error) {
@@ -88,6 +87,13 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
     [consumer, limit],
   )
   return rows
+}
+
+/** The inbox is held by someone else, which is not a failure of the event. */
+async function postpone(client: pg.ClientBase, ids: string[]): Promise<void> {
+  await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
+    ids,
+  ])
 }
 
 /** Exponential backoff from 1 s to an hour, with ± 25 % of jitter so that events which failed together part. */

@@ -1,0 +1,307 @@
+import type pg from 'pg'
+import { pino } from 'pino'
+import type { App } from '../../src/app.ts'
+import { foldCounters } from '../../src/counters/fold-counters.ts'
+import { createKysely } from '../../src/db/kysely.ts'
+import { purge } from '../../src/engine/retention.ts'
+import { runFanOuts } from '../../src/fan-outs/run.ts'
+import { followBatch, unfollowBatch } from '../../src/follows/batch.ts'
+import { likeBatch, unlikeBatch } from '../../src/likes/batch.ts'
+import { acknowledge } from '../../src/notifications/acknowledge.ts'
+import type { InboxResult } from '../../src/notifications/change-inbox.ts'
+import { changesSince } from '../../src/notifications/changes.ts'
+import { dispatchEvents } from '../../src/notifications/dispatch.ts'
+import { archive, markRead, markSeen, markUnread, remove, unarchive } from '../../src/notifications/inbox.ts'
+import { listNotifications } from '../../src/notifications/list.ts'
+import { consumeBatch } from '../../src/outbox/consume.ts'
+import { retryPending, setAside } from '../../src/outbox/pending.ts'
+import { lanesWithWork, readNext } from '../../src/outbox/read.ts'
+import { createWakeUps } from '../../src/wake-ups.ts'
+import { testConfig } from '../setup.ts'
+import { HOT_USER, USERS } from './real-sizes.ts'
+
+/** Something that is done for many rows at once. `base` keeps the runs of one operation apart: each has `n` numbers after it. */
+export type Operation = {
+  name: string
+  prepare?: (pool: pg.Pool, n: number, base: number) => Promise<unknown>
+  /** Walks a whole table by design, a chunk at a time. */
+  walks?: true
+  /** Returns how many rows it was done for. */
+  run: (pool: pg.Pool, n: number, base: number) => Promise<number>
+}
+
+const log = pino({ level: 'silent' })
+const count = (n: number, item: (i: number) => number) => Array.from({ length: n }, (_, i) => String(item(i)))
+const pairs = (lefts: string[], rights: string[]) => lefts.map((left, i) => [left, rights[i] ?? ''] as const)
+const numbers = (base: number, n: number) => [base + 1, base + n]
+
+const likes = (n: number, post: (i: number) => number, user: (i: number) => number) =>
+  pairs(count(n, post), count(n, user)).map(([postId, userId]) => ({ postId, userId, requestId: 'r' }))
+const follows = (n: number, follower: (i: number) => number, followee: (i: number) => number) =>
+  pairs(count(n, follower), count(n, followee)).map(([followerId, followeeId]) => ({
+    followerId,
+    followeeId,
+    requestId: 'r',
+  }))
+const found = (outcomes: unknown[]) => outcomes.filter(Boolean).length
+
+const requests: Operation[] = [
+  {
+    name: 'likes of many posts',
+    run: async (pool, n, base) =>
+      found(
+        await likeBatch(
+          pool,
+          likes(
+            n,
+            (i) => 1 + (base + i) * 11,
+            (i) => 1 + (((base + i) * 3) % USERS),
+          ),
+        ),
+      ),
+  },
+  {
+    name: 'likes of one post',
+    run: async (pool, n, base) =>
+      found(
+        await likeBatch(
+          pool,
+          likes(
+            n,
+            () => 5,
+            (i) => base + i + 1,
+          ),
+        ),
+      ),
+  },
+  {
+    name: 'likes taken back',
+    run: async (pool, n, base) =>
+      found(
+        await unlikeBatch(
+          pool,
+          likes(
+            n,
+            (i) => 50_000 + base + i,
+            (i) => 1 + (((50_000 + base + i) * 7) % USERS),
+          ),
+        ),
+      ),
+  },
+  {
+    name: 'follows',
+    run: async (pool, n, base) =>
+      found(
+        await followBatch(
+          pool,
+          follows(
+            n,
+            (i) => base + i + 1,
+            (i) => base + i + 9000,
+          ),
+        ),
+      ),
+  },
+  {
+    name: 'follows taken back',
+    run: async (pool, n, base) =>
+      found(
+        await unfollowBatch(
+          pool,
+          follows(
+            n,
+            (i) => base + i + 10_000,
+            (i) => base + i + 10_002,
+          ),
+        ),
+      ),
+  },
+]
+
+const consume = (consumer: string, lane: number) => async (pool: pg.Pool, n: number) => {
+  const consumers = { notifications: dispatchEvents, counters: foldCounters }
+  const apply = consumer === 'counters' ? consumers.counters : consumers.notifications
+  const batch = () => consumeBatch(pool, { consumer, lane }, apply, { limit: n, onBusy: 'wait' })
+  const first = await batch()
+  const result = first !== 'held' && first.read === 0 ? await batch() : first // the end of the window before
+  return result === 'held' ? 0 : result.read
+}
+
+const dispatching: Operation[] = [
+  { name: 'a batch of a lane', run: consume('notifications', 0) },
+  { name: 'a batch of the critical lane', prepare: appendCritical, run: consume('notifications', 99) },
+  { name: 'a batch of the counters', run: consume('counters', 0) },
+  { name: 'setting aside and retrying', prepare: setEventsAside, run: retry },
+  { name: 'what the poll asks', run: async (pool, n) => (await lanesWithWork(pool)).length && n },
+]
+
+async function appendCritical(pool: pg.Pool, n: number): Promise<void> {
+  await pool.query(
+    `insert into notify.outbox (critical, counted, action, source_id, type, recipient_id)
+     select true, true, 'send', gen_random_uuid()::text, 'system', i from generate_series(1, $1::int) i`,
+    [n],
+  )
+}
+
+/** Events that no lane of these tests comes to: from the end of the log. */
+async function setEventsAside(pool: pg.Pool, n: number, base: number): Promise<void> {
+  const client = await pool.connect()
+  const everything = { consumer: 'notifications', lane: 3, critical: false, shardFrom: 24, shardTo: 31, fromId: '0' }
+  const window = { done: '1:1:', target: null, after: null, stale: false }
+  const { events } = await readNext(client, { ...everything, ...window }, base + n)
+  await setAside(client, 'notifications', events.slice(base, base + n), 'a test')
+  await client.query(`update notify.pending set due_at = now() - interval '1 minute'`)
+  client.release()
+}
+
+function retry(pool: pg.Pool): Promise<number> {
+  return retryPending(pool, log, { notifications: dispatchEvents })
+}
+
+const inboxApp = (pool: pg.Pool): App => {
+  const config = testConfig('postgres://127.0.0.1/unused')
+  return { config, log, pool, db: createKysely(pool), wakeUps: createWakeUps(pool, log, false) }
+}
+const changing =
+  (change: (app: App, n: number, base: number) => Promise<InboxResult>): Operation['run'] =>
+  async (pool, n, base) =>
+    (await change(inboxApp(pool), n, base)).updated
+const ids = (n: number, base: number) => ({ ids: count(n, (i) => base + i + 1) })
+
+const inboxes: Operation[] = [
+  {
+    name: 'changes of many inboxes',
+    run: async (pool, n, base) =>
+      (
+        await changesSince(
+          pool,
+          count(n, (i) => base + i + 1).map((userId) => ({ userId, since: 8, limit: 100 })),
+        )
+      ).size,
+  },
+  {
+    name: 'acknowledgements of many inboxes',
+    run: async (pool, n, base) => {
+      await acknowledge(
+        pool,
+        count(n, (i) => 10_000 + base + i).map((userId) => ({ userId, modseq: 10 })),
+      )
+      return n
+    },
+  },
+  ...(['all', 'unread', 'pending', 'history'] as const).map((filter) => ({
+    name: `a list: ${filter}`,
+    run: async (pool: pg.Pool, n: number) =>
+      (await listNotifications(pool, HOT_USER, { filter, limit: n / 10 })).items.length * 10,
+  })),
+  { name: 'reading by ids', run: changing((app, n, base) => markRead(app, HOT_USER, ids(n, base))) },
+  {
+    name: 'unreading one by one',
+    run: async (pool, n, base) => {
+      for (const id of ids(n, base).ids) await markUnread(inboxApp(pool), HOT_USER, { ids: [id] })
+      return n
+    },
+  },
+  { name: 'archiving by ids', run: changing((app, n, base) => archive(app, HOT_USER, ids(n, base))) },
+  { name: 'unarchiving by ids', run: changing((app, n, base) => unarchive(app, HOT_USER, ids(n, base))) },
+  { name: 'seeing', run: changing((app, n, base) => markSeen(app, HOT_USER, base + n)) },
+  { name: 'reading all up to a state', run: changing((app, n, base) => markRead(app, HOT_USER, { upTo: base + n })) },
+  { name: 'deleting by ids', run: changing((app, n, base) => remove(app, HOT_USER, ids(n, base))) },
+]
+
+const fanOuts: Operation[] = [
+  {
+    name: 'deletion of a post',
+    prepare: async (pool, n, base) => {
+      await pool.query(
+        `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, thread_key, expires_at)
+         select u, 900, 900, 900, 'user.mentioned', 'post:' || $3::int, now() + interval '1 day' from generate_series($1::int, $2::int) u`,
+        [...numbers(base, n), base + 1],
+      )
+      await pool.query(
+        'update notify.inbox set unread_count = 99, unseen_count = 99 where user_id between $1 and $2',
+        numbers(base, n),
+      )
+      await pool.query(
+        'insert into social.likes select $3::int, u from generate_series($1::int, $2::int) u on conflict do nothing',
+        [...numbers(base, n), base + 1],
+      )
+      await pool.query(
+        `insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_post', $1::int, 'post:' || $1::int)`,
+        [base + 1],
+      )
+    },
+    run: runAll,
+  },
+  {
+    name: 'deletion of a comment',
+    prepare: async (pool, n, base) => {
+      await pool.query(
+        `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, object_type, object_id, thread_key, expires_at)
+         select u, 901, 901, 901, 'user.mentioned', 'comment', $3::text, 'post:hot' || $3, now() + interval '1 day' from generate_series($1::int, $2::int) u`,
+        [...numbers(base, n), String(base + 1)],
+      )
+      await pool.query(
+        'update notify.inbox set unread_count = 99, unseen_count = 99 where user_id between $1 and $2',
+        numbers(base, n),
+      )
+      await pool.query(
+        `insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1::int, 'post:hot' || $1::int)`,
+        [base + 1],
+      )
+    },
+    run: runAll,
+  },
+  {
+    name: 'deletion of a user',
+    prepare: async (pool, n, base) => {
+      await pool.query(
+        'insert into social.likes select p, $3 from generate_series($1::int, $2::int) p on conflict do nothing',
+        [...numbers(base + 30_000, n), 19_000 + base / 100],
+      )
+      await pool.query(
+        `insert into social.comments (post_id, author_id, body) select p, $3, 'one' from generate_series($1::int, $2::int) p`,
+        [...numbers(base + 60_000, n), 19_000 + base / 100],
+      )
+      await pool.query(`insert into notify.fan_outs (kind, object_id) values ('delete_user', $1)`, [
+        19_000 + base / 100,
+      ])
+    },
+    run: runAll,
+  },
+]
+
+async function runAll(pool: pg.Pool, n: number): Promise<number> {
+  await runFanOuts({ pool, log })
+  return n
+}
+
+const retention: Operation = {
+  name: 'retention',
+  walks: true,
+  prepare: async (pool, n, base) => {
+    const range = numbers(base + 12_000, n)
+    await pool.query(
+      `update notify.notifications set expires_at = now() - interval '1 day' where user_id between $1 and $2 and id = 3`,
+      range,
+    )
+    await pool.query(
+      `update notify.tombstones set removed_at = now() - interval '40 days' where user_id between $1 and $2 and id = 11`,
+      range,
+    )
+    await pool.query(
+      `update social.sessions set expires_at = now() - interval '1 day' where id between $1 and $2`,
+      range,
+    )
+    await pool.query(
+      `insert into notify.pending (consumer, event_id, event, dead_at) select 'test', i, '{}', now() - interval '40 days' from generate_series($1::int, $2::int) i`,
+      range,
+    )
+  },
+  run: async (pool, n) => {
+    await purge({ pool, log })
+    return n
+  },
+}
+
+export const operations: Operation[] = [...requests, ...dispatching, ...inboxes, ...fanOuts, retention]
