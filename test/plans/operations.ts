@@ -123,8 +123,8 @@ const consume = (consumer: string, lane: number) => async (pool: pg.Pool, n: num
   const apply = consumer === 'counters' ? consumers.counters : consumers.notifications
   const batch = () => consumeBatch(pool, { consumer, lane }, apply, { limit: n, onBusy: 'wait' })
   const first = await batch()
-  const result = first !== 'held' && first.read === 0 ? await batch() : first // the end of the window before
-  return result === 'held' ? 0 : result.read
+  const result = first !== 'held' && first.events.length === 0 ? await batch() : first // the end of the window before
+  return result === 'held' ? 0 : result.events.length
 }
 
 const dispatching: Operation[] = [

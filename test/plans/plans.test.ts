@@ -14,7 +14,7 @@ const GROWTH = 15
 /** However it grows, a row costs no more than this: nobody's whole inbox is read for one of its notifications. */
 const MOST_PER_ROW = 300
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /**
  * Every statement that handles many rows, on a database of real sizes, with plans made for the batch and with generic
