@@ -1,7 +1,7 @@
 const SECOND = 1000
 
 /** Close codes after which connecting again is useless: the client speaks wrongly, or may not be here. */
-export const FINAL_CODES = [1009, 4400, 4403]
+export const FINAL_CODES = [1002, 1007, 1009, 4400, 4403]
 
 /** Milliseconds until the next attempt; always drawn at random, so that a node's clients do not come back all at once. */
 export function waitAfter(code: number, failures: number): number {
