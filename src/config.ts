@@ -17,7 +17,7 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
 const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
 
 /** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
-const variables = {
+export const variables = {
   DATABASE_URL: Type.Optional(postgres),
   DATABASE_URL_DIRECT: Type.Optional(postgres),
   DATA_DIR: text('a path', { default: '.data' }),

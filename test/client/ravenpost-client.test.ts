@@ -25,6 +25,7 @@ t.test('after a lost connection it goes on where it was', async (t) => {
   await started.live()
   await ben.follow(ana.id)
   await shows(started, 'ben followed you')
+  await eventually(async () => (await ana.get('/notifications/pending')).items.length === 0)
   const seen: string[] = []
   const counted = startClient(t, ana, { url: network.url, onChange: ({ state = '' }) => seen.push(state) })
   await counted.live()
