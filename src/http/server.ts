@@ -3,6 +3,7 @@ import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import { accountRoutes } from '../accounts/routes.ts'
 import type { App } from '../app.ts'
+import { bookmarkRoutes } from '../bookmarks/routes.ts'
 import { commentRoutes } from '../comments/routes.ts'
 import { followRoutes } from '../follows/routes.ts'
 import { likeRoutes } from '../likes/routes.ts'
@@ -24,6 +25,7 @@ const features = [
   postRoutes,
   likeRoutes,
   commentRoutes,
+  bookmarkRoutes,
   notificationRoutes,
   deadLetterRoutes,
 ]

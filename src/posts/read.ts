@@ -37,13 +37,26 @@ const older = `p.deleted_at is null and p.id < coalesce($2::bigint, 922337203685
 const pageOf: Record<Scope, string> = {
   all: `select p.* from social.posts p where ${older} order by p.id desc limit $3`,
   user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
-  // The newest of each followed author by index: its cost does not depend on how much all others post.
+  // A page is of the authors whose newest posts are the newest: one look into the index for each who is followed, then the
+  // posts of a page's worth of them. The cost does not depend on how much all others post.
   following: `
-    select p.* from social.follows f
+    select p.* from (
+      select f.followee_id from social.follows f
+      cross join lateral (
+        select p.id from social.posts p where p.author_id = f.followee_id and ${older} order by p.id desc limit 1
+      ) newest
+      where f.follower_id = $1 order by newest.id desc limit $3
+    ) author
     cross join lateral (
-      select p.* from social.posts p where p.author_id = f.followee_id and ${older} order by p.id desc limit $3
+      select p.* from social.posts p where p.author_id = author.followee_id and ${older} order by p.id desc limit $3
     ) p
-    where f.follower_id = $1 order by p.id desc limit $3`,
+    order by p.id desc limit $3`,
+}
+
+/** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted */
+export async function requirePost(pool: pg.Pool, postId: string): Promise<void> {
+  const { rows } = await pool.query('select from social.posts where id = $1 and deleted_at is null', [postId])
+  if (rows.length === 0) throw fail('POST_NOT_FOUND')
 }
 
 /** @throws {AppError} USER_NOT_FOUND when the user is unknown or deleted */

@@ -31,7 +31,8 @@ export function toAuthor({ authorId, username, displayName, avatarMediaId }: Aut
 /** A post's columns, for statements over `social.posts p` whose `$1` is the viewer. */
 export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment_count as "commentCount",
   p.created_at as "createdAt", p.updated_at as "updatedAt",
-  exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked`
+  exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked,
+  exists (select from social.bookmarks b where b.post_id = p.id and b.user_id = $1) as bookmarked`
 
 export type PostRow = AuthorRow & {
   id: string
@@ -41,9 +42,10 @@ export type PostRow = AuthorRow & {
   createdAt: Date
   updatedAt: Date
   liked: boolean
+  bookmarked: boolean
 }
 
-/** Media, bookmarks and mutes come with features of their own. */
+/** Media and mutes come with features of their own. */
 export function toPost(row: PostRow): Post {
   return {
     id: row.id,
@@ -54,6 +56,6 @@ export function toPost(row: PostRow): Post {
     commentCount: row.commentCount,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
-    viewer: { liked: row.liked, bookmarked: false, muted: false },
+    viewer: { liked: row.liked, bookmarked: row.bookmarked, muted: false },
   }
 }

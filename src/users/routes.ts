@@ -5,11 +5,16 @@ import { fail } from '../errors.ts'
 import { Id, PageQuery, pageOf } from '../http/paging.ts'
 import { deleteUser } from './delete.ts'
 import { listFollowers, listFollowing, listFriends } from './lists.ts'
+import { searchUsers } from './search.ts'
 import { findUser, User } from './view.ts'
 
 export const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' })
 
 const Params = Type.Object({ id: Id })
+const SearchQuery = Type.Object(
+  { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },
+  { additionalProperties: false },
+)
 const Profile = Type.Partial(Type.Object({ displayName: DisplayName, bio: Type.String({ maxLength: 500 }) }), {
   additionalProperties: false,
 })
@@ -17,6 +22,13 @@ const Profile = Type.Partial(Type.Object({ displayName: DisplayName, bio: Type.S
 export function userRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool } = app
   return async (server) => {
+    server.get(
+      '/users/search',
+      { schema: { querystring: SearchQuery, response: { 200: pageOf(User) } } },
+      ({ query: { q, limit = 20, cursor }, user }) =>
+        searchUsers(pool, { text: q.trim(), viewerId: user.userId, limit, cursor }),
+    )
+
     server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
       return found(await findUser(pool, params.id, user.userId))
     })
