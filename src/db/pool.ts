@@ -5,20 +5,29 @@ import { checkInstallation } from '../outbox/adopt.ts'
 /** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
 const IDLE_IN_TRANSACTION_MS = 10_000
 
-export type PoolOptions = { url: string; size: number; log: Logger; name: string; settings?: string }
+export type PoolOptions = {
+  url: string
+  size: number
+  log: Logger
+  name: string
+  settings?: string
+  /** A statement without an answer for so long fails, and its connection is replaced: the network may have swallowed it. */
+  queryTimeoutMs?: number
+}
 
 /**
  * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
  * reads the log by another cluster's transaction ids. Pages are taken to be in memory or on an SSD (random_page_cost):
  * with the default, a batch of a thousand look-ups becomes a scan of the whole table. int8 comes back as string, timestamptz as Date.
  */
-export function createPool({ url, size, log, name, settings = '' }: PoolOptions): pg.Pool {
+export function createPool({ url, size, log, name, settings = '', queryTimeoutMs }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: size,
     application_name: `ravenpost ${name}`,
     connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    ...(queryTimeoutMs !== undefined && { query_timeout: queryTimeoutMs }),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     options: `-c random_page_cost=1.1 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,

@@ -28,6 +28,10 @@ export const limits = {
   betweenFramesMs: 100,
   /** Users read by one statement; the others come in the next. */
   usersPerRead: 200,
+  /** Connections for reading and for acks: of their own, so that no storm of requests holds up what is pushed. */
+  connections: 6,
+  /** One read runs at a time, so one that the network swallowed would hold up everybody until TCP gives up, a quarter of an hour. */
+  queryMs: 10 * SECOND,
   betweenCountsMs: 250,
   ackLingerMs: 50,
   /** Inboxes acknowledged in one transaction, which holds them locked. */

@@ -2,6 +2,8 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
+import { createKysely } from '../db/kysely.ts'
+import { createPool } from '../db/pool.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
 import { rejectedHellos, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
@@ -55,6 +57,8 @@ class Node {
   readonly listener: Listener
   readonly sessions = new Set<Session>()
   readonly #app: App
+  /** The same with a pool of this node's own, for everything but what clients ask to be changed. */
+  readonly #own: App
   readonly #limits: Limits
   readonly #path: string
   readonly #wss: WebSocketServer
@@ -71,9 +75,10 @@ class Node {
     this.#app = app
     this.#limits = limits
     this.#path = path
-    this.hub = new Hub(app, limits)
-    this.#counts = new WatchedCounts(app, limits.betweenCountsMs)
-    this.#acknowledgements = new Acknowledgements(app, limits)
+    this.#own = withOwnPool(app, limits)
+    this.hub = new Hub(this.#own, limits)
+    this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
+    this.#acknowledgements = new Acknowledgements(this.#own, limits)
     this.#heartbeats = new Heartbeats(limits.heartbeatMs)
     this.#wss = new WebSocketServer({
       noServer: true,
@@ -113,6 +118,7 @@ class Node {
     clearTimeout(cut)
     await Promise.all([this.hub.close(), this.#counts.close(), this.#sweeping, ...this.#working])
     await this.#acknowledgements.close()
+    await this.#own.pool.end()
   }
 
   #connected(socket: WebSocket): void {
@@ -164,7 +170,7 @@ class Node {
     const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
     try {
       if (session.phase === 'hello') {
-        await sayHello(app, hub, limits, session, frame)
+        await sayHello(this.#own, hub, limits, session, frame)
         if (session.open) this.#heartbeats.add(session)
       } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
     } catch (err) {
@@ -197,7 +203,7 @@ class Node {
     clearTimeout(this.#sweepTimer)
     if (this.#closed) return
     this.#sweeping = this.#sweeping
-      .then(() => sweep(this.#app, this.hub))
+      .then(() => sweep(this.#own, this.hub))
       .then(() => this.#counts.doubtAll())
       .catch((err) => this.#app.log.warn({ err }, 'the sweep failed'))
       .finally(() => this.#scheduleSweep())
@@ -207,4 +213,10 @@ class Node {
     clearTimeout(this.#sweepTimer)
     if (!this.#closed) this.#sweepTimer = setTimeout(() => this.#sweepNow(), this.#app.config.sweepIntervalMs)
   }
+}
+
+function withOwnPool(app: App, { connections, queryMs }: Limits): App {
+  const { config, log } = app
+  const pool = createPool({ url: config.databaseUrl, size: connections, log, name: 'push', queryTimeoutMs: queryMs })
+  return { ...app, pool, db: createKysely(pool) }
 }

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { startProxy } from '../client/proxy.ts'
 import { dispatch } from '../notifications/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 import { startNode, type TestNode, tell } from './node.ts'
@@ -116,6 +117,29 @@ t.test('an ack whose connection is ended in the middle is stored later', async (
   await block.release()
   await eventually(async () => {
     const { rows } = await node.app.pool.query('select from notify.notifications where delivered_at is not null')
+    return rows.length === 1
+  })
+  t.equal(socket.closeCode, undefined)
+})
+
+t.test('a network that swallows what is sent holds up a node for no longer than a statement may take', async (t) => {
+  const database = await cloneDatabase(t)
+  const proxy = await startProxy(t, database)
+  const throughProxy = new URL(database)
+  throughProxy.port = new URL(proxy.url).port
+  const env = { ...NO_SWEEP, DATABASE_URL_DIRECT: database }
+  const node = await startNode(t, { databaseUrl: throughProxy.href, env, limits: { queryMs: 500 } })
+  const healthy = await startNode(t, { databaseUrl: database, env })
+  const ana = await node.user('ana')
+  const [socket, other] = [await ana.connect(), await ana.connect()]
+  await Promise.all([socket.next('synced'), other.next('synced')])
+  proxy.swallow()
+  await tell(healthy.app, ana.id)
+  await dispatch(healthy.app)
+  t.match(await socket.next('changes'), { unreadCount: 1 })
+  socket.send({ type: 'ack', state: socket.state })
+  await eventually(async () => {
+    const { rows } = await healthy.app.pool.query('select from notify.notifications where delivered_at is not null')
     return rows.length === 1
   })
   t.equal(socket.closeCode, undefined)
