@@ -3,6 +3,7 @@ import type { System } from './with-system.ts'
 /** Above this, from the time an action was due to the frame, a stack no longer keeps up. */
 const P99_LIMIT_MS = 250
 const FIRST_RATE = 250
+const LOWEST_RATE = 20
 
 /**
  * The highest rate of likes per second at which every notification arrives and the 99th percentile stays below the limit:
@@ -13,7 +14,7 @@ export async function findKnee(
   { firstPost, seconds, steps }: { firstPost: number; seconds: number; steps: number },
 ): Promise<{ rate: number; nextPost: number }> {
   let [post, good, bad] = [firstPost, 0, Number.POSITIVE_INFINITY]
-  for (let rate = FIRST_RATE, step = 0; step < steps; ) {
+  for (let rate = FIRST_RATE, step = 0; step < steps || (good === 0 && rate > LOWEST_RATE); ) {
     const { kept, nextPost } = await keepsUp(given, rate, post, seconds)
     post = nextPost
     if (kept) good = rate

@@ -1,30 +1,41 @@
 import { startMachine } from '../machine/machine.ts'
-import { type Report, saveReport } from '../report/results.ts'
+import { printProfiles } from '../report/profile.ts'
+import { saveReport } from '../report/results.ts'
 import { writeTables } from '../report/tables.ts'
-import { round, type Scenario } from './scenario.ts'
+import { type Bench, round, type Scenario } from './scenario.ts'
 
 /** Runs the scenarios one after the other on one PostgreSQL and one Redis; each result is kept as soon as it is there. */
 export async function runScenarios(
   scenarios: Scenario[],
-  { quick, runs }: { quick: boolean; runs: number },
+  { quick, runs, only }: { quick: boolean; runs: number; only?: string | undefined },
 ): Promise<void> {
   const machine = await startMachine()
   const say = (line: string) => console.log(line)
   try {
-    for (const { id, title, run } of scenarios) {
-      say(`${id} ${title}`)
-      const startedAt = new Date()
-      const result = await run({ machine, quick, runs, say })
-      for (const { text, reached, met } of result.targets)
-        say(`  ${met === null ? 'not measured' : met ? 'met' : 'NOT MET'}: ${text} (reached ${reached})`)
-      const seconds = (Date.now() - startedAt.getTime()) / 1000
-      say(`  ${round(seconds)} s`)
-      const command = ['npm run bench --', id, ...(quick ? ['--quick'] : []), `--runs ${runs}`].join(' ')
-      const report: Report = { id, title, command, quick, startedAt, seconds, machine: machine.describe(), ...result }
-      await saveReport(report)
+    for (const scenario of scenarios) {
+      say(`${scenario.id} ${scenario.title}`)
+      await runOne(scenario, { machine, quick, runs, only, say }).catch((error) => {
+        // What the others would find is not lost with it.
+        say(`  FAILED: ${error instanceof Error ? error.stack : error}`)
+        process.exitCode = 1
+      })
     }
     await writeTables()
+    if (process.env.BENCH_PROFILE) await printProfiles(process.env.BENCH_PROFILE)
   } finally {
     await machine.stop()
   }
+}
+
+async function runOne({ id, title, run }: Scenario, bench: Bench): Promise<void> {
+  const { machine, quick, runs, only, say } = bench
+  const startedAt = new Date()
+  const result = await run(bench)
+  const seconds = (Date.now() - startedAt.getTime()) / 1000
+  for (const { text, reached, met } of result.targets)
+    say(`  ${met === null ? 'not measured' : met ? 'met' : 'NOT MET'}: ${text} (reached ${reached})`)
+  say(`  ${round(seconds)} s`)
+  if (only !== undefined) return
+  const command = ['npm run bench --', id, ...(quick ? ['--quick'] : []), `--runs ${runs}`].join(' ')
+  await saveReport({ id, title, command, quick, startedAt, seconds, machine: machine.describe(), ...result })
 }

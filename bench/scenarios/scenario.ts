@@ -5,6 +5,8 @@ export type Bench = {
   /** Small sizes and two runs: to see that everything works, not to know how fast it is. */
   quick: boolean
   runs: number
+  /** Only stacks whose name begins so. */
+  only: string | undefined
   say(line: string): void
 }
 
@@ -24,9 +26,10 @@ export async function inTurn<S extends { name: string }>(
   stacks: S[],
   measure: (stack: S) => Promise<Measured>,
 ): Promise<Row[]> {
-  const found = new Map<string, Measured[]>(stacks.map(({ name }) => [name, []]))
+  const chosen = stacks.filter(({ name }) => name.startsWith(bench.only ?? ''))
+  const found = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]))
   for (let run = 1; run <= bench.runs; run++)
-    for (const stack of stacks) {
+    for (const stack of chosen) {
       const measured = await measure(stack)
       found.get(stack.name)?.push(measured)
       bench.say(`  ${stack.name}, run ${run}: ${describe(measured)}`)

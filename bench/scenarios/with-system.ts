@@ -1,4 +1,5 @@
 import { type Load, startLoad } from '../load/load.ts'
+import { saveStatements } from '../report/profile.ts'
 import type { Part, Running, Stack } from '../stacks/stack.ts'
 import type { World } from '../world.ts'
 import type { Bench } from './scenario.ts'
@@ -18,6 +19,8 @@ export async function withSystem<T>(
   try {
     return await work({ system, load })
   } finally {
+    const folder = process.env.BENCH_PROFILE
+    if (folder) await saveStatements(folder, stack.name, system.databaseUrl)
     await load.stop()
     await system.stop()
   }

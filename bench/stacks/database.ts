@@ -31,3 +31,10 @@ export async function runOn(url: string, ...statements: string[]): Promise<void>
   for (const statement of statements) await client.query(statement)
   await client.end()
 }
+
+/** For a few statements beside the stack's own. A connection that ends while its database is dropped is no error. */
+export function smallPool(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 4 })
+  pool.on('error', () => {})
+  return pool
+}

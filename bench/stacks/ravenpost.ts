@@ -1,11 +1,11 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { pino } from 'pino'
 import { migrate } from '../../src/db/migrate.ts'
 import { likeBatch } from '../../src/likes/batch.ts'
 import type { Machine } from '../machine/machine.ts'
 import { type Started, startNode } from '../machine/process.ts'
 import { JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
-import { freshDatabase, runOn } from './database.ts'
+import { freshDatabase, runOn, smallPool } from './database.ts'
 import type { Part, Running, Stack } from './stack.ts'
 
 const main = new URL('../../src/main.ts', import.meta.url)
@@ -16,7 +16,7 @@ export const ravenpost: Stack = { name: 'Ravenpost', protocol: 'ravenpost', star
 
 async function start(machine: Machine, world: World, wanted: Part[]): Promise<Running> {
   const { url, drop } = await freshDatabase(machine, 'ravenpost', world, (template) => makeWorld(template, world))
-  const pool = new pg.Pool({ connectionString: url, max: 4 })
+  const pool = smallPool(url)
   const startPart = (part: Part) => startOn(url, part)
   const parts = new Map(await Promise.all(wanted.map(async (part) => [part as string, await startPart(part)] as const)))
   const { postgres } = machine

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
-import pg from 'pg'
+import type pg from 'pg'
 import type { Machine } from '../machine/machine.ts'
 import { type Started, startNode } from '../machine/process.ts'
 import { jobOptions, type NotificationJob, QUEUE } from '../usual/settings.ts'
 import { authorOf, JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
-import { freshDatabase, runOn } from './database.ts'
+import { freshDatabase, runOn, smallPool } from './database.ts'
 import type { Part, Running, Stack } from './stack.ts'
 
 const scripts = { api: 'api.ts', worker: 'worker.ts', push: 'sockets.ts', relay: 'relay.ts' }
@@ -86,7 +86,7 @@ async function fill(
 /** A copy of the usual stack's tables with the world in them. */
 export async function freshUsual(machine: Machine, world: World) {
   const { url, drop } = await freshDatabase(machine, 'usual', world, (template) => makeWorld(template, world))
-  return { url, pool: new pg.Pool({ connectionString: url, max: 4 }), drop }
+  return { url, pool: smallPool(url), drop }
 }
 
 export async function countUsual(pool: pg.Pool): Promise<{ likes: number; notifications: number }> {
