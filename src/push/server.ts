@@ -70,6 +70,7 @@ class Node {
   #sweepTimer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> = Promise.resolve()
   #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(app: App, limits: Limits, path: string) {
     this.#app = app
@@ -105,7 +106,12 @@ class Node {
     else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws))
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#sweepTimer)
     this.#heartbeats.close()
