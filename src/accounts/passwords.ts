@@ -1,16 +1,34 @@
 import { hash, type Options, verify } from '@node-rs/argon2'
+import { passwordHashes } from '../ops/metrics.ts'
+import { createSlots } from './slots.ts'
 
 /** OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane. The library's default is argon2id. */
 const argon2id: Options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** In PHC string format. */
+/** libuv has four threads: one is left for files and names. The last of those who wait does so for some seconds. */
+const inSlot = createSlots(3, 500)
+
+/**
+ * In PHC string format.
+ * @throws {AppError} BUSY when too many hashes wait
+ */
 export function hashPassword(password: string): Promise<string> {
-  return hash(password, argon2id)
+  return inSlot(() => {
+    passwordHashes.inc()
+    return hash(password, argon2id)
+  })
 }
 
-/** Costs the same when there is no such user (`stored` undefined), so that the time of an answer tells nobody who has an account. */
+/**
+ * Costs the same when there is no such user (`stored` undefined), so that the time of an answer tells nobody who has an account.
+ * @throws {AppError} BUSY when too many hashes wait
+ */
 export async function passwordFits(stored: string | undefined, password: string): Promise<boolean> {
-  const fits = await verify(stored ?? (await nobodysHash), password)
+  const known = stored ?? (await nobodysHash)
+  const fits = await inSlot(() => {
+    passwordHashes.inc()
+    return verify(known, password)
+  })
   return fits && stored !== undefined
 }
 

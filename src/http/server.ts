@@ -15,6 +15,7 @@ import { userRoutes } from '../users/routes.ts'
 import { requireAccessToken } from './authentication.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
+import { sendSecurityHeaders } from './security-headers.ts'
 import type { Timeouts } from './timeouts.ts'
 import { validateRequests } from './validation.ts'
 
@@ -35,6 +36,7 @@ export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
 /** The REST server with every feature's routes, not listening yet. */
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
+  await sendSecurityHeaders(server, app.config)
   await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,

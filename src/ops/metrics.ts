@@ -49,6 +49,11 @@ export const rejectedSignIns = new Counter({
   help: 'Sign-ins with a wrong login or password',
   registers,
 })
+export const passwordHashes = new Counter({
+  name: 'ravenpost_password_hashes_total',
+  help: 'Argon2 hashes computed: one per sign-up and per attempt to sign in, whether there is such a user or not',
+  registers,
+})
 export const rejectedHellos = new Counter({
   name: 'ravenpost_rejected_hellos_total',
   help: 'Sockets closed because their hello was missing, malformed or not allowed',

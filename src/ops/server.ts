@@ -2,11 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import type { App } from '../app.ts'
 import { requireAccessToken } from '../http/authentication.ts'
 import { createFastify } from '../http/fastify.ts'
+import { sendSecurityHeaders } from '../http/security-headers.ts'
 import { type OpsOptions, opsRoutes } from './routes.ts'
 
 /** What a process without the api role serves: health, readiness and metrics. */
 export async function createOpsServer(app: App, options: OpsOptions): Promise<FastifyInstance> {
   const server = createFastify(app)
+  await sendSecurityHeaders(server, app.config)
   requireAccessToken(server, app.config)
   await server.register(opsRoutes(app, options))
   return server

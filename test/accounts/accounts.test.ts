@@ -77,6 +77,23 @@ test('sign-in by name and by address', async (t) => {
     isProblem(t, await call(url, 'POST', '/auth/signin', { login, password: 'a wrong one' }), 401, 'BAD_CREDENTIALS')
 })
 
+test('whatever is wrong with a sign-in, the answer and the work are the same', async (t) => {
+  const { url, as } = await setup(t)
+  await as('ana')
+  const hashes = async () => {
+    const { body } = await call(url, 'GET', '/metrics')
+    return Number(/^ravenpost_password_hashes_total (\d+)$/m.exec(body)?.[1])
+  }
+  const answers: unknown[] = []
+  for (const login of ['ana', 'nobody', 'nobody@example.org', 'x', "' or true --"]) {
+    const before = await hashes()
+    const { status, headers, body } = await call(url, 'POST', '/auth/signin', { login, password: 'a wrong one' })
+    t.equal(await hashes(), before + 1, login)
+    answers.push({ status, body, headers: [...headers.keys()] })
+  }
+  for (const answer of answers) t.same(answer, answers[0])
+})
+
 test('a refresh token is exchanged once; the second time ends its session', async (t) => {
   const { url, db, as } = await setup(t)
   const ana = await as('ana')

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'tap'
+import { createServer } from '../../src/http/server.ts'
 import { call, PASSWORD } from '../client.ts'
 import { setup } from '../setup.ts'
 
@@ -13,6 +14,20 @@ test('every answer names its request, by the caller’s id if it is well-formed'
   t.match(await idOf('x'.repeat(200)), /^[0-9a-f-]{36}$/)
   for (const path of ['/nowhere', '/users/1', '/openapi.json', '/docs/', '/users/%zz'])
     t.ok((await call(url, 'GET', path)).headers.get('x-request-id'), path)
+})
+
+test('browsers are told to keep pages to themselves, and https to stay https', async (t) => {
+  const { url, app } = await setup(t)
+  for (const path of ['/healthz', '/nowhere', '/users/1', '/docs/']) {
+    const { headers } = await call(url, 'GET', path)
+    t.match(headers.get('content-security-policy'), /default-src 'self';.*frame-ancestors 'none'/, path)
+    t.equal(headers.get('x-content-type-options'), 'nosniff', path)
+    t.equal(headers.get('x-frame-options'), 'DENY', path)
+    t.equal(headers.get('strict-transport-security'), null, path)
+  }
+  const server = await createServer({ ...app, config: { ...app.config, publicUrl: 'https://example.org' } })
+  t.teardown(() => server.close())
+  t.match((await server.inject('/healthz')).headers['strict-transport-security'], /^max-age=31536000/)
 })
 
 test('an unknown route and a malformed path are problems with a code', async (t) => {
