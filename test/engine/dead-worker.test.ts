@@ -58,7 +58,12 @@ t.test('what a killed worker was at goes on elsewhere within 15 seconds', async 
   const { rows } = await system.pool.query('select sum(events)::int as left from ops.lag')
   t.ok(rows[0].left > 0, `killed in the middle, with ${rows[0].left} events left`)
   await startSystem(t, system.databaseUrl, { worker: true })
-  await settled(system, 15)
+  await eventually(async () => {
+    const now = await system.pool.query('select sum(events)::int as left from ops.lag')
+    return now.rows[0].left < rows[0].left
+  }, 15)
+  // How long the rest takes is the machine's affair.
+  await settled(system, 60)
   await everyLikeToldOnce(t, system)
   await eventually(async () => {
     const { rowCount } = await system.pool.query('select from graphile_worker.jobs where locked_at is not null')
