@@ -56,6 +56,9 @@ export async function startLoad(t: Test, system: TestSystem): Promise<Load> {
       succeeded += 1
     }
   }
+  t.teardown(() => {
+    running = false
+  })
   const lives = Promise.all(users.map(live))
   lives.catch(() => {})
 
