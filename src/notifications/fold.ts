@@ -57,7 +57,7 @@ export type Loaded = {
 }
 
 export type Folded = {
-  /** Touched notifications, in the order of the last touch. */
+  /** Touched notifications. Those that grew in the order in which they last did, since lists sort by the number of that change. */
   drafts: Draft[]
   /** Groups found 24 hours old, to be closed before their successors are made. */
   expiredGroups: Draft[]
@@ -88,7 +88,7 @@ export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
     const draft = event.retracts ? retract(source) : emit(event, source, loaded)
     if (!draft) continue
     draft.requestId = event.requestId
-    touched.delete(draft)
+    if (source.decision === 'shown') touched.delete(draft) // it grew, and goes behind the others that did
     touched.add(draft)
   }
   return { drafts: [...touched], expiredGroups, sources: [...sources] }
