@@ -1,0 +1,198 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { App } from '../app.ts'
+import { createKysely } from '../db/kysely.ts'
+import { createPool } from '../db/pool.ts'
+import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
+import { rejectedHellos, sockets } from '../ops/metrics.ts'
+import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
+import { Acknowledgements } from './acknowledgements.ts'
+import { closeCodes } from './close-codes.ts'
+import { WatchedCounts } from './counts.ts'
+import { answerFrame } from './frames.ts'
+import { Heartbeats } from './heartbeats.ts'
+import { sayHello } from './hello.ts'
+import { Hub } from './hub.ts'
+import type { Limits } from './limits.ts'
+import { Listener } from './listener.ts'
+import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from './protocol.ts'
+import { Session } from './session.ts'
+import { sweep } from './sweep.ts'
+import { refusal, refuse } from './upgrade.ts'
+
+/** One process' sockets, and everything that works for them. */
+export class Node {
+  readonly hub: Hub
+  readonly listener: Listener
+  readonly sessions = new Set<Session>()
+  readonly #app: App
+  /** The same with a pool of this node's own, for everything but what clients ask to be changed. */
+  readonly #own: App
+  readonly #limits: Limits
+  readonly #path: string
+  readonly #wss: WebSocketServer
+  readonly #counts: WatchedCounts
+  readonly #acknowledgements: Acknowledgements
+  readonly #heartbeats: Heartbeats
+  /** Work on frames that has begun; awaited before the pool goes away. */
+  readonly #working = new Set<Promise<void>>()
+  #sweepTimer: NodeJS.Timeout | undefined
+  #sweeping: Promise<void> = Promise.resolve()
+  #closed = false
+  #closing: Promise<void> | undefined
+
+  constructor(app: App, limits: Limits, path: string) {
+    this.#app = app
+    this.#limits = limits
+    this.#path = path
+    this.#own = withOwnPool(app, limits)
+    this.hub = new Hub(this.#own, limits)
+    this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
+    this.#acknowledgements = new Acknowledgements(this.#own, limits)
+    this.#heartbeats = new Heartbeats(limits.heartbeatMs)
+    this.#wss = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.maxPayload,
+      handleProtocols: () => SUBPROTOCOL,
+    })
+    this.listener = new Listener(app, {
+      notification: (channel, payload) => this.#heard(channel, payload),
+      connected: () => this.#doubtAll(),
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.listener.start()
+    this.#scheduleSweep()
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const refused = refusal(request, this.#path, this.#app.config.allowedOrigins)
+    if (refused) refuse(socket, ...refused)
+    else if (this.#closed) refuse(socket, 503, 'The server is going away')
+    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#sweepTimer)
+    this.#heartbeats.close()
+    const gone = [...this.sessions].map((session) => new Promise((resolve) => session.socket.once('close', resolve)))
+    for (const session of this.sessions) session.close('goingAway')
+    const cut = setTimeout(() => {
+      for (const session of this.sessions) session.socket.terminate()
+    }, this.#limits.closeMs)
+    await Promise.all([...gone, this.listener.close()])
+    clearTimeout(cut)
+    await Promise.all([this.hub.close(), this.#counts.close(), this.#sweeping, ...this.#working])
+    await this.#acknowledgements.close()
+    await this.#own.pool.end()
+  }
+
+  #connected(socket: WebSocket): void {
+    const { log, config } = this.#app
+    const budget = Math.max(1, this.#limits.frameBudget * config.rateLimitScale)
+    const session = new Session(socket, log, this.#limits, budget, () => this.#drained(session))
+    this.sessions.add(session)
+    sockets.inc()
+    const helloTimer = setTimeout(() => {
+      rejectedHellos.inc({ code: String(closeCodes.timeout[0]) })
+      session.close('timeout', 'no hello in time')
+    }, this.#limits.helloMs)
+    socket.on('error', (err) => session.log.debug({ err }, 'socket error'))
+    socket.once('message', () => clearTimeout(helloTimer))
+    socket.once('close', (code) => {
+      clearTimeout(helloTimer)
+      sockets.dec()
+      this.sessions.delete(session)
+      this.hub.leave(session)
+      this.#counts.leave(session)
+      this.#heartbeats.delete(session)
+      session.log.info({ code }, 'socket closed')
+    })
+    // The websocket's own pings are frames too; ws itself cuts off who lets their pongs pile up.
+    socket.on('ping', () => this.#maySpend(session, this.#limits.ackCost))
+    // Frames are answered one after the other, in the order in which they came.
+    let last: Promise<void> = Promise.resolve()
+    socket.on('message', (data, isBinary) => {
+      if (!session.open) return
+      const frame = isBinary ? notText : parseFrame(data.toString())
+      const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
+      if (!this.#maySpend(session, cost)) return
+      const work = last.then(() => this.#answer(session, frame))
+      last = work
+      this.#working.add(work)
+      work.finally(() => this.#working.delete(work))
+    })
+  }
+
+  #maySpend(session: Session, cost: number): boolean {
+    if (session.maySpend(cost) && this.hub.maySpend(session, cost)) return true
+    session.close('tooMany', 'too many frames')
+    return false
+  }
+
+  async #answer(session: Session, frame: ClientFrame | BadFrame): Promise<void> {
+    if (!session.open) return
+    const { hub } = this
+    const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
+    try {
+      if (session.phase === 'hello') {
+        await sayHello(this.#own, hub, limits, session, frame)
+        if (session.open) this.#heartbeats.add(session)
+      } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
+    } catch (err) {
+      session.log.error({ err }, 'hello could not be answered')
+      session.close('goingAway', 'try again')
+    }
+  }
+
+  #drained(session: Session): void {
+    this.hub.readFor(session)
+    this.#counts.changed(session.watched.keys())
+  }
+
+  #heard(channel: string, payload: string): void {
+    if (channel === INBOX_CHANNEL) {
+      for (const [userId, modseq] of decodeChangedInboxes(payload)) this.hub.heard(userId, modseq)
+    } else if (channel === COUNTS_CHANNEL) this.#counts.changed(payload.split(','))
+    else if (channel === SESSION_CHANNEL)
+      for (const session of this.hub.sessionsNamed(payload)) session.close('forbidden')
+  }
+
+  /** After lost notifications: states are read again at once, sessions looked up with them. */
+  #doubtAll(): void {
+    this.hub.doubtAll()
+    this.#counts.doubtAll()
+    this.#sweepNow()
+  }
+
+  #sweepNow(): void {
+    clearTimeout(this.#sweepTimer)
+    if (this.#closed) return
+    this.#sweeping = this.#sweeping
+      .then(() => sweep(this.#own, this.hub))
+      .then(() => this.#counts.doubtAll())
+      .catch((err) => this.#app.log.warn({ err }, 'the sweep failed'))
+      .finally(() => this.#scheduleSweep())
+  }
+
+  #scheduleSweep(): void {
+    clearTimeout(this.#sweepTimer)
+    if (!this.#closed) this.#sweepTimer = setTimeout(() => this.#sweepNow(), this.#app.config.sweepIntervalMs)
+  }
+}
+
+function withOwnPool(app: App, { connections, queryMs }: Limits): App {
+  const { config, log } = app
+  const pool = createPool({ url: config.databaseUrl, size: connections, log, name: 'push', queryTimeoutMs: queryMs })
+  return { ...app, pool, db: createKysely(pool) }
+}
