@@ -22,6 +22,6 @@ if (unknown.length > 0) {
 }
 const chosen = scenarios.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
 const { quick } = values
-await runScenarios(chosen, { quick, only: values.only, runs: Number(values.runs ?? (quick ? 2 : 5)) })
+await runScenarios(chosen, { quick, only: values.only, runs: Number(values.runs ?? (quick ? 1 : 5)) })
 // Whatever a failed scenario left open.
 process.exit()

@@ -8,6 +8,7 @@ import { withSystem } from './with-system.ts'
 export const loss: Scenario = {
   id: 'LOSS',
   title: 'What is lost when the api is killed between commit and enqueue',
+  mostRuns: 3,
   async run(bench) {
     const rows = await inTurn(bench, [ravenpost, usual, usualWithOutbox], (stack) => measure(bench, stack))
     const lost = maxOf(rows, ravenpost.name, 'notifications lost')
@@ -22,7 +23,7 @@ export const loss: Scenario = {
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
-  const kills = bench.quick ? 3 : 10
+  const kills = bench.quick ? 2 : 6
   const world = { recipients: 1000, likers: 1000, posts: kills * 20_000 }
   return withSystem(bench, stack, world, ['api', 'worker'], async ({ system, load }) => {
     let post = 1

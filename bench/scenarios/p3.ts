@@ -42,7 +42,7 @@ export const p3: Scenario = {
 }
 
 function worldOf({ quick }: Bench) {
-  return { recipients: 2000, likers: 1000, posts: quick ? 100_000 : 600_000 }
+  return { recipients: 2000, likers: 1000, posts: quick ? 60_000 : 400_000 }
 }
 
 function kneeOf(bench: Bench, stack: Stack): Promise<number> {
@@ -65,7 +65,7 @@ function measure(bench: Bench, stack: Stack, knee: number): Promise<Measured> {
     const figures: Measured = { lost: 0, doubled: 0, failed: 0 }
     for (const share of SHARES) {
       const rate = Math.max(10, (knee * share) / 100)
-      const sent = await given.load.like({ url, firstPost: post, seconds: bench.quick ? 2 : 8, rate })
+      const sent = await given.load.like({ url, firstPost: post, seconds: bench.quick ? 1 : 5, rate })
       const got = await given.load.expect({ count: sent.answered, withinMs: 30_000 })
       await given.load.reset()
       post = sent.nextPost

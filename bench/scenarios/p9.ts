@@ -8,6 +8,7 @@ import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 export const p9: Scenario = {
   id: 'P9',
   title: 'All clients reconnect at once after a node was killed',
+  mostRuns: 3,
   async run(bench) {
     const rows = await inTurn(bench, [ravenpost, usual], (stack) => measure(bench, stack))
     const of = (figure: string) => maxOf(rows, ravenpost.name, figure)

@@ -11,6 +11,7 @@ import { withSystem } from './with-system.ts'
 export const queues: Scenario = {
   id: 'QUEUES',
   title: 'Events to stored notifications, nothing pushed: other queues',
+  mostRuns: 3,
   async run(bench) {
     const others = postgresQueues.map(queueHalf)
     const bull = { ...usual, name: 'BullMQ on Redis' }
@@ -30,7 +31,7 @@ export const queues: Scenario = {
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
-  const events = bench.quick ? 10_000 : 60_000
+  const events = bench.quick ? 5000 : 40_000
   const world = { recipients: 2000, likers: 1000, posts: events }
   return withSystem(bench, stack, world, [], async ({ system }) => {
     await system.fill(1, events)

@@ -27,10 +27,11 @@ export async function runScenarios(
   }
 }
 
-async function runOne({ id, title, run }: Scenario, bench: Bench): Promise<void> {
-  const { machine, quick, runs, only, say } = bench
+async function runOne({ id, title, mostRuns, run }: Scenario, bench: Bench): Promise<void> {
+  const { machine, quick, only, say } = bench
+  const runs = Math.min(bench.runs, mostRuns ?? bench.runs)
   const startedAt = new Date()
-  const result = await run(bench)
+  const result = await run({ ...bench, runs })
   const seconds = (Date.now() - startedAt.getTime()) / 1000
   for (const { text, reached, met } of result.targets)
     say(`  ${met === null ? 'not measured' : met ? 'met' : 'NOT MET'}: ${text} (reached ${reached})`)
