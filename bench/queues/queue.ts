@@ -18,16 +18,18 @@ export type PostgresQueue = {
 const bullmq: PostgresQueue = {
   name: 'BullMQ on PostgreSQL',
   async add(url, batches) {
-    const queue = new Queue(QUEUE, { connection: url, defaultJobOptions: jobOptions })
+    const queue = new Queue(QUEUE, { connection: migrated(url), defaultJobOptions: jobOptions })
     for (const jobs of batches) await queue.addBulk(jobs.map((data) => ({ name: 'notify', data })))
     await queue.close()
   },
   async work(_pool, url, concurrency, store) {
-    const options = { connection: url, concurrency }
+    const options = { connection: migrated(url), concurrency }
     const worker = new Worker<NotificationJob>(QUEUE, ({ data }) => store(data).then(() => undefined), options)
     return () => worker.close()
   },
 }
+
+const migrated = (connectionString: string) => ({ connectionString, migrate: true })
 
 /** Batches of 100 under way at a time, fetched again at once while they come back full. */
 const pgBoss: PostgresQueue = {
