@@ -17,6 +17,8 @@ export type OpsOptions = {
 /** A database that takes longer to answer is not ready to serve anyone. */
 const READY_TIMEOUT_MS = 2_000
 
+const metricsText = { description: 'Prometheus text', content: { 'text/plain': { schema: Type.String() } } }
+
 const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) })
 
 /** For load balancers, orchestrators and Prometheus. */
@@ -45,7 +47,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 
     server.get(
       '/metrics',
-      { config: { public: true }, schema: { response: { 200: { description: 'Prometheus text', type: 'string' } } } },
+      { config: { public: true }, schema: { response: { 200: metricsText } } },
       async (request, reply) => {
         if (config.metricsToken && !sameText(config.metricsToken, bearerToken(request) ?? ''))
           throw fail('UNAUTHENTICATED')

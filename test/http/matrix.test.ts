@@ -1,0 +1,153 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { default as addFormats } from 'ajv-formats'
+import { type Test, test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
+import { fillInbox } from '../notifications/events.ts'
+import { setup, type TestSystem } from '../setup.ts'
+
+type Row = [call: string, statuses: number[], body?: (world: World) => unknown]
+type World = { id: string; owner: TestClient; epoch: string; number: number }
+
+/** What each call answers to: nobody, the owner of what it names, another user, an admin. A call that is missing here fails. */
+const rows: Row[] = [
+  ['POST /auth/signup', [201, 201, 201, 201], ({ number }) => account(`new_${number}`)],
+  ['POST /auth/signin', [200, 200, 200, 200], ({ owner }) => ({ login: owner.username, password: PASSWORD })],
+  ['POST /auth/refresh', [200, 200, 200, 200], ({ owner }) => ({ refreshToken: owner.refreshToken })],
+  ['POST /auth/signout', [401, 204, 401, 401], ({ owner }) => ({ refreshToken: owner.refreshToken })],
+  ['GET /auth/me', [401, 200, 200, 200]],
+  ['GET /auth/sessions', [401, 200, 200, 200]],
+  ['DELETE /auth/sessions/{id}', [401, 204, 404, 404]],
+  ['GET /users/search', [401, 200, 200, 200]],
+  ['GET /users/{id}', [401, 200, 200, 200]],
+  ['PATCH /users/{id}', [401, 200, 403, 403], () => ({ bio: 'Hello' })],
+  ['DELETE /users/{id}', [401, 204, 403, 403]],
+  ['GET /users/{id}/followers', [401, 200, 200, 200]],
+  ['GET /users/{id}/following', [401, 200, 200, 200]],
+  ['GET /users/{id}/friends', [401, 200, 200, 200]],
+  ['POST /users/{id}/follow', [401, 422, 200, 200]],
+  ['POST /users/{id}/unfollow', [401, 422, 200, 200]],
+  ['POST /posts', [401, 201, 201, 201], () => ({ body: 'Hello' })],
+  ['GET /posts', [401, 200, 200, 200]],
+  ['GET /posts/{id}', [401, 200, 200, 200]],
+  ['PATCH /posts/{id}', [401, 200, 403, 403], () => ({ body: 'Hello' })],
+  ['DELETE /posts/{id}', [401, 204, 403, 403]],
+  ['POST /posts/{id}/like', [401, 200, 200, 200]],
+  ['DELETE /posts/{id}/like', [401, 200, 200, 200]],
+  ['POST /posts/{id}/comment', [401, 201, 201, 201], () => ({ body: 'Hello' })],
+  ['GET /posts/{id}/comments', [401, 200, 200, 200]],
+  ['PATCH /comments/{id}', [401, 200, 403, 403], () => ({ body: 'Hello' })],
+  ['DELETE /comments/{id}', [401, 204, 403, 403]],
+  ['PUT /posts/{id}/bookmark', [401, 204, 204, 204]],
+  ['DELETE /posts/{id}/bookmark', [401, 204, 204, 204]],
+  ['GET /bookmarks', [401, 200, 200, 200]],
+  ['GET /notifications', [401, 200, 200, 200]],
+  ['GET /notifications/pending', [401, 200, 200, 200]],
+  ['GET /notifications/history', [401, 200, 200, 200]],
+  ['GET /notifications/unread-count', [401, 200, 200, 200]],
+  ['GET /notifications/stats', [401, 200, 200, 200]],
+  ['GET /notifications/changes', [401, 200, 200, 200]],
+  ['GET /notifications/{id}', [401, 200, 404, 404]],
+  ['DELETE /notifications/{id}', [401, 200, 404, 404]],
+  ['PATCH /notifications/{id}/read', [401, 200, 404, 404]],
+  ['POST /notifications/{id}/read', [401, 200, 404, 404]],
+  ['PATCH /notifications/{id}/unread', [401, 200, 404, 404]],
+  ['PATCH /notifications/{id}/archive', [401, 200, 404, 404]],
+  ['PATCH /notifications/{id}/unarchive', [401, 200, 404, 404]],
+  ['POST /notifications/read', [401, 200, 200, 200], ({ id }) => ({ ids: [id] })],
+  ['POST /notifications/archive', [401, 200, 200, 200], ({ id }) => ({ ids: [id] })],
+  ['POST /notifications/delete', [401, 200, 200, 200], ({ id }) => ({ ids: [id] })],
+  ['PATCH /notifications/mark-all-read', [401, 200, 200, 200], () => ({})],
+  ['POST /notifications/seen', [401, 200, 200, 200], ({ epoch }) => ({ upTo: `${epoch}.0` })],
+  ['POST /notifications/ack', [401, 204, 204, 204], ({ epoch }) => ({ state: `${epoch}.0` })],
+  ['GET /admin/dead-letters', [401, 403, 403, 200]],
+  ['GET /admin/dead-letters/{id}', [401, 403, 403, 200]],
+  ['POST /admin/dead-letters/{id}/replay', [401, 403, 403, 202]],
+  ['GET /healthz', [200, 200, 200, 200]],
+  ['GET /readyz', [200, 200, 200, 200]],
+  ['GET /metrics', [200, 200, 200, 200]],
+]
+
+const QUERIES: Record<string, (world: World) => string> = {
+  'GET /users/search': () => '?q=ben',
+  'GET /notifications/changes': ({ epoch }) => `?since=${epoch}.0`,
+}
+
+test('each call answers nobody, the owner, others and admins as it should, in the form of the document', async (t) => {
+  const system = await setup(t)
+  const { url, as, pool } = system
+  const document = (await call(url, 'GET', '/openapi.json')).body
+  const calls = Object.entries<object>(document.paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  t.same(calls.sort(), rows.map(([name]) => name).sort(), 'each call has its row')
+
+  const fits = answersOf(document)
+  await as('root')
+  await grantAdmin(pool, 'root')
+  const [other, admin] = [await as('ben'), await signIn(url, 'root')]
+  const state: string = (await other.get('/notifications/unread-count')).state
+  let number = 0
+  for (const [name, statuses, bodyOf] of rows) {
+    for (const [place, who] of ['nobody', 'owner', 'other', 'admin'].entries()) {
+      number += 1
+      const owner = await as(`owner_${number}`)
+      const world = { owner, epoch: state.split('.')[0] ?? '', number, id: await thingOf(name, owner, system) }
+      const [method = '', path = ''] = name.split(' ')
+      const target = path.replace('{id}', world.id) + (QUERIES[name]?.(world) ?? '')
+      const client = { owner, other, admin }[who]
+      const body = bodyOf?.(world)
+      const answer = client ? await client.request(method, target, body) : await call(url, method, target, body)
+      t.equal(answer.status, statuses[place], `${name} by ${who}`)
+      fits(t, name, answer)
+      if (name.startsWith('POST /notifications/') && 'updated' in Object(answer.body) && bodyOf?.(world) !== undefined)
+        if (who !== 'owner') t.equal(answer.body.updated, 0, `${name} by ${who} changes nothing of the owner`)
+    }
+  }
+})
+
+/** Id of a new thing of the owner that the call is about. */
+async function thingOf(name: string, owner: TestClient, { app, pool }: TestSystem): Promise<string> {
+  if (/ \/auth\/sessions\/\{id\}/.test(name)) return owner.sessionId
+  if (/ \/users\/\{id\}/.test(name)) return owner.id
+  if (/ \/posts\/\{id\}/.test(name)) return (await owner.post('Hello')).id
+  if (/ \/comments\/\{id\}/.test(name)) return (await owner.comment((await owner.post('Hello')).id, 'Well said')).id
+  if (name.includes('/notifications')) await fillInbox(app, owner.id, 1)
+  if (!name.includes('/dead-letters')) return '1'
+  const { rows } = await pool.query<{ id: string }>(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+     select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`,
+  )
+  return rows[0]?.id ?? ''
+}
+
+/** Compares an answer with what the document says of its call and status: a problem where it names none. */
+function answersOf(document: { paths: Record<string, Record<string, Operation>> }) {
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  addFormats.default(ajv)
+  ajv.addSchema(document, 'document')
+  return (t: Test, name: string, { status, headers, body }: Answer) => {
+    const [method = '', path = ''] = name.split(' ')
+    const verb = method.toLowerCase()
+    const responses = document.paths[path]?.[verb]?.responses ?? {}
+    const key = status in responses ? String(status) : 'default'
+    const type = headers.get('content-type')?.split(';')[0] ?? ''
+    const described = responses[key]?.content
+    if (!described) return void t.notOk(body, `${name} ${status} has no body`)
+    if (!(type in described))
+      return void t.equal(type, Object.keys(described)[0], `${name} ${status} is of a described type`)
+    const pointer = ['paths', path, verb, 'responses', key, 'content', type, 'schema'].map(escapeStep).join('/')
+    const fits = ajv.getSchema(`document#/${pointer}`)
+    t.ok(fits?.(body), `${name} ${status}: ${ajv.errorsText(fits?.errors)}`)
+  }
+}
+
+type Operation = { responses: Record<string, { content?: Record<string, unknown> }> }
+
+function escapeStep(step: string): string {
+  return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))
+}
+
+function account(username: string) {
+  return { username, email: `${username}@example.org`, password: PASSWORD }
+}
