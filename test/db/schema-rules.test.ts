@@ -107,7 +107,8 @@ const rules: Rule[] = [
         where i.indrelid = f.conrelid and (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey
           and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) = (
             select '(' || string_agg(a.attname || ' IS NOT NULL', ' AND ') || ')' from pg_attribute a
-            where a.attrelid = f.conrelid and a.attnum = any(f.conkey))))`,
+            where a.attrelid = f.conrelid and a.attnum = any(f.conkey))
+            or f.confrelid = 'social.users'::regclass and pg_get_expr(i.indpred, i.indrelid) = '(deleted_at IS NULL)')) -- their rows stay`,
     broken: ['drop index social.comments_of_parent', 'social.comments.comments_parent_id_fkey'],
   },
   {
@@ -117,6 +118,8 @@ const rules: Rule[] = [
       join pg_class c on c.oid = a.indrelid
       where c.relnamespace in ${ours} and not c.relispartition and not a.indisunique
         and (${keysOf('b')})[1:a.indnkeyatts] = ${keysOf('a')}
+        and (b.indclass::oid[])[0:a.indnkeyatts - 1] = (a.indclass::oid[])[0:]
+        and (b.indcollation::oid[])[0:a.indnkeyatts - 1] = (a.indcollation::oid[])[0:]
         and pg_get_expr(a.indpred, a.indrelid) is not distinct from pg_get_expr(b.indpred, b.indrelid)`,
     broken: ['create index wrong on social.likes (user_id)', 'social.wrong'],
   },
