@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isGood, print, printHeading, save } from './report.ts'
 import { type Result, type RunOptions, runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
-import { undisturbed as calm, scenarios } from './scenarios/index.ts'
+import { scenarios, undisturbed } from './scenarios/index.ts'
 import { startSystem } from './system.ts'
 
 /**
@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string', default: '80' },
   },
 })
+process.setMaxListeners(50)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 const options: RunOptions = { seed: Number(values.seed), rate: Number(values.rate), quick: values.quick }
 if (values.list) for (const { name, what } of scenarios) console.log(`${name.padEnd(28)}${what}`)
@@ -40,14 +41,14 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   const system = await startSystem(folder)
   const results: Result[] = []
   try {
-    const undisturbed = await runScenario(system, calm, options)
-    results.push(undisturbed)
     printHeading()
-    print(undisturbed, undisturbed)
-    for (const scenario of list) {
-      const result = await runScenario(system, scenario, options)
+    for (const scenario of [undisturbed, ...list]) {
+      const result = scenario.disk
+        ? await onItsOwnDisk(scenario, scenario.disk, join(folder, scenario.name))
+        : await runScenario(system, scenario, options)
+      if (!result) continue
       results.push(result)
-      print(result, undisturbed)
+      print(result, results[0] ?? result)
     }
   } finally {
     await system.close()
@@ -57,4 +58,19 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   if (good && !values.keep) await rm(folder, { recursive: true, force: true })
   else console.log(`the logs are in ${folder}`)
   return good
+}
+
+async function onItsOwnDisk(
+  scenario: Scenario,
+  mount: NonNullable<Scenario['disk']>,
+  folder: string,
+): Promise<Result | undefined> {
+  await mkdir(folder)
+  try {
+    const system = await startSystem(folder, await mount(join(folder, 'disk')))
+    return await runScenario(system, scenario, options).finally(() => system.close())
+  } catch (error) {
+    console.log(`${scenario.name.padEnd(28)}skipped: ${error instanceof Error ? error.message : error}`)
+    return undefined
+  }
 }

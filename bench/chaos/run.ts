@@ -2,7 +2,6 @@ import { check, type Findings } from './check.ts'
 import { FoldingClient } from './folding-client.ts'
 import { Load } from './load.ts'
 import { Random } from './random.ts'
-import { allReady } from './role-process.ts'
 import type { Scenario, Stage } from './scenario.ts'
 import type { System } from './system.ts'
 import { SECOND, sleep, within } from './wait.ts'
@@ -50,7 +49,7 @@ export async function runScenario(system: System, scenario: Scenario, options: R
   }
   await sleep(BEFORE_MS)
   await scenario.disturb(stage).catch((error) => broken.push(`the scenario itself failed: ${error}`))
-  const recoveryMs = await recovered(system, allLive)
+  const recoveryMs = await recovered(system, clients, notes)
   if (recoveryMs === null) broken.push(`not recovered within ${RECOVER_WITHIN_MS / SECOND} s`)
   await sleep(options.quick ? 2 * SECOND : 5 * SECOND)
   await load.stop()
@@ -67,11 +66,21 @@ function portsOf(system: System, role: 'api' | 'push'): number[] {
   return system.of(role).map((one) => system.front.get(one)?.port ?? one.port)
 }
 
-async function recovered(system: System, allLive: () => boolean): Promise<number | null> {
+/** Null, with what was still missing among the notes, when it took too long. */
+async function recovered(system: System, clients: FoldingClient[], notes: string[]): Promise<number | null> {
   const startedAt = performance.now()
-  const isWell = async () =>
-    allLive() && (await allReady(system.processes, 0)) && (await oldestEventMs(system)) < SECOND
-  return (await within(RECOVER_WITHIN_MS, isWell)) ? Math.round(performance.now() - startedAt) : null
+  let missing = ''
+  const isWell = async () => {
+    const away = clients.filter((client) => !client.live).length
+    const ready = await Promise.all(system.processes.map((one) => one.ready().catch(() => false)))
+    const ms = await oldestEventMs(system)
+    const down = system.processes.filter((_, index) => !ready[index]).map((one) => one.name)
+    missing = `${away} clients away, not ready: ${down.join(', ') || 'none'}, the oldest event waits for ${ms} ms`
+    return away === 0 && down.length === 0 && ms < SECOND
+  }
+  if (await within(RECOVER_WITHIN_MS, isWell)) return Math.round(performance.now() - startedAt)
+  notes.push(missing)
+  return null
 }
 
 async function oldestEventMs({ pool }: System): Promise<number> {

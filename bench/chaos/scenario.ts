@@ -1,6 +1,7 @@
 import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'
 import type { Random } from './random.ts'
+import type { SmallDisk } from './small-disk.ts'
 import type { System } from './system.ts'
 import type { World } from './world.ts'
 
@@ -27,8 +28,8 @@ export type Scenario = {
   quick?: boolean
   /** Connected devices in place of the usual number, one per member; for storms. */
   clients?: number
-  /** Runs on a cluster of its own whose disk is this small; needs root. */
-  smallDisk?: boolean
+  /** Makes the disk that PostgreSQL is to have; the scenario runs on a system of its own then. */
+  disk?: (folder: string) => Promise<SmallDisk>
   /** Breaks things and, unless they heal by themselves, mends them again. Recovery is measured from its end. */
   disturb(stage: Stage): Promise<void>
 }

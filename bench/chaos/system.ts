@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { type Logger, pino } from 'pino'
+import { pino } from 'pino'
 import { type Config, readConfig } from '../../src/config.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { Postgres } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
 import { allReady, type RoleName, RoleProcess } from './role-process.ts'
+import type { SmallDisk } from './small-disk.ts'
 import { freePort, SECOND } from './wait.ts'
 
 const DATABASE = 'ravenpost'
@@ -15,6 +16,8 @@ const JWT_SECRET = 'a secret that only the faults know, 32 bytes and more'
 /** Two processes of each role on one PostgreSQL; a proxy between each process and PostgreSQL, and before each api and push. */
 export type System = {
   postgres: Postgres
+  /** Where PostgreSQL keeps its data, if that is a small disk. */
+  disk: SmallDisk | undefined
   /** Straight to PostgreSQL. */
   databaseUrl: string
   pool: pg.Pool
@@ -28,9 +31,10 @@ export type System = {
   close(): Promise<void>
 }
 
-export async function startSystem(folder: string, log: Logger = pino({ level: 'warn' })): Promise<System> {
+export async function startSystem(folder: string, disk?: SmallDisk): Promise<System> {
+  const log = pino({ level: 'warn' })
   await mkdir(folder, { recursive: true })
-  const postgres = await Postgres.create(folder, await freePort(), log)
+  const postgres = await Postgres.create(disk?.folder ?? folder, await freePort(), log)
   const databaseUrl = postgres.url(DATABASE)
   await createDatabase(postgres)
   await migrate(databaseUrl, log)
@@ -57,6 +61,7 @@ export async function startSystem(folder: string, log: Logger = pino({ level: 'w
     await Promise.all([...database.values(), ...front.values()].map((proxy) => proxy.close()))
     await pool.end()
     await postgres.stop('fast')
+    await disk?.close()
   }
   if (!(await allReady(processes, 60 * SECOND))) {
     await close()
@@ -64,7 +69,7 @@ export async function startSystem(folder: string, log: Logger = pino({ level: 'w
   }
   const of = (role: RoleName) => processes.filter((one) => one.role === role)
   const config = readConfig(environment(databaseUrl))
-  return { postgres, databaseUrl, pool, config, processes, of, database, front, close }
+  return { postgres, disk, databaseUrl, pool, config, processes, of, database, front, close }
 }
 
 function environment(databaseUrl: string): Record<string, string> {

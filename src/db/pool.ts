@@ -4,6 +4,11 @@ import { checkInstallation } from '../outbox/adopt.ts'
 
 /** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
 const IDLE_IN_TRANSACTION_MS = 10_000
+/**
+ * TCP alone takes a quarter of an hour to give up on bytes that nobody acknowledges, and a statement that waits meanwhile would
+ * stop a lane. Far above what any statement of ours takes: work comes in batches and chunks.
+ */
+const QUERY_TIMEOUT_MS = 30_000
 
 export type PoolOptions = {
   url: string
@@ -20,14 +25,21 @@ export type PoolOptions = {
  * reads the log by another cluster's transaction ids. Pages are taken to be in memory or on an SSD (random_page_cost):
  * with the default, a batch of a thousand look-ups becomes a scan of the whole table. int8 comes back as string, timestamptz as Date.
  */
-export function createPool({ url, size, log, name, settings = '', queryTimeoutMs }: PoolOptions): pg.Pool {
+export function createPool({
+  url,
+  size,
+  log,
+  name,
+  settings = '',
+  queryTimeoutMs = QUERY_TIMEOUT_MS,
+}: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: size,
     application_name: `ravenpost ${name}`,
     connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
-    ...(queryTimeoutMs !== undefined && { query_timeout: queryTimeoutMs }),
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     options: `-c random_page_cost=1.1 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
@@ -40,4 +52,9 @@ export function createPool({ url, size, log, name, settings = '', queryTimeoutMs
     client.on('error', (error) => log.debug({ err: error, pool: name }, 'a connection broke')),
   )
   return pool
+}
+
+/** Whether a statement was given up because no answer came: what is asked next on its connection would wait behind it. */
+export function isQueryTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout'
 }

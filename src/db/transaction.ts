@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { isQueryTimeout } from './pool.ts'
 
 /**
  * Runs `work` in one transaction on a connection of its own: commits when it returns, rolls back when it throws.
@@ -6,7 +7,7 @@ import type pg from 'pg'
  */
 export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
-  let broken: Error | undefined
+  let broken: Error | boolean = false
   const onError = (error: Error) => {
     broken = error
   }
@@ -17,9 +18,11 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClie
     await client.query('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((rollbackError: Error) => {
-      broken = rollbackError
-    })
+    if (isQueryTimeout(error)) broken = true
+    else
+      await client.query('rollback').catch((rollbackError: Error) => {
+        broken = rollbackError
+      })
     throw error
   } finally {
     client.off('error', onError)

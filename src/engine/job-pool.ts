@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import { createPool, type PoolOptions } from '../db/pool.ts'
+import { createPool, isQueryTimeout, type PoolOptions } from '../db/pool.ts'
 
 const FIRST_WAIT_MS = 50
 const LAST_WAIT_MS = 1000
@@ -65,6 +65,7 @@ async function queryOnce(client: pg.PoolClient, statement: Query): Promise<unkno
  */
 function isLostConnection(error: unknown): boolean {
   if (!(error instanceof Error)) return false
+  if (isQueryTimeout(error)) return true
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (code !== '') return /^(08...|53...|57P..|E[A-Z]{3,})$/.test(code)
   return /connection terminated|connection error|connection timeout|timeout exceeded/i.test(error.message)

@@ -7,6 +7,9 @@ const identity = `(select system_identifier from pg_control_system()) as system_
   left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline,
   (select oid from pg_database where datname = current_database()) as database_oid`
 
+/** The unread may be millions: this one statement takes as long as it takes. */
+const ADOPTION_MS = 60 * 60_000
+
 /**
  * Called on each new connection before it is used: when the database was restored, copied or promoted since it was last
  * seen, its positions speak of another cluster's transactions and it is adopted. A database without our schema is left alone.
@@ -59,8 +62,9 @@ export async function adopt(
 
 /** The stored transaction ids and snapshots are of one and the same former cluster, so they still tell what had been read. */
 async function makeUnreadPending(client: pg.ClientBase): Promise<number> {
-  const { rowCount } = await client.query(
-    `insert into notify.pending (consumer, event_id, recipient_id, event, last_error)
+  const statement = {
+    query_timeout: ADOPTION_MS,
+    text: `insert into notify.pending (consumer, event_id, recipient_id, event, last_error)
      select p.consumer, o.id, o.recipient_id, ${eventAsJson}, 'the database was adopted before this event was read'
      from notify.positions p
      join notify.outbox o on o.critical = p.critical and o.shard between p.shard_from and p.shard_to and o.id >= p.from_id
@@ -70,7 +74,8 @@ async function makeUnreadPending(client: pg.ClientBase): Promise<number> {
                 and case when p.critical then (o.xid, o.id) <= (p.after_xid, p.after_id)
                          else (o.shard, o.xid, o.id) <= (p.after_shard::smallint, p.after_xid, p.after_id) end)
      on conflict on constraint pending_once do nothing`,
-  )
+  }
+  const { rowCount } = await client.query(statement)
   // A backlog may have come into an empty table: with statistics, taking what is due walks its index instead of sorting all.
   await client.query('analyze notify.pending')
   return rowCount ?? 0

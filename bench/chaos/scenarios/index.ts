@@ -2,13 +2,23 @@ import type { Scenario } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 import { api } from './api.ts'
 import { database } from './database.ts'
+import { disk } from './disk.ts'
 import { locks } from './locks.ts'
 import { network } from './network.ts'
 import { push } from './push.ts'
 import { shutdown } from './shutdown.ts'
 import { workers } from './workers.ts'
 
-export const scenarios: Scenario[] = [...workers, ...api, ...push, ...database, ...locks, ...network, ...shutdown]
+export const scenarios: Scenario[] = [
+  ...workers,
+  ...api,
+  ...push,
+  ...database,
+  ...locks,
+  ...disk,
+  ...network,
+  ...shutdown,
+]
 
 /** What every other scenario is measured against. */
 export const undisturbed: Scenario = {
