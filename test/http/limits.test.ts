@@ -38,6 +38,18 @@ test('a like does not wait for a locked row for longer than two seconds', async 
   t.match(await ana.like(post.id), { liked: true, likeCount: 1 })
 })
 
+test('who gets no connection of the pool in time is asked to come again', async (t) => {
+  const { as, pool } = await setup(t, { env: { POOL_SIZE: '2' } })
+  const ana = await as('ana')
+  pool.options.connectionTimeoutMillis = 100
+  const held = [await pool.connect(), await pool.connect()]
+  const refused = await ana.request('GET', `/users/${ana.id}`)
+  t.match(refused, { status: 503, body: { code: 'BUSY' } })
+  t.equal(refused.headers.get('retry-after'), '1')
+  for (const client of held) client.release()
+  t.match(await ana.request('GET', `/users/${ana.id}`), { status: 200 })
+})
+
 test('headers and bodies that come too slowly are answered with 408, and idle connections closed', async (t) => {
   const { app } = await startSystem(t, await cloneDatabase(t))
   const server = await createServer(app, { timeouts: { headers: 150, request: 300, keepAlive: 200, check: 25 } })
