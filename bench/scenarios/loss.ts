@@ -28,13 +28,14 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   return withSystem(bench, stack, world, ['api', 'worker'], async ({ system, load }) => {
     let post = 1
     for (let kill = 0; kill < kills; kill++) {
-      const liking = load.like({ url: system.urlOf('api'), firstPost: post, seconds: 1, connections: 64 })
-      await sleep(600)
+      const liking = load.like({ url: system.urlOf('api'), firstPost: post, seconds: 2, connections: 64 })
+      await sleep(1200)
       await system.parts.get('api')?.kill()
       post = (await liking).nextPost
       await system.restart('api')
     }
     const { likes, notifications } = await settle(system.counts)
+    if (likes === 0) throw new Error(`${stack.name} took no like: nothing could be lost`)
     return { kills, likes, 'notifications lost': likes - notifications }
   })
 }

@@ -11,6 +11,9 @@ const PAGES = {
   'changes since a state': '/notifications/changes?limit=20&since=',
 }
 
+/** Low: it is the time of a request that is of interest, not how many there may be. */
+const RATE = 100
+
 export const p8: Scenario = {
   id: 'P8',
   title: 'Reading an inbox among many stored notifications',
@@ -31,7 +34,7 @@ export const p8: Scenario = {
         target('by indexes only', scans, scans === 0, 'sequential scans'),
       ],
       notes: [
-        `${sizes.users.toLocaleString('en')} users, ${sizes.notifications.toLocaleString('en')} notifications, inbox sizes by a power law; asked for by users of all sizes, 200 a second, timed at the client over HTTP: an upper bound of the time on the server.`,
+        `${sizes.users.toLocaleString('en')} users, ${sizes.notifications.toLocaleString('en')} notifications, inbox sizes by a power law; asked for by users of all sizes, ${RATE} a second, timed at the client over HTTP: an upper bound of the time on the server.`,
       ],
     }
   },
@@ -52,8 +55,8 @@ async function measure({ quick }: Bench, databaseUrl: string, { users }: Sizes):
   const before = await sequentialScans(databaseUrl)
   for (const [page, path] of Object.entries(PAGES)) {
     const full = path.endsWith('=') ? `${path}${epoch}.1` : path
-    const ask = { url: api.url, path: full, users: [1, asking] as [number, number], rate: 200 }
-    await load.get({ ...ask, seconds: 1 })
+    const ask = { url: api.url, path: full, users: [1, asking] as [number, number], rate: RATE }
+    await load.get({ ...ask, seconds: 2 })
     const { latency, failed } = await load.get({ ...ask, seconds: quick ? 2 : 10 })
     figures[`${page}: p50 ms`] = latency.p50
     figures[`${page}: p99 ms`] = latency.p99
@@ -72,7 +75,7 @@ async function epochOf(url: string): Promise<string> {
 /** Of tables that grow with users; statistics of an ended process are complete. */
 async function sequentialScans(url: string): Promise<number> {
   const text = `select sum(seq_scan)::int as scans from pg_stat_user_tables
-    where schemaname || '.' || relname in ('notify.notifications', 'notify.inbox', 'notify.tombstones', 'social.users', 'social.posts')`
+    where schemaname || '.' || relname in ('notify.notifications', 'notify.inbox', 'notify.sources', 'social.users', 'social.posts')`
   return (await ask<{ scans: number }>(url, text))?.scans ?? 0
 }
 
