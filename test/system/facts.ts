@@ -87,6 +87,20 @@ export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Not
   assert.deepEqual(strange, [], `${user.username} was sent nothing of anybody else`)
 }
 
+/** One like or follow is told in one notification, however often it was taken back and came again. */
+export function isToldOnce(user: TestClient, received: Notification[]): void {
+  const tellings = new Map<string, Set<string>>()
+  for (const item of received) {
+    if (item.type !== 'post.liked' && item.type !== 'user.followed') continue
+    for (const actor of item.actors) {
+      const key = keyOf(item.type, objectOf(item), actor.id)
+      tellings.set(key, (tellings.get(key) ?? new Set()).add(item.id))
+    }
+  }
+  const twice = [...tellings].filter(([, ids]) => ids.size > 1)
+  assert.deepEqual(twice, [], `${user.username} is told of nothing twice`)
+}
+
 function objectOf({ object }: Notification): string {
   return object ? `${object.type}:${object.id}` : ''
 }

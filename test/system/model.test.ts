@@ -5,7 +5,7 @@ import { noDrift, settled } from '../settled.ts'
 import { setup, type TestSystem } from '../setup.ts'
 import { type Command, command, run, type World } from './commands.ts'
 import { Device } from './device.ts'
-import { isAboutUser, tellsTheFacts } from './facts.ts'
+import { isAboutUser, isToldOnce, tellsTheFacts } from './facts.ts'
 
 /** A failure prints its seed; `MODEL_SEED=… MODEL_SECONDS=…` draws the same commands again, or more of them. */
 const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31)
@@ -51,6 +51,7 @@ async function holds(t: Test, system: TestSystem, name: string, steps: Command[]
   for (const user of world.users) {
     const received = world.devices.filter((device) => device.user === user).flatMap((device) => device.received)
     await isAboutUser(system.pool, user, received)
+    isToldOnce(user, received)
     await tellsTheFacts(system.pool, user)
   }
   const { rows } = await system.pool.query('select * from ops.count_drift')
