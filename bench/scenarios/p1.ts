@@ -21,6 +21,7 @@ export const p1: Scenario = {
         `${CONNECTIONS} connections, each with one request under way; every like is of another post.`,
         `Against the usual stack with an outbox of its own: ${ratio(usualWithOutbox).toFixed(2)} ×. CPU of the usual stack per like: ${cpu.toFixed(2)} × Ravenpost's.`,
         'Costs are per like. "lost": answered 200 and not in the database.',
+        'The usual stack counts a post’s likes in the transaction of the like; Ravenpost’s worker folds them from the log, and P2 pays for that.',
       ],
     }
   },
