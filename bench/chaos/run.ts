@@ -21,6 +21,7 @@ export type RunOptions = { seed: number; rate: number; quick: boolean }
 
 const USERS = 80
 const POSTS = 160
+const QUICK_CLIENTS = 300
 const BEFORE_MS = 2 * SECOND
 const RECOVER_WITHIN_MS = 60 * SECOND
 
@@ -28,7 +29,7 @@ const RECOVER_WITHIN_MS = 60 * SECOND
 export async function runScenario(system: System, scenario: Scenario, options: RunOptions): Promise<Result> {
   const startedAt = performance.now()
   const random = new Random(options.seed)
-  const count = options.quick ? Math.min(scenario.clients ?? USERS, 1000) : (scenario.clients ?? USERS)
+  const count = options.quick ? Math.min(scenario.clients ?? USERS, QUICK_CLIENTS) : (scenario.clients ?? USERS)
   const world = await makeWorld(system, Math.max(USERS, count), Math.max(POSTS, count))
   const apiPorts = portsOf(system, 'api')
   const clients = world.members.slice(0, count).map((member) => {

@@ -5,30 +5,40 @@ export type Verdict = { name: string; flat: boolean; first: number; last: number
 
 /** The first part of a run fills caches and compiles code; it tells nothing about growth. */
 const WARM_UP = 0.25
+/** Fewer samples than this after the warm-up tell nothing either: everything counts as flat. */
+const ENOUGH = 12
 /** Growth over the whole run that is no growth, in percent; and in the series' own unit, for those that are small. */
 const TOLERATED_PERCENT = 15
 const TOLERATED = 25
 
 /**
- * Whether each series stays flat, by the slope of a least-squares line after the warm-up, which an outlier does not tilt much.
- * First and last are the line's ends; growth is what it gained, in percent of its beginning.
+ * Whether each series stays flat, by a least-squares line after the warm-up. First and last are the line's ends; growth is
+ * what it gained, in percent of its beginning, and counts only when it stands out from what the series goes up and down anyway.
  */
 export function verdicts(samples: Sample[]): Verdict[] {
   const measured = samples.slice(Math.floor(samples.length * WARM_UP))
   const names = Object.keys(samples[0] ?? {}).filter((name) => name !== 'seconds')
   return names.map((name) => {
-    const [first, last] = ends(measured.map((sample) => [sample.seconds, sample[name] ?? 0]))
+    const { first, last, noise } = line(measured.map((sample) => [sample.seconds, sample[name] ?? 0]))
     const growth = Math.round(((last - first) / Math.max(first, 1)) * 100)
-    const flat = growth <= TOLERATED_PERCENT || last - first <= TOLERATED
-    return { name, flat, first: Math.round(first), last: Math.round(last), growth }
+    const isGrowth = growth > TOLERATED_PERCENT && last - first > Math.max(TOLERATED, 2 * noise)
+    return {
+      name,
+      flat: measured.length < ENOUGH || !isGrowth,
+      first: Math.round(first),
+      last: Math.round(last),
+      growth,
+    }
   })
 }
 
-function ends(points: [x: number, y: number][]): [number, number] {
+/** The ends of the line of least squares, and the standard deviation of the points from it. */
+function line(points: [x: number, y: number][]): { first: number; last: number; noise: number } {
   const mean = (of: (point: [number, number]) => number) => points.reduce((sum, p) => sum + of(p), 0) / points.length
   const [x0, y0] = [mean(([x]) => x), mean(([, y]) => y)]
   const spread = mean(([x]) => (x - x0) ** 2)
   const slope = spread === 0 ? 0 : mean(([x, y]) => (x - x0) * (y - y0)) / spread
   const at = (x: number) => y0 + slope * (x - x0)
-  return [at(points[0]?.[0] ?? 0), at(points.at(-1)?.[0] ?? 0)]
+  const noise = Math.sqrt(mean(([x, y]) => (y - at(x)) ** 2))
+  return { first: at(points[0]?.[0] ?? 0), last: at(points.at(-1)?.[0] ?? 0), noise }
 }

@@ -1,8 +1,10 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 /** Everything `GET /metrics` shows, one registry per process. Other parts count here; what stands in the database is asked by scrape.ts. */
 export const registry = new Registry()
 const registers = [registry]
+/** Memory, heap, event loop and processor time of the process, under Prometheus' usual names. */
+collectDefaultMetrics({ register: registry })
 
 export const dispatchBatchSize = new Histogram({
   name: 'ravenpost_dispatch_batch_size',

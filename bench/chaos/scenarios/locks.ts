@@ -7,23 +7,22 @@ const minutes = (quick: boolean) => (quick ? 20 : 600) * SECOND
 /** Somebody else on the same database who holds on to something. */
 export const locks: Scenario[] = [
   {
-    name: 'idle-reader',
-    what: 'a repeatable-read transaction stays open for ten minutes',
-    disturb: (stage) => holdOpen(stage, ['select count(*) from notify.inbox']),
-  },
-  {
-    name: 'idle-writer',
-    what: 'a transaction that has written to the log stays open for ten minutes, then commits',
+    name: 'idle-in-transaction',
+    what: 'a repeatable-read transaction, and one that has written to the log, stay open for ten minutes',
     async disturb(stage) {
       const [a, b] = stage.world.members
       if (!a || !b || stage.load.follows.has(`${a.id}:${b.id}`)) return
-      stage.load.follows.set(`${a.id}:${b.id}`, 'stands')
-      await holdOpen(stage, [
-        `insert into social.follows (follower_id, followee_id) values (${b.id}, ${a.id})`,
-        `insert into notify.outbox (action, counted, source_id, type, recipient_id, actor_id, object_type, object_id, group_key, data)
-         values ('follow', true, 'follow:${b.id}:${a.id}', 'user.followed', ${a.id}, ${b.id}, 'user', '${a.id}',
-                 'user.followed:late', '{"followeeId": "${a.id}"}')`,
+      stage.load.follows.set(`${a.id}:${b.id}`, 'busy')
+      await Promise.all([
+        holdOpen(stage, ['select count(*) from notify.inbox']),
+        holdOpen(stage, [
+          `insert into social.follows (follower_id, followee_id) values (${b.id}, ${a.id})`,
+          `insert into notify.outbox (action, counted, source_id, type, recipient_id, actor_id, object_type, object_id, group_key, data)
+           values ('follow', true, 'follow:${b.id}:${a.id}', 'user.followed', ${a.id}, ${b.id}, 'user', '${a.id}',
+                   'user.followed:late', '{"followeeId": "${a.id}"}')`,
+        ]),
       ])
+      stage.load.follows.set(`${a.id}:${b.id}`, 'stands')
     },
   },
   {

@@ -38,7 +38,6 @@ export const network: Scenario[] = [
   {
     name: 'network-flood',
     what: 'half-open sockets, requests that never end and upgrades without a hello, 600 of them',
-    quick: true,
     async disturb(stage) {
       const sockets = Array.from({ length: 600 }, (_, number) => slowSocket(stage, number))
       await sleep((stage.quick ? 5 : 30) * SECOND)
