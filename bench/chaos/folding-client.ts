@@ -35,11 +35,13 @@ export class FoldingClient {
   #timer: NodeJS.Timeout | undefined
   #beat: NodeJS.Timeout | undefined
   #failures = 0
+  #node: number
   #stopped = false
 
   constructor(options: ClientOptions) {
     this.#options = options
     this.member = options.member
+    this.#node = options.random.below(options.pushPorts.length)
     this.inbox.replace({ items: [], unreadCount: 0, unseenCount: 0, state: options.emptyState })
     this.#connect()
   }
@@ -73,7 +75,9 @@ export class FoldingClient {
 
   #connect(): void {
     if (this.#stopped) return
-    const port = this.#options.random.pick(this.#options.pushPorts)
+    // The other node each time, as a load balancer sends nobody twice to one that is gone.
+    const { pushPorts } = this.#options
+    const port = pushPorts[this.#node++ % pushPorts.length] ?? 0
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, 'ravenpost.v1', {
       handshakeTimeout: 10_000,
       perMessageDeflate: false,

@@ -1,5 +1,5 @@
 import type { Scenario } from '../scenario.ts'
-import { SECOND } from '../wait.ts'
+import { SECOND, within } from '../wait.ts'
 
 /** What a rolling update does. */
 export const shutdown: Scenario[] = [
@@ -13,6 +13,7 @@ export const shutdown: Scenario[] = [
         note(`${one.name} ended with ${code} after ${(ms / SECOND).toFixed(1)} s`)
         expect(code === 0, `${one.name} ended with ${code}`)
         expect(ms < 10 * SECOND, `${one.name} took ${ms} ms to end`)
+        expect(await within(60 * SECOND, () => one.ready()), `${one.name} did not come back`)
       }
     },
   },
