@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
     list: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
-    rate: { type: 'string', default: '80' },
+    rate: { type: 'string', default: '50' },
   },
 })
 process.setMaxListeners(50)

@@ -20,6 +20,7 @@ export function chart(samples: Sample[]): string {
   const height = shown.length * (HEIGHT + GAP) + GAP
   const drawn = shown.map(({ title, series }, index) => panel(title, series, samples, index * (HEIGHT + GAP) + GAP))
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH + LEFT + 220}" height="${height}" font-family="sans-serif" font-size="12">
+<title>Memory, tables and latency over the run</title>
 <rect width="100%" height="100%" fill="white"/>\n${drawn.join('\n')}\n</svg>\n`
 }
 
