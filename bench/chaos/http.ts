@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 
-/** `refused`: surely without effect; `unknown`: no answer came, or one that does not say. */
+/** `refused`: surely without effect, by the server or by the proxy before it; `unknown`: no answer came, or one that does not say. */
 export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: number; body: unknown }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 200 })
@@ -40,7 +40,8 @@ export function call(
 
 function outcomeOf(status: number): Answer['outcome'] {
   if (status >= 200 && status < 300) return 'ok'
-  return status >= 500 ? 'unknown' : status === 429 ? 'refused' : 'wrong'
+  if (status === 429 || status === 502) return 'refused'
+  return status >= 500 ? 'unknown' : 'wrong'
 }
 
 function parsed(text: string): unknown {

@@ -7,6 +7,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 export type Weather = 'pass' | 'delay' | 'trickle' | 'stall' | 'refuse'
 
 const DELAY_MS = 40
+const BAD_GATEWAY = 'HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 const TRICKLE_BYTES = 64
 const TRICKLE_MS = 2
 
@@ -21,10 +22,11 @@ export class TcpProxy {
     this.#server = server
   }
 
-  static async to(target: number): Promise<TcpProxy> {
+  /** With `isGateway`, HTTP clients are answered 502 when nobody listens there, as a load balancer does: surely without effect. */
+  static async to(target: number, { isGateway = false } = {}): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     const proxy = new TcpProxy(server)
-    server.on('connection', (client) => proxy.#connect(client, target))
+    server.on('connection', (client) => proxy.#connect(client, target, isGateway))
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
     return proxy
   }
@@ -59,18 +61,21 @@ export class TcpProxy {
     return new Promise((resolve) => this.#server.close(() => resolve()))
   }
 
-  #connect(client: Socket, target: number): void {
+  #connect(client: Socket, target: number, isGateway: boolean): void {
     if (this.weather === 'refuse') return void client.resetAndDestroy()
     const server = createConnection({ port: target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     const pair: [Socket, Socket] = [client, server]
     this.#pairs.add(pair)
+    server.on('error', (error) => {
+      if (isGateway && 'code' in error && error.code === 'ECONNREFUSED') client.end(BAD_GATEWAY)
+    })
     this.#forward(pair, client, server)
     this.#forward(pair, server, client)
     const over = () => {
       // Whoever is left of a swallowed pair hears nothing of the other's end.
       if (this.#swallowed.has(pair) && !(client.destroyed && server.destroyed)) return
       this.#pairs.delete(pair)
-      client.destroy()
+      client.destroySoon()
       server.destroy()
     }
     for (const socket of pair) socket.on('error', over).on('close', over)

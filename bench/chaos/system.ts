@@ -50,7 +50,7 @@ export async function startSystem(folder: string, disk?: SmallDisk): Promise<Sys
       const one = new RoleProcess(role, name, await freePort(), env, join(folder, `${name}.log`))
       processes.push(one)
       database.set(one, proxy)
-      if (role !== 'worker') front.set(one, await TcpProxy.to(one.port))
+      if (role !== 'worker') front.set(one, await TcpProxy.to(one.port, { isGateway: true }))
       one.start()
     }
   // One connection that is kept, so that exhausted slots do not blind the checks.
