@@ -3,16 +3,20 @@ import { Agent, request } from 'node:http'
 /** `refused`: surely without effect, by the server or by the proxy before it; `unknown`: no answer came, or one that does not say. */
 export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: number; body: unknown }
 
+const TIMEOUT_MS = 5000
 const agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
-/** One call to 127.0.0.1, never rejecting; the network's faults are its answers. */
+/**
+ * One call to 127.0.0.1, never rejecting; the network's faults are its answers. `fresh`: on a connection of its own, since the
+ * kept ones may all be dead.
+ */
 export function call(
   port: number,
   method: string,
   path: string,
   token: string,
   body?: object,
-  timeoutMs = 5000,
+  fresh = false,
 ): Promise<Answer> {
   return new Promise((resolve) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -20,16 +24,19 @@ export function call(
       authorization: `Bearer ${token}`,
       ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
     }
-    const signal = AbortSignal.timeout(timeoutMs)
-    const sent = request({ port, host: '127.0.0.1', method, path, headers, agent, signal }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk) => chunks.push(chunk))
-      response.on('error', () => resolve({ outcome: 'unknown', status: 0, body: undefined }))
-      response.on('end', () => {
-        const status = response.statusCode ?? 0
-        resolve({ outcome: outcomeOf(status), status, body: parsed(Buffer.concat(chunks).toString()) })
-      })
-    })
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const sent = request(
+      { port, host: '127.0.0.1', method, path, headers, agent: fresh ? false : agent, signal },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk) => chunks.push(chunk))
+        response.on('error', () => resolve({ outcome: 'unknown', status: 0, body: undefined }))
+        response.on('end', () => {
+          const status = response.statusCode ?? 0
+          resolve({ outcome: outcomeOf(status), status, body: parsed(Buffer.concat(chunks).toString()) })
+        })
+      },
+    )
     sent.on('error', (error) => {
       const refused = 'code' in error && error.code === 'ECONNREFUSED'
       resolve({ outcome: refused ? 'refused' : 'unknown', status: 0, body: undefined })

@@ -150,7 +150,7 @@ export class Load {
     let doubtful = false
     for (let attempt = 0; ; attempt += 1) {
       const port = ports[(first + attempt) % ports.length] ?? 0
-      const answer = await call(port, method, path, who.token, body)
+      const answer = await call(port, method, path, who.token, body, attempt > 0)
       const elapsed = performance.now() - startedAt
       if (answer.outcome === 'ok') {
         this.completed += 1

@@ -77,8 +77,10 @@ function swallowed(side: Side, where: string): Scenario {
   return {
     name: `network-${side}-swallow`,
     what: `open connections ${where} go dead without a word; new ones work`,
-    async disturb({ system }) {
+    async disturb({ system, quick }) {
       for (const proxy of system[side].values()) proxy.swallow()
+      // Until those who wait for an answer have given up.
+      await sleep((quick ? 12 : 20) * SECOND)
     },
   }
 }
