@@ -47,7 +47,9 @@ const pgBoss: PostgresQueue = {
   },
   async work(_pool, url, concurrency, store) {
     const boss = new PgBoss({ connectionString: url, max: 10 })
+    boss.on('error', (error) => console.error(error))
     await boss.start()
+    await boss.createQueue(QUEUE)
     const options = {
       batchSize: concurrency,
       burstWhenBatchFull: true,

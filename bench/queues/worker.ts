@@ -7,6 +7,7 @@ const queue = postgresQueues.find(({ name }) => name === process.argv[2])
 if (!queue) throw new Error(`there is no queue ${process.argv[2]}`)
 
 const pool = createPool()
+pool.on('error', (error) => console.error(error))
 const stop = await queue.work(pool, settings.databaseUrl, settings.concurrency, (job) => storeNotification(pool, job))
 endWithSignal(async () => {
   await stop()
