@@ -21,7 +21,7 @@ export async function printProfiles(folder: string): Promise<void> {
     console.log(`\n${name}\n${await readFile(join(folder, name), 'utf8')}`)
 }
 
-/** The ten statements that took PostgreSQL longest, kept beside the profiles. */
+/** The ten statements that took PostgreSQL longest, and what was read without an index, kept beside the profiles. */
 export async function saveStatements(folder: string, stack: string, databaseUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
@@ -31,9 +31,16 @@ export async function saveStatements(folder: string, stack: string, databaseUrl:
      from pg_stat_statements s join pg_database d on d.oid = s.dbid
      where d.datname = current_database() order by s.total_exec_time desc limit 10`,
   )
+  const { rows: scans } = await client.query<{ line: string }>(
+    `select format('%s sequential scans of %s.%s read %s rows', seq_scan, schemaname, relname, seq_tup_read) as line
+     from pg_stat_user_tables where seq_tup_read > 0 order by seq_tup_read desc limit 5`,
+  )
   await client.end()
   const lines = rows.map((row) => [row.ms, row.calls, row.rows, row.wal_kib, row.query].map(String).join('\t'))
-  await writeFile(join(folder, `${stack}.statements.txt`), ['ms\tcalls\trows\twal KiB\tquery', ...lines].join('\n'))
+  await writeFile(
+    join(folder, `${stack}.statements.txt`),
+    ['ms\tcalls\trows\twal KiB\tquery', ...lines, ...scans.map(({ line }) => line)].join('\n'),
+  )
 }
 
 function ownTimes({ nodes, samples, timeDeltas }: CpuProfile): string[] {
