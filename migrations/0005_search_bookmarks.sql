@@ -26,5 +26,5 @@ alter table notify.notifications add column request_id text;
 comment on column notify.notifications.request_id is 'Request behind the newest event in it; the log of the push node names it when the notification goes out.';
 
 drop index social.posts_of_author;
-create index posts_of_author on social.posts (author_id, id desc) where deleted_at is null;
+create index posts_of_author on social.posts (author_id, id desc) include (deleted_at);
 comment on table social.posts is 'Posts. fillfactor 70: the folded counters of a liked post change with every batch and touch no index, so their updates stay on the page (HOT). Index posts_of_author: the feed of one user, and the newest post of each followed one without a look at the table; the primary key serves the feed of everyone.';

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
 import { createPool } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
+import { NotificationTypes } from './notifications/types.ts'
 import { createWakeUps, type WakeUps } from './wake-ups.ts'
 
 /** What every part of a process is given: nothing here knows about roles, HTTP or sockets. */
@@ -15,6 +16,7 @@ export type App = {
   pool: pg.Pool
   /** Kysely over the same pool: camelCase in TypeScript, snake_case in SQL, nested JSON left alone. */
   db: Kysely<DB>
+  types: NotificationTypes
   wakeUps: WakeUps
 }
 
@@ -24,7 +26,14 @@ const LOCK_TIMEOUT_MS = 2_000
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
   const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app', settings })
-  return { config, log, pool, db: createKysely(pool), wakeUps: createWakeUps(pool, log, config.wakeUps) }
+  return {
+    config,
+    log,
+    pool,
+    db: createKysely(pool),
+    types: new NotificationTypes(pool, log),
+    wakeUps: createWakeUps(pool, log, config.wakeUps),
+  }
 }
 
 /** Sends the last wake-ups and closes the pool; call it after everything that uses them has stopped. */

@@ -24,6 +24,7 @@ export const codes = {
   USER_NOT_FOUND: [404, 'The user does not exist'],
   NOT_YOURSELF: [403, 'Only the user may do this'],
   CANNOT_FOLLOW_SELF: [422, 'Nobody can follow themselves'],
+  CANNOT_SILENCE_SELF: [422, 'Nobody can block or mute themselves'],
   // Posts and comments
   POST_NOT_FOUND: [404, 'The post does not exist'],
   COMMENT_NOT_FOUND: [404, 'The comment does not exist'],
@@ -32,6 +33,7 @@ export const codes = {
   // Notifications
   NOTIFICATION_NOT_FOUND: [404, 'The notification does not exist'],
   STATE_TOO_OLD: [410, 'The state is too old to go on from'],
+  BAD_TIME_ZONE: [400, 'There is no such time zone'],
   INBOX_BUSY: [503, 'The inbox is being changed'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],

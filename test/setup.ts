@@ -21,6 +21,8 @@ export type Options = {
   worker?: boolean
   /** Runs a push node on the server's port, with these limits. */
   push?: boolean | Partial<Limits>
+  /** Gathers likes after three for two minutes, comments always for one; otherwise every event is shown at once. */
+  windows?: boolean
   /** Instead of silence, or TEST_LOG's level. */
   log?: Logger
 }
@@ -44,6 +46,7 @@ export type TestSystem = {
 /** A fresh database cloned from the migrated template, and a server on a free port; everything ends with the test. */
 export async function setup(t: Test, options: Options = {}): Promise<TestSystem> {
   const databaseUrl = await cloneDatabase(t)
+  if (options.windows) await onServer(databaseUrl, withWindows)
   return startSystem(t, databaseUrl, options)
 }
 
@@ -96,6 +99,10 @@ export async function cloneDatabase(t: Test): Promise<string> {
   url.pathname = `/${name}`
   return url.href
 }
+
+const withWindows = `
+  update notify.types set instant_threshold = 3, window_seconds = 120 where type = 'post.liked';
+  update notify.types set window_seconds = 60 where type in ('comment.created', 'comment.replied')`
 
 async function onServer(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })

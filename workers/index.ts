@@ -1,5 +1,6 @@
 import type { Tasks } from '../src/worker.ts'
 import { dispatchOutbox } from './dispatch-outbox.ts'
+import { flushDueWindows } from './flush-windows.ts'
 import { maintainOutbox } from './maintain-outbox.ts'
 import { purgeExpired } from './purge-expired.ts'
 import { retryPendingEvents } from './retry-pending.ts'
@@ -9,6 +10,7 @@ import { runFanOutChunks } from './run-fan-outs.ts'
 export const tasks: Tasks = {
   taskList: (engine) => ({
     dispatch_outbox: dispatchOutbox(engine),
+    flush_windows: flushDueWindows(engine),
     retry_pending: retryPendingEvents(engine),
     run_fan_outs: runFanOutChunks(engine),
     maintain_outbox: maintainOutbox(engine),

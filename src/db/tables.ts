@@ -4,6 +4,7 @@
  */
 
 import type { ColumnType } from "kysely";
+import type { IPostgresInterval } from "postgres-interval";
 
 export type ArrayType<T> = ArrayTypeImpl<T> extends (infer U)[]
   ? U[]
@@ -18,6 +19,8 @@ export type Generated<T> = T extends ColumnType<infer S, infer I, infer U>
   : ColumnType<T, T | undefined, T>;
 
 export type Int8 = ColumnType<string, bigint | number | string, bigint | number | string>;
+
+export type Interval = ColumnType<IPostgresInterval, IPostgresInterval | number | string, IPostgresInterval | number | string>;
 
 export type Json = JsonValue;
 
@@ -86,9 +89,17 @@ export interface NotifyInbox {
    */
   floorModseq: Generated<Int8>;
   /**
+   * Whether notify.preferences has a row of the user.
+   */
+  hasPreferences: Generated<boolean>;
+  /**
    * Number of changes so far; the n of the state <epoch>.<n>.
    */
   modseq: Generated<Int8>;
+  /**
+   * Channels besides the app that can reach the user: email with a verified address, webPush with a subscription.
+   */
+  reachableBy: Generated<string[]>;
   /**
    * Content that grew at or before this has been seen.
    */
@@ -162,7 +173,7 @@ export interface NotifyNotifications {
    */
   actorCount: Generated<number>;
   /**
-   * The latest distinct actors, up to 8, latest first; 3 are shown, the others stand by for retractions.
+   * Distinct actors, up to 8: whom the recipient follows first, then by latest; 3 are shown, the others stand by for retractions.
    */
   actorIds: Generated<ArrayType<Int8>>;
   /**
@@ -194,9 +205,17 @@ export interface NotifyNotifications {
    */
   expiresAt: Timestamp;
   /**
-   * Held back by the policy for strangers; not counted, not in changes.
+   * Not in the app: not counted, not in changes. filter_reason says why.
    */
   filtered: Generated<boolean>;
+  /**
+   * Why it is filtered: strangers, held back by the policy; or otherChannels, wanted by email or push only.
+   */
+  filterReason: string | null;
+  /**
+   * How many of actor_ids, from the first one on, the recipient follows: they stand in front.
+   */
+  followedActors: Generated<number>;
   /**
    * Key of its group; null: not grouped.
    */
@@ -459,6 +478,21 @@ export interface NotifyPositions {
   target: string | null;
 }
 
+export interface NotifyPreferences {
+  /**
+   * types, channels, policy, dnd, snoozeUntil as in the API; what is missing means the default.
+   */
+  document: Json;
+  /**
+   * When it was last replaced.
+   */
+  updatedAt: Generated<Timestamp>;
+  /**
+   * Whose.
+   */
+  userId: Int8;
+}
+
 export interface NotifySources {
   /**
    * Who acted; 0: nobody, as for a send without actor.
@@ -469,7 +503,11 @@ export interface NotifySources {
    */
   decidedAt: Generated<Timestamp>;
   /**
-   * What was decided: shown, rejoined, retracted, stale_group, blocked, object_gone, removed.
+   * The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze.
+   */
+  decidedBy: string | null;
+  /**
+   * What was decided: shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed.
    */
   decision: string;
   /**
@@ -489,6 +527,10 @@ export interface NotifySources {
    */
   notified: boolean;
   /**
+   * True when the recipient wanted quiet.
+   */
+  silent: Generated<boolean>;
+  /**
    * The source, for example like:9:4.
    */
   sourceId: string;
@@ -496,6 +538,14 @@ export interface NotifySources {
    * Whose inbox the source concerns.
    */
   userId: Int8;
+  /**
+   * Whether that is the window of what the policy holds back.
+   */
+  waitsFiltered: Generated<boolean>;
+  /**
+   * Key of the group whose window it waits for; null: it does not wait. Index sources_waiting: the flush.
+   */
+  waitsFor: string | null;
 }
 
 export interface NotifyTombstones {
@@ -511,6 +561,116 @@ export interface NotifyTombstones {
    * When.
    */
   removedAt: Generated<Timestamp>;
+  /**
+   * Whose inbox.
+   */
+  userId: Int8;
+}
+
+export interface NotifyTypes {
+  /**
+   * Template of the body; null: none.
+   */
+  body: string | null;
+  /**
+   * Channels that are on while a user has not said otherwise: inApp, email, webPush.
+   */
+  channels: Generated<string[]>;
+  /**
+   * While the recipient wants quiet: defer shows it silently in the app and keeps email and push until later, silent sends neither, ignore does not care.
+   */
+  dnd: Generated<string>;
+  /**
+   * Template of the plain text for clients that do not know the type; null: title and body.
+   */
+  fallback: string | null;
+  /**
+   * Priority of a notification behind which stands somebody whom the recipient follows; null: the same.
+   */
+  followedPriority: string | null;
+  /**
+   * How many people of a group are shown one by one, before a window opens.
+   */
+  instantThreshold: Generated<number>;
+  /**
+   * Windows last this share longer or shorter, by chance, so that they do not all end at once.
+   */
+  jitter: Generated<number>;
+  /**
+   * A group of so many people is closed; who comes later opens the next one.
+   */
+  maxGroupSize: Generated<number>;
+  /**
+   * Priority unless the sender names one; critical ones are in time past every filter but blocks, mutes and the policy for strangers.
+   */
+  priority: Generated<string>;
+  /**
+   * Notifications expire after this unless sent otherwise.
+   */
+  retention: Generated<Interval>;
+  /**
+   * Severity unless the sender names one.
+   */
+  severity: Generated<string>;
+  /**
+   * Template of the title.
+   */
+  title: string | null;
+  /**
+   * Name of the type, for example post.liked.
+   */
+  type: string;
+  /**
+   * When it was last changed.
+   */
+  updatedAt: Generated<Timestamp>;
+  /**
+   * Template of the link; null: none.
+   */
+  url: string | null;
+  /**
+   * How long what comes later is gathered before one update shows it; 0: never gathered.
+   */
+  windowSeconds: Generated<number>;
+}
+
+export interface NotifyWindows {
+  /**
+   * Facts of the latest event.
+   */
+  data: Generated<Json>;
+  /**
+   * When it is to be flushed.
+   */
+  dueAt: Timestamp;
+  /**
+   * Whether it gathers what the policy for strangers holds back.
+   */
+  filtered: boolean;
+  /**
+   * Key of the group.
+   */
+  groupKey: string;
+  /**
+   * Id of the object it is about.
+   */
+  objectId: string | null;
+  /**
+   * Kind of the object it is about.
+   */
+  objectType: string | null;
+  /**
+   * When the first one began to wait.
+   */
+  openedAt: Generated<Timestamp>;
+  /**
+   * The post it belongs to, post:<id>.
+   */
+  threadKey: string | null;
+  /**
+   * Type of the group's notifications.
+   */
+  type: string;
   /**
    * Whose inbox.
    */
@@ -643,6 +803,25 @@ export interface SocialLikes {
   userId: Int8;
 }
 
+export interface SocialMutes {
+  /**
+   * Since when.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Who is muted.
+   */
+  otherId: Int8;
+  /**
+   * Until when; null: until it is taken back.
+   */
+  until: Timestamp | null;
+  /**
+   * Who muted.
+   */
+  userId: Int8;
+}
+
 export interface SocialPosts {
   /**
    * Who wrote it.
@@ -728,6 +907,21 @@ export interface SocialSessions {
   userId: Int8;
 }
 
+export interface SocialThreadMutes {
+  /**
+   * Since when.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * The post.
+   */
+  postId: Int8;
+  /**
+   * Who muted.
+   */
+  userId: Int8;
+}
+
 export interface SocialUsers {
   /**
    * Picture of the profile, if any.
@@ -794,16 +988,21 @@ export interface DB {
   "notify.outboxPartitions": NotifyOutboxPartitions;
   "notify.pending": NotifyPending;
   "notify.positions": NotifyPositions;
+  "notify.preferences": NotifyPreferences;
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;
+  "notify.types": NotifyTypes;
+  "notify.windows": NotifyWindows;
   "notify.workers": NotifyWorkers;
   "social.blocks": SocialBlocks;
   "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
   "social.follows": SocialFollows;
   "social.likes": SocialLikes;
+  "social.mutes": SocialMutes;
   "social.posts": SocialPosts;
   "social.refreshTokens": SocialRefreshTokens;
   "social.sessions": SocialSessions;
+  "social.threadMutes": SocialThreadMutes;
   "social.users": SocialUsers;
 }

@@ -4,7 +4,8 @@ import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import { foldCounters } from '../counters/fold-counters.ts'
 import { createPool } from '../db/pool.ts'
-import { dispatchEvents } from '../notifications/dispatch.ts'
+import { dispatchWith } from '../notifications/dispatch.ts'
+import { NotificationTypes } from '../notifications/types.ts'
 import { dispatchBatchSeconds, dispatchBatchSize } from '../ops/metrics.ts'
 import type { Consumer } from '../outbox/consume.ts'
 import { Dispatcher } from '../outbox/dispatcher.ts'
@@ -16,6 +17,7 @@ export type Engine = {
   log: Logger
   /** Of the worker role alone, so that a burst of requests in the same process never keeps dispatching waiting. */
   pool: pg.Pool
+  types: NotificationTypes
   consumers: Record<string, Consumer>
   dispatcher: Dispatcher
 }
@@ -25,8 +27,9 @@ const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App): Engine {
   const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
-  const consumers = { notifications: dispatchEvents, counters: foldCounters }
-  return { config, log, pool, consumers, dispatcher: new Dispatcher(pool, log, consumers, countBatch) }
+  const types = new NotificationTypes(pool, log)
+  const consumers = { notifications: dispatchWith(types), counters: foldCounters }
+  return { config, log, pool, types, consumers, dispatcher: new Dispatcher(pool, log, consumers, countBatch) }
 }
 
 function countBatch({ lane: { consumer }, events, seconds }: BatchReport): void {

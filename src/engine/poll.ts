@@ -4,6 +4,7 @@ import { repeat } from './repeat.ts'
 
 export const RETRY_TASK = 'retry_pending'
 export const FAN_OUT_TASK = 'run_fan_outs'
+export const WINDOWS_TASK = 'flush_windows'
 
 /**
  * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
@@ -20,7 +21,9 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
 const findDueWork = `
   select '${RETRY_TASK}' as task where exists (select from notify.pending where dead_at is null and due_at <= now())
   union all
-  select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())`
+  select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
+  union all
+  select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())`
 
 /** While a job of a task is queued, another one changes nothing. */
 async function addJobs({ pool }: Engine, tasks: string[]): Promise<void> {

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import { removeNotifications } from '../fan-outs/remove-notifications.ts'
-import { lockInboxes } from '../notifications/load.ts'
+import { lockInboxes } from '../notifications/locks.ts'
+import type { TypeLookup } from '../notifications/types.ts'
 import type { Engine } from './engine.ts'
 
 const TOMBSTONES_KEPT = '30 days'
@@ -13,9 +14,10 @@ const FAILED_JOBS_KEPT = '7 days'
 const ROWS_PER_CHUNK = 1000
 
 /** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. */
-export async function purge({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
+  const lookup = await types.current()
   const purged = {
-    notifications: await repeatChunk(() => inTransaction(pool, expireNotifications)),
+    notifications: await repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
     tombstones: await repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: await purgeSources(pool),
     sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
@@ -27,7 +29,7 @@ export async function purge({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promis
 }
 
 /** Expiry is a removal like any other. Inboxes that someone holds are left for the next run. */
-async function expireNotifications(client: pg.ClientBase): Promise<number> {
+async function expireNotifications(client: pg.ClientBase, types: TypeLookup): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct user_id as "userId" from (
        select user_id from notify.notifications where expires_at <= now() order by expires_at limit ${ROWS_PER_CHUNK}) n
@@ -35,7 +37,7 @@ async function expireNotifications(client: pg.ClientBase): Promise<number> {
   )
   if (rows.length === 0) return 0
   const users = rows.map((row) => row.userId)
-  return removeNotifications(client, users, 'n.expires_at <= $2', new Date(), 'expired', { skipBusy: true })
+  return removeNotifications(client, types, users, 'n.expires_at <= $2', new Date(), 'expired', { skipBusy: true })
 }
 
 /** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */

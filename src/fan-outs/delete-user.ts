@@ -106,8 +106,13 @@ const clearing: Step[] = [
   clearInbox('notify.sources', 'source_id'),
   clearInbox('notify.tombstones', 'modseq'),
   'delete from social.bookmarks where user_id = $1',
+  'delete from notify.windows where user_id = $1',
+  'delete from notify.preferences where user_id = $1',
   'delete from social.blocks where user_id = $1',
   'delete from social.blocks where other_id = $1',
+  'delete from social.mutes where user_id = $1',
+  'delete from social.mutes where other_id = $1',
+  'delete from social.thread_mutes where user_id = $1',
   'delete from social.sessions where user_id = $1',
 ].map(
   (statement): Step =>

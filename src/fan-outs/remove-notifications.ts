@@ -1,6 +1,8 @@
 import type pg from 'pg'
-import { loadDrafts, lockInboxes } from '../notifications/load.ts'
+import { loadDrafts } from '../notifications/load.ts'
+import { lockInboxes } from '../notifications/locks.ts'
 import { storeFolded } from '../notifications/store.ts'
+import type { TypeLookup } from '../notifications/types.ts'
 import type { FanOut } from './run.ts'
 
 /** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
@@ -23,6 +25,7 @@ export async function usersOfThread(client: pg.ClientBase, { threadKey, cursorUs
  */
 export async function removeNotifications(
   client: pg.ClientBase,
+  types: TypeLookup,
   users: string[],
   condition: string,
   value: unknown,
@@ -35,6 +38,6 @@ export async function removeNotifications(
     draft.changed = true
     draft.removed = true
   }
-  await storeFolded(client, inboxes, { drafts, expiredGroups: [], sources: [] }, because)
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, because)
   return drafts.length
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { TypeLookup } from '../notifications/types.ts'
 import { removeNotifications, usersOfThread } from './remove-notifications.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
@@ -8,22 +9,25 @@ const ROWS_PER_CHUNK = 5000
  * After a post was marked as deleted: removes its thread's notifications user by user, then the rows below the post, then
  * the post. Dispatch looks at the mark under a lock, so nothing is added behind the cursor.
  */
-export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut): Promise<ChunkResult> {
+export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   const users = await usersOfThread(client, fanOut)
   if (users.length > 0) {
-    await removeNotifications(client, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
+    await removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
     return { cursorUserId: users.at(-1) ?? fanOut.cursorUserId }
   }
   const cleared =
     (await clearPairs(client, 'likes', fanOut.objectId)) +
     (await clearPairs(client, 'bookmarks', fanOut.objectId)) +
+    (await clearPairs(client, 'thread_mutes', fanOut.objectId)) +
     (await clearComments(client, fanOut.objectId))
   if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
   await client.query('delete from social.posts where id = $1', [fanOut.objectId])
   return 'finished'
 }
 
-async function clearPairs(client: pg.ClientBase, table: 'likes' | 'bookmarks', postId: string): Promise<number> {
+type Pairs = 'likes' | 'bookmarks' | 'thread_mutes'
+
+async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): Promise<number> {
   const { rowCount } = await client.query(
     `delete from social.${table} where post_id = $1 and user_id = any(array(
        select user_id from social.${table} where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,

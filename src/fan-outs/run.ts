@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
+import type { TypeLookup } from '../notifications/types.ts'
 import { deleteUserChunk } from './delete-user.ts'
 import { retractCommentChunk } from './retract-comment.ts'
 import { retractPostChunk } from './retract-post.ts'
@@ -12,7 +13,7 @@ export type FanOut = { id: string; kind: string; objectId: string; threadKey: st
 export type ChunkResult = { cursorUserId: string } | 'finished'
 
 /** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
-export type Chunk = (client: pg.ClientBase, fanOut: FanOut) => Promise<ChunkResult>
+export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
 
 const chunks: Record<string, Chunk> = {
   retract_post: retractPostChunk,
@@ -21,14 +22,14 @@ const chunks: Record<string, Chunk> = {
 }
 
 /** Does chunk after chunk of whatever is due and nobody else is at, oldest due first, until nothing is left. */
-export async function runFanOuts({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+export async function runFanOuts({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
   let taken: FanOut | undefined
   do {
     taken = undefined
     try {
       await inTransaction(pool, async (client) => {
         taken = await takeDue(client)
-        if (taken) await runChunk(client, taken)
+        if (taken) await runChunk(client, taken, await types.current())
       })
     } catch (error) {
       if (!taken) throw error
@@ -47,10 +48,10 @@ async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   return rows[0]
 }
 
-async function runChunk(client: pg.ClientBase, fanOut: FanOut): Promise<void> {
+async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<void> {
   const chunk = chunks[fanOut.kind]
   if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
-  const result = await chunk(client, fanOut)
+  const result = await chunk(client, fanOut, types)
   await client.query({
     name: 'move_fan_out',
     text: `update notify.fan_outs

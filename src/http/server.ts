@@ -11,7 +11,9 @@ import { notificationRoutes } from '../notifications/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { postRoutes } from '../posts/routes.ts'
+import { preferenceRoutes } from '../preferences/routes.ts'
 import { userRoutes } from '../users/routes.ts'
+import { silenceRoutes } from '../users/silence-routes.ts'
 import { requireAccessToken } from './authentication.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
@@ -28,6 +30,8 @@ const features = [
   commentRoutes,
   bookmarkRoutes,
   notificationRoutes,
+  preferenceRoutes,
+  silenceRoutes,
   deadLetterRoutes,
 ]
 

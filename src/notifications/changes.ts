@@ -1,7 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type pg from 'pg'
 import { formatState } from './state.ts'
-import { loadActors, Notification, type NotificationRow, notificationColumns, State, toNotification } from './view.ts'
+import {
+  loadShown,
+  Notification,
+  type NotificationRow,
+  notificationColumns,
+  type Reader,
+  State,
+  toNotification,
+} from './view.ts'
 
 /** The contract's `changes` object, the same in REST and on the socket. Counts only where `more` is false. */
 export const Changes = Type.Object({
@@ -41,16 +48,16 @@ export type ChangesRequest = { userId: string; since: number; limit: number }
  * What changed in these inboxes, in one statement and so of one snapshot; users without inbox are left out.
  * Makes no judgement of `since`: the caller compares it with `epoch`, `modseq` and `floor` of the answer.
  */
-export async function changesSince(pool: pg.Pool, requests: ChangesRequest[]): Promise<Map<string, InboxChanges>> {
+export async function changesSince(reader: Reader, requests: ChangesRequest[]): Promise<Map<string, InboxChanges>> {
   if (requests.length === 0) return new Map()
-  const { rows } = await pool.query<ChangeRow>({
+  const { rows } = await reader.pool.query<ChangeRow>({
     name: 'changes_since',
     text: changesStatement,
     values: [requests.map((r) => r.userId), requests.map((r) => r.since), requests.map((r) => r.limit)],
   })
   const rowsByUser = Map.groupBy(rows, (row) => row.userId)
   const upserts = rows.filter(isUpsert)
-  const actors = await loadActors(pool, upserts)
+  const shownWith = await loadShown(reader, upserts)
   const answer = new Map<string, InboxChanges>()
   for (const { userId, since, limit } of requests) {
     const ofUser = rowsByUser.get(userId)
@@ -66,7 +73,7 @@ export async function changesSince(pool: pg.Pool, requests: ChangesRequest[]): P
       from: since,
       to: more ? (shown.at(-1)?.changeModseq ?? since) : inbox.modseq,
       more,
-      upserts: shown.filter(isUpsert).map((row) => toNotification(row, actors, inbox.seenModseq)),
+      upserts: shown.filter(isUpsert).map((row) => toNotification(row, shownWith, inbox.seenModseq)),
       requestIds: [...new Set(shown.filter(isUpsert).flatMap((row) => row.requestId ?? []))],
       removes: shown.flatMap((row) => (row.removed && row.changeId !== null ? [row.changeId] : [])),
       unreadCount: inbox.unreadCount,

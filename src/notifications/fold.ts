@@ -1,98 +1,54 @@
 import type { OutboxEvent } from '../outbox/event.ts'
-
-/** A user's inbox as it stood when its row was locked. */
-export type Inbox = { userId: string; modseq: number; unread: number; unseen: number; seenModseq: number }
-
-/** A notification while events are folded into it: the stored row, or one that is not stored yet (`id` 0). */
-export type Draft = {
-  userId: string
-  id: number
-  grownModseq: number
-  type: string
-  groupKey: string | null
-  threadKey: string | null
-  objectType: string | null
-  objectId: string | null
-  data: Record<string, unknown>
-  actorIds: string[]
-  actorCount: number
-  /** Of the newest event folded in now; null when it had none, or when nothing was folded in. */
-  requestId: string | null
-  /** Live sources per actor, for the actors this batch speaks of. */
-  liveSources: Map<string, number>
-  read: boolean
-  archived: boolean
-  filtered: boolean
-  /** The group may still take events: not read, archived or 24 hours old. */
-  open: boolean
-  /** Found 24 hours old: to be closed before its successor is made. */
-  expiredGroup: boolean
-  changed: boolean
-  grown: boolean
-  removed: boolean
-  /** An actor left and fewer than three of the known latest ones remain: to be looked up again. */
-  actorsIncomplete: boolean
-}
-
-/** One row of notify.sources while events are folded into it. */
-export type Source = {
-  userId: string
-  sourceId: string
-  eventId: number
-  draft: Draft | null
-  /** Id of the stored notification it had a part in, when that is gone already. */
-  goneNotificationId: number | null
-  actorId: string
-  live: boolean
-  notified: boolean
-  decision: string
-}
-
-/** What a batch needs to know, read under the inbox locks. Keys are joined by a space: `user source`, `user group`, `user actor`. */
-export type Loaded = {
-  sources: Map<string, Source>
-  openGroups: Map<string, Draft>
-  blocked: Set<string>
-  goneObjects: Set<string>
-}
-
-export type Folded = {
-  /** Touched notifications. Those that grew in the order in which they last did, since lists sort by the number of that change. */
-  drafts: Draft[]
-  /** Groups found 24 hours old, to be closed before their successors are made. */
-  expiredGroups: Draft[]
-  sources: Source[]
-}
-
-/** Latest actors kept with a notification: three are shown, the others stand by for retractions. */
-export const ACTORS_KEPT = 8
-const ACTORS_SHOWN = 3
-
-/** An actor id that is nobody: a send without actor. */
-export const NOBODY = '0'
+import { addActor, removeActor } from './actors.ts'
+import { type Decision, decide, type Relation } from './decide.ts'
+import {
+  type Draft,
+  emptyDraft,
+  type FilterReason,
+  type Folded,
+  keyOfGroup,
+  type Loaded,
+  NOBODY,
+  noWords,
+  type OpenWindow,
+  type SentWords,
+  type Source,
+} from './model.ts'
+import type { Channel, NotificationType, Priority } from './types.ts'
 
 /**
  * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
- * their ids, so that the result does not depend on how they fell into batches. Pure: reads `loaded`, changes only drafts and
- * sources in it, and returns those that were touched.
+ * their ids, so that the result does not depend on how they fell into batches. Pure: reads `loaded`, changes only drafts,
+ * sources and the sets in it, and returns what was touched.
  */
 export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
-  const expiredGroups = [...loaded.openGroups.values()].filter((draft) => draft.expiredGroup)
-  const touched = new Set<Draft>()
-  const sources = new Set<Source>()
+  const folded = {
+    drafts: new Set<Draft>(),
+    expiredGroups: new Set([...loaded.openGroups.values()].filter((draft) => draft.expiredGroup)),
+    sources: new Set<Source>(),
+    windows: new Map<string, OpenWindow>(),
+  }
   for (const event of [...events].sort((a, b) => a.id - b.id)) {
     const source = sourceOf(event, loaded)
     if (event.id <= source.eventId) continue
     source.eventId = event.id
-    sources.add(source)
-    const draft = event.retracts ? retract(source) : emit(event, source, loaded)
+    folded.sources.add(source)
+    const draft = event.retracts ? retract(source, loaded) : emit(event, source, loaded, folded)
     if (!draft) continue
     draft.requestId = event.requestId
-    if (source.decision === 'shown') touched.delete(draft) // it grew, and goes behind the others that did
-    touched.add(draft)
+    // It grew, and goes behind the others that did.
+    if (source.decision === 'shown' || source.decision === 'filtered') folded.drafts.delete(draft)
+    folded.drafts.add(draft)
   }
-  return { drafts: [...touched], expiredGroups, sources: [...sources] }
+  return {
+    drafts: [...folded.drafts],
+    expiredGroups: [...folded.expiredGroups],
+    sources: [...folded.sources],
+    windows: [...folded.windows.values()],
+  }
 }
+
+type Folding = { expiredGroups: Set<Draft>; windows: Map<string, OpenWindow> }
 
 function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
   const key = `${event.recipientId} ${event.sourceId}`
@@ -107,27 +63,58 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
     actorId: event.actorId ?? NOBODY,
     live: false,
     notified: false,
+    waitsFor: null,
+    waitsFiltered: false,
     decision: 'retracted',
+    decidedBy: null,
+    silent: false,
   }
   sources.set(key, source)
   return source
 }
 
-function emit(event: OutboxEvent, source: Source, loaded: Loaded): Draft | null {
-  if (source.live) return null
-  const refusal = refuse(event, loaded)
-  if (refusal) {
-    source.decision = refusal
+function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
+  if (source.live || source.waitsFor !== null) return null
+  if (objectsOf(event).some((object) => loaded.goneObjects.has(object))) {
+    source.decision = 'object_gone'
     return null
   }
-  return source.notified ? rejoin(source) : notify(event, source, loaded)
+  const inApp = decideFor(event, 'inApp', loaded)
+  const filterReason = whyFiltered(inApp, event, loaded)
+  source.decidedBy = inApp.decidedBy
+  source.silent = inApp.decision === 'allow' && inApp.until !== null
+  if (inApp.decision === 'suppress' && !filterReason) {
+    source.decision = 'suppressed'
+    return null
+  }
+  return source.notified ? rejoin(source, loaded) : notify(event, source, loaded, folding, filterReason)
 }
 
-/** The rules that keep an event from its recipient; null when none does. */
-function refuse(event: OutboxEvent, { blocked, goneObjects }: Loaded): string | null {
-  if (objectsOf(event).some((object) => goneObjects.has(object))) return 'object_gone'
-  if (blocked.has(`${event.recipientId} ${event.actorId}`)) return 'blocked'
-  return null
+function decideFor(event: OutboxEvent, channel: Channel, loaded: Loaded): Decision {
+  const userId = String(event.recipientId)
+  const type = loaded.types(String(event.type))
+  const preferences = loaded.preferences.get(userId)
+  return decide(type, channel, relationOf(event, loaded), preferences, priorityOf(event, type) === 'critical')
+}
+
+function relationOf({ recipientId, actorId, threadKey }: OutboxEvent, loaded: Loaded): Relation | null {
+  const threadMuted = threadKey !== null && loaded.mutedThreads.has(`${recipientId} ${threadKey}`)
+  if (actorId === null) return threadMuted ? { ...nobody, threadMuted } : null
+  const known = loaded.relations.get(`${recipientId} ${actorId}`)
+  return { self: actorId === recipientId, blocked: false, muted: false, followed: false, ...known, threadMuted }
+}
+
+/** Without an actor there is no stranger. */
+const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
+
+/** Null: not filtered. What the app does not show is stored all the same for a channel that wants and can reach the user. */
+function whyFiltered(inApp: Decision, event: OutboxEvent, loaded: Loaded): FilterReason | null {
+  if (inApp.decision !== 'suppress') return null
+  if (inApp.filtered) return 'strangers'
+  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
+  return reachableBy.some((channel) => decideFor(event, channel, loaded).decision !== 'suppress')
+    ? 'otherChannels'
+    : null
 }
 
 /** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */
@@ -143,92 +130,101 @@ export function objectsOf(event: OutboxEvent): string[] {
   ]
 }
 
-function notify(event: OutboxEvent, source: Source, loaded: Loaded): Draft {
-  const groupKey = event.groupKey && `${event.recipientId} ${event.groupKey}`
-  const current = groupKey ? loaded.openGroups.get(groupKey) : undefined
-  const draft = current?.open && !current.removed ? current : newDraft(event)
-  if (groupKey) loaded.openGroups.set(groupKey, draft)
-  addActor(draft, source)
+function notify(
+  event: OutboxEvent,
+  source: Source,
+  loaded: Loaded,
+  folding: Folding,
+  filterReason: FilterReason | null,
+): Draft | null {
+  const type = loaded.types(String(event.type))
+  const { groupKey } = event
+  const filtered = filterReason !== null
+  if (groupKey === null) return show(newDraft(event, type, filterReason), event, source, loaded)
+  const key = keyOfGroup({ userId: source.userId, groupKey, filtered })
+  const current = loaded.openGroups.get(key)
+  const open = current?.open && !current.removed ? current : undefined
+  if (gathers(type, event, open, loaded.windows.has(key))) {
+    loaded.windows.add(key)
+    folding.windows.set(key, { ...aboutOf(event), userId: source.userId, groupKey, filtered, type })
+    source.waitsFor = groupKey
+    source.waitsFiltered = filtered
+    source.decision = 'waiting'
+    return null
+  }
+  if (open && open.actorCount >= type.maxGroupSize) {
+    open.open = false
+    if (open.id !== 0) folding.expiredGroups.add(open)
+  }
+  const draft = open?.open ? open : newDraft(event, type, filterReason)
+  loaded.openGroups.set(key, draft)
+  return show(draft, event, source, loaded)
+}
+
+/** The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. */
+function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
+  if (type.windowSeconds === 0 || priorityOf(event, type) === 'critical') return false
+  return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
+}
+
+function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded): Draft {
+  addActor(draft, source, loaded)
   draft.grown = true
-  draft.data = event.data
+  draft.data = dataOf(event)
+  draft.sent = sentWords(event)
+  draft.silent = source.silent
   source.notified = true
-  source.decision = 'shown'
+  source.decision = draft.filtered ? 'filtered' : 'shown'
   return draft
 }
 
 /** A source that was shown before, retracted, and comes again: it joins its group silently while that is open. */
-function rejoin(source: Source): Draft | null {
+function rejoin(source: Source, loaded: Loaded): Draft | null {
   const draft = source.draft
   if (!draft?.open || draft.removed) {
     source.decision = 'stale_group'
     return null
   }
-  addActor(draft, source)
+  addActor(draft, source, loaded)
   source.decision = 'rejoined'
   return draft
 }
 
-function retract(source: Source): Draft | null {
+function retract(source: Source, loaded: Loaded): Draft | null {
   source.decision = 'retracted'
+  source.waitsFor = null
   const draft = source.draft
   if (!source.live || !draft) return null
   source.live = false
   if (draft.removed) return null
-  removeActor(draft, source)
+  removeActor(draft, source, loaded)
   return draft
 }
 
-function addActor(draft: Draft, source: Source): void {
-  const before = draft.liveSources.get(source.actorId) ?? 0
-  draft.liveSources.set(source.actorId, before + 1)
-  if (source.actorId !== NOBODY) {
-    if (before === 0) draft.actorCount += 1
-    draft.actorIds = [source.actorId, ...draft.actorIds.filter((id) => id !== source.actorId)].slice(0, ACTORS_KEPT)
-  }
-  source.draft = draft
-  source.live = true
-  draft.changed = true
+function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Priority {
+  return (action === 'send' && (data.priority as Priority | undefined)) || type.priority
 }
 
-function removeActor(draft: Draft, source: Source): void {
-  const left = (draft.liveSources.get(source.actorId) ?? 1) - 1
-  draft.liveSources.set(source.actorId, left)
-  draft.changed = true
-  if (source.actorId !== NOBODY && left === 0) {
-    draft.actorCount -= 1
-    draft.actorIds = draft.actorIds.filter((id) => id !== source.actorId)
-    draft.actorsIncomplete ||= draft.actorIds.length < Math.min(ACTORS_SHOWN, draft.actorCount)
-  }
-  if (source.sourceId === `comment:${draft.data.commentId}`) {
-    const { commentId: _, ...data } = draft.data
-    draft.data = data
-  }
-  draft.removed = draft.actorCount === 0 && (draft.liveSources.get(NOBODY) ?? 0) === 0
+/** A send carries its words beside the facts of the sender's; a social event carries facts only. */
+function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
+  return action === 'send' ? ((data.data as Record<string, unknown> | undefined) ?? {}) : data
 }
 
-function newDraft(event: OutboxEvent): Draft {
+function sentWords({ action, data }: OutboxEvent): SentWords {
+  const { title = null, body = null, url = null, severity = null, expiresAt = null } = data as Partial<SentWords>
+  return action === 'send' ? { title, body, url, severity, expiresAt } : noWords
+}
+
+function aboutOf(event: OutboxEvent) {
+  const { objectType, objectId, threadKey } = event
+  return { objectType, objectId, threadKey, data: dataOf(event) }
+}
+
+function newDraft(event: OutboxEvent, type: NotificationType, filterReason: FilterReason | null): Draft {
   return {
-    userId: String(event.recipientId),
-    id: 0,
-    grownModseq: 0,
-    type: String(event.type),
-    groupKey: event.groupKey,
-    threadKey: event.threadKey,
-    objectType: event.objectType,
-    objectId: event.objectId,
-    data: event.data,
-    actorIds: [],
-    actorCount: 0,
-    requestId: null,
-    liveSources: new Map(),
-    read: false,
-    archived: false,
-    filtered: false,
-    open: true,
-    expiredGroup: false,
-    changed: true,
-    grown: true,
-    removed: false,
-    actorsIncomplete: false,
+    ...emptyDraft(String(event.recipientId), type.type, aboutOf(event), event.groupKey),
+    priority: priorityOf(event, type),
+    filtered: filterReason !== null,
+    filterReason,
   }
 }

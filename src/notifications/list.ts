@@ -2,7 +2,14 @@ import type pg from 'pg'
 import { fail } from '../errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
 import { formatState } from './state.ts'
-import { loadActors, type Notification, type NotificationRow, notificationColumns, toNotification } from './view.ts'
+import {
+  loadShown,
+  type Notification,
+  type NotificationRow,
+  notificationColumns,
+  type Reader,
+  toNotification,
+} from './view.ts'
 
 /**
  * `all` is the inbox itself: neither archived nor filtered. `pending` is what no device has acknowledged,
@@ -19,7 +26,7 @@ const conditions: Record<ListFilter, string> = {
   all: 'n.archived_at is null and not n.filtered',
   unread: 'n.read_at is null and n.archived_at is null and not n.filtered',
   archived: 'n.archived_at is not null and not n.filtered',
-  filtered: 'n.filtered and n.archived_at is null',
+  filtered: `n.filter_reason = 'strangers' and n.archived_at is null`,
   pending: 'n.grown_modseq > i.acked_modseq and n.delivered_at is null and n.archived_at is null and not n.filtered',
   history: 'not n.filtered',
 }
@@ -31,12 +38,12 @@ const NO_CURSOR = '9223372036854775807'
  * move when something is read, so a cursor stays good.
  */
 export async function listNotifications(
-  pool: pg.Pool,
+  reader: Reader,
   userId: string,
   { filter, type, priority, cursor, limit }: ListQuery,
 ): Promise<{ items: Notification[]; nextCursor: string | null } & InboxCounts> {
   const [before] = decodeCursor(cursor, 1) ?? [NO_CURSOR]
-  const { rows } = await pool.query<ListRow>({
+  const { rows } = await reader.pool.query<ListRow>({
     name: `list_${filter}`,
     text: `select i.modseq::float8 as modseq, i.seen_modseq::float8 as "seenModseq", i.unread_count as "unreadCount",
              i.unseen_count as "unseenCount", (select epoch from notify.installation) as epoch, n.*
@@ -55,9 +62,9 @@ export async function listNotifications(
   const inbox = rows[0]
   if (!inbox) throw fail('USER_NOT_FOUND')
   const page = cutPage(rows.filter(isItem), limit, (last) => [last.grownModseq])
-  const actors = await loadActors(pool, page.items)
+  const shown = await loadShown(reader, page.items)
   return {
-    items: page.items.map((row) => toNotification(row, actors, inbox.seenModseq)),
+    items: page.items.map((row) => toNotification(row, shown, inbox.seenModseq)),
     nextCursor: page.nextCursor,
     ...toCounts(inbox),
   }
@@ -72,8 +79,8 @@ function isItem(row: ListRow): row is ItemRow {
 }
 
 /** @throws {AppError} NOTIFICATION_NOT_FOUND */
-export async function getNotification(pool: pg.Pool, userId: string, id: string): Promise<Notification> {
-  const { rows } = await pool.query<NotificationRow & { seenModseq: number }>({
+export async function getNotification(reader: Reader, userId: string, id: string): Promise<Notification> {
+  const { rows } = await reader.pool.query<NotificationRow & { seenModseq: number }>({
     name: 'get_notification',
     text: `select i.seen_modseq::float8 as "seenModseq", ${notificationColumns}
            from notify.notifications n join notify.inbox i on i.user_id = n.user_id
@@ -82,7 +89,7 @@ export async function getNotification(pool: pg.Pool, userId: string, id: string)
   })
   const row = rows[0]
   if (!row) throw fail('NOTIFICATION_NOT_FOUND')
-  return toNotification(row, await loadActors(pool, rows), row.seenModseq)
+  return toNotification(row, await loadShown(reader, rows), row.seenModseq)
 }
 
 export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCounts> {

@@ -1,77 +1,32 @@
 import type pg from 'pg'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { type Draft, type Inbox, type Loaded, NOBODY, objectsOf, type Source } from './fold.ts'
+import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, noWords, type Source } from './model.ts'
+import { readMutedThreads, readPreferences, readRelations } from './people.ts'
+import type { TypeLookup } from './types.ts'
 
 /**
  * Reads what a batch needs to know. To be called with the inboxes locked: each statement takes its own snapshot after
- * the locks, so that it sees whatever the former holders committed, blocks among it.
+ * the locks, so that it sees whatever the former holders committed, blocks and preferences among it.
  */
 export async function loadForFold(
   client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
   events: OutboxEvent[],
   goneObjects: Set<string>,
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const blocked = await readBlocks(client, events)
+  const relations = await readRelations(client, events)
+  const mutedThreads = await readMutedThreads(client, events)
+  const preferences = await readPreferences(client, users, inboxes)
   const sourceRows = await readSources(client, users, events)
   const stored = new Map<string, Draft>()
-  const openGroups = await readOpenGroups(client, users, events, stored)
+  const openGroups = await readOpenGroups(client, groupsOf(events), stored)
+  const windows = await readWindows(client, events, types)
   await readNotifications(client, users, sourceRows, stored)
   const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
   await readLiveSources(client, users, events, sources, openGroups)
-  return { sources, openGroups, blocked, goneObjects }
-}
-
-/** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
-export async function lockInboxes(
-  client: pg.ClientBase,
-  userIds: string[],
-  skipLocked: boolean,
-): Promise<Map<string, Inbox>> {
-  const { rows } = await client.query<Inbox>({
-    name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
-    text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
-             seen_modseq::float8 as "seenModseq"
-           from notify.inbox where user_id = any($1::bigint[]) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
-    values: [userIds],
-  })
-  return new Map(rows.map((row) => [row.userId, row]))
-}
-
-/**
- * The posts and comments among these that are deleted or gone. They are locked `for key share`, so that a deletion either
- * waits for this batch, and retracts what it wrote, or is seen here.
- */
-export async function findGoneObjects(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<string>> {
-  const wanted = new Set(events.filter((event) => !event.retracts).flatMap(objectsOf))
-  const gone = new Set(wanted)
-  for (const table of ['post', 'comment'] as const) {
-    const ids = [...wanted].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
-    if (ids.length === 0) continue
-    const { rows } = await client.query<{ id: string }>({
-      name: `standing_${table}s`,
-      text: `select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share`,
-      values: [ids],
-    })
-    for (const { id } of rows) gone.delete(`${table}:${id}`)
-  }
-  return gone
-}
-
-/** Pairs `recipient actor` of whom one blocks the other. */
-async function readBlocks(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<string>> {
-  const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
-  if (pairs.length === 0) return new Set()
-  const { rows } = await client.query<{ userId: string; actorId: string }>({
-    name: 'blocks_between',
-    text: `select w.u as "userId", w.a as "actorId" from unnest($1::bigint[], $2::bigint[]) w (u, a)
-             join social.blocks b on b.user_id = w.u and b.other_id = w.a
-           union
-           select w.u, w.a from unnest($1::bigint[], $2::bigint[]) w (u, a)
-             join social.blocks b on b.user_id = w.a and b.other_id = w.u`,
-    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.actorId)],
-  })
-  return new Set(rows.map((row) => `${row.userId} ${row.actorId}`))
+  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects }
 }
 
 type SourceRow = {
@@ -82,14 +37,19 @@ type SourceRow = {
   actorId: string
   live: boolean
   notified: boolean
+  waitsFor: string | null
+  waitsFiltered: boolean
   decision: string
+  decidedBy: string | null
+  silent: boolean
 }
 
 async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
   const { rows } = await client.query<SourceRow>({
     name: 'sources_of_batch',
     text: `select s.user_id as "userId", s.source_id as "sourceId", s.event_id::float8 as "eventId",
-             s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified, s.decision
+             s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
+             s.waits_for as "waitsFor", s.waits_filtered as "waitsFiltered", s.decision, s.decided_by as "decidedBy", s.silent
            from (select distinct u, s from unnest($1::bigint[], $2::text[]) w (u, s)) w
            join notify.sources s on s.user_id = w.u and s.source_id = w.s
            where s.user_id = any($3::bigint[])`,
@@ -98,9 +58,10 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
   return rows
 }
 
-const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", n.type,
+const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority,
   n.group_key as "groupKey", n.thread_key as "threadKey", n.object_type as "objectType", n.object_id as "objectId", n.data,
-  n.actor_ids::text[] as "actorIds", n.actor_count as "actorCount", n.read_at is not null as read,
+  n.silent, n.filter_reason as "filterReason",
+  n.actor_ids::text[] as "actorIds", n.followed_actors as "followedActors", n.actor_count as "actorCount", n.read_at is not null as read,
   n.archived_at is not null as archived, n.filtered, n.closed_at is null and n.created_at > now() - interval '24 hours' as open,
   n.closed_at is null and n.created_at <= now() - interval '24 hours' as "expiredGroup"`
 
@@ -118,25 +79,46 @@ export async function loadDrafts(
   return rows.map((row) => toDraft(row, new Map()))
 }
 
-type DraftRow = Omit<Draft, 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
+type DraftRow = Omit<Draft, 'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
 
-async function readOpenGroups(
+/** The groups of these users and keys that are not closed yet, shown and filtered ones, by `keyOfGroup`. */
+export async function readOpenGroups(
   client: pg.ClientBase,
-  users: string[],
-  events: OutboxEvent[],
-  stored: Map<string, Draft>,
+  groups: { userId: string; groupKey: string }[],
+  stored = new Map<string, Draft>(),
 ): Promise<Map<string, Draft>> {
-  const grouped = events.filter((event) => event.groupKey !== null && !event.retracts)
-  if (grouped.length === 0) return new Map()
+  if (groups.length === 0) return new Map()
   const { rows } = await client.query<DraftRow>({
     name: 'open_groups_of_batch',
     text: `select ${draftColumns}
            from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
            join notify.notifications n on n.user_id = w.u and n.group_key = w.g and n.closed_at is null
-           where n.user_id = any($3::bigint[])`,
-    values: [grouped.map((event) => event.recipientId), grouped.map((event) => event.groupKey), users],
+           where n.user_id = any($1::bigint[])`,
+    values: [groups.map((group) => group.userId), groups.map((group) => group.groupKey)],
   })
-  return new Map(rows.map((row) => [`${row.userId} ${row.groupKey}`, toDraft(row, stored)]))
+  return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
+}
+
+function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[] {
+  return events.flatMap(({ recipientId, groupKey, retracts }) =>
+    recipientId !== null && groupKey !== null && !retracts ? [{ userId: recipientId, groupKey }] : [],
+  )
+}
+
+/** Keys of the groups that gather, among those the batch's events may join. */
+async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: TypeLookup): Promise<Set<string>> {
+  const wanted = events.filter(
+    (event) => event.groupKey !== null && !event.retracts && types(String(event.type)).windowSeconds > 0,
+  )
+  if (wanted.length === 0) return new Set()
+  const { rows } = await client.query<{ userId: string; groupKey: string; filtered: boolean }>({
+    name: 'windows_of_batch',
+    text: `select x.user_id as "userId", x.group_key as "groupKey", x.filtered
+           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
+           join notify.windows x on x.user_id = w.u and x.group_key = w.g`,
+    values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
+  })
+  return new Set(rows.map(keyOfGroup))
 }
 
 /** The notifications in which the batch's known sources have a part. */
@@ -177,7 +159,12 @@ async function readLiveSources(
     const source = sources.get(`${event.recipientId} ${event.sourceId}`)
     const actorId = source?.actorId ?? event.actorId ?? NOBODY
     want(source?.draft, actorId)
-    want(openGroups.get(`${event.recipientId} ${event.groupKey}`), actorId)
+    if (event.groupKey === null) continue
+    for (const filtered of [false, true])
+      want(
+        openGroups.get(keyOfGroup({ userId: String(event.recipientId), groupKey: event.groupKey, filtered })),
+        actorId,
+      )
   }
   if (wanted.size === 0) return
   const pairs = [...wanted.values()]
@@ -201,6 +188,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
   const draft = stored.get(key) ?? {
     ...row,
     requestId: null,
+    sent: noWords,
     liveSources: new Map(),
     changed: false,
     grown: false,

@@ -1,3 +1,6 @@
+import { IntlMessageFormat } from 'intl-messageformat'
+import type { NotificationType } from './types.ts'
+
 /** What the words of a notification are made of. `actorNames`: display names, latest first. */
 export type Renderable = {
   type: string
@@ -18,60 +21,53 @@ export type Rendered = { title: string; body: string | null; url: string | null;
 /** Two names of this length and the longest phrase stay below the 200 characters of a title. */
 const NAME_SHOWN = 60
 
-/** Title, body, link and fallback of a notification: what was sent with it wins, the rest is made from its type. Pure. */
-export function render(notification: Renderable): Rendered {
-  const title = notification.title ?? titleOf(notification)
-  const body = notification.body
-  return { title, body, url: notification.url ?? urlOf(notification), fallback: body ? `${title}: ${body}` : title }
+/** Title, body, link and fallback of a notification: what was sent with it wins, the rest is made from its type's templates. */
+export function render(notification: Renderable, type: Pick<NotificationType, Template>): Rendered {
+  const values = valuesOf(notification)
+  const fill = (template: string | null) => (template === null ? null : format(template, values))
+  const title = notification.title ?? fill(type.title) ?? notification.type
+  const body = notification.body ?? fill(type.body)
+  const url = notification.url ?? fill(type.url)
+  return { title, body, url, fallback: fill(type.fallback) ?? (body ? `${title}: ${body}` : title) }
 }
 
-function titleOf(notification: Renderable): string {
-  const phrase = phraseOf(notification)
-  return phrase ? `${people(notification)} ${phrase}` : notification.type
-}
+type Template = 'title' | 'body' | 'url' | 'fallback'
+type Values = Record<string, string | number>
 
-function phraseOf({ type, objectType }: Pick<Renderable, 'type' | 'objectType'>): string | null {
-  switch (type) {
-    case 'post.liked':
-      return 'liked your post'
-    case 'comment.created':
-      return 'commented on your post'
-    case 'comment.replied':
-      return 'replied to your comment'
-    case 'user.mentioned':
-      return objectType === 'comment' ? 'mentioned you in a comment' : 'mentioned you in a post'
-    case 'user.followed':
-      return 'followed you'
-    case 'post.published':
-      return 'published a post'
-    default:
-      return null
+/** `count` is of distinct people; without a first name nobody is known, without a second one only one is. */
+function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount }: Renderable): Values {
+  const [first, second] = actorNames.map(shorten)
+  const facts = Object.entries(data).filter((entry): entry is [string, string | number] => typeof entry[1] !== 'object')
+  return {
+    ...Object.fromEntries(facts),
+    count: first === undefined ? 0 : second === undefined ? 1 : Math.max(actorCount, 2),
+    first: first ?? '',
+    second: second ?? '',
+    object: objectType ?? '',
+    postId: typeof data.postId === 'string' ? data.postId : objectType === 'post' ? (objectId ?? '') : '',
+    anchor: typeof data.commentId === 'string' ? `#comment-${data.commentId}` : '',
+    actorId: actorIds[0] ?? '',
   }
 }
 
-/** "Ana", "Ana and Ben", "Ana, Ben and 1 other", "Ana, Ben and 8 others". */
-function people({ actorNames, actorCount }: Renderable): string {
-  const [first, second] = actorNames.map(shorten)
-  if (!first) return 'Someone'
-  const others = Math.max(actorCount, actorNames.length) - (second ? 2 : 1)
-  if (!second) return others > 0 ? `${first} and ${count(others)}` : first
-  return others > 0 ? `${first}, ${second} and ${count(others)}` : `${first} and ${second}`
-}
+const compiled = new Map<string, IntlMessageFormat>()
 
-function count(others: number): string {
-  return others === 1 ? '1 other' : `${others} others`
+/** Null when the template is malformed or speaks of something that is not there: nobody is told nonsense. */
+function format(template: string, values: Values): string | null {
+  try {
+    let message = compiled.get(template)
+    if (!message) {
+      message = new IntlMessageFormat(template, 'en', undefined, { ignoreTag: true })
+      compiled.set(template, message)
+    }
+    return String(message.format(values))
+  } catch {
+    return null
+  }
 }
 
 /** Cuts by code points, so that no character is torn apart. */
 function shorten(name: string): string {
   const characters = [...name]
   return characters.length > NAME_SHOWN ? `${characters.slice(0, NAME_SHOWN - 1).join('')}…` : name
-}
-
-function urlOf({ type, data, objectType, objectId, actorIds }: Renderable): string | null {
-  if (type === 'user.followed') return actorIds[0] ? `/users/${actorIds[0]}` : null
-  if (phraseOf({ type, objectType }) === null) return null
-  const postId = typeof data.postId === 'string' ? data.postId : objectType === 'post' ? objectId : null
-  if (!postId) return null
-  return typeof data.commentId === 'string' ? `/posts/${postId}#comment-${data.commentId}` : `/posts/${postId}`
 }

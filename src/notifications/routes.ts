@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
-import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id, PageQuery, pageOf } from '../http/paging.ts'
@@ -72,19 +71,19 @@ function reading(app: App): FastifyPluginAsyncTypebox {
     server.get(
       '/notifications',
       { schema: { tags, querystring: ListQuery, response: { 200: CountedPage } } },
-      (request) => listNotifications(pool, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
+      (request) => listNotifications(app, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
     )
 
     server.get(
       '/notifications/pending',
       { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
-      (request) => listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
+      (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
     )
 
     server.get(
       '/notifications/history',
       { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
-      (request) => listNotifications(pool, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
+      (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
     )
 
     server.get('/notifications/unread-count', { schema: { tags, response: { 200: Counts } } }, (request) =>
@@ -98,20 +97,20 @@ function reading(app: App): FastifyPluginAsyncTypebox {
     server.get(
       '/notifications/changes',
       { schema: { tags, querystring: ChangesQuery, response: { 200: Changes } } },
-      (request) => resume(pool, request.user.userId, { limit: 100, ...request.query }),
+      (request) => resume(app, request.user.userId, { limit: 100, ...request.query }),
     )
 
     server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
-      getNotification(pool, request.user.userId, request.params.id),
+      getNotification(app, request.user.userId, request.params.id),
     )
   }
 }
 
 /** @throws {AppError} STATE_TOO_OLD when the client has to fetch its list again */
-async function resume(pool: pg.Pool, userId: string, query: { since: string; limit: number }): Promise<Changes> {
+async function resume(app: App, userId: string, query: { since: string; limit: number }): Promise<Changes> {
   const since = parseState(query.since)
   if (!since) throw fail('BAD_STATE')
-  const changes = (await changesSince(pool, [{ userId, since: since.modseq, limit: query.limit }])).get(userId)
+  const changes = (await changesSince(app, [{ userId, since: since.modseq, limit: query.limit }])).get(userId)
   if (!changes) throw fail('USER_NOT_FOUND')
   if (since.epoch !== changes.epoch || since.modseq > changes.modseq || since.modseq < changes.floor)
     throw fail('STATE_TOO_OLD', 'fetch the list again and go on from its state')
@@ -130,7 +129,7 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
         handler: async (request) => {
           const { userId } = request.user
           const result = await apply(app, userId, { ids: [request.params.id] })
-          return { notification: await getNotification(app.pool, userId, request.params.id), ...toCounts(result) }
+          return { notification: await getNotification(app, userId, request.params.id), ...toCounts(result) }
         },
       })
     change('PATCH', 'read', markRead)

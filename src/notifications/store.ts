@@ -1,10 +1,9 @@
 import type pg from 'pg'
 import { INBOX_CHANNEL } from '../wake-ups.ts'
-import { ACTORS_KEPT, type Draft, type Folded, type Inbox, NOBODY, type Source } from './fold.ts'
+import { ACTORS_KEPT, rank } from './actors.ts'
+import { type Draft, type Folded, type Inbox, NOBODY, noWords, type OpenWindow, type Source } from './model.ts'
 import { encodeChangedInboxes } from './notify-payload.ts'
-
-/** Notifications expire after this unless sent otherwise. */
-const EXPIRES_AFTER = '90 days'
+import type { TypeLookup } from './types.ts'
 
 /**
  * Stores what was folded: numbers the changes of each inbox without gaps, sets its counts, writes notifications, sources
@@ -13,6 +12,7 @@ const EXPIRES_AFTER = '90 days'
  */
 export async function storeFolded(
   client: pg.ClientBase,
+  types: TypeLookup,
   inboxes: Map<string, Inbox>,
   folded: Folded,
   removedBecause = 'retracted',
@@ -26,9 +26,11 @@ export async function storeFolded(
   await storeInboxes(client, changes)
   await closeExpiredGroups(client, folded.expiredGroups)
   await storeRemovals(client, removed, removedBecause)
-  await insertNotifications(client, created)
+  await insertNotifications(client, types, created)
   await storeSources(client, folded.sources)
-  await completeActors(client, updated)
+  await openWindows(client, folded.windows)
+  await hurryWindows(client, removed)
+  await completeActors(client, types, updated)
   await updateNotifications(client, updated)
   await notifyPushNodes(client, changes)
 }
@@ -113,28 +115,41 @@ async function storeRemovals(client: pg.ClientBase, removed: Change[], because: 
   })
 }
 
-async function insertNotifications(client: pg.ClientBase, created: Change[]): Promise<void> {
+async function insertNotifications(client: pg.ClientBase, types: TypeLookup, created: Change[]): Promise<void> {
   if (created.length === 0) return
   const drafts = created.map(({ draft }) => draft)
   await client.query({
     name: 'insert_notifications',
     text: `insert into notify.notifications
-             (user_id, id, modseq, grown_modseq, type, group_key, thread_key, object_type, object_id, data, actor_ids, actor_count, request_id, expires_at)
-           select u, i, i, i, t, g, h, y, o, d, a::bigint[], c, r, now() + interval '${EXPIRES_AFTER}'
-           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::int[],
-             $11::text[]) w (u, i, t, g, h, y, o, d, a, c, r)`,
+             (user_id, id, modseq, grown_modseq, type, priority, severity, title, body, url, group_key, thread_key, object_type, object_id,
+              data, actor_ids, followed_actors, actor_count, request_id, silent, filtered, filter_reason, closed_at, expires_at)
+           select u, i, i, i, t, p, s, x.title, x.body, x.url, g, h, y, o, d, a::bigint[], f, c, q, silent, r is not null, r,
+             case when closed then now() end, coalesce(x.expires_at, now() + make_interval(secs => e))
+           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::jsonb[],
+             $11::text[], $12::int[], $13::int[], $14::text[], $15::boolean[], $16::text[], $17::boolean[], $18::float8[], $19::jsonb[])
+             w (u, i, t, p, s, g, h, y, o, d, a, f, c, q, silent, r, closed, e, words)
+           left join lateral (select words ->> 'title' as title, words ->> 'body' as body, words ->> 'url' as url, (words ->> 'expiresAt')::timestamptz as expires_at) x
+             on words is not null`,
     values: [
       drafts.map((d) => d.userId),
       drafts.map((d) => d.id),
       drafts.map((d) => d.type),
+      drafts.map((d) => d.priority),
+      drafts.map((d) => d.sent.severity ?? types(d.type).severity),
       drafts.map((d) => d.groupKey),
       drafts.map((d) => d.threadKey),
       drafts.map((d) => d.objectType),
       drafts.map((d) => d.objectId),
       drafts.map((d) => JSON.stringify(d.data)),
       drafts.map((d) => arrayLiteral(d.actorIds)),
+      drafts.map((d) => d.followedActors),
       drafts.map((d) => d.actorCount),
       drafts.map((d) => d.requestId),
+      drafts.map((d) => d.silent),
+      drafts.map((d) => d.filterReason),
+      drafts.map((d) => !d.open),
+      drafts.map((d) => types(d.type).retentionSeconds),
+      drafts.map((d) => (d.sent === noWords ? null : JSON.stringify(d.sent))),
     ],
   })
 }
@@ -144,11 +159,13 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
   if (sources.length === 0) return
   await client.query({
     name: 'store_sources',
-    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision)
-           select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[])
+    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, waits_for, waits_filtered, decision, decided_by, silent)
+           select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[],
+             $9::boolean[], $10::text[], $11::text[], $12::boolean[])
            on conflict (user_id, source_id) do update
            set event_id = excluded.event_id, notification_id = excluded.notification_id, live = excluded.live,
-               notified = excluded.notified, decision = excluded.decision, decided_at = excluded.decided_at
+               notified = excluded.notified, waits_for = excluded.waits_for, waits_filtered = excluded.waits_filtered,
+               decision = excluded.decision, decided_by = excluded.decided_by, silent = excluded.silent, decided_at = excluded.decided_at
            where sources.event_id < excluded.event_id`,
     values: [
       sources.map((s) => s.userId),
@@ -158,33 +175,80 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
       sources.map((s) => s.actorId),
       sources.map((s) => s.live),
       sources.map((s) => s.notified),
+      sources.map((s) => s.waitsFor),
+      sources.map((s) => s.waitsFiltered),
       sources.map((s) => s.decision),
+      sources.map((s) => s.decidedBy),
+      sources.map((s) => s.silent),
     ],
   })
 }
 
+/** Opens windows, with jitter so that they do not all end at once; one that is open already keeps its end. */
+async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promise<void> {
+  if (windows.length === 0) return
+  await client.query({
+    name: 'open_windows',
+    text: `insert into notify.windows (user_id, group_key, filtered, type, object_type, object_id, thread_key, data, due_at)
+           select u, g, f, t, y, o, h, d, now() + make_interval(secs => lasts * (1 - jitter + 2 * jitter * random()))
+           from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::float8[], $10::float8[])
+             w (u, g, f, t, y, o, h, d, lasts, jitter)
+           on conflict (user_id, group_key, filtered) do update set data = excluded.data`,
+    values: [
+      windows.map((w) => w.userId),
+      windows.map((w) => w.groupKey),
+      windows.map((w) => w.filtered),
+      windows.map((w) => w.type.type),
+      windows.map((w) => w.objectType),
+      windows.map((w) => w.objectId),
+      windows.map((w) => w.threadKey),
+      windows.map((w) => JSON.stringify(w.data)),
+      windows.map((w) => w.type.windowSeconds),
+      windows.map((w) => w.type.jitter),
+    ],
+  })
+}
+
+/** When all who were shown have taken it back while others wait, those are shown at once. */
+async function hurryWindows(client: pg.ClientBase, removed: Change[]): Promise<void> {
+  const groups = removed.flatMap(({ draft }) => (draft.groupKey === null ? [] : [draft]))
+  if (groups.length === 0) return
+  await client.query({
+    name: 'hurry_windows',
+    text: `update notify.windows x set due_at = now()
+           from unnest($1::bigint[], $2::text[], $3::boolean[]) w (u, g, f)
+           where x.user_id = w.u and x.group_key = w.g and x.filtered = w.f and x.due_at > now() and x.user_id = any($1::bigint[])`,
+    values: [groups.map((d) => d.userId), groups.map((d) => d.groupKey), groups.map((d) => d.filtered)],
+  })
+}
+
 /** Looks the latest actors up again where too few of the known ones are left; rare, since eight are kept for the three shown. */
-async function completeActors(client: pg.ClientBase, updated: Change[]): Promise<void> {
+async function completeActors(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   const incomplete = new Map(
     updated.filter(({ draft }) => draft.actorsIncomplete).map(({ draft }) => [`${draft.userId} ${draft.id}`, draft]),
   )
   if (incomplete.size === 0) return
   const drafts = [...incomplete.values()]
-  const { rows } = await client.query<{ key: string; actorIds: string[] }>({
+  const { rows } = await client.query<{ key: string; actorIds: string[]; followedActors: number }>({
     name: 'latest_actors',
-    text: `select concat_ws(' ', w.u, w.n) as key, array_agg(a.actor_id::text order by a.latest desc) as "actorIds"
+    text: `select concat_ws(' ', w.u, w.n) as key, array_agg(a.actor_id::text order by a.followed desc, a.latest desc) as "actorIds",
+             count(*) filter (where a.followed)::int as "followedActors"
            from unnest($1::bigint[], $2::bigint[]) w (u, n)
            cross join lateral (
-             select s.actor_id, max(s.event_id) as latest from notify.sources s
+             select s.actor_id, max(s.event_id) as latest,
+               exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed
+             from notify.sources s
              where s.user_id = w.u and s.notification_id = w.n and s.live and s.actor_id <> ${NOBODY}
-             group by s.actor_id order by latest desc limit ${ACTORS_KEPT}
+             group by s.actor_id order by followed desc, latest desc limit ${ACTORS_KEPT}
            ) a
            group by w.u, w.n`,
     values: [drafts.map((d) => d.userId), drafts.map((d) => d.id)],
   })
-  for (const { key, actorIds } of rows) {
+  for (const { key, actorIds, followedActors } of rows) {
     const draft = incomplete.get(key)
-    if (draft) draft.actorIds = actorIds
+    if (!draft) continue
+    Object.assign(draft, { actorIds, followedActors })
+    rank(draft, types(draft.type))
   }
 }
 
@@ -197,9 +261,11 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
            set modseq = w.m, grown_modseq = case when w.grown then w.m else n.grown_modseq end,
                updated_at = case when w.grown then now() else n.updated_at end,
                delivered_at = case when w.grown then null else n.delivered_at end,
-               data = w.d, actor_ids = w.a::bigint[], actor_count = w.c, request_id = coalesce(w.r, n.request_id)
-           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[], $8::text[])
-             w (u, i, m, grown, d, a, c, r)
+               data = w.d, actor_ids = w.a::bigint[], actor_count = w.c, request_id = coalesce(w.r, n.request_id),
+               followed_actors = w.f, priority = w.p, silent = w.q,
+               title = coalesce(w.words ->> 'title', n.title), body = coalesce(w.words ->> 'body', n.body), url = coalesce(w.words ->> 'url', n.url)
+           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[], $8::text[], $9::int[], $10::text[],
+             $11::boolean[], $12::jsonb[]) w (u, i, m, grown, d, a, c, r, f, p, q, words)
            where n.user_id = w.u and n.id = w.i and n.user_id = any($1::bigint[])`,
     values: [
       drafts.map((d) => d.userId),
@@ -210,6 +276,10 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
       drafts.map((d) => arrayLiteral(d.actorIds)),
       drafts.map((d) => d.actorCount),
       drafts.map((d) => d.requestId),
+      drafts.map((d) => d.followedActors),
+      drafts.map((d) => d.priority),
+      drafts.map((d) => d.silent),
+      drafts.map((d) => (d.sent === noWords ? null : JSON.stringify(d.sent))),
     ],
   })
 }

@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { render } from './render.ts'
 import { STATE_PATTERN } from './state.ts'
+import type { NotificationTypes, TypeLookup } from './types.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -49,6 +50,9 @@ export const Notification = Type.Object({
 })
 export type Notification = Static<typeof Notification>
 
+/** What reading notifications takes: an App has both. */
+export type Reader = { pool: pg.Pool; types: NotificationTypes }
+
 /** A row of notify.notifications `n` as read by `notificationColumns`. */
 export type NotificationRow = {
   id: string
@@ -83,10 +87,13 @@ export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq
   n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent,
   n.request_id as "requestId"`
 
-/** `actorsById` comes from `loadActors`; `seenModseq` is the inbox's watermark in the snapshot of the row. */
-export function toNotification(row: NotificationRow, actorsById: Map<string, Actor>, seenModseq: number): Notification {
-  const actors = row.actorIds.flatMap((id) => actorsById.get(id) ?? [])
-  const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) })
+/** What rows are shown with: the people behind them, and the words of their types. */
+export type Shown = { actors: Map<string, Actor>; types: TypeLookup }
+
+/** `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. */
+export function toNotification(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
+  const actors = row.actorIds.flatMap((id) => shown.actors.get(id) ?? [])
+  const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) }, shown.types(row.type))
   return {
     id: row.id,
     type: row.type,
@@ -112,11 +119,13 @@ export function toNotification(row: NotificationRow, actorsById: Map<string, Act
   }
 }
 
+export async function loadShown({ pool, types }: Reader, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Shown> {
+  const [actors, lookup] = await Promise.all([loadActors(pool, rows), types.current()])
+  return { actors, types: lookup }
+}
+
 /** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */
-export async function loadActors(
-  pool: pg.Pool,
-  rows: Pick<NotificationRow, 'actorIds'>[],
-): Promise<Map<string, Actor>> {
+async function loadActors(pool: pg.Pool, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Map<string, Actor>> {
   const ids = [...new Set(rows.flatMap((row) => row.actorIds))]
   if (ids.length === 0) return new Map()
   const { rows: actors } = await pool.query<Actor>({

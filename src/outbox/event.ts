@@ -34,6 +34,22 @@ export const eventAsJson = `jsonb_build_object('id', o.id, 'action', o.action, '
   'objectType', o.object_type, 'objectId', o.object_id, 'threadKey', o.thread_key, 'groupKey', o.group_key,
   'data', o.data, 'requestId', o.request_id)`
 
+/** An event that takes a source back, for work that retracts without the log. */
+export function retractionOf(recipientId: string, sourceId: string, id: number): OutboxEvent {
+  const nothing = { type: null, actorId: null, objectType: null, objectId: null, threadKey: null, groupKey: null }
+  return {
+    ...nothing,
+    id,
+    action: 'retract',
+    retracts: true,
+    counted: false,
+    sourceId,
+    recipientId,
+    data: {},
+    requestId: null,
+  }
+}
+
 const checkEvent = TypeCompiler.Compile(OutboxEvent)
 
 /** @throws {EventContentError} when a pending copy is not an event */

@@ -32,7 +32,8 @@ export function toAuthor({ authorId, username, displayName, avatarMediaId }: Aut
 export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment_count as "commentCount",
   p.created_at as "createdAt", p.updated_at as "updatedAt",
   exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked,
-  exists (select from social.bookmarks b where b.post_id = p.id and b.user_id = $1) as bookmarked`
+  exists (select from social.bookmarks b where b.post_id = p.id and b.user_id = $1) as bookmarked,
+  exists (select from social.thread_mutes m where m.user_id = $1 and m.post_id = p.id) as muted`
 
 export type PostRow = AuthorRow & {
   id: string
@@ -43,9 +44,10 @@ export type PostRow = AuthorRow & {
   updatedAt: Date
   liked: boolean
   bookmarked: boolean
+  muted: boolean
 }
 
-/** Media and mutes come with features of their own. */
+/** Media come with a feature of their own. */
 export function toPost(row: PostRow): Post {
   return {
     id: row.id,
@@ -56,6 +58,6 @@ export function toPost(row: PostRow): Post {
     commentCount: row.commentCount,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
-    viewer: { liked: row.liked, bookmarked: row.bookmarked, muted: false },
+    viewer: { liked: row.liked, bookmarked: row.bookmarked, muted: row.muted },
   }
 }

@@ -182,7 +182,7 @@ export class Hub {
   async #read(readings: Reading[]): Promise<void> {
     const limit = this.#limits.itemsPerFrame
     const requests = readings.map(({ user, since }): ChangesRequest => ({ userId: user.id, since, limit }))
-    const answers = await changesSince(this.#app.pool, requests)
+    const answers = await changesSince(this.#app, requests)
     for (const reading of readings) {
       const changes = answers.get(reading.user.id)
       if (changes) this.#deliver(reading, changes)

@@ -28,6 +28,7 @@ export type UserRow = Omit<User, 'createdAt' | 'viewer'> & {
   following: boolean
   followedBy: boolean
   blocked: boolean
+  muted: boolean
 }
 
 /** The columns of a UserRow for statements over `social.users u`; `viewer` is the placeholder of the viewer's id: `$1::bigint`. */
@@ -36,14 +37,15 @@ export function userColumns(viewer: string): string {
     u.follower_count as "followerCount", u.following_count as "followingCount", u.post_count as "postCount", u.created_at as "createdAt",
     exists (select from social.follows f where f.follower_id = ${viewer} and f.followee_id = u.id) as following,
     exists (select from social.follows f where f.follower_id = u.id and f.followee_id = ${viewer}) as "followedBy",
-    exists (select from social.blocks b where b.user_id = ${viewer} and b.other_id = u.id) as blocked`
+    exists (select from social.blocks b where b.user_id = ${viewer} and b.other_id = u.id) as blocked,
+    exists (select from social.mutes m where m.user_id = ${viewer} and m.other_id = u.id and coalesce(m.until > now(), true)) as muted`
 }
 
-export function toUser({ createdAt, following, followedBy, blocked, ...user }: UserRow): User {
+export function toUser({ createdAt, following, followedBy, blocked, muted, ...user }: UserRow): User {
   return {
     ...user,
     createdAt: createdAt.toISOString(),
-    viewer: { following, followedBy, bell: false, blocked, muted: false },
+    viewer: { following, followedBy, bell: false, blocked, muted },
   }
 }
 

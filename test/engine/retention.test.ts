@@ -18,7 +18,7 @@ t.test('an expired notification is a removal like any other', async (t) => {
   const { ana } = await liked(system, 3)
   const { state } = await ana.get('/notifications')
   await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second' where id = 2`)
-  await purge({ pool: system.pool, log })
+  await purge({ ...system.app, log })
   const changes = await ana.get(`/notifications/changes?since=${state}`)
   t.match(changes, { removes: ['2'], upserts: [], unreadCount: 2, unseenCount: 2, more: false })
   t.equal((await ana.get('/notifications')).items.length, 2)
@@ -33,7 +33,7 @@ t.test('purging tombstones moves the floor: states below are too old, states abo
   const between = (await ana.get('/notifications')).state
   await system.pool.query(`update notify.tombstones set removed_at = now() - interval '31 days'`)
   await ana.request('DELETE', '/notifications/2')
-  await purge({ pool: system.pool, log })
+  await purge({ ...system.app, log })
   t.match(await ana.request('GET', `/notifications/changes?since=${before}`), {
     status: 410,
     body: { code: 'STATE_TOO_OLD' },
@@ -51,7 +51,7 @@ t.test('a source is kept as long as its notification, and thirty days at least',
   await system.pool.query(
     `update notify.sources set decided_at = now() - interval '31 days' where source_id like 'like:1:%' or source_id like 'like:3:%'`,
   )
-  await purge({ pool: system.pool, log })
+  await purge({ ...system.app, log })
   const { rows } = await system.pool.query('select source_id from notify.sources order by 1')
   t.match(rows, [{ source_id: /^like:2:/ }, { source_id: /^like:3:/ }])
 })
@@ -63,7 +63,7 @@ t.test('expired sessions and old dead letters go', async (t) => {
   await system.pool.query(
     `insert into notify.pending (consumer, event_id, event, dead_at) values ('counters', 1, '{}', now() - interval '31 days'), ('counters', 2, '{}', now())`,
   )
-  await purge({ pool: system.pool, log })
+  await purge({ ...system.app, log })
   t.same((await system.pool.query('select id from social.sessions')).rows, [])
   t.same((await system.pool.query('select event_id from notify.pending')).rows, [{ event_id: '2' }])
   t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })

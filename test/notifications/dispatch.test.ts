@@ -119,8 +119,10 @@ t.test(
     await blocker.query('commit')
     blocker.release()
     t.same(await inboxOf(system, 'ana'), [])
-    const { rows } = await system.pool.query('select decision from notify.sources where user_id = $1', [ana.id])
-    t.same(rows, [{ decision: 'blocked' }], 'and the decision says so')
+    const { rows } = await system.pool.query('select decision, decided_by from notify.sources where user_id = $1', [
+      ana.id,
+    ])
+    t.same(rows, [{ decision: 'suppressed', decided_by: 'block' }], 'and the decision says so')
   },
 )
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../../src/app.ts'
-import { dispatchEvents } from '../../src/notifications/dispatch.ts'
+import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { Dispatcher } from '../../src/outbox/dispatcher.ts'
 import { cloneDatabase, testConfig } from '../setup.ts'
 
@@ -60,7 +60,7 @@ export async function follow(app: App, actorId: string, recipientId: string): Pr
 }
 
 export async function dispatch(app: App): Promise<void> {
-  const consumers = { notifications: dispatchEvents, counters: async () => [] }
+  const consumers = { notifications: dispatchWith(app.types), counters: async () => [] }
   await new Dispatcher(app.pool, app.log, consumers, () => {}).run()
 }
 

@@ -14,7 +14,7 @@ export function emptyHand(): Held {
 export async function catchUp(app: App, userId: string, held: Held, limit: number): Promise<number> {
   let applied = 0
   for (;;) {
-    const changes = (await changesSince(app.pool, [{ userId, since: held.modseq, limit }])).get(userId)
+    const changes = (await changesSince(app, [{ userId, since: held.modseq, limit }])).get(userId)
     if (!changes) throw new Error(`user ${userId} has no inbox`)
     for (const notification of changes.upserts) held.items.set(notification.id, notification)
     for (const id of changes.removes) held.items.delete(id)
@@ -37,7 +37,7 @@ export async function listedItems(app: App, userId: string): Promise<object[]> {
   const items: Notification[] = []
   let cursor: string | undefined
   do {
-    const page = await listNotifications(app.pool, userId, { filter: 'history', limit: 100, cursor })
+    const page = await listNotifications(app, userId, { filter: 'history', limit: 100, cursor })
     items.push(...page.items)
     cursor = page.nextCursor ?? undefined
   } while (cursor)

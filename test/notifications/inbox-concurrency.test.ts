@@ -63,7 +63,7 @@ t.test('what arrives while everything is marked as read stays unread', async (t)
   await follow(app, ana, me)
   await follow(app, ana, me)
   t.match(await marking, { updated: 10_000 })
-  const { unreadCount, items } = await listNotifications(app.pool, me, { filter: 'unread', limit: 20 })
+  const { unreadCount, items } = await listNotifications(app, me, { filter: 'unread', limit: 20 })
   t.equal(unreadCount, items.length)
   t.same(
     items.map((item) => item.type),

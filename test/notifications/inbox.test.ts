@@ -12,20 +12,20 @@ t.test('reading marks, delivers, closes the group and takes one state; reading a
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['Ana', 'Ben', 'Cem'])
   const postId = await makePost(app, ana)
   await like(app, { postId, actorId: ben, recipientId: ana })
-  const [item] = (await listNotifications(app.pool, ana, { filter: 'all', limit: 20 })).items
+  const [item] = (await listNotifications(app, ana, { filter: 'all', limit: 20 })).items
   t.match(item, { title: 'Ben liked your post', url: `/posts/${postId}`, seen: false, readAt: null, deliveredAt: null })
 
   const first = await markRead(app, ana, { ids: [item?.id ?? ''] })
   t.match(first, { updated: 1, unreadCount: 0, unseenCount: 1, modseq: 2 })
   t.match(await markRead(app, ana, { ids: [item?.id ?? ''] }), { updated: 0, unreadCount: 0, modseq: 2 })
-  const read = await getNotification(app.pool, ana, item?.id ?? '')
+  const read = await getNotification(app, ana, item?.id ?? '')
   t.ok(read.readAt)
   t.equal(read.deliveredAt, read.readAt, 'read implies delivered')
   t.equal(read.updatedAt, item?.updatedAt, 'reading is no growth')
 
   await markUnread(app, ana, { ids: [read.id] })
   await like(app, { postId, actorId: cem, recipientId: ana })
-  const after = await listNotifications(app.pool, ana, { filter: 'unread', limit: 20 })
+  const after = await listNotifications(app, ana, { filter: 'unread', limit: 20 })
   t.same(
     after.items.map((n) => n.title),
     ['Cem liked your post', 'Ben liked your post'],
@@ -39,13 +39,13 @@ t.test('a removed notification leaves a tombstone, and its sources bring nothing
   const aLike = { postId: await makePost(app, ana), actorId: ben, recipientId: ana }
   await like(app, aLike)
   t.match(await remove(app, ana, { ids: ['1'] }), { updated: 1, unreadCount: 0, unseenCount: 0, modseq: 2 })
-  const changes = (await changesSince(app.pool, [{ userId: ana, since: 1, limit: 10 }])).get(ana)
+  const changes = (await changesSince(app, [{ userId: ana, since: 1, limit: 10 }])).get(ana)
   t.match(changes, { from: 1, to: 2, more: false, upserts: [], removes: ['1'] })
   const { rows } = await app.pool.query('select live, notified, notification_id, decision from notify.sources')
   t.same(rows, [{ live: false, notified: true, notification_id: null, decision: 'removed' }])
   await like(app, { ...aLike, retracts: true }, aLike)
-  t.same((await listNotifications(app.pool, ana, { filter: 'history', limit: 20 })).items, [])
-  await t.rejects(getNotification(app.pool, ana, '1'), { code: 'NOTIFICATION_NOT_FOUND' })
+  t.same((await listNotifications(app, ana, { filter: 'history', limit: 20 })).items, [])
+  await t.rejects(getNotification(app, ana, '1'), { code: 'NOTIFICATION_NOT_FOUND' })
   t.same(await drift(app, [ana, ben]), [])
 })
 
@@ -70,15 +70,15 @@ t.test('a cursor stays good while its items are read and others arrive', async (
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
   await fillInbox(app, ana, 7)
-  const first = await listNotifications(app.pool, ana, { filter: 'all', limit: 3 })
+  const first = await listNotifications(app, ana, { filter: 'all', limit: 3 })
   await markRead(app, ana, { ids: ['7', '3', '2'] })
   await like(app, { postId: await makePost(app, ana), actorId: ben, recipientId: ana })
-  const second = await listNotifications(app.pool, ana, { filter: 'all', limit: 3, cursor: first.nextCursor ?? '' })
-  const third = await listNotifications(app.pool, ana, { filter: 'all', limit: 3, cursor: second.nextCursor ?? '' })
+  const second = await listNotifications(app, ana, { filter: 'all', limit: 3, cursor: first.nextCursor ?? '' })
+  const third = await listNotifications(app, ana, { filter: 'all', limit: 3, cursor: second.nextCursor ?? '' })
   const ids = [...first.items, ...second.items, ...third.items].map((n) => n.id)
   t.same(ids, ['7', '6', '5', '4', '3', '2', '1'])
   t.equal(third.nextCursor, null)
-  await t.rejects(listNotifications(app.pool, ana, { filter: 'all', limit: 3, cursor: 'x' }), { code: 'BAD_CURSOR' })
+  await t.rejects(listNotifications(app, ana, { filter: 'all', limit: 3, cursor: 'x' }), { code: 'BAD_CURSOR' })
 })
 
 t.test('acknowledging delivers what grew up to the state, takes no state, and is cut to the inbox', async (t) => {
@@ -92,10 +92,10 @@ t.test('acknowledging delivers what grew up to the state, takes no state, and is
     { userId: ana, modseq: 2 },
   ])
   const pending = async (userId: string) =>
-    (await listNotifications(app.pool, userId, { filter: 'pending', limit: 20 })).items.map((n) => n.id)
+    (await listNotifications(app, userId, { filter: 'pending', limit: 20 })).items.map((n) => n.id)
   t.same(await pending(ana), ['5', '4'])
   t.same(await pending(ben), [])
-  const changes = await changesSince(app.pool, [
+  const changes = await changesSince(app, [
     { userId: ana, since: 5, limit: 10 },
     { userId: ben, since: 0, limit: 10 },
   ])
@@ -108,10 +108,13 @@ t.test('filtered notifications are in no changes and in no count, only in their 
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['Ana'])
   await fillInbox(app, ana, 3)
-  await app.pool.query('update notify.notifications set filtered = true where user_id = $1 and id = 2', [ana])
+  await app.pool.query(
+    'update notify.notifications set filtered = true, filter_reason = $2 where user_id = $1 and id = 2',
+    [ana, 'strangers'],
+  )
   await app.pool.query('update notify.inbox set unread_count = 2, unseen_count = 2 where user_id = $1', [ana])
   const list = async (filter: 'all' | 'filtered' | 'history') =>
-    (await listNotifications(app.pool, ana, { filter, limit: 20 })).items.map((n) => n.id)
+    (await listNotifications(app, ana, { filter, limit: 20 })).items.map((n) => n.id)
   t.same([await list('all'), await list('filtered'), await list('history')], [['3', '1'], ['2'], ['3', '1']])
   const held = emptyHand()
   await catchUp(app, ana, held, 1)

@@ -1,5 +1,9 @@
 import t from 'tap'
-import { type Renderable, render } from '../../src/notifications/render.ts'
+import { type Renderable, render as renderWith } from '../../src/notifications/render.ts'
+import { setup } from '../setup.ts'
+
+const types = await (await setup(t)).app.types.current()
+const render = (notification: Renderable) => renderWith(notification, types(notification.type))
 
 const aLike: Renderable = {
   type: 'post.liked',

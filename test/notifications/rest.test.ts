@@ -25,7 +25,7 @@ t.test('an inbox over REST', async (t) => {
       title: 'cem and ben liked your post',
       url: `/posts/${post.id}`,
       fallback: 'cem and ben liked your post',
-      priority: 'normal',
+      priority: 'low',
       severity: 'info',
       body: null,
       data: { postId: post.id },
@@ -49,7 +49,7 @@ t.test('an inbox over REST', async (t) => {
     t.match(await ana.get('/notifications/stats'), {
       total: 1,
       byType: { 'post.liked': 1 },
-      byPriority: { normal: 1 },
+      byPriority: { low: 1 },
       byState: { unread: 1, read: 0, unseen: 1, pending: 1, archived: 0, filtered: 0 },
     })
   })

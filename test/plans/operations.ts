@@ -10,9 +10,10 @@ import { likeBatch, unlikeBatch } from '../../src/likes/batch.ts'
 import { acknowledge } from '../../src/notifications/acknowledge.ts'
 import type { InboxResult } from '../../src/notifications/change-inbox.ts'
 import { changesSince } from '../../src/notifications/changes.ts'
-import { dispatchEvents } from '../../src/notifications/dispatch.ts'
+import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { archive, markRead, markSeen, markUnread, remove, unarchive } from '../../src/notifications/inbox.ts'
 import { listNotifications } from '../../src/notifications/list.ts'
+import { NotificationTypes } from '../../src/notifications/types.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
 import { lanesWithWork, readNext } from '../../src/outbox/read.ts'
@@ -119,7 +120,7 @@ const requests: Operation[] = [
 ]
 
 const consume = (consumer: string, lane: number) => async (pool: pg.Pool, n: number) => {
-  const consumers = { notifications: dispatchEvents, counters: foldCounters }
+  const consumers = { notifications: dispatchWith(typesOf(pool)), counters: foldCounters }
   const apply = consumer === 'counters' ? consumers.counters : consumers.notifications
   const batch = () => consumeBatch(pool, { consumer, lane }, apply, { limit: n, onBusy: 'wait' })
   const first = await batch()
@@ -154,13 +155,23 @@ async function setEventsAside(pool: pg.Pool, n: number, base: number): Promise<v
   client.release()
 }
 
+const typesOf = (pool: pg.Pool) => new NotificationTypes(pool, log)
+const readerOf = (pool: pg.Pool) => ({ pool, types: typesOf(pool) })
+
 function retry(pool: pg.Pool): Promise<number> {
-  return retryPending(pool, log, { notifications: dispatchEvents })
+  return retryPending(pool, log, { notifications: dispatchWith(typesOf(pool)) })
 }
 
 const inboxApp = (pool: pg.Pool): App => {
   const config = testConfig('postgres://127.0.0.1/unused')
-  return { config, log, pool, db: createKysely(pool), wakeUps: createWakeUps(pool, log, false) }
+  return {
+    config,
+    log,
+    pool,
+    db: createKysely(pool),
+    types: typesOf(pool),
+    wakeUps: createWakeUps(pool, log, false),
+  }
 }
 const changing =
   (change: (app: App, n: number, base: number) => Promise<InboxResult>): Operation['run'] =>
@@ -174,7 +185,7 @@ const inboxes: Operation[] = [
     run: async (pool, n, base) =>
       (
         await changesSince(
-          pool,
+          readerOf(pool),
           count(n, (i) => base + i + 1).map((userId) => ({ userId, since: 8, limit: 100 })),
         )
       ).size,
@@ -192,7 +203,7 @@ const inboxes: Operation[] = [
   ...(['all', 'unread', 'pending', 'history'] as const).map((filter) => ({
     name: `a list: ${filter}`,
     run: async (pool: pg.Pool, n: number) =>
-      (await listNotifications(pool, HOT_USER, { filter, limit: n / 10 })).items.length * 10,
+      (await listNotifications(readerOf(pool), HOT_USER, { filter, limit: n / 10 })).items.length * 10,
   })),
   { name: 'reading by ids', run: changing((app, n, base) => markRead(app, HOT_USER, ids(n, base))) },
   {
@@ -272,7 +283,7 @@ const fanOuts: Operation[] = [
 ]
 
 async function runAll(pool: pg.Pool, n: number): Promise<number> {
-  await runFanOuts({ pool, log })
+  await runFanOuts({ ...readerOf(pool), log })
   return n
 }
 
@@ -299,7 +310,7 @@ const retention: Operation = {
     )
   },
   run: async (pool, n) => {
-    await purge({ pool, log })
+    await purge({ ...readerOf(pool), log })
     return n
   },
 }

@@ -1,0 +1,86 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+
+/** A row of notify.types: what is true of a type of notification. */
+export type NotificationType = {
+  type: string
+  priority: Priority
+  /** Of a notification behind which stands somebody whom the recipient follows. */
+  followedPriority: Priority
+  severity: string
+  /** On while a user has not said otherwise. */
+  channels: Channel[]
+  /** People of a group shown one by one, before a window opens. */
+  instantThreshold: number
+  /** 0: never gathered. */
+  windowSeconds: number
+  jitter: number
+  maxGroupSize: number
+  retentionSeconds: number
+  dnd: 'defer' | 'silent' | 'ignore'
+  title: string | null
+  body: string | null
+  url: string | null
+  fallback: string | null
+}
+
+export type Priority = 'critical' | 'high' | 'normal' | 'low'
+export const channels = ['inApp', 'email', 'webPush'] as const
+export type Channel = (typeof channels)[number]
+
+/** Types that nobody described are treated like this one. */
+const OTHERWISE = 'system'
+
+/** A change by an admin or a DBA is noticed after this at the latest. */
+const FRESH_MS = 2000
+
+/** The types as the database has them, read again every two seconds while somebody asks. */
+export class NotificationTypes {
+  readonly #pool: pg.Pool
+  readonly #log: Logger
+  #types = new Map<string, NotificationType>()
+  #readAt = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+
+  constructor(pool: pg.Pool, log: Logger) {
+    this.#pool = pool
+    this.#log = log
+  }
+
+  /** The types now; waits only for the first reading. After that an old answer is used while a new one is on its way. */
+  async current(): Promise<TypeLookup> {
+    if (performance.now() - this.#readAt > FRESH_MS) this.#reading ??= this.#read()
+    if (this.#types.size === 0) await this.#reading
+    const types = this.#types
+    const otherwise = types.get(OTHERWISE)
+    if (!otherwise) throw new Error(`notify.types has no row ${OTHERWISE}`)
+    return (type) => types.get(type) ?? { ...otherwise, type }
+  }
+
+  /** Names of the types that somebody described. */
+  async names(): Promise<string[]> {
+    await this.current()
+    return [...this.#types.keys()].filter((name) => name !== OTHERWISE)
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const { rows } = await this.#pool.query<NotificationType>({ name: 'notification_types', text: readTypes })
+      this.#types = new Map(rows.map((row) => [row.type, row]))
+      this.#readAt = performance.now()
+    } catch (error) {
+      if (this.#types.size === 0) throw error
+      this.#log.warn({ err: error }, 'the types of notifications could not be read again; the former ones stand')
+    } finally {
+      this.#reading = undefined
+    }
+  }
+}
+
+export type TypeLookup = (type: string) => NotificationType
+
+const readTypes = `
+  select type, priority, coalesce(followed_priority, priority) as "followedPriority", severity, channels,
+    instant_threshold as "instantThreshold", window_seconds as "windowSeconds", jitter, max_group_size as "maxGroupSize",
+    extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback
+  from notify.types`

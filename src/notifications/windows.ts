@@ -1,0 +1,259 @@
+import type pg from 'pg'
+import { inTransaction } from '../db/transaction.ts'
+import type { Engine } from '../engine/engine.ts'
+import { ACTORS_KEPT, rank } from './actors.ts'
+import { type Decision, decide } from './decide.ts'
+import { readOpenGroups } from './load.ts'
+import { lockInboxes, lockObjects } from './locks.ts'
+import { type Draft, emptyDraft, type Inbox, keyOfGroup, NOBODY } from './model.ts'
+import { readPreferences } from './people.ts'
+import { storeFolded } from './store.ts'
+import type { TypeLookup } from './types.ts'
+
+/** Windows flushed in one transaction. */
+const BATCH = 500
+
+/** A row of notify.windows. */
+type Window = {
+  userId: string
+  groupKey: string
+  filtered: boolean
+  type: string
+  objectType: string | null
+  objectId: string | null
+  threadKey: string | null
+  data: Record<string, unknown>
+}
+
+/** Shows what the windows that are due have gathered, until none is left. Inboxes that somebody holds are left to the next run. */
+export async function flushWindows({ pool, types }: Pick<Engine, 'pool' | 'types'>): Promise<void> {
+  const lookup = await types.current()
+  let flushed = BATCH
+  while (flushed === BATCH) flushed = await inTransaction(pool, (client) => flushBatch(client, lookup))
+}
+
+/**
+ * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
+ * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
+ */
+async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<number> {
+  const due = await findDue(client)
+  if (due.length === 0) return 0
+  const comments = await findWaitingComments(client, due)
+  const gone = await lockObjects(client, new Set([...due.flatMap(({ threadKey }) => threadKey ?? []), ...comments]))
+  const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
+  const windows = await takeDue(client, [...inboxes.keys()], due)
+  const verdicts = await judge(client, types, inboxes, windows)
+  await turnAway(client, windows, gone, verdicts)
+  const gathered = await gather(client, types, windows, verdicts, comments)
+  const drafts = gathered.map(({ draft }) => draft)
+  const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
+  await showSources(client, gathered, comments)
+  await reopen(client, windows)
+  return windows.length
+}
+
+async function findDue(client: pg.ClientBase): Promise<Window[]> {
+  const { rows } = await client.query<Window>({
+    name: 'due_windows',
+    text: `select ${windowColumns} from notify.windows x where due_at <= now() order by due_at limit ${BATCH}`,
+  })
+  return rows
+}
+
+const windowColumns = `x.user_id as "userId", x.group_key as "groupKey", x.filtered, x.type, x.object_type as "objectType",
+  x.object_id as "objectId", x.thread_key as "threadKey", x.data`
+
+/** Comments have to be locked before the inboxes; those that begin to wait after this are left to the next window. */
+async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
+  const { rows } = await client.query<{ sourceId: string }>({
+    name: 'waiting_comments',
+    text: `select distinct s.source_id as "sourceId" from ${asRows} ${waiting} where s.source_id like 'comment:%'`,
+    values: keys(windows),
+  })
+  return rows.map((row) => row.sourceId)
+}
+
+/** Windows as rows `w` and who waits in them as `s`; the parameters are `keys(windows)`. */
+const asRows = 'unnest($1::bigint[], $2::text[], $3::boolean[]) with ordinality w (u, g, f, place)'
+const waiting = 'join notify.sources s on s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f'
+/** Of those, the ones whose comment was locked before; $4 is the list. */
+const checked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
+
+function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filtered'>[]) {
+  return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filtered)]
+}
+
+async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): Promise<Window[]> {
+  const { rows } = await client.query<Window>({
+    name: 'take_due_windows',
+    text: `delete from notify.windows x using ${asRows}
+           where x.user_id = w.u and x.group_key = w.g and x.filtered = w.f and x.due_at <= now() and x.user_id = any($4::bigint[])
+           returning ${windowColumns}`,
+    values: [...keys(due), users],
+  })
+  return rows
+}
+
+/** What each recipient's preferences say now; what is filtered was not for the app anyway. */
+async function judge(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  windows: Window[],
+): Promise<Map<Window, Decision>> {
+  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
+  return new Map(
+    windows.map((window) => [window, decide(types(window.type), 'inApp', null, preferences.get(window.userId))]),
+  )
+}
+
+/** Those whose object is gone meanwhile, who are blocked or muted, or whom the recipient's preferences keep away. */
+async function turnAway(
+  client: pg.ClientBase,
+  windows: Window[],
+  gone: Set<string>,
+  verdicts: Map<Window, Decision>,
+): Promise<void> {
+  const unwantedBy = windows.map((window) => {
+    const verdict = verdicts.get(window)
+    return verdict?.decision === 'suppress' && !window.filtered ? verdict.decidedBy : null
+  })
+  await client.query({
+    name: 'turn_away',
+    text: `update notify.sources t set waits_for = null, decided_at = now(), decision = case when v.gone then 'object_gone' else 'suppressed' end,
+             decided_by = case when not v.gone then v.by end
+           from (
+             select s.user_id, s.source_id, s.source_id = any($4::text[]) or w.thread_gone as gone,
+               coalesce(w.unwanted_by,
+                 case when exists (select from social.blocks b where b.user_id = s.user_id and b.other_id = s.actor_id)
+                        or exists (select from social.blocks b where b.user_id = s.actor_id and b.other_id = s.user_id) then 'block'
+                      when exists (select from social.mutes m where m.user_id = s.user_id and m.other_id = s.actor_id and coalesce(m.until > now(), true)) then 'mute'
+                      when exists (select from social.thread_mutes m where m.user_id = s.user_id and 'post:' || m.post_id = w.thread) then 'threadMute' end) as by
+             from unnest($1::bigint[], $2::text[], $3::boolean[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, thread_gone, unwanted_by, thread) ${waiting}
+           ) v
+           where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)`,
+    values: [
+      ...keys(windows),
+      [...gone].filter((object) => object.startsWith('comment:')),
+      windows.map(({ threadKey }) => threadKey !== null && gone.has(threadKey)),
+      unwantedBy,
+      windows.map((window) => window.threadKey),
+    ],
+  })
+}
+
+/** A group with what is added to it; `outgrown`: its predecessor, to be closed. */
+type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
+
+/** Who waits in a window: distinct people new to the group, and the latest of all, whom the recipient follows first. */
+type Waiting = { place: number; newPeople: number; latestSource: string; followed: string[]; strangers: string[] }
+
+async function gather(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  windows: Window[],
+  verdicts: Map<Window, Decision>,
+  comments: string[],
+): Promise<Gathered[]> {
+  const openGroups = await readOpenGroups(client, windows)
+  const groups = windows.map((window) => {
+    const current = openGroups.get(keyOfGroup(window))
+    const fits = current?.open && current.actorCount < types(window.type).maxGroupSize
+    return { window, draft: fits ? current : newDraft(window, types), outgrown: fits ? undefined : current }
+  })
+  const { rows } = await client.query<Waiting>({
+    name: 'gather_waiting',
+    text: gatherStatement,
+    values: [...keys(windows), comments, groups.map(({ draft }) => draft.id)],
+  })
+  return rows.flatMap((row) => {
+    const group = groups[row.place - 1]
+    if (!group) return []
+    grow(group.draft, group.window, row)
+    group.draft.silent = verdicts.get(group.window)?.until != null
+    rank(group.draft, types(group.draft.type))
+    return [group]
+  })
+}
+
+const gatherStatement = `
+  select w.place::int as place, a.*
+  from unnest($1::bigint[], $2::text[], $3::boolean[], $5::bigint[]) with ordinality w (u, g, f, n, place)
+  cross join lateral (
+    select count(*) filter (where p.is_new and p.actor_id <> ${NOBODY})::int as "newPeople",
+      (array_agg(p.latest_source order by p.latest desc))[1] as "latestSource",
+      coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as followed,
+      coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where not p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as strangers
+    from (
+      select s.actor_id, max(s.event_id) as latest, (array_agg(s.source_id order by s.event_id desc))[1] as latest_source,
+        exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed,
+        not exists (select from notify.sources l where l.user_id = w.u and l.notification_id = w.n and l.actor_id = s.actor_id and l.live) as is_new
+      from notify.sources s
+      where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f and ${checked}
+      group by s.actor_id
+    ) p
+    having count(*) > 0
+  ) a`
+
+function newDraft(window: Window, types: TypeLookup): Draft {
+  const type = types(window.type)
+  return {
+    ...emptyDraft(window.userId, window.type, window, window.groupKey),
+    priority: type.priority,
+    filtered: window.filtered,
+    filterReason: window.filtered ? 'strangers' : null,
+  }
+}
+
+function grow(draft: Draft, { data }: Window, { newPeople, latestSource, followed, strangers }: Waiting): void {
+  const isNew = (id: string) => !followed.includes(id) && !strangers.includes(id)
+  const formerlyFollowed = draft.actorIds.slice(0, draft.followedActors).filter(isNew)
+  const formerStrangers = draft.actorIds.slice(draft.followedActors).filter(isNew)
+  draft.actorIds = [...followed, ...formerlyFollowed, ...strangers, ...formerStrangers].slice(0, ACTORS_KEPT)
+  draft.followedActors = Math.min(followed.length + formerlyFollowed.length, ACTORS_KEPT)
+  draft.actorCount += newPeople
+  draft.data = latestSource.startsWith('comment:')
+    ? { ...data, commentId: latestSource.slice('comment:'.length) }
+    : data
+  draft.changed = true
+  draft.grown = true
+}
+
+async function showSources(client: pg.ClientBase, gathered: Gathered[], comments: string[]): Promise<void> {
+  if (gathered.length === 0) return
+  await client.query({
+    name: 'show_waiting',
+    text: `update notify.sources s
+           set waits_for = null, live = true, notified = true, notification_id = w.n, silent = w.q, decided_at = now(),
+               decision = case when w.f then 'filtered' else 'shown' end
+           from unnest($1::bigint[], $2::text[], $3::boolean[], $5::bigint[], $6::boolean[]) w (u, g, f, n, q)
+           where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f and ${checked}`,
+    values: [
+      ...keys(gathered.map(({ window }) => window)),
+      comments,
+      gathered.map(({ draft }) => draft.id),
+      gathered.map(({ draft }) => draft.silent),
+    ],
+  })
+}
+
+/** Windows in which somebody is still waiting: who came while this was under way. */
+async function reopen(client: pg.ClientBase, windows: Window[]): Promise<void> {
+  await client.query({
+    name: 'reopen_windows',
+    text: `insert into notify.windows (user_id, group_key, filtered, type, object_type, object_id, thread_key, data, due_at)
+           select u, g, f, t, y, o, h, d, now() + interval '1 second'
+           from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[]) w (u, g, f, t, y, o, h, d)
+           where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f)`,
+    values: [
+      ...keys(windows),
+      windows.map((w) => w.type),
+      windows.map((w) => w.objectType),
+      windows.map((w) => w.objectId),
+      windows.map((w) => w.threadKey),
+      windows.map((w) => JSON.stringify(w.data)),
+    ],
+  })
+}

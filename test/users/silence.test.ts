@@ -1,0 +1,67 @@
+import t from 'tap'
+import { inboxOf, noDrift, settled } from '../settled.ts'
+import { setup } from '../setup.ts'
+
+t.test("a block ends both follows, empties the blocker's inbox of the other, and keeps it so", async (t) => {
+  const system = await setup(t, { worker: true })
+  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
+  if (!ana || !ben || !cem) throw new Error('nobody signed up')
+  await ana.follow(ben.id)
+  await ben.follow(ana.id)
+  const post = await ana.post('hello')
+  await ben.like(post.id)
+  await cem.like(post.id)
+  await ben.comment(post.id, 'hi')
+  await settled(system)
+  t.equal((await inboxOf(system, 'ana')).length, 3)
+  t.match(await ana.request('PUT', `/users/${ben.id}/block`), { status: 204 })
+  t.match(await ana.request('PUT', `/users/${ben.id}/block`), { status: 204 }, 'again, and nothing more happens')
+  t.match(await inboxOf(system, 'ana'), [{ type: 'post.liked', actors: 'cem', actor_count: 1 }])
+  t.same(await inboxOf(system, 'ben'), [], 'the follow was taken back')
+  t.match(await ana.get(`/users/${ben.id}`), { viewer: { blocked: true, following: false, followedBy: false } })
+  await ben.comment(post.id, '@ana, are you there?')
+  t.equal((await inboxOf(system, 'ana')).length, 1)
+  t.match(await ana.request('DELETE', `/users/${ben.id}/block`), { status: 204 })
+  await ben.comment(post.id, 'now?')
+  t.equal((await inboxOf(system, 'ana')).length, 2)
+  await noDrift(t, system)
+})
+
+t.test('a muted user and a muted thread tell nothing, the decision says why, and a mute ends', async (t) => {
+  const system = await setup(t, { worker: true })
+  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
+  if (!ana || !ben || !cem) throw new Error('nobody signed up')
+  const [loud, other] = [await ana.post('loud'), await ana.post('other')]
+  t.match(await ana.request('PUT', `/users/${ben.id}/mute`, { seconds: 3600 }), { status: 204 })
+  t.match(await ana.request('PUT', `/posts/${loud.id}/mute`), { status: 204 })
+  t.match(await ana.get(`/users/${ben.id}`), { viewer: { muted: true } })
+  t.match(await ana.get(`/posts/${loud.id}`), { viewer: { muted: true } })
+  await ben.like(other.id)
+  await cem.like(loud.id)
+  t.same(await inboxOf(system, 'ana'), [])
+  const { rows } = await system.pool.query('select decided_by from notify.sources where user_id = $1 order by 1', [
+    ana.id,
+  ])
+  t.same(rows, [{ decided_by: 'mute' }, { decided_by: 'threadMute' }])
+  await system.pool.query('update social.mutes set until = now()')
+  t.match(await ana.request('DELETE', `/posts/${loud.id}/mute`), { status: 204 })
+  await ben.comment(other.id, 'hi')
+  await cem.comment(loud.id, 'hi')
+  t.equal((await inboxOf(system, 'ana')).length, 2)
+  await noDrift(t, system)
+})
+
+t.test('nobody silences themselves, nobody who is not there, no post that is not there', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  for (const what of ['block', 'mute']) {
+    t.match(await ana.request('PUT', `/users/${ana.id}/${what}`), {
+      status: 422,
+      body: { code: 'CANNOT_SILENCE_SELF' },
+    })
+    t.match(await ana.request('PUT', `/users/999/${what}`), { status: 404, body: { code: 'USER_NOT_FOUND' } })
+  }
+  t.match(await ana.request('PUT', '/posts/999/mute'), { status: 404, body: { code: 'POST_NOT_FOUND' } })
+  t.match(await ana.request('DELETE', '/posts/999/mute'), { status: 204 })
+  t.match(await ana.request('PUT', `/users/1/mute`, { seconds: 0 }), { status: 400 })
+})
