@@ -65,8 +65,14 @@ export async function muteThread({ pool }: App, userId: string, postId: string):
   if (rowCount === 0) throw fail('POST_NOT_FOUND')
 }
 
+/** @throws {AppError} POST_NOT_FOUND */
 export async function unmuteThread({ pool }: App, userId: string, postId: string): Promise<void> {
-  await pool.query('delete from social.thread_mutes where user_id = $1 and post_id = $2', [userId, postId])
+  const { rowCount } = await pool.query(
+    `with gone as (delete from social.thread_mutes where user_id = $1 and post_id = $2)
+     select from social.posts where id = $2 and deleted_at is null`,
+    [userId, postId],
+  )
+  if (rowCount === 0) throw fail('POST_NOT_FOUND')
 }
 
 /** Like two unfollows, with their events. */

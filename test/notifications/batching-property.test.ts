@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { App } from '../../src/app.ts'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
-import { dispatchEvents } from '../../src/notifications/dispatch.ts'
+import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
 import { inboxApp, makePost, makeUsers } from './events.ts'
 
@@ -76,7 +76,7 @@ async function write(app: App, world: World, { kind, retracts, actor, object }: 
 }
 
 async function drain(app: App, size: number): Promise<void> {
-  const consumers = { notifications: dispatchEvents, counters: foldCounters }
+  const consumers = { notifications: dispatchWith(app.types), counters: foldCounters }
   const { rows } = await app.pool.query<{ consumer: 'notifications' | 'counters'; lane: number }>(
     'select consumer, lane from notify.positions',
   )

@@ -2,7 +2,8 @@ import { pino } from 'pino'
 import t from 'tap'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
 import { createPool } from '../../src/db/pool.ts'
-import { dispatchEvents } from '../../src/notifications/dispatch.ts'
+import { dispatchWith } from '../../src/notifications/dispatch.ts'
+import { NotificationTypes } from '../../src/notifications/types.ts'
 import { Dispatcher } from '../../src/outbox/dispatcher.ts'
 import { noDrift } from '../settled.ts'
 import { cloneDatabase } from '../setup.ts'
@@ -25,7 +26,7 @@ t.test(`a backlog of ${EVENTS} events is drained at constant speed`, async (t) =
 
   const batches: { events: number; at: number }[] = []
   const startedAt = performance.now()
-  const consumers = { notifications: dispatchEvents, counters: foldCounters }
+  const consumers = { notifications: dispatchWith(new NotificationTypes(pool, log)), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, ({ lane, events }) => {
     if (lane.consumer === 'notifications') batches.push({ events, at: performance.now() - startedAt })
   })
