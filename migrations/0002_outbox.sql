@@ -69,7 +69,7 @@ comment on column notify.outbox.object_type is 'post, comment, user or a name of
 comment on column notify.outbox.object_id is 'Id of the object it is about.';
 comment on column notify.outbox.thread_key is 'The post below which it happened, post:<id>; deletion of the post finds its notifications by it.';
 comment on column notify.outbox.group_key is 'Events of one recipient and group key become one notification while the group is open; null: never grouped.';
-comment on column notify.outbox.data is 'Facts for clients and counters: postId, commentId, parentId; title, body, url, severity, priority, expiresAt of a send.';
+comment on column notify.outbox.data is 'Facts for clients and counters: postId, commentId, parentId. Of a send: title, body, url, severity, priority, expiresAt, and under data the sender''s own facts.';
 comment on column notify.outbox.request_id is 'Request that caused it, to follow it through the logs.';
 comment on column notify.outbox.created_at is 'Start of the transaction that wrote it.';
 
