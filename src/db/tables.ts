@@ -308,7 +308,7 @@ export interface NotifyOutbox {
    */
   critical: Generated<boolean>;
   /**
-   * Facts for clients and counters: postId, commentId, parentId; title, body, url, severity, priority, expiresAt of a send.
+   * Facts for clients and counters: postId, commentId, parentId. Of a send: title, body, url, severity, priority, expiresAt, and under data the sender's own facts.
    */
   data: Generated<Json>;
   /**
