@@ -6,6 +6,7 @@ import { createEngine, type Engine } from './engine/engine.ts'
 import { createJobPool } from './engine/job-pool.ts'
 import { startPoll } from './engine/poll.ts'
 import { startSweep } from './engine/sweep.ts'
+import { within } from './ops/deadline.ts'
 
 export type Worker = { close(): Promise<void> }
 
@@ -38,18 +39,25 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
   })
   const poll = startPoll(engine)
   const sweep = startSweep(engine, poolIds)
+  const giveUp = (err: unknown) => log.warn({ err }, 'graphile-worker does not stop, and is not waited for')
   return {
     async close() {
       await poll.close()
       await engine.dispatcher.close()
       jobs.giveUp()
-      await runner.stop()
+      await within(GOODBYE_MS, runner.stop()).catch(giveUp)
       await sweep.close()
       await engine.pool.end()
-      await jobs.pool.end()
+      await within(GOODBYE_MS, jobs.pool.end()).catch(giveUp)
     },
   }
 }
+
+/**
+ * The connection on which graphile-worker listens may have died without anybody's knowing: it is told to stop listening, and
+ * not waited for. Batches have ended before, and whatever else is cut off here is found by the next worker.
+ */
+const GOODBYE_MS = 2_000
 
 /** graphile-worker locks jobs under the id of its pool of workers. */
 function notePools(poolIds: string[]): WorkerEvents {

@@ -28,8 +28,8 @@ export function createJobPool(options: PoolOptions): JobPool {
       try {
         return await queryOnce(await connect(), statement)
       } catch (error) {
-        if (!isLostConnection(error)) throw error
         if (givenUp) return { rows: [], rowCount: 0 }
+        if (!isLostConnection(error)) throw error
         options.log.debug({ err: error, wait }, 'a statement about jobs lost its connection and is run again')
         await delay(wait)
       }
