@@ -24,6 +24,7 @@ export const variables = {
   HOST: text('an address to listen on', { default: '127.0.0.1' }),
   PORT: integer(0, 65_535, 3000),
   JWT_SECRET: Type.Optional(text('a secret of 32 bytes or more', { minLength: 32, secret: true })),
+  JWT_SECRET_PREVIOUS: Type.Optional(text('a secret of 32 bytes or more', { minLength: 32, secret: true })),
   ALLOWED_ORIGINS: Type.Optional(
     text('origins like https://example.org, separated by commas', {
       pattern: '^https?://[^/,\\s]+(\\s*,\\s*https?://[^/,\\s]+)*$',
@@ -59,6 +60,8 @@ export type Config = {
   host: string
   port: number
   jwtSecret: string
+  /** Tokens signed with it are accepted too, while secrets are changed. */
+  jwtSecretPrevious: string | undefined
   allowedOrigins: string[]
   adminPassword: string | undefined
   logLevel: Static<typeof Environment>['LOG_LEVEL']
@@ -126,6 +129,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     host: env.HOST,
     port: env.PORT,
     jwtSecret: env.JWT_SECRET ?? '',
+    jwtSecretPrevious: env.JWT_SECRET_PREVIOUS,
     allowedOrigins: env.ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()) ?? [],
     adminPassword: env.ADMIN_PASSWORD,
     logLevel: env.LOG_LEVEL,

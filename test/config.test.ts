@@ -78,6 +78,7 @@ for (const [name, value] of wrong)
 test('secrets are masked in messages', async (t) => {
   for (const [name, value] of [
     ['JWT_SECRET', 'too short'],
+    ['JWT_SECRET_PREVIOUS', 'too short'],
     ['ADMIN_PASSWORD', 'short'],
     ['METRICS_TOKEN', 'tiny'],
   ] as const) {

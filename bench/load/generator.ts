@@ -1,4 +1,4 @@
-import { createSigner } from 'fast-jwt'
+import { signAccessToken } from '../../src/accounts/tokens.ts'
 import { authorOf, JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
 import { type Client, ravenpostClient, socketIoClient } from './clients.ts'
 import { requestText } from './http.ts'
@@ -50,10 +50,9 @@ export class Generator {
     this.#dueAt = new Float64Array(world.posts + 1)
     this.#answeredAt = new Float64Array(world.posts + 1)
     this.#arrivals = new Uint16Array(world.posts + 1)
-    const sign = createSigner({ key: JWT_SECRET, algorithm: 'HS256' })
-    const exp = Math.floor(Date.now() / 1000) + 86_400
+    const config = { jwtSecret: JWT_SECRET, accessTokenTtl: 86_400 }
     for (let id = 1; id <= usersOf(world); id++)
-      this.#tokens.push(sign({ sub: String(id), sid: String(id), role: 'user', exp }))
+      this.#tokens.push(signAccessToken(config, { userId: String(id), sessionId: String(id), role: 'user' }))
   }
 
   /** Opens the sockets of users `from` to `to`; resolves with the time when all are synced. */

@@ -16,12 +16,15 @@ const Claims = Type.Object({ sub: Type.String(), sid: Type.String(), role: Role,
 const claims = TypeCompiler.Compile(Claims)
 
 /** A JWT (RFC 7519) signed with HS256 that lives for `accessTokenTtl` seconds. */
-export function signAccessToken(config: Config, { userId, sessionId, role }: Omit<Identity, 'expiresAt'>): string {
+export function signAccessToken(
+  config: Pick<Config, 'jwtSecret' | 'accessTokenTtl'>,
+  { userId, sessionId, role }: Omit<Identity, 'expiresAt'>,
+): string {
   const exp = Math.floor(Date.now() / 1000) + config.accessTokenTtl
-  return signerOf(config)({ sub: userId, sid: sessionId, role, exp })
+  return keysOf(config.jwtSecret).sign({ sub: userId, sid: sessionId, role, exp })
 }
 
-/** Null for a token that is malformed, forged or expired. Does not look the session up: see `sessionIsLive`. */
+/** Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`. */
 export function verifyAccessToken(config: Config, token: string): Identity | null {
   const payload = verified(config, token)
   if (!claims.Check(payload)) return null
@@ -45,28 +48,49 @@ export function hashRefreshToken(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-type Keys = { sign: (payload: object) => string; verify: (token: string) => unknown }
+type Keys = { header: string; sign: (payload: object) => string; verify: (token: string) => unknown }
 const keysBySecret = new Map<string, Keys>()
 
-function keysOf({ jwtSecret }: Config): Keys {
-  const known = keysBySecret.get(jwtSecret)
+/** RFC 8725, sections 3.8 to 3.11: no other token that is signed with the same secret passes for one of ours. */
+const ISSUER = 'ravenpost'
+const AUDIENCE = 'ravenpost'
+/** RFC 9068, section 2.1. */
+const TYPE = 'at+jwt'
+
+function keysOf(secret: string): Keys {
+  const known = keysBySecret.get(secret)
   if (known) return known
-  const keys = {
-    sign: createSigner({ key: jwtSecret, algorithm: 'HS256' }),
-    verify: createVerifier({ key: jwtSecret, algorithms: ['HS256'], cache: true }),
-  }
-  keysBySecret.set(jwtSecret, keys)
+  const kid = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8)
+  const sign = createSigner({
+    key: secret,
+    header: { alg: 'HS256', typ: TYPE, kid },
+    iss: ISSUER,
+    aud: AUDIENCE,
+  })
+  const verify = createVerifier({
+    key: secret,
+    algorithms: ['HS256'],
+    allowedIss: ISSUER,
+    allowedAud: AUDIENCE,
+    requiredClaims: ['iss', 'aud', 'iat', 'exp'],
+    cache: true,
+  })
+  const keys = { header: headerOf(sign({})), sign, verify }
+  keysBySecret.set(secret, keys)
   return keys
 }
 
-function signerOf(config: Config): Keys['sign'] {
-  return keysOf(config).sign
-}
-
-function verified(config: Config, token: string): unknown {
+/** The header must be one that we write, letter by letter: it pins algorithm, type and key before anything is parsed. */
+function verified({ jwtSecret, jwtSecretPrevious }: Config, token: string): unknown {
+  const secrets = jwtSecretPrevious ? [jwtSecret, jwtSecretPrevious] : [jwtSecret]
+  const keys = secrets.map(keysOf).find(({ header }) => header === headerOf(token))
   try {
-    return keysOf(config).verify(token)
+    return keys?.verify(token)
   } catch {
     return null
   }
+}
+
+function headerOf(token: string): string {
+  return token.slice(0, token.indexOf('.'))
 }
