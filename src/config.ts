@@ -16,6 +16,8 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
   })
 const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
 
+const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
+
 /** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
 export const variables = {
   DATABASE_URL: Type.Optional(postgres),
@@ -28,6 +30,11 @@ export const variables = {
   ALLOWED_ORIGINS: Type.Optional(
     text('origins like https://example.org, separated by commas', {
       pattern: '^https?://[^/,\\s]+(\\s*,\\s*https?://[^/,\\s]+)*$',
+    }),
+  ),
+  TRUSTED_PROXIES: Type.Optional(
+    text('addresses, networks like 10.0.0.0/8, loopback, linklocal or uniquelocal, separated by commas', {
+      pattern: `^${proxy}(\\s*,\\s*${proxy})*$`,
     }),
   ),
   ADMIN_PASSWORD: Type.Optional(text('8 to 200 characters', { minLength: 8, maxLength: 200, secret: true })),
@@ -63,6 +70,8 @@ export type Config = {
   /** Tokens signed with it are accepted too, while secrets are changed. */
   jwtSecretPrevious: string | undefined
   allowedOrigins: string[]
+  /** Whose `X-Forwarded-For` is believed. */
+  trustedProxies: string[]
   adminPassword: string | undefined
   logLevel: Static<typeof Environment>['LOG_LEVEL']
   /** Seconds. */
@@ -131,6 +140,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     jwtSecret: env.JWT_SECRET ?? '',
     jwtSecretPrevious: env.JWT_SECRET_PREVIOUS,
     allowedOrigins: env.ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()) ?? [],
+    trustedProxies: env.TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
     adminPassword: env.ADMIN_PASSWORD,
     logLevel: env.LOG_LEVEL,
     accessTokenTtl: env.ACCESS_TOKEN_TTL,

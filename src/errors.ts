@@ -30,6 +30,10 @@ export const codes = {
   COMMENT_NOT_FOUND: [404, 'The comment does not exist'],
   NOT_AUTHOR: [403, 'Only the author may do this'],
   MEDIA_NOT_FOUND: [422, 'The media does not exist'],
+  MEDIA_TOO_LARGE: [413, 'The file is too large'],
+  MEDIA_QUOTA_EXCEEDED: [413, 'No room is left for this user'],
+  MEDIA_TYPE_NOT_ALLOWED: [415, 'The file is no image, audio or video that is known'],
+  RANGE_NOT_SATISFIABLE: [416, 'The file has no such part'],
   // Notifications
   NOTIFICATION_NOT_FOUND: [404, 'The notification does not exist'],
   STATE_TOO_OLD: [410, 'The state is too old to go on from'],
@@ -37,6 +41,7 @@ export const codes = {
   INBOX_BUSY: [503, 'The inbox is being changed'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],
+  RATE_LIMITED: [429, 'Too many requests'],
   BUSY: [503, 'Too much to do right now'],
   INTERNAL: [500, 'Something went wrong on our side'],
 } as const satisfies Record<string, readonly [status: number, title: string]>

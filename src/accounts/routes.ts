@@ -41,13 +41,16 @@ const Tokens = Type.Object({
 })
 const Me = Type.Composite([User, Type.Object({ email: Type.String(), role: Role })])
 
-const open = { public: true }
+const open = { public: true } as const
 
 export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/auth/signup',
-      { config: open, schema: { body: SignUp, querystring: CookieQuery, response: { 201: Tokens } } },
+      {
+        config: { ...open, rateLimit: 'sign-up' },
+        schema: { body: SignUp, querystring: CookieQuery, response: { 201: Tokens } },
+      },
       async (request, reply) => {
         const { username, email, password, displayName } = request.body
         const session = await signUp(app, { username, email, password, displayName }, userAgent(request))
@@ -57,7 +60,10 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/auth/signin',
-      { config: open, schema: { body: SignIn, querystring: CookieQuery, response: { 200: Tokens } } },
+      {
+        config: { ...open, rateLimit: 'sign-in' },
+        schema: { body: SignIn, querystring: CookieQuery, response: { 200: Tokens } },
+      },
       async (request, reply) => {
         const { login, password } = request.body
         const session = await signIn(app, login, password, userAgent(request))

@@ -857,6 +857,21 @@ export interface SocialPosts {
   updatedAt: Generated<Timestamp>;
 }
 
+export interface SocialRateLimits {
+  /**
+   * When the window ends, in milliseconds since 1970.
+   */
+  expire: Int8 | null;
+  /**
+   * Policy and whom it counts: sign-in:192.0.2.1, admin:17.
+   */
+  key: string;
+  /**
+   * Requests in this window.
+   */
+  points: Generated<number>;
+}
+
 export interface SocialRefreshTokens {
   /**
    * When it was given out.
@@ -1001,6 +1016,7 @@ export interface DB {
   "social.likes": SocialLikes;
   "social.mutes": SocialMutes;
   "social.posts": SocialPosts;
+  "social.rateLimits": SocialRateLimits;
   "social.refreshTokens": SocialRefreshTokens;
   "social.sessions": SocialSessions;
   "social.threadMutes": SocialThreadMutes;

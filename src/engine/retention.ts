@@ -22,6 +22,7 @@ export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 
     sources: await purgeSources(pool),
     sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
     deadLetters: await repeatChunk(() => rowsOf(pool, oldDeadLetters)),
+    rateLimits: await rowsOf(pool, pastRateLimits),
     fanOuts: await rowsOf(pool, finishedFanOuts),
     failedJobs: await rowsOf(pool, failedJobs),
   }
@@ -102,6 +103,8 @@ const expiredSessions = `
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(
     select id from notify.pending where dead_at < now() - interval '${DEAD_LETTERS_KEPT}' order by dead_at limit ${ROWS_PER_CHUNK}))`
+
+const pastRateLimits = `delete from social.rate_limits where expire < 1000 * extract(epoch from now())`
 
 const finishedFanOuts = `delete from notify.fan_outs where finished_at < now() - interval '30 days'`
 

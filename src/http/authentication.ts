@@ -13,16 +13,26 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks. Not to be used by public routes. */
     user: Identity
+    /** Whom a valid token names, on routes that need one; what is counted may go by it, what is allowed goes by `user`. */
+    identity: Identity | null
   }
 }
 
-/** Every route needs a bearer token (RFC 6750) unless its config says `public`. */
-export function requireAccessToken(server: FastifyInstance, config: Config): void {
+/** Reads the bearer token (RFC 6750) of routes that need one; refuses nobody. */
+export function recogniseUsers(server: FastifyInstance, config: Config): void {
+  server.decorateRequest('identity', null)
+  server.addHook('onRequest', async (request) => {
+    if (!request.routeOptions.config.public) request.identity = verifyAccessToken(config, bearerToken(request) ?? '')
+  })
+}
+
+/** Every route needs an access token unless its config says `public`. */
+export function requireAccessToken(server: FastifyInstance): void {
   server.decorateRequest('user')
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public || request.is404) return
-    const identity = verifyAccessToken(config, bearerToken(request) ?? '')
+    const { identity } = request
     if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
     if (route.admin && identity.role !== 'admin') throw fail('FORBIDDEN')
     request.user = identity

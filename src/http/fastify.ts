@@ -18,6 +18,8 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
     genReqId: requestIdOf,
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    // Without one, `X-Forwarded-For` is what a client claims, and not looked at.
+    trustProxy: app.config.trustedProxies.length > 0 && app.config.trustedProxies,
     requestTimeout: request,
     connectionTimeout: idle,
     keepAliveTimeout: keepAlive,

@@ -14,9 +14,10 @@ import { postRoutes } from '../posts/routes.ts'
 import { preferenceRoutes } from '../preferences/routes.ts'
 import { userRoutes } from '../users/routes.ts'
 import { silenceRoutes } from '../users/silence-routes.ts'
-import { requireAccessToken } from './authentication.ts'
+import { recogniseUsers, requireAccessToken } from './authentication.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
+import { limitRates } from './rate-limits.ts'
 import { sendSecurityHeaders } from './security-headers.ts'
 import type { Timeouts } from './timeouts.ts'
 import { validateRequests } from './validation.ts'
@@ -47,10 +48,12 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     credentials: true,
     strictPreflight: false,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['x-request-id', 'retry-after'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'etag', 'idempotent-replayed'],
   })
-  // After CORS: a page of an allowed origin may read a 401 too.
-  requireAccessToken(server, app.config)
+  // After CORS: a page of an allowed origin may read a 401 and a 429 too.
+  recogniseUsers(server, app.config)
+  limitRates(server, app)
+  requireAccessToken(server)
   await describeApi(server, app.config)
   await server.register(async (scope) => {
     validateRequests(scope)

@@ -21,6 +21,9 @@ const metricsText = { description: 'Prometheus text', content: { 'text/plain': {
 
 const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) })
 
+/** Probes and scrapers come as often as they are set to. */
+const unlimited = { public: true, rateLimit: 'off' } as const
+
 /** For load balancers, orchestrators and Prometheus. */
 export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): FastifyPluginAsyncTypebox {
   const { config } = app
@@ -32,13 +35,13 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 
     server.get(
       '/healthz',
-      { config: { public: true }, schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
+      { config: unlimited, schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
       async () => ({ alive: true }),
     )
 
     server.get(
       '/readyz',
-      { config: { public: true }, schema: { response: { 200: Ready, 503: Ready } } },
+      { config: unlimited, schema: { response: { 200: Ready, 503: Ready } } },
       async (_request, reply) => {
         const reason = await notReady(app, listenAlive)
         return reply.code(reason ? 503 : 200).send({ ready: !reason, reason })
@@ -47,7 +50,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 
     server.get(
       '/metrics',
-      { config: { public: true }, schema: { response: { 200: metricsText } } },
+      { config: unlimited, schema: { response: { 200: metricsText } } },
       async (request, reply) => {
         if (config.metricsToken && !sameText(config.metricsToken, bearerToken(request) ?? ''))
           throw fail('UNAUTHENTICATED')

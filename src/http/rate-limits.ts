@@ -1,0 +1,96 @@
+import { isIPv6 } from 'node:net'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+
+const MINUTE_SECONDS = 60
+
+type Policy = { perMinute: number; of: 'user' | 'address'; shared?: true }
+
+/**
+ * Requests in a minute, times RATE_LIMIT_SCALE. Those that are `shared` are counted in PostgreSQL, for all processes together:
+ * guessing passwords and making accounts must not get easier with every process. The others are counted in each process, so
+ * that no ordinary request writes.
+ */
+const policies = {
+  user: { perMinute: 600, of: 'user' },
+  address: { perMinute: 60, of: 'address' },
+  'sign-in': { perMinute: 10, of: 'address', shared: true },
+  'sign-up': { perMinute: 10, of: 'address', shared: true },
+  admin: { perMinute: 120, of: 'user', shared: true },
+  /** A page shows dozens of pictures, and a video is asked for in ranges; neither sends a token. */
+  media: { perMinute: 600, of: 'address' },
+  upload: { perMinute: 30, of: 'user' },
+} as const satisfies Record<string, Policy>
+
+type PolicyName = keyof typeof policies
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The policy that counts this route's requests, instead of `user` or `address`; `off` counts none. */
+    rateLimit?: PolicyName | 'off'
+  }
+}
+
+/** Counts every request, says in `RateLimit` what is left (draft-ietf-httpapi-ratelimit-headers), and answers 429 beyond it. */
+export function limitRates(server: FastifyInstance, app: App): void {
+  const limiters = new Map(Object.entries(policies).map(([name, policy]) => [name, createLimiter(app, name, policy)]))
+  server.addHook('onRequest', async (request, reply) => {
+    const name = policyOf(request)
+    const limiter = name && limiters.get(name)
+    if (!limiter) return
+    const { allowed, left } = await consume(limiter, keyOf(request, policies[name].of))
+    const seconds = Math.max(1, Math.ceil(left.msBeforeNext / 1000))
+    reply.header('ratelimit-policy', `"${name}";q=${limiter.points};w=${limiter.duration}`)
+    reply.header('ratelimit', `"${name}";r=${left.remainingPoints};t=${seconds}`)
+    if (!allowed) throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute`, { retryAfter: seconds })
+  })
+}
+
+/** Who names a user without a valid token is counted by address: an invalid one costs as much as none. */
+function policyOf({ identity, routeOptions: { config } }: FastifyRequest): PolicyName | undefined {
+  const own = config.rateLimit ?? (config.admin ? 'admin' : undefined)
+  if (own === 'off') return undefined
+  if (own && (policies[own].of === 'address' || identity)) return own
+  return identity ? 'user' : 'address'
+}
+
+function createLimiter({ config, pool }: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
+  const points = Math.max(1, Math.round(perMinute * config.rateLimitScale))
+  const options = { points, duration: MINUTE_SECONDS, keyPrefix: name }
+  if (!shared) return new RateLimiterMemory(options)
+  return new RateLimiterPostgres({
+    ...options,
+    storeClient: pool,
+    storeType: 'pool',
+    schemaName: 'social',
+    tableName: 'rate_limits',
+    tableCreated: true,
+    clearExpiredByTimeout: false,
+    // Who is refused is refused from memory until the minute is over: a flood does not become a flood of writes.
+    inMemoryBlockOnConsumed: points + 1,
+  })
+}
+
+async function consume(limiter: RateLimiterAbstract, key: string): Promise<{ allowed: boolean; left: RateLimiterRes }> {
+  try {
+    return { allowed: true, left: await limiter.consume(key) }
+  } catch (refusal) {
+    if (refusal instanceof RateLimiterRes) return { allowed: false, left: refusal }
+    throw refusal
+  }
+}
+
+function keyOf({ identity, ip }: FastifyRequest, of: Policy['of']): string {
+  return of === 'user' && identity ? identity.userId : networkOf(ip)
+}
+
+/** An IPv4 address, or the /64 of an IPv6 one: that is what one subscriber is given, and can change addresses within. */
+export function networkOf(ip: string): string {
+  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)[0] ?? ''
+  if (!isIPv6(address)) return address
+  const [left = [], right = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
+  const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0')
+  return `${[...left, ...zeros, ...right].slice(0, 4).join(':')}::/64`
+}

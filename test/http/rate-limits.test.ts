@@ -1,0 +1,106 @@
+import { test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { purge } from '../../src/engine/retention.ts'
+import { networkOf } from '../../src/http/rate-limits.ts'
+import { call, PASSWORD, signIn } from '../client.ts'
+import { setup, startSystem } from '../setup.ts'
+
+/** A twentieth of the limits: 30 requests of a user, 3 of an address, 1 sign-in, 6 of an admin. */
+const few = { env: { RATE_LIMIT_SCALE: '0.05' } }
+const bad = { login: 'nobody', password: PASSWORD }
+
+test('every answer says how many requests are left, and the one too many when to come back', async (t) => {
+  const { url } = await setup(t, { env: { RATE_LIMIT_SCALE: '0.05', ALLOWED_ORIGINS: 'https://app.example.org' } })
+  for (const [left, status] of [
+    [2, 401],
+    [1, 401],
+    [0, 401],
+    [0, 429],
+  ] as const) {
+    const { headers, ...answer } = await call(url, 'GET', '/auth/me', undefined, { origin: 'https://app.example.org' })
+    t.equal(answer.status, status)
+    t.equal(headers.get('ratelimit-policy'), '"address";q=3;w=60')
+    t.match(headers.get('ratelimit'), new RegExp(`^"address";r=${left};t=([1-9]|[1-5][0-9]|60)$`))
+    t.match(headers.get('access-control-expose-headers'), /retry-after, ratelimit, ratelimit-policy/)
+    t.equal(headers.get('access-control-allow-origin'), 'https://app.example.org')
+    if (status !== 429) continue
+    t.match(answer.body, { code: 'RATE_LIMITED', status: 429 })
+    t.equal(headers.get('retry-after'), headers.get('ratelimit')?.split('t=')[1])
+  }
+  t.equal((await call(url, 'GET', '/nowhere')).status, 429, 'unknown routes count too')
+  for (let probe = 0; probe < 10; probe++) t.equal((await call(url, 'GET', '/healthz')).status, 200)
+})
+
+test('a user has a budget apart from the address, which a false token does not get', async (t) => {
+  const { as, url } = await setup(t, few)
+  const ana = await as('ana')
+  for (let i = 0; i < 5; i++)
+    t.equal((await call(url, 'GET', '/auth/me', undefined, { authorization: `Bearer ${i}` })).status, i < 3 ? 401 : 429)
+  for (let i = 0; i < 31; i++) t.equal((await ana.request('GET', '/auth/me')).status, i < 30 ? 200 : 429)
+})
+
+test('sign-ins, sign-ups and admin calls are counted for all processes together', async (t) => {
+  const one = await setup(t, { env: { RATE_LIMIT_SCALE: '0.2' } })
+  const other = await startSystem(t, one.databaseUrl, { env: { RATE_LIMIT_SCALE: '0.2' } })
+  const status = async (url: string, path: string, body: object) => (await call(url, 'POST', path, body)).status
+  t.equal(await status(one.url, '/auth/signin', bad), 401)
+  t.equal(await status(other.url, '/auth/signin', bad), 401)
+  t.equal(await status(one.url, '/auth/signin', bad), 429)
+  t.equal(await status(other.url, '/auth/signin', bad), 429)
+
+  const root = await other.as('root')
+  await one.as('ana')
+  const refused = { username: 'ben', email: 'ben@example.org', password: PASSWORD }
+  t.equal(await status(one.url, '/auth/signup', refused), 429)
+
+  await grantAdmin(one.pool, 'root')
+  await one.pool.query(`delete from social.rate_limits where key like 'sign-in:%'`)
+  const third = await startSystem(t, one.databaseUrl, { env: { RATE_LIMIT_SCALE: '0.2' } })
+  const admin = await signIn(third.url, root.username)
+  const token = { authorization: `Bearer ${admin.accessToken}` }
+  for (let i = 0; i < 25; i++) {
+    const { status } = await call(i % 2 ? one.url : other.url, 'GET', '/admin/dead-letters', undefined, token)
+    t.equal(status, i < 24 ? 200 : 429)
+  }
+})
+
+test('who is refused writes nothing, nor does an ordinary request; counts that are over are removed', async (t) => {
+  const system = await setup(t, few)
+  const { url, pool, app, as } = system
+  const counted = async () => (await pool.query('select sum(points)::int as sum from social.rate_limits')).rows[0]?.sum
+  const ana = await as('ana')
+  for (let i = 0; i < 5; i++) await call(url, 'POST', '/auth/signin', bad)
+  t.equal(await counted(), 3, 'a sign-up, a sign-in, and the refused one that was remembered')
+  await ana.request('GET', '/auth/me')
+  t.equal(await counted(), 3)
+
+  await purge(app)
+  t.equal(await counted(), 3, 'a count that goes on stays')
+  await pool.query('update social.rate_limits set expire = expire - 60000')
+  await purge(app)
+  t.equal(await counted(), null)
+})
+
+test('the address is the client’s only where the proxy is trusted', async (t) => {
+  const from = (url: string, address: string) =>
+    call(url, 'POST', '/auth/signin', bad, { 'x-forwarded-for': address }).then(({ status }) => status)
+  const open = await setup(t, few)
+  t.equal(await from(open.url, '192.0.2.1'), 401)
+  t.equal(await from(open.url, '192.0.2.2'), 429, 'what a client claims changes nothing')
+
+  const proxied = await setup(t, { env: { ...few.env, TRUSTED_PROXIES: 'loopback' } })
+  t.equal(await from(proxied.url, '192.0.2.1'), 401)
+  t.equal(await from(proxied.url, '192.0.2.2'), 401)
+  t.equal(await from(proxied.url, '192.0.2.1'), 429)
+  t.equal(await from(proxied.url, '192.0.2.9, 192.0.2.1'), 429, 'what the client put before is not believed')
+})
+
+test('an IPv6 address counts as its /64', async (t) => {
+  t.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(networkOf('2001:db8:1:2::9'), '2001:db8:1:2::/64')
+  t.equal(networkOf('2001:db8::9'), '2001:db8:0:0::/64')
+  t.equal(networkOf('fe80::1%eth0'), 'fe80:0:0:0::/64')
+  t.equal(networkOf('::1'), '0:0:0:0::/64')
+  t.equal(networkOf('::ffff:192.0.2.1'), '192.0.2.1')
+  t.equal(networkOf('192.0.2.1'), '192.0.2.1')
+})
