@@ -7,7 +7,7 @@ import { encodeChangedInboxes } from './notifications/notify-payload.ts'
  * milliseconds and process. Losing one costs milliseconds, never data: the poll and the sweeps find everything.
  */
 export type WakeUps = {
-  /** Events were committed to the outbox: asks for a dispatch job. */
+  /** Events were committed to the outbox: calls the dispatchers. */
   eventsAppended(): void
   /** The user's inbox reached this modseq by a request (dispatch notifies in its own transaction). */
   inboxChanged(userId: string, modseq: string | number): void
@@ -21,13 +21,11 @@ export const INBOX_CHANNEL = 'ravenpost_inbox'
 export const SESSION_CHANNEL = 'ravenpost_session'
 export const COUNTS_CHANNEL = 'ravenpost_counts'
 
-/** Adding a job costs three small transactions, so wake-ups of one process are gathered this long. */
-const LINGER_MS = 4
+/** Without payload: there are events. Heard by worker processes, whose dispatch job stands ready or is added then. */
+export const OUTBOX_CHANNEL = 'ravenpost_outbox'
 
-/** Name and job key of the dispatch job: while one is queued, a further wake-up changes nothing. */
-export const DISPATCH_TASK = 'dispatch_outbox'
-
-const addDispatchJob = `select graphile_worker.add_job('${DISPATCH_TASK}', job_key => '${DISPATCH_TASK}', max_attempts => 1)`
+/** NOTIFY takes a lock of the whole cluster, so those of one process are so far apart; the first one goes at once. */
+const BETWEEN_MS = 4
 
 export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {
   if (!enabled) return { eventsAppended() {}, inboxChanged() {}, sessionRevoked() {}, async close() {} }
@@ -36,34 +34,34 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
   let inboxes = new Map<string, number>()
   let sessions = new Set<string>()
   let timer: NodeJS.Timeout | undefined
+  let sentAt = 0
   let sending: Promise<void> = Promise.resolve()
 
   const schedule = () => {
-    timer ??= setTimeout(() => {
-      timer = undefined
-      sending = sending.then(flush)
-    }, LINGER_MS)
+    timer ??= setTimeout(
+      () => {
+        timer = undefined
+        sending = sending.then(flush)
+      },
+      sentAt + BETWEEN_MS - performance.now(),
+    )
   }
 
   const flush = async () => {
-    const queries: Promise<unknown>[] = []
-    if (events) queries.push(pool.query(addDispatchJob))
     const messages = [
+      ...(events ? [[OUTBOX_CHANNEL, ''] as const] : []),
       ...encodeChangedInboxes(inboxes).map((payload) => [INBOX_CHANNEL, payload] as const),
       ...[...sessions].map((id) => [SESSION_CHANNEL, id] as const),
     ]
-    if (messages.length > 0) {
-      const [channels, payloads] = [messages.map((m) => m[0]), messages.map((m) => m[1])]
-      queries.push(
-        pool.query('select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', [channels, payloads]),
-      )
-    }
+    if (messages.length === 0) return
     events = false
     inboxes = new Map()
     sessions = new Set()
-    for (const result of await Promise.allSettled(queries))
-      if (result.status === 'rejected')
-        log.warn({ err: result.reason }, 'a wake-up was lost; the poll will find the work')
+    sentAt = performance.now()
+    const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
+    await pool
+      .query({ name: 'wake_up', text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', values })
+      .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep will find the work'))
   }
 
   return {

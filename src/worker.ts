@@ -2,11 +2,13 @@ import { EventEmitter } from 'node:events'
 import { Logger as GraphileLogger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
 import type { App } from './app.ts'
+import { Listener } from './db/listener.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { createJobPool } from './engine/job-pool.ts'
-import { startPoll } from './engine/poll.ts'
+import { callDispatcher, startPoll } from './engine/poll.ts'
 import { startSweep } from './engine/sweep.ts'
 import { within } from './ops/deadline.ts'
+import { OUTBOX_CHANNEL } from './wake-ups.ts'
 
 export type Worker = { close(): Promise<void> }
 
@@ -37,11 +39,18 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
     events: notePools(poolIds),
     logger: graphileLogger(log),
   })
+  const call = () =>
+    callDispatcher(engine).catch((err) =>
+      log.warn({ err }, 'a call for the dispatcher was lost; the poll will find the work'),
+    )
+  const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
+  await listener.start()
   const poll = startPoll(engine)
   const sweep = startSweep(engine, poolIds)
   const giveUp = (err: unknown) => log.warn({ err }, 'graphile-worker does not stop, and is not waited for')
   return {
     async close() {
+      await listener.close()
       await poll.close()
       await engine.dispatcher.close()
       jobs.giveUp()

@@ -1,8 +1,8 @@
 import type { Task } from 'graphile-worker'
 import type { Engine } from '../src/engine/engine.ts'
 
-/** Reads every lane of the log that has work to its end, and applies its events: notifications and counters. */
+/** Reads every lane of the log that has work to its end, applies its events (notifications and counters), and stands ready for more. */
 export const dispatchOutbox =
   ({ dispatcher }: Engine): Task =>
   () =>
-    dispatcher.run()
+    dispatcher.serve()

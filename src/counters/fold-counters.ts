@@ -23,9 +23,9 @@ type Column = (typeof counters)[number]['column']
  */
 export async function foldCounters(client: pg.ClientBase, events: OutboxEvent[]): Promise<OutboxEvent[]> {
   const deltas = sumDeltas(events)
-  for (const table of ['posts', 'comments', 'users'] as const) await foldTable(client, table, deltas)
   const posts = new Set([...(deltas.get('like_count')?.keys() ?? []), ...(deltas.get('comment_count')?.keys() ?? [])])
-  await notifyWatchers(client, [...posts])
+  const folded = (['posts', 'comments', 'users'] as const).map((table) => foldTable(client, table, deltas))
+  await Promise.all([...folded, notifyWatchers(client, [...posts])])
   return []
 }
 
@@ -73,19 +73,20 @@ async function foldTable(client: pg.ClientBase, table: 'posts' | 'comments' | 'u
   const sums = columns.map((column) => deltas.get(column) ?? new Map<string, number>())
   const ids = [...new Set(sums.flatMap((sum) => [...sum].filter(([, by]) => by !== 0).map(([id]) => id)))]
   if (ids.length === 0) return
-  await client.query({
+  const locked = client.query({
     name: `lock_counted_${table}`,
     text: `select id from social.${table} where id = any($1::bigint[]) order by id for no key update`,
     values: [ids],
   })
   const params = columns.map((_, index) => `$${index + 2}::int[]`)
-  await client.query({
+  const added = client.query({
     name: `fold_${table}`,
     text: `update social.${table} t set ${columns.map((column) => `${column} = t.${column} + w.${column}`).join(', ')}
            from unnest($1::bigint[], ${params.join(', ')}) w (id, ${columns.join(', ')})
            where t.id = w.id`,
     values: [ids, ...sums.map((sum) => ids.map((id) => sum.get(id) ?? 0))],
   })
+  await Promise.all([locked, added])
 }
 
 /** A NOTIFY payload must stay below 8,000 bytes: 400 ids of at most 19 digits do. */

@@ -16,6 +16,8 @@ export type PoolOptions = {
   log: Logger
   name: string
   settings?: string
+  /** Whether statements are sent without waiting for the answers to those before; graphile-worker's pool does without. */
+  pipeline?: boolean
   /** A statement without an answer for so long fails, and its connection is replaced: the network may have swallowed it. */
   queryTimeoutMs?: number
 }
@@ -23,7 +25,8 @@ export type PoolOptions = {
 /**
  * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
  * reads the log by another cluster's transaction ids. Pages are taken to be in memory or on an SSD (random_page_cost):
- * with the default, a batch of a thousand look-ups becomes a scan of the whole table. int8 comes back as string, timestamptz as Date.
+ * with the default, a batch of a thousand look-ups becomes a scan of the whole table; so it does while a young table has no
+ * statistics, hence enable_seqscan=off: every statement of ours has its index. int8 comes back as string, timestamptz as Date.
  */
 export function createPool({
   url,
@@ -31,18 +34,20 @@ export function createPool({
   log,
   name,
   settings = '',
+  pipeline = true,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
 }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: size,
+    pipeline,
     application_name: `ravenpost ${name}`,
     connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: `-c random_page_cost=1.1 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
+    options: `-c random_page_cost=1.1 -c enable_seqscan=off -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
     onConnect: (client) => checkInstallation(client, log),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.

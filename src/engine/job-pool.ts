@@ -19,7 +19,7 @@ type Query = Parameters<pg.PoolClient['query']>
  * run again on another one until it is answered. It may so have run twice, which jobs, being hints, allow.
  */
 export function createJobPool(options: PoolOptions): JobPool {
-  const pool = createPool(options)
+  const pool = createPool({ ...options, pipeline: false })
   const connect = pool.connect.bind(pool)
   let givenUp = false
 

@@ -1,7 +1,7 @@
-import { DISPATCH_TASK } from '../wake-ups.ts'
 import type { Engine } from './engine.ts'
 import { repeat } from './repeat.ts'
 
+export const DISPATCH_TASK = 'dispatch_outbox'
 export const RETRY_TASK = 'retry_pending'
 export const FAN_OUT_TASK = 'run_fan_outs'
 export const WINDOWS_TASK = 'flush_windows'
@@ -14,7 +14,11 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
   return repeat(engine.config.pollIntervalMs, engine.log, 'the poll', async () => {
     const lanes = await engine.dispatcher.idleLanesWithWork()
     const { rows } = await engine.pool.query<{ task: string }>({ name: 'due_work', text: findDueWork })
-    await addJobs(engine, [...(lanes.length > 0 ? [DISPATCH_TASK] : []), ...rows.map((row) => row.task)])
+    if (lanes.length > 0) await callDispatcher(engine)
+    await addJobs(
+      engine,
+      rows.map((row) => row.task),
+    )
   })
 }
 
@@ -24,6 +28,12 @@ const findDueWork = `
   select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
   union all
   select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())`
+
+/** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
+export async function callDispatcher(engine: Engine): Promise<void> {
+  if (engine.dispatcher.standing) engine.dispatcher.look()
+  else await addJobs(engine, [DISPATCH_TASK])
+}
 
 /** While a job of a task is queued, another one changes nothing. */
 async function addJobs({ pool }: Engine, tasks: string[]): Promise<void> {

@@ -17,9 +17,11 @@ export function dispatchWith(types: NotificationTypes): Consumer {
     const addressed = events.filter((event) => event.recipientId !== null)
     if (addressed.length === 0) return []
     const lookup = await types.current()
-    const gone = await findGoneObjects(client, addressed)
     const users = [...new Set(addressed.map((event) => String(event.recipientId)))]
-    const inboxes = await lockInboxes(client, users, onBusy === 'set aside')
+    const [gone, inboxes] = await Promise.all([
+      findGoneObjects(client, addressed),
+      lockInboxes(client, users, onBusy === 'set aside'),
+    ])
     const reachable = addressed.filter((event) => inboxes.has(String(event.recipientId)))
     const busy = onBusy === 'set aside' ? await heldByOthers(client, addressed, inboxes) : []
     if (reachable.length === 0) return busy

@@ -16,13 +16,15 @@ export async function loadForFold(
   goneObjects: Set<string>,
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const relations = await readRelations(client, events)
-  const mutedThreads = await readMutedThreads(client, events)
-  const preferences = await readPreferences(client, users, inboxes)
-  const sourceRows = await readSources(client, users, events)
   const stored = new Map<string, Draft>()
-  const openGroups = await readOpenGroups(client, groupsOf(events), stored)
-  const windows = await readWindows(client, events, types)
+  const [relations, mutedThreads, preferences, sourceRows, openGroups, windows] = await Promise.all([
+    readRelations(client, events),
+    readMutedThreads(client, events),
+    readPreferences(client, users, inboxes),
+    readSources(client, users, events),
+    readOpenGroups(client, groupsOf(events), stored),
+    readWindows(client, events, types),
+  ])
   await readNotifications(client, users, sourceRows, stored)
   const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
   await readLiveSources(client, users, events, sources, openGroups)

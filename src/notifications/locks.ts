@@ -30,15 +30,16 @@ export function findGoneObjects(client: pg.ClientBase, events: OutboxEvent[]): P
  */
 export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
   const gone = new Set(objects)
-  for (const table of ['post', 'comment'] as const) {
+  const locked = (['post', 'comment'] as const).map(async (table) => {
     const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
-    if (ids.length === 0) continue
+    if (ids.length === 0) return
     const { rows } = await client.query<{ id: string }>({
       name: `standing_${table}s`,
       text: `select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share`,
       values: [ids],
     })
     for (const { id } of rows) gone.delete(`${table}:${id}`)
-  }
+  })
+  await Promise.all(locked)
   return gone
 }

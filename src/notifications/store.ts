@@ -23,16 +23,17 @@ export async function storeFolded(
   const removed = changes.filter(({ draft }) => draft.removed)
   const created = changes.filter(({ born }) => born)
   const updated = changes.filter(({ draft, born }) => !draft.removed && !born)
-  await storeInboxes(client, changes)
-  await closeExpiredGroups(client, folded.expiredGroups)
-  await storeRemovals(client, removed, removedBecause)
-  await insertNotifications(client, types, created)
-  await storeSources(client, folded.sources)
-  await openWindows(client, folded.windows)
-  await hurryWindows(client, removed)
-  await completeActors(client, types, updated)
-  await updateNotifications(client, updated)
-  await notifyPushNodes(client, changes)
+  await Promise.all([
+    storeInboxes(client, changes),
+    closeExpiredGroups(client, folded.expiredGroups),
+    storeRemovals(client, removed, removedBecause),
+    insertNotifications(client, types, created),
+    storeSources(client, folded.sources),
+    openWindows(client, folded.windows),
+    hurryWindows(client, removed),
+    completeActors(client, types, updated).then(() => updateNotifications(client, updated)),
+    notifyPushNodes(client, changes),
+  ])
 }
 
 /** One change of one inbox: the notification and the modseq it was given. */
@@ -94,25 +95,26 @@ async function storeRemovals(client: pg.ClientBase, removed: Change[], because: 
   if (removed.length === 0) return
   const users = removed.map(({ draft }) => draft.userId)
   const ids = removed.map(({ draft }) => draft.id)
-  await client.query({
+  const removal = client.query({
     name: 'remove_notifications',
     text: `delete from notify.notifications n using unnest($1::bigint[], $2::bigint[]) w (user_id, id)
            where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`,
     values: [users, ids],
   })
-  await client.query({
+  const tombstones = client.query({
     name: 'leave_tombstones',
     text: `insert into notify.tombstones (user_id, modseq, id)
            select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`,
     values: [users, removed.map(({ modseq }) => modseq), ids],
   })
-  await client.query({
+  const sources = client.query({
     name: 'end_sources_of_removed',
     text: `update notify.sources s set live = false, decision = $3, decided_at = now()
            from unnest($1::bigint[], $2::bigint[]) w (user_id, id)
            where s.user_id = w.user_id and s.notification_id = w.id and s.live and s.user_id = any($1::bigint[])`,
     values: [users, ids, because],
   })
+  await Promise.all([removal, tombstones, sources])
 }
 
 async function insertNotifications(client: pg.ClientBase, types: TypeLookup, created: Change[]): Promise<void> {

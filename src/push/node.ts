@@ -3,9 +3,10 @@ import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { createKysely } from '../db/kysely.ts'
+import { Listener } from '../db/listener.ts'
 import { createPool } from '../db/pool.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
-import { rejectedHellos, sockets } from '../ops/metrics.ts'
+import { listeningSince, rejectedHellos, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import { closeCodes } from './close-codes.ts'
@@ -15,7 +16,6 @@ import { Heartbeats } from './heartbeats.ts'
 import { sayHello } from './hello.ts'
 import { Hub } from './hub.ts'
 import type { Limits } from './limits.ts'
-import { Listener } from './listener.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from './protocol.ts'
 import { Session } from './session.ts'
 import { sweep } from './sweep.ts'
@@ -58,9 +58,12 @@ export class Node {
       maxPayload: limits.maxPayload,
       handleProtocols: () => SUBPROTOCOL,
     })
-    this.listener = new Listener(app, {
+    this.listener = new Listener(app, [INBOX_CHANNEL, SESSION_CHANNEL, COUNTS_CHANNEL], {
       notification: (channel, payload) => this.#heard(channel, payload),
-      connected: () => this.#doubtAll(),
+      connected: () => {
+        listeningSince.setToCurrentTime()
+        this.#doubtAll()
+      },
     })
   }
 

@@ -1,10 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
-import { listeningSince } from '../ops/metrics.ts'
-import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 
-const CHANNELS = [INBOX_CHANNEL, SESSION_CHANNEL, COUNTS_CHANNEL]
 /** A connection that the network swallowed is found by a query on it, this often, given up after QUERY_MS. */
 const CHECK_MS = 10_000
 const QUERY_MS = 5_000
@@ -25,7 +22,8 @@ export type ListenerEvents = {
  * its own reconnection is left off (`retryLimit: 1` tries nothing), because it cannot be closed while it tries.
  */
 export class Listener {
-  readonly #app: App
+  readonly #app: Pick<App, 'config' | 'log'>
+  readonly #channels: string[]
   readonly #events: ListenerEvents
   #subscriber: Subscriber | undefined
   #failures = 0
@@ -33,26 +31,26 @@ export class Listener {
   #closed = false
   #retry: NodeJS.Timeout | undefined
 
-  constructor(app: App, events: ListenerEvents) {
+  constructor(app: Pick<App, 'config' | 'log'>, channels: string[], events: ListenerEvents) {
     this.#app = app
+    this.#channels = channels
     this.#events = events
   }
 
-  /** Resolves after the first attempt, whether it succeeded or not: sockets work without LISTEN, by the sweep. */
+  /** Resolves after the first attempt, whether it succeeded or not: everything works without LISTEN, by the poll and the sweep. */
   async start(): Promise<void> {
     const subscriber = this.#createSubscriber()
     this.#subscriber = subscriber
     try {
       await subscriber.connect()
-      for (const channel of CHANNELS) await subscriber.listenTo(channel)
+      for (const channel of this.#channels) await subscriber.listenTo(channel)
     } catch (err) {
       return this.#lost(subscriber, err)
     }
     if (subscriber !== this.#subscriber) return end(subscriber)
     this.#failures = 0
     this.#alive = true
-    listeningSince.setToCurrentTime()
-    this.#app.log.info('listening for notifications')
+    this.#app.log.info({ channels: this.#channels }, 'listening for notifications')
     this.#events.connected()
   }
 
