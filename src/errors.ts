@@ -24,6 +24,7 @@ export const codes = {
   USER_NOT_FOUND: [404, 'The user does not exist'],
   NOT_YOURSELF: [403, 'Only the user may do this'],
   CANNOT_FOLLOW_SELF: [422, 'Nobody can follow themselves'],
+  CANNOT_RING_FOR_SELF: [422, 'Nobody can switch the bell on for themselves'],
   CANNOT_SILENCE_SELF: [422, 'Nobody can block or mute themselves'],
   // Posts and comments
   POST_NOT_FOUND: [404, 'The post does not exist'],

@@ -53,6 +53,7 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
       await listener.close()
       await poll.close()
       await engine.dispatcher.close()
+      await engine.fanOuts.close()
       jobs.giveUp()
       await within(GOODBYE_MS, runner.stop()).catch(giveUp)
       await sweep.close()

@@ -4,6 +4,7 @@ import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import { foldCounters } from '../counters/fold-counters.ts'
 import { createPool } from '../db/pool.ts'
+import { FanOutRunner } from '../fan-outs/runner.ts'
 import { dispatchWith } from '../notifications/dispatch.ts'
 import { NotificationTypes } from '../notifications/types.ts'
 import { dispatchBatchSeconds, dispatchBatchSize } from '../ops/metrics.ts'
@@ -20,6 +21,7 @@ export type Engine = {
   types: NotificationTypes
   consumers: Record<string, Consumer>
   dispatcher: Dispatcher
+  fanOuts: FanOutRunner
 }
 
 /** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
@@ -29,7 +31,8 @@ export function createEngine({ config, log }: App): Engine {
   const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
-  return { config, log, pool, types, consumers, dispatcher: new Dispatcher(pool, log, consumers, countBatch) }
+  const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
+  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner() }
 }
 
 function countBatch({ lane: { consumer }, events, seconds }: BatchReport): void {

@@ -17,7 +17,7 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
     if (lanes.length > 0) await callDispatcher(engine)
     await addJobs(
       engine,
-      rows.map((row) => row.task),
+      rows.map((row) => row.task).filter((task) => task !== FAN_OUT_TASK || !engine.fanOuts.full),
     )
   })
 }

@@ -4,7 +4,7 @@ import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
 /** Rows per transaction: each makes an event, or a fan-out of its own. */
 const ROWS_PER_CHUNK = 500
-const INBOX_ROWS_PER_CHUNK = 5000
+const CLEARED_PER_CHUNK = 5000
 
 /**
  * After a user was marked as deleted: takes back what they did, row by row and each with its event, then clears their
@@ -99,6 +99,10 @@ function takingBack(taken: Taken): Step {
   return (client, userId) => appendRetractions(client, taken, userId)
 }
 
+const clearAudience = `
+  delete from social.bells where author_id = $1 and (shard, user_id) in (
+    select shard, user_id from social.bells where author_id = $1 order by shard, user_id limit ${CLEARED_PER_CHUNK})`
+
 /** The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear. */
 const clearing: Step[] = [
   'delete from notify.inbox where user_id = $1',
@@ -108,6 +112,8 @@ const clearing: Step[] = [
   'delete from social.bookmarks where user_id = $1',
   'delete from notify.windows where user_id = $1',
   'delete from notify.preferences where user_id = $1',
+  'delete from social.bells where user_id = $1',
+  clearAudience,
   'delete from social.blocks where user_id = $1',
   'delete from social.blocks where other_id = $1',
   'delete from social.mutes where user_id = $1',
@@ -122,5 +128,5 @@ const clearing: Step[] = [
 
 function clearInbox(table: string, key: string): string {
   return `delete from ${table} where user_id = $1 and ${key} = any(array(
-            select ${key} from ${table} where user_id = $1 order by ${key} limit ${INBOX_ROWS_PER_CHUNK}))`
+            select ${key} from ${table} where user_id = $1 order by ${key} limit ${CLEARED_PER_CHUNK}))`
 }

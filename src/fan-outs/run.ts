@@ -3,14 +3,28 @@ import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import { deleteUserChunk } from './delete-user.ts'
+import { publishPostChunk } from './publish-post.ts'
 import { retractCommentChunk } from './retract-comment.ts'
 import { retractPostChunk } from './retract-post.ts'
 
 /** One row of notify.fan_outs: long work that is done in chunks. */
-export type FanOut = { id: string; kind: string; objectId: string; threadKey: string | null; cursorUserId: string }
+export type FanOut = {
+  id: string
+  kind: string
+  objectId: string
+  threadKey: string | null
+  cursorUserId: string
+  /** Of an audience; `event` is what it is told, `exceptIds` are told otherwise. */
+  cursorShard: number
+  lastShard: number
+  event: unknown
+  exceptIds: string[]
+  /** Chunks that failed since the last one that succeeded. */
+  attempts: number
+}
 
 /** What a chunk came to: where the cursor stands now, or that nothing is left to do. */
-export type ChunkResult = { cursorUserId: string } | 'finished'
+export type ChunkResult = { cursorUserId: string; cursorShard?: number } | 'finished'
 
 /** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
 export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
@@ -19,10 +33,17 @@ const chunks: Record<string, Chunk> = {
   retract_post: retractPostChunk,
   retract_comment: retractCommentChunk,
   delete_user: deleteUserChunk,
+  publish_post: publishPostChunk,
 }
 
-/** Does chunk after chunk of whatever is due and nobody else is at, oldest due first, until nothing is left. */
-export async function runFanOuts({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
+/**
+ * Does chunk after chunk of whatever is due and nobody else is at, until nothing is left. Least recently served first, so
+ * that a small fan-out never waits for the end of a large one. Several of these may run side by side.
+ */
+export async function runFanOuts(
+  { pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>,
+  stopping = () => false,
+): Promise<void> {
   let taken: FanOut | undefined
   do {
     taken = undefined
@@ -36,14 +57,16 @@ export async function runFanOuts({ pool, log, types }: Pick<Engine, 'pool' | 'lo
       log.warn({ err: error, fanOut: taken }, 'a chunk failed and is tried again later')
       await noteFailure(pool, taken, error)
     }
-  } while (taken)
+  } while (taken && !stopping())
 }
 
 /** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   const { rows } = await client.query<FanOut>(
-    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId" from notify.fan_outs
-           where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
+    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", cursor_shard as "cursorShard",
+       last_shard as "lastShard", event, except_ids as "exceptIds", attempts
+     from notify.fan_outs
+     where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
   )
   return rows[0]
 }
@@ -52,13 +75,14 @@ async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup
   const chunk = chunks[fanOut.kind]
   if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
   const result = await chunk(client, fanOut, types)
+  const [shard, userId] = result === 'finished' ? [null, null] : [result.cursorShard ?? null, result.cursorUserId]
   await client.query({
     name: 'move_fan_out',
     text: `update notify.fan_outs
-           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end,
-               due_at = now(), attempts = 0, last_error = null
+           set cursor_user_id = coalesce($2, cursor_user_id), cursor_shard = coalesce($3, cursor_shard),
+               finished_at = case when $2::bigint is null then now() end, due_at = now(), attempts = 0, last_error = null
            where id = $1`,
-    values: [fanOut.id, result === 'finished' ? null : result.cursorUserId],
+    values: [fanOut.id, userId, shard],
   })
 }
 

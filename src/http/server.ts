@@ -3,6 +3,7 @@ import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import { accountRoutes } from '../accounts/routes.ts'
 import type { App } from '../app.ts'
+import { bellRoutes } from '../bells/routes.ts'
 import { bookmarkRoutes } from '../bookmarks/routes.ts'
 import { commentRoutes } from '../comments/routes.ts'
 import { followRoutes } from '../follows/routes.ts'
@@ -26,6 +27,7 @@ const features = [
   accountRoutes,
   userRoutes,
   followRoutes,
+  bellRoutes,
   postRoutes,
   likeRoutes,
   commentRoutes,

@@ -32,7 +32,7 @@ export async function storeFolded(
     openWindows(client, folded.windows),
     hurryWindows(client, removed),
     completeActors(client, types, updated).then(() => updateNotifications(client, updated)),
-    notifyPushNodes(client, changes),
+    notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
 }
 
@@ -287,8 +287,8 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
 }
 
 /** In the same transaction: nothing is pushed that is not committed, and nothing committed waits for a poll. */
-async function notifyPushNodes(client: pg.ClientBase, changes: Change[]): Promise<void> {
-  const payloads = encodeChangedInboxes(new Map(inboxesOf(changes).map((inbox) => [inbox.userId, inbox.modseq])))
+export async function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
+  const payloads = encodeChangedInboxes(modseqByUser)
   if (payloads.length === 0) return
   await client.query({
     name: 'notify_push_nodes',

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../app.ts'
+import { publishToBells, stopPublishing } from '../bells/publish.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { recipientsOfPost } from '../notifications/rules.ts'
@@ -27,6 +28,7 @@ export async function createPost(app: App, actor: Actor, body: string): Promise<
     const event = postEvent(id, actor)
     const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
     await appendEvents(client, events.length > 0 ? events : [event])
+    await publishToBells(client, event, mentionedIds)
     return getPost(client, actor.userId, id)
   })
   app.wakeUps.eventsAppended()
@@ -49,6 +51,7 @@ export function editPost(app: App, actor: Actor, postId: string, body: string): 
  */
 export async function deletePost(app: App, actor: Actor, postId: string): Promise<void> {
   await inTransaction(app.pool, async (client) => {
+    await stopPublishing(client, postId)
     await lockOwnPost(client, actor, postId, 'for update')
     await client.query('update social.posts set deleted_at = now() where id = $1', [postId])
     await appendEvents(client, [{ ...postEvent(postId, actor), retracts: true }])

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../app.ts'
+import { endBells } from '../bells/store.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
@@ -12,13 +13,14 @@ import { retractionOf } from '../outbox/event.ts'
 type Pair = { userId: string; otherId: string; requestId: string }
 
 /**
- * Each is hidden from the other from now on: both follows end, and what the other did disappears from the blocker's inbox.
+ * Each is hidden from the other from now on: both follows end, bells too, and what the other did disappears from the blocker's inbox.
  * The inbox is locked first, so that a batch under way either sees the block or has come before it.
  */
 export async function block(app: App, { userId, otherId, requestId }: Pair): Promise<void> {
   const types = await app.types.current()
   await inTransaction(app.pool, async (client) => {
     await endFollows(client, { userId, otherId, requestId })
+    await endBells(client, userId, otherId)
     const inboxes = await lockInboxes(client, [userId], false)
     await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
       userId,

@@ -27,6 +27,7 @@ const rows: Row[] = [
   ['GET /users/{id}/friends', [401, 200, 200, 200]],
   ['POST /users/{id}/follow', [401, 422, 200, 200]],
   ['POST /users/{id}/unfollow', [401, 422, 200, 200]],
+  ['PUT /users/{id}/bell', [401, 422, 200, 200], () => ({ enabled: true })],
   ['PUT /users/{id}/block', [401, 422, 204, 204]],
   ['DELETE /users/{id}/block', [401, 422, 204, 204]],
   ['PUT /users/{id}/mute', [401, 422, 204, 204]],

@@ -1,0 +1,81 @@
+import type pg from 'pg'
+import { tell } from '../notifications/dispatch.ts'
+import type { TypeLookup } from '../notifications/types.ts'
+import { type OutboxEvent, parseEvent } from '../outbox/event.ts'
+import { setAside } from '../outbox/pending.ts'
+import type { ChunkResult, FanOut } from './run.ts'
+import { tellPlain } from './tell-plain.ts'
+
+/** Inboxes locked at once: a chunk takes some tenths of a second, and whoever else waits for one of them no longer than that. */
+const MEMBERS_PER_CHUNK = 5000
+
+/** A chunk that failed so often has somebody in it whose inbox cannot take the notification: each is tried alone. */
+const PATIENCE = 2
+
+/**
+ * Tells the next ones of those who switched the bell of a post's author on. Most of them by one statement; those about whom
+ * there is more to know like a batch of dispatch. Nobody's inbox is waited for: who is busy gets a pending event.
+ */
+export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
+  if (!(await postStands(client, fanOut.objectId))) return 'finished'
+  const members = await nextMembers(client, fanOut)
+  const last = members.at(-1)
+  if (!last) return 'finished'
+  const event = parseEvent(fanOut.event)
+  const users = members.map((member) => member.userId)
+  const late = fanOut.attempts < PATIENCE ? await tellMembers(client, types, event, users) : eventsFor(event, users)
+  await tellLater(client, late)
+  return members.length < MEMBERS_PER_CHUNK ? 'finished' : { cursorShard: last.shard, cursorUserId: last.userId }
+}
+
+/** Locked `for key share`, as in dispatch: a deletion either comes before this chunk or retracts what it told. */
+async function postStands(client: pg.ClientBase, postId: string): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: 'post_to_publish',
+    text: `select from social.posts p join social.users u on u.id = p.author_id
+           where p.id = $1 and p.deleted_at is null and u.deleted_at is null for key share of p`,
+    values: [postId],
+  })
+  return rowCount === 1
+}
+
+type Member = { shard: number; userId: string }
+
+async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Member[]> {
+  const { rows } = await client.query<Member>({
+    name: 'next_members',
+    text: `select b.shard, b.user_id as "userId" from social.bells b
+           where b.author_id = (select p.author_id from social.posts p where p.id = $1)
+             and (b.shard, b.user_id) > ($2::smallint, $3::bigint) and b.shard <= $4::smallint and b.user_id <> all ($5::bigint[])
+           order by b.shard, b.user_id limit ${MEMBERS_PER_CHUNK}`,
+    values: [fanOut.objectId, fanOut.cursorShard, fanOut.cursorUserId, fanOut.lastShard, fanOut.exceptIds],
+  })
+  return rows
+}
+
+/** Returns what could not be told because an inbox was held by somebody else. */
+async function tellMembers(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  event: OutboxEvent,
+  users: string[],
+): Promise<OutboxEvent[]> {
+  const told = await tellPlain(client, types, event, users)
+  const others = users.filter((userId) => !told.has(userId))
+  return others.length > 0 ? tell(client, types, eventsFor(event, others), 'set aside') : []
+}
+
+function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
+  return users.map((recipientId) => ({ ...event, recipientId }))
+}
+
+/** Each with an id of its own, by which pending events are told apart. */
+async function tellLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
+  if (events.length === 0) return
+  const { rows } = await client.query<{ id: number }>(
+    `select nextval('notify.outbox_id_seq')::float8 as id from generate_series(1, $1::int)`,
+    [events.length],
+  )
+  const copies = events.map((event, index) => ({ ...event, id: rows[index]?.id ?? event.id }))
+  await setAside(client, 'notifications', copies, 'the inbox was held by another transaction, or the chunk failed')
+}
