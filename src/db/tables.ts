@@ -42,11 +42,15 @@ export interface NotifyFanOuts {
    */
   attempts: Generated<number>;
   /**
-   * When the deletion was committed.
+   * When the deletion or the post was committed.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Users up to this one are done.
+   * Shard of an audience that is being told; those before it are done.
+   */
+  cursorShard: Generated<number>;
+  /**
+   * Users up to this one are done; of an audience, those of cursor_shard.
    */
   cursorUserId: Generated<Int8>;
   /**
@@ -54,7 +58,15 @@ export interface NotifyFanOuts {
    */
   dueAt: Generated<Timestamp>;
   /**
-   * When nothing was left to do.
+   * What an audience is told: an event without recipient. Null: no audience.
+   */
+  event: Json | null;
+  /**
+   * Those of an audience who are told by an event of their own, for a more specific reason.
+   */
+  exceptIds: Generated<ArrayType<Int8>>;
+  /**
+   * When nothing was left to do, or the post was deleted before that.
    */
   finishedAt: Timestamp | null;
   /**
@@ -62,7 +74,7 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment or delete_user.
+   * retract_post, retract_comment, delete_user or publish_post.
    */
   kind: string;
   /**
@@ -70,7 +82,11 @@ export interface NotifyFanOuts {
    */
   lastError: string | null;
   /**
-   * The post, comment or user that was deleted.
+   * Last shard of the row's part of an audience.
+   */
+  lastShard: Generated<number>;
+  /**
+   * The post, comment or user that was deleted; the post that was published.
    */
   objectId: Int8;
   /**
@@ -700,6 +716,25 @@ export interface NotifyWorkers {
   workerId: string;
 }
 
+export interface SocialBells {
+  /**
+   * Whose posts.
+   */
+  authorId: Int8;
+  /**
+   * Since when.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Shard of the subscriber: a chunk of a fan-out stays inside one lane.
+   */
+  shard: Generated<number>;
+  /**
+   * Who is told.
+   */
+  userId: Int8;
+}
+
 export interface SocialBlocks {
   /**
    * Since when.
@@ -1009,6 +1044,7 @@ export interface DB {
   "notify.types": NotifyTypes;
   "notify.windows": NotifyWindows;
   "notify.workers": NotifyWorkers;
+  "social.bells": SocialBells;
   "social.blocks": SocialBlocks;
   "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
