@@ -43,7 +43,7 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
         timer = undefined
         sending = sending.then(flush)
       },
-      sentAt + BETWEEN_MS - performance.now(),
+      Math.max(0, sentAt + BETWEEN_MS - performance.now()),
     )
   }
 
