@@ -52,17 +52,18 @@ function columnsOf(
   return [id, sourceId, actorId, ...about, type, severity, priority, followedPriority, retentionSeconds]
 }
 
+/** Sources are looked up one by one: as a join, the index of everybody's would be read for those of this post. */
 const tellStatement = `
   with plain as materialized (
     select i.user_id, i.modseq + 1 as modseq,
       exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
     from notify.inbox i
     where i.user_id = any($1::bigint[])
-      and not exists (select from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text)
+      and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
       and not exists (select from social.blocks b where b.user_id = i.user_id and b.other_id = $4::bigint)
       and not exists (select from social.blocks b where b.user_id = $4::bigint and b.other_id = i.user_id)
       and not exists (select from social.mutes m where m.user_id = i.user_id and m.other_id = $4::bigint)
-      and not exists (select from social.thread_mutes m where m.user_id = i.user_id and 'post:' || m.post_id = $7::text)
+      and not exists (select from social.thread_mutes m where m.user_id = i.user_id and m.post_id = substring($7::text from '^post:(\\d+)$')::bigint)
   ),
   counted as (
     update notify.inbox i set modseq = p.modseq, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1

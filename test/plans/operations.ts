@@ -17,6 +17,7 @@ import { NotificationTypes } from '../../src/notifications/types.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
 import { lanesWithWork, readNext } from '../../src/outbox/read.ts'
+import { createPost } from '../../src/posts/write.ts'
 import { createWakeUps } from '../../src/wake-ups.ts'
 import { testConfig } from '../setup.ts'
 import { HOT_USER, USERS } from './real-sizes.ts'
@@ -282,6 +283,32 @@ const fanOuts: Operation[] = [
   },
 ]
 
+const audiences: Operation[] = [
+  { name: 'telling an audience', prepare: (pool, n, base) => publish(pool, n, base), run: runAll },
+  {
+    name: 'telling an audience with preferences',
+    prepare: async (pool, n, base) => {
+      await publish(pool, n, base + 5000)
+      await pool.query(
+        'update notify.inbox set has_preferences = true where user_id between $1 and $2',
+        numbers(base + 5000, n),
+      )
+    },
+    run: runAll,
+  },
+]
+
+/** A post by a user for whom `n` others switched the bell on. */
+async function publish(pool: pg.Pool, n: number, base: number): Promise<void> {
+  const author = String(USERS)
+  await pool.query('delete from social.bells where author_id = $1', [author])
+  await pool.query(
+    'insert into social.bells (author_id, user_id) select $3, u from generate_series($1::int, $2::int) u',
+    [...numbers(base, n), author],
+  )
+  await createPost(inboxApp(pool), { userId: author, requestId: 'r' }, 'Post')
+}
+
 async function runAll(pool: pg.Pool, n: number): Promise<number> {
   await runFanOuts({ ...readerOf(pool), log })
   return n
@@ -315,4 +342,4 @@ const retention: Operation = {
   },
 }
 
-export const operations: Operation[] = [...requests, ...dispatching, ...inboxes, ...fanOuts, retention]
+export const operations: Operation[] = [...requests, ...dispatching, ...inboxes, ...fanOuts, ...audiences, retention]
