@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { RevokedSessions } from './accounts/revoked-sessions.ts'
 import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
 import { createPool } from './db/pool.ts'
@@ -18,6 +19,7 @@ export type App = {
   db: Kysely<DB>
   types: NotificationTypes
   wakeUps: WakeUps
+  revokedSessions: RevokedSessions
 }
 
 /** Of single statements, the batches of likes among them; transactions set their own. Then the request is answered with 503. */
@@ -26,6 +28,7 @@ const LOCK_TIMEOUT_MS = 2_000
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
   const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app', settings })
+  const revokedSessions = new RevokedSessions(config.accessTokenTtl)
   return {
     config,
     log,
@@ -33,6 +36,7 @@ export function createApp(config: Config, log: Logger): App {
     db: createKysely(pool),
     types: new NotificationTypes(pool, log),
     wakeUps: createWakeUps(pool, log, config.wakeUps),
+    revokedSessions,
   }
 }
 

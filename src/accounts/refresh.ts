@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { endSession } from './revoked-sessions.ts'
 import type { Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
 
@@ -13,7 +14,7 @@ import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
 export async function refreshSession(app: App, refreshToken: string): Promise<Session> {
   const outcome = await inTransaction(app.pool, (client) => exchange(client, refreshToken, app.config.refreshTokenTtl))
   if ('session' in outcome) return outcome.session
-  if (outcome.revoked) app.wakeUps.sessionRevoked(outcome.revoked)
+  if (outcome.revoked) endSession(app, outcome.revoked)
   throw fail(outcome.code, 'Sign in again')
 }
 

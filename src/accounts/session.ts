@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { cutPage, decodeCursor, Id } from '../http/paging.ts'
+import { endSession } from './revoked-sessions.ts'
 import { hashRefreshToken, type Role } from './tokens.ts'
 
 /** What a sign-up, sign-in or refresh has just given out. */
@@ -39,22 +40,22 @@ export async function listSessions(
 }
 
 /** @throws {AppError} SESSION_NOT_FOUND when it is not a living session of this user */
-export async function revokeSession({ pool, wakeUps }: App, userId: string, sessionId: string): Promise<void> {
-  const { rowCount } = await pool.query(
+export async function revokeSession(app: App, userId: string, sessionId: string): Promise<void> {
+  const { rowCount } = await app.pool.query(
     `update social.sessions set revoked_at = now()
      where id = $1::bigint and user_id = $2::bigint and revoked_at is null and expires_at > now()`,
     [sessionId, userId],
   )
   if (rowCount === 0) throw fail('SESSION_NOT_FOUND')
-  wakeUps.sessionRevoked(sessionId)
+  endSession(app, sessionId)
 }
 
 /**
  * Ends the session that this refresh token renews; one that has ended already stays so.
  * @throws {AppError} BAD_REFRESH_TOKEN when it is no token of this user
  */
-export async function signOut({ pool, wakeUps }: App, userId: string, refreshToken: string): Promise<void> {
-  const { rows } = await pool.query<{ id: string }>(
+export async function signOut(app: App, userId: string, refreshToken: string): Promise<void> {
+  const { rows } = await app.pool.query<{ id: string }>(
     `update social.sessions s set revoked_at = coalesce(s.revoked_at, now())
      from social.refresh_tokens t
      where t.token_hash = $1::bytea and s.id = t.session_id and s.user_id = $2::bigint
@@ -62,7 +63,7 @@ export async function signOut({ pool, wakeUps }: App, userId: string, refreshTok
     [hashRefreshToken(refreshToken), userId],
   )
   if (!rows[0]) throw fail('BAD_REFRESH_TOKEN')
-  wakeUps.sessionRevoked(rows[0].id)
+  endSession(app, rows[0].id)
 }
 
 function toSessionView({ createdAt, lastUsedAt, expiresAt, ...row }: SessionRow, currentId: string): SessionView {

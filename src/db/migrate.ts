@@ -21,7 +21,9 @@ export async function migrate(url: string, log: Logger): Promise<string[]> {
   try {
     await lockHolder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     await runMigrations({ connectionString: url })
-    return await runOurs(url, log)
+    const ran = await runOurs(url, log)
+    await lockHolder.query('select ops.grant_privileges()')
+    return ran
   } finally {
     await lockHolder.end()
   }

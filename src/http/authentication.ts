@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { LOOK_EVERY_MS } from '../accounts/revoked-sessions.ts'
 import { type Identity, verifyAccessToken } from '../accounts/tokens.ts'
-import type { Config } from '../config.ts'
+import type { App } from '../app.ts'
+import { repeat } from '../engine/repeat.ts'
 import { fail } from '../errors.ts'
 
 declare module 'fastify' {
@@ -18,11 +20,14 @@ declare module 'fastify' {
   }
 }
 
-/** Reads the bearer token (RFC 6750) of routes that need one; refuses nobody. */
-export function recogniseUsers(server: FastifyInstance, config: Config): void {
+/** Reads the bearer token (RFC 6750) of routes that need one, of a session that was not revoked; refuses nobody. */
+export function recogniseUsers(server: FastifyInstance, app: App): void {
+  lookForRevocations(server, app)
   server.decorateRequest('identity', null)
   server.addHook('onRequest', async (request) => {
-    if (!request.routeOptions.config.public) request.identity = verifyAccessToken(config, bearerToken(request) ?? '')
+    if (request.routeOptions.config.public) return
+    const identity = verifyAccessToken(app.config, bearerToken(request) ?? '')
+    if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
   })
 }
 
@@ -37,6 +42,14 @@ export function requireAccessToken(server: FastifyInstance): void {
     if (route.admin && identity.role !== 'admin') throw fail('FORBIDDEN')
     request.user = identity
   })
+}
+
+function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {
+  let looks: { close(): Promise<void> } | undefined
+  server.addHook('onListen', async () => {
+    looks = repeat(LOOK_EVERY_MS, log, 'reading the revoked sessions', () => revokedSessions.look(pool))
+  })
+  server.addHook('onClose', async () => looks?.close())
 }
 
 export function bearerToken(request: FastifyRequest): string | undefined {

@@ -53,7 +53,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'etag', 'idempotent-replayed'],
   })
   // After CORS: a page of an allowed origin may read a 401 and a 429 too.
-  recogniseUsers(server, app.config)
+  recogniseUsers(server, app)
   limitRates(server, app)
   requireAccessToken(server)
   await describeApi(server, app.config)

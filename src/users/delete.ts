@@ -1,3 +1,4 @@
+import { endSession } from '../accounts/revoked-sessions.ts'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
@@ -7,8 +8,8 @@ import { fail } from '../errors.ts'
  * the user did is taken back in chunks by the fan-out that is written here.
  * @throws {AppError} USER_NOT_FOUND when it was deleted before
  */
-export async function deleteUser({ pool, wakeUps }: App, userId: string): Promise<void> {
-  const sessions = await inTransaction(pool, async (client) => {
+export async function deleteUser(app: App, userId: string): Promise<void> {
+  const sessions = await inTransaction(app.pool, async (client) => {
     const { rowCount } = await client.query(
       'select from social.users where id = $1::bigint and deleted_at is null for update',
       [userId],
@@ -31,5 +32,5 @@ export async function deleteUser({ pool, wakeUps }: App, userId: string): Promis
     )
     return rows
   })
-  for (const { id } of sessions) wakeUps.sessionRevoked(id)
+  for (const { id } of sessions) endSession(app, id)
 }

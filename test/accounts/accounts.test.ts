@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { sessionIsLive, signAccessToken, verifyAccessToken } from '../../src/accounts/tokens.ts'
-import { type Answer, call, PASSWORD, signIn } from '../client.ts'
-import { setup } from '../setup.ts'
+import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
+import { eventually, setup, startSystem } from '../setup.ts'
 
 const account = (name: string) => ({ username: name, email: `${name}@example.org`, password: PASSWORD })
 
@@ -218,4 +218,38 @@ test('only our own unexpired tokens are accepted', async (t) => {
   }
   isProblem(t, await ana.request('GET', '/auth/me', undefined, { authorization: '' }), 401, 'UNAUTHENTICATED')
   t.match(verifyAccessToken(config, ana.accessToken), claims)
+})
+
+test('the access token of a session that has ended is refused, whatever ended it', async (t) => {
+  const { url, as } = await setup(t)
+  const status = async ({ request }: TestClient) => (await request('GET', '/auth/me')).status
+  const ana = await as('ana')
+  const sessions: TestClient[] = [ana]
+  for (let n = 0; n < 3; n++) sessions.push(await signIn(url, 'ana'))
+  const [, signedOut, revoked, reused] = sessions
+  if (!signedOut || !revoked || !reused) throw new Error('three sessions were started')
+  t.same(await Promise.all(sessions.map(status)), [200, 200, 200, 200])
+
+  await signedOut.request('POST', '/auth/signout', { refreshToken: signedOut.refreshToken })
+  await ana.request('DELETE', `/auth/sessions/${revoked.sessionId}`)
+  for (let n = 0; n < 2; n++) await call(url, 'POST', '/auth/refresh', { refreshToken: reused.refreshToken })
+  t.same(await Promise.all(sessions.map(status)), [200, 401, 401, 401])
+
+  await ana.request('DELETE', `/users/${ana.id}`)
+  t.equal(await status(ana), 401)
+})
+
+test('another process refuses it within seconds, also one that starts later, and with no wake-ups', async (t) => {
+  const env = { WAKE_UPS: 'off' }
+  const { url, as, databaseUrl } = await setup(t, { env })
+  const ana = await as('ana')
+  const second = await signIn(url, 'ana')
+  const before = await startSystem(t, databaseUrl, { env })
+  const authorization = `Bearer ${ana.accessToken}`
+  const statusAt = async (at: string) => (await call(at, 'GET', '/auth/me', undefined, { authorization })).status
+  t.equal(await statusAt(before.url), 200)
+  await second.request('DELETE', `/auth/sessions/${ana.sessionId}`)
+  const after = await startSystem(t, databaseUrl, { env })
+  for (const { url } of [before, after]) await eventually(async () => (await statusAt(url)) === 401)
+  t.match(await second.get('/auth/me'), { id: ana.id })
 })

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { pino } from 'pino'
+import { RevokedSessions } from '../../src/accounts/revoked-sessions.ts'
 import type { App } from '../../src/app.ts'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
 import { createKysely } from '../../src/db/kysely.ts'
@@ -172,6 +173,7 @@ const inboxApp = (pool: pg.Pool): App => {
     db: createKysely(pool),
     types: typesOf(pool),
     wakeUps: createWakeUps(pool, log, false),
+    revokedSessions: new RevokedSessions(config.accessTokenTtl),
   }
 }
 const changing =

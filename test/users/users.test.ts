@@ -86,7 +86,7 @@ test('a deleted user is gone at once: profile, lists, sessions, sign-in', async 
   t.equal((await ana.request('DELETE', `/users/${ana.id}`)).status, 204)
   t.match(await ben.request('GET', `/users/${ana.id}`), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   t.same((await ben.get(`/users/${ben.id}/followers`)).items, [])
-  t.match(await ana.request('DELETE', `/users/${ana.id}`), { status: 404, body: { code: 'USER_NOT_FOUND' } })
+  t.match(await ana.request('DELETE', `/users/${ana.id}`), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   t.match(await ana.request('GET', '/auth/me'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   for (const client of [ana, phone]) {
     t.equal(await sessionIsLive(db, client.sessionId), false)
