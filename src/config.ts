@@ -47,6 +47,15 @@ export const variables = {
   RATE_LIMIT_SCALE: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1, expected: 'a number above 0' }),
   METRICS_TOKEN: Type.Optional(text('16 characters or more', { minLength: 16, secret: true })),
   PUBLIC_URL: Type.Optional(url('http(s)://host', 'http|https')),
+  SMTP_URL: Type.Optional(url('smtp(s)://user:password@host:port', 'smtp|smtps')),
+  MAIL_FROM: Type.Optional(
+    text('an address, like Ravenpost <news@example.org>', { pattern: '^[^@\\r\\n]+@[^@\\s]+$' }),
+  ),
+  VAPID_PUBLIC_KEY: Type.Optional(text('the public key of npm run vapid-keys', { pattern: '^[\\w-]{87}$' })),
+  VAPID_PRIVATE_KEY: Type.Optional(
+    text('the private key of npm run vapid-keys', { pattern: '^[\\w-]{43}$', secret: true }),
+  ),
+  VAPID_SUBJECT: Type.Optional(text('mailto:address or https://page', { pattern: '^(mailto:\\S+@|https://)\\S+$' })),
   POLL_INTERVAL_MS: integer(10, 60_000, 100),
   WAKE_UPS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
@@ -81,6 +90,10 @@ export type Config = {
   rateLimitScale: number
   metricsToken: string | undefined
   publicUrl: string | undefined
+  /** Null: no mail is sent. */
+  smtp: { url: string; from: string } | null
+  /** Null: no Web Push is sent. */
+  vapid: { publicKey: string; privateKey: string; subject: string } | null
   pollIntervalMs: number
   wakeUps: boolean
   sweepIntervalMs: number
@@ -105,8 +118,31 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const checked = messages.length === 0 && Value.Check(Environment, given) ? given : undefined
   if (checked?.DATABASE_URL && !checked.JWT_SECRET)
     messages.push('JWT_SECRET is missing: with DATABASE_URL it is required, 32 bytes or more')
+  if (checked) messages.push(...missingTogether(checked))
   if (!checked || messages.length > 0) throw new ConfigError(`The configuration is wrong:\n  ${messages.join('\n  ')}`)
   return toConfig(checked)
+}
+
+/** Variables that are of no use without the others. */
+const TOGETHER = [
+  ['SMTP_URL', 'MAIL_FROM', 'PUBLIC_URL'],
+  ['VAPID_PUBLIC_KEY', 'VAPID_PRIVATE_KEY', 'VAPID_SUBJECT'],
+] as const
+
+function missingTogether(env: Static<typeof Environment>): string[] {
+  return TOGETHER.flatMap(([first, ...others]) => {
+    const names = first === 'SMTP_URL' && env[first] === undefined ? [] : [first, ...others]
+    if (names.every((name) => env[name] === undefined)) return []
+    const missing = names.filter((name) => env[name] === undefined)
+    return missing.map(
+      (name) => `${name} is missing: it is needed together with ${names.filter((n) => n !== name).join(', ')}`,
+    )
+  })
+}
+
+function vapidOf(env: Static<typeof Environment>): Config['vapid'] {
+  const { VAPID_PUBLIC_KEY: publicKey, VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject } = env
+  return publicKey && privateKey && subject ? { publicKey, privateKey, subject } : null
 }
 
 function readVariables(env: NodeJS.ProcessEnv): Record<string, string> {
@@ -148,6 +184,8 @@ function toConfig(env: Static<typeof Environment>): Config {
     rateLimitScale: env.RATE_LIMIT_SCALE,
     metricsToken: env.METRICS_TOKEN,
     publicUrl: env.PUBLIC_URL,
+    smtp: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
+    vapid: vapidOf(env),
     pollIntervalMs: env.POLL_INTERVAL_MS,
     wakeUps: env.WAKE_UPS === 'on',
     sweepIntervalMs: env.SWEEP_INTERVAL_MS,

@@ -40,6 +40,10 @@ export const codes = {
   STATE_TOO_OLD: [410, 'The state is too old to go on from'],
   BAD_TIME_ZONE: [400, 'There is no such time zone'],
   INBOX_BUSY: [503, 'The inbox is being changed'],
+  // Channels
+  PUSH_NOT_CONFIGURED: [404, 'This server sends no Web Push'],
+  BAD_ENDPOINT: [422, 'The endpoint is not one of a push service'],
+  SUBSCRIPTION_NOT_FOUND: [404, 'The subscription does not exist'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],
   RATE_LIMITED: [429, 'Too many requests'],

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { Logger as GraphileLogger, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
 import type { App } from './app.ts'
+import type { SenderOptions } from './channels/senders.ts'
 import { Listener } from './db/listener.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { createJobPool } from './engine/job-pool.ts'
@@ -19,9 +20,9 @@ export type Tasks = { taskList: (engine: Engine) => TaskList; crontab: string }
  * The worker role: graphile-worker runs the tasks, the poll and the sweep stand behind it. What has to be done stands in
  * tables; jobs are hints, so their own commits need not wait for the disk.
  */
-export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
+export async function startWorker(app: App, tasks: Tasks, options: SenderOptions = {}): Promise<Worker> {
   const { config, log } = app
-  const engine = createEngine(app)
+  const engine = createEngine(app, options)
   const jobs = createJobPool({
     url: config.databaseUrlDirect,
     size: config.workerConcurrency + 2,
@@ -55,6 +56,7 @@ export async function startWorker(app: App, tasks: Tasks): Promise<Worker> {
       await engine.dispatcher.close()
       await engine.fanOuts.close()
       jobs.giveUp()
+      for (const sender of Object.values(engine.senders)) sender?.close()
       await within(GOODBYE_MS, runner.stop()).catch(giveUp)
       await sweep.close()
       await engine.pool.end()

@@ -1,3 +1,4 @@
+import type https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Kysely } from 'kysely'
@@ -21,6 +22,8 @@ export type Options = {
   worker?: boolean
   /** Runs a push node on the server's port, with these limits. */
   push?: boolean | Partial<Limits>
+  /** Instead of the agent that refuses loopback, for a push service in the test's process. */
+  pushAgent?: https.Agent
   /** Gathers likes after three for two minutes, comments always for one; otherwise every event is shown at once. */
   windows?: boolean
   /** Instead of silence, or TEST_LOG's level. */
@@ -54,7 +57,7 @@ export async function setup(t: Test, options: Options = {}): Promise<TestSystem>
 export async function startSystem(
   t: Test,
   databaseUrl: string,
-  { env = {}, worker, push, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
+  { env = {}, worker, push, pushAgent, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
 ): Promise<TestSystem> {
   const config = testConfig(databaseUrl, env)
   const app = createApp(config, log)
@@ -63,7 +66,7 @@ export async function startSystem(
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   const pushNode = push ? await startPush(app, server.server, push === true ? {} : { limits: push }) : undefined
-  const workerRole = worker ? await startWorker(app, tasks) : undefined
+  const workerRole = worker ? await startWorker(app, tasks, pushAgent ? { pushAgent } : {}) : undefined
   t.teardown(async () => {
     await pushNode?.close()
     await server.close()

@@ -5,6 +5,7 @@ import { maintainOutbox } from './maintain-outbox.ts'
 import { purgeExpired } from './purge-expired.ts'
 import { retryPendingEvents } from './retry-pending.ts'
 import { runFanOutChunks } from './run-fan-outs.ts'
+import { sendDueDeliveries } from './send-deliveries.ts'
 
 /** Every task by the name of its jobs, one file each. All of them are hints: a lost, doubled or late job does no harm. */
 export const tasks: Tasks = {
@@ -13,6 +14,7 @@ export const tasks: Tasks = {
     flush_windows: flushDueWindows(engine),
     retry_pending: retryPendingEvents(engine),
     run_fan_outs: runFanOutChunks(engine),
+    send_deliveries: sendDueDeliveries(engine),
     maintain_outbox: maintainOutbox(engine),
     purge_expired: purgeExpired(engine),
   }),

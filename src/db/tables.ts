@@ -36,6 +36,61 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface NotifyDeliveries {
+  /**
+   * Attempts at this send so far.
+   */
+  attempts: Generated<number>;
+  /**
+   * email or webPush.
+   */
+  channel: string;
+  /**
+   * When it is to be tried next; null: finished.
+   */
+  dueAt: Timestamp | null;
+  /**
+   * Growth of the notification that this is about; growing again queues it again.
+   */
+  grownModseq: Int8;
+  /**
+   * What the last attempt failed with.
+   */
+  lastError: string | null;
+  /**
+   * The notification; 0: the mail that asks whether the address is the user's.
+   */
+  notificationId: Int8;
+  /**
+   * When it was queued.
+   */
+  queuedAt: Generated<Timestamp>;
+  /**
+   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured.
+   */
+  reason: string | null;
+  /**
+   * Id under which the provider knows the message, the same in every attempt; rows of one mail share it. Null: not tried yet.
+   */
+  sendId: string | null;
+  /**
+   * queued, deferred (until due_at), sent, delivered, failed, bounced, skipped or cancelled (with reason). While a worker sends, the row stays queued and due_at is the end of its lease.
+   */
+  state: Generated<string>;
+  /**
+   * Where to: primary, the address of the account; or the id of a push subscription.
+   */
+  target: string;
+  /**
+   * When its state last changed.
+   */
+  updatedAt: Generated<Timestamp>;
+  /**
+   * Whose notification.
+   */
+  userId: Int8;
+}
+
 export interface NotifyFanOuts {
   /**
    * Chunks that failed since the last one that succeeded.
@@ -505,6 +560,33 @@ export interface NotifyPreferences {
   updatedAt: Generated<Timestamp>;
   /**
    * Whose.
+   */
+  userId: Int8;
+}
+
+export interface NotifyPushSubscriptions {
+  /**
+   * Secret shared with the browser (RFC 8291).
+   */
+  auth: string;
+  /**
+   * When the browser subscribed.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Address at the push service of the browser's maker; whoever knows it can send, so it is shown to nobody.
+   */
+  endpoint: string;
+  /**
+   * Hash of the endpoint: the same browser is the same subscription.
+   */
+  id: string;
+  /**
+   * Public key of the browser, to encrypt for (RFC 8291).
+   */
+  p256dh: string;
+  /**
+   * Whose browser.
    */
   userId: Int8;
 }
@@ -998,6 +1080,10 @@ export interface SocialUsers {
    */
   email: string;
   /**
+   * When the user showed that the address is theirs; null: no mail but the one that asks for it.
+   */
+  emailVerifiedAt: Timestamp | null;
+  /**
    * How many follow this user; folded by the consumer counters.
    */
   followerCount: Generated<number>;
@@ -1028,6 +1114,7 @@ export interface SocialUsers {
 }
 
 export interface DB {
+  "notify.deliveries": NotifyDeliveries;
   "notify.fanOuts": NotifyFanOuts;
   "notify.inbox": NotifyInbox;
   "notify.installation": NotifyInstallation;
@@ -1039,6 +1126,7 @@ export interface DB {
   "notify.pending": NotifyPending;
   "notify.positions": NotifyPositions;
   "notify.preferences": NotifyPreferences;
+  "notify.pushSubscriptions": NotifyPushSubscriptions;
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;

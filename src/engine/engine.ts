@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { App } from '../app.ts'
+import type { Senders } from '../channels/send.ts'
+import { createSenders, type SenderOptions } from '../channels/senders.ts'
 import type { Config } from '../config.ts'
 import { foldCounters } from '../counters/fold-counters.ts'
 import { createPool } from '../db/pool.ts'
@@ -22,17 +24,19 @@ export type Engine = {
   consumers: Record<string, Consumer>
   dispatcher: Dispatcher
   fanOuts: FanOutRunner
+  senders: Senders
 }
 
 /** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
 const POOL_SIZE = 12
 
-export function createEngine({ config, log }: App): Engine {
+export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
   const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
-  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner() }
+  const senders = createSenders(config, pool, options)
+  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), senders }
 }
 
 function countBatch({ lane: { consumer }, events, seconds }: BatchReport): void {

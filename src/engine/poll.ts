@@ -5,6 +5,7 @@ export const DISPATCH_TASK = 'dispatch_outbox'
 export const RETRY_TASK = 'retry_pending'
 export const FAN_OUT_TASK = 'run_fan_outs'
 export const WINDOWS_TASK = 'flush_windows'
+export const DELIVERIES_TASK = 'send_deliveries'
 
 /**
  * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
@@ -27,7 +28,9 @@ const findDueWork = `
   union all
   select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
   union all
-  select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())`
+  select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())
+  union all
+  select '${DELIVERIES_TASK}' where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())`
 
 /** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
 export async function callDispatcher(engine: Engine): Promise<void> {

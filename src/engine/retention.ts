@@ -9,6 +9,8 @@ const TOMBSTONES_KEPT = '30 days'
 /** Longer than replay reaches back, so that no event is told twice after its source is forgotten. */
 const SOURCES_KEPT = '30 days'
 const DEAD_LETTERS_KEPT = '30 days'
+/** As long as notifications live by default. */
+const DELIVERIES_KEPT = '90 days'
 const FAILED_JOBS_KEPT = '7 days'
 
 const ROWS_PER_CHUNK = 1000
@@ -20,6 +22,7 @@ export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 
     notifications: await repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
     tombstones: await repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: await purgeSources(pool),
+    deliveries: await repeatChunk(() => rowsOf(pool, finishedDeliveries)),
     sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
     deadLetters: await repeatChunk(() => rowsOf(pool, oldDeadLetters)),
     rateLimits: await rowsOf(pool, pastRateLimits),
@@ -95,6 +98,11 @@ const oldSources = `
   delete from notify.sources s
   where s.user_id > $1 and s.user_id <= $2 and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
     and not exists (select from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id)`
+
+const finishedDeliveries = `
+  delete from notify.deliveries where (user_id, notification_id, channel, target) in (
+    select user_id, notification_id, channel, target from notify.deliveries
+    where due_at is null and updated_at < now() - interval '${DELIVERIES_KEPT}' order by updated_at limit ${ROWS_PER_CHUNK})`
 
 const expiredSessions = `
   delete from social.sessions where id = any(array(

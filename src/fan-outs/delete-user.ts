@@ -114,6 +114,8 @@ const clearing: Step[] = [
   'delete from notify.preferences where user_id = $1',
   'delete from social.bells where user_id = $1',
   clearAudience,
+  'delete from notify.push_subscriptions where user_id = $1',
+  clearInbox('notify.deliveries', 'notification_id'),
   'delete from social.blocks where user_id = $1',
   'delete from social.blocks where other_id = $1',
   'delete from social.mutes where user_id = $1',

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { queueDeliveries } from '../channels/queue.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { foldEvents } from './fold.ts'
@@ -35,7 +36,9 @@ export async function tell(
   const busy = onBusy === 'set aside' ? await heldByOthers(client, events, inboxes) : []
   if (reachable.length === 0) return busy
   const loaded = await loadForFold(client, types, inboxes, reachable, gone)
-  await storeFolded(client, types, inboxes, foldEvents(reachable, loaded))
+  const folded = foldEvents(reachable, loaded)
+  await storeFolded(client, types, inboxes, folded)
+  await queueDeliveries(client, types, inboxes, folded.drafts, loaded.preferences)
   return busy
 }
 

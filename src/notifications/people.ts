@@ -3,8 +3,13 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import type { UserPreferences } from './decide.ts'
 import type { Inbox, Loaded } from './model.ts'
 
+type Queryable = Pick<pg.ClientBase, 'query'>
+
 /** Per pair `recipient actor`: blocks either way, the recipient's mute, and whether the recipient follows the actor. */
-export async function readRelations(client: pg.ClientBase, events: OutboxEvent[]): Promise<Loaded['relations']> {
+export async function readRelations(
+  client: Queryable,
+  events: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>[],
+): Promise<Loaded['relations']> {
   const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
   if (pairs.length === 0) return new Map()
   const { rows } = await client.query<{ key: string; blocked: boolean; muted: boolean; followed: boolean }>({
@@ -27,7 +32,10 @@ export async function readRelations(client: pg.ClientBase, events: OutboxEvent[]
 }
 
 /** Pairs `recipient thread` of threads that the recipient muted. */
-export async function readMutedThreads(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<string>> {
+export async function readMutedThreads(
+  client: Queryable,
+  events: Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>[],
+): Promise<Set<string>> {
   const pairs = events.filter((event) => event.threadKey?.startsWith('post:') && !event.retracts)
   if (pairs.length === 0) return new Set()
   const { rows } = await client.query<{ key: string }>({

@@ -1,11 +1,12 @@
 import type pg from 'pg'
+import { queueDeliveries } from '../channels/queue.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
-import { type Decision, decide } from './decide.ts'
+import { type Decision, decide, type UserPreferences } from './decide.ts'
 import { readOpenGroups } from './load.ts'
 import { lockInboxes, lockObjects } from './locks.ts'
-import { type Draft, emptyDraft, type Inbox, keyOfGroup, NOBODY } from './model.ts'
+import { type Draft, emptyDraft, type FilterReason, keyOfGroup, NOBODY } from './model.ts'
 import { readPreferences } from './people.ts'
 import { storeFolded } from './store.ts'
 import type { TypeLookup } from './types.ts'
@@ -43,12 +44,14 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<num
   const gone = await lockObjects(client, new Set([...due.flatMap(({ threadKey }) => threadKey ?? []), ...comments]))
   const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
   const windows = await takeDue(client, [...inboxes.keys()], due)
-  const verdicts = await judge(client, types, inboxes, windows)
+  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
+  const verdicts = judge(types, preferences, windows)
   await turnAway(client, windows, gone, verdicts)
-  const gathered = await gather(client, types, windows, verdicts, comments)
+  const gathered = await gather(client, types, windows, verdicts, preferences, comments)
   const drafts = gathered.map(({ draft }) => draft)
   const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
+  await queueDeliveries(client, types, inboxes, drafts, preferences)
   await showSources(client, gathered, comments)
   await reopen(client, windows)
   return windows.length
@@ -97,13 +100,7 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
 }
 
 /** What each recipient's preferences say now; what is filtered was not for the app anyway. */
-async function judge(
-  client: pg.ClientBase,
-  types: TypeLookup,
-  inboxes: Map<string, Inbox>,
-  windows: Window[],
-): Promise<Map<Window, Decision>> {
-  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
+function judge(types: TypeLookup, preferences: Map<string, UserPreferences>, windows: Window[]): Map<Window, Decision> {
   return new Map(
     windows.map((window) => [window, decide(types(window.type), 'inApp', null, preferences.get(window.userId))]),
   )
@@ -155,13 +152,16 @@ async function gather(
   types: TypeLookup,
   windows: Window[],
   verdicts: Map<Window, Decision>,
+  preferences: Map<string, UserPreferences>,
   comments: string[],
 ): Promise<Gathered[]> {
   const openGroups = await readOpenGroups(client, windows)
   const groups = windows.map((window) => {
     const current = openGroups.get(keyOfGroup(window))
     const fits = current?.open && current.actorCount < types(window.type).maxGroupSize
-    return { window, draft: fits ? current : newDraft(window, types), outgrown: fits ? undefined : current }
+    const filterReason = whyFiltered(window, verdicts.get(window), preferences.get(window.userId))
+    const draft = fits ? current : newDraft(window, types, filterReason)
+    return { window, draft, outgrown: fits ? undefined : current }
   })
   const { rows } = await client.query<Waiting>({
     name: 'gather_waiting',
@@ -197,13 +197,25 @@ const gatherStatement = `
     having count(*) > 0
   ) a`
 
-function newDraft(window: Window, types: TypeLookup): Draft {
+/** A window does not remember it; who filters strangers is taken to have filtered these. */
+function whyFiltered(
+  { filtered }: Window,
+  verdict: Decision | undefined,
+  said: UserPreferences | undefined,
+): FilterReason | null {
+  if (!filtered) return null
+  return verdict?.decision === 'suppress' && said?.document.policy?.strangers !== 'filter'
+    ? 'otherChannels'
+    : 'strangers'
+}
+
+function newDraft(window: Window, types: TypeLookup, filterReason: FilterReason | null): Draft {
   const type = types(window.type)
   return {
     ...emptyDraft(window.userId, window.type, window, window.groupKey),
     priority: type.priority,
     filtered: window.filtered,
-    filterReason: window.filtered ? 'strangers' : null,
+    filterReason,
   }
 }
 

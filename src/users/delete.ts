@@ -16,7 +16,7 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
     )
     if (rowCount === 0) throw fail('USER_NOT_FOUND')
     await client.query(
-      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid',
+      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null,
          display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'
        where id = $1::bigint`,
       [userId],

@@ -2,6 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { default as addFormats } from 'ajv-formats'
 import { type Test, test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
+import { vapid } from '../channels/push-service.ts'
 import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
 import { fillInbox } from '../notifications/events.ts'
 import { setup, type TestSystem } from '../setup.ts'
@@ -69,6 +70,9 @@ const rows: Row[] = [
   ['PATCH /notifications/mark-all-read', [401, 200, 200, 200], () => ({})],
   ['POST /notifications/seen', [401, 200, 200, 200], ({ epoch }) => ({ upTo: `${epoch}.0` })],
   ['POST /notifications/ack', [401, 204, 204, 204], ({ epoch }) => ({ state: `${epoch}.0` })],
+  ['GET /push/vapid-public-key', [200, 200, 200, 200]],
+  ['POST /push/subscriptions', [401, 201, 201, 201], ({ number }) => subscription(number)],
+  ['DELETE /push/subscriptions/{id}', [401, 204, 404, 404]],
   ['GET /admin/dead-letters', [401, 403, 403, 200]],
   ['GET /admin/dead-letters/{id}', [401, 403, 403, 200]],
   ['POST /admin/dead-letters/{id}/replay', [401, 403, 403, 202]],
@@ -83,7 +87,7 @@ const QUERIES: Record<string, (world: World) => string> = {
 }
 
 test('each call answers nobody, the owner, others and admins as it should, in the form of the document', async (t) => {
-  const system = await setup(t)
+  const system = await setup(t, { env: vapid })
   const { url, as, pool } = system
   const document = (await call(url, 'GET', '/openapi.json')).body
   const calls = Object.entries<object>(document.paths).flatMap(([path, operations]) =>
@@ -121,6 +125,8 @@ async function thingOf(name: string, owner: TestClient, { app, pool }: TestSyste
   if (/ \/users\/\{id\}/.test(name)) return owner.id
   if (/ \/posts\/\{id\}/.test(name)) return (await owner.post('Hello')).id
   if (/ \/comments\/\{id\}/.test(name)) return (await owner.comment((await owner.post('Hello')).id, 'Well said')).id
+  if (/\/subscriptions\/\{id\}/.test(name))
+    return (await owner.request('POST', '/push/subscriptions', subscription(Number(owner.id)))).body.id
   if (name.includes('/notifications')) await fillInbox(app, owner.id, 1)
   if (!name.includes('/dead-letters')) return '1'
   const { rows } = await pool.query<{ id: string }>(
@@ -155,6 +161,10 @@ type Operation = { responses: Record<string, { content?: Record<string, unknown>
 
 function escapeStep(step: string): string {
   return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))
+}
+
+function subscription(number: number) {
+  return { endpoint: `https://push.example.org/${number}`, keys: { p256dh: 'B'.repeat(87), auth: 'a'.repeat(22) } }
 }
 
 function account(username: string) {

@@ -1,0 +1,68 @@
+import type pg from 'pg'
+import { decide, type UserPreferences } from '../notifications/decide.ts'
+import type { Draft, Inbox } from '../notifications/model.ts'
+import type { TypeLookup } from '../notifications/types.ts'
+
+/** What is unread after this long goes out as one mail. A Web Push, and whatever is critical, goes at once. */
+const EMAIL_DELAY_SECONDS = 600
+
+/**
+ * Queues what grew in this transaction for the channels that can reach its user and are wanted. To be called after the
+ * notifications are stored, with the inboxes locked. Users whom nothing reaches cost nothing.
+ */
+export async function queueDeliveries(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  drafts: Draft[],
+  preferences: Map<string, UserPreferences>,
+): Promise<void> {
+  const queued = drafts
+    .filter((draft) => draft.grown && !draft.removed && draft.filterReason !== 'strangers')
+    .flatMap((draft) => wantedChannels(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
+  if (queued.length === 0) return
+  await client.query({
+    name: 'queue_deliveries',
+    text: queueStatement,
+    values: [
+      queued.map(({ draft }) => draft.userId),
+      queued.map(({ draft }) => draft.id),
+      queued.map(({ draft }) => draft.grownModseq),
+      queued.map(({ channel }) => channel),
+      queued.map(({ delaySeconds }) => delaySeconds),
+      queued.map(({ until }) => until),
+      queued.map(({ decidedBy }) => decidedBy),
+    ],
+  })
+}
+
+function wantedChannels(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
+  const critical = draft.priority === 'critical'
+  return (inbox?.reachableBy ?? []).flatMap((channel) => {
+    const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
+    if (decision === 'suppress') return []
+    const delaySeconds = channel === 'email' && !critical ? EMAIL_DELAY_SECONDS : 0
+    return [{ draft, channel, delaySeconds, ...(decision === 'defer' ? { until, decidedBy } : quietlyNow) }]
+  })
+}
+
+const quietlyNow = { until: null, decidedBy: null }
+
+/**
+ * Growing again queues again, as another message: a send under way then finds another send_id and leaves the row alone.
+ * A mail that waits keeps its time, so that a busy group is not put off for ever.
+ */
+const queueStatement = `
+  insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, state, reason, due_at)
+  select w.u, w.n, w.c, t.id, w.g, case when w.until is null then 'queued' else 'deferred' end, w.by,
+    greatest(w.until, now() + make_interval(secs => w.delay))
+  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[]) w (u, n, g, c, delay, until, by)
+  cross join lateral (
+    select 'primary' as id where w.c = 'email'
+    union all
+    select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
+  ) t
+  on conflict (user_id, notification_id, channel, target) do update
+  set grown_modseq = excluded.grown_modseq, state = excluded.state, reason = excluded.reason, updated_at = now(),
+    due_at = case when d.state = 'queued' and d.send_id is null then least(d.due_at, excluded.due_at) else excluded.due_at end,
+    send_id = null, attempts = 0, last_error = null`

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import https from 'node:https'
+import type pg from 'pg'
+import { RequestFilteringHttpsAgent } from 'request-filtering-agent'
+import webPush from 'web-push'
+import type { Config } from '../config.ts'
+import type { Notification } from '../notifications/view.ts'
+import type { Outcome } from './deliveries.ts'
+import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
+import type { Parcel, Sender } from './send.ts'
+import { type Subscription, unsubscribe } from './subscriptions.ts'
+
+const SECOND = 1000
+const TIMEOUT_MS = 10 * SECOND
+/** Push services are few; users who name others do not make this grow without end. */
+const GUARDS_KEPT = 1000
+const guardOptions = { perSecond: 200, atOnce: 50, breakAfter: 5, halfOpenAfterMs: 10 * SECOND }
+const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
+
+/** Refuses private and reserved addresses after the name is resolved: a subscription must not reach into our network. */
+export const publicAddressesOnly = () => new RequestFilteringHttpsAgent({ keepAlive: true, maxSockets: 50 })
+
+/** Web Push (RFC 8030) with VAPID (RFC 8292). Each push service has a circuit of its own. */
+export function createWebPush(pool: pg.Pool, vapid: NonNullable<Config['vapid']>, agent: https.Agent): Sender {
+  const guards = new Map<string, Guard>()
+  const guardOf = ({ endpoint }: Subscription) => {
+    const { origin } = new URL(endpoint)
+    const guard = guards.get(origin) ?? createGuard(guardOptions)
+    if (guards.size >= GUARDS_KEPT) guards.clear()
+    guards.set(origin, guard)
+    return guard
+  }
+  return {
+    async send(parcel) {
+      const subscription = await findSubscription(pool, parcel)
+      if (!subscription) return { state: 'skipped', reason: 'unsubscribed' }
+      const outcome = await guardOf(subscription)(() => post(subscription, parcel, vapid, agent))
+      if (outcome.state === 'skipped') await unsubscribe(pool, parcel.userId, parcel.target)
+      return outcome
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Subscription | undefined> {
+  const { rows } = await pool.query<Subscription>({
+    name: 'subscription',
+    text: `select endpoint, jsonb_build_object('p256dh', p256dh, 'auth', auth) as keys
+           from notify.push_subscriptions where user_id = $1 and id = $2`,
+    values: [userId, target],
+  })
+  return rows[0]
+}
+
+async function post(
+  subscription: Subscription,
+  parcel: Parcel,
+  vapidDetails: NonNullable<Config['vapid']>,
+  agent: https.Agent,
+): Promise<Outcome> {
+  const [notification] = parcel.notifications
+  if (!notification) return { state: 'cancelled', reason: 'removed' }
+  try {
+    const options = {
+      ...optionsOf(parcel.userId, notification),
+      vapidDetails,
+      headers: { 'X-Delivery-Id': parcel.sendId },
+    }
+    const payload = JSON.stringify(shownBy(notification))
+    const { headers, body } = webPush.generateRequestDetails(subscription, payload, options)
+    const request = https.request(subscription.endpoint, {
+      method: 'POST',
+      headers,
+      agent,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    request.end(body)
+    const [response]: IncomingMessage[] = await once(request, 'response')
+    // Whatever it says is thrown away: nobody may make us hold it.
+    response?.on('error', () => {}).resume()
+    return outcomeOf(response)
+  } catch (error) {
+    if (error instanceof ProviderTrouble) throw error
+    if (isRefusedAddress(error))
+      return { state: 'failed', error: 'the endpoint leads to an address that is not public' }
+    throw new ProviderTrouble(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+/** Of RFC 8030: 404 and 410 say that the browser does not subscribe any more. */
+function outcomeOf(response: IncomingMessage | undefined): Outcome {
+  const status = response?.statusCode ?? 0
+  if (status >= 200 && status < 300) return { state: 'sent' }
+  if (status === 404 || status === 410) return { state: 'skipped', reason: 'unsubscribed' }
+  if (status === 429 || status >= 500)
+    throw new ProviderTrouble(`the push service answered ${status}`, {
+      afterSeconds: Number(response?.headers['retry-after']) || undefined,
+    })
+  return { state: 'failed', error: `the push service answered ${status}` }
+}
+
+function isRefusedAddress(error: unknown): boolean {
+  return error instanceof Error && / is not allowed\. Because, /.test(error.message)
+}
+
+/** An update of a group takes the place of what waits at the push service for a browser that is asleep. */
+function optionsOf(userId: string, { id, groupKey, priority, expiresAt }: Notification) {
+  const lives = Math.ceil((Date.parse(expiresAt) - Date.now()) / SECOND)
+  const urgency = priority === 'critical' ? 'high' : priority
+  return {
+    TTL: Math.min(Math.max(lives, 0), FOUR_WEEKS_SECONDS),
+    urgency: urgency satisfies webPush.Urgency,
+    topic: createHash('sha256')
+      .update(`${userId} ${groupKey ?? id}`)
+      .digest('base64url')
+      .slice(0, 32),
+  }
+}
+
+/** What the service worker shows. Push services take 4 KiB, a character may be 4 bytes. */
+function shownBy({ id, type, priority, title, body, url, silent }: Notification) {
+  return {
+    id,
+    type,
+    priority,
+    title,
+    body: body?.slice(0, 400) ?? null,
+    url: url && url.length < 1000 ? url : null,
+    silent,
+  }
+}

@@ -1,0 +1,80 @@
+import { createECDH, randomBytes } from 'node:crypto'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import ece from 'http_ece'
+import { generate } from 'selfsigned'
+import type { Test } from 'tap'
+import webPush from 'web-push'
+
+/** A push as its service got it, decrypted with the key of the browser it is for. */
+export type Push = {
+  headers: https.RequestOptions['headers'] & Record<string, unknown>
+  content: Record<string, unknown>
+}
+
+export type PushService = {
+  pushes: Push[]
+  /** Requests that came, refused ones too. */
+  asked: number
+  /** What it answers: a status, or never. */
+  answer: number | 'never'
+  agent: https.Agent
+  origin: string
+  /** What a browser answers to `pushManager.subscribe`. */
+  browser(): { endpoint: string; expirationTime: null; keys: { p256dh: string; auth: string } }
+}
+
+const keys = webPush.generateVAPIDKeys()
+
+/** Variables of a server that sends Web Push. */
+export const vapid = {
+  VAPID_PUBLIC_KEY: keys.publicKey,
+  VAPID_PRIVATE_KEY: keys.privateKey,
+  VAPID_SUBJECT: 'mailto:admin@example.org',
+}
+
+/** A push service on loopback with a certificate of its own; `agent` trusts it and refuses nothing. */
+export async function startPushService(t: Test): Promise<PushService> {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
+  })
+  const browsers = new Map<string, { ecdh: ReturnType<typeof createECDH>; auth: string }>()
+  const server = https.createServer({ cert, key }, async (request, response) => {
+    service.asked += 1
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    if (service.answer === 'never') return
+    const browser = browsers.get(String(request.url))
+    if (service.answer === 201 && browser) {
+      const clear = ece.decrypt(Buffer.concat(chunks), {
+        version: 'aes128gcm',
+        privateKey: browser.ecdh,
+        authSecret: browser.auth,
+      })
+      service.pushes.push({ headers: request.headers, content: JSON.parse(clear.toString()) })
+    }
+    response.writeHead(service.answer).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const origin = `https://localhost:${(server.address() as AddressInfo).port}`
+  const service: PushService = {
+    pushes: [],
+    asked: 0,
+    answer: 201,
+    agent: new https.Agent({ ca: cert }),
+    origin,
+    browser() {
+      const ecdh = createECDH('prime256v1')
+      ecdh.generateKeys()
+      const [path, auth] = [`/${randomBytes(8).toString('hex')}`, randomBytes(16).toString('base64url')]
+      browsers.set(path, { ecdh, auth })
+      return { endpoint: origin + path, expirationTime: null, keys: { p256dh: ecdh.getPublicKey('base64url'), auth } }
+    },
+  }
+  t.teardown(() => {
+    service.agent.destroy()
+    server.closeAllConnections()
+    server.close()
+  })
+  return service
+}

@@ -1,0 +1,210 @@
+import { type Test, test } from 'tap'
+import { sendDeliveries } from '../../src/channels/send.ts'
+import { createSenders } from '../../src/channels/senders.ts'
+import { publicAddressesOnly } from '../../src/channels/web-push.ts'
+import { settled } from '../settled.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
+import { startPushService, vapid } from './push-service.ts'
+
+async function pushSystem(t: Test, worker = true) {
+  const service = await startPushService(t)
+  const system = await setup(t, { worker, env: vapid, pushAgent: service.agent })
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  const subscribe = async (who = ana) => (await who.request('POST', '/push/subscriptions', service.browser())).body.id
+  return { service, system, ana, ben, cem, subscribe }
+}
+
+/** Deliveries of a channel in the order in which they were queued. */
+async function deliveries({ pool }: TestSystem) {
+  const { rows } = await pool.query('select d.*, due_at <= now() as due from notify.deliveries d order by queued_at')
+  return rows
+}
+
+/** Lets retries come at once. */
+const hurry = ({ pool }: TestSystem) =>
+  pool.query('update notify.deliveries set due_at = now() where due_at is not null')
+
+test('a comment goes to the browser, encrypted, and its update takes its place', async (t) => {
+  const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
+  await subscribe()
+  const post = await ana.post('hello')
+  await ben.comment(post.id, 'one')
+  await eventually(() => service.pushes.length === 1)
+  const [first] = service.pushes
+  t.match(first?.content, { type: 'comment.created', title: 'ben commented on your post', priority: 'normal' })
+  t.match(first?.headers, { urgency: 'normal', 'content-encoding': 'aes128gcm', authorization: /^vapid t=/ })
+  t.ok(Number(first?.headers.ttl) > 3600, 'lives as long as the notification, four weeks at most')
+  await cem.comment(post.id, 'two')
+  await eventually(() => service.pushes.length === 2)
+  t.match(service.pushes[1]?.content, { title: 'cem and ben commented on your post' })
+  t.equal(service.pushes[1]?.headers.topic, first?.headers.topic)
+  await eventually(async () => (await deliveries(system)).every((d) => d.state === 'sent'))
+  t.match(await deliveries(system), [{ state: 'sent', channel: 'webPush', attempts: 1, due_at: null }])
+  await ben.like(post.id)
+  await settled(system)
+  t.equal((await deliveries(system)).length, 1, 'likes are not pushed unless somebody asks for it')
+})
+
+test('while the push service fails it is tried again, under the same id', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t)
+  await subscribe()
+  service.answer = 503
+  await ben.follow(ana.id)
+  const [tried] = await eventually(async () => {
+    const found = await deliveries(system)
+    return found[0]?.last_error && found
+  })
+  t.match(tried, { state: 'queued', attempts: 1, last_error: 'the push service answered 503', due: false })
+  service.answer = 201
+  await hurry(system)
+  await eventually(() => service.pushes.length === 1)
+  await eventually(async () => (await deliveries(system))[0]?.state === 'sent')
+  const [sent] = await deliveries(system)
+  t.match(sent, { attempts: 2, send_id: tried.send_id })
+  t.equal(service.pushes[0]?.headers['x-delivery-id'], tried.send_id)
+})
+
+test('after failures in a row the circuit opens: nobody asks, and no attempt is lost', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t)
+  for (let i = 0; i < 8; i += 1) await subscribe()
+  service.answer = 500
+  await ben.follow(ana.id)
+  await eventually(async () => (await deliveries(system)).filter((d) => d.last_error).length === 8)
+  const before = service.asked
+  await hurry(system)
+  await eventually(async () => (await deliveries(system)).every((d) => d.last_error?.includes('fails at the moment')))
+  t.equal(service.asked, before)
+  t.ok((await deliveries(system)).every((d) => d.attempts <= 1 && d.state === 'queued'))
+})
+
+test('given up after the last attempt; a subscription that is gone is forgotten', async (t) => {
+  const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
+  await subscribe()
+  service.answer = 500
+  await ben.follow(ana.id)
+  await eventually(async () => (await deliveries(system))[0]?.last_error)
+  await system.pool.query('update notify.deliveries set attempts = 7, due_at = now()')
+  await eventually(async () => (await deliveries(system))[0]?.state === 'failed')
+  service.answer = 410
+  await cem.comment((await ana.post('hello')).id, 'one')
+  await eventually(async () => (await deliveries(system))[1]?.state === 'skipped')
+  t.match((await deliveries(system))[1], { reason: 'unsubscribed' })
+  const { rows } = await eventually(async () => {
+    const found = await system.pool.query('select reachable_by from notify.inbox where user_id = $1', [ana.id])
+    return found.rows[0]?.reachable_by.length === 0 && found
+  })
+  t.same(rows[0].reachable_by, [])
+  const asked = service.asked
+  await ben.comment((await ana.post('hello')).id, 'two')
+  await settled(system)
+  t.equal(service.asked, asked)
+  t.equal((await deliveries(system)).length, 2, 'who cannot be reached costs no row')
+})
+
+test('what is read, retracted or unwanted before it is sent is not sent', async (t) => {
+  const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
+  await subscribe()
+  service.answer = 503
+  await ben.follow(ana.id)
+  const post = await ana.post('hello')
+  const comment = await ben.comment(post.id, 'one')
+  const other = await ana.post('hello again')
+  await cem.comment(other.id, 'two')
+  await eventually(async () => (await deliveries(system)).filter((d) => d.last_error).length === 3)
+  const { items } = await ana.get('/notifications')
+  const follow = items.find((item: { type: string }) => item.type === 'user.followed')
+  await ana.request('PATCH', `/notifications/${follow.id}/read`)
+  await ben.request('DELETE', `/comments/${comment.id}`)
+  await settled(system)
+  await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { webPush: false } } })
+  service.answer = 201
+  await hurry(system)
+  await eventually(async () => (await deliveries(system)).every((d) => d.due_at === null))
+  t.same((await deliveries(system)).map((d) => `${d.state} ${d.reason}`).sort(), [
+    'cancelled read',
+    'cancelled removed',
+    'skipped typePreference',
+  ])
+  t.same(service.pushes, [])
+})
+
+test('in quiet hours it waits for their end', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t)
+  await subscribe()
+  const snoozeUntil = new Date(Date.now() + 3_600_000).toISOString()
+  await ana.request('PUT', '/notifications/preferences', { snoozeUntil })
+  await ben.follow(ana.id)
+  const [waiting] = await eventually(async () => {
+    const found = await deliveries(system)
+    return found.length === 1 && found
+  })
+  t.match(waiting, { state: 'deferred', reason: 'snooze', due_at: new Date(snoozeUntil) })
+  await hurry(system)
+  await eventually(
+    async () => (await deliveries(system))[0]?.due === false && (await deliveries(system))[0]?.state === 'deferred',
+  )
+  t.match((await deliveries(system))[0], { state: 'deferred', reason: 'snooze', attempts: 0 }, 'decided again when due')
+  await ana.request('PUT', '/notifications/preferences', {})
+  await hurry(system)
+  await eventually(() => service.pushes.length === 1)
+})
+
+test('a service that hangs is given up on, and a worker that died is relieved', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t)
+  await subscribe()
+  service.answer = 'never'
+  await ben.follow(ana.id)
+  await eventually(async () => (await deliveries(system))[0]?.last_error, 15)
+  t.match(await deliveries(system), [{ state: 'queued', attempts: 1, last_error: /abort|timeout/i }])
+  await system.pool.query('update notify.deliveries set last_error = null')
+  service.answer = 201
+  await hurry(system)
+  await eventually(() => service.pushes.length === 1)
+})
+
+test('an endpoint that leads into a private network is refused', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
+  await subscribe()
+  await ben.follow(ana.id)
+  const { config, app, pool } = system
+  for (const endpoint of [
+    'https://127.0.0.1/x',
+    'https://[::1]/x',
+    'https://169.254.169.254/',
+    'https://me:you@push.example/',
+  ])
+    t.match(await ana.request('POST', '/push/subscriptions', { ...service.browser(), endpoint }), {
+      status: 422,
+      body: { code: 'BAD_ENDPOINT' },
+    })
+  t.match(
+    await ana.request('POST', '/push/subscriptions', { ...service.browser(), endpoint: 'http://push.example/' }),
+    { status: 400 },
+  )
+  await pool.query(
+    `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, expires_at) select $1, 1, 1, 1, 'system', now() + interval '1 day'`,
+    [ana.id],
+  )
+  await pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at) select user_id, 1, 'webPush', id, 1, now() from notify.push_subscriptions`,
+  )
+  const agent = publicAddressesOnly()
+  await sendDeliveries({ ...app, senders: createSenders(config, pool, { pushAgent: agent }) })
+  agent.destroy()
+  t.match(await deliveries(system), [
+    { state: 'failed', last_error: 'the endpoint leads to an address that is not public' },
+  ])
+  t.equal(service.asked, 0)
+})
+
+test('a browser belongs to who signed in there last; others cannot take it away', async (t) => {
+  const { service, system, ana, ben } = await pushSystem(t)
+  const browser = service.browser()
+  const { id } = (await ana.request('POST', '/push/subscriptions', browser)).body
+  t.equal((await ben.request('DELETE', `/push/subscriptions/${id}`)).status, 404)
+  await ben.request('POST', '/push/subscriptions', browser)
+  const { rows } = await system.pool.query('select user_id, reachable_by from notify.inbox order by user_id')
+  t.match(rows, [{ reachable_by: [] }, { user_id: ben.id, reachable_by: ['webPush'] }, { reachable_by: [] }])
+  t.equal((await ben.request('DELETE', `/push/subscriptions/${id}`)).status, 204)
+  t.equal((await ben.get('/push/vapid-public-key')).publicKey, vapid.VAPID_PUBLIC_KEY)
+})
