@@ -1,4 +1,3 @@
-import type https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Kysely } from 'kysely'
@@ -6,6 +5,7 @@ import pg from 'pg'
 import { type Logger, pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../src/app.ts'
+import type { SenderOptions } from '../src/channels/senders.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { DB } from '../src/db/tables.ts'
 import { createServer } from '../src/http/server.ts'
@@ -22,8 +22,8 @@ export type Options = {
   worker?: boolean
   /** Runs a push node on the server's port, with these limits. */
   push?: boolean | Partial<Limits>
-  /** Instead of the agent that refuses loopback, for a push service in the test's process. */
-  pushAgent?: https.Agent
+  /** For mail servers and push services in the test's process. */
+  senders?: SenderOptions
   /** Gathers likes after three for two minutes, comments always for one; otherwise every event is shown at once. */
   windows?: boolean
   /** Instead of silence, or TEST_LOG's level. */
@@ -57,7 +57,7 @@ export async function setup(t: Test, options: Options = {}): Promise<TestSystem>
 export async function startSystem(
   t: Test,
   databaseUrl: string,
-  { env = {}, worker, push, pushAgent, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
+  { env = {}, worker, push, senders, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
 ): Promise<TestSystem> {
   const config = testConfig(databaseUrl, env)
   const app = createApp(config, log)
@@ -66,7 +66,7 @@ export async function startSystem(
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   const pushNode = push ? await startPush(app, server.server, push === true ? {} : { limits: push }) : undefined
-  const workerRole = worker ? await startWorker(app, tasks, pushAgent ? { pushAgent } : {}) : undefined
+  const workerRole = worker ? await startWorker(app, tasks, senders) : undefined
   t.teardown(async () => {
     await pushNode?.close()
     await server.close()

@@ -4,13 +4,24 @@ import type { Config } from '../config.ts'
 import type { Senders } from './send.ts'
 import { createWebPush, publicAddressesOnly } from './web-push.ts'
 
-/** `pushAgent`: instead of the one that refuses addresses that are not public; for tests against a push service on loopback. */
-export type SenderOptions = { pushAgent?: https.Agent }
+export type SenderOptions = {
+  /** Instead of the one that refuses addresses that are not public; for tests against a push service on loopback. */
+  pushAgent?: https.Agent
+  /** How long a provider may take to answer. */
+  timeoutMs?: number
+}
+
+const TIMEOUT_MS = 10_000
 
 /** The channels that the configuration names. */
-export function createSenders(config: Config, pool: pg.Pool, { pushAgent }: SenderOptions): Senders {
+export function createSenders(
+  config: Config,
+  pool: pg.Pool,
+  { pushAgent, timeoutMs = TIMEOUT_MS }: SenderOptions,
+): Senders {
+  const agent = pushAgent ?? publicAddressesOnly()
   return {
     email: null,
-    webPush: config.vapid ? createWebPush(pool, config.vapid, pushAgent ?? publicAddressesOnly()) : null,
+    webPush: config.vapid ? createWebPush(pool, { vapid: config.vapid, agent, timeoutMs }) : null,
   }
 }

@@ -1,5 +1,5 @@
 import webPush from 'web-push'
 
-/** `npm --silent run vapid-keys`: a new pair of keys for Web Push. With other keys, browsers have to subscribe again. */
+/** `npm run --silent vapid-keys`: a new pair of keys for Web Push. With other keys, browsers have to subscribe again. */
 const { publicKey, privateKey } = webPush.generateVAPIDKeys()
 process.stdout.write(`VAPID_PUBLIC_KEY=${publicKey}\nVAPID_PRIVATE_KEY=${privateKey}\n`)

@@ -13,7 +13,6 @@ import type { Parcel, Sender } from './send.ts'
 import { type Subscription, unsubscribe } from './subscriptions.ts'
 
 const SECOND = 1000
-const TIMEOUT_MS = 10 * SECOND
 /** Push services are few; users who name others do not make this grow without end. */
 const GUARDS_KEPT = 1000
 const guardOptions = { perSecond: 200, atOnce: 50, breakAfter: 5, halfOpenAfterMs: 10 * SECOND }
@@ -22,8 +21,10 @@ const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
 /** Refuses private and reserved addresses after the name is resolved: a subscription must not reach into our network. */
 export const publicAddressesOnly = () => new RequestFilteringHttpsAgent({ keepAlive: true, maxSockets: 50 })
 
+export type PushOptions = { vapid: NonNullable<Config['vapid']>; agent: https.Agent; timeoutMs: number }
+
 /** Web Push (RFC 8030) with VAPID (RFC 8292). Each push service has a circuit of its own. */
-export function createWebPush(pool: pg.Pool, vapid: NonNullable<Config['vapid']>, agent: https.Agent): Sender {
+export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
   const guards = new Map<string, Guard>()
   const guardOf = ({ endpoint }: Subscription) => {
     const { origin } = new URL(endpoint)
@@ -36,11 +37,11 @@ export function createWebPush(pool: pg.Pool, vapid: NonNullable<Config['vapid']>
     async send(parcel) {
       const subscription = await findSubscription(pool, parcel)
       if (!subscription) return { state: 'skipped', reason: 'unsubscribed' }
-      const outcome = await guardOf(subscription)(() => post(subscription, parcel, vapid, agent))
+      const outcome = await guardOf(subscription)(() => post(subscription, parcel, options))
       if (outcome.state === 'skipped') await unsubscribe(pool, parcel.userId, parcel.target)
       return outcome
     },
-    close: () => agent.destroy(),
+    close: () => options.agent.destroy(),
   }
 }
 
@@ -57,8 +58,7 @@ async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Prom
 async function post(
   subscription: Subscription,
   parcel: Parcel,
-  vapidDetails: NonNullable<Config['vapid']>,
-  agent: https.Agent,
+  { vapid: vapidDetails, agent, timeoutMs }: PushOptions,
 ): Promise<Outcome> {
   const [notification] = parcel.notifications
   if (!notification) return { state: 'cancelled', reason: 'removed' }
@@ -74,7 +74,7 @@ async function post(
       method: 'POST',
       headers,
       agent,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     })
     request.end(body)
     const [response]: IncomingMessage[] = await once(request, 'response')

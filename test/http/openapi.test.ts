@@ -30,7 +30,15 @@ test('the document has every call of this scope, and says which are public', asy
       .filter(({ open }) => open)
       .map(({ call }) => call)
       .sort(),
-    ['GET /healthz', 'GET /metrics', 'GET /readyz', 'POST /auth/refresh', 'POST /auth/signin', 'POST /auth/signup'],
+    [
+      'GET /healthz',
+      'GET /metrics',
+      'GET /push/vapid-public-key',
+      'GET /readyz',
+      'POST /auth/refresh',
+      'POST /auth/signin',
+      'POST /auth/signup',
+    ],
   )
   const found = new Set(calls.map(({ call }) => call))
   for (const expected of EXPECTED) t.ok(found.has(expected), expected)
