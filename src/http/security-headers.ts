@@ -1,13 +1,24 @@
-import helmet from '@fastify/helmet'
+import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import helmet from 'helmet'
 import type { Config } from '../config.ts'
 
 const YEAR_SECONDS = 365 * 24 * 60 * 60
 
-/** What browsers are told about every answer; the pages served here load nothing from elsewhere and stand in nobody's frame. */
-export async function sendSecurityHeaders(server: FastifyInstance, { publicUrl }: Config): Promise<void> {
+/**
+ * What browsers are told about every answer; the pages served here load nothing from elsewhere and stand in nobody's frame.
+ * It is the same for all, so helmet is asked once: its Fastify plugin builds the policy anew for each request.
+ */
+export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
+  const headers = headersOf(config)
+  server.addHook('onRequest', async (_request, reply) => {
+    reply.headers(headers)
+  })
+}
+
+function headersOf({ publicUrl }: Config): Record<string, string> {
   const https = publicUrl?.startsWith('https:') ?? false
-  await server.register(helmet, {
+  const apply = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
@@ -25,4 +36,13 @@ export async function sendSecurityHeaders(server: FastifyInstance, { publicUrl }
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: https && { maxAge: YEAR_SECONDS },
   })
+  const headers: Record<string, string> = {}
+  const collector = {
+    setHeader(name: string, value: string) {
+      headers[name.toLowerCase()] = value
+    },
+    removeHeader() {},
+  }
+  apply({} as never, collector as unknown as ServerResponse, () => {})
+  return headers
 }

@@ -45,7 +45,7 @@ export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
 /** The REST server with every feature's routes, not listening yet. */
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
-  await sendSecurityHeaders(server, app.config)
+  sendSecurityHeaders(server, app.config)
   await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,
