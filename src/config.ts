@@ -3,6 +3,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
 const SECONDS_PER_DAY = 86_400
+const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
 const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
 // Not Type.Integer: Value.Convert would cut 3000.5 to 3000 and say nothing.
@@ -62,6 +63,8 @@ export const variables = {
   WORKER_CONCURRENCY: integer(1, 100, 8),
   POOL_SIZE: integer(2, 500, 20),
   WRITE_QUEUE_SIZE: integer(1, 1_000_000, 10_000),
+  MEDIA_MAX_MIB: integer(1, 1024, 50),
+  MEDIA_QUOTA_MIB: integer(1, 1_000_000, 1024),
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
 }
 
@@ -101,6 +104,10 @@ export type Config = {
   poolSize: number
   /** Likes and unlikes, and apart from them follows and unfollows, that may wait or run at a time. */
   writeQueueSize: number
+  /** Bytes of one file. */
+  mediaMaxSize: number
+  /** Bytes of all files of one user. */
+  mediaQuota: number
   outboxRetentionDays: number
 }
 
@@ -192,6 +199,8 @@ function toConfig(env: Static<typeof Environment>): Config {
     workerConcurrency: env.WORKER_CONCURRENCY,
     poolSize: env.POOL_SIZE,
     writeQueueSize: env.WRITE_QUEUE_SIZE,
+    mediaMaxSize: env.MEDIA_MAX_MIB * MIB,
+    mediaQuota: env.MEDIA_QUOTA_MIB * MIB,
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
   }
 }

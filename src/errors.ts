@@ -9,7 +9,7 @@ export const codes = {
   REQUEST_TOO_SLOW: [408, 'The request did not arrive in time'],
   HEADERS_TOO_LARGE: [431, 'The headers are too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
-  UNSUPPORTED_MEDIA_TYPE: [415, 'The body must be application/json'],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'The body is not of the type that this call takes'],
   ROUTE_NOT_FOUND: [404, 'There is no such route'],
   // Accounts
   UNAUTHENTICATED: [401, 'A valid access token is needed'],
@@ -30,7 +30,8 @@ export const codes = {
   POST_NOT_FOUND: [404, 'The post does not exist'],
   COMMENT_NOT_FOUND: [404, 'The comment does not exist'],
   NOT_AUTHOR: [403, 'Only the author may do this'],
-  MEDIA_NOT_FOUND: [422, 'The media does not exist'],
+  MEDIA_NOT_FOUND: [404, 'The media does not exist'],
+  MEDIA_NOT_USABLE: [422, 'The media is not one of yours, or in use'],
   MEDIA_TOO_LARGE: [413, 'The file is too large'],
   MEDIA_QUOTA_EXCEEDED: [413, 'No room is left for this user'],
   MEDIA_TYPE_NOT_ALLOWED: [415, 'The file is no image, audio or video that is known'],

@@ -1,4 +1,5 @@
 import type { Tasks } from '../src/worker.ts'
+import { cleanUnusedMedia } from './clean-media.ts'
 import { dispatchOutbox } from './dispatch-outbox.ts'
 import { flushDueWindows } from './flush-windows.ts'
 import { maintainOutbox } from './maintain-outbox.ts'
@@ -17,9 +18,11 @@ export const tasks: Tasks = {
     send_deliveries: sendDueDeliveries(engine),
     maintain_outbox: maintainOutbox(engine),
     purge_expired: purgeExpired(engine),
+    clean_media: cleanUnusedMedia(engine),
   }),
   crontab: `
     * * * * * maintain_outbox ?jobKey=maintain_outbox&max=1
     */10 * * * * purge_expired ?jobKey=purge_expired&max=1
+    5,15,25,35,45,55 * * * * clean_media ?jobKey=clean_media&max=1
   `,
 }

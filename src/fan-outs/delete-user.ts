@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { freeMedia } from '../media/free.ts'
 import { appendRetractions, type Taken } from './append-retractions.ts'
 import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
@@ -12,7 +13,7 @@ const CLEARED_PER_CHUNK = 5000
  * rows that was; the first step that finds something ends the chunk.
  */
 export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResult> => {
-  for (const step of [unlike, unfollow, loseFollowers, deleteComments, deletePosts, ...clearing])
+  for (const step of [unlike, unfollow, loseFollowers, deleteComments, deletePosts, dropMedia, ...clearing])
     if ((await step(client, fanOut.objectId)) > 0) return { cursorUserId: fanOut.cursorUserId }
   return 'finished'
 }
@@ -94,6 +95,9 @@ const deletePosts: Step = takingBack({
   threadKey: `'post:' || id`,
   data: `jsonb_build_object('postId', id::text)`,
 })
+
+/** What is in posts goes with them. */
+const dropMedia: Step = (client, userId) => freeMedia(client, 'owner_id = $1 and post_id is null', [userId])
 
 function takingBack(taken: Taken): Step {
   return (client, userId) => appendRetractions(client, taken, userId)

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { freeMedia } from '../media/free.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import { removeNotifications, usersOfThread } from './remove-notifications.ts'
 import type { ChunkResult, FanOut } from './run.ts'
@@ -19,7 +20,8 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
     (await clearPairs(client, 'likes', fanOut.objectId)) +
     (await clearPairs(client, 'bookmarks', fanOut.objectId)) +
     (await clearPairs(client, 'thread_mutes', fanOut.objectId)) +
-    (await clearComments(client, fanOut.objectId))
+    (await clearComments(client, fanOut.objectId)) +
+    (await freeMedia(client, 'post_id = $1', [fanOut.objectId]))
   if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
   await client.query('delete from social.posts where id = $1', [fanOut.objectId])
   return 'finished'

@@ -9,6 +9,7 @@ import { pushRoutes } from '../channels/push-routes.ts'
 import { commentRoutes } from '../comments/routes.ts'
 import { followRoutes } from '../follows/routes.ts'
 import { likeRoutes } from '../likes/routes.ts'
+import { mediaRoutes } from '../media/routes.ts'
 import { notificationRoutes } from '../notifications/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
@@ -33,6 +34,7 @@ const features = [
   likeRoutes,
   commentRoutes,
   bookmarkRoutes,
+  mediaRoutes,
   notificationRoutes,
   preferenceRoutes,
   silenceRoutes,
@@ -52,7 +54,15 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     credentials: true,
     strictPreflight: false,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'etag', 'idempotent-replayed'],
+    exposedHeaders: [
+      'x-request-id',
+      'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
+      'etag',
+      'content-range',
+      'idempotent-replayed',
+    ],
   })
   // After CORS: a page of an allowed origin may read a 401 and a 429 too.
   recogniseUsers(server, app)

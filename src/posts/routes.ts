@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
+import { MediaId } from '../media/view.ts'
 import { getPost, listPosts, requireUser } from './read.ts'
 import { Post } from './view.ts'
 import { createPost, deletePost, editPost } from './write.ts'
@@ -10,7 +11,7 @@ import { createPost, deletePost, editPost } from './write.ts'
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 5000 })
 const NewPost = Type.Object(
-  { body, mediaIds: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 4 })) },
+  { body, mediaIds: Type.Optional(Type.Array(MediaId, { maxItems: 4, uniqueItems: true })) },
   { additionalProperties: false },
 )
 const EditedPost = Type.Object({ body }, { additionalProperties: false })
@@ -27,8 +28,7 @@ const ListQuery = Type.Object(
 export function postRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post('/posts', { schema: { body: NewPost, response: { 201: Post } } }, async (request, reply) => {
-      if (request.body.mediaIds?.length) throw fail('MEDIA_NOT_FOUND')
-      const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, request.body.body)
+      const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, request.body)
       return reply.code(201).send(post)
     })
 

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { MediaOfPost, mediaOfPostColumn } from '../media/view.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -10,7 +11,7 @@ export const Post = Type.Object({
   id: text,
   author: Author,
   body: text,
-  media: Type.Array(Type.Object({ id: text, mime: text, size: Type.Integer() })),
+  media: Type.Array(MediaOfPost),
   likeCount: Type.Integer(),
   commentCount: Type.Integer(),
   createdAt: time,
@@ -33,7 +34,8 @@ export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment
   p.created_at as "createdAt", p.updated_at as "updatedAt",
   exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked,
   exists (select from social.bookmarks b where b.post_id = p.id and b.user_id = $1) as bookmarked,
-  exists (select from social.thread_mutes m where m.user_id = $1 and m.post_id = p.id) as muted`
+  exists (select from social.thread_mutes m where m.user_id = $1 and m.post_id = p.id) as muted,
+  ${mediaOfPostColumn}`
 
 export type PostRow = AuthorRow & {
   id: string
@@ -45,15 +47,15 @@ export type PostRow = AuthorRow & {
   liked: boolean
   bookmarked: boolean
   muted: boolean
+  media: Static<typeof MediaOfPost>[]
 }
 
-/** Media come with a feature of their own. */
 export function toPost(row: PostRow): Post {
   return {
     id: row.id,
     author: toAuthor(row),
     body: row.body,
-    media: [],
+    media: row.media,
     likeCount: row.likeCount,
     commentCount: row.commentCount,
     createdAt: row.createdAt.toISOString(),

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { publishToBells, stopPublishing } from '../bells/publish.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { attachMedia } from '../media/use.ts'
 import { recipientsOfPost } from '../notifications/rules.ts'
 import { appendEvents, type NewEvent } from '../outbox/append.ts'
 import { findMentioned } from './mentions.ts'
@@ -11,8 +12,10 @@ import type { Post } from './view.ts'
 
 export type Actor = { userId: string; requestId: string }
 
-/** @throws {AppError} UNAUTHENTICATED when the author's account was deleted meanwhile */
-export async function createPost(app: App, actor: Actor, body: string): Promise<Post> {
+export type NewPost = { body: string; mediaIds?: string[] }
+
+/** @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile */
+export async function createPost(app: App, actor: Actor, { body, mediaIds = [] }: NewPost): Promise<Post> {
   const post = await inTransaction(app.pool, async (client) => {
     const { rows } = await client.query<{ id: string }>({
       name: 'insert_post',
@@ -23,6 +26,7 @@ export async function createPost(app: App, actor: Actor, body: string): Promise<
     })
     const id = rows[0]?.id
     if (id === undefined) throw fail('UNAUTHENTICATED')
+    await attachMedia(client, actor.userId, id, mediaIds)
     const mentionedIds = await findMentioned(client, body)
     const told = recipientsOfPost({ authorId: actor.userId, mentionedIds })
     const event = postEvent(id, actor)

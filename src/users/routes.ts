@@ -3,7 +3,9 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id, PageQuery, pageOf } from '../http/paging.ts'
+import { MediaId } from '../media/view.ts'
 import { deleteUser } from './delete.ts'
+import { editProfile } from './edit.ts'
 import { listFollowers, listFollowing, listFriends } from './lists.ts'
 import { searchUsers } from './search.ts'
 import { findUser, User } from './view.ts'
@@ -15,9 +17,14 @@ const SearchQuery = Type.Object(
   { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },
   { additionalProperties: false },
 )
-const Profile = Type.Partial(Type.Object({ displayName: DisplayName, bio: Type.String({ maxLength: 500 }) }), {
-  additionalProperties: false,
-})
+const Profile = Type.Partial(
+  Type.Object({
+    displayName: DisplayName,
+    bio: Type.String({ maxLength: 500 }),
+    avatarMediaId: Type.Union([MediaId, Type.Null()]),
+  }),
+  { additionalProperties: false },
+)
 
 export function userRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool } = app
@@ -39,11 +46,7 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       async ({ params, body, user }) => {
         found(await findUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
-        await pool.query(
-          `update social.users set display_name = coalesce($2, display_name), bio = coalesce($3, bio)
-           where id = $1::bigint and deleted_at is null`,
-          [params.id, body.displayName ?? null, body.bio ?? null],
-        )
+        await editProfile(pool, user.userId, body)
         return found(await findUser(pool, params.id, user.userId))
       },
     )

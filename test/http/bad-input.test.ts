@@ -33,9 +33,10 @@ test('malformed and unknown ids in paths are refused', async (t) => {
   const { url, pool, as } = await setup(t)
   const ana = await admin(url, pool, await as('ana'))
   for (const { name, method, path } of (await callsOf(url)).filter((each) => each.path.includes('{id}'))) {
+    const unknown = path.startsWith('/media/') ? 'A'.repeat(22) : UNKNOWN_ID
     for (const id of ['x', '0', '-1', '1.5', '1e3', '%00', '%27', '9999999999999999999'])
       refused(t, await ana.request(method, path.replace('{id}', id), VALID[name]), 400, `${name} ${id}`)
-    refused(t, await ana.request(method, path.replace('{id}', UNKNOWN_ID), VALID[name]), 404, `${name} ${UNKNOWN_ID}`)
+    refused(t, await ana.request(method, path.replace('{id}', unknown), VALID[name]), 404, `${name} ${unknown}`)
   }
 })
 
@@ -71,7 +72,8 @@ test('bodies of the wrong type, form or content are refused and nothing is writt
   const post = await ana.post('Hello')
   const before = await contents(pool)
   for (const { name, method, path, takesBody } of await callsOf(url)) {
-    if (method === 'GET') continue
+    // What is wrong with an upload is tried in media/upload.test.ts.
+    if (method === 'GET' || name === 'POST /media/upload') continue
     const send = (body: unknown, headers = {}) => ana.request(method, path.replace('{id}', post.id), body, headers)
     const valid = JSON.stringify(VALID[name] ?? {})
     refused(t, await send(`${valid.slice(0, -1)},`), 400, `${name} truncated`)

@@ -32,6 +32,7 @@ test('the document has every call of this scope, and says which are public', asy
       .sort(),
     [
       'GET /healthz',
+      'GET /media/{id}/stream',
       'GET /metrics',
       'GET /push/vapid-public-key',
       'GET /readyz',

@@ -98,8 +98,8 @@ t.test('wrong requests are refused', async (t) => {
   const ana = await as('ana')
   for (const body of [{}, { body: '' }, { body: 'x'.repeat(5001) }, { body: 'x', extra: 1 }, { body: 7 }])
     t.match(await ana.request('POST', '/posts', body), { status: 400, body: { code: 'VALIDATION_FAILED' } })
-  const withMedia = { body: 'x', mediaIds: ['abc'] }
-  t.match(await ana.request('POST', '/posts', withMedia), { status: 422, body: { code: 'MEDIA_NOT_FOUND' } })
+  const withMedia = { body: 'x', mediaIds: ['AAAAAAAAAAAAAAAAAAAAAA'] }
+  t.match(await ana.request('POST', '/posts', withMedia), { status: 422, body: { code: 'MEDIA_NOT_USABLE' } })
   t.equal((await ana.request('POST', '/posts', { body: 'x', mediaIds: [] })).status, 201)
   for (const query of ['scope=user', 'userId=1', 'scope=nobody', 'limit=0', 'limit=101', 'page=2'])
     t.match(await ana.request('GET', `/posts?${query}`), { status: 400, body: { code: 'VALIDATION_FAILED' } })

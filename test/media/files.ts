@@ -1,0 +1,59 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Answer, TestClient } from '../client.ts'
+
+/** The smallest PNG there is: one pixel. */
+export const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+)
+
+/** What begins like a PNG and goes on at random; no two are the same. */
+export function picture(size: number): Buffer {
+  return Buffer.concat([PIXEL.subarray(0, 45), randomBytes(size - 45)])
+}
+
+export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+const BOUNDARY = 'a-boundary-that-is-in-no-file'
+
+/** Uploads bytes in a field; `parts` replaces the whole body. */
+export async function upload(
+  url: string,
+  client: Pick<TestClient, 'accessToken'>,
+  bytes: Buffer,
+  { field = 'file', headers = {} }: { field?: string; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const form = new FormData()
+  form.append(field, new Blob([new Uint8Array(bytes)]), 'anything.html')
+  return send(url, client, form, headers)
+}
+
+export async function send(
+  url: string,
+  { accessToken }: Pick<TestClient, 'accessToken'>,
+  body: FormData | string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(`${url}/media/upload`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${accessToken}`, ...headers },
+    body,
+  })
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
+
+/** The id of a file that was uploaded. */
+export async function uploaded(url: string, client: TestClient, bytes = picture(100)): Promise<string> {
+  const { status, body } = await upload(url, client, bytes)
+  if (status !== 201) throw new Error(`answered ${status}: ${JSON.stringify(body)}`)
+  return body.id
+}
+
+/** A multipart body by hand, to be broken. */
+export function multipart(bytes: Buffer): { body: Buffer; headers: Record<string, string> } {
+  const head = `--${BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="x"\r\n\r\n`
+  return {
+    body: Buffer.concat([Buffer.from(head), bytes, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]),
+    headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
+  }
+}

@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { type Test, test } from 'tap'
+import { signUp } from '../client.ts'
+import { cloneDatabase, eventually } from '../setup.ts'
+import { picture, upload } from './files.ts'
+
+const MIB = 1024 * 1024
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+
+test('50 MiB go up and down while the memory of the server grows by less than 32 MiB', async (t) => {
+  t.setTimeout(180_000)
+  const { url, child } = await startApi(t, await cloneDatabase(t))
+  const ana = await signUp(url, 'ana')
+  await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
+  await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
+
+  const [before, peak] = [await residentMiB(child), watch(child)]
+  const bytes = Buffer.concat([picture(1000), randomBytes(50 * MIB - 1000)])
+  const { status, body } = await upload(url, ana, bytes)
+  t.match({ status, body }, { status: 201, body: { size: 50 * MIB } })
+  t.equal(await download(url, body.id), createHash('sha256').update(bytes).digest('hex'))
+  const grown = (await peak.end()) - before
+  t.ok(grown < 32, `grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
+  t.comment(`grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
+})
+
+/** A process of its own: the memory of this one holds the file. */
+async function startApi(t: Test, databaseUrl: string): Promise<{ url: string; child: ChildProcess }> {
+  const env = {
+    ...process.env,
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
+    PORT: '0',
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'warn',
+  }
+  const child = spawn(process.execPath, [MAIN, 'api'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  t.teardown(async () => {
+    child.kill()
+    await gone
+  })
+  let printed = ''
+  child.stdout.on('data', (text) => {
+    printed += text
+  })
+  const url = await eventually(() => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0], 30)
+  return { url, child }
+}
+
+async function download(url: string, id: string): Promise<string> {
+  const { body } = await fetch(`${url}/media/${id}/stream`)
+  const hash = createHash('sha256')
+  if (body) for await (const part of Readable.fromWeb(body as never)) hash.update(part)
+  return hash.digest('hex')
+}
+
+/** The highest value seen until the end. */
+function watch(child: ChildProcess): { end(): Promise<number> } {
+  let [highest, ended] = [0, false]
+  const watching = (async () => {
+    while (!ended) {
+      highest = Math.max(highest, await residentMiB(child))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })()
+  return {
+    async end() {
+      ended = true
+      await watching
+      return highest
+    },
+  }
+}
+
+async function residentMiB({ pid }: ChildProcess): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
+}
