@@ -920,6 +920,79 @@ export interface SocialLikes {
   userId: Int8;
 }
 
+export interface SocialMedia {
+  /**
+   * The file.
+   */
+  contentId: Int8;
+  /**
+   * When the upload ended.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * 128 random bits in base64url: who has it may see it.
+   */
+  id: string;
+  /**
+   * Who uploaded it, and alone may use it.
+   */
+  ownerId: Int8;
+  /**
+   * Its place in the post, from 1.
+   */
+  position: number | null;
+  /**
+   * The post that shows it, if any.
+   */
+  postId: Int8 | null;
+  /**
+   * Null while a post or a profile shows it; a day after this it is removed.
+   */
+  unusedSince: Generated<Timestamp | null>;
+}
+
+export interface SocialMediaChunks {
+  /**
+   * Not compressed (storage external): media are already, and parts of it are read alone.
+   */
+  bytes: Buffer;
+  /**
+   * Which file.
+   */
+  contentId: Int8;
+  /**
+   * From 0; each but the last has 262,144 bytes.
+   */
+  number: number;
+}
+
+export interface SocialMediaContents {
+  /**
+   * When the upload began.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Ending of a file name for this type.
+   */
+  extension: string;
+  /**
+   * Number of the file, seen by nobody outside.
+   */
+  id: Generated<Int8>;
+  /**
+   * Type told from the first bytes, whatever the client called it.
+   */
+  mime: string;
+  /**
+   * SHA-256 of the whole file; set when its last chunk is stored.
+   */
+  sha256: Buffer | null;
+  /**
+   * Bytes; set with sha256.
+   */
+  size: number | null;
+}
+
 export interface SocialMutes {
   /**
    * Since when.
@@ -1056,7 +1129,7 @@ export interface SocialThreadMutes {
 
 export interface SocialUsers {
   /**
-   * Picture of the profile, if any.
+   * Picture of the profile, if any. Index users_by_avatar serves the foreign key.
    */
   avatarMediaId: string | null;
   /**
@@ -1138,6 +1211,9 @@ export interface DB {
   "social.comments": SocialComments;
   "social.follows": SocialFollows;
   "social.likes": SocialLikes;
+  "social.media": SocialMedia;
+  "social.mediaChunks": SocialMediaChunks;
+  "social.mediaContents": SocialMediaContents;
   "social.mutes": SocialMutes;
   "social.posts": SocialPosts;
   "social.rateLimits": SocialRateLimits;

@@ -28,7 +28,8 @@ const ListQuery = Type.Object(
 export function postRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post('/posts', { schema: { body: NewPost, response: { 201: Post } } }, async (request, reply) => {
-      const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, request.body)
+      const { body, mediaIds } = request.body
+      const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, body, mediaIds)
       return reply.code(201).send(post)
     })
 

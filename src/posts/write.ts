@@ -12,10 +12,8 @@ import type { Post } from './view.ts'
 
 export type Actor = { userId: string; requestId: string }
 
-export type NewPost = { body: string; mediaIds?: string[] }
-
 /** @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile */
-export async function createPost(app: App, actor: Actor, { body, mediaIds = [] }: NewPost): Promise<Post> {
+export async function createPost(app: App, actor: Actor, body: string, mediaIds: string[] = []): Promise<Post> {
   const post = await inTransaction(app.pool, async (client) => {
     const { rows } = await client.query<{ id: string }>({
       name: 'insert_post',
