@@ -1,7 +1,8 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifySchema } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
+import { type Document, describeOperations } from './describe.ts'
 import { Problem } from './problem.ts'
 
 const { $id: _, ...problemSchema } = Problem
@@ -17,7 +18,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
         version: '0.1.0',
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: config.publicUrl ? [{ url: config.publicUrl }] : undefined,
+      servers: [{ url: config.publicUrl ?? '/' }],
       components: {
         securitySchemes: {
           accessToken: {
@@ -34,8 +35,14 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     convertConstToEnum: false,
     transform: ({ schema, url, route }) => ({
       url,
-      schema: route.config?.public ? { ...withProblems(schema, url), security: [] } : withProblems(schema, url),
+      schema: route.config?.public ? { ...schema, security: [] } : (schema ?? {}),
     }),
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      // What the library makes is an OpenAPI document; its type says the same in other words.
+      describeOperations(document.openapiObject as Document)
+      return document.openapiObject
+    },
   })
   server.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => server.swagger())
   await server.register(async (pages) => {
@@ -44,18 +51,4 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     })
     await pages.register(swaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: true } })
   })
-}
-
-/** Each call may answer with a problem; calls are grouped by the first part of their path. */
-function withProblems(schema: FastifySchema | undefined, url: string): FastifySchema {
-  const response = typeof schema?.response === 'object' ? schema.response : { '2xx': { description: 'Done' } }
-  return {
-    tags: [url.split('/')[1] ?? ''],
-    ...schema,
-    response: { ...response, default: problem('The call cannot be carried out; `code` says why') },
-  }
-}
-
-function problem(description: string) {
-  return { description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }
 }

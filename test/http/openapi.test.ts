@@ -1,5 +1,9 @@
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { test } from 'tap'
+import { operations } from '../../src/http/operations.ts'
 import { call } from '../client.ts'
 import { setup } from '../setup.ts'
 
@@ -44,6 +48,50 @@ test('the document has every call of this scope, and says which are public', asy
   const found = new Set(calls.map(({ call }) => call))
   for (const expected of EXPECTED) t.ok(found.has(expected), expected)
 })
+
+test('the linter of the document finds nothing to say', async (t) => {
+  const { url } = await setup(t)
+  const file = join(t.testdir(), 'openapi.json')
+  const lint = () =>
+    spawnSync('redocly', ['lint', file, '--format', 'json', '--extends', 'recommended'], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '', REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' },
+    })
+  const document = (await call(url, 'GET', '/openapi.json')).body
+  await writeFile(file, JSON.stringify(document))
+  const { status, stdout, stderr } = lint()
+  t.equal(status, 0, stderr)
+  t.match(JSON.parse(stdout).totals, { errors: 0, warnings: 0 }, stdout)
+  document.paths['/auth/me'].get.operationId = document.paths['/posts'].get.operationId
+  await writeFile(file, JSON.stringify(document))
+  t.equal(lint().status, 1, 'it finds a name that is there twice')
+})
+
+test('each call has a name, a summary, a group, its errors with examples, and an example of its answer', async (t) => {
+  const { url } = await setup(t)
+  const { paths, tags, components } = (await call(url, 'GET', '/openapi.json')).body
+  const groups: string[] = tags.map(({ name }: { name: string }) => name)
+  for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
+    for (const [method, { summary, tags: [tag = ''] = [], responses, operationId }] of Object.entries(methods)) {
+      const name = `${method.toUpperCase()} ${path}`
+      t.equal(summary, operations[name]?.[0], `${name} has its line in src/http/operations.ts`)
+      t.ok(groups.includes(tag), `${name} is in a group`)
+      t.match(operationId, /^[a-z]+([A-Z]\w*)+$/)
+      for (const [status, { content = {} }] of Object.entries(responses))
+        for (const [type, { example, examples }] of Object.entries(content)) {
+          if (type === 'application/json') t.not(example, undefined, `${name} ${status} has an example`)
+          for (const code of Object.keys(examples ?? {}))
+            t.equal(String(components.examples[code].value.status), status)
+        }
+    }
+})
+
+type Described = {
+  summary: string
+  operationId: string
+  tags?: string[]
+  responses: Record<string, { content?: Record<string, { example?: unknown; examples?: object }> }>
+}
 
 test('the readable page is public', async (t) => {
   const { url } = await setup(t)

@@ -1,0 +1,129 @@
+import type { Code } from '../errors.ts'
+
+export type Operation = readonly [summary: string, ...codes: Code[]]
+
+/** What a line of the document says about each call, and the codes it may answer with beside those that every call has. */
+export const operations: Record<string, Operation> = {
+  'POST /auth/signup': ['Make an account and sign in', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
+  'POST /auth/signin': ['Sign in by username or address', 'BAD_CREDENTIALS'],
+  'POST /auth/refresh': [
+    'Exchange a refresh token for a new pair',
+    'BAD_REFRESH_TOKEN',
+    'REFRESH_TOKEN_REUSED',
+    'BAD_CREDENTIALS',
+  ],
+  'POST /auth/signout': ['End the session of a refresh token', 'BAD_REFRESH_TOKEN'],
+  'GET /auth/me': ['Who am I'],
+  'GET /auth/sessions': ['My sessions, newest first'],
+  'DELETE /auth/sessions/{id}': ['End one of my sessions', 'SESSION_NOT_FOUND'],
+
+  'GET /users/search': ['Find users by name'],
+  'GET /users/{id}': ['A profile', 'USER_NOT_FOUND'],
+  'PATCH /users/{id}': ['Edit my profile', 'USER_NOT_FOUND', 'NOT_YOURSELF'],
+  'DELETE /users/{id}': ['Delete my account and everything with it', 'USER_NOT_FOUND', 'NOT_YOURSELF'],
+  'GET /users/{id}/followers': ['Who follows a user', 'USER_NOT_FOUND'],
+  'GET /users/{id}/following': ['Whom a user follows', 'USER_NOT_FOUND'],
+  'GET /users/{id}/friends': ['Who follows a user and is followed back', 'USER_NOT_FOUND'],
+  'POST /users/{id}/follow': ['Follow a user', 'USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
+  'POST /users/{id}/unfollow': ['No longer follow a user', 'USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
+  'PUT /users/{id}/bell': ['Be told of every post of a user, or no longer', 'USER_NOT_FOUND', 'CANNOT_RING_FOR_SELF'],
+  'PUT /users/{id}/block': ['Block a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF', 'INBOX_BUSY'],
+  'DELETE /users/{id}/block': ['Unblock a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+  'PUT /users/{id}/mute': ['Mute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+  'DELETE /users/{id}/mute': ['Unmute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+
+  'POST /posts': ['Publish a post', 'MEDIA_NOT_FOUND'],
+  'GET /posts': ['The feed: of everyone, of people I follow, or of one user', 'USER_NOT_FOUND'],
+  'GET /posts/{id}': ['A post', 'POST_NOT_FOUND'],
+  'PATCH /posts/{id}': ['Edit my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
+  'DELETE /posts/{id}': ['Delete my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
+  'POST /posts/{id}/like': ['Like a post', 'POST_NOT_FOUND'],
+  'DELETE /posts/{id}/like': ['Take a like back', 'POST_NOT_FOUND'],
+  'POST /posts/{id}/comment': ['Comment on a post, or reply to a comment', 'POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
+  'GET /posts/{id}/comments': ['Comments on a post, or replies, oldest first', 'POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
+  'PATCH /comments/{id}': ['Edit my comment', 'COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
+  'DELETE /comments/{id}': ['Delete my comment', 'COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
+  'PUT /posts/{id}/bookmark': ['Keep a post', 'POST_NOT_FOUND'],
+  'DELETE /posts/{id}/bookmark': ['No longer keep a post', 'POST_NOT_FOUND'],
+  'PUT /posts/{id}/mute': ['Hear no more about a post', 'POST_NOT_FOUND'],
+  'DELETE /posts/{id}/mute': ['Hear about a post again', 'POST_NOT_FOUND'],
+  'GET /bookmarks': ['Posts that I keep'],
+
+  'POST /media/upload': [
+    'Upload an image, audio or video',
+    'MEDIA_TOO_LARGE',
+    'MEDIA_QUOTA_EXCEEDED',
+    'MEDIA_TYPE_NOT_ALLOWED',
+  ],
+  'GET /media/{id}/stream': ['The bytes of a file, or a range of them', 'MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  'HEAD /media/{id}/stream': ['What GET would say of a file', 'MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+
+  'GET /notifications': ['My notifications, newest first, with counts and state'],
+  'GET /notifications/pending': ['Not yet delivered'],
+  'GET /notifications/history': ['Everything, archived too'],
+  'GET /notifications/unread-count': ['The badge'],
+  'GET /notifications/stats': ['Counts by type, priority and state'],
+  'GET /notifications/changes': ['What changed since a state', 'BAD_STATE', 'STATE_TOO_OLD'],
+  'GET /notifications/{id}': ['A notification', 'NOTIFICATION_NOT_FOUND'],
+  'GET /notifications/{id}/why': ['The decisions behind a notification', 'NOTIFICATION_NOT_FOUND'],
+  'DELETE /notifications/{id}': ['Delete a notification', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'PATCH /notifications/{id}/read': ['Mark as read', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'POST /notifications/{id}/read': ['Mark as read, for clients without PATCH', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'PATCH /notifications/{id}/unread': ['Mark as unread', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'PATCH /notifications/{id}/archive': ['Archive', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'PATCH /notifications/{id}/unarchive': ['Take out of the archive', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+  'POST /notifications/read': ['Mark many as read', 'BAD_STATE', 'INBOX_BUSY'],
+  'POST /notifications/archive': ['Archive many', 'BAD_STATE', 'INBOX_BUSY'],
+  'POST /notifications/delete': ['Delete many', 'BAD_STATE', 'INBOX_BUSY'],
+  'PATCH /notifications/mark-all-read': ['Mark all as read', 'BAD_STATE', 'INBOX_BUSY'],
+  'POST /notifications/seen': ['Say what was seen', 'BAD_STATE', 'INBOX_BUSY'],
+  'POST /notifications/ack': ['Say what has arrived', 'BAD_STATE'],
+  'GET /notifications/preferences': ['My preferences, and what they come to'],
+  'PUT /notifications/preferences': ['Replace my preferences', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
+  'POST /notifications/send': ['Send to one user', 'FORBIDDEN', 'USER_NOT_FOUND'],
+  'POST /notifications/send/batch': ['Send to a list of users', 'FORBIDDEN'],
+  'GET /notifications/sends/{sendId}': ['How far a send has come', 'FORBIDDEN'],
+  'POST /service-tokens': ['Make a token for a service', 'FORBIDDEN'],
+  'GET /service-tokens': ['The tokens of services', 'FORBIDDEN'],
+  'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN'],
+
+  'GET /admin/dead-letters': ['Events that could not be told', 'FORBIDDEN'],
+  'GET /admin/dead-letters/{id}': ['One of them, and why', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
+  'POST /admin/dead-letters/{id}/replay': ['Try it again', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
+
+  'GET /healthz': ['Whether the process lives'],
+  'GET /readyz': ['Whether it can serve; the reason where it cannot'],
+  'GET /metrics': ['Measures for Prometheus', 'UNAUTHENTICATED'],
+}
+
+export const tags: Record<string, string> = {
+  accounts: 'Signing up, in and out; sessions',
+  users: 'Profiles, follows, blocks and mutes',
+  posts: 'Posts, likes, comments and bookmarks',
+  media: 'Images, audio and video',
+  notifications: 'The inbox, its changes and preferences',
+  services: 'Sending, for admins and services',
+  admin: 'For admins',
+  operation: 'For load balancers, orchestrators and Prometheus',
+}
+
+/** The group a call is shown in. */
+export function tagOf(path: string): string {
+  const first = path.split('/')[1] ?? ''
+  if (/^\/notifications\/send|^\/service-tokens/.test(path)) return 'services'
+  return tagOfFirst[first] ?? (first in tags ? first : 'operation')
+}
+
+const tagOfFirst: Record<string, string> = {
+  auth: 'accounts',
+  comments: 'posts',
+  bookmarks: 'posts',
+  push: 'notifications',
+  unsubscribe: 'notifications',
+}
+
+/** `PATCH /notifications/{id}/mark-read` → `patchNotificationsByIdMarkRead`: names that stay when a call gets a better summary. */
+export function operationIdOf(method: string, path: string): string {
+  const words = path.replaceAll(/\{(\w+)\}/g, 'by-$1').split(/[/-]/)
+  return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('')
+}
