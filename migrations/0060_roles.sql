@@ -9,7 +9,7 @@ as $$
 declare
   role text;
 begin
-  foreach role in array array['ravenpost_app', 'ravenpost_readonly'] loop
+  foreach role in array array['ravenpost_app', 'ravenpost_readonly', 'ravenpost_emitter', 'ravenpost_critical'] loop
     if to_regrole(role) is null then
       -- Roles belong to the whole cluster: the migration of another database may make it at the same time.
       begin
@@ -21,7 +21,7 @@ begin
 exception when insufficient_privilege then
   raise notice 'this user may not create roles; docs/security.md says what to do';
 end $$;
-comment on function ops.make_roles is 'Makes the roles ravenpost_app and ravenpost_readonly, without login, if they are missing and the caller may.';
+comment on function ops.make_roles is 'Makes the roles ravenpost_app, ravenpost_readonly, ravenpost_emitter and ravenpost_critical, without login, if they are missing and the caller may.';
 
 create function ops.grant_to_app() returns void
   language plpgsql
@@ -115,5 +115,6 @@ begin
   if to_regrole('ravenpost_readonly') is not null then
     perform ops.grant_to_readonly();
   end if;
+  perform ops.grant_to_emitters();
 end $$;
 comment on function ops.grant_privileges is 'Makes our roles and gives them what they may do, as far as the caller may. Every npm run migrate calls it last; repeating it changes nothing.';

@@ -6,6 +6,9 @@ export const codes = {
   BAD_JSON: [400, 'The body is not JSON'],
   BAD_CURSOR: [400, 'The cursor is not one of ours'],
   BAD_STATE: [400, 'The state is not one of this inbox'],
+  IDEMPOTENCY_KEY_REQUIRED: [400, 'An Idempotency-Key is needed'],
+  IDEMPOTENCY_KEY_REUSED: [422, 'The Idempotency-Key was used for another request'],
+  IDEMPOTENCY_KEY_BUSY: [409, 'A request with this Idempotency-Key is under way'],
   REQUEST_TOO_SLOW: [408, 'The request did not arrive in time'],
   HEADERS_TOO_LARGE: [431, 'The headers are too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
@@ -39,6 +42,8 @@ export const codes = {
   // Notifications
   NOTIFICATION_NOT_FOUND: [404, 'The notification does not exist'],
   STATE_TOO_OLD: [410, 'The state is too old to go on from'],
+  SEND_NOT_FOUND: [404, 'The send does not exist'],
+  SERVICE_TOKEN_NOT_FOUND: [404, 'The service token does not exist'],
   BAD_TIME_ZONE: [400, 'There is no such time zone'],
   INBOX_BUSY: [503, 'The inbox is being changed'],
   // Channels

@@ -591,6 +591,37 @@ export interface NotifyPushSubscriptions {
   userId: Int8;
 }
 
+export interface NotifySends {
+  /**
+   * Events written: recipients who have an inbox and were not sent it before.
+   */
+  accepted: number;
+  /**
+   * When it was sent.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Recipients who were named twice or had been sent it before.
+   */
+  duplicates: number;
+  /**
+   * Number of the send.
+   */
+  id: Generated<Int8>;
+  /**
+   * To whom, each once.
+   */
+  recipientIds: ArrayType<Int8>;
+  /**
+   * Who sent it: user:<id> or token:<id>.
+   */
+  sender: string;
+  /**
+   * Source of its events: send:<sender>:<the sender's own name of it>, or send:new:<id>.
+   */
+  sourceId: string;
+}
+
 export interface NotifySources {
   /**
    * Who acted; 0: nobody, as for a send without actor.
@@ -905,6 +936,33 @@ export interface SocialFollows {
   followerId: Int8;
 }
 
+export interface SocialIdempotencyKeys {
+  /**
+   * Body of the answer.
+   */
+  answer: Json | null;
+  /**
+   * Who asked: user:<id> or token:<id>.
+   */
+  caller: string;
+  /**
+   * When it was answered.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * The key.
+   */
+  key: string;
+  /**
+   * SHA-256 of method, path and body: another request under the same key is refused.
+   */
+  requestHash: Buffer;
+  /**
+   * Status of the answer.
+   */
+  status: number;
+}
+
 export interface SocialLikes {
   /**
    * Since when.
@@ -1081,6 +1139,33 @@ export interface SocialRefreshTokens {
   usedAt: Timestamp | null;
 }
 
+export interface SocialServiceTokens {
+  /**
+   * When it was made.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Number of the token.
+   */
+  id: Generated<Int8>;
+  /**
+   * What it is for.
+   */
+  name: string;
+  /**
+   * When it was revoked; null: valid.
+   */
+  revokedAt: Timestamp | null;
+  /**
+   * What it may do: notifications:send.
+   */
+  scopes: string[];
+  /**
+   * SHA-256 of the token, which has 256 random bits and is shown once.
+   */
+  tokenHash: Buffer;
+}
+
 export interface SocialSessions {
   /**
    * When the user signed in.
@@ -1200,6 +1285,7 @@ export interface DB {
   "notify.positions": NotifyPositions;
   "notify.preferences": NotifyPreferences;
   "notify.pushSubscriptions": NotifyPushSubscriptions;
+  "notify.sends": NotifySends;
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;
@@ -1210,6 +1296,7 @@ export interface DB {
   "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
   "social.follows": SocialFollows;
+  "social.idempotencyKeys": SocialIdempotencyKeys;
   "social.likes": SocialLikes;
   "social.media": SocialMedia;
   "social.mediaChunks": SocialMediaChunks;
@@ -1218,6 +1305,7 @@ export interface DB {
   "social.posts": SocialPosts;
   "social.rateLimits": SocialRateLimits;
   "social.refreshTokens": SocialRefreshTokens;
+  "social.serviceTokens": SocialServiceTokens;
   "social.sessions": SocialSessions;
   "social.threadMutes": SocialThreadMutes;
   "social.users": SocialUsers;

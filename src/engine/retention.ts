@@ -25,6 +25,8 @@ export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 
     deliveries: await repeatChunk(() => rowsOf(pool, finishedDeliveries)),
     sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
     deadLetters: await repeatChunk(() => rowsOf(pool, oldDeadLetters)),
+    idempotencyKeys: await rowsOf(pool, oldIdempotencyKeys),
+    sends: await rowsOf(pool, oldSends),
     rateLimits: await rowsOf(pool, pastRateLimits),
     fanOuts: await rowsOf(pool, finishedFanOuts),
     failedJobs: await rowsOf(pool, failedJobs),
@@ -111,6 +113,10 @@ const expiredSessions = `
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(
     select id from notify.pending where dead_at < now() - interval '${DEAD_LETTERS_KEPT}' order by dead_at limit ${ROWS_PER_CHUNK}))`
+
+const oldIdempotencyKeys = `delete from social.idempotency_keys where created_at < now() - interval '24 hours'`
+
+const oldSends = `delete from notify.sends where created_at < now() - interval '90 days'`
 
 const pastRateLimits = `delete from social.rate_limits where expire < 1000 * extract(epoch from now())`
 
