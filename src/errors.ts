@@ -49,6 +49,7 @@ export const codes = {
   // Channels
   PUSH_NOT_CONFIGURED: [404, 'This server sends no Web Push'],
   BAD_ENDPOINT: [422, 'The endpoint is not one of a push service'],
+  BAD_TOKEN: [400, 'The link is not valid, or not any more'],
   SUBSCRIPTION_NOT_FOUND: [404, 'The subscription does not exist'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],

@@ -16,7 +16,7 @@ export type NewUser = {
 const RESERVED_PREFIX = 'deleted_'
 
 /**
- * Makes the account, its inbox and its first session in one statement.
+ * Makes the account, its inbox and its first session in one statement; where mail is sent, a mail asks for its address.
  * @throws {AppError} USERNAME_TAKEN, EMAIL_TAKEN
  */
 export async function signUp({ pool, config }: App, user: NewUser, userAgent: string): Promise<Session> {
@@ -32,6 +32,7 @@ export async function signUp({ pool, config }: App, user: NewUser, userAgent: st
     userAgent,
     config.refreshTokenTtl,
     hashRefreshToken(refreshToken),
+    config.smtp !== null,
   ]
   try {
     const { rows } = await pool.query<{ userId: string; sessionId: string }>({
@@ -59,6 +60,9 @@ const insertUser = `
     select id, $6, now() + make_interval(secs => $7::int) from u returning id, user_id
   ), t as (
     insert into social.refresh_tokens (token_hash, session_id) select $8::bytea, id from s
+  ), m as (
+    insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
+    select id, 0, 'email', 'primary', 0, now() from u where $9::boolean
   )
   select user_id as "userId", id as "sessionId" from s`
 

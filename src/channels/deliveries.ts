@@ -59,9 +59,12 @@ const lease = (channel: ChannelName, sendId: string) => `
   returning d.user_id as "userId", d.notification_id as "notificationId", d.channel, d.target, d.grown_modseq::float8 as "grownModseq",
     d.send_id as "sendId", d.attempts`
 
+/** After a restore the same numbers may come again. */
+const epoch = '(select epoch from notify.installation)'
+
 const takePushes = `
   with ${due('webPush')}, taken as (select * from due)
-  ${lease('webPush', `concat_ws('.', d.user_id, d.notification_id, d.grown_modseq, d.target)`)}`
+  ${lease('webPush', `concat_ws('.', ${epoch}, d.user_id, d.notification_id, d.grown_modseq, d.target)`)}`
 
 const takeMails = `
   with ${due('email')},
@@ -76,7 +79,7 @@ const takeMails = `
     from (select * from due union select * from beside) t
     join notify.deliveries d on d.user_id = t.user_id and d.notification_id = t.notification_id and d.channel = 'email' and d.target = t.target
   )
-  ${lease('email', `concat_ws('.', d.user_id, t.newest)`)}`
+  ${lease('email', `concat_ws('.', ${epoch}, d.user_id, t.newest)`)}`
 
 /** Writes down what became of deliveries. One that grew meanwhile has another send_id, or none: it is queued again and left alone. */
 export async function recordOutcomes(

@@ -5,7 +5,7 @@ import { fail } from '../errors.ts'
 import { subscribe, unsubscribe } from './subscriptions.ts'
 
 const closed = { additionalProperties: false }
-const SubscriptionId = Type.String({ pattern: '^[\\w-]{1,64}$' })
+const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
 
 /** What `PushSubscription.toJSON()` answers: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url. */
 const PushSubscription = Type.Object(

@@ -1,6 +1,7 @@
 import type https from 'node:https'
 import type pg from 'pg'
 import type { Config } from '../config.ts'
+import { createEmail } from './email.ts'
 import type { Senders } from './send.ts'
 import { createWebPush, publicAddressesOnly } from './web-push.ts'
 
@@ -21,7 +22,12 @@ export function createSenders(
 ): Senders {
   const agent = pushAgent ?? publicAddressesOnly()
   return {
-    email: null,
+    email: config.smtp && createEmail(pool, { smtp: config.smtp, config, publicUrl: publicUrlOf(config), timeoutMs }),
     webPush: config.vapid ? createWebPush(pool, { vapid: config.vapid, agent, timeoutMs }) : null,
   }
+}
+
+/** Mail is configured only together with it. */
+function publicUrlOf({ publicUrl = '' }: Config): string {
+  return publicUrl.replace(/\/+$/, '')
 }

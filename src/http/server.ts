@@ -5,6 +5,7 @@ import { accountRoutes } from '../accounts/routes.ts'
 import type { App } from '../app.ts'
 import { bellRoutes } from '../bells/routes.ts'
 import { bookmarkRoutes } from '../bookmarks/routes.ts'
+import { emailRoutes } from '../channels/email-routes.ts'
 import { pushRoutes } from '../channels/push-routes.ts'
 import { commentRoutes } from '../comments/routes.ts'
 import { followRoutes } from '../follows/routes.ts'
@@ -38,6 +39,7 @@ const features = [
   notificationRoutes,
   preferenceRoutes,
   silenceRoutes,
+  emailRoutes,
   pushRoutes,
   deadLetterRoutes,
 ]

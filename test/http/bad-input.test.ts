@@ -33,7 +33,7 @@ test('malformed and unknown ids in paths are refused', async (t) => {
   const { url, pool, as } = await setup(t)
   const ana = await admin(url, pool, await as('ana'))
   for (const { name, method, path } of (await callsOf(url)).filter((each) => each.path.includes('{id}'))) {
-    const unknown = path.startsWith('/media/') ? 'A'.repeat(22) : UNKNOWN_ID
+    const unknown = /^\/(media|push)\//.test(path) ? 'A'.repeat(22) : UNKNOWN_ID
     for (const id of ['x', '0', '-1', '1.5', '1e3', '%00', '%27', '9999999999999999999'])
       refused(t, await ana.request(method, path.replace('{id}', id), VALID[name]), 400, `${name} ${id}`)
     refused(t, await ana.request(method, path.replace('{id}', unknown), VALID[name]), 404, `${name} ${unknown}`)

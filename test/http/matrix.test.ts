@@ -2,6 +2,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { default as addFormats } from 'ajv-formats'
 import { type Test, test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
+import { unsubscribeToken } from '../../src/channels/unsubscribe.ts'
+import { emailToken } from '../../src/channels/verify-email.ts'
 import { vapid } from '../channels/push-service.ts'
 import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
 import { uploaded } from '../media/files.ts'
@@ -73,6 +75,9 @@ const rows: Row[] = [
   ['PATCH /notifications/mark-all-read', [401, 200, 200, 200], () => ({})],
   ['POST /notifications/seen', [401, 200, 200, 200], ({ epoch }) => ({ upTo: `${epoch}.0` })],
   ['POST /notifications/ack', [401, 204, 204, 204], ({ epoch }) => ({ state: `${epoch}.0` })],
+  ['POST /auth/verify-email', [204, 204, 204, 204], ({ id }) => ({ token: id })],
+  ['GET /unsubscribe/{token}', [200, 200, 200, 200]],
+  ['POST /unsubscribe/{token}', [200, 200, 200, 200]],
   ['GET /push/vapid-public-key', [200, 200, 200, 200]],
   ['POST /push/subscriptions', [401, 201, 201, 201], ({ number }) => subscription(number)],
   ['DELETE /push/subscriptions/{id}', [401, 204, 404, 404]],
@@ -110,7 +115,7 @@ test('each call answers nobody, the owner, others and admins as it should, in th
       const owner = await as(`owner_${number}`)
       const world = { owner, epoch: state.split('.')[0] ?? '', number, id: await thingOf(name, owner, system) }
       const [method = '', path = ''] = name.split(' ')
-      const target = path.replace('{id}', world.id) + (QUERIES[name]?.(world) ?? '')
+      const target = path.replace(/\{(id|token)\}/, world.id) + (QUERIES[name]?.(world) ?? '')
       const client = { owner, other, admin }[who]
       const body = bodyOf?.(world)
       const answer = client ? await client.request(method, target, body) : await call(url, method, target, body)
@@ -123,7 +128,9 @@ test('each call answers nobody, the owner, others and admins as it should, in th
 })
 
 /** Id of a new thing of the owner that the call is about. */
-async function thingOf(name: string, owner: TestClient, { app, pool, url }: TestSystem): Promise<string> {
+async function thingOf(name: string, owner: TestClient, { app, config, pool, url }: TestSystem): Promise<string> {
+  if (name.includes('/verify-email')) return emailToken(config, owner.id, `${owner.username}@example.org`)
+  if (name.includes('/unsubscribe/')) return unsubscribeToken(config, owner.id)
   if (/ \/auth\/sessions\/\{id\}/.test(name)) return owner.sessionId
   if (/ \/users\/\{id\}/.test(name)) return owner.id
   if (/ \/posts\/\{id\}/.test(name)) return (await owner.post('Hello')).id

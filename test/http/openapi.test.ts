@@ -40,9 +40,12 @@ test('the document has every call of this scope, and says which are public', asy
       'GET /metrics',
       'GET /push/vapid-public-key',
       'GET /readyz',
+      'GET /unsubscribe/{token}',
       'POST /auth/refresh',
       'POST /auth/signin',
       'POST /auth/signup',
+      'POST /auth/verify-email',
+      'POST /unsubscribe/{token}',
     ],
   )
   const found = new Set(calls.map(({ call }) => call))

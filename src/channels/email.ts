@@ -1,0 +1,97 @@
+import nodemailer from 'nodemailer'
+import type pg from 'pg'
+import type { Config } from '../config.ts'
+import type { Outcome } from './deliveries.ts'
+import { createGuard, ProviderTrouble } from './guard.ts'
+import { digest, question, type Words } from './mail.ts'
+import type { Parcel, Sender } from './send.ts'
+import { unsubscribeToken } from './unsubscribe.ts'
+import { emailToken } from './verify-email.ts'
+
+const CONNECTIONS = 5
+const guardOptions = { perSecond: 20, atOnce: CONNECTIONS, breakAfter: 5, halfOpenAfterMs: 15_000 }
+
+export type EmailOptions = {
+  smtp: NonNullable<Config['smtp']>
+  config: Pick<Config, 'jwtSecret'>
+  /** Without a slash at its end. */
+  publicUrl: string
+  timeoutMs: number
+}
+
+/** Mail by SMTP: a digest of what is unread, to verified addresses only; besides, the mail that asks for it. */
+export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
+  const transport = nodemailer.createTransport(connectionUrl(options), { from: options.smtp.from })
+  const guard = createGuard(guardOptions)
+  return {
+    async send(parcel) {
+      const addressee = await findAddressee(pool, parcel)
+      if (!addressee) return { state: 'skipped', reason: 'unreachable' }
+      const mail = { ...write(parcel, addressee, options), to: addressee.email, messageId: messageId(parcel, options) }
+      return guard(() => transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf))
+    },
+    close: () => transport.close(),
+  }
+}
+
+/** Options that stand in SMTP_URL win. */
+function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
+  const url = new URL(smtp.url)
+  const ours = {
+    pool: 'true',
+    maxConnections: CONNECTIONS,
+    maxRequeues: 0,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+  }
+  for (const [name, value] of Object.entries(ours))
+    if (!url.searchParams.has(name)) url.searchParams.set(name, String(value))
+  return url.href
+}
+
+type Addressee = { email: string; displayName: string }
+
+async function findAddressee(pool: pg.Pool, { userId, notifications }: Parcel): Promise<Addressee | undefined> {
+  const { rows } = await pool.query<Addressee>({
+    name: 'addressee',
+    text: `select email, display_name as "displayName" from social.users
+           where id = $1 and deleted_at is null and (email_verified_at is null) = $2`,
+    values: [userId, notifications.length === 0],
+  })
+  return rows[0]
+}
+
+/** One-click unsubscription as of RFC 8058. */
+function write({ userId, notifications }: Parcel, addressee: Addressee, { config, publicUrl }: EmailOptions) {
+  if (notifications.length === 0) {
+    const token = emailToken(config, userId, addressee.email)
+    return question(addressee.displayName, `${publicUrl}/auth/verify-email?token=${token}`)
+  }
+  const url = `${publicUrl}/unsubscribe/${unsubscribeToken(config, userId)}`
+  const words: Words = digest(notifications, publicUrl, url)
+  return {
+    ...words,
+    headers: {
+      'List-Unsubscribe': `<${url}>`,
+      'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+      'Auto-Submitted': 'auto-generated',
+    },
+  }
+}
+
+/** Mailboxes drop a second mail with the id of one they have. */
+function messageId({ sendId }: Parcel, { smtp }: EmailOptions): string {
+  const domain = smtp.from.replace(/^.*@|>.*$/g, '')
+  return `<ravenpost.${sendId}@${domain}>`
+}
+
+type SmtpError = Error & { responseCode?: number; command?: string }
+
+/** 5xx after RCPT TO is about the address, after DATA about the mail; all else is about the server, and passes. */
+function outcomeOf(error: SmtpError): Outcome {
+  const refused = (error.responseCode ?? 0) >= 500
+  if (refused && error.command === 'RCPT TO') return { state: 'bounced', error: error.message }
+  if (refused && error.command === 'DATA') return { state: 'failed', error: error.message }
+  throw new ProviderTrouble(error.message, { cause: error })
+}

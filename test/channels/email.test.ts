@@ -1,0 +1,190 @@
+import { type Test, test } from 'tap'
+import { emailToken } from '../../src/channels/verify-email.ts'
+import { call, type TestClient } from '../client.ts'
+import { settled } from '../settled.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
+import { startMailServer } from './mail-server.ts'
+
+async function mailSystem(t: Test) {
+  const server = await startMailServer(t)
+  const env = { SMTP_URL: server.url, MAIL_FROM: 'Ravenpost <news@mail.example>', PUBLIC_URL: 'https://app.example/' }
+  const system = await setup(t, { worker: true, env, senders: { timeoutMs: 500 } })
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  await eventually(() => server.mails.length === 3)
+  const questions = server.mails.splice(0)
+  const verify = async ({ id, username }: TestClient) => {
+    const token = emailToken(system.config, id, `${username}@example.org`)
+    const { status } = await call(system.url, 'POST', '/auth/verify-email', { token })
+    if (status !== 204) throw new Error(`answered ${status}`)
+  }
+  return { server, system, ana, ben, cem, questions, verify }
+}
+
+async function deliveries({ pool }: TestSystem) {
+  const { rows } = await pool.query(
+    'select d.*, due_at <= now() as due from notify.deliveries d where notification_id <> 0 order by queued_at, notification_id',
+  )
+  return rows
+}
+
+/** Ends the delay of digests and the wait of retries. */
+const hurry = ({ pool }: TestSystem) =>
+  pool.query('update notify.deliveries set due_at = now() where due_at is not null')
+
+test('sign-up asks by mail whether the address is right; before that nothing else comes', async (t) => {
+  const { server, system, ana, ben, questions } = await mailSystem(t)
+  const question = questions.find(({ to }) => to === 'ana@example.org')
+  t.match(question?.headers, { subject: 'Is this your address?', from: 'Ravenpost <news@mail.example>' })
+  const [, path = '', token = ''] =
+    /https:\/\/app\.example(\/auth\/verify-email\?token=([\w.-]+))/.exec(question?.text ?? '') ?? []
+  const post = await ana.post('hello')
+  await ben.comment(post.id, 'one')
+  await settled(system)
+  t.same(await deliveries(system), [])
+  const page = await call(system.url, 'GET', path)
+  t.match(page, { status: 200, body: /<form method="post" action="\/auth\/verify-email"/ })
+  t.match(await reachable(system, ana), [], 'looking at the page changes nothing')
+  for (const wrong of [
+    `${token}x`,
+    token.replace(/^\d+/, ben.id),
+    'nonsense',
+    emailToken(system.config, ana.id, 'other@example.org'),
+  ])
+    t.match(await call(system.url, 'POST', '/auth/verify-email', { token: wrong }), {
+      status: 400,
+      body: { code: 'BAD_TOKEN' },
+    })
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  t.match(await call(system.url, 'POST', '/auth/verify-email', `token=${token}`, form), {
+    status: 200,
+    body: /confirmed/,
+  })
+  t.match(await call(system.url, 'POST', '/auth/verify-email', { token }), { status: 204 })
+  t.same(await reachable(system, ana), ['email'])
+  t.same(server.mails, [])
+})
+
+test('what is unread after a while comes as one mail', async (t) => {
+  const { server, system, ana, ben, cem, verify } = await mailSystem(t)
+  await verify(ana)
+  const posts = [await ana.post('one'), await ana.post('two'), await ana.post('three')]
+  for (const post of posts) await ben.comment(post.id, 'well said')
+  await cem.request('PATCH', `/users/${cem.id}`, { displayName: 'C & <b>' })
+  await cem.comment(posts[0]?.id ?? '', 'me too')
+  const queued = await eventually(async () => {
+    const found = await deliveries(system)
+    return found.length === 3 && found
+  })
+  const waits = (queued[0].due_at.getTime() - Date.now()) / 1000
+  t.ok(waits > 500 && waits < 601, 'ten minutes')
+  await settled(system)
+  const { items } = await ana.get('/notifications')
+  await ana.request('PATCH', `/notifications/${items.at(-1).id}/read`)
+  await system.pool.query(`update notify.deliveries set due_at = now() where notification_id = $1`, [items[0].id])
+  await eventually(() => server.mails.length === 1)
+  const [mail] = server.mails
+  t.match(mail, {
+    to: 'ana@example.org',
+    headers: {
+      subject: '2 unread notifications',
+      'list-unsubscribe': /^<https:\/\/app\.example\/unsubscribe\/[\w.-]+>$/,
+      'list-unsubscribe-post': 'List-Unsubscribe=One-Click',
+    },
+    text: /C & <b> and ben commented on your post\r\nhttps:\/\/app\.example\/posts\/\d+#comment-\d+/,
+  })
+  t.match(mail?.text, /C &#38; &#60;b&#62; and ben/, 'as HTML, too')
+  await eventually(async () => (await deliveries(system)).every((d) => d.due_at === null))
+  const done = await deliveries(system)
+  t.same(done.map((d) => `${d.state} ${d.reason}`).sort(), ['cancelled read', 'sent null', 'sent null'])
+  t.equal(mail?.headers['message-id'], `<ravenpost.${done.find((d) => d.state === 'sent').send_id}@mail.example>`)
+})
+
+test('one-click unsubscription: GET shows a page, POST acts', async (t) => {
+  const { server, system, ana, ben, verify } = await mailSystem(t)
+  await verify(ana)
+  await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { email: true } } })
+  await ben.comment((await ana.post('hello')).id, 'one')
+  await settled(system)
+  await hurry(system)
+  const mail = await eventually(() => server.mails[0])
+  const path = new URL(mail.headers['list-unsubscribe']?.slice(1, -1) ?? '').pathname
+  t.match(await call(system.url, 'GET', path), { status: 200, body: /<form method="post"/ })
+  t.match(await ana.get('/notifications/preferences'), {
+    effective: { 'comment.created': { email: { enabled: true } } },
+  })
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  t.match(await call(system.url, 'POST', path, 'List-Unsubscribe=One-Click', form), { status: 200 })
+  t.match(await ana.get('/notifications/preferences'), {
+    preferences: { channels: { email: false } },
+    effective: { 'comment.created': { email: { enabled: false } }, 'user.mentioned': { email: { enabled: false } } },
+  })
+  t.match(await call(system.url, 'POST', path.replace(ana.id, ben.id), {}), {
+    status: 400,
+    body: { code: 'BAD_TOKEN' },
+  })
+  t.match(await call(system.url, 'POST', `/auth/verify-email`, { token: path.split('/').at(-1) }), { status: 400 })
+})
+
+test('a mail that is refused for good bounces; one refused for now comes again in the same mail', async (t) => {
+  const { server, system, ana, ben, verify } = await mailSystem(t)
+  await verify(ana)
+  const comment = async () => ben.comment((await ana.post('hello')).id, 'one')
+  server.does = { refuse: 'RCPT', code: 451 }
+  await comment()
+  await settled(system)
+  await hurry(system)
+  const [tried] = await eventually(async () => {
+    const found = await deliveries(system)
+    return found[0]?.last_error && found
+  })
+  t.match(tried, { state: 'queued', attempts: 1, due: false })
+  server.does = 'accept'
+  await comment()
+  await settled(system)
+  await hurry(system)
+  await eventually(() => server.mails.length === 2)
+  t.same(
+    server.mails.map((mail) => mail.headers.subject),
+    Array(2).fill('ben commented on your post'),
+    'what was tried stays in its mail, what came later goes in its own',
+  )
+  t.ok(server.mails.some((mail) => mail.headers['message-id']?.includes(tried.send_id)))
+  await eventually(async () => (await deliveries(system)).every((d) => d.state === 'sent'))
+  server.does = { refuse: 'RCPT', code: 550 }
+  await comment()
+  await settled(system)
+  await hurry(system)
+  await eventually(async () => (await deliveries(system))[2]?.state === 'bounced')
+  server.does = { refuse: 'DATA', code: 554 }
+  await comment()
+  await settled(system)
+  await hurry(system)
+  await eventually(async () => (await deliveries(system))[3]?.state === 'failed')
+})
+
+test('a server that hangs opens the circuit and holds nobody up', async (t) => {
+  const { server, system, ana, ben, cem, verify } = await mailSystem(t)
+  await verify(ana)
+  server.does = 'hang'
+  await system.pool.query(
+    `insert into social.users (username, email, password_hash, display_name) select 'many_' || i, i || '@example.net', '!', 'x' from generate_series(1, 30) i`,
+  )
+  await system.pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
+     select id, 0, 'email', 'primary', 0, now() from social.users where username like 'many_%'`,
+  )
+  await ben.like((await cem.post('hello')).id)
+  await settled(system)
+  t.match(await cem.get('/notifications'), { items: [{ type: 'post.liked' }] }, 'the app goes on meanwhile')
+  const tried = await eventually(async () => {
+    const { rows } = await system.pool.query('select * from notify.deliveries where last_error is not null')
+    return rows.length === 30 && rows
+  }, 15)
+  t.ok(server.asked <= 3 + 10, `${server.asked} asked: the others were spared`)
+  t.ok(tried.filter((d) => d.attempts === 0).length >= 20, 'which counts as no attempt')
+})
+
+async function reachable({ pool }: TestSystem, { id }: TestClient): Promise<string[]> {
+  const { rows } = await pool.query('select reachable_by from notify.inbox where user_id = $1', [id])
+  return rows[0]?.reachable_by
+}
