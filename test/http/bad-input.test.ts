@@ -12,6 +12,7 @@ const VALID: Record<string, unknown> = {
   'PATCH /posts/{id}': { body: 'Hello' },
   'POST /posts/{id}/comment': { body: 'Hello' },
   'PATCH /comments/{id}': { body: 'Hello' },
+  'PUT /users/{id}/bell': { enabled: true },
   'POST /notifications/read': { ids: ['1'] },
   'POST /notifications/archive': { ids: ['1'] },
   'POST /notifications/delete': { ids: ['1'] },
