@@ -10,7 +10,7 @@ import { inboxApp } from '../notifications/events.ts'
 import { eventually } from '../setup.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
-/** More than two chunks for each of the four lanes. */
+/** Several chunks for each of the four lanes. */
 const AUDIENCE = 45_000
 const actor = { userId: AUTHOR, requestId: 'test' }
 
