@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
+import { describeSocket, socketInMarkdown } from '../push/asyncapi.ts'
 import { type Document, describeOperations } from './describe.ts'
 import { Problem } from './problem.ts'
 
@@ -14,7 +15,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
       openapi: '3.1.0',
       info: {
         title: 'Ravenpost',
-        description: 'Social notification backend. Live delivery is by websocket at `/ws`, subprotocol `ravenpost.v1`.',
+        description: `Social notification backend. Live delivery is by websocket, described in\n${socketInMarkdown}`,
         version: '0.1.0',
         license: { name: 'MIT', identifier: 'MIT' },
       },
@@ -44,6 +45,8 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
       return document.openapiObject
     },
   })
+  const socket = describeSocket(config.publicUrl)
+  server.get('/asyncapi.json', { config: { public: true }, schema: { hide: true } }, () => socket)
   server.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => server.swagger())
   await server.register(async (pages) => {
     pages.addHook('onRoute', (route) => {

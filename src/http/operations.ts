@@ -87,6 +87,10 @@ export const operations: Record<string, Operation> = {
   'GET /service-tokens': ['The tokens of services', 'FORBIDDEN'],
   'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN'],
 
+  'GET /push/vapid-public-key': ['The key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
+  'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT'],
+  'DELETE /push/subscriptions/{id}': ['No longer be told there', 'SUBSCRIPTION_NOT_FOUND'],
+
   'GET /admin/dead-letters': ['Events that could not be told', 'FORBIDDEN'],
   'GET /admin/dead-letters/{id}': ['One of them, and why', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
   'POST /admin/dead-letters/{id}/replay': ['Try it again', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],

@@ -1,7 +1,7 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { Id } from '../http/paging.ts'
-import type { Notification } from '../notifications/view.ts'
+import { Changes } from '../notifications/changes.ts'
 
 export const SUBPROTOCOL = 'ravenpost.v1'
 
@@ -12,7 +12,7 @@ const frame = <T extends string, P extends Record<string, TSchema>>(type: T, pro
   Type.Object({ type: Type.Literal(type), ...properties }, { additionalProperties: false })
 
 /** What a client may send, by `type`. */
-const clientFrames = {
+export const clientFrames = {
   hello: frame('hello', { token: Token, since: Type.Optional(State) }),
   ack: frame('ack', { state: State }),
   read: frame('read', { ids: Type.Array(Id, { minItems: 1, maxItems: 500 }), ref: Ref }),
@@ -27,25 +27,33 @@ const checks = new Map(Object.entries(clientFrames).map(([type, schema]) => [typ
 export type ClientFrame = Static<(typeof clientFrames)[keyof typeof clientFrames]>
 export type Hello = Static<typeof clientFrames.hello>
 
-type Counts = { unreadCount: number; unseenCount: number }
+const counts = { unreadCount: Type.Integer(), unseenCount: Type.Integer() }
+const Posts = Type.Array(Type.Object({ id: Type.String(), likeCount: Type.Integer(), commentCount: Type.Integer() }))
+const answer = <T extends string, P extends Record<string, TSchema>>(type: T, properties: P) =>
+  Type.Object({ type: Type.Literal(type), ...properties })
 
-/** What the server sends. Counts are absolute, as of the frame's state, and only where `more` is false. */
-export type ServerFrame =
-  | ({ type: 'welcome'; userId: string; sessionId: string; state: string; heartbeatSeconds: number } & Counts)
-  | ({
-      type: 'changes'
-      from: string
-      to: string
-      more: boolean
-      upserts: Static<typeof Notification>[]
-      removes: string[]
-    } & Partial<Counts>)
-  | { type: 'synced'; state: string; count: number }
-  | { type: 'reset'; reason: 'tooOld' | 'unknownState'; state: string }
-  | { type: 'counts'; posts: { id: string; likeCount: number; commentCount: number }[] }
-  | ({ type: 'ok'; ref?: string; state: string } & Counts)
-  | { type: 'error'; ref?: string; code: string; message: string }
-  | { type: 'pong' }
+/** What the server sends, by `type`. Counts are absolute, as of the frame's state, and only where `more` is false. */
+export const serverFrames = {
+  welcome: answer('welcome', {
+    userId: Type.String(),
+    sessionId: Type.String(),
+    state: Type.String(),
+    heartbeatSeconds: Type.Number(),
+    ...counts,
+  }),
+  changes: answer('changes', Changes.properties),
+  synced: answer('synced', { state: Type.String(), count: Type.Integer() }),
+  reset: answer('reset', {
+    reason: Type.Union([Type.Literal('tooOld'), Type.Literal('unknownState')]),
+    state: Type.String(),
+  }),
+  counts: answer('counts', { posts: Posts }),
+  ok: answer('ok', { ref: Type.Optional(Type.String()), state: Type.String(), ...counts }),
+  error: answer('error', { ref: Type.Optional(Type.String()), code: Type.String(), message: Type.String() }),
+  pong: answer('pong', {}),
+}
+
+export type ServerFrame = Static<(typeof serverFrames)[keyof typeof serverFrames]>
 
 /** A frame that was not understood; `ref` is the client's, if one could be made out. */
 export type BadFrame = { type: 'error'; ref?: string; code: 'BAD_JSON' | 'VALIDATION_FAILED'; message: string }
