@@ -28,7 +28,10 @@ function exampleOfText({ format, pattern }: TSchema, name: string): string {
   if (format === 'date-time') return '2026-01-31T12:00:00.000Z'
   const known = texts[name] ?? (/id$/i.test(name) ? '42' : name || 'text')
   if (pattern === undefined) return known
-  return [known, '42', '22:00'].find((text) => new RegExp(pattern).test(text)) ?? ''
+  return (
+    [known, '42', '22:00', 'k3J9xQ2mZ7pL0aV5bN8cRw', 'B'.repeat(87)].find((text) => new RegExp(pattern).test(text)) ??
+    ''
+  )
 }
 
 const numbers: Record<string, number> = { expiresIn: 900, size: 20_480 }

@@ -17,9 +17,11 @@ export const operations: Record<string, Operation> = {
   'GET /auth/sessions': ['My sessions, newest first'],
   'DELETE /auth/sessions/{id}': ['End one of my sessions', 'SESSION_NOT_FOUND'],
 
+  'POST /auth/verify-email': ['Confirm an address by the token that was mailed', 'BAD_TOKEN'],
+
   'GET /users/search': ['Find users by name'],
   'GET /users/{id}': ['A profile', 'USER_NOT_FOUND'],
-  'PATCH /users/{id}': ['Edit my profile', 'USER_NOT_FOUND', 'NOT_YOURSELF'],
+  'PATCH /users/{id}': ['Edit my profile', 'USER_NOT_FOUND', 'NOT_YOURSELF', 'MEDIA_NOT_USABLE'],
   'DELETE /users/{id}': ['Delete my account and everything with it', 'USER_NOT_FOUND', 'NOT_YOURSELF'],
   'GET /users/{id}/followers': ['Who follows a user', 'USER_NOT_FOUND'],
   'GET /users/{id}/following': ['Whom a user follows', 'USER_NOT_FOUND'],
@@ -32,7 +34,7 @@ export const operations: Record<string, Operation> = {
   'PUT /users/{id}/mute': ['Mute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
   'DELETE /users/{id}/mute': ['Unmute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
 
-  'POST /posts': ['Publish a post', 'MEDIA_NOT_FOUND'],
+  'POST /posts': ['Publish a post', 'MEDIA_NOT_USABLE'],
   'GET /posts': ['The feed: of everyone, of people I follow, or of one user', 'USER_NOT_FOUND'],
   'GET /posts/{id}': ['A post', 'POST_NOT_FOUND'],
   'PATCH /posts/{id}': ['Edit my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
@@ -82,14 +84,17 @@ export const operations: Record<string, Operation> = {
   'PUT /notifications/preferences': ['Replace my preferences', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
   'POST /notifications/send': ['Send to one user', 'FORBIDDEN', 'USER_NOT_FOUND'],
   'POST /notifications/send/batch': ['Send to a list of users', 'FORBIDDEN'],
-  'GET /notifications/sends/{sendId}': ['How far a send has come', 'FORBIDDEN'],
+  'GET /notifications/sends/{sendId}': ['How far a send has come', 'FORBIDDEN', 'SEND_NOT_FOUND'],
   'POST /service-tokens': ['Make a token for a service', 'FORBIDDEN'],
   'GET /service-tokens': ['The tokens of services', 'FORBIDDEN'],
-  'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN'],
+  'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN', 'SERVICE_TOKEN_NOT_FOUND'],
 
   'GET /push/vapid-public-key': ['The key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
   'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT'],
   'DELETE /push/subscriptions/{id}': ['No longer be told there', 'SUBSCRIPTION_NOT_FOUND'],
+
+  'GET /unsubscribe/{token}': ['A page that asks before unsubscribing', 'BAD_TOKEN'],
+  'POST /unsubscribe/{token}': ['Unsubscribe from mails (RFC 8058)', 'BAD_TOKEN'],
 
   'GET /admin/dead-letters': ['Events that could not be told', 'FORBIDDEN'],
   'GET /admin/dead-letters/{id}': ['One of them, and why', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
