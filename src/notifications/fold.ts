@@ -161,9 +161,12 @@ function notify(
   return show(draft, event, source, loaded)
 }
 
-/** The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. */
+/**
+ * The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. A send
+ * never waits: it has words of its own, and a window remembers none.
+ */
 function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
-  if (type.windowSeconds === 0 || priorityOf(event, type) === 'critical') return false
+  if (type.windowSeconds === 0 || event.action === 'send' || priorityOf(event, type) === 'critical') return false
   return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
 }
 

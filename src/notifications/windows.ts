@@ -41,7 +41,7 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<num
   const due = await findDue(client)
   if (due.length === 0) return 0
   const comments = await findWaitingComments(client, due)
-  const gone = await lockObjects(client, new Set([...due.flatMap(({ threadKey }) => threadKey ?? []), ...comments]))
+  const gone = await lockObjects(client, new Set([...due.flatMap(objectsOfWindow), ...comments]))
   const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
   const windows = await takeDue(client, [...inboxes.keys()], due)
   const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
@@ -88,6 +88,11 @@ function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filtered'>[]) {
   return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filtered)]
 }
 
+/** The post it belongs to and, for replies, the comment they answer. */
+function objectsOfWindow({ threadKey, objectType, objectId }: Window): string[] {
+  return [...(threadKey === null ? [] : [threadKey]), ...(objectType === 'comment' ? [`comment:${objectId}`] : [])]
+}
+
 async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): Promise<Window[]> {
   const { rows } = await client.query<Window>({
     name: 'take_due_windows',
@@ -122,19 +127,19 @@ async function turnAway(
     text: `update notify.sources t set waits_for = null, decided_at = now(), decision = case when v.gone then 'object_gone' else 'suppressed' end,
              decided_by = case when not v.gone then v.by end
            from (
-             select s.user_id, s.source_id, s.source_id = any($4::text[]) or w.thread_gone as gone,
+             select s.user_id, s.source_id, s.source_id = any($4::text[]) or w.object_gone as gone,
                coalesce(w.unwanted_by,
                  case when exists (select from social.blocks b where b.user_id = s.user_id and b.other_id = s.actor_id)
                         or exists (select from social.blocks b where b.user_id = s.actor_id and b.other_id = s.user_id) then 'block'
                       when exists (select from social.mutes m where m.user_id = s.user_id and m.other_id = s.actor_id and coalesce(m.until > now(), true)) then 'mute'
                       when exists (select from social.thread_mutes m where m.user_id = s.user_id and 'post:' || m.post_id = w.thread) then 'threadMute' end) as by
-             from unnest($1::bigint[], $2::text[], $3::boolean[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, thread_gone, unwanted_by, thread) ${waiting}
+             from unnest($1::bigint[], $2::text[], $3::boolean[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
            ) v
            where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)`,
     values: [
       ...keys(windows),
       [...gone].filter((object) => object.startsWith('comment:')),
-      windows.map(({ threadKey }) => threadKey !== null && gone.has(threadKey)),
+      windows.map((window) => objectsOfWindow(window).some((object) => gone.has(object))),
       unwantedBy,
       windows.map((window) => window.threadKey),
     ],

@@ -58,6 +58,32 @@ t.test('comments are always gathered; nobody hears of one that was deleted meanw
   await noDrift(t, system)
 })
 
+t.test('nobody hears of replies that wait to a comment that was deleted meanwhile', async (t) => {
+  const system = await setup(t, { worker: true, windows: true })
+  const [ana, ben, cem] = await everybody(system, 'ana', 'ben', 'cem')
+  if (!ana || !ben || !cem) throw new Error('nobody signed up')
+  const post = await ana.post('hello')
+  const parent = await ben.comment(post.id, 'first')
+  await cem.request('POST', `/posts/${post.id}/comment`, { body: 'reply', parentId: parent.id })
+  await settled(system)
+  await ben.request('DELETE', `/comments/${parent.id}`)
+  await flush(system)
+  t.same(await inboxOf(system, 'ben'), [])
+  await noDrift(t, system)
+})
+
+t.test('a send shows its own words at once, whatever window its type has', async (t) => {
+  const system = await setup(t, { worker: true })
+  await system.pool.query(`insert into notify.types (type, window_seconds) values ('shop.order', 60)`)
+  const ana = await system.as('ana')
+  await system.pool.query(
+    `select notify.emit(type => 'shop.order', recipients => array[$1::bigint], source_id => 'order:1', title => 'Paid', group_key => 'orders')`,
+    [ana.id],
+  )
+  await settled(system)
+  t.match(await ana.get('/notifications'), { items: [{ type: 'shop.order', title: 'Paid' }] })
+})
+
 t.test('a window whose people all took it back makes no update', async (t) => {
   const system = await setup(t, { worker: true, windows: true })
   const [ana, ben] = await everybody(system, 'ana', 'ben')
