@@ -58,6 +58,7 @@ create function ops.give_log_to_app() returns void
 as $$
 declare
   t regclass;
+  logs constant oid[] := array['notify.outbox'::regclass, 'notify.delivery_log'::regclass];
 begin
   grant create on schema notify to ravenpost_app;
   if not pg_has_role('ravenpost_app', 'usage') then
@@ -65,7 +66,7 @@ begin
   end if;
   for t in
     select c.oid::regclass from pg_class c
-    where (c.oid = 'notify.outbox'::regclass or c.oid in (select inhrelid from pg_inherits where inhparent = 'notify.outbox'::regclass))
+    where (c.oid = any(logs) or c.oid in (select inhrelid from pg_inherits where inhparent = any(logs)))
       and c.relowner <> 'ravenpost_app'::regrole
   loop
     execute format('alter table %s owner to ravenpost_app', t);
@@ -73,7 +74,7 @@ begin
 exception when insufficient_privilege then
   raise notice 'the log cannot be given to ravenpost_app: %; docs/security.md says what to do', sqlerrm;
 end $$;
-comment on function ops.give_log_to_app is 'Makes ravenpost_app the owner of the log, whose partitions it makes, detaches and drops.';
+comment on function ops.give_log_to_app is 'Makes ravenpost_app the owner of the outbox and the delivery log, whose partitions it makes, detaches and drops.';
 
 create function ops.grant_to_readonly() returns void
   language plpgsql

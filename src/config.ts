@@ -66,6 +66,7 @@ export const variables = {
   MEDIA_MAX_MIB: integer(1, 1024, 50),
   MEDIA_QUOTA_MIB: integer(1, 1_000_000, 1024),
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
+  DELIVERY_LOG_RETENTION_DAYS: integer(1, 3650, 30),
 }
 
 const Environment = Type.Object(variables)
@@ -109,6 +110,7 @@ export type Config = {
   /** Bytes of all files of one user. */
   mediaQuota: number
   outboxRetentionDays: number
+  deliveryLogRetentionDays: number
 }
 
 /** What is wrong with the environment; every problem in one message, secrets masked. */
@@ -202,5 +204,6 @@ function toConfig(env: Static<typeof Environment>): Config {
     mediaMaxSize: env.MEDIA_MAX_MIB * MIB,
     mediaQuota: env.MEDIA_QUOTA_MIB * MIB,
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
+    deliveryLogRetentionDays: env.DELIVERY_LOG_RETENTION_DAYS,
   }
 }

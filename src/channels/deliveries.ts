@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
+import { logIsOpen } from '../delivery-log/append.ts'
 
 export type ChannelName = 'email' | 'webPush'
 
@@ -108,10 +109,16 @@ export async function recordOutcomes(
 
 /** What is deferred was not tried under its send_id, and may go out together with others later. */
 const recordStatement = `
+  with recorded as (
   update notify.deliveries d
   set state = w.state, reason = w.reason, last_error = w.error, updated_at = now(), due_at = coalesce(w.until, now() + make_interval(secs => w.again)),
     attempts = d.attempts - w.untried::int, send_id = case when w.until is null then d.send_id end
   from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[])
     w (u, n, c, target, send_id, state, reason, error, again, until, untried)
   where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
-    and d.user_id = any($1::bigint[]) and d.due_at is not null`
+    and d.user_id = any($1::bigint[]) and d.due_at is not null
+  returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
+  )
+  insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
+  select user_id, notification_id, case when state = 'sent' then 'sent' when state in ('failed', 'bounced') then 'failed' else 'filtered' end, channel, reason
+  from recorded where state in ('sent', 'failed', 'bounced', 'skipped', 'cancelled') and ${logIsOpen}`

@@ -1,3 +1,4 @@
+import { needsPartitions } from '../delivery-log/partitions.ts'
 import type { Engine } from './engine.ts'
 import { repeat } from './repeat.ts'
 
@@ -6,6 +7,7 @@ export const RETRY_TASK = 'retry_pending'
 export const FAN_OUT_TASK = 'run_fan_outs'
 export const WINDOWS_TASK = 'flush_windows'
 export const DELIVERIES_TASK = 'send_deliveries'
+export const LOG_TASK = 'maintain_delivery_log'
 
 /**
  * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
@@ -30,7 +32,9 @@ const findDueWork = `
   union all
   select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())
   union all
-  select '${DELIVERIES_TASK}' where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())`
+  select '${DELIVERIES_TASK}' where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())
+  union all
+  select '${LOG_TASK}' where ${needsPartitions}`
 
 /** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
 export async function callDispatcher(engine: Engine): Promise<void> {

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
+import { logIsOpen } from '../delivery-log/append.ts'
 import { acknowledged } from '../ops/metrics.ts'
 import { translateBusy } from './change-inbox.ts'
 
@@ -47,7 +48,10 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
              from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (user_id, acked_before, acked)
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
                and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
-             returning 1
+             returning n.user_id, n.id
+           ), logged as (
+             insert into notify.delivery_log (recipient_id, notification_id, event, channel)
+             select user_id, id, 'acknowledged', 'inApp' from delivered where ${logIsOpen}
            ), moved as (
              update notify.inbox i set acked_modseq = w.acked
              from unnest($1::bigint[], $3::bigint[]) w (user_id, acked)

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { appendToLog, logOf } from '../delivery-log/append.ts'
 import { INBOX_CHANNEL } from '../wake-ups.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
 import { type Draft, type Folded, type Inbox, NOBODY, noWords, type OpenWindow, type Source } from './model.ts'
@@ -29,6 +30,7 @@ export async function storeFolded(
     storeRemovals(client, removed, removedBecause),
     insertNotifications(client, types, created),
     storeSources(client, folded.sources),
+    appendToLog(client, logOf(folded)),
     openWindows(client, folded.windows),
     hurryWindows(client, removed),
     completeActors(client, types, updated).then(() => updateNotifications(client, updated)),

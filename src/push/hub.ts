@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { PushedLog } from '../delivery-log/pushed.ts'
 import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
 import { formatState } from '../notifications/state.ts'
 import { emitted } from '../ops/metrics.ts'
@@ -34,6 +35,7 @@ type User = {
 export class Hub {
   readonly #app: App
   readonly #limits: Limits
+  readonly #pushed: PushedLog
   readonly #users = new Map<string, User>()
   /** Users to be read, and from when on; in the order in which they came. */
   readonly #due = new Map<User, number>()
@@ -45,6 +47,7 @@ export class Hub {
   constructor(app: App, limits: Limits) {
     this.#app = app
     this.#limits = limits
+    this.#pushed = new PushedLog(app)
   }
 
   /** False when the user has too many sockets already. */
@@ -113,6 +116,7 @@ export class Hub {
     this.#closed = true
     clearTimeout(this.#timer)
     await this.#ticking
+    await this.#pushed.close()
   }
 
   #newUser(id: string): User {
@@ -197,7 +201,11 @@ export class Hub {
       return text
     }
     for (const session of sessions) if (session.open && session.sent === since) advance(session, changes, serialised)
-
+    if (text !== undefined)
+      this.#pushed.add(
+        user.id,
+        changes.upserts.map((notification) => notification.id),
+      )
     if (text !== undefined && !changes.more) user.notBefore = Date.now() + this.#limits.betweenFramesMs
     if (changes.modseq >= user.heard) user.missed = 0
     else if (user.missed >= INVISIBLE_TRIES) user.heard = changes.modseq
