@@ -91,6 +91,48 @@ export interface NotifyDeliveries {
   userId: Int8;
 }
 
+export interface NotifyDeliveryLog {
+  /**
+   * When.
+   */
+  at: Generated<Timestamp>;
+  /**
+   * inApp, email or webPush.
+   */
+  channel: string;
+  /**
+   * stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: a device has it. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.
+   */
+  event: string;
+  /**
+   * The notification; null: none was made.
+   */
+  notificationId: Int8 | null;
+  /**
+   * The rule that filtered, or the error it failed with.
+   */
+  reason: string | null;
+  /**
+   * Whose notification.
+   */
+  recipientId: Int8;
+}
+
+export interface NotifyDeliveryLogDays {
+  /**
+   * First moment it holds.
+   */
+  fromAt: Timestamp;
+  /**
+   * Table name in schema notify.
+   */
+  name: string;
+  /**
+   * First moment it does not hold any more.
+   */
+  toAt: Timestamp;
+}
+
 export interface NotifyFanOuts {
   /**
    * Chunks that failed since the last one that succeeded.
@@ -1273,6 +1315,8 @@ export interface SocialUsers {
 
 export interface DB {
   "notify.deliveries": NotifyDeliveries;
+  "notify.deliveryLog": NotifyDeliveryLog;
+  "notify.deliveryLogDays": NotifyDeliveryLogDays;
   "notify.fanOuts": NotifyFanOuts;
   "notify.inbox": NotifyInbox;
   "notify.installation": NotifyInstallation;
