@@ -4,6 +4,7 @@ import { type Identity, verifyAccessToken } from '../accounts/tokens.ts'
 import type { App } from '../app.ts'
 import { repeat } from '../engine/repeat.ts'
 import { fail } from '../errors.ts'
+import { findService, type Scope, type Service } from '../service-tokens/tokens.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -11,12 +12,16 @@ declare module 'fastify' {
     public?: boolean
     /** Needs the role `admin`. */
     admin?: boolean
+    /** Needs a service token with this scope, or the role `admin`. */
+    service?: Scope
   }
   interface FastifyRequest {
     /** Who asks. Not to be used by public routes. */
     user: Identity
     /** Whom a valid token names, on routes that need one; what is counted may go by it, what is allowed goes by `user`. */
     identity: Identity | null
+    /** Which service asks, on routes that are open to services; there is no `user` then. */
+    service: Service | null
   }
 }
 
@@ -24,10 +29,14 @@ declare module 'fastify' {
 export function recogniseUsers(server: FastifyInstance, app: App): void {
   lookForRevocations(server, app)
   server.decorateRequest('identity', null)
+  server.decorateRequest('service', null)
   server.addHook('onRequest', async (request) => {
-    if (request.routeOptions.config.public) return
-    const identity = verifyAccessToken(app.config, bearerToken(request) ?? '')
+    const route = request.routeOptions.config
+    if (route.public) return
+    const token = bearerToken(request) ?? ''
+    const identity = verifyAccessToken(app.config, token)
     if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
+    if (!identity && route.service) request.service = await findService(app.pool, token)
   })
 }
 
@@ -37,9 +46,13 @@ export function requireAccessToken(server: FastifyInstance): void {
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public || request.is404) return
-    const { identity } = request
+    const { identity, service } = request
+    if (service && route.service) {
+      if (!service.scopes.includes(route.service)) throw fail('FORBIDDEN')
+      return
+    }
     if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
-    if (route.admin && identity.role !== 'admin') throw fail('FORBIDDEN')
+    if ((route.admin || route.service) && identity.role !== 'admin') throw fail('FORBIDDEN')
     request.user = identity
   })
 }

@@ -10,7 +10,7 @@ const KEPT = '24 hours'
 export type Caller = `user:${string}` | `token:${string}`
 
 /**
- * Runs `work` in one transaction and answers what it returns. With an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)
+ * Runs `work` in one transaction and returns what it returned, to be sent with this status. With an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)
  * the answer is kept in that transaction: the same request again is answered with it, and nothing is done. What fails is not
  * kept. Replays carry `Idempotent-Replayed`.
  * @throws {AppError} IDEMPOTENCY_KEY_REUSED for another request, IDEMPOTENCY_KEY_BUSY while the first is under way
@@ -22,12 +22,13 @@ export async function answerOnce<T>(
   caller: Caller,
   status: number,
   work: (trx: pg.PoolClient) => Promise<T>,
-): Promise<FastifyReply> {
+): Promise<T> {
   const key = idempotencyKeyOf(request)
-  if (key === undefined) return reply.code(status).send(await inTransaction(pool, work))
+  reply.code(status)
+  if (key === undefined) return inTransaction(pool, work)
   const hash = hashOf(request)
   const answer = await inTransaction(pool, async (trx) => {
-    const known = await findAnswer(trx, caller, key)
+    const known = await findAnswer<T>(trx, caller, key)
     if (known && !known.requestHash.equals(hash))
       throw fail('IDEMPOTENCY_KEY_REUSED', 'Use a new Idempotency-Key for another request')
     if (known) return { ...known, replayed: true }
@@ -36,7 +37,8 @@ export async function answerOnce<T>(
     return { status, body, replayed: false }
   })
   if (answer.replayed) reply.header('idempotent-replayed', 'true')
-  return reply.code(answer.status).send(answer.body)
+  reply.code(answer.status)
+  return answer.body
 }
 
 /** @throws {AppError} when the header is there and is not 1 to 255 printable characters */
@@ -48,17 +50,17 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
   return key
 }
 
-type Answer = { requestHash: Buffer; status: number; body: unknown }
+type Answer<T> = { requestHash: Buffer; status: number; body: T }
 
 /** Under an advisory lock until the transaction ends: of two requests at once one is told that the other is under way. */
-async function findAnswer(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer | undefined> {
+async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer<T> | undefined> {
   const { rows: locks } = await trx.query<{ locked: boolean }>(
     'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked',
     [`idempotency ${caller} ${key}`],
   )
   if (!locks[0]?.locked)
     throw fail('IDEMPOTENCY_KEY_BUSY', 'The first request with this key is under way', { retryAfter: 1 })
-  const { rows } = await trx.query<Answer>(
+  const { rows } = await trx.query<Answer<T>>(
     `select request_hash as "requestHash", status, answer as body from social.idempotency_keys
      where caller = $1 and key = $2 and created_at > now() - interval '${KEPT}'`,
     [caller, key],

@@ -2,6 +2,8 @@ import type { Code } from '../errors.ts'
 
 export type Operation = readonly [summary: string, ...codes: Code[]]
 
+const onceOnly = ['IDEMPOTENCY_KEY_REQUIRED', 'IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_BUSY'] as const
+
 /** What a line of the document says about each call, and the codes it may answer with beside those that every call has. */
 export const operations: Record<string, Operation> = {
   'POST /auth/signup': ['Make an account and sign in', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
@@ -82,8 +84,8 @@ export const operations: Record<string, Operation> = {
   'POST /notifications/ack': ['Say what has arrived', 'BAD_STATE'],
   'GET /notifications/preferences': ['My preferences, and what they come to'],
   'PUT /notifications/preferences': ['Replace my preferences', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
-  'POST /notifications/send': ['Send to one user', 'FORBIDDEN', 'USER_NOT_FOUND'],
-  'POST /notifications/send/batch': ['Send to a list of users', 'FORBIDDEN'],
+  'POST /notifications/send': ['Send to one user', 'FORBIDDEN', 'USER_NOT_FOUND', ...onceOnly],
+  'POST /notifications/send/batch': ['Send to a list of users', 'FORBIDDEN', ...onceOnly],
   'GET /notifications/sends/{sendId}': ['How far a send has come', 'FORBIDDEN', 'SEND_NOT_FOUND'],
   'POST /service-tokens': ['Make a token for a service', 'FORBIDDEN'],
   'GET /service-tokens': ['The tokens of services', 'FORBIDDEN'],

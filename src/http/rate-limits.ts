@@ -49,11 +49,11 @@ export function limitRates(server: FastifyInstance, app: App): void {
 }
 
 /** Who names a user without a valid token is counted by address: an invalid one costs as much as none. */
-function policyOf({ identity, routeOptions: { config } }: FastifyRequest): PolicyName | undefined {
+function policyOf({ identity, service, routeOptions: { config } }: FastifyRequest): PolicyName | undefined {
   const own = config.rateLimit ?? (config.admin ? 'admin' : undefined)
   if (own === 'off') return undefined
   if (own && (policies[own].of === 'address' || identity)) return own
-  return identity ? 'user' : 'address'
+  return identity || service ? 'user' : 'address'
 }
 
 function createLimiter({ config, pool }: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
@@ -82,7 +82,8 @@ async function consume(limiter: RateLimiterAbstract, key: string): Promise<{ all
   }
 }
 
-function keyOf({ identity, ip }: FastifyRequest, of: Policy['of']): string {
+function keyOf({ identity, service, ip }: FastifyRequest, of: Policy['of']): string {
+  if (of === 'user' && service) return `token:${service.tokenId}`
   return of === 'user' && identity ? identity.userId : networkOf(ip)
 }
 

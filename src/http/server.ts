@@ -16,6 +16,8 @@ import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { postRoutes } from '../posts/routes.ts'
 import { preferenceRoutes } from '../preferences/routes.ts'
+import { sendRoutes } from '../sends/routes.ts'
+import { serviceTokenRoutes } from '../service-tokens/routes.ts'
 import { userRoutes } from '../users/routes.ts'
 import { silenceRoutes } from '../users/silence-routes.ts'
 import { recogniseUsers, requireAccessToken } from './authentication.ts'
@@ -42,6 +44,8 @@ const features = [
   emailRoutes,
   pushRoutes,
   deadLetterRoutes,
+  sendRoutes,
+  serviceTokenRoutes,
 ]
 
 export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }

@@ -11,6 +11,7 @@ import { getNotification, listNotifications, readCounts, toCounts } from './list
 import { parseState } from './state.ts'
 import { readStats, Stats } from './stats.ts'
 import { Notification, Priority, State } from './view.ts'
+import { readWhy, Why } from './why.ts'
 
 const tags = ['Notifications']
 
@@ -102,6 +103,15 @@ function reading(app: App): FastifyPluginAsyncTypebox {
 
     server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
       getNotification(app, request.user.userId, request.params.id),
+    )
+
+    server.get(
+      '/notifications/:id/why',
+      { schema: { tags, params: OneId, response: { 200: Why } } },
+      async ({ user: { userId }, params: { id } }) => {
+        await getNotification(app, userId, id)
+        return readWhy(pool, userId, id)
+      },
     )
   }
 }

@@ -81,6 +81,13 @@ const rows: Row[] = [
   ['GET /push/vapid-public-key', [200, 200, 200, 200]],
   ['POST /push/subscriptions', [401, 201, 201, 201], ({ number }) => subscription(number)],
   ['DELETE /push/subscriptions/{id}', [401, 204, 404, 404]],
+  ['GET /notifications/{id}/why', [401, 200, 404, 404]],
+  ['POST /notifications/send', [401, 403, 403, 202], ({ owner }) => ({ recipientId: owner.id, ...words })],
+  ['POST /notifications/send/batch', [401, 403, 403, 202], ({ owner }) => ({ recipientIds: [owner.id], ...words })],
+  ['GET /notifications/sends/{sendId}', [401, 403, 403, 200]],
+  ['GET /service-tokens', [401, 403, 403, 200]],
+  ['POST /service-tokens', [401, 403, 403, 201], () => ({ name: 'shop', scopes: ['notifications:send'] })],
+  ['DELETE /service-tokens/{id}', [401, 403, 403, 204]],
   ['GET /admin/dead-letters', [401, 403, 403, 200]],
   ['GET /admin/dead-letters/{id}', [401, 403, 403, 200]],
   ['POST /admin/dead-letters/{id}/replay', [401, 403, 403, 202]],
@@ -88,6 +95,8 @@ const rows: Row[] = [
   ['GET /readyz', [200, 200, 200, 200]],
   ['GET /metrics', [200, 200, 200, 200]],
 ]
+
+const words = { title: 'Hello', message: 'It is you' }
 
 const QUERIES: Record<string, (world: World) => string> = {
   'GET /users/search': () => '?q=ben',
@@ -115,10 +124,13 @@ test('each call answers nobody, the owner, others and admins as it should, in th
       const owner = await as(`owner_${number}`)
       const world = { owner, epoch: state.split('.')[0] ?? '', number, id: await thingOf(name, owner, system) }
       const [method = '', path = ''] = name.split(' ')
-      const target = path.replace(/\{(id|token)\}/, world.id) + (QUERIES[name]?.(world) ?? '')
+      const target = path.replace(/\{\w+\}/, world.id) + (QUERIES[name]?.(world) ?? '')
       const client = { owner, other, admin }[who]
       const body = bodyOf?.(world)
-      const answer = client ? await client.request(method, target, body) : await call(url, method, target, body)
+      const headers = { 'idempotency-key': `key-${number}` }
+      const answer = client
+        ? await client.request(method, target, body, headers)
+        : await call(url, method, target, body, headers)
       t.equal(answer.status, statuses[place], `${name} by ${who}`)
       fits(t, name, answer)
       if (name.startsWith('POST /notifications/') && 'updated' in Object(answer.body) && bodyOf?.(world) !== undefined)
@@ -138,6 +150,8 @@ async function thingOf(name: string, owner: TestClient, { app, config, pool, url
   if (/\/subscriptions\/\{id\}/.test(name))
     return (await owner.request('POST', '/push/subscriptions', subscription(Number(owner.id)))).body.id
   if (/ \/media\/\{id\}/.test(name)) return uploaded(url, owner)
+  if (name.includes('/sends/')) return numberOf(pool, newSend)
+  if (name.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (name.includes('/notifications')) await fillInbox(app, owner.id, 1)
   if (!name.includes('/dead-letters')) return '1'
   const { rows } = await pool.query<{ id: string }>(
@@ -145,6 +159,15 @@ async function thingOf(name: string, owner: TestClient, { app, config, pool, url
      select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`,
   )
   return rows[0]?.id ?? ''
+}
+
+const newSend = `insert into notify.sends (sender, source_id, recipient_ids, accepted, duplicates)
+  values ('user:1', 'send:new:0', '{1}', 1, 0) returning id`
+const newToken = `insert into social.service_tokens (name, scopes, token_hash)
+  values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
+
+async function numberOf(pool: TestSystem['pool'], insert: string): Promise<string> {
+  return (await pool.query<{ id: string }>(insert)).rows[0]?.id ?? ''
 }
 
 /** Compares an answer with what the document says of its call and status: a problem where it names none. */
