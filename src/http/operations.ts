@@ -92,7 +92,7 @@ export const operations: Record<string, Operation> = {
   'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN', 'SERVICE_TOKEN_NOT_FOUND'],
 
   'GET /push/vapid-public-key': ['The key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
-  'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT'],
+  'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED'],
   'DELETE /push/subscriptions/{id}': ['No longer be told there', 'SUBSCRIPTION_NOT_FOUND'],
 
   'GET /unsubscribe/{token}': ['A page that asks before unsubscribing', 'BAD_TOKEN'],

@@ -12,7 +12,19 @@ const compileSchema = (): FastifySchemaCompiler<TSchema> => {
   const exact = new Ajv(options)
   const converting = new Ajv({ ...options, coerceTypes: true })
   for (const ajv of [exact, converting]) addFormats.default(ajv)
-  return ({ schema, httpPart }) => (httpPart === 'body' ? exact : converting).compile(schema)
+  return ({ schema, httpPart }) => {
+    if (httpPart === 'body') return exact.compile(schema)
+    const fits = converting.compile(schema)
+    return (data: object) => {
+      if (!fits(data)) return { error: Object.assign(new Error('See errors'), { validation: fits.errors }) }
+      return allFinite(data) ? { value: data } : { error: fail('VALIDATION_FAILED', 'Numbers must be finite') }
+    }
+  }
+}
+
+/** ajv makes Infinity of 1e999, takes it for an integer, and compares it with no limit. */
+function allFinite(data: object): boolean {
+  return Object.values(data).every((value) => typeof value !== 'number' || Number.isFinite(value))
 }
 
 /** A route without a schema for its body or query takes none; an absent body counts as `{}`. */
