@@ -51,7 +51,8 @@ for (const example of examples) {
     const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)
     socket.send({ type: 'hello', token: ana.accessToken })
     await socket.next('synced')
-    await runExample(t, example.run(new URL(system.databaseUrl), ana.id))
+    const url = new URL(system.databaseUrl)
+    await runExample(t, example.run(url, ana.id), url.password)
     await eventually(() => socket.upserts.length > 0)
     t.match(
       socket.of('changes').flatMap(({ upserts }) => upserts),
@@ -74,10 +75,10 @@ for (const example of examples) {
   })
 }
 
-async function runExample(t: Test, [program, ...args]: [string, ...string[]]): Promise<void> {
+async function runExample(t: Test, [program, ...args]: [string, ...string[]], password: string): Promise<void> {
   const child = spawn(program, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, PGPASSWORD: process.env.PGPASSWORD ?? '' },
+    env: { ...process.env, PGPASSWORD: password },
   })
   let said = ''
   child.stderr.on('data', (chunk) => {
