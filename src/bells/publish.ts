@@ -8,7 +8,7 @@ import type { NewEvent } from '../outbox/append.ts'
 export async function publishToBells(client: pg.ClientBase, event: NewEvent, exceptIds: string[]): Promise<void> {
   await client.query({
     name: 'publish_to_bells',
-    text: `insert into notify.fan_outs (kind, object_id, thread_key, cursor_shard, last_shard, event, except_ids)
+    text: `insert into notify.fan_outs (kind, object_id, thread_key, first_shard, last_shard, event, except_ids)
            select 'publish_post', $1, $3, p.shard_from, p.shard_to, $4::jsonb || jsonb_build_object('id', nextval('notify.outbox_id_seq')), $5
            from notify.positions p
            where p.consumer = 'notifications' and not p.critical and exists (

@@ -9,7 +9,7 @@ export async function switchOn(pool: pg.Pool, { userId, authorId }: Bell): Promi
     text: `insert into social.bells (author_id, user_id)
            select a.id, u.id from social.users a, social.users u
            where a.id = $1::bigint and a.deleted_at is null and u.id = $2::bigint and u.deleted_at is null for key share
-           on conflict (author_id, shard, user_id) do update set created_at = bells.created_at`,
+           on conflict (author_id, user_id) do update set created_at = bells.created_at`,
     values: [authorId, userId],
   })
   return rowCount === 1
@@ -20,8 +20,7 @@ export async function switchOff(pool: pg.Pool, { userId, authorId }: Bell): Prom
   const { rowCount } = await pool.query({
     name: 'switch_bell_off',
     text: `with gone as (
-             delete from social.bells
-             where author_id = $1::bigint and shard = notify.shard_of($2::bigint) and user_id = $2::bigint)
+             delete from social.bells where author_id = $1::bigint and user_id = $2::bigint)
            select from social.users where id = $1::bigint and deleted_at is null`,
     values: [authorId, userId],
   })

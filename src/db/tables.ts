@@ -143,11 +143,7 @@ export interface NotifyFanOuts {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Shard of an audience that is being told; those before it are done.
-   */
-  cursorShard: Generated<number>;
-  /**
-   * Users up to this one are done; of an audience, those of cursor_shard.
+   * Users up to this one are done; of an audience, those of the row's shards.
    */
   cursorUserId: Generated<Int8>;
   /**
@@ -166,6 +162,10 @@ export interface NotifyFanOuts {
    * When nothing was left to do, or the post was deleted before that.
    */
   finishedAt: Timestamp | null;
+  /**
+   * First shard of the row's part of an audience.
+   */
+  firstShard: Generated<number>;
   /**
    * Number of the fan-out.
    */
@@ -881,7 +881,7 @@ export interface SocialBells {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Shard of the subscriber: a chunk of a fan-out stays inside one lane.
+   * Shard of the subscriber: a chunk of a fan-out stays inside one lane, and so on one node.
    */
   shard: Generated<number>;
   /**

@@ -104,8 +104,8 @@ function takingBack(taken: Taken): Step {
 }
 
 const clearAudience = `
-  delete from social.bells where author_id = $1 and (shard, user_id) in (
-    select shard, user_id from social.bells where author_id = $1 order by shard, user_id limit ${CLEARED_PER_CHUNK})`
+  delete from social.bells where author_id = $1 and user_id in (
+    select user_id from social.bells where author_id = $1 order by user_id limit ${CLEARED_PER_CHUNK})`
 
 /** The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear. */
 const clearing: Step[] = [

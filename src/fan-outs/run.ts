@@ -15,7 +15,7 @@ export type FanOut = {
   threadKey: string | null
   cursorUserId: string
   /** Of an audience; `event` is what it is told, `exceptIds` are told otherwise. */
-  cursorShard: number
+  firstShard: number
   lastShard: number
   event: unknown
   exceptIds: string[]
@@ -24,7 +24,7 @@ export type FanOut = {
 }
 
 /** What a chunk came to: where the cursor stands now, or that nothing is left to do. */
-export type ChunkResult = { cursorUserId: string; cursorShard?: number } | 'finished'
+export type ChunkResult = { cursorUserId: string } | 'finished'
 
 /** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
 export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
@@ -63,7 +63,7 @@ export async function runFanOuts(
 /** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   const { rows } = await client.query<FanOut>(
-    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", cursor_shard as "cursorShard",
+    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
        last_shard as "lastShard", event, except_ids as "exceptIds", attempts
      from notify.fan_outs
      where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
@@ -75,14 +75,12 @@ async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup
   const chunk = chunks[fanOut.kind]
   if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
   const result = await chunk(client, fanOut, types)
-  const [shard, userId] = result === 'finished' ? [null, null] : [result.cursorShard ?? null, result.cursorUserId]
   await client.query({
     name: 'move_fan_out',
     text: `update notify.fan_outs
-           set cursor_user_id = coalesce($2, cursor_user_id), cursor_shard = coalesce($3, cursor_shard),
-               finished_at = case when $2::bigint is null then now() end, due_at = now(), attempts = 0, last_error = null
+           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end, due_at = now(), attempts = 0, last_error = null
            where id = $1`,
-    values: [fanOut.id, userId, shard],
+    values: [fanOut.id, result === 'finished' ? null : result.cursorUserId],
   })
 }
 

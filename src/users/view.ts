@@ -38,7 +38,7 @@ export function userColumns(viewer: string): string {
     u.follower_count as "followerCount", u.following_count as "followingCount", u.post_count as "postCount", u.created_at as "createdAt",
     exists (select from social.follows f where f.follower_id = ${viewer} and f.followee_id = u.id) as following,
     exists (select from social.follows f where f.follower_id = u.id and f.followee_id = ${viewer}) as "followedBy",
-    exists (select from social.bells b where b.author_id = u.id and b.shard = notify.shard_of(${viewer}) and b.user_id = ${viewer}) as bell,
+    exists (select from social.bells b where b.author_id = u.id and b.user_id = ${viewer}) as bell,
     exists (select from social.blocks b where b.user_id = ${viewer} and b.other_id = u.id) as blocked,
     exists (select from social.mutes m where m.user_id = ${viewer} and m.other_id = u.id and coalesce(m.until > now(), true)) as muted`
 }
