@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { logIsOpen } from '../delivery-log/append.ts'
 import { decide } from '../notifications/decide.ts'
 import { notifyPushNodes } from '../notifications/store.ts'
 import type { NotificationType, TypeLookup } from '../notifications/types.ts'
@@ -79,5 +80,9 @@ const tellStatement = `
   sourced as (
     insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision, decided_by)
     select user_id, $3::text, $2::bigint, modseq, $4::bigint, true, true, 'shown', $15::text from plain
+  ),
+  logged as (
+    insert into notify.delivery_log (recipient_id, notification_id, event, channel)
+    select user_id, modseq, 'stored', 'inApp' from plain where ${logIsOpen}
   )
   select user_id as "userId", modseq::float8 as modseq from plain`

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import type { App } from '../../src/app.ts'
+import { maintainDeliveryLog } from '../../src/delivery-log/partitions.ts'
 import { runFanOuts } from '../../src/fan-outs/run.ts'
 import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { retryPending } from '../../src/outbox/pending.ts'
@@ -78,6 +79,7 @@ t.test('one inbox that cannot take it holds up nobody else', async (t) => {
 
 t.test('who is told by one statement is told the same as by dispatch', async (t) => {
   const app = await appWith(t, 20)
+  await maintainDeliveryLog(app.pool, app.log, 30)
   await app.pool.query(
     `insert into social.follows (follower_id, followee_id) select u, ${AUTHOR} from generate_series(2, 11) u`,
   )
@@ -97,6 +99,8 @@ t.test('who is told by one statement is told the same as by dispatch', async (t)
   t.same((await distinct('notify.notifications', 'user_id created_at updated_at expires_at')).rows, same)
   t.same((await distinct('notify.sources', 'user_id decided_at event_id')).rows, same)
   t.same((await distinct('notify.inbox', 'user_id reachable_by')).rows, same)
+  const log = `(select recipient_id as user_id, l.* from notify.delivery_log l)`
+  t.same((await distinct(log, 'user_id recipient_id id at created_at')).rows, same)
 })
 
 async function appWith(t: Test, audience: number): Promise<App> {
