@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { pino } from 'pino'
 import { RevokedSessions } from '../../src/accounts/revoked-sessions.ts'
 import type { App } from '../../src/app.ts'
+import { type Sender, sendDeliveries } from '../../src/channels/send.ts'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
 import { createKysely } from '../../src/db/kysely.ts'
 import { purge } from '../../src/engine/retention.ts'
@@ -344,4 +345,28 @@ const retention: Operation = {
   },
 }
 
-export const operations: Operation[] = [...requests, ...dispatching, ...inboxes, ...fanOuts, ...audiences, retention]
+const accepting: Sender = { send: async () => ({ state: 'sent' }), close() {} }
+
+const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
+  name: `sending by ${channel}`,
+  prepare: (pool, n, base) =>
+    pool.query(
+      `insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
+       select i, 6, $3, 'primary', 6, now() from generate_series($1::int, $2::int) i`,
+      [...numbers(base + 4000, n), channel],
+    ),
+  run: async (pool, n) => {
+    await sendDeliveries({ ...readerOf(pool), log, senders: { email: accepting, webPush: accepting } })
+    return n
+  },
+}))
+
+export const operations: Operation[] = [
+  ...requests,
+  ...dispatching,
+  ...inboxes,
+  ...fanOuts,
+  ...audiences,
+  ...sending,
+  retention,
+]
