@@ -17,7 +17,7 @@ export function pageOf<T extends TSchema>(item: T) {
   return Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) })
 }
 
-/** Packs the sort key of a page's last item; opaque to clients, but not secret. */
+/** Packs the sort key of a page's last item; opaque to clients, but not secret. cursors.ts seals it. */
 export function encodeCursor(key: (string | number)[]): string {
   return Buffer.from(key.join(',')).toString('base64url')
 }

@@ -21,6 +21,7 @@ import { serviceTokenRoutes } from '../service-tokens/routes.ts'
 import { userRoutes } from '../users/routes.ts'
 import { silenceRoutes } from '../users/silence-routes.ts'
 import { recogniseUsers, requireAccessToken } from './authentication.ts'
+import { sealCursors } from './cursors.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
 import { limitRates } from './rate-limits.ts'
@@ -77,6 +78,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   await describeApi(server, app.config)
   await server.register(async (scope) => {
     validateRequests(scope)
+    sealCursors(scope, app.config)
     for (const routes of features) await scope.register(routes(app))
     await scope.register(opsRoutes(app, options))
   })
