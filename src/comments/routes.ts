@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
+import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
 import { listComments } from './read.ts'
 import { Comment } from './view.ts'
-import { createComment, deleteComment, editComment } from './write.ts'
+import { deleteComment, editComment, insertComment } from './write.ts'
 
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 2000 })
@@ -16,10 +17,13 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/posts/:id/comment',
-      { schema: { params: OneId, body: NewComment, response: { 201: Comment } } },
-      async ({ params, body, user, id: requestId }, reply) => {
+      { schema: { params: OneId, headers: IdempotencyHeader, body: NewComment, response: { 201: Comment } } },
+      (request, reply) => {
+        const { params, body, user, id: requestId } = request
         const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
-        return reply.code(201).send(await createComment(app, { userId: user.userId, requestId }, comment))
+        return answerOnce(app.pool, request, reply, `user:${user.userId}`, 201, (trx) =>
+          insertComment(trx, { userId: user.userId, requestId }, comment),
+        ).finally(() => app.wakeUps.eventsAppended())
       },
     )
 

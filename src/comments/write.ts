@@ -12,21 +12,18 @@ import type { Comment } from './view.ts'
 export type NewComment = { postId: string; parentId: string | null; body: string }
 
 /**
+ * The comment and its events, in the caller's transaction; who commits it calls `eventsAppended`.
  * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here.
  * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED
  */
-export async function createComment(app: App, actor: Actor, comment: NewComment): Promise<Comment> {
-  const created = await inTransaction(app.pool, async (client) => {
-    const postAuthorId = await lockPost(client, comment.postId)
-    const parentAuthorId = comment.parentId === null ? null : await lockParent(client, comment.postId, comment.parentId)
-    const id = await insertComment(client, actor, comment)
-    const mentionedIds = await findMentioned(client, comment.body)
-    const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
-    await appendEvents(client, creationEvents({ ...comment, id }, actor, facts))
-    return getComment(client, id)
-  })
-  app.wakeUps.eventsAppended()
-  return created
+export async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<Comment> {
+  const postAuthorId = await lockPost(client, comment.postId)
+  const parentAuthorId = comment.parentId === null ? null : await lockParent(client, comment.postId, comment.parentId)
+  const id = await insertRow(client, actor, comment)
+  const mentionedIds = await findMentioned(client, comment.body)
+  const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
+  await appendEvents(client, creationEvents({ ...comment, id }, actor, facts))
+  return getComment(client, id)
 }
 
 /** @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR */
@@ -81,7 +78,7 @@ async function lockParent(client: pg.ClientBase, postId: string, parentId: strin
   return rows[0].authorId
 }
 
-async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
+async function insertRow(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
   const { rows } = await client.query<{ id: string }>({
     name: 'insert_comment',
     text: `insert into social.comments (post_id, parent_id, author_id, body)

@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 
 const KEPT = '24 hours'
+
+/** For the document; `idempotencyKeyOf` checks it. */
+export const IdempotencyHeader = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same key and body again are answered with the first answer, for 24 hours' }),
+  ),
+})
 
 /** Whose keys they are: two callers may use the same one. */
 export type Caller = `user:${string}` | `token:${string}`
@@ -31,7 +39,8 @@ export async function answerOnce<T>(
     const known = await findAnswer<T>(trx, caller, key)
     if (known && !known.requestHash.equals(hash))
       throw fail('IDEMPOTENCY_KEY_REUSED', 'Use a new Idempotency-Key for another request')
-    if (known) return { ...known, replayed: true }
+    // What this call answered to the same request, so of the same form.
+    if (known) return { status: known.status, body: known.body as T, replayed: true }
     const body = await work(trx)
     await keepAnswer(trx, [caller, key, hash, status, JSON.stringify(body)])
     return { status, body, replayed: false }

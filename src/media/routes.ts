@@ -4,9 +4,10 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import { fail } from '../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { ifRange, noneMatch, parseRange } from './range.ts'
 import { findMedia, readContent, type StoredMedia } from './read.ts'
-import { brokenUpload, readPart, uploadMedia } from './upload.ts'
+import { brokenUpload, dropUnowned, ownMedia, readPart, receiveMedia } from './upload.ts'
 import { Media, MediaId } from './view.ts'
 
 const DAY_SECONDS = 86_400
@@ -46,7 +47,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         validatorCompiler: () => () => true,
         // What is left of a refused upload is read and thrown away; nobody else would, and the connection stay open.
         onResponse: async ({ raw }) => void raw.unpipe().resume(),
-        schema: { consumes: ['multipart/form-data'], body: File, response: { 201: Media } },
+        schema: { consumes: ['multipart/form-data'], headers: IdempotencyHeader, body: File, response: { 201: Media } },
       },
       async (request, reply) => {
         if (!request.isMultipart())
@@ -55,7 +56,13 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
           throw brokenUpload(error)
         })
         if (part?.fieldname !== 'file') throw fail('VALIDATION_FAILED', 'There is no file in the field `file`')
-        return reply.code(201).send(await uploadMedia(app, request.user.userId, readPart(part.file)))
+        const { userId } = request.user
+        const content = await receiveMedia(app, userId, readPart(part.file))
+        // What an Idempotency-Key is compared by: the body, as the schema has it.
+        request.body = { file: content.sha256.toString('hex') }
+        return answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
+          ownMedia(app, trx, userId, content),
+        ).finally(() => dropUnowned(app, content.contentId))
       },
     )
 

@@ -3,19 +3,19 @@ import type { Readable } from 'node:stream'
 import { fileTypeFromBuffer } from 'file-type'
 import type pg from 'pg'
 import type { App } from '../app.ts'
-import { inTransaction } from '../db/transaction.ts'
 import { AppError, fail } from '../errors.ts'
 import { CHUNK_BYTES, inChunks } from './chunks.ts'
 import type { Media } from './view.ts'
 
-type Stored = { contentId: string; sha256: Buffer; size: number; mime: string }
+/** A file whose chunks are stored; until `ownMedia` has committed, it is nobody's. */
+export type Received = { contentId: string; sha256: Buffer; size: number; mime: string }
 
 /**
  * Stores a file as it arrives, a chunk at a time and each in a statement of its own: while the client is slow, no connection
- * waits with it. The last transaction makes it a medium of its owner; a file that is there already is kept once.
- * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, MEDIA_QUOTA_EXCEEDED, UNAUTHENTICATED, and what reading `file` throws
+ * waits with it. Whatever happens then, `dropUnowned` has to be called with it.
+ * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, MEDIA_QUOTA_EXCEEDED, and what reading `file` throws
  */
-export async function uploadMedia(app: App, ownerId: string, file: AsyncIterable<Buffer>): Promise<Media> {
+export async function receiveMedia(app: App, ownerId: string, file: AsyncIterable<Buffer>): Promise<Received> {
   await requireRoom(app, app.pool, ownerId, 1)
   const chunks = inChunks(file, CHUNK_BYTES)
   const first = await chunks.next()
@@ -23,15 +23,16 @@ export async function uploadMedia(app: App, ownerId: string, file: AsyncIterable
   if (first.done || !type) throw fail('MEDIA_TYPE_NOT_ALLOWED')
   const contentId = await beginContent(app.pool, type)
   try {
-    const content = await storeChunks(app.pool, contentId, first.value, chunks)
-    return await inTransaction(app.pool, (client) =>
-      own(app, client, ownerId, { contentId, mime: type.mime, ...content }),
-    )
+    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, first.value, chunks)) }
   } catch (error) {
-    // Were this to fail too, the clean-up finds it in an hour.
-    await deleteContent(app.pool, contentId).catch((err) => app.log.warn({ err }, 'a broken upload stays for a while'))
+    await dropUnowned(app, contentId)
     throw error
   }
+}
+
+/** Removes what was received and became nobody's. Were this to fail, the clean-up finds it in an hour. */
+export async function dropUnowned({ pool, log }: App, contentId: string): Promise<void> {
+  await deleteContent(pool, contentId).catch((err) => log.warn({ err }, 'a broken upload stays for a while'))
 }
 
 async function mediaTypeOf(start: Buffer): Promise<{ mime: string; ext: string } | undefined> {
@@ -65,8 +66,12 @@ async function storeChunks(pool: pg.Pool, contentId: string, first: Buffer, othe
   return { sha256: hash.digest(), size }
 }
 
-/** Uploads of one user come one after the other here, so that together they keep the quota. */
-async function own(app: App, client: pg.ClientBase, ownerId: string, content: Stored): Promise<Media> {
+/**
+ * Makes a file that was received a medium of its owner, in the caller's transaction; one that is there already is kept once.
+ * Uploads of one user come one after the other here, so that together they keep the quota.
+ * @throws {AppError} UNAUTHENTICATED, MEDIA_QUOTA_EXCEEDED
+ */
+export async function ownMedia(app: App, client: pg.ClientBase, ownerId: string, content: Received): Promise<Media> {
   const { rowCount } = await client.query(
     'select from social.users where id = $1 and deleted_at is null for no key update',
     [ownerId],
@@ -84,7 +89,7 @@ async function own(app: App, client: pg.ClientBase, ownerId: string, content: St
 }
 
 /** Two uploads of one file that end together: the second waits, and finds what the first has stored. */
-async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Stored): Promise<string> {
+async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Received): Promise<string> {
   await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`media:${sha256.toString('hex')}`])
   const { rows } = await client.query<{ id: string }>(
     'select id from social.media_contents where sha256 = $1 for key share',

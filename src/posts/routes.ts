@@ -2,11 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
 import { MediaId } from '../media/view.ts'
 import { getPost, listPosts, requireUser } from './read.ts'
 import { Post } from './view.ts'
-import { createPost, deletePost, editPost } from './write.ts'
+import { deletePost, editPost, insertPost } from './write.ts'
 
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 5000 })
@@ -27,11 +28,17 @@ const ListQuery = Type.Object(
 
 export function postRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.post('/posts', { schema: { body: NewPost, response: { 201: Post } } }, async (request, reply) => {
-      const { body, mediaIds } = request.body
-      const post = await createPost(app, { userId: request.user.userId, requestId: request.id }, body, mediaIds)
-      return reply.code(201).send(post)
-    })
+    server.post(
+      '/posts',
+      { schema: { headers: IdempotencyHeader, body: NewPost, response: { 201: Post } } },
+      (request, reply) => {
+        const { body, mediaIds } = request.body
+        const actor = { userId: request.user.userId, requestId: request.id }
+        return answerOnce(app.pool, request, reply, `user:${actor.userId}`, 201, (trx) =>
+          insertPost(trx, actor, body, mediaIds),
+        ).finally(() => app.wakeUps.eventsAppended())
+      },
+    )
 
     server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
       const { scope = 'all', userId, limit = 20, cursor } = request.query

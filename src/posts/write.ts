@@ -14,27 +14,35 @@ export type Actor = { userId: string; requestId: string }
 
 /** @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile */
 export async function createPost(app: App, actor: Actor, body: string, mediaIds: string[] = []): Promise<Post> {
-  const post = await inTransaction(app.pool, async (client) => {
-    const { rows } = await client.query<{ id: string }>({
-      name: 'insert_post',
-      text: `insert into social.posts (author_id, body)
-             select u.id, $2 from social.users u where u.id = $1 and u.deleted_at is null for key share
-             returning id`,
-      values: [actor.userId, body],
-    })
-    const id = rows[0]?.id
-    if (id === undefined) throw fail('UNAUTHENTICATED')
-    await attachMedia(client, actor.userId, id, mediaIds)
-    const mentionedIds = await findMentioned(client, body)
-    const told = recipientsOfPost({ authorId: actor.userId, mentionedIds })
-    const event = postEvent(id, actor)
-    const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
-    await appendEvents(client, events.length > 0 ? events : [event])
-    await publishToBells(client, event, mentionedIds)
-    return getPost(client, actor.userId, id)
-  })
+  const post = await inTransaction(app.pool, (client) => insertPost(client, actor, body, mediaIds))
   app.wakeUps.eventsAppended()
   return post
+}
+
+/** The post and its events, in the caller's transaction; who commits it calls `eventsAppended`. */
+export async function insertPost(
+  client: pg.ClientBase,
+  actor: Actor,
+  body: string,
+  mediaIds: string[] = [],
+): Promise<Post> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'insert_post',
+    text: `insert into social.posts (author_id, body)
+           select u.id, $2 from social.users u where u.id = $1 and u.deleted_at is null for key share
+           returning id`,
+    values: [actor.userId, body],
+  })
+  const id = rows[0]?.id
+  if (id === undefined) throw fail('UNAUTHENTICATED')
+  await attachMedia(client, actor.userId, id, mediaIds)
+  const mentionedIds = await findMentioned(client, body)
+  const told = recipientsOfPost({ authorId: actor.userId, mentionedIds })
+  const event = postEvent(id, actor)
+  const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
+  await appendEvents(client, events.length > 0 ? events : [event])
+  await publishToBells(client, event, mentionedIds)
+  return getPost(client, actor.userId, id)
 }
 
 /** @throws {AppError} POST_NOT_FOUND, NOT_AUTHOR */

@@ -87,6 +87,7 @@ test('media go with the post and with the user', async (t) => {
   await ben.request('POST', '/posts', { body: 'Look', mediaIds: [kept, second] })
   await ben.request('DELETE', `/users/${ben.id}`)
   await eventually(async () => (await pool.query('select from social.media_contents')).rowCount === 0)
-  for (const table of ['media', 'media_chunks', 'posts'])
+  await eventually(async () => (await pool.query('select from social.posts')).rowCount === 0)
+  for (const table of ['media', 'media_chunks'])
     t.equal((await pool.query(`select from social.${table}`)).rowCount, 0, table)
 })

@@ -1,0 +1,94 @@
+import type { Pool } from 'pg'
+import { test } from 'tap'
+import { type Answer, call, type TestClient } from '../client.ts'
+import { multipart, PIXEL, picture, send } from '../media/files.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
+
+type Creating = {
+  name: string
+  table: string
+  make: (system: TestSystem, who: TestClient, key: string, other?: true) => Promise<Answer>
+}
+
+const creating: Creating[] = [
+  {
+    name: 'POST /posts',
+    table: 'posts',
+    make: (_system, who, key, other) =>
+      who.request('POST', '/posts', { body: other ? 'Other' : 'Hello' }, { 'idempotency-key': key }),
+  },
+  {
+    name: 'POST /posts/{id}/comment',
+    table: 'comments',
+    make: ({ pool }, who, key, other) =>
+      firstPost(pool).then((id) =>
+        who.request('POST', `/posts/${id}/comment`, { body: other ? 'Other' : 'Hello' }, { 'idempotency-key': key }),
+      ),
+  },
+  {
+    name: 'POST /media/upload',
+    table: 'media',
+    make: ({ url }, who, key, other) => {
+      const { body, headers } = multipart(other ? picture(100) : PIXEL)
+      return send(url, who, new Uint8Array(body), { ...headers, 'idempotency-key': key })
+    },
+  },
+]
+
+for (const { name, table, make } of creating)
+  test(`${name}: the same key and body make one thing, another body is refused`, async (t) => {
+    const system = await setup(t)
+    const { as, pool } = system
+    const [ana, ben] = [await as('ana'), await as('ben')]
+    await ana.post('The first')
+    const count = async () => (await pool.query(`select from social.${table}`)).rowCount ?? 0
+    const before = await count()
+
+    const first = await make(system, ana, 'k1')
+    t.equal(first.status, 201)
+    t.equal(first.headers.get('idempotent-replayed'), null)
+    const again = await make(system, ana, 'k1')
+    t.equal(again.status, 201)
+    t.equal(again.headers.get('idempotent-replayed'), 'true')
+    t.same(again.body, first.body)
+    t.equal(await count(), before + 1)
+    t.match(await make(system, ana, 'k1', true), { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+    t.not((await make(system, ben, 'k1')).body.id, first.body.id, 'a key is of one user')
+    t.not((await make(system, ana, 'k2')).body.id, first.body.id)
+    t.equal(await count(), before + 3)
+
+    const many = await Promise.all(Array.from({ length: 6 }, () => make(system, ana, 'k3')))
+    for (const { status, body } of many)
+      if (status !== 201) t.match({ status, body }, { status: 409, body: { code: 'IDEMPOTENCY_KEY_BUSY' } })
+    t.ok(many.some(({ status }) => status === 201))
+    t.equal(new Set(many.filter(({ status }) => status === 201).map(({ body }) => body.id)).size, 1)
+    t.equal(await count(), before + 4)
+    await eventually(
+      async () => (await pool.query('select from social.media_contents where sha256 is null')).rowCount === 0,
+    )
+    t.match(await make(system, ana, 'two words'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+  })
+
+test('what failed is not kept: the same key may try again', async (t) => {
+  const { as, pool } = await setup(t)
+  const ana = await as('ana')
+  const ask = () => ana.request('POST', '/posts/1/comment', { body: 'Hello' }, { 'idempotency-key': 'k' })
+  t.equal((await ask()).status, 404)
+  await pool.query('alter sequence social.posts_id_seq restart with 1')
+  await ana.post('Now it is there')
+  t.equal((await ask()).status, 201)
+  t.equal((await ask()).headers.get('idempotent-replayed'), 'true')
+})
+
+test('a replay is of the caller, so nobody without a token gets one', async (t) => {
+  const { as, url } = await setup(t)
+  const ana = await as('ana')
+  const headers = { 'idempotency-key': 'k' }
+  t.equal((await ana.request('POST', '/posts', { body: 'Hello' }, headers)).status, 201)
+  t.equal((await call(url, 'POST', '/posts', { body: 'Hello' }, headers)).status, 401)
+})
+
+async function firstPost(pool: Pool): Promise<string> {
+  const { rows } = await pool.query<{ id: string }>('select min(id) as id from social.posts')
+  return rows[0]?.id ?? ''
+}
