@@ -23,12 +23,14 @@ export async function runStory(baseUrl: string): Promise<void> {
   assert.equal((await api.getUsersById(ana.user.id, ben.token)).viewer.following, true)
   await refused(422, 'CANNOT_FOLLOW_SELF', api.postUsersByIdFollow(ben.user.id, ben.token))
 
-  const post = await api.postPosts({ body: 'Hello' }, ana.token)
+  const once = { idempotencyKey: 'the first post' }
+  const post = await api.postPosts({ body: 'Hello' }, once, ana.token)
+  assert.equal((await api.postPosts({ body: 'Hello' }, once, ana.token)).id, post.id)
   assert.equal(post.author.username, 'ana')
   assert.deepEqual(await api.postPostsByIdLike(post.id, ben.token), { liked: true, likeCount: 1 })
   assert.equal((await api.postPostsByIdLike(post.id, ben.token)).liked, true)
-  const comment = await api.postPostsByIdComment(post.id, { body: 'Well said' }, ben.token)
-  const reply = await api.postPostsByIdComment(post.id, { body: 'Thanks', parentId: comment.id }, ana.token)
+  const comment = await api.postPostsByIdComment(post.id, { body: 'Well said' }, {}, ben.token)
+  const reply = await api.postPostsByIdComment(post.id, { body: 'Thanks', parentId: comment.id }, {}, ana.token)
   assert.equal(reply.parentId, comment.id)
   const { items: comments, nextCursor } = await api.getPostsByIdComments(post.id, { limit: 1 }, ana.token)
   assert.deepEqual([comments.map(({ id }) => id), nextCursor], [[comment.id], null])
