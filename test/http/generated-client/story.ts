@@ -23,7 +23,7 @@ export async function runStory(baseUrl: string): Promise<void> {
   assert.equal((await api.getUsersById(ana.user.id, ben.token)).viewer.following, true)
   await refused(422, 'CANNOT_FOLLOW_SELF', api.postUsersByIdFollow(ben.user.id, ben.token))
 
-  const once = { idempotencyKey: 'the first post' }
+  const once = { idempotencyKey: 'the-first-post' }
   const post = await api.postPosts({ body: 'Hello' }, once, ana.token)
   assert.equal((await api.postPosts({ body: 'Hello' }, once, ana.token)).id, post.id)
   assert.equal(post.author.username, 'ana')
