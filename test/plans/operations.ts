@@ -5,6 +5,7 @@ import type { App } from '../../src/app.ts'
 import { type Sender, sendDeliveries } from '../../src/channels/send.ts'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
 import { createKysely } from '../../src/db/kysely.ts'
+import { inTransaction } from '../../src/db/transaction.ts'
 import { purge } from '../../src/engine/retention.ts'
 import { runFanOuts } from '../../src/fan-outs/run.ts'
 import { followBatch, unfollowBatch } from '../../src/follows/batch.ts'
@@ -20,6 +21,8 @@ import { consumeBatch } from '../../src/outbox/consume.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
 import { lanesWithWork, readNext } from '../../src/outbox/read.ts'
 import { createPost } from '../../src/posts/write.ts'
+import { readProgress } from '../../src/sends/progress.ts'
+import { send } from '../../src/sends/send.ts'
 import { createWakeUps } from '../../src/wake-ups.ts'
 import { testConfig } from '../setup.ts'
 import { HOT_USER, USERS } from './real-sizes.ts'
@@ -49,7 +52,26 @@ const follows = (n: number, follower: (i: number) => number, followee: (i: numbe
   }))
 const found = (outcomes: unknown[]) => outcomes.filter(Boolean).length
 
+const sendToMany = (pool: pg.Pool, n: number, base: number) =>
+  inTransaction(pool, (trx) =>
+    send(trx, 'user:1', 'r', {
+      recipientIds: count(n, (i) => 1 + ((base + i) % USERS)),
+      title: 'Hello',
+      message: '',
+      sourceId: `plans:${base}`,
+    }),
+  )
+
 const requests: Operation[] = [
+  { name: 'a send to many', run: async (pool, n, base) => (await sendToMany(pool, n, base)).accepted },
+  {
+    name: 'the progress of a send',
+    prepare: sendToMany,
+    run: async (pool) => {
+      const { rows } = await pool.query<{ id: string }>('select max(id) as id from notify.sends')
+      return (await readProgress(pool, rows[0]?.id ?? '', null))?.total ?? 0
+    },
+  },
   {
     name: 'likes of many posts',
     run: async (pool, n, base) =>
