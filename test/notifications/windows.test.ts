@@ -3,6 +3,8 @@ import t from 'tap'
 import { inboxOf, noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 
+t.setTimeout(120_000)
+
 const everybody = async (system: TestSystem, ...names: string[]) => Promise.all(names.map(system.as))
 
 /** Ends every window as if its time had come, and waits until it is flushed. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { flushWindows } from '../../src/notifications/windows.ts'
 import { dispatch } from '../notifications/events.ts'
-import { setup, type TestSystem } from '../setup.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
 import { act, follow, speak, undo, type World } from './trace.ts'
 
 /** `ORACLE_ACTIONS=100000 npm test -- test/oracle/oracle.test.ts` for the long one; a failure prints its seed. */
@@ -56,7 +56,13 @@ for (const windows of [false, true])
   })
 
 async function settle({ app, pool }: TestSystem): Promise<void> {
-  await dispatch(app)
+  await eventually(async () => {
+    await dispatch(app)
+    const { rows } = await pool.query<{ left: number }>(
+      'select ((select sum(events) from ops.lag) + (select count(*) from notify.pending))::int as left',
+    )
+    return rows[0]?.left === 0
+  }, 60)
   await pool.query('update notify.windows set due_at = now()')
   await flushWindows(app)
 }
