@@ -26,9 +26,14 @@ export function signAccessToken(
 
 /** Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`. */
 export function verifyAccessToken(config: Config, token: string): Identity | null {
-  const payload = verified(config, token)
+  const keys = keysFor(config, token)
+  const known = keys?.verified.get(token)
+  if (known) return known.expiresAt > Date.now() ? known : null
+  const payload = keys && payloadOf(keys, token)
   if (!claims.Check(payload)) return null
-  return { userId: payload.sub, sessionId: payload.sid, role: payload.role, expiresAt: payload.exp * 1000 }
+  const identity = { userId: payload.sub, sessionId: payload.sid, role: payload.role, expiresAt: payload.exp * 1000 }
+  if (keys) keep(keys.verified, token, identity)
+  return identity
 }
 
 /** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
@@ -51,7 +56,12 @@ export function hashRefreshToken(token: string): Buffer {
 /** Tokens that were verified a short while ago are only looked up. */
 const VERIFIED_KEPT = 10_000
 
-type Keys = { header: string; sign: (payload: object) => string; verify: (token: string) => unknown }
+type Keys = {
+  header: string
+  sign: (payload: object) => string
+  verify: (token: string) => unknown
+  verified: Map<string, Identity>
+}
 const keysBySecret = new Map<string, Keys>()
 
 /** RFC 8725, sections 3.8 to 3.11: no other token that is signed with the same secret passes for one of ours. */
@@ -76,24 +86,31 @@ function keysOf(secret: string): Keys {
     allowedIss: ISSUER,
     allowedAud: AUDIENCE,
     requiredClaims: ['iss', 'aud', 'iat', 'exp'],
-    cache: VERIFIED_KEPT,
-    // The token itself: the default is a hash, which costs as much as the verification.
-    cacheKeyBuilder: (token) => token,
   })
-  const keys = { header: headerOf(sign({})), sign, verify }
+  const keys = { header: headerOf(sign({})), sign, verify, verified: new Map() }
   keysBySecret.set(secret, keys)
   return keys
 }
 
 /** The header must be one that we write, letter by letter: it pins algorithm, type and key before anything is parsed. */
-function verified({ jwtSecret, jwtSecretPrevious }: Config, token: string): unknown {
+function keysFor({ jwtSecret, jwtSecretPrevious }: Config, token: string): Keys | undefined {
   const secrets = jwtSecretPrevious ? [jwtSecret, jwtSecretPrevious] : [jwtSecret]
-  const keys = secrets.map(keysOf).find(({ header }) => header === headerOf(token))
+  return secrets.map(keysOf).find(({ header }) => header === headerOf(token))
+}
+
+function payloadOf(keys: Keys, token: string): unknown {
   try {
-    return keys?.verify(token)
+    return keys.verify(token)
   } catch {
     return null
   }
+}
+
+/** The oldest makes room. By the token itself: fast-jwt's own cache hashes it, which costs as much as the verification. */
+function keep(verified: Map<string, Identity>, token: string, identity: Identity): void {
+  const [oldest] = verified.size < VERIFIED_KEPT ? [] : verified.keys()
+  if (oldest !== undefined) verified.delete(oldest)
+  verified.set(token, identity)
 }
 
 function headerOf(token: string): string {
