@@ -47,7 +47,8 @@ begin
       execute format('grant select, insert, update, delete on %s to ravenpost_app', t.name);
     end if;
     if t.by_row and not exists (select from pg_policy where polrelid = t.oid and polname = 'ravenpost_app') then
-      execute format('create policy ravenpost_app on %s to ravenpost_app using (true) with check (true)', t.name);
+      -- The role by its name, not as the policy's role: so a dump can be restored where there are no such roles yet.
+      execute format('create policy ravenpost_app on %s using (pg_has_role(current_user, ''ravenpost_app'', ''usage''))', t.name);
     end if;
   end loop;
 end $$;
@@ -95,7 +96,7 @@ begin
       execute format('grant select (%s) on %s to ravenpost_readonly', open_columns, t.name);
     end if;
     if t.by_row and not exists (select from pg_policy where polrelid = t.oid and polname = 'ravenpost_readonly') then
-      execute format('create policy ravenpost_readonly on %s for select to ravenpost_readonly using (true)', t.name);
+      execute format('create policy ravenpost_readonly on %s for select using (pg_has_role(current_user, ''ravenpost_readonly'', ''usage''))', t.name);
     end if;
   end loop;
 end $$;
