@@ -84,3 +84,8 @@ export class AppError extends Error {
 export function fail(code: Code, detail?: string, options: { retryAfter?: number; cause?: unknown } = {}): AppError {
   return new AppError(code, detail, options)
 }
+
+/** What was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -8,6 +8,7 @@ import {
   wrap,
 } from 'cockatiel'
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
+import { messageOf } from '../errors.ts'
 import type { Outcome } from './deliveries.ts'
 
 /** Trouble of the provider, which passes: the delivery is tried again. `afterSeconds`: when the provider asked to. */
@@ -59,7 +60,7 @@ function outcomeOf(error: unknown): Outcome {
       afterSeconds: CIRCUIT_OPEN_SECONDS,
       counts: false,
     }
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const afterSeconds = error instanceof ProviderTrouble ? (error.afterSeconds ?? 0) : 0
   return { state: 'retry', error: message, afterSeconds, counts: true }
 }

@@ -1,5 +1,5 @@
 import { decide, type Relation, type UserPreferences } from '../notifications/decide.ts'
-import { preferencesStatement, readMutedThreads, readRelations } from '../notifications/people.ts'
+import { preferencesOf, readMutedThreads, readRelations } from '../notifications/people.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import {
   loadShown,
@@ -31,7 +31,7 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
     loadShown(reader, [...rows.values()]),
     readRelations(reader.pool, told),
     readMutedThreads(reader.pool, told),
-    readPreferences(reader, deliveries),
+    preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
   ])
   const judged: Judged = { sendable: [], settled: [] }
   for (const delivery of deliveries) {
@@ -89,13 +89,4 @@ function relationOf(
   const known = actorCount === 1 ? relations.get(`${userId} ${actorIds[0]}`) : undefined
   const threadMuted = mutedThreads.has(`${userId} ${threadKey}`)
   return { self: false, blocked: false, muted: false, ...known, followed: true, threadMuted }
-}
-
-async function readPreferences({ pool }: Reader, deliveries: Delivery[]): Promise<Map<string, UserPreferences>> {
-  const { rows } = await pool.query<{ userId: string } & UserPreferences>({
-    name: 'preferences_to_send',
-    text: preferencesStatement,
-    values: [[...new Set(deliveries.map((delivery) => delivery.userId))]],
-  })
-  return new Map(rows.map(({ userId, ...said }) => [userId, said]))
 }

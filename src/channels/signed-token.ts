@@ -1,5 +1,6 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Config } from '../config.ts'
+import { keyFor, sameBytes } from '../signing.ts'
 
 type Purpose = 'verify-email' | 'unsubscribe'
 
@@ -26,16 +27,13 @@ export function isSigned(
   unsaid = '',
 ): boolean {
   const given = Buffer.from(token.slice(token.lastIndexOf('.') + 1), 'base64url')
-  return [jwtSecret, jwtSecretPrevious].some((secret) => {
-    if (secret === undefined) return false
-    const right = signatureOf(secret, purpose, saidBy(token), unsaid)
-    return given.length === right.length && timingSafeEqual(given, right)
-  })
+  return [jwtSecret, jwtSecretPrevious].some(
+    (secret) => secret !== undefined && sameBytes(given, signatureOf(secret, purpose, saidBy(token), unsaid)),
+  )
 }
 
 function signatureOf(secret: string, purpose: Purpose, said: string, unsaid: string): Buffer {
-  const key = Buffer.from(hkdfSync('sha256', secret, '', `ravenpost ${purpose}`, 32))
-  return createHmac('sha256', key)
+  return createHmac('sha256', keyFor(secret, purpose))
     .update(JSON.stringify([said, unsaid]))
     .digest()
 }

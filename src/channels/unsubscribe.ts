@@ -4,6 +4,7 @@ import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
 import type { Preferences } from '../preferences/document.ts'
+import { keepDocument, lockPreferences } from '../preferences/store.ts'
 import { isSigned, saidBy, signToken } from './signed-token.ts'
 
 /** Stands in every mail, and does not grow old: an old mail's link has to work, too. */
@@ -24,19 +25,12 @@ export function checkUnsubscribeToken(config: Config, token: string): string {
  */
 export async function stopMails(pool: pg.Pool, userId: string): Promise<void> {
   await inTransaction(pool, async (client) => {
-    const { rowCount } = await client.query('update notify.inbox set has_preferences = true where user_id = $1', [
-      userId,
-    ])
-    if (rowCount === 0) throw fail('BAD_TOKEN')
+    if (!(await lockPreferences(client, userId))) throw fail('BAD_TOKEN')
     const { rows } = await client.query<{ document: Preferences }>(
       'select document from notify.preferences where user_id = $1',
       [userId],
     )
-    await client.query(
-      `insert into notify.preferences (user_id, document) values ($1, $2)
-       on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
-      [userId, withoutMails(rows[0]?.document ?? {})],
-    )
+    await keepDocument(client, userId, withoutMails(rows[0]?.document ?? {}))
   }).catch(translateBusy)
 }
 

@@ -6,6 +6,7 @@ import type pg from 'pg'
 import { RequestFilteringHttpsAgent } from 'request-filtering-agent'
 import webPush from 'web-push'
 import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
 import type { Notification } from '../notifications/view.ts'
 import type { Outcome } from './deliveries.ts'
 import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
@@ -85,7 +86,7 @@ async function post(
     if (error instanceof ProviderTrouble) throw error
     if (isRefusedAddress(error))
       return { state: 'failed', error: 'the endpoint leads to an address that is not public' }
-    throw new ProviderTrouble(error instanceof Error ? error.message : String(error), { cause: error })
+    throw new ProviderTrouble(messageOf(error), { cause: error })
   }
 }
 

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { notify } from '../db/notify.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { EventContentError } from '../outbox/failure.ts'
 import { COUNTS_CHANNEL } from '../wake-ups.ts'
@@ -96,10 +97,5 @@ async function notifyWatchers(client: pg.ClientBase, postIds: string[]): Promise
   const payloads: string[] = []
   for (let i = 0; i < postIds.length; i += IDS_PER_PAYLOAD)
     payloads.push(postIds.slice(i, i + IDS_PER_PAYLOAD).join(','))
-  if (payloads.length === 0) return
-  await client.query({
-    name: 'notify_watchers',
-    text: 'select pg_notify($1, p) from unnest($2::text[]) p',
-    values: [COUNTS_CHANNEL, payloads],
-  })
+  await notify(client, COUNTS_CHANNEL, payloads)
 }

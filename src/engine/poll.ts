@@ -2,12 +2,12 @@ import { needsPartitions } from '../delivery-log/partitions.ts'
 import type { Engine } from './engine.ts'
 import { repeat } from './repeat.ts'
 
-export const DISPATCH_TASK = 'dispatch_outbox'
-export const RETRY_TASK = 'retry_pending'
-export const FAN_OUT_TASK = 'run_fan_outs'
-export const WINDOWS_TASK = 'flush_windows'
-export const DELIVERIES_TASK = 'send_deliveries'
-export const LOG_TASK = 'maintain_delivery_log'
+const DISPATCH_TASK = 'dispatch_outbox'
+const RETRY_TASK = 'retry_pending'
+const FAN_OUT_TASK = 'run_fan_outs'
+const WINDOWS_TASK = 'flush_windows'
+const DELIVERIES_TASK = 'send_deliveries'
+const LOG_TASK = 'maintain_delivery_log'
 
 /**
  * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { takenFollows } from '../follows/taken.ts'
 import { freeMedia } from '../media/free.ts'
 import { appendRetractions, type Taken } from './append-retractions.ts'
 import type { Chunk, ChunkResult, FanOut } from './run.ts'
@@ -41,21 +42,11 @@ const unfollow: Step = follows('follower_id', 'followee_id')
 const loseFollowers: Step = follows('followee_id', 'follower_id')
 
 function follows(mine: string, other: string): Step {
-  return takingBack({
-    ctes: `gone as (
+  return takingBack(
+    takenFollows(`
       delete from social.follows where ${mine} = $1 and ${other} = any(array(
-        select ${other} from social.follows where ${mine} = $1 order by ${other} limit ${ROWS_PER_CHUNK} for update))
-      returning follower_id, followee_id)`,
-    action: 'follow',
-    sourceId: `'follow:' || follower_id || ':' || followee_id`,
-    recipientId: 'followee_id',
-    type: 'user.followed',
-    actorId: 'follower_id',
-    objectType: 'user',
-    objectId: 'followee_id',
-    threadKey: 'null',
-    data: `jsonb_build_object('followeeId', followee_id::text)`,
-  })
+        select ${other} from social.follows where ${mine} = $1 order by ${other} limit ${ROWS_PER_CHUNK} for update))`),
+  )
 }
 
 const deleteComments: Step = takingBack({
@@ -100,7 +91,7 @@ const deletePosts: Step = takingBack({
 const dropMedia: Step = (client, userId) => freeMedia(client, 'owner_id = $1 and post_id is null', [userId])
 
 function takingBack(taken: Taken): Step {
-  return (client, userId) => appendRetractions(client, taken, userId)
+  return (client, userId) => appendRetractions(client, taken, [userId])
 }
 
 const clearAudience = `

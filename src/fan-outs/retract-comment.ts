@@ -1,10 +1,6 @@
 import type pg from 'pg'
-import { foldEvents } from '../notifications/fold.ts'
-import { loadForFold } from '../notifications/load.ts'
-import { lockInboxes } from '../notifications/locks.ts'
-import { storeFolded } from '../notifications/store.ts'
+import { retractSources } from '../notifications/retract.ts'
 import type { TypeLookup } from '../notifications/types.ts'
-import { retractionOf } from '../outbox/event.ts'
 import { removeNotifications, usersOfThread } from './remove-notifications.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
@@ -28,25 +24,9 @@ export async function retractCommentChunk(
     fanOut.objectId,
     'object_gone',
   )
-  await retractSource(client, types, users, `comment:${fanOut.objectId}`)
+  await retractSources(client, types, 'user_id = any($1::bigint[]) and source_id = $2 and live', [
+    users,
+    `comment:${fanOut.objectId}`,
+  ])
   return { cursorUserId: last }
-}
-
-/** As if each of these users had been sent a retraction of the source now. */
-async function retractSource(
-  client: pg.ClientBase,
-  types: TypeLookup,
-  users: string[],
-  sourceId: string,
-): Promise<void> {
-  const { rows } = await client.query<{ userId: string; eventId: number }>(
-    `select user_id as "userId", nextval('notify.outbox_id_seq')::float8 as "eventId" from notify.sources
-     where user_id = any($1::bigint[]) and source_id = $2 and live`,
-    [users, sourceId],
-  )
-  if (rows.length === 0) return
-  const events = rows.map(({ userId, eventId }) => retractionOf(userId, sourceId, eventId))
-  const inboxes = await lockInboxes(client, users, false)
-  const loaded = await loadForFold(client, types, inboxes, events, new Set())
-  await storeFolded(client, types, inboxes, foldEvents(events, loaded))
 }

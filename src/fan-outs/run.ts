@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
+import { messageOf } from '../errors.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import { deleteUserChunk } from './delete-user.ts'
 import { publishPostChunk } from './publish-post.ts'
@@ -90,6 +91,6 @@ async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promi
     `update notify.fan_outs
      set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => least(600, 2 ^ least(attempts, 10)))
      where id = $1`,
-    [id, error instanceof Error ? error.message : String(error)],
+    [id, messageOf(error)],
   )
 }

@@ -45,7 +45,7 @@ const events = (retracts: boolean) => `
     jsonb_build_object('followeeId', followee_id::text), request_id
   from outcome where changed`
 
-export const followStatement = `
+const followStatement = `
   with standing as materialized (${standing}),
   followed as (
     insert into social.follows (follower_id, followee_id)
@@ -60,7 +60,7 @@ export const followStatement = `
   events as (${events(false)})
   select follower_id as "followerId", followee_id as "followeeId" from outcome`
 
-export const unfollowStatement = `
+const unfollowStatement = `
   with standing as materialized (${standing}),
   locked as materialized (
     select f.follower_id, f.followee_id from standing s

@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id } from '../http/paging.ts'
+import { callAfter } from '../outbox/call-after.ts'
 import { Coalescer } from '../outbox/coalescer.ts'
 import { type FollowRequest, followBatch, unfollowBatch } from './batch.ts'
 
@@ -33,14 +34,9 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
 }
 
 export function followWriter(app: App): Coalescer<'follow' | 'unfollow', FollowRequest, boolean> {
-  const write = (statement: typeof followBatch) => async (requests: FollowRequest[]) => {
-    const outcomes = await statement(app.pool, requests)
-    app.wakeUps.eventsAppended()
-    return outcomes
-  }
   return new Coalescer({
     capacity: app.config.writeQueueSize,
     keyOf: ({ followerId, followeeId }) => `${followerId}:${followeeId}`,
-    run: { follow: write(followBatch), unfollow: write(unfollowBatch) },
+    run: { follow: callAfter(app, followBatch), unfollow: callAfter(app, unfollowBatch) },
   })
 }

@@ -1,7 +1,8 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
 import { fail } from '../errors.ts'
+import { keyFor, sameBytes } from '../signing.ts'
 
 const SEAL_BYTES = 12
 
@@ -10,8 +11,10 @@ const SEAL_BYTES = 12
  * one that was made up, changed, taken from another list or from another user. Features see the cursors they have made.
  */
 export function sealCursors(server: FastifyInstance, { jwtSecret, jwtSecretPrevious }: Config): void {
-  const keys = [jwtSecret, jwtSecretPrevious].filter((secret) => secret !== undefined).map(keyOf)
-  const [newest = keyOf('')] = keys
+  const keys = [jwtSecret, jwtSecretPrevious]
+    .filter((secret) => secret !== undefined)
+    .map((secret) => keyFor(secret, 'cursors'))
+  const [newest = keyFor('', 'cursors')] = keys
 
   server.addHook('preHandler', async (request) => {
     const { query } = request
@@ -29,20 +32,11 @@ export function sealCursors(server: FastifyInstance, { jwtSecret, jwtSecretPrevi
   })
 }
 
-/** Not the key that signs tokens: nothing sealed here can pass for one. */
-function keyOf(secret: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', 'ravenpost cursors', 32))
-}
-
 const sealLength = Math.ceil((SEAL_BYTES * 4) / 3)
 
 function sealOf(key: Buffer, { routeOptions, identity }: FastifyRequest, cursor: string): string {
   const sealed = JSON.stringify([routeOptions.url, identity?.userId, cursor])
   return createHmac('sha256', key).update(sealed).digest().subarray(0, SEAL_BYTES).toString('base64url')
-}
-
-function sameBytes(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b)
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

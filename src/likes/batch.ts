@@ -57,7 +57,7 @@ const events = (retracts: boolean) => `
     jsonb_build_object('postId', post_id::text), request_id
   from outcome where changed`
 
-export const likeStatement = `
+const likeStatement = `
   with standing as materialized (${standing}),
   liked as (
     insert into social.likes (post_id, user_id) select post_id, user_id from standing order by post_id, user_id
@@ -70,7 +70,7 @@ export const likeStatement = `
   events as (${events(false)})
   select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
 
-export const unlikeStatement = `
+const unlikeStatement = `
   with standing as materialized (${standing}),
   locked as materialized (
     select l.post_id, l.user_id from standing s join social.likes l on l.post_id = s.post_id and l.user_id = s.user_id

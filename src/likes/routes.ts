@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id } from '../http/paging.ts'
+import { callAfter } from '../outbox/call-after.ts'
 import { Coalescer } from '../outbox/coalescer.ts'
 import { type LikeOutcome, type LikeRequest, likeBatch, unlikeBatch } from './batch.ts'
 
@@ -32,14 +33,9 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
 }
 
 export function likeWriter(app: App): Coalescer<'like' | 'unlike', LikeRequest, LikeOutcome> {
-  const write = (statement: typeof likeBatch) => async (requests: LikeRequest[]) => {
-    const outcomes = await statement(app.pool, requests)
-    app.wakeUps.eventsAppended()
-    return outcomes
-  }
   return new Coalescer({
     capacity: app.config.writeQueueSize,
     keyOf: ({ postId, userId }) => `${postId}:${userId}`,
-    run: { like: write(likeBatch), unlike: write(unlikeBatch) },
+    run: { like: callAfter(app, likeBatch), unlike: callAfter(app, unlikeBatch) },
   })
 }

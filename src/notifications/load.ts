@@ -31,20 +31,7 @@ export async function loadForFold(
   return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects }
 }
 
-type SourceRow = {
-  userId: string
-  sourceId: string
-  eventId: number
-  notificationId: number | null
-  actorId: string
-  live: boolean
-  notified: boolean
-  waitsFor: string | null
-  waitsFiltered: boolean
-  decision: string
-  decidedBy: string | null
-  silent: boolean
-}
+type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
 
 async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
   const { rows } = await client.query<SourceRow>({

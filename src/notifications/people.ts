@@ -55,17 +55,17 @@ export async function readPreferences(
   inboxes: Map<string, Inbox>,
 ): Promise<Map<string, UserPreferences>> {
   const outspoken = users.filter((userId) => inboxes.get(userId)?.hasPreferences)
-  if (outspoken.length === 0) return new Map()
+  return outspoken.length > 0 ? preferencesOf(client, outspoken) : new Map()
+}
+
+/** What these users said and until when they want quiet; who said nothing is not in the answer. */
+export async function preferencesOf(client: Queryable, users: string[]): Promise<Map<string, UserPreferences>> {
   const { rows } = await client.query<{ userId: string } & UserPreferences>({
-    name: 'preferences_of_batch',
-    text: preferencesStatement,
-    values: [outspoken],
+    name: 'preferences_of_users',
+    text: `select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil",
+             case when (document ->> 'snoozeUntil')::timestamptz > now() then (document ->> 'snoozeUntil')::timestamptz end as "snoozeUntil"
+           from notify.preferences where user_id = any($1::bigint[])`,
+    values: [users],
   })
   return new Map(rows.map(({ userId, ...said }) => [userId, said]))
 }
-
-/** Rows of UserPreferences of the users in $1. */
-export const preferencesStatement = `
-  select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil",
-    case when (document ->> 'snoozeUntil')::timestamptz > now() then (document ->> 'snoozeUntil')::timestamptz end as "snoozeUntil"
-  from notify.preferences where user_id = any($1::bigint[])`

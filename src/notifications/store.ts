@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { notify } from '../db/notify.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
 import { INBOX_CHANNEL } from '../wake-ups.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
@@ -289,14 +290,8 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
 }
 
 /** In the same transaction: nothing is pushed that is not committed, and nothing committed waits for a poll. */
-export async function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
-  const payloads = encodeChangedInboxes(modseqByUser)
-  if (payloads.length === 0) return
-  await client.query({
-    name: 'notify_push_nodes',
-    text: 'select pg_notify($1, p) from unnest($2::text[]) p',
-    values: [INBOX_CHANNEL, payloads],
-  })
+export function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
+  return notify(client, INBOX_CHANNEL, encodeChangedInboxes(modseqByUser))
 }
 
 /** unnest would flatten an array of arrays, so the inner ones travel as literals. */

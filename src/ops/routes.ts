@@ -1,10 +1,10 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { fail } from '../errors.ts'
 import { bearerToken } from '../http/authentication.ts'
+import { sameBytes } from '../signing.ts'
 import { within } from './deadline.ts'
 import { listening, registry } from './metrics.ts'
 import { scrape } from './scrape.ts'
@@ -52,8 +52,8 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
       '/metrics',
       { config: unlimited, schema: { response: { 200: metricsText } } },
       async (request, reply) => {
-        if (config.metricsToken && !sameText(config.metricsToken, bearerToken(request) ?? ''))
-          throw fail('UNAUTHENTICATED')
+        const given = Buffer.from(bearerToken(request) ?? '')
+        if (config.metricsToken && !sameBytes(Buffer.from(config.metricsToken), given)) throw fail('UNAUTHENTICATED')
         listening.set(listenAlive() ? 1 : 0)
         return reply.type(registry.contentType).send(await scrape(app))
       },
@@ -71,9 +71,4 @@ async function notReady({ pool, log }: App, listenAlive: () => boolean): Promise
     return 'the database cannot be reached'
   }
   return listenAlive() ? undefined : 'the LISTEN connection is down'
-}
-
-function sameText(expected: string, given: string): boolean {
-  const [a, b] = [Buffer.from(expected), Buffer.from(given)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
+import { messageOf } from '../errors.ts'
 import type { OutboxEvent } from './event.ts'
 import { setAside } from './pending.ts'
 import { type Lane, lockPosition, movePosition } from './position.ts'
@@ -24,7 +25,7 @@ export type BatchResult = { events: OutboxEvent[]; finished: boolean } | 'held'
 export class BatchError extends Error {
   readonly eventIds: number[]
   constructor(eventIds: number[], cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    super(messageOf(cause), { cause })
     this.eventIds = eventIds
   }
 }
@@ -51,7 +52,7 @@ export async function consumeBatch(
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
       const busy = good.length > 0 ? await consumer(client, good, onBusy) : []
       if (busy.length > 0) await setAside(client, lane.consumer, busy, 'the inbox was held by another transaction')
-      if (bad.length > 0) await setAside(client, lane.consumer, bad, describe(poison?.error))
+      if (bad.length > 0) await setAside(client, lane.consumer, bad, messageOf(poison?.error))
       if (events.length > 0 || position.target !== null || position.stale) await movePosition(client, lane, window)
       return { events, finished: window.after === null }
     })
@@ -61,8 +62,4 @@ export async function consumeBatch(
       error,
     )
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

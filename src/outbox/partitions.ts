@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { dropPartition, maintainAlone, makePartition } from '../db/partitions.ts'
 
 /** Partitions made ahead of the ids drawn; at 60,000 events a second and the least width they last two minutes. */
 const PARTITIONS_AHEAD = 3
@@ -7,38 +8,21 @@ const PARTITIONS_AHEAD = 3
 const MIN_WIDTH = 2_000_000
 const PARTITIONS_KEPT = 10
 
-/** How long a statement on the log's parent may wait for its lock, and everybody else behind it, before it gives up. */
-const LOCK_TIMEOUT = '500ms'
-
-type Partition = { name: string; fromId: string; toId: string; filledBefore: string | null }
+const outbox = { table: 'outbox', list: 'outbox_partitions' }
 
 /**
  * Keeps the outbox's partitions: makes some ahead, notes which are full, lets readers forget those they have passed, and
  * drops those that every reader has passed and retention does not keep. Does nothing it did before; safe in any process.
  */
-export async function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
-  const client = await pool.connect()
-  try {
-    const { rows } = await client.query('select pg_try_advisory_lock(hashtext($1)) as mine', [
-      'ravenpost outbox partitions',
-    ])
-    if (!rows[0]?.mine) return
-    try {
-      await client.query(`set lock_timeout = '${LOCK_TIMEOUT}'`)
-      await makeAhead(client, retentionDays)
-      await noteFilled(client)
-      await passPartitions(client)
-      await dropPassed(client, log, retentionDays)
-    } finally {
-      await client.query('reset lock_timeout')
-      await client.query('select pg_advisory_unlock(hashtext($1))', ['ravenpost outbox partitions'])
-    }
-  } finally {
-    client.release()
-  }
+export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
+  return maintainAlone(pool, 'ravenpost outbox partitions', async (client) => {
+    await makeAhead(client, retentionDays)
+    await noteFilled(client)
+    await passPartitions(client)
+    await dropPassed(client, log, retentionDays)
+  })
 }
 
-/** Made as a plain table first and then attached: attaching takes a lock that inserts do not wait for. */
 async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<void> {
   while (true) {
     const { rows } = await client.query<{ ahead: number; next: string; width: string }>(
@@ -53,23 +37,7 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
     if (!row || row.ahead >= PARTITIONS_AHEAD) return
     const from = row.next
     const to = String(BigInt(row.next) + BigInt(row.width))
-    const name = `outbox_${from}`
-    await client.query(`create table if not exists notify.${name} (like notify.outbox including all)`)
-    await client.query('begin')
-    try {
-      await client.query(
-        `alter table notify.outbox attach partition notify.${name} for values from (${from}) to (${to})`,
-      )
-      await client.query('insert into notify.outbox_partitions (name, from_id, to_id) values ($1, $2, $3)', [
-        name,
-        from,
-        to,
-      ])
-      await client.query('commit')
-    } catch (error) {
-      await client.query('rollback')
-      throw error
-    }
+    await makePartition(client, outbox, `from (${from}) to (${to})`, [`outbox_${from}`, from, to])
   }
 }
 
@@ -95,24 +63,15 @@ async function passPartitions(client: pg.ClientBase): Promise<void> {
 }
 
 async function dropPassed(client: pg.ClientBase, log: Logger, retentionDays: number): Promise<void> {
-  const { rows } = await client.query<Partition>(
-    `select name, from_id as "fromId", to_id as "toId", filled_before::text as "filledBefore" from notify.outbox_partitions p
+  const { rows } = await client.query<{ name: string }>(
+    `select name from notify.outbox_partitions p
      where p.filled_at < now() - make_interval(days => $1)
        and not exists (select from notify.positions o where pg_snapshot_xmin(o.done) <= p.filled_before)
      order by from_id`,
     [retentionDays],
   )
   for (const { name } of rows) {
-    const { rows: attached } = await client.query(
-      `select inhdetachpending as pending from pg_inherits where inhrelid = to_regclass($1)`,
-      [`notify.${name}`],
-    )
-    if (attached[0]) {
-      const how = attached[0].pending ? 'finalize' : 'concurrently'
-      await client.query(`alter table notify.outbox detach partition notify.${name} ${how}`)
-    }
-    await client.query(`drop table if exists notify.${name}`)
-    await client.query('delete from notify.outbox_partitions where name = $1', [name])
+    await dropPartition(client, outbox, name)
     log.info({ partition: name }, 'dropped a partition of the outbox after its retention')
   }
 }

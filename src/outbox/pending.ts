@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { inTransaction } from '../db/transaction.ts'
+import { messageOf } from '../errors.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
 import { isContentError } from './failure.ts'
@@ -104,6 +105,6 @@ async function noteFailure(pool: pg.Pool, { id, attempts }: PendingRow, error: u
      set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => $3),
          dead_at = case when attempts + 1 >= $4 then now() end
      where id = $1`,
-    [id, error instanceof Error ? error.message : String(error), delay, MAX_ATTEMPTS],
+    [id, messageOf(error), delay, MAX_ATTEMPTS],
   )
 }

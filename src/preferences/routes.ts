@@ -2,9 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { decide, type Rule } from '../notifications/decide.ts'
+import { preferencesOf } from '../notifications/people.ts'
 import { channels } from '../notifications/types.ts'
 import { Preferences, withDefaults } from './document.ts'
-import { readPreferences, storePreferences } from './store.ts'
+import { storePreferences } from './store.ts'
 
 const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule>({ type: 'string' }) })
 
@@ -32,7 +33,7 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
 }
 
 async function answer(app: App, userId: string) {
-  const said = await readPreferences(app.pool, userId)
+  const said = (await preferencesOf(app.pool, [userId])).get(userId)
   const types = await app.types.current()
   const names = new Set([...(await app.types.names()), ...Object.keys(said?.document.types ?? {})])
   const effective = [...names].sort().map((name) => {

@@ -2,20 +2,9 @@ import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
-import type { UserPreferences } from '../notifications/decide.ts'
-import { preferencesStatement } from '../notifications/people.ts'
 import type { Preferences } from './document.ts'
 
 const INVALID_PARAMETER_VALUE = '22023'
-
-export async function readPreferences(pool: pg.Pool, userId: string): Promise<UserPreferences | undefined> {
-  const { rows } = await pool.query<UserPreferences>({
-    name: 'preferences_of_user',
-    text: preferencesStatement,
-    values: [[userId]],
-  })
-  return rows[0]
-}
 
 /**
  * Replaces the document. The inbox is locked, so that a batch under way either knows it or comes before it.
@@ -24,16 +13,24 @@ export async function readPreferences(pool: pg.Pool, userId: string): Promise<Us
 export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
   await inTransaction(pool, async (client) => {
     if (document.dnd) await checkTimeZone(client, document.dnd.timeZone)
-    const { rowCount } = await client.query('update notify.inbox set has_preferences = true where user_id = $1', [
-      userId,
-    ])
-    if (rowCount === 0) throw fail('USER_NOT_FOUND')
-    await client.query(
-      `insert into notify.preferences (user_id, document) values ($1, $2)
-       on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
-      [userId, document],
-    )
+    if (!(await lockPreferences(client, userId))) throw fail('USER_NOT_FOUND')
+    await keepDocument(client, userId, document)
   }).catch(translateBusy)
+}
+
+/** Locks the inbox, which says from now on that its user said something; false without an inbox. */
+export async function lockPreferences(client: pg.ClientBase, userId: string): Promise<boolean> {
+  const { rowCount } = await client.query('update notify.inbox set has_preferences = true where user_id = $1', [userId])
+  return rowCount === 1
+}
+
+/** To be called with the preferences locked. */
+export async function keepDocument(client: pg.ClientBase, userId: string, document: Preferences): Promise<void> {
+  await client.query(
+    `insert into notify.preferences (user_id, document) values ($1, $2)
+     on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
+    [userId, document],
+  )
 }
 
 async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<void> {

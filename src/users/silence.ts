@@ -3,12 +3,11 @@ import type { App } from '../app.ts'
 import { endBells } from '../bells/store.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { appendRetractions } from '../fan-outs/append-retractions.ts'
+import { takenFollows } from '../follows/taken.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
-import { foldEvents } from '../notifications/fold.ts'
-import { loadForFold } from '../notifications/load.ts'
 import { lockInboxes } from '../notifications/locks.ts'
-import { storeFolded } from '../notifications/store.ts'
-import { retractionOf } from '../outbox/event.ts'
+import { retractSources } from '../notifications/retract.ts'
 
 type Pair = { userId: string; otherId: string; requestId: string }
 
@@ -21,19 +20,15 @@ export async function block(app: App, { userId, otherId, requestId }: Pair): Pro
   await inTransaction(app.pool, async (client) => {
     await endFollows(client, { userId, otherId, requestId })
     await endBells(client, userId, otherId)
-    const inboxes = await lockInboxes(client, [userId], false)
+    await lockInboxes(client, [userId], false)
     await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
       userId,
       otherId,
     ])
-    const events = await retractionsOf(client, userId, otherId)
-    if (events.length === 0) return
-    await storeFolded(
-      client,
-      types,
-      inboxes,
-      foldEvents(events, await loadForFold(client, types, inboxes, events, new Set())),
-    )
+    await retractSources(client, types, 'user_id = $1 and actor_id = $2 and (live or waits_for is not null)', [
+      userId,
+      otherId,
+    ])
   }).catch(translateBusy)
   app.wakeUps.eventsAppended()
 }
@@ -79,23 +74,8 @@ export async function unmuteThread({ pool }: App, userId: string, postId: string
 
 /** Like two unfollows, with their events. */
 async function endFollows(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<void> {
-  await client.query(
-    `with gone as (
-       delete from social.follows where (follower_id, followee_id) in (($1::bigint, $2::bigint), ($2::bigint, $1::bigint))
-       returning follower_id, followee_id)
-     insert into notify.outbox (action, retracts, counted, source_id, recipient_id, type, actor_id, object_type, object_id, data, request_id)
-     select 'follow', true, true, 'follow:' || follower_id || ':' || followee_id, followee_id, 'user.followed', follower_id, 'user',
-       followee_id::text, jsonb_build_object('followeeId', followee_id::text), $3 from gone`,
-    [userId, otherId, requestId],
-  )
+  await appendRetractions(client, takenFollows(betweenBoth), [userId, otherId], requestId)
 }
 
-/** As if everything that the other did, and that is shown to the user or waits to be, had been taken back now. */
-async function retractionsOf(client: pg.ClientBase, userId: string, otherId: string) {
-  const { rows } = await client.query<{ sourceId: string; eventId: number }>(
-    `select source_id as "sourceId", nextval('notify.outbox_id_seq')::float8 as "eventId" from notify.sources
-     where user_id = $1 and actor_id = $2 and (live or waits_for is not null)`,
-    [userId, otherId],
-  )
-  return rows.map(({ sourceId, eventId }) => retractionOf(userId, sourceId, eventId))
-}
+const betweenBoth = `
+  delete from social.follows where (follower_id, followee_id) in (($1::bigint, $2::bigint), ($2::bigint, $1::bigint))`

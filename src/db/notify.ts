@@ -1,0 +1,11 @@
+import type pg from 'pg'
+
+/** NOTIFY with each of these payloads; delivered when the transaction commits. */
+export async function notify(client: pg.ClientBase, channel: string, payloads: string[]): Promise<void> {
+  if (payloads.length === 0) return
+  await client.query({
+    name: 'notify',
+    text: 'select pg_notify($1, p) from unnest($2::text[]) p',
+    values: [channel, payloads],
+  })
+}
