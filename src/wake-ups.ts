@@ -33,18 +33,23 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
   let events = false
   let inboxes = new Map<string, number>()
   let sessions = new Set<string>()
+  let scheduled = false
   let timer: NodeJS.Timeout | undefined
   let sentAt = 0
   let sending: Promise<void> = Promise.resolve()
 
+  const send = () => {
+    scheduled = false
+    sending = sending.then(flush)
+  }
+
+  /** The shortest timeout is a millisecond, so what may go now does without one. */
   const schedule = () => {
-    timer ??= setTimeout(
-      () => {
-        timer = undefined
-        sending = sending.then(flush)
-      },
-      Math.max(0, sentAt + BETWEEN_MS - performance.now()),
-    )
+    if (scheduled) return
+    scheduled = true
+    const wait = sentAt + BETWEEN_MS - performance.now()
+    if (wait <= 0) setImmediate(send)
+    else timer = setTimeout(send, wait)
   }
 
   const flush = async () => {

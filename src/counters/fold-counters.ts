@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { notify } from '../db/notify.ts'
+import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { EventContentError } from '../outbox/failure.ts'
 import { COUNTS_CHANNEL } from '../wake-ups.ts'
@@ -26,7 +27,7 @@ export async function foldCounters(client: pg.ClientBase, events: OutboxEvent[])
   const deltas = sumDeltas(events)
   const posts = new Set([...(deltas.get('like_count')?.keys() ?? []), ...(deltas.get('comment_count')?.keys() ?? [])])
   const folded = (['posts', 'comments', 'users'] as const).map((table) => foldTable(client, table, deltas))
-  await Promise.all([...folded, notifyWatchers(client, [...posts])])
+  await together([...folded, notifyWatchers(client, [...posts])])
   return []
 }
 
@@ -87,7 +88,7 @@ async function foldTable(client: pg.ClientBase, table: 'posts' | 'comments' | 'u
            where t.id = w.id`,
     values: [ids, ...sums.map((sum) => ids.map((id) => sum.get(id) ?? 0))],
   })
-  await Promise.all([locked, added])
+  await together([locked, added])
 }
 
 /** A NOTIFY payload must stay below 8,000 bytes: 400 ids of at most 19 digits do. */

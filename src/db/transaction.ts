@@ -1,13 +1,20 @@
 import type pg from 'pg'
 import { isQueryTimeout } from './pool.ts'
 
+const BEGIN = `begin; set local lock_timeout = '1s'`
+
 /**
  * Runs `work` in one transaction on a connection of its own: commits when it returns, rolls back when it throws.
  * A lock is waited for at most a second (55P03), so that nobody who holds an inbox for long can stop a batch.
- * Statements that do not need each other's answers may be sent together (`Promise.all`): they are run in the order in which
- * they were sent, and after one that failed all others fail.
+ * What is to be durable `soon` does not wait for the disk: a crash of PostgreSQL may undo the last moments of it, whole.
+ * Statements that do not need each other's answers may be sent `together`: they are run in the order in which they were sent,
+ * and after one that failed all others fail.
  */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+  durability: 'at once' | 'soon' = 'at once',
+): Promise<T> {
   const client = await pool.connect()
   let broken: Error | boolean = false
   const onError = (error: Error) => {
@@ -15,7 +22,7 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClie
   }
   client.on('error', onError)
   try {
-    const begun = client.query(`begin; set local lock_timeout = '1s'`)
+    const begun = client.query(durability === 'soon' ? `${BEGIN}; set local synchronous_commit = off` : BEGIN)
     begun.catch(() => undefined) // what follows on the connection fails too, and says so
     const result = await work(client)
     await begun
@@ -32,4 +39,19 @@ export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClie
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+const IN_FAILED_TRANSACTION = '25P02'
+
+/**
+ * Waits for statements that were sent together in a transaction, and for what was made of their answers. When one has failed,
+ * all after it have failed too, for being in a failed transaction: what is thrown is the failure, not its consequences.
+ */
+export async function together<T extends readonly unknown[] | []>(
+  statements: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  const settled = await Promise.allSettled(statements)
+  const failures = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+  if (failures.length > 0) throw failures.find(({ code }) => code !== IN_FAILED_TRANSACTION) ?? failures[0]
+  return Promise.all(statements)
 }

@@ -29,7 +29,7 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Fol
 /** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
 const standing = `
   select w.follower_id, w.followee_id, w.request_id
-  from unnest($1::bigint[], $2::bigint[], $3::text[]) w (follower_id, followee_id, request_id)
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
   join social.users a on a.id = w.follower_id and a.deleted_at is null
   join social.users u on u.id = w.followee_id and u.deleted_at is null
   order by w.follower_id, w.followee_id

@@ -33,12 +33,13 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Lik
 
 /**
  * The posts that stand, locked against deletion until the commit, by id; and whom an event is to tell.
- * The joins look single rows up by primary key, whatever the planner believes about the size of the batch.
+ * The joins look single rows up by primary key, whatever the planner believes about the size of the batch; behind a
+ * sub-select it cannot see that size, and so plans once and not anew for each batch.
  */
 const standing = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
          case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
-  from unnest($1::bigint[], $2::bigint[], $3::text[]) w (post_id, user_id, request_id)
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users u on u.id = p.author_id
   join social.users a on a.id = w.user_id and a.deleted_at is null

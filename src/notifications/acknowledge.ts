@@ -16,10 +16,12 @@ export async function acknowledge(pool: pg.Pool, acknowledgements: Acknowledgeme
   if (acknowledgements.length === 0) return
   const latest = new Map<string, number>()
   for (const { userId, modseq } of acknowledgements) latest.set(userId, Math.max(modseq, latest.get(userId) ?? 0))
-  const delivered = await inTransaction(pool, async (client) => {
+  const store = async (client: pg.ClientBase) => {
     const moved = await lockMoved(client, latest)
     return moved.length > 0 ? storeDelivery(client, moved) : 0
-  }).catch(translateBusy)
+  }
+  // What a crash undoes is acknowledged again with the next ack; inboxes are not held locked until the disk has written.
+  const delivered = await inTransaction(pool, store, 'soon').catch(translateBusy)
   acknowledged.inc(delivered)
 }
 

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { queueDeliveries } from '../channels/queue.ts'
+import { together } from '../db/transaction.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { foldEvents } from './fold.ts'
@@ -28,7 +29,7 @@ export async function tell(
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const [gone, inboxes] = await Promise.all([
+  const [gone, inboxes] = await together([
     findGoneObjects(client, events),
     lockInboxes(client, users, onBusy === 'set aside'),
   ])

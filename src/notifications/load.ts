@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, noWords, type Source } from './model.ts'
 import { readMutedThreads, readPreferences, readRelations } from './people.ts'
@@ -17,7 +18,7 @@ export async function loadForFold(
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const stored = new Map<string, Draft>()
-  const [relations, mutedThreads, preferences, sourceRows, openGroups, windows] = await Promise.all([
+  const [relations, mutedThreads, preferences, sourceRows, openGroups, windows] = await together([
     readRelations(client, events),
     readMutedThreads(client, events),
     readPreferences(client, users, inboxes),

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { objectsOf } from './fold.ts'
 import type { Inbox } from './model.ts'
@@ -40,6 +41,6 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
     })
     for (const { id } of rows) gone.delete(`${table}:${id}`)
   })
-  await Promise.all(locked)
+  await together(locked)
   return gone
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { notify } from '../db/notify.ts'
+import { together } from '../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
 import { INBOX_CHANNEL } from '../wake-ups.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
@@ -25,7 +26,7 @@ export async function storeFolded(
   const removed = changes.filter(({ draft }) => draft.removed)
   const created = changes.filter(({ born }) => born)
   const updated = changes.filter(({ draft, born }) => !draft.removed && !born)
-  await Promise.all([
+  await together([
     storeInboxes(client, changes),
     closeExpiredGroups(client, folded.expiredGroups),
     storeRemovals(client, removed, removedBecause),
@@ -117,7 +118,7 @@ async function storeRemovals(client: pg.ClientBase, removed: Change[], because: 
            where s.user_id = w.user_id and s.notification_id = w.id and s.live and s.user_id = any($1::bigint[])`,
     values: [users, ids, because],
   })
-  await Promise.all([removal, tombstones, sources])
+  await together([removal, tombstones, sources])
 }
 
 async function insertNotifications(client: pg.ClientBase, types: TypeLookup, created: Change[]): Promise<void> {

@@ -1,9 +1,9 @@
 import type pg from 'pg'
-import { inTransaction } from '../db/transaction.ts'
+import { inTransaction, together } from '../db/transaction.ts'
 import { messageOf } from '../errors.ts'
 import type { OutboxEvent } from './event.ts'
 import { setAside } from './pending.ts'
-import { type Lane, lockPosition, movePosition } from './position.ts'
+import { type Lanes, lockPositions, movePositions } from './position.ts'
 import { readNext } from './read.ts'
 
 /** What to do about an inbox that somebody else holds locked: wait up to a second for it, or leave its events aside. */
@@ -19,7 +19,8 @@ export type BatchOptions = {
   poison?: { eventId: number; error: unknown }
 }
 
-export type BatchResult = { events: OutboxEvent[]; finished: boolean } | 'held'
+/** What was read, and the lanes whose window holds more; `held` when other dispatchers have the lanes. */
+export type BatchResult = { events: OutboxEvent[]; unfinished: number[] } | 'held'
 
 /** A batch failed: which events were in it, so that the bad one can be told from its neighbours. */
 export class BatchError extends Error {
@@ -31,31 +32,34 @@ export class BatchError extends Error {
 }
 
 /**
- * One batch of one lane in one transaction: lock the position, read the next events, apply them, move the position.
- * `held` when another dispatcher has the lane.
+ * One batch in one transaction: lock the positions, read the next events of each lane, apply them, move the positions.
  * @throws {BatchError} when applying failed; the transaction is rolled back and nothing has happened
  */
 export async function consumeBatch(
   pool: pg.Pool,
-  lane: Lane,
+  lanes: Lanes,
   consumer: Consumer,
   { limit, onBusy, poison }: BatchOptions,
 ): Promise<BatchResult> {
   let events: OutboxEvent[] = []
   try {
-    return await inTransaction(pool, async (client) => {
-      const position = await lockPosition(client, lane)
-      if (!position) return 'held'
-      const window = await readNext(client, position, limit)
-      events = window.events
+    const batch = async (client: pg.ClientBase): Promise<BatchResult> => {
+      const [, windows] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
+      if (windows.length === 0) return 'held'
+      events = windows.flatMap((window) => window.events)
       const good = poison ? events.filter((event) => event.id !== poison.eventId) : events
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
-      const busy = good.length > 0 ? await consumer(client, good, onBusy) : []
-      if (busy.length > 0) await setAside(client, lane.consumer, busy, 'the inbox was held by another transaction')
-      if (bad.length > 0) await setAside(client, lane.consumer, bad, messageOf(poison?.error))
-      if (events.length > 0 || position.target !== null || position.stale) await movePosition(client, lane, window)
-      return { events, finished: window.after === null }
-    })
+      const moves = windows.filter((window) => window.moves)
+      const [, busy] = await together([
+        movePositions(client, lanes.consumer, moves),
+        good.length > 0 ? consumer(client, good, onBusy) : [],
+      ])
+      if (busy.length > 0) await setAside(client, lanes.consumer, busy, 'the inbox was held by another transaction')
+      if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))
+      return { events, unfinished: windows.flatMap(({ lane, after }) => (after ? [lane] : [])) }
+    }
+    // Counts that a crash undoes are counted again, since the position is undone with them. What people were pushed has to stay.
+    return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once')
   } catch (error) {
     throw new BatchError(
       events.map((event) => event.id),

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { Consumer } from './consume.ts'
-import { type BatchReport, runLane } from './lane-runner.ts'
+import { type BatchReport, type Reading, runBatch, runLane } from './lane-runner.ts'
 import type { Lane } from './position.ts'
 import { lanesWithWork } from './read.ts'
 
@@ -11,39 +11,45 @@ const IDLE_MS = 10_000
 const STAND_MS = 600_000
 const CHECK_MS = 100
 
+/** Events of a lane in a pass: few enough that a critical event that comes meanwhile hardly waits. */
+const PASS_SIZE = 100
+/** Counters may lag a little: what is counted in this time is one batch. */
+const COUNTING_MS = 50
+
 /**
- * Runs the lanes of this process: at most one run per lane at a time, all lanes side by side, so that the critical lane
- * never waits for another's backlog. Other processes hold other lanes; the position's lock keeps them apart.
+ * Runs the consumers in this process. While little comes, a call makes one pass over all lanes in one transaction; a lane that
+ * has more than a pass takes is run alone, at most one run per lane at a time, so that the critical lane never waits for
+ * another's backlog. Other processes hold other lanes; the positions' locks keep them apart.
  */
 export class Dispatcher {
-  readonly #pool: pg.Pool
-  readonly #log: Logger
+  readonly #reading: Reading
   readonly #consumers: Record<string, Consumer>
-  readonly #onBatch: (report: BatchReport) => void
   readonly #running = new Map<string, Promise<void>>()
-  /** Lanes that got a hint while they ran: their last, empty read may have been before the event. */
+  /** Lanes that got a hint while they ran: their last read may have been before the event. */
   readonly #again = new Set<string>()
   #standing = false
   #calledAt = 0
-  #looking = false
-  #lookAgain = false
+  #called = false
+  #passing = false
+  #passes: Promise<void> = Promise.resolve()
+  #counting: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>, onBatch: (report: BatchReport) => void) {
-    this.#pool = pool
-    this.#log = log
+    this.#reading = { pool, log, onBatch }
     this.#consumers = consumers
-    this.#onBatch = onBatch
   }
 
-  /** Lanes with work that nobody in this process is running. */
+  /** Lanes with work that nobody in this process is at. */
   async idleLanesWithWork(): Promise<Lane[]> {
-    return (await lanesWithWork(this.#pool)).filter((lane) => !this.#running.has(keyOf(lane)))
+    const lanes = await lanesWithWork(this.#reading.pool)
+    return lanes.filter((lane) => !this.#running.has(keyOf(lane)) && !(this.#counting && isCounting(lane)))
   }
 
-  /** Starts every lane that has work and waits for those it started. */
+  /** Runs every lane that has work to its end. */
   async run(): Promise<void> {
-    await Promise.all(await this.#startLanes())
+    const lanes = await lanesWithWork(this.#reading.pool)
+    await Promise.all(lanes.map((lane) => this.#start(lane)))
   }
 
   /**
@@ -68,56 +74,82 @@ export class Dispatcher {
     return this.#standing && !this.#stopping
   }
 
-  /** Starts the lanes that have work; calls that come while it looks make it look once more. */
+  /** Events may have come: passes over the lanes, and once more for calls that come meanwhile. */
   look(): void {
     this.#calledAt = Date.now()
-    this.#lookAgain = this.#looking
-    if (this.#looking) return
-    this.#looking = true
-    this.#startLanes()
-      .catch((error) => this.#log.warn({ err: error }, 'cannot see which lanes have work; the poll will look again'))
-      .finally(() => {
-        this.#looking = false
-        if (this.#lookAgain) this.look()
-      })
+    this.#called = true
+    for (const key of this.#running.keys()) this.#again.add(key)
+    if (!this.#passing) this.#passes = this.#pass()
+    this.#counting ??= setTimeout(() => {
+      this.#counting = undefined
+      if (!this.#stopping) this.#start({ consumer: 'counters', lane: 0 })
+    }, COUNTING_MS)
   }
 
   /** Lets running batches end and starts no others. */
   async close(): Promise<void> {
     this.#stopping = true
+    clearTimeout(this.#counting)
+    await this.#passes
     await Promise.allSettled(this.#running.values())
   }
 
-  async #startLanes(): Promise<Promise<void>[]> {
-    const started: Promise<void>[] = []
-    for (const lane of await lanesWithWork(this.#pool)) {
-      const key = keyOf(lane)
-      if (this.#running.has(key)) this.#again.add(key)
-      else if (!this.#stopping) started.push(this.#start(lane, key))
+  async #pass(): Promise<void> {
+    this.#passing = true
+    while (this.#called && !this.#stopping) {
+      this.#called = false
+      await this.#passOnce().catch((error) =>
+        this.#reading.log.warn({ err: error }, 'no lane can be read now; the poll will try again'),
+      )
     }
-    return started
+    this.#passing = false
   }
 
-  #start(lane: Lane, key: string): Promise<void> {
+  /** When a pass fails, each lane is run alone: there a bad event is told from the others. */
+  async #passOnce(): Promise<void> {
+    const lanes = { consumer: 'notifications', lane: 'free' } as const
+    const options = { limit: PASS_SIZE, onBusy: 'wait' } as const
+    try {
+      const result = await runBatch(this.#reading, lanes, this.#consumerOf(lanes.consumer), options)
+      if (result !== 'held') for (const lane of result.unfinished) this.#start({ ...lanes, lane })
+    } catch (error) {
+      this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
+      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
+    }
+  }
+
+  #start(lane: Lane): Promise<void> {
+    const key = keyOf(lane)
+    const running = this.#running.get(key)
+    if (running) this.#again.add(key)
+    if (running || this.#stopping) return Promise.resolve()
     const run = this.#drain(lane, key)
-      .catch((error) => this.#log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'))
+      .catch((error) =>
+        this.#reading.log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'),
+      )
       .finally(() => this.#running.delete(key))
     this.#running.set(key, run)
     return run
   }
 
   async #drain(lane: Lane, key: string): Promise<void> {
-    const consumer = this.#consumers[lane.consumer]
-    if (!consumer) throw new Error(`no consumer named ${lane.consumer} in this version`)
+    const consumer = this.#consumerOf(lane.consumer)
     do {
       this.#again.delete(key)
-      await runLane(this.#pool, lane, consumer, {
-        log: this.#log,
-        onBatch: this.#onBatch,
-        stopping: () => this.#stopping,
-      })
+      await runLane(this.#reading, lane, consumer, () => this.#stopping)
     } while (this.#again.has(key) && !this.#stopping)
   }
+
+  /** @throws {Error} for a lane of another version */
+  #consumerOf(name: string): Consumer {
+    const consumer = this.#consumers[name]
+    if (!consumer) throw new Error(`no consumer named ${name} in this version`)
+    return consumer
+  }
+}
+
+function isCounting({ consumer }: Lane): boolean {
+  return consumer === 'counters'
 }
 
 function keyOf(lane: Lane): string {

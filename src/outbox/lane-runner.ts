@@ -1,47 +1,55 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { BatchError, type BatchOptions, type Consumer, consumeBatch } from './consume.ts'
-import type { OutboxEvent } from './event.ts'
+import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch } from './consume.ts'
 import { isContentError, isLockTimeout } from './failure.ts'
-import type { Lane } from './position.ts'
+import type { Lane, Lanes } from './position.ts'
 
 /** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */
 export const BATCH_SIZE = 1000
 
-export type BatchReport = { lane: Lane; events: number; seconds: number }
+export type BatchReport = { consumer: string; events: number; seconds: number }
+
+/** Where batches are read, and who is told of them. */
+export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchReport) => void }
 
 /**
  * Reads a lane to its end, batch by batch. A batch that fails for its content is taken apart: halved until the bad event
  * stands alone, which then becomes pending while its neighbours go on. Other errors end the run; the poll starts the next.
  */
 export async function runLane(
-  pool: pg.Pool,
+  reading: Reading,
   lane: Lane,
   consumer: Consumer,
-  { log, onBatch, stopping }: { log: Logger; onBatch: (report: BatchReport) => void; stopping: () => boolean },
+  stopping: () => boolean,
 ): Promise<void> {
   let options: BatchOptions = { limit: BATCH_SIZE, onBusy: 'wait' }
   while (!stopping()) {
-    const startedAt = performance.now()
     try {
-      const result = await consumeBatch(pool, lane, consumer, options)
-      if (result === 'held') return
-      logEvents(log, lane, result.events)
-      onBatch({ lane, events: result.events.length, seconds: (performance.now() - startedAt) / 1000 })
-      if (result.finished && result.events.length === 0) return
+      const result = await runBatch(reading, lane, consumer, options)
+      if (result === 'held' || result.unfinished.length === 0) return
       options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: 'wait' }
     } catch (error) {
       options = afterFailure(options, error)
-      log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
+      reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
     }
   }
 }
 
-/** The middle of a request's trace: its id stands in the line of its answer, here, and where its frame is sent. */
-function logEvents(log: Logger, lane: Lane, events: OutboxEvent[]): void {
-  if (!log.isLevelEnabled('debug')) return
-  for (const { requestId, id, sourceId } of events)
-    log.debug({ requestId, event: id, sourceId, ...lane }, 'read an event')
+/** One batch, and word of it. The events' lines are the middle of a request's trace, between its answer and its frame. */
+export async function runBatch(
+  { pool, log, onBatch }: Reading,
+  lanes: Lanes,
+  consumer: Consumer,
+  options: BatchOptions,
+): Promise<BatchResult> {
+  const startedAt = performance.now()
+  const result = await consumeBatch(pool, lanes, consumer, options)
+  if (result === 'held') return result
+  if (log.isLevelEnabled('debug'))
+    for (const { requestId, id, sourceId } of result.events)
+      log.debug({ requestId, event: id, sourceId, ...lanes }, 'read an event')
+  onBatch({ consumer: lanes.consumer, events: result.events.length, seconds: (performance.now() - startedAt) / 1000 })
+  return result
 }
 
 /** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */

@@ -3,60 +3,49 @@ import type pg from 'pg'
 /** One lane of one consumer: an ordered stream of events, held by locking its row in notify.positions. */
 export type Lane = { consumer: string; lane: number }
 
-/** Where a lane stands; snapshots as PostgreSQL prints them, `xmin:xmax:xip,xip`. */
-export type Position = Lane & {
-  critical: boolean
-  shardFrom: number
-  shardTo: number
-  /** Events below this id are none of this reader's concern. */
-  fromId: string
-  /** Everything visible in it has been read. */
-  done: string
-  /** The window being read, null between windows. */
-  target: string | null
-  /** The last event read inside the window. */
+/** A lane, or every lane of the consumer that nobody holds and that stands between two windows. */
+export type Lanes = { consumer: string; lane: number | 'free' }
+
+/** Where a lane is to be moved: into the window (`after` is the last event read), or past it (`after` is null). */
+export type Move = {
+  lane: number
+  /** The snapshot the window ends at, as PostgreSQL prints it: `xmin:xmax:xip,xip`. */
+  target: string
   after: { shard: number; xid: string; id: string } | null
-  /** `done` holds open transactions or is a minute old: it moves on even when there was nothing to read. */
-  stale: boolean
 }
 
-/**
- * Locks the lane's position until the end of the transaction; null when somebody else holds it.
- * The window must be taken in a later statement: this one's own snapshot may be older than the row version it locks,
- * and a window that ends before `done` would move the position backwards.
- */
-export async function lockPosition(client: pg.ClientBase, lane: Lane): Promise<Position | null> {
-  const { rows } = await client.query({
-    name: 'lock_position',
-    text: `select consumer, lane, critical, shard_from as "shardFrom", shard_to as "shardTo", from_id as "fromId", done::text, target::text,
-             case when after_id is not null then json_build_object('shard', after_shard, 'xid', after_xid::text, 'id', after_id::text) end as after,
-             moved_at < now() - interval '1 minute' or exists (select from pg_snapshot_xip(done)) as stale
-           from notify.positions where consumer = $1 and lane = $2
-           for update skip locked`,
-    values: [lane.consumer, lane.lane],
-  })
-  return rows[0] ?? null
-}
-
-/** Moves a locked position: into the window, or past it (`after` null: the window has been read to its end). */
-export async function movePosition(
-  client: pg.ClientBase,
-  lane: Lane,
-  to: { target: string; after: Position['after'] },
-): Promise<void> {
+/** Locks the positions of these lanes until the end of the transaction, and notes for `heldLanes` those it got. */
+export async function lockPositions(client: pg.ClientBase, { consumer, lane }: Lanes): Promise<void> {
+  const [which, values] = lane === 'free' ? ['target is null', [consumer]] : ['lane = $2', [consumer, lane]]
   await client.query({
-    name: 'move_position',
-    text: `update notify.positions
-           set done = case when $4::int is null then $3::pg_snapshot else done end,
-               target = case when $4::int is null then null else $3::pg_snapshot end,
-               after_shard = $4::int, after_xid = $5::xid8, after_id = $6::bigint, moved_at = now()
-           where consumer = $1 and lane = $2`,
-    values: [lane.consumer, lane.lane, to.target, to.after?.shard ?? null, to.after?.xid ?? null, to.after?.id ?? null],
+    name: lane === 'free' ? 'lock_free_positions' : 'lock_position',
+    text: `with held as (select lane from notify.positions where consumer = $1 and ${which} for update skip locked)
+           select set_config('ravenpost.lanes', coalesce(string_agg(lane::text, ','), ''), true) from held`,
+    values,
   })
 }
 
-/** The parts of a snapshot that index conditions are made of. */
-export function parseSnapshot(snapshot: string): { xmax: string; open: string[] } {
-  const [, xmax = '0', open = ''] = snapshot.split(':')
-  return { xmax, open: open === '' ? [] : open.split(',') }
+/** The lanes that this transaction has locked, in a statement sent after `lockPositions`. */
+export const heldLanes = `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`
+
+/** Moves locked positions. */
+export async function movePositions(client: pg.ClientBase, consumer: string, moves: Move[]): Promise<void> {
+  if (moves.length === 0) return
+  await client.query({
+    name: 'move_positions',
+    text: `update notify.positions p
+           set done = case when w.id is null then w.target::pg_snapshot else p.done end,
+               target = case when w.id is null then null else w.target::pg_snapshot end,
+               after_shard = w.shard, after_xid = w.xid::xid8, after_id = w.id, moved_at = now()
+           from unnest($2::smallint[], $3::text[], $4::smallint[], $5::text[], $6::bigint[]) w (lane, target, shard, xid, id)
+           where p.consumer = $1 and p.lane = w.lane`,
+    values: [
+      consumer,
+      moves.map((move) => move.lane),
+      moves.map((move) => move.target),
+      moves.map((move) => move.after?.shard ?? null),
+      moves.map((move) => move.after?.xid ?? null),
+      moves.map((move) => move.after?.id ?? null),
+    ],
+  })
 }

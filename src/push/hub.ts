@@ -144,10 +144,14 @@ export class Hub {
     if (this.#closed || this.#ticking || time >= this.#nextTick) return
     this.#nextTick = time
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#startTick(), Math.max(0, time - Date.now()))
+    const wait = time - Date.now()
+    // The shortest timeout is a millisecond.
+    if (wait <= 0) setImmediate(() => this.#startTick())
+    else this.#timer = setTimeout(() => this.#startTick(), wait)
   }
 
   #startTick(): void {
+    if (this.#closed || this.#ticking) return
     this.#nextTick = Number.POSITIVE_INFINITY
     this.#ticking = this.#tick().finally(() => {
       this.#ticking = undefined

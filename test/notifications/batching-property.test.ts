@@ -84,7 +84,7 @@ async function drain(app: App, size: number): Promise<void> {
     for (;;) {
       const result = await consumeBatch(app.pool, lane, consumers[lane.consumer], { limit: size, onBusy: 'wait' })
       if (result === 'held') throw new Error('nobody else should hold the lane')
-      if (result.finished && result.events.length === 0) break
+      if (result.unfinished.length === 0) break
     }
 }
 

@@ -27,8 +27,8 @@ t.test(`a backlog of ${EVENTS} events is drained at constant speed`, async (t) =
   const batches: { events: number; at: number }[] = []
   const startedAt = performance.now()
   const consumers = { notifications: dispatchWith(new NotificationTypes(pool, log)), counters: foldCounters }
-  const dispatcher = new Dispatcher(pool, log, consumers, ({ lane, events }) => {
-    if (lane.consumer === 'notifications') batches.push({ events, at: performance.now() - startedAt })
+  const dispatcher = new Dispatcher(pool, log, consumers, ({ consumer, events }) => {
+    if (consumer === 'notifications') batches.push({ events, at: performance.now() - startedAt })
   })
   await dispatcher.run()
 

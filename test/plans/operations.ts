@@ -18,8 +18,9 @@ import { archive, markRead, markSeen, markUnread, remove, unarchive } from '../.
 import { listNotifications } from '../../src/notifications/list.ts'
 import { NotificationTypes } from '../../src/notifications/types.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
+import { eventColumns, type OutboxEvent } from '../../src/outbox/event.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
-import { lanesWithWork, readNext } from '../../src/outbox/read.ts'
+import { lanesWithWork } from '../../src/outbox/read.ts'
 import { createPost } from '../../src/posts/write.ts'
 import { readProgress } from '../../src/sends/progress.ts'
 import { send } from '../../src/sends/send.ts'
@@ -144,7 +145,7 @@ const requests: Operation[] = [
   },
 ]
 
-const consume = (consumer: string, lane: number) => async (pool: pg.Pool, n: number) => {
+const consume = (consumer: string, lane: number | 'free') => async (pool: pg.Pool, n: number) => {
   const consumers = { notifications: dispatchWith(typesOf(pool)), counters: foldCounters }
   const apply = consumer === 'counters' ? consumers.counters : consumers.notifications
   const batch = () => consumeBatch(pool, { consumer, lane }, apply, { limit: n, onBusy: 'wait' })
@@ -158,6 +159,7 @@ const dispatching: Operation[] = [
   { name: 'a batch of the critical lane', prepare: appendCritical, run: consume('notifications', 99) },
   { name: 'a batch of the counters', run: consume('counters', 0) },
   { name: 'setting aside and retrying', prepare: setEventsAside, run: retry },
+  { name: 'a pass over all lanes', prepare: appendAnew, run: consume('notifications', 'free') },
   { name: 'what the poll asks', run: async (pool, n) => (await lanesWithWork(pool)).length && n },
 ]
 
@@ -169,13 +171,28 @@ async function appendCritical(pool: pg.Pool, n: number): Promise<void> {
   )
 }
 
+/** Copies of events in all shards, so that of the lanes only they are unread. */
+async function appendAnew(pool: pg.Pool, n: number): Promise<void> {
+  await pool.query(
+    `update notify.positions set done = pg_current_snapshot(), target = null, after_shard = null, after_xid = null, after_id = null
+     where consumer = 'notifications'`,
+  )
+  await pool.query(
+    `insert into notify.outbox (counted, action, source_id, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key, data)
+     select false, action, gen_random_uuid()::text, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key, data
+     from notify.outbox where not critical and recipient_id is not null and not retracts limit $1`,
+    [n],
+  )
+}
+
 /** Events that no lane of these tests comes to: from the end of the log. */
 async function setEventsAside(pool: pg.Pool, n: number, base: number): Promise<void> {
+  const { rows } = await pool.query<OutboxEvent>(
+    `select ${eventColumns} from notify.outbox o where shard >= 24 and not critical order by shard desc, xid, id offset $1 limit $2`,
+    [base, n],
+  )
   const client = await pool.connect()
-  const everything = { consumer: 'notifications', lane: 3, critical: false, shardFrom: 24, shardTo: 31, fromId: '0' }
-  const window = { done: '1:1:', target: null, after: null, stale: false }
-  const { events } = await readNext(client, { ...everything, ...window }, base + n)
-  await setAside(client, 'notifications', events.slice(base, base + n), 'a test')
+  await setAside(client, 'notifications', rows, 'a test')
   await client.query(`update notify.pending set due_at = now() - interval '1 minute'`)
   client.release()
 }
