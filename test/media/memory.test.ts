@@ -11,14 +11,19 @@ import { picture, upload } from './files.ts'
 const MIB = 1024 * 1024
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
+/**
+ * As many bytes go first in small files: the young generation of V8 and the caches of malloc reach their sizes once, whatever is
+ * sent. Both figures are the highest seen; a server that held the large file would stand out by all of it.
+ */
 test('50 MiB go up and down while the memory of the server grows by less than 32 MiB', async (t) => {
-  t.setTimeout(180_000)
+  t.setTimeout(300_000)
   const { url, child } = await startApi(t, await cloneDatabase(t))
   const ana = await signUp(url, 'ana')
-  await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
-  await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
+  const warmingUp = watch(child)
+  for (let i = 0; i < 10; i++) await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
+  const before = await warmingUp.end()
 
-  const [before, peak] = [await residentMiB(child), watch(child)]
+  const peak = watch(child)
   const bytes = Buffer.concat([picture(1000), randomBytes(50 * MIB - 1000)])
   const { status, body } = await upload(url, ana, bytes)
   t.match({ status, body }, { status: 201, body: { size: 50 * MIB } })
