@@ -2,10 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
+import { translateBusy } from '../notifications/change-inbox.ts'
 import { subscribe, unsubscribe } from './subscriptions.ts'
 
 const closed = { additionalProperties: false }
 const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
+
+const Subscribed = Type.Object({ id: SubscriptionId })
 
 /** What `PushSubscription.toJSON()` answers: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url. */
 const PushSubscription = Type.Object(
@@ -35,10 +39,13 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/push/subscriptions',
-      { schema: { body: PushSubscription, response: { 201: Type.Object({ id: SubscriptionId }) } } },
-      async ({ user, body }, reply) => {
+      { schema: { headers: IdempotencyHeader, body: PushSubscription, response: { 201: Subscribed } } },
+      async (request, reply) => {
         keys()
-        return reply.code(201).send({ id: await subscribe(pool, user.userId, body) })
+        const { userId } = request.user
+        return answerOnce(pool, request, reply, `user:${userId}`, 201, async (trx) => ({
+          id: await subscribe(trx, userId, request.body),
+        })).catch(translateBusy)
       },
     )
 

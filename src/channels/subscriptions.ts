@@ -13,38 +13,37 @@ export type Subscription = { endpoint: string; keys: { p256dh: string; auth: str
 const MAX_SUBSCRIPTIONS = 20
 
 /**
- * Keeps a browser's subscription. A browser belongs to who signed in there last: whoever had it before hears nothing there
- * any more. Returns its id.
+ * Keeps a browser's subscription, in the caller's transaction, and returns its id. A browser belongs to who signed in there
+ * last: whoever had it before hears nothing there any more.
  * @throws {AppError} BAD_ENDPOINT, USER_NOT_FOUND
  */
-export async function subscribe(pool: pg.Pool, userId: string, { endpoint, keys }: Subscription): Promise<string> {
+export async function subscribe(client: pg.ClientBase, userId: string, subscription: Subscription): Promise<string> {
+  const { endpoint, keys } = subscription
   checkEndpoint(endpoint)
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
-  await inTransaction(pool, async (client) => {
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
-    const { rows } = await client.query<{ userId: string }>(
-      'select user_id as "userId" from notify.push_subscriptions where id = $1 and user_id <> $2',
-      [id, userId],
-    )
-    const others = rows.map((row) => row.userId)
-    const inboxes = await lockInboxes(client, [userId, ...others], false)
-    if (!inboxes.has(userId)) throw fail('USER_NOT_FOUND')
-    await client.query('delete from notify.push_subscriptions where user_id = any($1::bigint[]) and id = $2', [
-      others,
-      id,
-    ])
-    await client.query(
-      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) values ($1, $2, $3, $4, $5)
-       on conflict (user_id, id) do update set p256dh = excluded.p256dh, auth = excluded.auth`,
-      [userId, id, endpoint, keys.p256dh, keys.auth],
-    )
-    await client.query(
-      `delete from notify.push_subscriptions where user_id = $1 and id = any(array(
-         select id from notify.push_subscriptions where user_id = $1 order by created_at desc offset ${MAX_SUBSCRIPTIONS}))`,
-      [userId],
-    )
-    await refreshReachability(client, [userId, ...others])
-  }).catch(translateBusy)
+  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
+  const { rows } = await client.query<{ userId: string }>(
+    'select user_id as "userId" from notify.push_subscriptions where id = $1 and user_id <> $2',
+    [id, userId],
+  )
+  const others = rows.map((row) => row.userId)
+  const inboxes = await lockInboxes(client, [userId, ...others], false)
+  if (!inboxes.has(userId)) throw fail('USER_NOT_FOUND')
+  await client.query('delete from notify.push_subscriptions where user_id = any($1::bigint[]) and id = $2', [
+    others,
+    id,
+  ])
+  await client.query(
+    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) values ($1, $2, $3, $4, $5)
+     on conflict (user_id, id) do update set p256dh = excluded.p256dh, auth = excluded.auth`,
+    [userId, id, endpoint, keys.p256dh, keys.auth],
+  )
+  await client.query(
+    `delete from notify.push_subscriptions where user_id = $1 and id = any(array(
+       select id from notify.push_subscriptions where user_id = $1 order by created_at desc offset ${MAX_SUBSCRIPTIONS}))`,
+    [userId],
+  )
+  await refreshReachability(client, [userId, ...others])
   return id
 }
 

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg'
 import { test } from 'tap'
+import { vapid } from '../channels/push-service.ts'
 import { type Answer, call, type TestClient } from '../client.ts'
 import { multipart, PIXEL, picture, send } from '../media/files.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
@@ -13,13 +14,13 @@ type Creating = {
 const creating: Creating[] = [
   {
     name: 'POST /posts',
-    table: 'posts',
+    table: 'social.posts',
     make: (_system, who, key, other) =>
       who.request('POST', '/posts', { body: other ? 'Other' : 'Hello' }, { 'idempotency-key': key }),
   },
   {
     name: 'POST /posts/{id}/comment',
-    table: 'comments',
+    table: 'social.comments',
     make: ({ pool }, who, key, other) =>
       firstPost(pool).then((id) =>
         who.request('POST', `/posts/${id}/comment`, { body: other ? 'Other' : 'Hello' }, { 'idempotency-key': key }),
@@ -27,21 +28,30 @@ const creating: Creating[] = [
   },
   {
     name: 'POST /media/upload',
-    table: 'media',
+    table: 'social.media',
     make: ({ url }, who, key, other) => {
       const { body, headers } = multipart(other ? picture(100) : PIXEL)
       return send(url, who, new Uint8Array(body), { ...headers, 'idempotency-key': key })
+    },
+  },
+  {
+    name: 'POST /push/subscriptions',
+    table: 'notify.push_subscriptions',
+    make: (_system, who, key, other) => {
+      const endpoint = `https://push.example.org/${who.username}/${encodeURIComponent(key)}/${other ?? false}`
+      const keys = { p256dh: 'B'.repeat(87), auth: 'a'.repeat(22) }
+      return who.request('POST', '/push/subscriptions', { endpoint, keys }, { 'idempotency-key': key })
     },
   },
 ]
 
 for (const { name, table, make } of creating)
   test(`${name}: the same key and body make one thing, another body is refused`, async (t) => {
-    const system = await setup(t)
+    const system = await setup(t, { env: vapid })
     const { as, pool } = system
     const [ana, ben] = [await as('ana'), await as('ben')]
     await ana.post('The first')
-    const count = async () => (await pool.query(`select from social.${table}`)).rowCount ?? 0
+    const count = async () => (await pool.query(`select from ${table}`)).rowCount ?? 0
     const before = await count()
 
     const first = await make(system, ana, 'k1')
