@@ -38,6 +38,7 @@ export async function check(
   const findings: Findings = { lost: [], doubled: [], broken: [] }
   if (!(await settled(pool, settleSeconds))) findings.broken.push('not settled', ...(await whatIsLeft(pool)))
   await compareAnswers(pool, load, findings)
+  await compareComments(pool, world, findings)
   await compareTold(pool, world, findings)
   await compareCounts(pool, findings)
   await compareClients(clients, findings)
@@ -74,6 +75,16 @@ async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Find
     [load.comments.map((comment) => comment.id)],
   )
   for (const { id } of rows) lost.push(`comment ${id} was answered and is gone`)
+}
+
+/** Every comment of the load has a text of its own: the same text twice is one comment written twice. */
+async function compareComments(pool: pg.Pool, { members }: World, { doubled }: Findings): Promise<void> {
+  const { rows } = await pool.query<{ ids: string }>(
+    `select string_agg(id::text, ', ') as ids from social.comments
+     where author_id = any($1::bigint[]) group by body having count(*) > 1`,
+    [members.map((member) => member.id)],
+  )
+  for (const { ids } of rows) doubled.push(`comments ${ids} are one`)
 }
 
 /** Whom the contract says to tell of what, from the domain tables alone. */
@@ -145,7 +156,7 @@ async function compareClients(clients: FoldingClient[], findings: Findings): Pro
 
 async function differenceOf(client: FoldingClient): Promise<string | undefined> {
   let difference = 'could not list'
-  const same = await within(20 * SECOND, async () => {
+  const same = await within(60 * SECOND, async () => {
     const list = await client.list()
     if (!list) return false
     const held = client.inbox

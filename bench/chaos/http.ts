@@ -6,22 +6,27 @@ export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: 
 const TIMEOUT_MS = 5000
 const agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
-/**
- * One call to 127.0.0.1, never rejecting; the network's faults are its answers. `fresh`: on a connection of its own, since the
- * kept ones may all be dead.
- */
+export type CallOptions = {
+  body?: object
+  /** Makes it safe to ask again for something that is created. */
+  key?: string
+  /** On a connection of its own, since the kept ones may all be dead. */
+  fresh?: boolean
+}
+
+/** One call to 127.0.0.1, never rejecting; the network's faults are its answers. */
 export function call(
   port: number,
   method: string,
   path: string,
   token: string,
-  body?: object,
-  fresh = false,
+  { body, key, fresh = false }: CallOptions = {},
 ): Promise<Answer> {
   return new Promise((resolve) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers = {
       authorization: `Bearer ${token}`,
+      ...(key !== undefined && { 'idempotency-key': key }),
       ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
     }
     const signal = AbortSignal.timeout(TIMEOUT_MS)
@@ -47,7 +52,8 @@ export function call(
 
 function outcomeOf(status: number): Answer['outcome'] {
   if (status >= 200 && status < 300) return 'ok'
-  if (status === 429 || status === 502) return 'refused'
+  // 409: an earlier attempt with the same Idempotency-Key is still under way.
+  if (status === 409 || status === 429 || status === 502) return 'refused'
   return status >= 500 ? 'unknown' : 'wrong'
 }
 

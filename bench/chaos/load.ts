@@ -1,4 +1,4 @@
-import { type Answer, call } from './http.ts'
+import { type Answer, type CallOptions, call } from './http.ts'
 import type { Random } from './random.ts'
 import type { Member, World } from './world.ts'
 
@@ -23,10 +23,10 @@ const mix: [Kind, number][] = [
 ]
 const kinds = mix.flatMap(([kind, share]) => Array<Kind>(share).fill(kind))
 
-/** A client that gets no answer asks again for this long, where asking twice does no harm. */
-const PATIENCE_MS = 10_000
+/** A client that gets no answer asks again for this long: everything here may be asked for twice. */
+const PATIENCE_MS = 20_000
 const FIRST_WAIT_MS = 100
-const LAST_WAIT_MS = 1000
+const LAST_WAIT_MS = 4000
 const TICK_MS = 10
 
 export type LoadOptions = { world: World; ports: number[]; random: Random; rate: number }
@@ -49,6 +49,7 @@ export class Load {
   readonly #running = new Set<Promise<void>>()
   readonly #startedAt = performance.now()
   readonly #timer: NodeJS.Timeout
+  #lastKey = 0
 
   constructor(options: LoadOptions) {
     this.#options = options
@@ -122,27 +123,25 @@ export class Load {
     return this.#repeat('GET', '/notifications?limit=20', who).then(() => {})
   }
 
-  /** A comment is asked for again only when it surely was not written. */
-  async #comment(who: Member, postId: string, parentId: string | null, body: string): Promise<void> {
-    const answer = await this.#attempts('POST', `/posts/${postId}/comment`, who, ['refused'], {
-      body,
-      ...(parentId !== null && { parentId }),
-    })
+  /** With an Idempotency-Key, and a text of its own by which a second one would be found. */
+  async #comment(who: Member, postId: string, parentId: string | null, text: string): Promise<void> {
+    const key = `${who.id}-${++this.#lastKey}`
+    const body = { body: `${text} (${key})`, ...(parentId !== null && { parentId }) }
+    const answer = await this.#attempts('POST', `/posts/${postId}/comment`, who, { body, key })
     if (answer.outcome === 'ok' && hasId(answer.body)) this.comments.push({ id: answer.body.id, postId })
   }
 
   async #repeat(method: string, path: string, who: Member): Promise<{ answered: boolean; doubtful: boolean }> {
-    const { outcome, doubtful } = await this.#attempts(method, path, who, ['refused', 'unknown'])
+    const { outcome, doubtful } = await this.#attempts(method, path, who)
     return { answered: outcome === 'ok', doubtful }
   }
 
-  /** Asks one api after the other, waiting longer each time, as long as the answer is one of `again`. */
+  /** Asks one api after the other, waiting longer each time, until it is answered or given up. */
   async #attempts(
     method: string,
     path: string,
     who: Member,
-    again: Answer['outcome'][],
-    body?: object,
+    options: CallOptions = {},
   ): Promise<Answer & { doubtful: boolean }> {
     const { ports, random } = this.#options
     const first = random.below(ports.length)
@@ -150,16 +149,17 @@ export class Load {
     let doubtful = false
     for (let attempt = 0; ; attempt += 1) {
       const port = ports[(first + attempt) % ports.length] ?? 0
-      const answer = await call(port, method, path, who.token, body, attempt > 0)
+      const answer = await call(port, method, path, who.token, { ...options, fresh: attempt > 0 })
       const elapsed = performance.now() - startedAt
       if (answer.outcome === 'ok') {
         this.completed += 1
         this.latencies.push(elapsed)
       }
       if (answer.outcome === 'wrong') this.wrong.push(`${method} ${path} answered ${answer.status}`)
-      if (!again.includes(answer.outcome) || elapsed > PATIENCE_MS) return { ...answer, doubtful }
+      if (answer.outcome === 'ok' || answer.outcome === 'wrong' || elapsed > PATIENCE_MS) return { ...answer, doubtful }
       doubtful ||= answer.outcome === 'unknown'
-      await new Promise((resolve) => setTimeout(resolve, Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt)))
+      const wait = random.next() * Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt)
+      await new Promise((resolve) => setTimeout(resolve, wait))
     }
   }
 }

@@ -2,11 +2,13 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { isGood, print, printHeading, save } from './report.ts'
+import { isGood, print, printHeading } from './report.ts'
+import { describeRun, save } from './results.ts'
 import { type Result, type RunOptions, runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios, undisturbed } from './scenarios/index.ts'
 import { startSystem } from './system.ts'
+import { SECOND } from './wait.ts'
 
 /**
  * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--keep]`: runs the scenarios whose names contain one of
@@ -40,6 +42,7 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-chaos-'))
   const system = await startSystem(folder)
   const results: Result[] = []
+  const run = describeRun()
   try {
     printHeading()
     for (const scenario of [undisturbed, ...list]) {
@@ -53,7 +56,9 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   } finally {
     await system.close()
   }
-  if (positionals.length === 0 && !values.quick) await save(results, options)
+  const seconds = (Date.now() - run.startedAt.getTime()) / SECOND
+  console.log(`${results.length} scenarios in ${(seconds / 60).toFixed(1)} minutes`)
+  if (positionals.length === 0 && !values.quick) await save(results, options, { ...run, seconds })
   const good = results.every(isGood)
   if (good && !values.keep) await rm(folder, { recursive: true, force: true })
   else console.log(`the logs are in ${folder}`)

@@ -1,5 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import type { Result, RunOptions } from './run.ts'
+import type { Result } from './run.ts'
 import { SECOND } from './wait.ts'
 
 /** Nothing lost, nothing doubled, nothing else broken; how long it took does not matter. */
@@ -12,12 +11,11 @@ export function printHeading(): void {
 }
 
 export function print(result: Result, undisturbed: Result): void {
-  const { name, lost, doubled, broken, recoveryMs, offered, completed, notes, seconds } = result
-  const recovery = recoveryMs === null ? 'never' : `${(recoveryMs / SECOND).toFixed(1)} s`
+  const { name, lost, doubled, broken, offered, completed, notes, seconds } = result
   console.log(
     [
       name.padEnd(28),
-      ...[String(lost.length).padStart(6), String(doubled.length).padStart(9), recovery.padStart(10)],
+      ...[String(lost.length).padStart(6), String(doubled.length).padStart(9), recovery(result).padStart(10)],
       ...[`${completed}/${offered}`.padStart(12), ratio(result, undisturbed).toFixed(3).padStart(7)],
       String(seconds).padStart(8),
       isGood(result) ? '' : ' FAILED',
@@ -31,15 +29,10 @@ export function print(result: Result, undisturbed: Result): void {
 }
 
 /** Of what was offered, the part that was answered well within a client's patience; against the undisturbed run. */
-function ratio(result: Result, undisturbed: Result): number {
+export function ratio(result: Result, undisturbed: Result): number {
   return result.completed / result.offered / (undisturbed.completed / undisturbed.offered)
 }
 
-export async function save(results: Result[], options: RunOptions): Promise<void> {
-  const folder = new URL('../results/', import.meta.url)
-  await mkdir(folder, { recursive: true })
-  const [undisturbed] = results
-  if (!undisturbed) return
-  const rows = results.map((result) => ({ ...result, ratio: ratio(result, undisturbed) }))
-  await writeFile(new URL('chaos.json', folder), `${JSON.stringify({ ...options, results: rows }, undefined, 2)}\n`)
+export function recovery({ recoveryMs }: Result): string {
+  return recoveryMs === null ? '> 60 s' : `${(recoveryMs / SECOND).toFixed(1)} s`
 }

@@ -22,7 +22,7 @@ export async function saveReport(report: Report): Promise<void> {
 
 /** A full run where there is one, a quick one otherwise. */
 export async function readReports(): Promise<Report[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'))
+  const names = (await readdir(folder)).filter((name) => /^(P\d+|[A-Z]+)(\.quick)?\.json$/.test(name))
   const reports: Report[] = await Promise.all(
     names.map(async (name) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
   )

@@ -1,8 +1,9 @@
 import { call } from '../http.ts'
+import { allReady } from '../role-process.ts'
 import type { Scenario } from '../scenario.ts'
-import { SECOND, sleep, within } from '../wait.ts'
+import { SECOND, sleep } from '../wait.ts'
 
-/** An api process that dies at the worst moment. */
+/** An api process that dies at the worst moment; never before the other is back, as an orchestrator sees to. */
 export const api: Scenario[] = [
   {
     name: 'api-kill-before-wake-up',
@@ -10,8 +11,8 @@ export const api: Scenario[] = [
     quick: true,
     async disturb({ system, world, load, random, quick, expect }) {
       for (let kills = 0; kills < (quick ? 2 : 8); kills += 1) {
+        if (!(await allReady(system.of('api'), 60 * SECOND))) return expect(false, 'an api did not come back')
         const victim = random.pick(system.of('api'))
-        if (!(await within(20 * SECOND, () => victim.ready()))) expect(false, `${victim.name} did not come back`)
         const [post, member] = [random.pick(world.posts), random.pick(world.members)]
         const pair = `${post}:${member.id}`
         if (load.likes.has(pair)) continue
@@ -26,9 +27,10 @@ export const api: Scenario[] = [
   },
   {
     name: 'api-kill-repeatedly',
-    what: 'kill -9 of an api drawn at random, in the middle of whatever it does',
-    async disturb({ system, random, quick }) {
+    what: 'kill -9 of an api drawn at random, in the middle of whatever it does, as soon as both are up',
+    async disturb({ system, random, quick, expect }) {
       for (let kills = 0; kills < (quick ? 3 : 10); kills += 1) {
+        if (!(await allReady(system.of('api'), 60 * SECOND))) return expect(false, 'an api did not come back')
         await random.pick(system.of('api')).kill()
         await sleep((1 + random.next()) * SECOND)
       }
