@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 
-const READY_WITHIN_MS = 30_000
+const READY_WITHIN_MS = 120_000
 
 export type Started = {
   name: string

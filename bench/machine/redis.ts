@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Started, startProcess } from './process.ts'
 
-export type RedisServer = Started & { port: number }
+export type RedisServer = {
+  name: string
+  readonly pid: number
+  port: number
+  /** Ends it with SIGKILL and starts it again from its file. */
+  crash(): Promise<void>
+  stop(): Promise<void>
+}
 
 /**
  * Debian's redis-server on a free port, with what BullMQ's "Going to production" asks for: an append-only file that is
@@ -15,17 +22,25 @@ export async function startRedis(): Promise<RedisServer> {
   const port = await freePort()
   const settings = { port, bind: '127.0.0.1', dir: home, appendonly: 'yes', appendfsync: 'everysec', save: '' }
   const flags = Object.entries({ ...settings, 'maxmemory-policy': 'noeviction' })
-  const server = await startProcess({
+  const args = flags.flatMap(([name, value]) => [`--${name}`, String(value)])
+  const start = () =>
+    startProcess({ name: 'redis', command: 'redis-server', args, ready: /Ready to accept connections/ })
+  let server: Started = await start()
+  return {
     name: 'redis',
-    command: 'redis-server',
-    args: flags.flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ready: /Ready to accept connections/,
-  })
-  const stop = async () => {
-    await server.stop()
-    await rm(home, { recursive: true, force: true })
+    get pid() {
+      return server.pid
+    },
+    port,
+    async crash() {
+      await server.kill()
+      server = await start()
+    },
+    async stop() {
+      await server.stop()
+      await rm(home, { recursive: true, force: true })
+    },
   }
-  return { ...server, port, stop }
 }
 
 export async function freePort(): Promise<number> {

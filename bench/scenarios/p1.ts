@@ -2,7 +2,7 @@ import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
 import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
 import { withSystem } from './with-system.ts'
 
 const CONNECTIONS = 128
@@ -29,7 +29,7 @@ export const p1: Scenario = {
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const { quick } = bench
-  const world = { recipients: 1000, likers: 1000, posts: quick ? 60_000 : 400_000 }
+  const world = quick ? quickWorld : { recipients: 1000, likers: 1000, posts: 400_000 }
   return withSystem(bench, stack, world, ['api'], async ({ system, load }) => {
     const url = system.urlOf('api')
     const warm = await load.like({ url, firstPost: 1, seconds: quick ? 0.5 : 3, connections: CONNECTIONS })

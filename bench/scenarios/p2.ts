@@ -3,7 +3,7 @@ import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
 import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
 import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
 export const p2: Scenario = {
@@ -29,14 +29,14 @@ export const p2: Scenario = {
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
-  const [events, warm] = bench.quick ? [15_000, 1000] : [150_000, 10_000]
-  const world = { recipients: 2000, likers: 1000, posts: events + warm }
+  const [events, warm] = bench.quick ? [8000, 1000] : [150_000, 10_000]
+  const world = bench.quick ? quickWorld : { recipients: 2000, likers: 1000, posts: events + warm }
   return withSystem(bench, stack, world, ['worker', 'push'], async (given) => {
     await connectAll(given, world)
     await warmUp(given, warm)
-    const drained = await drain(given, warm + 1, world.posts)
+    const drained = await drain(given, warm + 1, warm + events)
     const { notifications } = await given.system.counts()
-    return { ...drained, 'not stored': world.posts - notifications }
+    return { ...drained, 'not stored': warm + events - notifications }
   })
 }
 

@@ -2,11 +2,13 @@ import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
 import { findKnee } from './knee.ts'
-import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
 import { connectAll, warmUp, withSystem } from './with-system.ts'
 
 const SHARES = [25, 50, 75, 90]
 const WARM_UP = 1000
+/** Looking for a knee takes a minute. */
+const QUICK_KNEE = 200
 
 export const p3: Scenario = {
   id: 'P3',
@@ -15,12 +17,12 @@ export const p3: Scenario = {
     const stacks = [ravenpost, usual, usualWithOutbox]
     const knees = new Map<string, number>()
     for (const stack of stacks) {
-      knees.set(stack.name, await kneeOf(bench, stack))
+      knees.set(stack.name, bench.quick ? QUICK_KNEE : await kneeOf(bench, stack))
       bench.say(`  knee of ${stack.name}: ${knees.get(stack.name)} likes/s`)
     }
     const knee = knees.get(usual.name) ?? 0
     const own = { ...ravenpost, name: `${ravenpost.name} at shares of its own knee` }
-    const rows = await inTurn(bench, [...stacks, own], (stack) =>
+    const rows = await inTurn(bench, bench.quick ? stacks : [...stacks, own], (stack) =>
       measure(bench, stack, stack === own ? (knees.get(ravenpost.name) ?? 0) : knee),
     )
     const at = (stack: Stack, figure: string) => medianOf(rows, stack.name, `at 50 %: ${figure}`)
@@ -42,7 +44,7 @@ export const p3: Scenario = {
 }
 
 function worldOf({ quick }: Bench) {
-  return { recipients: 2000, likers: 1000, posts: quick ? 60_000 : 400_000 }
+  return quick ? quickWorld : { recipients: 2000, likers: 1000, posts: 400_000 }
 }
 
 function kneeOf(bench: Bench, stack: Stack): Promise<number> {
@@ -50,8 +52,7 @@ function kneeOf(bench: Bench, stack: Stack): Promise<number> {
   return withSystem(bench, stack, world, ['api', 'worker', 'push'], async (given) => {
     await connectAll(given, world)
     await warmUp(given, WARM_UP)
-    const [seconds, steps] = bench.quick ? [1, 1] : [5, 4]
-    return (await findKnee(given, { firstPost: WARM_UP + 1, seconds, steps })).rate
+    return (await findKnee(given, { firstPost: WARM_UP + 1, seconds: 5, steps: 4 })).rate
   })
 }
 
@@ -66,7 +67,7 @@ function measure(bench: Bench, stack: Stack, knee: number): Promise<Measured> {
     for (const share of SHARES) {
       const rate = Math.max(10, (knee * share) / 100)
       const sent = await given.load.like({ url, firstPost: post, seconds: bench.quick ? 1 : 5, rate })
-      const got = await given.load.expect({ count: sent.answered, withinMs: 30_000 })
+      const got = await given.load.expect({ count: sent.answered, withinMs: 120_000 })
       await given.load.reset()
       post = sent.nextPost
       figures[`at ${share} %: p50 ms`] = got.fromAnswer.p50

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import { drain } from './p2.ts'
-import { type Bench, type Measured, medianOf, type Row, type Scenario, target, toRows } from './scenario.ts'
+import { type Bench, type Measured, medianOf, quickWorld, type Row, type Scenario, target, toRows } from './scenario.ts'
 import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
 const NORMAL = 'nothing open'
@@ -36,17 +36,17 @@ function share(rows: Row[], name: string) {
 }
 
 function phaseSeconds({ quick }: Bench): number {
-  return quick ? 6 : 120
+  return quick ? 4 : 120
 }
 
 /** One system; normal phases before, between and after, because tables grow meanwhile. */
 function measure(bench: Bench, found: (name: string, measured: Measured) => void): Promise<void> {
-  const [events, warm] = bench.quick ? [5000, 1000] : [20_000, 10_000]
+  const [events, warm] = bench.quick ? [3000, 1000] : [20_000, 10_000]
   const every = bench.quick ? 2 : 5
   const roundsOf = (name: string) => Math.ceil(phaseSeconds(bench) / every / (name === NORMAL ? 4 : 1))
   const phases = [NORMAL, READER, NORMAL, WRITER, NORMAL]
   const rounds = phases.reduce((total, name) => total + roundsOf(name), 0)
-  const world = { recipients: 2000, likers: 1000, posts: warm + rounds * events }
+  const world = bench.quick ? quickWorld : { recipients: 2000, likers: 1000, posts: warm + rounds * events }
   return withSystem(bench, ravenpost, world, ['worker', 'push'], async (given) => {
     await connectAll(given, world)
     await warmUp(given, warm)

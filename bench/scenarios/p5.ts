@@ -32,7 +32,7 @@ export const p5: Scenario = {
 }
 
 function socketsOf({ quick }: Bench): number {
-  return quick ? 1500 : 10_000
+  return quick ? 1000 : 10_000
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {

@@ -2,9 +2,12 @@ import { startMachine } from '../machine/machine.ts'
 import { printProfiles } from '../report/profile.ts'
 import { saveReport } from '../report/results.ts'
 import { writeTables } from '../report/tables.ts'
-import { type Bench, round, type Scenario } from './scenario.ts'
+import { type Bench, lostOrDoubled, round, type Scenario } from './scenario.ts'
 
-/** Runs the scenarios one after the other on one PostgreSQL and one Redis; each result is kept as soon as it is there. */
+/**
+ * Runs the scenarios one after the other on one PostgreSQL and one Redis; each result is kept as soon as it is there. The status
+ * is 1 when one failed or Ravenpost lost or doubled something, never for being slow.
+ */
 export async function runScenarios(
   scenarios: Scenario[],
   { quick, runs, only }: { quick: boolean; runs: number; only?: string | undefined },
@@ -35,6 +38,10 @@ async function runOne({ id, title, mostRuns, run }: Scenario, bench: Bench): Pro
   const seconds = (Date.now() - startedAt.getTime()) / 1000
   for (const { text, reached, met } of result.targets)
     say(`  ${met === null ? 'not measured' : met ? 'met' : 'NOT MET'}: ${text} (reached ${reached})`)
+  for (const what of lostOrDoubled(result.rows)) {
+    say(`  LOST OR DOUBLED: ${what}`)
+    process.exitCode = 1
+  }
   say(`  ${round(seconds)} s`)
   if (only !== undefined) return
   const command = ['npm run bench --', id, ...(quick ? ['--quick'] : []), `--runs ${runs}`].join(' ')

@@ -10,6 +10,9 @@ export type Bench = {
   say(line: string): void
 }
 
+/** The world of quick runs: one for most scenarios, so that it is made once. */
+export const quickWorld = { recipients: 1000, likers: 1000, posts: 40_000 }
+
 /** The figures of one run; names carry their unit. */
 export type Measured = Record<string, number>
 
@@ -45,6 +48,20 @@ export async function inTurn<S extends { name: string }>(
 
 export function toRows(found: Map<string, Measured[]>): Row[] {
   return [...found].map(([stack, runs]) => ({ stack, figures: toFigures(runs) }))
+}
+
+/** Of the stacks that Ravenpost is compared with, what they lose is a result; of Ravenpost it is a failure. */
+const peers = /^(usual stack|BullMQ|pg-boss|graphile-worker)/
+const mustBeZero =
+  /^(likes )?(lost|doubled|missed|not stored|not pushed|pushed twice|not told|told twice|count drift)\b/
+
+export function lostOrDoubled(rows: Row[]): string[] {
+  const own = rows.filter(({ stack }) => !peers.test(stack))
+  return own.flatMap(({ stack, figures }) =>
+    Object.entries(figures)
+      .filter(([name, { min, max }]) => mustBeZero.test(name) && (min !== 0 || max !== 0))
+      .map(([name, { min, max }]) => `${stack}, ${name}: ${min === max ? max : `${min} to ${max}`}`),
+  )
 }
 
 export function medianOf(rows: Row[], stack: string, figure: string): number {

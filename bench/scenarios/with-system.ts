@@ -36,7 +36,7 @@ export async function connectAll({ system, load }: System, world: World): Promis
 /** Has these posts' likes dispatched and pushed before anything is measured. */
 export async function warmUp({ system, load }: System, posts: number): Promise<void> {
   await system.fill(1, posts)
-  const { arrived } = await load.expect({ count: posts, withinMs: 60_000 })
+  const { arrived } = await load.expect({ count: posts, withinMs: 180_000 })
   if (arrived < posts) throw new Error(`only ${arrived} of ${posts} notifications arrived`)
   await load.reset()
 }

@@ -9,12 +9,13 @@ import {
   jobOptions,
   type NotificationJob,
   QUEUE,
+  say,
   settings,
 } from './settings.ts'
 
 const pool = createPool()
 const connection = connectRedis()
-const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions })
+const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions }).on('error', say)
 const server = fastify()
 await server.register(jwt, { secret: settings.jwtSecret, verify: { cache: true } })
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Queue } from 'bullmq'
-import { connectRedis, createPool, endWithSignal, jobOptions, type NotificationJob, QUEUE } from './settings.ts'
+import { connectRedis, createPool, endWithSignal, jobOptions, type NotificationJob, QUEUE, say } from './settings.ts'
 
 /**
  * Moves the rows of the application's own outbox into the queue: the textbook relay. A row is deleted only after its job
@@ -11,11 +11,12 @@ const POLL_MS = 20
 
 const pool = createPool()
 const connection = connectRedis()
-const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions })
+const queue = new Queue<NotificationJob>(QUEUE, { connection, defaultJobOptions: jobOptions }).on('error', say)
 let stopping = false
 
 async function relay(): Promise<number> {
   const client = await pool.connect()
+  let failure: Error | undefined
   try {
     await client.query('begin')
     const { rows } = await client.query<{ id: string; job: NotificationJob }>({
@@ -25,13 +26,19 @@ async function relay(): Promise<number> {
     if (rows.length > 0) await queue.addBulk(rows.map(({ job }) => ({ name: 'notify', data: job })))
     await client.query('commit')
     return rows.length
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error))
+    throw failure
   } finally {
-    client.release()
+    client.release(failure)
   }
 }
 
 async function run(): Promise<void> {
-  while (!stopping) if ((await relay()) < BATCH) await sleep(POLL_MS)
+  while (!stopping) {
+    const moved = await relay().catch(say)
+    if (moved !== BATCH) await sleep(POLL_MS)
+  }
 }
 
 const running = run()

@@ -16,16 +16,31 @@ export const QUEUE = 'notifications'
 /** The job of one notification. */
 export type NotificationJob = { type: string; sourceId: string; recipientId: string; actorId: string; objectId: string }
 
-/** Finished jobs go at once, failed ones are kept for a look: "Auto-removal of jobs" in BullMQ's guide. */
-export const jobOptions = { removeOnComplete: true, removeOnFail: 1000 }
+/** "Auto-removal of jobs" and "Retrying failing jobs" in BullMQ's guide: finished jobs go at once, failing ones are tried again. */
+export const jobOptions = {
+  removeOnComplete: true,
+  removeOnFail: 1000,
+  attempts: 5,
+  backoff: { type: 'exponential', delay: 200 },
+}
 
 export function createPool(): pg.Pool {
-  return new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolSize })
+  const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolSize })
+  // Without listeners a connection that breaks while nothing is asked on it would end the process.
+  pool.on('error', say)
+  pool.on('connect', (client) => client.on('error', say))
+  return pool
 }
 
 /** BullMQ's workers need `maxRetriesPerRequest: null`. */
 export function connectRedis(): Redis {
-  return new Redis({ port: settings.redisPort, host: '127.0.0.1', maxRetriesPerRequest: null })
+  const redis = new Redis({ port: settings.redisPort, host: '127.0.0.1', maxRetriesPerRequest: null })
+  return redis.on('error', say)
+}
+
+/** A lost connection to Redis or PostgreSQL is made again by their clients. */
+export function say(error: Error): void {
+  console.error(error.message)
 }
 
 export function endWithSignal(close: () => Promise<unknown>): void {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { createAdapter } from '@socket.io/redis-adapter'
 import { createVerifier } from 'fast-jwt'
 import { Server } from 'socket.io'
-import { connectRedis, createPool, endWithSignal, settings } from './settings.ts'
+import { connectRedis, createPool, endWithSignal, say, settings } from './settings.ts'
 
 const ACK_LINGER_MS = 50
 const CATCH_UP_LIMIT = 1000
@@ -58,7 +58,7 @@ async function storeAcknowledged(): Promise<void> {
       text: 'update notifications set delivered_at = now() where id = any($1::bigint[]) and delivered_at is null',
       values: [ids],
     })
-    .catch((error) => console.error(error))
+    .catch(say)
 }
 
 endWithSignal(async () => {

@@ -1,6 +1,6 @@
 import { Emitter } from '@socket.io/redis-emitter'
 import { Worker } from 'bullmq'
-import { connectRedis, createPool, endWithSignal, type NotificationJob, QUEUE, settings } from './settings.ts'
+import { connectRedis, createPool, endWithSignal, type NotificationJob, QUEUE, say, settings } from './settings.ts'
 import { storeNotification } from './store.ts'
 
 const pool = createPool()
@@ -15,8 +15,8 @@ const worker = new Worker<NotificationJob>(
   },
   { connection: connectRedis(), concurrency: settings.concurrency },
 )
-worker.on('error', (error) => console.error(error))
-worker.on('failed', (_job, error) => console.error(error))
+worker.on('error', say)
+worker.on('failed', (_job, error) => say(error))
 await worker.waitUntilReady()
 
 endWithSignal(async () => {
