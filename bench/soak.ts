@@ -105,11 +105,17 @@ async function memory(system: System): Promise<Record<string, number>> {
   for (const one of system.processes) {
     const status = await readFile(`/proc/${one.pid}/status`, 'utf8')
     found[`${one.name} rss`] = Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
-    const metrics = await fetch(`http://127.0.0.1:${one.port}/metrics`).then((response) => response.text())
+    const metrics = await scrape(one.port).catch(() => '')
     const heap = /^\S*nodejs_heap_size_used_bytes(?:\{[^}]*\})? (\S+)/m.exec(metrics)?.[1]
     if (heap !== undefined) found[`${one.name} heap`] = Math.round(Number(heap) / 2 ** 20)
   }
   return found
+}
+
+/** Fails rather than wait for a process that is busy: a sample without its heap is better than none. */
+async function scrape(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5 * SECOND) })
+  return response.text()
 }
 
 /** Dead tuples of what is updated all the time, unread events, and the size of tables that must not grow by updates alone. */

@@ -18,7 +18,7 @@ export const p3: Scenario = {
     const knees = new Map<string, number>()
     for (const stack of stacks) {
       knees.set(stack.name, bench.quick ? QUICK_KNEE : await kneeOf(bench, stack))
-      bench.say(`  knee of ${stack.name}: ${knees.get(stack.name)} likes/s`)
+      if (!bench.quick) bench.say(`  knee of ${stack.name}: ${knees.get(stack.name)} likes/s`)
     }
     const knee = knees.get(usual.name) ?? 0
     const own = { ...ravenpost, name: `${ravenpost.name} at shares of its own knee` }
@@ -36,7 +36,9 @@ export const p3: Scenario = {
         target('p99 below the usual stack’s', p99 / at(usual, 'p99 ms'), p99 < at(usual, 'p99 ms')),
       ],
       notes: [
-        `Knees, in likes a second: ${[...knees].map(([name, rate]) => `${name} ${rate}`).join(', ')}. Shares are of the usual stack's, but in the last column.`,
+        bench.quick
+          ? `Quick: nobody's knee was looked for; shares are of ${QUICK_KNEE} likes a second.`
+          : `Knees, in likes a second: ${[...knees].map(([name, rate]) => `${name} ${rate}`).join(', ')}. Shares are of the usual stack's, but in the last column.`,
         'Open loop: likes are sent when they are due, whatever the answers take. "since due": from that moment to the frame.',
       ],
     }

@@ -3,7 +3,7 @@ import { residentBytes } from '../machine/cost.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
 import { withSystem } from './with-system.ts'
 
 const KIB = 1024
@@ -32,17 +32,17 @@ export const p5: Scenario = {
 }
 
 function socketsOf({ quick }: Bench): number {
-  return quick ? 1000 : 10_000
+  return quick ? quickWorld.recipients : 10_000
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const sockets = socketsOf(bench)
-  const world = { recipients: sockets, likers: 1000, posts: sockets }
+  const world = bench.quick ? quickWorld : { recipients: sockets, likers: 1000, posts: sockets }
   return withSystem(bench, stack, world, ['push'], async ({ system, load }) => {
     const url = system.urlOf('push')
     const pid = system.parts.get('push')?.pid ?? 0
     // An idle V8 gives memory back some seconds after its last work.
-    const idle = () => sleep(bench.quick ? 3000 : 10_000)
+    const idle = () => sleep(bench.quick ? 2000 : 10_000)
     await load.connect({ url, from: 1, to: FIRST })
     await idle()
     const before = residentBytes(pid)

@@ -43,7 +43,7 @@ export const p8: Scenario = {
 
 function sizesOf({ quick }: Bench): Sizes {
   return quick
-    ? { users: 20_000, follows: 100_000, notifications: 200_000 }
+    ? { users: 5000, follows: 20_000, notifications: 50_000 }
     : { users: 1_000_000, follows: 5_000_000, notifications: 10_000_000 }
 }
 

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, maxOf, type Scenario, target } from './scenario.ts'
+import { type Bench, inTurn, type Measured, maxOf, quickWorld, type Scenario, target } from './scenario.ts'
 import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
 export const p9: Scenario = {
@@ -34,12 +34,12 @@ export const p9: Scenario = {
 }
 
 function clientsOf({ quick }: Bench): number {
-  return quick ? 1000 : 10_000
+  return quick ? quickWorld.recipients : 10_000
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const clients = clientsOf(bench)
-  const world = { recipients: clients, likers: 1000, posts: 2 * clients }
+  const world = bench.quick ? quickWorld : { recipients: clients, likers: 1000, posts: 2 * clients }
   return withSystem(bench, stack, world, ['worker', 'push'], async (given) => {
     const { system, load } = given
     const connectMs = await connectAll(given, world)

@@ -27,12 +27,14 @@ export function chart(samples: Sample[]): string {
 function panel(title: string, series: string[], samples: Sample[], top: number): string {
   const end = samples.at(-1)?.seconds ?? 1
   const highest = Math.max(1, ...series.flatMap((name) => samples.map((sample) => sample[name] ?? 0)))
-  const point = (sample: Sample, name: string) =>
-    `${(LEFT + (sample.seconds / end) * WIDTH).toFixed(1)},${(top + HEIGHT * (1 - (sample[name] ?? 0) / highest)).toFixed(1)}`
+  const point = (seconds: number, value: number) =>
+    `${(LEFT + (seconds / end) * WIDTH).toFixed(1)},${(top + HEIGHT * (1 - value / highest)).toFixed(1)}`
+  const pointsOf = (name: string) =>
+    samples.flatMap(({ seconds, [name]: value }) => (value === undefined ? [] : [point(seconds, value)]))
   const lines = series.map((name, index) => {
     const colour = colours[index % colours.length]
     const dash = index >= colours.length ? ' stroke-dasharray="4 2"' : ''
-    return `<polyline fill="none" stroke="${colour}"${dash} points="${samples.map((s) => point(s, name)).join(' ')}"/>
+    return `<polyline fill="none" stroke="${colour}"${dash} points="${pointsOf(name).join(' ')}"/>
 <text x="${LEFT + WIDTH + 10}" y="${top + 14 + 16 * index}" fill="${colour}">${name}</text>`
   })
   return `<text x="${LEFT}" y="${top - 8}" font-weight="bold">${title}</text>

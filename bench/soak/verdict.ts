@@ -19,12 +19,16 @@ export function verdicts(samples: Sample[]): Verdict[] {
   const measured = samples.slice(Math.floor(samples.length * WARM_UP))
   const names = Object.keys(samples[0] ?? {}).filter((name) => name !== 'seconds')
   return names.map((name) => {
-    const { first, last, noise } = line(measured.map((sample) => [sample.seconds, sample[name] ?? 0]))
+    const points = measured.flatMap((sample): [number, number][] => {
+      const value = sample[name]
+      return value === undefined ? [] : [[sample.seconds, value]]
+    })
+    const { first, last, noise } = line(points)
     const growth = Math.round(((last - first) / Math.max(first, 1)) * 100)
     const isGrowth = growth > TOLERATED_PERCENT && last - first > Math.max(TOLERATED, 2 * noise)
     return {
       name,
-      flat: measured.length < ENOUGH || !isGrowth,
+      flat: points.length < ENOUGH || !isGrowth,
       first: Math.round(first),
       last: Math.round(last),
       growth,
