@@ -28,11 +28,12 @@ const faults: Fault[] = [
 ]
 /** Ravenpost's figures decide over a failed run, also on a machine that is very slow. */
 const OWN_LATE_MS = 75 * SECOND
+const MORE_ROUNDS = 5
 
 export const loss: Scenario = {
   id: 'LOSS',
   title: 'What is lost when a part is killed under load',
-  mostRuns: 3,
+  mostRuns: 1,
   async run(bench) {
     const rows = await inTurn(bench, [ravenpost, usual, usualWithOutbox], (stack) => measure(bench, stack))
     const figures = rows.find(({ stack }) => stack === ravenpost.name)?.figures ?? {}
@@ -62,10 +63,14 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     for (const fault of chosen) {
       const before = await given.system.counts()
       for (let round = 0; round < rounds; round++) post = await strikeAmongLikes(given, bench.machine, fault, post)
-      const after = await settle(given, stack === ravenpost ? OWN_LATE_MS : fault.lateMs)
+      // On a slow machine the part may have been killed before any like was taken.
+      for (let more = 0; more < MORE_ROUNDS && (await given.system.counts()).likes === before.likes; more++)
+        post = await strikeAmongLikes(given, bench.machine, fault, post)
+      const lateMs = stack === ravenpost ? OWN_LATE_MS : fault.lateMs
+      const after = await settle(given, lateMs)
       if (after.likes === before.likes) throw new Error(`${stack.name} took no like: nothing could be lost`)
       const stored = after.notifications - before.notifications
-      const { arrived, doubled } = await given.load.expect({ count: stored, withinMs: 10 * SECOND })
+      const { arrived, doubled } = await given.load.expect({ count: stored, withinMs: lateMs })
       await given.load.reset()
       figures.likes = after.likes
       figures[`lost, ${fault.name}`] = after.likes - before.likes - stored

@@ -44,7 +44,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
       'p50 ms': result.latency.p50,
       'p99 ms': result.latency.p99,
       failed: result.failed,
-      lost: result.answered - (likes - before.likes),
+      lost: Math.max(0, result.answered - (likes - before.likes)),
       ...perUnit(cost, result.answered),
     }
   })

@@ -75,7 +75,7 @@ function measure(bench: Bench, stack: Stack, knee: number): Promise<Measured> {
       figures[`at ${share} %: p50 ms`] = got.fromAnswer.p50
       figures[`at ${share} %: p99 ms`] = got.fromAnswer.p99
       figures[`at ${share} %: p99 ms since due`] = got.fromSend.p99
-      figures.lost = (figures.lost ?? 0) + sent.answered - got.arrived
+      figures.lost = (figures.lost ?? 0) + Math.max(0, sent.answered - got.arrived)
       figures.doubled = (figures.doubled ?? 0) + got.doubled
       figures.failed = (figures.failed ?? 0) + sent.failed
     }

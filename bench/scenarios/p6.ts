@@ -137,7 +137,7 @@ async function likeUntil({ load }: System, url: string, running: () => Promise<b
     'like to frame: p99 ms': fromAnswer.p99,
     'like to frame: max ms': fromAnswer.max,
     'likes failed': failed,
-    'likes lost': answered - arrived,
+    'likes lost': Math.max(0, answered - arrived),
     'likes doubled': doubled,
   }
 }

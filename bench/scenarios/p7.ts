@@ -53,7 +53,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
       'likes/s': storm.perSecond,
       'likes: p99 ms': storm.latency.p99,
       failed: storm.failed,
-      lost: storm.answered - settled.likes,
+      lost: Math.max(0, storm.answered - settled.likes),
       'notification rows': settled.notifications,
       frames: settled.frames,
       'others: p99 ms idle': idle.latency.p99,

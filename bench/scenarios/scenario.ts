@@ -50,7 +50,7 @@ export function toRows(found: Map<string, Measured[]>): Row[] {
   return [...found].map(([stack, runs]) => ({ stack, figures: toFigures(runs) }))
 }
 
-/** Of the stacks that Ravenpost is compared with, what they lose is a result; of Ravenpost it is a failure. */
+/** What is not zero and has to be. Of the stacks that Ravenpost is compared with, what they lose is a result; of Ravenpost it is a failure. */
 const peers = /^(usual stack|BullMQ|pg-boss|graphile-worker)/
 const mustBeZero =
   /^(likes )?(lost|doubled|missed|not stored|not pushed|pushed twice|not told|told twice|count drift)\b/

@@ -38,9 +38,12 @@ export function connectRedis(): Redis {
   return redis.on('error', say)
 }
 
-/** A lost connection to Redis or PostgreSQL is made again by their clients. */
-export function say(error: Error): void {
-  console.error(error.message)
+const said = new Set<string>()
+
+/** A lost connection to Redis or PostgreSQL is made again by their clients; each message is printed once. */
+export function say({ message }: Error): void {
+  if (!said.has(message)) console.error(message)
+  said.add(message)
 }
 
 export function endWithSignal(close: () => Promise<unknown>): void {
