@@ -710,9 +710,9 @@ export interface NotifySources {
    */
   userId: Int8;
   /**
-   * Whether that is the window of what the policy holds back.
+   * The filter of the window it waits for.
    */
-  waitsFiltered: Generated<boolean>;
+  waitsFilter: Generated<string>;
   /**
    * Key of the group whose window it waits for; null: it does not wait. Index sources_waiting: the flush.
    */
@@ -815,9 +815,9 @@ export interface NotifyWindows {
    */
   dueAt: Timestamp;
   /**
-   * Whether it gathers what the policy for strangers holds back.
+   * Why what it gathers is filtered: strangers or otherChannels, as in notify.notifications.filter_reason; none: it is not.
    */
-  filtered: boolean;
+  filter: Generated<string>;
   /**
    * Key of the group.
    */

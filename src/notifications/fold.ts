@@ -64,7 +64,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
     live: false,
     notified: false,
     waitsFor: null,
-    waitsFiltered: false,
+    waitsFilter: null,
     decision: 'retracted',
     decidedBy: null,
     silent: false,
@@ -139,16 +139,15 @@ function notify(
 ): Draft | null {
   const type = loaded.types(String(event.type))
   const { groupKey } = event
-  const filtered = filterReason !== null
   if (groupKey === null) return show(newDraft(event, type, filterReason), event, source, loaded)
-  const key = keyOfGroup({ userId: source.userId, groupKey, filtered })
+  const key = keyOfGroup({ userId: source.userId, groupKey, filterReason })
   const current = loaded.openGroups.get(key)
   const open = current?.open && !current.removed ? current : undefined
   if (gathers(type, event, open, loaded.windows.has(key))) {
     loaded.windows.add(key)
-    folding.windows.set(key, { ...aboutOf(event), userId: source.userId, groupKey, filtered, type })
+    folding.windows.set(key, { ...aboutOf(event), userId: source.userId, groupKey, filterReason, type })
     source.waitsFor = groupKey
-    source.waitsFiltered = filtered
+    source.waitsFilter = filterReason
     source.decision = 'waiting'
     return null
   }

@@ -1,7 +1,16 @@
 import type pg from 'pg'
 import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, noWords, type Source } from './model.ts'
+import {
+  type Draft,
+  type Inbox,
+  keyOfGroup,
+  type Loaded,
+  NOBODY,
+  noWords,
+  type OpenWindow,
+  type Source,
+} from './model.ts'
 import { readMutedThreads, readPreferences, readRelations } from './people.ts'
 import type { TypeLookup } from './types.ts'
 
@@ -39,7 +48,7 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
     name: 'sources_of_batch',
     text: `select s.user_id as "userId", s.source_id as "sourceId", s.event_id::float8 as "eventId",
              s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
-             s.waits_for as "waitsFor", s.waits_filtered as "waitsFiltered", s.decision, s.decided_by as "decidedBy", s.silent
+             s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
            from (select distinct u, s from unnest($1::bigint[], $2::text[]) w (u, s)) w
            join notify.sources s on s.user_id = w.u and s.source_id = w.s
            where s.user_id = any($3::bigint[])`,
@@ -101,9 +110,9 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
     (event) => event.groupKey !== null && !event.retracts && types(String(event.type)).windowSeconds > 0,
   )
   if (wanted.length === 0) return new Set()
-  const { rows } = await client.query<{ userId: string; groupKey: string; filtered: boolean }>({
+  const { rows } = await client.query<Pick<OpenWindow, 'userId' | 'groupKey' | 'filterReason'>>({
     name: 'windows_of_batch',
-    text: `select x.user_id as "userId", x.group_key as "groupKey", x.filtered
+    text: `select x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason"
            from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
            join notify.windows x on x.user_id = w.u and x.group_key = w.g`,
     values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
@@ -150,9 +159,9 @@ async function readLiveSources(
     const actorId = source?.actorId ?? event.actorId ?? NOBODY
     want(source?.draft, actorId)
     if (event.groupKey === null) continue
-    for (const filtered of [false, true])
+    for (const filterReason of [null, 'strangers', 'otherChannels'] as const)
       want(
-        openGroups.get(keyOfGroup({ userId: String(event.recipientId), groupKey: event.groupKey, filtered })),
+        openGroups.get(keyOfGroup({ userId: String(event.recipientId), groupKey: event.groupKey, filterReason })),
         actorId,
       )
   }

@@ -66,7 +66,7 @@ export type FilterReason = 'strangers' | 'otherChannels'
 export type OpenWindow = {
   userId: string
   groupKey: string
-  filtered: boolean
+  filterReason: FilterReason | null
   type: NotificationType
   objectType: string | null
   objectId: string | null
@@ -87,7 +87,7 @@ export type Source = {
   notified: boolean
   /** Key of the group whose window it waits for. */
   waitsFor: string | null
-  waitsFiltered: boolean
+  waitsFilter: FilterReason | null
   decision: string
   decidedBy: string | null
   silent: boolean
@@ -120,13 +120,13 @@ export type Folded = {
   windows: OpenWindow[]
 }
 
-/** Key of an open group in `Loaded`; what the policy filters is grouped apart. */
+/** Key of an open group in `Loaded`; what is filtered is grouped apart, by reason. */
 export function keyOfGroup({
   userId,
   groupKey,
-  filtered,
-}: Pick<OpenWindow, 'userId' | 'groupKey' | 'filtered'>): string {
-  return `${userId} ${filtered ? 'filtered' : 'shown'} ${groupKey}`
+  filterReason,
+}: Pick<OpenWindow, 'userId' | 'groupKey' | 'filterReason'>): string {
+  return `${userId} ${filterReason ?? 'none'} ${groupKey}`
 }
 
 export const noWords: SentWords = { title: null, body: null, url: null, severity: null, expiresAt: null }

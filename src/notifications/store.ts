@@ -165,12 +165,12 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
   if (sources.length === 0) return
   await client.query({
     name: 'store_sources',
-    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, waits_for, waits_filtered, decision, decided_by, silent)
+    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, waits_for, waits_filter, decision, decided_by, silent)
            select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[],
-             $9::boolean[], $10::text[], $11::text[], $12::boolean[])
+             $9::text[], $10::text[], $11::text[], $12::boolean[])
            on conflict (user_id, source_id) do update
            set event_id = excluded.event_id, notification_id = excluded.notification_id, live = excluded.live,
-               notified = excluded.notified, waits_for = excluded.waits_for, waits_filtered = excluded.waits_filtered,
+               notified = excluded.notified, waits_for = excluded.waits_for, waits_filter = excluded.waits_filter,
                decision = excluded.decision, decided_by = excluded.decided_by, silent = excluded.silent, decided_at = excluded.decided_at
            where sources.event_id < excluded.event_id`,
     values: [
@@ -182,7 +182,7 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
       sources.map((s) => s.live),
       sources.map((s) => s.notified),
       sources.map((s) => s.waitsFor),
-      sources.map((s) => s.waitsFiltered),
+      sources.map((s) => s.waitsFilter ?? 'none'),
       sources.map((s) => s.decision),
       sources.map((s) => s.decidedBy),
       sources.map((s) => s.silent),
@@ -195,15 +195,15 @@ async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promis
   if (windows.length === 0) return
   await client.query({
     name: 'open_windows',
-    text: `insert into notify.windows (user_id, group_key, filtered, type, object_type, object_id, thread_key, data, due_at)
+    text: `insert into notify.windows (user_id, group_key, filter, type, object_type, object_id, thread_key, data, due_at)
            select u, g, f, t, y, o, h, d, now() + make_interval(secs => lasts * (1 - jitter + 2 * jitter * random()))
-           from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::float8[], $10::float8[])
+           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::float8[], $10::float8[])
              w (u, g, f, t, y, o, h, d, lasts, jitter)
-           on conflict (user_id, group_key, filtered) do update set data = excluded.data`,
+           on conflict (user_id, group_key, filter) do update set data = excluded.data`,
     values: [
       windows.map((w) => w.userId),
       windows.map((w) => w.groupKey),
-      windows.map((w) => w.filtered),
+      windows.map((w) => w.filterReason ?? 'none'),
       windows.map((w) => w.type.type),
       windows.map((w) => w.objectType),
       windows.map((w) => w.objectId),
@@ -222,9 +222,9 @@ async function hurryWindows(client: pg.ClientBase, removed: Change[]): Promise<v
   await client.query({
     name: 'hurry_windows',
     text: `update notify.windows x set due_at = now()
-           from unnest($1::bigint[], $2::text[], $3::boolean[]) w (u, g, f)
-           where x.user_id = w.u and x.group_key = w.g and x.filtered = w.f and x.due_at > now() and x.user_id = any($1::bigint[])`,
-    values: [groups.map((d) => d.userId), groups.map((d) => d.groupKey), groups.map((d) => d.filtered)],
+           from unnest($1::bigint[], $2::text[], $3::text[]) w (u, g, f)
+           where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at > now() and x.user_id = any($1::bigint[])`,
+    values: [groups.map((d) => d.userId), groups.map((d) => d.groupKey), groups.map((d) => d.filterReason ?? 'none')],
   })
 }
 

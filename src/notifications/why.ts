@@ -20,6 +20,7 @@ export const Why = Type.Object({
       channel: Type.String(),
       target: Type.String(),
       state: Type.String(),
+      reason: NullableText,
       attempts: Type.Integer(),
       lastError: NullableText,
       updatedAt: time,
@@ -39,7 +40,7 @@ export async function readWhy(pool: pg.Pool, userId: string, id: string): Promis
       values,
     ),
     pool.query<Dates<Why['deliveries'][number]>>(
-      `select channel, target, state, attempts, coalesce(last_error, reason) as "lastError", updated_at as "updatedAt"
+      `select channel, target, state, reason, attempts, last_error as "lastError", updated_at as "updatedAt"
        from notify.deliveries where user_id = $1 and notification_id = $2 order by channel, target`,
       values,
     ),

@@ -18,7 +18,7 @@ const BATCH = 500
 type Window = {
   userId: string
   groupKey: string
-  filtered: boolean
+  filterReason: FilterReason | null
   type: string
   objectType: string | null
   objectId: string | null
@@ -47,7 +47,7 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<num
   const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
   const verdicts = judge(types, preferences, windows)
   await turnAway(client, windows, gone, verdicts)
-  const gathered = await gather(client, types, windows, verdicts, preferences, comments)
+  const gathered = await gather(client, types, windows, verdicts, comments)
   const drafts = gathered.map(({ draft }) => draft)
   const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
@@ -65,7 +65,7 @@ async function findDue(client: pg.ClientBase): Promise<Window[]> {
   return rows
 }
 
-const windowColumns = `x.user_id as "userId", x.group_key as "groupKey", x.filtered, x.type, x.object_type as "objectType",
+const windowColumns = `x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason", x.type, x.object_type as "objectType",
   x.object_id as "objectId", x.thread_key as "threadKey", x.data`
 
 /** Comments have to be locked before the inboxes; those that begin to wait after this are left to the next window. */
@@ -79,13 +79,13 @@ async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Pr
 }
 
 /** Windows as rows `w` and who waits in them as `s`; the parameters are `keys(windows)`. */
-const asRows = 'unnest($1::bigint[], $2::text[], $3::boolean[]) with ordinality w (u, g, f, place)'
-const waiting = 'join notify.sources s on s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f'
+const asRows = 'unnest($1::bigint[], $2::text[], $3::text[]) with ordinality w (u, g, f, place)'
+const waiting = 'join notify.sources s on s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f'
 /** Of those, the ones whose comment was locked before; $4 is the list. */
 const checked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
 
-function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filtered'>[]) {
-  return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filtered)]
+function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filterReason'>[]) {
+  return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filterReason ?? 'none')]
 }
 
 /** The post it belongs to and, for replies, the comment they answer. */
@@ -97,7 +97,7 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
   const { rows } = await client.query<Window>({
     name: 'take_due_windows',
     text: `delete from notify.windows x using ${asRows}
-           where x.user_id = w.u and x.group_key = w.g and x.filtered = w.f and x.due_at <= now() and x.user_id = any($4::bigint[])
+           where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now() and x.user_id = any($4::bigint[])
            returning ${windowColumns}`,
     values: [...keys(due), users],
   })
@@ -120,7 +120,7 @@ async function turnAway(
 ): Promise<void> {
   const unwantedBy = windows.map((window) => {
     const verdict = verdicts.get(window)
-    return verdict?.decision === 'suppress' && !window.filtered ? verdict.decidedBy : null
+    return verdict?.decision === 'suppress' && !window.filterReason ? verdict.decidedBy : null
   })
   await client.query({
     name: 'turn_away',
@@ -133,7 +133,7 @@ async function turnAway(
                         or exists (select from social.blocks b where b.user_id = s.actor_id and b.other_id = s.user_id) then 'block'
                       when exists (select from social.mutes m where m.user_id = s.user_id and m.other_id = s.actor_id and coalesce(m.until > now(), true)) then 'mute'
                       when exists (select from social.thread_mutes m where m.user_id = s.user_id and 'post:' || m.post_id = w.thread) then 'threadMute' end) as by
-             from unnest($1::bigint[], $2::text[], $3::boolean[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
+             from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
            ) v
            where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)`,
     values: [
@@ -157,15 +157,13 @@ async function gather(
   types: TypeLookup,
   windows: Window[],
   verdicts: Map<Window, Decision>,
-  preferences: Map<string, UserPreferences>,
   comments: string[],
 ): Promise<Gathered[]> {
   const openGroups = await readOpenGroups(client, windows)
   const groups = windows.map((window) => {
     const current = openGroups.get(keyOfGroup(window))
     const fits = current?.open && current.actorCount < types(window.type).maxGroupSize
-    const filterReason = whyFiltered(window, verdicts.get(window), preferences.get(window.userId))
-    const draft = fits ? current : newDraft(window, types, filterReason)
+    const draft = fits ? current : newDraft(window, types)
     return { window, draft, outgrown: fits ? undefined : current }
   })
   const { rows } = await client.query<Waiting>({
@@ -185,7 +183,7 @@ async function gather(
 
 const gatherStatement = `
   select w.place::int as place, a.*
-  from unnest($1::bigint[], $2::text[], $3::boolean[], $5::bigint[]) with ordinality w (u, g, f, n, place)
+  from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) with ordinality w (u, g, f, n, place)
   cross join lateral (
     select count(*) filter (where p.is_new and p.actor_id <> ${NOBODY})::int as "newPeople",
       (array_agg(p.latest_source order by p.latest desc))[1] as "latestSource",
@@ -196,31 +194,19 @@ const gatherStatement = `
         exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed,
         not exists (select from notify.sources l where l.user_id = w.u and l.notification_id = w.n and l.actor_id = s.actor_id and l.live) as is_new
       from notify.sources s
-      where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f and ${checked}
+      where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${checked}
       group by s.actor_id
     ) p
     having count(*) > 0
   ) a`
 
-/** A window does not remember it; who filters strangers is taken to have filtered these. */
-function whyFiltered(
-  { filtered }: Window,
-  verdict: Decision | undefined,
-  said: UserPreferences | undefined,
-): FilterReason | null {
-  if (!filtered) return null
-  return verdict?.decision === 'suppress' && said?.document.policy?.strangers !== 'filter'
-    ? 'otherChannels'
-    : 'strangers'
-}
-
-function newDraft(window: Window, types: TypeLookup, filterReason: FilterReason | null): Draft {
+function newDraft(window: Window, types: TypeLookup): Draft {
   const type = types(window.type)
   return {
     ...emptyDraft(window.userId, window.type, window, window.groupKey),
     priority: type.priority,
-    filtered: window.filtered,
-    filterReason,
+    filtered: window.filterReason !== null,
+    filterReason: window.filterReason,
   }
 }
 
@@ -244,9 +230,9 @@ async function showSources(client: pg.ClientBase, gathered: Gathered[], comments
     name: 'show_waiting',
     text: `update notify.sources s
            set waits_for = null, live = true, notified = true, notification_id = w.n, silent = w.q, decided_at = now(),
-               decision = case when w.f then 'filtered' else 'shown' end
-           from unnest($1::bigint[], $2::text[], $3::boolean[], $5::bigint[], $6::boolean[]) w (u, g, f, n, q)
-           where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f and ${checked}`,
+               decision = case when w.f <> 'none' then 'filtered' else 'shown' end
+           from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[], $6::boolean[]) w (u, g, f, n, q)
+           where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${checked}`,
     values: [
       ...keys(gathered.map(({ window }) => window)),
       comments,
@@ -260,10 +246,10 @@ async function showSources(client: pg.ClientBase, gathered: Gathered[], comments
 async function reopen(client: pg.ClientBase, windows: Window[]): Promise<void> {
   await client.query({
     name: 'reopen_windows',
-    text: `insert into notify.windows (user_id, group_key, filtered, type, object_type, object_id, thread_key, data, due_at)
+    text: `insert into notify.windows (user_id, group_key, filter, type, object_type, object_id, thread_key, data, due_at)
            select u, g, f, t, y, o, h, d, now() + interval '1 second'
-           from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[]) w (u, g, f, t, y, o, h, d)
-           where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filtered = w.f)`,
+           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[]) w (u, g, f, t, y, o, h, d)
+           where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f)`,
     values: [
       ...keys(windows),
       windows.map((w) => w.type),

@@ -39,7 +39,7 @@ test('why names the rule behind each decision, and only to its user', async (t) 
   const why = await ana.get(`/notifications/${item.id}/why`)
   t.match(why.decisions, [
     { channel: 'inApp', decision: 'allow', decidedBy: 'typeDefault', reason: /on by default/, until: null },
-    { channel: 'email', decision: 'allow', decidedBy: 'typePreference' },
+    { channel: 'email', decision: 'suppress', decidedBy: 'unreachable', reason: /confirmed no address/ },
     { channel: 'webPush', decision: 'suppress', decidedBy: 'typePreference', reason: /switched this type off/ },
   ])
   t.match(await ben.request('GET', `/notifications/${item.id}/why`), { status: 404 })
