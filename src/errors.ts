@@ -45,6 +45,8 @@ export const codes = {
   SEND_NOT_FOUND: [404, 'The send does not exist'],
   SERVICE_TOKEN_NOT_FOUND: [404, 'The service token does not exist'],
   BAD_TIME_ZONE: [400, 'There is no such time zone'],
+  NOTIFICATION_TYPE_NOT_FOUND: [404, 'The type of notification does not exist'],
+  BAD_TEMPLATE: [422, 'A template cannot be used'],
   INBOX_BUSY: [503, 'The inbox is being changed'],
   // Channels
   PUSH_NOT_CONFIGURED: [404, 'This server sends no Web Push'],

@@ -110,6 +110,14 @@ export const operations: Record<string, Operation> = {
   'GET /admin/dead-letters/{id}': ['One of them, and why', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
   'POST /admin/dead-letters/{id}/replay': ['Try it again', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
 
+  'GET /admin/notification-types': ['What is true of each type of notification', 'FORBIDDEN'],
+  'PATCH /admin/notification-types/{type}': [
+    'Change a type; processes notice within seconds',
+    'FORBIDDEN',
+    'NOTIFICATION_TYPE_NOT_FOUND',
+    'BAD_TEMPLATE',
+  ],
+
   'GET /healthz': ['Whether the process lives'],
   'GET /readyz': ['Whether it can serve; the reason where it cannot'],
   'GET /metrics': ['Measures for Prometheus', 'UNAUTHENTICATED'],

@@ -12,6 +12,7 @@ import { followRoutes } from '../follows/routes.ts'
 import { likeRoutes } from '../likes/routes.ts'
 import { mediaRoutes } from '../media/routes.ts'
 import { notificationRoutes } from '../notifications/routes.ts'
+import { typeRoutes } from '../notifications/type-routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { postRoutes } from '../posts/routes.ts'
@@ -40,6 +41,7 @@ const features = [
   bookmarkRoutes,
   mediaRoutes,
   notificationRoutes,
+  typeRoutes,
   preferenceRoutes,
   silenceRoutes,
   emailRoutes,

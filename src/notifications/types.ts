@@ -7,7 +7,7 @@ export type NotificationType = {
   priority: Priority
   /** Of a notification behind which stands somebody whom the recipient follows. */
   followedPriority: Priority
-  severity: string
+  severity: 'info' | 'success' | 'warning' | 'error'
   /** On while a user has not said otherwise. */
   channels: Channel[]
   /** People of a group shown one by one, before a window opens. */
@@ -27,6 +27,16 @@ export type NotificationType = {
 export type Priority = 'critical' | 'high' | 'normal' | 'low'
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
+
+/** Of social actions; nobody can send one. */
+export const socialTypes = [
+  'post.liked',
+  'comment.created',
+  'comment.replied',
+  'user.mentioned',
+  'user.followed',
+  'post.published',
+]
 
 /** Types that nobody described are treated like this one. */
 const OTHERWISE = 'system'
@@ -79,8 +89,7 @@ export class NotificationTypes {
 
 export type TypeLookup = (type: string) => NotificationType
 
-const readTypes = `
-  select type, priority, coalesce(followed_priority, priority) as "followedPriority", severity, channels,
-    instant_threshold as "instantThreshold", window_seconds as "windowSeconds", jitter, max_group_size as "maxGroupSize",
-    extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback
-  from notify.types`
+export const typeColumns = `type, priority, severity, channels, instant_threshold as "instantThreshold", window_seconds as "windowSeconds",
+  jitter, max_group_size as "maxGroupSize", extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback`
+
+const readTypes = `select ${typeColumns}, coalesce(followed_priority, priority) as "followedPriority" from notify.types`

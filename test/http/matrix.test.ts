@@ -91,6 +91,8 @@ const rows: Row[] = [
   ['GET /admin/dead-letters', [401, 403, 403, 200]],
   ['GET /admin/dead-letters/{id}', [401, 403, 403, 200]],
   ['POST /admin/dead-letters/{id}/replay', [401, 403, 403, 202]],
+  ['GET /admin/notification-types', [401, 403, 403, 200]],
+  ['PATCH /admin/notification-types/{type}', [401, 403, 403, 200], () => ({ jitter: 0.5 })],
   ['GET /healthz', [200, 200, 200, 200]],
   ['GET /readyz', [200, 200, 200, 200]],
   ['GET /metrics', [200, 200, 200, 200]],
@@ -150,6 +152,7 @@ async function thingOf(name: string, owner: TestClient, { app, config, pool, url
   if (/\/subscriptions\/\{id\}/.test(name))
     return (await owner.request('POST', '/push/subscriptions', subscription(Number(owner.id)))).body.id
   if (/ \/media\/\{id\}/.test(name)) return uploaded(url, owner)
+  if (name.includes('/notification-types/')) return 'post.liked'
   if (name.includes('/sends/')) return numberOf(pool, newSend)
   if (name.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (name.includes('/notifications')) await fillInbox(app, owner.id, 1)

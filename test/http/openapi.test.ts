@@ -114,7 +114,8 @@ const EXPECTED = `
   GET /notifications/{id}, GET /notifications/stats, POST /notifications/ack, PATCH /notifications/{id}/read, POST /notifications/{id}/read,
   PATCH /notifications/{id}/unread, PATCH /notifications/{id}/archive, PATCH /notifications/{id}/unarchive, DELETE /notifications/{id},
   POST /notifications/read, POST /notifications/archive, POST /notifications/delete, PATCH /notifications/mark-all-read, POST /notifications/seen,
-  GET /admin/dead-letters, GET /admin/dead-letters/{id}, POST /admin/dead-letters/{id}/replay
+  GET /admin/dead-letters, GET /admin/dead-letters/{id}, POST /admin/dead-letters/{id}/replay,
+  GET /admin/notification-types, PATCH /admin/notification-types/{type}
 `
   .split(',')
   .map((call) => call.trim())
