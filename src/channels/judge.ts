@@ -1,4 +1,6 @@
-import { decide, type Relation, type UserPreferences } from '../notifications/decide.ts'
+import { type Decision, decide, type Relation, type UserPreferences } from '../notifications/decide.ts'
+import { relationOf } from '../notifications/fold.ts'
+import type { Loaded } from '../notifications/model.ts'
 import { preferencesOf, readMutedThreads, readRelations } from '../notifications/people.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import {
@@ -16,17 +18,12 @@ export type Sendable = { delivery: Delivery; notification: Notification }
 export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outcome: Outcome }[] }
 
 /**
- * Decides again, at the moment of sending, from what the database says now: what was read, archived or removed meanwhile
- * is cancelled, what the user does not want any more is skipped, and quiet hours that began meanwhile defer.
+ * Decides again, at the moment of sending, by all the rules and from what the database says now: what was read, archived or
+ * removed meanwhile is cancelled, what the user does not want any more is skipped, and quiet hours that began meanwhile defer.
  */
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
   const rows = await readNotifications(reader, deliveries)
-  const told = [...rows.values()].map((row) => ({
-    recipientId: row.userId,
-    actorId: row.actorCount === 1 ? (row.actorIds[0] ?? null) : null,
-    threadKey: row.threadKey,
-    retracts: false,
-  }))
+  const told = [...rows.values()].flatMap(toldOf)
   const [shown, relations, mutedThreads, preferences] = await Promise.all([
     loadShown(reader, [...rows.values()]),
     readRelations(reader.pool, told),
@@ -36,38 +33,49 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
   const judged: Judged = { sendable: [], settled: [] }
   for (const delivery of deliveries) {
     const row = rows.get(keyOf(delivery))
-    const relation = row ? relationOf(row, relations, mutedThreads) : null
-    const outcome = judge(delivery, row, relation, shown.types, preferences.get(delivery.userId))
+    const now = { relations, mutedThreads, types: shown.types, said: preferences.get(delivery.userId) }
+    const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
     else if (row) judged.sendable.push({ delivery, notification: toNotification(row, shown, 0) })
   }
   return judged
 }
 
+type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & { types: TypeLookup; said: UserPreferences | undefined }
+
 /** Null: to be sent. */
-function judge(
-  { channel }: Delivery,
-  row: Row | undefined,
-  relation: Relation | null,
-  types: TypeLookup,
-  said: UserPreferences | undefined,
-): Outcome | null {
+function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome | null {
   if (!row) return { state: 'cancelled', reason: 'removed' }
   if (row.readAt) return { state: 'cancelled', reason: 'read' }
   if (row.archivedAt) return { state: 'cancelled', reason: 'archived' }
-  const verdict = decide(types(row.type), channel, relation, said, row.priority === 'critical')
+  const verdict = decideNow(channel, row, now)
   if (verdict.decision === 'suppress') return { state: 'skipped', reason: verdict.decidedBy }
   if (verdict.decision === 'defer' && verdict.until)
     return { state: 'deferred', reason: verdict.decidedBy, until: verdict.until }
   return null
 }
 
-type Row = NotificationRow & { userId: string; threadKey: string | null }
+/** A group goes out as long as one of the people kept with it may be heard of. */
+function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
+  const about = toldOf(row).map((told) => relationOf(told, people))
+  const decideOn = (relation: Relation | null) =>
+    decide(types(row.type), channel, relation, said, row.priority === 'critical')
+  const welcome = about.find((relation) => decideOn(relation).decision !== 'suppress')
+  return decideOn(welcome ?? about[0] ?? null)
+}
+
+/** As if each of the people behind it had done it now; behind some sends is nobody. */
+function toldOf({ userId, threadKey, keptActorIds }: Row) {
+  const actorIds = keptActorIds.length > 0 ? keptActorIds : [null]
+  return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
+}
+
+type Row = NotificationRow & { userId: string; threadKey: string | null; keptActorIds: string[] }
 
 async function readNotifications({ pool }: Reader, deliveries: Delivery[]): Promise<Map<string, Row>> {
   const { rows } = await pool.query<Row>({
     name: 'notifications_to_send',
-    text: `select n.user_id as "userId", n.thread_key as "threadKey", ${notificationColumns}
+    text: `select n.user_id as "userId", n.thread_key as "threadKey", n.actor_ids::text[] as "keptActorIds", ${notificationColumns}
            from unnest($1::bigint[], $2::bigint[]) w (u, n)
            join notify.notifications n on n.user_id = w.u and n.id = w.n
            where n.user_id = any($1::bigint[]) and n.expires_at > now()`,
@@ -78,15 +86,4 @@ async function readNotifications({ pool }: Reader, deliveries: Delivery[]): Prom
 
 function keyOf({ userId, notificationId }: Pick<Delivery, 'userId' | 'notificationId'>): string {
   return `${userId} ${notificationId}`
-}
-
-/** Of a single person; who is behind a group was asked for one by one when they joined it. Strangers were judged then, too. */
-function relationOf(
-  { userId, threadKey, actorIds, actorCount }: Row,
-  relations: Awaited<ReturnType<typeof readRelations>>,
-  mutedThreads: Set<string>,
-): Relation {
-  const known = actorCount === 1 ? relations.get(`${userId} ${actorIds[0]}`) : undefined
-  const threadMuted = mutedThreads.has(`${userId} ${threadKey}`)
-  return { self: false, blocked: false, muted: false, ...known, followed: true, threadMuted }
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { decide } from '../notifications/decide.ts'
+import { unsilenced } from '../notifications/silences.ts'
 import { notifyPushNodes } from '../notifications/store.ts'
 import type { NotificationType, TypeLookup } from '../notifications/types.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
@@ -61,10 +62,7 @@ const tellStatement = `
     from notify.inbox i
     where i.user_id = any($1::bigint[])
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
-      and not exists (select from social.blocks b where b.user_id = i.user_id and b.other_id = $4::bigint)
-      and not exists (select from social.blocks b where b.user_id = $4::bigint and b.other_id = i.user_id)
-      and not exists (select from social.mutes m where m.user_id = i.user_id and m.other_id = $4::bigint)
-      and not exists (select from social.thread_mutes m where m.user_id = i.user_id and m.post_id = substring($7::text from '^post:(\\d+)$')::bigint)
+      and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
   ),
   counted as (
     update notify.inbox i set modseq = p.modseq, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1

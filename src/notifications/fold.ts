@@ -97,7 +97,11 @@ function decideFor(event: OutboxEvent, channel: Channel, loaded: Loaded): Decisi
   return decide(type, channel, relationOf(event, loaded), preferences, priorityOf(event, type) === 'critical')
 }
 
-function relationOf({ recipientId, actorId, threadKey }: OutboxEvent, loaded: Loaded): Relation | null {
+/** Null: there is nobody to have one with. */
+export function relationOf(
+  { recipientId, actorId, threadKey }: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'threadKey'>,
+  loaded: Pick<Loaded, 'relations' | 'mutedThreads'>,
+): Relation | null {
   const threadMuted = threadKey !== null && loaded.mutedThreads.has(`${recipientId} ${threadKey}`)
   if (actorId === null) return threadMuted ? { ...nobody, threadMuted } : null
   const known = loaded.relations.get(`${recipientId} ${actorId}`)

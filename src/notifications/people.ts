@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { UserPreferences } from './decide.ts'
 import type { Inbox, Loaded } from './model.ts'
+import { mutedThreads, silencedPairs } from './silences.ts'
 
 type Queryable = Pick<pg.ClientBase, 'query'>
 
@@ -14,17 +15,13 @@ export async function readRelations(
   if (pairs.length === 0) return new Map()
   const { rows } = await client.query<{ key: string; blocked: boolean; muted: boolean; followed: boolean }>({
     name: 'relations_of_batch',
-    text: `select w.u || ' ' || w.a as key, bool_or(w.what = 'blocked') as blocked, bool_or(w.what = 'muted') as muted,
-             bool_or(w.what = 'followed') as followed
+    text: `select w.u || ' ' || w.a as key, bool_or(w.what = 'block') as blocked, bool_or(w.what = 'mute') as muted,
+             bool_or(w.what = 'follow') as followed
            from (
              with w as materialized (select distinct u, a from unnest($1::bigint[], $2::bigint[]) w (u, a))
-             select w.*, 'blocked' as what from w join social.blocks b on b.user_id = w.u and b.other_id = w.a
+             ${silencedPairs}
              union all
-             select w.*, 'blocked' from w join social.blocks b on b.user_id = w.a and b.other_id = w.u
-             union all
-             select w.*, 'muted' from w join social.mutes m on m.user_id = w.u and m.other_id = w.a and coalesce(m.until > now(), true)
-             union all
-             select w.*, 'followed' from w join social.follows f on f.follower_id = w.u and f.followee_id = w.a
+             select w.*, 'follow' from w join social.follows f on f.follower_id = w.u and f.followee_id = w.a
            ) w group by w.u, w.a`,
     values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.actorId)],
   })
@@ -40,10 +37,9 @@ export async function readMutedThreads(
   if (pairs.length === 0) return new Set()
   const { rows } = await client.query<{ key: string }>({
     name: 'muted_threads_of_batch',
-    text: `select m.user_id || ' post:' || m.post_id as key
-           from (select distinct u, p from unnest($1::bigint[], $2::bigint[]) w (u, p)) w
-           join social.thread_mutes m on m.user_id = w.u and m.post_id = w.p`,
-    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.threadKey?.slice('post:'.length))],
+    text: `with w as materialized (select distinct u, t from unnest($1::bigint[], $2::text[]) w (u, t))
+           select w.u || ' ' || w.t as key from (${mutedThreads}) w`,
+    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.threadKey)],
   })
   return new Set(rows.map((row) => row.key))
 }

@@ -8,6 +8,7 @@ import { readOpenGroups } from './load.ts'
 import { lockInboxes, lockObjects } from './locks.ts'
 import { type Draft, emptyDraft, type FilterReason, keyOfGroup, NOBODY } from './model.ts'
 import { readPreferences } from './people.ts'
+import { silencedBy } from './silences.ts'
 import { storeFolded } from './store.ts'
 import type { TypeLookup } from './types.ts'
 
@@ -128,11 +129,7 @@ async function turnAway(
              decided_by = case when not v.gone then v.by end
            from (
              select s.user_id, s.source_id, s.source_id = any($4::text[]) or w.object_gone as gone,
-               coalesce(w.unwanted_by,
-                 case when exists (select from social.blocks b where b.user_id = s.user_id and b.other_id = s.actor_id)
-                        or exists (select from social.blocks b where b.user_id = s.actor_id and b.other_id = s.user_id) then 'block'
-                      when exists (select from social.mutes m where m.user_id = s.user_id and m.other_id = s.actor_id and coalesce(m.until > now(), true)) then 'mute'
-                      when exists (select from social.thread_mutes m where m.user_id = s.user_id and 'post:' || m.post_id = w.thread) then 'threadMute' end) as by
+               coalesce(w.unwanted_by, ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })}) as by
              from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
            ) v
            where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)`,

@@ -1,0 +1,60 @@
+type Silence = {
+  by: 'block' | 'mute' | 'threadMute'
+  table: string
+  /** When a row `x` of the table keeps a user from hearing of an actor, or of a thread (`post:9`); all three are SQL. */
+  holds(user: string, actor: string, thread: string): string
+}
+
+/** What keeps one person from hearing of another, or of a thread: the one place that says so. The first is the reason. */
+const silences: Silence[] = [
+  {
+    by: 'block',
+    table: 'social.blocks',
+    holds: (user, actor) => `x.user_id = ${user} and x.other_id = ${actor}`,
+  },
+  {
+    by: 'block',
+    table: 'social.blocks',
+    holds: (user, actor) => `x.user_id = ${actor} and x.other_id = ${user}`,
+  },
+  {
+    by: 'mute',
+    table: 'social.mutes',
+    holds: (user, actor) => `x.user_id = ${user} and x.other_id = ${actor} and coalesce(x.until > now(), true)`,
+  },
+  {
+    by: 'threadMute',
+    table: 'social.thread_mutes',
+    holds: (user, _actor, thread) =>
+      `x.user_id = ${user} and x.post_id = substring(${thread} from '^post:(\\d{1,18})$')::bigint`,
+  },
+]
+
+type Who = { user: string; actor: string; thread: string }
+
+/** A condition, fit to become anti-joins: nothing silences them. */
+export function unsilenced({ user, actor, thread }: Who): string {
+  return silences
+    .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, actor, thread)})`)
+    .join(' and ')
+}
+
+/** An expression: what silences them, null when nothing does. */
+export function silencedBy({ user, actor, thread }: Who): string {
+  const cases = silences.map(
+    ({ by, table, holds }) => `when exists (select from ${table} x where ${holds(user, actor, thread)}) then '${by}'`,
+  )
+  return `case ${cases.join(' ')} end`
+}
+
+/** Rows `w` (u, a: user and actor) with `what` silences them. */
+export const silencedPairs = silences
+  .filter(({ by }) => by !== 'threadMute')
+  .map(({ by, table, holds }) => `select w.*, '${by}' as what from w join ${table} x on ${holds('w.u', 'w.a', '')}`)
+  .join(' union all ')
+
+/** Rows `w` (u, t: user and thread) of which the user muted the thread. */
+export const mutedThreads = silences
+  .filter(({ by }) => by === 'threadMute')
+  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.u', '', 'w.t')}`)
+  .join(' union all ')
