@@ -13,6 +13,15 @@ export async function settled({ pool }: { pool: pg.Pool }, seconds = 20): Promis
   }, seconds)
 }
 
+/** Settled, and every window ended as if its time had come. */
+export async function flushed({ pool }: { pool: pg.Pool }): Promise<void> {
+  await settled({ pool })
+  await eventually(async () => {
+    await pool.query('update notify.windows set due_at = now() where due_at > now()')
+    return (await pool.query('select from notify.windows')).rowCount === 0
+  })
+}
+
 export async function noDrift(t: Test, { pool }: { pool: pg.Pool }): Promise<void> {
   t.same((await pool.query('select * from ops.count_drift')).rows, [], 'every count equals its recount')
 }

@@ -24,8 +24,8 @@ export type Options = {
   push?: boolean | Partial<Limits>
   /** For mail servers and push services in the test's process. */
   senders?: SenderOptions
-  /** Gathers likes after three for two minutes, comments always for one; otherwise every event is shown at once. */
-  windows?: boolean
+  /** Instead of the seeded ones; 0: every event is shown at once, for tests that are about something else. */
+  windowSeconds?: number
   /** Instead of silence, or TEST_LOG's level. */
   log?: Logger
 }
@@ -48,8 +48,7 @@ export type TestSystem = {
 
 /** A fresh database cloned from the migrated template, and a server on a free port; everything ends with the test. */
 export async function setup(t: Test, options: Options = {}): Promise<TestSystem> {
-  const databaseUrl = await cloneDatabase(t)
-  if (options.windows) await onServer(databaseUrl, withWindows)
+  const databaseUrl = await cloneDatabase(t, options)
   return startSystem(t, databaseUrl, options)
 }
 
@@ -91,7 +90,7 @@ export function testConfig(databaseUrl: string, env: Record<string, string> = {}
 }
 
 /** The url of a new database with our schema; dropped when the test ends. */
-export async function cloneDatabase(t: Test): Promise<string> {
+export async function cloneDatabase(t: Test, { windowSeconds }: Pick<Options, 'windowSeconds'> = {}): Promise<string> {
   const { TEST_DATABASE_URL: serverUrl, TEST_TEMPLATE: template } = process.env
   if (!serverUrl || !template)
     throw new Error('tests need a prepared server: run `npm test -- test/path/to/file.test.ts`')
@@ -100,12 +99,10 @@ export async function cloneDatabase(t: Test): Promise<string> {
   t.teardown(() => onServer(serverUrl, `drop database if exists ${name} with (force)`))
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
+  if (windowSeconds !== undefined)
+    await onServer(url.href, `update notify.types set window_seconds = ${windowSeconds} where window_seconds > 0`)
   return url.href
 }
-
-const withWindows = `
-  update notify.types set instant_threshold = 3, window_seconds = 120 where type = 'post.liked';
-  update notify.types set window_seconds = 60 where type in ('comment.created', 'comment.replied')`
 
 async function onServer(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })

@@ -8,7 +8,7 @@ import { startMailServer } from './mail-server.ts'
 async function mailSystem(t: Test) {
   const server = await startMailServer(t)
   const env = { SMTP_URL: server.url, MAIL_FROM: 'Ravenpost <news@mail.example>', PUBLIC_URL: 'https://app.example/' }
-  const system = await setup(t, { worker: true, env, senders: { timeoutMs: 500 } })
+  const system = await setup(t, { worker: true, windowSeconds: 0, env, senders: { timeoutMs: 500 } })
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   await eventually(() => server.mails.length === 3)
   const questions = server.mails.splice(0)

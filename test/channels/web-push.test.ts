@@ -8,7 +8,12 @@ import { startPushService, vapid } from './push-service.ts'
 
 async function pushSystem(t: Test, worker = true) {
   const service = await startPushService(t)
-  const system = await setup(t, { worker, env: vapid, senders: { pushAgent: service.agent, timeoutMs: 500 } })
+  const system = await setup(t, {
+    worker,
+    windowSeconds: 0,
+    env: vapid,
+    senders: { pushAgent: service.agent, timeoutMs: 500 },
+  })
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   const subscribe = async (who = ana) => (await who.request('POST', '/push/subscriptions', service.browser())).body.id
   return { service, system, ana, ben, cem, subscribe }

@@ -6,7 +6,7 @@ import { startProxy } from './proxy.ts'
 
 /** Ana with a client behind a network that can fail, and Ben, who does things. */
 async function start(t: Test, options: Options = {}) {
-  const system = await setup(t, { worker: true, push: true, ...options })
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 0, ...options })
   const [ana, ben, post] = await makePeople(system)
   const network = await startProxy(t, system.url)
   return { system, network, ana, ben, post, started: startClient(t, ana, { url: network.url }) }
@@ -56,7 +56,7 @@ t.test('after a lost connection it goes on where it was', async (t) => {
 })
 
 t.test('what was there before the first start is listed and acknowledged', async (t) => {
-  const system = await setup(t, { worker: true, push: true })
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
   const [ana, ben, post] = await makePeople(system)
   await ben.like(post.id)
   await settled(system)

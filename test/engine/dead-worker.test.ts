@@ -50,7 +50,7 @@ const backendsOf = (pid: number) => `select p.pid from notify.workers w, pg_stat
   where w.pid = ${pid} and p.datname = current_database() and p.application_name = 'ravenpost worker' and p.state = 'idle in transaction'`
 
 t.test('what a killed worker was at goes on elsewhere within 15 seconds', async (t) => {
-  const system = await setup(t)
+  const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)
   await eventually(async () => (await system.pool.query('select from notify.notifications limit 1')).rowCount, 20)
@@ -73,7 +73,7 @@ t.test('what a killed worker was at goes on elsewhere within 15 seconds', async 
 })
 
 t.test('a worker that stands still loses its locks, and doubles nothing when it wakes up', async (t) => {
-  const system = await setup(t)
+  const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)
   const { pid } = child

@@ -5,7 +5,7 @@ import { settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
 t.test('a worker outlives the connection on which it ends a job, and goes on', async (t) => {
-  const system = await setup(t)
+  const system = await setup(t, { windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const [post, other] = [await ana.post('hello'), await ana.post('and again')]
   await ben.like(post.id)

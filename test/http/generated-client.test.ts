@@ -7,7 +7,7 @@ import { setup } from '../setup.ts'
 const directory = new URL('generated-client/', import.meta.url)
 
 test('a client generated from the document compiles in strict mode and does what it says', async (t) => {
-  const { url } = await setup(t, { worker: true })
+  const { url } = await setup(t, { worker: true, windowSeconds: 0 })
   const source = await generateSource(`${url}/openapi.json`, { optimistic: true })
   await writeFile(new URL('api.ts', directory), source)
 

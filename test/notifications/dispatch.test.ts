@@ -3,7 +3,7 @@ import { inboxOf, noDrift, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
 t.test('likes of one post become one notification, with distinct people and the latest first', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem, dia, eli] = await Promise.all(['ana', 'ben', 'cem', 'dia', 'eli'].map(system.as))
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -25,7 +25,7 @@ t.test('likes of one post become one notification, with distinct people and the 
 })
 
 t.test('each person is told of a comment once, by the most specific reason', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -44,7 +44,7 @@ t.test('each person is told of a comment once, by the most specific reason', asy
 })
 
 t.test('deleting a post empties every inbox of it, also while its comments are being dispatched', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello @cem')
@@ -65,7 +65,7 @@ t.test('deleting a post empties every inbox of it, also while its comments are b
 })
 
 t.test('a deleted user disappears from every group and count', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello')

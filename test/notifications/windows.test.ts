@@ -1,21 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { inboxOf, noDrift, settled } from '../settled.ts'
+import { flushed, inboxOf, noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 
 t.setTimeout(120_000)
 
 const everybody = async (system: TestSystem, ...names: string[]) => Promise.all(names.map(system.as))
 
-/** Ends every window as if its time had come, and waits until it is flushed. */
-async function flush({ pool }: TestSystem): Promise<void> {
-  await settled({ pool })
-  await pool.query('update notify.windows set due_at = now() where due_at > now()')
-  await eventually(async () => (await pool.query('select from notify.windows where due_at <= now()')).rowCount === 0)
-}
-
 t.test('three likes arrive at once, the others in one update at the end of the window', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ...likers] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay', 'gus')
   if (!ana) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -27,7 +20,7 @@ t.test('three likes arrive at once, the others in one update at the end of the w
   t.equal(rows.length, 1)
   t.ok(rows[0].lasts >= 90 && rows[0].lasts <= 150, 'two minutes, a quarter more or less')
   const before = await ana.get('/notifications/unread-count')
-  await flush(system)
+  await flushed(system)
   t.match(await inboxOf(system, 'ana'), [{ actor_count: 6, actors: 'gus, fay, eli' }])
   const { state: since } = before as { state: string }
   t.match(await ana.get(`/notifications/changes?since=${since}`), {
@@ -41,7 +34,7 @@ t.test('three likes arrive at once, the others in one update at the end of the w
 })
 
 t.test('comments are always gathered; nobody hears of one that was deleted meanwhile', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben, cem] = await everybody(system, 'ana', 'ben', 'cem')
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -49,19 +42,19 @@ t.test('comments are always gathered; nobody hears of one that was deleted meanw
   const second = await cem.comment(post.id, 'second')
   t.same(await inboxOf(system, 'ana'), [], 'they wait')
   await cem.request('DELETE', `/comments/${second.id}`)
-  await flush(system)
+  await flushed(system)
   t.match(await inboxOf(system, 'ana'), [{ type: 'comment.created', actors: 'ben', actor_count: 1 }])
   t.match(await ana.get('/notifications'), { items: [{ url: `/posts/${post.id}#comment-${first.id}` }] })
   await cem.comment(post.id, 'third')
   await settled(system)
   await ana.request('DELETE', `/posts/${post.id}`)
-  await flush(system)
+  await flushed(system)
   t.same(await inboxOf(system, 'ana'), [], 'and nobody of a deleted post')
   await noDrift(t, system)
 })
 
 t.test('nobody hears of replies that wait to a comment that was deleted meanwhile', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben, cem] = await everybody(system, 'ana', 'ben', 'cem')
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -69,7 +62,7 @@ t.test('nobody hears of replies that wait to a comment that was deleted meanwhil
   await cem.request('POST', `/posts/${post.id}/comment`, { body: 'reply', parentId: parent.id })
   await settled(system)
   await ben.request('DELETE', `/comments/${parent.id}`)
-  await flush(system)
+  await flushed(system)
   t.same(await inboxOf(system, 'ben'), [])
   await noDrift(t, system)
 })
@@ -87,26 +80,26 @@ t.test('a send shows its own words at once, whatever window its type has', async
 })
 
 t.test('a window whose people all took it back makes no update', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben] = await everybody(system, 'ana', 'ben')
   if (!ana || !ben) throw new Error('nobody signed up')
   const post = await ana.post('hello')
   const comment = await ben.comment(post.id, 'first')
   await settled(system)
   await ben.request('DELETE', `/comments/${comment.id}`)
-  await flush(system)
+  await flushed(system)
   t.match(await ana.get('/notifications/unread-count'), { unreadCount: 0, state: /\.0$/ })
 })
 
 t.test('what waits when the group is read opens the next one', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
   const post = await ana.post('hello')
   for (const liker of [ben, cem, dia, eli]) await liker.like(post.id)
   await settled(system)
   await ana.request('PATCH', '/notifications/mark-all-read')
-  await flush(system)
+  await flushed(system)
   t.match(await inboxOf(system, 'ana'), [
     { actors: 'eli', actor_count: 1, read: false },
     { actors: 'dia, cem, ben', actor_count: 3, read: true },
@@ -115,7 +108,7 @@ t.test('what waits when the group is read opens the next one', async (t) => {
 })
 
 t.test('when all who were shown take it back, those who wait are shown at once', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
   const post = await ana.post('hello')
@@ -127,7 +120,7 @@ t.test('when all who were shown take it back, those who wait are shown at once',
 })
 
 t.test('whom the recipient follows lifts the group and stands first', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
   await ana.follow(ben.id)
@@ -139,7 +132,7 @@ t.test('whom the recipient follows lifts the group and stands first', async (t) 
     items: [{ priority: 'high', title: 'ben, dia and 1 other liked your post' }],
   })
   await eli.like(post.id)
-  await flush(system)
+  await flushed(system)
   t.match(await inboxOf(system, 'ana'), [{ actors: 'eli, ben, dia' }])
   for (const liker of [eli, ben]) await liker.unlike(post.id)
   await settled(system)
@@ -148,7 +141,7 @@ t.test('whom the recipient follows lifts the group and stands first', async (t) 
 })
 
 t.test('whatever happens, everybody is in exactly one shown count', async (t) => {
-  const system = await setup(t, { worker: true, windows: true })
+  const system = await setup(t, { worker: true })
   await system.pool.query(`update notify.types set max_group_size = 4 where type = 'post.liked'`)
   const [ana, ...likers] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay', 'gus')
   if (!ana) throw new Error('nobody signed up')
@@ -169,11 +162,11 @@ t.test('whatever happens, everybody is in exactly one shown count', async (t) =>
       if (kind === 'like') likes.add(who)
       if (kind === 'unlike') likes.delete(who)
       if (kind === 'read') await ana.request('PATCH', '/notifications/mark-all-read')
-      if (kind === 'flush') await flush(system)
+      if (kind === 'flush') await flushed(system)
       if (kind === 'settle') await settled(system)
       if (kind === 'flush') for (const each of likes) told.add(each)
     }
-    await flush(system)
+    await flushed(system)
     const { rows } = await system.pool.query<{ actor_id: string; parts: number; waiting: number }>(
       `select s.actor_id, count(*) filter (where s.live)::int as parts, count(*) filter (where s.waits_for is not null)::int as waiting
        from notify.sources s where s.user_id = $1 and s.source_id like $2 group by s.actor_id`,

@@ -45,7 +45,7 @@ t.test('what does not fit is refused and changes nothing', async (t) => {
 })
 
 t.test('strangers are dropped or filtered, followed people are not; quiet is silent', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   await ana.follow(ben.id)

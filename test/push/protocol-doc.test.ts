@@ -12,7 +12,7 @@ import { eventually, setup } from '../setup.ts'
 const page = await readFile(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 
 t.test('the client in docs/protocol.md works as it stands there', async (t) => {
-  const { as, url, app, server, push, pool, ...system } = await setup(t, { worker: true, push: true })
+  const { as, url, app, server, push, pool, ...system } = await setup(t, { worker: true, push: true, windowSeconds: 0 })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const { id } = await ana.post('hello')
   await ben.follow(ana.id)

@@ -15,7 +15,7 @@ const kinds: Record<string, string> = {
 }
 
 t.test('connections are killed under load: nothing is lost, nothing doubled, and all goes on', async (t) => {
-  const system = await setup(t, { worker: true, push: true })
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 1 })
   const admin = new pg.Client({ connectionString: system.databaseUrl })
   await admin.connect()
   t.teardown(() => admin.end())

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type pg from 'pg'
 import type { Test } from 'tap'
 import type { TestClient } from '../client.ts'
-import { noDrift, settled } from '../settled.ts'
+import { flushed, noDrift } from '../settled.ts'
 import { eventually, type TestSystem } from '../setup.ts'
 import { Device } from './device.ts'
 import { tellsTheFacts } from './facts.ts'
@@ -95,7 +95,7 @@ async function standsAsAnswered(pool: pg.Pool, wanted: Set<string>, said: string
 /** After the trouble: nothing lost, nothing doubled, every device has what the list says, and no job stays undone. */
 export async function endsWell(t: Test, system: TestSystem, load: Load): Promise<void> {
   await load.stop()
-  await settled(system)
+  await flushed(system)
   const refused = [...load.statuses.keys()].filter((status) => ![200, 201, 503].includes(status))
   t.same(refused, [], `what fails is answered with 503: ${JSON.stringify([...load.statuses])}`)
   for (const device of load.devices) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { noDrift, settled } from '../settled.ts'
+import { flushed, noDrift } from '../settled.ts'
 import { setup, type TestSystem } from '../setup.ts'
 import { type Command, command, run, type World } from './commands.ts'
 import { Device } from './device.ts'
@@ -17,7 +17,7 @@ const plan = fc.array(fc.array(command, { minLength: 1, maxLength: 8 }), { minLe
 t.test(
   'whatever people do and whenever they are cut off, every device ends with the list, and the list with the facts',
   async (t) => {
-    const system = await setup(t, { worker: true, push: true })
+    const system = await setup(t, { worker: true, push: true, windowSeconds: 1 })
     const deadline = Date.now() + SECONDS * 1000
     let runs = 0
     for (const steps of fc.sample(plan, { seed: SEED, numRuns: 10 * SECONDS })) {
@@ -41,7 +41,7 @@ async function holds(t: Test, system: TestSystem, name: string, steps: Command[]
   } finally {
     await observer.end()
   }
-  await settled(system)
+  await flushed(system)
   for (const device of [...world.devices, ...world.pollers]) {
     if (world.pollers.includes(device)) await device.poll(100)
     else if (!device.connected) await device.connect()

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { findBinaries } from '../../src/db/binaries.ts'
@@ -45,7 +46,16 @@ export async function ownPostgres(t: Test): Promise<OwnPostgres> {
   t.teardown(() => own.stop('fast').catch(() => {}))
   await own.start()
   await migrate(own.url, log)
+  await gatherShortly(own.url)
   return own
+}
+
+/** These tests wait for what was done to be seen. */
+async function gatherShortly(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query('update notify.types set window_seconds = 1 where window_seconds > 0')
+  await client.end()
 }
 
 async function freePort(): Promise<number> {

@@ -3,7 +3,7 @@ import { inboxOf, noDrift, settled } from '../settled.ts'
 import { setup } from '../setup.ts'
 
 t.test("a block ends both follows, empties the blocker's inbox of the other, and keeps it so", async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   await ana.follow(ben.id)
@@ -28,7 +28,7 @@ t.test("a block ends both follows, empties the blocker's inbox of the other, and
 })
 
 t.test('a muted user and a muted thread tell nothing, the decision says why, and a mute ends', async (t) => {
-  const system = await setup(t, { worker: true })
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const [loud, other] = [await ana.post('loud'), await ana.post('other')]
