@@ -16,37 +16,45 @@ const LOG_TASK = 'maintain_delivery_log'
 export function startPoll(engine: Engine): { close(): Promise<void> } {
   return repeat(engine.config.pollIntervalMs, engine.log, 'the poll', async () => {
     const lanes = await engine.dispatcher.idleLanesWithWork()
-    const { rows } = await engine.pool.query<{ task: string }>({ name: 'due_work', text: findDueWork })
+    const { rows } = await engine.pool.query<Work>({ name: 'due_work', text: findDueWork })
     if (lanes.length > 0) await callDispatcher(engine)
     await addJobs(
       engine,
-      rows.map((row) => row.task).filter((task) => task !== FAN_OUT_TASK || !engine.fanOuts.full),
+      rows.filter(({ task }) => task !== FAN_OUT_TASK || !engine.fanOuts.full),
     )
   })
 }
 
+/** `runAt` null: as soon as can be. */
+type Work = { task: string; runAt: string | null }
+
+/** Windows are known ahead: their job stands ready for the earliest of them, and is called when that is due. */
 const findDueWork = `
-  select '${RETRY_TASK}' as task where exists (select from notify.pending where dead_at is null and due_at <= now())
+  select '${RETRY_TASK}' as task, null::text as "runAt" where exists (select from notify.pending where dead_at is null and due_at <= now())
   union all
-  select '${FAN_OUT_TASK}' where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
+  select '${FAN_OUT_TASK}', null where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
   union all
-  select '${WINDOWS_TASK}' where exists (select from notify.windows where due_at <= now())
+  select '${WINDOWS_TASK}', due_at::text from (select due_at from notify.windows order by due_at limit 1) w
+  where due_at <= now() or not exists (
+    select from graphile_worker.jobs j where j.key = '${WINDOWS_TASK}' and j.run_at <= w.due_at and j.locked_at is null and j.attempts < j.max_attempts)
   union all
-  select '${DELIVERIES_TASK}' where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())
+  select '${DELIVERIES_TASK}', null where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())
   union all
-  select '${LOG_TASK}' where ${needsPartitions}`
+  select '${LOG_TASK}', null where ${needsPartitions}`
 
 /** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
 export async function callDispatcher(engine: Engine): Promise<void> {
   if (engine.dispatcher.standing) engine.dispatcher.look()
-  else await addJobs(engine, [DISPATCH_TASK])
+  else await addJobs(engine, [{ task: DISPATCH_TASK, runAt: null }])
 }
 
-/** While a job of a task is queued, another one changes nothing. */
-async function addJobs({ pool }: Engine, tasks: string[]): Promise<void> {
-  if (tasks.length === 0) return
+/** While a job of a task is queued, another one changes nothing but the time of one that is to run at a time. */
+async function addJobs({ pool }: Engine, work: Work[]): Promise<void> {
+  if (work.length === 0) return
   await pool.query(
-    `select graphile_worker.add_job(t, job_key => t, max_attempts => 1, job_key_mode => 'preserve_run_at') from unnest($1::text[]) t`,
-    [tasks],
+    `select graphile_worker.add_job(task, run_at => at, job_key => task, max_attempts => 1,
+       job_key_mode => case when at is null then 'preserve_run_at' else 'replace' end)
+     from unnest($1::text[], $2::timestamptz[]) w (task, at)`,
+    [work.map(({ task }) => task), work.map(({ runAt }) => runAt)],
   )
 }

@@ -34,7 +34,7 @@ export async function storeFolded(
     storeSources(client, folded.sources),
     appendToLog(client, logOf(folded)),
     openWindows(client, folded.windows),
-    hurryWindows(client, removed),
+    hurryWindows(client, folded.drafts),
     completeActors(client, types, updated).then(() => updateNotifications(client, updated)),
     notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
@@ -191,7 +191,7 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
 }
 
 /** Opens windows, with jitter so that they do not all end at once; one that is open already keeps its end. */
-async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promise<void> {
+export async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promise<void> {
   if (windows.length === 0) return
   await client.query({
     name: 'open_windows',
@@ -215,9 +215,12 @@ async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promis
   })
 }
 
-/** When all who were shown have taken it back while others wait, those are shown at once. */
-async function hurryWindows(client: pg.ClientBase, removed: Change[]): Promise<void> {
-  const groups = removed.flatMap(({ draft }) => (draft.groupKey === null ? [] : [draft]))
+/**
+ * When all who were shown have taken it back while others wait, those are shown at once; also when nobody saw it, since they
+ * came and went in one batch.
+ */
+async function hurryWindows(client: pg.ClientBase, drafts: Draft[]): Promise<void> {
+  const groups = drafts.filter((draft) => draft.removed && draft.groupKey !== null)
   if (groups.length === 0) return
   await client.query({
     name: 'hurry_windows',

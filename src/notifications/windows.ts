@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { queueDeliveries } from '../channels/queue.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { appendToLog } from '../delivery-log/append.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
 import { type Decision, decide, type UserPreferences } from './decide.ts'
@@ -9,7 +10,7 @@ import { lockInboxes, lockObjects } from './locks.ts'
 import { type Draft, emptyDraft, type FilterReason, keyOfGroup, NOBODY } from './model.ts'
 import { readPreferences } from './people.ts'
 import { silencedBy } from './silences.ts'
-import { storeFolded } from './store.ts'
+import { openWindows, storeFolded } from './store.ts'
 import type { TypeLookup } from './types.ts'
 
 /** Windows flushed in one transaction. */
@@ -53,8 +54,8 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<num
   const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
   await queueDeliveries(client, types, inboxes, drafts, preferences)
-  await showSources(client, gathered, comments)
-  await reopen(client, windows)
+  await showSources(client, gathered, verdicts, comments)
+  await reopen(client, types, windows)
   return windows.length
 }
 
@@ -112,7 +113,7 @@ function judge(types: TypeLookup, preferences: Map<string, UserPreferences>, win
   )
 }
 
-/** Those whose object is gone meanwhile, who are blocked or muted, or whom the recipient's preferences keep away. */
+/** Those whose object is gone meanwhile, who are blocked or muted, or whom the recipient's preferences keep away: these are logged. */
 async function turnAway(
   client: pg.ClientBase,
   windows: Window[],
@@ -123,7 +124,7 @@ async function turnAway(
     const verdict = verdicts.get(window)
     return verdict?.decision === 'suppress' && !window.filterReason ? verdict.decidedBy : null
   })
-  await client.query({
+  const { rows } = await client.query<{ recipientId: string; reason: string | null }>({
     name: 'turn_away',
     text: `update notify.sources t set waits_for = null, decided_at = now(), decision = case when v.gone then 'object_gone' else 'suppressed' end,
              decided_by = case when not v.gone then v.by end
@@ -132,7 +133,8 @@ async function turnAway(
                coalesce(w.unwanted_by, ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })}) as by
              from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
            ) v
-           where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)`,
+           where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)
+           returning t.user_id as "recipientId", t.decided_by as reason`,
     values: [
       ...keys(windows),
       [...gone].filter((object) => object.startsWith('comment:')),
@@ -141,6 +143,11 @@ async function turnAway(
       windows.map((window) => window.threadKey),
     ],
   })
+  const suppressed = rows.filter((row) => row.reason !== null)
+  await appendToLog(
+    client,
+    suppressed.map((row) => ({ ...row, notificationId: null, event: 'filtered' })),
+  )
 }
 
 /** A group with what is added to it; `outgrown`: its predecessor, to be closed. */
@@ -221,39 +228,42 @@ function grow(draft: Draft, { data }: Window, { newPeople, latestSource, followe
   draft.grown = true
 }
 
-async function showSources(client: pg.ClientBase, gathered: Gathered[], comments: string[]): Promise<void> {
+async function showSources(
+  client: pg.ClientBase,
+  gathered: Gathered[],
+  verdicts: Map<Window, Decision>,
+  comments: string[],
+): Promise<void> {
   if (gathered.length === 0) return
   await client.query({
     name: 'show_waiting',
     text: `update notify.sources s
            set waits_for = null, live = true, notified = true, notification_id = w.n, silent = w.q, decided_at = now(),
-               decision = case when w.f <> 'none' then 'filtered' else 'shown' end
-           from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[], $6::boolean[]) w (u, g, f, n, q)
+               decision = case when w.f <> 'none' then 'filtered' else 'shown' end, decided_by = coalesce(w.by, s.decided_by)
+           from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[], $6::boolean[], $7::text[]) w (u, g, f, n, q, by)
            where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${checked}`,
     values: [
       ...keys(gathered.map(({ window }) => window)),
       comments,
       gathered.map(({ draft }) => draft.id),
       gathered.map(({ draft }) => draft.silent),
+      gathered.map(({ window }) => (window.filterReason ? null : verdicts.get(window)?.decidedBy)),
     ],
   })
 }
 
-/** Windows in which somebody is still waiting: who came while this was under way. */
-async function reopen(client: pg.ClientBase, windows: Window[]): Promise<void> {
-  await client.query({
-    name: 'reopen_windows',
-    text: `insert into notify.windows (user_id, group_key, filter, type, object_type, object_id, thread_key, data, due_at)
-           select u, g, f, t, y, o, h, d, now() + interval '1 second'
-           from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[]) w (u, g, f, t, y, o, h, d)
+/** Who came while this was under way waits for the next window. */
+async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[]): Promise<void> {
+  const { rows } = await client.query<{ place: number }>({
+    name: 'still_waiting',
+    text: `select w.place::int as place from ${asRows}
            where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f)`,
-    values: [
-      ...keys(windows),
-      windows.map((w) => w.type),
-      windows.map((w) => w.objectType),
-      windows.map((w) => w.objectId),
-      windows.map((w) => w.threadKey),
-      windows.map((w) => JSON.stringify(w.data)),
-    ],
+    values: keys(windows),
   })
+  const awaited = new Set(rows.map((row) => row.place))
+  const left = windows.filter((_, index) => awaited.has(index + 1))
+  await openWindows(
+    client,
+    left.map((window) => ({ ...window, type: types(window.type) })),
+  )
 }

@@ -7,7 +7,7 @@ const mailOnly = { channels: { inApp: false }, types: { 'post.liked': { email: t
 
 for (const windows of [false, true])
   test(`strangers and what only another channel wants share no group${windows ? ', nor a window' : ''}`, async (t) => {
-    const system = await setup(t, { worker: true, windows })
+    const system = await setup(t, { worker: true, ...(windows ? {} : { windowSeconds: 0 }) })
     const { pool, as } = system
     const [ana, ben, cem, dia] = [await as('ana'), await as('ben'), await as('cem'), await as('dia')]
     await pool.query(`update notify.inbox set reachable_by = '{email}' where user_id = $1`, [ana.id])
