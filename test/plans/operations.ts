@@ -17,6 +17,7 @@ import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { archive, markRead, markSeen, markUnread, remove, unarchive } from '../../src/notifications/inbox.ts'
 import { listNotifications } from '../../src/notifications/list.ts'
 import { NotificationTypes } from '../../src/notifications/types.ts'
+import { flushWindows } from '../../src/notifications/windows.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
 import { eventColumns, type OutboxEvent } from '../../src/outbox/event.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
@@ -183,6 +184,40 @@ async function appendAnew(pool: pg.Pool, n: number): Promise<void> {
      from notify.outbox where not critical and recipient_id is not null and not retracts limit $1`,
     [n],
   )
+}
+
+/** Ends windows: of the first likes of many people's posts, or of one post that many like. */
+const windows: Operation[] = [
+  { name: 'windows of many', prepare: (pool, n, base) => gather(pool, n, base, 'u', '1 + u % 20'), run: flush },
+  {
+    name: 'a window in which many wait',
+    prepare: (pool, n, base) => gather(pool, n, base, String(15_000 + base), 'u'),
+    run: flush,
+  },
+]
+
+/** `n` likes that wait for windows that are due; `owner` and `actor`: whose post, and who likes it, of the number u. */
+async function gather(pool: pg.Pool, n: number, base: number, owner: string, actor: string): Promise<void> {
+  await pool.query(
+    `with likes as (
+       select owner as user_id, (owner - 1)::text as post, 'like:' || owner - 1 || ':w' || u as source_id, ${actor} as actor_id
+       from generate_series($1::int, $2::int) u, lateral (select ${owner}) x (owner)
+     ), opened as (
+       insert into notify.windows (user_id, group_key, filter, type, object_type, object_id, thread_key, data, due_at)
+       select distinct user_id, 'post.liked:' || post, 'none', 'post.liked', 'post', post, 'post:' || post, '{}'::jsonb, now() from likes
+     )
+     insert into notify.sources (user_id, source_id, event_id, actor_id, live, notified, waits_for, decision)
+     select user_id, source_id, 5, actor_id, false, false, 'post.liked:' || post, 'waiting' from likes`,
+    numbers(base + 1, n),
+  )
+}
+
+async function flush(pool: pg.Pool, n: number): Promise<number> {
+  await flushWindows(readerOf(pool))
+  const { rows } = await pool.query<{ left: number }>(
+    'select count(*)::int as left from notify.windows where due_at <= now()',
+  )
+  return n - (rows[0]?.left ?? n)
 }
 
 /** Events that no lane of these tests comes to: from the end of the log. */
@@ -403,6 +438,7 @@ const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
 export const operations: Operation[] = [
   ...requests,
   ...dispatching,
+  ...windows,
   ...inboxes,
   ...fanOuts,
   ...audiences,
