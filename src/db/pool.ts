@@ -10,12 +10,6 @@ const IDLE_IN_TRANSACTION_MS = 10_000
  */
 const QUERY_TIMEOUT_MS = 30_000
 
-/**
- * For pools whose statements come in batches and look rows up by index whatever the batch's size: planned once, not each time,
- * which costs more than running them while batches are small.
- */
-export const PLANNED_ONCE = '-c plan_cache_mode=force_generic_plan'
-
 export type PoolOptions = {
   url: string
   size: number

@@ -5,7 +5,7 @@ import type { Senders } from '../channels/send.ts'
 import { createSenders, type SenderOptions } from '../channels/senders.ts'
 import type { Config } from '../config.ts'
 import { foldCounters } from '../counters/fold-counters.ts'
-import { createPool, PLANNED_ONCE } from '../db/pool.ts'
+import { createPool } from '../db/pool.ts'
 import { FanOutRunner } from '../fan-outs/runner.ts'
 import { dispatchWith } from '../notifications/dispatch.ts'
 import { NotificationTypes } from '../notifications/types.ts'
@@ -31,7 +31,7 @@ export type Engine = {
 const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
-  const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker', settings: PLANNED_ONCE })
+  const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)

@@ -42,6 +42,7 @@ function windowOf(rows: Row[], limit: number): Window[] {
 /**
  * Two branches per shard, each an index range in reading order: transactions that were open when `done` was taken, and
  * those that came after it. Per shard, because a range of shards in front of the index would read the log's whole past.
+ * Behind sub-selects the planner cannot see the values, so it plans once: planning costs more than reading a few events.
  * A position that holds open transactions moves on after a second, any other after a minute, although nothing was read.
  */
 function readHeld(which: string): string {
@@ -50,11 +51,11 @@ function readHeld(which: string): string {
        where o.shard = s.shard and not o.critical and o.id >= p.from_id ${which} and ${xids}
          and (o.xid, o.id) > (case when s.shard = p.after_shard then p.after_xid else '0'::xid8 end, case when s.shard = p.after_shard then p.after_id else 0 end)
          and pg_visible_in_snapshot(o.xid, p.upto)
-       order by o.xid, o.id limit $2::int)`
+       order by o.xid, o.id limit (select $2::int))`
   return `
   with p as materialized (
     select *, array(select pg_snapshot_xip(done)) as open, coalesce(target, pg_current_snapshot()) as upto
-    from notify.positions where consumer = $1 and lane = any(${heldLanes}))
+    from notify.positions where consumer = (select $1::text) and lane = any(${heldLanes}))
   select p.lane, p.upto::text as target, p.target is not null or ${isStale} as waits, o.xid::text as xid, o.shard, ${eventColumns}
   from p
   left join lateral (
@@ -64,15 +65,15 @@ function readHeld(which: string): string {
          ${branch('o.xid = any(p.open)')}
          union all
          ${branch(`o.xid >= pg_snapshot_xmax(p.done) and o.xid < pg_snapshot_xmax(p.upto)`)}
-       ) o order by o.xid, o.id limit $2::int
+       ) o order by o.xid, o.id limit (select $2::int)
      ) o
      where not p.critical
-     limit $2::int)
+     limit (select $2::int))
     union all
     (select o.* from notify.outbox o
      where p.critical and o.critical and o.id >= p.from_id and (o.xid >= pg_snapshot_xmax(p.done) or o.xid = any(p.open))
        and (p.after_id is null or (o.xid, o.id) > (p.after_xid, p.after_id)) and pg_visible_in_snapshot(o.xid, p.upto)
-     order by o.xid, o.id limit $2::int)
+     order by o.xid, o.id limit (select $2::int))
   ) o on true`
 }
 

@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
-import { createPool, PLANNED_ONCE } from '../db/pool.ts'
+import { createPool } from '../db/pool.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
 import { listeningSince, rejectedHellos, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
@@ -201,7 +201,6 @@ function withOwnPool(app: App, { connections, queryMs }: Limits): App {
     size: connections,
     log,
     name: 'push',
-    settings: PLANNED_ONCE,
     queryTimeoutMs: queryMs,
   })
   return { ...app, pool, db: createKysely(pool) }
