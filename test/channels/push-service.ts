@@ -16,8 +16,8 @@ export type PushService = {
   pushes: Push[]
   /** Requests that came, refused ones too. */
   asked: number
-  /** What it answers: a status, or never. */
-  answer: number | 'never'
+  /** What it answers: a status, or nothing: `never` after it threw the push away, `taken` after it took it. */
+  answer: number | 'never' | 'taken'
   agent: https.Agent
   origin: string
   /** What a browser answers to `pushManager.subscribe`. */
@@ -45,7 +45,7 @@ export async function startPushService(t: Test): Promise<PushService> {
     for await (const chunk of request) chunks.push(chunk)
     if (service.answer === 'never') return
     const browser = browsers.get(String(request.url))
-    if (service.answer === 201 && browser) {
+    if ((service.answer === 201 || service.answer === 'taken') && browser) {
       const clear = ece.decrypt(Buffer.concat(chunks), {
         version: 'aes128gcm',
         privateKey: browser.ecdh,
@@ -53,7 +53,7 @@ export async function startPushService(t: Test): Promise<PushService> {
       })
       service.pushes.push({ headers: request.headers, content: JSON.parse(clear.toString()) })
     }
-    response.writeHead(service.answer).end()
+    if (service.answer !== 'taken') response.writeHead(service.answer).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `https://localhost:${(server.address() as AddressInfo).port}`
