@@ -34,23 +34,39 @@ export async function listPosts(
 /** Without a cursor the page starts above every id. */
 const older = `p.deleted_at is null and p.id < coalesce($2::bigint, 9223372036854775807)`
 
+/** From so many followed on, the newest posts of all are looked through first: so many of them. */
+const MANY = 500
+const RECENT = 2000
+
 const pageOf: Record<Scope, string> = {
   all: `select p.* from social.posts p where ${older} order by p.id desc limit $3`,
   user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
-  // A page is of the authors whose newest posts are the newest: one look into the index for each who is followed, then the
-  // posts of a page's worth of them. The cost does not depend on how much all others post.
+  // Who follows many finds a page among the newest posts of all, as a rule. Otherwise, a page is of the authors whose newest
+  // posts are the newest: one look into the index for each who is followed, then the posts of a page's worth of them. The cost
+  // does not depend on how much all others post.
   following: `
-    select p.* from (
-      select f.followee_id from social.follows f
+    with recent as materialized (
+      select p.* from (select p.* from social.posts p where ${older} order by p.id desc limit ${RECENT}) p
+      where (select count(*) > ${MANY} from (select from social.follows where follower_id = $1 limit ${MANY + 1}) f)
+        and exists (select from social.follows f where f.follower_id = $1 and f.followee_id = p.author_id)
+      order by p.id desc limit $3
+    )
+    select * from recent where (select count(*) from recent) = $3
+    union all
+    select * from (
+      select p.* from (
+        select f.followee_id from social.follows f
+        cross join lateral (
+          select p.id from social.posts p where p.author_id = f.followee_id and ${older} order by p.id desc limit 1
+        ) newest
+        where f.follower_id = $1 order by newest.id desc limit $3
+      ) author
       cross join lateral (
-        select p.id from social.posts p where p.author_id = f.followee_id and ${older} order by p.id desc limit 1
-      ) newest
-      where f.follower_id = $1 order by newest.id desc limit $3
-    ) author
-    cross join lateral (
-      select p.* from social.posts p where p.author_id = author.followee_id and ${older} order by p.id desc limit $3
+        select p.* from social.posts p where p.author_id = author.followee_id and ${older} order by p.id desc limit $3
+      ) p
+      order by p.id desc limit $3
     ) p
-    order by p.id desc limit $3`,
+    where (select count(*) from recent) < $3`,
 }
 
 /** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted */

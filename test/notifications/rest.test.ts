@@ -84,6 +84,20 @@ t.test('an inbox over REST', async (t) => {
     })
   })
 
+  t.test('pending is what no device has, history is everything', async (t) => {
+    const ids = async (name: string) => (await list(ana, `/${name}`)).items.map(({ id }: { id: string }) => id)
+    const history = await ids('history')
+    await likedTwice(ana)
+    const { items, state } = await list(ana)
+    const id = items[0].id
+    t.same(await ids('pending'), [id])
+    t.same(await ids('history'), [id, ...history])
+    t.equal((await ana.request('POST', '/notifications/ack', { state })).status, 204)
+    t.same(await ids('pending'), [])
+    t.equal((await ana.request('DELETE', `/notifications/${id}`)).status, 200)
+    t.same(await ids('history'), history)
+  })
+
   t.test('many at once, by ids or up to a state', async (t) => {
     const dot = await as('dot')
     await fillInbox(app, dot.id, 10)
