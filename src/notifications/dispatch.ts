@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { queueDeliveries } from '../channels/queue.ts'
-import { together } from '../db/transaction.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { foldEvents } from './fold.ts'
@@ -29,14 +28,13 @@ export async function tell(
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const [gone, inboxes] = await together([
-    findGoneObjects(client, events),
-    lockInboxes(client, users, onBusy === 'set aside'),
-  ])
+  const goneObjects = findGoneObjects(client, events)
+  const locked = lockInboxes(client, users, onBusy === 'set aside')
+  const loaded = await loadForFold(client, types, { goneObjects, inboxes: locked }, events)
+  const { inboxes } = loaded
   const reachable = events.filter((event) => inboxes.has(String(event.recipientId)))
   const busy = onBusy === 'set aside' ? await heldByOthers(client, events, inboxes) : []
   if (reachable.length === 0) return busy
-  const loaded = await loadForFold(client, types, inboxes, reachable, gone)
   const folded = foldEvents(reachable, loaded)
   await storeFolded(client, types, inboxes, folded)
   await queueDeliveries(client, types, inboxes, folded.drafts, loaded.preferences)

@@ -14,23 +14,29 @@ import {
 import { readMutedThreads, readPreferences, readRelations } from './people.ts'
 import type { TypeLookup } from './types.ts'
 
+/** What the caller locks for a batch, inboxes last; the statements may be under way. */
+type Locks = { goneObjects: Set<string> | Promise<Set<string>>; inboxes: Inboxes | Promise<Inboxes> }
+type Inboxes = Map<string, Inbox>
+
 /**
- * Reads what a batch needs to know. To be called with the inboxes locked: each statement takes its own snapshot after
- * the locks, so that it sees whatever the former holders committed, blocks and preferences among it.
+ * Reads what a batch needs to know. To be called when the inboxes are locked or after the statement that locks them was sent:
+ * each statement takes its own snapshot after the locks, so that it sees whatever the former holders committed, blocks and
+ * preferences among it.
  */
 export async function loadForFold(
   client: pg.ClientBase,
   types: TypeLookup,
-  inboxes: Map<string, Inbox>,
+  locks: Locks,
   events: OutboxEvent[],
-  goneObjects: Set<string>,
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const stored = new Map<string, Draft>()
-  const [relations, mutedThreads, preferences, sourceRows, openGroups, windows] = await together([
+  const [goneObjects, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows] = await together([
+    locks.goneObjects,
+    locks.inboxes,
+    Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
     readRelations(client, events),
     readMutedThreads(client, events),
-    readPreferences(client, users, inboxes),
     readSources(client, users, events),
     readOpenGroups(client, groupsOf(events), stored),
     readWindows(client, events, types),
