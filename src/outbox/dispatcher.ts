@@ -13,8 +13,9 @@ const CHECK_MS = 100
 
 /** Events of a lane in a pass: few enough that a critical event that comes meanwhile hardly waits. */
 const PASS_SIZE = 100
-/** Counters may lag a little: what is counted in this time is one batch. */
+/** Counters may lag a little: what comes in this time is counted in one batch. */
 const COUNTING_MS = 50
+const counters = { consumer: 'counters', lane: 0 }
 
 /**
  * Runs the consumers in this process. While little comes, a call makes one pass over all lanes in one transaction; a lane that
@@ -43,7 +44,9 @@ export class Dispatcher {
   /** Lanes with work that nobody in this process is at. */
   async idleLanesWithWork(): Promise<Lane[]> {
     const lanes = await lanesWithWork(this.#reading.pool)
-    return lanes.filter((lane) => !this.#running.has(keyOf(lane)) && !(this.#counting && isCounting(lane)))
+    return lanes.filter(
+      (lane) => !this.#running.has(keyOf(lane)) && !(this.#counting && lane.consumer === counters.consumer),
+    )
   }
 
   /** Runs every lane that has work to its end. */
@@ -78,11 +81,11 @@ export class Dispatcher {
   look(): void {
     this.#calledAt = Date.now()
     this.#called = true
-    for (const key of this.#running.keys()) this.#again.add(key)
+    for (const key of this.#running.keys()) if (key !== keyOf(counters)) this.#again.add(key)
     if (!this.#passing) this.#passes = this.#pass()
     this.#counting ??= setTimeout(() => {
       this.#counting = undefined
-      if (!this.#stopping) this.#start({ consumer: 'counters', lane: 0 })
+      if (!this.#stopping) this.#start(counters)
     }, COUNTING_MS)
   }
 
@@ -146,10 +149,6 @@ export class Dispatcher {
     if (!consumer) throw new Error(`no consumer named ${name} in this version`)
     return consumer
   }
-}
-
-function isCounting({ consumer }: Lane): boolean {
-  return consumer === 'counters'
 }
 
 function keyOf(lane: Lane): string {

@@ -41,20 +41,21 @@ function windowOf(rows: Row[], limit: number): Window[] {
 
 /**
  * Two branches per shard, each an index range in reading order: transactions that were open when `done` was taken, and
- * those that came after it. Per shard, because a range of shards in front of the index would read the log's whole past.
+ * those that came after it. Ids bound the partitions that are looked at. Per shard, because a range of shards in front of the index would read the log's whole past.
  * Behind sub-selects the planner cannot see the values, so it plans once: planning costs more than reading a few events.
  * A position that holds open transactions moves on after a second, any other after a minute, although nothing was read.
  */
 function readHeld(which: string): string {
   const branch = (xids: string) => `
       (select o.* from notify.outbox o
-       where o.shard = s.shard and not o.critical and o.id >= p.from_id ${which} and ${xids}
+       where o.shard = s.shard and not o.critical and o.id between p.from_id and p.last_id ${which} and ${xids}
          and (o.xid, o.id) > (case when s.shard = p.after_shard then p.after_xid else '0'::xid8 end, case when s.shard = p.after_shard then p.after_id else 0 end)
          and pg_visible_in_snapshot(o.xid, p.upto)
        order by o.xid, o.id limit (select $2::int))`
   return `
   with p as materialized (
-    select *, array(select pg_snapshot_xip(done)) as open, coalesce(target, pg_current_snapshot()) as upto
+    select *, array(select pg_snapshot_xip(done)) as open, coalesce(target, pg_current_snapshot()) as upto,
+      (select last_value from notify.outbox_id_seq) as last_id
     from notify.positions where consumer = (select $1::text) and lane = any(${heldLanes}))
   select p.lane, p.upto::text as target, p.target is not null or ${isStale} as waits, o.xid::text as xid, o.shard, ${eventColumns}
   from p
@@ -71,7 +72,7 @@ function readHeld(which: string): string {
      limit (select $2::int))
     union all
     (select o.* from notify.outbox o
-     where p.critical and o.critical and o.id >= p.from_id and (o.xid >= pg_snapshot_xmax(p.done) or o.xid = any(p.open))
+     where p.critical and o.critical and o.id between p.from_id and p.last_id and (o.xid >= pg_snapshot_xmax(p.done) or o.xid = any(p.open))
        and (p.after_id is null or (o.xid, o.id) > (p.after_xid, p.after_id)) and pg_visible_in_snapshot(o.xid, p.upto)
      order by o.xid, o.id limit (select $2::int))
   ) o on true`
