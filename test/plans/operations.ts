@@ -180,7 +180,7 @@ async function appendAnew(pool: pg.Pool, n: number): Promise<void> {
   )
   await pool.query(
     `insert into notify.outbox (counted, action, source_id, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key, data)
-     select false, action, gen_random_uuid()::text, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key, data
+     select false, action, gen_random_uuid()::text, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key || ' anew', data
      from notify.outbox where not critical and recipient_id is not null and not retracts limit $1`,
     [n],
   )
