@@ -22,6 +22,7 @@ export async function saveReport(report: Report): Promise<void> {
 
 /** A full run where there is one, a quick one otherwise. */
 export async function readReports(): Promise<Report[]> {
+  await mkdir(folder, { recursive: true })
   const names = (await readdir(folder)).filter((name) => /^(P\d+|[A-Z]+)(\.quick)?\.json$/.test(name))
   const reports: Report[] = await Promise.all(
     names.map(async (name) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
