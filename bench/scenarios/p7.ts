@@ -1,4 +1,5 @@
 import { startLoad } from '../load/load.ts'
+import { runOn } from '../stacks/database.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
@@ -20,10 +21,11 @@ export const p7: Scenario = {
         target('every like answered is durable', of('lost'), of('lost') === 0, 'lost'),
         target('one notification row', of('notification rows'), of('notification rows') === 1, 'rows'),
         target('p99 of other users’ requests < 2 × idle', slower, slower < 2),
-        { text: 'at most one push per window', reached: 'needs a later issue: windows', met: null },
+        target('one push for all who waited', of('frames of the window'), of('frames of the window') === 1, 'frames'),
       ],
       notes: [
         `${likesOf(bench)} likes, all due within one second, by as many users; meanwhile other users ask for their unread count, 100 a second.`,
+        'Ravenpost shows three likes at once and gathers the others, as it does by default; the window is ended by hand when the storm is over, instead of waiting two minutes. The usual stack gathers nothing.',
       ],
     }
   },
@@ -38,6 +40,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const world = { recipients: 500, likers: likes, posts: 500 }
   return withSystem(bench, stack, world, ['api', 'worker', 'push'], async ({ system, load }) => {
     const url = system.urlOf('api')
+    if (stack === ravenpost) await runOn(system.databaseUrl, gatherLikes)
     await load.connect({ url: system.urlOf('push'), from: 1, to: 1 })
     const others = await startLoad(world, stack.protocol)
     const ask = { url, path: '/notifications/unread-count', users: [2, 500] as [number, number], rate: 100 }
@@ -48,6 +51,9 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
       others.get({ ...ask, seconds: 2 }),
     ])
     await others.stop()
+    const { frames } = await settle(system.counts, load.expect)
+    await load.reset()
+    if (stack === ravenpost) await runOn(system.databaseUrl, 'update notify.windows set due_at = now()')
     const settled = await settle(system.counts, load.expect)
     return {
       'likes/s': storm.perSecond,
@@ -55,13 +61,17 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
       failed: storm.failed,
       lost: Math.max(0, storm.answered - settled.likes),
       'notification rows': settled.notifications,
-      frames: settled.frames,
+      frames: frames + settled.frames,
+      'frames of the window': settled.frames,
       'others: p99 ms idle': idle.latency.p99,
       'others: p99 ms in the storm': busy.latency.p99,
       'others: failed': busy.failed,
     }
   })
 }
+
+/** The stacks are made to show every event at once, so that runs compare; before the first event no process has read it. */
+const gatherLikes = `update notify.types set instant_threshold = 3, window_seconds = 120 where type = 'post.liked'`
 
 type Counts = { likes: number; notifications: number }
 type Expect = (wanted: { count: number; withinMs: number }) => Promise<{ arrived: number; doubled: number }>
