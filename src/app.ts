@@ -25,9 +25,13 @@ export type App = {
 /** Of single statements, the batches of likes among them; transactions set their own. Then the request is answered with 503. */
 const LOCK_TIMEOUT_MS = 2_000
 
+/** No request waits for a statement any longer; where the network swallows connections, new ones are made this soon. */
+const QUERY_TIMEOUT_MS = 10_000
+
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
-  const pool = createPool({ url: config.databaseUrl, size: config.poolSize, log, name: 'app', settings })
+  const [url, size, queryTimeoutMs] = [config.databaseUrl, config.poolSize, QUERY_TIMEOUT_MS]
+  const pool = createPool({ url, size, log, name: 'app', settings, queryTimeoutMs })
   const revokedSessions = new RevokedSessions(config.accessTokenTtl)
   return {
     config,

@@ -42,7 +42,8 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-chaos-'))
   const system = await startSystem(folder)
   const results: Result[] = []
-  const run = describeRun()
+  const startedAt = performance.now()
+  const run = describeRun([...positionals, `--seed ${values.seed} --rate ${values.rate}`].join(' '))
   try {
     printHeading()
     for (const scenario of [undisturbed, ...list]) {
@@ -56,9 +57,10 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   } finally {
     await system.close()
   }
-  const seconds = (Date.now() - run.startedAt.getTime()) / SECOND
-  console.log(`${results.length} scenarios in ${(seconds / 60).toFixed(1)} minutes`)
-  if (positionals.length === 0 && !values.quick) await save(results, options, { ...run, seconds })
+  const minutes = (performance.now() - startedAt) / SECOND / 60
+  console.log(`${results.length} scenarios in ${minutes.toFixed(1)} minutes`)
+  const names = [undisturbed, ...scenarios].map(({ name }) => name)
+  if (!values.quick) await save(results, run, names)
   const good = results.every(isGood)
   if (good && !values.keep) await rm(folder, { recursive: true, force: true })
   else console.log(`the logs are in ${folder}`)

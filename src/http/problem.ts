@@ -98,9 +98,9 @@ const textNotStorable = new Set(['22021', '22P05'])
 /** Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time: another attempt may succeed. */
 const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
 
-/** What pg says without a code: the pool had no connection to give in time, or one broke under its query. */
+/** What pg says without a code: the pool had no connection to give in time, or one broke or went dead under its query. */
 const lostConnection =
-  /^(timeout exceeded when trying to connect|Connection terminated|Client (has encountered|was closed))/
+  /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client (has encountered|was closed))/
 
 function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : ''

@@ -7,15 +7,16 @@ import type { Hub } from './hub.ts'
 import type { Limits } from './limits.ts'
 import type { BadFrame, ClientFrame } from './protocol.ts'
 import type { Session } from './session.ts'
+import type { Welcomes } from './welcomes.ts'
+
+export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welcomes }
 
 /**
  * Takes the first frame of a socket: checks the token, looks the session up, and starts the catch-up after `since`.
  * The socket joins its user before anything is read, so that a change or a revocation in between is heard.
  */
 export async function sayHello(
-  app: App,
-  hub: Hub,
-  limits: Limits,
+  { app, hub, limits, welcomes }: HelloContext,
   session: Session,
   frame: ClientFrame | BadFrame,
 ): Promise<void> {
@@ -27,8 +28,8 @@ export async function sayHello(
   session.log = session.log.child({ userId, sessionId })
   if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
 
-  const [live, inbox] = await Promise.all([sessionIsLive(app.db, sessionId), readInbox(app, userId)])
-  if (!live || !inbox) return reject(session, 'forbidden')
+  const inbox = await welcomes.add('hello', { userId, sessionId })
+  if (!inbox) return reject(session, 'forbidden')
   if (!session.open) return
   const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
   const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
@@ -58,17 +59,4 @@ export async function renewToken(app: App, session: Session, text: string): Prom
 function reject(session: Session, reason: CloseReason, detail?: string): void {
   if (session.open) rejectedHellos.inc({ code: String(closeCodes[reason][0]) })
   session.close(reason, detail)
-}
-
-type InboxRow = { epoch: string; modseq: number; acked: number; unreadCount: number; unseenCount: number }
-
-async function readInbox({ pool }: App, userId: string): Promise<InboxRow | undefined> {
-  const { rows } = await pool.query<InboxRow>({
-    name: 'welcome',
-    text: `select epoch, modseq::float8 as modseq, acked_modseq::float8 as acked,
-             unread_count as "unreadCount", unseen_count as "unseenCount"
-           from notify.inbox cross join notify.installation where user_id = $1`,
-    values: [userId],
-  })
-  return rows[0]
 }

@@ -20,6 +20,7 @@ import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } fro
 import { Session } from './session.ts'
 import { sweep } from './sweep.ts'
 import { refusal, refuse } from './upgrade.ts'
+import { createWelcomes, type Welcomes } from './welcomes.ts'
 
 /** One process' sockets, and everything that works for them. */
 export class Node {
@@ -32,6 +33,7 @@ export class Node {
   readonly #limits: Limits
   readonly #path: string
   readonly #wss: WebSocketServer
+  readonly #welcomes: Welcomes
   readonly #counts: WatchedCounts
   readonly #acknowledgements: Acknowledgements
   readonly #heartbeats: Heartbeats
@@ -48,6 +50,7 @@ export class Node {
     this.#path = path
     this.#own = withOwnPool(app, limits)
     this.hub = new Hub(this.#own, limits)
+    this.#welcomes = createWelcomes(this.#own.pool)
     this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
     this.#acknowledgements = new Acknowledgements(this.#own, limits)
     this.#heartbeats = new Heartbeats(limits.heartbeatMs)
@@ -149,7 +152,7 @@ export class Node {
     const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
     try {
       if (session.phase === 'hello') {
-        await sayHello(this.#own, hub, limits, session, frame)
+        await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, session, frame)
         if (session.open) this.#heartbeats.add(session)
       } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
     } catch (err) {

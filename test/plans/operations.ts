@@ -23,6 +23,7 @@ import { eventColumns, type OutboxEvent } from '../../src/outbox/event.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
 import { lanesWithWork } from '../../src/outbox/read.ts'
 import { createPost } from '../../src/posts/write.ts'
+import { readWelcomes } from '../../src/push/welcomes.ts'
 import { readProgress } from '../../src/sends/progress.ts'
 import { send } from '../../src/sends/send.ts'
 import { createWakeUps } from '../../src/wake-ups.ts'
@@ -277,6 +278,16 @@ const inboxes: Operation[] = [
       )
       return n
     },
+  },
+  {
+    name: 'hellos of many sockets',
+    run: async (pool, n, base) =>
+      found(
+        await readWelcomes(
+          pool,
+          count(n, (i) => 10_000 + base + i).map((id) => ({ userId: id, sessionId: id })),
+        ),
+      ),
   },
   ...(['all', 'unread', 'pending', 'history'] as const).map((filter) => ({
     name: `a list: ${filter}`,

@@ -7,12 +7,12 @@ import { SECOND, sleep } from '../wait.ts'
 export const disk: Scenario[] = [
   {
     name: 'disk-full',
-    what: 'the disk of PostgreSQL is full for half a minute (its own small disk; needs root)',
+    what: 'the disk of PostgreSQL is full for a quarter of a minute (its own small disk; needs root)',
     disk: mountSmallDisk,
     async disturb({ system, quick, note }) {
       const before = await walBytes(system)
       system.disk?.fill()
-      await sleep((quick ? 10 : 30) * SECOND)
+      await sleep((quick ? 8 : 15) * SECOND)
       const stopped = !system.postgres.running
       system.disk?.clear()
       // Without room for its log PostgreSQL gives up, and an operator has to start it again.
