@@ -20,7 +20,7 @@ export const network: Scenario[] = [
     ),
     spell(`network-${side}-delay`, `40 ms on every packet ${where}`, side, 'delay', 20),
     spell(`network-${side}-trickle`, `64 bytes at a time ${where}`, side, 'trickle', 20),
-    spell(`network-${side}-stall`, `nothing passes ${where} for a while, and all of it later`, side, 'stall', 15),
+    spell(`network-${side}-stall`, `nothing passes ${where} for a while, and all of it later`, side, 'stall', 10),
     swallowed(side, where),
   ]),
   {
