@@ -281,11 +281,20 @@ const inboxes: Operation[] = [
   },
   {
     name: 'hellos of many sockets',
+    prepare: (pool, n, base) =>
+      pool.query(
+        `insert into social.sessions (id, user_id, expires_at) overriding system value
+         select 1000000 + i, 1 + i % ${USERS}, now() + interval '1 day' from generate_series($1::int, $2::int) i`,
+        numbers(base, n),
+      ),
     run: async (pool, n, base) =>
       found(
         await readWelcomes(
           pool,
-          count(n, (i) => 10_000 + base + i).map((id) => ({ userId: id, sessionId: id })),
+          pairs(
+            count(n, (i) => 1_000_001 + base + i),
+            count(n, (i) => 1 + ((base + i + 1) % USERS)),
+          ).map(([sessionId, userId]) => ({ userId, sessionId })),
         ),
       ),
   },
