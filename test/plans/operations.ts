@@ -10,6 +10,8 @@ import { purge } from '../../src/engine/retention.ts'
 import { runFanOuts } from '../../src/fan-outs/run.ts'
 import { followBatch, unfollowBatch } from '../../src/follows/batch.ts'
 import { likeBatch, unlikeBatch } from '../../src/likes/batch.ts'
+import { freeMedia } from '../../src/media/free.ts'
+import { attachMedia } from '../../src/media/use.ts'
 import { acknowledge } from '../../src/notifications/acknowledge.ts'
 import type { InboxResult } from '../../src/notifications/change-inbox.ts'
 import { changesSince } from '../../src/notifications/changes.ts'
@@ -455,7 +457,43 @@ const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
   },
 }))
 
+/** Of somebody whom nothing else here concerns, unused since long. */
+const uploadMedia = (pool: pg.Pool, n: number, base: number) =>
+  pool.query(
+    `with contents as (
+       insert into social.media_contents (mime, extension, sha256, size)
+       select 'image/png', 'png', sha256(('new ' || i)::bytea), 100 from generate_series($1::int, $2::int) i returning id, sha256
+     )
+     insert into social.media (id, owner_id, content_id, unused_since)
+     select translate(left(encode(sha256, 'base64'), 22), '+/', '-_'), 1, id, now() - interval '2 days' from contents`,
+    numbers(base, n),
+  )
+
+const media: Operation[] = [
+  {
+    name: 'media into a post',
+    prepare: uploadMedia,
+    run: async (pool, _n, base) => {
+      const { rows } = await pool.query<{ id: string }>('select id from social.media where unused_since < now()')
+      const ids = rows.map(({ id }) => id)
+      await inTransaction(pool, (trx) => attachMedia(trx, '1', String(50_000 + base), ids))
+      return ids.length
+    },
+  },
+  {
+    name: 'cleaning unused media',
+    prepare: (pool, n, base) => uploadMedia(pool, n, 10_000 + base),
+    run: async (pool) => {
+      let freed = 0
+      const free = () => inTransaction(pool, (trx) => freeMedia(trx, `unused_since < now() - interval '1 day'`))
+      for (let some = await free(); some > 0; some = await free()) freed += some
+      return freed
+    },
+  },
+]
+
 export const operations: Operation[] = [
+  ...media,
   ...requests,
   ...dispatching,
   ...windows,

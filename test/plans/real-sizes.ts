@@ -32,6 +32,10 @@ const people = `
   select post_id, id, 1 + id * 7 % ${USERS}, 'Reply' from social.comments;
   insert into social.follows (follower_id, followee_id)
   select i, 1 + (i + step - 1) % ${USERS} from generate_series(1, ${USERS}) i, generate_series(1, 5) step;
+  insert into social.media_contents (mime, extension, sha256, size)
+  select 'image/png', 'png', sha256(i::text::bytea), 100 from generate_series(1, 20000) i;
+  insert into social.media (id, owner_id, content_id, unused_since)
+  select translate(left(encode(sha256, 'base64'), 22), '+/', '-_'), ${HOT_USER}, id, null from social.media_contents;
   insert into social.blocks (user_id, other_id)
   select i, 1 + (i + step * 50) % ${USERS} from generate_series(1, ${USERS}) i, generate_series(1, 2) step`
 
