@@ -47,6 +47,14 @@ export async function loadForFold(
   return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects }
 }
 
+/**
+ * Joins the rows of a table to each row before it by an index look-up of its own (`offset 0` keeps the planner from another
+ * join): where it believes that an inbox holds few rows, it reads whole inboxes for a batch that needs one row of each.
+ */
+function oneByOne(lookup: string, name: string): string {
+  return `cross join lateral (select ${name}.* from ${lookup} offset 0) ${name}`
+}
+
 type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
 
 async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
@@ -56,7 +64,7 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
              s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
              s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
            from (select distinct u, s from unnest($1::bigint[], $2::text[]) w (u, s)) w
-           join notify.sources s on s.user_id = w.u and s.source_id = w.s
+           ${oneByOne('notify.sources s where s.user_id = w.u and s.source_id = w.s', 's')}
            where s.user_id = any($3::bigint[])`,
     values: [events.map((event) => event.recipientId), events.map((event) => event.sourceId), users],
   })
@@ -97,7 +105,7 @@ export async function readOpenGroups(
     name: 'open_groups_of_batch',
     text: `select ${draftColumns}
            from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
-           join notify.notifications n on n.user_id = w.u and n.group_key = w.g and n.closed_at is null
+           ${oneByOne('notify.notifications n where n.user_id = w.u and n.group_key = w.g and n.closed_at is null', 'n')}
            where n.user_id = any($1::bigint[])`,
     values: [groups.map((group) => group.userId), groups.map((group) => group.groupKey)],
   })
@@ -141,7 +149,7 @@ async function readNotifications(
     name: 'notifications_of_batch',
     text: `select ${draftColumns}
            from (select distinct u, n from unnest($1::bigint[], $2::bigint[]) w (u, n)) w
-           join notify.notifications n on n.user_id = w.u and n.id = w.n
+           ${oneByOne('notify.notifications n where n.user_id = w.u and n.id = w.n', 'n')}
            where n.user_id = any($3::bigint[])`,
     values: [wanted.map((row) => row.userId), wanted.map((row) => row.notificationId), users],
   })
