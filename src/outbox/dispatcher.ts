@@ -25,7 +25,7 @@ const counters = { consumer: 'counters', lane: 0 }
 export class Dispatcher {
   readonly #reading: Reading
   readonly #consumers: Record<string, Consumer>
-  readonly #running = new Map<string, Promise<void>>()
+  readonly #running = new Map<string, { lane: Lane; end: Promise<void> }>()
   /** Lanes that got a hint while they ran: their last read may have been before the event. */
   readonly #again = new Set<string>()
   #standing = false
@@ -94,7 +94,7 @@ export class Dispatcher {
     this.#stopping = true
     clearTimeout(this.#counting)
     await this.#passes
-    await Promise.allSettled(this.#running.values())
+    await Promise.allSettled([...this.#running.values()].map(({ end }) => end))
   }
 
   async #pass(): Promise<void> {
@@ -108,13 +108,18 @@ export class Dispatcher {
     this.#passing = false
   }
 
-  /** When a pass fails, each lane is run alone: there a bad event is told from the others. */
+  /**
+   * Over the lanes that do not run here; one that somebody has left in the middle of a window goes on with it. When a pass fails,
+   * each lane is run alone: there a bad event is told from the others.
+   */
   async #passOnce(): Promise<void> {
-    const lanes = { consumer: 'notifications', lane: 'free' } as const
+    const consumer = 'notifications'
+    const running = [...this.#running.values()].filter(({ lane }) => lane.consumer === consumer)
+    const lanes = { consumer, allBut: running.map(({ lane }) => lane.lane) }
     const options = { limit: PASS_SIZE, onBusy: 'wait' } as const
     try {
-      const result = await runBatch(this.#reading, lanes, this.#consumerOf(lanes.consumer), options)
-      if (result !== 'held') for (const lane of result.unfinished) this.#start({ ...lanes, lane })
+      const result = await runBatch(this.#reading, lanes, this.#consumerOf(consumer), options)
+      if (result !== 'held') for (const lane of result.unfinished) this.#start({ consumer, lane })
     } catch (error) {
       this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
       for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
@@ -131,7 +136,7 @@ export class Dispatcher {
         this.#reading.log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'),
       )
       .finally(() => this.#running.delete(key))
-    this.#running.set(key, run)
+    this.#running.set(key, { lane, end: run })
     return run
   }
 

@@ -3,8 +3,8 @@ import type pg from 'pg'
 /** One lane of one consumer: an ordered stream of events, held by locking its row in notify.positions. */
 export type Lane = { consumer: string; lane: number }
 
-/** A lane, or every lane of the consumer that nobody holds and that stands between two windows. */
-export type Lanes = { consumer: string; lane: number | 'free' }
+/** One lane of a consumer, or all but some. */
+export type Lanes = Lane | { consumer: string; allBut: number[] }
 
 /** Where a lane is to be moved: into the window (`after` is the last event read), or past it (`after` is null). */
 export type Move = {
@@ -14,14 +14,14 @@ export type Move = {
   after: { shard: number; xid: string; id: string } | null
 }
 
-/** Locks the positions of these lanes until the end of the transaction, and notes for `heldLanes` those it got. */
-export async function lockPositions(client: pg.ClientBase, { consumer, lane }: Lanes): Promise<void> {
-  const [which, values] = lane === 'free' ? ['target is null', [consumer]] : ['lane = $2', [consumer, lane]]
+/** Locks those of these positions that nobody holds, until the end of the transaction, and notes them for `heldLanes`. */
+export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
+  const one = 'lane' in lanes
   await client.query({
-    name: lane === 'free' ? 'lock_free_positions' : 'lock_position',
-    text: `with held as (select lane from notify.positions where consumer = $1 and ${which} for update skip locked)
+    name: one ? 'lock_position' : 'lock_free_positions',
+    text: `with held as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} for update skip locked)
            select set_config('ravenpost.lanes', coalesce(string_agg(lane::text, ','), ''), true) from held`,
-    values,
+    values: [lanes.consumer, one ? lanes.lane : lanes.allBut],
   })
 }
 

@@ -178,6 +178,29 @@ t.test('a window that is read in pieces goes on after a crash where the last pie
   t.same(rows[0], { rows: 9000, events: 9000 })
 })
 
+t.test('a lane that was left in the middle of a window goes on at a call', async (t) => {
+  const { pool, dispatcher } = await openLog(t)
+  await pool.query(
+    `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g % 900 + 1 from generate_series(1, 9000) g`,
+  )
+  const failing: Consumer = async (client, events, onBusy) => {
+    const { rows } = await client.query('select count(*)::int as rows from public.seen')
+    if (rows[0].rows > 0) throw new Error('the connection breaks here')
+    return note(client, events, onBusy)
+  }
+  await new Dispatcher(pool, log, { notifications: failing, counters: async () => [] }, () => {}).run()
+  const left = await pool.query('select from notify.positions where target is not null')
+  t.ok(left.rowCount, 'left in the middle')
+  const { dispatcher: next } = dispatcher()
+  next.look()
+  await eventually(
+    async () => (await pool.query('select count(*)::int as rows from public.seen')).rows[0].rows === 9000,
+  )
+  await next.close()
+  const { rows } = await pool.query('select count(distinct event_id)::int as events from public.seen')
+  t.same(rows, [{ events: 9000 }])
+})
+
 t.test('a critical event does not wait behind a backlog', async (t) => {
   const { pool } = await openLog(t)
   await pool.query(

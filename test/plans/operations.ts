@@ -23,6 +23,7 @@ import { flushWindows } from '../../src/notifications/windows.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
 import { eventColumns, type OutboxEvent } from '../../src/outbox/event.ts'
 import { retryPending, setAside } from '../../src/outbox/pending.ts'
+import type { Lanes } from '../../src/outbox/position.ts'
 import { lanesWithWork } from '../../src/outbox/read.ts'
 import { createPost } from '../../src/posts/write.ts'
 import { readWelcomes } from '../../src/push/welcomes.ts'
@@ -149,21 +150,25 @@ const requests: Operation[] = [
   },
 ]
 
-const consume = (consumer: string, lane: number | 'free') => async (pool: pg.Pool, n: number) => {
+const consume = (lanes: Lanes) => async (pool: pg.Pool, n: number) => {
   const consumers = { notifications: dispatchWith(typesOf(pool)), counters: foldCounters }
-  const apply = consumer === 'counters' ? consumers.counters : consumers.notifications
-  const batch = () => consumeBatch(pool, { consumer, lane }, apply, { limit: n, onBusy: 'wait' })
+  const apply = lanes.consumer === 'counters' ? consumers.counters : consumers.notifications
+  const batch = () => consumeBatch(pool, lanes, apply, { limit: n, onBusy: 'wait' })
   const first = await batch()
   const result = first !== 'held' && first.events.length === 0 ? await batch() : first // the end of the window before
   return result === 'held' ? 0 : result.events.length
 }
 
 const dispatching: Operation[] = [
-  { name: 'a batch of a lane', run: consume('notifications', 0) },
-  { name: 'a batch of the critical lane', prepare: appendCritical, run: consume('notifications', 99) },
-  { name: 'a batch of the counters', run: consume('counters', 0) },
+  { name: 'a batch of a lane', run: consume({ consumer: 'notifications', lane: 0 }) },
+  {
+    name: 'a batch of the critical lane',
+    prepare: appendCritical,
+    run: consume({ consumer: 'notifications', lane: 99 }),
+  },
+  { name: 'a batch of the counters', run: consume({ consumer: 'counters', lane: 0 }) },
   { name: 'setting aside and retrying', prepare: setEventsAside, run: retry },
-  { name: 'a pass over all lanes', prepare: appendAnew, run: consume('notifications', 'free') },
+  { name: 'a pass over all lanes', prepare: appendAnew, run: consume({ consumer: 'notifications', allBut: [] }) },
   { name: 'what the poll asks', run: async (pool, n) => (await lanesWithWork(pool)).length && n },
 ]
 
