@@ -24,7 +24,7 @@ export async function readWelcomes(pool: pg.Pool, hellos: Hello[]): Promise<(Wel
     text: `select w.n::int as n, epoch, modseq::float8 as modseq, acked_modseq::float8 as acked,
              unread_count as "unreadCount", unseen_count as "unseenCount"
            from unnest($1::bigint[], $2::bigint[]) with ordinality w (user_id, session_id, n)
-           join social.sessions s on s.id = w.session_id and s.revoked_at is null and s.expires_at > now()
+           join social.sessions s on s.id = w.session_id and s.user_id = w.user_id and s.revoked_at is null and s.expires_at > now()
            join notify.inbox i on i.user_id = w.user_id
            cross join notify.installation`,
     values: [hellos.map(({ userId }) => userId), hellos.map(({ sessionId }) => sessionId)],
