@@ -2,10 +2,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { parseState } from '../src/notifications/state.ts'
 import { check } from './chaos/check.ts'
 import { FoldingClient } from './chaos/folding-client.ts'
 import { Load } from './chaos/load.ts'
 import { Random } from './chaos/random.ts'
+import { describeRun } from './chaos/results.ts'
 import { type System, startSystem } from './chaos/system.ts'
 import { SECOND, sleep } from './chaos/wait.ts'
 import { makeWorld } from './chaos/world.ts'
@@ -14,8 +16,9 @@ import { type Sample, verdicts } from './soak/verdict.ts'
 
 /**
  * `npm run soak -- --minutes N [--rate N] [--seed N]`: two processes of each role under a fixed rate of actions. Every ten
- * seconds it samples memory, tables and latency; at the end it says of each whether it stayed flat, checks every invariant,
- * and leaves bench/results/soak.json, soak.csv and soak.svg. Status 1 when something was lost, doubled or broken, or grew.
+ * seconds it samples memory, tables, latency and how many clients lag; at the end it says of each whether it stayed flat, checks
+ * every invariant, and leaves bench/results/soak.json, soak.csv and soak.svg. Status 1 when something was lost, doubled or broken,
+ * or grew.
  */
 const { values } = parseArgs({
   options: {
@@ -50,16 +53,15 @@ async function soak(system: System): Promise<boolean> {
       }),
   )
   const load = new Load({ world, ports: ports('api'), random: new Random(seed + 1), rate })
-  const samples = await sampleUntil(system, load, performance.now() + minutes * 60 * SECOND)
+  const run = describeRun(`npm run soak -- --minutes ${minutes} --rate ${rate} --seed ${seed}`)
+  const samples = await sampleUntil(system, load, clients, performance.now() + minutes * 60 * SECOND)
   await load.stop()
 
   const { lost, doubled, broken } = await check(system.pool, world, load, clients, 60)
   for (const client of clients) client.stop()
   const judged = verdicts(samples)
   await save({
-    minutes,
-    rate,
-    seed,
+    run,
     offered: load.offered,
     completed: load.completed,
     lost,
@@ -75,17 +77,23 @@ async function soak(system: System): Promise<boolean> {
   return lost.length + doubled.length + broken.length === 0 && judged.every(({ flat }) => flat)
 }
 
-async function sampleUntil(system: System, load: Load, end: number): Promise<Sample[]> {
+async function sampleUntil(system: System, load: Load, clients: FoldingClient[], end: number): Promise<Sample[]> {
   const samples: Sample[] = []
+  let before: Modseqs = new Map()
   const startedAt = performance.now()
   while (performance.now() < end) {
     await sleep(SAMPLE_MS)
     const latencies = load.latencies.splice(0).sort((a, b) => a - b)
+    const behind = clients.filter(
+      ({ inbox, member }) => (parseState(inbox.state ?? '')?.modseq ?? 0) < (before.get(member.id) ?? 0),
+    )
+    before = await modseqs(system)
     const at = (part: number) => Math.round(latencies[Math.floor(latencies.length * part)] ?? 0)
     const sample: Sample = {
       seconds: Math.round((performance.now() - startedAt) / SECOND),
       ...(await memory(system)),
       ...(await tables(system)),
+      'clients behind': behind.length,
       p50: at(0.5),
       p99: at(0.99),
     }
@@ -97,6 +105,16 @@ async function sampleUntil(system: System, load: Load, end: number): Promise<Sam
     )
   }
   return samples
+}
+
+type Modseqs = Map<string, number>
+
+/** Where each inbox is: a client that has not been brought there by the next sample is behind. */
+async function modseqs({ pool }: System): Promise<Modseqs> {
+  const { rows } = await pool.query<{ id: string; modseq: number }>(
+    'select user_id as id, modseq::float8 as modseq from notify.inbox',
+  )
+  return new Map(rows.map(({ id, modseq }) => [id, modseq]))
 }
 
 /** Resident memory of each process by the kernel and its heap by /metrics, in MiB. */

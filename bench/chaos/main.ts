@@ -43,7 +43,7 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   const system = await startSystem(folder)
   const results: Result[] = []
   const startedAt = performance.now()
-  const run = describeRun([...positionals, `--seed ${values.seed} --rate ${values.rate}`].join(' '))
+  const run = describeRun(['npm run chaos --', ...positionals, `--seed ${values.seed} --rate ${values.rate}`].join(' '))
   try {
     printHeading()
     for (const scenario of [undisturbed, ...list]) {

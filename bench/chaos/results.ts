@@ -11,10 +11,10 @@ type Kept = Result & { ratio: number; run: Run }
 const file = new URL('../results/chaos.json', import.meta.url)
 const document = new URL('../../docs/faults.md', import.meta.url)
 
-export function describeRun(options: string): Run {
+export function describeRun(command: string): Run {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
   const loadAverage = Math.round(loadavg()[2] ?? 0)
-  return { command: `npm run chaos -- ${options}`, startedAt: new Date().toISOString(), commit, loadAverage }
+  return { command, startedAt: new Date().toISOString(), commit, loadAverage }
 }
 
 /** Keeps the latest result of each scenario, and makes docs/faults.md of them all; `names` is their order. */

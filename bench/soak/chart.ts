@@ -6,7 +6,7 @@ const panels: [title: string, belongs: (name: string) => boolean][] = [
   ['heap, MiB', (name) => name.endsWith('heap')],
   ['dead tuples', (name) => name.endsWith('dead')],
   ['table size, KiB', (name) => name.endsWith('KiB')],
-  ['unread events', (name) => name === 'unread'],
+  ['events not read yet, clients behind', (name) => name === 'unread' || name === 'clients behind'],
   ['latency of answers, ms', (name) => /^p\d+$/.test(name)],
 ]
 const colours = ['#1b6ca8', '#d1495b', '#3a7d44', '#edae49', '#6a4c93', '#555555']
