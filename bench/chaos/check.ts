@@ -16,18 +16,7 @@ export type Findings = {
   broken: string[]
 }
 
-/** Waits until every event is read, nothing is pending, no fan-out is left. */
-export function settled(pool: pg.Pool, seconds: number): Promise<boolean> {
-  return within(seconds * SECOND, async () => {
-    const { rows } = await pool.query<{ busy: string }>(
-      `select (select sum(events) from ops.lag) + (select count(*) from ops.pending)
-         + (select count(*) from notify.fan_outs where finished_at is null) as busy`,
-    )
-    return rows[0]?.busy === '0'
-  })
-}
-
-/** Checks everything that must hold once the system is settled and its load has stopped. */
+/** Checks everything that must hold once the load has stopped and what it has left behind is worked off. */
 export async function check(
   pool: pg.Pool,
   world: World,
@@ -36,17 +25,39 @@ export async function check(
   settleSeconds: number,
 ): Promise<Findings> {
   const findings: Findings = { lost: [], doubled: [], broken: [] }
-  if (!(await settled(pool, settleSeconds))) findings.broken.push('not settled', ...(await whatIsLeft(pool)))
-  await compareAnswers(pool, load, findings)
-  await compareComments(pool, world, findings)
-  await compareTold(pool, world, findings)
-  await compareCounts(pool, findings)
+  const client = await pool.connect()
+  try {
+    if (!(await settled(client, settleSeconds))) findings.broken.push('not settled', ...(await whatIsLeft(client)))
+    await compareAnswers(client, load, findings)
+    await compareComments(client, world, findings)
+    await compareTold(client, world, findings)
+    await compareCounts(client, findings)
+  } finally {
+    await client.query('rollback').finally(() => client.release())
+  }
   await compareClients(clients, findings)
   return findings
 }
 
-async function whatIsLeft(pool: pg.Pool): Promise<string[]> {
-  const { rows } = await pool.query(
+/**
+ * Begins a transaction whose only snapshot shows every event read, nothing pending and no fan-out left. All comparisons are
+ * made in it, since a call that its client has given up may still be under way and commit at any time: one snapshot shows an
+ * action, its event and what became of it together or not at all, while between two an action looks as if nobody were told.
+ */
+function settled(client: pg.ClientBase, seconds: number): Promise<boolean> {
+  return within(seconds * SECOND, async () => {
+    await client.query('rollback')
+    await client.query('begin isolation level repeatable read read only')
+    const { rows } = await client.query<{ busy: string }>(
+      `select (select sum(events) from ops.lag) + (select count(*) from ops.pending)
+         + (select count(*) from notify.fan_outs where finished_at is null) as busy`,
+    )
+    return rows[0]?.busy === '0'
+  })
+}
+
+async function whatIsLeft(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query(
     `select consumer || ' lane ' || lane || ' has not read ' || events || ' events' as left from ops.lag where events > 0
      union all select 'pending: ' || count(*) || ', ' || max(last_error) from ops.pending having count(*) > 0`,
   )
@@ -54,13 +65,13 @@ async function whatIsLeft(pool: pg.Pool): Promise<string[]> {
 }
 
 /** Each action that was answered stands, and each that was taken back is gone. */
-async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Findings): Promise<void> {
+async function compareAnswers(client: pg.ClientBase, load: Load, { lost, doubled }: Findings): Promise<void> {
   for (const [name, table, pairs] of [
     ['like', '(select post_id as object_id, user_id from social.likes)', load.likes],
     ['follow', '(select followee_id as object_id, follower_id as user_id from social.follows)', load.follows],
   ] as const) {
     const known = [...pairs].filter(([, state]) => state !== 'busy' && state !== 'uncertain')
-    const { rows } = await pool.query<{ pair: string; expected: string }>(
+    const { rows } = await client.query<{ pair: string; expected: string }>(
       `select w.pair, w.expected from unnest($1::text[], $2::text[]) w (pair, expected)
        left join ${table} t on t.object_id = split_part(w.pair, ':', 1)::bigint and t.user_id = split_part(w.pair, ':', 2)::bigint
        where (w.expected <> 'gone') <> (t.user_id is not null)`,
@@ -70,7 +81,7 @@ async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Find
       if (expected !== 'gone') lost.push(`the ${name} ${pair} was answered and is gone`)
       else doubled.push(`the ${name} ${pair} was taken back and is there`)
   }
-  const { rows } = await pool.query<{ id: string }>(
+  const { rows } = await client.query<{ id: string }>(
     `select id from unnest($1::bigint[]) id where not exists (select from social.comments c where c.id = id.id)`,
     [load.comments.map((comment) => comment.id)],
   )
@@ -78,8 +89,8 @@ async function compareAnswers(pool: pg.Pool, load: Load, { lost, doubled }: Find
 }
 
 /** Every comment of the load has a text of its own: the same text twice is one comment written twice. */
-async function compareComments(pool: pg.Pool, { members }: World, { doubled }: Findings): Promise<void> {
-  const { rows } = await pool.query<{ ids: string }>(
+async function compareComments(client: pg.ClientBase, { members }: World, { doubled }: Findings): Promise<void> {
+  const { rows } = await client.query<{ ids: string }>(
     `select string_agg(id::text, ', ') as ids from social.comments
      where author_id = any($1::bigint[]) group by body having count(*) > 1`,
     [members.map((member) => member.id)],
@@ -112,9 +123,9 @@ const stored = `
   from notify.sources s left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
   where s.live`
 
-async function compareTold(pool: pg.Pool, { members }: World, { lost, doubled }: Findings): Promise<void> {
+async function compareTold(client: pg.ClientBase, { members }: World, { lost, doubled }: Findings): Promise<void> {
   const ids = [members.map((member) => member.id)]
-  const { rows } = await pool.query<{ what: string; isLost: boolean }>(
+  const { rows } = await client.query<{ what: string; isLost: boolean }>(
     `select concat_ws(' ', user_id, type, source_id) as what, coalesce(is_due, false) as "isLost"
      from (select *, true as is_due from (${expected}) e) e
      full join (select *, true as is_told from (${stored}) s) s using (user_id, source_id, type)
@@ -124,7 +135,7 @@ async function compareTold(pool: pg.Pool, { members }: World, { lost, doubled }:
   for (const { what, isLost } of rows)
     (isLost ? lost : doubled).push(`${what} is ${isLost ? 'not told' : 'told and not so'}`)
 
-  const { rows: orphans } = await pool.query<{ what: string }>(
+  const { rows: orphans } = await client.query<{ what: string }>(
     `select n.user_id || ' holds notification ' || n.id || ' (' || n.type || ') that nothing stands for' as what
      from notify.notifications n where n.user_id = any($1::bigint[])
        and not exists (select from notify.sources s where s.user_id = n.user_id and s.notification_id = n.id and s.live)`,
@@ -133,10 +144,10 @@ async function compareTold(pool: pg.Pool, { members }: World, { lost, doubled }:
   for (const { what } of orphans) doubled.push(what)
 }
 
-async function compareCounts(pool: pg.Pool, { broken }: Findings): Promise<void> {
-  const { rows } = await pool.query('select * from ops.count_drift limit 20')
+async function compareCounts(client: pg.ClientBase, { broken }: Findings): Promise<void> {
+  const { rows } = await client.query('select * from ops.count_drift limit 20')
   for (const { counter, id, folded, counted } of rows) broken.push(`${counter} of ${id} is ${folded}, not ${counted}`)
-  const { rows: dead } = await pool.query('select source_id, last_error from ops.dead_letters limit 20')
+  const { rows: dead } = await client.query('select source_id, last_error from ops.dead_letters limit 20')
   for (const { source_id, last_error } of dead) broken.push(`dead letter ${source_id}: ${last_error}`)
 }
 

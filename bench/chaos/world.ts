@@ -12,7 +12,11 @@ export type World = {
 }
 
 /** Straight into the tables: sign-ups would spend the machine on password hashes. */
-export async function makeWorld({ pool, config }: System, users: number, posts: number): Promise<World> {
+export async function makeWorld(
+  { pool, config }: Pick<System, 'pool' | 'config'>,
+  users: number,
+  posts: number,
+): Promise<World> {
   const { rows } = await pool.query<{ id: string; name: string; sessionId: string }>(
     `with born as (
        insert into social.users (username, email, password_hash, display_name, post_count)
