@@ -807,6 +807,10 @@ export interface NotifyTypes {
 
 export interface NotifyWindows {
   /**
+   * Failed attempts to flush it; due_at is then when the next is due, an hour apart in the end.
+   */
+  attempts: Generated<number>;
+  /**
    * Facts of the latest event.
    */
   data: Generated<Json>;
@@ -822,6 +826,10 @@ export interface NotifyWindows {
    * Key of the group.
    */
   groupKey: string;
+  /**
+   * Why the last one failed.
+   */
+  lastError: string | null;
   /**
    * Id of the object it is about.
    */

@@ -65,6 +65,20 @@ export function decide(
   )
 }
 
+/** Why a notification is not in the app: held back by the policy for strangers, or wanted by another channel only. */
+export type FilterReason = 'strangers' | 'otherChannels'
+
+/** Null: not filtered. What the app does not show is stored all the same for a channel that wants and can reach the user. */
+export function whyFiltered(
+  inApp: Decision,
+  reachableBy: Channel[],
+  decideOn: (channel: Channel) => Decision,
+): FilterReason | null {
+  if (inApp.decision !== 'suppress') return null
+  if (inApp.filtered) return 'strangers'
+  return reachableBy.some((channel) => decideOn(channel).decision !== 'suppress') ? 'otherChannels' : null
+}
+
 function decideByRelation(relation: Relation, { policy }: Preferences): Decision | null {
   if (relation.self) return suppress('self', 'nobody is told of their own doing')
   if (relation.blocked) return suppress('block', 'one of the two blocks the other')

@@ -1,10 +1,9 @@
 import type { OutboxEvent } from '../outbox/event.ts'
 import { addActor, removeActor } from './actors.ts'
-import { type Decision, decide, type Relation } from './decide.ts'
+import { type Decision, decide, type FilterReason, type Relation, whyFiltered } from './decide.ts'
 import {
   type Draft,
   emptyDraft,
-  type FilterReason,
   type Folded,
   keyOfGroup,
   type Loaded,
@@ -80,7 +79,8 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Foldi
     return null
   }
   const inApp = decideFor(event, 'inApp', loaded)
-  const filterReason = whyFiltered(inApp, event, loaded)
+  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
+  const filterReason = whyFiltered(inApp, reachableBy, (channel) => decideFor(event, channel, loaded))
   source.decidedBy = inApp.decidedBy
   source.silent = inApp.decision === 'allow' && inApp.until !== null
   if (inApp.decision === 'suppress' && !filterReason) {
@@ -110,16 +110,6 @@ export function relationOf(
 
 /** Without an actor there is no stranger. */
 const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
-
-/** Null: not filtered. What the app does not show is stored all the same for a channel that wants and can reach the user. */
-function whyFiltered(inApp: Decision, event: OutboxEvent, loaded: Loaded): FilterReason | null {
-  if (inApp.decision !== 'suppress') return null
-  if (inApp.filtered) return 'strangers'
-  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
-  return reachableBy.some((channel) => decideFor(event, channel, loaded).decision !== 'suppress')
-    ? 'otherChannels'
-    : null
-}
 
 /** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */
 export function objectsOf(event: OutboxEvent): string[] {

@@ -1,4 +1,4 @@
-import type { Relation, UserPreferences } from './decide.ts'
+import type { FilterReason, Relation, UserPreferences } from './decide.ts'
 import type { Channel, NotificationType, Priority, TypeLookup } from './types.ts'
 
 /** A user's inbox as it stood when its row was locked. */
@@ -58,9 +58,6 @@ export type SentWords = {
   severity: string | null
   expiresAt: string | null
 }
-
-/** Why a notification is not in the app: held back by the policy for strangers, or wanted by another channel only. */
-export type FilterReason = 'strangers' | 'otherChannels'
 
 /** A group that gathers: shown all at once when its window is due. */
 export type OpenWindow = {

@@ -1,74 +1,91 @@
 import type pg from 'pg'
+import type { Logger } from 'pino'
 import { queueDeliveries } from '../channels/queue.ts'
 import { inTransaction } from '../db/transaction.ts'
-import { appendToLog } from '../delivery-log/append.ts'
 import type { Engine } from '../engine/engine.ts'
+import { messageOf } from '../errors.ts'
+import { isContentError } from '../outbox/failure.ts'
+import { backoff } from '../outbox/pending.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
-import { type Decision, decide, type UserPreferences } from './decide.ts'
+import { judge, turnAway, type Verdicts } from './judge-waiting.ts'
 import { readOpenGroups } from './load.ts'
 import { lockInboxes, lockObjects } from './locks.ts'
-import { type Draft, emptyDraft, type FilterReason, keyOfGroup, NOBODY } from './model.ts'
+import { type Draft, emptyDraft, keyOfGroup, NOBODY } from './model.ts'
 import { readPreferences } from './people.ts'
-import { silencedBy } from './silences.ts'
 import { openWindows, storeFolded } from './store.ts'
 import type { TypeLookup } from './types.ts'
+import { asRows, keys, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
 
 /** Windows flushed in one transaction. */
 const BATCH = 500
 
-/** A row of notify.windows. */
-type Window = {
-  userId: string
-  groupKey: string
-  filterReason: FilterReason | null
-  type: string
-  objectType: string | null
-  objectId: string | null
-  threadKey: string | null
-  data: Record<string, unknown>
-}
-
 /** Shows what the windows that are due have gathered, until none is left. Inboxes that somebody holds are left to the next run. */
-export async function flushWindows({ pool, types }: Pick<Engine, 'pool' | 'types'>): Promise<void> {
+export async function flushWindows({ pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>): Promise<void> {
   const lookup = await types.current()
-  let flushed = BATCH
-  while (flushed === BATCH) flushed = await inTransaction(pool, (client) => flushBatch(client, lookup))
+  let due: Window[]
+  do due = await findDue(pool)
+  while (due.length > 0 && (await flushApart({ pool, log, types: lookup }, due)) > 0)
 }
 
-/**
- * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
- * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
- */
-async function flushBatch(client: pg.ClientBase, types: TypeLookup): Promise<number> {
-  const due = await findDue(client)
-  if (due.length === 0) return 0
-  const comments = await findWaitingComments(client, due)
-  const gone = await lockObjects(client, new Set([...due.flatMap(objectsOfWindow), ...comments]))
-  const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
-  const windows = await takeDue(client, [...inboxes.keys()], due)
-  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
-  const verdicts = judge(types, preferences, windows)
-  await turnAway(client, windows, gone, verdicts)
-  const gathered = await gather(client, types, windows, verdicts, comments)
-  const drafts = gathered.map(({ draft }) => draft)
-  const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
-  await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
-  await queueDeliveries(client, types, inboxes, drafts, preferences)
-  await showSources(client, gathered, verdicts, comments)
-  await reopen(client, types, windows)
-  return windows.length
-}
-
-async function findDue(client: pg.ClientBase): Promise<Window[]> {
-  const { rows } = await client.query<Window>({
+async function findDue(pool: pg.Pool): Promise<Window[]> {
+  const { rows } = await pool.query<Window>({
     name: 'due_windows',
     text: `select ${windowColumns} from notify.windows x where due_at <= now() order by due_at limit ${BATCH}`,
   })
   return rows
 }
 
-const windowColumns = `x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason", x.type, x.object_type as "objectType",
-  x.object_id as "objectId", x.thread_key as "threadKey", x.data`
+type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
+
+/**
+ * All in one transaction. One that fails for its content is taken apart, halved until the bad window stands alone, which is
+ * put off while its neighbours are flushed. Returns how many were dealt with.
+ */
+async function flushApart(flushing: Flushing, due: Window[]): Promise<number> {
+  try {
+    return await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
+  } catch (error) {
+    if (!isContentError(error)) throw error
+    const [only, ...others] = due
+    if (only && others.length === 0) return putOff(flushing, only, error)
+    const half = Math.ceil(due.length / 2)
+    return (await flushApart(flushing, due.slice(0, half))) + (await flushApart(flushing, due.slice(half)))
+  }
+}
+
+/** Who waits in it goes on waiting, with the backoff of a pending event, and newcomers with them. */
+async function putOff({ pool, log }: Flushing, window: Window, error: unknown): Promise<number> {
+  const { userId, groupKey } = window
+  log.warn({ err: error, userId, groupKey }, 'a window cannot be flushed and is tried again later')
+  const { rowCount } = await pool.query(
+    `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts')})
+     from ${asRows} where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
+    [...keys([window]), messageOf(error)],
+  )
+  return rowCount ?? 0
+}
+
+/**
+ * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
+ * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
+ */
+async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<number> {
+  const comments = await findWaitingComments(client, due)
+  const gone = await lockObjects(client, new Set([...due.flatMap(objectsOfWindow), ...comments]))
+  const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
+  const windows = await takeDue(client, [...inboxes.keys()], due)
+  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
+  const verdicts = judge(types, inboxes, preferences, windows)
+  const moved = await turnAway(client, verdicts, gone)
+  const gathered = await gather(client, types, windows, verdicts, comments)
+  const drafts = gathered.map(({ draft }) => draft)
+  const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
+  await queueDeliveries(client, types, inboxes, drafts, preferences)
+  await showSources(client, gathered, verdicts, comments)
+  await reopen(client, types, windows, moved)
+  return windows.length
+}
 
 /** Comments have to be locked before the inboxes; those that begin to wait after this are left to the next window. */
 async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
@@ -80,20 +97,8 @@ async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Pr
   return rows.map((row) => row.sourceId)
 }
 
-/** Windows as rows `w` and who waits in them as `s`; the parameters are `keys(windows)`. */
-const asRows = 'unnest($1::bigint[], $2::text[], $3::text[]) with ordinality w (u, g, f, place)'
-const waiting = 'join notify.sources s on s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f'
-/** Of those, the ones whose comment was locked before; $4 is the list. */
+/** Of those who wait as `s`, the ones whose comment was locked before; $4 is the list. */
 const checked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
-
-function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filterReason'>[]) {
-  return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filterReason ?? 'none')]
-}
-
-/** The post it belongs to and, for replies, the comment they answer. */
-function objectsOfWindow({ threadKey, objectType, objectId }: Window): string[] {
-  return [...(threadKey === null ? [] : [threadKey]), ...(objectType === 'comment' ? [`comment:${objectId}`] : [])]
-}
 
 async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): Promise<Window[]> {
   const { rows } = await client.query<Window>({
@@ -106,50 +111,6 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
   return rows
 }
 
-/** What each recipient's preferences say now; what is filtered was not for the app anyway. */
-function judge(types: TypeLookup, preferences: Map<string, UserPreferences>, windows: Window[]): Map<Window, Decision> {
-  return new Map(
-    windows.map((window) => [window, decide(types(window.type), 'inApp', null, preferences.get(window.userId))]),
-  )
-}
-
-/** Those whose object is gone meanwhile, who are blocked or muted, or whom the recipient's preferences keep away: these are logged. */
-async function turnAway(
-  client: pg.ClientBase,
-  windows: Window[],
-  gone: Set<string>,
-  verdicts: Map<Window, Decision>,
-): Promise<void> {
-  const unwantedBy = windows.map((window) => {
-    const verdict = verdicts.get(window)
-    return verdict?.decision === 'suppress' && !window.filterReason ? verdict.decidedBy : null
-  })
-  const { rows } = await client.query<{ recipientId: string; reason: string | null }>({
-    name: 'turn_away',
-    text: `update notify.sources t set waits_for = null, decided_at = now(), decision = case when v.gone then 'object_gone' else 'suppressed' end,
-             decided_by = case when not v.gone then v.by end
-           from (
-             select s.user_id, s.source_id, s.source_id = any($4::text[]) or w.object_gone as gone,
-               coalesce(w.unwanted_by, ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })}) as by
-             from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[]) w (u, g, f, object_gone, unwanted_by, thread) ${waiting}
-           ) v
-           where t.user_id = v.user_id and t.source_id = v.source_id and (v.gone or v.by is not null)
-           returning t.user_id as "recipientId", t.decided_by as reason`,
-    values: [
-      ...keys(windows),
-      [...gone].filter((object) => object.startsWith('comment:')),
-      windows.map((window) => objectsOfWindow(window).some((object) => gone.has(object))),
-      unwantedBy,
-      windows.map((window) => window.threadKey),
-    ],
-  })
-  const suppressed = rows.filter((row) => row.reason !== null)
-  await appendToLog(
-    client,
-    suppressed.map((row) => ({ ...row, notificationId: null, event: 'filtered' })),
-  )
-}
-
 /** A group with what is added to it; `outgrown`: its predecessor, to be closed. */
 type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
 
@@ -160,7 +121,7 @@ async function gather(
   client: pg.ClientBase,
   types: TypeLookup,
   windows: Window[],
-  verdicts: Map<Window, Decision>,
+  verdicts: Map<Window, Verdicts>,
   comments: string[],
 ): Promise<Gathered[]> {
   const openGroups = await readOpenGroups(client, windows)
@@ -179,7 +140,7 @@ async function gather(
     const group = groups[row.place - 1]
     if (!group) return []
     grow(group.draft, group.window, row)
-    group.draft.silent = verdicts.get(group.window)?.until != null
+    group.draft.silent = verdicts.get(group.window)?.known.inApp.until != null
     rank(group.draft, types(group.draft.type))
     return [group]
   })
@@ -231,7 +192,7 @@ function grow(draft: Draft, { data }: Window, { newPeople, latestSource, followe
 async function showSources(
   client: pg.ClientBase,
   gathered: Gathered[],
-  verdicts: Map<Window, Decision>,
+  verdicts: Map<Window, Verdicts>,
   comments: string[],
 ): Promise<void> {
   if (gathered.length === 0) return
@@ -247,23 +208,28 @@ async function showSources(
       comments,
       gathered.map(({ draft }) => draft.id),
       gathered.map(({ draft }) => draft.silent),
-      gathered.map(({ window }) => (window.filterReason ? null : verdicts.get(window)?.decidedBy)),
+      gathered.map(({ window }) => (window.filterReason ? null : verdicts.get(window)?.known.inApp.decidedBy)),
     ],
   })
 }
 
-/** Who came while this was under way waits for the next window. */
-async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[]): Promise<void> {
+/** Who came while this was under way waits for the next window; who was moved to another one is shown with it, at once if it is new. */
+async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[], moved: Window[]): Promise<void> {
+  const opened = [
+    ...windows.map((window) => ({ ...window, type: types(window.type) })),
+    ...moved.map((window) => ({ ...window, type: { ...types(window.type), windowSeconds: 0 } })),
+  ]
   const { rows } = await client.query<{ place: number }>({
     name: 'still_waiting',
     text: `select w.place::int as place from ${asRows}
            where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f)`,
-    values: keys(windows),
+    values: keys(opened),
   })
-  const awaited = new Set(rows.map((row) => row.place))
-  const left = windows.filter((_, index) => awaited.has(index + 1))
-  await openWindows(
-    client,
-    left.map((window) => ({ ...window, type: types(window.type) })),
+  const awaited = new Map(
+    rows.flatMap(({ place }) => {
+      const window = opened[place - 1]
+      return window ? [[keyOfGroup(window), window]] : []
+    }),
   )
+  await openWindows(client, [...awaited.values()])
 }

@@ -24,7 +24,7 @@ export async function scrape(app: App): Promise<string> {
 
 type Lane = { consumer: string; lane: number; events: number; age: number }
 type Jobs = { task: string; state: string; jobs: number }
-type Totals = { appended: number; pending: number; attempts: number; dead: number; queue: number }
+type Totals = { appended: number; pending: number; attempts: number; dead: number; windows: number; queue: number }
 
 async function ask({ pool }: App) {
   const [lanes, jobs, totals] = await Promise.all([
@@ -35,7 +35,7 @@ async function ask({ pool }: App) {
     pool.query<Totals>(
       `select (select last_value::float8 from notify.outbox_id_seq) as appended,
          count(*) filter (where dead_at is null)::float8 as pending, count(*) filter (where dead_at is not null)::float8 as dead,
-         coalesce(sum(attempts) filter (where dead_at is null), 0)::float8 as attempts, pg_notification_queue_usage() as queue
+         coalesce(sum(attempts) filter (where dead_at is null), 0)::float8 as attempts, (select count(*)::float8 from notify.windows where attempts > 0) as windows, pg_notification_queue_usage() as queue
        from notify.pending`,
     ),
   ])
@@ -55,6 +55,7 @@ function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   pendingEvents.set(totals.pending)
   pendingAttempts.set(totals.attempts)
   deadLetters.set(totals.dead)
+  failingWindows.set(totals.windows)
   notificationQueue.set(totals.queue)
 }
 
@@ -73,6 +74,7 @@ const jobCount = gauge('jobs', 'Jobs of graphile-worker', ['task' as const, 'sta
 const pendingEvents = gauge('pending_events', 'Events that wait for another attempt')
 const pendingAttempts = gauge('pending_attempts', 'Failed attempts at the events that wait for another one')
 const deadLetters = gauge('dead_letters', 'Events whose last attempt failed')
+const failingWindows = gauge('failing_windows', 'Windows that could not be flushed and are tried again, for ever')
 const notificationQueue = gauge(
   'notification_queue_usage',
   'Share of the NOTIFY queue of PostgreSQL in use; when it is full, commits that notify fail',
@@ -85,6 +87,7 @@ const fromDatabase: Gauge[] = [
   pendingEvents,
   pendingAttempts,
   deadLetters,
+  failingWindows,
   notificationQueue,
 ]
 const databaseUp = gauge('database_up', 'Whether the database answered this scrape')

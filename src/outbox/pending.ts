@@ -12,7 +12,7 @@ export const MAX_ATTEMPTS = 12
 /** Pending events taken in one transaction. When one of them fails they are tried one by one. */
 const RETRY_BATCH = 200
 
-type PendingRow = { id: string; attempts: number; event: unknown }
+type PendingRow = { id: string; event: unknown }
 
 /** Takes events out of a batch: they become pending in the transaction that moves the position past them. */
 export async function setAside(
@@ -82,7 +82,7 @@ async function retryBatch(
 
 async function takeDue(client: pg.ClientBase, consumer: string, limit: number): Promise<PendingRow[]> {
   const { rows } = await client.query<PendingRow>(
-    `select id, attempts, event from notify.pending
+    `select id, event from notify.pending
      where consumer = $1 and dead_at is null and due_at <= now()
      order by due_at, id limit $2 for update skip locked`,
     [consumer, limit],
@@ -97,14 +97,17 @@ async function postpone(client: pg.ClientBase, ids: string[]): Promise<void> {
   ])
 }
 
-/** Exponential backoff from 1 s to an hour, with ± 25 % of jitter so that events which failed together part. */
-async function noteFailure(pool: pg.Pool, { id, attempts }: PendingRow, error: unknown): Promise<void> {
-  const delay = Math.min(3600, 2 ** attempts) * (0.75 + Math.random() / 2)
+/** Seconds, in SQL: exponential from 1 s to an hour, with ± 25 % of jitter so that what failed together parts. */
+export function backoff(attempts: string): string {
+  return `least(3600, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
+}
+
+async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): Promise<void> {
   await pool.query(
     `update notify.pending
-     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => $3),
-         dead_at = case when attempts + 1 >= $4 then now() end
+     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => ${backoff('attempts')}),
+         dead_at = case when attempts + 1 >= $3 then now() end
      where id = $1`,
-    [id, messageOf(error), delay, MAX_ATTEMPTS],
+    [id, messageOf(error), MAX_ATTEMPTS],
   )
 }

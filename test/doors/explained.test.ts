@@ -27,13 +27,10 @@ for (const waits of [false, true])
         null,
         ({ post }) => pool.query('update social.posts set deleted_at = now() where id = $1', [post]),
       ],
+      ['suppressed', 'strangers', ({ say }) => say({ policy: { strangers: 'drop' } })],
+      ['filtered', 'strangers', ({ say }) => say({ ...byPush, policy: { strangers: 'filter' } })],
+      ['filtered', 'channelPreference', ({ say }) => say({ ...byPush, channels: { inApp: false } })],
     ]
-    if (!waits)
-      cases.push(
-        ['suppressed', 'strangers', ({ say }) => say({ policy: { strangers: 'drop' } })],
-        ['filtered', 'strangers', ({ say }) => say({ ...byPush, policy: { strangers: 'filter' } })],
-        ['filtered', 'channelPreference', ({ say }) => say({ ...byPush, channels: { inApp: false } })],
-      )
     if (waits)
       await pool.query(`update notify.types set instant_threshold = 0, window_seconds = 60 where type = 'post.liked'`)
     for (const [what, by, keep] of cases) {

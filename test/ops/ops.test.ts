@@ -72,6 +72,7 @@ const METRICS = [
   ...[
     'dead_letters',
     'pending_events',
+    'failing_windows',
     'jobs',
     'emitted_total',
     'emit_failures_total',

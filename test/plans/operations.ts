@@ -221,7 +221,7 @@ async function gather(pool: pg.Pool, n: number, base: number, owner: string, act
 }
 
 async function flush(pool: pg.Pool, n: number): Promise<number> {
-  await flushWindows(readerOf(pool))
+  await flushWindows({ ...readerOf(pool), log })
   const { rows } = await pool.query<{ left: number }>(
     'select count(*)::int as left from notify.windows where due_at <= now()',
   )

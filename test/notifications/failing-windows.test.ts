@@ -1,0 +1,93 @@
+import t from 'tap'
+import type { App } from '../../src/app.ts'
+import { flushWindows } from '../../src/notifications/windows.ts'
+import { inboxApp, like, makePost, makeUsers } from './events.ts'
+
+const OWNERS = 40
+
+/** What keeps a window from being flushed, and mends it: data that cannot be read, a rule that stumbles, a row that is refused. */
+const causes = [
+  [
+    'a time that is none',
+    `insert into notify.preferences (user_id, document) values ($1, '{"snoozeUntil": "someday"}')`,
+    'delete from notify.preferences where user_id = $1',
+    /someday/,
+  ],
+  [
+    'preferences that are none',
+    `insert into notify.preferences (user_id, document) values ($1, 'null')`,
+    'delete from notify.preferences where user_id = $1',
+    /null/,
+  ],
+  [
+    'a post that is none',
+    `update notify.windows set thread_key = 'post:none' where user_id = $1`,
+    `update notify.windows set thread_key = null where user_id = $1`,
+    /none/,
+  ],
+] as const
+
+/** Attempts before, and how long until the next: 32 seconds and an hour, a quarter less or more; some of it is over when we look. */
+const backoffs = [
+  [5, 1, 40],
+  [12, 2600, 4500],
+] as const
+
+for (const [what, spoil, mend, says] of causes)
+  t.test(`${what}: its window is put off, longer each time, and holds up no other`, async (t) => {
+    const app = await inboxApp(t)
+    const [bad = '', ...others] = await gathering(app)
+    await app.pool.query(spoil, [bad])
+    await app.pool.query('update notify.inbox set has_preferences = true where user_id = $1', [bad])
+
+    for (const [attempts, shortest, longest] of backoffs) {
+      await app.pool.query('update notify.windows set attempts = $1, due_at = now()', [attempts])
+      await flushWindows(app)
+      t.same(await shown(app), others, 'the others are flushed')
+      const [window] = await failing(app)
+      t.match(window, { user_id: bad, attempts: attempts + 1, last_error: says, waiting: 2 })
+      t.ok(window && window.seconds > shortest && window.seconds < longest, `again in ${window?.seconds} seconds`)
+    }
+
+    await app.pool.query(mend, [bad])
+    await app.pool.query('update notify.windows set due_at = now()')
+    await flushWindows(app)
+    t.same(await shown(app), [bad, ...others])
+    t.same(await failing(app), [])
+  })
+
+t.test('a fault of the database puts off nothing', async (t) => {
+  const app = await inboxApp(t)
+  await gathering(app)
+  await app.pool.query('alter table social.blocks rename to elsewhere')
+  await t.rejects(flushWindows(app), { code: '42P01' })
+  t.same(await failing(app), [])
+})
+
+/** Users who each have a window that is due, in which two wait. */
+async function gathering(app: App): Promise<string[]> {
+  await app.pool.query(`update notify.types set instant_threshold = 0, window_seconds = 60 where type = 'post.liked'`)
+  const names = Array.from({ length: OWNERS + 2 }, (_, i) => `U${i}`)
+  const [ana = '', ben = '', ...owners] = await makeUsers(app, names)
+  const likes = owners.map(async (recipientId) => {
+    const postId = await makePost(app, recipientId)
+    return [ana, ben].map((actorId) => ({ postId, actorId, recipientId }))
+  })
+  await like(app, ...(await Promise.all(likes)).flat())
+  await app.pool.query('update notify.windows set due_at = now()')
+  return owners.sort((a, b) => Number(a) - Number(b))
+}
+
+async function shown({ pool }: App): Promise<string[]> {
+  const { rows } = await pool.query<{ user_id: string }>(
+    'select user_id from notify.notifications where actor_count = 2 order by user_id',
+  )
+  return rows.map((row) => row.user_id)
+}
+
+async function failing({ pool }: App) {
+  const { rows } = await pool.query<{ seconds: number }>(
+    `select user_id, attempts, last_error, waiting::int, extract(epoch from due_at - now())::float8 as seconds from ops.failing_windows`,
+  )
+  return rows
+}
