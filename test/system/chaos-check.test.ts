@@ -47,3 +47,13 @@ t.test('a like that nobody was told of is lost', async (t) => {
     doubled: [/nothing stands for/],
   })
 })
+
+t.test('what is unread when time is up is late, which is wrong in itself, but not lost', async (t) => {
+  const { pool, world, load, like } = await quietWorld(t, {})
+  await like()
+  t.match(await check(pool, world, load, [], 0), {
+    lost: [],
+    doubled: [],
+    broken: ['not settled', /has not read 1 events/, /./],
+  })
+})
