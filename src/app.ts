@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { RevokedSessions } from './accounts/revoked-sessions.ts'
 import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
-import { createPool } from './db/pool.ts'
+import { createPool, isPooled } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
 import { NotificationTypes } from './notifications/types.ts'
 import { createWakeUps, type WakeUps } from './wake-ups.ts'
@@ -31,7 +31,7 @@ const QUERY_TIMEOUT_MS = 10_000
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
   const [url, size, queryTimeoutMs] = [config.databaseUrl, config.poolSize, QUERY_TIMEOUT_MS]
-  const pool = createPool({ url, size, log, name: 'app', settings, queryTimeoutMs })
+  const pool = createPool({ url, size, log, name: 'app', settings, queryTimeoutMs, pooled: isPooled(config) })
   const revokedSessions = new RevokedSessions(config.accessTokenTtl)
   return {
     config,

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
 import { checkInstallation } from '../outbox/adopt.ts'
 
 /** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
@@ -20,6 +21,8 @@ export type PoolOptions = {
   pipeline?: boolean
   /** A statement without an answer for so long fails, and its connection is replaced: the network may have swallowed it. */
   queryTimeoutMs?: number
+  /** Whether a transaction pooler is in between; see `isPooled`. */
+  pooled?: boolean
 }
 
 /**
@@ -36,6 +39,7 @@ export function createPool({
   settings = '',
   pipeline = true,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
+  pooled = false,
 }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -56,7 +60,31 @@ export function createPool({
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error, pool: name }, 'a connection broke')),
   )
+  if (pooled) pool.on('connect', forgetNames)
   return pool
+}
+
+/** DATABASE_URL_DIRECT is set where DATABASE_URL leads through a transaction pooler. */
+export function isPooled({
+  databaseUrl,
+  databaseUrlDirect,
+}: Pick<Config, 'databaseUrl' | 'databaseUrlDirect'>): boolean {
+  return databaseUrl !== databaseUrlDirect
+}
+
+/**
+ * A pooler may run the next transaction on another connection to the server, which has not prepared the statement of that name,
+ * or has one of somebody else's. So statements go without their names, and are parsed each time.
+ */
+function forgetNames(client: pg.PoolClient): void {
+  const { query } = client
+  const unnamed = (first: unknown, ...others: unknown[]) =>
+    Reflect.apply(query, client, [isNamed(first) ? { ...first, name: undefined } : first, ...others])
+  Object.assign(client, { query: unnamed })
+}
+
+function isNamed(statement: unknown): statement is { name: string } {
+  return typeof statement === 'object' && statement !== null && 'name' in statement && 'text' in statement
 }
 
 /** Whether a statement was given up because no answer came: what is asked next on its connection would wait behind it. */

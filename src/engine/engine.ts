@@ -31,7 +31,8 @@ export type Engine = {
 const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
-  const pool = createPool({ url: config.databaseUrl, size: POOL_SIZE, log, name: 'worker' })
+  // Partitions are looked after under locks of the session, which a transaction pooler would lose.
+  const pool = createPool({ url: config.databaseUrlDirect, size: POOL_SIZE, log, name: 'worker' })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)

@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
-import { createPool } from '../db/pool.ts'
+import { createPool, isPooled } from '../db/pool.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
 import { listeningSince, rejectedHellos, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
@@ -205,6 +205,7 @@ function withOwnPool(app: App, { connections, queryMs }: Limits): App {
     log,
     name: 'push',
     queryTimeoutMs: queryMs,
+    pooled: isPooled(config),
   })
   return { ...app, pool, db: createKysely(pool) }
 }

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { test } from 'tap'
 import { clientFrames } from '../../src/push/protocol.ts'
+import { signIn, signUp } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
-import { eventually, setup } from '../setup.ts'
+import { type Memory, startServerProcess } from '../server-process.ts'
+import { cloneDatabase, eventually } from '../setup.ts'
 import { hostile, runs, wild } from './arbitrary.ts'
 
 const text = fc.oneof(
@@ -23,9 +25,18 @@ const text = fc.oneof(
   },
 )
 
-test('whatever a socket is sent, before and after its hello, the node answers in its protocol and goes on', async (t) => {
-  const { as, url, push } = await setup(t, { push: true })
-  const ana = await as('ana')
+/** As for requests: what each of 8,000 further sockets left behind would show. */
+const WARM_UP = 2_000
+const MEASURE_EVERY = 500
+const HEAP_LIMIT_MIB = 32
+const RESIDENT_LIMIT_MIB = 64
+
+/** Ten frames a socket; by hand `FUZZ_RUNS=100000 npm test -- --timeout=7200 test/fuzz/frames.test.ts`. */
+test('whatever a socket is sent, before and after its hello, the node answers in its protocol, goes on and does not grow', async (t) => {
+  t.setTimeout(7_200_000)
+  const server = await startServerProcess(t, 'all', { DATABASE_URL: await cloneDatabase(t), RATE_LIMIT_SCALE: '1000' })
+  const { url } = server
+  let ana = await signUp(url, 'ana')
   const open = async (hello: boolean) => {
     const socket = await TestSocket.open(t, `${url.replace('http', 'ws')}/ws`)
     if (!hello) return socket
@@ -34,8 +45,11 @@ test('whatever a socket is sent, before and after its hello, the node answers in
     return socket
   }
   const codes = new Set<number>()
+  const memory: Memory[] = []
+  let n = 0
   await fc.assert(
     fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 20 }), fc.boolean(), async (frames, hello) => {
+      n += 1
       const socket = await open(hello)
       for (const frame of frames) socket.socket.send(frame)
       socket.send({ type: 'ping' })
@@ -46,10 +60,20 @@ test('whatever a socket is sent, before and after its hello, the node answers in
       const known = [1005, 1009, 4400, 4401, 4403, 4429]
       if (!known.includes(code)) throw new Error(`closed with ${code}`)
       if (socket.of('error').some((error) => error.code === 'INTERNAL')) throw new Error('a frame was not foreseen')
+      if (n % MEASURE_EVERY !== 0) return
+      memory.push(await server.memory())
+      const { heap, rss } = memory.at(-1) ?? { heap: 0, rss: 0 }
+      t.comment(`after ${n} sockets: ${heap.toFixed(1)} MiB are kept, ${rss.toFixed(1)} MiB are resident`)
+      // Access tokens live for 15 minutes.
+      ana = await signIn(url, 'ana')
     }),
     { numRuns: Math.ceil(runs / 10), endOnFailure: true },
   )
   t.ok(codes.has(4400), 'some were not understood')
   t.same((await open(true)).of('welcome').length, 1, 'the node goes on')
-  await eventually(() => push?.stats().sockets === 1)
+  await eventually(async () => /^ravenpost_sockets 1$/m.test(await (await fetch(`${url}/metrics`)).text()))
+  const [first, last] = [memory[WARM_UP / MEASURE_EVERY - 1], memory.at(-1)]
+  if (!first || !last || first === last) return t.comment('too few to measure memory')
+  t.ok(last.heap - first.heap < HEAP_LIMIT_MIB, `${Math.round(last.heap - first.heap)} MiB more are kept`)
+  t.ok(last.rss - first.rss < RESIDENT_LIMIT_MIB, `${Math.round(last.rss - first.rss)} MiB more are resident`)
 })

@@ -1,0 +1,53 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { eventually } from './setup.ts'
+
+const MAIN = join(import.meta.dirname, '../src/main.ts')
+const PROBE = join(import.meta.dirname, 'memory-probe.ts')
+
+/** MiB after a garbage collection: what V8 keeps, its buffers too, and what the process has of the machine's memory. */
+export type Memory = { heap: number; rss: number }
+
+export type ServerProcess = { url: string; child: ChildProcess; memory(): Promise<Memory> }
+
+/** The server as operators start it, in a process of its own: what is measured of it is of nothing else. */
+export async function startServerProcess(
+  t: Test,
+  role: 'all' | 'api' | 'worker' | 'push',
+  env: Record<string, string>,
+): Promise<ServerProcess> {
+  const child = fork(MAIN, [role], {
+    env: {
+      ...process.env,
+      JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'fatal',
+      ...env,
+    },
+    execArgv: ['--expose-gc', '--import', PROBE],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  })
+  const gone = once(child, 'exit')
+  t.teardown(async () => {
+    child.kill()
+    await gone
+  })
+  let printed = ''
+  child.stdout?.on('data', (text) => {
+    printed += text
+  })
+  const url = await eventually(() => {
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
+    return /Readiness +(\S+)\/readyz/.exec(printed)?.[1]
+  }, 60)
+  return { url, child, memory: () => ask(child) }
+}
+
+async function ask(child: ChildProcess): Promise<Memory> {
+  child.send('memory')
+  const [memory] = await once(child, 'message')
+  return memory
+}
