@@ -47,7 +47,7 @@ export const p6: Scenario = {
 }
 
 function audienceOf({ quick }: Bench): number {
-  return quick ? 20_000 : 1_000_000
+  return quick ? 100_000 : 1_000_000
 }
 
 function measure(bench: Bench): Promise<Measured> {
@@ -67,9 +67,11 @@ function measure(bench: Bench): Promise<Measured> {
     const url = system.urlOf('api')
     const startedAt = performance.now()
     await publish(url, author)
-    const liking = likeUntil(given, url, () => unfinished(client))
-    const critical = await sendCritical(system.databaseUrl, world, () => unfinished(client))
-    const seconds = (performance.now() - startedAt) / 1000
+    const finished = finishOf(client)
+    const running = async () => finished.at === null
+    const liking = likeUntil(given, url, running)
+    const critical = await sendCritical(system.databaseUrl, world, running)
+    const seconds = ((await finished.seen) - startedAt) / 1000
     const likes = await liking
     const cost = await costs()
     const { 'CPU ms': cpu, 'WAL bytes': wal } = perUnit(cost, audience)
@@ -117,9 +119,18 @@ async function publish(url: string, author: number): Promise<void> {
   if (status !== 201) throw new Error(`the post was answered with ${status}`)
 }
 
-async function unfinished(client: pg.Client): Promise<boolean> {
-  const { rowCount } = await client.query('select from notify.fan_outs where finished_at is null limit 1')
-  return rowCount !== 0
+type Finish = { at: number | null; seen: Promise<number> }
+
+/** When the last fan-out ended, looked for beside the load: what the load does last is not the fan-out's time. */
+function finishOf(client: pg.Client): Finish {
+  const finish: Finish = { at: null, seen: Promise.resolve(0) }
+  finish.seen = (async () => {
+    const unfinished = () => client.query('select from notify.fan_outs where finished_at is null limit 1')
+    while ((await unfinished()).rowCount !== 0) await sleep(10)
+    finish.at = performance.now()
+    return finish.at
+  })()
+  return finish
 }
 
 /** Likes by the second, as long as the fan-out runs. */

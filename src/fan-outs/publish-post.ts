@@ -4,7 +4,7 @@ import type { TypeLookup } from '../notifications/types.ts'
 import { type OutboxEvent, parseEvent } from '../outbox/event.ts'
 import { setAside } from '../outbox/pending.ts'
 import type { ChunkResult, FanOut } from './run.ts'
-import { tellPlain } from './tell-plain.ts'
+import { listOf, type Members, tellPlain } from './tell-plain.ts'
 
 /**
  * Inboxes locked at once. A recipient costs the same CPU time in chunks of 2,000 as of 5,000, and whoever waits for one of
@@ -21,13 +21,13 @@ const PATIENCE = 2
  */
 export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   if (!(await postStands(client, fanOut.objectId))) return 'finished'
-  const users = await nextMembers(client, fanOut)
-  const last = users.at(-1)
-  if (!last) return 'finished'
+  const members = await nextMembers(client, fanOut)
+  if (members.last === null) return 'finished'
   const event = parseEvent(fanOut.event)
-  const late = fanOut.attempts < PATIENCE ? await tellMembers(client, types, event, users) : eventsFor(event, users)
+  const late =
+    fanOut.attempts < PATIENCE ? await tellMembers(client, types, event, members) : eventsFor(event, listOf(members))
   await tellLater(client, late)
-  return users.length < MEMBERS_PER_CHUNK ? 'finished' : { cursorUserId: last }
+  return members.size < MEMBERS_PER_CHUNK ? 'finished' : { cursorUserId: members.last }
 }
 
 /** Locked `for key share`, as in dispatch: a deletion either comes before this chunk or retracts what it told. */
@@ -42,16 +42,17 @@ async function postStands(client: pg.ClientBase, postId: string): Promise<boolea
 }
 
 /** By user, as inboxes lie: in the order of shards each page of every table and index would be read and written once per shard. */
-async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<string[]> {
-  const { rows } = await client.query<{ userId: string }>({
+async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Members & { last: string | null }> {
+  const { rows } = await client.query<Members & { last: string | null }>({
     name: 'next_members',
-    text: `select b.user_id as "userId" from social.bells b
-           where b.author_id = (select p.author_id from social.posts p where p.id = $1)
-             and b.user_id > $2::bigint and b.shard between $3::smallint and $4::smallint and b.user_id <> all ($5::bigint[])
-           order by b.user_id limit ${MEMBERS_PER_CHUNK}`,
+    text: `select coalesce(array_agg(user_id)::text, '{}') as ids, count(*)::int as size, max(user_id) as last from (
+             select b.user_id from social.bells b
+             where b.author_id = (select p.author_id from social.posts p where p.id = $1)
+               and b.user_id > $2::bigint and b.shard between $3::smallint and $4::smallint and b.user_id <> all ($5::bigint[])
+             order by b.user_id limit ${MEMBERS_PER_CHUNK}) m`,
     values: [fanOut.objectId, fanOut.cursorUserId, fanOut.firstShard, fanOut.lastShard, fanOut.exceptIds],
   })
-  return rows.map((row) => row.userId)
+  return rows[0] ?? { ids: '{}', size: 0, last: null }
 }
 
 /** Returns what could not be told because an inbox was held by somebody else. */
@@ -59,10 +60,9 @@ async function tellMembers(
   client: pg.ClientBase,
   types: TypeLookup,
   event: OutboxEvent,
-  users: string[],
+  members: Members,
 ): Promise<OutboxEvent[]> {
-  const told = await tellPlain(client, types, event, users)
-  const others = users.filter((userId) => !told.has(userId))
+  const others = await tellPlain(client, types, event, members)
   return others.length > 0 ? tell(client, types, eventsFor(event, others), 'set aside') : []
 }
 

@@ -6,43 +6,63 @@ import { notifyPushNodes } from '../notifications/store.ts'
 import type { NotificationType, TypeLookup } from '../notifications/types.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 
+/** Some users: their ids in order, as PostgreSQL writes an array, which costs Node nothing to hand on; and how many. */
+export type Members = { ids: string; size: number }
+
 /**
  * Tells those of these users about whom there is nothing to consider: who said nothing about notifications, can be reached in
  * the app only, neither blocks nor mutes, and has not heard of the source. Does to them what folding and storing would, in one
- * statement and without their rows leaving the database. Returns whom it told.
+ * statement and without their rows leaving the database. Returns whom it did not tell.
  */
 export async function tellPlain(
   client: pg.ClientBase,
   types: TypeLookup,
   event: OutboxEvent,
-  users: string[],
-): Promise<Set<string>> {
+  members: Members,
+): Promise<string[]> {
   const type = types(String(event.type))
   const { decision, decidedBy } = decide(type, 'inApp', someone, undefined)
   if (decision !== 'allow' || event.actorId === null || event.groupKey !== null || event.action === 'send')
-    return new Set()
-  const free = await lockSilent(client, users)
-  const { rows } = await client.query<{ userId: string; modseq: number }>({
+    return listOf(members)
+  const free = await lockSilent(client, members)
+  const { rows } = await client.query<{ told: string | null }>({
     name: 'tell_plain',
     text: tellStatement,
     values: [free, ...columnsOf(event, type), decidedBy],
   })
-  await notifyPushNodes(client, new Map(rows.map(({ userId, modseq }) => [userId, modseq])))
-  return new Set(rows.map((row) => row.userId))
+  const told = readTold(rows[0]?.told ?? null)
+  await notifyPushNodes(client, told)
+  return told.size === members.size ? [] : listOf(members).filter((userId) => !told.has(userId))
+}
+
+/** `{1,2,3}` as a list. */
+export function listOf({ ids, size }: Members): string[] {
+  return size === 0 ? [] : ids.slice(1, -1).split(',')
+}
+
+/** `user:modseq,user:modseq` */
+function readTold(told: string | null): Map<string, number> {
+  const modseqByUser = new Map<string, number>()
+  for (const pair of told?.split(',') ?? []) {
+    const colon = pair.indexOf(':')
+    modseqByUser.set(pair.slice(0, colon), Number(pair.slice(colon + 1)))
+  }
+  return modseqByUser
 }
 
 /** Whether one follows the actor matters to preferences only. */
 const someone = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
 /** In a statement before the one that reads blocks and mutes, which then sees whatever was committed by former holders. */
-async function lockSilent(client: pg.ClientBase, users: string[]): Promise<string[]> {
-  const { rows } = await client.query<{ userId: string }>({
+async function lockSilent(client: pg.ClientBase, { ids }: Members): Promise<string> {
+  const { rows } = await client.query<{ free: string }>({
     name: 'lock_silent_inboxes',
-    text: `select user_id as "userId" from notify.inbox
-           where user_id = any($1::bigint[]) and not has_preferences and reachable_by = '{}' order by user_id for update skip locked`,
-    values: [users],
+    text: `select coalesce(array_agg(user_id)::text, '{}') as free from (
+             select user_id from notify.inbox
+             where user_id = any($1::bigint[]) and not has_preferences and reachable_by = '{}' order by user_id for update skip locked) i`,
+    values: [ids],
   })
-  return rows.map((row) => row.userId)
+  return rows[0]?.free ?? '{}'
 }
 
 function columnsOf(
@@ -54,19 +74,18 @@ function columnsOf(
   return [id, sourceId, actorId, ...about, type, severity, priority, followedPriority, retentionSeconds]
 }
 
-/** Sources are looked up one by one: as a join, the index of everybody's would be read for those of this post. */
+/**
+ * Sources are looked up one by one: as a join, the index of everybody's would be read for those of this post. Who is plain is
+ * found by the update that counts, so that each inbox is looked up once.
+ */
 const tellStatement = `
-  with plain as materialized (
-    select i.user_id, i.modseq + 1 as modseq,
-      exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
-    from notify.inbox i
+  with plain as (
+    update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
     where i.user_id = any($1::bigint[])
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
       and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
-  ),
-  counted as (
-    update notify.inbox i set modseq = p.modseq, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
-    from plain p where i.user_id = p.user_id
+    returning i.user_id, i.modseq,
+      exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
   ),
   told as (
     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, priority, severity, object_type, object_id, thread_key, data,
@@ -83,4 +102,4 @@ const tellStatement = `
     insert into notify.delivery_log (recipient_id, notification_id, event, channel)
     select user_id, modseq, 'stored', 'inApp' from plain where ${logIsOpen}
   )
-  select user_id as "userId", modseq::float8 as modseq from plain`
+  select string_agg(user_id || ':' || modseq, ',') as told from plain`
