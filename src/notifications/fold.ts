@@ -13,7 +13,7 @@ import {
   type SentWords,
   type Source,
 } from './model.ts'
-import type { Channel, NotificationType, Priority } from './types.ts'
+import { type Channel, type NotificationType, type Priority, priorities } from './types.ts'
 
 /**
  * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
@@ -167,7 +167,10 @@ function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded):
   addActor(draft, source, loaded)
   draft.grown = true
   draft.data = dataOf(event)
-  draft.sent = sentWords(event)
+  if (event.action === 'send') {
+    draft.priority = moreUrgent(draft.priority, priorityOf(event, loaded.types(draft.type)))
+    draft.sent = saying(sentWords(event), draft.sent)
+  }
   draft.silent = source.silent
   source.notified = true
   source.decision = draft.filtered ? 'filtered' : 'shown'
@@ -201,14 +204,25 @@ function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Prio
   return (action === 'send' && (data.priority as Priority | undefined)) || type.priority
 }
 
+function moreUrgent(one: Priority, other: Priority): Priority {
+  return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
+}
+
 /** A send carries its words beside the facts of the sender's; a social event carries facts only. */
 function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
   return action === 'send' ? ((data.data as Record<string, unknown> | undefined) ?? {}) : data
 }
 
-function sentWords({ action, data }: OutboxEvent): SentWords {
+function sentWords({ data }: OutboxEvent): SentWords {
   const { title = null, body = null, url = null, severity = null, expiresAt = null } = data as Partial<SentWords>
-  return action === 'send' ? { title, body, url, severity, expiresAt } : noWords
+  return { title, body, url, severity, expiresAt }
+}
+
+/** A group says what came last, and stays for what lives longest: without an expiry, as long as its type is kept. */
+function saying(words: SentWords, before: SentWords): SentWords {
+  if (before === noWords || words.expiresAt === null) return words
+  const expiresAt = before.expiresAt && (before.expiresAt > words.expiresAt ? before.expiresAt : words.expiresAt)
+  return { ...words, expiresAt }
 }
 
 function aboutOf(event: OutboxEvent) {

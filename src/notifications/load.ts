@@ -156,7 +156,10 @@ async function readNotifications(
   for (const row of rows) toDraft(row, stored)
 }
 
-/** How many live sources the batch's actors have in the stored notifications they may join or leave. */
+/**
+ * How many live sources the batch's actors have in the stored notifications they may join or leave, and how many are of nobody:
+ * a group that an order and a person speak of stands while one of them does.
+ */
 async function readLiveSources(
   client: pg.ClientBase,
   users: string[],
@@ -165,18 +168,19 @@ async function readLiveSources(
   openGroups: Map<string, Draft>,
 ): Promise<void> {
   const wanted = new Map<string, { draft: Draft; actorId: string }>()
-  const want = (draft: Draft | null | undefined, actorId: string) => {
-    if (draft) wanted.set(`${draft.userId} ${draft.id} ${actorId}`, { draft, actorId })
+  const want = (draft: Draft | null | undefined, ...actors: string[]) => {
+    if (draft) for (const actorId of actors) wanted.set(`${draft.userId} ${draft.id} ${actorId}`, { draft, actorId })
   }
   for (const event of events) {
     const source = sources.get(`${event.recipientId} ${event.sourceId}`)
     const actorId = source?.actorId ?? event.actorId ?? NOBODY
-    want(source?.draft, actorId)
+    want(source?.draft, actorId, NOBODY)
     if (event.groupKey === null) continue
     for (const filterReason of [null, 'strangers', 'otherChannels'] as const)
       want(
         openGroups.get(keyOfGroup({ userId: String(event.recipientId), groupKey: event.groupKey, filterReason })),
         actorId,
+        NOBODY,
       )
   }
   if (wanted.size === 0) return

@@ -35,7 +35,7 @@ export async function storeFolded(
     appendToLog(client, logOf(folded)),
     openWindows(client, folded.windows),
     hurryWindows(client, folded.drafts),
-    completeActors(client, types, updated).then(() => updateNotifications(client, updated)),
+    completeActors(client, types, updated).then(() => updateNotifications(client, types, updated)),
     notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
 }
@@ -261,7 +261,8 @@ async function completeActors(client: pg.ClientBase, types: TypeLookup, updated:
   }
 }
 
-async function updateNotifications(client: pg.ClientBase, updated: Change[]): Promise<void> {
+/** What a send brings along, its group says from now on, and lives as long as the one that lives longest. */
+async function updateNotifications(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   if (updated.length === 0) return
   const drafts = updated.map(({ draft }) => draft)
   await client.query({
@@ -272,9 +273,12 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
                delivered_at = case when w.grown then null else n.delivered_at end,
                data = w.d, actor_ids = w.a::bigint[], actor_count = w.c, request_id = coalesce(w.r, n.request_id),
                followed_actors = w.f, priority = w.p, silent = w.q,
-               title = coalesce(w.words ->> 'title', n.title), body = coalesce(w.words ->> 'body', n.body), url = coalesce(w.words ->> 'url', n.url)
+               ${['title', 'body', 'url'].map((word) => `${word} = case when w.words is null then n.${word} else w.words ->> '${word}' end`).join(', ')},
+               severity = coalesce(w.words ->> 'severity', n.severity),
+               expires_at = case when w.words is null then n.expires_at
+                 else greatest(n.expires_at, coalesce((w.words ->> 'expiresAt')::timestamptz, now() + make_interval(secs => w.e))) end
            from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::jsonb[], $6::text[], $7::int[], $8::text[], $9::int[], $10::text[],
-             $11::boolean[], $12::jsonb[]) w (u, i, m, grown, d, a, c, r, f, p, q, words)
+             $11::boolean[], $12::jsonb[], $13::float8[]) w (u, i, m, grown, d, a, c, r, f, p, q, words, e)
            where n.user_id = w.u and n.id = w.i and n.user_id = any($1::bigint[])`,
     values: [
       drafts.map((d) => d.userId),
@@ -289,6 +293,7 @@ async function updateNotifications(client: pg.ClientBase, updated: Change[]): Pr
       drafts.map((d) => d.priority),
       drafts.map((d) => d.silent),
       drafts.map((d) => (d.sent === noWords ? null : JSON.stringify(d.sent))),
+      drafts.map((d) => types(d.type).retentionSeconds),
     ],
   })
 }

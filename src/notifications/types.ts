@@ -24,7 +24,9 @@ export type NotificationType = {
   fallback: string | null
 }
 
-export type Priority = 'critical' | 'high' | 'normal' | 'low'
+/** The most urgent first. */
+export const priorities = ['critical', 'high', 'normal', 'low'] as const
+export type Priority = (typeof priorities)[number]
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
 
