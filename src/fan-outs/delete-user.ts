@@ -10,7 +10,7 @@ const CLEARED_PER_CHUNK = 5000
 
 /**
  * After a user was marked as deleted: takes back what they did, row by row and each with its event, then clears their
- * inbox. The row in social.users stays, without name or address. Each step does one chunk of what is left and says how many
+ * inbox. The row in social.users stays, without name or address; sessions are left to retention. Each step does one chunk of what is left and says how many
  * rows that was; the first step that finds something ends the chunk.
  */
 export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResult> => {
@@ -116,7 +116,6 @@ const clearing: Step[] = [
   'delete from social.mutes where user_id = $1',
   'delete from social.mutes where other_id = $1',
   'delete from social.thread_mutes where user_id = $1',
-  'delete from social.sessions where user_id = $1',
 ].map(
   (statement): Step =>
     async (client, userId) =>

@@ -26,11 +26,14 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
        on conflict on constraint fan_out_once do nothing`,
       [userId],
     )
-    const { rows } = await client.query<{ id: string }>(
-      'update social.sessions set revoked_at = now() where user_id = $1::bigint and revoked_at is null returning id',
-      [userId],
-    )
+    const { rows } = await client.query<{ id: string }>(endSessions, [userId, app.config.accessTokenTtl])
     return rows
   })
   for (const { id } of sessions) endSession(app, id)
 }
+
+/** Kept as long as an access token of theirs may live: that is where other processes see that they are revoked. */
+const endSessions = `
+  update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '',
+    expires_at = least(expires_at, now() + make_interval(secs => $2::int) + interval '1 minute')
+  where user_id = $1::bigint returning id`

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { sessionIsLive, signAccessToken, verifyAccessToken } from '../../src/accounts/tokens.ts'
 import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
+import { settled } from '../settled.ts'
 import { eventually, setup, startSystem } from '../setup.ts'
 
 const account = (name: string) => ({ username: name, email: `${name}@example.org`, password: PASSWORD })
@@ -252,4 +253,23 @@ test('another process refuses it within seconds, also one that starts later, and
   const after = await startSystem(t, databaseUrl, { env })
   for (const { url } of [before, after]) await eventually(async () => (await statusAt(url)) === 401)
   t.match(await second.get('/auth/me'), { id: ana.id })
+})
+
+test('another process refuses the token of a deleted user, after all they left was cleared', async (t) => {
+  const env = { WAKE_UPS: 'off' }
+  const system = await setup(t, { env, worker: true })
+  const other = await startSystem(t, system.databaseUrl, { env })
+  const ana = await system.as('ana')
+  const authorization = `Bearer ${ana.accessToken}`
+  const statusAt = async (at: string) => (await call(at, 'GET', '/users/999', undefined, { authorization })).status
+  t.equal(await statusAt(other.url), 404)
+  await ana.request('DELETE', `/users/${ana.id}`)
+  await settled(system)
+  const late = await startSystem(t, system.databaseUrl, { env })
+  for (const { url } of [other, late]) await eventually(async () => (await statusAt(url)) === 401)
+  const { rows } = await system.pool.query(
+    `select user_agent, expires_at < now() + interval '17 minutes' as "soonGone" from social.sessions where user_id = $1`,
+    [ana.id],
+  )
+  t.same(rows, [{ user_agent: '', soonGone: true }], 'retention finds the session soon')
 })

@@ -89,7 +89,7 @@ t.test('a deleted user disappears from every group and count', async (t) => {
     attempts.every(({ status }) => status >= 400 && status < 500),
     `an access token that is still valid does nothing: ${attempts.map(({ status }) => status)}`,
   )
-  for (const table of ['notify.inbox', 'notify.notifications', 'notify.sources', 'social.likes', 'social.sessions'])
+  for (const table of ['notify.inbox', 'notify.notifications', 'notify.sources', 'social.likes'])
     t.same((await system.pool.query(`select * from ${table} where user_id = $1`, [ben.id])).rows, [], table)
   await noDrift(t, system)
 })
