@@ -42,7 +42,7 @@ export async function startServerProcess(
   const url = await eventually(() => {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
     return /Readiness +(\S+)\/readyz/.exec(printed)?.[1]
-  }, 60)
+  }, 120)
   return { url, child, memory: () => ask(child) }
 }
 

@@ -1,15 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { signUp } from '../client.ts'
-import { cloneDatabase, eventually } from '../setup.ts'
+import { startServerProcess } from '../server-process.ts'
+import { cloneDatabase } from '../setup.ts'
 import { picture, upload } from './files.ts'
 
 const MIB = 1024 * 1024
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
 
 /**
  * As many bytes go first in small files: the young generation of V8 and the caches of malloc reach their sizes once, whatever is
@@ -17,7 +16,8 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts')
  */
 test('50 MiB go up and down while the memory of the server grows by less than 32 MiB', async (t) => {
   t.setTimeout(300_000)
-  const { url, child } = await startApi(t, await cloneDatabase(t))
+  // A process of its own: the memory of this one holds the file.
+  const { url, child } = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t) })
   const ana = await signUp(url, 'ana')
   const warmingUp = watch(child)
   for (let i = 0; i < 10; i++) await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
@@ -32,30 +32,6 @@ test('50 MiB go up and down while the memory of the server grows by less than 32
   t.ok(grown < 32, `grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
   t.comment(`grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
 })
-
-/** A process of its own: the memory of this one holds the file. */
-async function startApi(t: Test, databaseUrl: string): Promise<{ url: string; child: ChildProcess }> {
-  const env = {
-    ...process.env,
-    DATABASE_URL: databaseUrl,
-    JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
-    PORT: '0',
-    HOST: '127.0.0.1',
-    LOG_LEVEL: 'warn',
-  }
-  const child = spawn(process.execPath, [MAIN, 'api'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  t.teardown(async () => {
-    child.kill()
-    await gone
-  })
-  let printed = ''
-  child.stdout.on('data', (text) => {
-    printed += text
-  })
-  const url = await eventually(() => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0], 30)
-  return { url, child }
-}
 
 async function download(url: string, id: string): Promise<string> {
   const { body } = await fetch(`${url}/media/${id}/stream`)
