@@ -1,70 +1,145 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { createPool } from '../../src/db/pool.ts'
 import { createPost } from '../../src/posts/write.ts'
 import { startWorker } from '../../src/worker.ts'
 import { tasks } from '../../workers/index.ts'
+import { signIn, type TestClient } from '../client.ts'
+import { TestSocket } from '../push/socket.ts'
 import { noDrift, settled } from '../settled.ts'
-import { eventually, setup } from '../setup.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
-const AUDIENCE = 60_000
-/** `BACKLOG=100000 npm test -- test/fan-outs/precedence.test.ts` for the size that the product promises. */
-const BACKLOG = Number(process.env.BACKLOG ?? 20_000)
+/** `AUDIENCE=1000000` is the size of P6; a chunk is as large and a like as late in either. */
+const AUDIENCE = Number(process.env.AUDIENCE ?? 60_000)
+const BACKLOG = 100_000
+const BACKLOG_OF = 1000
+const SAMPLES = 7
+const FRAME_PAUSE_MS = 150
+
+/** What the product promises, from the request to the frame, on a machine that does nothing else. */
+const LIKE_MS = 1000
+const CRITICAL_MS = 100
+/**
+ * A busy machine is given that many times what the same takes with nothing before it: processors and disk are then shared with
+ * the backlog. Waiting for its turn would take hundreds of times as long.
+ */
+const TIMES_IDLE = 100
 
 t.setTimeout(300_000)
 
 t.test('an ordinary like and a critical event pass a fan-out to many', async (t) => {
-  const system = await setup(t, { worker: true })
-  await fillAudience(system.pool, AUDIENCE)
-  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
-  const post = await ana.post('Hello')
+  const system = await setup(t, { worker: true, push: true })
+  await fillAudience(patientPool(t, system), AUDIENCE)
+  const { like, critical } = await senders(t, system)
+  const idle = { like: await median(like), critical: await median(critical) }
   await createPost(system.app, { userId: AUTHOR, requestId: 'test' }, 'Hello, everybody')
   await eventually(() => anyOf(system.pool, 'post.published'))
-  await ben.like(post.id)
-  await appendCritical(system.pool, ana.id)
-  await eventually(() => anyOf(system.pool, 'post.liked'))
-  await eventually(() => anyOf(system.pool, 'test.code'))
+  const busy = { like: await median(like), critical: await median(critical) }
   const { rows } = await system.pool.query(
     'select count(*)::int as lanes from notify.fan_outs where finished_at is null',
   )
   t.ok(rows[0].lanes > 0, 'the fan-out is still under way')
+  within(t, 'a like', LIKE_MS, idle.like, busy.like)
+  within(t, 'a critical event', CRITICAL_MS, idle.critical, busy.critical)
   await settled(system, 200)
   await noDrift(t, system)
 })
 
 t.test('a critical event passes a backlog', async (t) => {
-  const system = await setup(t)
-  await fillAudience(system.pool, 1000)
-  await system.pool.query(
+  const system = await setup(t, { push: true })
+  const patient = patientPool(t, system)
+  await fillAudience(patient, BACKLOG_OF)
+  const { critical } = await senders(t, system)
+  const before = await startWorker(system.app, tasks)
+  const idle = await median(critical)
+  await before.close()
+  await patient.query(
     `insert into notify.outbox (counted, action, source_id, type, recipient_id)
-     select false, 'test', 'backlog:' || i, 'test.backlog', 1 + i % 1000 from generate_series(1, $1::int) i`,
-    [BACKLOG],
+     select false, 'test', 'backlog:' || i, 'test.backlog', 1 + i % ${BACKLOG_OF} from generate_series(1, ${BACKLOG}) i`,
   )
   const worker = await startWorker(system.app, tasks)
   t.teardown(() => worker.close())
   await eventually(() => anyOf(system.pool, 'test.backlog'))
-  await appendCritical(system.pool, '7')
-  await eventually(() => anyOf(system.pool, 'test.code'))
-  const { rows } = await system.pool.query('select sum(events)::int as events from ops.lag')
-  const took = await system.pool.query(
-    `select extract(epoch from n.created_at - e.created_at) * 1000 as ms from notify.notifications n, notify.outbox e
-     where n.type = 'test.code' and e.type = 'test.code'`,
-  )
-  t.comment(`the critical event became a notification within ${Math.round(took.rows[0].ms)} ms`)
-  t.ok(rows[0].events > 0, `${rows[0].events} events still wait`)
-  await settled(system, 250)
-  await noDrift(t, system)
+  await critical()
+  const waiting = await backlog(system.pool)
+  t.ok(waiting > BACKLOG / 2, `${waiting} of ${BACKLOG} events still wait when the first one has arrived`)
+  const busy = await median(critical)
+  t.ok((await backlog(system.pool)) > 0, 'and some when the last one has')
+  within(t, 'a critical event', CRITICAL_MS, idle, busy)
 })
+
+/** For statements that take a busy machine longer than the product gives any of its own. */
+function patientPool(t: Test, { databaseUrl, app }: TestSystem): pg.Pool {
+  const pool = createPool({ url: databaseUrl, size: 1, log: app.log, name: 'test', queryTimeoutMs: 240_000 })
+  t.teardown(() => pool.end())
+  return pool
+}
+
+/** Ways to tell Ana something; each returns the milliseconds from the request to the frame on her socket. */
+async function senders(t: Test, system: TestSystem) {
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  await system.as('root')
+  await grantAdmin(system.pool, 'root')
+  const root = await signIn(system.url, 'root')
+  const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)
+  socket.send({ type: 'hello', token: ana.accessToken })
+  await socket.next('synced')
+  const like = async () => {
+    const { id } = await ana.post('Hello')
+    return untilFrame(socket, () => ben.like(id))
+  }
+  return { like, critical: () => untilFrame(socket, () => sendCode(root, ana)) }
+}
+
+async function sendCode(sender: TestClient, { id: recipientId }: TestClient): Promise<void> {
+  const words = { title: 'Your code', message: '123456', priority: 'critical' }
+  const key = { 'idempotency-key': crypto.randomUUID() }
+  const answer = await sender.request('POST', '/notifications/send', { recipientId, type: 'test.code', ...words }, key)
+  if (answer.status !== 202) throw new Error(JSON.stringify(answer.body))
+}
+
+async function untilFrame(socket: TestSocket, act: () => Promise<unknown>): Promise<number> {
+  const known = socket.of('changes').length
+  const startedAt = performance.now()
+  const frame = new Promise<number>((resolve) => {
+    const look = () => {
+      if (socket.of('changes').length === known) return
+      socket.socket.off('message', look)
+      resolve(performance.now() - startedAt)
+    }
+    socket.socket.on('message', look)
+  })
+  await act()
+  return frame
+}
+
+/** Of several, after one that warms up; so far apart that none waits for the ten frames a second that a socket is sent. */
+async function median(measure: () => Promise<number>): Promise<number> {
+  await measure()
+  const taken: number[] = []
+  for (let i = 0; i < SAMPLES; i++) {
+    await delay(FRAME_PAUSE_MS)
+    taken.push(await measure())
+  }
+  return taken.sort((a, b) => a - b)[(SAMPLES - 1) / 2] ?? Number.NaN
+}
+
+function within(t: Test, what: string, promisedMs: number, idleMs: number, busyMs: number): void {
+  const figures = `${what}: ${Math.round(busyMs)} ms, with nothing before it ${Math.round(idleMs)} ms`
+  t.ok(busyMs <= Math.max(promisedMs, TIMES_IDLE * idleMs), figures)
+}
+
+async function backlog(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ events: number }>(
+    `select sum(events)::int as events from ops.lag where consumer = 'notifications'`,
+  )
+  return rows[0]?.events ?? 0
+}
 
 async function anyOf(pool: pg.Pool, type: string): Promise<boolean> {
   const { rowCount } = await pool.query('select from notify.notifications where type = $1 limit 1', [type])
   return rowCount === 1
-}
-
-async function appendCritical(pool: pg.Pool, recipientId: string): Promise<void> {
-  await pool.query(
-    `insert into notify.outbox (critical, counted, action, source_id, type, recipient_id)
-     values (true, false, 'test', 'code:1', 'test.code', $1)`,
-    [recipientId],
-  )
 }
