@@ -74,6 +74,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
 
 function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
   if (source.live || source.waitsFor !== null) return null
+  source.actorId = event.actorId ?? NOBODY // a retraction that came first knew none
   if (objectsOf(event).some((object) => loaded.goneObjects.has(object))) {
     source.decision = 'object_gone'
     return null

@@ -173,8 +173,8 @@ async function readLiveSources(
   }
   for (const event of events) {
     const source = sources.get(`${event.recipientId} ${event.sourceId}`)
-    const actorId = source?.actorId ?? event.actorId ?? NOBODY
-    want(source?.draft, actorId, NOBODY)
+    const actorId = event.actorId ?? NOBODY
+    want(source?.draft, actorId, source?.actorId ?? NOBODY, NOBODY)
     if (event.groupKey === null) continue
     for (const filterReason of [null, 'strangers', 'otherChannels'] as const)
       want(

@@ -169,7 +169,7 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
            select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[],
              $9::text[], $10::text[], $11::text[], $12::boolean[])
            on conflict (user_id, source_id) do update
-           set event_id = excluded.event_id, notification_id = excluded.notification_id, live = excluded.live,
+           set event_id = excluded.event_id, actor_id = excluded.actor_id, notification_id = excluded.notification_id, live = excluded.live,
                notified = excluded.notified, waits_for = excluded.waits_for, waits_filter = excluded.waits_filter,
                decision = excluded.decision, decided_by = excluded.decided_by, silent = excluded.silent, decided_at = excluded.decided_at
            where sources.event_id < excluded.event_id`,
