@@ -7,6 +7,8 @@ const BEGIN = `begin; set local lock_timeout = '1s'`
  * Runs `work` in one transaction on a connection of its own: commits when it returns, rolls back when it throws.
  * A lock is waited for at most a second (55P03), so that nobody who holds an inbox for long can stop a batch.
  * What is to be durable `soon` does not wait for the disk: a crash of PostgreSQL may undo the last moments of it, whole.
+ * A `begin` may be cancelled like any statement, and what was sent behind it would then commit one by one: so it is awaited. It
+ * may be `sent along` where `work` writes nothing before it has seen that it runs in the transaction; that saves a round trip.
  * Statements that do not need each other's answers may be sent `together`: they are run in the order in which they were sent,
  * and after one that failed all others fail.
  */
@@ -14,6 +16,7 @@ export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
   durability: 'at once' | 'soon' = 'at once',
+  beginning: 'awaited' | 'sent along' = 'awaited',
 ): Promise<T> {
   const client = await pool.connect()
   let broken: Error | boolean = false
@@ -23,7 +26,8 @@ export async function inTransaction<T>(
   client.on('error', onError)
   try {
     const begun = client.query(durability === 'soon' ? `${BEGIN}; set local synchronous_commit = off` : BEGIN)
-    begun.catch(() => undefined) // what follows on the connection fails too, and says so
+    if (beginning === 'awaited') await begun
+    else begun.catch(() => undefined) // awaited below
     const result = await work(client)
     await begun
     await client.query('commit')

@@ -59,7 +59,8 @@ export async function consumeBatch(
       return { events, unfinished: windows.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }
     // Counts that a crash undoes are counted again, since the position is undone with them. What people were pushed has to stay.
-    return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once')
+    // No lane is held outside a transaction, so nothing is read and written without one.
+    return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once', 'sent along')
   } catch (error) {
     throw new BatchError(
       events.map((event) => event.id),
