@@ -5,14 +5,17 @@ import { translateBusy } from '../notifications/change-inbox.ts'
 import type { Preferences } from './document.ts'
 
 const INVALID_PARAMETER_VALUE = '22023'
+/** invalid_datetime_format, datetime_field_overflow, invalid_time_zone_displacement_value */
+const NO_TIME = ['22007', '22008', '22009']
 
 /**
  * Replaces the document. The inbox is locked, so that a batch under way either knows it or comes before it.
- * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone
+ * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone, VALIDATION_FAILED when it cannot hold the time
  */
 export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
   await inTransaction(pool, async (client) => {
     if (document.dnd) await checkTimeZone(client, document.dnd.timeZone)
+    if (document.snoozeUntil) await checkTime(client, document.snoozeUntil)
     if (!(await lockPreferences(client, userId))) throw fail('USER_NOT_FOUND')
     await keepDocument(client, userId, document)
   }).catch(translateBusy)
@@ -36,5 +39,14 @@ export async function keepDocument(client: pg.ClientBase, userId: string, docume
 async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<void> {
   await client.query('select now() at time zone $1', [timeZone]).catch((error) => {
     throw error.code === INVALID_PARAMETER_VALUE ? fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`) : error
+  })
+}
+
+/** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
+async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
+  const unfit = fail('VALIDATION_FAILED', `/snoozeUntil: ${time} is not a time that can be kept`)
+  if (Number.isNaN(Date.parse(time))) throw unfit
+  await client.query('select $1::timestamptz', [time]).catch((error) => {
+    throw NO_TIME.includes(error.code) ? unfit : error
   })
 }

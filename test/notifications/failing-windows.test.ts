@@ -8,10 +8,11 @@ const OWNERS = 40
 /** What keeps a window from being flushed, and mends it: data that cannot be read, a rule that stumbles, a row that is refused. */
 const causes = [
   [
-    'a time that is none',
-    `insert into notify.preferences (user_id, document) values ($1, '{"snoozeUntil": "someday"}')`,
+    'a time zone that is none',
+    `insert into notify.preferences (user_id, document)
+     values ($1, '{"dnd": {"enabled": true, "timeZone": "Nowhere", "windows": []}}')`,
     'delete from notify.preferences where user_id = $1',
-    /someday/,
+    /Nowhere/,
   ],
   [
     'preferences that are none',

@@ -39,6 +39,9 @@ t.test('what does not fit is refused and changes nothing', async (t) => {
     { dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [0], from: '22:00', to: '07:00' }] } },
     { dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [1], from: '24:00', to: '07:00' }] } },
     { snoozeUntil: 'tomorrow' },
+    { snoozeUntil: '0000-01-01T00:00:00Z' },
+    { snoozeUntil: '2030-01-01T00:00:00+23:59' },
+    { snoozeUntil: '2030-12-31T23:59:60Z' },
   ])
     t.match(await ana.request('PUT', '/notifications/preferences', wrong), { status: 400 }, JSON.stringify(wrong))
   t.match(await ana.get('/notifications/preferences'), { preferences: { channels: { email: false } } })
