@@ -15,7 +15,9 @@ import { Role, signAccessToken } from './tokens.ts'
 
 const closed = { additionalProperties: false }
 const Username = Type.String({ pattern: '^[a-z0-9_]{3,30}$' })
-const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@]+@[^\\s@]+\\.[^\\s@.]+$' })
+/** Nothing that would make a list, a group, a name or a comment of it in a mail's header. */
+const notInEmail = '\\s\\x00-\\x1f\\x7f@,;:<>()[\\]"\\\\'
+const Email = Type.String({ maxLength: 254, pattern: `^[^${notInEmail}]+@[^${notInEmail}]+\\.[^${notInEmail}.]+$` })
 const Password = Type.String({ minLength: 8, maxLength: 200 })
 const RefreshToken = Type.String({ minLength: 1, maxLength: 200 })
 

@@ -34,13 +34,13 @@ export const LEASE_SECONDS = 120
  * Takes deliveries that are due: until the lease ends nobody else does. One process at a time takes mails, so that the rows
  * of one mail are never parted: all that waits for a user goes into the next mail, and is tried again in the same one.
  */
-export function takeDeliveries(pool: pg.Pool, channel: ChannelName): Promise<Delivery[]> {
+export function takeDeliveries(pool: pg.Pool, channel: ChannelName, leaseSeconds: number): Promise<Delivery[]> {
   return inTransaction(pool, async (client) => {
     if (channel === 'email') await client.query(`select pg_advisory_xact_lock(hashtext('ravenpost mails'))`)
     const { rows } = await client.query<Delivery>({
       name: `take_${channel}`,
       text: channel === 'email' ? takeMails : takePushes,
-      values: [TAKEN_AT_ONCE, LEASE_SECONDS],
+      values: [TAKEN_AT_ONCE, leaseSeconds],
     })
     return rows
   })
@@ -103,20 +103,25 @@ export async function recordOutcomes(
       results.map(({ outcome }) => (outcome.state === 'retry' ? outcome.afterSeconds : null)),
       results.map(({ outcome }) => (outcome.state === 'deferred' ? outcome.until : null)),
       results.map(({ outcome }) => ('counts' in outcome && !outcome.counts) || outcome.state === 'deferred'),
+      results.map(({ delivery }) => delivery.attempts),
     ],
   })
 }
 
-/** What is deferred was not tried under its send_id, and may go out together with others later. */
+/**
+ * What is deferred was not tried under its send_id, and may go out together with others later. Whose lease ended does not
+ * make it due again while another process, which counted one more attempt, sends it.
+ */
 const recordStatement = `
   with recorded as (
   update notify.deliveries d
   set state = w.state, reason = w.reason, last_error = w.error, updated_at = now(), due_at = coalesce(w.until, now() + make_interval(secs => w.again)),
     attempts = d.attempts - w.untried::int, send_id = case when w.until is null then d.send_id end
-  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[])
-    w (u, n, c, target, send_id, state, reason, error, again, until, untried)
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[], $12::int[])
+    w (u, n, c, target, send_id, state, reason, error, again, until, untried, attempts)
   where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
     and d.user_id = any($1::bigint[]) and d.due_at is not null
+    and (w.again is null and w.until is null or d.attempts = w.attempts)
   returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
   )
   insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)

@@ -23,8 +23,11 @@ export class ProviderTrouble extends Error {
 
 export type GuardOptions = { perSecond: number; atOnce: number; breakAfter: number; halfOpenAfterMs: number }
 
-/** Runs `send` as the provider can bear it; never throws. */
-export type Guard = (send: () => Promise<Outcome>) => Promise<Outcome>
+/** Runs `send` as the provider can bear it, unless its turn comes after `startBy` of `performance.now()`; never throws. */
+export type Guard = (startBy: number, send: () => Promise<Outcome>) => Promise<Outcome>
+
+/** Nothing was tried: whoever takes it next sends it. */
+const tooLate: Outcome = { state: 'retry', error: 'its turn came too late', afterSeconds: 0, counts: false }
 
 /** How long a delivery waits that found the circuit open. */
 const CIRCUIT_OPEN_SECONDS = 15
@@ -40,11 +43,11 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
     breaker: new ConsecutiveBreaker(breakAfter),
   })
   const policy = wrap(bulkhead(atOnce, Number.POSITIVE_INFINITY), breaker)
-  return async (send) => {
+  return async (startBy, send) => {
     try {
       return await policy.execute(async () => {
         await rate.removeTokens(1)
-        return send()
+        return performance.now() < startBy ? send() : tooLate
       })
     } catch (error) {
       return outcomeOf(error)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, ECDH } from 'node:crypto'
 import { isIP } from 'node:net'
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
@@ -15,11 +15,12 @@ const MAX_SUBSCRIPTIONS = 20
 /**
  * Keeps a browser's subscription, in the caller's transaction, and returns its id. A browser belongs to who signed in there
  * last: whoever had it before hears nothing there any more.
- * @throws {AppError} BAD_ENDPOINT, USER_NOT_FOUND
+ * @throws {AppError} BAD_ENDPOINT, VALIDATION_FAILED when the key is none, USER_NOT_FOUND
  */
 export async function subscribe(client: pg.ClientBase, userId: string, subscription: Subscription): Promise<string> {
   const { endpoint, keys } = subscription
   checkEndpoint(endpoint)
+  if (!isPoint(keys.p256dh)) throw fail('VALIDATION_FAILED', '/keys/p256dh is not a point of the curve P-256')
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
   await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
   const { rows } = await client.query<{ userId: string }>(
@@ -58,6 +59,16 @@ export function unsubscribe(pool: pg.Pool, userId: string, id: string): Promise<
     await refreshReachability(client, [userId])
     return rowCount === 1
   }).catch(translateBusy)
+}
+
+/** Whether something can be encrypted for this key: most 65 bytes are not a point of the curve. */
+export function isPoint(p256dh: string): boolean {
+  try {
+    ECDH.convertKey(p256dh, 'prime256v1', 'base64url')
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Push services have names. Where a name leads is looked at when it is called: see the agent in web-push.ts. */

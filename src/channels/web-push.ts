@@ -11,7 +11,7 @@ import type { Notification } from '../notifications/view.ts'
 import type { Outcome } from './deliveries.ts'
 import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
 import type { Parcel, Sender } from './send.ts'
-import { type Subscription, unsubscribe } from './subscriptions.ts'
+import { isPoint, type Subscription, unsubscribe } from './subscriptions.ts'
 
 const SECOND = 1000
 /** Push services are few; users who name others do not make this grow without end. */
@@ -38,7 +38,9 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
     async send(parcel) {
       const subscription = await findSubscription(pool, parcel)
       if (!subscription) return { state: 'skipped', reason: 'unsubscribed' }
-      const outcome = await guardOf(subscription)(() => post(subscription, parcel, options))
+      const outcome = await guardOf(subscription)(parcel.leaseEndsAt - options.timeoutMs, () =>
+        post(subscription, parcel, options),
+      )
       if (outcome.state === 'skipped') await unsubscribe(pool, parcel.userId, parcel.target)
       return outcome
     },
@@ -63,6 +65,7 @@ async function post(
 ): Promise<Outcome> {
   const [notification] = parcel.notifications
   if (!notification) return { state: 'cancelled', reason: 'removed' }
+  if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
   try {
     const options = {
       ...optionsOf(parcel.userId, notification),

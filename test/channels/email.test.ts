@@ -1,6 +1,8 @@
 import { type Test, test } from 'tap'
+import { sendDeliveries } from '../../src/channels/send.ts'
+import { createSenders } from '../../src/channels/senders.ts'
 import { emailToken } from '../../src/channels/verify-email.ts'
-import { call, type TestClient } from '../client.ts'
+import { call, PASSWORD, type TestClient } from '../client.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 import { startMailServer } from './mail-server.ts'
@@ -183,6 +185,63 @@ test('a server that hangs opens the circuit and holds nobody up', async (t) => {
   t.ok(server.asked <= 3 + 10, `${server.asked} asked: the others were spared`)
   t.ok(tried.filter((d) => d.attempts === 0).length >= 20, 'which counts as no attempt')
 })
+
+test('a slow server gets each mail once: what would begin too late in its lease is left to the next run', async (t) => {
+  const { server, system } = await questionSystem(t)
+  server.does = { afterMs: 500 }
+  await ask(
+    system,
+    Array.from({ length: 80 }, (_, i) => `${i}@example.net`),
+  )
+  const open = async () => (await system.pool.query('select from notify.deliveries where due_at is not null')).rowCount
+  const sender = async () => {
+    const senders = createSenders(system.config, system.pool, { timeoutMs: 1000 })
+    while (await open()) await sendDeliveries({ ...system.app, senders, leaseSeconds: 6 })
+    senders.email?.close()
+  }
+  await Promise.all([sender(), sender()])
+  t.equal(server.mails.length, 80)
+  t.equal(new Set(server.mails.map(({ to }) => to)).size, 80)
+  const { rows } = await system.pool.query('select distinct state, attempts from notify.deliveries')
+  t.same(rows, [{ state: 'sent', attempts: 1 }], 'what was left was not tried')
+})
+
+test('an address is one address: refused at sign-up, and taken as it is when it was stored', async (t) => {
+  const { server, system } = await questionSystem(t)
+  const odd = ['x,y@example.net', 'a<y@example.net>', 'g:y@example.net;', '(c)y@example.net', 'y@[example.net]']
+  for (const email of [...odd, '"q"y@example.net', 'a\\y@example.net', 'a\u0000y@example.net', 'y@example.net.'])
+    t.match(await call(system.url, 'POST', '/auth/signup', { username: 'odd', email, password: PASSWORD }), {
+      status: 400,
+      body: { code: 'VALIDATION_FAILED' },
+    })
+  await ask(system, [...odd, 'right@example.net'])
+  const senders = createSenders(system.config, system.pool, { timeoutMs: 5000 })
+  await sendDeliveries({ ...system.app, senders })
+  senders.email?.close()
+  const addressed = server.mails.map(({ to }) => to)
+  t.ok(addressed.includes('right@example.net'))
+  t.notOk(addressed.includes('y@example.net'), 'nobody else is asked')
+})
+
+/** Without a worker: tests send by themselves. */
+async function questionSystem(t: Test) {
+  const server = await startMailServer(t)
+  const env = { SMTP_URL: server.url, MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example/' }
+  return { server, system: await setup(t, { env }) }
+}
+
+/** Users with these addresses, who are due to be asked about them. */
+async function ask({ pool }: TestSystem, emails: string[]): Promise<void> {
+  await pool.query(
+    `with u as (
+       insert into social.users (username, email, password_hash, display_name)
+       select 'many_' || i, email, '!', 'x' from unnest($1::text[]) with ordinality w (email, i) returning id
+     )
+     insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
+     select id, 0, 'email', 'primary', 0, now() from u`,
+    [emails],
+  )
+}
 
 async function reachable({ pool }: TestSystem, { id }: TestClient): Promise<string[]> {
   const { rows } = await pool.query('select reachable_by from notify.inbox where user_id = $1', [id])

@@ -77,6 +77,24 @@ test('every rule is asked again when a notification is sent', async (t) => {
       ({ say }) => say({ ...wanted, snoozeUntil: new Date(Date.now() + 3_600_000).toISOString() }),
     ],
     [
+      'snoozed until a time that PostgreSQL cannot hold',
+      'deferred snooze',
+      ({ ana }) =>
+        pool.query(
+          `update notify.preferences set document = document || '{"snoozeUntil": "2999-01-01T00:00:00+23:59"}' where user_id = $1`,
+          [ana],
+        ),
+    ],
+    [
+      'a document that cannot be read holds up nobody else',
+      'queued',
+      ({ ana }) =>
+        pool.query(
+          `update notify.preferences set document = '{"dnd": {"enabled": true, "timeZone": "Nowhere", "windows": []}}' where user_id = $1`,
+          [ana],
+        ),
+    ],
+    [
       'quiet hours',
       'deferred dnd',
       ({ say }) =>

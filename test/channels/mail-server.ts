@@ -9,8 +9,8 @@ export type MailServer = {
   mails: Mail[]
   /** Connections that said MAIL FROM. */
   asked: number
-  /** What it does: a code to refuse the address or the whole mail with, or never to answer. */
-  does: 'accept' | { refuse: 'RCPT' | 'DATA'; code: number } | 'hang'
+  /** What it does: a code to refuse the address or the whole mail with, to take its time, or never to answer. */
+  does: 'accept' | { refuse: 'RCPT' | 'DATA'; code: number } | { afterMs: number } | 'hang'
   url: string
 }
 
@@ -25,17 +25,18 @@ export async function startMailServer(t: Test): Promise<MailServer> {
     },
     onRcptTo(_address, _session, done) {
       const { does } = server
-      done(typeof does === 'object' && does.refuse === 'RCPT' ? refusal(does.code) : null)
+      done(typeof does === 'object' && 'refuse' in does && does.refuse === 'RCPT' ? refusal(does.code) : null)
     },
     onData(stream, session, done) {
       const chunks: Buffer[] = []
       stream.on('data', (chunk) => chunks.push(chunk))
       stream.on('end', () => {
         const { does } = server
-        if (typeof does === 'object') return done(refusal(does.code))
+        if (typeof does === 'object' && 'refuse' in does) return done(refusal(does.code))
         const to = session.envelope.rcptTo[0]?.address ?? ''
         server.mails.push({ to, ...parse(Buffer.concat(chunks).toString()) })
-        done()
+        if (typeof does === 'object') setTimeout(done, does.afterMs)
+        else done()
       })
     },
   })

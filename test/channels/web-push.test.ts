@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap'
-import { sendDeliveries } from '../../src/channels/send.ts'
+import { type Sender, sendDeliveries } from '../../src/channels/send.ts'
 import { createSenders } from '../../src/channels/senders.ts'
 import { publicAddressesOnly } from '../../src/channels/web-push.ts'
 import { settled } from '../settled.ts'
@@ -201,6 +201,60 @@ test('an endpoint that leads into a private network is refused', async (t) => {
   ])
   t.equal(service.asked, 0)
 })
+
+test('a key that is none is refused; one that is stored costs its owner a push, and nobody else', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
+  const { endpoint, keys } = service.browser()
+  const p256dh = Buffer.alloc(65, 4).toString('base64url')
+  t.match(await ana.request('POST', '/push/subscriptions', { endpoint, keys: { ...keys, p256dh } }), {
+    status: 400,
+    body: { code: 'VALIDATION_FAILED' },
+  })
+  for (let i = 0; i < 6; i += 1) await subscribe(ben)
+  await system.pool.query('update notify.push_subscriptions set p256dh = $1', [p256dh])
+  await subscribe(ana)
+  await dueToAll(system)
+  await sendDeliveries({
+    ...system.app,
+    senders: createSenders(system.config, system.pool, { pushAgent: service.agent }),
+  })
+  const states = (await deliveries(system)).map((d) => [d.user_id === ana.id, d.state, d.attempts])
+  t.same(states.sort(), [...Array(6).fill([false, 'failed', 1]), [true, 'sent', 1]], 'their circuit is not opened')
+})
+
+test('a sender that throws takes nobody else with it', async (t) => {
+  const { system, ana, ben, subscribe } = await pushSystem(t, false)
+  for (const who of [ana, ben]) await subscribe(who)
+  await dueToAll(system)
+  const webPush: Sender = {
+    async send({ userId }) {
+      if (userId === ana.id) throw new Error('the inbox is busy')
+      return { state: 'sent' }
+    },
+    close() {},
+  }
+  await sendDeliveries({ ...system.app, senders: { email: null, webPush } })
+  const became = (await deliveries(system)).map((d) => [d.user_id, d.state, d.last_error, d.due])
+  t.same(
+    became.sort(),
+    [
+      [ana.id, 'queued', 'the inbox is busy', false],
+      [ben.id, 'sent', null, null],
+    ].sort(),
+  )
+})
+
+/** A notification to everybody who subscribed, due in each browser. */
+async function dueToAll({ pool }: TestSystem): Promise<void> {
+  await pool.query(
+    `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, expires_at)
+     select distinct user_id, 1, 1, 1, 'system', now() + interval '1 day' from notify.push_subscriptions`,
+  )
+  await pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
+     select user_id, 1, 'webPush', id, 1, now() from notify.push_subscriptions`,
+  )
+}
 
 test('a browser belongs to who signed in there last; others cannot take it away', async (t) => {
   const { service, system, ana, ben } = await pushSystem(t)

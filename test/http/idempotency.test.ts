@@ -39,7 +39,8 @@ const creating: Creating[] = [
     table: 'notify.push_subscriptions',
     make: (_system, who, key, other) => {
       const endpoint = `https://push.example.org/${who.username}/${encodeURIComponent(key)}/${other ?? false}`
-      const keys = { p256dh: 'B'.repeat(87), auth: 'a'.repeat(22) }
+      const p256dh = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
+      const keys = { p256dh, auth: 'a'.repeat(22) }
       return who.request('POST', '/push/subscriptions', { endpoint, keys }, { 'idempotency-key': key })
     },
   },

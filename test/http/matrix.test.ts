@@ -201,8 +201,10 @@ function escapeStep(step: string): string {
   return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))
 }
 
+const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
+
 function subscription(number: number) {
-  return { endpoint: `https://push.example.org/${number}`, keys: { p256dh: 'B'.repeat(87), auth: 'a'.repeat(22) } }
+  return { endpoint: `https://push.example.org/${number}`, keys: { p256dh: POINT, auth: 'a'.repeat(22) } }
 }
 
 function account(username: string) {
