@@ -186,6 +186,35 @@ test('a server that hangs opens the circuit and holds nobody up', async (t) => {
   t.ok(tried.filter((d) => d.attempts === 0).length >= 20, 'which counts as no attempt')
 })
 
+test('the mail that asks for the address comes again at sign-in, when the last one is of no use any more', async (t) => {
+  const { server, system } = await questionSystem(t)
+  const ana = await system.as('ana')
+  const senders = createSenders(system.config, system.pool, {})
+  const signInAndSend = async () => {
+    t.match(await call(system.url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD }), { status: 200 })
+    await sendDeliveries({ ...system.app, senders })
+    return server.mails.length
+  }
+  const change = (what: string) =>
+    system.pool.query(`update notify.deliveries set ${what} where user_id = $1 and notification_id = 0`, [ana.id])
+  await sendDeliveries({ ...system.app, senders: { email: null, webPush: null } })
+  t.match((await system.pool.query('select * from notify.deliveries')).rows, [{ reason: 'notConfigured' }])
+  t.equal(await signInAndSend(), 1, 'mail was not configured')
+  t.equal(await signInAndSend(), 1)
+  await change(`updated_at = now() - interval '6 days 23 hours'`)
+  t.equal(await signInAndSend(), 1, 'the link still holds')
+  await change(`updated_at = now() - interval '7 days 1 hour'`)
+  t.equal(await signInAndSend(), 2, 'the link ran out')
+  t.match(server.mails[1], { to: 'ana@example.org', headers: { subject: 'Is this your address?' } })
+  t.equal(new Set(server.mails.map(({ headers }) => headers['message-id'])).size, 2, 'no mailbox drops it')
+  await system.pool.query('delete from notify.deliveries')
+  t.equal(await signInAndSend(), 3, 'nor was it ever asked for')
+  await change(`updated_at = now() - interval '1 year'`)
+  await system.pool.query('update social.users set email_verified_at = now()')
+  t.equal(await signInAndSend(), 3, 'who showed it is asked no more')
+  senders.email?.close()
+})
+
 test('a slow server gets each mail once: what would begin too late in its lease is left to the next run', async (t) => {
   const { server, system } = await questionSystem(t)
   server.does = { afterMs: 500 }
