@@ -14,36 +14,49 @@ const DELIVERIES_KEPT = '90 days'
 const FAILED_JOBS_KEPT = '7 days'
 
 const ROWS_PER_CHUNK = 1000
+/** Looked at, not removed: most of them stay. */
+const SOURCES_PER_CHUNK = 20_000
 
-/** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. */
+/** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. What fails stops nothing else. */
 export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
   const lookup = await types.current()
-  const purged = {
-    notifications: await repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
-    tombstones: await repeatChunk(() => inTransaction(pool, purgeTombstones)),
-    sources: await purgeSources(pool),
-    deliveries: await repeatChunk(() => rowsOf(pool, finishedDeliveries)),
-    sessions: await repeatChunk(() => rowsOf(pool, expiredSessions)),
-    deadLetters: await repeatChunk(() => rowsOf(pool, oldDeadLetters)),
-    idempotencyKeys: await rowsOf(pool, oldIdempotencyKeys),
-    sends: await rowsOf(pool, oldSends),
-    rateLimits: await rowsOf(pool, pastRateLimits),
-    fanOuts: await rowsOf(pool, finishedFanOuts),
-    failedJobs: await rowsOf(pool, failedJobs),
+  const steps = {
+    notifications: () => repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
+    tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
+    sources: () => purgeSources(pool),
+    deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
+    sessions: () => repeatChunk(() => rowsOf(pool, expiredSessions)),
+    deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
+    idempotencyKeys: () => rowsOf(pool, oldIdempotencyKeys),
+    sends: () => rowsOf(pool, oldSends),
+    rateLimits: () => rowsOf(pool, pastRateLimits),
+    fanOuts: () => rowsOf(pool, finishedFanOuts),
+    failedJobs: () => rowsOf(pool, failedJobs),
   }
+  const purged: Record<string, number> = {}
+  const failures: unknown[] = []
+  for (const [what, step] of Object.entries(steps))
+    try {
+      purged[what] = await step()
+    } catch (err) {
+      log.error({ err, what }, 'cannot purge what expired, trying again with the next run')
+      failures.push(err)
+    }
   log.info(purged, 'purged what expired')
+  if (failures.length > 0) throw new AggregateError(failures, 'some of what expired could not be purged')
 }
 
 /** Expiry is a removal like any other. Inboxes that someone holds are left for the next run. */
 async function expireNotifications(client: pg.ClientBase, types: TypeLookup): Promise<number> {
-  const { rows } = await client.query<{ userId: string }>(
-    `select distinct user_id as "userId" from (
+  const { rows } = await client.query<{ userId: string; now: string }>(
+    `select distinct user_id as "userId", now()::text as now from (
        select user_id from notify.notifications where expires_at <= now() order by expires_at limit ${ROWS_PER_CHUNK}) n
      order by user_id`,
   )
-  if (rows.length === 0) return 0
+  const [first] = rows
+  if (!first) return 0
   const users = rows.map((row) => row.userId)
-  return removeNotifications(client, types, users, 'n.expires_at <= $2', new Date(), 'expired', { skipBusy: true })
+  return removeNotifications(client, types, users, 'n.expires_at <= $2', first.now, 'expired', { skipBusy: true })
 }
 
 /** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */
@@ -80,25 +93,31 @@ async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   return rowCount ?? 0
 }
 
-/** A source is forgotten when it is old and its notification is gone. Walks the table by user, since nothing else sorts it. */
+type SourceKey = { userId: string; sourceId: string }
+
+/** A source is forgotten when it is old and its notification is gone. Walks the table by its key, since nothing else sorts it. */
 async function purgeSources(pool: pg.Pool): Promise<number> {
   let purged = 0
-  let from: string | null = '0'
-  while (from !== null) {
-    const { rows }: { rows: { to: string | null }[] } = await pool.query(
-      `select max(user_id) as to from (select user_id from notify.sources where user_id > $1 order by user_id limit 20000) s`,
-      [from],
-    )
-    const to: string | null = rows[0]?.to ?? null
-    if (to !== null) purged += await rowsOf(pool, oldSources, [from, to])
+  let from: SourceKey | undefined = { userId: '0', sourceId: '' }
+  while (from) {
+    const { rows }: pg.QueryResult<SourceKey> = await pool.query(lastOfNextSources, [from.userId, from.sourceId])
+    const to: SourceKey | undefined = rows[0]
+    if (to) purged += await rowsOf(pool, oldSources, [from.userId, from.sourceId, to.userId, to.sourceId])
     from = to
   }
   return purged
 }
 
+const lastOfNextSources = `
+  select user_id as "userId", source_id as "sourceId" from (
+    select user_id, source_id from notify.sources where (user_id, source_id) > ($1::bigint, $2::text)
+    order by user_id, source_id limit ${SOURCES_PER_CHUNK}) s
+  order by user_id desc, source_id desc limit 1`
+
 const oldSources = `
   delete from notify.sources s
-  where s.user_id > $1 and s.user_id <= $2 and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
+  where (s.user_id, s.source_id) > ($1::bigint, $2::text) and (s.user_id, s.source_id) <= ($3::bigint, $4::text)
+    and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
     and not exists (select from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id)`
 
 const finishedDeliveries = `

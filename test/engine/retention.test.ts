@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import { pino } from 'pino'
 import t from 'tap'
 import { purge } from '../../src/engine/retention.ts'
@@ -67,4 +68,45 @@ t.test('expired sessions and old dead letters go', async (t) => {
   t.same((await system.pool.query('select id from social.sessions')).rows, [])
   t.same((await system.pool.query('select event_id from notify.pending')).rows, [{ event_id: '2' }])
   t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
+})
+
+t.test('many sources of one user go in chunks, each one statement', async (t) => {
+  const { app, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
+     select $1, 'like:' || i, i, false, true, 'retracted', now() - interval '31 days' from generate_series(1, 45000) i`,
+    [ana.id],
+  )
+  await pool.query(`
+    create table chunks (gone int);
+    create function note_chunk() returns trigger language plpgsql as $$
+    begin
+      insert into chunks select count(*) from gone;
+      return null;
+    end $$;
+    create trigger note_chunk after delete on notify.sources referencing old table as gone for each statement execute function note_chunk()`)
+  await purge({ ...app, log })
+  const { rows } = await pool.query('select gone from chunks order by gone desc')
+  t.same(rows, [{ gone: 20_000 }, { gone: 20_000 }, { gone: 5000 }])
+})
+
+t.test('what cannot be purged stops nothing else, and is told in the end', async (t) => {
+  const { app, pool, as } = await setup(t)
+  await as('ana')
+  await pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
+  await pool.query('alter table notify.sources rename to sources_away')
+  await t.rejects(purge({ ...app, log }), { errors: [{ code: '42P01' }] })
+  t.equal((await pool.query('select from social.sessions')).rowCount, 0)
+})
+
+t.test('what has expired is told by the clock of the database', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 1)
+  await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second'`)
+  mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 })
+  t.teardown(() => mock.timers.reset())
+  await purge({ ...system.app, log })
+  mock.timers.reset()
+  t.same((await ana.get('/notifications')).items, [])
 })
