@@ -91,7 +91,7 @@ async function startAtCurrentSnapshot(client: pg.ClientBase): Promise<void> {
        select coalesce(min(p.from_id), (select last_value + 1 from notify.outbox_id_seq)) as id
        from notify.outbox_partitions p, notify.outbox_id_seq s where p.from_id > s.last_value
      ), moved as (select setval('notify.outbox_id_seq', id, false) as id from next)
-     update notify.positions set from_id = moved.id, done = pg_current_snapshot(), target = null,
+     update notify.positions set from_id = moved.id, adopted_id = moved.id, done = pg_current_snapshot(), target = null,
        after_shard = null, after_xid = null, after_id = null, moved_at = now()
      from moved`,
   )

@@ -1,6 +1,9 @@
 import { test } from 'tap'
 import type { App } from '../../src/app.ts'
+import { adopt } from '../../src/outbox/adopt.ts'
+import { maintainPartitions } from '../../src/outbox/partitions.ts'
 import { dispatch, drift, inboxApp, like, makePost, makeUsers } from '../notifications/events.ts'
+import { eventually } from '../setup.ts'
 
 const inboxes = async ({ pool }: App) =>
   (await pool.query('select user_id, modseq, unread_count, unseen_count from notify.inbox order by 1')).rows
@@ -74,6 +77,40 @@ test('a replay does not skip what a lane behind by more has not read', async (t)
   await dispatch(app)
   const { rows } = await app.pool.query('select title from notify.notifications where user_id = $1 order by id', [ana])
   t.same(rows, [{ title: 'old' }, { title: 'new' }])
+})
+
+test('a replay reads what lies in partitions that its lanes have passed, but nothing from before an adoption', async (t) => {
+  const app = await inboxApp(t)
+  const { pool, log } = app
+  const [ana = ''] = await makeUsers(app, ['ana'])
+  const emit = (source: string) => pool.query(`select notify.emit('system', array[$1::bigint], $2, $2)`, [ana, source])
+  const replay = async () =>
+    (await pool.query(`select notify.replay('notifications', now() - interval '1 hour') as n`)).rows[0].n
+  await emit('one')
+  await pool.query(
+    `select setval('notify.outbox_id_seq', min(to_id), false) from notify.outbox_partitions, notify.outbox_id_seq s where to_id > s.last_value`,
+  )
+  await emit('two')
+  await eventually(async () => {
+    await pool.query(`update notify.positions set moved_at = now() - interval '2 minutes'`)
+    await dispatch(app)
+    await maintainPartitions(pool, log, 7)
+    const { rowCount } = await pool.query(
+      'select from notify.positions where from_id < (select last_value from notify.outbox_id_seq)',
+    )
+    return rowCount === 0
+  }, 20)
+  t.equal(await replay(), '2')
+  await dispatch(app)
+  t.equal(await pending(app), '0')
+  t.equal((await pool.query('select from notify.notifications where user_id = $1', [ana])).rowCount, 2)
+
+  const client = await pool.connect()
+  await adopt(client, log, { onlyIfDifferent: false })
+  client.release()
+  await emit('three')
+  await dispatch(app)
+  t.equal(await replay(), '1')
 })
 
 test('counters, unknown consumers and too long ago are refused', async (t) => {
