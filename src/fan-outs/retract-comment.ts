@@ -6,7 +6,7 @@ import type { ChunkResult, FanOut } from './run.ts'
 
 /**
  * After a comment was marked as deleted: takes it back from everyone who was told of it, and removes what spoke of it,
- * replies to it among them. The comments below it stay.
+ * replies to it among them. The comments below it stay. The thread tells it from a comment of another application with its id.
  */
 export async function retractCommentChunk(
   client: pg.ClientBase,
@@ -20,8 +20,8 @@ export async function retractCommentChunk(
     client,
     types,
     users,
-    `n.object_type = 'comment' and n.object_id = $2`,
-    fanOut.objectId,
+    `n.object_type = 'comment' and n.object_id = ($2::text[])[1] and n.thread_key = ($2::text[])[2]`,
+    [fanOut.objectId, fanOut.threadKey],
     'object_gone',
   )
   await retractSources(client, types, 'user_id = any($1::bigint[]) and source_id = $2 and live', [

@@ -64,6 +64,23 @@ t.test('deleting a post empties every inbox of it, also while its comments are b
   await noDrift(t, system)
 })
 
+t.test('a deleted comment takes nothing with it that another application says of a comment with its id', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
+  if (!ana || !ben) throw new Error('nobody signed up')
+  const post = await ana.post('hello')
+  const { id } = await ben.comment(post.id, 'hi')
+  await system.pool.query(
+    `select notify.emit('system', array[$1::bigint], 'review', 'Review', object_type => 'comment', object_id => $2)`,
+    [ana.id, id],
+  )
+  t.equal((await inboxOf(system, 'ana')).length, 2)
+  await ben.request('DELETE', `/comments/${id}`)
+  const left = await inboxOf(system, 'ana')
+  t.match(left, [{ type: 'system', object: `comment:${id}` }])
+  t.equal(left.length, 1)
+})
+
 t.test('a deleted user disappears from every group and count', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
