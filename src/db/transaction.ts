@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import { isQueryTimeout } from './pool.ts'
 
+export type Durability = 'at once' | 'soon'
+
 const BEGIN = `begin; set local lock_timeout = '1s'`
 
 /**
@@ -15,7 +17,7 @@ const BEGIN = `begin; set local lock_timeout = '1s'`
 export async function inTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
-  durability: 'at once' | 'soon' = 'at once',
+  durability: Durability = 'at once',
   beginning: 'awaited' | 'sent along' = 'awaited',
 ): Promise<T> {
   const client = await pool.connect()

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { inTransaction } from '../db/transaction.ts'
+import { type Durability, inTransaction } from '../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { acknowledged } from '../ops/metrics.ts'
 import { translateBusy } from './change-inbox.ts'
@@ -12,7 +12,11 @@ export type Acknowledgement = { userId: string; modseq: number }
  * lies outside the state: no modseq, nobody is told. A modseq the inbox has not reached is cut to the one it has.
  * @throws {AppError} INBOX_BUSY when one of the inboxes is held for more than a second; to be tried again
  */
-export async function acknowledge(pool: pg.Pool, acknowledgements: Acknowledgement[]): Promise<void> {
+export async function acknowledge(
+  pool: pg.Pool,
+  acknowledgements: Acknowledgement[],
+  durability: Durability,
+): Promise<void> {
   if (acknowledgements.length === 0) return
   const latest = new Map<string, number>()
   for (const { userId, modseq } of acknowledgements) latest.set(userId, Math.max(modseq, latest.get(userId) ?? 0))
@@ -20,8 +24,7 @@ export async function acknowledge(pool: pg.Pool, acknowledgements: Acknowledgeme
     const moved = await lockMoved(client, latest)
     return moved.length > 0 ? storeDelivery(client, moved) : 0
   }
-  // What a crash undoes is acknowledged again with the next ack; inboxes are not held locked until the disk has written.
-  const delivered = await inTransaction(pool, store, 'soon').catch(translateBusy)
+  const delivered = await inTransaction(pool, store, durability).catch(translateBusy)
   acknowledged.inc(delivered)
 }
 

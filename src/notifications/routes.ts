@@ -192,7 +192,7 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
       '/notifications/ack',
       { schema: { tags, body: AckBody, response: { 204: Type.Null() } } },
       async ({ user: { userId }, body }, reply) => {
-        await acknowledge(pool, [{ userId, modseq: await resolveUpTo(pool, userId, body.state, 'cut') }])
+        await acknowledge(pool, [{ userId, modseq: await resolveUpTo(pool, userId, body.state, 'cut') }], 'at once')
         return reply.code(204).send(null)
       },
     )

@@ -41,7 +41,8 @@ export class Acknowledgements {
     this.#waiting = new Map()
     try {
       while (waiting.length > 0) {
-        await acknowledge(this.#app.pool, waiting.slice(0, this.#limits.acksPerWrite))
+        // What a crash undoes is acknowledged again with the next ack; inboxes are not held locked until the disk has written.
+        await acknowledge(this.#app.pool, waiting.slice(0, this.#limits.acksPerWrite), 'soon')
         waiting.splice(0, this.#limits.acksPerWrite)
       }
       this.#timer = undefined

@@ -52,7 +52,7 @@ async function act(app: App, userId: string, held: Held, round: number): Promise
   else if (round % 7 === 3) await remove(app, userId, { ids: ids.slice(1) })
   else if (round % 7 === 4) await markRead(app, userId, { upTo: held.modseq })
   else if (round % 7 === 5) await archive(app, userId, { ids })
-  else await acknowledge(app.pool, [{ userId, modseq: held.modseq }])
+  else await acknowledge(app.pool, [{ userId, modseq: held.modseq }], 'soon')
 }
 
 t.test('what arrives while everything is marked as read stays unread', async (t) => {

@@ -70,7 +70,7 @@ t.test('whatever happens, states have no gaps, counts are right, and folded chan
     else if (now.kind === 'follow') await follow(app, actorId, me)
     else if ('upTo' in now) {
       const upTo = Math.round((now.upTo * modseq) / 100)
-      if (now.kind === 'ack') await acknowledge(app.pool, [{ userId: me, modseq: upTo }])
+      if (now.kind === 'ack') await acknowledge(app.pool, [{ userId: me, modseq: upTo }], 'soon')
       else if (now.kind === 'seen') return (await markSeen(app, me, upTo)).updated
       else return (await operationOf(now.kind)(app, me, { upTo })).updated
     } else if ('picks' in now) {

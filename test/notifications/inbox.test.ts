@@ -86,11 +86,12 @@ t.test('acknowledging delivers what grew up to the state, takes no state, and is
   const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
   await fillInbox(app, ana, 5)
   await fillInbox(app, ben, 3)
-  await acknowledge(app.pool, [
+  const acknowledgements = [
     { userId: ben, modseq: 1000 },
     { userId: ana, modseq: 3 },
     { userId: ana, modseq: 2 },
-  ])
+  ]
+  await acknowledge(app.pool, acknowledgements, 'soon')
   const pending = async (userId: string) =>
     (await listNotifications(app, userId, { filter: 'pending', limit: 20 })).items.map((n) => n.id)
   t.same(await pending(ana), ['5', '4'])

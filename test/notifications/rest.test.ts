@@ -98,6 +98,22 @@ t.test('an inbox over REST', async (t) => {
     t.same(await ids('history'), history)
   })
 
+  t.test('an answered acknowledgement survives a crash', async (t) => {
+    await app.pool.query(`
+      create table durability (setting text);
+      create function note_durability() returns trigger language plpgsql as $$
+      begin
+        insert into durability values (current_setting('synchronous_commit'));
+        return null;
+      end $$;
+      create trigger note_durability after update of acked_modseq on notify.inbox for each row execute function note_durability()`)
+    const fay = await as('fay')
+    await fillInbox(app, fay.id, 1)
+    await fay.request('POST', '/notifications/ack', { state: (await list(fay)).state })
+    t.same((await app.pool.query('select setting from durability')).rows, [{ setting: 'on' }])
+    await app.pool.query('drop trigger note_durability on notify.inbox')
+  })
+
   t.test('many at once, by ids or up to a state', async (t) => {
     const dot = await as('dot')
     await fillInbox(app, dot.id, 10)

@@ -282,6 +282,7 @@ const inboxes: Operation[] = [
       await acknowledge(
         pool,
         count(n, (i) => 10_000 + base + i).map((userId) => ({ userId, modseq: 10 })),
+        'soon',
       )
       return n
     },
