@@ -542,6 +542,10 @@ export interface NotifyPending {
 
 export interface NotifyPositions {
   /**
+   * First id since the database was last adopted: the transaction ids below are another cluster's, and replay never goes there.
+   */
+  adoptedId: Generated<Int8>;
+  /**
    * Id of the last event read inside the window.
    */
   afterId: Int8 | null;
@@ -643,7 +647,7 @@ export interface NotifySends {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Recipients who were named twice or had been sent it before.
+   * Recipients, each counted once, who had been sent it before.
    */
   duplicates: number;
   /**

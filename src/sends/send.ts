@@ -37,9 +37,9 @@ export async function send(trx: pg.ClientBase, sender: Caller, requestId: string
   await append(trx, sourceId, addressed, what, requestId)
   const sent = {
     sendId,
-    total: what.recipientIds.length,
+    total: unique.length,
     accepted: addressed.length,
-    duplicates: what.recipientIds.length - unique.length + unique.filter((id) => known.has(id)).length,
+    duplicates: unique.filter((id) => known.has(id)).length,
   }
   await trx.query(
     `insert into notify.sends (id, sender, source_id, recipient_ids, accepted, duplicates) overriding system value
