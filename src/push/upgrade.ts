@@ -14,9 +14,13 @@ export function refusal(
   return offered.includes(SUBPROTOCOL) ? null : [400, `The subprotocol must be ${SUBPROTOCOL}`]
 }
 
-/** Browsers always send an origin, other clients none: a page elsewhere cannot open a socket here. */
+/**
+ * Browsers always send an origin, other clients none: a page elsewhere cannot open a socket here. Only without a list is the
+ * server's own origin taken from the host that the request names, which whoever controls a name may point here.
+ */
 function originAllowed({ headers: { origin, host } }: IncomingMessage, allowedOrigins: string[]): boolean {
-  if (origin === undefined || allowedOrigins.includes(origin)) return true
+  if (origin === undefined) return true
+  if (allowedOrigins.length > 0) return allowedOrigins.includes(origin)
   return origin === `http://${host}` || origin === `https://${host}`
 }
 

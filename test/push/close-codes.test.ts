@@ -5,27 +5,34 @@ import { eventually } from '../setup.ts'
 import { signIn, startNode } from './node.ts'
 import { TestSocket } from './socket.ts'
 
+const status = (url: string, protocols: string[], origin?: string) =>
+  new Promise<number>((resolve) => {
+    const socket = new WebSocket(url, protocols, { ...(origin && { origin }) })
+    socket.on('unexpected-response', (_, response) => resolve(response.statusCode ?? 0))
+    socket.on('error', () => {})
+    socket.on('open', () => {
+      resolve(101)
+      socket.terminate()
+    })
+  })
+const ownOrigin = (url: string) => url.replace('ws:', 'http:').replace('/ws', '')
+
 t.test('the upgrade is refused on another path, from another origin, and without the subprotocol', async (t) => {
   const node = await startNode(t, { env: { ALLOWED_ORIGINS: 'https://example.org' } })
-  const status = (url: string, protocols: string[], origin?: string) =>
-    new Promise<number>((resolve) => {
-      const socket = new WebSocket(url, protocols, { ...(origin && { origin }) })
-      socket.on('unexpected-response', (_, response) => resolve(response.statusCode ?? 0))
-      socket.on('error', () => {})
-      socket.on('open', () => {
-        resolve(101)
-        socket.terminate()
-      })
-    })
-  const own = node.url.replace('ws:', 'http:').replace('/ws', '')
   t.equal(await status(node.url.replace('/ws', '/other'), ['ravenpost.v1']), 404)
   t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org.evil.example'), 403)
   t.equal(await status(node.url, ['ravenpost.v1'], 'http://example.org'), 403, 'another scheme')
   t.equal(await status(node.url, ['ravenpost.v2']), 400)
   t.equal(await status(node.url, []), 400)
   t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org'), 101)
-  t.equal(await status(node.url, ['ravenpost.v1'], own), 101, 'its own origin')
+  t.equal(await status(node.url, ['ravenpost.v1'], ownOrigin(node.url)), 403, 'what the request calls its host')
   t.equal(await status(node.url, ['other', 'ravenpost.v1']), 101)
+})
+
+t.test('without a list of origins only its own is accepted', async (t) => {
+  const node = await startNode(t)
+  t.equal(await status(node.url, ['ravenpost.v1'], ownOrigin(node.url)), 101)
+  t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org'), 403)
 })
 
 t.test('who says nothing is closed with 4408, and so is who answers no ping', async (t) => {
