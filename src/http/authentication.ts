@@ -4,7 +4,8 @@ import { type Identity, verifyAccessToken } from '../accounts/tokens.ts'
 import type { App } from '../app.ts'
 import { repeat } from '../engine/repeat.ts'
 import { fail } from '../errors.ts'
-import { findService, type Scope, type Service } from '../service-tokens/tokens.ts'
+import { createServiceLookup, type Scope, type Service } from '../service-tokens/tokens.ts'
+import { networkOf } from './rate-limits.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -28,6 +29,7 @@ declare module 'fastify' {
 /** Reads the bearer token (RFC 6750) of routes that need one, of a session that was not revoked; refuses nobody. */
 export function recogniseUsers(server: FastifyInstance, app: App): void {
   lookForRevocations(server, app)
+  const findService = createServiceLookup(app)
   server.decorateRequest('identity', null)
   server.decorateRequest('service', null)
   server.addHook('onRequest', async (request) => {
@@ -36,7 +38,7 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
     const token = bearerToken(request) ?? ''
     const identity = verifyAccessToken(app.config, token)
     if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
-    if (!identity && route.service) request.service = await findService(app.pool, token)
+    if (!identity && route.service) request.service = await findService(token, networkOf(request.ip))
   })
 }
 

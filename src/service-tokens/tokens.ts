@@ -1,6 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
 
 export const Scope = Type.Literal('notifications:send')
 export type Scope = Static<typeof Scope>
@@ -16,9 +19,35 @@ export function newServiceToken(): { token: string; hash: Buffer } {
   return { token, hash: hashOf(token) }
 }
 
+/** Wrong tokens from one address in a minute, times RATE_LIMIT_SCALE. */
+const WRONG_PER_MINUTE = 60
+
+/**
+ * Looks tokens up, for one address no more than so many wrong ones: beyond, a token that was never right here is refused
+ * from memory, so that guessing costs the database nothing and services behind the same address go on.
+ * The function it makes @throws {AppError} RATE_LIMITED
+ */
+export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config'>) {
+  const points = Math.max(1, Math.round(WRONG_PER_MINUTE * config.rateLimitScale))
+  const wrong = new RateLimiterMemory({ points, duration: 60 })
+  const right = new Set<string>()
+  return async (token: string, network: string): Promise<Service | null> => {
+    if (!token.startsWith(PREFIX)) return null
+    const counted = await wrong.get(network)
+    if (counted && counted.consumedPoints >= points && !right.has(token))
+      throw fail('RATE_LIMITED', 'Too many wrong tokens', { retryAfter: Math.ceil(counted.msBeforeNext / 1000) })
+    const service = await findService(pool, token)
+    if (service) right.add(token)
+    else {
+      right.delete(token)
+      await wrong.penalty(network)
+    }
+    return service
+  }
+}
+
 /** Null for a token that is unknown or revoked. Asks the database each time, so that a revoked one ends at once. */
-export async function findService(pool: pg.Pool, token: string): Promise<Service | null> {
-  if (!token.startsWith(PREFIX)) return null
+async function findService(pool: pg.Pool, token: string): Promise<Service | null> {
   const { rows } = await pool.query<Service>({
     name: 'find_service',
     text: `select id as "tokenId", scopes from social.service_tokens where token_hash = $1 and revoked_at is null`,

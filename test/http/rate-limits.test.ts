@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
 import { purge } from '../../src/engine/retention.ts'
 import { networkOf } from '../../src/http/rate-limits.ts'
+import { newServiceToken } from '../../src/service-tokens/tokens.ts'
 import { call, PASSWORD, signIn } from '../client.ts'
 import { setup, startSystem } from '../setup.ts'
 
@@ -37,6 +38,25 @@ test('a user has a budget apart from the address, which a false token does not g
   for (let i = 0; i < 5; i++)
     t.equal((await call(url, 'GET', '/auth/me', undefined, { authorization: `Bearer ${i}` })).status, i < 3 ? 401 : 429)
   for (let i = 0; i < 31; i++) t.equal((await ana.request('GET', '/auth/me')).status, i < 30 ? 200 : 429)
+})
+
+test('beyond the budget of an address no wrong service token is looked up; a right one still is', async (t) => {
+  const { pool, url } = await setup(t, few)
+  const { token, hash } = newServiceToken()
+  await pool.query(
+    `insert into social.service_tokens (name, token_hash, scopes) values ('shop', $1, '{notifications:send}')`,
+    [hash],
+  )
+  const status = async (by: string) =>
+    (await call(url, 'GET', '/notifications/sends/1', undefined, { authorization: `Bearer ${by}` })).status
+  t.equal(await status(token), 404)
+  for (let i = 0; i < 3; i++) t.equal(await status(newServiceToken().token), 401)
+  const client = await pool.connect()
+  await client.query('begin; lock table social.service_tokens in access exclusive mode')
+  t.equal(await status(newServiceToken().token), 429, 'although nobody can look it up')
+  await client.query('rollback')
+  client.release()
+  t.equal(await status(token), 404)
 })
 
 test('sign-ins, sign-ups and admin calls are counted for all processes together', async (t) => {
