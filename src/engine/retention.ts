@@ -114,11 +114,12 @@ const lastOfNextSources = `
     order by user_id, source_id limit ${SOURCES_PER_CHUNK}) s
   order by user_id desc, source_id desc limit 1`
 
+/** Each looks its notification up: joined by the user, all of a large inbox would be compared with all of it. */
 const oldSources = `
   delete from notify.sources s
   where (s.user_id, s.source_id) > ($1::bigint, $2::text) and (s.user_id, s.source_id) <= ($3::bigint, $4::text)
     and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
-    and not exists (select from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id)`
+    and (select n.id from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id) is null`
 
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
