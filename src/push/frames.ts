@@ -26,7 +26,7 @@ export async function answerFrame(services: Services, session: Session, frame: C
     await answer(services, session, identity, frame)
   } catch (err) {
     const { code, message } = err instanceof AppError ? err : fail('INTERNAL')
-    if (code === 'INTERNAL') session.log.error({ err, frame: frame.type }, 'a frame could not be answered')
+    if (code === 'INTERNAL') session.log('error', { err, frame: frame.type }, 'a frame could not be answered')
     session.send({ type: 'error', ...refOf(frame), code, message })
   }
 }

@@ -25,7 +25,6 @@ export async function sayHello(
   if (!token) return reject(session, 'badToken')
   const { userId, sessionId } = token
   session.identity = { userId, sessionId }
-  session.log = session.log.child({ userId, sessionId })
   if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
 
   const inbox = await welcomes.add('hello', { userId, sessionId })
@@ -39,7 +38,7 @@ export async function sayHello(
   session.sent = known.modseq
   session.resumes = frame.since !== undefined
   session.expireAt(token.expiresAt)
-  session.log.info({ since: frame.since }, 'hello')
+  session.log('info', { since: frame.since }, 'hello')
   const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
   session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
   session.phase = 'catchUp'

@@ -245,7 +245,7 @@ function advance(session: Session, changes: InboxChanges, serialised: () => stri
   if (changes.to > session.sent) {
     session.sendText('changes', serialised())
     emitted.inc(changes.upserts.length)
-    session.log.debug({ to: changes.to, requestIds: changes.requestIds }, 'sent changes')
+    session.log('debug', { to: changes.to, requestIds: changes.requestIds }, 'sent changes')
   }
   session.sent = changes.to
   if (session.phase === 'catchUp') session.caughtUp += changes.upserts.length

@@ -6,10 +6,9 @@ import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
-import { listeningSince, rejectedHellos, sockets } from '../ops/metrics.ts'
+import { listeningSince, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 import { Acknowledgements } from './acknowledgements.ts'
-import { closeCodes } from './close-codes.ts'
 import { WatchedCounts } from './counts.ts'
 import { answerFrame } from './frames.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -106,23 +105,19 @@ export class Node {
   #connected(socket: WebSocket): void {
     const { log, config } = this.#app
     const budget = Math.max(1, this.#limits.frameBudget * config.rateLimitScale)
-    const session = new Session(socket, log, this.#limits, budget, () => this.#drained(session))
+    const session = new Session(socket, log, this.#limits, budget, this.#drained)
     this.sessions.add(session)
     sockets.inc()
-    const helloTimer = setTimeout(() => {
-      rejectedHellos.inc({ code: String(closeCodes.timeout[0]) })
-      session.close('timeout', 'no hello in time')
-    }, this.#limits.helloMs)
-    socket.on('error', (err) => session.log.debug({ err }, 'socket error'))
-    socket.once('message', () => clearTimeout(helloTimer))
-    socket.once('close', (code) => {
-      clearTimeout(helloTimer)
+    session.expectHello()
+    socket.on('error', (err) => session.log('debug', { err }, 'socket error'))
+    socket.on('close', (code) => {
+      session.stopTimer()
       sockets.dec()
       this.sessions.delete(session)
       this.hub.leave(session)
       this.#counts.leave(session)
       this.#heartbeats.delete(session)
-      session.log.info({ code }, 'socket closed')
+      session.log('info', { code }, 'socket closed')
     })
     // The websocket's own pings are frames too; ws itself cuts off who lets their pongs pile up.
     socket.on('ping', () => this.#maySpend(session, this.#limits.ackCost))
@@ -130,6 +125,8 @@ export class Node {
     let last: Promise<void> = Promise.resolve()
     socket.on('message', (data, isBinary) => {
       if (!session.open) return
+      // Until its hello is answered, a socket waits for nothing else.
+      if (session.phase === 'hello') session.stopTimer()
       const frame = isBinary ? notText : parseFrame(data.toString())
       const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
       if (!this.#maySpend(session, cost)) return
@@ -156,12 +153,13 @@ export class Node {
         if (session.open) this.#heartbeats.add(session)
       } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
     } catch (err) {
-      session.log.error({ err }, 'hello could not be answered')
+      session.log('error', { err }, 'hello could not be answered')
       session.close('goingAway', 'try again')
     }
   }
 
-  #drained(session: Session): void {
+  /** One function for all sockets. */
+  readonly #drained = (session: Session): void => {
     this.hub.readFor(session)
     this.#counts.changed(session.watched.keys())
   }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
-import { emitFailures, framesSent } from '../ops/metrics.ts'
+import { emitFailures, framesSent, rejectedHellos } from '../ops/metrics.ts'
 import { Budget } from './budget.ts'
 import { type CloseReason, closeCodes } from './close-codes.ts'
 import type { Limits } from './limits.ts'
@@ -11,7 +11,6 @@ export type Identity = { userId: string; sessionId: string }
 /** One socket: a cursor into its user's inbox, and the limits of what it may cost. */
 export class Session {
   readonly socket: WebSocket
-  log: Logger
   /** Null until the token of `hello` was good. */
   identity: Identity | null = null
 
@@ -27,37 +26,41 @@ export class Session {
   /** Notifications sent in the catch-up. */
   caughtUp = 0
 
-  /** Watched posts and the counts last sent of them. */
-  watched = new Map<string, string>()
+  /** Watched posts and the counts last sent of them; replaced, never added to: most sockets share the empty one. */
+  watched = watchesNothing
 
+  readonly #logger: Logger
   readonly #limits: Limits
   readonly #frames: Budget
-  readonly #badFrames: Budget
-  readonly #drained: () => void
+  #badFrames: Budget | undefined
+  readonly #drained: (session: Session) => void
   #full = false
   /** Carried by the last ping; where it begins, nobody can know who does not read. */
   #beats = Math.floor(Math.random() * 1e9)
   #answered = true
-  #expiry: NodeJS.Timeout | undefined
-  #closing: NodeJS.Timeout | undefined
+  /** One at a time: for the hello, then for the end of the token, then for the closing handshake. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor(
     socket: WebSocket,
-    log: Logger,
+    logger: Logger,
     limits: Limits,
     frameBudget: number,
     drained: (session: Session) => void,
   ) {
     this.socket = socket
-    this.log = log
+    this.#logger = logger
     this.#limits = limits
     this.#frames = new Budget(frameBudget, limits.frameWindowMs)
-    this.#badFrames = new Budget(limits.badFrames, limits.badFramesWindowMs)
-    this.#drained = () => drained(this)
+    this.#drained = drained
     socket.on('pong', (data) => {
       this.#answered ||= data.toString() === String(this.#beats)
     })
-    socket.once('close', () => this.#stopTimers())
+  }
+
+  /** A line with who it is about. Not a child logger: each is half a kilobyte that an idle socket has no use for. */
+  log(level: 'debug' | 'info' | 'error', fields: object, message: string): void {
+    this.#logger[level]({ ...this.identity, ...fields }, message)
   }
 
   get open(): boolean {
@@ -87,17 +90,24 @@ export class Session {
     if (err || !this.#full || this.socket.bufferedAmount > this.#limits.maxBuffered / 2) return
     this.#full = false
     this.unsure = true
-    this.#drained()
+    this.#drained(this)
+  }
+
+  /** Closes the socket when no frame comes soon; `stopTimer` when one has come. */
+  expectHello(): void {
+    this.#startTimer(this.#limits.helloMs, () => {
+      rejectedHellos.inc({ code: String(closeCodes.timeout[0]) })
+      this.close('timeout', 'no hello in time')
+    })
   }
 
   /** Starts the closing handshake; who does not take part in it is cut off. */
   close(reason: CloseReason, detail?: string): void {
     if (!this.open) return
     const [code, text] = closeCodes[reason]
-    this.log.info({ code, detail }, 'closing the socket')
+    this.log('info', { code, detail }, 'closing the socket')
     this.socket.close(code, detail ?? text)
-    this.#stopTimers()
-    this.#closing = setTimeout(() => this.socket.terminate(), this.#limits.closeMs)
+    this.#startTimer(this.#limits.closeMs, () => this.socket.terminate())
   }
 
   /** Pings; a socket that has not answered the ping before, with its number, is dead. */
@@ -111,9 +121,8 @@ export class Session {
 
   /** Closes the socket when its token ends, unless a new one comes first. */
   expireAt(time: number): void {
-    clearTimeout(this.#expiry)
     if (!this.open) return
-    this.#expiry = setTimeout(() => this.close('badToken', 'the token has expired'), Math.max(0, time - Date.now()))
+    this.#startTimer(Math.max(0, time - Date.now()), () => this.close('badToken', 'the token has expired'))
   }
 
   /** Whether the socket may send one more frame of this cost in this window. */
@@ -123,11 +132,19 @@ export class Session {
 
   /** Counts a frame that was not understood; false when there were too many. */
   mayErr(): boolean {
+    this.#badFrames ??= new Budget(this.#limits.badFrames, this.#limits.badFramesWindowMs)
     return this.#badFrames.spend(1)
   }
 
-  #stopTimers(): void {
-    clearTimeout(this.#expiry)
-    clearTimeout(this.#closing)
+  stopTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #startTimer(ms: number, run: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(run, ms)
   }
 }
+
+const watchesNothing = new Map<string, string>()
