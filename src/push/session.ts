@@ -58,7 +58,7 @@ export class Session {
     })
   }
 
-  /** A line with who it is about. Not a child logger: each is half a kilobyte that an idle socket has no use for. */
+  /** A line with who it is about. Not a child logger: an idle socket has no use for one. */
   log(level: 'debug' | 'info' | 'error', fields: object, message: string): void {
     this.#logger[level]({ ...this.identity, ...fields }, message)
   }
