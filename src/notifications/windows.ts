@@ -140,7 +140,8 @@ async function gather(
     const group = groups[row.place - 1]
     if (!group) return []
     grow(group.draft, group.window, row)
-    group.draft.silent = verdicts.get(group.window)?.known.inApp.until != null
+    const quietUntil = verdicts.get(group.window)?.known.inApp.until ?? null
+    group.draft.silent = group.window.filterReason === null && quietUntil !== null
     rank(group.draft, types(group.draft.type))
     return [group]
   })

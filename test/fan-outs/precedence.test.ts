@@ -14,6 +14,8 @@ import { AUTHOR, fillAudience } from './audience.ts'
 
 /** `AUDIENCE=1000000` is the size of P6; a chunk is as large and a like as late in either. */
 const AUDIENCE = Number(process.env.AUDIENCE ?? 60_000)
+/** So many that the fan-outs outlast the measurement. */
+const POSTS = 3
 const BACKLOG = 100_000
 const BACKLOG_OF = 1000
 const SAMPLES = 7
@@ -35,7 +37,8 @@ t.test('an ordinary like and a critical event pass a fan-out to many', async (t)
   await fillAudience(patientPool(t, system), AUDIENCE)
   const { like, critical } = await senders(t, system)
   const idle = { like: await median(like), critical: await median(critical) }
-  await createPost(system.app, { userId: AUTHOR, requestId: 'test' }, 'Hello, everybody')
+  for (let post = 0; post < POSTS; post++)
+    await createPost(system.app, { userId: AUTHOR, requestId: 'test' }, 'Hello, everybody')
   await eventually(() => anyOf(system.pool, 'post.published'))
   const busy = { like: await median(like), critical: await median(critical) }
   const { rows } = await system.pool.query(

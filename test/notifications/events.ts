@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../../src/app.ts'
 import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { Dispatcher } from '../../src/outbox/dispatcher.ts'
+import { retryPending } from '../../src/outbox/pending.ts'
 import { cloneDatabase, testConfig } from '../setup.ts'
 
 /** A fresh database and an app on it, without server, worker or push node: tests write events and dispatch them by themselves. */
@@ -60,8 +61,17 @@ export async function follow(app: App, actorId: string, recipientId: string): Pr
 }
 
 export async function dispatch(app: App): Promise<void> {
-  const consumers = { notifications: dispatchWith(app.types), counters: async () => [] }
-  await new Dispatcher(app.pool, app.log, consumers, () => {}).run()
+  await new Dispatcher(app.pool, app.log, consumersOf(app), () => {}).run()
+}
+
+/** Applies what was set aside, due or not. */
+export async function retrySetAside(app: App): Promise<void> {
+  await app.pool.query('update notify.pending set due_at = now() where dead_at is null')
+  await retryPending(app.pool, app.log, consumersOf(app))
+}
+
+function consumersOf(app: App) {
+  return { notifications: dispatchWith(app.types), counters: async () => [] }
 }
 
 /** Puts that many notifications straight into an inbox, as if they had been sent. */

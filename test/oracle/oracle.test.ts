@@ -3,7 +3,7 @@ import pg from 'pg'
 import t from 'tap'
 import { runFanOuts } from '../../src/fan-outs/run.ts'
 import { flushWindows } from '../../src/notifications/windows.ts'
-import { dispatch } from '../notifications/events.ts'
+import { dispatch, retrySetAside } from '../notifications/events.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 import { act, follow, speak, undo, type World } from './trace.ts'
 
@@ -88,12 +88,19 @@ async function settle({ app, pool }: TestSystem, oracle: pg.Client, rules: 'tell
   await eventually(async () => {
     await runFanOuts(app)
     await dispatch(app)
+    await retrySetAside(app)
     const { rows } = await pool.query<{ left: number }>(
       `select ((select sum(events) from ops.lag) + (select count(*) from notify.pending)
          + (select count(*) from notify.fan_outs where finished_at is null))::int as left`,
     )
     return rows[0]?.left === 0
-  }, 600)
+  }, 600).catch(async (error) => {
+    const { rows } = await pool.query(
+      `select to_jsonb(p) as left from notify.pending p union all select to_jsonb(f) from notify.fan_outs f where f.finished_at is null
+       union all select to_jsonb(l) from ops.lag l where l.events > 0`,
+    )
+    throw new Error(JSON.stringify(rows.slice(0, 5)), { cause: error })
+  })
   await oracle.query(`call oracle.${rules}()`)
   const { rows } = await oracle.query('select * from oracle.waiting_differences limit 5')
   await pool.query('update notify.windows set due_at = now()')
