@@ -19,10 +19,11 @@ export function verdicts(samples: Sample[]): Verdict[] {
   const measured = samples.slice(Math.floor(samples.length * WARM_UP))
   const names = Object.keys(samples[0] ?? {}).filter((name) => name !== 'seconds')
   return names.map((name) => {
-    const points = measured.flatMap((sample): [number, number][] => {
+    const all = measured.flatMap((sample): [number, number][] => {
       const value = sample[name]
       return value === undefined ? [] : [[sample.seconds, value]]
     })
+    const points = name.endsWith('heap') ? floor(all) : all
     const { first, last, noise } = line(points)
     const growth = Math.round(((last - first) / Math.max(first, 1)) * 100)
     const isGrowth = growth > TOLERATED_PERCENT && last - first > Math.max(TOLERATED, 2 * noise)
@@ -34,6 +35,17 @@ export function verdicts(samples: Sample[]): Verdict[] {
       growth,
     }
   })
+}
+
+/** Of a heap, what a collection leaves counts, not what is on its way to the next one: the lowest of every minute. */
+function floor(points: [x: number, y: number][]): [x: number, y: number][] {
+  const lowest = new Map<number, [number, number]>()
+  for (const point of points) {
+    const minute = Math.floor(point[0] / 60)
+    const known = lowest.get(minute)
+    if (!known || point[1] < known[1]) lowest.set(minute, point)
+  }
+  return [...lowest.values()]
 }
 
 /** The ends of the line of least squares, and the standard deviation of the points from it. */
