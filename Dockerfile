@@ -22,5 +22,6 @@ EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Not through npm, so that signals reach Node itself.
-ENTRYPOINT ["node"]
+# Node keeps what it once took for short-lived objects: with this much of it, idle sockets need half the memory.
+ENTRYPOINT ["node", "--max-semi-space-size=16"]
 CMD ["src/main.ts", "all"]

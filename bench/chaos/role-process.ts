@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { nodeOptions } from '../machine/process.ts'
 import { SECOND, within } from './wait.ts'
 
 export type RoleName = 'api' | 'worker' | 'push'
@@ -37,7 +38,7 @@ export class RoleProcess {
   start(): void {
     if (this.#closed) return
     this.#expected = false
-    const child = spawn(process.execPath, [main, this.role], {
+    const child = spawn(process.execPath, [...nodeOptions, main, this.role], {
       env: { ...process.env, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

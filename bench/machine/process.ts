@@ -81,10 +81,10 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
 }
 
 /**
- * What docker-compose.yml gives a push node, and here every stack's: up to 16 MiB for each half of the new space. Node takes more on
- * a large machine, keeps it once it was filled, and then it counts for idle sockets.
+ * As `npm start` has it, and here every stack: up to 16 MiB for each half of the new space. Node takes more on a large machine,
+ * keeps it once it was filled, and then it counts for idle sockets.
  */
-const PUSH_OPTIONS = ['--max-semi-space-size=16']
+export const nodeOptions = ['--max-semi-space-size=16']
 
 /** A Node program of this repository; with BENCH_PROFILE=<folder> a CPU profile of it is written there when it ends. */
 export function startNode(
@@ -96,7 +96,6 @@ export function startNode(
 ): Promise<Started> {
   const folder = process.env.BENCH_PROFILE
   const profile = folder ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`] : []
-  const options = name.endsWith('-push') ? PUSH_OPTIONS : []
-  const all = [...options, ...profile, script.pathname, ...args]
+  const all = [...nodeOptions, ...profile, script.pathname, ...args]
   return startProcess({ name, command: process.execPath, args: all, env, ready })
 }
