@@ -63,7 +63,8 @@ export async function openLoop(
     }
     const startedAt = performance.now()
     const timer = setInterval(() => {
-      const due = Math.min(total, Math.floor(((performance.now() - startedAt) * rate) / 1000))
+      // The first is due at once.
+      const due = Math.min(total, Math.floor(((performance.now() - startedAt) * rate) / 1000) + 1)
       for (; sent < due; sent++) {
         const request = next(startedAt + (sent * 1000) / rate)
         if (!request) {

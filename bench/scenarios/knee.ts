@@ -15,7 +15,9 @@ export async function findKnee(
 ): Promise<{ rate: number; nextPost: number }> {
   let [post, good, bad] = [firstPost, 0, Number.POSITIVE_INFINITY]
   for (let rate = FIRST_RATE, step = 0; step < steps || (good === 0 && rate > LOWEST_RATE); ) {
-    const { kept, nextPost } = await keepsUp(given, rate, post, seconds)
+    let { kept, nextPost } = await keepsUp(given, rate, post, seconds)
+    // A machine that hiccups once has not found a knee.
+    if (!kept) ({ kept, nextPost } = await keepsUp(given, rate, nextPost, seconds))
     post = nextPost
     if (kept) good = rate
     else bad = rate

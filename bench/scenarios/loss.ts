@@ -54,7 +54,7 @@ export const loss: Scenario = {
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const chosen = faults.filter(({ slow, not }) => not !== stack && !(slow && bench.quick))
-  const rounds = bench.quick ? 1 : 3
+  const rounds = bench.quick ? 1 : 2
   const world = bench.quick ? quickWorld : { recipients: 1000, likers: 1000, posts: chosen.length * rounds * 20_000 }
   return withSystem(bench, stack, world, ['api', 'worker', 'push'], async (given) => {
     await connectAll(given, world)
