@@ -13,14 +13,3 @@ export async function within(ms: number, condition: () => Promise<boolean> | boo
     await sleep(everyMs)
   }
 }
-
-/** A port that nobody has now. */
-export async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1')
-  return address.port
-}

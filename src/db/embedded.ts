@@ -1,13 +1,12 @@
 import { mkdir, realpath } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { keepSecrets } from '../secrets.ts'
-import { StartError } from '../start-error.ts'
 import { findBinaries } from './binaries.ts'
 import { makeCluster } from './cluster.ts'
 import { lockDataDir } from './data-dir-lock.ts'
+import { freePort } from './free-port.ts'
 import { chooseRunAs } from './run-as.ts'
 import { startServer, stopLeftOverServer } from './server-process.ts'
 
@@ -52,16 +51,6 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
     await unlock()
     throw error
   }
-}
-
-/** Nobody else is told the port before PostgreSQL has it; a thief in between shows as an error that says so. */
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new StartError('no free port on 127.0.0.1')
-  return address.port
 }
 
 /** The first start may have been killed between making the cluster and this, so it is looked at each time. */

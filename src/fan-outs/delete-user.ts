@@ -10,8 +10,8 @@ const CLEARED_PER_CHUNK = 5000
 
 /**
  * After a user was marked as deleted: takes back what they did, row by row and each with its event, then clears their
- * inbox. The row in social.users stays, without name or address; sessions are left to retention. Each step does one chunk of what is left and says how many
- * rows that was; the first step that finds something ends the chunk.
+ * inbox. The row in social.users stays, without name or address; sessions are left to retention. Each step does one chunk
+ * of what is left and says how many rows that was; the first step that finds something ends the chunk.
  */
 export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResult> => {
   for (const step of [unlike, unfollow, loseFollowers, deleteComments, deletePosts, dropMedia, ...clearing])

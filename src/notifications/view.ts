@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { render } from './render.ts'
 import { STATE_PATTERN } from './state.ts'
-import type { NotificationTypes, TypeLookup } from './types.ts'
+import { type NotificationTypes, priorities, type TypeLookup } from './types.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -11,10 +11,7 @@ const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format
 
 export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
-export const Priority = Type.Unsafe<'critical' | 'high' | 'normal' | 'low'>({
-  type: 'string',
-  enum: ['critical', 'high', 'normal', 'low'],
-})
+export const Priority = Type.Unsafe<(typeof priorities)[number]>({ type: 'string', enum: [...priorities] })
 
 export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
   type: 'string',

@@ -3,9 +3,10 @@ import { test } from 'tap'
 import { clientFrames } from '../../src/push/protocol.ts'
 import { signIn, signUp } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
-import { type Memory, startServerProcess } from '../server-process.ts'
+import { startServerProcess } from '../server-process.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 import { hostile, runs, wild } from './arbitrary.ts'
+import { watchGrowth } from './growth.ts'
 
 const text = fc.oneof(
   {
@@ -25,11 +26,9 @@ const text = fc.oneof(
   },
 )
 
-/** As for requests: what each of 8,000 further sockets left behind would show. */
+/** What each of 8,000 further sockets left behind would show. */
 const WARM_UP = 2_000
 const MEASURE_EVERY = 500
-const HEAP_LIMIT_MIB = 32
-const RESIDENT_LIMIT_MIB = 64
 
 /** Ten frames a socket; by hand `FUZZ_RUNS=100000 npm test -- --timeout=7200 test/fuzz/frames.test.ts`. */
 test('whatever a socket is sent, before and after its hello, the node answers in its protocol, goes on and does not grow', async (t) => {
@@ -45,7 +44,7 @@ test('whatever a socket is sent, before and after its hello, the node answers in
     return socket
   }
   const codes = new Set<number>()
-  const memory: Memory[] = []
+  const growth = watchGrowth(t, server, { warmUp: WARM_UP, every: MEASURE_EVERY })
   let n = 0
   await fc.assert(
     fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 20 }), fc.boolean(), async (frames, hello) => {
@@ -61,9 +60,7 @@ test('whatever a socket is sent, before and after its hello, the node answers in
       if (!known.includes(code)) throw new Error(`closed with ${code}`)
       if (socket.of('error').some((error) => error.code === 'INTERNAL')) throw new Error('a frame was not foreseen')
       if (n % MEASURE_EVERY !== 0) return
-      memory.push(await server.memory())
-      const { heap, rss } = memory.at(-1) ?? { heap: 0, rss: 0 }
-      t.comment(`after ${n} sockets: ${heap.toFixed(1)} MiB are kept, ${rss.toFixed(1)} MiB are resident`)
+      await growth.measure(n)
       // Access tokens live for 15 minutes.
       ana = await signIn(url, 'ana')
     }),
@@ -72,8 +69,5 @@ test('whatever a socket is sent, before and after its hello, the node answers in
   t.ok(codes.has(4400), 'some were not understood')
   t.same((await open(true)).of('welcome').length, 1, 'the node goes on')
   await eventually(async () => /^ravenpost_sockets 1$/m.test(await (await fetch(`${url}/metrics`)).text()))
-  const [first, last] = [memory[WARM_UP / MEASURE_EVERY - 1], memory.at(-1)]
-  if (!first || !last || first === last) return t.comment('too few to measure memory')
-  t.ok(last.heap - first.heap < HEAP_LIMIT_MIB, `${Math.round(last.heap - first.heap)} MiB more are kept`)
-  t.ok(last.rss - first.rss < RESIDENT_LIMIT_MIB, `${Math.round(last.rss - first.rss)} MiB more are resident`)
+  growth.check()
 })

@@ -1,12 +1,13 @@
 import fc, { type Arbitrary } from 'fast-check'
 import pg from 'pg'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { type Dispatcher, Pool } from 'undici'
 import { grantAdmin } from '../../src/accounts/admin.ts'
 import { signIn, signUp, type TestClient } from '../client.ts'
-import { type Memory, type ServerProcess, startServerProcess } from '../server-process.ts'
+import { startServerProcess } from '../server-process.ts'
 import { cloneDatabase } from '../setup.ts'
 import { fitting, hostile, runs, type Schema, wild } from './arbitrary.ts'
+import { watchGrowth } from './growth.ts'
 
 type Operation = {
   security?: unknown[]
@@ -16,14 +17,9 @@ type Operation = {
 }
 type Request = { name: string; method: string; url: string; body: string | undefined; operation: Operation }
 
-/**
- * As many go first as fill what has a bound: compiled code, plans, the connections' buffers. What is kept for each request or user
- * shows in the rest: of 1 KiB per request, 80,000 would leave 80 MiB. Resident is also what malloc keeps for later.
- */
+/** Of 1 KiB kept per request, 80,000 more would leave 80 MiB. */
 const WARM_UP = 20_000
 const MEASURE_EVERY = 2_000
-const HEAP_LIMIT_MIB = 32
-const RESIDENT_LIMIT_MIB = 64
 
 /** In flight together. */
 const AT_ONCE = 8
@@ -66,14 +62,14 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
   }
 
   let n = 0
-  const memory: Memory[] = []
+  const growth = watchGrowth(t, server, { warmUp: WARM_UP, every: MEASURE_EVERY })
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(...calls), { minLength: AT_ONCE, maxLength: AT_ONCE }), async (requests) => {
       n += requests.length
       const codes = await Promise.all(requests.map(send))
       // They may have ended their own session, or deleted themselves.
       if (codes.includes('UNAUTHENTICATED')) client = await newAdmin(server.url, pool, n)
-      if (n % MEASURE_EVERY === 0) memory.push(await measure(t, server, n))
+      if (n % MEASURE_EVERY === 0) await growth.measure(n)
     }),
     { numRuns: Math.ceil(runs / AT_ONCE), endOnFailure: true },
   )
@@ -83,17 +79,8 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
   t.ok(Object.keys(found).length > 4, 'calls of many outcomes were made')
   t.same(await tables(pool), tablesBefore, 'and no text was taken for a statement')
   t.equal(server.child.exitCode, null, 'and the server goes on')
-  const [first, last] = [memory[WARM_UP / MEASURE_EVERY - 1], memory.at(-1)]
-  if (!first || !last || first === last) return t.comment('too few to measure memory')
-  t.ok(last.heap - first.heap < HEAP_LIMIT_MIB, `${Math.round(last.heap - first.heap)} MiB more are kept`)
-  t.ok(last.rss - first.rss < RESIDENT_LIMIT_MIB, `${Math.round(last.rss - first.rss)} MiB more are resident`)
+  growth.check()
 })
-
-async function measure(t: Test, server: ServerProcess, n: number): Promise<Memory> {
-  const memory = await server.memory()
-  t.comment(`after ${n}: ${memory.heap.toFixed(1)} MiB are kept, ${memory.rss.toFixed(1)} MiB are resident`)
-  return memory
-}
 
 /** Requests of one call: most ids are of things that are there. */
 function requestOf(method: string, path: string, { ...operation }: Operation): Arbitrary<Request> {

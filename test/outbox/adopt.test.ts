@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { freePort } from '../../src/db/free-port.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { inboxOf, noDrift, settled } from '../settled.ts'
 import { setup, startSystem, type TestSystem } from '../setup.ts'
@@ -136,14 +136,4 @@ async function startPostgres(t: Test, dir: string): Promise<Cluster> {
 async function asPostgres(command: string, args: string[]): Promise<void> {
   if (process.getuid?.() === 0) await run('runuser', ['-u', 'postgres', '--', command, ...args])
   else await run(command, args)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }

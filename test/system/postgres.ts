@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -9,6 +8,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { findBinaries } from '../../src/db/binaries.ts'
 import { makeCluster } from '../../src/db/cluster.ts'
+import { freePort } from '../../src/db/free-port.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { chooseRunAs } from '../../src/db/run-as.ts'
 
@@ -56,13 +56,4 @@ async function gatherShortly(url: string): Promise<void> {
   await client.connect()
   await client.query('update notify.types set window_seconds = 1 where window_seconds > 0')
   await client.end()
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }
