@@ -14,3 +14,6 @@ process.on('message', async () => {
   process.send?.({ heap: (heapUsed + external) / MIB, rss: rss / MIB })
 })
 process.channel?.unref()
+
+// A test that was killed leaves nobody who would stop this server.
+process.on('disconnect', () => process.kill(process.pid))
