@@ -1,7 +1,6 @@
 import { type Decision, decide, type Relation, type UserPreferences } from '../notifications/decide.ts'
-import { relationOf } from '../notifications/fold.ts'
 import type { Loaded } from '../notifications/model.ts'
-import { preferencesOf, readMutedThreads, readRelations } from '../notifications/people.ts'
+import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../notifications/people.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import {
   loadShown,

@@ -1,6 +1,7 @@
 import type { OutboxEvent } from '../outbox/event.ts'
 import { addActor, removeActor } from './actors.ts'
-import { type Decision, decide, type FilterReason, type Relation, whyFiltered } from './decide.ts'
+import { type Decision, decide, type FilterReason, whyFiltered } from './decide.ts'
+import { aboutOf, dataOf, moreUrgent, objectsOf, priorityOf, saying, sentWords } from './event-content.ts'
 import {
   type Draft,
   emptyDraft,
@@ -8,12 +9,11 @@ import {
   keyOfGroup,
   type Loaded,
   NOBODY,
-  noWords,
   type OpenWindow,
-  type SentWords,
   type Source,
 } from './model.ts'
-import { type Channel, type NotificationType, type Priority, priorities } from './types.ts'
+import { relationOf } from './people.ts'
+import type { Channel, NotificationType } from './types.ts'
 
 /**
  * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
@@ -98,33 +98,6 @@ function decideFor(event: OutboxEvent, channel: Channel, loaded: Loaded): Decisi
   return decide(type, channel, relationOf(event, loaded), preferences, priorityOf(event, type) === 'critical')
 }
 
-/** Null: there is nobody to have one with. */
-export function relationOf(
-  { recipientId, actorId, threadKey }: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'threadKey'>,
-  loaded: Pick<Loaded, 'relations' | 'mutedThreads'>,
-): Relation | null {
-  const threadMuted = threadKey !== null && loaded.mutedThreads.has(`${recipientId} ${threadKey}`)
-  if (actorId === null) return threadMuted ? { ...nobody, threadMuted } : null
-  const known = loaded.relations.get(`${recipientId} ${actorId}`)
-  return { self: actorId === recipientId, blocked: false, muted: false, followed: false, ...known, threadMuted }
-}
-
-/** Without an actor there is no stranger. */
-const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
-
-/** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */
-export function objectsOf(event: OutboxEvent): string[] {
-  if (event.action === 'send' || event.action === 'follow') return []
-  const { postId, commentId, parentId } = event.data
-  return [
-    ...(typeof postId === 'string' ? [`post:${postId}`] : []),
-    ...(typeof commentId === 'string' ? [`comment:${commentId}`] : []),
-    ...(typeof parentId === 'string' && event.objectType === 'comment' && event.objectId === parentId
-      ? [`comment:${parentId}`]
-      : []),
-  ]
-}
-
 function notify(
   event: OutboxEvent,
   source: Source,
@@ -199,36 +172,6 @@ function retract(source: Source, loaded: Loaded): Draft | null {
   if (draft.removed) return null
   removeActor(draft, source, loaded)
   return draft
-}
-
-function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Priority {
-  return (action === 'send' && (data.priority as Priority | undefined)) || type.priority
-}
-
-function moreUrgent(one: Priority, other: Priority): Priority {
-  return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
-}
-
-/** A send carries its words beside the facts of the sender's; a social event carries facts only. */
-function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
-  return action === 'send' ? ((data.data as Record<string, unknown> | undefined) ?? {}) : data
-}
-
-function sentWords({ data }: OutboxEvent): SentWords {
-  const { title = null, body = null, url = null, severity = null, expiresAt = null } = data as Partial<SentWords>
-  return { title, body, url, severity, expiresAt }
-}
-
-/** A group says what came last, and stays for what lives longest: without an expiry, as long as its type is kept. */
-function saying(words: SentWords, before: SentWords): SentWords {
-  if (before === noWords || words.expiresAt === null) return words
-  const expiresAt = before.expiresAt && (before.expiresAt > words.expiresAt ? before.expiresAt : words.expiresAt)
-  return { ...words, expiresAt }
-}
-
-function aboutOf(event: OutboxEvent) {
-  const { objectType, objectId, threadKey } = event
-  return { objectType, objectId, threadKey, data: dataOf(event) }
 }
 
 function newDraft(event: OutboxEvent, type: NotificationType, filterReason: FilterReason | null): Draft {

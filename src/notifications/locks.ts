@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { objectsOf } from './fold.ts'
+import { objectsOf } from './event-content.ts'
 import type { Inbox } from './model.ts'
 
 /** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { OutboxEvent } from '../outbox/event.ts'
-import type { UserPreferences } from './decide.ts'
+import type { Relation, UserPreferences } from './decide.ts'
 import type { Inbox, Loaded } from './model.ts'
 import { mutedThreads, silencedPairs } from './silences.ts'
 
@@ -43,6 +43,20 @@ export async function readMutedThreads(
   })
   return new Set(rows.map((row) => row.key))
 }
+
+/** Null: there is nobody to have one with. */
+export function relationOf(
+  { recipientId, actorId, threadKey }: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'threadKey'>,
+  loaded: Pick<Loaded, 'relations' | 'mutedThreads'>,
+): Relation | null {
+  const threadMuted = threadKey !== null && loaded.mutedThreads.has(`${recipientId} ${threadKey}`)
+  if (actorId === null) return threadMuted ? { ...nobody, threadMuted } : null
+  const known = loaded.relations.get(`${recipientId} ${actorId}`)
+  return { self: actorId === recipientId, blocked: false, muted: false, followed: false, ...known, threadMuted }
+}
+
+/** Without an actor there is no stranger. */
+const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
 /** What these users said; asked only of those whose inbox says that they said something. */
 export async function readPreferences(
