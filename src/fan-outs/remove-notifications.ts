@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { loadDrafts } from '../notifications/load.ts'
 import { lockInboxes } from '../notifications/locks.ts'
+import { readDrafts } from '../notifications/read-drafts.ts'
 import { storeFolded } from '../notifications/store.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import type { FanOut } from './run.ts'
@@ -33,7 +33,7 @@ export async function removeNotifications(
   { skipBusy = false } = {},
 ): Promise<number> {
   const inboxes = await lockInboxes(client, users, skipBusy)
-  const drafts = await loadDrafts(client, [...inboxes.keys()], condition, value)
+  const drafts = await readDrafts(client, [...inboxes.keys()], condition, value)
   for (const draft of drafts) {
     draft.changed = true
     draft.removed = true

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { ACTORS_KEPT, rank } from './actors.ts'
 import type { Verdicts } from './judge-waiting.ts'
-import { readOpenGroups } from './load.ts'
 import { type Draft, emptyDraft, keyOfGroup, NOBODY } from './model.ts'
+import { readOpenGroups } from './read-drafts.ts'
 import type { TypeLookup } from './types.ts'
 import { keys, type Window } from './waiting.ts'
 

@@ -1,17 +1,10 @@
 import type pg from 'pg'
+import { oneByOne } from '../db/one-by-one.ts'
 import { together } from '../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import {
-  type Draft,
-  type Inbox,
-  keyOfGroup,
-  type Loaded,
-  NOBODY,
-  noWords,
-  type OpenWindow,
-  type Source,
-} from './model.ts'
+import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindow, type Source } from './model.ts'
 import { readMutedThreads, readPreferences, readRelations } from './people.ts'
+import { readNotifications, readOpenGroups } from './read-drafts.ts'
 import type { TypeLookup } from './types.ts'
 
 /** What the caller locks for a batch, inboxes last; the statements may be under way. */
@@ -47,14 +40,6 @@ export async function loadForFold(
   return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects }
 }
 
-/**
- * Joins the rows of a table to each row before it by an index look-up of its own (`offset 0` keeps the planner from another
- * join): where it believes that an inbox holds few rows, it reads whole inboxes for a batch that needs one row of each.
- */
-function oneByOne(lookup: string, name: string): string {
-  return `cross join lateral (select ${name}.* from ${lookup} offset 0) ${name}`
-}
-
 type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
 
 async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
@@ -69,47 +54,6 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
     values: [events.map((event) => event.recipientId), events.map((event) => event.sourceId), users],
   })
   return rows
-}
-
-const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority,
-  n.group_key as "groupKey", n.thread_key as "threadKey", n.object_type as "objectType", n.object_id as "objectId", n.data,
-  n.silent, n.filter_reason as "filterReason",
-  n.actor_ids::text[] as "actorIds", n.followed_actors as "followedActors", n.actor_count as "actorCount", n.read_at is not null as read,
-  n.archived_at is not null as archived, n.filtered, n.closed_at is null and n.created_at > now() - interval '24 hours' as open,
-  n.closed_at is null and n.created_at <= now() - interval '24 hours' as "expiredGroup"`
-
-/** The notifications of these users that meet `condition` over `n`, with `value` as $2. Their inboxes are locked. */
-export async function loadDrafts(
-  client: pg.ClientBase,
-  users: string[],
-  condition: string,
-  value: unknown,
-): Promise<Draft[]> {
-  const { rows } = await client.query<DraftRow>(
-    `select ${draftColumns} from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} order by n.user_id, n.modseq`,
-    [users, value],
-  )
-  return rows.map((row) => toDraft(row, new Map()))
-}
-
-type DraftRow = Omit<Draft, 'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
-
-/** The groups of these users and keys that are not closed yet, shown and filtered ones, by `keyOfGroup`. */
-export async function readOpenGroups(
-  client: pg.ClientBase,
-  groups: { userId: string; groupKey: string }[],
-  stored = new Map<string, Draft>(),
-): Promise<Map<string, Draft>> {
-  if (groups.length === 0) return new Map()
-  const { rows } = await client.query<DraftRow>({
-    name: 'open_groups_of_batch',
-    text: `select ${draftColumns}
-           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
-           ${oneByOne('notify.notifications n where n.user_id = w.u and n.group_key = w.g and n.closed_at is null', 'n')}
-           where n.user_id = any($1::bigint[])`,
-    values: [groups.map((group) => group.userId), groups.map((group) => group.groupKey)],
-  })
-  return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
 }
 
 function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[] {
@@ -132,28 +76,6 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
     values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
   })
   return new Set(rows.map(keyOfGroup))
-}
-
-/** The notifications in which the batch's known sources have a part. */
-async function readNotifications(
-  client: pg.ClientBase,
-  users: string[],
-  sources: SourceRow[],
-  stored: Map<string, Draft>,
-): Promise<void> {
-  const wanted = sources.filter(
-    (row) => row.notificationId !== null && !stored.has(`${row.userId} ${row.notificationId}`),
-  )
-  if (wanted.length === 0) return
-  const { rows } = await client.query<DraftRow>({
-    name: 'notifications_of_batch',
-    text: `select ${draftColumns}
-           from (select distinct u, n from unnest($1::bigint[], $2::bigint[]) w (u, n)) w
-           ${oneByOne('notify.notifications n where n.user_id = w.u and n.id = w.n', 'n')}
-           where n.user_id = any($3::bigint[])`,
-    values: [wanted.map((row) => row.userId), wanted.map((row) => row.notificationId), users],
-  })
-  for (const row of rows) toDraft(row, stored)
 }
 
 /**
@@ -198,22 +120,6 @@ async function readLiveSources(
     const pair = wanted.get(key)
     pair?.draft.liveSources.set(pair.actorId, count)
   }
-}
-
-function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
-  const key = `${row.userId} ${row.id}`
-  const draft = stored.get(key) ?? {
-    ...row,
-    requestId: null,
-    sent: noWords,
-    liveSources: new Map(),
-    changed: false,
-    grown: false,
-    removed: false,
-    actorsIncomplete: false,
-  }
-  stored.set(key, draft)
-  return draft
 }
 
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
