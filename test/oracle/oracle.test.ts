@@ -49,7 +49,7 @@ for (const windows of [false, true])
       await afterwards('tell')
       for (let round = 1; effective(world) < ACTIONS && t.passing(); round++) {
         const share = Math.ceil(ACTIONS / ROUNDS)
-        await speak(world, share * 0.02)
+        await speak(world, Math.max(20, share * 0.02))
         await afterwards('undo')
         await undo(world, share * 0.3)
         await afterwards('undo')
