@@ -34,9 +34,8 @@ export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
         to: { name: '', address: addressee.email },
         messageId: messageId(parcel, options),
       }
-      return guard(parcel.leaseEndsAt - SLOW_ANSWERS * options.timeoutMs, () =>
-        transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf),
-      )
+      const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: SLOW_ANSWERS * options.timeoutMs }
+      return guard(turn, () => transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf))
     },
     close: () => transport.close(),
   }

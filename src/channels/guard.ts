@@ -2,9 +2,10 @@ import {
   BrokenCircuitError,
   BulkheadRejectedError,
   bulkhead,
+  CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
-  handleAll,
+  handleWhen,
   wrap,
 } from 'cockatiel'
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
@@ -23,11 +24,28 @@ export class ProviderTrouble extends Error {
 
 export type GuardOptions = { perSecond: number; atOnce: number; breakAfter: number; halfOpenAfterMs: number }
 
-/** Runs `send` as the provider can bear it, unless its turn comes after `startBy` of `performance.now()`; never throws. */
-export type Guard = (startBy: number, send: () => Promise<Outcome>) => Promise<Outcome>
+/** When, by `performance.now()`, somebody else may send it, and how long the provider may take. */
+export type Turn = { leaseEndsAt: number; timeoutMs: number }
+
+/** Runs `send` as the provider can bear it, unless there is not enough time left when its turn comes; never throws. */
+export type Guard = (turn: Turn, send: () => Promise<Outcome>) => Promise<Outcome>
+
+/** Ends with this outcome, which speaks for no working provider. */
+class Unproven extends Error {
+  readonly outcome: Outcome
+
+  constructor(outcome: Outcome) {
+    super()
+    this.outcome = outcome
+  }
+}
 
 /** Nothing was tried: whoever takes it next sends it. */
-const tooLate: Outcome = { state: 'retry', error: 'its turn came too late', afterSeconds: 0, counts: false }
+class NotTried extends Unproven {
+  constructor() {
+    super({ state: 'retry', error: 'its turn came too late', afterSeconds: 0, counts: false })
+  }
+}
 
 /** How long a delivery waits that found the circuit open. */
 const CIRCUIT_OPEN_SECONDS = 15
@@ -38,21 +56,33 @@ const CIRCUIT_OPEN_SECONDS = 15
  */
 export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))
-  const breaker = circuitBreaker(handleAll, {
+  // What is not tried says nothing while the circuit is closed, and does not close one that waits for the answer to a single try.
+  const isFailure = (error: unknown) => !(error instanceof NotTried) || breaker.state === CircuitState.HalfOpen
+  const breaker = circuitBreaker(handleWhen(isFailure), {
     halfOpenAfter: halfOpenAfterMs,
     breaker: new ConsecutiveBreaker(breakAfter),
   })
   const policy = wrap(bulkhead(atOnce, Number.POSITIVE_INFINITY), breaker)
-  return async (startBy, send) => {
+  return async (turn, send) => {
     try {
       return await policy.execute(async () => {
         await rate.removeTokens(1)
-        return performance.now() < startBy ? send() : tooLate
+        return inTime(turn, send)
       })
     } catch (error) {
+      if (error instanceof Unproven) return error.outcome
       return outcomeOf(error)
     }
   }
+}
+
+/** An answer that comes late is what became of the delivery, and the failure of a provider that others would wait for. */
+async function inTime({ leaseEndsAt, timeoutMs }: Turn, send: () => Promise<Outcome>): Promise<Outcome> {
+  const answerBy = performance.now() + timeoutMs
+  if (answerBy >= leaseEndsAt) throw new NotTried()
+  const outcome = await send()
+  if (performance.now() >= answerBy) throw new Unproven(outcome)
+  return outcome
 }
 
 function outcomeOf(error: unknown): Outcome {

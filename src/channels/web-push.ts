@@ -38,9 +38,11 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
     async send(parcel) {
       const subscription = await findSubscription(pool, parcel)
       if (!subscription) return { state: 'skipped', reason: 'unsubscribed' }
-      const outcome = await guardOf(subscription)(parcel.leaseEndsAt - options.timeoutMs, () =>
-        post(subscription, parcel, options),
-      )
+      const [notification] = parcel.notifications
+      if (!notification) return { state: 'cancelled', reason: 'removed' }
+      if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
+      const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: options.timeoutMs }
+      const outcome = await guardOf(subscription)(turn, () => post(subscription, notification, parcel, options))
       if (outcome.state === 'skipped') await unsubscribe(pool, parcel.userId, parcel.target)
       return outcome
     },
@@ -60,17 +62,15 @@ async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Prom
 
 async function post(
   subscription: Subscription,
-  parcel: Parcel,
+  notification: Notification,
+  { userId, sendId }: Parcel,
   { vapid: vapidDetails, agent, timeoutMs }: PushOptions,
 ): Promise<Outcome> {
-  const [notification] = parcel.notifications
-  if (!notification) return { state: 'cancelled', reason: 'removed' }
-  if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
   try {
     const options = {
-      ...optionsOf(parcel.userId, notification),
+      ...optionsOf(userId, notification),
       vapidDetails,
-      headers: { 'X-Delivery-Id': parcel.sendId },
+      headers: { 'X-Delivery-Id': sendId },
     }
     const payload = JSON.stringify(shownBy(notification))
     const { headers, body } = webPush.generateRequestDetails(subscription, payload, options)
