@@ -70,17 +70,12 @@ export async function readPreferences(
 
 /** What these users said and until when they want quiet; who said nothing is not in the answer. */
 export async function preferencesOf(client: Queryable, users: string[]): Promise<Map<string, UserPreferences>> {
-  const { rows } = await client.query<{ userId: string; now: Date } & Omit<UserPreferences, 'snoozeUntil'>>({
+  const { rows } = await client.query<{ userId: string } & UserPreferences>({
     name: 'preferences_of_users',
-    text: `select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil", now()
+    text: `select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil",
+             notify.snooze_until(document ->> 'snoozeUntil', now()) as "snoozeUntil"
            from notify.preferences where user_id = any($1::bigint[])`,
     values: [users],
   })
-  return new Map(rows.map(({ userId, now, ...said }) => [userId, { ...said, snoozeUntil: snooze(said.document, now) }]))
-}
-
-/** Read here and not by a cast, which fails for all of these users when one of them has a time that PostgreSQL cannot hold. */
-function snooze({ snoozeUntil }: UserPreferences['document'], now: Date): Date | null {
-  const until = snoozeUntil ? new Date(snoozeUntil) : now
-  return until > now ? until : null
+  return new Map(rows.map(({ userId, ...said }) => [userId, said]))
 }

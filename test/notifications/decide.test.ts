@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { decide, type Relation } from '../../src/notifications/decide.ts'
+import { preferencesOf } from '../../src/notifications/people.ts'
 import { channels } from '../../src/notifications/types.ts'
 import type { Preferences } from '../../src/preferences/document.ts'
 import { setup } from '../setup.ts'
@@ -65,7 +66,7 @@ t.test('SQL explains what TypeScript decides', async (t) => {
     const { rows } = await pool.query(
       `with stored as (update notify.preferences set document = $1 where user_id = 1 returning document)
        select notify.quiet_until(document -> 'dnd', $2) as "dndUntil",
-         case when (document ->> 'snoozeUntil')::timestamptz > $2 then (document ->> 'snoozeUntil')::timestamptz end as "snoozeUntil" from stored`,
+         notify.snooze_until(document ->> 'snoozeUntil', $2) as "snoozeUntil" from stored`,
       [said, at],
     )
     const { decision, decidedBy, reason, until } = decide(fresh(name), channel, null, { document: said, ...rows[0] })
@@ -76,6 +77,40 @@ t.test('SQL explains what TypeScript decides', async (t) => {
     t.same(explained.rows, [{ decision, decidedBy, reason, until }])
   }
   await fc.assert(fc.asyncProperty(document, names, fc.constantFrom(...channels), same), { numRuns: 300 })
+})
+
+/** As no route stores them, with the end of the snooze that they mean; null: none. */
+const stored = [
+  ['2999-01-01T00:00:00+23:59', '2998-12-31T00:01:00.000Z'],
+  ['2999-01-01t00:00:00.1239-0130', '2999-01-01T01:30:00.123Z'],
+  ['2999-02-30 10:00:00+02', '2999-03-02T08:00:00.000Z'],
+  ['2001-01-01T00:00:00Z', null],
+  ['0000-01-01T00:00:00Z', null],
+  ['2999-13-01T00:00:00Z', null],
+  ['2999-01-01T24:60:00Z', null],
+  ['2999-01-01T00:00:00+24:00', null],
+  ['tomorrow', null],
+  ['infinity', null],
+  ['', null],
+  [4_102_444_800_000, null],
+  [{ at: '2999-01-01T00:00:00Z' }, null],
+  [true, null],
+] as const
+
+t.test('a snooze that is badly stored is explained as it is decided, and fails nobody', async (t) => {
+  for (const [snoozeUntil, end] of stored) {
+    await pool.query('update notify.preferences set document = $1 where user_id = 1', [{ snoozeUntil }])
+    const said = (await preferencesOf(pool, ['1'])).get('1')
+    t.equal(said?.snoozeUntil?.toISOString() ?? null, end, JSON.stringify(snoozeUntil))
+    for (const channel of channels) {
+      const { decision, decidedBy, reason, until } = decide(types('post.liked'), channel, null, said)
+      const { rows } = await pool.query(
+        `select decision, decided_by as "decidedBy", reason, until from notify.explain(1, 'post.liked', $1)`,
+        [channel],
+      )
+      t.same(rows, [{ decision, decidedBy, reason, until }])
+    }
+  }
 })
 
 /** The types after a change, without waiting for them to be noticed. */
