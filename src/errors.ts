@@ -14,6 +14,9 @@ export const codes = {
   BODY_TOO_LARGE: [413, 'The body is too large'],
   UNSUPPORTED_MEDIA_TYPE: [415, 'The body is not of the type that this call takes'],
   ROUTE_NOT_FOUND: [404, 'There is no such route'],
+  // Upgrades to a websocket
+  ORIGIN_NOT_ALLOWED: [403, 'Pages of this origin may not connect'],
+  SUBPROTOCOL_NEEDED: [400, 'The websocket has to speak our subprotocol'],
   // Accounts
   UNAUTHENTICATED: [401, 'A valid access token is needed'],
   FORBIDDEN: [403, 'This needs another role'],
@@ -62,6 +65,8 @@ export const codes = {
 
 export type Code = keyof typeof codes
 
+type Options = { retryAfter?: number; pointer?: string; cause?: unknown }
+
 /** An error that is answered as problem+json; everything else becomes `INTERNAL`. */
 export class AppError extends Error {
   readonly code: Code
@@ -70,8 +75,10 @@ export class AppError extends Error {
   readonly detail: string | undefined
   /** Seconds, sent as `Retry-After`. */
   readonly retryAfter: number | undefined
+  /** Where in the request the fault is (JSON Pointer, RFC 6901), of VALIDATION_FAILED; empty for the whole. */
+  readonly pointer: string
 
-  constructor(code: Code, detail?: string, options: { retryAfter?: number; cause?: unknown } = {}) {
+  constructor(code: Code, detail?: string, options: Options = {}) {
     const [status, title] = codes[code]
     super(detail ?? title, { cause: options.cause })
     this.code = code
@@ -79,11 +86,12 @@ export class AppError extends Error {
     this.title = title
     this.detail = detail
     this.retryAfter = options.retryAfter
+    this.pointer = options.pointer ?? ''
   }
 }
 
 /** `throw fail('POST_NOT_FOUND')` */
-export function fail(code: Code, detail?: string, options: { retryAfter?: number; cause?: unknown } = {}): AppError {
+export function fail(code: Code, detail?: string, options: Options = {}): AppError {
   return new AppError(code, detail, options)
 }
 

@@ -16,6 +16,18 @@ t.test('every file that the README links to exists', async (t) => {
   )
 })
 
+t.test('every test that docs/security.md names exists, and every risk has one', async (t) => {
+  const page = read('docs/security.md')
+  const paths = [...page.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path = '']) => path)
+  t.same(
+    paths.filter((path) => !existsSync(join(root, path))),
+    [],
+  )
+  const risks = page.split('\n').filter((line) => /^\| API\d+ /.test(line))
+  t.equal(risks.length, 10)
+  for (const risk of risks) t.match(risk.split('|').at(3), /\]\(\.\.\/test\/[\w/-]+\.test\.ts\)/, risk.slice(0, 40))
+})
+
 t.test('every npm script that the README names exists', async (t) => {
   const { scripts } = JSON.parse(read('package.json'))
   const named = [...readme.matchAll(/npm (?:run )?(?:--silent )?(start|test|[a-z]+(?::[a-z-]+)?(?:-[a-z:]+)*)/g)].map(

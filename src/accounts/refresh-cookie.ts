@@ -31,6 +31,8 @@ export function givenRefreshToken(
   if (inBody !== undefined) return { token: inBody, byCookie: false }
   const inCookie = request.cookies[NAME]
   if (inCookie === undefined)
-    throw fail('VALIDATION_FAILED', 'Send refreshToken in the body or as the cookie given at sign-in')
+    throw fail('VALIDATION_FAILED', 'Send refreshToken in the body or as the cookie given at sign-in', {
+      pointer: '/refreshToken',
+    })
   return { token: inCookie, byCookie: true }
 }

@@ -34,7 +34,7 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/auth/verify-email',
-      { config: open, schema: { hide: true, querystring: WithToken } },
+      { config: open, schema: { querystring: WithToken, response: { 200: html } } },
       async ({ query }, reply) => {
         const field = `<input type="hidden" name="token" value="${escapeHtml(query.token)}">`
         return reply.type(HTML).send(button('Confirm this address', '/auth/verify-email', field))

@@ -20,7 +20,8 @@ const MAX_SUBSCRIPTIONS = 20
 export async function subscribe(client: pg.ClientBase, userId: string, subscription: Subscription): Promise<string> {
   const { endpoint, keys } = subscription
   checkEndpoint(endpoint)
-  if (!isPoint(keys.p256dh)) throw fail('VALIDATION_FAILED', '/keys/p256dh is not a point of the curve P-256')
+  if (!isPoint(keys.p256dh))
+    throw fail('VALIDATION_FAILED', 'It is not a point of the curve P-256', { pointer: '/keys/p256dh' })
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
   await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
   const { rows } = await client.query<{ userId: string }>(

@@ -10,7 +10,7 @@ export type OperationObject = {
   summary?: string
   tags?: string[]
   security?: unknown[]
-  parameters?: { name: string; in: string; schema?: TSchema; example?: unknown }[]
+  parameters?: { name: string; in: string; required?: boolean; schema?: TSchema; example?: unknown }[]
   requestBody?: { content?: Record<string, Media> }
   responses?: Record<string, Answer>
 }
@@ -33,11 +33,17 @@ export function describeOperations(document: Document): void {
       operation.operationId = operationIdOf(method, path)
       operation.summary = operations[`${method.toUpperCase()} ${path}`]?.[0] ?? operation.operationId
       operation.tags = [tag]
+      if (codesOf.includes('IDEMPOTENCY_KEY_REQUIRED')) requireKey(operation)
       addExamples(operation)
       operation.responses = { ...operation.responses, ...problems(codesOf, operation.responses) }
     }
   document.tags = Object.entries(tags).flatMap(([name, description]) => (used.has(name) ? [{ name, description }] : []))
   document.components = { ...document.components, examples: Object.fromEntries([...answered].map(exampleOfProblem)) }
+}
+
+/** No schema requires it: who sends none is told so by a code of its own. */
+function requireKey({ parameters = [] }: OperationObject): void {
+  for (const parameter of parameters) if (parameter.name === 'idempotency-key') parameter.required = true
 }
 
 /** Also what the layers before a call may answer: authentication, validation, limits, a database that is away. */

@@ -6,8 +6,8 @@ import { requestIdOf, sendRequestId } from './request-id.ts'
 import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
 import { parseJsonBodies } from './validation.ts'
 
-/** The largest body of the contract is 10,000 recipients' ids; this leaves room for it. */
-const BODY_LIMIT = 512 * 1024
+/** The longest post in its longest form is 60 KB; a route that takes more says so. */
+const BODY_LIMIT = 128 * 1024
 
 /** A server without routes: request ids, logs, JSON bodies, problems. */
 export function createFastify(app: App, limits: Partial<Timeouts> = {}) {

@@ -55,7 +55,9 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
   const key = headers['idempotency-key']
   if (key === undefined) return undefined
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key))
-    throw fail('VALIDATION_FAILED', 'Idempotency-Key must be 1 to 255 printable ASCII characters without spaces')
+    throw fail('VALIDATION_FAILED', 'Idempotency-Key must be 1 to 255 printable ASCII characters without spaces', {
+      pointer: '/idempotency-key',
+    })
   return key
 }
 

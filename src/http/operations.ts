@@ -2,7 +2,8 @@ import type { Code } from '../errors.ts'
 
 export type Operation = readonly [summary: string, ...codes: Code[]]
 
-const onceOnly = ['IDEMPOTENCY_KEY_REQUIRED', 'IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_BUSY'] as const
+const once = ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_BUSY'] as const
+const onceOnly = ['IDEMPOTENCY_KEY_REQUIRED', ...once] as const
 
 /** What a line of the document says about each call, and the codes it may answer with beside those that every call has. */
 export const operations: Record<string, Operation> = {
@@ -19,6 +20,7 @@ export const operations: Record<string, Operation> = {
   'GET /auth/sessions': ['My sessions, newest first'],
   'DELETE /auth/sessions/{id}': ['End one of my sessions', 'SESSION_NOT_FOUND'],
 
+  'GET /auth/verify-email': ['The page that a mail links to, with a button that confirms'],
   'POST /auth/verify-email': ['Confirm an address by the token that was mailed', 'BAD_TOKEN'],
 
   'GET /users/search': ['Find users by name'],
@@ -36,7 +38,7 @@ export const operations: Record<string, Operation> = {
   'PUT /users/{id}/mute': ['Mute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
   'DELETE /users/{id}/mute': ['Unmute a user', 'USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
 
-  'POST /posts': ['Publish a post', 'MEDIA_NOT_USABLE', 'IDEMPOTENCY_KEY_BUSY', 'IDEMPOTENCY_KEY_REUSED'],
+  'POST /posts': ['Publish a post', 'MEDIA_NOT_USABLE', ...once],
   'GET /posts': ['The feed: of everyone, of people I follow, or of one user', 'USER_NOT_FOUND'],
   'GET /posts/{id}': ['A post', 'POST_NOT_FOUND'],
   'PATCH /posts/{id}': ['Edit my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
@@ -47,8 +49,7 @@ export const operations: Record<string, Operation> = {
     'Comment on a post, or reply to a comment',
     'POST_NOT_FOUND',
     'COMMENT_NOT_FOUND',
-    'IDEMPOTENCY_KEY_BUSY',
-    'IDEMPOTENCY_KEY_REUSED',
+    ...once,
   ],
   'GET /posts/{id}/comments': ['Comments on a post, or replies, oldest first', 'POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
   'PATCH /comments/{id}': ['Edit my comment', 'COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
@@ -64,8 +65,7 @@ export const operations: Record<string, Operation> = {
     'MEDIA_TOO_LARGE',
     'MEDIA_QUOTA_EXCEEDED',
     'MEDIA_TYPE_NOT_ALLOWED',
-    'IDEMPOTENCY_KEY_BUSY',
-    'IDEMPOTENCY_KEY_REUSED',
+    ...once,
   ],
   'GET /media/{id}/stream': ['The bytes of a file, or a range of them', 'MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
   'HEAD /media/{id}/stream': ['What GET would say of a file', 'MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
@@ -100,7 +100,7 @@ export const operations: Record<string, Operation> = {
   'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN', 'SERVICE_TOKEN_NOT_FOUND'],
 
   'GET /push/vapid-public-key': ['The key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
-  'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED'],
+  'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED', 'INBOX_BUSY', ...once],
   'DELETE /push/subscriptions/{id}': ['No longer be told there', 'SUBSCRIPTION_NOT_FOUND'],
 
   'GET /unsubscribe/{token}': ['A page that asks before unsubscribing', 'BAD_TOKEN'],

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type Code, fail } from '../errors.ts'
@@ -45,15 +46,19 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
       detail: problem.detail,
       instance: request.url.split('?', 1)[0],
       code: problem.code,
-      errors: validationErrors(error),
+      errors: problem.code === 'VALIDATION_FAILED' ? validationErrors(error, problem) : undefined,
     })
 }
 
 /** Answers what is not HTTP at all, or came too slowly; there is no request yet, so this is written by hand. */
 export function answerMalformedRequest(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const { code, title, status } = fail(malformed[error.code] ?? 'BAD_HTTP')
-  const body = JSON.stringify({ type: typeOf(code), title, status, instance: '', code })
+  endWithProblem(socket, fail(malformed[error.code] ?? 'BAD_HTTP'), '')
+}
+
+/** Answers where there is nothing but the connection, and ends it. */
+export function endWithProblem(socket: Duplex, { code, title, status, detail }: AppError, instance: string): void {
+  const body = JSON.stringify({ type: typeOf(code), title, status, detail, instance, code })
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/problem+json',
@@ -112,9 +117,10 @@ function isCoded(error: unknown): error is Coded {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
 }
 
-function validationErrors(error: unknown): { pointer: string; message: string }[] | undefined {
-  if (!isCoded(error)) return undefined
-  return error.validation
-    ?.slice(0, MAX_ERRORS)
+function validationErrors(error: unknown, { pointer, message }: AppError): { pointer: string; message: string }[] {
+  const faults = isCoded(error) ? error.validation : undefined
+  if (!faults) return [{ pointer, message }]
+  return faults
+    .slice(0, MAX_ERRORS)
     .map((fault) => ({ pointer: pointerOf(fault), message: fault.message ?? 'is not valid' }))
 }

@@ -55,7 +55,8 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         const part = await request.file().catch((error) => {
           throw brokenUpload(error)
         })
-        if (part?.fieldname !== 'file') throw fail('VALIDATION_FAILED', 'There is no file in the field `file`')
+        if (part?.fieldname !== 'file')
+          throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
         const { userId } = request.user
         const content = await receiveMedia(app, userId, readPart(part.file))
         // What an Idempotency-Key is compared by: the body, as the schema has it.

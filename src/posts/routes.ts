@@ -43,7 +43,7 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
     server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
       const { scope = 'all', userId, limit = 20, cursor } = request.query
       if ((scope === 'user') !== (userId !== undefined))
-        throw fail('VALIDATION_FAILED', 'scope=user and userId go together')
+        throw fail('VALIDATION_FAILED', 'scope=user and userId go together', { pointer: '/userId' })
       const before = decodeCursor(cursor, 1)?.[0] ?? null
       if (userId !== undefined) await requireUser(app.pool, userId)
       const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })

@@ -44,7 +44,7 @@ async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<v
 
 /** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
 async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
-  const unfit = fail('VALIDATION_FAILED', `/snoozeUntil: ${time} is not a time that can be kept`)
+  const unfit = fail('VALIDATION_FAILED', `${time} is not a time that can be kept`, { pointer: '/snoozeUntil' })
   if (Number.isNaN(Date.parse(time))) throw unfit
   await client.query('select $1::timestamptz', [time]).catch((error) => {
     throw NO_TIME.includes(error.code) ? unfit : error

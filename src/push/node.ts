@@ -5,6 +5,7 @@ import type { App } from '../app.ts'
 import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
+import { fail } from '../errors.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
 import { listeningSince, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
@@ -76,8 +77,8 @@ export class Node {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const refused = refusal(request, this.#path, this.#app.config.allowedOrigins)
-    if (refused) refuse(socket, ...refused)
-    else if (this.#closed) refuse(socket, 503, 'The server is going away')
+    if (refused) refuse(socket, request, refused)
+    else if (this.#closed) refuse(socket, request, fail('BUSY', 'The server is going away'))
     else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws))
   }
 

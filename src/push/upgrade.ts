@@ -1,17 +1,15 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { type AppError, fail } from '../errors.ts'
+import { endWithProblem } from '../http/problem.ts'
 import { SUBPROTOCOL } from './protocol.ts'
 
-/** Why an upgrade is refused: the HTTP status and a sentence; null when it is not. Origins are compared exactly. */
-export function refusal(
-  request: IncomingMessage,
-  path: string,
-  allowedOrigins: string[],
-): [status: number, reason: string] | null {
-  if (request.url?.split('?')[0] !== path) return [404, `Websockets are at ${path}`]
-  if (!originAllowed(request, allowedOrigins)) return [403, 'This origin is not allowed']
+/** Why an upgrade is refused; null when it is not. Origins are compared exactly. */
+export function refusal(request: IncomingMessage, path: string, allowedOrigins: string[]): AppError | null {
+  if (pathOf(request) !== path) return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
+  if (!originAllowed(request, allowedOrigins)) return fail('ORIGIN_NOT_ALLOWED')
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  return offered.includes(SUBPROTOCOL) ? null : [400, `The subprotocol must be ${SUBPROTOCOL}`]
+  return offered.includes(SUBPROTOCOL) ? null : fail('SUBPROTOCOL_NEEDED', `It is ${SUBPROTOCOL}`)
 }
 
 /**
@@ -25,11 +23,12 @@ function originAllowed({ headers: { origin, host } }: IncomingMessage, allowedOr
 }
 
 /** Answers an upgrade that is refused, and ends the connection. */
-export function refuse(socket: Duplex, status: number, reason: string): void {
+export function refuse(socket: Duplex, request: IncomingMessage, reason: AppError): void {
   socket.on('error', () => socket.destroy())
   socket.once('finish', () => socket.destroy())
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
-      `Content-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`,
-  )
+  endWithProblem(socket, reason, pathOf(request))
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? ''
 }

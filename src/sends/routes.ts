@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
-import { answerOnce, type Caller, idempotencyKeyOf } from '../http/idempotency.ts'
+import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../http/idempotency.ts'
 import { Id } from '../http/paging.ts'
 import { Priority, Severity } from '../notifications/view.ts'
 import { Progress, readProgress } from './progress.ts'
@@ -12,6 +12,8 @@ import { type NewSend, type Sent, send } from './send.ts'
 
 /** As many as one transaction writes without holding others up. */
 const MAX_RECIPIENTS = 10_000
+/** Room for as many ids. */
+const BATCH_BODY_LIMIT = 512 * 1024
 /** Ten years. */
 const MAX_EXPIRES_IN = 315_360_000
 
@@ -48,7 +50,7 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/notifications/send',
-      { config, schema: { body: ToOne, response: { 202: SentAnswer } } },
+      { config, schema: { headers: IdempotencyHeader, body: ToOne, response: { 202: SentAnswer } } },
       (request, reply) => {
         const { recipientId, ...rest } = request.body
         return answerSend(app, request, reply, { recipientIds: [recipientId], ...rest }, sendToOne)
@@ -57,7 +59,11 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/notifications/send/batch',
-      { config, schema: { body: ToMany, response: { 202: SentAnswer } } },
+      {
+        config,
+        bodyLimit: BATCH_BODY_LIMIT,
+        schema: { headers: IdempotencyHeader, body: ToMany, response: { 202: SentAnswer } },
+      },
       (request, reply) => answerSend(app, request, reply, request.body, send),
     )
 

@@ -104,6 +104,8 @@ function refused(t: Test, { status, headers, body }: Answer, expected: number, w
     { status: expected, code: 'string', type: 'application/problem+json', id: true },
     `${what}: ${body?.code}`,
   )
+  if (body?.code === 'VALIDATION_FAILED')
+    t.match(body.errors, [{ pointer: /^(\/|$)/, message: /./ }], `${what} says what is wrong`)
 }
 
 type Operation = { security?: unknown[]; parameters?: { in: string; name: string }[]; requestBody?: unknown }

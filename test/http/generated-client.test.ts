@@ -2,12 +2,16 @@ import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { generateSource } from 'oazapfts'
 import { test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { vapid } from '../channels/push-service.ts'
 import { setup } from '../setup.ts'
 
 const directory = new URL('generated-client/', import.meta.url)
 
-test('a client generated from the document compiles in strict mode and does what it says', async (t) => {
-  const { url } = await setup(t, { worker: true, windowSeconds: 0 })
+test('a client generated from the document compiles in strict mode and does what it says, with every call', async (t) => {
+  const { url, pool, as } = await setup(t, { env: vapid, worker: true, windowSeconds: 0 })
+  await as('root')
+  await grantAdmin(pool, 'root')
   const source = await generateSource(`${url}/openapi.json`, { optimistic: true })
   await writeFile(new URL('api.ts', directory), source)
 
@@ -18,4 +22,13 @@ test('a client generated from the document compiles in strict mode and does what
 
   const story = await import(new URL('story.ts', directory).href)
   await story.runStory(url)
+  const rest = await import(new URL('surface.ts', directory).href)
+  await rest.callTheRest(url, { login: 'root' })
+  const { called, calls } = await import(new URL('counted.ts', directory).href)
+  t.ok(calls.length > 70)
+  t.same(
+    calls.filter((name: string) => !called.has(name)),
+    [],
+    'every call of the document was made',
+  )
 })

@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import type { Pool } from 'pg'
 import { test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
 import { createServer } from '../../src/http/server.ts'
-
+import { signIn } from '../client.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
 
 test('likes beyond the queue are answered with 503 and Retry-After; the one in it once the row is free', async (t) => {
@@ -70,6 +71,26 @@ test('headers and bodies that come too slowly are answered with 408, and idle co
     await answerTo(port, `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`),
     /^HTTP\/1\.1 431 .*HEADERS_TOO_LARGE/s,
   )
+})
+
+test('a body is taken up to 128 KiB, that of a send to many up to what 10,000 ids need', async (t) => {
+  const { as, pool, url } = await setup(t)
+  const ana = await as('ana')
+  await grantAdmin(pool, 'ana')
+  const admin = await signIn(url, 'ana')
+  const tooLarge = { status: 413, body: { code: 'BODY_TOO_LARGE' } }
+  t.match(await ana.request('POST', '/posts', { body: 'x'.repeat(128 * 1024) }), tooLarge)
+  t.match(await ana.request('POST', '/posts', { body: 'x'.repeat(127 * 1024) }), { status: 400 })
+  const recipientIds = Array.from({ length: 10_000 }, (_, i) => String(10n ** 17n + BigInt(i)))
+  const send = (body: object) =>
+    admin.request(
+      'POST',
+      '/notifications/send/batch',
+      { recipientIds, message: 'x', ...body },
+      { 'idempotency-key': 'k' },
+    )
+  t.match(await send({ title: 'x' }), { status: 202, body: { total: 10_000, accepted: 0 } })
+  t.match(await send({ title: 'x'.repeat(512 * 1024) }), tooLarge)
 })
 
 test('a served process has limits on headers, requests and idle connections', async (t) => {

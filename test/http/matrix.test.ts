@@ -76,6 +76,7 @@ const rows: Row[] = [
   ['POST /notifications/seen', [401, 200, 200, 200], ({ epoch }) => ({ upTo: `${epoch}.0` })],
   ['POST /notifications/ack', [401, 204, 204, 204], ({ epoch }) => ({ state: `${epoch}.0` })],
   ['POST /auth/verify-email', [204, 204, 204, 204], ({ id }) => ({ token: id })],
+  ['GET /auth/verify-email', [200, 200, 200, 200]],
   ['GET /unsubscribe/{token}', [200, 200, 200, 200]],
   ['POST /unsubscribe/{token}', [200, 200, 200, 200]],
   ['GET /push/vapid-public-key', [200, 200, 200, 200]],
@@ -102,6 +103,7 @@ const words = { title: 'Hello', message: 'It is you' }
 
 const QUERIES: Record<string, (world: World) => string> = {
   'GET /users/search': () => '?q=ben',
+  'GET /auth/verify-email': ({ id }) => `?token=${id}`,
   'GET /notifications/changes': ({ epoch }) => `?since=${epoch}.0`,
 }
 

@@ -35,6 +35,7 @@ test('the document has every call of this scope, and says which are public', asy
       .map(({ call }) => call)
       .sort(),
     [
+      'GET /auth/verify-email',
       'GET /healthz',
       'GET /media/{id}/stream',
       'GET /metrics',
@@ -51,6 +52,30 @@ test('the document has every call of this scope, and says which are public', asy
   const found = new Set(calls.map(({ call }) => call))
   for (const expected of EXPECTED) t.ok(found.has(expected), expected)
 })
+
+test('every call that makes something takes an Idempotency-Key, but those whose answer holds a secret', async (t) => {
+  const { url } = await setup(t)
+  const { paths } = (await call(url, 'GET', '/openapi.json')).body
+  const without: string[] = []
+  const required: string[] = []
+  for (const [path, { post }] of Object.entries<{ post?: Described }>(paths)) {
+    if (!post || !['201', '202'].some((status) => status in post.responses)) continue
+    const key = post.parameters?.find((parameter) => parameter.in === 'header' && parameter.name === 'idempotency-key')
+    if (!key) without.push(path)
+    if (key?.required) required.push(path)
+    const codes = ['409', '422'].flatMap((status) => Object.keys(problemOf(post, status)))
+    if (key) for (const code of ['BUSY', 'REUSED']) t.ok(codes.includes(`IDEMPOTENCY_KEY_${code}`), `${path} ${code}`)
+  }
+  t.same(
+    without.sort(),
+    ['/admin/dead-letters/{id}/replay', '/auth/signup', '/service-tokens'],
+    'the first makes nothing',
+  )
+  t.same(required, ['/notifications/send', '/notifications/send/batch'])
+})
+
+const problemOf = ({ responses }: Described, status: string) =>
+  responses[status]?.content?.['application/problem+json']?.examples ?? {}
 
 test('the linter of the document finds no error', async (t) => {
   const { url } = await setup(t)
@@ -93,6 +118,7 @@ type Described = {
   summary: string
   operationId: string
   tags?: string[]
+  parameters?: { name: string; in: string; required?: boolean }[]
   responses: Record<string, { content?: Record<string, { example?: unknown; examples?: object }> }>
 }
 

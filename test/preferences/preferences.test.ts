@@ -44,6 +44,9 @@ t.test('what does not fit is refused and changes nothing', async (t) => {
     { snoozeUntil: '2030-12-31T23:59:60Z' },
   ])
     t.match(await ana.request('PUT', '/notifications/preferences', wrong), { status: 400 }, JSON.stringify(wrong))
+  t.match(await ana.request('PUT', '/notifications/preferences', { snoozeUntil: '2030-12-31T23:59:60Z' }), {
+    body: { code: 'VALIDATION_FAILED', errors: [{ pointer: '/snoozeUntil' }] },
+  })
   t.match(await ana.get('/notifications/preferences'), { preferences: { channels: { email: false } } })
 })
 

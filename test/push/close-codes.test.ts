@@ -15,6 +15,16 @@ const status = (url: string, protocols: string[], origin?: string) =>
       socket.terminate()
     })
   })
+/** The problem that an upgrade is refused with. */
+const problem = (url: string, protocols: string[], origin?: string) =>
+  new Promise<unknown>((resolve) => {
+    const socket = new WebSocket(url, protocols, { ...(origin && { origin }) })
+    socket.on('error', () => {})
+    socket.on('unexpected-response', async (_, response) => {
+      const { 'content-type': type, 'x-request-id': requestId } = response.headers
+      resolve({ type, requestId, ...JSON.parse(Buffer.concat(await response.toArray()).toString()) })
+    })
+  })
 const ownOrigin = (url: string) => url.replace('ws:', 'http:').replace('/ws', '')
 
 t.test('the upgrade is refused on another path, from another origin, and without the subprotocol', async (t) => {
@@ -27,6 +37,23 @@ t.test('the upgrade is refused on another path, from another origin, and without
   t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org'), 101)
   t.equal(await status(node.url, ['ravenpost.v1'], ownOrigin(node.url)), 403, 'what the request calls its host')
   t.equal(await status(node.url, ['other', 'ravenpost.v1']), 101)
+})
+
+t.test('a refused upgrade is answered with a problem, as everywhere', async (t) => {
+  const node = await startNode(t, { env: { ALLOWED_ORIGINS: 'https://example.org' } })
+  const found = { requestId: /./, title: /./, instance: '/ws' }
+  t.match(await problem(node.url.replace('/ws', '/other?token=x'), ['ravenpost.v1']), {
+    ...found,
+    instance: '/other',
+    status: 404,
+    code: 'ROUTE_NOT_FOUND',
+  })
+  t.match(await problem(node.url, ['ravenpost.v1'], 'https://example.com'), {
+    ...found,
+    status: 403,
+    code: 'ORIGIN_NOT_ALLOWED',
+  })
+  t.match(await problem(node.url, []), { ...found, status: 400, code: 'SUBPROTOCOL_NEEDED' })
 })
 
 t.test('without a list of origins only its own is accepted', async (t) => {

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
-import { HttpError } from '@oazapfts/runtime'
-import * as api from './api.ts'
-
-const PASSWORD = 'correct horse battery'
-const SECOND = 1000
+import { api } from './counted.ts'
+import { listOf, PASSWORD, refused, signUp } from './session.ts'
 
 /** What two people do on a server, by nothing but the client generated from its document. Throws where the server differs. */
 export async function runStory(baseUrl: string): Promise<void> {
@@ -62,29 +59,4 @@ export async function runStory(baseUrl: string): Promise<void> {
   await refused(401, 'BAD_REFRESH_TOKEN', api.postAuthRefresh({ refreshToken }))
   await api.postAuthSignout({ refreshToken: ben.refreshToken }, ben.token)
   await refused(401, 'BAD_REFRESH_TOKEN', api.postAuthRefresh({ refreshToken: ben.refreshToken }))
-}
-
-async function signUp(username: string, displayName: string | undefined) {
-  const account = { username, email: `${username}@example.org`, password: PASSWORD, displayName }
-  const { user, accessToken, refreshToken, expiresIn } = await api.postAuthSignup(account)
-  assert.ok(expiresIn > 0 && refreshToken !== undefined)
-  return { user, refreshToken, token: { headers: { authorization: `Bearer ${accessToken}` } } }
-}
-
-/** The inbox, once that many notifications have arrived. */
-async function listOf(token: Parameters<typeof api.getAuthMe>[0], length: number) {
-  const deadline = Date.now() + 10 * SECOND
-  for (;;) {
-    const list = await api.getNotifications({ filter: 'unread' }, token)
-    if (list.items.length === length || Date.now() > deadline) return list
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-async function refused(status: number, code: string, answer: Promise<unknown>): Promise<void> {
-  await assert.rejects(answer, (error) => {
-    assert.ok(error instanceof HttpError, String(error))
-    assert.deepEqual([error.status, error.data?.code], [status, code])
-    return true
-  })
 }

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { api } from './counted.ts'
+import { listOf, PASSWORD, refused, signUp, type Token, tokenOf } from './session.ts'
+
+const ids = ({ items }: { items: { id: string }[] }) => items.map(({ id }) => id)
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
+
+/** The calls that the story of two people has no use for, by the generated client alone. Throws where the server differs. */
+export async function callTheRest(baseUrl: string, admin: { login: string }): Promise<void> {
+  api.defaults.baseUrl = baseUrl
+  const cem = await signUp('cem', 'Cem')
+  const dot = await signUp('dot', 'Dot')
+  const root = tokenOf((await api.postAuthSignin({ ...admin, password: PASSWORD })).accessToken)
+  await people(cem, dot)
+  await posts(cem, dot)
+  await inbox(cem, dot, root)
+  await services(cem, root)
+  await operation(cem, root)
+  await api.deleteUsersById(cem.user.id, cem.token)
+  await refused(404, 'USER_NOT_FOUND', api.getUsersById(cem.user.id, dot.token))
+}
+
+type Person = Awaited<ReturnType<typeof signUp>>
+
+async function people({ user: cem, token }: Person, dot: Person): Promise<void> {
+  const { id } = dot.user
+  assert.equal((await api.patchUsersById(cem.id, { bio: 'Hello' }, token)).bio, 'Hello')
+  assert.deepEqual(ids(await api.getUsersSearch('do', {}, token)), [id])
+  await api.postUsersByIdFollow(id, token)
+  await api.postUsersByIdFollow(cem.id, dot.token)
+  for (const list of [api.getUsersByIdFollowers, api.getUsersByIdFollowing, api.getUsersByIdFriends])
+    assert.deepEqual(ids(await list(cem.id, {}, token)), [id])
+  assert.deepEqual(await api.putUsersByIdBell(id, { enabled: true }, token), { bell: true })
+  await api.putUsersByIdMute(id, { seconds: 60 }, token)
+  assert.deepEqual((await api.getUsersById(id, token)).viewer, {
+    following: true,
+    followedBy: true,
+    bell: true,
+    blocked: false,
+    muted: true,
+  })
+  await api.deleteUsersByIdMute(id, token)
+  assert.deepEqual(await api.postUsersByIdUnfollow(id, token), { following: false })
+  await api.putUsersByIdBlock(id, token)
+  assert.equal((await api.getUsersById(id, token)).viewer.blocked, true)
+  await api.deleteUsersByIdBlock(id, token)
+  const sessions = await api.getAuthSessions({}, token)
+  assert.deepEqual(
+    sessions.items.map(({ current }) => current),
+    [true],
+  )
+  await refused(404, 'SESSION_NOT_FOUND', api.deleteAuthSessionsById('999999', token))
+}
+
+async function posts({ user, token }: Person, dot: Person): Promise<void> {
+  const file = new Blob([Buffer.from(PIXEL, 'base64')])
+  const media = await api.postMediaUpload({ file }, { idempotencyKey: 'pixel' }, token)
+  assert.deepEqual([media.mime, media.size], ['image/png', file.size])
+  const post = await api.postPosts({ body: 'Look', mediaIds: [media.id] }, {}, token)
+  assert.deepEqual(post.media, [{ id: media.id, mime: media.mime, size: media.size }])
+  assert.ok(await api.getMediaByIdStream(media.id))
+  assert.equal((await api.patchPostsById(post.id, { body: 'Look here' }, token)).body, 'Look here')
+  assert.deepEqual(ids(await api.getPosts({ scope: 'user', userId: user.id }, dot.token)), [post.id])
+  await api.putPostsByIdBookmark(post.id, dot.token)
+  await api.putPostsByIdMute(post.id, dot.token)
+  await api.postPostsByIdLike(post.id, dot.token)
+  const seen = await api.getPostsById(post.id, dot.token)
+  assert.deepEqual(seen.viewer, { liked: true, bookmarked: true, muted: true })
+  assert.deepEqual(ids(await api.getBookmarks({}, dot.token)), [post.id])
+  await api.deletePostsByIdBookmark(post.id, dot.token)
+  await api.deletePostsByIdMute(post.id, dot.token)
+  assert.equal((await api.deletePostsByIdLike(post.id, dot.token)).liked, false)
+  const { id } = await api.postPostsByIdComment(post.id, { body: 'Fine' }, {}, dot.token)
+  assert.equal((await api.patchCommentsById(id, { body: 'Very fine' }, dot.token)).body, 'Very fine')
+  await api.deleteCommentsById(id, dot.token)
+  assert.deepEqual(ids(await api.getPostsByIdComments(post.id, {}, token)), [])
+  await api.deletePostsById(post.id, token)
+  await refused(404, 'POST_NOT_FOUND', api.getPostsById(post.id, token))
+}
+
+async function inbox({ user, token }: Person, dot: Person, root: Token): Promise<void> {
+  const { id: postId } = await api.postPosts({ body: 'Who likes this?' }, {}, dot.token)
+  await listOf(dot.token, 0)
+  const send = { recipientIds: [user.id, dot.user.id], title: 'Hello', message: 'All of you' }
+  const { sendId, accepted } = await api.postNotificationsSendBatch('batch', send, root)
+  assert.equal(accepted, 2)
+  await api.postPostsByIdLike(postId, token)
+  const { items, state } = await listOf(dot.token, 2)
+  assert.deepEqual(items.map(({ type }) => type).sort(), ['post.liked', 'system'])
+  const progress = await api.getNotificationsSendsBySendId(sendId, root)
+  assert.equal(progress.total, 2)
+  assert.deepEqual(ids(await api.getNotificationsPending({}, dot.token)), ids({ items }))
+  await api.postNotificationsAck({ state }, dot.token)
+  assert.deepEqual(ids(await api.getNotificationsPending({}, dot.token)), [])
+  const [first, second] = ids({ items })
+  assert.ok(first && second)
+  assert.ok((await api.getNotificationsByIdWhy(first, dot.token)).decisions.length > 0)
+  assert.equal((await api.postNotificationsByIdRead(first, dot.token)).unreadCount, 1)
+  assert.equal((await api.patchNotificationsByIdUnread(first, dot.token)).unreadCount, 2)
+  assert.equal((await api.patchNotificationsByIdArchive(first, dot.token)).unreadCount, 1)
+  assert.ok(ids(await api.getNotificationsHistory({}, dot.token)).includes(first))
+  assert.equal((await api.patchNotificationsByIdUnarchive(first, dot.token)).unreadCount, 2)
+  assert.equal((await api.postNotificationsSeen({ upTo: state }, dot.token)).unseenCount, 0)
+  assert.equal((await api.postNotificationsRead({ ids: [first] }, dot.token)).updated, 1)
+  assert.equal((await api.postNotificationsArchive({ ids: [first] }, dot.token)).updated, 1)
+  assert.equal((await api.postNotificationsDelete({ ids: [first] }, dot.token)).updated, 1)
+  assert.equal((await api.deleteNotificationsById(second, dot.token)).unreadCount, 0)
+  assert.equal((await api.getNotificationsUnreadCount(dot.token)).unreadCount, 0)
+  assert.equal(
+    (await api.getNotificationsStats(dot.token)).total,
+    ids(await api.getNotifications({}, dot.token)).length,
+  )
+  const { preferences } = await api.putNotificationsPreferences({ channels: { email: false } }, dot.token)
+  assert.deepEqual((await api.getNotificationsPreferences(dot.token)).preferences, preferences)
+}
+
+async function services({ user, token }: Person, root: Token): Promise<void> {
+  const service = await api.postServiceTokens({ name: 'shop', scopes: ['notifications:send'] }, root)
+  assert.deepEqual(ids(await api.getServiceTokens({}, root)), [service.id])
+  const send = { recipientId: user.id, title: 'Paid', message: '' }
+  assert.equal((await api.postNotificationsSend('one', send, tokenOf(service.token))).accepted, 1)
+  await api.deleteServiceTokensById(service.id, root)
+  await refused(401, 'UNAUTHENTICATED', api.postNotificationsSend('two', send, tokenOf(service.token)))
+  assert.ok((await api.getPushVapidPublicKey()).publicKey)
+  const browser = { endpoint: 'https://push.example.org/cem', keys: { p256dh: POINT, auth: 'a'.repeat(22) } }
+  const { id } = await api.postPushSubscriptions(browser, {}, token)
+  await api.deletePushSubscriptionsById(id, token)
+  await refused(400, 'BAD_TOKEN', api.postAuthVerifyEmail({ token: 'guess' }))
+  assert.match(await api.getAuthVerifyEmail('guess'), /<form/)
+  await refused(400, 'BAD_TOKEN', api.getUnsubscribeByToken('guess'))
+  await refused(400, 'BAD_TOKEN', api.postUnsubscribeByToken('guess', {}))
+}
+
+async function operation({ token }: Person, root: Token): Promise<void> {
+  await refused(403, 'FORBIDDEN', api.getAdminDeadLetters({}, token))
+  assert.deepEqual(ids(await api.getAdminDeadLetters({}, root)), [])
+  await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', root))
+  await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdReplay('1', root))
+  assert.ok((await api.getAdminNotificationTypes({}, root)).items.some(({ type }) => type === 'post.liked'))
+  assert.equal((await api.patchAdminNotificationTypesByType('post.liked', { jitter: 0.5 }, root)).jitter, 0.5)
+  assert.deepEqual(await api.getHealthz(), { alive: true })
+  assert.equal((await api.getReadyz()).ready, true)
+  assert.match(await api.getMetrics(), /ravenpost_/)
+}
