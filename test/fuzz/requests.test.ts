@@ -23,11 +23,12 @@ type Request = { name: string; method: string; url: string; body: string | undef
 const WARM_UP = 20_000
 const MEASURE_EVERY = 2_000
 
-/** In flight together. */
+/** Users, each with requests in flight together. */
+const USERS = 4
 const AT_ONCE = 8
 
 /**
- * All of them change one user's inbox, one after the other, and one that had to wait for a second is asked to come back. That
+ * All of a user's change one inbox, one after the other, and one that had to wait for a second is asked to come back. That
  * happens where each waits for the processor more than for the others; who comes back five times in vain has found a fault.
  */
 const COME_BACK = new Set(['BUSY', 'INBOX_BUSY', 'REQUEST_TOO_SLOW'])
@@ -41,12 +42,12 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
   // Before the wait for a lock ends: a deadlock is to be seen as one.
   await pool.query(`alter database ${new URL(databaseUrl).pathname.slice(1)} set deadlock_timeout = '200ms'`)
   const server = await startServerProcess(t, 'all', { DATABASE_URL: databaseUrl, RATE_LIMIT_SCALE: '1000' })
-  const http = new Pool(server.url, { connections: AT_ONCE })
+  const http = new Pool(server.url, { connections: USERS * AT_ONCE })
   t.teardown(() => Promise.all([pool.end(), http.close()]))
   const tablesBefore = await tables(pool)
-  let client = await newAdmin(server.url, pool, 0)
-  for (const body of ['one', 'two']) await client.comment((await client.post(body)).id, 'Well said')
-  const calls = Object.entries<Record<string, Operation>>((await client.get('/openapi.json')).paths).flatMap(
+  const first = await newAdmin(server.url, pool, 'first')
+  for (const body of ['one', 'two']) await first.comment((await first.post(body)).id, 'Well said')
+  const calls = Object.entries<Record<string, Operation>>((await first.get('/openapi.json')).paths).flatMap(
     ([path, methods]) => Object.entries(methods).map(([method, operation]) => requestOf(method, path, operation)),
   )
   const found: Record<string, number> = {}
@@ -54,7 +55,7 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
   const wrong = new Map<string, string>()
 
   let cameBack = 0
-  const send = async (request: Request, attempt = 1): Promise<string | undefined> => {
+  const send = async (request: Request, client: TestClient, attempt = 1): Promise<string | undefined> => {
     const { name, method, url, body, operation } = request
     const answer = await http.request({
       method: method as Dispatcher.HttpMethod,
@@ -70,7 +71,7 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
     if (COME_BACK.has(code) && attempt < MOST_ATTEMPTS) {
       cameBack += 1
       await delay(1000 * Number(answer.headers['retry-after'] ?? 1))
-      return send(request, attempt + 1)
+      return send(request, client, attempt + 1)
     }
     const example = () => `${url} ${body?.slice(0, 500)}`
     if (answer.statusCode >= 500) wrong.set(`${name} answers ${status} ${code}`, example())
@@ -81,16 +82,20 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
 
   let n = 0
   const growth = watchGrowth(t, server, { warmUp: WARM_UP, every: MEASURE_EVERY })
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof(...calls), { minLength: AT_ONCE, maxLength: AT_ONCE }), async (requests) => {
-      n += requests.length
-      const codes = await Promise.all(requests.map((request) => send(request)))
+  const fuzz = async (user: string) => {
+    let client = await newAdmin(server.url, pool, user)
+    const requests = fc.array(fc.oneof(...calls), { minLength: AT_ONCE, maxLength: AT_ONCE })
+    const property = fc.asyncProperty(requests, async (together) => {
+      n += together.length
+      const sent = n
+      const codes = await Promise.all(together.map((request) => send(request, client)))
       // They may have ended their own session, or deleted themselves.
-      if (codes.includes('UNAUTHENTICATED')) client = await newAdmin(server.url, pool, n)
-      if (n % MEASURE_EVERY === 0) await growth.measure(n)
-    }),
-    { numRuns: Math.ceil(runs / AT_ONCE), endOnFailure: true },
-  )
+      if (codes.includes('UNAUTHENTICATED')) client = await newAdmin(server.url, pool, `${user}_${sent}`)
+      if (sent % MEASURE_EVERY === 0) await growth.measure(sent)
+    })
+    await fc.assert(property, { numRuns: Math.ceil(runs / USERS / AT_ONCE), endOnFailure: true })
+  }
+  await Promise.all(Array.from({ length: USERS }, (_, i) => fuzz(`user_${i}`)))
 
   t.comment(`${n} requests: ${JSON.stringify(found)}; ${cameBack} came back later`)
   t.same([...wrong], [])
@@ -133,8 +138,8 @@ function encode(text: string): string {
   return encodeURIComponent(text.toWellFormed())
 }
 
-async function newAdmin(url: string, pool: pg.Pool, n: number): Promise<TestClient> {
-  const { username } = await signUp(url, `fuzzer_${n}`)
+async function newAdmin(url: string, pool: pg.Pool, name: string): Promise<TestClient> {
+  const { username } = await signUp(url, name)
   await grantAdmin(pool, username)
   return signIn(url, username)
 }
