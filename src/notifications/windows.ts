@@ -18,6 +18,8 @@ import { asRows, keys, objectsOfWindow, type Window, waiting, windowColumns } fr
 
 /** Windows flushed in one transaction. */
 const BATCH = 500
+/** Trouble of the database is over some time, and nobody should then wait for long. */
+const TROUBLE_PASSES_SECONDS = 30
 
 /** Shows what the windows that are due have gathered, until none is left. Inboxes that somebody holds are left to the next run. */
 export async function flushWindows({ pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>): Promise<void> {
@@ -39,28 +41,36 @@ type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
 
 /**
  * All in one transaction. One that fails for its content is taken apart, halved until the bad window stands alone, which is
- * put off while its neighbours are flushed. Returns how many were dealt with.
+ * put off while its neighbours are flushed. Other errors end the run, and all of them are tried again together, with a short
+ * backoff that parts them. Returns how many were dealt with.
  */
 async function flushApart(flushing: Flushing, due: Window[]): Promise<number> {
   try {
     return await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
   } catch (error) {
-    if (!isContentError(error)) throw error
-    const [only, ...others] = due
-    if (only && others.length === 0) return putOff(flushing, only, error)
+    if (!isContentError(error)) {
+      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same trouble
+      throw error
+    }
+    if (due.length === 1) return putOff(flushing, due, error)
     const half = Math.ceil(due.length / 2)
     return (await flushApart(flushing, due.slice(0, half))) + (await flushApart(flushing, due.slice(half)))
   }
 }
 
-/** Who waits in it goes on waiting, with the backoff of a pending event, and newcomers with them. */
-async function putOff({ pool, log }: Flushing, window: Window, error: unknown): Promise<number> {
-  const { userId, groupKey } = window
-  log.warn({ err: error, userId, groupKey }, 'a window cannot be flushed and is tried again later')
+/** Who waits in one goes on waiting, with the backoff of a pending event, and newcomers with them. Whoever dealt with one first is right. */
+async function putOff(
+  { pool, log }: Flushing,
+  windows: Window[],
+  error: unknown,
+  longestSeconds?: number,
+): Promise<number> {
+  const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
+  log.warn({ err: error, count: windows.length, windows: named }, 'windows cannot be flushed and are tried again later')
   const { rowCount } = await pool.query(
-    `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts')})
-     from ${asRows} where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
-    [...keys([window]), messageOf(error)],
+    `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
+     from ${asRows} where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now()`,
+    [...keys(windows), messageOf(error)],
   )
   return rowCount ?? 0
 }

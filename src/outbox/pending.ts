@@ -98,8 +98,8 @@ async function postpone(client: pg.ClientBase, ids: string[]): Promise<void> {
 }
 
 /** Seconds, in SQL: exponential from 1 s to an hour, with ± 25 % of jitter so that what failed together parts. */
-export function backoff(attempts: string): string {
-  return `least(3600, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
+export function backoff(attempts: string, longestSeconds = 3600): string {
+  return `least(${longestSeconds}, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
 }
 
 async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): Promise<void> {

@@ -57,11 +57,37 @@ for (const [what, spoil, mend, says] of causes)
     t.same(await failing(app), [])
   })
 
-t.test('a fault of the database puts off nothing', async (t) => {
+t.test('trouble of the database puts all off, longer each time and never for long', async (t) => {
   const app = await inboxApp(t)
-  await gathering(app)
+  const owners = await gathering(app)
   await app.pool.query('alter table social.blocks rename to elsewhere')
-  await t.rejects(flushWindows(app), { code: '42P01' })
+  for (const [attempts, shortest, longest] of [
+    [0, 0, 1.3],
+    [3, 1, 10.1],
+    [12, 15, 37.6],
+  ] as const) {
+    await app.pool.query('update notify.windows set attempts = $1, due_at = now()', [attempts])
+    await t.rejects(flushWindows(app), { code: '42P01' })
+    const windows = await failing(app)
+    t.equal(windows.length, OWNERS)
+    t.ok(
+      windows.every((window) => window.attempts === attempts + 1 && window.last_error.includes('social.blocks')),
+      'people can see why',
+    )
+    t.ok(
+      windows.some(({ seconds }) => seconds > shortest) && windows.every(({ seconds }) => seconds < longest),
+      `again ${attempts + 1} times`,
+    )
+  }
+  await flushWindows(app)
+  t.ok(
+    (await failing(app)).every(({ attempts }) => attempts === 13),
+    'nobody is at them meanwhile',
+  )
+  await app.pool.query('alter table social.elsewhere rename to blocks')
+  await app.pool.query('update notify.windows set due_at = now()')
+  await flushWindows(app)
+  t.same(await shown(app), owners)
   t.same(await failing(app), [])
 })
 
@@ -87,7 +113,13 @@ async function shown({ pool }: App): Promise<string[]> {
 }
 
 async function failing({ pool }: App) {
-  const { rows } = await pool.query<{ seconds: number }>(
+  const { rows } = await pool.query<{
+    user_id: string
+    attempts: number
+    last_error: string
+    waiting: number
+    seconds: number
+  }>(
     `select user_id, attempts, last_error, waiting::int, extract(epoch from due_at - now())::float8 as seconds from ops.failing_windows`,
   )
   return rows
