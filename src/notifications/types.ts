@@ -43,10 +43,10 @@ export const socialTypes = [
 /** Types that nobody described are treated like this one. */
 const OTHERWISE = 'system'
 
-/** A change by an admin or a DBA is noticed after this at the latest. */
-const FRESH_MS = 2000
+/** From this age on types are read again; nobody is answered with what is twice as old, so a change is noticed within two seconds. */
+const FRESH_MS = 1000
 
-/** The types as the database has them, read again every two seconds while somebody asks. */
+/** The types as the database has them, read again every second while somebody asks. */
 export class NotificationTypes {
   readonly #pool: pg.Pool
   readonly #log: Logger
@@ -59,10 +59,11 @@ export class NotificationTypes {
     this.#log = log
   }
 
-  /** The types now; waits only for the first reading. After that an old answer is used while a new one is on its way. */
+  /** The types now. What is a little old is used while it is read again; after a longer silence that is waited for. */
   async current(): Promise<TypeLookup> {
-    if (performance.now() - this.#readAt > FRESH_MS) this.#reading ??= this.#read()
-    if (this.#types.size === 0) await this.#reading
+    const age = performance.now() - this.#readAt
+    if (age > FRESH_MS) this.#reading ??= this.#read()
+    if (age > 2 * FRESH_MS) await this.#reading
     const types = this.#types
     const otherwise = types.get(OTHERWISE)
     if (!otherwise) throw new Error(`notify.types has no row ${OTHERWISE}`)

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
+import { NotificationTypes } from '../../src/notifications/types.ts'
 import { signIn } from '../client.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
@@ -53,6 +54,17 @@ test('what an admin changes of a type every process notices, in words and in rul
     await settled(system)
     return (await windows()).rowCount
   })
+})
+
+test('who has not asked for long is not answered with what was true then', async (t) => {
+  const { pool, app } = await setup(t)
+  const types = new NotificationTypes(pool, app.log)
+  t.equal((await types.current())('post.liked').windowSeconds, 120)
+  await pool.query(`update notify.types set window_seconds = 7 where type = 'post.liked'`)
+  const { now } = performance
+  t.teardown(() => Object.assign(performance, { now }))
+  performance.now = () => now.call(performance) + 60_000
+  t.equal((await types.current())('post.liked').windowSeconds, 7)
 })
 
 test('what would break the words or the rules is not stored', async (t) => {
