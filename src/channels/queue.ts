@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { logIsOpen } from '../delivery-log/append.ts'
 import { decide, type UserPreferences } from '../notifications/decide.ts'
 import type { Draft, Inbox } from '../notifications/model.ts'
 import type { TypeLookup } from '../notifications/types.ts'
@@ -7,8 +8,9 @@ import type { TypeLookup } from '../notifications/types.ts'
 const EMAIL_DELAY_SECONDS = 600
 
 /**
- * Queues what grew in this transaction for the channels that can reach its user and are wanted. To be called after the
- * notifications are stored, with the inboxes locked. Users whom nothing reaches cost nothing.
+ * Queues what grew in this transaction for the channels that can reach its user and are wanted. What the user keeps from such
+ * a channel is written down as skipped, with the rule. To be called after the notifications are stored, with the inboxes locked.
+ * Users whom nothing reaches cost nothing, nor does what is off by default.
  */
 export async function queueDeliveries(
   client: pg.ClientBase,
@@ -19,7 +21,7 @@ export async function queueDeliveries(
 ): Promise<void> {
   const queued = drafts
     .filter((draft) => draft.grown && !draft.removed && draft.filterReason !== 'strangers')
-    .flatMap((draft) => wantedChannels(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
+    .flatMap((draft) => ways(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
   if (queued.length === 0) return
   await client.query({
     name: 'queue_deliveries',
@@ -32,37 +34,49 @@ export async function queueDeliveries(
       queued.map(({ delaySeconds }) => delaySeconds),
       queued.map(({ until }) => until),
       queued.map(({ decidedBy }) => decidedBy),
+      queued.map(({ wanted }) => wanted),
     ],
   })
 }
 
-function wantedChannels(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
+function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
   const critical = draft.priority === 'critical'
   return (inbox?.reachableBy ?? []).flatMap((channel) => {
     const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
-    if (decision === 'suppress') return []
+    if (decision === 'suppress' && decidedBy === 'typeDefault') return []
     const delaySeconds = channel === 'email' && !critical ? EMAIL_DELAY_SECONDS : 0
-    return [{ draft, channel, delaySeconds, ...(decision === 'defer' ? { until, decidedBy } : quietlyNow) }]
+    const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
+    return [{ draft, channel, delaySeconds, wanted: decision !== 'suppress', ...because }]
   })
 }
 
-const quietlyNow = { until: null, decidedBy: null }
+const nothing = { until: null, decidedBy: null }
 
 /**
  * Growing again queues again, as another message: a send under way then finds another send_id and leaves the row alone.
- * A mail that waits keeps its time, so that a busy group is not put off for ever.
+ * A mail that waits keeps its time, so that a busy group is not put off for ever. What is not wanted any more leaves a row
+ * that is there as it is: it says what was sent before, or is decided again when it is due.
  */
 const queueStatement = `
-  insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, state, reason, due_at)
-  select w.u, w.n, w.c, t.id, w.g, case when w.until is null then 'queued' else 'deferred' end, w.by,
-    greatest(w.until, now() + make_interval(secs => w.delay))
-  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[]) w (u, n, g, c, delay, until, by)
-  cross join lateral (
-    select 'primary' as id where w.c = 'email'
-    union all
-    select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
-  ) t
-  on conflict (user_id, notification_id, channel, target) do update
-  set grown_modseq = excluded.grown_modseq, state = excluded.state, reason = excluded.reason, updated_at = now(),
-    due_at = case when d.state = 'queued' and d.send_id is null then least(d.due_at, excluded.due_at) else excluded.due_at end,
-    send_id = null, attempts = 0, last_error = null`
+  with w as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[], $8::boolean[])
+      w (u, n, g, c, delay, until, by, wanted)
+  ),
+  queued as (
+    insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, state, reason, due_at)
+    select w.u, w.n, w.c, t.id, w.g, case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end, w.by,
+      case when w.wanted then greatest(w.until, now() + make_interval(secs => w.delay)) end
+    from w
+    cross join lateral (
+      select 'primary' as id where w.c = 'email'
+      union all
+      select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
+    ) t
+    on conflict (user_id, notification_id, channel, target) do update
+    set grown_modseq = excluded.grown_modseq, state = excluded.state, reason = excluded.reason, updated_at = now(),
+      due_at = case when d.state = 'queued' and d.send_id is null then least(d.due_at, excluded.due_at) else excluded.due_at end,
+      send_id = null, attempts = 0, last_error = null
+    where excluded.state <> 'skipped'
+  )
+  insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
+  select u, n, 'filtered', c, by from w where not wanted and ${logIsOpen}`
