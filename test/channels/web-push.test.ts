@@ -48,6 +48,14 @@ test('a comment goes to the browser, encrypted, and its update takes its place',
   await ben.like(post.id)
   await settled(system)
   t.equal((await deliveries(system)).length, 1, 'likes are not pushed unless somebody asks for it')
+  await ben.comment((await ana.post('hello again')).id, 'three')
+  await eventually(() => service.pushes.length === 3)
+  t.not(service.pushes[2]?.headers.topic, first?.headers.topic, 'of another group takes no place but its own')
+  await system.pool.query(`select notify.emit('system', array[$1::bigint], 's', 'Now', priority => 'critical')`, [
+    ana.id,
+  ])
+  await eventually(() => service.pushes.length === 4)
+  t.match(service.pushes[3], { headers: { urgency: 'high' }, content: { priority: 'critical', title: 'Now' } })
 })
 
 test('while the push service fails it is tried again, under the same id', async (t) => {
@@ -90,6 +98,11 @@ test('given up after the last attempt; a subscription that is gone is forgotten'
   await eventually(async () => (await deliveries(system))[0]?.last_error)
   await system.pool.query('update notify.deliveries set attempts = 7, due_at = now()')
   await eventually(async () => (await deliveries(system))[0]?.state === 'failed')
+  const { rows: log } = await system.pool.query(
+    `select channel, reason from notify.delivery_log where event = 'failed' and recipient_id = $1 and notification_id = 1`,
+    [ana.id],
+  )
+  t.same(log, [{ channel: 'webPush', reason: 'the push service answered 500' }], 'and logged as such')
   service.answer = 410
   await cem.comment((await ana.post('hello')).id, 'one')
   await eventually(async () => (await deliveries(system))[1]?.state === 'skipped')
