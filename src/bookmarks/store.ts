@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { fail } from '../errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
+import { unblocked } from '../notifications/silences.ts'
 import { requirePost } from '../posts/read.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from '../posts/view.ts'
 
@@ -35,7 +36,7 @@ export async function listBookmarks(
     name: 'list_bookmarks',
     text: `select b.id as "bookmarkId", ${postColumns}, ${authorColumns}
            from social.bookmarks b
-           join social.posts p on p.id = b.post_id and p.deleted_at is null
+           join social.posts p on p.id = b.post_id and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')}
            join social.users u on u.id = p.author_id
            where b.user_id = $1 and b.id < coalesce($2::bigint, 9223372036854775807)
            order by b.id desc limit $3`,

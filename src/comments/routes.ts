@@ -30,10 +30,15 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
     server.get(
       '/posts/:id/comments',
       { schema: { params: OneId, querystring: ListQuery, response: { 200: pageOf(Comment) } } },
-      async ({ params, query }) => {
+      async ({ params, query, user }) => {
         const { parentId, limit = 20, cursor } = query
         const after = decodeCursor(cursor, 1)?.[0] ?? null
-        const comments = await listComments(app.pool, { postId: params.id, parentId, after, limit: limit + 1 })
+        const comments = await listComments(app.pool, user.userId, {
+          postId: params.id,
+          parentId,
+          after,
+          limit: limit + 1,
+        })
         return cutPage(comments, limit, (last) => [last.id])
       },
     )

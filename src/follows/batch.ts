@@ -1,8 +1,9 @@
 import type pg from 'pg'
+import { unblocked } from '../notifications/silences.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
 
-/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user. */
+/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. */
 export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<boolean[]> {
   return runBatch(pool, 'follow_batch', followStatement, requests)
 }
@@ -27,11 +28,12 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Fol
 }
 
 /** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
-const standing = `
+const standing = (condition = '') => `
   select w.follower_id, w.followee_id, w.request_id
   from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
   join social.users a on a.id = w.follower_id and a.deleted_at is null
   join social.users u on u.id = w.followee_id and u.deleted_at is null
+  ${condition}
   order by w.follower_id, w.followee_id
   for key share of a, u`
 
@@ -46,7 +48,7 @@ const events = (retracts: boolean) => `
   from outcome where changed`
 
 const followStatement = `
-  with standing as materialized (${standing}),
+  with standing as materialized (${standing(`where ${unblocked('w.follower_id', 'w.followee_id')}`)}),
   followed as (
     insert into social.follows (follower_id, followee_id)
     select follower_id, followee_id from standing order by follower_id, followee_id
@@ -61,7 +63,7 @@ const followStatement = `
   select follower_id as "followerId", followee_id as "followeeId" from outcome`
 
 const unfollowStatement = `
-  with standing as materialized (${standing}),
+  with standing as materialized (${standing()}),
   locked as materialized (
     select f.follower_id, f.followee_id from standing s
     join social.follows f on f.follower_id = s.follower_id and f.followee_id = s.followee_id

@@ -33,8 +33,20 @@ const silences: Silence[] = [
 type Who = { user: string; actor: string; thread: string }
 
 /** A condition, fit to become anti-joins: nothing silences them. */
-export function unsilenced({ user, actor, thread }: Who): string {
-  return silences
+export function unsilenced(who: Who): string {
+  return noneOf(silences, who)
+}
+
+/** A condition: neither of the two blocks the other, who is hidden then. */
+export function unblocked(user: string, other: string): string {
+  return noneOf(
+    silences.filter(({ by }) => by === 'block'),
+    { user, actor: other, thread: '' },
+  )
+}
+
+function noneOf(some: Silence[], { user, actor, thread }: Who): string {
+  return some
     .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, actor, thread)})`)
     .join(' and ')
 }

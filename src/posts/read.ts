@@ -1,15 +1,16 @@
 import type pg from 'pg'
 import { fail } from '../errors.ts'
+import { unblocked } from '../notifications/silences.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from './view.ts'
 
 export type Scope = 'all' | 'following' | 'user'
 
-/** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted */
+/** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted, or its author hidden from the viewer by a block */
 export async function getPost(db: Pick<pg.ClientBase, 'query'>, viewerId: string, postId: string): Promise<Post> {
   const { rows } = await db.query<PostRow>({
     name: 'get_post',
     text: `select ${postColumns}, ${authorColumns} from social.posts p join social.users u on u.id = p.author_id
-           where p.id = $2 and p.deleted_at is null`,
+           where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')}`,
     values: [viewerId, postId],
   })
   if (!rows[0]) throw fail('POST_NOT_FOUND')
@@ -39,7 +40,7 @@ const MANY = 500
 const RECENT = 2000
 
 const pageOf: Record<Scope, string> = {
-  all: `select p.* from social.posts p where ${older} order by p.id desc limit $3`,
+  all: `select p.* from social.posts p where ${older} and ${unblocked('$1::bigint', 'p.author_id')} order by p.id desc limit $3`,
   user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
   // Who follows many finds a page among the newest posts of all, as a rule. Otherwise, a page is of the authors whose newest
   // posts are the newest: one look into the index for each who is followed, then the posts of a page's worth of them. The cost
@@ -75,8 +76,11 @@ export async function requirePost(pool: pg.Pool, postId: string): Promise<void> 
   if (rows.length === 0) throw fail('POST_NOT_FOUND')
 }
 
-/** @throws {AppError} USER_NOT_FOUND when the user is unknown or deleted */
-export async function requireUser(pool: pg.Pool, userId: string): Promise<void> {
-  const { rows } = await pool.query('select from social.users where id = $1 and deleted_at is null', [userId])
+/** @throws {AppError} USER_NOT_FOUND when the user is unknown, deleted, or hidden from the viewer by a block */
+export async function requireUser(pool: pg.Pool, userId: string, viewerId: string): Promise<void> {
+  const { rows } = await pool.query(
+    `select from social.users u where u.id = $1::bigint and u.deleted_at is null and ${unblocked('$2::bigint', 'u.id')}`,
+    [userId, viewerId],
+  )
   if (rows.length === 0) throw fail('USER_NOT_FOUND')
 }

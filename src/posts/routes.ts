@@ -45,7 +45,7 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       if ((scope === 'user') !== (userId !== undefined))
         throw fail('VALIDATION_FAILED', 'scope=user and userId go together', { pointer: '/userId' })
       const before = decodeCursor(cursor, 1)?.[0] ?? null
-      if (userId !== undefined) await requireUser(app.pool, userId)
+      if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
       const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
       return cutPage(posts, limit, (last) => [last.id])
     })

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { cutPage, decodeCursor } from '../http/paging.ts'
+import { unblocked } from '../notifications/silences.ts'
 import { toUser, type User, type UserRow, userColumns } from './view.ts'
 
 export type Page = { items: User[]; nextCursor: string | null }
@@ -28,7 +29,7 @@ async function list(pool: pg.Pool, request: PageRequest, member: string, from: s
     `select ${userColumns('$2::bigint')}
      from (select ${member} as id from ${from}) k
      join social.users u on u.id = k.id and u.deleted_at is null
-     where $3::bigint is null or k.id < $3::bigint
+     where ($3::bigint is null or k.id < $3::bigint) and ${unblocked('$2::bigint', 'k.id')}
      order by k.id desc limit $4::int`,
     [userId, viewerId, before ?? null, limit + 1],
   )

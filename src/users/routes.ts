@@ -8,7 +8,7 @@ import { deleteUser } from './delete.ts'
 import { editProfile } from './edit.ts'
 import { listFollowers, listFollowing, listFriends } from './lists.ts'
 import { searchUsers } from './search.ts'
-import { findUser, User } from './view.ts'
+import { findUser, findVisibleUser, User } from './view.ts'
 
 export const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' })
 
@@ -37,7 +37,7 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
     )
 
     server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
-      return found(await findUser(pool, params.id, user.userId))
+      return found(await findVisibleUser(pool, params.id, user.userId))
     })
 
     server.patch(
@@ -68,7 +68,7 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         `/users/:id/${name}`,
         { schema: { params: Params, querystring: PageQuery, response: { 200: pageOf(User) } } },
         async ({ params, query, user }) => {
-          found(await findUser(pool, params.id, user.userId))
+          found(await findVisibleUser(pool, params.id, user.userId))
           return list(pool, {
             userId: params.id,
             viewerId: user.userId,

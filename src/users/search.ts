@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { decodeCursor, encodeCursor } from '../http/paging.ts'
+import { unblocked } from '../notifications/silences.ts'
 import type { Page } from './lists.ts'
 import { toUser, type UserRow, userColumns } from './view.ts'
 
@@ -38,17 +39,19 @@ const MOST_PARTS = 1000
 
 const name = `u.username collate "C"`
 const displayName = `lower(u.display_name) collate "C"`
+/** Of those who may be found. */
+const visible = `u.deleted_at is null and ${unblocked('$1::bigint', 'u.id')}`
 /** Of the last user of the previous page. */
 const after = (column: string) => `(select ${column} from social.users u where u.id = $3::bigint)`
 
 /** `$2` is the escaped text, in lower case. */
 const ranks = [
   `select ${userColumns('$1::bigint')} from social.users u
-   where u.deleted_at is null and ${name} like $2 || '%' and ($3::bigint is null or ${name} > ${after(name)})
+   where ${visible} and ${name} like $2 || '%' and ($3::bigint is null or ${name} > ${after(name)})
    order by ${name} limit $4`,
 
   `select ${userColumns('$1::bigint')} from social.users u
-   where u.deleted_at is null and ${displayName} like $2 || '%' and ${name} not like $2 || '%'
+   where ${visible} and ${displayName} like $2 || '%' and ${name} not like $2 || '%'
      and ($3::bigint is null or (${displayName}, u.id) > (${after(displayName)}, $3::bigint))
    order by ${displayName}, u.id limit $4`,
 
@@ -57,7 +60,7 @@ const ranks = [
      where p.deleted_at is null and (p.username like '%' || $2 || '%' or lower(p.display_name) like '%' || $2 || '%')
      limit ${MOST_PARTS}
    ) part join social.users u on u.id = part.id
-   where ${name} not like $2 || '%' and ${displayName} not like $2 || '%' and u.id > coalesce($3::bigint, 0)
+   where ${visible} and ${name} not like $2 || '%' and ${displayName} not like $2 || '%' and u.id > coalesce($3::bigint, 0)
    order by u.id limit $4`,
 ]
 

@@ -12,7 +12,8 @@ import { retractSources } from '../notifications/retract.ts'
 type Pair = { userId: string; otherId: string; requestId: string }
 
 /**
- * Each is hidden from the other from now on: both follows end, bells too, and what the other did disappears from the blocker's inbox.
+ * Each is hidden from the other from now on: posts, comments, lists and search leave them out, both follows end, bells too, and
+ * what the other did disappears from the blocker's inbox.
  * The inbox is locked first, so that a batch under way either sees the block or has come before it.
  */
 export async function block(app: App, { userId, otherId, requestId }: Pair): Promise<void> {

@@ -53,10 +53,24 @@ export function toUser({ createdAt, following, followedBy, bell, blocked, muted,
 
 /** Undefined when there is no such user any more. */
 export async function findUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
-  const { rows } = await pool.query<UserRow>({
+  return (await readUser(pool, id, viewerId))?.user
+}
+
+/** As `findUser`; undefined for whom the user blocks, too. Who blocks still finds the blocked, to end it. */
+export async function findVisibleUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
+  const found = await readUser(pool, id, viewerId)
+  return found?.blockedBy ? undefined : found?.user
+}
+
+async function readUser(pool: pg.Pool, id: string, viewerId: string) {
+  const { rows } = await pool.query<UserRow & { blockedBy: boolean }>({
     name: 'find_user',
-    text: `select ${userColumns('$2::bigint')} from social.users u where u.id = $1::bigint and u.deleted_at is null`,
+    text: `select ${userColumns('$2::bigint')},
+             exists (select from social.blocks b where b.user_id = u.id and b.other_id = $2::bigint) as "blockedBy"
+           from social.users u where u.id = $1::bigint and u.deleted_at is null`,
     values: [id, viewerId],
   })
-  return rows[0] && toUser(rows[0])
+  if (!rows[0]) return undefined
+  const { blockedBy, ...user } = rows[0]
+  return { user: toUser(user), blockedBy }
 }

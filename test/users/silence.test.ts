@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { TestClient } from '../client.ts'
 import { inboxOf, noDrift, settled } from '../settled.ts'
 import { setup } from '../setup.ts'
 
@@ -27,12 +28,65 @@ t.test("a block ends both follows, empties the blocker's inbox of the other, and
   await noDrift(t, system)
 })
 
+t.test('a block hides each from the other, wherever they would meet, until it ends', async (t) => {
+  const { as } = await setup(t)
+  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(as))
+  if (!ana || !ben || !cem) throw new Error('nobody signed up')
+  const neutral = await cem.post('Hello, everybody')
+  const met: Record<string, string> = {}
+  for (const who of [ana, ben]) {
+    met[who.id] = (await who.post('hello')).id
+    await who.comment(neutral.id, 'hi')
+    await who.follow(cem.id)
+    await cem.follow(who.id)
+  }
+  /** Everything in which `who` may come across `other`. */
+  const meets = async (who: TestClient, other: TestClient) => {
+    const lists = [
+      '/posts',
+      `/posts/${neutral.id}/comments`,
+      `/users/search?q=${other.username}`,
+      ...['followers', 'following', 'friends'].map((list) => `/users/${cem.id}/${list}`),
+      '/bookmarks',
+    ]
+    const found = await Promise.all(
+      lists.map(async (path) => JSON.stringify(await who.get(path)).includes(`"${other.username}"`)),
+    )
+    const paths = [
+      `/posts/${met[other.id]}`,
+      `/posts/${met[other.id]}/comments`,
+      `/posts?scope=user&userId=${other.id}`,
+    ]
+    const statuses = await Promise.all(paths.map(async (path) => (await who.request('GET', path)).status))
+    const follow = await who.request('POST', `/users/${other.id}/follow`)
+    return [...found, ...statuses, follow.status]
+  }
+  await ana.request('PUT', `/posts/${met[ben.id]}/bookmark`)
+  await ben.request('PUT', `/posts/${met[ana.id]}/bookmark`)
+  const open = [...Array(7).fill(true), 200, 200, 200, 200]
+  t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
+  await ana.request('PUT', `/users/${ben.id}/block`)
+  const hidden = [...Array(7).fill(false), 404, 404, 404, 404]
+  t.same([await meets(ana, ben), await meets(ben, ana)], [hidden, hidden])
+  t.match(await ana.get(`/users/${ben.id}`), { viewer: { blocked: true } }, 'who blocks finds the way to end it')
+  for (const path of ['', '/followers'])
+    t.match(await ben.request('GET', `/users/${ana.id}${path}`), { status: 404, body: { code: 'USER_NOT_FOUND' } })
+  t.equal((await cem.get('/posts')).items.length, 3, 'and from nobody else')
+  t.equal((await cem.get(`/posts/${neutral.id}/comments`)).items.length, 2)
+  await ana.request('DELETE', `/users/${ben.id}/block`)
+  t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
+})
+
 t.test('a muted user and a muted thread tell nothing, the decision says why, and a mute ends', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const [loud, other] = [await ana.post('loud'), await ana.post('other')]
   t.match(await ana.request('PUT', `/users/${ben.id}/mute`, { seconds: 3600 }), { status: 204 })
+  const { rows: mutes } = await system.pool.query(
+    'select extract(epoch from until - created_at)::int as seconds from social.mutes',
+  )
+  t.same(mutes, [{ seconds: 3600 }])
   t.match(await ana.request('PUT', `/posts/${loud.id}/mute`), { status: 204 })
   t.match(await ana.get(`/users/${ben.id}`), { viewer: { muted: true } })
   t.match(await ana.get(`/posts/${loud.id}`), { viewer: { muted: true } })
