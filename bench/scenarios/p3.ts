@@ -13,6 +13,7 @@ const QUICK_KNEE = 200
 export const p3: Scenario = {
   id: 'P3',
   title: 'Latency from the answer of an action to the frame at the client',
+  mostRuns: 2,
   async run(bench) {
     const stacks = [ravenpost, usual, usualWithOutbox]
     const knees = new Map<string, number>()

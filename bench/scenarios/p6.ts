@@ -20,7 +20,7 @@ export const p6: Scenario = {
   id: 'P6',
   title:
     'Fan-out of one post to 1,000,000 subscribers, ordinary likes and critical events meanwhile; critical events behind a backlog',
-  mostRuns: 3,
+  mostRuns: 2,
   async run(bench) {
     const rows = await inTurn(bench, [ravenpost], () => measure(bench))
     const [speed, most] = [

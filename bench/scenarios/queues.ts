@@ -11,7 +11,7 @@ import { withSystem } from './with-system.ts'
 export const queues: Scenario = {
   id: 'QUEUES',
   title: 'Events to stored notifications, nothing pushed: other queues',
-  mostRuns: 3,
+  mostRuns: 2,
   async run(bench) {
     const others = postgresQueues.map(queueHalf)
     const bull = { ...usual, name: 'BullMQ on Redis' }
