@@ -68,3 +68,22 @@ t.test('late answers in a row open the circuit', async (t) => {
   t.same(await guard(turn(10), late), sent)
   t.match(await guard(turn(), answers), refused)
 })
+
+t.test('so many go out in a second, and so many at once', async (t) => {
+  const guard = createGuard({ perSecond: 4, atOnce: 2, breakAfter: 2, halfOpenAfterMs: 1000 })
+  const begun: number[] = []
+  let [open, most] = [0, 0]
+  const send = async () => {
+    begun.push(performance.now())
+    open += 1
+    most = Math.max(most, open)
+    await late()
+    open -= 1
+    return sent
+  }
+  const outcomes = await Promise.all(Array.from({ length: 9 }, () => guard(turn(), send)))
+  t.same(outcomes, Array(9).fill(sent))
+  t.equal(most, 2)
+  const took = (begun[8] ?? 0) - (begun[0] ?? 0)
+  t.ok(took > 1000, `the ninth went out ${Math.round(took)} ms after the first`)
+})

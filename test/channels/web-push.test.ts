@@ -117,6 +117,11 @@ test('given up after the last attempt; a subscription that is gone is forgotten'
   await settled(system)
   t.equal(service.asked, asked)
   t.equal((await deliveries(system)).length, 2, 'who cannot be reached costs no row')
+  await subscribe()
+  service.answer = 404
+  await cem.comment((await ana.post('hello')).id, 'three')
+  await eventually(async () => (await deliveries(system))[2]?.state === 'skipped')
+  await eventually(async () => (await system.pool.query('select from notify.push_subscriptions')).rowCount === 0)
 })
 
 test('what is read, retracted or unwanted before it is sent is not sent', async (t) => {
