@@ -84,7 +84,7 @@ const turnAwayStatement = `
     cross join lateral (
       select s.source_id = any($4::text[]) or w.object_gone as gone,
         ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })} as silence,
-        case when w.known_place is distinct from w.stranger_place and s.actor_id <> ${NOBODY} then
+        case when w.known_by is distinct from w.stranger_by and s.actor_id <> ${NOBODY} then
           not exists (select from social.follows f where f.follower_id = s.user_id and f.followee_id = s.actor_id) end as stranger
       offset 0
     ) x

@@ -89,9 +89,9 @@ t.test('a comment that begins to wait while its window is flushed waits for the 
   const post = await ana.post('hello')
   const first = await ben.comment(post.id, 'first')
   await dispatch(app)
-  await pool.query('update notify.windows set due_at = now()')
   // As if it had been dispatched after the flush looked for waiting comments, which it locks, and before it locked the inbox.
   const flushWhileItComes = async () => {
+    await pool.query('update notify.windows set due_at = now()')
     const holder = await pool.connect()
     await holder.query('begin')
     await holder.query('select from social.posts where id = $1 for update', [post.id])
@@ -156,3 +156,23 @@ t.test(
     ])
   },
 )
+
+t.test('of two rules that turn somebody away at the end of a window, the first is the reason', async (t) => {
+  const app = await inboxApp(t)
+  await app.pool.query(`update notify.types set instant_threshold = 0 where type = 'post.liked'`)
+  const [owner = '', friend = '', stranger = ''] = await makeUsers(app, ['Owner', 'Friend', 'Stranger'])
+  await app.pool.query('insert into social.follows (follower_id, followee_id) values ($1, $2)', [owner, friend])
+  const postId = await makePost(app, owner)
+  await like(app, ...[friend, stranger].map((actorId) => ({ postId, actorId, recipientId: owner })))
+  await storePreferences(app.pool, owner, {
+    policy: { strangers: 'drop' },
+    types: { 'post.liked': { inApp: false } },
+  })
+  await app.pool.query('update notify.windows set due_at = now()')
+  await flushWindows(app)
+  const { rows } = await app.pool.query('select actor_id, decision, decided_by from notify.sources order by actor_id')
+  t.same(rows, [
+    { actor_id: friend, decision: 'suppressed', decided_by: 'typePreference' },
+    { actor_id: stranger, decision: 'suppressed', decided_by: 'strangers' },
+  ])
+})
