@@ -158,6 +158,7 @@ test('a browser keeps its refresh token in a cookie that scripts cannot read', a
   t.match(set, /HttpOnly/)
   t.match(set, /SameSite=Strict/)
   t.match(set, /Path=\/auth(;|$)/)
+  t.notMatch(set, /Secure/, 'there is no https here')
 
   const cookie = set.split(';')[0] ?? ''
   const renewed = await call(url, 'POST', '/auth/refresh', undefined, { cookie })
@@ -171,6 +172,13 @@ test('a browser keeps its refresh token in a cookie that scripts cannot read', a
   t.equal(out.status, 204)
   t.match(out.headers.get('set-cookie'), /^ravenpost_refresh=;/)
   isProblem(t, await call(url, 'POST', '/auth/refresh', '', { cookie: nextCookie }), 401, 'BAD_REFRESH_TOKEN')
+})
+
+test('where the public address is https, the cookie is sent over nothing else', async (t) => {
+  const { url, as } = await setup(t, { env: { PUBLIC_URL: 'https://example.org' } })
+  await as('ana')
+  const { headers } = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  t.match(headers.get('set-cookie'), /; Secure/)
 })
 
 test('me shows what others do not see', async (t) => {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { test } from 'tap'
 import { signAccessToken, verifyAccessToken } from '../../src/accounts/tokens.ts'
-import { testConfig } from '../setup.ts'
+import { eventually, testConfig } from '../setup.ts'
 
 const config = testConfig('postgres://localhost/none')
 const identity = { userId: '7', sessionId: '9', role: 'user' as const }
@@ -49,6 +49,13 @@ const wrong: Record<string, string> = {
 
 for (const [what, token] of Object.entries(wrong))
   test(`a token ${what} is refused`, async (t) => t.equal(verifyAccessToken(config, token), null))
+
+test('a token that was accepted before is refused once it has expired', async (t) => {
+  const short = signAccessToken({ ...config, accessTokenTtl: 2 }, identity)
+  t.match(verifyAccessToken(config, short), identity)
+  await eventually(() => verifyAccessToken(config, short) === null)
+  t.match(verifyAccessToken(config, good), identity)
+})
 
 test('while secrets are changed, tokens of both are accepted; afterwards only those of the new one', async (t) => {
   const next = 'the next secret, which is 32 bytes long or longer'

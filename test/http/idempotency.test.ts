@@ -91,6 +91,17 @@ test('what failed is not kept: the same key may try again', async (t) => {
   t.equal((await ask()).headers.get('idempotent-replayed'), 'true')
 })
 
+test('a key stands for one call: with another path it is refused', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  const headers = { 'idempotency-key': 'k' }
+  const { id } = (await ana.request('POST', '/posts', { body: 'Hello' }, headers)).body
+  t.match(await ana.request('POST', `/posts/${id}/comment`, { body: 'Hello' }, headers), {
+    status: 422,
+    body: { code: 'IDEMPOTENCY_KEY_REUSED' },
+  })
+})
+
 test('a replay is of the caller, so nobody without a token gets one', async (t) => {
   const { as, url } = await setup(t)
   const ana = await as('ana')

@@ -123,7 +123,7 @@ t.test('a forged, foreign or expired token closes with 4401', async (t) => {
 })
 
 t.test('a new token keeps the socket, unless it is bad or of someone else', async (t) => {
-  const node = await startNode(t)
+  const node = await startNode(t, { env: { SWEEP_INTERVAL_MS: '60000' } })
   const [ana, ben] = [await node.user('ana'), await node.user('ben')]
   const { config } = node.app
   const claims = { userId: ana.id, sessionId: ana.sessionId, role: 'user' } as const
@@ -142,6 +142,12 @@ t.test('a new token keeps the socket, unless it is bad or of someone else', asyn
   const bad = await ana.connect()
   bad.send({ type: 'token', token: 'nonsense' })
   t.equal(await bad.closed(), 4401)
+  const revoked = await signIn(node.app, ana.id)
+  await node.app.pool.query('update social.sessions set revoked_at = now() where id = $1', [revoked])
+  const moving = await ana.connect()
+  await moving.next('synced')
+  moving.send({ type: 'token', token: signAccessToken(config, { ...claims, sessionId: revoked }) })
+  t.equal(await moving.closed(), 4403, 'of a session that was revoked, at once')
 })
 
 t.test('a revoked session closes with 4403: at the hint, by the sweep, and at hello', async (t) => {

@@ -150,3 +150,22 @@ t.test('counts of watched posts come at once, and when they change; a new list r
   socket.send({ type: 'watch', posts: Array(201).fill(one) })
   await socket.next('error')
 })
+
+t.test('counts come at most four times a second, however often they change, and the last ones always', async (t) => {
+  const node = await startNode(t)
+  const { pool } = node.app
+  const ana = await node.user('ana')
+  const post = await makePost(node.app, ana.id)
+  const socket = await ana.connect()
+  await socket.next('synced')
+  const begun = Date.now()
+  socket.send({ type: 'watch', posts: [post] })
+  for (let likes = 1; likes <= 200; likes += 1) {
+    await pool.query('update social.posts set like_count = $2 where id = $1', [post, likes])
+    await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, post])
+  }
+  await eventually(() => socket.of('counts').some(({ posts }) => posts[0]?.likeCount === 200))
+  const most = (Date.now() - begun) / 250 + 2
+  const frames = socket.of('counts').length
+  t.ok(frames <= most, `${frames} frames where ${most} may come`)
+})

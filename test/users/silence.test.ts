@@ -98,6 +98,7 @@ t.test('a muted user and a muted thread tell nothing, the decision says why, and
   ])
   t.same(rows, [{ decided_by: 'mute' }, { decided_by: 'threadMute' }])
   await system.pool.query('update social.mutes set until = now()')
+  t.match(await ana.get(`/users/${ben.id}`), { viewer: { muted: false } })
   t.match(await ana.request('DELETE', `/posts/${loud.id}/mute`), { status: 204 })
   await ben.comment(other.id, 'hi')
   await cem.comment(loud.id, 'hi')
