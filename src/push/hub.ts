@@ -1,9 +1,8 @@
 import type { App } from '../app.ts'
 import { PushedLog } from '../delivery-log/pushed.ts'
 import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
-import { formatState } from '../notifications/state.ts'
-import { emitted } from '../ops/metrics.ts'
 import { Budget } from './budget.ts'
+import { advance } from './cursor.ts'
 import type { Limits } from './limits.ts'
 import type { Session } from './session.ts'
 
@@ -232,34 +231,4 @@ function readingsOf(user: User): Reading[] {
 function isBehind(session: Session, user: User): boolean {
   if (session.phase === 'hello' || !session.open || session.full) return false
   return session.phase === 'catchUp' || session.unsure || session.sent < user.heard
-}
-
-/**
- * Moves a socket's cursor to the end of what was read after it. A cursor that the inbox cannot know (another epoch; a modseq
- * that was never reached, or no longer is after a crash without the last commits) or that purged tombstones have passed starts anew.
- */
-function advance(session: Session, changes: InboxChanges, serialised: () => string): void {
-  if (session.epoch !== changes.epoch || session.sent > changes.modseq)
-    return void reset(session, changes, 'unknownState')
-  if (session.resumes && session.sent < changes.floor) return void reset(session, changes, 'tooOld')
-  if (changes.to > session.sent) {
-    session.sendText('changes', serialised())
-    emitted.inc(changes.upserts.length)
-    session.log('debug', { to: changes.to, requestIds: changes.requestIds }, 'sent changes')
-  }
-  session.sent = changes.to
-  if (session.phase === 'catchUp') session.caughtUp += changes.upserts.length
-  if (changes.more) return
-  session.resumes = true
-  if (session.phase === 'live') return
-  session.phase = 'live'
-  session.send({ type: 'synced', state: formatState(changes.epoch, changes.to), count: session.caughtUp })
-}
-
-function reset(session: Session, { epoch, modseq }: InboxChanges, reason: 'tooOld' | 'unknownState'): void {
-  session.epoch = epoch
-  session.sent = modseq
-  session.phase = 'live'
-  session.resumes = true
-  session.send({ type: 'reset', reason, state: formatState(epoch, modseq) })
 }
