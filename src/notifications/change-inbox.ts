@@ -2,11 +2,10 @@ import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { isLockTimeout } from '../outbox/failure.ts'
 
 /** `updated`: notifications changed. Counts, epoch and modseq are those after the last change. */
 export type InboxResult = { updated: number; unreadCount: number; unseenCount: number; epoch: string; modseq: number }
-
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /** An inbox as it stood when its row was locked. */
 export type Inbox = {
@@ -58,8 +57,8 @@ export async function changeInbox(
 }
 
 /** The inbox stayed locked for longer than a transaction waits: the client is to try again. */
-export function translateBusy(error: { code?: string }): never {
-  throw error.code === LOCK_NOT_AVAILABLE ? fail('INBOX_BUSY', undefined, { retryAfter: 1, cause: error }) : error
+export function translateBusy(error: unknown): never {
+  throw isLockTimeout(error) ? fail('INBOX_BUSY', undefined, { retryAfter: 1, cause: error }) : error
 }
 
 async function lockInbox(client: pg.ClientBase, userId: string): Promise<Inbox> {

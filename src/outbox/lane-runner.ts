@@ -5,7 +5,7 @@ import { isContentError, isLockTimeout } from './failure.ts'
 import type { Lane, Lanes } from './position.ts'
 
 /** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */
-export const BATCH_SIZE = 1000
+const BATCH_SIZE = 1000
 
 export type BatchReport = { consumer: string; events: number; seconds: number }
 

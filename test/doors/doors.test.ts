@@ -4,7 +4,7 @@ import { dispatch, inboxApp, makeUsers } from '../notifications/events.ts'
 import { cloneDatabase } from '../setup.ts'
 
 /** A connection with another role's privileges and none of its own, as with SET ROLE after signing in. */
-export async function connectAs(t: Test, databaseUrl: string, role: string): Promise<pg.Client> {
+async function connectAs(t: Test, databaseUrl: string, role: string): Promise<pg.Client> {
   const url = new URL(databaseUrl)
   url.searchParams.set('options', `-c role=${role}`)
   const client = new pg.Client({ connectionString: url.href })

@@ -3,7 +3,7 @@ import type pg from 'pg'
 export const USERS = 20_000
 /** The user with a large inbox. */
 export const HOT_USER = String(USERS + 1)
-export const HOT_INBOX = 20_000
+const HOT_INBOX = 20_000
 export const POSTS = 100_000
 
 /**
