@@ -11,13 +11,6 @@ import type { Comment } from './view.ts'
 
 export type NewComment = { postId: string; parentId: string | null; body: string }
 
-/** @throws {AppError} what `insertComment` throws */
-export async function createComment(app: App, actor: Actor, comment: NewComment): Promise<Comment> {
-  const created = await inTransaction(app.pool, (client) => insertComment(client, actor, comment))
-  app.wakeUps.eventsAppended()
-  return created
-}
-
 /**
  * The comment and its events, in the caller's transaction; who commits it calls `eventsAppended`.
  * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here.

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError, type Code, fail } from '../errors.ts'
+import { AppError, type Code, fail, messageOf } from '../errors.ts'
 import { pointerOf } from './validation.ts'
 
 /** More of them help nobody, and a body of 500 wrong ids would have as many. */
@@ -106,10 +106,6 @@ const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55P03|25P03|ECONNREFUSED|ECONN
 /** What pg says without a code: the pool had no connection to give in time, or one broke or went dead under its query. */
 const lostConnection =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client (has encountered|was closed))/
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : ''
-}
 
 type Coded = Error & Pick<Partial<FastifyError>, 'validation' | 'statusCode'> & { code: string }
 

@@ -32,7 +32,7 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       '/posts',
       { schema: { headers: IdempotencyHeader, body: NewPost, response: { 201: Post } } },
       (request, reply) => {
-        const { body, mediaIds } = request.body
+        const { body, mediaIds = [] } = request.body
         const actor = { userId: request.user.userId, requestId: request.id }
         return answerOnce(app.pool, request, reply, `user:${actor.userId}`, 201, (trx) =>
           insertPost(trx, actor, body, mediaIds),

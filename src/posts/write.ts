@@ -12,20 +12,11 @@ import type { Post } from './view.ts'
 
 export type Actor = { userId: string; requestId: string }
 
-/** @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile */
-export async function createPost(app: App, actor: Actor, body: string, mediaIds: string[] = []): Promise<Post> {
-  const post = await inTransaction(app.pool, (client) => insertPost(client, actor, body, mediaIds))
-  app.wakeUps.eventsAppended()
-  return post
-}
-
-/** The post and its events, in the caller's transaction; who commits it calls `eventsAppended`. */
-export async function insertPost(
-  client: pg.ClientBase,
-  actor: Actor,
-  body: string,
-  mediaIds: string[] = [],
-): Promise<Post> {
+/**
+ * The post and its events, in the caller's transaction; who commits it calls `eventsAppended`.
+ * @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile
+ */
+export async function insertPost(client: pg.ClientBase, actor: Actor, body: string, mediaIds: string[]): Promise<Post> {
   const { rows } = await client.query<{ id: string }>({
     name: 'insert_post',
     text: `insert into social.posts (author_id, body)

@@ -1,14 +1,15 @@
 import type { App } from '../../src/app.ts'
 import { switchOff, switchOn } from '../../src/bells/store.ts'
-import { createComment, deleteComment } from '../../src/comments/write.ts'
+import { deleteComment } from '../../src/comments/write.ts'
 import { followBatch, unfollowBatch } from '../../src/follows/batch.ts'
 import { likeBatch, unlikeBatch } from '../../src/likes/batch.ts'
 import { archive, markRead, markUnread, remove, unarchive, type Which } from '../../src/notifications/inbox.ts'
-import { createPost, deletePost } from '../../src/posts/write.ts'
+import { deletePost } from '../../src/posts/write.ts'
 import type { Preferences } from '../../src/preferences/document.ts'
 import { storePreferences } from '../../src/preferences/store.ts'
 import { deleteUser } from '../../src/users/delete.ts'
 import { block, mute, muteThread, unblock, unmute, unmuteThread } from '../../src/users/silence.ts'
+import { createComment, createPost } from '../posts/write.ts'
 
 export type Random = () => number
 type Thing = { id: string; authorId: string; postId: string }
