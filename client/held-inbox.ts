@@ -3,6 +3,8 @@ import type { ServerFrame } from '../src/push/protocol.ts'
 
 export type Changes = Omit<Extract<ServerFrame, { type: 'changes' }>, 'type'>
 export type Counts = { unreadCount: number; unseenCount: number }
+/** The answer of `GET /notifications`. */
+export type List = Counts & { items: Notification[]; state: string }
 
 /** What a client holds of an inbox: a state, and the notifications and counts as of it. */
 export class HeldInbox {
@@ -36,7 +38,7 @@ export class HeldInbox {
   }
 
   /** Starts anew with a list as of a state. */
-  replace(list: Counts & { items: Notification[]; state: string }): void {
+  replace(list: List): void {
     this.#items.clear()
     this.#countsState = undefined
     this.apply({ ...list, upserts: list.items, removes: [], from: list.state, to: list.state, more: false })

@@ -1,11 +1,9 @@
-import type { Notification } from '../src/notifications/view.ts'
 import type { ServerFrame } from '../src/push/protocol.ts'
 import { Connection, type Ok } from './connection.ts'
-import { type Changes, type Counts, HeldInbox } from './held-inbox.ts'
+import { type Changes, HeldInbox, type List } from './held-inbox.ts'
 import { FINAL_CODES, pause, waitAfter } from './reconnect.ts'
 
 type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
-type List = Counts & { items: Notification[]; state: string }
 
 /** `waiting`: to connect again. `stopped`: by `stop`, or by a close code after which connecting again is useless. */
 export type Status = 'connecting' | 'catchingUp' | 'live' | 'waiting' | 'stopped'

@@ -1,10 +1,8 @@
 import { WebSocket } from 'ws'
 import type { Notification } from '../../src/notifications/view.ts'
 import type { ServerFrame } from '../../src/push/protocol.ts'
-import { type Changes, type Counts, HeldInbox } from '../held-inbox.ts'
+import { type Changes, HeldInbox, type List } from '../held-inbox.ts'
 import type { Person } from './person.ts'
-
-type List = Counts & { items: Notification[]; state: string }
 
 /** A device of a person: one raw websocket, and the inbox that its frames make. */
 export class Device {

@@ -4,6 +4,7 @@ import { removeNotifications } from '../fan-outs/remove-notifications.ts'
 import { lockInboxes } from '../notifications/locks.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import type { Engine } from './engine.ts'
+import { repeatChunk } from './repeat-chunk.ts'
 
 const TOMBSTONES_KEPT = '30 days'
 /** Longer than replay reaches back, so that no event is told twice after its source is forgotten. */
@@ -149,11 +150,4 @@ const failedJobs = `
 
 async function rowsOf(pool: pg.Pool, statement: string, values: unknown[] = []): Promise<number> {
   return (await pool.query(statement, values)).rowCount ?? 0
-}
-
-/** Until a chunk finds nothing, or only what someone else holds. */
-async function repeatChunk(chunk: () => Promise<number>): Promise<number> {
-  let total = 0
-  for (let count = await chunk(); count > 0; count = await chunk()) total += count
-  return total
 }

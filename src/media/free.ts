@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
+import { repeatChunk } from '../engine/repeat-chunk.ts'
 
 const UNUSED_KEPT = '1 day'
 /** Longer than an upload may take. */
@@ -47,9 +48,3 @@ const unfinished = `
   delete from social.media_contents where id = any(array(
     select id from social.media_contents where sha256 is null and created_at < now() - interval '${UNFINISHED_KEPT}'
     limit ${MEDIA_PER_CHUNK} for update skip locked))`
-
-async function repeatChunk(chunk: () => Promise<number>): Promise<number> {
-  let total = 0
-  for (let count = await chunk(); count > 0; count = await chunk()) total += count
-  return total
-}
