@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { inTransaction } from '../db/transaction.ts'
 import { messageOf } from '../errors.ts'
+import { retries } from '../ops/metrics.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
 import { isContentError } from './failure.ts'
@@ -40,6 +41,7 @@ export async function retryPending(pool: pg.Pool, log: Logger, consumers: Record
     let limit = RETRY_BATCH
     while (true) {
       const outcome = await retryBatch(pool, name, consumer, limit)
+      retries.inc({ consumer: name }, outcome.taken)
       if ('error' in outcome) {
         if (limit === 1) log.warn({ err: outcome.error, consumer: name }, 'a pending event failed again')
         limit = 1
@@ -57,7 +59,7 @@ async function retryBatch(
   name: string,
   consumer: Consumer,
   limit: number,
-): Promise<{ taken: number; applied: number } | { error: unknown }> {
+): Promise<{ taken: number; applied: number } | { taken: number; error: unknown }> {
   let rows: PendingRow[] = []
   try {
     return await inTransaction(pool, async (client) => {
@@ -76,7 +78,7 @@ async function retryBatch(
     const [only, ...others] = rows
     if (!only || !isContentError(error)) throw error
     if (others.length === 0) await noteFailure(pool, only, error)
-    return { error }
+    return { taken: rows.length, error }
   }
 }
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { retries } from '../../src/ops/metrics.ts'
 import { MAX_ATTEMPTS } from '../../src/outbox/pending.ts'
 import { inboxOf, noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
@@ -36,6 +37,12 @@ t.test('a bad event is set aside alone, ends as a dead letter, and can be replay
   await system.pool.query('update notify.pending set attempts = $1, due_at = now()', [MAX_ATTEMPTS - 1])
   await eventually(async () => (await pendingRows(system)).every((row) => row.dead))
   t.match(await pendingRows(system), [{ consumer: 'counters', attempts: MAX_ATTEMPTS }, { consumer: 'notifications' }])
+  const { values } = await retries.get()
+  for (const consumer of ['counters', 'notifications'])
+    t.ok(
+      values.some(({ labels, value }) => labels.consumer === consumer && value >= 1),
+      `attempts of ${consumer} are counted`,
+    )
   const { rows: letters } = await system.pool.query('select id, last_error, source_id from ops.dead_letters')
   t.match(letters, [{ source_id: 'like:none:1', last_error: /./ }, { last_error: /./ }])
 
