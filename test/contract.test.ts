@@ -105,10 +105,14 @@ test('unscaled, the limits of rates are those of the contract', async (t) => {
 })
 
 test('tokens, notifications and Idempotency-Keys live as long as the contract says', async (t) => {
-  const { app, pool, as } = await setup(t)
+  const { app, pool, url, as } = await setup(t)
   const ana = await as('ana')
   const [session] = (await ana.get('/auth/sessions')).items
   near(t, Date.parse(session.expiresAt) - Date.parse(session.createdAt), 30 * DAY, 'a refresh token')
+  await pool.query(`update social.sessions set expires_at = now() + interval '1 hour'`)
+  await call(url, 'POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  const [renewed] = (await ana.get('/auth/sessions')).items
+  near(t, Date.parse(renewed.expiresAt) - Date.now(), 30 * DAY, 'the one that follows it')
   const post = await ana.post('Hello')
   await (await as('ben')).like(post.id)
   await pool.query(`select notify.emit('system', array[$1::bigint], 's', 'Hello')`, [ana.id])

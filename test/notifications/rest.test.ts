@@ -67,6 +67,7 @@ t.test('an inbox over REST', async (t) => {
     t.match(await patch('unread'), { notification: { readAt: null, deliveredAt: String }, unreadCount: 1 })
     t.match(await patch('archive'), { notification: { archivedAt: String }, unreadCount: 0, unseenCount: 0 })
     t.same((await list(ana)).items, [])
+    t.same((await list(ana, '?filter=unread')).items, [], 'unread, but put away')
     t.equal((await list(ana, '?filter=archived')).items.length, 1)
     t.equal((await list(ana, '/history')).items.length, 1)
     t.match(await patch('unarchive'), { notification: { archivedAt: null }, unreadCount: 1 })

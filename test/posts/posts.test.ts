@@ -64,11 +64,13 @@ t.test('only the author edits or deletes a post', async (t) => {
 t.test('a deleted post is gone; its event only counts and a fan-out takes its notifications back', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
+  await ben.follow(ana.id)
   const { id } = await ana.post('Hello @ben')
   t.equal((await ana.request('DELETE', `/posts/${id}`)).status, 204)
   for (const [method, body] of [['GET'], ['PATCH', { body: 'x' }], ['DELETE']] as const)
     t.match(await ana.request(method, `/posts/${id}`, body), { status: 404, body: { code: 'POST_NOT_FOUND' } })
-  t.same((await ben.get('/posts')).items, [])
+  for (const scope of ['all', 'following', `user&userId=${ana.id}`])
+    t.same((await ben.get(`/posts?scope=${scope}`)).items, [], scope)
   const retracts = (await readEvents(pool, 'post')).filter((event) => event.retracts)
   t.match(retracts, [{ counted: true, recipientId: null, type: null, sourceId: `post:${id}`, data: { postId: id } }])
   t.equal(retracts.length, 1)
