@@ -58,7 +58,7 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<number> {
   }
 }
 
-/** Who waits in one goes on waiting, with the backoff of a pending event, and newcomers with them. Whoever dealt with one first is right. */
+/** Who waits in one goes on waiting, with the backoff of a pending event, and newcomers with them. Those that somebody else is at are left alone. */
 async function putOff(
   { pool, log }: Flushing,
   windows: Window[],
@@ -69,7 +69,12 @@ async function putOff(
   log.warn({ err: error, count: windows.length, windows: named }, 'windows cannot be flushed and are tried again later')
   const { rowCount } = await pool.query(
     `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
-     from ${asRows} where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now()`,
+     from (
+       select x.user_id as u, x.group_key as g, x.filter as f from ${asRows}
+       join notify.windows x on x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now()
+       for update of x skip locked
+     ) w
+     where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
     [...keys(windows), messageOf(error)],
   )
   return rowCount ?? 0
