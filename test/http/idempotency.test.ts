@@ -69,8 +69,11 @@ for (const { name, table, make } of creating)
     t.equal(await count(), before + 3)
 
     const many = await Promise.all(Array.from({ length: 6 }, () => make(system, ana, 'k3')))
-    for (const { status, body } of many)
-      if (status !== 201) t.match({ status, body }, { status: 409, body: { code: 'IDEMPOTENCY_KEY_BUSY' } })
+    for (const { status, body, headers } of many)
+      if (status !== 201) {
+        t.match({ status, body }, { status: 409, body: { code: 'IDEMPOTENCY_KEY_BUSY' } })
+        t.equal(headers.get('retry-after'), '1')
+      }
     t.ok(many.some(({ status }) => status === 201))
     t.equal(new Set(many.filter(({ status }) => status === 201).map(({ body }) => body.id)).size, 1)
     t.equal(await count(), before + 4)

@@ -110,6 +110,8 @@ test('only allowed origins may read answers, refusals too', async (t) => {
     ])
   const preflight = { 'access-control-request-method': 'PATCH', 'access-control-request-headers': 'authorization' }
   t.same(await allowed('https://app.example.org'), [401, 'https://app.example.org'])
+  const { headers } = await call(url, 'POST', '/auth/refresh', {}, { origin: 'https://app.example.org' })
+  t.equal(headers.get('access-control-allow-credentials'), 'true', 'with the cookie of the refresh token')
   t.same(await allowed('https://other.example.org', 'OPTIONS', preflight), [204, 'https://other.example.org'])
   for (const origin of [
     'https://evil.example',

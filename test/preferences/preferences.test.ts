@@ -71,6 +71,8 @@ t.test('strangers are dropped or filtered, followed people are not; quiet is sil
   t.match(await ana.get('/notifications?filter=filtered'), {
     items: [{ type: 'post.liked', actors: [{ username: 'cem' }] }],
   })
+  for (const list of ['pending', 'history'])
+    t.equal((await ana.get(`/notifications/${list}`)).items.length, 2, `${list} leaves out what is filtered`)
   const { items } = await ana.get('/notifications?type=post.liked')
   t.match(items, [{ actors: [{ username: 'ben' }], actorCount: 1, silent: true }])
   await cem.unlike(post.id)
