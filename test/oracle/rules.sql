@@ -75,7 +75,7 @@ create function oracle.wants(document jsonb, type text, channel text, by_default
                   coalesce((document #>> array['channels', channel])::boolean, true) and by_default)
 $$;
 
--- Which rule decides, and where it is shown: in the app ('none'), filtered (why), nowhere (null); and by mail, now or later.
+-- Which rule decides, and where it is shown: in the app ('none'), filtered (why), nowhere (null); and by mail, now or later, or not as the user said.
 -- Quiet hours of the trace last whole days, its snoozes end in another century.
 create function oracle.verdict(
   recipient bigint, actor bigint, type text, thread bigint, priority text, out rule text, out filter text, out mail text
@@ -119,6 +119,9 @@ begin
     filter := 'none';
   elsif mail is not null then
     filter := 'otherChannels';
+  end if;
+  if mail is null and reachable and (said #>> array['types', type, 'email'] is not null or (said #>> '{channels,email}')::boolean is false) then
+    mail := 'skipped';
   end if;
 end
 $$;
@@ -235,7 +238,7 @@ begin
 
   -- It grew: whether that was silent, and by mail too.
   update oracle.notification n set silent = n.filter = 'none' and f.rule in ('dnd', 'snooze'),
-    mail = case when n.filter = 'strangers' then null else coalesce(f.mail, n.mail) end
+    mail = case when n.filter = 'strangers' then null else coalesce(nullif(f.mail, 'skipped'), n.mail, f.mail) end
   from fresh f
   where not f.again and f.passes and n.open and n.recipient = f.recipient and n.grp = f.grp and n.filter = f.filter;
   drop table fresh, late;
