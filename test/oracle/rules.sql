@@ -269,12 +269,11 @@ join (
   group by recipient, grp, filter, generation
 ) a on a.recipient = n.recipient and a.grp = n.grp and a.filter = n.filter and a.generation = n.generation;
 
--- A delivery that is skipped at once is no mail, but the record that its user wanted none.
 create view oracle.found as
 select n.user_id as recipient, n.type, coalesce(n.group_key, s.source) as grp, coalesce(n.filter_reason, 'none') as filter,
   row_number() over (partition by n.user_id, coalesce(n.group_key, s.source), n.filter_reason order by n.id) as place,
   n.object_type || ':' || n.object_id as object, n.read_at is not null as read, n.archived_at is not null as archived, n.silent,
-  nullif(d.state, 'skipped') as mail, n.actor_count as actor_count, s.actors::text as actors, n.actor_ids[1:3]::text as first, n.priority
+  d.state as mail, n.actor_count as actor_count, s.actors::text as actors, n.actor_ids[1:3]::text as first, n.priority
 from notify.notifications n
 left join (
   select user_id, notification_id, min(source_id) as source, array_agg(distinct actor_id order by actor_id) as actors
