@@ -31,7 +31,6 @@ const settings = [
   'unix_socket_directories=',
   'max_connections=200',
   'shared_buffers=128MB',
-  'max_wal_size=512MB',
   'random_page_cost=1.1',
   'jit=off',
   'fsync=on',

@@ -1,9 +1,11 @@
+import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { bulkhead, noop } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import type { Consumer } from './consume.ts'
-import { type BatchReport, type Reading, runBatch, runLane } from './lane-runner.ts'
-import type { Lane } from './position.ts'
+import type { Consumer, OnBusy } from './consume.ts'
+import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from './lane-runner.ts'
+import { CRITICAL_LANE, type Lane } from './position.ts'
 import { lanesWithWork } from './read.ts'
 
 /** A dispatch job ends when nobody called for so long, and after some minutes in any case: nothing is to depend on one. */
@@ -13,6 +15,11 @@ const CHECK_MS = 100
 
 /** Events of a lane in a pass: few enough that a critical event that comes meanwhile hardly waits. */
 const PASS_SIZE = 100
+/**
+ * Lanes in the middle of a batch. Half of the processors, since PostgreSQL has work with each batch too: more take as long
+ * together, cost more each, and whatever is critical waits among them.
+ */
+const BATCHES_AT_ONCE = Math.max(1, availableParallelism() >> 1)
 /** Counters may lag a little: what comes in this time is counted in one batch. */
 const COUNTING_MS = 50
 const counters = { consumer: 'counters', lane: 0 }
@@ -25,6 +32,7 @@ const counters = { consumer: 'counters', lane: 0 }
 export class Dispatcher {
   readonly #reading: Reading
   readonly #consumers: Record<string, Consumer>
+  readonly #turns = bulkhead(BATCHES_AT_ONCE, Number.POSITIVE_INFINITY)
   readonly #running = new Map<string, { lane: Lane; end: Promise<void> }>()
   /** Lanes that got a hint while they ran: their last read may have been before the event. */
   readonly #again = new Set<string>()
@@ -122,16 +130,16 @@ export class Dispatcher {
       if (result !== 'held') for (const lane of result.unfinished) this.#start({ consumer, lane })
     } catch (error) {
       this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
-      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
+      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane, onBusyAfter(error))
     }
   }
 
-  #start(lane: Lane): Promise<void> {
+  #start(lane: Lane, onBusy: OnBusy = 'wait'): Promise<void> {
     const key = keyOf(lane)
     const running = this.#running.get(key)
     if (running) this.#again.add(key)
     if (running || this.#stopping) return Promise.resolve()
-    const run = this.#drain(lane, key)
+    const run = this.#drain(lane, key, onBusy)
       .catch((error) =>
         this.#reading.log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'),
       )
@@ -140,11 +148,13 @@ export class Dispatcher {
     return run
   }
 
-  async #drain(lane: Lane, key: string): Promise<void> {
+  async #drain(lane: Lane, key: string, onBusy: OnBusy): Promise<void> {
     const consumer = this.#consumerOf(lane.consumer)
+    const bulk = lane.consumer === 'notifications' && lane.lane !== CRITICAL_LANE
+    const options = { turns: bulk ? this.#turns : noop, onBusy, stopping: () => this.#stopping }
     do {
       this.#again.delete(key)
-      await runLane(this.#reading, lane, consumer, () => this.#stopping)
+      await runLane(this.#reading, lane, consumer, options)
     } while (this.#again.has(key) && !this.#stopping)
   }
 

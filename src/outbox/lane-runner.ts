@@ -1,6 +1,7 @@
+import type { IPolicy } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch } from './consume.ts'
+import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch, type OnBusy } from './consume.ts'
 import { isContentError, isLockTimeout } from './failure.ts'
 import type { Lane, Lanes } from './position.ts'
 
@@ -12,6 +13,14 @@ export type BatchReport = { consumer: string; events: number; seconds: number }
 /** Where batches are read, and who is told of them. */
 export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchReport) => void }
 
+export type LaneOptions = {
+  /** Runs a batch when it is this lane's turn. */
+  turns: IPolicy
+  /** To begin with. Once an inbox was waited for in vain, none is waited for until the lane's end: other lanes wait for this one's turn. */
+  onBusy: OnBusy
+  stopping: () => boolean
+}
+
 /**
  * Reads a lane to its end, batch by batch. A batch that fails for its content is taken apart: halved until the bad event
  * stands alone, which then becomes pending while its neighbours go on. Other errors end the run; the poll starts the next.
@@ -20,14 +29,14 @@ export async function runLane(
   reading: Reading,
   lane: Lane,
   consumer: Consumer,
-  stopping: () => boolean,
+  { turns, onBusy, stopping }: LaneOptions,
 ): Promise<void> {
-  let options: BatchOptions = { limit: BATCH_SIZE, onBusy: 'wait' }
+  let options: BatchOptions = { limit: BATCH_SIZE, onBusy }
   while (!stopping()) {
     try {
-      const result = await runBatch(reading, lane, consumer, options)
+      const result = await turns.execute(() => (stopping() ? 'held' : runBatch(reading, lane, consumer, options)))
       if (result === 'held' || result.unfinished.length === 0) return
-      options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: 'wait' }
+      options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: options.onBusy }
     } catch (error) {
       options = afterFailure(options, error)
       reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
@@ -55,10 +64,15 @@ export async function runBatch(
 /** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */
 function afterFailure(options: BatchOptions, error: unknown): BatchOptions {
   const cause = error instanceof BatchError ? error.cause : error
-  if (isLockTimeout(cause) && options.onBusy === 'wait') return { ...options, onBusy: 'set aside' }
+  if (options.onBusy === 'wait' && onBusyAfter(error) === 'set aside') return { ...options, onBusy: 'set aside' }
   if (!(error instanceof BatchError) || !isContentError(cause)) throw error
   const [only, ...others] = error.eventIds
   if (only === undefined) throw error
   if (others.length > 0) return { ...options, limit: Math.ceil(error.eventIds.length / 2) }
   return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: cause } }
+}
+
+/** Whoever holds an inbox for longer than is waited for may do so for long. */
+export function onBusyAfter(error: unknown): OnBusy {
+  return isLockTimeout(error instanceof BatchError ? error.cause : error) ? 'set aside' : 'wait'
 }

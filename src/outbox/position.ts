@@ -3,6 +3,9 @@ import type pg from 'pg'
 /** One lane of one consumer: an ordered stream of events, held by locking its row in notify.positions. */
 export type Lane = { consumer: string; lane: number }
 
+/** Of critical events, by the installation. */
+export const CRITICAL_LANE = 99
+
 /** One lane of a consumer, or all but some. */
 export type Lanes = Lane | { consumer: string; allBut: number[] }
 
