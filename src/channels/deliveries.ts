@@ -28,7 +28,7 @@ export type Outcome =
 /** Deliveries taken at once. */
 export const TAKEN_AT_ONCE = 200
 /** A worker that has not said what became of a delivery within this time is taken for dead. */
-export const LEASE_SECONDS = 120
+export const LEASE_SECONDS = 180
 
 /**
  * Takes deliveries that are due: until the lease ends nobody else does. One process at a time takes mails, so that the rows

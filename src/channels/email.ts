@@ -9,8 +9,11 @@ import { unsubscribeToken } from './unsubscribe.ts'
 import { emailToken } from './verify-email.ts'
 
 const CONNECTIONS = 5
-/** Of the server to one mail: each may take as long as the timeout, and another process may send the mail when the lease ends. */
-const SLOW_ANSWERS = 4
+/**
+ * Of the server to one mail, at most: connection, greeting, EHLO, STARTTLS, EHLO, AUTH twice, MAIL, RCPT, DATA, and the mail itself.
+ * Each may take as long as the timeout, and another process may send the mail when the lease ends.
+ */
+const ANSWERS = 11
 const guardOptions = { perSecond: 20, atOnce: CONNECTIONS, breakAfter: 5, halfOpenAfterMs: 15_000 }
 
 export type EmailOptions = {
@@ -34,7 +37,7 @@ export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
         to: { name: '', address: addressee.email },
         messageId: messageId(parcel, options),
       }
-      const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: SLOW_ANSWERS * options.timeoutMs }
+      const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: ANSWERS * options.timeoutMs }
       return guard(turn, () => transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf))
     },
     close: () => transport.close(),

@@ -225,7 +225,7 @@ test('a slow server gets each mail once: what would begin too late in its lease 
   const open = async () => (await system.pool.query('select from notify.deliveries where due_at is not null')).rowCount
   const sender = async () => {
     const senders = createSenders(system.config, system.pool, { timeoutMs: 1000 })
-    while (await open()) await sendDeliveries({ ...system.app, senders, leaseSeconds: 6 })
+    while (await open()) await sendDeliveries({ ...system.app, senders, leaseSeconds: 13 })
     senders.email?.close()
   }
   await Promise.all([sender(), sender()])

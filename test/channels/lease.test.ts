@@ -61,8 +61,8 @@ for (const answer of ['never', 'taken'] as const)
       'taken, and not finished',
     )
     t.ok(
-      taken.every((row) => row.seconds > 0 && row.seconds <= 120),
-      'for two minutes',
+      taken.every((row) => row.seconds > 0 && row.seconds <= 180),
+      'for three minutes',
     )
 
     mails.does = 'accept'
