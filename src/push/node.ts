@@ -7,6 +7,7 @@ import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
 import { fail } from '../errors.ts'
 import { decodeChangedInboxes } from '../notifications/notify-payload.ts'
+import { NotificationTypes } from '../notifications/types.ts'
 import { listeningSince, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 import { Acknowledgements } from './acknowledgements.ts'
@@ -206,5 +207,5 @@ function withOwnPool(app: App, { connections, queryMs }: Limits): App {
     queryTimeoutMs: queryMs,
     pooled: isPooled(config),
   })
-  return { ...app, pool, db: createKysely(pool) }
+  return { ...app, pool, db: createKysely(pool), types: new NotificationTypes(pool, log) }
 }
