@@ -56,8 +56,10 @@ function measure(bench: Bench, found: (name: string, measured: Measured) => void
       for (let round = roundsOf(name); round > 0; round--) {
         const [startedAt, first] = [Date.now(), post]
         post += events
-        const { 'notifications/s': rate = 0, lost = 0, doubled = 0 } = await drain(given, first, post - 1)
-        found(name, { 'notifications/s': rate, lost, doubled, 'dead tuples in the outbox': await deadInOutbox(given) })
+        const drained = await drain(given, first, post - 1)
+        const { 'notifications/s': rate = 0, 'CPU ms': cpu = 0, lost = 0, doubled = 0 } = drained
+        const dead = await deadInOutbox(given)
+        found(name, { 'notifications/s': rate, 'CPU ms': cpu, lost, doubled, 'dead tuples in the outbox': dead })
         await sleep(Math.max(0, every * 1000 - (Date.now() - startedAt)))
       }
       await close()

@@ -84,6 +84,7 @@ function measure(bench: Bench): Promise<Measured> {
     const { 'CPU ms': cpu, 'WAL bytes': wal } = perUnit(cost, audience)
     const outcome = await outcomeOf(client, audience)
     await load.reset()
+    const resident = memory()
     const passing = await passBacklog(given, world, world.posts - backlog + 1, world.posts)
     await client.end()
     return {
@@ -91,7 +92,7 @@ function measure(bench: Bench): Promise<Measured> {
       seconds,
       'CPU ms': cpu ?? 0,
       'WAL bytes': wal ?? 0,
-      ...memory(),
+      ...resident,
       ...likes,
       'critical to row: p50 ms': critical.p50,
       'critical to row: p99 ms': critical.p99,
