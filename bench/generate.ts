@@ -34,6 +34,8 @@ export async function generate(url: string, sizes: Sizes, say: (line: string) =>
   await step('sources', sourcesOf(sizes))
   await step('indexes', rebuild)
   await step('vacuum', 'vacuum analyze')
+  // What is still to be written is not the time of those who read.
+  await step('checkpoint', 'checkpoint')
   await client.end()
 }
 
