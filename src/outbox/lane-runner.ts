@@ -63,13 +63,12 @@ export async function runBatch(
 
 /** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */
 function afterFailure(options: BatchOptions, error: unknown): BatchOptions {
-  const cause = error instanceof BatchError ? error.cause : error
   if (options.onBusy === 'wait' && onBusyAfter(error) === 'set aside') return { ...options, onBusy: 'set aside' }
-  if (!(error instanceof BatchError) || !isContentError(cause)) throw error
+  if (!(error instanceof BatchError) || !isContentError(error.cause)) throw error
   const [only, ...others] = error.eventIds
   if (only === undefined) throw error
   if (others.length > 0) return { ...options, limit: Math.ceil(error.eventIds.length / 2) }
-  return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: cause } }
+  return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: error.cause } }
 }
 
 /** Whoever holds an inbox for longer than is waited for may do so for long. */
