@@ -2,7 +2,7 @@ import type { IPolicy } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch, type OnBusy } from './consume.ts'
-import { isContentError, isLockTimeout } from './failure.ts'
+import { isContentError, isLockTimeout, isTimeout } from './failure.ts'
 import type { Lane, Lanes } from './position.ts'
 
 /** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */
@@ -22,8 +22,8 @@ export type LaneOptions = {
 }
 
 /**
- * Reads a lane to its end, batch by batch. A batch that fails for its content is taken apart: halved until the bad event
- * stands alone, which then becomes pending while its neighbours go on. Other errors end the run; the poll starts the next.
+ * Reads a lane to its end, batch by batch. A batch that fails for its content, or takes too long, is taken apart: halved until
+ * one event fails alone, which then becomes pending while its neighbours go on. Other errors end the run; the poll starts the next.
  */
 export async function runLane(
   reading: Reading,
@@ -64,7 +64,7 @@ export async function runBatch(
 /** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */
 function afterFailure(options: BatchOptions, error: unknown): BatchOptions {
   if (options.onBusy === 'wait' && onBusyAfter(error) === 'set aside') return { ...options, onBusy: 'set aside' }
-  if (!(error instanceof BatchError) || !isContentError(error.cause)) throw error
+  if (!(error instanceof BatchError) || !(isContentError(error.cause) || isTimeout(error.cause))) throw error
   const [only, ...others] = error.eventIds
   if (only === undefined) throw error
   if (others.length > 0) return { ...options, limit: Math.ceil(error.eventIds.length / 2) }

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.ts'
 import { retries } from '../ops/metrics.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
-import { isContentError } from './failure.ts'
+import { isContentError, isTimeout } from './failure.ts'
 
 /** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
 export const MAX_ATTEMPTS = 12
@@ -33,7 +33,7 @@ export async function setAside(
 
 /**
  * Retries what is due, oldest first. Each event is applied and its row deleted in one transaction; a failure moves its
- * due time, or makes it a dead letter after the last attempt. Returns how many succeeded.
+ * due time, so that it is in nobody's way, or makes it a dead letter after the last attempt. Returns how many succeeded.
  */
 export async function retryPending(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>): Promise<number> {
   let succeeded = 0
@@ -76,9 +76,14 @@ async function retryBatch(
     })
   } catch (error) {
     const [only, ...others] = rows
-    if (!only || !isContentError(error)) throw error
-    if (others.length === 0) await noteFailure(pool, only, error)
-    return { taken: rows.length, error }
+    if (!only) throw error
+    if (others.length > 0) return { taken: rows.length, error }
+    if (isContentError(error) || isTimeout(error)) {
+      await noteFailure(pool, only, error)
+      return { taken: 1, error }
+    }
+    await postpone(pool, [only.id])
+    throw error
   }
 }
 
@@ -92,8 +97,8 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
   return rows
 }
 
-/** The inbox is held by someone else, which is not a failure of the event. */
-async function postpone(client: pg.ClientBase, ids: string[]): Promise<void> {
+/** Something is held by someone else, or resources are short, which is not a failure of the event. */
+async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise<void> {
   await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
     ids,
   ])

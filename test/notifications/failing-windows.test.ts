@@ -60,18 +60,21 @@ for (const [what, spoil, mend, says] of causes)
 t.test('trouble of the database puts all off, longer each time and never for long', async (t) => {
   const app = await inboxApp(t)
   const owners = await gathering(app)
-  await app.pool.query('alter table social.blocks rename to elsewhere')
+  await app.pool.query(
+    `create function public.fill() returns trigger language plpgsql as $$ begin raise 'the disk is full' using errcode = '53100'; end $$;
+     create trigger full_disk before insert on notify.notifications execute function public.fill()`,
+  )
   for (const [attempts, shortest, longest] of [
     [0, 0, 1.3],
     [3, 1, 10.1],
     [12, 15, 37.6],
   ] as const) {
     await app.pool.query('update notify.windows set attempts = $1, due_at = now()', [attempts])
-    await t.rejects(flushWindows(app), { code: '42P01' })
+    await t.rejects(flushWindows(app), { code: '53100' })
     const windows = await failing(app)
     t.equal(windows.length, OWNERS)
     t.ok(
-      windows.every((window) => window.attempts === attempts + 1 && window.last_error.includes('social.blocks')),
+      windows.every((window) => window.attempts === attempts + 1 && window.last_error === 'the disk is full'),
       'people can see why',
     )
     t.ok(
@@ -84,7 +87,7 @@ t.test('trouble of the database puts all off, longer each time and never for lon
     (await failing(app)).every(({ attempts }) => attempts === 13),
     'nobody is at them meanwhile',
   )
-  await app.pool.query('alter table social.elsewhere rename to blocks')
+  await app.pool.query('drop trigger full_disk on notify.notifications')
   await app.pool.query('update notify.windows set due_at = now()')
   await flushWindows(app)
   t.same(await shown(app), owners)

@@ -111,7 +111,7 @@ t.test('a lost connection fails the batch and is not tried again item by item', 
     run: {
       like: async () => {
         statements++
-        throw new Error('connection lost')
+        throw new Error('Connection terminated unexpectedly')
       },
     },
   })

@@ -166,7 +166,7 @@ t.test('a window that is read in pieces goes on after a crash where the last pie
   )
   let batches = 0
   const failing: Consumer = async (client, events, onBusy) => {
-    if (++batches === 3) throw new Error('the process dies here')
+    if (++batches === 3) throw new Error('Connection terminated unexpectedly')
     return note(client, events, onBusy)
   }
   const one = new Dispatcher(pool, log, { notifications: failing, counters: async () => [] }, () => {})
@@ -185,7 +185,7 @@ t.test('a lane that was left in the middle of a window goes on at a call', async
   )
   const failing: Consumer = async (client, events, onBusy) => {
     const { rows } = await client.query('select count(*)::int as rows from public.seen')
-    if (rows[0].rows > 0) throw new Error('the connection breaks here')
+    if (rows[0].rows > 0) throw new Error('Connection terminated unexpectedly')
     return note(client, events, onBusy)
   }
   await new Dispatcher(pool, log, { notifications: failing, counters: async () => [] }, () => {}).run()

@@ -55,6 +55,29 @@ t.test('a bad event is set aside alone, ends as a dead letter, and can be replay
   t.same(await pendingRows(system), [])
 })
 
+for (const code of ['P0001', '42501', 'XX001'])
+  t.test(`an event that fails alone is set aside whatever the error: ${code}`, async (t) => {
+    const system = await setup(t, { worker: true, windowSeconds: 0 })
+    const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+    await system.pool.query(
+      `create function public.refuse() returns trigger language plpgsql as $$ begin
+         if new.user_id = ${ana.id} and new.type = 'post.liked' then raise 'not this one' using errcode = '${code}'; end if;
+         return new;
+       end $$;
+       create trigger refuse before insert on notify.notifications for each row execute function public.refuse();
+       update notify.positions set shard_from = 0, shard_to = 31 where consumer = 'notifications' and lane = 0;
+       delete from notify.positions where consumer = 'notifications' and lane between 1 and 3`,
+    )
+    const [bad, good] = [await ana.post('bad'), await ben.post('good')]
+    await Promise.all([cem.like(bad.id), cem.like(good.id), cem.follow(ana.id)])
+    await eventually(async () => {
+      const { rows } = await system.pool.query<{ type: string }>('select type from notify.notifications order by type')
+      return rows.map(({ type }) => type).join() === 'post.liked,user.followed'
+    })
+    const { rows } = await system.pool.query('select source_id, last_error from ops.pending')
+    t.same(rows, [{ source_id: `like:${bad.id}:${cem.id}`, last_error: 'not this one' }])
+  })
+
 t.test('a held inbox stops neither its lane nor anyone else, and loses nothing', async (t) => {
   const system = await setup(t, { worker: true })
   const people = await Promise.all(Array.from({ length: 6 }, (_, i) => system.as(`user${i}`)))
