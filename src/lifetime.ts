@@ -19,7 +19,7 @@ export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger
   let stoppingSince: number | undefined
 
   const stop = async (exitCode: number): Promise<void> => {
-    stoppingSince = Date.now()
+    stoppingSince = performance.now()
     setTimeout(() => {
       log.error({ parts: parts.map(({ part }) => part) }, 'not stopped in time, ending anyway')
       process.exit(1)
@@ -36,7 +36,7 @@ export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger
       if (stoppingSince === undefined) {
         log.info({ signal }, 'stopping; a second signal ends at once')
         void stop(0)
-      } else if (Date.now() - stoppingSince > SAME_SIGNAL_WITHIN) process.exit(1)
+      } else if (performance.now() - stoppingSince > SAME_SIGNAL_WITHIN) process.exit(1)
     })
 
   process.on('uncaughtException', (err) => {

@@ -19,10 +19,12 @@ export function endSession({ revokedSessions, wakeUps }: App, sessionId: string)
  * cost every request a query.
  */
 export class RevokedSessions {
-  /** By id: when the last access token of the session has run out. */
+  /** By id: when the last access token of the session has run out, by the clock that tokens are dated with. */
   readonly #until = new Map<string, number>()
   readonly #tokenLifeMs: number
   #lookedAt = Number.NEGATIVE_INFINITY
+  /** The highest that clock has shown: when it is set back, tokens of before live for longer. */
+  #latest = 0
 
   constructor(accessTokenTtl: number) {
     this.#tokenLifeMs = accessTokenTtl * SECOND
@@ -33,24 +35,30 @@ export class RevokedSessions {
   }
 
   add(sessionId: string): void {
-    if (!this.has(sessionId)) this.#until.set(sessionId, Date.now() + this.#tokenLifeMs)
+    if (!this.has(sessionId)) this.#until.set(sessionId, this.#highest() + this.#tokenLifeMs)
   }
 
   /** Reads what was revoked since the last look; after a long silence as far back as a token lives. */
   async look(pool: pg.Pool): Promise<void> {
-    const now = Date.now()
+    const now = performance.now()
     const back = Math.min(now - this.#lookedAt, this.#tokenLifeMs) + COMMITTED_WITHIN
     const { rows } = await pool.query<{ id: string }>({
       name: 'revoked_sessions',
       text: 'select id from social.sessions where revoked_at > now() - make_interval(secs => $1::float8)',
       values: [back / SECOND],
     })
+    this.#highest()
     for (const { id } of rows) this.add(id)
     this.#lookedAt = now
     // Oldest first: the first that still counts ends the search.
     for (const [id, until] of this.#until) {
-      if (until > now) break
+      if (until > Date.now()) break
       this.#until.delete(id)
     }
+  }
+
+  #highest(): number {
+    this.#latest = Math.max(this.#latest, Date.now())
+    return this.#latest
   }
 }

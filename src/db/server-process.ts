@@ -45,12 +45,13 @@ const settings = [
  * Node only, which stops PostgreSQL last. If PostgreSQL ends by itself, that is an uncaught error.
  */
 export async function startServer(options: ServerOptions): Promise<{ stop(): Promise<void> }> {
-  const deadline = Date.now() + ORPHANS_LEAVE_WITHIN
+  const deadline = performance.now() + ORPHANS_LEAVE_WITHIN
   for (;;) {
     const child = await launch(options)
     if (await isReady(child, options.cluster)) return { stop: superviseUntilStopped(child, options) }
     const said = await readFile(options.logFile, 'utf8')
-    if (!said.includes('pre-existing shared memory block') || Date.now() > deadline) throw startError(said, options)
+    if (!said.includes('pre-existing shared memory block') || performance.now() > deadline)
+      throw startError(said, options)
     await sleep(200)
   }
 }
@@ -93,8 +94,8 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
 
 /** The last line of postmaster.pid tells, as it does for pg_ctl. */
 async function isReady(child: ChildProcess, cluster: string): Promise<boolean> {
-  const deadline = Date.now() + START_TIMEOUT
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + START_TIMEOUT
+  while (performance.now() < deadline) {
     if (child.pid === undefined || hasEnded(child)) return false
     const lines = await readPidFile(cluster)
     if (Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready') return true
@@ -126,9 +127,9 @@ async function end(child: ChildProcess): Promise<void> {
 const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null
 
 async function holds(condition: () => boolean, timeout: number): Promise<boolean> {
-  const deadline = Date.now() + timeout
+  const deadline = performance.now() + timeout
   while (!condition()) {
-    if (Date.now() > deadline) return false
+    if (performance.now() > deadline) return false
     await sleep(20)
   }
   return true

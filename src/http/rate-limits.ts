@@ -73,7 +73,17 @@ function createLimiter({ config, pool }: App, name: string, { perMinute, shared 
   })
 }
 
-async function consume(limiter: RateLimiterAbstract, key: string): Promise<{ allowed: boolean; left: RateLimiterRes }> {
+type Consumed = { allowed: boolean; left: RateLimiterRes }
+
+/** A window that ends later than it is long is one of before the clock was set back: it is over. */
+async function consume(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
+  const consumed = await consumeOnce(limiter, key)
+  if (consumed.left.msBeforeNext <= limiter.duration * 1000) return consumed
+  await limiter.delete(key)
+  return consumeOnce(limiter, key)
+}
+
+async function consumeOnce(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
   try {
     return { allowed: true, left: await limiter.consume(key) }
   } catch (refusal) {

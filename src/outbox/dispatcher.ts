@@ -70,11 +70,12 @@ export class Dispatcher {
   async serve(): Promise<void> {
     if (this.#standing) return this.run()
     this.#standing = true
-    this.#calledAt = Date.now()
-    const standsUntil = Date.now() + STAND_MS
+    this.#calledAt = performance.now()
+    const standsUntil = performance.now() + STAND_MS
     try {
       await this.run()
-      while (!this.#stopping && Date.now() < Math.min(standsUntil, this.#calledAt + IDLE_MS)) await delay(CHECK_MS)
+      while (!this.#stopping && performance.now() < Math.min(standsUntil, this.#calledAt + IDLE_MS))
+        await delay(CHECK_MS)
     } finally {
       this.#standing = false
     }
@@ -87,7 +88,7 @@ export class Dispatcher {
 
   /** Events may have come: passes over the lanes, and once more for calls that come meanwhile. */
   look(): void {
-    this.#calledAt = Date.now()
+    this.#calledAt = performance.now()
     this.#called = true
     for (const key of this.#running.keys()) if (key !== keyOf(counters)) this.#again.add(key)
     if (!this.#passing) this.#passes = this.#pass()

@@ -13,7 +13,7 @@ export class WatchedCounts {
   #changed = new Set<string>()
   readonly #watchers = new Map<string, Set<Session>>()
   #timer: NodeJS.Timeout | undefined
-  #lastRead = 0
+  #lastRead = Number.NEGATIVE_INFINITY
   #reading: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -64,7 +64,7 @@ export class WatchedCounts {
 
   #schedule(): void {
     if (this.#closed || this.#timer || this.#changed.size === 0) return
-    const wait = Math.max(0, this.#lastRead + this.#betweenMs - Date.now())
+    const wait = Math.max(0, this.#lastRead + this.#betweenMs - performance.now())
     this.#timer = setTimeout(() => {
       this.#reading = this.#read()
     }, wait)
@@ -78,7 +78,7 @@ export class WatchedCounts {
     } catch (err) {
       this.#app.log.warn({ err }, 'cannot read counts; the sweep tries again')
     }
-    this.#lastRead = Date.now()
+    this.#lastRead = performance.now()
     this.#timer = undefined
     this.#schedule()
   }

@@ -22,7 +22,7 @@ type User = {
   heard: number
   /** Reads that did not find what was heard of. */
   missed: number
-  /** Not before this time is the next live frame sent. */
+  /** Not before this time, by the clock of performance.now() as all times here, is the next live frame sent. */
   notBefore: number
 }
 
@@ -143,7 +143,7 @@ export class Hub {
     if (this.#closed || this.#ticking || time >= this.#nextTick) return
     this.#nextTick = time
     clearTimeout(this.#timer)
-    const wait = time - Date.now()
+    const wait = time - performance.now()
     // The shortest timeout is a millisecond.
     if (wait <= 0) setImmediate(() => this.#startTick())
     else this.#timer = setTimeout(() => this.#startTick(), wait)
@@ -170,12 +170,12 @@ export class Hub {
     } catch (err) {
       this.#app.log.warn({ err, users: users.length }, 'cannot read what changed, trying again')
       for (const reading of readings) for (const session of reading.sessions) session.unsure = true
-      for (const user of users) this.#readIfBehind(user, Date.now() + FAILED_READ_MS)
+      for (const user of users) this.#readIfBehind(user, performance.now() + FAILED_READ_MS)
     }
   }
 
   #takeDue(): User[] {
-    const now = Date.now()
+    const now = performance.now()
     const users: User[] = []
     for (const [user, time] of this.#due) {
       if (time > now) continue
@@ -209,11 +209,13 @@ export class Hub {
         user.id,
         changes.upserts.map((notification) => notification.id),
       )
-    if (text !== undefined && !changes.more) user.notBefore = Date.now() + this.#limits.betweenFramesMs
+    if (text !== undefined && !changes.more) user.notBefore = performance.now() + this.#limits.betweenFramesMs
+    // What is left of it is read at once, whoever spoke of it.
+    user.heard = Math.max(user.heard, changes.modseq)
     if (changes.modseq >= user.heard) user.missed = 0
     else if (user.missed >= INVISIBLE_TRIES) user.heard = changes.modseq
     const wait = changes.modseq < user.heard ? INVISIBLE_MS * 2 ** user.missed++ : 0
-    this.#readIfBehind(user, changes.more ? 0 : Math.max(user.notBefore, Date.now() + wait))
+    this.#readIfBehind(user, changes.more ? 0 : Math.max(user.notBefore, performance.now() + wait))
   }
 }
 

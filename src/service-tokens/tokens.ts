@@ -21,6 +21,7 @@ export function newServiceToken(): { token: string; hash: Buffer } {
 
 /** Wrong tokens from one address in a minute, times RATE_LIMIT_SCALE. */
 const WRONG_PER_MINUTE = 60
+const WINDOW_SECONDS = 60
 
 /**
  * Looks tokens up, for one address no more than so many wrong ones: beyond, a token that was never right here is refused
@@ -29,13 +30,15 @@ const WRONG_PER_MINUTE = 60
  */
 export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config'>) {
   const points = Math.max(1, Math.round(WRONG_PER_MINUTE * config.rateLimitScale))
-  const wrong = new RateLimiterMemory({ points, duration: 60 })
+  const wrong = new RateLimiterMemory({ points, duration: WINDOW_SECONDS })
   const right = new Set<string>()
   return async (token: string, network: string): Promise<Service | null> => {
     if (!token.startsWith(PREFIX)) return null
     const counted = await wrong.get(network)
     if (counted && counted.consumedPoints >= points && !right.has(token))
-      throw fail('RATE_LIMITED', 'Too many wrong tokens', { retryAfter: Math.ceil(counted.msBeforeNext / 1000) })
+      throw fail('RATE_LIMITED', 'Too many wrong tokens', {
+        retryAfter: Math.min(WINDOW_SECONDS, Math.ceil(counted.msBeforeNext / 1000)),
+      })
     const service = await findService(pool, token)
     if (service) right.add(token)
     else {

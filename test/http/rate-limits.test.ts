@@ -124,3 +124,20 @@ test('an IPv6 address counts as its /64', async (t) => {
   t.equal(networkOf('::ffff:192.0.2.1'), '192.0.2.1')
   t.equal(networkOf('192.0.2.1'), '192.0.2.1')
 })
+
+test('a clock that is set back by an hour refuses nobody for longer', async (t) => {
+  const { url } = await setup(t, { env: { RATE_LIMIT_SCALE: '0.05' } })
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const ask = (path: string) => (path === '/auth/signin' ? call(url, 'POST', path, bad) : call(url, 'GET', path))
+  for (const path of ['/auth/signin', '/posts']) {
+    Date.now = now
+    while ((await ask(path)).status !== 429);
+    Date.now = () => now() - 3_600_000
+    t.equal((await ask(path)).status, 401, path)
+    while ((await ask(path)).status !== 429);
+    t.ok(Number((await ask(path)).headers.get('retry-after')) <= 60)
+  }
+})

@@ -20,6 +20,18 @@ t.test('with every hint lost the sweep finds what happened', async (t) => {
   for (const socket of sockets) t.equal(await socket.closed(), 4403)
 })
 
+t.test('a live socket whose hints were lost is sent everything at once, however much it is', async (t) => {
+  const node = await startNode(t, { env: NO_SWEEP })
+  const ana = await node.user('ana')
+  const socket = await ana.connect()
+  await socket.next('synced')
+  await fillInbox(node.app, ana.id, 450)
+  const listening = `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'ravenpost listen'`
+  await node.app.pool.query(listening)
+  await eventually(() => socket.upserts.length === 450)
+  t.match(socket.of('changes').at(-1), { more: false, unreadCount: 450 })
+})
+
 t.test(
   'a client that never reads costs little memory, hinders nobody, and gets everything once it reads',
   async (t) => {
