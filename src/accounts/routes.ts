@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { Id, PageQuery, pageOf } from '../http/paging.ts'
+import { cleanDisplayName } from '../users/names.ts'
 import { DisplayName } from '../users/routes.ts'
 import { findUser, User } from '../users/view.ts'
 import { refreshSession } from './refresh.ts'
@@ -54,7 +55,8 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: { body: SignUp, querystring: CookieQuery, response: { 201: Tokens } },
       },
       async (request, reply) => {
-        const { username, email, password, displayName } = request.body
+        const { username, email, password, displayName: given } = request.body
+        const displayName = given && cleanDisplayName(given)
         const session = await signUp(app, { username, email, password, displayName }, userAgent(request))
         return reply.code(201).send(await tokens(app, reply, session, request.query.cookie))
       },

@@ -16,7 +16,8 @@ export type NewUser = {
 const RESERVED_PREFIX = 'deleted_'
 
 /**
- * Makes the account, its inbox and its first session in one statement; where mail is sent, a mail asks for its address.
+ * Makes the account, its inbox and its first session in one statement; where mail is sent, a mail asks for its address. The name
+ * must not look like any that is reserved, in use, or was in use.
  * @throws {AppError} USERNAME_TAKEN, EMAIL_TAKEN
  */
 export async function signUp({ pool, config }: App, user: NewUser, userAgent: string): Promise<Session> {
@@ -41,7 +42,7 @@ export async function signUp({ pool, config }: App, user: NewUser, userAgent: st
       values,
     })
     const [row] = rows
-    if (!row) throw new Error('sign-up returned no row')
+    if (!row) throw fail('USERNAME_TAKEN')
     return { ...row, role, refreshToken }
   } catch (error) {
     if (violates(error, 'username_taken')) throw fail('USERNAME_TAKEN', undefined, { cause: error })
@@ -51,8 +52,10 @@ export async function signUp({ pool, config }: App, user: NewUser, userAgent: st
 }
 
 const insertUser = `
-  with u as (
-    insert into social.users (username, email, password_hash, display_name, role) values ($1, $2, $3, $4, $5) returning id
+  with n as (
+    insert into social.taken_names (look) values (social.name_look($1)) on conflict do nothing returning look
+  ), u as (
+    insert into social.users (username, email, password_hash, display_name, role) select $1, $2, $3, $4, $5 from n returning id
   ), i as (
     insert into notify.inbox (user_id) select id from u
   ), s as (

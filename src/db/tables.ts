@@ -1251,6 +1251,13 @@ export interface SocialSessions {
   userId: Int8;
 }
 
+export interface SocialTakenNames {
+  /**
+   * social.name_look of the username: a hash, because a deleted user's name is stored nowhere.
+   */
+  look: Buffer;
+}
+
 export interface SocialThreadMutes {
   /**
    * Since when.
@@ -1363,6 +1370,7 @@ export interface DB {
   "social.refreshTokens": SocialRefreshTokens;
   "social.serviceTokens": SocialServiceTokens;
   "social.sessions": SocialSessions;
+  "social.takenNames": SocialTakenNames;
   "social.threadMutes": SocialThreadMutes;
   "social.users": SocialUsers;
 }

@@ -4,8 +4,8 @@ import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 
 /**
- * Marks the account as deleted, overwrites what was personal, and ends its sessions, at once and in one transaction. What
- * the user did is taken back in chunks by the fan-out that is written here.
+ * Marks the account as deleted, overwrites what was personal, and ends its sessions, at once and in one transaction. Its
+ * username is given to nobody else. What the user did is taken back in chunks by the fan-out that is written here.
  * @throws {AppError} USER_NOT_FOUND when it was deleted before
  */
 export async function deleteUser(app: App, userId: string): Promise<void> {
@@ -15,6 +15,11 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
       [userId],
     )
     if (rowCount === 0) throw fail('USER_NOT_FOUND')
+    await client.query(
+      `insert into social.taken_names (look) select social.name_look(username) from social.users where id = $1::bigint
+       on conflict do nothing`,
+      [userId],
+    )
     await client.query(
       `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null,
          display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'

@@ -7,10 +7,16 @@ import { MediaId } from '../media/view.ts'
 import { deleteUser } from './delete.ts'
 import { editProfile } from './edit.ts'
 import { listFollowers, listFollowing, listFriends } from './lists.ts'
+import { cleanBio, cleanDisplayName } from './names.ts'
 import { searchUsers } from './search.ts'
 import { findUser, findVisibleUser, User } from './view.ts'
 
-export const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' })
+export const DisplayName = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  pattern: '\\S',
+  description: 'Without control characters and links',
+})
 
 const Params = Type.Object({ id: Id })
 const SearchQuery = Type.Object(
@@ -46,7 +52,11 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       async ({ params, body, user }) => {
         found(await findUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
-        await editProfile(pool, user.userId, body)
+        await editProfile(pool, user.userId, {
+          ...body,
+          ...(body.displayName !== undefined && { displayName: cleanDisplayName(body.displayName) }),
+          ...(body.bio !== undefined && { bio: cleanBio(body.bio) }),
+        })
         return found(await findUser(pool, params.id, user.userId))
       },
     )

@@ -81,9 +81,9 @@ function patientPool(t: Test, { databaseUrl, app }: TestSystem): pg.Pool {
 /** Ways to tell Ana something; each returns the milliseconds from the request to the frame on her socket. */
 async function senders(t: Test, system: TestSystem) {
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
-  await system.as('root')
-  await grantAdmin(system.pool, 'root')
-  const root = await signIn(system.url, 'root')
+  await system.as('rita')
+  await grantAdmin(system.pool, 'rita')
+  const root = await signIn(system.url, 'rita')
   const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)
   socket.send({ type: 'hello', token: ana.accessToken })
   await socket.next('synced')

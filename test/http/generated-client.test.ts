@@ -10,8 +10,8 @@ const directory = new URL('generated-client/', import.meta.url)
 
 test('a client generated from the document compiles in strict mode and does what it says, with every call', async (t) => {
   const { url, pool, as } = await setup(t, { env: vapid, worker: true, windowSeconds: 0 })
-  await as('root')
-  await grantAdmin(pool, 'root')
+  await as('rita')
+  await grantAdmin(pool, 'rita')
   const source = await generateSource(`${url}/openapi.json`, { optimistic: true })
   await writeFile(new URL('api.ts', directory), source)
 
@@ -23,7 +23,7 @@ test('a client generated from the document compiles in strict mode and does what
   const story = await import(new URL('story.ts', directory).href)
   await story.runStory(url)
   const rest = await import(new URL('surface.ts', directory).href)
-  await rest.callTheRest(url, { login: 'root' })
+  await rest.callTheRest(url, { login: 'rita' })
   const { called, calls } = await import(new URL('counted.ts', directory).href)
   t.ok(calls.length > 70)
   t.same(

@@ -117,9 +117,9 @@ test('each call answers nobody, the owner, others and admins as it should, in th
   t.same(calls.sort(), rows.map(([name]) => name).sort(), 'each call has its row')
 
   const fits = answersOf(document)
-  await as('root')
-  await grantAdmin(pool, 'root')
-  const [other, admin] = [await as('ben'), await signIn(url, 'root')]
+  await as('rita')
+  await grantAdmin(pool, 'rita')
+  const [other, admin] = [await as('ben'), await signIn(url, 'rita')]
   const state: string = (await other.get('/notifications/unread-count')).state
   let number = 0
   for (const [name, statuses, bodyOf] of rows) {

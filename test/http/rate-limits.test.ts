@@ -68,12 +68,12 @@ test('sign-ins, sign-ups and admin calls are counted for all processes together'
   t.equal(await status(one.url, '/auth/signin', bad), 429)
   t.equal(await status(other.url, '/auth/signin', bad), 429)
 
-  const root = await other.as('root')
+  const root = await other.as('rita')
   await one.as('ana')
   const refused = { username: 'ben', email: 'ben@example.org', password: PASSWORD }
   t.equal(await status(one.url, '/auth/signup', refused), 429)
 
-  await grantAdmin(one.pool, 'root')
+  await grantAdmin(one.pool, 'rita')
   await one.pool.query(`delete from social.rate_limits where key like 'sign-in:%'`)
   const third = await startSystem(t, one.databaseUrl, { env: { RATE_LIMIT_SCALE: '0.2' } })
   const admin = await signIn(third.url, root.username)

@@ -7,9 +7,9 @@ import { settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
 
 async function adminOf({ pool, url, as }: TestSystem) {
-  await as('root')
-  await grantAdmin(pool, 'root')
-  return signIn(url, 'root')
+  await as('rita')
+  await grantAdmin(pool, 'rita')
+  return signIn(url, 'rita')
 }
 
 test('what an admin changes of a type every process notices, in words and in rules', async (t) => {

@@ -10,9 +10,9 @@ type Send = (path: string, body: object, key?: string) => Promise<Answer>
 /** A system with an admin, and what a service with a token of its own can call. */
 async function withService(t: Test, options: Options = {}) {
   const system = await setup(t, options)
-  await system.as('root')
-  await grantAdmin(system.pool, 'root')
-  const admin = await signIn(system.url, 'root')
+  await system.as('rita')
+  await grantAdmin(system.pool, 'rita')
+  const admin = await signIn(system.url, 'rita')
   const made = await admin.request('POST', '/service-tokens', { name: 'shop', scopes: ['notifications:send'] })
   const asService = (token: string) => serviceOf(system, token)
   return { ...system, admin, tokenId: String(made.body.id), token: String(made.body.token), asService }
