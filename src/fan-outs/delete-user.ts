@@ -94,35 +94,35 @@ function takingBack(taken: Taken): Step {
   return (client, userId) => appendRetractions(client, taken, [userId])
 }
 
-const clearAudience = `
-  delete from social.bells where author_id = $1 and user_id in (
-    select user_id from social.bells where author_id = $1 order by user_id limit ${CLEARED_PER_CHUNK})`
-
-/** The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear. */
+/**
+ * The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear.
+ * Its windows follow: a flush passes over those without an inbox.
+ */
 const clearing: Step[] = [
   'delete from notify.inbox where user_id = $1',
-  clearInbox('notify.notifications', 'id'),
-  clearInbox('notify.sources', 'source_id'),
-  clearInbox('notify.tombstones', 'modseq'),
-  'delete from social.bookmarks where user_id = $1',
-  'delete from notify.windows where user_id = $1',
+  clearRows('notify.windows', 'group_key'),
+  clearRows('notify.notifications', 'id'),
+  clearRows('notify.sources', 'source_id'),
+  clearRows('notify.tombstones', 'modseq'),
+  clearRows('social.bookmarks', 'post_id'),
   'delete from notify.preferences where user_id = $1',
-  'delete from social.bells where user_id = $1',
-  clearAudience,
+  clearRows('social.bells', 'author_id'),
+  clearRows('social.bells', 'user_id', 'author_id'),
   'delete from notify.push_subscriptions where user_id = $1',
-  clearInbox('notify.deliveries', 'notification_id'),
-  'delete from social.blocks where user_id = $1',
-  'delete from social.blocks where other_id = $1',
-  'delete from social.mutes where user_id = $1',
-  'delete from social.mutes where other_id = $1',
-  'delete from social.thread_mutes where user_id = $1',
+  clearRows('notify.deliveries', 'notification_id'),
+  clearRows('social.blocks', 'other_id'),
+  clearRows('social.blocks', 'user_id', 'other_id'),
+  clearRows('social.mutes', 'other_id'),
+  clearRows('social.mutes', 'user_id', 'other_id'),
+  clearRows('social.thread_mutes', 'post_id'),
 ].map(
   (statement): Step =>
     async (client, userId) =>
       (await client.query(statement, [userId])).rowCount ?? 0,
 )
 
-function clearInbox(table: string, key: string): string {
-  return `delete from ${table} where user_id = $1 and ${key} = any(array(
-            select ${key} from ${table} where user_id = $1 order by ${key} limit ${CLEARED_PER_CHUNK}))`
+/** Rows of a user, found by `owner`; `key` tells them apart. */
+function clearRows(table: string, key: string, owner = 'user_id'): string {
+  return `delete from ${table} where ${owner} = $1 and ${key} = any(array(
+            select ${key} from ${table} where ${owner} = $1 order by ${key} limit ${CLEARED_PER_CHUNK}))`
 }

@@ -44,3 +44,32 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
   await together(locked)
   return gone
 }
+
+/**
+ * As `lockObjects`, but waits for nobody: `held` are those on which somebody else has a lock that excludes ours, a deletion
+ * under way as a rule.
+ */
+export async function lockFreeObjects(
+  client: pg.ClientBase,
+  objects: Set<string>,
+): Promise<{ gone: Set<string>; held: Set<string> }> {
+  const gone = new Set(objects)
+  const held = new Set<string>()
+  for (const table of ['post', 'comment'] as const) {
+    const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
+    if (ids.length === 0) continue
+    const { rows } = await client.query<{ id: string; free: boolean }>({
+      name: `free_${table}s`,
+      text: `with free as materialized (
+               select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share skip locked
+             )
+             select id, id in (select id from free) as free from social.${table}s where id = any($1::bigint[]) and deleted_at is null`,
+      values: [ids],
+    })
+    for (const { id, free } of rows) {
+      gone.delete(`${table}:${id}`)
+      if (!free) held.add(`${table}:${id}`)
+    }
+  }
+  return { gone, held }
+}

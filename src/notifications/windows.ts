@@ -8,7 +8,7 @@ import { isContentError } from '../outbox/failure.ts'
 import { backoff } from '../outbox/pending.ts'
 import { gather, showSources } from './gather.ts'
 import { judge, turnAway } from './judge-waiting.ts'
-import { lockInboxes, lockObjects } from './locks.ts'
+import { lockFreeObjects, lockInboxes } from './locks.ts'
 import { keyOfGroup } from './model.ts'
 import { openWindows } from './open-windows.ts'
 import { readPreferences } from './people.ts'
@@ -21,18 +21,31 @@ const BATCH = 500
 /** Trouble of the database is over some time, and nobody should then wait for long. */
 const TROUBLE_PASSES_SECONDS = 30
 
-/** Shows what the windows that are due have gathered, until none is left. Inboxes that somebody holds are left to the next run. */
+/**
+ * Shows what the windows that are due have gathered, page by page. Those whose inbox or post is held by somebody else are
+ * left to the next run: the next page begins behind them.
+ */
 export async function flushWindows({ pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>): Promise<void> {
   const lookup = await types.current()
-  let due: Window[]
-  do due = await findDue(pool)
-  while (due.length > 0 && (await flushApart({ pool, log, types: lookup }, due)) > 0)
+  let due = await findDue(pool)
+  while (due.length > 0) {
+    await flushApart({ pool, log, types: lookup }, due)
+    due = await findDue(pool, due.at(-1))
+  }
 }
 
-async function findDue(pool: pg.Pool): Promise<Window[]> {
-  const { rows } = await pool.query<Window>({
+/** As text, which keeps the microseconds. */
+type Due = Window & { dueAt: string }
+
+/** The next due windows behind `last`. Without an inbox there is nobody to notify: the deletion of the user clears those. */
+async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
+  const { rows } = await pool.query<Due>({
     name: 'due_windows',
-    text: `select ${windowColumns} from notify.windows x where due_at <= now() order by due_at limit ${BATCH}`,
+    text: `select ${windowColumns}, x.due_at::text as "dueAt" from notify.windows x
+           where x.due_at <= now() and (x.due_at, x.user_id, x.group_key, x.filter) > ($1::timestamptz, $2::bigint, $3::text, $4::text)
+             and exists (select from notify.inbox i where i.user_id = x.user_id)
+           order by x.due_at, x.user_id, x.group_key, x.filter limit ${BATCH}`,
+    values: [last?.dueAt ?? '-infinity', last?.userId ?? 0, last?.groupKey ?? '', last?.filterReason ?? 'none'],
   })
   return rows
 }
@@ -42,11 +55,11 @@ type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
 /**
  * All in one transaction. One that fails for its content is taken apart, halved until the bad window stands alone, which is
  * put off while its neighbours are flushed. Other errors end the run, and all of them are tried again together, with a short
- * backoff that parts them. Returns how many were dealt with.
+ * backoff that parts them.
  */
-async function flushApart(flushing: Flushing, due: Window[]): Promise<number> {
+async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
   try {
-    return await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
+    await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
   } catch (error) {
     if (!isContentError(error)) {
       await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same trouble
@@ -54,7 +67,8 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<number> {
     }
     if (due.length === 1) return putOff(flushing, due, error)
     const half = Math.ceil(due.length / 2)
-    return (await flushApart(flushing, due.slice(0, half))) + (await flushApart(flushing, due.slice(half)))
+    await flushApart(flushing, due.slice(0, half))
+    await flushApart(flushing, due.slice(half))
   }
 }
 
@@ -64,10 +78,10 @@ async function putOff(
   windows: Window[],
   error: unknown,
   longestSeconds?: number,
-): Promise<number> {
+): Promise<void> {
   const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
   log.warn({ err: error, count: windows.length, windows: named }, 'windows cannot be flushed and are tried again later')
-  const { rowCount } = await pool.query(
+  await pool.query(
     `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
      from (
        select x.user_id as u, x.group_key as g, x.filter as f from ${asRows}
@@ -77,18 +91,19 @@ async function putOff(
      where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
     [...keys(windows), messageOf(error)],
   )
-  return rowCount ?? 0
 }
 
 /**
  * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
  * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
  */
-async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<number> {
-  const comments = await findWaitingComments(client, due)
-  const gone = await lockObjects(client, new Set([...due.flatMap(objectsOfWindow), ...comments]))
-  const inboxes = await lockInboxes(client, [...new Set(due.map((window) => window.userId))], true)
-  const windows = await takeDue(client, [...inboxes.keys()], due)
+async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<void> {
+  const waitingComments = await findWaitingComments(client, due)
+  const { gone, held } = await lockFreeObjects(client, new Set([...due.flatMap(objectsOfWindow), ...waitingComments]))
+  const comments = waitingComments.filter((comment) => !held.has(comment))
+  const free = due.filter((window) => !objectsOfWindow(window).some((object) => held.has(object)))
+  const inboxes = await lockInboxes(client, [...new Set(free.map((window) => window.userId))], true)
+  const windows = await takeDue(client, [...inboxes.keys()], free)
   const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
   const verdicts = judge(types, inboxes, preferences, windows)
   const moved = await turnAway(client, verdicts, gone)
@@ -99,10 +114,9 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[
   await queueDeliveries(client, types, inboxes, drafts, preferences)
   await showSources(client, gathered, verdicts, comments)
   await reopen(client, types, windows, moved)
-  return windows.length
 }
 
-/** Comments have to be locked before the inboxes; those that begin to wait after this are left to the next window. */
+/** Comments have to be locked before the inboxes. Those that begin to wait after this, or are held, are left to the next window. */
 async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
   const { rows } = await client.query<{ sourceId: string }>({
     name: 'waiting_comments',
