@@ -40,10 +40,11 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     events: notePools(poolIds),
     logger: graphileLogger(log),
   })
-  const call = () =>
+  const call = oneAtATime(() =>
     callDispatcher(engine).catch((err) =>
       log.warn({ err }, 'a call for the dispatcher was lost; the poll will find the work'),
-    )
+    ),
+  )
   const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
   await listener.start()
   const poll = startPoll(engine)
@@ -62,6 +63,22 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
       await engine.pool.end()
       await within(GOODBYE_MS, jobs.pool.end()).catch(giveUp)
     },
+  }
+}
+
+/** Runs `work` for a call, and once more for all that come meanwhile: anybody can send any number of hints. */
+function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+  let called = false
+  let running = false
+  return async () => {
+    called = true
+    if (running) return
+    running = true
+    while (called) {
+      called = false
+      await work()
+    }
+    running = false
   }
 }
 

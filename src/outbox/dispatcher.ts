@@ -13,6 +13,10 @@ const IDLE_MS = 10_000
 const STAND_MS = 600_000
 const CHECK_MS = 100
 
+/** Anybody may call, for nothing: after so many passes that found nothing, the next ones wait for a while. */
+const EMPTY_PASSES = 20
+const BETWEEN_EMPTY_MS = 50
+
 /** Events of a lane in a pass: few enough that a critical event that comes meanwhile hardly waits. */
 const PASS_SIZE = 100
 /**
@@ -40,6 +44,8 @@ export class Dispatcher {
   #calledAt = 0
   #called = false
   #passing = false
+  /** Passes in a row that found nothing. */
+  #emptyPasses = 0
   #passes: Promise<void> = Promise.resolve()
   #counting: NodeJS.Timeout | undefined
   #stopping = false
@@ -110,28 +116,33 @@ export class Dispatcher {
     this.#passing = true
     while (this.#called && !this.#stopping) {
       this.#called = false
-      await this.#passOnce().catch((error) =>
+      const found = await this.#passOnce().catch((error) =>
         this.#reading.log.warn({ err: error }, 'no lane can be read now; the poll will try again'),
       )
+      this.#emptyPasses = found ? 0 : this.#emptyPasses + 1
+      if (this.#emptyPasses > EMPTY_PASSES) await delay(BETWEEN_EMPTY_MS)
     }
     this.#passing = false
   }
 
   /**
    * Over the lanes that do not run here; one that somebody has left in the middle of a window goes on with it. When a pass fails,
-   * each lane is run alone: there a bad event is told from the others.
+   * each lane is run alone: there a bad event is told from the others. False when there was nothing at all.
    */
-  async #passOnce(): Promise<void> {
+  async #passOnce(): Promise<boolean> {
     const consumer = 'notifications'
     const running = [...this.#running.values()].filter(({ lane }) => lane.consumer === consumer)
     const lanes = { consumer, allBut: running.map(({ lane }) => lane.lane) }
     const options = { limit: PASS_SIZE, onBusy: 'wait' } as const
     try {
       const result = await runBatch(this.#reading, lanes, this.#consumerOf(consumer), options)
-      if (result !== 'held') for (const lane of result.unfinished) this.#start({ consumer, lane })
+      if (result === 'held') return false
+      for (const lane of result.unfinished) this.#start({ consumer, lane })
+      return result.events.length > 0 || running.length > 0
     } catch (error) {
       this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
       for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane, onBusyAfter(error))
+      return true
     }
   }
 

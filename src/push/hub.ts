@@ -11,6 +11,8 @@ const FAILED_READ_MS = 500
 /** Rows that were notified but are not visible yet (two-phase commit) are looked for again, ever more slowly. */
 const INVISIBLE_MS = 20
 const INVISIBLE_TRIES = 8
+/** Between two reads for hints about a user of whom the last hint was not true. */
+const BETWEEN_DOUBTFUL_MS = 100
 
 /** The sockets of one user on this node. */
 type User = {
@@ -76,8 +78,8 @@ export class Hub {
     const user = this.#users.get(userId)
     if (!user || modseq <= user.heard) return
     user.heard = modseq
-    user.missed = 0
-    this.#readIfBehind(user, user.notBefore)
+    const wait = user.missed > 0 ? BETWEEN_DOUBTFUL_MS : 0
+    this.#readIfBehind(user, Math.max(user.notBefore, performance.now() + wait))
   }
 
   /** Reads for this socket soon: it has just said hello, or can be written to again. */
@@ -105,10 +107,6 @@ export class Hub {
 
   sessions(): Session[] {
     return [...this.#users.values()].flatMap((user) => [...user.sessions])
-  }
-
-  sessionsNamed(sessionId: string): Session[] {
-    return this.sessions().filter((session) => session.identity?.sessionId === sessionId)
   }
 
   async close(): Promise<void> {

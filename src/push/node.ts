@@ -12,6 +12,7 @@ import { listeningSince, sockets } from '../ops/metrics.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../wake-ups.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import { WatchedCounts } from './counts.ts'
+import { DoubtedSessions } from './doubted-sessions.ts'
 import { answerFrame } from './frames.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { sayHello } from './hello.ts'
@@ -36,6 +37,7 @@ export class Node {
   readonly #wss: WebSocketServer
   readonly #welcomes: Welcomes
   readonly #counts: WatchedCounts
+  readonly #doubted: DoubtedSessions
   readonly #acknowledgements: Acknowledgements
   readonly #heartbeats: Heartbeats
   /** Work on frames that has begun; awaited before the pool goes away. */
@@ -53,6 +55,7 @@ export class Node {
     this.hub = new Hub(this.#own, limits)
     this.#welcomes = createWelcomes(this.#own.pool)
     this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
+    this.#doubted = new DoubtedSessions(this.#own, this.hub)
     this.#acknowledgements = new Acknowledgements(this.#own, limits)
     this.#heartbeats = new Heartbeats(limits.heartbeatMs)
     this.#wss = new WebSocketServer({
@@ -99,7 +102,7 @@ export class Node {
     }, this.#limits.closeMs)
     await Promise.all([...gone, this.listener.close()])
     clearTimeout(cut)
-    await Promise.all([this.hub.close(), this.#counts.close(), this.#sweeping, ...this.#working])
+    await Promise.all([this.hub.close(), this.#counts.close(), this.#doubted.close(), this.#sweeping, ...this.#working])
     await this.#acknowledgements.close()
     await this.#own.pool.end()
   }
@@ -166,12 +169,12 @@ export class Node {
     this.#counts.changed(session.watched.keys())
   }
 
+  /** Any role of the database can send these: each is a question, answered by the database, and only so often. */
   #heard(channel: string, payload: string): void {
     if (channel === INBOX_CHANNEL) {
       for (const [userId, modseq] of decodeChangedInboxes(payload)) this.hub.heard(userId, modseq)
     } else if (channel === COUNTS_CHANNEL) this.#counts.changed(payload.split(','))
-    else if (channel === SESSION_CHANNEL)
-      for (const session of this.hub.sessionsNamed(payload)) session.close('forbidden')
+    else if (channel === SESSION_CHANNEL) this.#doubted.doubt(payload)
   }
 
   /** After lost notifications: states are read again at once, sessions looked up with them. */

@@ -166,6 +166,7 @@ t.test('a revoked session closes with 4403: at the hint, by the sweep, and at he
   t.equal(await swept.closed(), 4403, 'without a hint')
   t.equal(await (await ana.connect()).closed(), 4403, 'its token is still valid')
   t.equal(other.closeCode, undefined, 'the other session stays')
+  await revoke(otherSession)
   node.app.wakeUps.sessionRevoked(otherSession)
   t.equal(await other.closed(), 4403)
 })
