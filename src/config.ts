@@ -3,6 +3,8 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
 const SECONDS_PER_DAY = 86_400
+/** Seconds; ACCESS_TOKEN_TTL may not be more. */
+export const LONGEST_ACCESS_TOKEN = SECONDS_PER_DAY
 const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
 const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
@@ -43,7 +45,7 @@ export const variables = {
     (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map((level) => Type.Literal(level)),
     { default: 'info', expected: 'fatal, error, warn, info, debug, trace or silent' },
   ),
-  ACCESS_TOKEN_TTL: integer(1, SECONDS_PER_DAY, 900),
+  ACCESS_TOKEN_TTL: integer(1, LONGEST_ACCESS_TOKEN, 900),
   REFRESH_TOKEN_TTL: integer(1, 400 * SECONDS_PER_DAY, 30 * SECONDS_PER_DAY),
   RATE_LIMIT_SCALE: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1, expected: 'a number above 0' }),
   METRICS_TOKEN: Type.Optional(text('16 characters or more', { minLength: 16, secret: true })),

@@ -39,3 +39,24 @@ export async function grantAdmin(pool: pg.Pool, username: string): Promise<boole
   )
   return rowCount === 1
 }
+
+/** From now on: calls for admins look the role up. @returns false when there is no such admin */
+export async function revokeAdmin(pool: pg.Pool, username: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `update social.users set role = 'user' where username = $1 and role = 'admin' and deleted_at is null`,
+    [username],
+  )
+  return rowCount === 1
+}
+
+export type Candidate = { id: string; email: string; verified: boolean; createdAt: Date }
+
+/** What the operator should look at before this user becomes an admin: names can be alike, and who was first is not who is meant. */
+export async function findCandidate(pool: pg.Pool, username: string): Promise<Candidate | undefined> {
+  const { rows } = await pool.query<Candidate>(
+    `select id, email, email_verified_at is not null as verified, created_at as "createdAt" from social.users
+     where username = $1 and deleted_at is null`,
+    [username],
+  )
+  return rows[0]
+}

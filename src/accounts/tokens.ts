@@ -12,7 +12,13 @@ export type Role = Static<typeof Role>
 /** Who speaks, as the access token says; `expiresAt` in milliseconds since 1970. */
 export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
 
-const Claims = Type.Object({ sub: Type.String(), sid: Type.String(), role: Role, exp: Type.Integer() })
+const Claims = Type.Object({
+  sub: Type.String(),
+  sid: Type.String(),
+  role: Role,
+  iat: Type.Integer(),
+  exp: Type.Integer(),
+})
 const claims = TypeCompiler.Compile(Claims)
 
 /** A JWT (RFC 7519) signed with HS256 that lives for `accessTokenTtl` seconds. */
@@ -24,16 +30,24 @@ export function signAccessToken(
   return keysOf(config.jwtSecret).sign({ sub: userId, sid: sessionId, role, exp })
 }
 
-/** Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`. */
+/**
+ * Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`.
+ * Null also for one that was made to live longer than tokens do now: revoked sessions are remembered for that long only.
+ */
 export function verifyAccessToken(config: Config, token: string): Identity | null {
   const keys = keysFor(config, token)
-  const known = keys?.verified.get(token)
-  if (known) return known.expiresAt > Date.now() ? known : null
-  const payload = keys && payloadOf(keys, token)
-  if (!claims.Check(payload)) return null
-  const identity = { userId: payload.sub, sessionId: payload.sid, role: payload.role, expiresAt: payload.exp * 1000 }
-  if (keys) keep(keys.verified, token, identity)
-  return identity
+  const known = keys && (keys.verified.get(token) ?? verify(keys, token))
+  if (!known || known.identity.expiresAt <= Date.now() || known.livesSeconds > config.accessTokenTtl) return null
+  return known.identity
+}
+
+function verify(keys: Keys, token: string): Verified | undefined {
+  const payload = payloadOf(keys, token)
+  if (!claims.Check(payload)) return undefined
+  const { sub: userId, sid: sessionId, role, iat, exp } = payload
+  const verified = { identity: { userId, sessionId, role, expiresAt: exp * 1000 }, livesSeconds: exp - iat }
+  keep(keys.verified, token, verified)
+  return verified
 }
 
 /** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
@@ -56,11 +70,12 @@ export function hashRefreshToken(token: string): Buffer {
 /** Tokens that were verified a short while ago are only looked up. */
 const VERIFIED_KEPT = 10_000
 
+type Verified = { identity: Identity; livesSeconds: number }
 type Keys = {
   header: string
   sign: (payload: object) => string
   verify: (token: string) => unknown
-  verified: Map<string, Identity>
+  verified: Map<string, Verified>
 }
 const keysBySecret = new Map<string, Keys>()
 
@@ -107,10 +122,10 @@ function payloadOf(keys: Keys, token: string): unknown {
 }
 
 /** The oldest makes room. By the token itself: fast-jwt's own cache hashes it, which costs as much as the verification. */
-function keep(verified: Map<string, Identity>, token: string, identity: Identity): void {
+function keep(verified: Map<string, Verified>, token: string, seen: Verified): void {
   const [oldest] = verified.size < VERIFIED_KEPT ? [] : verified.keys()
   if (oldest !== undefined) verified.delete(oldest)
-  verified.set(token, identity)
+  verified.set(token, seen)
 }
 
 function headerOf(token: string): string {

@@ -129,7 +129,7 @@ const finishedDeliveries = `
 
 const expiredSessions = `
   delete from social.sessions where id = any(array(
-    select id from social.sessions where expires_at < now() order by expires_at limit ${ROWS_PER_CHUNK}))`
+    select id from social.sessions where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') order by expires_at limit ${ROWS_PER_CHUNK}))`
 
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(

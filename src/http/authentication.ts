@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type pg from 'pg'
 import { LOOK_EVERY_MS } from '../accounts/revoked-sessions.ts'
 import { type Identity, verifyAccessToken } from '../accounts/tokens.ts'
 import type { App } from '../app.ts'
@@ -43,7 +44,7 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
 }
 
 /** Every route needs an access token unless its config says `public`. */
-export function requireAccessToken(server: FastifyInstance): void {
+export function requireAccessToken(server: FastifyInstance, { pool }: App): void {
   server.decorateRequest('user')
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
@@ -54,9 +55,20 @@ export function requireAccessToken(server: FastifyInstance): void {
       return
     }
     if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
-    if ((route.admin || route.service) && identity.role !== 'admin') throw fail('FORBIDDEN')
+    if (route.admin || route.service) await requireAdmin(pool, identity)
     request.user = identity
   })
+}
+
+/** The role in a token is that of its sign-in. The table has that of now, so that a role that was taken away ends at once. */
+async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<void> {
+  if (role !== 'admin') throw fail('FORBIDDEN')
+  const { rows } = await pool.query({
+    name: 'is_admin',
+    text: `select from social.users where id = $1::bigint and role = 'admin' and deleted_at is null`,
+    values: [userId],
+  })
+  if (rows.length === 0) throw fail('FORBIDDEN')
 }
 
 function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {

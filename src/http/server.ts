@@ -76,7 +76,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   // After CORS: a page of an allowed origin may read a 401 and a 429 too.
   recogniseUsers(server, app)
   limitRates(server, app)
-  requireAccessToken(server)
+  requireAccessToken(server, app)
   await describeApi(server, app.config)
   await server.register(async (scope) => {
     validateRequests(scope)

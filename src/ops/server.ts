@@ -9,7 +9,7 @@ import { type OpsOptions, opsRoutes } from './routes.ts'
 export async function createOpsServer(app: App, options: OpsOptions): Promise<FastifyInstance> {
   const server = createFastify(app)
   await sendSecurityHeaders(server, app.config)
-  requireAccessToken(server)
+  requireAccessToken(server, app)
   await server.register(opsRoutes(app, options))
   return server
 }

@@ -1,5 +1,6 @@
 import { endSession } from '../accounts/revoked-sessions.ts'
 import type { App } from '../app.ts'
+import { LONGEST_ACCESS_TOKEN } from '../config.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 
@@ -31,13 +32,13 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
        on conflict on constraint fan_out_once do nothing`,
       [userId],
     )
-    const { rows } = await client.query<{ id: string }>(endSessions, [userId, app.config.accessTokenTtl])
+    const { rows } = await client.query<{ id: string }>(endSessions, [userId, LONGEST_ACCESS_TOKEN])
     return rows
   })
   for (const { id } of sessions) endSession(app, id)
 }
 
-/** Kept as long as an access token of theirs may live: that is where other processes see that they are revoked. */
+/** Kept as long as an access token of any process may live: that is where other processes see that they are revoked. */
 const endSessions = `
   update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '',
     expires_at = least(expires_at, now() + make_interval(secs => $2::int) + interval '1 minute')

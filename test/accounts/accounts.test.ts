@@ -263,6 +263,19 @@ test('another process refuses it within seconds, also one that starts later, and
   t.match(await second.get('/auth/me'), { id: ana.id })
 })
 
+test('a signed-out token stays dead when ACCESS_TOKEN_TTL is lowered later, also in a process that knew it', async (t) => {
+  const before = await setup(t, { env: { ACCESS_TOKEN_TTL: '86400' } })
+  const ana = await before.as('ana')
+  t.equal((await ana.request('GET', '/auth/me')).status, 200)
+  await ana.request('POST', '/auth/signout', { refreshToken: ana.refreshToken })
+  t.equal((await ana.request('GET', '/auth/me')).status, 401)
+
+  await before.pool.query(`update social.sessions set revoked_at = now() - interval '65 seconds'`)
+  const after = await startSystem(t, before.databaseUrl, { env: { ACCESS_TOKEN_TTL: '1' } })
+  const authorization = `Bearer ${ana.accessToken}`
+  t.equal((await call(after.url, 'GET', '/auth/me', undefined, { authorization })).status, 401)
+})
+
 test('another process refuses the token of a deleted user, after all they left was cleared', async (t) => {
   const env = { WAKE_UPS: 'off' }
   const system = await setup(t, { env, worker: true })
@@ -276,7 +289,7 @@ test('another process refuses the token of a deleted user, after all they left w
   const late = await startSystem(t, system.databaseUrl, { env })
   for (const { url } of [other, late]) await eventually(async () => (await statusAt(url)) === 401)
   const { rows } = await system.pool.query(
-    `select user_agent, expires_at < now() + interval '17 minutes' as "soonGone" from social.sessions where user_id = $1`,
+    `select user_agent, expires_at < now() + interval '25 hours' as "soonGone" from social.sessions where user_id = $1`,
     [ana.id],
   )
   t.same(rows, [{ user_agent: '', soonGone: true }], 'retention finds the session soon')
