@@ -25,6 +25,10 @@ export const codes = {
   REFRESH_TOKEN_REUSED: [401, 'The refresh token was used before'],
   USERNAME_TAKEN: [409, 'The username is taken'],
   EMAIL_TAKEN: [409, 'The email address is taken'],
+  WRONG_PASSWORD: [403, 'The current password is wrong'],
+  PASSWORD_TOO_COMMON: [400, 'The password is too common'],
+  PASSWORD_UNCHANGED: [400, 'The new password is the current one'],
+  PASSWORD_CHANGE_REQUIRED: [403, 'The first password must be changed'],
   SESSION_NOT_FOUND: [404, 'The session does not exist'],
   // Users
   USER_NOT_FOUND: [404, 'The user does not exist'],

@@ -1,5 +1,5 @@
 import { tasks } from '../workers/index.ts'
-import { ensureAdmin } from './accounts/admin.ts'
+import { adminLine, ensureAdmin } from './accounts/admin.ts'
 import { closeApp, createApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { openDatabase } from './db/open.ts'
@@ -23,7 +23,7 @@ await endWithSignals(async (onClose) => {
   onClose('pool', () => closeApp(app))
 
   const does = (part: 'api' | 'worker' | 'push') => role === part || role === 'all'
-  const adminPassword = does('api') ? await ensureAdmin(app) : undefined
+  const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)
     onClose('worker', () => worker.close())
@@ -38,6 +38,6 @@ await endWithSignals(async (onClose) => {
     onClose('push', async () => push?.close())
   }
   const url = await server.listen({ host: config.host, port: config.port })
-  printWelcome(role, url, config, adminPassword)
+  printWelcome(role, url, config, admin)
   return log
 })

@@ -4,7 +4,7 @@ import { stdout } from './log.ts'
 import type { Role } from './role.ts'
 
 /** What the person who started it wants to know, in plain lines after the log's lines of JSON. */
-export function printWelcome(role: Role, url: string, config: Config, newAdminPassword: string | undefined): void {
+export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined): void {
   const serves = (part: Role) => role === part || role === 'all'
   const lines = [
     serves('api') && ['REST', url],
@@ -12,19 +12,10 @@ export function printWelcome(role: Role, url: string, config: Config, newAdminPa
     serves('api') && ['Documentation', `${url}/docs`],
     ['Readiness', `${url}/readyz`],
     ['Data', config.embedded ? resolve(config.dataDir) : withoutUser(config.databaseUrl)],
-    serves('api') && ['Admin', adminLine(config, newAdminPassword)],
+    admin !== undefined && ['Admin', admin],
   ].filter((line) => line !== false)
   const text = lines.map(([name = '', value]) => `  ${name.padEnd(15)}${value}`).join('\n')
   stdout.write(`\nRavenpost (${role}) is ready. Ctrl-C stops it.\n\n${text}\n\n`)
-}
-
-/** A new password is printed and not logged: logs are collected. */
-function adminLine({ adminPassword, embedded }: Config, made: string | undefined): string {
-  if (made !== undefined) return `admin, password ${made} (shown only this once)`
-  if (adminPassword === undefined && embedded) return 'admin, with the password that the first start showed'
-  return adminPassword === undefined
-    ? 'none is made without ADMIN_PASSWORD'
-    : 'admin, with ADMIN_PASSWORD of the first start'
 }
 
 function withoutUser(databaseUrl: string): string {

@@ -7,6 +7,7 @@ import { Id, PageQuery, pageOf } from '../http/paging.ts'
 import { cleanDisplayName } from '../users/names.ts'
 import { DisplayName } from '../users/routes.ts'
 import { findUser, User } from '../users/view.ts'
+import { changePassword } from './change-password.ts'
 import { refreshSession } from './refresh.ts'
 import { clearRefreshCookie, givenRefreshToken, setRefreshCookie } from './refresh-cookie.ts'
 import { listSessions, revokeSession, type Session, SessionView, signOut } from './session.ts'
@@ -28,6 +29,10 @@ const SignUp = Type.Object(
 )
 const SignIn = Type.Object(
   { login: Type.String({ minLength: 1, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 200 }) },
+  closed,
+)
+const PasswordChange = Type.Object(
+  { currentPassword: Type.String({ minLength: 1, maxLength: 200 }), password: Password },
   closed,
 )
 const Refresh = Type.Object({ refreshToken: Type.Optional(RefreshToken) }, closed)
@@ -91,6 +96,15 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         const { token, byCookie } = givenRefreshToken(request, request.body.refreshToken)
         await signOut(app, request.user.userId, token)
         if (byCookie) clearRefreshCookie(reply)
+        return reply.code(204).send(null)
+      },
+    )
+
+    server.put(
+      '/auth/password',
+      { config: { rateLimit: 'sign-in' }, schema: { body: PasswordChange, response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        await changePassword(app, request.user, request.body)
         return reply.code(204).send(null)
       },
     )

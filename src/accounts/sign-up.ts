@@ -1,5 +1,6 @@
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
+import { refuseCommonPassword } from './common-passwords.ts'
 import { hashPassword } from './passwords.ts'
 import type { Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
@@ -18,10 +19,11 @@ const RESERVED_PREFIX = 'deleted_'
 /**
  * Makes the account, its inbox and its first session in one statement; where mail is sent, a mail asks for its address. The name
  * must not look like any that is reserved, in use, or was in use.
- * @throws {AppError} USERNAME_TAKEN, EMAIL_TAKEN
+ * @throws {AppError} PASSWORD_TOO_COMMON, USERNAME_TAKEN, EMAIL_TAKEN
  */
 export async function signUp({ pool, config }: App, user: NewUser, userAgent: string): Promise<Session> {
   if (user.username.startsWith(RESERVED_PREFIX)) throw fail('USERNAME_TAKEN')
+  await refuseCommonPassword(user.password, user)
   const refreshToken = newRefreshToken()
   const role = user.role ?? 'user'
   const values = [

@@ -1315,6 +1315,10 @@ export interface SocialUsers {
    */
   id: Generated<Int8>;
   /**
+   * The password is the one that the first start made: calls for admins are refused until it is changed.
+   */
+  passwordChangeRequired: Generated<boolean>;
+  /**
    * argon2id in PHC string format.
    */
   passwordHash: string;

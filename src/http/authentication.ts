@@ -63,12 +63,13 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
 /** The role in a token is that of its sign-in. The table has that of now, so that a role that was taken away ends at once. */
 async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<void> {
   if (role !== 'admin') throw fail('FORBIDDEN')
-  const { rows } = await pool.query({
+  const { rows } = await pool.query<{ mustChange: boolean }>({
     name: 'is_admin',
-    text: `select from social.users where id = $1::bigint and role = 'admin' and deleted_at is null`,
+    text: `select password_change_required as "mustChange" from social.users where id = $1::bigint and role = 'admin' and deleted_at is null`,
     values: [userId],
   })
-  if (rows.length === 0) throw fail('FORBIDDEN')
+  if (!rows[0]) throw fail('FORBIDDEN')
+  if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose one of your own by PUT /auth/password')
 }
 
 function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {

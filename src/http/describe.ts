@@ -52,6 +52,7 @@ function codesOfCall(method: string, path: string, operation: OperationObject): 
   const found = new Set<Code>(own)
   if (operation.security?.length !== 0) found.add('UNAUTHENTICATED')
   if (tagOf(path) !== 'operation') found.add('RATE_LIMITED')
+  if (found.has('FORBIDDEN')) found.add('PASSWORD_CHANGE_REQUIRED')
   found.add('VALIDATION_FAILED')
   if (method !== 'get' && method !== 'head') found.add('BAD_JSON').add('BODY_TOO_LARGE').add('UNSUPPORTED_MEDIA_TYPE')
   if (operation.parameters?.some(({ name }) => name === 'cursor')) found.add('BAD_CURSOR')

@@ -7,7 +7,7 @@ const onceOnly = ['IDEMPOTENCY_KEY_REQUIRED', ...once] as const
 
 /** What a line of the document says about each call, and the codes it may answer with beside those that every call has. */
 export const operations: Record<string, Operation> = {
-  'POST /auth/signup': ['Make an account and sign in', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
+  'POST /auth/signup': ['Make an account and sign in', 'PASSWORD_TOO_COMMON', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
   'POST /auth/signin': ['Sign in by username or address', 'BAD_CREDENTIALS'],
   'POST /auth/refresh': [
     'Exchange a refresh token for a new pair',
@@ -16,6 +16,12 @@ export const operations: Record<string, Operation> = {
     'BAD_CREDENTIALS',
   ],
   'POST /auth/signout': ['End the session of a refresh token', 'BAD_REFRESH_TOKEN'],
+  'PUT /auth/password': [
+    'Change my password, and end my other sessions',
+    'WRONG_PASSWORD',
+    'PASSWORD_TOO_COMMON',
+    'PASSWORD_UNCHANGED',
+  ],
   'GET /auth/me': ['Who am I'],
   'GET /auth/sessions': ['My sessions, newest first'],
   'DELETE /auth/sessions/{id}': ['End one of my sessions', 'SESSION_NOT_FOUND'],

@@ -19,6 +19,7 @@ const rows: Row[] = [
   ['POST /auth/signin', [200, 200, 200, 200], ({ owner }) => ({ login: owner.username, password: PASSWORD })],
   ['POST /auth/refresh', [200, 200, 200, 200], ({ owner }) => ({ refreshToken: owner.refreshToken })],
   ['POST /auth/signout', [401, 204, 401, 401], ({ owner }) => ({ refreshToken: owner.refreshToken })],
+  ['PUT /auth/password', [401, 204, 204, 204], () => ({ currentPassword: PASSWORD, password: `${PASSWORD} staple` })],
   ['GET /auth/me', [401, 200, 200, 200]],
   ['GET /auth/sessions', [401, 200, 200, 200]],
   ['DELETE /auth/sessions/{id}', [401, 204, 404, 404]],

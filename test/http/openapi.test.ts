@@ -131,7 +131,7 @@ test('the readable page is public', async (t) => {
 })
 
 const EXPECTED = `
-  POST /auth/signup, POST /auth/signin, POST /auth/refresh, POST /auth/signout, GET /auth/me, GET /auth/sessions, DELETE /auth/sessions/{id},
+  POST /auth/signup, POST /auth/signin, POST /auth/refresh, POST /auth/signout, PUT /auth/password, GET /auth/me, GET /auth/sessions, DELETE /auth/sessions/{id},
   GET /users/{id}, PATCH /users/{id}, DELETE /users/{id}, GET /users/{id}/friends, GET /users/{id}/followers, GET /users/{id}/following,
   POST /users/{id}/follow, POST /users/{id}/unfollow,
   POST /posts, GET /posts, GET /posts/{id}, PATCH /posts/{id}, DELETE /posts/{id}, POST /posts/{id}/like, DELETE /posts/{id}/like,

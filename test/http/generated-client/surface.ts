@@ -45,6 +45,7 @@ async function people({ user: cem, token }: Person, dot: Person): Promise<void> 
   await api.putUsersByIdBlock(id, token)
   assert.equal((await api.getUsersById(id, token)).viewer.blocked, true)
   await api.deleteUsersByIdBlock(id, token)
+  await refused(403, 'WRONG_PASSWORD', api.putAuthPassword({ currentPassword: 'x', password: PASSWORD }, token))
   const sessions = await api.getAuthSessions({}, token)
   assert.deepEqual(
     sessions.items.map(({ current }) => current),

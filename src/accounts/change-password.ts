@@ -1,0 +1,56 @@
+import { rm } from 'node:fs/promises'
+import type { App } from '../app.ts'
+import { fail } from '../errors.ts'
+import { refuseCommonPassword } from './common-passwords.ts'
+import { firstPasswordFile } from './first-password.ts'
+import { hashPassword, passwordFits } from './passwords.ts'
+import { endSession } from './revoked-sessions.ts'
+import type { Identity } from './tokens.ts'
+
+type Change = { currentPassword: string; password: string }
+
+/**
+ * Gives the user another password and ends all of the user's other sessions.
+ * @throws {AppError} WRONG_PASSWORD, PASSWORD_TOO_COMMON, PASSWORD_UNCHANGED
+ */
+export async function changePassword(
+  app: App,
+  { userId, sessionId }: Pick<Identity, 'userId' | 'sessionId'>,
+  { currentPassword, password }: Change,
+): Promise<void> {
+  const user = await findPassword(app, userId)
+  if (!(await passwordFits(user?.passwordHash, currentPassword)) || !user) throw fail('WRONG_PASSWORD')
+  if (password === currentPassword) throw fail('PASSWORD_UNCHANGED')
+  await refuseCommonPassword(password, user)
+  const { rows } = await app.pool.query<{ changed: boolean; ended: string[] }>(change, [
+    userId,
+    user.passwordHash,
+    await hashPassword(password),
+    sessionId,
+  ])
+  if (!rows[0]?.changed) throw fail('WRONG_PASSWORD')
+  for (const id of rows[0].ended) endSession(app, id)
+  if (user.isFirst && app.config.embedded) await rm(firstPasswordFile(app.config), { force: true })
+}
+
+type Found = { passwordHash: string; username: string; email: string; isFirst: boolean }
+
+async function findPassword({ pool }: App, userId: string): Promise<Found | undefined> {
+  const { rows } = await pool.query<Found>(
+    `select password_hash as "passwordHash", username, email, password_change_required as "isFirst"
+     from social.users where id = $1::bigint and deleted_at is null`,
+    [userId],
+  )
+  return rows[0]
+}
+
+/** Of two changes at a time, the second no longer finds the password that it was allowed by. */
+const change = `
+  with u as (
+    update social.users set password_hash = $3, password_change_required = false
+    where id = $1::bigint and password_hash = $2 and deleted_at is null returning id
+  ), s as (
+    update social.sessions s set revoked_at = now() from u
+    where s.user_id = u.id and s.id <> $4::bigint and s.revoked_at is null returning s.id
+  )
+  select exists (select from u) as changed, array(select id::text from s) as ended`
