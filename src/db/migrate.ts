@@ -4,6 +4,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { checkInstallation } from '../outbox/adopt.ts'
 
 const folder = new URL('../../migrations/', import.meta.url)
 
@@ -22,6 +23,8 @@ export async function migrate(url: string, log: Logger): Promise<string[]> {
     await lockHolder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     await runMigrations({ connectionString: url })
     const ran = await runOurs(url, log)
+    // Before anybody else may write: emitted in a restored database that is not adopted, an event would never be read.
+    await checkInstallation(lockHolder, log)
     await lockHolder.query('select ops.grant_privileges()')
     return ran
   } finally {

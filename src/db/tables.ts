@@ -233,9 +233,13 @@ export interface NotifyInbox {
 
 export interface NotifyInstallation {
   /**
-   * When the database was made or last adopted.
+   * When the database was made or last adopted, or its epoch last changed.
    */
   adoptedAt: Generated<Timestamp>;
+  /**
+   * The transaction that last wrote this row. In a restored or replicated row it differs from the row's own xmin: the database has to be adopted.
+   */
+  adoptedBy: string | null;
   /**
    * Oid of this database.
    */
@@ -252,6 +256,10 @@ export interface NotifyInstallation {
    * pg_control_system().system_identifier of the cluster.
    */
   systemIdentifier: Int8;
+  /**
+   * Oid of this table. A restored table has another one, so that an equal adopted_by by chance does not matter.
+   */
+  tableOid: number | null;
   /**
    * Timeline of the cluster, the first 8 characters of its WAL file names.
    */

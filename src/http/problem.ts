@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type Code, fail, messageOf } from '../errors.ts'
+import { isMissingPartition } from '../outbox/failure.ts'
 import { pointerOf } from './validation.ts'
 
 /** More of them help nobody, and a body of 500 wrong ids would have as many. */
@@ -83,7 +84,7 @@ function translate(cause: unknown): AppError {
   if (translated) return fail(translated, undefined, { cause })
   if (isCoded(cause) && cause.validation) return fail('VALIDATION_FAILED', 'See errors', { cause })
   if (textNotStorable.has(code)) return fail('VALIDATION_FAILED', 'The character U+0000 is not allowed', { cause })
-  if (passing.test(code) || lostConnection.test(messageOf(cause)))
+  if (passing.test(code) || lostConnection.test(messageOf(cause)) || isMissingPartition(cause))
     return fail('BUSY', 'Try again', { cause, retryAfter: 1 })
   if (isCoded(cause) && cause.statusCode && cause.statusCode < 500)
     return fail('VALIDATION_FAILED', cause.message, { cause })
@@ -100,8 +101,11 @@ const byFastifyCode: Record<string, Code> = {
 /** character_not_in_repertoire and untranslatable_character: PostgreSQL stores no U+0000. */
 const textNotStorable = new Set(['22021', '22P05'])
 
-/** Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time: another attempt may succeed. */
-const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
+/**
+ * Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time, a database that is restored and about to be
+ * adopted (55000): another attempt may succeed.
+ */
+const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55000|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
 
 /** What pg says without a code: the pool had no connection to give in time, or one broke or went dead under its query. */
 const lostConnection =

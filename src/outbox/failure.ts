@@ -27,7 +27,7 @@ export function isTransient(error: unknown): boolean {
  * Such a batch is taken apart until what fails alone is known; its neighbours go on.
  */
 export function isContentError(error: unknown): boolean {
-  return !isTransient(error)
+  return !isTransient(error) && !isMissingPartition(error)
 }
 
 /** Whether a statement took too long or was cancelled (57014 query_canceled). A smaller batch may do. */
@@ -38,6 +38,13 @@ export function isTimeout(error: unknown): boolean {
 /** Whether a lock was not given within its timeout (55P03 lock_not_available). */
 export function isLockTimeout(error: unknown): boolean {
   return sqlState(error) === '55P03'
+}
+
+/** Whether a row found no partition: a check violation (23514) without a constraint. It passes once a partition is made. */
+export function isMissingPartition(error: unknown): boolean {
+  return (
+    sqlState(error) === '23514' && error instanceof Error && 'constraint' in error && error.constraint === undefined
+  )
 }
 
 /** The SQLSTATE of an error, a code of the system, or an empty string. */

@@ -52,13 +52,16 @@ async function noteFilled(client: pg.ClientBase): Promise<void> {
   )
 }
 
-/** A reader whose done snapshot has no open transaction below `filled_before` has read the partition whole. */
+/**
+ * A reader whose done snapshot has no open transaction below `filled_before` has read the partition whole. Asked again of the row as it is
+ * when it is locked: a replay may just have moved it back.
+ */
 async function passPartitions(client: pg.ClientBase): Promise<void> {
   await client.query(
     `update notify.positions o set from_id = p.to_id
-     from (select o.consumer, o.lane, max(p.to_id) as to_id from notify.positions o
+     from (select o.consumer, o.lane, max(p.to_id) as to_id, max(p.filled_before) as filled_before from notify.positions o
            join notify.outbox_partitions p on p.filled_before < pg_snapshot_xmin(o.done) group by 1, 2) p
-     where o.consumer = p.consumer and o.lane = p.lane and o.from_id < p.to_id`,
+     where o.consumer = p.consumer and o.lane = p.lane and o.from_id < p.to_id and p.filled_before < pg_snapshot_xmin(o.done)`,
   )
 }
 

@@ -106,6 +106,21 @@ test('a replay reads what lies in partitions that its lanes have passed, but not
   t.equal((await pool.query('select from notify.notifications where user_id = $1', [ana])).rowCount, 2)
 
   const client = await pool.connect()
+  // Maintenance that has begun before a replay commits sees the position as it was, and must not move it on.
+  await client.query('begin')
+  t.equal((await client.query(`select notify.replay('notifications', now() - interval '1 hour') as n`)).rows[0].n, '2')
+  const maintaining = maintainPartitions(pool, log, 7)
+  await eventually(async () => {
+    const { rows } = await pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%max(p.to_id)%'`,
+    )
+    return rows.length > 0
+  })
+  await client.query('commit')
+  await maintaining
+  t.equal(await pending(app), '2')
+  await dispatch(app)
+
   await adopt(client, log, { onlyIfDifferent: false })
   client.release()
   await emit('three')

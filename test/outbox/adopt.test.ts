@@ -1,22 +1,13 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { freePort } from '../../src/db/free-port.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { inboxOf, noDrift, settled } from '../settled.ts'
-import { setup, startSystem, type TestSystem } from '../setup.ts'
+import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
+import { asPostgres, skipWithoutTools, startCluster, startStandby, tool } from './cluster.ts'
 
-const run = promisify(execFile)
 const log = pino({ level: 'silent' })
-
-/** The tools of a server that is installed as Debian does it; the embedded server brings neither pg_dump nor pg_basebackup. */
-const debian = '/usr/lib/postgresql/15/bin'
 
 /** Ana's post liked by ben and told, then liked by cem and dia and not read yet: one of the two in a transaction still open. */
 async function leaveUnread(system: TestSystem): Promise<void> {
@@ -73,19 +64,39 @@ t.test('a copied database is adopted', async (t) => {
   await goesOn(t, `${system.databaseUrl}_copy`, epoch)
 })
 
-t.test('a dump restored into a fresh cluster goes on', { skip: !existsSync(debian) && 'needs pg_dump' }, async (t) => {
+t.test('a dump restored into a fresh cluster goes on', skipWithoutTools, async (t) => {
   const [old, fresh] = [await startCluster(t), await startCluster(t)]
   await migrate(old.url, log)
   const system = await startSystem(t, old.url)
   await leaveUnread(system)
   // The fresh cluster has had fewer transactions: stored snapshots lie in its future.
   const dump = join(old.dir, 'dump')
-  await run(join(debian, 'pg_dump'), ['--format=custom', `--file=${dump}`, old.url])
-  await run(join(debian, 'pg_restore'), ['--no-owner', '--no-acl', `--dbname=${fresh.url}`, dump])
+  await tool('pg_dump', '--format=custom', `--file=${dump}`, old.url)
+  await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${fresh.url}`, dump)
   await goesOn(t, fresh.url, await epochOf(system.pool))
 })
 
-t.test('a promoted standby goes on', { skip: !existsSync(debian) && 'needs pg_basebackup' }, async (t) => {
+t.test('a subscriber of logical replication goes on', skipWithoutTools, async (t) => {
+  const [blue, green] = [await startCluster(t, '-c wal_level=logical'), await startCluster(t)]
+  await migrate(blue.url, log)
+  const system = await startSystem(t, blue.url)
+  await leaveUnread(system)
+  const schema = join(blue.dir, 'schema')
+  await tool('pg_dump', '--format=custom', '--schema-only', `--file=${schema}`, blue.url)
+  await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${green.url}`, schema)
+  const [from, to] = [blue.url, green.url].map((connectionString) => new pg.Pool({ connectionString, max: 1 }))
+  t.teardown(() => Promise.all([from?.end(), to?.end()]))
+  await from?.query('create publication everything for all tables')
+  await to?.query(`create subscription green connection '${blue.url}' publication everything`)
+  await eventually(async () => {
+    const { rows } = (await to?.query(`select srsubstate as state from pg_subscription_rel`)) ?? { rows: [] }
+    return rows.length > 0 && rows.every(({ state }) => state === 'r')
+  }, 60)
+  await to?.query('drop subscription green')
+  await goesOn(t, green.url, await epochOf(system.pool))
+})
+
+t.test('a promoted standby goes on', skipWithoutTools, async (t) => {
   const primary = await startCluster(t)
   await migrate(primary.url, log)
   const system = await startSystem(t, primary.url)
@@ -93,47 +104,6 @@ t.test('a promoted standby goes on', { skip: !existsSync(debian) && 'needs pg_ba
   const epoch = await epochOf(system.pool)
   const standby = await startStandby(t, primary)
   await primary.stop()
-  await asPostgres(join(debian, 'pg_ctl'), ['promote', '-w', '-D', join(standby.dir, 'data')])
+  await asPostgres('pg_ctl', ['promote', '-w', '-D', join(standby.dir, 'data')])
   await goesOn(t, standby.url, epoch)
 })
-
-type Cluster = { dir: string; url: string; port: number; stop: () => Promise<void> }
-
-async function startCluster(t: Test): Promise<Cluster> {
-  const dir = await clusterDir(t)
-  await asPostgres(join(debian, 'initdb'), ['-D', join(dir, 'data'), '-A', 'trust', '-U', 'postgres', '--no-sync'])
-  return startPostgres(t, dir)
-}
-
-async function startStandby(t: Test, primary: Cluster): Promise<Cluster> {
-  const dir = await clusterDir(t)
-  const data = join(dir, 'data')
-  await asPostgres(join(debian, 'pg_basebackup'), ['-D', data, '-R', '-X', 'stream', '-c', 'fast', '-d', primary.url])
-  return startPostgres(t, dir)
-}
-
-async function clusterDir(t: Test): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'ravenpost-cluster-'))
-  t.teardown(() => rm(dir, { recursive: true, force: true }))
-  if (process.getuid?.() === 0) await run('chown', ['postgres', dir])
-  return dir
-}
-
-async function startPostgres(t: Test, dir: string): Promise<Cluster> {
-  const port = await freePort()
-  const control = (...args: string[]) => asPostgres(join(debian, 'pg_ctl'), ['-D', join(dir, 'data'), '-w', ...args])
-  await control('-o', `-p ${port} -k ${dir} -c fsync=off -h 127.0.0.1`, '-l', join(dir, 'log'), 'start')
-  let running = true
-  const stop = async () => {
-    if (running) await control('-m', 'immediate', 'stop')
-    running = false
-  }
-  t.teardown(stop)
-  return { dir, port, url: `postgres://postgres@127.0.0.1:${port}/postgres`, stop }
-}
-
-/** PostgreSQL does not run as root. */
-async function asPostgres(command: string, args: string[]): Promise<void> {
-  if (process.getuid?.() === 0) await run('runuser', ['-u', 'postgres', '--', command, ...args])
-  else await run(command, args)
-}

@@ -152,7 +152,7 @@ t.test('a restored database, with another epoch, resets whoever is connected', a
   const ana = await node.user('ana')
   const socket = await ana.connect()
   await socket.next('synced')
-  await node.app.pool.query(`update notify.installation set epoch = 'restored'`)
+  await node.app.pool.query(`update notify.installation set epoch = 'restored', adopted_by = pg_current_xact_id()`)
   t.match(await socket.next('reset'), { reason: 'unknownState', state: 'restored.0' })
   await tell(node.app, ana.id)
   await dispatch(node.app)
