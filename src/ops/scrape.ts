@@ -64,7 +64,11 @@ function gauge<Label extends string = never>(name: string, help: string, labelNa
 }
 
 const lane = ['consumer' as const, 'lane' as const]
-const outboxLength = gauge('outbox_length', 'Committed events that a consumer has not read yet', lane)
+const outboxLength = gauge(
+  'outbox_length',
+  'Committed events that a consumer has not read yet; counting ends at 10001',
+  lane,
+)
 const outboxOldest = gauge('outbox_oldest_seconds', 'Age of the oldest event that a consumer has not read yet', lane)
 const outboxLastId = gauge(
   'outbox_last_id',
