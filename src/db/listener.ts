@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
+import { timeLimits } from './pool.ts'
 
 /** A connection that the network swallowed is found by a query on it, this often, given up after QUERY_MS. */
 const CHECK_MS = 10_000
@@ -74,6 +75,7 @@ export class Listener {
         application_name: 'ravenpost listen',
         connectionTimeoutMillis: QUERY_MS,
         query_timeout: QUERY_MS,
+        options: timeLimits(QUERY_MS),
       },
       { parse: String, paranoidChecking: CHECK_MS, retryLimit: 1 },
     )

@@ -7,6 +7,7 @@ import { keepSecrets } from '../secrets.ts'
 import { StartError } from '../start-error.ts'
 import { startEmbedded } from './embedded.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
+import { isPooled } from './pool.ts'
 
 /**
  * The configuration with a database that is up to date: the embedded one when none is given. The role `all` migrates by
@@ -17,11 +18,13 @@ export async function openDatabase(config: Config, role: Role, log: Logger, onCl
   if (role === 'all') {
     const opened = config.embedded ? await openEmbedded(config, log, onClose) : config
     await migrate(opened.databaseUrlDirect, log)
+    await checkPooler(opened, log)
     return opened
   }
   if (config.embedded)
     throw new StartError(`The role ${role} needs DATABASE_URL: the embedded PostgreSQL is for the role all`)
   await refuseIfOutdated(config)
+  await checkPooler(config, log)
   return config
 }
 
@@ -38,6 +41,23 @@ async function refuseIfOutdated(config: Config): Promise<void> {
     const missing = await pendingMigrations(pool)
     if (missing.length > 0)
       throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
+  } finally {
+    await pool.end()
+  }
+}
+
+/** Time limits are asked for at each connection, which a transaction pooler ignores: it has to set them itself. */
+async function checkPooler(config: Config, log: Logger): Promise<void> {
+  if (!isPooled(config)) return
+  const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 1 })
+  try {
+    const { rows } = await pool.query<{ ms: string }>(
+      `select setting as ms from pg_settings where name = 'statement_timeout'`,
+    )
+    if (rows[0]?.ms === '0')
+      log.warn(
+        'the pooler of DATABASE_URL sets no statement_timeout, so statements may hold locks for clients that are gone: see connect_query in the README',
+      )
   } finally {
     await pool.end()
   }

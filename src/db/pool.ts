@@ -23,7 +23,12 @@ export type PoolOptions = {
   queryTimeoutMs?: number
   /** Whether a transaction pooler is in between; see `isPooled`. */
   pooled?: boolean
+  /** Whether new connections are compared with the installation, which may adopt the database; not those that only measure. */
+  checked?: boolean
 }
+
+/** The pools of this process that are not closed, with their names; for the metrics. */
+export const openPools = new Map<pg.Pool, string>()
 
 /**
  * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
@@ -40,6 +45,7 @@ export function createPool({
   pipeline = true,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
   pooled = false,
+  checked = true,
 }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -51,8 +57,8 @@ export function createPool({
     query_timeout: queryTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    options: `-c random_page_cost=1.1 -c enable_seqscan=off -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${settings}`,
-    onConnect: (client) => checkInstallation(client, log),
+    options: `-c random_page_cost=1.1 -c enable_seqscan=off -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${timeLimits(queryTimeoutMs)} ${settings}`,
+    onConnect: (client) => (checked ? checkInstallation(client, log) : undefined),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection broke'))
@@ -61,7 +67,19 @@ export function createPool({
     client.on('error', (error) => log.debug({ err: error, pool: name }, 'a connection broke')),
   )
   if (pooled) pool.on('connect', forgetNames)
+  openPools.set(pool, name)
   return pool
+}
+
+/** How often the server looks whether the client of a running statement is still there. */
+const CHECK_CLIENT_MS = 2_000
+
+/**
+ * Options for a connection whose client gives a statement up after `queryTimeoutMs`: the server ends it a little earlier, and soon
+ * after its client is gone, so that it does not hold its locks for nobody. A transaction pooler ignores them; see the README.
+ */
+export function timeLimits(queryTimeoutMs: number): string {
+  return `-c statement_timeout=${Math.ceil(0.9 * queryTimeoutMs)} -c client_connection_check_interval=${CHECK_CLIENT_MS}`
 }
 
 /** DATABASE_URL_DIRECT is set where DATABASE_URL leads through a transaction pooler. */

@@ -61,12 +61,13 @@ async function queryOnce(client: pg.PoolClient, statement: Query): Promise<unkno
 
 /**
  * Errors of the socket, and of pg about one, which have no SQLSTATE; and those that the server refuses or ends a session
- * with: classes 08 (connection), 53 (no slot, no memory, no disk) and 57P (shutdown, crash, starting up).
+ * with: classes 08 (connection), 53 (no slot, no memory, no disk) and 57P (shutdown, crash, starting up); and 57014, of one
+ * that took too long.
  */
 function isLostConnection(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (isQueryTimeout(error)) return true
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  if (code !== '') return /^(08...|53...|57P..|E[A-Z]{3,})$/.test(code)
+  if (code !== '') return /^(08...|53...|57P..|57014|E[A-Z]{3,})$/.test(code)
   return /connection terminated|connection error|connection timeout|timeout exceeded/i.test(error.message)
 }

@@ -102,10 +102,10 @@ const byFastifyCode: Record<string, Code> = {
 const textNotStorable = new Set(['22021', '22P05'])
 
 /**
- * Lost connections, rollbacks by deadlock, full disks, shutdowns, locks not had in time, a database that is restored and about to be
- * adopted (55000): another attempt may succeed.
+ * Lost connections, rollbacks by deadlock, full disks, shutdowns, statements and locks that took too long, a database that is restored
+ * and about to be adopted (55000): another attempt may succeed.
  */
-const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|55000|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
+const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|57014|55000|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
 
 /** What pg says without a code: the pool had no connection to give in time, or one broke or went dead under its query. */
 const lostConnection =

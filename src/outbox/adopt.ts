@@ -109,7 +109,7 @@ export async function adopt(
 }
 
 async function tryToAdopt(client: pg.ClientBase, log: Logger, onlyIfDifferent: boolean): Promise<void> {
-  await client.query('begin')
+  await client.query('begin; set local statement_timeout = 0')
   try {
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
     await client.query('lock table notify.positions in exclusive mode')

@@ -22,7 +22,7 @@ export async function startPooler(t: Test, databaseUrl: string): Promise<string>
   await writeFile(
     join(home, 'pgbouncer.ini'),
     `[databases]
-${name} = ${server} ${secret} connect_query='set enable_seqscan = off; set random_page_cost = 1.1; set jit = off; set lock_timeout = ''2s''; set idle_in_transaction_session_timeout = ''10s'''
+${name} = ${server} ${secret} connect_query='set enable_seqscan = off; set random_page_cost = 1.1; set jit = off; set lock_timeout = ''2s''; set idle_in_transaction_session_timeout = ''10s''; set statement_timeout = ''9s''; set client_connection_check_interval = ''2s'''
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
