@@ -94,6 +94,7 @@ export type Config = {
   /** Seconds. */
   refreshTokenTtl: number
   rateLimitScale: number
+  /** What `GET /metrics` asks for; given whenever others than this machine can reach it. */
   metricsToken: string | undefined
   publicUrl: string | undefined
   /** Null: no mail is sent. */
@@ -129,9 +130,18 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const checked = messages.length === 0 && Value.Check(Environment, given) ? given : undefined
   if (checked?.DATABASE_URL && !checked.JWT_SECRET)
     messages.push('JWT_SECRET is missing: with DATABASE_URL it is required, 32 bytes or more')
+  if (checked && !isLoopback(checked.HOST) && !checked.METRICS_TOKEN)
+    messages.push(
+      `METRICS_TOKEN is missing: with HOST=${checked.HOST}, which others can reach, it is required, 16 characters or more`,
+    )
   if (checked) messages.push(...missingTogether(checked))
   if (!checked || messages.length > 0) throw new ConfigError(`The configuration is wrong:\n  ${messages.join('\n  ')}`)
   return toConfig(checked)
+}
+
+/** Whether only programs on this machine can connect to it. */
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host)
 }
 
 /** Variables that are of no use without the others. */

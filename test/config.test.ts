@@ -101,6 +101,13 @@ test('with DATABASE_URL a secret has to be given', async (t) => {
   t.match(messageOf({ DATABASE_URL: 'postgres://localhost/x' }), /JWT_SECRET is missing/)
 })
 
+test('where others can connect, metrics need a token', async (t) => {
+  for (const HOST of ['0.0.0.0', '::', '192.168.1.9', 'ravenpost.internal', '127.0.0.1.example.org'])
+    t.match(messageOf({ HOST }), /METRICS_TOKEN is missing: with HOST/, HOST)
+  for (const HOST of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(readConfig({ HOST }).host, HOST)
+  t.equal(readConfig({ HOST: '0.0.0.0', METRICS_TOKEN: 'sixteen or longer' }).host, '0.0.0.0')
+})
+
 test('NAME_FILE names a file that holds the value', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-config-'))
   t.teardown(() => rm(folder, { recursive: true }))

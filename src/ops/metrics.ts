@@ -5,6 +5,8 @@ export const registry = new Registry()
 const registers = [registry]
 /** Memory, heap, event loop and processor time of the process, under Prometheus' usual names. */
 collectDefaultMetrics({ register: registry })
+/** Gauges that are named like counters; the ones without `_total` show the same by type. */
+for (const name of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${name}_total`)
 
 export const dispatchBatchSize = new Histogram({
   name: 'ravenpost_dispatch_batch_size',

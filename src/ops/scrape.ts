@@ -1,46 +1,80 @@
+import type pg from 'pg'
 import { Gauge } from 'prom-client'
 import type { App } from '../app.ts'
+import { openPools } from '../db/pool.ts'
 import { within } from './deadline.ts'
 import { registry } from './metrics.ts'
 
 /** Prometheus gives up after 10 s by default; what this process counted is to be shown even then. */
-const DATABASE_TIMEOUT_MS = 5_000
+const DATABASE_TIMEOUT_MS = 4_000
+/** Where counting ends: past this it does not matter how many there are, and counting them would cost ever more. */
+const MOST_COUNTED = 100_000
 
-/** The text of a scrape: what this process counted, and what the database says now if it can be asked. */
-export async function scrape(app: App): Promise<string> {
-  poolConnections.set({ state: 'open' }, app.pool.totalCount)
-  poolConnections.set({ state: 'idle' }, app.pool.idleCount)
-  poolConnections.set({ state: 'waiting' }, app.pool.waitingCount)
-  try {
-    show(await within(DATABASE_TIMEOUT_MS, ask(app)))
-    databaseUp.set(1)
-  } catch (error) {
-    app.log.warn({ err: error }, 'metrics without those of the database')
-    for (const gauge of fromDatabase) gauge.reset()
-    databaseUp.set(0)
+/** Makes the text of a scrape: what this process counted, and what the database says now if it can be asked. */
+export function createScrape({ log }: Pick<App, 'log'>, pool: pg.Pool): () => Promise<string> {
+  return async () => {
+    showPools()
+    try {
+      show(await within(DATABASE_TIMEOUT_MS, ask(pool)))
+      databaseUp.set(1)
+    } catch (error) {
+      log.warn({ err: error }, 'metrics without those of the database')
+      for (const gauge of fromDatabase) gauge.reset()
+      databaseUp.set(0)
+    }
+    return registry.metrics()
   }
-  return registry.metrics()
+}
+
+function showPools(): void {
+  poolConnections.reset()
+  for (const [{ ended, totalCount, idleCount, waitingCount }, pool] of openPools) {
+    if (ended) continue
+    poolConnections.inc({ pool, state: 'open' }, totalCount)
+    poolConnections.inc({ pool, state: 'idle' }, idleCount)
+    poolConnections.inc({ pool, state: 'waiting' }, waitingCount)
+  }
 }
 
 type Lane = { consumer: string; lane: number; events: number; age: number }
 type Jobs = { task: string; state: string; jobs: number }
 type Totals = { appended: number; pending: number; attempts: number; dead: number; windows: number; queue: number }
 
-async function ask({ pool }: App) {
-  const [lanes, jobs, totals] = await Promise.all([
-    pool.query<Lane>(
+/** One after the other, on one connection. */
+async function ask(pool: pg.Pool) {
+  const client = await pool.connect()
+  let broken = true
+  try {
+    const lanes = await client.query<Lane>(
       'select consumer, lane, events::float8 as events, coalesce(extract(epoch from age), 0)::float8 as age from ops.lag',
-    ),
-    pool.query<Jobs>('select task, state, jobs::float8 as jobs from ops.jobs'),
-    pool.query<Totals>(
-      `select (select last_value::float8 from notify.outbox_id_seq) as appended,
-         count(*) filter (where dead_at is null)::float8 as pending, count(*) filter (where dead_at is not null)::float8 as dead,
-         coalesce(sum(attempts) filter (where dead_at is null), 0)::float8 as attempts, (select count(*)::float8 from notify.windows where attempts > 0) as windows, pg_notification_queue_usage() as queue
-       from notify.pending`,
-    ),
-  ])
-  return { lanes: lanes.rows, jobs: jobs.rows, totals: totals.rows[0] }
+    )
+    const jobs = await client.query<Jobs>(countJobs)
+    const totals = await client.query<Totals>(countTotals)
+    broken = false
+    return { lanes: lanes.rows, jobs: jobs.rows, totals: totals.rows[0] }
+  } finally {
+    client.release(broken)
+  }
 }
+
+/** The states of `ops.jobs`. */
+const countJobs = `
+  select task_identifier as task,
+         case when locked_at is not null then 'running' when attempts >= max_attempts then 'failed'
+              when run_at <= now() then 'ready' when attempts > 0 then 'retrying' else 'scheduled' end as state,
+         count(*)::float8 as jobs
+  from (select task_identifier, locked_at, attempts, max_attempts, run_at from graphile_worker.jobs limit ${MOST_COUNTED}) j
+  group by 1, 2`
+
+const countTotals = `
+  select (select last_value::float8 from notify.outbox_id_seq) as appended, pending.n as pending, pending.attempts,
+         (select count(*)::float8 from (select from notify.pending where dead_at is not null limit ${MOST_COUNTED}) d) as dead,
+         (select count(*)::float8 from (select from notify.windows where attempts > 0 limit ${MOST_COUNTED}) w) as windows,
+         pg_notification_queue_usage() as queue
+  from (
+    select count(*)::float8 as n, coalesce(sum(attempts), 0)::float8 as attempts
+    from (select attempts from notify.pending where dead_at is null limit ${MOST_COUNTED}) p
+  ) pending`
 
 /** Reset first: a task that has no jobs any more is to disappear. */
 function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
@@ -59,27 +93,32 @@ function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   notificationQueue.set(totals.queue)
 }
 
+/** Of the database, so every process shows the same. */
+function shared<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
+  return gauge(name, `${help}; the same on every process: take the max, not the sum`, labelNames)
+}
+
 function gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
   return new Gauge({ name: `ravenpost_${name}`, help, labelNames, registers: [registry] })
 }
 
 const lane = ['consumer' as const, 'lane' as const]
-const outboxLength = gauge(
+const outboxLength = shared(
   'outbox_length',
   'Committed events that a consumer has not read yet; counting ends at 10001',
   lane,
 )
-const outboxOldest = gauge('outbox_oldest_seconds', 'Age of the oldest event that a consumer has not read yet', lane)
-const outboxLastId = gauge(
+const outboxOldest = shared('outbox_oldest_seconds', 'Age of the oldest event that a consumer has not read yet', lane)
+const outboxLastId = shared(
   'outbox_last_id',
   'Id of the newest event; its rate is the rate of events, rolled-back ones included',
 )
-const jobCount = gauge('jobs', 'Jobs of graphile-worker', ['task' as const, 'state' as const])
-const pendingEvents = gauge('pending_events', 'Events that wait for another attempt')
-const pendingAttempts = gauge('pending_attempts', 'Failed attempts at the events that wait for another one')
-const deadLetters = gauge('dead_letters', 'Events whose last attempt failed')
-const failingWindows = gauge('failing_windows', 'Windows that could not be flushed and are tried again, for ever')
-const notificationQueue = gauge(
+const jobCount = shared('jobs', `Jobs of graphile-worker, ${MOST_COUNTED} at most`, ['task' as const, 'state' as const])
+const pendingEvents = shared('pending_events', `Events that wait for another attempt, ${MOST_COUNTED} at most`)
+const pendingAttempts = shared('pending_attempts', 'Failed attempts at the events that wait for another one')
+const deadLetters = shared('dead_letters', `Events whose last attempt failed, ${MOST_COUNTED} at most`)
+const failingWindows = shared('failing_windows', 'Windows that could not be flushed and are tried again, for ever')
+const notificationQueue = shared(
   'notification_queue_usage',
   'Share of the NOTIFY queue of PostgreSQL in use; when it is full, commits that notify fail',
 )
@@ -95,8 +134,7 @@ const fromDatabase: Gauge[] = [
   notificationQueue,
 ]
 const databaseUp = gauge('database_up', 'Whether the database answered this scrape')
-const poolConnections = gauge(
-  'pool_connections',
-  'Connections of the pool: open, idle, and requests that wait for one',
-  ['state' as const],
-)
+const poolConnections = gauge('pool_connections', 'Connections of a pool: open, idle, and those who wait for one', [
+  'pool' as const,
+  'state' as const,
+])

@@ -45,10 +45,15 @@ test('it is not ready without LISTEN or without a migration, and says so', async
   t.match(await ready(), [503, /LISTEN/])
   listening = true
   t.same(await ready(), [200, undefined])
+  const becomes = (reason: RegExp) =>
+    eventually(async () => {
+      const [status, said] = await ready()
+      return status === 503 && reason.test(said)
+    })
   await pool.query(`delete from notify.migrations where name = '0004_ops'`)
-  t.match(await ready(), [503, /0004_ops/])
+  await becomes(/run: 0004_ops$/)
   await pool.query('alter table notify.migrations rename to migrations_away')
-  t.match(await ready(), [503, /migrations have not been run/])
+  await becomes(/migrations have not been run: 0001/)
   t.match(await call(url, 'GET', '/healthz'), { status: 200 })
 })
 
@@ -104,7 +109,10 @@ test('metrics follow a like from the log to the socket', async (t) => {
   t.equal(await stranger.closed(), 4401)
 
   await system.pool.query(`select graphile_worker.add_job('purge-expired', run_at := now() + interval '1 hour')`)
-  const after = await metrics()
+  const after = await eventually(async () => {
+    const text = await metrics()
+    return /^ravenpost_jobs\{task="purge-expired"/m.test(text) && text
+  })
   const grown = (name: string) => sampleOf(after, name) - sampleOf(before, name)
   for (const name of ['acknowledged_total', 'read_total']) t.equal(grown(name), 1, name)
   t.ok(grown('emitted_total') >= 1)
@@ -114,7 +122,8 @@ test('metrics follow a like from the log to the socket', async (t) => {
   t.ok(grown('dispatch_batch_size_count{consumer="notifications"}') >= 1)
   t.ok(Math.abs(sampleOf(after, 'listening_since_seconds') - Date.now() / 1000) < 600)
   t.match(after, /^ravenpost_jobs\{task="purge-expired",state="scheduled"\} [1-9]/m)
-  t.match(after, /^ravenpost_pool_connections\{state="open"\} [1-9]/m)
+  for (const name of ['app', 'ops', 'push', 'worker', 'jobs'])
+    t.match(after, new RegExp(`^ravenpost_pool_connections\\{pool="${name}",state="open"\\} [1-9]`, 'm'))
   t.match(after, /^ravenpost_database_up 1$/m)
 })
 

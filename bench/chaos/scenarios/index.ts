@@ -6,6 +6,7 @@ import { disk } from './disk.ts'
 import { locks } from './locks.ts'
 import { network } from './network.ts'
 import { push } from './push.ts'
+import { scrapes } from './scrapes.ts'
 import { shutdown } from './shutdown.ts'
 import { workers } from './workers.ts'
 
@@ -15,6 +16,7 @@ export const scenarios: Scenario[] = [
   ...push,
   ...database,
   ...locks,
+  ...scrapes,
   ...disk,
   ...network,
   ...shutdown,
