@@ -1,71 +1,160 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { runMigrations } from 'graphile-worker'
-import { Kysely, PostgresDialect, sql } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { checkInstallation } from '../outbox/adopt.ts'
+import { isLockTimeout, sqlState } from '../outbox/failure.ts'
+import { StartError } from '../start-error.ts'
 
-const folder = new URL('../../migrations/', import.meta.url)
-
-/** Key of the advisory lock that lets one process migrate at a time ('ravenpst' in ASCII). */
-const MIGRATION_LOCK = '8241932264424895348'
+const ours = new URL('../../migrations/', import.meta.url)
 
 /**
- * Brings graphile-worker's schema and ours up to date; safe when many processes start at once: one migrates, the others
- * wait and find nothing to do. Give it a direct connection, not one through a transaction pooler.
- * @returns the names of the migrations that were run now
+ * Whoever uses a table queues up behind a migration that waits for it, so it waits this long only, gives up, and tries again: beside a
+ * `pg_dump` of an hour that is an hour of short tries, and nobody else waits.
  */
-export async function migrate(url: string, log: Logger): Promise<string[]> {
-  const lockHolder = new pg.Client({ connectionString: url, application_name: 'ravenpost migrate' })
-  await lockHolder.connect()
+const LOCK_TIMEOUT = '1s'
+const BETWEEN_TRIES_MS = 2000
+/** Tries between two lines in the log. */
+const TRIES_PER_LINE = 10
+
+/**
+ * Brings graphile-worker's schema and ours up to date, each migration in a transaction of its own; safe when many processes start at once:
+ * one migrates, the others wait and find nothing to do. Give it a direct connection, not one through a transaction pooler.
+ * @param folder of the migrations, for tests
+ * @returns the names of the migrations that were run now
+ * @throws {StartError} when the database was migrated by another version, whose migrations are not the first of these
+ */
+export async function migrate(url: string, log: Logger, folder = ours): Promise<string[]> {
+  const holder = new pg.Client({ connectionString: url, application_name: 'ravenpost migrate' })
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'ravenpost migrate',
+    options: `-c lock_timeout=${LOCK_TIMEOUT}`,
+  })
   try {
-    await lockHolder.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
-    await runMigrations({ connectionString: url })
-    const ran = await runOurs(url, log)
+    await Promise.all([holder.connect(), client.connect()])
+    await makeLists(holder)
+    await holdLock(holder, log)
+    await runOfGraphile(url, log)
+    const ran = await runOurs(client, log, folder)
     // Before anybody else may write: emitted in a restored database that is not adopted, an event would never be read.
-    await checkInstallation(lockHolder, log)
-    await lockHolder.query('select ops.grant_privileges()')
+    await checkInstallation(client, log)
+    await grantPrivileges(client, log)
     return ran
   } finally {
-    await lockHolder.end()
+    await Promise.all([holder.end(), client.end()])
   }
 }
 
 /** The migrations that this version brings and the database has not run yet. */
 export async function pendingMigrations(pool: pg.Pool): Promise<string[]> {
   const { rows: found } = await pool.query(`select to_regclass('notify.migrations') is not null as found`)
-  const done = found[0]?.found ? (await pool.query<{ name: string }>('select name from notify.migrations')).rows : []
-  const names = new Set(done.map((row) => row.name))
-  return Object.keys(await readMigrations()).filter((name) => !names.has(name))
+  const done = new Set(found[0]?.found ? await namesOfRun(pool) : [])
+  return (await namesIn(ours)).filter((name) => !done.has(name))
 }
 
-async function runOurs(url: string, log: Logger): Promise<string[]> {
-  const db = new Kysely<unknown>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 1 }) }),
-  })
+/** The list of migrations and the row that is locked, in the form that Kysely's migrator gave them. */
+async function makeLists(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query(`select to_regclass('notify.migrations_lock') is not null as found`)
+  if (rows[0]?.found) return
   try {
-    const migrator = new Migrator({
-      db,
-      provider: { getMigrations: readMigrations },
-      migrationTableSchema: 'notify',
-      migrationTableName: 'migrations',
-      migrationLockTableName: 'migrations_lock',
-    })
-    const { error, results = [] } = await migrator.migrateToLatest()
-    for (const { migrationName, status } of results) log.info({ migration: migrationName, status }, 'migration')
-    if (error) throw error
-    return results.map((result) => result.migrationName)
-  } finally {
-    await db.destroy()
+    await client.query(`
+      create schema if not exists notify;
+      create table if not exists notify.migrations (name varchar(255) primary key, timestamp varchar(255) not null);
+      create table if not exists notify.migrations_lock (id varchar(255) primary key, is_locked integer not null default 0);
+      insert into notify.migrations_lock (id) values ('migration_lock') on conflict do nothing`)
+  } catch (error) {
+    // Another process makes the same at this moment.
+    if (!['23505', '42P06', '42P07', '40P01'].includes(sqlState(error))) throw error
+    await delay(100)
+    await makeLists(client)
   }
 }
 
-async function readMigrations(): Promise<Record<string, Migration>> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
-  const entries = files.map(async (file): Promise<[string, Migration]> => {
-    const text = await readFile(new URL(file, folder), 'utf8')
-    return [file.replace(/\.sql$/, ''), { up: async (db) => void (await sql.raw(text).execute(db)) }]
-  })
-  return Object.fromEntries(await Promise.all(entries))
+/** Until `client` ends. A row, not an advisory lock, which anybody could hold. */
+async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
+  await patiently(log, 'the end of another process that migrates', () =>
+    inTransaction(client, `select from notify.migrations_lock where id = 'migration_lock' for update`, { keep: true }),
+  )
+}
+
+async function runOfGraphile(url: string, log: Logger): Promise<void> {
+  const pgPool = new pg.Pool({ connectionString: url, max: 1, options: `-c lock_timeout=${LOCK_TIMEOUT}` })
+  // graphile-worker asks for these listeners on a pool that it is given.
+  const broken = (err: Error) => log.warn({ err }, 'a connection broke while migrating')
+  pgPool.on('error', broken).on('connect', (client) => client.on('error', broken))
+  await patiently(log, "graphile-worker's tables", () => runMigrations({ pgPool })).finally(() => pgPool.end())
+}
+
+async function runOurs(client: pg.ClientBase, log: Logger, folder: URL): Promise<string[]> {
+  const names = await namesIn(folder)
+  const done = await namesOfRun(client)
+  refuseOthers(names, done)
+  const pending = names.slice(done.length)
+  for (const name of pending) {
+    const text = await readFile(new URL(`${name}.sql`, folder), 'utf8')
+    const noted = `insert into notify.migrations (name, timestamp) values ('${name}', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
+    await patiently(log, `the tables of migration ${name}`, () => inTransaction(client, `${text};\n${noted}`))
+    log.info({ migration: name }, 'migrated')
+  }
+  return pending
+}
+
+/** Migrations are only ever appended: what the database has run must be the first of what this version brings. */
+function refuseOthers(names: string[], done: string[]): void {
+  const at = done.findIndex((name, index) => names[index] !== name)
+  const [run, brought] = [done[at], names[at]]
+  if (run === undefined) return
+  if (!names.includes(run))
+    throw new StartError(
+      `The database has run the migration ${run}, which this version of Ravenpost does not have: start the version that made it, or restore a backup`,
+    )
+  throw new StartError(
+    `This version of Ravenpost brings the migration ${brought} before ${run}, which the database has run: no upgrade leads from that version to this one. Go on with that version, or start with a new database`,
+  )
+}
+
+async function grantPrivileges(client: pg.Client, log: Logger): Promise<void> {
+  client.on('notice', ({ message }) => log.warn(message))
+  await patiently(log, 'tables to give privileges on', () => inTransaction(client, 'select ops.grant_privileges()'))
+}
+
+/** Again and again until its locks are had in time. */
+async function patiently<T>(log: Logger, what: string, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isLockTimeout(error) && sqlState(error) !== '40P01') throw error
+      if (attempt % TRIES_PER_LINE === 0) log.warn(`waits for ${what}, which somebody else holds, and tries again`)
+      await delay(BETWEEN_TRIES_MS)
+    }
+  }
+}
+
+/** `keep`: the transaction stays open, and holds its locks. */
+async function inTransaction(client: pg.ClientBase, statements: string, { keep = false } = {}): Promise<void> {
+  await client.query('begin')
+  try {
+    await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
+    await client.query(statements)
+    if (!keep) await client.query('commit')
+  } catch (error) {
+    await client.query('rollback')
+    throw error
+  }
+}
+
+async function namesOfRun(client: pg.ClientBase | pg.Pool): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>('select name from notify.migrations order by name collate "C"')
+  return rows.map((row) => row.name)
+}
+
+async function namesIn(folder: URL): Promise<string[]> {
+  const files = await readdir(folder)
+  return files
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => file.replace(/\.sql$/, ''))
+    .sort()
 }

@@ -1,10 +1,17 @@
 import { execFile } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { pino } from 'pino'
 import { type Test, test } from 'tap'
-import { pendingMigrations } from '../../src/db/migrate.ts'
+import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
+import { StartError } from '../../src/start-error.ts'
+import { eventually } from '../setup.ts'
+
+const log = pino({ level: 'silent' })
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -29,9 +36,13 @@ test('a database that is up to date is left alone', async (t) => {
 /** Runs `npm run migrate`'s command; returns the migrations it ran. */
 async function runCommand(url: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/db/migrate-command.ts')], {
-    env: { ...process.env, DATABASE_URL: url, JWT_SECRET: 'not used here, but it has to be there', LOG_LEVEL: 'info' },
+    env: environment(url),
   })
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '').ran
+}
+
+function environment(url: string): NodeJS.ProcessEnv {
+  return { ...process.env, DATABASE_URL: url, JWT_SECRET: 'not used here, but it has to be there', LOG_LEVEL: 'info' }
 }
 
 async function emptyDatabase(t: Test): Promise<{ url: string; pool: pg.Pool }> {
@@ -50,4 +61,100 @@ async function emptyDatabase(t: Test): Promise<{ url: string; pool: pg.Pool }> {
     await admin.end()
   })
   return { url, pool }
+}
+
+test('a migration waits for a reader in short tries, and nobody waits behind it', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  await migrate(url, log)
+  const folder = await ourMigrationsAnd(t, '9990_windows', 'alter table notify.windows add column wide text;')
+  const dump = new pg.Client({ connectionString: url })
+  await dump.connect()
+  t.teardown(() => dump.end())
+  await dump.query('begin')
+  await dump.query('lock table notify.windows in access share mode')
+
+  const lines: string[] = []
+  const counting = pino({}, { write: (line) => void lines.push(line) })
+  const migrating = migrate(url, counting, folder)
+  const isWaiting = `select from pg_locks where relation = 'notify.windows'::regclass and mode = 'AccessExclusiveLock' and not granted`
+  let longest = 0
+  for (let attempt = 1; attempt <= 2; attempt += 1) {
+    await eventually(async () => ((await pool.query(isWaiting)).rowCount ?? 0) > 0)
+    const startedAt = performance.now()
+    await pool.query('select count(*) from notify.windows')
+    longest = Math.max(longest, performance.now() - startedAt)
+    await eventually(async () => ((await pool.query(isWaiting)).rowCount ?? 0) === 0)
+  }
+  // The bound is the behaviour: lock_timeout is a second, a dump takes an hour.
+  t.ok(longest < 10_000, `a select beside it took ${longest.toFixed()} ms`)
+  t.equal(lines.filter((line) => line.includes('waits for')).length, 1, 'the log tells of it, not at each try')
+  await dump.query('commit')
+  t.same(await migrating, ['9990_windows'])
+  t.same(await migrate(url, log, folder), [])
+})
+
+test('each migration is a transaction of its own: one that fails leaves those before it', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  await migrate(url, log)
+  const folder = await ourMigrationsAnd(t, '9990_right', 'create table notify.made ();')
+  await writeFile(join(fileURLToPath(folder), '9991_wrong.sql'), 'create table notify.half (); select 1 / 0;')
+  await t.rejects(migrate(url, log, folder), { code: '22012' })
+  const { rows } = await pool.query(
+    `select to_regclass('notify.made') is not null as made, to_regclass('notify.half') is not null as half`,
+  )
+  t.same(rows, [{ made: true, half: false }])
+})
+
+test('a database of another line of versions is refused in a sentence', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  await migrate(url, log)
+  const earlier = await ourMigrationsAnd(t, '0003_before_others', 'select 1;')
+  await t.rejects(migrate(url, log, earlier), {
+    constructor: StartError,
+    message: /brings the migration 0003_before_others before/,
+  })
+  await pool.query(`insert into notify.migrations values ('9999_later', '')`)
+  await t.rejects(migrate(url, log), {
+    constructor: StartError,
+    message: /9999_later, which this version of Ravenpost does not have/,
+  })
+  const command = promisify(execFile)(process.execPath, [join(root, 'src/db/migrate-command.ts')], {
+    env: environment(url),
+  })
+  await t.rejects(command, { code: 1, stderr: /^The database has run the migration 9999_later.*\n$/ })
+})
+
+test('a stranger who holds advisory locks keeps no migration from running', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  // The keys that an earlier version and Kysely lock.
+  await pool.query('select pg_advisory_lock(8241932264424895348), pg_advisory_lock(3853314791062309107)')
+  t.ok((await migrate(url, log)).length > 0)
+})
+
+test('an owner who may not create roles reads so', async (t) => {
+  const { url } = await emptyDatabase(t)
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  const name = `owner_${new URL(url).pathname.slice(-6)}`
+  await admin.query(
+    `create role ${name} login password 'limited'; alter database ${new URL(url).pathname.slice(1)} owner to ${name}`,
+  )
+  t.teardown(async () => {
+    await admin.query(`reassign owned by ${name} to current_user; drop owned by ${name}; drop role ${name}`)
+    await admin.end()
+  })
+  const lines: string[] = []
+  const asOwner = Object.assign(new URL(url), { username: name, password: 'limited' }).href
+  await migrate(asOwner, pino({}, { write: (line) => void lines.push(line) }))
+  // Roles belong to the cluster: where they exist already, it is the log that cannot be given away.
+  t.match(lines.join(''), /docs\/security\.md says what to do/)
+})
+
+/** A folder with our migrations and one more. */
+async function ourMigrationsAnd(t: Test, name: string, text: string): Promise<URL> {
+  const folder = await mkdtemp(join(tmpdir(), 'ravenpost-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  await cp(join(root, 'migrations'), folder, { recursive: true })
+  await writeFile(join(folder, `${name}.sql`), text)
+  return pathToFileURL(`${folder}/`)
 }
