@@ -788,7 +788,7 @@ export interface NotifyTypes {
    */
   priority: Generated<string>;
   /**
-   * Notifications expire after this unless sent otherwise.
+   * Notifications expire after this unless sent otherwise; ten years at most.
    */
   retention: Generated<Interval>;
   /**

@@ -1,6 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
-import { render } from './render.ts'
+import type { Logger } from 'pino'
+import { unreadable } from '../ops/metrics.ts'
+import { type Rendered, render } from './render.ts'
 import { STATE_PATTERN } from './state.ts'
 import { type NotificationTypes, priorities, type TypeLookup } from './types.ts'
 
@@ -48,7 +50,7 @@ export const Notification = Type.Object({
 export type Notification = Static<typeof Notification>
 
 /** What reading notifications takes: an App has both. */
-export type Reader = { pool: pg.Pool; types: NotificationTypes }
+export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
 
 /** A row of notify.notifications `n` as read by `notificationColumns`. */
 export type NotificationRow = {
@@ -85,12 +87,38 @@ export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq
   n.request_id as "requestId"`
 
 /** What rows are shown with: the people behind them, and the words of their types. */
-export type Shown = { actors: Map<string, Actor>; types: TypeLookup }
+export type Shown = { actors: Map<string, Actor>; types: TypeLookup; log: Logger }
 
-/** `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. */
+/**
+ * `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. Never throws: rows are
+ * shown together, and one that cannot be must not hold up the others. Of it only what needs no rendering is shown.
+ */
 export function toNotification(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
+  try {
+    return inWords(row, shown, seenModseq)
+  } catch (err) {
+    unreadable.inc()
+    shown.log.error({ err, notification: row.id, type: row.type, requestId: row.requestId }, 'cannot be shown in full')
+    const title = row.title ?? row.type
+    const plain = { title, body: null, url: null, fallback: title }
+    return shownAs(row, plain, { data: {}, actors: [], seen: row.grownModseq <= seenModseq })
+  }
+}
+
+/** @throws {Error} for data that are no object, and whatever rendering stumbles over */
+function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
+  if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
+    throw new TypeError('data are no object')
   const actors = row.actorIds.flatMap((id) => shown.actors.get(id) ?? [])
   const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) }, shown.types(row.type))
+  return shownAs(row, words, { data: row.data, actors, seen: row.grownModseq <= seenModseq })
+}
+
+function shownAs(
+  row: NotificationRow,
+  words: Rendered,
+  { data, actors, seen }: Pick<Notification, 'data' | 'actors' | 'seen'>,
+): Notification {
   return {
     id: row.id,
     type: row.type,
@@ -99,26 +127,39 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
     title: words.title,
     body: words.body,
     url: words.url,
-    data: row.data,
+    data,
     actors,
     actorCount: row.actorCount,
     object: row.objectType !== null && row.objectId !== null ? { type: row.objectType, id: row.objectId } : null,
     groupKey: row.groupKey,
     fallback: words.fallback,
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-    deliveredAt: row.deliveredAt?.toISOString() ?? null,
-    readAt: row.readAt?.toISOString() ?? null,
-    archivedAt: row.archivedAt?.toISOString() ?? null,
-    expiresAt: row.expiresAt.toISOString(),
-    seen: row.grownModseq <= seenModseq,
+    createdAt: timeOf(row.createdAt),
+    updatedAt: timeOf(row.updatedAt),
+    deliveredAt: row.deliveredAt && timeOf(row.deliveredAt),
+    readAt: row.readAt && timeOf(row.readAt),
+    archivedAt: row.archivedAt && timeOf(row.archivedAt),
+    expiresAt: timeOf(row.expiresAt),
+    seen,
     silent: row.silent,
   }
 }
 
-export async function loadShown({ pool, types }: Reader, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Shown> {
+/** RFC 3339 has years of four digits. */
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z')
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** The nearest time there is: PostgreSQL knows infinity, a number here, and dates that are too late for JavaScript, NaN here. */
+function timeOf(time: Date): string {
+  const ms = Number(time)
+  return new Date(Number.isNaN(ms) ? LAST_TIME : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString()
+}
+
+export async function loadShown(
+  { pool, types, log }: Reader,
+  rows: Pick<NotificationRow, 'actorIds'>[],
+): Promise<Shown> {
   const [actors, lookup] = await Promise.all([loadActors(pool, rows), types.current()])
-  return { actors, types: lookup }
+  return { actors, types: lookup, log }
 }
 
 /** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */

@@ -48,6 +48,11 @@ export const read = new Counter({
   help: 'Notifications that became read',
   registers,
 })
+export const unreadable = new Counter({
+  name: 'ravenpost_unreadable_notifications_total',
+  help: 'Times that a notification could not be shown in full; ops.unreadable_notifications and the log say which',
+  registers,
+})
 export const rejectedSignIns = new Counter({
   name: 'ravenpost_rejected_sign_ins_total',
   help: 'Sign-ins with a wrong login or password',

@@ -42,10 +42,15 @@ async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<v
   })
 }
 
+/** As far as anything here reaches. */
+const TEN_YEARS_MS = 3650 * 86_400_000
+
 /** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
 async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
   const unfit = fail('VALIDATION_FAILED', `${time} is not a time that can be kept`, { pointer: '/snoozeUntil' })
   if (Number.isNaN(Date.parse(time))) throw unfit
+  if (Date.parse(time) > Date.now() + TEN_YEARS_MS)
+    throw fail('VALIDATION_FAILED', `${time} is more than ten years away`, { pointer: '/snoozeUntil' })
   await client.query('select $1::timestamptz', [time]).catch((error) => {
     throw NO_TIME.includes(error.code) ? unfit : error
   })

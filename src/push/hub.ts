@@ -1,13 +1,15 @@
 import type { App } from '../app.ts'
 import { PushedLog } from '../delivery-log/pushed.ts'
 import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
+import { isTransient } from '../outbox/failure.ts'
 import { Budget } from './budget.ts'
 import { advance } from './cursor.ts'
 import type { Limits } from './limits.ts'
 import type { Session } from './session.ts'
 
-/** A read that failed is tried again after this. */
+/** A read that failed is tried again after this; somebody who fails alone, ever more rarely. */
 const FAILED_READ_MS = 500
+const FAILED_READ_AT_MOST_MS = 30_000
 /** Rows that were notified but are not visible yet (two-phase commit) are looked for again, ever more slowly. */
 const INVISIBLE_MS = 20
 const INVISIBLE_TRIES = 8
@@ -24,6 +26,8 @@ type User = {
   heard: number
   /** Reads that did not find what was heard of. */
   missed: number
+  /** Reads that failed for this user alone, one after the other. */
+  failures: number
   /** Not before this time, by the clock of performance.now() as all times here, is the next live frame sent. */
   notBefore: number
 }
@@ -119,7 +123,7 @@ export class Hub {
   #newUser(id: string): User {
     const { userFrameBudget, frameWindowMs } = this.#limits
     const frames = new Budget(Math.max(1, userFrameBudget * this.#app.config.rateLimitScale), frameWindowMs)
-    return { id, sessions: new Set(), frames, heard: 0, missed: 0, notBefore: 0 }
+    return { id, sessions: new Set(), frames, heard: 0, missed: 0, failures: 0, notBefore: 0 }
   }
 
   #userOf(session: Session): User | undefined {
@@ -131,8 +135,9 @@ export class Hub {
     this.#readIfBehind(user, 0)
   }
 
-  #readIfBehind(user: User, time: number): void {
+  #readIfBehind(user: User, from: number): void {
     if (![...user.sessions].some((session) => isBehind(session, user))) return
+    const time = user.failures > 0 ? Math.max(from, user.notBefore) : from
     this.#due.set(user, Math.min(time, this.#due.get(user) ?? time))
     this.#tickAt(time)
   }
@@ -158,30 +163,56 @@ export class Hub {
     })
   }
 
+  /** Users are read together. When that fails for one of them, each is read alone, so that nobody else is held up. */
   async #tick(): Promise<void> {
     const users = this.#takeDue()
+    const err = await this.#readAll(users)
+    if (err === undefined) return
+    if (users.length === 1 || isTransient(err)) return this.#putOff(users, err)
+    for (const [index, user] of users.entries()) {
+      const failure = await this.#readAll([user])
+      // With the database itself in trouble the others would wait for one failure after the other.
+      if (isTransient(failure)) return this.#putOff(users.slice(index), failure)
+      if (failure !== undefined) this.#putOff([user], failure)
+    }
+  }
+
+  /** Who failed alone before is taken alone. */
+  #takeDue(): User[] {
+    const now = performance.now()
+    const users: User[] = []
+    for (const [user, time] of this.#due) {
+      if (time > now || (user.failures > 0 && users.length > 0)) continue
+      users.push(user)
+      this.#due.delete(user)
+      if (user.failures > 0 || users.length === this.#limits.usersPerRead) break
+    }
+    return users
+  }
+
+  /** What went wrong, or undefined. */
+  async #readAll(users: User[]): Promise<unknown> {
     const readings = users.flatMap((user) => readingsOf(user))
     try {
       // A call answers one reading per user; sockets of one user at different states are read for one after the other.
       const rounds = Math.max(0, ...readings.map((reading) => reading.round + 1))
       for (let round = 0; round < rounds; round += 1) await this.#read(readings.filter((r) => r.round === round))
     } catch (err) {
-      this.#app.log.warn({ err, users: users.length }, 'cannot read what changed, trying again')
       for (const reading of readings) for (const session of reading.sessions) session.unsure = true
-      for (const user of users) this.#readIfBehind(user, performance.now() + FAILED_READ_MS)
+      return err
     }
+    for (const user of users) user.failures = 0
+    return undefined
   }
 
-  #takeDue(): User[] {
-    const now = performance.now()
-    const users: User[] = []
-    for (const [user, time] of this.#due) {
-      if (time > now) continue
-      users.push(user)
-      this.#due.delete(user)
-      if (users.length === this.#limits.usersPerRead) break
+  #putOff(users: User[], err: unknown): void {
+    this.#app.log.warn({ err, users: users.length, userId: users[0]?.id }, 'cannot read what changed, trying again')
+    for (const user of users) {
+      const wait = Math.min(FAILED_READ_AT_MOST_MS, FAILED_READ_MS * 2 ** user.failures)
+      user.notBefore = performance.now() + wait
+      if (!isTransient(err)) user.failures += 1
+      this.#readIfBehind(user, user.notBefore)
     }
-    return users
   }
 
   async #read(readings: Reading[]): Promise<void> {

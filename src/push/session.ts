@@ -6,6 +6,8 @@ import { type CloseReason, closeCodes } from './close-codes.ts'
 import type { Limits } from './limits.ts'
 import type { ServerFrame } from './protocol.ts'
 
+const DAY_MS = 86_400_000
+
 export type Identity = { userId: string; sessionId: string }
 
 /** One socket: a cursor into its user's inbox, and the limits of what it may cost. */
@@ -119,10 +121,13 @@ export class Session {
     this.socket.ping(String(this.#beats))
   }
 
-  /** Closes the socket when its token ends, unless a new one comes first. */
+  /** Closes the socket when its token ends, unless a new one comes first. A timer runs for 24 days at most. */
   expireAt(time: number): void {
     if (!this.open) return
-    this.#startTimer(Math.max(0, time - Date.now()), () => this.close('badToken', 'the token has expired'))
+    const wait = Math.max(0, time - Date.now())
+    this.#startTimer(Math.min(wait, DAY_MS), () =>
+      wait > DAY_MS ? this.expireAt(time) : this.close('badToken', 'the token has expired'),
+    )
   }
 
   /** Whether the socket may send one more frame of this cost in this window. */

@@ -241,7 +241,7 @@ async function setEventsAside(pool: pg.Pool, n: number, base: number): Promise<v
 }
 
 const typesOf = (pool: pg.Pool) => new NotificationTypes(pool, log)
-const readerOf = (pool: pg.Pool) => ({ pool, types: typesOf(pool) })
+const readerOf = (pool: pg.Pool) => ({ pool, types: typesOf(pool), log })
 
 function retry(pool: pg.Pool): Promise<number> {
   return retryPending(pool, log, { notifications: dispatchWith(typesOf(pool)) })
