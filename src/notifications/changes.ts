@@ -41,8 +41,14 @@ export type InboxChanges = {
   ackedModseq: number
 }
 
-/** What one user wants: at most `limit` changes after the modseq `since`. One request per user in a call. */
-export type ChangesRequest = { userId: string; since: number; limit: number }
+/**
+ * What one user wants: at most `limit` changes after the modseq `since`, and no more than begin within `octets` of data and
+ * of words, which the fallback repeats, so one at least. One request per user in a call.
+ */
+export type ChangesRequest = { userId: string; since: number; limit: number; octets?: number }
+
+/** Two hundred ordinary notifications, or the twelve largest that a send can make. */
+export const MAX_OCTETS = 256 * 1024
 
 /**
  * What changed in these inboxes, in one statement and so of one snapshot; users without inbox are left out.
@@ -53,7 +59,12 @@ export async function changesSince(reader: Reader, requests: ChangesRequest[]): 
   const { rows } = await reader.pool.query<ChangeRow>({
     name: 'changes_since',
     text: changesStatement,
-    values: [requests.map((r) => r.userId), requests.map((r) => r.since), requests.map((r) => r.limit)],
+    values: [
+      requests.map((r) => r.userId),
+      requests.map((r) => r.since),
+      requests.map((r) => r.limit),
+      requests.map((r) => r.octets ?? MAX_OCTETS),
+    ],
   })
   const rowsByUser = Map.groupBy(rows, (row) => row.userId)
   const upserts = rows.filter(isUpsert)
@@ -65,7 +76,7 @@ export async function changesSince(reader: Reader, requests: ChangesRequest[]): 
     if (!ofUser || !inbox) continue
     const changed = ofUser.filter((row) => row.changeModseq !== null)
     const shown = changed.slice(0, limit)
-    const more = changed.length > limit
+    const more = shown.length < (inbox.found ?? 0)
     answer.set(userId, {
       epoch: inbox.epoch,
       modseq: inbox.modseq,
@@ -102,11 +113,13 @@ type InboxRow = {
   seenModseq: number
 }
 
-type UpsertRow = InboxRow & { changeModseq: number; changeId: string; removed: false } & NotificationRow
+/** `found`: changes up to one more than the limit, those that are cut for their size among them. */
+type Found = { found: number | null }
+type UpsertRow = InboxRow & Found & { changeModseq: number; changeId: string; removed: false } & NotificationRow
 type ChangeRow =
   | UpsertRow
-  | (InboxRow & { changeModseq: number; changeId: string; removed: true })
-  | (InboxRow & { changeModseq: null; changeId: null; removed: null })
+  | (InboxRow & Found & { changeModseq: number; changeId: string; removed: true })
+  | (InboxRow & Found & { changeModseq: null; changeId: null; removed: null })
 
 function isUpsert(row: ChangeRow): row is UpsertRow {
   return row.removed === false
@@ -114,29 +127,36 @@ function isUpsert(row: ChangeRow): row is UpsertRow {
 
 /**
  * A notification travels through the union as a whole row, so that it is read once, by the index on its modseq; both arms
- * stop after limit + 1, the one more tells whether there is more. A row per user comes also when nothing changed.
+ * stop after limit + 1, the one more tells whether there is more. What begins beyond `octets` is left for the next read. A row per user comes also when nothing changed.
  */
 const changesStatement = `
   select i.user_id as "userId", (select epoch from notify.installation) as epoch,
          i.modseq::float8 as modseq, i.floor_modseq::float8 as floor,
          i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
          i.acked_modseq::float8 as "ackedModseq", i.seen_modseq::float8 as "seenModseq",
-         c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, ${notificationColumns}
-  from unnest($1::bigint[], $2::bigint[], $3::int[]) w (user_id, since, lim)
+         c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, c.found::int as found, ${notificationColumns}
+  from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[]) w (user_id, since, lim, octets)
   join notify.inbox i on i.user_id = w.user_id
   left join lateral (
     select * from (
-      (select n.modseq, n.id, false as removed, n as notification
-       from notify.notifications n
-       where n.user_id = w.user_id and n.modseq > w.since and not n.filtered
-       order by n.modseq limit w.lim + 1)
-      union all
-      (select t.modseq, t.id, true, null::notify.notifications
-       from notify.tombstones t
-       where t.user_id = w.user_id and t.modseq > w.since
-       order by t.modseq limit w.lim + 1)
-    ) both_kinds
-    order by modseq limit w.lim + 1
+      select page.*, count(*) over () as found, sum(octets) over (order by modseq) - octets as before
+      from (
+        select * from (
+          (select n.modseq, n.id, false as removed, n as notification,
+             2 * octet_length(concat(n.title, n.body)) + octet_length(n.data::text) as octets
+           from notify.notifications n
+           where n.user_id = w.user_id and n.modseq > w.since and not n.filtered
+           order by n.modseq limit w.lim + 1)
+          union all
+          (select t.modseq, t.id, true, null::notify.notifications, 0
+           from notify.tombstones t
+           where t.user_id = w.user_id and t.modseq > w.since
+           order by t.modseq limit w.lim + 1)
+        ) both_kinds
+        order by modseq limit w.lim + 1
+      ) page
+    ) measured
+    where before < w.octets
   ) c on true
   left join lateral (select (c.notification).*) n on true
   where i.user_id = any($1::bigint[])

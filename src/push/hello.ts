@@ -42,7 +42,7 @@ export async function sayHello(
   const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
   session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
   session.phase = 'catchUp'
-  hub.readFor(session)
+  hub.readFor(session, modseq)
 }
 
 /** A new token for a socket: of the same user, though perhaps of a later sign-in. */

@@ -1,6 +1,12 @@
 import type { App } from '../app.ts'
 import { PushedLog } from '../delivery-log/pushed.ts'
-import { type ChangesRequest, changesSince, type InboxChanges, toChanges } from '../notifications/changes.ts'
+import {
+  type ChangesRequest,
+  changesSince,
+  type InboxChanges,
+  MAX_OCTETS,
+  toChanges,
+} from '../notifications/changes.ts'
 import { isTransient } from '../outbox/failure.ts'
 import { Budget } from './budget.ts'
 import { advance } from './cursor.ts'
@@ -86,10 +92,12 @@ export class Hub {
     this.#readIfBehind(user, Math.max(user.notBefore, performance.now() + wait))
   }
 
-  /** Reads for this socket soon: it has just said hello, or can be written to again. */
-  readFor(session: Session): void {
+  /** Reads for this socket soon: it can be written to again, or has just said hello, and its inbox is at this modseq. */
+  readFor(session: Session, modseq = 0): void {
     const user = this.#userOf(session)
-    if (user) this.#readIfBehind(user, 0)
+    if (!user) return
+    user.heard = Math.max(user.heard, modseq)
+    this.#readIfBehind(user, 0)
   }
 
   /** Hints were lost: everybody may be behind. */
@@ -101,6 +109,7 @@ export class Hub {
   compare(userId: string, epoch: string, modseq: number): void {
     const user = this.#users.get(userId)
     if (!user) return
+    user.heard = Math.max(user.heard, modseq)
     for (const session of user.sessions) session.unsure ||= session.epoch !== epoch || session.sent !== modseq
     this.#readIfBehind(user, 0)
   }
@@ -177,22 +186,35 @@ export class Hub {
     }
   }
 
-  /** Who failed alone before is taken alone. */
+  /** Who failed alone before is taken alone; of those who have much to catch up with, only so many that the others need not wait. */
   #takeDue(): User[] {
+    const { usersPerRead, itemsPerRead, itemsOfLive } = this.#limits
     const now = performance.now()
     const users: User[] = []
+    let items = 0
     for (const [user, time] of this.#due) {
       if (time > now || (user.failures > 0 && users.length > 0)) continue
+      const wanted = readingsOf(user).reduce((sum, reading) => sum + this.#wantedBy(reading), 0)
+      const catchesUp = wanted > itemsOfLive
+      if (catchesUp && items > 0 && items + wanted > itemsPerRead) continue
+      if (catchesUp) items += wanted
       users.push(user)
       this.#due.delete(user)
-      if (user.failures > 0 || users.length === this.#limits.usersPerRead) break
+      if (user.failures > 0 || users.length === usersPerRead) break
     }
     return users
+  }
+
+  /** Items to be read at most: as many as there are, if what was heard is true, and a few that nobody spoke of. */
+  #wantedBy({ user, since }: Reading): number {
+    const { itemsPerFrame, itemsOfLive } = this.#limits
+    return Math.min(itemsPerFrame, Math.max(itemsOfLive, user.heard - since))
   }
 
   /** What went wrong, or undefined. */
   async #readAll(users: User[]): Promise<unknown> {
     const readings = users.flatMap((user) => readingsOf(user))
+    for (const session of readings.flatMap(({ sessions }) => sessions)) session.unsure = false
     try {
       // A call answers one reading per user; sockets of one user at different states are read for one after the other.
       const rounds = Math.max(0, ...readings.map((reading) => reading.round + 1))
@@ -216,8 +238,11 @@ export class Hub {
   }
 
   async #read(readings: Reading[]): Promise<void> {
-    const limit = this.#limits.itemsPerFrame
-    const requests = readings.map(({ user, since }): ChangesRequest => ({ userId: user.id, since, limit }))
+    const octets = Math.min(MAX_OCTETS, Math.floor(this.#limits.octetsPerRead / readings.length))
+    const requests = readings.map((reading): ChangesRequest => {
+      const { user, since } = reading
+      return { userId: user.id, since, limit: this.#wantedBy(reading), octets }
+    })
     const answers = await changesSince(this.#app, requests)
     for (const reading of readings) {
       const changes = answers.get(reading.user.id)
@@ -254,7 +279,6 @@ type Reading = { user: User; since: number; sessions: Session[]; round: number }
 /** Sockets whose buffer is full are left out: they are simply behind until they drain. */
 function readingsOf(user: User): Reading[] {
   const behind = [...user.sessions].filter((session) => isBehind(session, user))
-  for (const session of behind) session.unsure = false
   const bySince = Map.groupBy(behind, (session) => session.sent)
   return [...bySince].map(([since, sessions], round) => ({ user, since, sessions, round }))
 }

@@ -28,6 +28,11 @@ export const limits = {
   betweenFramesMs: 100,
   /** Users read by one statement; the others come in the next. */
   usersPerRead: 200,
+  /** Who is further behind than this catches up; who is not goes first. */
+  itemsOfLive: 10,
+  /** Changes that those who catch up are read together, and octets of all that is read: a tenth of a second of work. */
+  itemsPerRead: 500,
+  octetsPerRead: 4096 * KIB,
   /** Connections for reading and for acks: of their own, so that no storm of requests holds up what is pushed. */
   connections: 6,
   /** One read runs at a time, so one that the network swallowed would hold up everybody until TCP gives up, a quarter of an hour. */
