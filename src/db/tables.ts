@@ -266,6 +266,25 @@ export interface NotifyInstallation {
   timeline: string;
 }
 
+export interface NotifyMaintenance {
+  /**
+   * When it was last done. Processes warn when that is ten minutes ago.
+   */
+  finishedAt: Generated<Timestamp>;
+  /**
+   * Until when nobody else does it; past when it is done. A process that dies keeps it for a minute at most.
+   */
+  heldUntil: Generated<Timestamp>;
+  /**
+   * Drawn by the process that does it.
+   */
+  lease: string | null;
+  /**
+   * The work.
+   */
+  what: string;
+}
+
 export interface NotifyMigrations {
   /**
    * Name of the file in migrations/, without .sql.
@@ -1351,6 +1370,7 @@ export interface DB {
   "notify.fanOuts": NotifyFanOuts;
   "notify.inbox": NotifyInbox;
   "notify.installation": NotifyInstallation;
+  "notify.maintenance": NotifyMaintenance;
   "notify.migrations": NotifyMigrations;
   "notify.migrationsLock": NotifyMigrationsLock;
   "notify.notifications": NotifyNotifications;

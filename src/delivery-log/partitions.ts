@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { dropPartition, maintainAlone, makePartition } from '../db/partitions.ts'
+import { dropPartition, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
 
 /** Today and these days after it. */
 const DAYS_AHEAD = 3
@@ -11,10 +11,12 @@ export const needsPartitions = `not exists (select from notify.delivery_log_days
 
 /** Makes partitions ahead and drops those that retention does not keep. Repeating it does nothing; safe in any process. */
 export function maintainDeliveryLog(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
-  return maintainAlone(pool, 'ravenpost delivery log partitions', async (client) => {
-    await makeAhead(client)
-    await dropOld(client, log, retentionDays)
-  })
+  return maintainAlone(pool, log, 'delivery log partitions', (client) =>
+    withLockTimeout(client, async () => {
+      await makeAhead(client)
+      await dropOld(client, log, retentionDays)
+    }),
+  )
 }
 
 async function makeAhead(client: pg.ClientBase): Promise<void> {

@@ -5,7 +5,6 @@ import { type Identity, verifyAccessToken } from '../accounts/tokens.ts'
 import type { App } from '../app.ts'
 import { repeat } from '../engine/repeat.ts'
 import { fail } from '../errors.ts'
-import { watchInstallation } from '../outbox/adopt.ts'
 import { createServiceLookup, type Scope, type Service } from '../service-tokens/tokens.ts'
 import { networkOf } from './rate-limits.ts'
 
@@ -76,10 +75,7 @@ async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<
 function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {
   let looks: { close(): Promise<void> } | undefined
   server.addHook('onListen', async () => {
-    looks = repeat(LOOK_EVERY_MS, log, 'reading the revoked sessions', async () => {
-      await revokedSessions.look(pool)
-      await watchInstallation(pool, log)
-    })
+    looks = repeat(LOOK_EVERY_MS, log, 'reading the revoked sessions', () => revokedSessions.look(pool))
   })
   server.addHook('onClose', async () => looks?.close())
 }

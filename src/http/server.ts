@@ -15,6 +15,7 @@ import { notificationRoutes } from '../notifications/routes.ts'
 import { typeRoutes } from '../notifications/type-routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { watchLog } from '../outbox/watch.ts'
 import { postRoutes } from '../posts/routes.ts'
 import { preferenceRoutes } from '../preferences/routes.ts'
 import { sendRoutes } from '../sends/routes.ts'
@@ -75,6 +76,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   })
   // After CORS: a page of an allowed origin may read a 401 and a 429 too.
   recogniseUsers(server, app)
+  watchLog(server, app)
   limitRates(server, app)
   requireAccessToken(server, app)
   await describeApi(server, app.config)

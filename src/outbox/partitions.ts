@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { dropPartition, maintainAlone, makePartition } from '../db/partitions.ts'
+import { dropPartition, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
 
 /** Partitions made ahead of the ids drawn; at 60,000 events a second and the least width they last two minutes. */
 const PARTITIONS_AHEAD = 3
@@ -15,12 +15,24 @@ const outbox = { table: 'outbox', list: 'outbox_partitions' }
  * drops those that every reader has passed and retention does not keep. Does nothing it did before; safe in any process.
  */
 export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
-  return maintainAlone(pool, 'ravenpost outbox partitions', async (client) => {
-    await makeAhead(client, retentionDays)
-    await noteFilled(client)
-    await passPartitions(client)
-    await dropPassed(client, log, retentionDays)
-  })
+  return maintainAlone(pool, log, 'outbox partitions', (client) =>
+    withLockTimeout(client, async () => {
+      await makeAhead(client, retentionDays)
+      await noteFilled(client)
+      await passPartitions(client)
+      await dropPassed(client, log, retentionDays)
+    }),
+  )
+}
+
+/** For each api: without any worker for millions of ids, writes would find no partition. */
+export async function makePartitionsInTime(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
+  const { rows } = await pool.query(
+    `select from notify.outbox_id_seq s where not exists (select from notify.outbox_partitions p where p.from_id > s.last_value)`,
+  )
+  if (rows.length === 0) return
+  log.warn('the last partition of the log is in use, so this process makes some: is there a worker?')
+  await maintainAlone(pool, log, 'outbox partitions', (client) => makeAhead(client, retentionDays))
 }
 
 async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<void> {

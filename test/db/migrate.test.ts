@@ -127,8 +127,10 @@ test('a database of another line of versions is refused in a sentence', async (t
 test('a stranger who holds advisory locks keeps no migration from running', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   // The keys that an earlier version and Kysely lock.
-  await pool.query('select pg_advisory_lock(8241932264424895348), pg_advisory_lock(3853314791062309107)')
+  const stranger = await pool.connect()
+  await stranger.query('select pg_advisory_lock(8241932264424895348), pg_advisory_lock(3853314791062309107)')
   t.ok((await migrate(url, log)).length > 0)
+  stranger.release()
 })
 
 test('an owner who may not create roles reads so', async (t) => {

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { maintainPartitions } from '../../src/outbox/partitions.ts'
 import { inboxOf, settled } from '../settled.ts'
-import { setup } from '../setup.ts'
+import { eventually, setup } from '../setup.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -83,4 +83,71 @@ t.test('making partitions waits for nobody who holds the log, and keeps no inser
   t.ok((await ahead(pool)) >= 3)
   await dump.query('rollback')
   dump.release()
+})
+
+t.test('whoever holds an advisory lock keeps nobody from making partitions', async (t) => {
+  const { pool } = await setup(t)
+  const stranger = await pool.connect()
+  await stranger.query(`set role ravenpost_readonly; select pg_advisory_lock(hashtext('ravenpost outbox partitions'))`)
+  await pool.query(toNextPartition)
+  await maintainPartitions(pool, log, 7)
+  t.ok((await ahead(pool)) >= 3)
+  stranger.release(true)
+})
+
+t.test(
+  'one process at a time maintains partitions; a lease that is not given back ends, and a row held for long is reported',
+  async (t) => {
+    const { pool } = await setup(t)
+    const lines: string[] = []
+    const noting = pino({}, { write: (line) => void lines.push(line) })
+    const lease = (until: string) =>
+      pool.query(`update notify.maintenance set lease = 'another', held_until = ${until}`)
+    await pool.query(toNextPartition)
+    await lease(`now() + interval '30 seconds'`)
+    await maintainPartitions(pool, noting, 7)
+    t.equal(await ahead(pool), 1, 'while another holds it, nothing is done')
+    for (const until of [`now() - interval '1 second'`, `now() + interval '1 hour'`]) {
+      await lease(until)
+      await pool.query(toNextPartition)
+      await maintainPartitions(pool, noting, 7)
+      t.ok((await ahead(pool)) >= 3, `held until ${until}`)
+    }
+    t.same(lines, [])
+
+    await pool.query(`update notify.maintenance set finished_at = now() - interval '11 minutes'`)
+    const holder = await pool.connect()
+    await holder.query('begin; select from notify.maintenance for update')
+    await maintainPartitions(pool, noting, 7)
+    t.match(lines, [/outbox partitions.*not done for 10 minutes/])
+    await holder.query('rollback')
+    holder.release()
+  },
+)
+
+t.test('without a worker an api makes partitions when the last one is in use', async (t) => {
+  const system = await setup(t)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const post = await ana.post('hello')
+  await system.pool.query(`select setval('notify.outbox_id_seq', max(to_id) - 2) from notify.outbox_partitions`)
+  await eventually(async () => (await ahead(system.pool)) >= 3)
+  await ben.like(post.id)
+  await ben.comment(post.id, 'and on')
+  const { rows } = await system.pool.query('select count(*)::int as n from notify.outbox')
+  t.equal(rows[0].n, 3)
+})
+
+t.test("a missing partition is nobody's content: the answer is to try again", async (t) => {
+  const system = await setup(t)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const post = await ana.post('hello')
+  await system.pool.query(`update notify.maintenance set lease = 'another', held_until = now() + interval '30 seconds'`)
+  await system.pool.query(`select setval('notify.outbox_id_seq', max(to_id)) from notify.outbox_partitions`)
+  t.match(await ben.request('POST', `/posts/${post.id}/like`), { status: 503, body: { code: 'BUSY' } })
+  t.match(await ben.request('POST', `/posts/${post.id}/comment`, { body: 'no' }), {
+    status: 503,
+    body: { code: 'BUSY' },
+  })
+  await system.pool.query(`update notify.maintenance set held_until = now()`)
+  await eventually(async () => (await ben.request('POST', `/posts/${post.id}/like`)).status === 200)
 })
