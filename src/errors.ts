@@ -22,6 +22,7 @@ export const codes = {
   FORBIDDEN: [403, 'This needs another role'],
   BAD_CREDENTIALS: [401, 'Name or password is wrong'],
   BAD_REFRESH_TOKEN: [401, 'The refresh token is not valid'],
+  NO_REFRESH_TOKEN: [401, 'A refresh token is needed'],
   REFRESH_TOKEN_REUSED: [401, 'The refresh token was used before'],
   USERNAME_TAKEN: [409, 'The username is taken'],
   EMAIL_TAKEN: [409, 'The email address is taken'],

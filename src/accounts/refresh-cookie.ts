@@ -22,7 +22,7 @@ export function clearRefreshCookie(reply: FastifyReply): void {
 
 /**
  * The token of the body, otherwise the cookie's; `byCookie` says that the next one is to be sent as a cookie too.
- * @throws {AppError} VALIDATION_FAILED when there is neither
+ * @throws {AppError} NO_REFRESH_TOKEN when there is neither
  */
 export function givenRefreshToken(
   request: FastifyRequest,
@@ -31,8 +31,6 @@ export function givenRefreshToken(
   if (inBody !== undefined) return { token: inBody, byCookie: false }
   const inCookie = request.cookies[NAME]
   if (inCookie === undefined)
-    throw fail('VALIDATION_FAILED', 'Send refreshToken in the body or as the cookie given at sign-in', {
-      pointer: '/refreshToken',
-    })
+    throw fail('NO_REFRESH_TOKEN', 'Send refreshToken in the body or as the cookie given at sign-in')
   return { token: inCookie, byCookie: true }
 }

@@ -1207,6 +1207,10 @@ export interface SocialRefreshTokens {
    */
   createdAt: Generated<Timestamp>;
   /**
+   * Hash of the token it was exchanged for; null: of a sign-up or sign-in, or older than this column. Without a foreign key: the predecessor may be forgotten first.
+   */
+  predecessor: Buffer | null;
+  /**
    * The session it renews. Index refresh_tokens_of_session serves the cascade.
    */
   sessionId: Int8;
@@ -1215,7 +1219,7 @@ export interface SocialRefreshTokens {
    */
   tokenHash: Buffer;
   /**
-   * When it was exchanged for its successor.
+   * When it was first exchanged for a successor.
    */
   usedAt: Timestamp | null;
 }

@@ -11,11 +11,12 @@ export const operations: Record<string, Operation> = {
   'POST /auth/signin': ['Sign in by username or address', 'BAD_CREDENTIALS'],
   'POST /auth/refresh': [
     'Exchange a refresh token for a new pair',
+    'NO_REFRESH_TOKEN',
     'BAD_REFRESH_TOKEN',
     'REFRESH_TOKEN_REUSED',
     'BAD_CREDENTIALS',
   ],
-  'POST /auth/signout': ['End the session of a refresh token', 'BAD_REFRESH_TOKEN'],
+  'POST /auth/signout': ['End the session of a refresh token', 'NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN'],
   'PUT /auth/password': [
     'Change my password, and end my other sessions',
     'WRONG_PASSWORD',

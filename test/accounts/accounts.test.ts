@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { sessionIsLive, signAccessToken, verifyAccessToken } from '../../src/accounts/tokens.ts'
+import { passwordHashes } from '../../src/ops/metrics.ts'
 import { type Answer, call, PASSWORD, signIn, type TestClient } from '../client.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup, startSystem } from '../setup.ts'
@@ -81,10 +82,7 @@ test('sign-in by name and by address', async (t) => {
 test('whatever is wrong with a sign-in, the answer and the work are the same', async (t) => {
   const { url, as } = await setup(t)
   await as('ana')
-  const hashes = async () => {
-    const { body } = await call(url, 'GET', '/metrics')
-    return Number(/^ravenpost_password_hashes_total (\d+)$/m.exec(body)?.[1])
-  }
+  const hashes = async () => (await passwordHashes.get()).values[0]?.value ?? 0
   const answers: unknown[] = []
   for (const login of ['ana', 'nobody', 'nobody@example.org', 'x', "' or true --"]) {
     const before = await hashes()
@@ -95,7 +93,7 @@ test('whatever is wrong with a sign-in, the answer and the work are the same', a
   for (const answer of answers) t.same(answer, answers[0])
 })
 
-test('a refresh token is exchanged once; the second time ends its session', async (t) => {
+test('a refresh token that comes again after its successor ends its session', async (t) => {
   const { url, db, as } = await setup(t)
   const ana = await as('ana')
   const other = await signIn(url, 'ana')
@@ -114,22 +112,12 @@ test('a refresh token is exchanged once; the second time ends its session', asyn
   t.equal(await sessionIsLive(db, other.sessionId), true, 'other sessions go on')
 })
 
-test('of refreshes with one token at a time, one succeeds at most', async (t) => {
-  const { url, as } = await setup(t)
-  const { refreshToken } = await as('ana')
-  const answers = await Promise.all(
-    Array.from({ length: 6 }, () => call(url, 'POST', '/auth/refresh', { refreshToken })),
-  )
-  const codes = answers.map(({ status, body }) => (status === 200 ? 'ok' : body.code)).sort()
-  t.same(codes, [...Array(5).fill('REFRESH_TOKEN_REUSED'), 'ok'])
-})
-
 test('unknown and expired refresh tokens are refused', async (t) => {
   const { url, pool, as } = await setup(t)
   const { refreshToken, sessionId } = await as('ana')
   const unknown = randomBytes(32).toString('base64url')
   isProblem(t, await call(url, 'POST', '/auth/refresh', { refreshToken: unknown }), 401, 'BAD_REFRESH_TOKEN')
-  isProblem(t, await call(url, 'POST', '/auth/refresh', {}), 400, 'VALIDATION_FAILED')
+  isProblem(t, await call(url, 'POST', '/auth/refresh', {}), 401, 'NO_REFRESH_TOKEN')
   await pool.query(`update social.sessions set expires_at = now() - interval '1 second' where id = $1`, [sessionId])
   isProblem(t, await call(url, 'POST', '/auth/refresh', { refreshToken }), 401, 'BAD_REFRESH_TOKEN')
 })

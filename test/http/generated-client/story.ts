@@ -54,7 +54,8 @@ export async function runStory(baseUrl: string): Promise<void> {
   await refused(404, 'NOTIFICATION_NOT_FOUND', api.getNotificationsById(newest.id, ben.token))
   await refused(403, 'FORBIDDEN', api.getAdminDeadLetters(undefined, ana.token))
 
-  const { refreshToken } = await api.postAuthRefresh({ refreshToken: ana.refreshToken })
+  const next = await api.postAuthRefresh({ refreshToken: ana.refreshToken })
+  const { refreshToken } = await api.postAuthRefresh({ refreshToken: next.refreshToken })
   await refused(401, 'REFRESH_TOKEN_REUSED', api.postAuthRefresh({ refreshToken: ana.refreshToken }))
   await refused(401, 'BAD_REFRESH_TOKEN', api.postAuthRefresh({ refreshToken }))
   await api.postAuthSignout({ refreshToken: ben.refreshToken }, ben.token)
