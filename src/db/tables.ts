@@ -135,6 +135,10 @@ export interface NotifyDeliveryLogDays {
 
 export interface NotifyFanOuts {
   /**
+   * Of retract_actor: who was blocked; otherwise 0.
+   */
+  actorId: Generated<Int8>;
+  /**
    * Chunks that failed since the last one that succeeded.
    */
   attempts: Generated<number>;
@@ -143,7 +147,7 @@ export interface NotifyFanOuts {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Users up to this one are done; of an audience, those of the row's shards.
+   * Users up to this one are done; of an audience, those of the row's shards. Of end_sources: tombstones up to this modseq; of retract_actor: notifications from this id on, 0 for none yet.
    */
   cursorUserId: Generated<Int8>;
   /**
@@ -171,7 +175,7 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment, delete_user or publish_post.
+   * retract_post, retract_comment, delete_user, publish_post, end_sources or retract_actor.
    */
   kind: string;
   /**
@@ -183,13 +187,17 @@ export interface NotifyFanOuts {
    */
   lastShard: Generated<number>;
   /**
-   * The post, comment or user that was deleted; the post that was published.
+   * The post, comment or user that was deleted; the post that was published; the user whose inbox it is.
    */
   objectId: Int8;
   /**
    * The thread whose notifications are looked through.
    */
   threadKey: string | null;
+  /**
+   * Of retract_actor: later events are not taken back. Drawn with the first chunk, or when the block ends before that.
+   */
+  upTo: Int8 | null;
 }
 
 export interface NotifyInbox {
@@ -717,7 +725,7 @@ export interface NotifySources {
    */
   eventId: Int8;
   /**
-   * True while it counts among the actors of notification_id.
+   * True while it counts among the actors of notification_id. Where that notification is gone it means nothing: sources of a large group are ended in chunks after it was removed.
    */
   live: boolean;
   /**

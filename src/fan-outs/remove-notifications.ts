@@ -7,9 +7,14 @@ import type { FanOut } from './run.ts'
 
 /** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
 const USERS_PER_CHUNK = 500
+/** A user may have any number of notifications of one thread: each mention is one. */
+const NOTIFICATIONS_PER_CHUNK = 1000
 
 /** The next users after the cursor who have notifications of the thread, in the order in which inboxes are locked. */
-export async function usersOfThread(client: pg.ClientBase, { threadKey, cursorUserId }: FanOut): Promise<string[]> {
+export async function usersOfThread(
+  client: pg.ClientBase,
+  { threadKey, cursorUserId }: Pick<FanOut, 'threadKey' | 'cursorUserId'>,
+): Promise<string[]> {
   const { rows } = await client.query<{ userId: string }>({
     name: 'users_of_thread',
     text: `select distinct user_id as "userId" from notify.notifications
@@ -22,6 +27,7 @@ export async function usersOfThread(client: pg.ClientBase, { threadKey, cursorUs
 /**
  * Removes the notifications of these users that meet `condition` over `n` with `value` as $2: a change of each inbox like
  * any other, with tombstones, counts, and a hint to the push nodes. Their sources stay, with `because` as their decision.
+ * At most a chunk of them, by user: call it until it removes none. Returns how many it removed.
  */
 export async function removeNotifications(
   client: pg.ClientBase,
@@ -33,7 +39,7 @@ export async function removeNotifications(
   { skipBusy = false } = {},
 ): Promise<number> {
   const inboxes = await lockInboxes(client, users, skipBusy)
-  const drafts = await readDrafts(client, [...inboxes.keys()], condition, value)
+  const drafts = await readDrafts(client, [...inboxes.keys()], condition, value, NOTIFICATIONS_PER_CHUNK)
   for (const draft of drafts) {
     draft.changed = true
     draft.removed = true

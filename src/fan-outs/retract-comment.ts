@@ -16,7 +16,7 @@ export async function retractCommentChunk(
   const users = await usersOfThread(client, fanOut)
   const last = users.at(-1)
   if (last === undefined) return 'finished'
-  await removeNotifications(
+  const removed = await removeNotifications(
     client,
     types,
     users,
@@ -24,6 +24,7 @@ export async function retractCommentChunk(
     [fanOut.objectId, fanOut.threadKey],
     'object_gone',
   )
+  if (removed > 0) return { cursorUserId: fanOut.cursorUserId }
   await retractSources(client, types, 'user_id = any($1::bigint[]) and source_id = $2 and live', [
     users,
     `comment:${fanOut.objectId}`,

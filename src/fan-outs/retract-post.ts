@@ -11,10 +11,18 @@ const ROWS_PER_CHUNK = 5000
  * the post. Dispatch looks at the mark under a lock, so nothing is added behind the cursor.
  */
 export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
+  const remove = (users: string[]) =>
+    removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone', { skipBusy: true })
   const users = await usersOfThread(client, fanOut)
   if (users.length > 0) {
-    await removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
-    return { cursorUserId: users.at(-1) ?? fanOut.cursorUserId }
+    const removed = await remove(users)
+    return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
+  }
+  // Those whose inbox was held when the cursor passed it, which held up nobody else.
+  const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
+  if (passed.length > 0) {
+    if ((await remove(passed)) === 0) throw new Error('the inboxes that are left are held by other transactions')
+    return { cursorUserId: '0' }
   }
   const cleared =
     (await clearPairs(client, 'likes', fanOut.objectId)) +

@@ -4,7 +4,9 @@ import type { Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import { deleteUserChunk } from './delete-user.ts'
+import { endSourcesChunk } from './end-sources.ts'
 import { publishPostChunk } from './publish-post.ts'
+import { retractActorChunk } from './retract-actor.ts'
 import { retractCommentChunk } from './retract-comment.ts'
 import { retractPostChunk } from './retract-post.ts'
 
@@ -20,6 +22,9 @@ export type FanOut = {
   lastShard: number
   event: unknown
   exceptIds: string[]
+  /** Of a block: who was blocked, and the last event that is taken back, null when it is not drawn yet. */
+  actorId: string
+  upTo: string | null
   /** Chunks that failed since the last one that succeeded. */
   attempts: number
 }
@@ -35,6 +40,8 @@ const chunks: Record<string, Chunk> = {
   retract_comment: retractCommentChunk,
   delete_user: deleteUserChunk,
   publish_post: publishPostChunk,
+  end_sources: endSourcesChunk,
+  retract_actor: retractActorChunk,
 }
 
 /**
@@ -61,12 +68,22 @@ export async function runFanOuts(
   } while (taken && !stopping())
 }
 
+/** A chunk of one that was just written, without waiting for a worker; one that is under way is waited for. */
+export async function runChunkOf(client: pg.ClientBase, id: string, types: TypeLookup): Promise<void> {
+  const { rows } = await client.query<FanOut>(
+    `select ${columns} from notify.fan_outs where id = $1 and finished_at is null for update`,
+    [id],
+  )
+  if (rows[0]) await runChunk(client, rows[0], types)
+}
+
+const columns = `id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
+  last_shard as "lastShard", event, except_ids as "exceptIds", actor_id as "actorId", up_to as "upTo", attempts`
+
 /** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   const { rows } = await client.query<FanOut>(
-    `select id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
-       last_shard as "lastShard", event, except_ids as "exceptIds", attempts
-     from notify.fan_outs
+    `select ${columns} from notify.fan_outs
      where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
   )
   return rows[0]

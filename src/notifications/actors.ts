@@ -27,7 +27,7 @@ function putInFront(draft: Draft, actorId: string, followed: boolean): void {
   if (followed) draft.followedActors = Math.min(draft.followedActors + 1, ACTORS_KEPT)
 }
 
-function forget(draft: Draft, actorId: string): void {
+export function forget(draft: Draft, actorId: string): void {
   const place = draft.actorIds.indexOf(actorId)
   if (place === -1) return
   draft.actorIds = draft.actorIds.toSpliced(place, 1)
@@ -40,14 +40,14 @@ export function rank(draft: Draft, type: NotificationType): void {
     draft.priority = draft.followedActors > 0 ? type.followedPriority : type.priority
 }
 
-export function removeActor(draft: Draft, source: Source, loaded: Loaded): void {
+export function removeActor(draft: Draft, source: Pick<Source, 'actorId' | 'sourceId'>, types: Loaded['types']): void {
   const left = (draft.liveSources.get(source.actorId) ?? 1) - 1
   draft.liveSources.set(source.actorId, left)
   draft.changed = true
   if (source.actorId !== NOBODY && left === 0) {
     draft.actorCount -= 1
     forget(draft, source.actorId)
-    rank(draft, loaded.types(draft.type))
+    rank(draft, types(draft.type))
     draft.actorsIncomplete ||= draft.actorIds.length < Math.min(ACTORS_SHOWN, draft.actorCount)
   }
   if (source.sourceId === `comment:${draft.data.commentId}`) {

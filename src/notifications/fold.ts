@@ -170,7 +170,7 @@ function retract(source: Source, loaded: Loaded): Draft | null {
   if (!source.live || !draft) return null
   source.live = false
   if (draft.removed) return null
-  removeActor(draft, source, loaded)
+  removeActor(draft, source, loaded.types)
   return draft
 }
 

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { read } from '../ops/metrics.ts'
 import { type Change, changeInbox, type Inbox, type InboxResult, NOTHING } from './change-inbox.ts'
+import { endSourcesAfter, SOURCES_PER_CHUNK } from './end-sources.ts'
 import { parseState } from './state.ts'
 
 /** What a request speaks of: named notifications, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
@@ -43,7 +44,7 @@ export function unarchive(app: App, userId: string, which: Which): Promise<Inbox
   })
 }
 
-/** Deletes, leaves tombstones, and ends the sources: none of them can bring the notification back. */
+/** Deletes, leaves tombstones, and ends the sources, those of large groups by a fan-out: none of them can bring the notification back. */
 export function remove(app: App, userId: string, which: Which): Promise<InboxResult> {
   return changeAll(app, userId, which, { name: 'remove', unless: 'true', set: null })
 }
@@ -117,7 +118,7 @@ async function changeChunk(
   const one = byIds && which.ids.length === 1
   const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // of one id the planner knows that reading the inbox costs more
   const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq > $5 and n.grown_modseq <= $4 and ${visible}`
-  const { rows } = await client.query<Omit<Change, 'more'>>({
+  const { rows } = await client.query<Omit<Change, 'more'> & { moreSources?: boolean }>({
     name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
     text: `with picked as materialized (
              select n.id, n.grown_modseq, ${counts} from notify.notifications n
@@ -131,6 +132,7 @@ async function changeChunk(
       ...(byIds ? [one ? which.ids[0] : which.ids] : [which.upTo, after]),
     ],
   })
+  if (rows[0]?.moreSources) await endSourcesAfter(client, inbox.userId, inbox.modseq)
   return toChange(rows[0], !byIds)
 }
 
@@ -179,7 +181,12 @@ const removing = `
   numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
   ended as (
     update notify.sources s set live = false, notification_id = null, decision = 'removed', decided_at = now()
-    from picked p where s.user_id = $1 and s.notification_id = p.id and s.live
+    where s.user_id = $1 and s.source_id = any(array(
+      select k.source_id from picked p
+      cross join lateral (
+        select s.source_id from notify.sources s where s.user_id = $1 and s.notification_id = p.id and s.live limit ${SOURCES_PER_CHUNK}) k
+      limit ${SOURCES_PER_CHUNK}))
+    returning 1
   ),
   left_behind as (
     insert into notify.tombstones (user_id, modseq, id) select $1, $2::bigint + place, id from numbered
@@ -188,4 +195,5 @@ const removing = `
     delete from notify.notifications n using picked p where n.user_id = $1 and n.id = p.id
   )
   select count(*)::int as updated, -coalesce(sum(unread), 0)::int as unread, -coalesce(sum(unseen), 0)::int as unseen,
-    coalesce(max(grown_modseq), 0)::float8 as last from picked`
+    coalesce(max(grown_modseq), 0)::float8 as last, (select count(*) from ended) = ${SOURCES_PER_CHUNK} as "moreSources"
+  from picked`

@@ -122,8 +122,9 @@ async function readLiveSources(
   }
 }
 
+/** With its notification its part in it is gone, whether or not the row was ended yet. */
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
   const { notificationId, ...source } = row
   const draft = stored.get(`${row.userId} ${notificationId}`) ?? null
-  return { ...source, draft, goneNotificationId: draft ? null : notificationId }
+  return { ...source, draft, live: source.live && draft !== null, goneNotificationId: draft ? null : notificationId }
 }

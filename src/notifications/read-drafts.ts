@@ -42,15 +42,19 @@ export async function readNotifications(
   for (const row of rows) toDraft(row, stored)
 }
 
-/** The notifications of these users that meet `condition` over `n`, with `value` as $2. Their inboxes are locked. */
+/** The notifications of these users that meet `condition` over `n`, with `value` as $2, at most `limit`. Their inboxes are locked. */
 export async function readDrafts(
   client: pg.ClientBase,
   users: string[],
   condition: string,
   value: unknown,
+  limit: number,
 ): Promise<Draft[]> {
   const { rows } = await client.query<DraftRow>(
-    `select ${draftColumns} from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} order by n.user_id, n.modseq`,
+    // Limited before it is sorted: a limit over an order is a reason to walk whole inboxes in that order.
+    `select ${draftColumns}
+     from (select n.* from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} limit ${limit}) n
+     order by n.user_id, n.modseq`,
     [users, value],
   )
   return rows.map((row) => toDraft(row, new Map()))

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { together } from '../db/transaction.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
+import { endSources } from './end-sources.ts'
 import { type Draft, NOBODY, noWords } from './model.ts'
 import type { Change } from './number-changes.ts'
 import type { TypeLookup } from './types.ts'
@@ -127,14 +128,12 @@ export async function storeRemovals(client: pg.ClientBase, removed: Change[], be
            select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])`,
     values: [users, removed.map(({ modseq }) => modseq), ids],
   })
-  const sources = client.query({
-    name: 'end_sources_of_removed',
-    text: `update notify.sources s set live = false, decision = $3, decided_at = now()
-           from unnest($1::bigint[], $2::bigint[]) w (user_id, id)
-           where s.user_id = w.user_id and s.notification_id = w.id and s.live and s.user_id = any($1::bigint[])`,
-    values: [users, ids, because],
-  })
-  await together([removal, tombstones, sources])
+  const ended = endSources(
+    client,
+    removed.map(({ draft, modseq }) => ({ userId: draft.userId, id: draft.id, modseq })),
+    because,
+  )
+  await together([removal, tombstones, ended])
 }
 
 /** Closing a group is not a change of its notification: nothing of it is visible to the user. */

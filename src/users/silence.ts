@@ -4,39 +4,54 @@ import { endBells } from '../bells/store.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { appendRetractions } from '../fan-outs/append-retractions.ts'
+import { runChunkOf } from '../fan-outs/run.ts'
 import { takenFollows } from '../follows/taken.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
-import { lockInboxes } from '../notifications/locks.ts'
-import { retractSources } from '../notifications/retract.ts'
 
 type Pair = { userId: string; otherId: string; requestId: string }
 
 /**
  * Each is hidden from the other from now on: posts, comments, lists and search leave them out, both follows end, bells too, and
- * what the other did disappears from the blocker's inbox.
- * The inbox is locked first, so that a batch under way either sees the block or has come before it.
+ * what the other did disappears from the blocker's inbox: at once as a rule, the rest of very much by a fan-out.
+ * The inbox is locked when the block is committed already: a batch under way has come before it, and later ones see the block.
  */
-export async function block(app: App, { userId, otherId, requestId }: Pair): Promise<void> {
+export async function block(app: App, pair: Pair): Promise<void> {
   const types = await app.types.current()
-  await inTransaction(app.pool, async (client) => {
-    await endFollows(client, { userId, otherId, requestId })
-    await endBells(client, userId, otherId)
-    await lockInboxes(client, [userId], false)
-    await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
-      userId,
-      otherId,
-    ])
-    await retractSources(client, types, 'user_id = $1 and actor_id = $2 and (live or waits_for is not null)', [
-      userId,
-      otherId,
-    ])
-  }).catch(translateBusy)
+  const fanOutId = await inTransaction(app.pool, (client) => writeBlock(client, pair)).catch(translateBusy)
   app.wakeUps.eventsAppended()
+  await inTransaction(app.pool, (client) => runChunkOf(client, fanOutId, types)).catch(translateBusy)
 }
 
-/** What was said while the block stood is not told afterwards; the follows stay ended. */
+/** Both users are locked, so that a follow or a bell either comes before this, and ends, or sees the block. */
+async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<string> {
+  await client.query('select from social.users where id in ($1, $2) order by id for update', [userId, otherId])
+  await endFollows(client, { userId, otherId, requestId })
+  await endBells(client, userId, otherId)
+  await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
+    userId,
+    otherId,
+  ])
+  // Due in a moment: the request does the first chunk itself.
+  const { rows } = await client.query<{ id: string }>(
+    `insert into notify.fan_outs (kind, object_id, actor_id, due_at) values ('retract_actor', $1, $2, now() + interval '2 seconds')
+     on conflict on constraint fan_out_once do update
+     set cursor_user_id = 0, up_to = null, due_at = excluded.due_at, finished_at = null, attempts = 0
+     returning id`,
+    [userId, otherId],
+  )
+  return String(rows[0]?.id)
+}
+
+/** What was said while the block stood is not told afterwards; the follows stay ended. What came before it goes on being taken back. */
 export async function unblock({ pool }: App, userId: string, otherId: string): Promise<void> {
-  await pool.query('delete from social.blocks where user_id = $1 and other_id = $2', [userId, otherId])
+  await inTransaction(pool, async (client) => {
+    await client.query(
+      `update notify.fan_outs set up_to = nextval('notify.outbox_id_seq')
+       where kind = 'retract_actor' and object_id = $1 and actor_id = $2 and finished_at is null and up_to is null`,
+      [userId, otherId],
+    )
+    await client.query('delete from social.blocks where user_id = $1 and other_id = $2', [userId, otherId])
+  })
 }
 
 /** `seconds` null: until it is taken back. Nothing that was told already disappears. */
