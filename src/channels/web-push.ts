@@ -17,6 +17,7 @@ const SECOND = 1000
 /** Push services are few; users who name others do not make this grow without end. */
 const GUARDS_KEPT = 1000
 const guardOptions = { perSecond: 200, atOnce: 50, breakAfter: 5, halfOpenAfterMs: 10 * SECOND }
+const LONGEST_WAIT_SECONDS = 24 * 3600
 const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
 
 /** Refuses private and reserved addresses after the name is resolved: a subscription must not reach into our network. */
@@ -100,9 +101,19 @@ function outcomeOf(response: IncomingMessage | undefined): Outcome {
   if (status === 404 || status === 410) return { state: 'skipped', reason: 'unsubscribed' }
   if (status === 429 || status >= 500)
     throw new ProviderTrouble(`the push service answered ${status}`, {
-      afterSeconds: Number(response?.headers['retry-after']) || undefined,
+      afterSeconds: askedToWait(response?.headers['retry-after'], Date.now()),
     })
   return { state: 'failed', error: `the push service answered ${status}` }
+}
+
+/**
+ * Seconds that a Retry-After asks for, which is a number or a date (RFC 9110, section 10.2.3); 0 for anything else. A day at
+ * most: the endpoint is of a user's choosing. `now`: in ms since 1970.
+ */
+export function askedToWait(header: string | undefined, now: number): number {
+  const seconds = header?.trim() ? Number(header) : 0
+  const asked = Number.isNaN(seconds) ? (Date.parse(header ?? '') - now) / SECOND : seconds
+  return Math.min(Math.max(asked || 0, 0), LONGEST_WAIT_SECONDS)
 }
 
 function isRefusedAddress(error: unknown): boolean {

@@ -18,6 +18,8 @@ export type PushService = {
   asked: number
   /** What it answers: a status, or nothing: `never` after it threw the push away, `taken` after it took it. */
   answer: number | 'never' | 'taken'
+  /** Sent with every answer. */
+  headers: Record<string, string>
   agent: https.Agent
   origin: string
   /** What a browser answers to `pushManager.subscribe`. */
@@ -53,7 +55,7 @@ export async function startPushService(t: Test): Promise<PushService> {
       })
       service.pushes.push({ headers: request.headers, content: JSON.parse(clear.toString()) })
     }
-    if (service.answer !== 'taken') response.writeHead(service.answer).end()
+    if (service.answer !== 'taken') response.writeHead(service.answer, service.headers).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `https://localhost:${(server.address() as AddressInfo).port}`
@@ -61,6 +63,7 @@ export async function startPushService(t: Test): Promise<PushService> {
     pushes: [],
     asked: 0,
     answer: 201,
+    headers: {},
     agent: new https.Agent({ ca: cert }),
     origin,
     browser() {
