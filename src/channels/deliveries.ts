@@ -109,8 +109,8 @@ export async function recordOutcomes(
 }
 
 /**
- * What is deferred was not tried under its send_id, and may go out together with others later. Whose lease ended does not
- * make it due again while another process, which counted one more attempt, sends it.
+ * What is deferred was not tried under its send_id, and may go out together with others later. A process whose lease has
+ * ended reports only that it did send: another process has counted one more attempt, and decides about the rest.
  */
 const recordStatement = `
   with recorded as (
@@ -121,7 +121,7 @@ const recordStatement = `
     w (u, n, c, target, send_id, state, reason, error, again, until, untried, attempts)
   where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
     and d.user_id = any($1::bigint[]) and d.due_at is not null
-    and (w.again is null and w.until is null or d.attempts = w.attempts)
+    and (w.state = 'sent' or d.attempts = w.attempts)
   returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
   )
   insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
