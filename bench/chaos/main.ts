@@ -47,8 +47,9 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   try {
     printHeading()
     for (const scenario of [undisturbed, ...list]) {
-      const result = scenario.disk
-        ? await onItsOwnDisk(scenario, scenario.disk, join(folder, scenario.name))
+      const isOwn = scenario.disk || scenario.pair
+      const result = isOwn
+        ? await onItsOwn(scenario, join(folder, scenario.name))
         : await runScenario(system, scenario, options)
       if (!result) continue
       results.push(result)
@@ -67,14 +68,12 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   return good
 }
 
-async function onItsOwnDisk(
-  scenario: Scenario,
-  mount: NonNullable<Scenario['disk']>,
-  folder: string,
-): Promise<Result | undefined> {
+/** On a system that is made for this scenario, with a disk or servers of its own. */
+async function onItsOwn(scenario: Scenario, folder: string): Promise<Result | undefined> {
   await mkdir(folder)
   try {
-    const system = await startSystem(folder, await mount(join(folder, 'disk')))
+    const [disk, pair] = [await scenario.disk?.(join(folder, 'disk')), await scenario.pair?.()]
+    const system = await startSystem(folder, { ...(disk && { disk }), ...(pair && { pair }) })
     return await runScenario(system, scenario, options).finally(() => system.close())
   } catch (error) {
     console.log(`${scenario.name.padEnd(28)}skipped: ${error instanceof Error ? error.message : error}`)

@@ -25,6 +25,9 @@ const settings = [
 export type Stop = 'fast' | 'immediate' | 'kill'
 const signals = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const
 
+/** What a system needs of its server. */
+export type Server = Pick<Postgres, 'port' | 'url' | 'start' | 'stop' | 'running'>
+
 /** A real PostgreSQL 18 on one port, durable, that may be stopped and started at will. */
 export class Postgres {
   readonly port: number

@@ -14,19 +14,22 @@ const TRICKLE_MS = 2
 /** A TCP proxy on 127.0.0.1 that can be as bad as any network. */
 export class TcpProxy {
   weather: Weather = 'pass'
+  /** The port to which new connections lead. */
+  target: number
   readonly #server: Server
   readonly #pairs = new Set<[Socket, Socket]>()
   readonly #swallowed = new WeakSet<[Socket, Socket]>()
 
-  private constructor(server: Server) {
+  private constructor(server: Server, target: number) {
     this.#server = server
+    this.target = target
   }
 
   /** With `isGateway`, HTTP clients are answered 502 when nobody listens there, as a load balancer does: surely without effect. */
   static async to(target: number, { isGateway = false } = {}): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true, noDelay: true })
-    const proxy = new TcpProxy(server)
-    server.on('connection', (client) => proxy.#connect(client, target, isGateway))
+    const proxy = new TcpProxy(server, target)
+    server.on('connection', (client) => proxy.#connect(client, proxy.target, isGateway))
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
     return proxy
   }

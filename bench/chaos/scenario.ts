@@ -1,5 +1,6 @@
 import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'
+import type { Pair } from './pair.ts'
 import type { Random } from './random.ts'
 import type { SmallDisk } from './small-disk.ts'
 import type { System } from './system.ts'
@@ -30,6 +31,8 @@ export type Scenario = {
   clients?: number
   /** Makes the disk that PostgreSQL is to have; the scenario runs on a system of its own then. */
   disk?: (folder: string) => Promise<SmallDisk>
+  /** Makes the primary and standby that the scenario's own system has. */
+  pair?: () => Promise<Pair>
   /** Breaks things and, unless they heal by themselves, mends them again. Recovery is measured from its end. */
   disturb(stage: Stage): Promise<void>
 }

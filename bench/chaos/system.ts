@@ -5,7 +5,8 @@ import { pino } from 'pino'
 import { type Config, readConfig } from '../../src/config.ts'
 import { freePort } from '../../src/db/free-port.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { Postgres } from './postgres.ts'
+import type { Pair } from './pair.ts'
+import { Postgres, type Server } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
 import { allReady, type RoleName, RoleProcess } from './role-process.ts'
 import type { SmallDisk } from './small-disk.ts'
@@ -16,7 +17,9 @@ const JWT_SECRET = 'a secret that only the faults know, 32 bytes and more'
 
 /** Two processes of each role on one PostgreSQL; a proxy between each process and PostgreSQL, and before each api and push. */
 export type System = {
-  postgres: Postgres
+  postgres: Server
+  /** The primary and its standby, if the scenario has them; then `postgres` is the same. */
+  pair: Pair | undefined
   /** Where PostgreSQL keeps its data, if that is a small disk. */
   disk: SmallDisk | undefined
   /** Straight to PostgreSQL. */
@@ -32,10 +35,13 @@ export type System = {
   close(): Promise<void>
 }
 
-export async function startSystem(folder: string, disk?: SmallDisk): Promise<System> {
+export async function startSystem(
+  folder: string,
+  { disk, pair }: { disk?: SmallDisk; pair?: Pair } = {},
+): Promise<System> {
   const log = pino({ level: 'warn' })
   await mkdir(folder, { recursive: true })
-  const postgres = await Postgres.create(disk?.folder ?? folder, await freePort(), log)
+  const postgres = pair ?? (await Postgres.create(disk?.folder ?? folder, await freePort(), log))
   const databaseUrl = postgres.url(DATABASE)
   await createDatabase(postgres)
   await migrate(databaseUrl, log)
@@ -46,7 +52,8 @@ export async function startSystem(folder: string, disk?: SmallDisk): Promise<Sys
   for (const role of ['worker', 'push', 'api'] as const)
     for (const number of [1, 2]) {
       const proxy = await TcpProxy.to(postgres.port)
-      const env = environment(postgres.url(DATABASE, proxy.port))
+      const direct = postgres.url(DATABASE, proxy.port)
+      const env = pair && role === 'api' ? environment(pair.poolerUrl(DATABASE), direct) : environment(direct)
       const name = `${role}-${number}`
       const one = new RoleProcess(role, name, await freePort(), env, join(folder, `${name}.log`))
       processes.push(one)
@@ -72,13 +79,13 @@ export async function startSystem(folder: string, disk?: SmallDisk): Promise<Sys
   }
   const of = (role: RoleName) => processes.filter((one) => one.role === role)
   const config = readConfig(environment(databaseUrl))
-  return { postgres, disk, databaseUrl, pool, config, processes, of, database, front, close }
+  return { postgres, pair, disk, databaseUrl, pool, config, processes, of, database, front, close }
 }
 
-function environment(databaseUrl: string): Record<string, string> {
+function environment(databaseUrl: string, direct = ''): Record<string, string> {
   return {
     DATABASE_URL: databaseUrl,
-    DATABASE_URL_DIRECT: '',
+    DATABASE_URL_DIRECT: direct,
     JWT_SECRET,
     ACCESS_TOKEN_TTL: '86400',
     RATE_LIMIT_SCALE: '10000',
@@ -87,7 +94,7 @@ function environment(databaseUrl: string): Record<string, string> {
   }
 }
 
-async function createDatabase(postgres: Postgres): Promise<void> {
+async function createDatabase(postgres: Server): Promise<void> {
   const client = new pg.Client({ connectionString: postgres.url('postgres') })
   await client.connect()
   await client.query(`create database ${DATABASE}`)

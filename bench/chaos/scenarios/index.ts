@@ -8,6 +8,7 @@ import { network } from './network.ts'
 import { push } from './push.ts'
 import { scrapes } from './scrapes.ts'
 import { shutdown } from './shutdown.ts'
+import { switchover } from './switchover.ts'
 import { workers } from './workers.ts'
 
 export const scenarios: Scenario[] = [
@@ -15,6 +16,7 @@ export const scenarios: Scenario[] = [
   ...api,
   ...push,
   ...database,
+  ...switchover,
   ...locks,
   ...scrapes,
   ...disk,

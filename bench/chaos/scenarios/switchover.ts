@@ -1,0 +1,43 @@
+import { Pair } from '../pair.ts'
+import type { Scenario, Stage } from '../scenario.ts'
+import { SECOND, sleep } from '../wait.ts'
+
+const ROUNDS = 10
+
+/** A standby takes over from its primary under load, again and again, with PgBouncer between each api and the address that moves. */
+export const switchover: Scenario[] = [
+  switchOver('answering', 'ten times a standby is promoted while the old primary still answers'),
+  switchOver('stopped', 'ten times the primary crashes and a standby is promoted'),
+]
+
+function switchOver(how: 'answering' | 'stopped', what: string): Scenario {
+  return {
+    name: `switchover-${how}`,
+    what: `${what} (PostgreSQL 15, synchronous replication, PgBouncer before the api)`,
+    pair: () => Pair.create(),
+    async disturb(stage) {
+      const { pair } = stage.system
+      if (!pair) throw new Error('there is no pair of servers')
+      const epochs = new Set([await epoch(stage)])
+      const rounds = stage.quick ? 1 : ROUNDS
+      for (let round = 1; round <= rounds; round += 1) {
+        await pair.switchOver(how)
+        await sleep(4 * SECOND)
+        epochs.add(await epoch(stage))
+        if (round < rounds) await pair.repair()
+      }
+      stage.expect(epochs.size === rounds + 1, `${epochs.size - 1} new epochs after ${rounds} switchovers`)
+      const { rows } = await stage.system.pool.query('select max(adopted_id) as id from notify.positions')
+      stage.expect(rows[0]?.id === '0', 'a promotion moved positions')
+      stage.note(`${rounds} switchovers`)
+    },
+  }
+}
+
+async function epoch({ system }: Stage): Promise<string> {
+  for (;;) {
+    const found = await system.pool.query('select epoch from notify.installation').catch(() => undefined)
+    if (found) return found.rows[0]?.epoch
+    await sleep(SECOND / 10)
+  }
+}
