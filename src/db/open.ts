@@ -2,9 +2,11 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { OnClose } from '../lifetime.ts'
+import { renewEpoch } from '../outbox/adopt.ts'
 import type { Role } from '../role.ts'
 import { keepSecrets } from '../secrets.ts'
 import { StartError } from '../start-error.ts'
+import { noteFiles, wasCopied } from './copied.ts'
 import { startEmbedded } from './embedded.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
 import { isPooled } from './pool.ts'
@@ -18,6 +20,7 @@ export async function openDatabase(config: Config, role: Role, log: Logger, onCl
   if (role === 'all') {
     const opened = config.embedded ? await openEmbedded(config, log, onClose) : config
     await migrate(opened.databaseUrlDirect, log)
+    if (config.embedded) await noticeCopy(opened, log)
     await checkPooler(opened, log)
     return opened
   }
@@ -33,6 +36,16 @@ async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Prom
   onClose('postgres', stop)
   const { jwtSecret } = await keepSecrets(config.dataDir)
   return { ...config, databaseUrl: url, databaseUrlDirect: url, jwtSecret: config.jwtSecret || jwtSecret }
+}
+
+/** A data directory that was put back is an earlier state of the same cluster: only the clients have to know. */
+async function noticeCopy({ dataDir, databaseUrl }: Config, log: Logger): Promise<void> {
+  if (await wasCopied(dataDir)) {
+    const client = new pg.Client({ connectionString: databaseUrl })
+    await client.connect()
+    await renewEpoch(client, log, { onlyIfDifferent: false }).finally(() => client.end())
+  }
+  await noteFiles(dataDir)
 }
 
 async function refuseIfOutdated(config: Config): Promise<void> {
