@@ -33,7 +33,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   const poolIds: string[] = []
   const runner = await run({
     pgPool: jobs.pool,
-    taskList: tasks.taskList(engine),
+    taskList: engine.jobs.limit(tasks.taskList(engine)),
     crontab: tasks.crontab,
     concurrency: config.workerConcurrency,
     noHandleSignals: true,

@@ -13,6 +13,7 @@ import { dispatchBatchSeconds, dispatchBatchSize } from '../ops/metrics.ts'
 import type { Consumer } from '../outbox/consume.ts'
 import { Dispatcher } from '../outbox/dispatcher.ts'
 import type { BatchReport } from '../outbox/lane-runner.ts'
+import { JobShares } from './job-shares.ts'
 
 /** What the tasks in workers/ are given. */
 export type Engine = {
@@ -24,6 +25,7 @@ export type Engine = {
   consumers: Record<string, Consumer>
   dispatcher: Dispatcher
   fanOuts: FanOutRunner
+  jobs: JobShares
   senders: Senders
 }
 
@@ -37,7 +39,8 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
   const senders = createSenders(config, pool, options)
-  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), senders }
+  const jobs = new JobShares(config.workerConcurrency)
+  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), jobs, senders }
 }
 
 function countBatch({ consumer, events, seconds }: BatchReport): void {

@@ -20,7 +20,7 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
     if (lanes.length > 0) await callDispatcher(engine)
     await addJobs(
       engine,
-      rows.filter(({ task }) => task !== FAN_OUT_TASK || !engine.fanOuts.full),
+      rows.filter(({ task }) => !engine.jobs.isFull(task) && (task !== FAN_OUT_TASK || !engine.fanOuts.full)),
     )
   })
 }

@@ -1,0 +1,29 @@
+import pg from 'pg'
+import { test } from 'tap'
+import { eventually, setup } from '../setup.ts'
+
+test('jobs that wait for a lock leave slots to the others: one of a task at a time, and one slot to dispatching', async (t) => {
+  const { as, pool, databaseUrl } = await setup(t, { worker: true, windowSeconds: 0 })
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const post = await ana.post('hello')
+  const holder = new pg.Client({ connectionString: databaseUrl })
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query('lock table social.media_contents in access exclusive mode')
+  const jobs = async () => {
+    const { rows } = await pool.query(
+      `select count(*)::int as open, count(locked_at)::int as running from graphile_worker.jobs where task_identifier = 'clean_media'`,
+    )
+    return rows[0]
+  }
+  try {
+    await pool.query(`select graphile_worker.add_job('clean_media') from generate_series(1, 20)`)
+    await eventually(async () => (await jobs()).running > 0)
+    await ben.like(post.id)
+    await eventually(async () => (await ana.get('/notifications')).items.length === 1)
+    await eventually(async () => (await jobs()).open === 1)
+  } finally {
+    await holder.end()
+  }
+  await eventually(async () => (await jobs()).open === 0)
+})
