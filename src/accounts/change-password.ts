@@ -2,30 +2,34 @@ import { rm } from 'node:fs/promises'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
+import type { FailureLimit } from './failed-sign-ins.ts'
 import { firstPasswordFile } from './first-password.ts'
-import { hashPassword, passwordFits } from './passwords.ts'
+import { hashPassword, passwordFits, shareOf } from './passwords.ts'
 import { endSession } from './revoked-sessions.ts'
 import type { Identity } from './tokens.ts'
 
-type Change = { currentPassword: string; password: string }
+type Change = { currentPassword: string; password: string; ip: string; limitFailures: FailureLimit }
 
 /**
  * Gives the user another password and ends all of the user's other sessions.
- * @throws {AppError} WRONG_PASSWORD, PASSWORD_TOO_COMMON, PASSWORD_UNCHANGED
+ * @throws {AppError} WRONG_PASSWORD, PASSWORD_TOO_COMMON, PASSWORD_UNCHANGED, RATE_LIMITED
  */
 export async function changePassword(
   app: App,
   { userId, sessionId }: Pick<Identity, 'userId' | 'sessionId'>,
-  { currentPassword, password }: Change,
+  { currentPassword, password, ip, limitFailures }: Change,
 ): Promise<void> {
   const user = await findPassword(app, userId)
-  if (!(await passwordFits(user?.passwordHash, currentPassword)) || !user) throw fail('WRONG_PASSWORD')
+  const succeeded = await limitFailures(`id ${userId}`, false)
+  if (!(await passwordFits(user?.passwordHash, currentPassword, shareOf(app, ip))) || !user)
+    throw fail('WRONG_PASSWORD')
+  await succeeded()
   if (password === currentPassword) throw fail('PASSWORD_UNCHANGED')
   await refuseCommonPassword(password, user)
   const { rows } = await app.pool.query<{ changed: boolean; ended: string[] }>(change, [
     userId,
     user.passwordHash,
-    await hashPassword(password),
+    await hashPassword(password, shareOf(app, ip)),
     sessionId,
   ])
   if (!rows[0]?.changed) throw fail('WRONG_PASSWORD')

@@ -7,10 +7,12 @@ import { Id, PageQuery, pageOf } from '../http/paging.ts'
 import { cleanDisplayName } from '../users/names.ts'
 import { DisplayName } from '../users/routes.ts'
 import { findUser, User } from '../users/view.ts'
+import { createQuestions } from './ask-address.ts'
 import { changePassword } from './change-password.ts'
+import { createFailureLimit } from './failed-sign-ins.ts'
 import { refreshSession } from './refresh.ts'
 import { clearRefreshCookie, givenRefreshToken, setRefreshCookie } from './refresh-cookie.ts'
-import { listSessions, revokeSession, type Session, SessionView, signOut } from './session.ts'
+import { type Device, listSessions, revokeSession, type Session, SessionView, signOut } from './session.ts'
 import { signIn } from './sign-in.ts'
 import { signUp } from './sign-up.ts'
 import { Role, signAccessToken } from './tokens.ts'
@@ -52,6 +54,8 @@ const Me = Type.Composite([User, Type.Object({ email: Type.String(), role: Role 
 const open = { public: true } as const
 
 export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
+  const limitFailures = createFailureLimit(app)
+  const askForAddress = createQuestions(app)
   return async (server) => {
     server.post(
       '/auth/signup',
@@ -62,7 +66,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         const { username, email, password, displayName: given } = request.body
         const displayName = given && cleanDisplayName(given)
-        const session = await signUp(app, { username, email, password, displayName }, userAgent(request))
+        const device = deviceOf(request)
+        const session = await signUp(app, { username, email, password, displayName }, device)
+        await askForAddress({ userId: session.userId, email, ip: device.ip })
         return reply.code(201).send(await tokens(app, reply, session, request.query.cookie))
       },
     )
@@ -75,7 +81,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       async (request, reply) => {
         const { login, password } = request.body
-        const session = await signIn(app, login, password, userAgent(request))
+        const device = deviceOf(request)
+        const { ask, ...session } = await signIn(app, { login, password, device, limitFailures })
+        if (ask) await askForAddress({ userId: session.userId, email: ask.email, ip: device.ip })
         return tokens(app, reply, session, request.query.cookie)
       },
     )
@@ -104,7 +112,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/password',
       { config: { rateLimit: 'sign-in' }, schema: { body: PasswordChange, response: { 204: Type.Null() } } },
       async (request, reply) => {
-        await changePassword(app, request.user, request.body)
+        await changePassword(app, request.user, { ...request.body, ip: request.ip, limitFailures })
         return reply.code(204).send(null)
       },
     )
@@ -155,6 +163,6 @@ async function tokens(
   }
 }
 
-function userAgent(request: FastifyRequest): string {
-  return (request.headers['user-agent'] ?? '').slice(0, 200)
+function deviceOf(request: FastifyRequest): Device {
+  return { userAgent: (request.headers['user-agent'] ?? '').slice(0, 200), ip: request.ip }
 }

@@ -8,6 +8,9 @@ import { hashRefreshToken, type Role } from './tokens.ts'
 /** What a sign-up, sign-in or refresh has just given out. */
 export type Session = { userId: string; sessionId: string; role: Role; refreshToken: string }
 
+/** Where a session is started from. */
+export type Device = { userAgent: string; ip: string }
+
 const Time = Type.String({ format: 'date-time' })
 export const SessionView = Type.Object({
   id: Id,

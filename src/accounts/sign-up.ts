@@ -1,8 +1,9 @@
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
-import { hashPassword } from './passwords.ts'
-import type { Session } from './session.ts'
+import { networkHash } from './failed-sign-ins.ts'
+import { hashPassword, shareOf } from './passwords.ts'
+import type { Device, Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
 
 export type NewUser = {
@@ -17,25 +18,26 @@ export type NewUser = {
 const RESERVED_PREFIX = 'deleted_'
 
 /**
- * Makes the account, its inbox and its first session in one statement; where mail is sent, a mail asks for its address. The name
- * must not look like any that is reserved, in use, or was in use.
+ * Makes the account, its inbox and its first session in one statement. The name must not look like any that is reserved, in use, or was in use.
  * @throws {AppError} PASSWORD_TOO_COMMON, USERNAME_TAKEN, EMAIL_TAKEN
  */
-export async function signUp({ pool, config }: App, user: NewUser, userAgent: string): Promise<Session> {
+export async function signUp(app: App, user: NewUser, device: Device): Promise<Session> {
+  const { pool, config } = app
   if (user.username.startsWith(RESERVED_PREFIX)) throw fail('USERNAME_TAKEN')
   await refuseCommonPassword(user.password, user)
+  if (await isTaken(app, user.email)) throw fail('EMAIL_TAKEN')
   const refreshToken = newRefreshToken()
   const role = user.role ?? 'user'
   const values = [
     user.username,
     user.email,
-    await hashPassword(user.password),
+    await hashPassword(user.password, shareOf(app, device.ip)),
     user.displayName ?? user.username,
     role,
-    userAgent,
+    device.userAgent,
     config.refreshTokenTtl,
     hashRefreshToken(refreshToken),
-    config.smtp !== null,
+    networkHash(config, device.ip),
   ]
   try {
     const { rows } = await pool.query<{ userId: string; sessionId: string }>({
@@ -48,9 +50,18 @@ export async function signUp({ pool, config }: App, user: NewUser, userAgent: st
     return { ...row, role, refreshToken }
   } catch (error) {
     if (violates(error, 'username_taken')) throw fail('USERNAME_TAKEN', undefined, { cause: error })
-    if (violates(error, 'email_taken')) throw fail('EMAIL_TAKEN', undefined, { cause: error })
     throw error
   }
+}
+
+/** Only an address that somebody showed to be theirs: a claim keeps nobody out. */
+async function isTaken({ pool }: App, email: string): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: 'is_address_taken',
+    text: 'select from social.users where lower(email) = lower($1) and email_verified_at is not null',
+    values: [email],
+  })
+  return rows.length > 0
 }
 
 const insertUser = `
@@ -61,18 +72,15 @@ const insertUser = `
   ), i as (
     insert into notify.inbox (user_id) select id from u
   ), s as (
-    insert into social.sessions (user_id, user_agent, expires_at)
-    select id, $6, now() + make_interval(secs => $7::int) from u returning id, user_id
+    insert into social.sessions (user_id, user_agent, expires_at, network)
+    select id, $6, now() + make_interval(secs => $7::int), $9::bytea from u returning id, user_id
   ), t as (
     insert into social.refresh_tokens (token_hash, session_id) select $8::bytea, id from s
-  ), m as (
-    insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
-    select id, 0, 'email', 'primary', 0, now() from u where $9::boolean
   )
   select user_id as "userId", id as "sessionId" from s`
 
 /** unique_violation of this constraint or index. */
-function violates(error: unknown, constraint: string): boolean {
+export function violates(error: unknown, constraint: string): boolean {
   return (
     error instanceof Error &&
     'code' in error &&

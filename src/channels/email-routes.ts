@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { escapeHtml, page } from './mail.ts'
 import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
-import { verifyEmail } from './verify-email.ts'
+import { accountOf, verifyEmail } from './verify-email.ts'
 
 const Token = Type.String({ minLength: 1, maxLength: 200, pattern: '^[\\w.-]+$' })
 const WithToken = Type.Object({ token: Token }, { additionalProperties: false })
@@ -36,7 +36,8 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       '/auth/verify-email',
       { config: open, schema: { querystring: WithToken, response: { 200: html } } },
       async ({ query }, reply) => {
-        const field = `<input type="hidden" name="token" value="${escapeHtml(query.token)}">`
+        const { username } = await accountOf(pool, config, query.token)
+        const field = `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address. If that account is not yours, close this page.</p><input type="hidden" name="token" value="${escapeHtml(query.token)}">`
         return reply.type(HTML).send(button('Confirm this address', '/auth/verify-email', field))
       },
     )

@@ -60,13 +60,15 @@ function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
   return url.href
 }
 
-type Addressee = { email: string; displayName: string }
+type Addressee = { email: string }
 
 async function findAddressee(pool: pg.Pool, { userId, notifications }: Parcel): Promise<Addressee | undefined> {
   const { rows } = await pool.query<Addressee>({
     name: 'addressee',
-    text: `select email, display_name as "displayName" from social.users
-           where id = $1 and deleted_at is null and (email_verified_at is null) = $2`,
+    text: `select email from social.users u
+           where id = $1 and deleted_at is null and (email_verified_at is null) = $2
+             and not ($2 and exists (
+               select from social.users o where lower(o.email) = lower(u.email) and o.email_verified_at is not null))`,
     values: [userId, notifications.length === 0],
   })
   return rows[0]
@@ -76,7 +78,7 @@ async function findAddressee(pool: pg.Pool, { userId, notifications }: Parcel): 
 function write({ userId, notifications }: Parcel, addressee: Addressee, { config, publicUrl }: EmailOptions) {
   if (notifications.length === 0) {
     const token = emailToken(config, userId, addressee.email)
-    return question(addressee.displayName, `${publicUrl}/auth/verify-email?token=${token}`)
+    return question(`${publicUrl}/auth/verify-email?token=${token}`)
   }
   const url = `${publicUrl}/unsubscribe/${unsubscribeToken(config, userId)}`
   const words: Words = digest(notifications, publicUrl, url)

@@ -1,7 +1,7 @@
 import { type Decision, decide, type Relation, type UserPreferences } from '../notifications/decide.ts'
 import type { Loaded } from '../notifications/model.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../notifications/people.ts'
-import type { TypeLookup } from '../notifications/types.ts'
+import { socialTypes, type TypeLookup } from '../notifications/types.ts'
 import {
   loadShown,
   type Notification,
@@ -23,16 +23,17 @@ export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outc
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
   const rows = await readNotifications(reader, deliveries)
   const told = [...rows.values()].flatMap(toldOf)
-  const [shown, relations, mutedThreads, preferences] = await Promise.all([
+  const [shown, relations, mutedThreads, preferences, verified] = await Promise.all([
     loadShown(reader, [...rows.values()]),
     readRelations(reader.pool, told),
     readMutedThreads(reader.pool, told),
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
+    readVerified(reader, deliveries.some(({ channel }) => channel === 'email') ? [...rows.values()] : []),
   ])
   const judged: Judged = { sendable: [], settled: [] }
   for (const delivery of deliveries) {
     const row = rows.get(keyOf(delivery))
-    const now = { relations, mutedThreads, types: shown.types, said: preferences.get(delivery.userId) }
+    const now = { relations, mutedThreads, types: shown.types, verified, said: preferences.get(delivery.userId) }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
     else if (row) judged.sendable.push({ delivery, notification: toNotification(row, shown, 0) })
@@ -40,13 +41,18 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
   return judged
 }
 
-type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & { types: TypeLookup; said: UserPreferences | undefined }
+type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
+  types: TypeLookup
+  said: UserPreferences | undefined
+  verified: Set<string>
+}
 
 /** Null: to be sent. */
 function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome | null {
   if (!row) return { state: 'cancelled', reason: 'removed' }
   if (row.readAt) return { state: 'cancelled', reason: 'read' }
   if (row.archivedAt) return { state: 'cancelled', reason: 'archived' }
+  if (channel === 'email' && isOfUnverified(row, now.verified)) return { state: 'skipped', reason: 'unverified' }
   const verdict = decideNow(channel, row, now)
   if (verdict.decision === 'suppress') return { state: 'skipped', reason: verdict.decidedBy }
   if (verdict.decision === 'defer' && verdict.until)
@@ -54,8 +60,23 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
   return null
 }
 
+/** What nobody did who showed an address to be theirs: a mail carries their words, and any number of accounts is quickly made. */
+function isOfUnverified({ type, keptActorIds }: Row, verified: Set<string>): boolean {
+  return socialTypes.includes(type) && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
+}
+
+async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>> {
+  const actorIds = [...new Set(rows.flatMap(({ keptActorIds }) => keptActorIds))]
+  if (actorIds.length === 0) return new Set()
+  const { rows: found } = await pool.query<{ id: string }>(
+    'select id from social.users where id = any($1::bigint[]) and email_verified_at is not null',
+    [actorIds],
+  )
+  return new Set(found.map(({ id }) => id))
+}
+
 /** A group goes out as long as one of the people kept with it may be heard of. */
-function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
+function decideNow(channel: Delivery['channel'], row: Row, { types, said, verified: _, ...people }: Now): Decision {
   const about = toldOf(row).map((told) => relationOf(told, people))
   const decideOn = (relation: Relation | null) =>
     decide(types(row.type), channel, relation, said, row.priority === 'critical')

@@ -28,10 +28,10 @@ export function digest(notifications: Notification[], publicUrl: string, unsubsc
   return { subject: oneLine(subject), text, html }
 }
 
-/** Asks whether the address is the user's. */
-export function question(displayName: string, url: string): Words {
+/** Asks whether the address is the user's. Anyone can name an address, so nothing in this mail is of their choosing. */
+export function question(url: string): Words {
   const subject = 'Is this your address?'
-  const ask = `Hello ${oneLine(displayName)}, please confirm that mail of ours may come to this address:`
+  const ask = 'Please confirm that mail of ours may come to this address:'
   const otherwise = 'If you did not sign up, do nothing: you will not hear from us again.'
   return {
     subject,

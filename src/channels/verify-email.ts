@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { violates } from '../accounts/sign-up.ts'
 import type { Config } from '../config.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
@@ -15,12 +16,12 @@ export function emailToken(config: Pick<Config, 'jwtSecret'>, userId: string, em
 }
 
 /**
- * From now on mail may go to the address. Repeating it changes nothing.
- * @throws {AppError} BAD_TOKEN when it is forged, too old, or the address is another one meanwhile
+ * From now on mail may go to the address, and it is taken. Repeating it changes nothing.
+ * @throws {AppError} BAD_TOKEN when it is forged, too old, or the address is another one meanwhile; EMAIL_TAKEN when another
+ *   user showed that it is theirs
  */
 export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<void> {
-  const [userId = '', expires = ''] = saidBy(token).split('.')
-  if (!/^\d{1,18}$/.test(userId) || !(Number(expires) > Date.now())) throw fail('BAD_TOKEN')
+  const userId = userOf(token)
   await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ email: string }>(
       'select email from social.users where id = $1 and deleted_at is null for no key update',
@@ -32,5 +33,28 @@ export async function verifyEmail(pool: pg.Pool, config: Config, token: string):
       userId,
     ])
     await refreshReachability(client, [userId])
-  }).catch(translateBusy)
+  })
+    .catch((error) => {
+      throw violates(error, 'email_taken') ? fail('EMAIL_TAKEN', undefined, { cause: error }) : error
+    })
+    .catch(translateBusy)
+}
+
+/**
+ * Whose address the token confirms, for the person who is asked: a stranger may have named the address.
+ * @throws {AppError} BAD_TOKEN
+ */
+export async function accountOf(pool: pg.Pool, config: Config, token: string): Promise<{ username: string }> {
+  const { rows } = await pool.query<{ username: string; email: string }>(
+    'select username, email from social.users where id = $1 and deleted_at is null',
+    [userOf(token)],
+  )
+  if (!rows[0] || !isSigned(config, 'verify-email', token, rows[0].email)) throw fail('BAD_TOKEN')
+  return rows[0]
+}
+
+function userOf(token: string): string {
+  const [userId = '', expires = ''] = saidBy(token).split('.')
+  if (!/^\d{1,18}$/.test(userId) || !(Number(expires) > Date.now())) throw fail('BAD_TOKEN')
+  return userId
 }

@@ -66,7 +66,7 @@ export interface NotifyDeliveries {
    */
   queuedAt: Generated<Timestamp>;
   /**
-   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured.
+   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it showed that their address is theirs).
    */
   reason: string | null;
   /**
@@ -1277,6 +1277,10 @@ export interface SocialSessions {
    */
   lastUsedAt: Generated<Timestamp>;
   /**
+   * Hash, keyed by a secret, of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: not known.
+   */
+  network: Buffer | null;
+  /**
    * Set by sign-out, by deletion of the session or the user, and by reuse of a spent refresh token; its sockets are closed with 4403.
    */
   revokedAt: Timestamp | null;
@@ -1334,7 +1338,7 @@ export interface SocialUsers {
    */
   displayName: string;
   /**
-   * Address, unique without regard to case (index email_taken); only its owner sees it.
+   * Address; only its owner sees it. Of those who showed that it is theirs there is one, without regard to case (index email_taken); others may have claimed it. Index users_by_email: sign-in by address.
    */
   email: string;
   /**

@@ -27,8 +27,8 @@ export const operations: Record<string, Operation> = {
   'GET /auth/sessions': ['My sessions, newest first'],
   'DELETE /auth/sessions/{id}': ['End one of my sessions', 'SESSION_NOT_FOUND'],
 
-  'GET /auth/verify-email': ['The page that a mail links to, with a button that confirms'],
-  'POST /auth/verify-email': ['Confirm an address by the token that was mailed', 'BAD_TOKEN'],
+  'GET /auth/verify-email': ['The page that a mail links to, with a button that confirms', 'BAD_TOKEN'],
+  'POST /auth/verify-email': ['Confirm an address by the token that was mailed', 'BAD_TOKEN', 'EMAIL_TAKEN'],
 
   'GET /users/search': ['Find users by name'],
   'GET /users/{id}': ['A profile', 'USER_NOT_FOUND'],

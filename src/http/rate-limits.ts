@@ -6,7 +6,13 @@ import { fail } from '../errors.ts'
 
 const MINUTE_SECONDS = 60
 
-type Policy = { perMinute: number; of: 'user' | 'address'; shared?: true }
+type Policy = {
+  perMinute: number
+  of: 'user' | 'address'
+  shared?: true
+  /** Of all addresses in an IPv6 /48, of which hosters give one to a customer: it has 65,536 of what counts as an address. */
+  perMinuteOfWide?: number
+}
 
 /**
  * Requests in a minute, times RATE_LIMIT_SCALE. Those that are `shared` are counted in PostgreSQL, for all processes together:
@@ -16,8 +22,8 @@ type Policy = { perMinute: number; of: 'user' | 'address'; shared?: true }
 const policies = {
   user: { perMinute: 600, of: 'user' },
   address: { perMinute: 60, of: 'address' },
-  'sign-in': { perMinute: 10, of: 'address', shared: true },
-  'sign-up': { perMinute: 10, of: 'address', shared: true },
+  'sign-in': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
+  'sign-up': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
   admin: { perMinute: 120, of: 'user', shared: true },
   /** A page shows dozens of pictures, and a video is asked for in ranges; neither sends a token. */
   media: { perMinute: 600, of: 'address' },
@@ -36,6 +42,13 @@ declare module 'fastify' {
 /** Counts every request, says in `RateLimit` what is left (draft-ietf-httpapi-ratelimit-headers), and answers 429 beyond it. */
 export function limitRates(server: FastifyInstance, app: App): void {
   const limiters = new Map(Object.entries(policies).map(([name, policy]) => [name, createLimiter(app, name, policy)]))
+  const wide = new Map(
+    Object.entries<Policy>(policies).flatMap(([name, { perMinuteOfWide }]) =>
+      perMinuteOfWide
+        ? [[name, createLimiter(app, `${name}-48`, { ...policies['sign-in'], perMinute: perMinuteOfWide })]]
+        : [],
+    ),
+  )
   server.addHook('onRequest', async (request, reply) => {
     const name = policyOf(request)
     const limiter = name && limiters.get(name)
@@ -45,7 +58,17 @@ export function limitRates(server: FastifyInstance, app: App): void {
     reply.header('ratelimit-policy', `"${name}";q=${limiter.points};w=${limiter.duration}`)
     reply.header('ratelimit', `"${name}";r=${left.remainingPoints};t=${seconds}`)
     if (!allowed) throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute`, { retryAfter: seconds })
+    const wider = isIPv6(addressOf(request.ip)) && wide.get(name)
+    if (wider) await refuseBeyond(wider, wideNetworkOf(request.ip))
   })
+}
+
+async function refuseBeyond(limiter: RateLimiterAbstract, key: string): Promise<void> {
+  const { allowed, left } = await consume(limiter, key)
+  if (!allowed)
+    throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute from one network`, {
+      retryAfter: Math.max(1, Math.ceil(left.msBeforeNext / 1000)),
+    })
 }
 
 /** Who names a user without a valid token is counted by address: an invalid one costs as much as none. */
@@ -56,12 +79,18 @@ function policyOf({ identity, service, routeOptions: { config } }: FastifyReques
   return identity || service ? 'user' : 'address'
 }
 
-function createLimiter({ config, pool }: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
-  const points = Math.max(1, Math.round(perMinute * config.rateLimitScale))
-  const options = { points, duration: MINUTE_SECONDS, keyPrefix: name }
-  if (!shared) return new RateLimiterMemory(options)
+function createLimiter(app: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
+  const points = Math.max(1, Math.round(perMinute * app.config.rateLimitScale))
+  if (shared) return createSharedLimiter(app, name, points, MINUTE_SECONDS)
+  return new RateLimiterMemory({ points, duration: MINUTE_SECONDS, keyPrefix: name })
+}
+
+/** So many points in so many seconds, counted in PostgreSQL for all processes together. */
+export function createSharedLimiter({ pool }: Pick<App, 'pool'>, name: string, points: number, duration: number) {
   return new RateLimiterPostgres({
-    ...options,
+    points,
+    duration,
+    keyPrefix: name,
     storeClient: pool,
     storeType: 'pool',
     schemaName: 'social',
@@ -76,7 +105,7 @@ function createLimiter({ config, pool }: App, name: string, { perMinute, shared 
 type Consumed = { allowed: boolean; left: RateLimiterRes }
 
 /** A window that ends later than it is long is one of before the clock was set back: it is over. */
-async function consume(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
+export async function consume(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
   const consumed = await consumeOnce(limiter, key)
   if (consumed.left.msBeforeNext <= limiter.duration * 1000) return consumed
   await limiter.delete(key)
@@ -99,9 +128,23 @@ function keyOf({ identity, service, ip }: FastifyRequest, of: Policy['of']): str
 
 /** An IPv4 address, or the /64 of an IPv6 one: that is what one subscriber is given, and can change addresses within. */
 export function networkOf(ip: string): string {
-  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)[0] ?? ''
+  return prefixOf(ip, 64)
+}
+
+/** An IPv4 address, or the /48 of an IPv6 one: the most that one customer of a hoster is given. */
+export function wideNetworkOf(ip: string): string {
+  return prefixOf(ip, 48)
+}
+
+function prefixOf(ip: string, bits: 48 | 64): string {
+  const address = addressOf(ip)
   if (!isIPv6(address)) return address
   const [left = [], right = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
   const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0')
-  return `${[...left, ...zeros, ...right].slice(0, 4).join(':')}::/64`
+  return `${[...left, ...zeros, ...right].slice(0, bits / 16).join(':')}::/${bits}`
+}
+
+/** Without a zone; an IPv4 address that came as IPv6 is one again. */
+function addressOf(ip: string): string {
+  return ip.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)[0] ?? ''
 }

@@ -10,7 +10,7 @@ import { setup } from '../setup.ts'
 test('an empty database gets one admin, however many processes start', async (t) => {
   const { app, url, pool } = await setup(t, { env: { ADMIN_PASSWORD: 'the operator knows' } })
   const made = await Promise.all([ensureAdmin(app), ensureAdmin(app), ensureAdmin(app)])
-  t.same(made, ['given', 'given', 'given'])
+  for (const access of made) t.match(access, /^given/)
   const { rows } = await pool.query(
     'select username, role from social.users natural join (select user_id as id from notify.inbox) i',
   )

@@ -31,6 +31,22 @@ t.test('so many at once, so many waiting in order, and the rest refused', async 
   t.equal(await inSlot(async () => 6), 6)
 })
 
+t.test('a share that is used up refuses its own, and leaves the others room', async (t) => {
+  const inSlot = createSlots(1, 4)
+  const ends: (() => void)[] = []
+  const work = (of: string) => inSlot(() => new Promise<void>((resolve) => ends.push(resolve)), { of, most: 2 })
+  const begun = [work('flood'), work('flood'), work('flood')]
+  await t.rejects(work('flood'), { code: 'BUSY' })
+  begun.push(work('else'), work('third'))
+  await t.rejects(work('fourth'), { code: 'BUSY' }, 'nobody waits beyond the length of the queue')
+  for (let n = 0; n < 5; n++) {
+    while (!ends[n]) await new Promise((resolve) => setImmediate(resolve))
+    ends[n]?.()
+  }
+  await Promise.all(begun)
+  t.equal(ends.length, 5)
+})
+
 t.test('a password without an account never fits', async (t) => {
   t.equal(await passwordFits(undefined, 'nobody has this password'), false)
 })

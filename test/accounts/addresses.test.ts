@@ -1,0 +1,35 @@
+import { test } from 'tap'
+import { emailToken } from '../../src/channels/verify-email.ts'
+import { type Answer, call, PASSWORD } from '../client.ts'
+import { setup, type TestSystem } from '../setup.ts'
+
+const OWNERS = 'owner@example.org'
+
+async function claims(system: TestSystem, username: string, password: string): Promise<Answer> {
+  return call(system.url, 'POST', '/auth/signup', { username, email: 'OWNER@example.org', password })
+}
+const verify = ({ url, config }: TestSystem, id: string) =>
+  call(url, 'POST', '/auth/verify-email', { token: emailToken(config, id, 'OWNER@example.org') })
+const signIn = ({ url }: TestSystem, password: string) => call(url, 'POST', '/auth/signin', { login: OWNERS, password })
+
+test('who only claims an address keeps its owner neither from signing up nor from confirming it', async (t) => {
+  const system = await setup(t)
+  const squatter = await claims(system, 'squatter', 'the squatter’s own')
+  const owner = await claims(system, 'proper', PASSWORD)
+  t.same([squatter.status, owner.status], [201, 201])
+  t.equal((await signIn(system, 'the squatter’s own')).body.user.username, 'squatter', 'until then, who came first')
+
+  t.equal((await verify(system, owner.body.user.id)).status, 204)
+  t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
+  t.match(await signIn(system, 'the squatter’s own'), { status: 401, body: { code: 'BAD_CREDENTIALS' } })
+  t.match(await verify(system, squatter.body.user.id), { status: 409, body: { code: 'EMAIL_TAKEN' } })
+  t.match(await claims(system, 'third', PASSWORD), { status: 409, body: { code: 'EMAIL_TAKEN' } })
+  t.equal((await verify(system, owner.body.user.id)).status, 204, 'repeating it changes nothing')
+})
+
+test('of two who confirm one address at a time, one has it', async (t) => {
+  const system = await setup(t)
+  const accounts = [await claims(system, 'first', PASSWORD), await claims(system, 'second', PASSWORD)]
+  const answers = await Promise.all(accounts.map(({ body }) => verify(system, body.user.id)))
+  t.same(answers.map(({ status }) => status).sort(), [204, 409])
+})
