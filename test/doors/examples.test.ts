@@ -61,17 +61,6 @@ for (const example of examples) {
     const { rows } = await system.pool.query('select source_id from notify.outbox')
     t.match(rows, [{ source_id: /^sql:.+:order:77:shipped$/ }], 'nothing of what was rolled back is there')
     t.equal(rows.length, 1)
-    // The machine may be busy with other tests: the best of several counts.
-    const took: number[] = []
-    await eventually(async () => {
-      const title = `Timed ${took.length}`
-      await system.pool.query(`select notify.emit('system', array[$1::bigint], $2, $2)`, [ana.id, title])
-      const from = performance.now()
-      await eventually(() => socket.of('changes').some(({ upserts }) => upserts.some((item) => item.title === title)))
-      took.push(performance.now() - from)
-      return Math.min(...took) < 250 || took.length >= 10
-    }, 60)
-    t.ok(Math.min(...took) < 250, `took ${took.map(Math.round)} ms`)
   })
 }
 

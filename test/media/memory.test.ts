@@ -1,77 +1,100 @@
-import type { ChildProcess } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { type Test, test } from 'tap'
-import { signUp, type TestClient } from '../client.ts'
-import { startServerProcess } from '../server-process.ts'
-import { cloneDatabase } from '../setup.ts'
-import { picture, upload } from './files.ts'
+import pg from 'pg'
+import { test } from 'tap'
+import { CHUNK_BYTES } from '../../src/media/chunks.ts'
+import { findMedia, readContent } from '../../src/media/read.ts'
+import { dropUnowned, receiveMedia } from '../../src/media/upload.ts'
+import { eventually, setup } from '../setup.ts'
+import { picture, sha256, upload, uploaded } from './files.ts'
 
 const MIB = 1024 * 1024
+const PIECE_BYTES = 64 * 1024
 
-/**
- * As many bytes go first in small files: the young generation of V8 and the caches of malloc reach their sizes once, whatever is
- * sent. Resident is the highest seen, with what waits to be collected: Node reads into new buffers of 64 KiB each, of which there
- * may be some 60 MiB before V8 does. So a second file is sent while V8 is made to collect: what is kept then is of the file.
- */
-test('50 MiB go up and down while the memory of the server grows by less than 32 MiB, of which less than 16 are kept', async (t) => {
-  t.setTimeout(300_000)
-  // A process of its own: the memory of this one holds the file.
-  const server = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t) })
-  const { url, child } = server
-  const ana = await signUp(url, 'ana')
-  const warmingUp = watch(() => residentMiB(child))
-  for (let i = 0; i < 10; i++) await download(url, (await upload(url, ana, picture(5 * MIB))).body.id)
-  const before = await warmingUp.end()
-
-  const peak = watch(() => residentMiB(child))
-  await upAndDown(t, url, ana)
-  const grown = (await peak.end()) - before
-  t.ok(grown < 32, `grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
-  t.comment(`grew by ${grown.toFixed(1)} MiB above ${before.toFixed(1)} MiB`)
-
-  const { heap: idle } = await server.memory()
-  const keeping = watch(async () => (await server.memory()).heap)
-  await upAndDown(t, url, ana)
-  const kept = (await keeping.end()) - idle
-  t.ok(kept < 16, `${kept.toFixed(1)} MiB are kept of a file under way`)
-  t.comment(`${kept.toFixed(1)} MiB are kept of a file under way`)
+test('50 MiB go up and down', async (t) => {
+  const { url, as } = await setup(t)
+  const bytes = picture(50 * MIB)
+  const { status, body } = await upload(url, await as('ana'), bytes)
+  t.match({ status, body }, { status: 201, body: { size: 50 * MIB } })
+  const { body: stream } = await fetch(`${url}/media/${body.id}/stream`)
+  const hash = createHash('sha256')
+  if (stream) for await (const part of Readable.fromWeb(stream as never)) hash.update(part)
+  t.equal(hash.digest('hex'), sha256(bytes))
 })
 
-async function upAndDown(t: Test, url: string, ana: TestClient): Promise<void> {
-  const bytes = Buffer.concat([picture(1000), randomBytes(50 * MIB - 1000)])
-  const { status, body } = await upload(url, ana, bytes)
-  t.match({ status, body }, { status: 201, body: { size: 50 * MIB } })
-  t.equal(await download(url, body.id), createHash('sha256').update(bytes).digest('hex'))
-}
-
-async function download(url: string, id: string): Promise<string> {
-  const { body } = await fetch(`${url}/media/${id}/stream`)
-  const hash = createHash('sha256')
-  if (body) for await (const part of Readable.fromWeb(body as never)) hash.update(part)
-  return hash.digest('hex')
-}
-
-/** The highest value seen until the end. */
-function watch(measure: () => Promise<number>): { end(): Promise<number> } {
-  let [highest, ended] = [0, false]
-  const watching = (async () => {
-    while (!ended) {
-      highest = Math.max(highest, await measure())
-      await new Promise((resolve) => setTimeout(resolve, 20))
+test('while a chunk is stored, no more of the file is read than the next piece', async (t) => {
+  const { app, as } = await setup(t)
+  const { id } = await as('ana')
+  const bytes = picture(4 * MIB)
+  let read = 0
+  async function* pieces() {
+    for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
+      const piece = bytes.subarray(from, from + PIECE_BYTES)
+      read += piece.length
+      yield piece
     }
-  })()
-  return {
-    async end() {
-      ended = true
-      await watching
-      return highest
-    },
   }
-}
+  let most = 0
+  let stored = 0
+  const query = app.pool.query
+  t.intercept(app.pool, 'query', {
+    value: async (...args: Parameters<typeof query>) => {
+      const isChunk = Object(args[0]).name === 'store_media_chunk'
+      if (isChunk) most = Math.max(most, read - stored)
+      const answer = await query.apply(app.pool, args)
+      if (isChunk) stored += CHUNK_BYTES
+      if (isChunk) most = Math.max(most, read - stored + CHUNK_BYTES)
+      return answer
+    },
+  })
+  const { contentId, size } = await receiveMedia(app, id, pieces())
+  await dropUnowned(app, contentId)
+  t.equal(size, bytes.length)
+  t.ok(stored >= bytes.length)
+  t.ok(most <= CHUNK_BYTES + PIECE_BYTES, `${most} bytes of the file were held`)
+})
 
-async function residentMiB({ pid }: ChildProcess): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
-}
+test('while storing stands still, so does the upload', async (t) => {
+  const { url, as, server, databaseUrl } = await setup(t)
+  const sockets: Socket[] = []
+  server.server.on('connection', (socket: Socket) => sockets.push(socket))
+  const ana = await as('ana')
+  const holder = new pg.Client({ connectionString: databaseUrl })
+  await holder.connect()
+  t.teardown(() => holder.end())
+  await holder.query('begin')
+  await holder.query('lock table social.media_chunks in share mode')
+  const answer = upload(url, ana, picture(40 * MIB))
+  let [before, sameFor] = [0, 0]
+  await eventually(() => {
+    const read = sockets.reduce((sum, socket) => sum + socket.bytesRead, 0)
+    sameFor = read > CHUNK_BYTES && read === before ? sameFor + 1 : 0
+    before = read
+    return sameFor === 10
+  })
+  t.ok(before < 8 * CHUNK_BYTES, `${before} bytes were read`)
+  await holder.query('rollback')
+  t.equal((await answer).status, 201)
+})
+
+test('a file that nobody reads is read one chunk ahead', async (t) => {
+  const { app, url, as } = await setup(t)
+  const bytes = picture(4 * MIB)
+  const media = await findMedia(app.pool, await uploaded(url, await as('ana'), bytes))
+  let chunks = 0
+  const query = app.pool.query
+  t.intercept(app.pool, 'query', {
+    value: (...args: Parameters<typeof query>) => {
+      if (Object(args[0]).name === 'read_media_chunk') chunks += 1
+      return query.apply(app.pool, args)
+    },
+  })
+  const stream = readContent(app.pool, media.contentId, { start: 0, end: media.size - 1 })
+  const parts: Buffer[] = []
+  for await (const part of stream) {
+    parts.push(part)
+    t.ok(chunks <= parts.length + 2, `${chunks} chunks were read for ${parts.length}`)
+  }
+  t.ok(bytes.equals(Buffer.concat(parts)))
+})
