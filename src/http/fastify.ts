@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { App } from '../app.ts'
 import { answerMalformedRequest, answerProblems, sendProblem } from './problem.ts'
 import { requestIdOf, sendRequestId } from './request-id.ts'
@@ -40,8 +40,15 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
 /** One line per answer, without the query: it may hold what nobody else should read. */
 function logAnswers(server: FastifyInstance): void {
   server.addHook('onResponse', async (request, reply) => {
-    const { method, url, log } = request
-    const path = url.split('?', 1)[0]
+    const { method, log } = request
+    const path = pathToLog(request)
     log.info({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'answered')
   })
+}
+
+/** A token in a path is one to act by: then the route's pattern, or, where no route fits, what is too long for anything else is left out. */
+function pathToLog({ url, routeOptions, is404 }: FastifyRequest): string {
+  if (routeOptions.url?.includes('/:token')) return routeOptions.url
+  const path = url.split('?', 1)[0] ?? ''
+  return is404 || routeOptions.url === undefined ? path.replace(/[^/]{40,}/g, '…') : path
 }

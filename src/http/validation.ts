@@ -44,9 +44,25 @@ export function parseJsonBodies(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error')
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined)
-    else parse(request, body.toString(), done)
+    if (body.length === 0) return done(null, undefined)
+    parse(request, body.toString(), (error, value) => {
+      if (!error && isDeeper(value, MOST_LEVELS))
+        return done(fail('VALIDATION_FAILED', `The body nests more than ${MOST_LEVELS} levels`), undefined)
+      done(error, value)
+    })
   })
+}
+
+/** Whatever writes a value as text again goes down into it: JSON.stringify fails at some thousand levels, PostgreSQL at some more. */
+const MOST_LEVELS = 100
+
+function isDeeper(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; depth <= levels; depth += 1) {
+    level = level.flatMap((each) => (each !== null && typeof each === 'object' ? Object.values(each) : []))
+    if (level.length === 0) return false
+  }
+  return true
 }
 
 /** Where the fault is: for a missing or an unknown property that property itself (JSON Pointer, RFC 6901). */

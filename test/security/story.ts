@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { unsubscribeToken } from '../../src/channels/unsubscribe.ts'
 import { purge } from '../../src/engine/retention.ts'
 import { maintainPartitions } from '../../src/outbox/partitions.ts'
 import { type Answer, call, PASSWORD, signIn } from '../client.ts'
@@ -43,12 +44,18 @@ export async function runStory(t: Test, system: TestSystem): Promise<Secrets> {
   await settled(system)
 
   const phone = await signIn(url, 'ana')
+  const unsubscribe = unsubscribeToken(app.config, ana.id)
   await done(call(url, 'POST', '/auth/signin', { login: 'ana', password: 'a wrong password' }), 401)
   await done(call(url, 'POST', '/auth/signup', { username: 'x', password: 'refused password' }), 400)
   await done(call(url, 'POST', '/auth/signup', '{"password": "broken password'), 400)
   const cookie = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
   const renewed = await done(call(url, 'POST', '/auth/refresh', { refreshToken: phone.refreshToken }))
+  await done(call(url, 'POST', '/auth/refresh', { refreshToken: renewed.refreshToken }))
   await done(call(url, 'POST', '/auth/refresh', { refreshToken: phone.refreshToken }), 401)
+  await done(call(url, 'GET', `/unsubscribe/${unsubscribe}`))
+  await done(call(url, 'POST', `/unsubscribe/${unsubscribe}`, {}))
+  await done(call(url, 'GET', `/unsubscribe/${unsubscribe}/`), 404)
+  await done(call(url, 'GET', '/auth/verify-email?token=in-the-verification'))
   await done(ana.request('GET', '/auth/me?token=in-the-query'), 400)
   await done(ana.request('DELETE', `/users/${ana.id}`), 204)
   await eventually(() => socket.closeCode === 4403)
@@ -69,6 +76,8 @@ export async function runStory(t: Test, system: TestSystem): Promise<Secrets> {
     'renewed refresh token': renewed.refreshToken,
     'refresh token in a cookie': cookie.headers.get('set-cookie')?.split(/[=;]/)[1] ?? '',
     'query string': 'in-the-query',
+    'token of an unsubscribe link': unsubscribe,
+    'token of a verification': 'in-the-verification',
     'secret of tokens': app.config.jwtSecret,
     email: 'ana@example.org',
     post: 'What only friends should read',
