@@ -58,13 +58,15 @@ export function answerMalformedRequest(error: ConnectionError, socket: Socket): 
 }
 
 /** Answers where there is nothing but the connection, and ends it. */
-export function endWithProblem(socket: Duplex, { code, title, status, detail }: AppError, instance: string): void {
+export function endWithProblem(socket: Duplex, problem: AppError, instance: string): void {
+  const { code, title, status, detail, retryAfter } = problem
   const body = JSON.stringify({ type: typeOf(code), title, status, detail, instance, code })
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${randomUUID()}`,
+    ...(retryAfter === undefined ? [] : [`retry-after: ${Math.ceil(retryAfter)}`]),
     'connection: close',
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)

@@ -25,6 +25,7 @@ export async function sayHello(
   if (!token) return reject(session, 'badToken')
   const { userId, sessionId } = token
   session.identity = { userId, sessionId }
+  if (!hub.maySpend(session, limits.helloCost)) return reject(session, 'tooMany', 'too many frames')
   if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
 
   const inbox = await welcomes.add('hello', { userId, sessionId })

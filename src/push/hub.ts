@@ -8,7 +8,7 @@ import {
   toChanges,
 } from '../notifications/changes.ts'
 import { isTransient } from '../outbox/failure.ts'
-import { Budget } from './budget.ts'
+import { Budgets } from './budget.ts'
 import { advance } from './cursor.ts'
 import type { Limits } from './limits.ts'
 import type { Session } from './session.ts'
@@ -26,8 +26,6 @@ const BETWEEN_DOUBTFUL_MS = 100
 type User = {
   id: string
   sessions: Set<Session>
-  /** What all its sockets together may spend on frames. */
-  frames: Budget
   /** Highest modseq heard of. */
   heard: number
   /** Reads that did not find what was heard of. */
@@ -48,6 +46,8 @@ export class Hub {
   readonly #limits: Limits
   readonly #pushed: PushedLog
   readonly #users = new Map<string, User>()
+  /** What all sockets of a user together may spend on frames. */
+  readonly #budgets: Budgets
   /** Users to be read, and from when on; in the order in which they came. */
   readonly #due = new Map<User, number>()
   #timer: NodeJS.Timeout | undefined
@@ -59,11 +59,12 @@ export class Hub {
     this.#app = app
     this.#limits = limits
     this.#pushed = new PushedLog(app)
+    this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.frameWindowMs)
   }
 
   /** False when the user has too many sockets already. */
   join(session: Session, userId: string): boolean {
-    const user = this.#users.get(userId) ?? this.#newUser(userId)
+    const user = this.#users.get(userId) ?? newUser(userId)
     const open = [...user.sessions].filter((other) => other.open)
     if (open.length >= this.#limits.socketsPerUser) return false
     user.sessions.add(session)
@@ -80,7 +81,7 @@ export class Hub {
 
   /** Whether its user may send one more frame of this cost, over all sockets here. */
   maySpend(session: Session, cost: number): boolean {
-    return this.#userOf(session)?.frames.spend(cost) ?? true
+    return !session.identity || this.#budgets.of(session.identity.userId).spend(cost)
   }
 
   /** The inbox of this user has reached this modseq, says a hint that anybody could have sent. */
@@ -127,12 +128,6 @@ export class Hub {
     clearTimeout(this.#timer)
     await this.#ticking
     await this.#pushed.close()
-  }
-
-  #newUser(id: string): User {
-    const { userFrameBudget, frameWindowMs } = this.#limits
-    const frames = new Budget(Math.max(1, userFrameBudget * this.#app.config.rateLimitScale), frameWindowMs)
-    return { id, sessions: new Set(), frames, heard: 0, missed: 0, failures: 0, notBefore: 0 }
   }
 
   #userOf(session: Session): User | undefined {
@@ -271,6 +266,10 @@ export class Hub {
     const wait = changes.modseq < user.heard ? INVISIBLE_MS * 2 ** user.missed++ : 0
     this.#readIfBehind(user, changes.more ? 0 : Math.max(user.notBefore, performance.now() + wait))
   }
+}
+
+function newUser(id: string): User {
+  return { id, sessions: new Set(), heard: 0, missed: 0, failures: 0, notBefore: 0 }
 }
 
 /** Sockets of one user that stand at the same state. */

@@ -19,6 +19,11 @@ export const limits = {
   userFrameBudget: 3000,
   frameCost: 10,
   ackCost: 1,
+  /** A hello reads an inbox: 100 of a user in a window. */
+  helloCost: 30,
+  /** Upgrades of a network in a window that no good hello follows: room for an office that comes back at once. */
+  upgradeBudget: 300,
+  upgradeWindowMs: 60 * SECOND,
   /** More frames than this in a minute that were not understood: not a client of ours. */
   badFrames: 10,
   badFramesWindowMs: 60 * SECOND,

@@ -18,6 +18,7 @@ import { Heartbeats } from './heartbeats.ts'
 import { sayHello } from './hello.ts'
 import { Hub } from './hub.ts'
 import type { Limits } from './limits.ts'
+import { Newcomers } from './newcomers.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from './protocol.ts'
 import { Session } from './session.ts'
 import { sweep } from './sweep.ts'
@@ -35,6 +36,7 @@ export class Node {
   readonly #limits: Limits
   readonly #path: string
   readonly #wss: WebSocketServer
+  readonly #newcomers: Newcomers
   readonly #welcomes: Welcomes
   readonly #counts: WatchedCounts
   readonly #doubted: DoubtedSessions
@@ -53,6 +55,7 @@ export class Node {
     this.#path = path
     this.#own = withOwnPool(app, limits)
     this.hub = new Hub(this.#own, limits)
+    this.#newcomers = new Newcomers(app, limits)
     this.#welcomes = createWelcomes(this.#own.pool)
     this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
     this.#doubted = new DoubtedSessions(this.#own, this.hub)
@@ -80,10 +83,11 @@ export class Node {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const refused = refusal(request, this.#path, this.#app.config.allowedOrigins)
+    const network = this.#newcomers.networkOf(request)
+    const refused = this.#newcomers.refusal(network) ?? refusal(request, this.#path, this.#app.config.allowedOrigins)
     if (refused) refuse(socket, request, refused)
     else if (this.#closed) refuse(socket, request, fail('BUSY', 'The server is going away'))
-    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws))
+    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws, network))
   }
 
   close(): Promise<void> {
@@ -107,7 +111,7 @@ export class Node {
     await this.#own.pool.end()
   }
 
-  #connected(socket: WebSocket): void {
+  #connected(socket: WebSocket, network: string): void {
     const { log, config } = this.#app
     const budget = Math.max(1, this.#limits.frameBudget * config.rateLimitScale)
     const session = new Session(socket, log, this.#limits, budget, this.#drained)
@@ -135,7 +139,7 @@ export class Node {
       const frame = isBinary ? notText : parseFrame(data.toString())
       const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
       if (!this.#maySpend(session, cost)) return
-      const work = last.then(() => this.#answer(session, frame))
+      const work = last.then(() => this.#answer(session, frame, network))
       last = work
       this.#working.add(work)
       work.finally(() => this.#working.delete(work))
@@ -148,13 +152,14 @@ export class Node {
     return false
   }
 
-  async #answer(session: Session, frame: ClientFrame | BadFrame): Promise<void> {
+  async #answer(session: Session, frame: ClientFrame | BadFrame, network: string): Promise<void> {
     if (!session.open) return
     const { hub } = this
     const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
     try {
       if (session.phase === 'hello') {
         await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, session, frame)
+        if (session.phase !== 'hello') this.#newcomers.proved(network)
         if (session.open) this.#heartbeats.add(session)
       } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
     } catch (err) {

@@ -70,7 +70,7 @@ export async function retrySetAside(app: App): Promise<void> {
   await retryPending(app.pool, app.log, consumersOf(app))
 }
 
-function consumersOf(app: App) {
+export function consumersOf(app: App) {
   return { notifications: dispatchWith(app.types), counters: async () => [] }
 }
 

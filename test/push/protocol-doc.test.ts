@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { MAX_OCTETS } from '../../src/notifications/changes.ts'
 import { closeCodes } from '../../src/push/close-codes.ts'
 import { limits } from '../../src/push/limits.ts'
 import { startPush } from '../../src/push/server.ts'
@@ -52,12 +53,23 @@ t.test('the client in docs/protocol.md works as it stands there', async (t) => {
 
 t.test('docs/protocol.md knows every close code, and the limits as they are', async (t) => {
   for (const [code] of Object.values(closeCodes)) t.match(page, new RegExp(`^\\|[^|]*\\b${code}\\b`, 'm'), String(code))
-  const { frameBudget, userFrameBudget, frameCost, socketsPerUser, itemsPerFrame, heartbeatMs, helloMs } = limits
+  const {
+    frameBudget,
+    userFrameBudget,
+    frameCost,
+    socketsPerUser,
+    itemsPerFrame,
+    heartbeatMs,
+    helloMs,
+    upgradeBudget,
+  } = limits
   for (const text of [
     `| frames of a socket | ${frameBudget / frameCost} in 10 s`,
     `| frames of all sockets of a user, on one node | ${userFrameBudget / frameCost} in 10 s`,
     `| sockets of a user, on one node | ${socketsPerUser} |`,
+    `| ${upgradeBudget} in a minute; then 429`,
     `| ${itemsPerFrame} changes |`,
+    `| words and data in it | ${MAX_OCTETS / 1024} KiB`,
     `\`heartbeatSeconds\` (${heartbeatMs / 1000})`,
     `within ${helloMs / 1000} seconds`,
   ])
