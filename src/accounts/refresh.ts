@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { endSession } from './revoked-sessions.ts'
-import type { Session } from './session.ts'
+import { longestSession, type Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
 
 /**
@@ -32,13 +32,14 @@ async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number
   const hash = hashRefreshToken(refreshToken)
   const { rows } = await client.query<TokenRow>(
     `select s.user_id as "userId", s.id as "sessionId", u.role,
-       s.revoked_at is null and s.expires_at > now() and u.deleted_at is null as live
+       s.revoked_at is null and s.expires_at > now() and u.deleted_at is null
+         and s.created_at + ${longestSession('u.role', '$2')} > now() as live
      from social.refresh_tokens t
      join social.sessions s on s.id = t.session_id
      join social.users u on u.id = s.user_id
      where t.token_hash = $1::bytea
      for update of t, s`,
-    [hash],
+    [hash, ttl],
   )
   const [token] = rows
   if (!token) return { code: 'BAD_REFRESH_TOKEN' }
@@ -50,8 +51,10 @@ async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number
   await client.query(
     `with used as (update social.refresh_tokens set used_at = now() where token_hash = $1::bytea and used_at is null),
           successor as (insert into social.refresh_tokens (token_hash, session_id, predecessor) values ($2::bytea, $3::bigint, $1::bytea))
-     update social.sessions set last_used_at = now(), expires_at = now() + make_interval(secs => $4::int) where id = $3::bigint`,
-    [hash, hashRefreshToken(successor), token.sessionId, ttl],
+     update social.sessions set last_used_at = now(),
+       expires_at = least(now() + make_interval(secs => $4::int), created_at + ${longestSession('$5', '$4')})
+     where id = $3::bigint`,
+    [hash, hashRefreshToken(successor), token.sessionId, ttl, token.role],
   )
   const { userId, sessionId, role } = token
   return { session: { userId, sessionId, role, refreshToken: successor } }

@@ -11,6 +11,13 @@ export type Session = { userId: string; sessionId: string; role: Role; refreshTo
 /** Where a session is started from. */
 export type Device = { userAgent: string; ip: string }
 
+/**
+ * How long a session may be renewed after its sign-in, however often it is used: a stolen one ends some day. As SQL, of expressions
+ * for the user's role and for REFRESH_TOKEN_TTL, which may ask for more.
+ */
+export const longestSession = (role: string, ttl: string) =>
+  `case when ${role} = 'admin' then interval '12 hours' else greatest(interval '90 days', make_interval(secs => ${ttl}::int)) end`
+
 const Time = Type.String({ format: 'date-time' })
 export const SessionView = Type.Object({
   id: Id,

@@ -4,7 +4,7 @@ import { rejectedSignIns } from '../ops/metrics.ts'
 import { isToBeAsked } from './ask-address.ts'
 import { type FailureLimit, networkHash } from './failed-sign-ins.ts'
 import { passwordFits, shareOf } from './passwords.ts'
-import type { Device, Session } from './session.ts'
+import { type Device, longestSession, type Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
 
 type Attempt = { login: string; password: string; device: Device; limitFailures: FailureLimit }
@@ -56,7 +56,7 @@ const insertSession = `
     select id, role from social.users where id = $1::bigint and deleted_at is null for key share
   ), s as (
     insert into social.sessions (user_id, user_agent, expires_at, network)
-    select id, $2, now() + make_interval(secs => $3::int), $5::bytea from u returning id
+    select id, $2, now() + least(make_interval(secs => $3::int), ${longestSession('role', '$3')}), $5::bytea from u returning id
   ), t as (
     insert into social.refresh_tokens (token_hash, session_id) select $4::bytea, id from s
   )
