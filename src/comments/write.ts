@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
-import { fail } from '../errors.ts'
+import { type AppError, fail } from '../errors.ts'
 import { appendEvents } from '../outbox/append.ts'
 import { findMentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
@@ -13,8 +13,9 @@ export type NewComment = { postId: string; parentId: string | null; body: string
 
 /**
  * The comment and its events, in the caller's transaction; who commits it calls `eventsAppended`.
- * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here.
- * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED
+ * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here. One that
+ * somebody else holds is not waited for: who waits has a connection that others need.
+ * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED; BUSY
  */
 export async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<Comment> {
   const postAuthorId = await lockPost(client, comment.postId)
@@ -59,11 +60,12 @@ async function lockPost(client: pg.ClientBase, postId: string): Promise<string |
     name: 'lock_post_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.posts p join social.users u on u.id = p.author_id
-           where p.id = $1 and p.deleted_at is null for key share of p`,
+           where p.id = $1 and p.deleted_at is null for key share of p skip locked`,
     values: [postId],
   })
-  if (!rows[0]) throw fail('POST_NOT_FOUND')
-  return rows[0].authorId
+  if (rows[0]) return rows[0].authorId
+  const held = await client.query('select from social.posts where id = $1 and deleted_at is null', [postId])
+  throw held.rowCount ? busy() : fail('POST_NOT_FOUND')
 }
 
 async function lockParent(client: pg.ClientBase, postId: string, parentId: string): Promise<string | null> {
@@ -71,11 +73,20 @@ async function lockParent(client: pg.ClientBase, postId: string, parentId: strin
     name: 'lock_parent_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.comments c join social.users u on u.id = c.author_id
-           where c.id = $1 and c.post_id = $2 and c.deleted_at is null for key share of c`,
+           where c.id = $1 and c.post_id = $2 and c.deleted_at is null for key share of c skip locked`,
     values: [parentId, postId],
   })
-  if (!rows[0]) throw fail('COMMENT_NOT_FOUND')
-  return rows[0].authorId
+  if (rows[0]) return rows[0].authorId
+  const held = await client.query('select from social.comments where id = $1 and post_id = $2 and deleted_at is null', [
+    parentId,
+    postId,
+  ])
+  throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
+}
+
+/** Mostly a deletion under way, after which it is not found. */
+function busy(): AppError {
+  return fail('BUSY', 'Try again.', { retryAfter: 1 })
 }
 
 async function insertRow(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {

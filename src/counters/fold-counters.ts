@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { notify } from '../db/notify.ts'
 import { together } from '../db/transaction.ts'
+import type { OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { EventContentError } from '../outbox/failure.ts'
 import { COUNTS_CHANNEL } from '../wake-ups.ts'
@@ -19,16 +20,52 @@ const counters = [
 ] as const
 type Column = (typeof counters)[number]['column']
 
+const tables = ['posts', 'comments', 'users'] as const
+type Table = (typeof tables)[number]
+const tableOf = new Map(counters.map(({ table, column }) => [column, table]))
+
 /**
  * The consumer `counters`: adds a batch's counted events to the counters of posts, comments and users, inside the
  * transaction that moves the position. No request ever writes these columns, so no row is hot in a user's transaction.
+ * Returns the events that count on a row which somebody else holds (only with `set aside`).
  */
-export async function foldCounters(client: pg.ClientBase, events: OutboxEvent[]): Promise<OutboxEvent[]> {
-  const deltas = sumDeltas(events)
+export async function foldCounters(
+  client: pg.ClientBase,
+  events: OutboxEvent[],
+  onBusy: OnBusy,
+): Promise<OutboxEvent[]> {
+  const held = onBusy === 'set aside' ? await findHeld(client, events) : new Set<string>()
+  const waits = (event: OutboxEvent) => rowsOf(event).some((row) => held.has(row))
+  const deltas = sumDeltas(held.size > 0 ? events.filter((event) => !waits(event)) : events)
   const posts = new Set([...(deltas.get('like_count')?.keys() ?? []), ...(deltas.get('comment_count')?.keys() ?? [])])
-  const folded = (['posts', 'comments', 'users'] as const).map((table) => foldTable(client, table, deltas))
+  const folded = tables.map((table) => foldTable(client, table, deltas))
   await together([...folded, notifyWatchers(client, [...posts])])
-  return []
+  return held.size > 0 ? events.filter(waits) : []
+}
+
+/** The rows an event counts on, as `posts 9`. */
+function rowsOf(event: OutboxEvent): string[] {
+  return event.counted ? countersOf(event).map(([column, id]) => `${tableOf.get(column)} ${id}`) : []
+}
+
+/** Locks the rows that these events count on and nobody holds; returns the others that exist. */
+async function findHeld(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<string>> {
+  const rows = new Set(events.flatMap(rowsOf))
+  const held = new Set<string>()
+  for (const table of tables) {
+    const ids = [...rows].filter((row) => row.startsWith(`${table} `)).map((row) => row.slice(table.length + 1))
+    if (ids.length === 0) continue
+    const found = await client.query<{ id: string }>({
+      name: `held_${table}`,
+      text: `with free as materialized (
+               select id from social.${table} where id = any($1::bigint[]) order by id for no key update skip locked
+             )
+             select id from social.${table} where id = any($1::bigint[]) and id not in (select id from free)`,
+      values: [ids],
+    })
+    for (const { id } of found.rows) held.add(`${table} ${id}`)
+  }
+  return held
 }
 
 /** @throws {EventContentError} when an event does not say what it counts */
@@ -70,7 +107,7 @@ function idIn(event: OutboxEvent, value: unknown): string {
   throw new EventContentError(`event ${event.id} (${event.sourceId}) does not name the row it counts on`)
 }
 
-async function foldTable(client: pg.ClientBase, table: 'posts' | 'comments' | 'users', deltas: Deltas): Promise<void> {
+async function foldTable(client: pg.ClientBase, table: Table, deltas: Deltas): Promise<void> {
   const columns = counters.filter((counter) => counter.table === table).map(({ column }) => column)
   const sums = columns.map((column) => deltas.get(column) ?? new Map<string, number>())
   const ids = [...new Set(sums.flatMap((sum) => [...sum].filter(([, by]) => by !== 0).map(([id]) => id)))]

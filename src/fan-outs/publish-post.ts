@@ -30,12 +30,15 @@ export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
   return members.size < MEMBERS_PER_CHUNK ? 'finished' : { cursorUserId: members.last }
 }
 
-/** Locked `for key share`, as in dispatch: a deletion either comes before this chunk or retracts what it told. */
+/**
+ * Locked `for key share`, as in dispatch: a deletion either comes before this chunk or retracts what it told. A post that
+ * somebody else holds is not waited for (55P03): other fan-outs need this runner.
+ */
 async function postStands(client: pg.ClientBase, postId: string): Promise<boolean> {
   const { rowCount } = await client.query({
     name: 'post_to_publish',
     text: `select from social.posts p join social.users u on u.id = p.author_id
-           where p.id = $1 and p.deleted_at is null and u.deleted_at is null for key share of p`,
+           where p.id = $1 and p.deleted_at is null and u.deleted_at is null for key share of p nowait`,
     values: [postId],
   })
   return rowCount === 1

@@ -3,6 +3,7 @@ import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
 import type { TypeLookup } from '../notifications/types.ts'
+import { isLockTimeout } from '../outbox/failure.ts'
 import { deleteUserChunk } from './delete-user.ts'
 import { endSourcesChunk } from './end-sources.ts'
 import { publishPostChunk } from './publish-post.ts'
@@ -102,12 +103,16 @@ async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup
   })
 }
 
-/** Backoff from a second to ten minutes; never given up, because what was deleted must not be shown. */
+/**
+ * Backoff from a second to ten minutes; never given up, because what was deleted must not be shown. A lock that was not had
+ * in time is nobody's failure: tried again two seconds later.
+ */
 async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promise<void> {
   await pool.query(
     `update notify.fan_outs
-     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => least(600, 2 ^ least(attempts, 10)))
+     set attempts = attempts + (not $3)::int, last_error = $2,
+       due_at = now() + make_interval(secs => case when $3 then 2 else least(600, 2 ^ least(attempts, 10)) end)
      where id = $1`,
-    [id, messageOf(error)],
+    [id, messageOf(error), isLockTimeout(error)],
   )
 }

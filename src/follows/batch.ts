@@ -1,20 +1,26 @@
 import type pg from 'pg'
 import { unblocked } from '../notifications/silences.ts'
+import { HELD } from '../outbox/coalescer.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
 
-/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. */
-export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<boolean[]> {
+/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. Waits for nobody's lock. */
+export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
   return runBatch(pool, 'follow_batch', followStatement, requests)
 }
 
 /** Takes follows back; otherwise as `followBatch`. */
-export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<boolean[]> {
+export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
   return runBatch(pool, 'unfollow_batch', unfollowStatement, requests)
 }
 
-async function runBatch(pool: pg.Pool, name: string, text: string, requests: FollowRequest[]): Promise<boolean[]> {
-  const { rows } = await pool.query<{ followerId: string; followeeId: string }>({
+async function runBatch(
+  pool: pg.Pool,
+  name: string,
+  text: string,
+  requests: FollowRequest[],
+): Promise<(boolean | typeof HELD)[]> {
+  const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
     name,
     text,
     values: [
@@ -23,19 +29,30 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Fol
       requests.map((request) => request.requestId),
     ],
   })
-  const found = new Set(rows.map((row) => `${row.followerId} ${row.followeeId}`))
-  return requests.map(({ followerId, followeeId }) => found.has(`${followerId} ${followeeId}`))
+  const found = new Map<string, boolean | typeof HELD>(
+    rows.map((row) => [`${row.followerId} ${row.followeeId}`, row.held ? HELD : true]),
+  )
+  return requests.map(({ followerId, followeeId }) => found.get(`${followerId} ${followeeId}`) ?? false)
 }
+
+const wanted =
+  'unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)'
+const users = `
+  join social.users a on a.id = w.follower_id and a.deleted_at is null
+  join social.users u on u.id = w.followee_id and u.deleted_at is null`
 
 /** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
 const standing = (condition = '') => `
   select w.follower_id, w.followee_id, w.request_id
-  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
-  join social.users a on a.id = w.follower_id and a.deleted_at is null
-  join social.users u on u.id = w.followee_id and u.deleted_at is null
-  ${condition}
+  from ${wanted} ${users} ${condition}
   order by w.follower_id, w.followee_id
-  for key share of a, u`
+  for key share of a, u skip locked`
+
+/** Those that were left out above because somebody else holds one of the users. */
+const held = (condition = '') => `
+  select w.follower_id, w.followee_id, true
+  from (select * from ${wanted} where (w.follower_id, w.followee_id) not in (select s.follower_id, s.followee_id from standing s) offset 0) w
+  ${users} ${condition}`
 
 /** Only rows that were really written make an event; for the form of `changed` see src/likes/batch.ts. */
 const events = (retracts: boolean) => `
@@ -47,8 +64,10 @@ const events = (retracts: boolean) => `
     jsonb_build_object('followeeId', followee_id::text), request_id
   from outcome where changed`
 
+const notBlocked = `where ${unblocked('w.follower_id', 'w.followee_id')}`
+
 const followStatement = `
-  with standing as materialized (${standing(`where ${unblocked('w.follower_id', 'w.followee_id')}`)}),
+  with standing as materialized (${standing(notBlocked)}),
   followed as (
     insert into social.follows (follower_id, followee_id)
     select follower_id, followee_id from standing order by follower_id, followee_id
@@ -60,7 +79,8 @@ const followStatement = `
     from standing s
   ),
   events as (${events(false)})
-  select follower_id as "followerId", followee_id as "followeeId" from outcome`
+  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
+  union all ${held(notBlocked)}`
 
 const unfollowStatement = `
   with standing as materialized (${standing()}),
@@ -68,7 +88,12 @@ const unfollowStatement = `
     select f.follower_id, f.followee_id from standing s
     join social.follows f on f.follower_id = s.follower_id and f.followee_id = s.followee_id
     order by f.follower_id, f.followee_id
-    for update of f
+    for update of f skip locked
+  ),
+  held_follows as materialized (
+    select s.follower_id, s.followee_id from standing s
+    where (s.follower_id, s.followee_id) not in (select k.follower_id, k.followee_id from locked k)
+      and exists (select from social.follows f where f.follower_id = s.follower_id and f.followee_id = s.followee_id)
   ),
   unfollowed as (
     delete from social.follows f using locked k where f.follower_id = k.follower_id and f.followee_id = k.followee_id
@@ -77,6 +102,9 @@ const unfollowStatement = `
   outcome as materialized (
     select s.*, (s.follower_id, s.followee_id) in (select f.follower_id, f.followee_id from unfollowed f) as changed
     from standing s
+    where (s.follower_id, s.followee_id) not in (select h.follower_id, h.followee_id from held_follows h)
   ),
   events as (${events(true)})
-  select follower_id as "followerId", followee_id as "followeeId" from outcome`
+  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
+  union all select follower_id, followee_id, true from held_follows
+  union all ${held()}`

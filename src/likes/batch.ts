@@ -1,23 +1,30 @@
 import type pg from 'pg'
+import { HELD } from '../outbox/coalescer.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
 /** `null`: the post does not exist or is deleted. `likeCount`: the folded count with what this request changed. */
 export type LikeOutcome = { likeCount: number } | null
 
-type Row = { postId: string; userId: string; likeCount: number }
+/** `likeCount` null: held. */
+type Row = { postId: string; userId: string; likeCount: number | null }
 
-/** Likes of many people in one statement; no pair twice. Answers in the order of the requests. */
-export function likeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<LikeOutcome[]> {
+/** Likes of many people in one statement; no pair twice. Answers in the order of the requests; waits for nobody's lock. */
+export function likeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
   return runBatch(pool, 'like_batch', likeStatement, requests)
 }
 
 /** Takes likes back; otherwise as `likeBatch`. */
-export function unlikeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<LikeOutcome[]> {
+export function unlikeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
   return runBatch(pool, 'unlike_batch', unlikeStatement, requests)
 }
 
-async function runBatch(pool: pg.Pool, name: string, text: string, requests: LikeRequest[]): Promise<LikeOutcome[]> {
+async function runBatch(
+  pool: pg.Pool,
+  name: string,
+  text: string,
+  requests: LikeRequest[],
+): Promise<(LikeOutcome | typeof HELD)[]> {
   const { rows } = await pool.query<Row>({
     name,
     text,
@@ -27,9 +34,13 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Lik
       requests.map((request) => request.requestId),
     ],
   })
-  const outcomes = new Map(rows.map((row) => [`${row.postId} ${row.userId}`, { likeCount: row.likeCount }]))
+  const outcomes = new Map<string, LikeOutcome | typeof HELD>(
+    rows.map(({ postId, userId, likeCount }) => [`${postId} ${userId}`, likeCount === null ? HELD : { likeCount }]),
+  )
   return requests.map(({ postId, userId }) => outcomes.get(`${postId} ${userId}`) ?? null)
 }
+
+const wanted = `unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)`
 
 /**
  * The posts that stand, locked against deletion until the commit, by id; and whom an event is to tell.
@@ -39,12 +50,19 @@ async function runBatch(pool: pg.Pool, name: string, text: string, requests: Lik
 const standing = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
          case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
-  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)
+  from ${wanted}
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users u on u.id = p.author_id
   join social.users a on a.id = w.user_id and a.deleted_at is null
   order by w.post_id, w.user_id
-  for key share of p, a`
+  for key share of p, a skip locked`
+
+/** Those that were left out above because somebody else holds the post or the user, not because one is gone. */
+const held = `
+  select w.post_id, w.user_id, null::int
+  from (select * from ${wanted} where (w.post_id, w.user_id) not in (select s.post_id, s.user_id from standing s) offset 0) w
+  join social.posts p on p.id = w.post_id and p.deleted_at is null
+  join social.users a on a.id = w.user_id and a.deleted_at is null`
 
 /**
  * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
@@ -69,14 +87,20 @@ const likeStatement = `
     select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from standing s
   ),
   events as (${events(false)})
-  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
+  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome
+  union all ${held}`
 
 const unlikeStatement = `
   with standing as materialized (${standing}),
   locked as materialized (
     select l.post_id, l.user_id from standing s join social.likes l on l.post_id = s.post_id and l.user_id = s.user_id
     order by l.post_id, l.user_id
-    for update of l
+    for update of l skip locked
+  ),
+  held_likes as materialized (
+    select s.post_id, s.user_id from standing s
+    where (s.post_id, s.user_id) not in (select k.post_id, k.user_id from locked k)
+      and exists (select from social.likes l where l.post_id = s.post_id and l.user_id = s.user_id)
   ),
   unliked as (
     delete from social.likes l using locked k where l.post_id = k.post_id and l.user_id = k.user_id
@@ -84,6 +108,9 @@ const unlikeStatement = `
   ),
   outcome as materialized (
     select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from unliked l) as changed from standing s
+    where (s.post_id, s.user_id) not in (select h.post_id, h.user_id from held_likes h)
   ),
   events as (${events(true)})
-  select post_id as "postId", user_id as "userId", greatest(0, like_count - changed::int) as "likeCount" from outcome`
+  select post_id as "postId", user_id as "userId", greatest(0, like_count - changed::int) as "likeCount" from outcome
+  union all select post_id, user_id, null::int from held_likes
+  union all ${held}`

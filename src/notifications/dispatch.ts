@@ -4,7 +4,7 @@ import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
-import { findGoneObjects, lockInboxes } from './locks.ts'
+import { lockFreeObjects, lockInboxes, lockObjects, objectsNeeded } from './locks.ts'
 import { storeFolded } from './store.ts'
 import type { NotificationTypes, TypeLookup } from './types.ts'
 
@@ -19,7 +19,7 @@ export function dispatchWith(types: NotificationTypes): Consumer {
 /**
  * Turns events with recipients into notifications. Lock order, as everywhere: position or fan-out, then objects, then
  * inboxes by user id; blocks and preferences are read after that.
- * Returns the events whose inbox was held by somebody else (only with `set aside`).
+ * Returns the events whose object or inbox was held by somebody else (only with `set aside`).
  */
 export async function tell(
   client: pg.ClientBase,
@@ -27,8 +27,26 @@ export async function tell(
   events: OutboxEvent[],
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
+  if (onBusy === 'wait') {
+    await tellFree(client, types, events, lockObjects(client, objectsNeeded(events)), onBusy)
+    return []
+  }
+  const { gone, held } = await lockFreeObjects(client, objectsNeeded(events))
+  const waits = (event: OutboxEvent) => [...objectsNeeded([event])].some((object) => held.has(object))
+  const [waiting, free] = held.size > 0 ? [events.filter(waits), events.filter((event) => !waits(event))] : [[], events]
+  if (free.length === 0) return waiting
+  return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(gone), onBusy))]
+}
+
+/** Returns the events whose inbox was held. */
+async function tellFree(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  events: OutboxEvent[],
+  goneObjects: Promise<Set<string>>,
+  onBusy: OnBusy,
+): Promise<OutboxEvent[]> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const goneObjects = findGoneObjects(client, events)
   const locked = lockInboxes(client, users, onBusy === 'set aside')
   const loaded = await loadForFold(client, types, { goneObjects, inboxes: locked }, events)
   const { inboxes } = loaded

@@ -20,9 +20,9 @@ export async function lockInboxes(
   return new Map(rows.map((row) => [row.userId, row]))
 }
 
-/** The posts and comments these events speak of that are deleted or gone. */
-export function findGoneObjects(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<string>> {
-  return lockObjects(client, new Set(events.filter((event) => !event.retracts).flatMap(objectsOf)))
+/** The posts and comments that have to exist for these events to notify anybody. */
+export function objectsNeeded(events: OutboxEvent[]): Set<string> {
+  return new Set(events.filter((event) => !event.retracts).flatMap(objectsOf))
 }
 
 /**

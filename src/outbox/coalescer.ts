@@ -1,14 +1,18 @@
 import { type AppError, fail } from '../errors.ts'
 import { isContentError } from './failure.ts'
 
+/** Instead of a result: a row that the item needs is locked by somebody else, so nothing was done for it. */
+export const HELD = Symbol('held')
+
 export type CoalescerOptions<Kind extends string, Item, Result> = {
   /** What one item is about: items of one key run one after the other, in the order they came. */
   keyOf: (item: Item) => string
   /**
    * One statement for a batch of items of one kind, no key twice; answers in the order of the items. It locks rows in
-   * the order of their keys, so that batches of two processes never wait for each other in a circle.
+   * the order of their keys, so that batches of two processes never wait for each other in a circle, and waits for no row
+   * that somebody else holds: such an item is `HELD` and comes again, the others are not kept waiting.
    */
-  run: Record<Kind, (items: Item[]) => Promise<Result[]>>
+  run: Record<Kind, (items: Item[]) => Promise<(Result | typeof HELD)[]>>
   /** Items waiting or running at most; what comes on top is refused with 503. */
   capacity?: number
   maxBatch?: number
@@ -21,18 +25,23 @@ export type CoalescerOptions<Kind extends string, Item, Result> = {
 /** Statements of one kind at a time: one is at work in the database while the next one travels. */
 const STATEMENTS_PER_KIND = 2
 
+/** How long an item may need a row that somebody else holds, and how often it is tried meanwhile. */
+const HELD_MS = 2000
+const AGAIN_MS = 50
+
 type Entry<Item, Result> = {
   key: string
   item: Item
   /** When it came, in milliseconds of the process' clock. */
   since: number
+  heldSince?: number
   lane: Lane<Item, Result>
   resolve: (result: Result) => void
   reject: (error: unknown) => void
 }
 
 type Lane<Item, Result> = {
-  run: (items: Item[]) => Promise<Result[]>
+  run: (items: Item[]) => Promise<(Result | typeof HELD)[]>
   ready: Entry<Item, Result>[]
   running: number
   scheduled: boolean
@@ -146,10 +155,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     try {
       const results = await lane.run(batch.map((entry) => entry.item))
       batch.forEach((entry, index) => {
-        const result = results[index]
-        this.#release(entry.key)
-        if (result === undefined) entry.reject(new Error('the statement of a batch left out an item'))
-        else entry.resolve(result)
+        this.#answer(entry, results[index])
       })
     } catch (error) {
       if (batch.length === 1 || !isContentError(error)) {
@@ -163,6 +169,30 @@ export class Coalescer<Kind extends string, Item, Result> {
       await this.#execute(lane, batch.slice(0, middle))
       await this.#execute(lane, batch.slice(middle))
     }
+  }
+
+  #answer(entry: Entry<Item, Result>, result: Result | typeof HELD | undefined): void {
+    if (result === HELD) {
+      this.#tryAgain(entry)
+      return
+    }
+    this.#release(entry.key)
+    if (result === undefined) entry.reject(new Error('the statement of a batch left out an item'))
+    else entry.resolve(result)
+  }
+
+  /** What came later for its key goes on waiting behind it. */
+  #tryAgain(entry: Entry<Item, Result>): void {
+    entry.heldSince ??= performance.now()
+    if (performance.now() - entry.heldSince < HELD_MS) {
+      setTimeout(() => {
+        entry.lane.ready.push(entry)
+        this.#schedule(entry.lane)
+      }, AGAIN_MS)
+      return
+    }
+    this.#release(entry.key)
+    entry.reject(busy())
   }
 
   /** Makes room, and lets the next item of the key take its place. */

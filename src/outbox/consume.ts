@@ -6,10 +6,10 @@ import { setAside } from './pending.ts'
 import { type Lanes, lockPositions, movePositions } from './position.ts'
 import { readNext } from './read.ts'
 
-/** What to do about an inbox that somebody else holds locked: wait up to a second for it, or leave its events aside. */
+/** What to do about an inbox, a post or another row that somebody else holds locked: wait up to a second for it, or leave its events aside. */
 export type OnBusy = 'wait' | 'set aside'
 
-/** Applies events inside the given transaction and returns those whose inbox was busy (only when asked to set them aside). */
+/** Applies events inside the given transaction and returns those whose rows were held (only when asked to set them aside). */
 export type Consumer = (client: pg.ClientBase, events: OutboxEvent[], onBusy: OnBusy) => Promise<OutboxEvent[]>
 
 export type BatchOptions = {
@@ -54,7 +54,8 @@ export async function consumeBatch(
         movePositions(client, lanes.consumer, moves),
         good.length > 0 ? consumer(client, good, onBusy) : [],
       ])
-      if (busy.length > 0) await setAside(client, lanes.consumer, busy, 'the inbox was held by another transaction')
+      if (busy.length > 0)
+        await setAside(client, lanes.consumer, busy, 'a row that it needs was held by another transaction')
       if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))
       return { events, unfinished: windows.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }

@@ -24,6 +24,8 @@ const PASS_SIZE = 100
  * together, cost more each, and whatever is critical waits among them.
  */
 const BATCHES_AT_ONCE = Math.max(1, availableParallelism() >> 1)
+/** After a row was waited for in vain, no batch waits for one for so long: each would hold all lanes up for another second. */
+const IMPATIENT_MS = 10_000
 /** Counters may lag a little: what comes in this time is counted in one batch. */
 const COUNTING_MS = 50
 const counters = { consumer: 'counters', lane: 0 }
@@ -44,6 +46,7 @@ export class Dispatcher {
   #calledAt = 0
   #called = false
   #passing = false
+  #impatientUntil = 0
   /** Passes in a row that found nothing. */
   #emptyPasses = 0
   #passes: Promise<void> = Promise.resolve()
@@ -133,7 +136,7 @@ export class Dispatcher {
     const consumer = 'notifications'
     const running = [...this.#running.values()].filter(({ lane }) => lane.consumer === consumer)
     const lanes = { consumer, allBut: running.map(({ lane }) => lane.lane) }
-    const options = { limit: PASS_SIZE, onBusy: 'wait' } as const
+    const options = { limit: PASS_SIZE, onBusy: this.#onBusy() }
     try {
       const result = await runBatch(this.#reading, lanes, this.#consumerOf(consumer), options)
       if (result === 'held') return false
@@ -141,17 +144,18 @@ export class Dispatcher {
       return result.events.length > 0 || running.length > 0
     } catch (error) {
       this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
-      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane, onBusyAfter(error))
+      if (onBusyAfter(error) === 'set aside') this.#onHeld()
+      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
       return true
     }
   }
 
-  #start(lane: Lane, onBusy: OnBusy = 'wait'): Promise<void> {
+  #start(lane: Lane): Promise<void> {
     const key = keyOf(lane)
     const running = this.#running.get(key)
     if (running) this.#again.add(key)
     if (running || this.#stopping) return Promise.resolve()
-    const run = this.#drain(lane, key, onBusy)
+    const run = this.#drain(lane, key)
       .catch((error) =>
         this.#reading.log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'),
       )
@@ -160,14 +164,22 @@ export class Dispatcher {
     return run
   }
 
-  async #drain(lane: Lane, key: string, onBusy: OnBusy): Promise<void> {
+  async #drain(lane: Lane, key: string): Promise<void> {
     const consumer = this.#consumerOf(lane.consumer)
     const bulk = lane.consumer === 'notifications' && lane.lane !== CRITICAL_LANE
-    const options = { turns: bulk ? this.#turns : noop, onBusy, stopping: () => this.#stopping }
+    const options = { turns: bulk ? this.#turns : noop, onHeld: () => this.#onHeld(), stopping: () => this.#stopping }
     do {
       this.#again.delete(key)
-      await runLane(this.#reading, lane, consumer, options)
+      await runLane(this.#reading, lane, consumer, { ...options, onBusy: this.#onBusy() })
     } while (this.#again.has(key) && !this.#stopping)
+  }
+
+  #onBusy(): OnBusy {
+    return performance.now() < this.#impatientUntil ? 'set aside' : 'wait'
+  }
+
+  #onHeld(): void {
+    this.#impatientUntil = performance.now() + IMPATIENT_MS
   }
 
   /** @throws {Error} for a lane of another version */

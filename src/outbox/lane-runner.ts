@@ -16,8 +16,10 @@ export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchRepor
 export type LaneOptions = {
   /** Runs a batch when it is this lane's turn. */
   turns: IPolicy
-  /** To begin with. Once an inbox was waited for in vain, none is waited for until the lane's end: other lanes wait for this one's turn. */
+  /** To begin with. Once a row was waited for in vain, none is waited for until the lane's end: other lanes wait for this one's turn. */
   onBusy: OnBusy
+  /** A row was waited for in vain. */
+  onHeld: () => void
   stopping: () => boolean
 }
 
@@ -29,7 +31,7 @@ export async function runLane(
   reading: Reading,
   lane: Lane,
   consumer: Consumer,
-  { turns, onBusy, stopping }: LaneOptions,
+  { turns, onBusy, onHeld, stopping }: LaneOptions,
 ): Promise<void> {
   let options: BatchOptions = { limit: BATCH_SIZE, onBusy }
   while (!stopping()) {
@@ -38,6 +40,7 @@ export async function runLane(
       if (result === 'held' || result.unfinished.length === 0) return
       options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: options.onBusy }
     } catch (error) {
+      if (onBusyAfter(error) === 'set aside') onHeld()
       options = afterFailure(options, error)
       reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
     }
@@ -71,7 +74,7 @@ function afterFailure(options: BatchOptions, error: unknown): BatchOptions {
   return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: error.cause } }
 }
 
-/** Whoever holds an inbox for longer than is waited for may do so for long. */
+/** Whoever holds a row for longer than is waited for may do so for long. */
 export function onBusyAfter(error: unknown): OnBusy {
   return isLockTimeout(error instanceof BatchError ? error.cause : error) ? 'set aside' : 'wait'
 }

@@ -66,6 +66,23 @@ t.test('an inbox that somebody holds keeps nobody waiting, and is told later', a
   t.same(await drift(app), [])
 })
 
+t.test('a post that somebody holds is published once it is let go, and makes nobody wait for an attempt', async (t) => {
+  const app = await appWith(t, 200)
+  const post = await createPost(app, actor, 'Hello')
+  const holder = await app.pool.connect()
+  await holder.query('begin')
+  await holder.query('select from social.posts where id = $1 for update', [post.id])
+  for (let i = 0; i < 3; i++) {
+    await runFanOuts(app)
+    await app.pool.query('update notify.fan_outs set due_at = now()')
+  }
+  await holder.query('commit')
+  holder.release()
+  await untilFinished(app)
+  t.equal((await outcome(app, post.id)).notifications, 200)
+  t.same((await app.pool.query('select recipient_id from notify.pending')).rows, [])
+})
+
 t.test('one inbox that cannot take it holds up nobody else', async (t) => {
   const app = await appWith(t, 300)
   const post = await createPost(app, actor, 'Hello')
