@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,6 +42,10 @@ export class Pair implements Server {
     this.#address = address
     this.#poolerPort = poolerPort
     this.#pooler = pooler
+    // pg_ctl starts servers that outlive this process.
+    process.on('exit', () => {
+      for (const node of nodes) kill(node)
+    })
   }
 
   /** @throws {Error} saying what is missing here */
@@ -141,6 +145,11 @@ async function start({ folder, port }: Node): Promise<void> {
 
 async function stop({ folder }: Node): Promise<void> {
   await tool('pg_ctl', '-D', join(folder, 'data'), '-w', '-m', 'immediate', 'stop').catch(() => {})
+}
+
+function kill({ folder }: Node): void {
+  const pidFile = join(folder, 'data', 'postmaster.pid')
+  if (existsSync(pidFile)) process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), 'SIGQUIT')
 }
 
 /** PostgreSQL does not run as root. */
