@@ -3,35 +3,38 @@ import { inTransaction } from '../db/transaction.ts'
 import { removeNotifications } from '../fan-outs/remove-notifications.ts'
 import { lockInboxes } from '../notifications/locks.ts'
 import type { TypeLookup } from '../notifications/types.ts'
+import { DEAD_LETTERS_KEPT_DAYS } from '../outbox/pending.ts'
 import type { Engine } from './engine.ts'
+import { forgetSources } from './forget-sources.ts'
 import { repeatChunk } from './repeat-chunk.ts'
 
 const TOMBSTONES_KEPT = '30 days'
-/** Longer than replay reaches back, so that no event is told twice after its source is forgotten. */
-const SOURCES_KEPT = '30 days'
-const DEAD_LETTERS_KEPT = '30 days'
 /** As long as notifications live by default. */
 const DELIVERIES_KEPT = '90 days'
 const FAILED_JOBS_KEPT = '7 days'
 
 const ROWS_PER_CHUNK = 1000
-/** Looked at, not removed: most of them stay. */
-const SOURCES_PER_CHUNK = 20_000
 
 /** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. What fails stops nothing else. */
-export async function purge({ pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
+export async function purge({
+  config,
+  pool,
+  log,
+  types,
+}: Pick<Engine, 'config' | 'pool' | 'log' | 'types'>): Promise<void> {
   const lookup = await types.current()
   const steps = {
     notifications: () => repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
-    sources: () => purgeSources(pool),
+    sources: () => forgetSources(pool),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
     sessions: () => repeatChunk(() => rowsOf(pool, expiredSessions)),
     deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
-    idempotencyKeys: () => rowsOf(pool, oldIdempotencyKeys),
-    sends: () => rowsOf(pool, oldSends),
-    rateLimits: () => rowsOf(pool, pastRateLimits),
-    fanOuts: () => rowsOf(pool, finishedFanOuts),
+    refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
+    idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
+    sends: () => repeatChunk(() => rowsOf(pool, oldSends)),
+    rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
+    fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
     failedJobs: () => rowsOf(pool, failedJobs),
   }
   const purged: Record<string, number> = {}
@@ -94,34 +97,6 @@ async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   return rowCount ?? 0
 }
 
-type SourceKey = { userId: string; sourceId: string }
-
-/** A source is forgotten when it is old and its notification is gone. Walks the table by its key, since nothing else sorts it. */
-async function purgeSources(pool: pg.Pool): Promise<number> {
-  let purged = 0
-  let from: SourceKey | undefined = { userId: '0', sourceId: '' }
-  while (from) {
-    const { rows }: pg.QueryResult<SourceKey> = await pool.query(lastOfNextSources, [from.userId, from.sourceId])
-    const to: SourceKey | undefined = rows[0]
-    if (to) purged += await rowsOf(pool, oldSources, [from.userId, from.sourceId, to.userId, to.sourceId])
-    from = to
-  }
-  return purged
-}
-
-const lastOfNextSources = `
-  select user_id as "userId", source_id as "sourceId" from (
-    select user_id, source_id from notify.sources where (user_id, source_id) > ($1::bigint, $2::text)
-    order by user_id, source_id limit ${SOURCES_PER_CHUNK}) s
-  order by user_id desc, source_id desc limit 1`
-
-/** Each looks its notification up: joined by the user, all of a large inbox would be compared with all of it. */
-const oldSources = `
-  delete from notify.sources s
-  where (s.user_id, s.source_id) > ($1::bigint, $2::text) and (s.user_id, s.source_id) <= ($3::bigint, $4::text)
-    and not s.live and s.decided_at < now() - interval '${SOURCES_KEPT}'
-    and (select n.id from notify.notifications n where n.user_id = s.user_id and n.id = s.notification_id) is null`
-
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
     select user_id, notification_id, channel, target from notify.deliveries
@@ -133,15 +108,30 @@ const expiredSessions = `
 
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(
-    select id from notify.pending where dead_at < now() - interval '${DEAD_LETTERS_KEPT}' order by dead_at limit ${ROWS_PER_CHUNK}))`
+    select id from notify.pending where dead_at is not null and created_at < now() - interval '${DEAD_LETTERS_KEPT_DAYS} days'
+    order by created_at limit ${ROWS_PER_CHUNK}))`
 
-const oldIdempotencyKeys = `delete from social.idempotency_keys where created_at < now() - interval '24 hours'`
+/** Of sessions that live: one that was used, or given out and never used, before a token's lifetime proves nothing any more. */
+const oldRefreshTokens = `
+  delete from social.refresh_tokens where token_hash = any(array(
+    select token_hash from social.refresh_tokens where coalesce(used_at, created_at) < now() - make_interval(secs => $1::int)
+    order by coalesce(used_at, created_at) limit ${ROWS_PER_CHUNK}))`
 
-const oldSends = `delete from notify.sends where created_at < now() - interval '90 days'`
+const oldIdempotencyKeys = `
+  delete from social.idempotency_keys where (caller, key) in (
+    select caller, key from social.idempotency_keys where created_at < now() - interval '24 hours' order by created_at limit ${ROWS_PER_CHUNK})`
 
-const pastRateLimits = `delete from social.rate_limits where expire < 1000 * extract(epoch from now())`
+const oldSends = `
+  delete from notify.sends where id = any(array(
+    select id from notify.sends where created_at < now() - interval '90 days' order by created_at limit ${ROWS_PER_CHUNK}))`
 
-const finishedFanOuts = `delete from notify.fan_outs where finished_at < now() - interval '30 days'`
+const pastRateLimits = `
+  delete from social.rate_limits where key = any(array(
+    select key from social.rate_limits where expire < 1000 * extract(epoch from now())::bigint order by expire limit ${ROWS_PER_CHUNK}))`
+
+const finishedFanOuts = `
+  delete from notify.fan_outs where id = any(array(
+    select id from notify.fan_outs where finished_at < now() - interval '30 days' order by finished_at limit ${ROWS_PER_CHUNK}))`
 
 const failedJobs = `
   select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs

@@ -10,6 +10,9 @@ import { isContentError, isTimeout } from './failure.ts'
 /** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
 export const MAX_ATTEMPTS = 12
 
+/** Days from when the event was set aside: a replay does not renew them. */
+export const DEAD_LETTERS_KEPT_DAYS = 30
+
 /** Pending events taken in one transaction. When one of them fails they are tried one by one. */
 const RETRY_BATCH = 200
 

@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import { pino } from 'pino'
 import t from 'tap'
 import { purge } from '../../src/engine/retention.ts'
+import { call } from '../client.ts'
 import { noDrift, settled } from '../settled.ts'
 import { setup, type TestSystem } from '../setup.ts'
 
@@ -44,13 +45,13 @@ t.test('purging tombstones moves the floor: states below are too old, states abo
   t.same(rows, [{ id: '2' }])
 })
 
-t.test('a source is kept as long as its notification, and thirty days at least', async (t) => {
+t.test('a source is kept as long as its notification, and 32 days at least', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 3)
   await ana.request('DELETE', '/notifications/1')
   await ana.request('DELETE', '/notifications/2')
   await system.pool.query(
-    `update notify.sources set decided_at = now() - interval '31 days' where source_id like 'like:1:%' or source_id like 'like:3:%'`,
+    `update notify.sources set decided_at = now() - interval '33 days' where source_id like 'like:1:%' or source_id like 'like:3:%'`,
   )
   await purge({ ...system.app, log })
   const { rows } = await system.pool.query('select source_id from notify.sources order by 1')
@@ -62,7 +63,8 @@ t.test('expired sessions and old dead letters go', async (t) => {
   const ana = await system.as('ana')
   await system.pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
   await system.pool.query(
-    `insert into notify.pending (consumer, event_id, event, dead_at) values ('counters', 1, '{}', now() - interval '31 days'), ('counters', 2, '{}', now())`,
+    `insert into notify.pending (consumer, event_id, event, created_at, dead_at)
+     values ('counters', 1, '{}', now() - interval '31 days', now()), ('counters', 2, '{}', now() - interval '29 days', now())`,
   )
   await purge({ ...system.app, log })
   t.same((await system.pool.query('select id from social.sessions')).rows, [])
@@ -70,26 +72,57 @@ t.test('expired sessions and old dead letters go', async (t) => {
   t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
 })
 
-t.test('many sources of one user go in chunks, each one statement', async (t) => {
+t.test('sources are walked through a share at a time, and all of them in a day', async (t) => {
   const { app, pool, as } = await setup(t)
   const ana = await as('ana')
   await pool.query(
     `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
-     select $1, 'like:' || i, i, false, true, 'retracted', now() - interval '31 days' from generate_series(1, 45000) i`,
+     select $1, 'like:' || i, i, false, true, 'retracted', now() - interval '33 days' from generate_series(1, 5000) i`,
     [ana.id],
   )
-  await pool.query(`
-    create table chunks (gone int);
-    create function note_chunk() returns trigger language plpgsql as $$
-    begin
-      insert into chunks select count(*) from gone;
-      return null;
-    end $$;
-    create trigger note_chunk after delete on notify.sources referencing old table as gone for each statement execute function note_chunk()`)
+  await pool.query('analyze notify.sources')
+  const left: number[] = []
+  for (let run = 0; run < 3; run++) {
+    await purge({ ...app, log })
+    left.push((await pool.query('select count(*)::int as left from notify.sources')).rows[0].left)
+  }
+  t.same(left, [3000, 1000, 0])
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
+     values ($1, 'a', 1, false, true, 'retracted', now() - interval '33 days')`,
+    [ana.id],
+  )
   await purge({ ...app, log })
-  const { rows } = await pool.query('select gone from chunks order by gone desc')
-  t.same(rows, [{ gone: 20_000 }, { gone: 20_000 }, { gone: 5000 }])
+  t.equal((await pool.query('select from notify.sources')).rowCount, 0, 'it begins anew at its end')
 })
+
+t.test('a source that waits for a window is kept, however long the window fails', async (t) => {
+  const { app, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, waits_for, decided_at)
+     values ($1, 'like:1', 1, false, false, 'waiting', 'post.liked:1', now() - interval '40 days')`,
+    [ana.id],
+  )
+  await purge({ ...app, log })
+  t.equal((await pool.query('select from notify.sources')).rowCount, 1)
+})
+
+t.test(
+  'refresh tokens of a living session that were used long ago are forgotten, and the session lives on',
+  async (t) => {
+    const { app, pool, as, url } = await setup(t)
+    const ana = await as('ana')
+    const first = await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+    const second = await ana.request('POST', '/auth/refresh', { refreshToken: first.body.refreshToken })
+    await pool.query(
+      `update social.refresh_tokens set used_at = used_at - interval '31 days' where used_at = (select min(used_at) from social.refresh_tokens)`,
+    )
+    await purge({ ...app, log })
+    t.equal((await pool.query('select from social.refresh_tokens')).rowCount, 2)
+    t.match(await call(url, 'POST', '/auth/refresh', { refreshToken: second.body.refreshToken }), { status: 200 })
+  },
+)
 
 t.test('what cannot be purged stops nothing else, and is told in the end', async (t) => {
   const { app, pool, as } = await setup(t)

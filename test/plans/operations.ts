@@ -437,12 +437,13 @@ const retention: Operation = {
       range,
     )
     await pool.query(
-      `insert into notify.pending (consumer, event_id, event, dead_at) select 'test', i, '{}', now() - interval '40 days' from generate_series($1::int, $2::int) i`,
+      `insert into notify.pending (consumer, event_id, event, created_at, dead_at)
+       select 'test', i, '{}', now() - interval '40 days', now() - interval '40 days' from generate_series($1::int, $2::int) i`,
       range,
     )
   },
   run: async (pool, n) => {
-    await purge({ ...readerOf(pool), log })
+    await purge({ ...readerOf(pool), config: testConfig('postgres://127.0.0.1/unused'), log })
     return n
   },
 }

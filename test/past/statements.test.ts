@@ -1,0 +1,56 @@
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { makePast } from '../../bench/past.ts'
+import { createEngine } from '../../src/engine/engine.ts'
+import { tasks } from '../../workers/index.ts'
+import { runStory } from '../security/story.ts'
+import { cloneDatabase, eventually, startSystem } from '../setup.ts'
+import { observeStatements } from './observe-statements.ts'
+
+const PAST = { events: 300_000, notifications: 300_000 }
+
+/** Pages that a statement may look at, whatever came before: most look at some tens, a function's first call at hundreds of the catalogue. */
+const PAGES = 1_000
+/** Pages that one run of a recurring task may look at. */
+const PAGES_OF_A_TASK = 20_000
+
+t.setTimeout(300_000)
+
+t.test('what a system does costs the same with a past as without', async (t) => {
+  const url = await cloneDatabase(t, { windowSeconds: 0 })
+  const old = await openTransaction(t, url)
+  await makePast(url, PAST)
+  const statements = await observeStatements(t, url)
+
+  await t.test('no statement of a living system looks at the past', async (t) => {
+    const system = await startSystem(t, url, { worker: true, push: true })
+    await runStory(t, system)
+    await eventually(() => statements.seen(/from ops\.lag/) && statements.seen(/notify\.workers/))
+    t.same(statements.above(PAGES), [])
+    t.ok(statements.texts.length > 150, `${statements.texts.length} statements were observed`)
+  })
+
+  await t.test('no run of a recurring task walks through the past', async (t) => {
+    const system = await startSystem(t, url)
+    const engine = createEngine(system.app)
+    t.teardown(() => engine.pool.end())
+    for (const [name, run] of Object.entries(tasks.taskList(engine))) {
+      if (name === 'dispatch_outbox') continue
+      statements.forget()
+      await run?.({}, {} as never)
+      t.ok(statements.pages <= PAGES_OF_A_TASK, `${name} looks at ${statements.pages} pages`)
+      t.same(statements.above(PAGES), [], name)
+    }
+  })
+  await old.end()
+})
+
+/** Holds a snapshot and a transaction id open, as a forgotten session does: nothing that was updated since can be pruned. */
+async function openTransaction(t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end().catch(() => {}))
+  await client.query('begin isolation level repeatable read; select pg_current_xact_id()')
+  return client
+}
