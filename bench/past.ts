@@ -3,10 +3,10 @@ import pg from 'pg'
 /** How much has happened before: events that every consumer has read, and notifications with a source each. */
 export type Past = { events: number; notifications: number }
 
-/** The smallest id of the people, posts and notifications of the past; what a test or benchmark makes stays below or comes later. */
-const FIRST_ID = 100_000_000
+/** People and posts of the past have ids above this one, and what a test or benchmark makes has ids below. */
+export const FIRST_ID = 100_000_000
 /** Notifications per person of the past. */
-const INBOX = 50
+export const INBOX = 50
 
 /**
  * Gives a fresh database a past, as if it had run for some days: people with full inboxes, and read events in the current partition of the

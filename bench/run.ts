@@ -1,14 +1,22 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
-/** `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost]`: what is compared with lives in a package of its own, installed on request. */
+/**
+ * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000]`: what is compared with lives in a package of its own, installed
+ * on request. Every database has a past of so many read events and as many notifications; `--past 0`: none.
+ */
 if (!existsSync(new URL('node_modules', import.meta.url))) {
   console.error('The stacks that are compared with are not installed: run npm ci --prefix bench')
   process.exit(1)
 }
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, runs: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    runs: { type: 'string' },
+    only: { type: 'string' },
+    past: { type: 'string' },
+  },
 })
 // Ends what was started too: see machine/process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -22,6 +30,12 @@ if (unknown.length > 0) {
 }
 const chosen = scenarios.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
 const { quick } = values
-await runScenarios(chosen, { quick, only: values.only, runs: Number(values.runs ?? (quick ? 1 : 5)) })
+const past = Number(values.past ?? (quick ? 30_000 : 300_000))
+await runScenarios(chosen, {
+  quick,
+  only: values.only,
+  runs: Number(values.runs ?? (quick ? 1 : 5)),
+  past: { events: past, notifications: past },
+})
 // Whatever a failed scenario left open.
 process.exit()

@@ -15,7 +15,7 @@ import { chart } from './soak/chart.ts'
 import { type Sample, verdicts } from './soak/verdict.ts'
 
 /**
- * `npm run soak -- --minutes N [--rate N] [--seed N]`: two processes of each role under a fixed rate of actions. Every ten
+ * `npm run soak -- --minutes N [--rate N] [--seed N] [--past N]`: two processes of each role under a fixed rate of actions. Every ten
  * seconds it samples memory, tables, latency and how many clients lag; at the end it says of each whether it stayed flat, checks
  * every invariant, and leaves bench/results/soak.json, soak.csv and soak.svg. Status 1 when something was lost, doubled or broken,
  * or grew.
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '60' },
     rate: { type: 'string', default: '50' },
     seed: { type: 'string', default: '1' },
+    past: { type: 'string', default: '300000' },
   },
 })
 const [minutes, rate, seed] = [Number(values.minutes), Number(values.rate), Number(values.seed)]
@@ -34,7 +35,7 @@ const SAMPLE_MS = 10 * SECOND
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 process.setMaxListeners(50)
 const folder = await mkdtemp(join(tmpdir(), 'ravenpost-soak-'))
-const system = await startSystem(folder)
+const system = await startSystem(folder, { past: Number(values.past) })
 const good = await soak(system).finally(() => system.close())
 await rm(folder, { recursive: true, force: true })
 process.exit(good ? 0 : 1)

@@ -11,9 +11,9 @@ import { startSystem } from './system.ts'
 import { SECOND } from './wait.ts'
 
 /**
- * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--keep]`: runs the scenarios whose names contain one of
+ * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--past N] [--keep]`: runs the scenarios whose names contain one of
  * `names`, against real processes under load, checks every invariant after each, and ends with status 1 when anything was
- * lost, doubled or broken. Never fails for being slow.
+ * lost, doubled or broken. Never fails for being slow. The database has a past of so many read events and as many notifications.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,11 +23,13 @@ const { values, positionals } = parseArgs({
     keep: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '50' },
+    past: { type: 'string' },
   },
 })
 process.setMaxListeners(50)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 const options: RunOptions = { seed: Number(values.seed), rate: Number(values.rate), quick: values.quick }
+const past = Number(values.past ?? (values.quick ? 30_000 : 300_000))
 if (values.list) for (const { name, what } of scenarios) console.log(`${name.padEnd(28)}${what}`)
 else process.exitCode = (await runAll(chosen())) ? 0 : 1
 process.exit()
@@ -40,7 +42,7 @@ function chosen(): Scenario[] {
 async function runAll(list: Scenario[]): Promise<boolean> {
   if (list.length === 0) throw new Error(`no scenario is named ${positionals.join(', ')}: see --list`)
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-chaos-'))
-  const system = await startSystem(folder)
+  const system = await startSystem(folder, { past })
   const results: Result[] = []
   const startedAt = performance.now()
   const run = describeRun(['npm run chaos --', ...positionals, `--seed ${values.seed} --rate ${values.rate}`].join(' '))
@@ -73,7 +75,7 @@ async function onItsOwn(scenario: Scenario, folder: string): Promise<Result | un
   await mkdir(folder)
   try {
     const [disk, pair] = [await scenario.disk?.(join(folder, 'disk')), await scenario.pair?.()]
-    const system = await startSystem(folder, { ...(disk && { disk }), ...(pair && { pair }) })
+    const system = await startSystem(folder, { ...(disk ? { disk } : { past }), ...(pair && { pair }) })
     return await runScenario(system, scenario, options).finally(() => system.close())
   } catch (error) {
     console.log(`${scenario.name.padEnd(28)}skipped: ${error instanceof Error ? error.message : error}`)

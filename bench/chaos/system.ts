@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { type Config, readConfig } from '../../src/config.ts'
 import { freePort } from '../../src/db/free-port.ts'
 import { migrate } from '../../src/db/migrate.ts'
+import { makePast } from '../past.ts'
 import type { Pair } from './pair.ts'
 import { Postgres, type Server } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
@@ -37,7 +38,7 @@ export type System = {
 
 export async function startSystem(
   folder: string,
-  { disk, pair }: { disk?: SmallDisk; pair?: Pair } = {},
+  { disk, pair, past = 0 }: { disk?: SmallDisk; pair?: Pair; past?: number } = {},
 ): Promise<System> {
   const log = pino({ level: 'warn' })
   await mkdir(folder, { recursive: true })
@@ -45,6 +46,7 @@ export async function startSystem(
   const databaseUrl = postgres.url(DATABASE)
   await createDatabase(postgres)
   await migrate(databaseUrl, log)
+  await makePast(databaseUrl, { events: past, notifications: past })
 
   const database = new Map<RoleProcess, TcpProxy>()
   const front = new Map<RoleProcess, TcpProxy>()

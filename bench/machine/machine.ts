@@ -1,22 +1,27 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, totalmem } from 'node:os'
+import type { Past } from '../past.ts'
 import { type Postgres, startPostgres } from './postgres.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 
 export type Machine = {
   postgres: Postgres
   redis: RedisServer
+  /** What each database has behind it when a run begins. */
+  past: Past
   describe(): Record<string, unknown>
   stop(): Promise<void>
 }
 
-export async function startMachine(): Promise<Machine> {
+export async function startMachine(past: Past): Promise<Machine> {
   const postgres = await startPostgres()
   const redis = await startRedis()
   return {
     postgres,
     redis,
+    past,
     describe: () => ({
+      past,
       cpu: cpus()[0]?.model,
       cores: cpus().length,
       memoryGiB: Math.round(totalmem() / 2 ** 30),

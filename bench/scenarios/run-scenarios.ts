@@ -1,4 +1,5 @@
 import { startMachine } from '../machine/machine.ts'
+import type { Past } from '../past.ts'
 import { printProfiles } from '../report/profile.ts'
 import { saveReport } from '../report/results.ts'
 import { writeTables } from '../report/tables.ts'
@@ -10,9 +11,9 @@ import { type Bench, lostOrDoubled, round, type Scenario } from './scenario.ts'
  */
 export async function runScenarios(
   scenarios: Scenario[],
-  { quick, runs, only }: { quick: boolean; runs: number; only?: string | undefined },
+  { quick, runs, only, past }: { quick: boolean; runs: number; only?: string | undefined; past: Past },
 ): Promise<void> {
-  const machine = await startMachine()
+  const machine = await startMachine(past)
   const say = (line: string) => console.log(line)
   try {
     for (const scenario of scenarios) {

@@ -4,6 +4,7 @@ import { migrate } from '../../src/db/migrate.ts'
 import { likeBatch } from '../../src/likes/batch.ts'
 import type { Machine } from '../machine/machine.ts'
 import { type Started, startNode } from '../machine/process.ts'
+import { FIRST_ID, makePast } from '../past.ts'
 import { JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
 import { freshDatabase, runOn, smallPool } from './database.ts'
 import type { Part, Running, Stack } from './stack.ts'
@@ -15,7 +16,10 @@ const BATCH = 400
 export const ravenpost: Stack = { name: 'Ravenpost', protocol: 'ravenpost', start }
 
 async function start(machine: Machine, world: World, wanted: Part[]): Promise<Running> {
-  const { url, drop } = await freshDatabase(machine, 'ravenpost', world, (template) => makeWorld(template, world))
+  const { url, drop } = await freshDatabase(machine, 'ravenpost', world, async (template) => {
+    await makeWorld(template, world)
+    await makePast(template, machine.past)
+  })
   const pool = smallPool(url)
   const startPart = (part: Part) => startOn(url, part)
   const parts = new Map(await Promise.all(wanted.map(async (part) => [part as string, await startPart(part)] as const)))
@@ -32,7 +36,7 @@ async function start(machine: Machine, world: World, wanted: Part[]): Promise<Ru
     fill: (firstPost, lastPost) => fill(pool, world, firstPost, lastPost),
     async counts() {
       const { rows } = await pool.query(`select (select count(*)::int from social.likes) as likes,
-        (select count(*)::int from notify.notifications) as notifications`)
+        (select count(*)::int from notify.notifications where user_id < ${FIRST_ID}) as notifications`)
       return rows[0]
     },
     async stop() {

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis'
 import type pg from 'pg'
 import type { Machine } from '../machine/machine.ts'
 import { type Started, startNode } from '../machine/process.ts'
+import { FIRST_ID, INBOX } from '../past.ts'
 import { jobOptions, type NotificationJob, QUEUE } from '../usual/settings.ts'
 import { authorOf, JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
 import { freshDatabase, runOn, smallPool } from './database.ts'
@@ -85,13 +86,16 @@ async function fill(
 
 /** A copy of the usual stack's tables with the world in them. */
 export async function freshUsual(machine: Machine, world: World) {
-  const { url, drop } = await freshDatabase(machine, 'usual', world, (template) => makeWorld(template, world))
+  const { url, drop } = await freshDatabase(machine, 'usual', world, async (template) => {
+    await makeWorld(template, world)
+    await makePast(template, machine.past.notifications)
+  })
   return { url, pool: smallPool(url), drop }
 }
 
 export async function countUsual(pool: pg.Pool): Promise<{ likes: number; notifications: number }> {
   const { rows } = await pool.query(`select (select count(*)::int from likes) as likes,
-    (select count(*)::int from notifications) as notifications`)
+    (select count(*)::int from notifications where user_id < ${FIRST_ID}) as notifications`)
   return rows[0]
 }
 
@@ -108,6 +112,21 @@ function jobOf(world: World, post: number): NotificationJob {
     actorId: String(liker),
     objectId: String(post),
   }
+}
+
+/** As many notifications as Ravenpost has behind it, of people who take part in nothing. */
+async function makePast(url: string, notifications: number): Promise<void> {
+  if (notifications === 0) return
+  const people = Math.ceil(notifications / INBOX)
+  await runOn(
+    url,
+    `insert into users (id, username, email, password_hash, display_name) overriding system value
+     select i, 'past_' || i, 'past_' || i || '@example.org', '-', 'Past ' || i from generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i`,
+    `insert into notifications (user_id, source_id, type, actor_id, object_id, data, created_at, delivered_at, read_at)
+     select i, 'past:' || k, 'post.liked', i, k, '{}', at, at, case when k <= ${INBOX} * 4 / 5 then at end
+     from generate_series(1, ${INBOX}) k, generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i,
+       lateral (select now() - interval '6 days' + k * interval '2 hours') t (at)`,
+  )
 }
 
 async function makeWorld(url: string, world: World): Promise<void> {
