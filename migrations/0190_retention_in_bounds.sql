@@ -2,15 +2,15 @@
 
 create table notify.retention_cursors (
   name text primary key,
-  user_id bigint not null default 0,
-  source_id text not null default '' collate "C",
+  after_user bigint not null default 0,
+  after_source text not null default '' collate "C",
   rounds bigint not null default 0,
   moved_at timestamptz not null default now()
 );
 comment on table notify.retention_cursors is 'How far retention has come in tables that it walks through, a share with each run. Nothing is lost when a row is deleted: the walk begins anew.';
 comment on column notify.retention_cursors.name is 'sources: notify.sources, walked through once a day.';
-comment on column notify.retention_cursors.user_id is 'User of the last row looked at.';
-comment on column notify.retention_cursors.source_id is 'Source id of the last row looked at.';
+comment on column notify.retention_cursors.after_user is 'User of the last row looked at.';
+comment on column notify.retention_cursors.after_source is 'Source id of the last row looked at.';
 comment on column notify.retention_cursors.rounds is 'How often the walk has come to the end.';
 comment on column notify.retention_cursors.moved_at is 'When the cursor last moved.';
 

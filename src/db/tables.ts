@@ -672,6 +672,29 @@ export interface NotifyPushSubscriptions {
   userId: Int8;
 }
 
+export interface NotifyRetentionCursors {
+  /**
+   * Source id of the last row looked at.
+   */
+  afterSource: Generated<string>;
+  /**
+   * User of the last row looked at.
+   */
+  afterUser: Generated<Int8>;
+  /**
+   * When the cursor last moved.
+   */
+  movedAt: Generated<Timestamp>;
+  /**
+   * sources: notify.sources, walked through once a day.
+   */
+  name: string;
+  /**
+   * How often the walk has come to the end.
+   */
+  rounds: Generated<Int8>;
+}
+
 export interface NotifySends {
   /**
    * Events written: recipients who have an inbox and were not sent it before.
@@ -1396,6 +1419,7 @@ export interface DB {
   "notify.positions": NotifyPositions;
   "notify.preferences": NotifyPreferences;
   "notify.pushSubscriptions": NotifyPushSubscriptions;
+  "notify.retentionCursors": NotifyRetentionCursors;
   "notify.sends": NotifySends;
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;

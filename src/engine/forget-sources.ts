@@ -43,12 +43,12 @@ async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
   await client.query(`insert into notify.retention_cursors (name) values ('sources') on conflict (name) do nothing`)
   const { rows } = await client.query<Step>(
     `with here as materialized (
-       select user_id, source_id from notify.retention_cursors where name = 'sources' for update
+       select after_user, after_source from notify.retention_cursors where name = 'sources' for update
      ), next as materialized (
        select s.user_id, s.source_id, s.notification_id,
               not s.live and s.waits_for is null and s.decided_at < now() - interval '${KEPT_DAYS} days' as old
        from notify.sources s
-       where (s.user_id, s.source_id) > ((select user_id from here), (select source_id from here))
+       where (s.user_id, s.source_id) > ((select after_user from here), (select after_source from here))
        order by s.user_id, s.source_id limit $1
      ), forgotten as (
        delete from notify.sources s using next x
@@ -59,7 +59,7 @@ async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
        select user_id, source_id from next order by user_id desc, source_id desc limit 1
      ), moved as (
        update notify.retention_cursors c
-       set user_id = coalesce(w.user_id, 0), source_id = coalesce(w.source_id, ''), moved_at = now(),
+       set after_user = coalesce(w.user_id, 0), after_source = coalesce(w.source_id, ''), moved_at = now(),
            rounds = c.rounds + case when w.user_id is null then 1 else 0 end
        from (select (select count(*) from next) as looked) n left join last w on n.looked = $1
        where c.name = 'sources'
