@@ -57,6 +57,9 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
       await engine.dispatcher.close()
       await engine.fanOuts.close()
       jobs.giveUp()
+      await within(GOODBYE_MS, engine.deliveries.close()).catch((err) =>
+        log.warn({ err }, 'messages under way are cut off'),
+      )
       for (const sender of Object.values(engine.senders)) sender?.close()
       await within(GOODBYE_MS, runner.stop()).catch(giveUp)
       await sweep.close()

@@ -2,6 +2,7 @@ import nodemailer from 'nodemailer'
 import type pg from 'pg'
 import type { Config } from '../config.ts'
 import type { Outcome } from './deliveries.ts'
+import type { Limits } from './fair-queue.ts'
 import { createGuard, ProviderTrouble } from './guard.ts'
 import { digest, question, type Words } from './mail.ts'
 import type { Parcel, Sender } from './send.ts'
@@ -14,7 +15,8 @@ const CONNECTIONS = 5
  * Each may take as long as the timeout, and another process may send the mail when the lease ends.
  */
 const ANSWERS = 11
-const guardOptions = { perSecond: 20, atOnce: CONNECTIONS, breakAfter: 5, halfOpenAfterMs: 15_000 }
+export const MAIL_LIMITS: Limits = { slots: CONNECTIONS, slowSlots: CONNECTIONS, perSecond: 20, isSingle: true }
+const guardOptions = { perSecond: MAIL_LIMITS.perSecond, atOnce: CONNECTIONS, breakAfter: 5, halfOpenAfterMs: 15_000 }
 
 export type EmailOptions = {
   smtp: NonNullable<Config['smtp']>
@@ -40,6 +42,7 @@ export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
       const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: ANSWERS * options.timeoutMs }
       return guard(turn, () => transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf))
     },
+    closedSeconds: () => guard.closedSeconds(),
     close: () => transport.close(),
   }
 }

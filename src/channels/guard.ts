@@ -5,6 +5,7 @@ import {
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
+  DelegateBackoff,
   handleWhen,
   wrap,
 } from 'cockatiel'
@@ -28,7 +29,11 @@ export type GuardOptions = { perSecond: number; atOnce: number; breakAfter: numb
 export type Turn = { leaseEndsAt: number; timeoutMs: number }
 
 /** Runs `send` as the provider can bear it, unless there is not enough time left when its turn comes; never throws. */
-export type Guard = (turn: Turn, send: () => Promise<Outcome>) => Promise<Outcome>
+export type Guard = {
+  (turn: Turn, send: () => Promise<Outcome>): Promise<Outcome>
+  /** For how long nothing is tried. */
+  closedSeconds(): number
+}
 
 /** Ends with this outcome, which speaks for no working provider. */
 class Unproven extends Error {
@@ -47,23 +52,33 @@ class NotTried extends Unproven {
   }
 }
 
-/** How long a delivery waits that found the circuit open. */
-const CIRCUIT_OPEN_SECONDS = 15
+/** A provider that stays down is tried every five minutes. */
+const LONGEST_OPEN_MS = 300_000
+/** How long a delivery waits at least that found the circuit open. */
+const SHORTEST_WAIT_SECONDS = 5
+
+export const PROVIDER_FAILS = 'the provider fails at the moment'
 
 /**
  * Keeps a provider from being flooded, and us from waiting for one that is down: so many a second, so many at once, and
- * after some failures in a row none for a while, then a single one to see.
+ * after some failures in a row none for a while, then a single one to see; when that fails, none for twice as long.
  */
 export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))
   // What is not tried says nothing while the circuit is closed, and does not close one that waits for the answer to a single try.
   const isFailure = (error: unknown) => !(error instanceof NotTried) || breaker.state === CircuitState.HalfOpen
+  let closedUntil = 0
+  const closedSeconds = () => Math.max(0, closedUntil - performance.now()) / 1000
   const breaker = circuitBreaker(handleWhen(isFailure), {
-    halfOpenAfter: halfOpenAfterMs,
+    halfOpenAfter: new DelegateBackoff(({ attempt }) => {
+      const ms = Math.min(halfOpenAfterMs * 2 ** (attempt - 1), LONGEST_OPEN_MS)
+      closedUntil = performance.now() + ms
+      return ms
+    }),
     breaker: new ConsecutiveBreaker(breakAfter),
   })
   const policy = wrap(bulkhead(atOnce, Number.POSITIVE_INFINITY), breaker)
-  return async (turn, send) => {
+  const guard = async (turn: Turn, send: () => Promise<Outcome>): Promise<Outcome> => {
     try {
       return await policy.execute(async () => {
         await rate.removeTokens(1)
@@ -71,9 +86,10 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
       })
     } catch (error) {
       if (error instanceof Unproven) return error.outcome
-      return outcomeOf(error)
+      return outcomeOf(error, closedSeconds())
     }
   }
+  return Object.assign(guard, { closedSeconds })
 }
 
 /** An answer that comes late is what became of the delivery, and the failure of a provider that others would wait for. */
@@ -85,14 +101,11 @@ async function inTime({ leaseEndsAt, timeoutMs }: Turn, send: () => Promise<Outc
   return outcome
 }
 
-function outcomeOf(error: unknown): Outcome {
-  if (error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError)
-    return {
-      state: 'retry',
-      error: 'the provider fails at the moment',
-      afterSeconds: CIRCUIT_OPEN_SECONDS,
-      counts: false,
-    }
+function outcomeOf(error: unknown, closedSeconds: number): Outcome {
+  if (error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError) {
+    const afterSeconds = Math.max(closedSeconds, SHORTEST_WAIT_SECONDS) * (1 + Math.random() / 2)
+    return { state: 'retry', error: PROVIDER_FAILS, afterSeconds, counts: false }
+  }
   const message = messageOf(error)
   const afterSeconds = error instanceof ProviderTrouble ? (error.afterSeconds ?? 0) : 0
   return { state: 'retry', error: message, afterSeconds, counts: true }

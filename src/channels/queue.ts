@@ -6,6 +6,8 @@ import type { TypeLookup } from '../notifications/types.ts'
 
 /** What is unread after this long goes out as one mail. A Web Push, and whatever is critical, goes at once. */
 const EMAIL_DELAY_SECONDS = 600
+/** What is critical is due before all that came due in the last hour: a security code waits for no backlog. */
+const CRITICAL_AHEAD_SECONDS = 3600
 
 /**
  * Queues what grew in this transaction for the channels that can reach its user and are wanted. What the user keeps from such
@@ -35,6 +37,7 @@ export async function queueDeliveries(
       queued.map(({ until }) => until),
       queued.map(({ decidedBy }) => decidedBy),
       queued.map(({ wanted }) => wanted),
+      queued.map(({ draft }) => draft.priority === 'critical'),
     ],
   })
 }
@@ -44,7 +47,7 @@ function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: U
   return (inbox?.reachableBy ?? []).flatMap((channel) => {
     const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
     if (decision === 'suppress' && decidedBy === 'typeDefault') return []
-    const delaySeconds = channel === 'email' && !critical ? EMAIL_DELAY_SECONDS : 0
+    const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : channel === 'email' ? EMAIL_DELAY_SECONDS : 0
     const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
     return [{ draft, channel, delaySeconds, wanted: decision !== 'suppress', ...because }]
   })
@@ -59,12 +62,12 @@ const nothing = { until: null, decidedBy: null }
  */
 const queueStatement = `
   with w as materialized (
-    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[], $8::boolean[])
-      w (u, n, g, c, delay, until, by, wanted)
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[], $8::boolean[], $9::boolean[])
+      w (u, n, g, c, delay, until, by, wanted, critical)
   ),
   queued as (
-    insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, state, reason, due_at)
-    select w.u, w.n, w.c, t.id, w.g, case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end, w.by,
+    insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, state, reason, due_at)
+    select w.u, w.n, w.c, t.id, w.g, w.critical, case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end, w.by,
       case when w.wanted then greatest(w.until, now() + make_interval(secs => w.delay)) end
     from w
     cross join lateral (
@@ -73,7 +76,7 @@ const queueStatement = `
       select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
     ) t
     on conflict (user_id, notification_id, channel, target) do update
-    set grown_modseq = excluded.grown_modseq, state = excluded.state, reason = excluded.reason, updated_at = now(),
+    set grown_modseq = excluded.grown_modseq, critical = excluded.critical, state = excluded.state, reason = excluded.reason, updated_at = now(),
       due_at = case when d.state = 'queued' and d.send_id is null then least(d.due_at, excluded.due_at) else excluded.due_at end,
       send_id = null, attempts = 0, last_error = null
     where excluded.state <> 'skipped'

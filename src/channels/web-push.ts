@@ -9,14 +9,22 @@ import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import type { Notification } from '../notifications/view.ts'
 import type { Outcome } from './deliveries.ts'
+import type { Limits } from './fair-queue.ts'
 import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
 import type { Parcel, Sender } from './send.ts'
 import { isPoint, type Subscription, unsubscribe } from './subscriptions.ts'
 
 const SECOND = 1000
+/** For each push service. */
+export const PUSH_LIMITS: Limits = { slots: 50, slowSlots: 5, perSecond: 200 }
 /** Push services are few; users who name others do not make this grow without end. */
 const GUARDS_KEPT = 1000
-const guardOptions = { perSecond: 200, atOnce: 50, breakAfter: 5, halfOpenAfterMs: 10 * SECOND }
+const guardOptions = {
+  perSecond: PUSH_LIMITS.perSecond,
+  atOnce: PUSH_LIMITS.slots,
+  breakAfter: 5,
+  halfOpenAfterMs: 10 * SECOND,
+}
 const LONGEST_WAIT_SECONDS = 24 * 3600
 const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
 
@@ -29,10 +37,12 @@ export type PushOptions = { vapid: NonNullable<Config['vapid']>; agent: https.Ag
 export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
   const guards = new Map<string, Guard>()
   const guardOf = ({ endpoint }: Subscription) => {
-    const { origin } = new URL(endpoint)
+    const origin = originOf(endpoint)
     const guard = guards.get(origin) ?? createGuard(guardOptions)
-    if (guards.size >= GUARDS_KEPT) guards.clear()
+    guards.delete(origin)
     guards.set(origin, guard)
+    const [unusedForLongest = ''] = guards.keys()
+    if (guards.size > GUARDS_KEPT) guards.delete(unusedForLongest)
     return guard
   }
   return {
@@ -47,9 +57,13 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
       if (outcome.state === 'skipped') await unsubscribe(pool, parcel.userId, parcel.target)
       return outcome
     },
+    closedSeconds: (origin) => guards.get(origin)?.closedSeconds() ?? 0,
     close: () => options.agent.destroy(),
   }
 }
+
+/** Of the push service. */
+export const originOf = (endpoint: string) => new URL(endpoint).origin
 
 async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Subscription | undefined> {
   const { rows } = await pool.query<Subscription>({

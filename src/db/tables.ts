@@ -46,6 +46,10 @@ export interface NotifyDeliveries {
    */
   channel: string;
   /**
+   * Waits for no turn of its user, who is sent so many messages a minute.
+   */
+  critical: Generated<boolean>;
+  /**
    * When it is to be tried next; null: finished.
    */
   dueAt: Timestamp | null;

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { App } from '../app.ts'
+import { DeliveryRunner } from '../channels/runner.ts'
 import type { Senders } from '../channels/send.ts'
 import { createSenders, type SenderOptions } from '../channels/senders.ts'
 import type { Config } from '../config.ts'
@@ -26,6 +27,7 @@ export type Engine = {
   dispatcher: Dispatcher
   fanOuts: FanOutRunner
   jobs: JobShares
+  deliveries: DeliveryRunner
   senders: Senders
 }
 
@@ -39,8 +41,9 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
   const senders = createSenders(config, pool, options)
+  const deliveries = new DeliveryRunner({ pool, log, types, senders })
   const jobs = new JobShares(config.workerConcurrency)
-  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), jobs, senders }
+  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), jobs, deliveries, senders }
 }
 
 function countBatch({ consumer, events, seconds }: BatchReport): void {

@@ -18,6 +18,7 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
     const lanes = await engine.dispatcher.idleLanesWithWork()
     const { rows } = await engine.pool.query<Work>({ name: 'due_work', text: findDueWork })
     if (lanes.length > 0) await callDispatcher(engine)
+    if (engine.deliveries.running && rows.some(({ task }) => task === DELIVERIES_TASK)) engine.deliveries.look()
     await addJobs(
       engine,
       rows.filter(({ task }) => !engine.jobs.isFull(task) && (task !== FAN_OUT_TASK || !engine.fanOuts.full)),

@@ -1,6 +1,7 @@
 import { createECDH, randomBytes } from 'node:crypto'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import ece from 'http_ece'
 import { generate } from 'selfsigned'
 import type { Test } from 'tap'
@@ -20,6 +21,8 @@ export type PushService = {
   answer: number | 'never' | 'taken'
   /** Sent with every answer. */
   headers: Record<string, string>
+  /** How long it takes over an answer. */
+  afterMs: number
   agent: https.Agent
   origin: string
   /** What a browser answers to `pushManager.subscribe`. */
@@ -35,11 +38,15 @@ export const vapid = {
   VAPID_SUBJECT: 'mailto:admin@example.org',
 }
 
+/** Of all services of a test, so that the agent of one trusts the others. */
+let certificate: ReturnType<typeof generate> | undefined
+
 /** A push service on loopback with a certificate of its own; `agent` trusts it and refuses nothing. */
 export async function startPushService(t: Test): Promise<PushService> {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+  certificate ??= generate([{ name: 'commonName', value: 'localhost' }], {
     extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
   })
+  const { cert, private: key } = await certificate
   const browsers = new Map<string, { ecdh: ReturnType<typeof createECDH>; auth: string }>()
   const server = https.createServer({ cert, key }, async (request, response) => {
     service.asked += 1
@@ -55,6 +62,7 @@ export async function startPushService(t: Test): Promise<PushService> {
       })
       service.pushes.push({ headers: request.headers, content: JSON.parse(clear.toString()) })
     }
+    if (service.afterMs > 0) await delay(service.afterMs, undefined, { ref: false })
     if (service.answer !== 'taken') response.writeHead(service.answer, service.headers).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -64,6 +72,7 @@ export async function startPushService(t: Test): Promise<PushService> {
     asked: 0,
     answer: 201,
     headers: {},
+    afterMs: 0,
     agent: new https.Agent({ ca: cert }),
     origin,
     browser() {

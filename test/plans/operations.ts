@@ -452,12 +452,19 @@ const accepting: Sender = { send: async () => ({ state: 'sent' }), close() {} }
 
 const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
   name: `sending by ${channel}`,
-  prepare: (pool, n, base) =>
-    pool.query(
+  prepare: async (pool, n, base) => {
+    const range = numbers(base + 4000, n)
+    await pool.query(
+      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth)
+       select i, 'primary', 'https://' || i || '.example/x', 'key', 'secret' from generate_series($1::int, $2::int) i on conflict do nothing`,
+      range,
+    )
+    await pool.query(
       `insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at)
        select i, 6, $3, 'primary', 6, now() from generate_series($1::int, $2::int) i`,
-      [...numbers(base + 4000, n), channel],
-    ),
+      [...range, channel],
+    )
+  },
   run: async (pool, n) => {
     await sendDeliveries({ ...readerOf(pool), log, senders: { email: accepting, webPush: accepting } })
     return n
