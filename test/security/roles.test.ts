@@ -84,6 +84,9 @@ test('ravenpost_readonly reads what a DBA looks at, no hash and no token, and wr
     'select password_hash from social.users',
     'select * from social.users',
     'select token_hash from social.refresh_tokens',
+    'select predecessor from social.refresh_tokens',
+    'select endpoint from notify.push_subscriptions',
+    'select answer from social.idempotency_keys',
     `update social.users set role = 'admin'`,
     `insert into notify.outbox (action, counted, source_id) values ('send', true, 'mine')`,
     'delete from social.likes',
@@ -91,6 +94,16 @@ test('ravenpost_readonly reads what a DBA looks at, no hash and no token, and wr
     'create table public.mine ()',
   ])
     await t.rejects(reader.query(statement), denied, statement)
+})
+
+test('what an older version let ravenpost_readonly read is taken back', async (t) => {
+  const { databaseUrl, pool } = await setup(t)
+  const reader = await poolOf(t, databaseUrl, 'ravenpost_readonly')
+  await pool.query('grant select (endpoint) on notify.push_subscriptions to ravenpost_readonly')
+  await reader.query('select endpoint from notify.push_subscriptions')
+  await pool.query('select ops.grant_privileges()')
+  await t.rejects(reader.query('select endpoint from notify.push_subscriptions'), { code: '42501' })
+  await reader.query('select id from notify.push_subscriptions')
 })
 
 test('granting again changes nothing, and a user without the right to is left in peace', async (t) => {
