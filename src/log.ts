@@ -1,13 +1,18 @@
 import { type Logger, pino, stdSerializers } from 'pino'
 import type { Config } from './config.ts'
+import { collapseRepeats } from './repeated-errors.ts'
 import type { Role } from './role.ts'
+
+/** The same error is written so often at most. */
+const SAME_ERROR_EVERY_MS = 10_000
 
 /** Written to by the log and by whatever else is said, so that all lines come in their order. */
 export const stdout = pino.destination(1)
 
 /** Lines of JSON on stdout. */
 export function createLogger({ logLevel }: Config, role: Role): Logger {
-  return pino({ level: logLevel, base: { pid: process.pid, role }, serializers: { err: withoutClient } }, stdout)
+  const hooks = { logMethod: collapseRepeats(SAME_ERROR_EVERY_MS) }
+  return pino({ level: logLevel, base: { pid: process.pid, role }, serializers: { err: withoutClient }, hooks }, stdout)
 }
 
 /** A pool's errors carry the whole connection, which is pages long. */

@@ -38,6 +38,6 @@ await endWithSignals(async (onClose) => {
     onClose('push', async () => push?.close())
   }
   const url = await server.listen({ host: config.host, port: config.port })
-  printWelcome(role, url, config, admin)
+  printWelcome(role, url, config, admin, log)
   return log
 })

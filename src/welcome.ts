@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
+import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import { stdout } from './log.ts'
 import type { Role } from './role.ts'
 
-/** What the person who started it wants to know, in plain lines after the log's lines of JSON. */
-export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined): void {
+/** What the person who started it wants to know: plain lines in a terminal, otherwise one line of JSON, whatever the level of the log. */
+export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined, log: Logger): void {
   const serves = (part: Role) => role === part || role === 'all'
   const lines = [
     serves('api') && ['REST', url],
@@ -14,8 +15,14 @@ export function printWelcome(role: Role, url: string, config: Config, admin: str
     ['Data', config.embedded ? resolve(config.dataDir) : withoutUser(config.databaseUrl)],
     admin !== undefined && ['Admin', admin],
   ].filter((line) => line !== false)
+  const ready = `Ravenpost (${role}) is ready`
+  if (!process.stdout.isTTY) {
+    const said = Object.fromEntries(lines.map(([name = '', value]) => [name.toLowerCase(), value]))
+    log.child({}, { level: 'info' }).info(said, ready)
+    return
+  }
   const text = lines.map(([name = '', value]) => `  ${name.padEnd(15)}${value}`).join('\n')
-  stdout.write(`\nRavenpost (${role}) is ready. Ctrl-C stops it.\n\n${text}\n\n`)
+  stdout.write(`\n${ready}. Ctrl-C stops it.\n\n${text}\n\n`)
 }
 
 function withoutUser(databaseUrl: string): string {

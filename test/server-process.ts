@@ -44,7 +44,7 @@ export async function startServerProcess(
   })
   const url = await eventually(() => {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
-    return /Readiness +(\S+)\/readyz/.exec(printed)?.[1]
+    return /"readiness":"(\S+?)\/readyz"/.exec(printed)?.[1]
   }, 120)
   return { url, child, memory: () => ask(child) }
 }

@@ -57,7 +57,7 @@ export function startOn(databaseUrl: string, part: Part): Promise<Started> {
     RATE_LIMIT_SCALE: '1000000',
     POOL_SIZE: '20',
   }
-  return startNode(`ravenpost-${part}`, main, [part], env, /Readiness\s+(http\S+)\/readyz/)
+  return startNode(`ravenpost-${part}`, main, [part], env, /"readiness":"(http\S+?)\/readyz"/)
 }
 
 /** A lane whose position is locked is passed over by every dispatcher. */
