@@ -1,4 +1,5 @@
 import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { FIRST_ID } from '../past.ts'
 import type { System } from './system.ts'
 
 export type Member = { id: string; name: string; token: string }
@@ -21,7 +22,7 @@ export async function makeWorld(
     `with born as (
        insert into social.users (username, email, password_hash, display_name, post_count)
        select n, n || '@example.org', '-', n, $2::int
-       from (select 'u' || lpad((i + (select coalesce(max(id), 0) from social.users))::text, 9, '0') as n
+       from (select 'u' || lpad((i + (select coalesce(max(id), 0) from social.users where id < ${FIRST_ID}))::text, 9, '0') as n
              from generate_series(1, $1::int) i) names
        returning id, username
      ), inboxes as (
