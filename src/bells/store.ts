@@ -2,13 +2,16 @@ import type pg from 'pg'
 
 type Bell = { userId: string; authorId: string }
 
-/** From now on the user is told of every post of the author. False when one of them does not exist. */
+/** From now on the user is told of every post of the author. False when one of them does not exist, or blocks the other (see follows/batch.ts). */
 export async function switchOn(pool: pg.Pool, { userId, authorId }: Bell): Promise<boolean> {
   const { rowCount } = await pool.query({
     name: 'switch_bell_on',
-    text: `insert into social.bells (author_id, user_id)
-           select a.id, u.id from social.users a, social.users u
-           where a.id = $1::bigint and a.deleted_at is null and u.id = $2::bigint and u.deleted_at is null for key share
+    text: `with standing as materialized (
+             select a.id as author_id, u.id as user_id from social.users a, social.users u
+             where a.id = $1::bigint and a.deleted_at is null and u.id = $2::bigint and u.deleted_at is null for key share
+           )
+           insert into social.bells (author_id, user_id)
+           select author_id, user_id from standing where not social.either_blocks(author_id, user_id)
            on conflict (author_id, user_id) do update set created_at = bells.created_at`,
     values: [authorId, userId],
   })

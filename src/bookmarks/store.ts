@@ -10,7 +10,8 @@ export async function addBookmark(pool: pg.Pool, userId: string, postId: string)
   const { rows } = await pool.query({
     name: 'add_bookmark',
     // The lock makes a deletion of the post wait, so that its clean-up finds the row.
-    text: `with standing as (select id from social.posts where id = $2 and deleted_at is null for key share),
+    text: `with standing as (select p.id from social.posts p
+                  where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')} for key share),
                 kept as (insert into social.bookmarks (user_id, post_id) select $1, id from standing on conflict do nothing)
            select id from standing`,
     values: [userId, postId],

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { type AppError, fail } from '../errors.ts'
+import { unblocked } from '../notifications/silences.ts'
 import { appendEvents } from '../outbox/append.ts'
 import { findMentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
@@ -18,8 +19,9 @@ export type NewComment = { postId: string; parentId: string | null; body: string
  * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED; BUSY
  */
 export async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<Comment> {
-  const postAuthorId = await lockPost(client, comment.postId)
-  const parentAuthorId = comment.parentId === null ? null : await lockParent(client, comment.postId, comment.parentId)
+  const postAuthorId = await lockPost(client, actor, comment.postId)
+  const parentAuthorId =
+    comment.parentId === null ? null : await lockParent(client, actor, comment.postId, comment.parentId)
   const id = await insertRow(client, actor, comment)
   const mentionedIds = await findMentioned(client, comment.body)
   const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
@@ -54,33 +56,39 @@ export async function deleteComment(app: App, actor: Actor, commentId: string): 
   app.wakeUps.eventsAppended()
 }
 
+/** What a block hides is not there. */
+const standingPost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
+const standingParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
+
 /** Returns the post's author, null when that account was deleted. */
-async function lockPost(client: pg.ClientBase, postId: string): Promise<string | null> {
+async function lockPost(client: pg.ClientBase, { userId }: Actor, postId: string): Promise<string | null> {
   const { rows } = await client.query<{ authorId: string | null }>({
     name: 'lock_post_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.posts p join social.users u on u.id = p.author_id
-           where p.id = $1 and p.deleted_at is null for key share of p skip locked`,
-    values: [postId],
+           where ${standingPost} for key share of p skip locked`,
+    values: [postId, userId],
   })
   if (rows[0]) return rows[0].authorId
-  const held = await client.query('select from social.posts where id = $1 and deleted_at is null', [postId])
+  const held = await client.query(`select from social.posts p where ${standingPost}`, [postId, userId])
   throw held.rowCount ? busy() : fail('POST_NOT_FOUND')
 }
 
-async function lockParent(client: pg.ClientBase, postId: string, parentId: string): Promise<string | null> {
+async function lockParent(
+  client: pg.ClientBase,
+  { userId }: Actor,
+  postId: string,
+  parentId: string,
+): Promise<string | null> {
   const { rows } = await client.query<{ authorId: string | null }>({
     name: 'lock_parent_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.comments c join social.users u on u.id = c.author_id
-           where c.id = $1 and c.post_id = $2 and c.deleted_at is null for key share of c skip locked`,
-    values: [parentId, postId],
+           where ${standingParent} for key share of c skip locked`,
+    values: [parentId, postId, userId],
   })
   if (rows[0]) return rows[0].authorId
-  const held = await client.query('select from social.comments where id = $1 and post_id = $2 and deleted_at is null', [
-    parentId,
-    postId,
-  ])
+  const held = await client.query(`select from social.comments c where ${standingParent}`, [parentId, postId, userId])
   throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
 }
 
@@ -115,9 +123,9 @@ async function lockOwnComment(
   )
   if (posts.length === 0) throw fail('COMMENT_NOT_FOUND')
   const { rows } = await client.query<{ postId: string; parentId: string | null; authorId: string }>(
-    `select post_id as "postId", parent_id as "parentId", author_id as "authorId" from social.comments
-     where id = $1 and deleted_at is null ${lock}`,
-    [commentId],
+    `select c.post_id as "postId", c.parent_id as "parentId", c.author_id as "authorId" from social.comments c
+     where c.id = $1 and c.deleted_at is null and ${unblocked('$2::bigint', 'c.author_id')} ${lock}`,
+    [commentId, actor.userId],
   )
   if (!rows[0]) throw fail('COMMENT_NOT_FOUND')
   if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')

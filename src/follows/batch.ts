@@ -42,9 +42,9 @@ const users = `
   join social.users u on u.id = w.followee_id and u.deleted_at is null`
 
 /** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
-const standing = (condition = '') => `
+const standing = `
   select w.follower_id, w.followee_id, w.request_id
-  from ${wanted} ${users} ${condition}
+  from ${wanted} ${users}
   order by w.follower_id, w.followee_id
   for key share of a, u skip locked`
 
@@ -66,24 +66,29 @@ const events = (retracts: boolean) => `
 
 const notBlocked = `where ${unblocked('w.follower_id', 'w.followee_id')}`
 
+/**
+ * A block locks one of both users, too. It comes before these locks, and the function sees it, even one that was committed
+ * after this statement began; or it comes after the commit, and ends the follow.
+ */
 const followStatement = `
-  with standing as materialized (${standing(notBlocked)}),
+  with standing as materialized (${standing}),
+  allowed as materialized (select * from standing where not social.either_blocks(follower_id, followee_id)),
   followed as (
     insert into social.follows (follower_id, followee_id)
-    select follower_id, followee_id from standing order by follower_id, followee_id
+    select follower_id, followee_id from allowed order by follower_id, followee_id
     on conflict do nothing
     returning follower_id, followee_id
   ),
   outcome as materialized (
     select s.*, (s.follower_id, s.followee_id) in (select f.follower_id, f.followee_id from followed f) as changed
-    from standing s
+    from allowed s
   ),
   events as (${events(false)})
   select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
   union all ${held(notBlocked)}`
 
 const unfollowStatement = `
-  with standing as materialized (${standing()}),
+  with standing as materialized (${standing}),
   locked as materialized (
     select f.follower_id, f.followee_id from standing s
     join social.follows f on f.follower_id = s.follower_id and f.followee_id = s.followee_id

@@ -1,9 +1,10 @@
 import type pg from 'pg'
+import { unblocked } from '../notifications/silences.ts'
 import { HELD } from '../outbox/coalescer.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
-/** `null`: the post does not exist or is deleted. `likeCount`: the folded count with what this request changed. */
+/** `null`: the post does not exist, is deleted, or hidden by a block. `likeCount`: the folded count with what this request changed. */
 export type LikeOutcome = { likeCount: number } | null
 
 /** `likeCount` null: held. */
@@ -43,7 +44,7 @@ async function runBatch(
 const wanted = `unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)`
 
 /**
- * The posts that stand, locked against deletion until the commit, by id; and whom an event is to tell.
+ * The posts that stand and that no block hides, locked against deletion until the commit, by id; and whom an event is to tell.
  * The joins look single rows up by primary key, whatever the planner believes about the size of the batch; behind a
  * sub-select it cannot see that size, and so plans once and not anew for each batch.
  */
@@ -54,6 +55,7 @@ const standing = `
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users u on u.id = p.author_id
   join social.users a on a.id = w.user_id and a.deleted_at is null
+  where ${unblocked('w.user_id', 'p.author_id')}
   order by w.post_id, w.user_id
   for key share of p, a skip locked`
 
@@ -62,7 +64,8 @@ const held = `
   select w.post_id, w.user_id, null::int
   from (select * from ${wanted} where (w.post_id, w.user_id) not in (select s.post_id, s.user_id from standing s) offset 0) w
   join social.posts p on p.id = w.post_id and p.deleted_at is null
-  join social.users a on a.id = w.user_id and a.deleted_at is null`
+  join social.users a on a.id = w.user_id and a.deleted_at is null
+  where ${unblocked('w.user_id', 'p.author_id')}`
 
 /**
  * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,

@@ -5,6 +5,7 @@ import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { attachMedia } from '../media/use.ts'
 import { recipientsOfPost } from '../notifications/rules.ts'
+import { unblocked } from '../notifications/silences.ts'
 import { appendEvents, type NewEvent } from '../outbox/append.ts'
 import { findMentioned } from './mentions.ts'
 import { getPost } from './read.ts'
@@ -71,8 +72,9 @@ async function lockOwnPost(
   lock: 'for update' | 'for no key update',
 ) {
   const { rows } = await client.query<{ authorId: string }>(
-    `select author_id as "authorId" from social.posts where id = $1 and deleted_at is null ${lock}`,
-    [postId],
+    `select p.author_id as "authorId" from social.posts p
+     where p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')} ${lock}`,
+    [postId, actor.userId],
   )
   if (!rows[0]) throw fail('POST_NOT_FOUND')
   if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')

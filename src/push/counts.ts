@@ -1,7 +1,12 @@
 import type { App } from '../app.ts'
+import { unblocked } from '../notifications/silences.ts'
 import type { Session } from './session.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
+
+/** In place of the counts last sent. */
+const UNCHECKED = ''
+const UNSENT = 'none'
 
 /**
  * Live counts of watched posts: one query for all posts that changed, at most once per `betweenMs`, and a frame only to
@@ -25,7 +30,7 @@ export class WatchedCounts {
   /** Replaces what a socket watches; it is sent the counts as they are now, then whenever they change. */
   watch(session: Session, posts: string[]): void {
     this.#forget(session)
-    session.watched = new Map(posts.map((id) => [id, '']))
+    session.watched = new Map(posts.map((id) => [id, UNCHECKED]))
     for (const id of session.watched.keys()) {
       const watchers = this.#watchers.get(id) ?? new Set()
       this.#watchers.set(id, watchers.add(session))
@@ -74,13 +79,29 @@ export class WatchedCounts {
     const ids = [...this.#changed]
     this.#changed = new Set()
     try {
-      this.#send(await readCounts(this.#app, ids))
+      const counts = await readCounts(this.#app, ids)
+      await this.#forgetHidden(counts)
+      this.#send(counts)
     } catch (err) {
       this.#app.log.warn({ err }, 'cannot read counts; the sweep tries again')
     }
     this.#lastRead = performance.now()
     this.#timer = undefined
     this.#schedule()
+  }
+
+  /** Asked once per socket and post, before the first counts: a post whose author a block hides from the watcher is not watched. */
+  async #forgetHidden(counts: Counts[]): Promise<void> {
+    const fresh = counts.flatMap(({ id: postId }) =>
+      [...(this.#watchers.get(postId) ?? [])].flatMap((session) =>
+        session.watched.get(postId) === UNCHECKED ? [{ postId, session, userId: session.identity?.userId }] : [],
+      ),
+    )
+    if (fresh.length === 0) return
+    const hidden = await readHidden(this.#app, fresh)
+    for (const { postId, session, userId } of fresh)
+      if (!hidden.has(`${postId} ${userId}`)) session.watched.set(postId, UNSENT)
+      else if (session.watched.delete(postId)) this.#watchers.get(postId)?.delete(session)
   }
 
   /** A socket that cannot be written to now is asked for again when it has drained. */
@@ -103,11 +124,26 @@ async function readCounts({ pool }: App, ids: string[]): Promise<Counts[]> {
   return rows
 }
 
+/** Of these pairs `post user`, those of whose author and user one blocks the other. */
+async function readHidden(
+  { pool }: App,
+  pairs: { postId: string; userId: string | undefined }[],
+): Promise<Set<string>> {
+  const { rows } = await pool.query<{ pair: string }>({
+    name: 'hidden_posts',
+    text: `select w.post_id || ' ' || w.user_id as pair from unnest($1::bigint[], $2::bigint[]) w (post_id, user_id)
+           join social.posts p on p.id = w.post_id
+           where not (${unblocked('w.user_id', 'p.author_id')})`,
+    values: [pairs.map(({ postId }) => postId), pairs.map(({ userId }) => userId)],
+  })
+  return new Set(rows.map(({ pair }) => pair))
+}
+
 const versionOf = ({ likeCount, commentCount }: Counts) => `${likeCount},${commentCount}`
 
 function differs(session: Session, post: Counts): boolean {
   const last = session.watched.get(post.id)
-  return last !== undefined && last !== versionOf(post)
+  return last !== undefined && last !== UNCHECKED && last !== versionOf(post)
 }
 
 function sendCounts(session: Session, posts: Counts[]): void {

@@ -7,6 +7,7 @@ import { appendRetractions } from '../fan-outs/append-retractions.ts'
 import { runChunkOf } from '../fan-outs/run.ts'
 import { takenFollows } from '../follows/taken.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
+import { unblocked } from '../notifications/silences.ts'
 
 type Pair = { userId: string; otherId: string; requestId: string }
 
@@ -22,9 +23,12 @@ export async function block(app: App, pair: Pair): Promise<void> {
   await inTransaction(app.pool, (client) => runChunkOf(client, fanOutId, types)).catch(translateBusy)
 }
 
-/** Both users are locked, so that a follow or a bell either comes before this, and ends, or sees the block. */
+/**
+ * Follows and bells lock both users, and look at blocks when they have the locks: they either come before this, and end, or see
+ * the block. Of the two this locks the one with the lower id: with both it might wait in a circle with a batch of likes.
+ */
 async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<string> {
-  await client.query('select from social.users where id in ($1, $2) order by id for update', [userId, otherId])
+  await client.query('select from social.users where id = least($1::bigint, $2::bigint) for update', [userId, otherId])
   await endFollows(client, { userId, otherId, requestId })
   await endBells(client, userId, otherId)
   await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
@@ -71,7 +75,8 @@ export async function unmute({ pool }: App, userId: string, otherId: string): Pr
 export async function muteThread({ pool }: App, userId: string, postId: string): Promise<void> {
   const { rowCount } = await pool.query(
     `insert into social.thread_mutes (user_id, post_id)
-     select $1, id from social.posts where id = $2 and deleted_at is null for key share
+     select $1, p.id from social.posts p
+     where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')} for key share
      on conflict (user_id, post_id) do update set created_at = thread_mutes.created_at`,
     [userId, postId],
   )

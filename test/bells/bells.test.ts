@@ -61,11 +61,15 @@ t.test(
     for (const name of ['plain', 'mutes', 'blocks', 'blocked', ...Object.keys(said)]) {
       const one = await system.as(name)
       if (name === 'mutes') await one.request('PUT', `/users/${ana.id}/mute`, {})
-      if (name === 'blocks') await one.request('PUT', `/users/${ana.id}/block`)
-      if (name === 'blocked') await ana.request('PUT', `/users/${one.id}/block`)
       if (name === 'knows') await one.follow(ana.id)
       if (name in said) await one.request('PUT', '/notifications/preferences', said[name])
       t.match(await one.request('PUT', `/users/${ana.id}/bell`, { enabled: true }), { status: 200 })
+      // A block ends bells: here is one left all the same.
+      const pair = name === 'blocks' ? [one.id, ana.id] : name === 'blocked' ? [ana.id, one.id] : undefined
+      if (!pair) continue
+      await system.pool.query('insert into social.blocks (user_id, other_id) values ($1, $2)', pair)
+      const again = await one.request('PUT', `/users/${ana.id}/bell`, { enabled: true })
+      t.match(again, { status: 404, body: { code: 'USER_NOT_FOUND' } })
     }
     await ana.post('Hello')
     await settled(system)

@@ -1,6 +1,7 @@
 import type { App } from '../../src/app.ts'
 import { switchOff, switchOn } from '../../src/bells/store.ts'
 import { deleteComment } from '../../src/comments/write.ts'
+import { AppError } from '../../src/errors.ts'
 import { followBatch, unfollowBatch } from '../../src/follows/batch.ts'
 import { likeBatch, unlikeBatch } from '../../src/likes/batch.ts'
 import { archive, markRead, markUnread, remove, unarchive, type Which } from '../../src/notifications/inbox.ts'
@@ -88,7 +89,10 @@ async function say(world: World, userId: string, otherId: string): Promise<void>
     const seconds = pick([null, 0, 86_400], random)
     await counting(world, 'mute', 'mutes', () => mute(app, userId, otherId, seconds))
   } else if (kind < 0.32) await counting(world, 'unmute', 'mutes', () => unmute(app, userId, otherId))
-  else if (kind < 0.4) await counting(world, 'mute thread', 'thread_mutes', () => muteThread(app, userId, postId))
+  else if (kind < 0.4)
+    await counting(world, 'mute thread', 'thread_mutes', () =>
+      unlessHidden(world, () => muteThread(app, userId, postId)),
+    )
   else if (kind < 0.45) await counting(world, 'unmute thread', 'thread_mutes', () => unmuteThread(app, userId, postId))
   else if (kind < 0.55) await counting(world, 'bell on', 'bells', () => switchOn(app.pool, bell))
   else if (kind < 0.58) await counting(world, 'bell off', 'bells', () => switchOff(app.pool, bell))
@@ -146,9 +150,11 @@ function preferences(random: Random): Preferences {
       timeZone: pick(['Asia/Kathmandu', 'America/New_York'], random),
       windows: [wholeDays(random)],
     },
-    snoozeUntil: pick([null, null, '2001-01-01T00:00:00Z', '2099-01-01T00:00:00Z'], random),
+    snoozeUntil: pick([null, null, '2001-01-01T00:00:00Z', inYears(5)], random),
   }
 }
+
+const inYears = (years: number) => new Date(Date.now() + years * 365 * 86_400_000).toISOString()
 
 /** Every day, or one that is far from today in every zone, so that nothing changes while it is looked at. */
 function wholeDays(random: Random) {
@@ -222,10 +228,21 @@ export async function act(world: World, count: number): Promise<void> {
     return { authorId: anyone(world), comment: { postId, parentId: parent?.id ?? null, body: words(world) } }
   })
   await sideBySide(newComments, async ({ authorId, comment }) => {
-    const { id } = await createComment(app, actor(authorId), comment)
-    comments.push({ id, authorId, postId: comment.postId })
+    const made = await unlessHidden(world, () => createComment(app, actor(authorId), comment))
+    if (made) comments.push({ id: made.id, authorId, postId: comment.postId })
+    if (made) note(world, 'comment', 1)
   })
-  note(world, 'comment', newComments.length)
+}
+
+/** What is spoken of exists, so that it is not found for one reason only: a block hides it. */
+async function unlessHidden<T>(world: World, act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act()
+  } catch (error) {
+    if (!(error instanceof AppError && ['POST_NOT_FOUND', 'COMMENT_NOT_FOUND'].includes(error.code))) throw error
+    note(world, 'refused by a block', 1)
+    return undefined
+  }
 }
 
 /** Some at a time: the machine has better things to do than to wait for answers. */

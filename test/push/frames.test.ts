@@ -151,6 +151,21 @@ t.test('counts of watched posts come at once, and when they change; a new list r
   await socket.next('error')
 })
 
+t.test('counts of a post whose author a block hides do not come, whoever of the two blocks', async (t) => {
+  const node = await startNode(t)
+  const { pool } = node.app
+  const [ana, ben, cem] = [await node.user('ana'), await node.user('ben'), await node.user('cem')]
+  const [bens, cems, open] = await Promise.all([ben, cem, ana].map(({ id }) => makePost(node.app, id)))
+  await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($3, $1)', [ana.id, ben.id, cem.id])
+  const socket = await ana.connect()
+  await socket.next('synced')
+  socket.send({ type: 'watch', posts: [bens, cems, open] })
+  t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 0, commentCount: 0 }])
+  await pool.query('update social.posts set like_count = 1')
+  await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${bens},${cems},${open}`])
+  t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 1, commentCount: 0 }])
+})
+
 t.test('counts come at most four times a second, however often they change, and the last ones always', async (t) => {
   const node = await startNode(t)
   const { pool } = node.app

@@ -20,7 +20,7 @@ t.test("a block ends both follows, empties the blocker's inbox of the other, and
   t.match(await inboxOf(system, 'ana'), [{ type: 'post.liked', actors: 'cem', actor_count: 1 }])
   t.same(await inboxOf(system, 'ben'), [], 'the follow was taken back')
   t.match(await ana.get(`/users/${ben.id}`), { viewer: { blocked: true, following: false, followedBy: false } })
-  await ben.comment(post.id, '@ana, are you there?')
+  await ben.post('@ana, are you there?')
   t.equal((await inboxOf(system, 'ana')).length, 1)
   t.match(await ana.request('DELETE', `/users/${ben.id}/block`), { status: 204 })
   await ben.comment(post.id, 'now?')
@@ -34,9 +34,10 @@ t.test('a block hides each from the other, wherever they would meet, until it en
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const neutral = await cem.post('Hello, everybody')
   const met: Record<string, string> = {}
+  const said: Record<string, string> = {}
   for (const who of [ana, ben]) {
     met[who.id] = (await who.post('hello')).id
-    await who.comment(neutral.id, 'hi')
+    said[who.id] = (await who.comment(neutral.id, 'hi')).id
     await who.follow(cem.id)
     await cem.follow(who.id)
   }
@@ -57,16 +58,29 @@ t.test('a block hides each from the other, wherever they would meet, until it en
       `/posts/${met[other.id]}/comments`,
       `/posts?scope=user&userId=${other.id}`,
     ]
+    const post = met[other.id]
+    const acts: [string, string, unknown?][] = [
+      ['POST', `/users/${other.id}/follow`],
+      ['PUT', `/users/${other.id}/bell`, { enabled: true }],
+      ['POST', `/posts/${post}/like`],
+      ['DELETE', `/posts/${post}/like`],
+      ['POST', `/posts/${post}/comment`, { body: 'hi' }],
+      ['POST', `/posts/${neutral.id}/comment`, { body: 'hi', parentId: said[other.id] }],
+      ['PUT', `/posts/${post}/bookmark`],
+      ['PUT', `/posts/${post}/mute`],
+    ]
     const statuses = await Promise.all(paths.map(async (path) => (await who.request('GET', path)).status))
-    const follow = await who.request('POST', `/users/${other.id}/follow`)
-    return [...found, ...statuses, follow.status]
+    for (const [method, path, body] of acts) statuses.push((await who.request(method, path, body)).status)
+    for (const path of [`/posts/${post}`, `/comments/${said[other.id]}`])
+      statuses.push((await who.request('DELETE', path)).status)
+    return [...found, ...statuses]
   }
   await ana.request('PUT', `/posts/${met[ben.id]}/bookmark`)
   await ben.request('PUT', `/posts/${met[ana.id]}/bookmark`)
-  const open = [...Array(7).fill(true), 200, 200, 200, 200]
+  const open = [...Array(7).fill(true), 200, 200, 200, 200, 200, 200, 200, 201, 201, 204, 204, 403, 403]
   t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
   await ana.request('PUT', `/users/${ben.id}/block`)
-  const hidden = [...Array(7).fill(false), 404, 404, 404, 404]
+  const hidden = [...Array(7).fill(false), ...Array(13).fill(404)]
   t.same([await meets(ana, ben), await meets(ben, ana)], [hidden, hidden])
   t.match(await ana.get(`/users/${ben.id}`), { viewer: { blocked: true } }, 'who blocks finds the way to end it')
   for (const path of ['', '/followers'])
