@@ -30,11 +30,27 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
     clientErrorHandler: answerMalformedRequest,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  endConnections(server)
   sendRequestId(server)
   logAnswers(server)
   parseJsonBodies(server)
   answerProblems(server)
   return server
+}
+
+/** For requests under way when the server closes; the whole process has 9 s (lifetime.ts). */
+const CLOSE_WITHIN_MS = 4_000
+
+/**
+ * A closing server waits for its connections, but for those between two requests: also for one that has not said anything yet, as
+ * browsers and proxies open them ahead, or says it slowly; and it looks after no time limit any more.
+ */
+function endConnections(server: FastifyInstance): void {
+  let timer: NodeJS.Timeout | undefined
+  server.addHook('preClose', async () => {
+    timer = setTimeout(() => server.server.closeAllConnections(), CLOSE_WITHIN_MS)
+  })
+  server.addHook('onClose', async () => clearTimeout(timer))
 }
 
 /** One line per answer, without the query: it may hold what nobody else should read. */

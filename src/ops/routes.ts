@@ -21,6 +21,8 @@ export type OpsOptions = {
 const READY_TIMEOUT_MS = 2_000
 /** Of a statement for a scrape or a probe. Prometheus gives up after 10 s by default. */
 const STATEMENT_TIMEOUT_MS = 5_000
+/** Nobody waits for a scrape that is under way when the process stops. */
+const CLOSE_MS = 1_000
 /** For so long the answer to one scrape or probe is the answer to all: anybody may ask, any number of times. */
 const KEPT_MS = 1_000
 
@@ -36,7 +38,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
   const { config } = app
   return async (server) => {
     const pool = createOpsPool(app)
-    server.addHook('onClose', () => pool.end())
+    server.addHook('onClose', () => within(CLOSE_MS, pool.end()).catch(() => undefined))
     const scrape = shared(KEPT_MS, createScrape(app, pool))
     const databaseNotReady = shared(KEPT_MS, () => findDatabaseNotReady(app, pool))
 

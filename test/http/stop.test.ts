@@ -1,0 +1,28 @@
+import { once } from 'node:events'
+import { createConnection, type Socket } from 'node:net'
+import { type Test, test } from 'tap'
+import { startServerProcess } from '../server-process.ts'
+import { cloneDatabase } from '../setup.ts'
+
+async function connection(t: Test, url: string, said: string): Promise<Socket> {
+  const { hostname, port } = new URL(url)
+  const socket = createConnection({ host: hostname, port: Number(port) })
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  if (said) await new Promise((resolve) => socket.write(said, resolve))
+  return socket
+}
+
+/** Node closes connections that are idle between two requests; those that have said nothing yet it does not count among them. */
+test('clients that connect and say nothing, or not all, do not keep a process from stopping', async (t) => {
+  const { url, child } = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t) })
+  const half =
+    'POST /auth/signin HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"login"'
+  for (const said of ['', 'GET /healthz HTTP/1.1\r\nHost:', half]) await connection(t, url, said)
+  // They have been accepted when one that came later is answered.
+  t.equal((await fetch(`${url}/healthz`)).status, 200)
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  t.equal(code, 0, 'not cut off for being late')
+})
