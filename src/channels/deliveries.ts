@@ -28,7 +28,10 @@ export type Outcome =
 /** A worker that has not said what became of a delivery within this time is taken for dead. */
 export const LEASE_SECONDS = 180
 
-/** Due rows looked at in one transaction. */
+/**
+ * Due rows looked at in one transaction: those that are due for longest, and a fifth as many of those that came due last, so
+ * that a backlog of somebody who has much, which is put off bit by bit, hides nobody meanwhile.
+ */
 const LOOKED_AT: Record<ChannelName, number> = { email: 50, webPush: 500 }
 /** Notifications of one mail, besides those that are due. */
 const IN_ONE_MAIL = 1000
@@ -71,7 +74,7 @@ export function takeDeliveries(
     }))
     await leaseOrPutOff(client, channel, leaseSeconds, waits)
     const taken = waits.filter(({ seconds }) => seconds === 0).map(({ message }) => message)
-    return { messages: taken, more: due.length === LOOKED_AT[channel] }
+    return { messages: taken, more: due.length >= LOOKED_AT[channel] }
   })
 }
 
@@ -99,10 +102,15 @@ async function lockDue(client: pg.ClientBase, channel: ChannelName): Promise<Due
   const { rows } = await client.query<Due>({
     name: `due_${channel}`,
     text: `
-      with due as materialized (
+      with oldest as materialized (
         select * from notify.deliveries
-        where channel = '${channel}' and due_at <= now() order by due_at limit $1 for update skip locked
-      )
+        where channel = '${channel}' and due_at <= now() order by due_at limit $1::int for update skip locked
+      ),
+      newest as materialized (
+        select * from notify.deliveries
+        where channel = '${channel}' and due_at <= now() order by due_at desc limit $1::int / 5 for update skip locked
+      ),
+      due as (select * from oldest union select * from newest)
       select ${columns}, ${epoch},
         (select s.endpoint from notify.push_subscriptions s where s.user_id = due.user_id and s.id = due.target) as endpoint
       from due`,
