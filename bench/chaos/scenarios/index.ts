@@ -3,6 +3,7 @@ import { SECOND, sleep } from '../wait.ts'
 import { api } from './api.ts'
 import { database } from './database.ts'
 import { disk } from './disk.ts'
+import { largeGroups } from './large-groups.ts'
 import { locks } from './locks.ts'
 import { network } from './network.ts'
 import { push } from './push.ts'
@@ -18,6 +19,7 @@ export const scenarios: Scenario[] = [
   ...database,
   ...switchover,
   ...locks,
+  ...largeGroups,
   ...scrapes,
   ...disk,
   ...network,
