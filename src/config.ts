@@ -67,6 +67,7 @@ export const variables = {
   WRITE_QUEUE_SIZE: integer(1, 1_000_000, 10_000),
   MEDIA_MAX_MIB: integer(1, 1024, 50),
   MEDIA_QUOTA_MIB: integer(1, 1_000_000, 1024),
+  MEDIA_TOTAL_MIB: integer(1, 1_000_000_000, 10_240),
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
   DELIVERY_LOG_RETENTION_DAYS: integer(1, 3650, 30),
 }
@@ -112,6 +113,8 @@ export type Config = {
   mediaMaxSize: number
   /** Bytes of all files of one user. */
   mediaQuota: number
+  /** Bytes of all files of all users. */
+  mediaTotal: number
   outboxRetentionDays: number
   deliveryLogRetentionDays: number
 }
@@ -215,6 +218,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     writeQueueSize: env.WRITE_QUEUE_SIZE,
     mediaMaxSize: env.MEDIA_MAX_MIB * MIB,
     mediaQuota: env.MEDIA_QUOTA_MIB * MIB,
+    mediaTotal: env.MEDIA_TOTAL_MIB * MIB,
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
     deliveryLogRetentionDays: env.DELIVERY_LOG_RETENTION_DAYS,
   }

@@ -45,7 +45,9 @@ export const codes = {
   MEDIA_NOT_USABLE: [422, 'The media is not one of yours, or in use'],
   MEDIA_TOO_LARGE: [413, 'The file is too large'],
   MEDIA_QUOTA_EXCEEDED: [413, 'No room is left for this user'],
-  MEDIA_TYPE_NOT_ALLOWED: [415, 'The file is no image, audio or video that is known'],
+  MEDIA_STORAGE_FULL: [507, 'No room is left for media on this server'],
+  TOO_MANY_UPLOADS: [429, 'Too many uploads at a time'],
+  MEDIA_TYPE_NOT_ALLOWED: [415, 'The file is no image, audio or video of a type that is taken'],
   RANGE_NOT_SATISFIABLE: [416, 'The file has no such part'],
   // Notifications
   NOTIFICATION_NOT_FOUND: [404, 'The notification does not exist'],

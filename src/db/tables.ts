@@ -1158,13 +1158,32 @@ export interface SocialMediaContents {
    */
   mime: string;
   /**
-   * SHA-256 of the whole file; set when its last chunk is stored.
+   * SHA-256 of the whole file as it is stored, without the metadata that was taken out; set when its last chunk is stored.
    */
   sha256: Buffer | null;
   /**
    * Bytes; set with sha256.
    */
   size: number | null;
+}
+
+export interface SocialMediaUploads {
+  /**
+   * When it began.
+   */
+  begunAt: Generated<Timestamp>;
+  /**
+   * Bytes that the client announced, or the most a file may have.
+   */
+  bytes: Int8;
+  /**
+   * Number of the upload.
+   */
+  id: Generated<Int8>;
+  /**
+   * Who uploads.
+   */
+  ownerId: Int8;
 }
 
 export interface SocialMutes {
@@ -1440,6 +1459,7 @@ export interface DB {
   "social.media": SocialMedia;
   "social.mediaChunks": SocialMediaChunks;
   "social.mediaContents": SocialMediaContents;
+  "social.mediaUploads": SocialMediaUploads;
   "social.mutes": SocialMutes;
   "social.posts": SocialPosts;
   "social.rateLimits": SocialRateLimits;

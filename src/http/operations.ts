@@ -71,6 +71,8 @@ export const operations: Record<string, Operation> = {
     'Upload an image, audio or video',
     'MEDIA_TOO_LARGE',
     'MEDIA_QUOTA_EXCEEDED',
+    'MEDIA_STORAGE_FULL',
+    'TOO_MANY_UPLOADS',
     'MEDIA_TYPE_NOT_ALLOWED',
     ...once,
   ],

@@ -15,6 +15,9 @@ export async function cleanMedia({ pool, log }: Pick<Engine, 'pool' | 'log'>): P
     unused: await repeatChunk(() =>
       inTransaction(pool, (client) => freeMedia(client, `unused_since < now() - interval '${UNUSED_KEPT}'`)),
     ),
+    uploads: (
+      await pool.query(`delete from social.media_uploads where begun_at < now() - interval '${UNFINISHED_KEPT}'`)
+    ).rowCount,
     unfinished: await repeatChunk(async () => (await pool.query(unfinished)).rowCount ?? 0),
   }
   log.info(removed, 'removed unused media')

@@ -1,12 +1,14 @@
 import multipart from '@fastify/multipart'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
 import { fail } from '../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { ifRange, noneMatch, parseRange } from './range.ts'
 import { findMedia, readContent, type StoredMedia } from './read.ts'
+import { beginUpload, endUpload } from './room.ts'
 import { brokenUpload, dropUnowned, ownMedia, readPart, receiveMedia } from './upload.ts'
 import { Media, MediaId } from './view.ts'
 
@@ -52,18 +54,23 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         if (!request.isMultipart())
           throw fail('UNSUPPORTED_MEDIA_TYPE', 'Send multipart/form-data with one field, `file`')
-        const part = await request.file().catch((error) => {
-          throw brokenUpload(error)
-        })
-        if (part?.fieldname !== 'file')
-          throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
         const { userId } = request.user
-        const content = await receiveMedia(app, userId, readPart(part.file))
-        // What an Idempotency-Key is compared by: the body, as the schema has it.
-        request.body = { file: content.sha256.toString('hex') }
-        return answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
-          ownMedia(app, trx, userId, content),
-        ).finally(() => dropUnowned(app, content.contentId))
+        const uploadId = await beginUpload(app, userId, announcedBytes(request))
+        try {
+          const part = await request.file().catch((error) => {
+            throw brokenUpload(error)
+          })
+          if (part?.fieldname !== 'file')
+            throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
+          const content = await receiveMedia(app, readPart(part.file))
+          // What an Idempotency-Key is compared by: the body, as the schema has it.
+          request.body = { file: content.sha256.toString('hex') }
+          return await answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
+            ownMedia(app, trx, { ownerId: userId, uploadId }, content),
+          ).finally(() => dropUnowned(app, content.contentId))
+        } finally {
+          await endUpload(app, uploadId)
+        }
       },
     )
 
@@ -95,6 +102,11 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       })
   }
+}
+
+function announcedBytes({ headers }: FastifyRequest): number | undefined {
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
 }
 
 function description(id: string, { mime, extension }: StoredMedia) {

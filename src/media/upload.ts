@@ -5,29 +5,47 @@ import type pg from 'pg'
 import type { App } from '../app.ts'
 import { AppError, fail } from '../errors.ts'
 import { CHUNK_BYTES, inChunks } from './chunks.ts'
+import { clean } from './clean.ts'
+import { lockOwner, requireRoom } from './room.ts'
 import type { Media } from './view.ts'
 
 /** A file whose chunks are stored; until `ownMedia` has committed, it is nobody's. */
 export type Received = { contentId: string; sha256: Buffer; size: number; mime: string }
 
 /**
- * Stores a file as it arrives, a chunk at a time and each in a statement of its own: while the client is slow, no connection
- * waits with it. Whatever happens then, `dropUnowned` has to be called with it.
- * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, MEDIA_QUOTA_EXCEEDED, and what reading `file` throws
+ * Stores a file as it arrives, without its metadata, a chunk at a time and each in a statement of its own: while the client is slow,
+ * no connection waits with it. Whatever happens then, `dropUnowned` has to be called with it.
+ * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, and what reading `file` throws
  */
-export async function receiveMedia(app: App, ownerId: string, file: AsyncIterable<Buffer>): Promise<Received> {
-  await requireRoom(app, app.pool, ownerId, 1)
-  const chunks = inChunks(file, CHUNK_BYTES)
-  const first = await chunks.next()
-  const type = first.done ? undefined : await mediaTypeOf(first.value)
-  if (first.done || !type) throw fail('MEDIA_TYPE_NOT_ALLOWED')
+export async function receiveMedia(app: App, file: AsyncIterable<Buffer>): Promise<Received> {
+  const { start, whole } = await peek(file)
+  const type = await mediaTypeOf(start)
+  if (!type) throw fail('MEDIA_TYPE_NOT_ALLOWED')
+  const chunks = inChunks(clean(type.mime, whole), CHUNK_BYTES)
   const contentId = await beginContent(app.pool, type)
   try {
-    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, first.value, chunks)) }
+    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, chunks)) }
   } catch (error) {
     await dropUnowned(app, contentId)
     throw error
   }
+}
+
+/** The first bytes of a file, enough to see its type, and then all of it. */
+async function peek(file: AsyncIterable<Buffer>): Promise<{ start: Buffer; whole: AsyncIterable<Buffer> }> {
+  const pieces = file[Symbol.asyncIterator]()
+  const first: Buffer[] = []
+  for (let size = 0; size < CHUNK_BYTES; ) {
+    const { done, value } = await pieces.next()
+    if (done) break
+    first.push(value)
+    size += value.length
+  }
+  async function* whole() {
+    yield* first
+    yield* { [Symbol.asyncIterator]: () => pieces }
+  }
+  return { start: Buffer.concat(first), whole: whole() }
 }
 
 /** Removes what was received and became nobody's. Were this to fail, the clean-up finds it in an hour. */
@@ -37,8 +55,16 @@ export async function dropUnowned({ pool, log }: App, contentId: string): Promis
 
 async function mediaTypeOf(start: Buffer): Promise<{ mime: string; ext: string } | undefined> {
   const type = await fileTypeFromBuffer(start).catch(() => undefined)
-  return type && /^(image|audio|video)\/(?!svg)/.test(type.mime) ? type : undefined
+  const mime = type?.mime.split(';', 1)[0] ?? ''
+  return type && allowed.has(mime) ? { mime, ext: type.ext } : undefined
 }
+
+/** What browsers show and play. Pictures of phones in HEIC, and raw ones, hold metadata that is not taken out here. */
+const allowed = new Set([
+  ...['jpeg', 'png', 'apng', 'webp', 'gif', 'avif'].map((name) => `image/${name}`),
+  ...['mp4', 'quicktime', 'x-m4v', '3gpp', 'webm', 'ogg'].map((name) => `video/${name}`),
+  ...['mpeg', 'mp4', 'x-m4a', 'aac', 'ogg', 'flac', 'wav'].map((name) => `audio/${name}`),
+])
 
 async function beginContent(pool: pg.Pool, { mime, ext }: { mime: string; ext: string }): Promise<string> {
   const { rows } = await pool.query<{ id: string }>(
@@ -49,10 +75,10 @@ async function beginContent(pool: pg.Pool, { mime, ext }: { mime: string; ext: s
   return rows[0].id
 }
 
-async function storeChunks(pool: pg.Pool, contentId: string, first: Buffer, others: AsyncIterable<Buffer>) {
+async function storeChunks(pool: pg.Pool, contentId: string, chunks: AsyncIterable<Buffer>) {
   const hash = createHash('sha256')
   let [number, size] = [0, 0]
-  const store = async (bytes: Buffer) => {
+  for await (const bytes of chunks) {
     hash.update(bytes)
     size += bytes.length
     await pool.query({
@@ -61,8 +87,6 @@ async function storeChunks(pool: pg.Pool, contentId: string, first: Buffer, othe
       values: [contentId, number++, bytes],
     })
   }
-  await store(first)
-  for await (const chunk of others) await store(chunk)
   return { sha256: hash.digest(), size }
 }
 
@@ -71,13 +95,14 @@ async function storeChunks(pool: pg.Pool, contentId: string, first: Buffer, othe
  * Uploads of one user come one after the other here, so that together they keep the quota.
  * @throws {AppError} UNAUTHENTICATED, MEDIA_QUOTA_EXCEEDED
  */
-export async function ownMedia(app: App, client: pg.ClientBase, ownerId: string, content: Received): Promise<Media> {
-  const { rowCount } = await client.query(
-    'select from social.users where id = $1 and deleted_at is null for no key update',
-    [ownerId],
-  )
-  if (rowCount === 0) throw fail('UNAUTHENTICATED')
-  await requireRoom(app, client, ownerId, content.size)
+export async function ownMedia(
+  app: App,
+  client: pg.ClientBase,
+  { ownerId, uploadId }: { ownerId: string; uploadId: string },
+  content: Received,
+): Promise<Media> {
+  const owner = await lockOwner(client, ownerId)
+  await requireRoom(app, client, owner, content.size)
   const contentId = await keepOnce(client, content)
   const id = randomBytes(16).toString('base64url')
   await client.query('insert into social.media (id, owner_id, content_id) values ($1, $2, $3)', [
@@ -85,6 +110,8 @@ export async function ownMedia(app: App, client: pg.ClientBase, ownerId: string,
     ownerId,
     contentId,
   ])
+  // With the medium, so that whoever has the answer finds the room that is left.
+  await client.query('delete from social.media_uploads where id = $1', [uploadId])
   return { id, mime: content.mime, size: content.size, sha256: content.sha256.toString('hex') }
 }
 
@@ -101,16 +128,6 @@ async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Rece
   }
   await client.query('update social.media_contents set sha256 = $2, size = $3 where id = $1', [contentId, sha256, size])
   return contentId
-}
-
-async function requireRoom({ config }: App, db: Pick<pg.ClientBase, 'query'>, ownerId: string, size: number) {
-  const { rows } = await db.query<{ used: string }>(
-    `select coalesce(sum(c.size), 0) as used from social.media m join social.media_contents c on c.id = m.content_id
-     where m.owner_id = $1`,
-    [ownerId],
-  )
-  if (Number(rows[0]?.used) + size > config.mediaQuota)
-    throw fail('MEDIA_QUOTA_EXCEEDED', 'Delete posts with media, or wait a day for what is not used')
 }
 
 function deleteContent(db: Pick<pg.ClientBase, 'query'>, contentId: string) {

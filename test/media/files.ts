@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import type { Answer, TestClient } from '../client.ts'
 
 /** The smallest PNG there is: one pixel. */
@@ -7,9 +8,19 @@ export const PIXEL = Buffer.from(
   'base64',
 )
 
-/** What begins like a PNG and goes on at random; no two are the same. */
+/** A PNG of so many bytes whose pixels are random; no two are the same. */
 export function picture(size: number): Buffer {
-  return Buffer.concat([PIXEL.subarray(0, 45), randomBytes(size - 45)])
+  const [head, end] = [PIXEL.subarray(0, 33), PIXEL.subarray(-12)]
+  return Buffer.concat([head, chunkOf('IDAT', randomBytes(size - head.length - end.length - 12)), end])
+}
+
+/** A chunk of a PNG. */
+export function chunkOf(type: string, content: Buffer): Buffer {
+  const [length, crc] = [Buffer.alloc(4), Buffer.alloc(4)]
+  const checked = Buffer.concat([Buffer.from(type), content])
+  length.writeUInt32BE(content.length)
+  crc.writeUInt32BE(crc32(checked))
+  return Buffer.concat([length, checked, crc])
 }
 
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
