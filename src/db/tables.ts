@@ -609,6 +609,14 @@ export interface NotifyPositions {
    */
   done: Generated<string>;
   /**
+   * When the first of them failed; null while the lane moves on.
+   */
+  failingSince: Timestamp | null;
+  /**
+   * Failed runs since the lane last moved on.
+   */
+  failures: Generated<number>;
+  /**
    * Events below this id are none of this reader's concern: read whole, or pending since an adoption. Prunes old partitions.
    */
   fromId: Generated<Int8>;
@@ -617,9 +625,17 @@ export interface NotifyPositions {
    */
   lane: number;
   /**
+   * Why the last run failed.
+   */
+  lastError: string | null;
+  /**
    * When the position last moved.
    */
   movedAt: Generated<Timestamp>;
+  /**
+   * Nobody reads the lane before.
+   */
+  retryAt: Timestamp | null;
   /**
    * First shard of the lane.
    */

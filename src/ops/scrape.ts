@@ -36,7 +36,7 @@ function showPools(): void {
   }
 }
 
-type Lane = { consumer: string; lane: number; events: number; age: number }
+type Lane = { consumer: string; lane: number; events: number; age: number; failing: number }
 type Jobs = { task: string; state: string; jobs: number }
 type Totals = { appended: number; pending: number; attempts: number; dead: number; windows: number; queue: number }
 
@@ -46,7 +46,7 @@ async function ask(pool: pg.Pool) {
   let broken = true
   try {
     const lanes = await client.query<Lane>(
-      'select consumer, lane, events::float8 as events, coalesce(extract(epoch from age), 0)::float8 as age from ops.lag',
+      'select consumer, lane, events::float8 as events, coalesce(extract(epoch from age), 0)::float8 as age, coalesce(extract(epoch from now() - failing_since), 0)::float8 as failing from ops.lag',
     )
     const jobs = await client.query<Jobs>(countJobs)
     const totals = await client.query<Totals>(countTotals)
@@ -79,9 +79,10 @@ const countTotals = `
 /** Reset first: a task that has no jobs any more is to disappear. */
 function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   for (const gauge of fromDatabase) gauge.reset()
-  for (const { consumer, lane, events, age } of lanes) {
+  for (const { consumer, lane, events, age, failing } of lanes) {
     outboxLength.set({ consumer, lane }, events)
     outboxOldest.set({ consumer, lane }, age)
+    laneFailing.set({ consumer, lane }, failing)
   }
   for (const { task, state, jobs: count } of jobs) jobCount.set({ task, state }, count)
   if (!totals) return
@@ -109,6 +110,7 @@ const outboxLength = shared(
   lane,
 )
 const outboxOldest = shared('outbox_oldest_seconds', 'Age of the oldest event that a consumer has not read yet', lane)
+const laneFailing = gauge('lane_failing_seconds', 'Since when the runs of a lane fail, 0 while it moves on', lane)
 const outboxLastId = shared(
   'outbox_last_id',
   'Id of the newest event; its rate is the rate of events, rolled-back ones included',
@@ -125,6 +127,7 @@ const notificationQueue = shared(
 const fromDatabase: Gauge[] = [
   outboxLength,
   outboxOldest,
+  laneFailing,
   outboxLastId,
   jobCount,
   pendingEvents,

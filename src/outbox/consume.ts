@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { inTransaction, together } from '../db/transaction.ts'
 import { messageOf } from '../errors.ts'
 import type { OutboxEvent } from './event.ts'
-import { setAside } from './pending.ts'
+import { findDead, setAside } from './pending.ts'
 import { type Lanes, lockPositions, movePositions } from './position.ts'
 import { readNext } from './read.ts'
 
@@ -47,11 +47,13 @@ export async function consumeBatch(
       const [, windows] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
       if (windows.length === 0) return 'held'
       events = windows.flatMap((window) => window.events)
-      const good = poison ? events.filter((event) => event.id !== poison.eventId) : events
+      // One that was skipped by hand is dead already. Only a failing lane looks.
+      const dead = windows.some(({ failing }) => failing) ? await findDead(client, lanes.consumer, events) : new Set()
+      const good = events.filter((event) => event.id !== poison?.eventId && !dead.has(event.id))
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
       const moves = windows.filter((window) => window.moves)
       const [, busy] = await together([
-        movePositions(client, lanes.consumer, moves),
+        movePositions(client, lanes.consumer, moves, bad.length === 0),
         good.length > 0 ? consumer(client, good, onBusy) : [],
       ])
       if (busy.length > 0)

@@ -3,10 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { bulkhead, noop } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import type { Consumer, OnBusy } from './consume.ts'
+import { messageOf } from '../errors.ts'
+import { BatchError, type Consumer, type OnBusy } from './consume.ts'
 import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from './lane-runner.ts'
-import { CRITICAL_LANE, type Lane } from './position.ts'
-import { lanesWithWork } from './read.ts'
+import { CRITICAL_LANE, type Lane, noteLaneFailure } from './position.ts'
+import { type LaneWithWork, lanesWithWork } from './read.ts'
 
 /** A dispatch job ends when nobody called for so long, and after some minutes in any case: nothing is to depend on one. */
 const IDLE_MS = 10_000
@@ -150,28 +151,33 @@ export class Dispatcher {
     }
   }
 
-  #start(lane: Lane): Promise<void> {
+  #start({ failures = 0, ...lane }: Lane & Partial<LaneWithWork>): Promise<void> {
     const key = keyOf(lane)
     const running = this.#running.get(key)
     if (running) this.#again.add(key)
     if (running || this.#stopping) return Promise.resolve()
-    const run = this.#drain(lane, key)
-      .catch((error) =>
-        this.#reading.log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again'),
-      )
+    const run = this.#drain(lane, key, failures)
+      .catch((error) => this.#noteFailure(lane, error))
       .finally(() => this.#running.delete(key))
     this.#running.set(key, { lane, end: run })
     return run
   }
 
-  async #drain(lane: Lane, key: string): Promise<void> {
+  async #drain(lane: Lane, key: string, failures: number): Promise<void> {
     const consumer = this.#consumerOf(lane.consumer)
     const bulk = lane.consumer === 'notifications' && lane.lane !== CRITICAL_LANE
     const options = { turns: bulk ? this.#turns : noop, onHeld: () => this.#onHeld(), stopping: () => this.#stopping }
     do {
       this.#again.delete(key)
-      await runLane(this.#reading, lane, consumer, { ...options, onBusy: this.#onBusy() })
+      await runLane(this.#reading, lane, consumer, { ...options, failures, onBusy: this.#onBusy() })
     } while (this.#again.has(key) && !this.#stopping)
+  }
+
+  /** When the database cannot be written to, the log has to do. */
+  async #noteFailure(lane: Lane, error: unknown): Promise<void> {
+    const { pool, log } = this.#reading
+    log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again')
+    await noteLaneFailure(pool, lane, reasonOf(error)).catch(() => undefined)
   }
 
   #onBusy(): OnBusy {
@@ -188,6 +194,12 @@ export class Dispatcher {
     if (!consumer) throw new Error(`no consumer named ${name} in this version`)
     return consumer
   }
+}
+
+/** Names the event where there was only one. */
+function reasonOf(error: unknown): string {
+  const [only, ...others] = error instanceof BatchError ? error.eventIds : []
+  return only !== undefined && others.length === 0 ? `event ${only}: ${messageOf(error)}` : messageOf(error)
 }
 
 function keyOf(lane: Lane): string {

@@ -1,12 +1,18 @@
 import type { IPolicy } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { messageOf } from '../errors.ts'
 import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch, type OnBusy } from './consume.ts'
 import { isContentError, isLockTimeout, isTimeout } from './failure.ts'
 import type { Lane, Lanes } from './position.ts'
 
 /** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */
 const BATCH_SIZE = 1000
+
+/** So many events in a row that fail alone have a common cause, which setting all of them aside would not mend. */
+const SET_ASIDE_IN_A_ROW = 10
+/** Trouble that met so many runs in a row does not pass by itself. */
+const PATIENCE = 3
 
 export type BatchReport = { consumer: string; events: number; seconds: number }
 
@@ -20,28 +26,35 @@ export type LaneOptions = {
   onBusy: OnBusy
   /** A row was waited for in vain. */
   onHeld: () => void
+  /** Failed runs of the lane since it last moved on. */
+  failures: number
   stopping: () => boolean
 }
 
 /**
  * Reads a lane to its end, batch by batch. A batch that fails for its content, or takes too long, is taken apart: halved until
- * one event fails alone, which then becomes pending while its neighbours go on. Other errors end the run; the poll starts the next.
+ * one event fails alone, which then becomes pending while its neighbours go on. Other errors end the run, and so do many events
+ * in a row that fail alone; the poll starts the next.
  */
 export async function runLane(
   reading: Reading,
   lane: Lane,
   consumer: Consumer,
-  { turns, onBusy, onHeld, stopping }: LaneOptions,
+  { turns, onBusy, onHeld, failures, stopping }: LaneOptions,
 ): Promise<void> {
   let options: BatchOptions = { limit: BATCH_SIZE, onBusy }
+  let inARow = 0
   while (!stopping()) {
     try {
       const result = await turns.execute(() => (stopping() ? 'held' : runBatch(reading, lane, consumer, options)))
+      inARow = options.poison ? inARow + 1 : 0
       if (result === 'held' || result.unfinished.length === 0) return
       options = { limit: Math.min(BATCH_SIZE, options.limit * 2), onBusy: options.onBusy }
     } catch (error) {
       if (onBusyAfter(error) === 'set aside') onHeld()
-      options = afterFailure(options, error)
+      options = afterFailure(options, error, failures)
+      if (options.poison && inARow >= SET_ASIDE_IN_A_ROW)
+        throw new Error(`${inARow} events in a row were set aside: ${messageOf(error)}`, { cause: error })
       reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
     }
   }
@@ -64,12 +77,16 @@ export async function runBatch(
   return result
 }
 
-/** How to go on after a failed batch. Rethrows what another attempt at once would not mend. */
-function afterFailure(options: BatchOptions, error: unknown): BatchOptions {
+/**
+ * How to go on after a failed batch. Rethrows what another attempt at once would not mend. Trouble that does not pass may come
+ * of one event, one that crashes the server for example: then too a batch is taken apart, and what is rethrown names the event.
+ */
+function afterFailure(options: BatchOptions, error: unknown, failures: number): BatchOptions {
   if (options.onBusy === 'wait' && onBusyAfter(error) === 'set aside') return { ...options, onBusy: 'set aside' }
-  if (!(error instanceof BatchError) || !(isContentError(error.cause) || isTimeout(error.cause))) throw error
+  if (!(error instanceof BatchError)) throw error
+  const isContent = isContentError(error.cause) || isTimeout(error.cause)
   const [only, ...others] = error.eventIds
-  if (only === undefined) throw error
+  if (only === undefined || !(isContent || (others.length > 0 && failures >= PATIENCE))) throw error
   if (others.length > 0) return { ...options, limit: Math.ceil(error.eventIds.length / 2) }
   return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: error.cause } }
 }

@@ -34,6 +34,16 @@ export async function setAside(
   )
 }
 
+/** The ids of those of these events that are dead letters. */
+export async function findDead(client: pg.ClientBase, consumer: string, events: OutboxEvent[]): Promise<Set<number>> {
+  const { rows } = await client.query<{ id: number }>(
+    `select event_id::float8 as id from notify.pending
+     where consumer = $1 and event_id = any($2::bigint[]) and dead_at is not null`,
+    [consumer, events.map((event) => event.id)],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
 /**
  * Retries what is due, oldest first. Each event is applied and its row deleted in one transaction; a failure moves its
  * due time, so that it is in nobody's way, or makes it a dead letter after the last attempt. Returns how many succeeded.

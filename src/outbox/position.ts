@@ -17,29 +17,42 @@ export type Move = {
   after: { shard: number; xid: string; id: string } | null
 }
 
-/** Locks those of these positions that nobody holds, until the end of the transaction, and notes them for `heldLanes`. */
+/**
+ * Locks those of these positions that nobody holds, until the end of the transaction, and notes them for `heldLanes`. One that
+ * failed is left alone until it is time.
+ */
 export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
   const one = 'lane' in lanes
   await client.query({
     name: one ? 'lock_position' : 'lock_free_positions',
-    text: `with held as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} for update skip locked)
+    text: `with held as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} and ${mayBeRead} for update skip locked)
            select set_config('ravenpost.lanes', coalesce(string_agg(lane::text, ','), ''), true) from held`,
     values: [lanes.consumer, one ? lanes.lane : lanes.allBut],
   })
 }
 
+/** A condition on notify.positions. */
+export const mayBeRead = 'coalesce(retry_at <= now(), true)'
+
 /** The lanes that this transaction has locked, in a statement sent after `lockPositions`. */
 export const heldLanes = `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`
 
-/** Moves locked positions. */
-export async function movePositions(client: pg.ClientBase, consumer: string, moves: Move[]): Promise<void> {
+/** Moves locked positions. `recovered`: whether the lanes have got past what they failed at, if they did. */
+export async function movePositions(
+  client: pg.ClientBase,
+  consumer: string,
+  moves: Move[],
+  recovered: boolean,
+): Promise<void> {
   if (moves.length === 0) return
   await client.query({
     name: 'move_positions',
     text: `update notify.positions p
            set done = case when w.id is null then w.target::pg_snapshot else p.done end,
                target = case when w.id is null then null else w.target::pg_snapshot end,
-               after_shard = w.shard, after_xid = w.xid::xid8, after_id = w.id, moved_at = now()
+               after_shard = w.shard, after_xid = w.xid::xid8, after_id = w.id, moved_at = now(),
+               failures = case when $7 then 0 else p.failures end, retry_at = case when not $7 then p.retry_at end,
+               failing_since = case when not $7 then p.failing_since end, last_error = case when not $7 then p.last_error end
            from unnest($2::smallint[], $3::text[], $4::smallint[], $5::text[], $6::bigint[]) w (lane, target, shard, xid, id)
            where p.consumer = $1 and p.lane = w.lane`,
     values: [
@@ -49,6 +62,21 @@ export async function movePositions(client: pg.ClientBase, consumer: string, mov
       moves.map((move) => move.after?.shard ?? null),
       moves.map((move) => move.after?.xid ?? null),
       moves.map((move) => move.after?.id ?? null),
+      recovered,
     ],
   })
+}
+
+/**
+ * Notes that a run of a lane failed. Twice in a row it is tried again at once, which mends a deadlock or a lost connection; after
+ * that it waits for a second, and for up to half a minute.
+ */
+export async function noteLaneFailure(pool: pg.Pool, { consumer, lane }: Lane, reason: string): Promise<void> {
+  await pool.query(
+    `update notify.positions p
+     set failures = failures + 1, failing_since = coalesce(failing_since, now()), last_error = left($3, 1000),
+       retry_at = case when failures >= 2 then now() + make_interval(secs => least(30, 2 ^ least(failures - 2, 5))) end
+     where consumer = $1 and lane = (select lane from notify.positions where consumer = $1 and lane = $2 for update skip locked)`,
+    [consumer, lane, reason],
+  )
 }

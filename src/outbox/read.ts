@@ -1,15 +1,24 @@
 import type pg from 'pg'
 import { eventColumns, type OutboxEvent } from './event.ts'
-import { heldLanes, type Lane, type Move } from './position.ts'
+import { heldLanes, type Lane, type Move, mayBeRead } from './position.ts'
 
 /** What was read of one lane. */
 export type Window = Move & {
   events: OutboxEvent[]
   /** Whether the position has to move: past events, out of a window, or because it stood for long. */
   moves: boolean
+  /** Whether the lane failed when it was last run. */
+  failing: boolean
 }
 
-type Row = { lane: number; target: string; waits: boolean; xid: string | null; shard: number } & OutboxEvent
+type Row = {
+  lane: number
+  target: string
+  waits: boolean
+  failing: boolean
+  xid: string | null
+  shard: number
+} & OutboxEvent
 
 /**
  * The next events of each lane held, at most `limit` of a lane, in the order (shard, xid, id): those visible in the window's
@@ -31,12 +40,12 @@ export async function readNext(client: pg.ClientBase, consumer: string, limit: n
 function windowOf(rows: Row[], limit: number): Window[] {
   const [first] = rows
   if (!first) return []
-  const { lane, target, waits } = first
+  const { lane, target, waits, failing } = first
   const events = rows.filter((row) => row.xid !== null)
   const last = events.at(-1)
   const after =
     last && events.length === limit ? { shard: last.shard, xid: String(last.xid), id: String(last.id) } : null
-  return [{ lane, target, after, events, moves: events.length > 0 || waits }]
+  return [{ lane, target, after, events, moves: events.length > 0 || waits, failing }]
 }
 
 /**
@@ -51,7 +60,7 @@ function readHeld(which: string): string {
     select *, array(select x from pg_snapshot_xip(done) x where pg_visible_in_snapshot(x, upto) order by x) as ended
     from (select *, coalesce(target, pg_current_snapshot()) as upto, (select last_value from notify.outbox_id_seq) as last_id
           from notify.positions where consumer = (select $1::text) and lane = any(${heldLanes})) p)
-  select p.lane, p.upto::text as target, p.target is not null or ${isStale} as waits, o.xid::text as xid, o.shard, ${eventColumns}
+  select p.lane, p.upto::text as target, p.target is not null or ${isStale} as waits, p.failures > 0 as failing, o.xid::text as xid, o.shard, ${eventColumns}
   from p
   left join lateral (
     (select o.* from generate_series(greatest(p.after_shard, p.shard_from)::int, p.shard_to::int) s (shard)
@@ -96,12 +105,15 @@ const isStale = `p.moved_at < now() - case
       then interval '1 second'
     else interval '1 minute' end`
 
+/** `failures`: failed runs since it last moved on. */
+export type LaneWithWork = Lane & { failures: number }
+
 /**
  * The lanes that have something to read: a window under way, a committed event that is not in `done`, or a `done` that
  * holds open transactions or is a minute old and should move on. One cheap query of index probes.
  */
-export async function lanesWithWork(pool: pg.Pool): Promise<Lane[]> {
-  const { rows } = await pool.query<Lane>({ name: 'lanes_with_work', text: findWork })
+export async function lanesWithWork(pool: pg.Pool): Promise<LaneWithWork[]> {
+  const { rows } = await pool.query<LaneWithWork>({ name: 'lanes_with_work', text: findWork })
   return rows
 }
 
@@ -118,14 +130,14 @@ function hasUnread(place: string): string {
 }
 
 const findWork = `
-  select p.consumer, p.lane
+  select p.consumer, p.lane, p.failures
   from (select *, array(select x from pg_snapshot_xip(done) x where pg_visible_in_snapshot(x, pg_current_snapshot())) as ended,
           (select last_value from notify.outbox_id_seq) as last_id
         from notify.positions) p
-  where p.target is not null
+  where ${mayBeRead} and (p.target is not null
      or ${isStale}
      or case when p.critical then exists (${hasUnread('o.critical')})
         else exists (
           select from generate_series(p.shard_from::int, p.shard_to::int) s (shard)
           cross join lateral (${hasUnread('o.shard = s.shard and not o.critical')}) o)
-        end`
+        end)`
