@@ -17,7 +17,7 @@ t.test('a worker outlives the connection on which it ends a job, and goes on', a
   const holder = await system.pool.connect()
   t.teardown(() => holder.release())
   await holder.query('begin')
-  await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+  await holder.query('select from social.likes where post_id = $1 for update', [post.id])
   await ana.request('DELETE', `/posts/${post.id}`)
   const waiting = async (application: string, statement: string) => {
     const { rows } = await system.pool.query<{ pid: number }>(
@@ -27,8 +27,8 @@ t.test('a worker outlives the connection on which it ends a job, and goes on', a
     )
     return rows[0]?.pid
   }
-  await eventually(() => waiting('ravenpost worker', '%notify.inbox%'))
-  // While its chunk waits for the inbox, the job of the fan-out cannot end: deleting its row is what waits next.
+  await eventually(() => waiting('ravenpost worker', '%social.likes%'))
+  // While its chunk waits for the like, the job of the fan-out cannot end: deleting its row is what waits next.
   await holder.query('lock table graphile_worker._private_jobs in share row exclusive mode')
   const ending = await eventually(() => waiting('ravenpost jobs', '%delete from%_private_jobs%'))
   await system.pool.query('select pg_terminate_backend($1)', [ending])
