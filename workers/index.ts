@@ -1,6 +1,7 @@
 import type { Tasks } from '../src/worker.ts'
 import { cleanUnusedMedia } from './clean-media.ts'
 import { dispatchOutbox } from './dispatch-outbox.ts'
+import { expireDueNotifications } from './expire-notifications.ts'
 import { flushDueWindows } from './flush-windows.ts'
 import { maintainLog } from './maintain-delivery-log.ts'
 import { maintainOutbox } from './maintain-outbox.ts'
@@ -14,6 +15,7 @@ export const tasks: Tasks = {
   taskList: (engine) => ({
     dispatch_outbox: dispatchOutbox(engine),
     flush_windows: flushDueWindows(engine),
+    expire_notifications: expireDueNotifications(engine),
     retry_pending: retryPendingEvents(engine),
     run_fan_outs: runFanOutChunks(engine),
     send_deliveries: sendDueDeliveries(engine),

@@ -760,7 +760,7 @@ export interface NotifySources {
    */
   decidedBy: string | null;
   /**
-   * What was decided: shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed.
+   * What was decided: shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, expired (its notification, or the send before it was dispatched).
    */
   decision: string;
   /**

@@ -9,6 +9,7 @@ import { foldCounters } from '../counters/fold-counters.ts'
 import { createPool } from '../db/pool.ts'
 import { FanOutRunner } from '../fan-outs/runner.ts'
 import { dispatchWith } from '../notifications/dispatch.ts'
+import { Expiry } from '../notifications/expiry.ts'
 import { NotificationTypes } from '../notifications/types.ts'
 import { dispatchBatchSeconds, dispatchBatchSize } from '../ops/metrics.ts'
 import type { Consumer } from '../outbox/consume.ts'
@@ -26,6 +27,7 @@ export type Engine = {
   consumers: Record<string, Consumer>
   dispatcher: Dispatcher
   fanOuts: FanOutRunner
+  expiry: Expiry
   jobs: JobShares
   deliveries: DeliveryRunner
   senders: Senders
@@ -43,7 +45,8 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   const senders = createSenders(config, pool, options)
   const deliveries = new DeliveryRunner({ pool, log, types, senders })
   const jobs = new JobShares(config.workerConcurrency)
-  return { config, log, pool, types, consumers, dispatcher, fanOuts: new FanOutRunner(), jobs, deliveries, senders }
+  const [fanOuts, expiry] = [new FanOutRunner(), new Expiry()]
+  return { config, log, pool, types, consumers, dispatcher, fanOuts, expiry, jobs, deliveries, senders }
 }
 
 function countBatch({ consumer, events, seconds }: BatchReport): void {

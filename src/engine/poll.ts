@@ -6,6 +6,7 @@ const DISPATCH_TASK = 'dispatch_outbox'
 const RETRY_TASK = 'retry_pending'
 const FAN_OUT_TASK = 'run_fan_outs'
 const WINDOWS_TASK = 'flush_windows'
+const EXPIRY_TASK = 'expire_notifications'
 const DELIVERIES_TASK = 'send_deliveries'
 const LOG_TASK = 'maintain_delivery_log'
 
@@ -19,9 +20,12 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
     const { rows } = await engine.pool.query<Work>({ name: 'due_work', text: findDueWork })
     if (lanes.length > 0) await callDispatcher(engine)
     if (engine.deliveries.running && rows.some(({ task }) => task === DELIVERIES_TASK)) engine.deliveries.look()
+    const expiry = (await engine.expiry.isDue(engine.pool)) ? [{ task: EXPIRY_TASK, runAt: null }] : []
     await addJobs(
       engine,
-      rows.filter(({ task }) => !engine.jobs.isFull(task) && (task !== FAN_OUT_TASK || !engine.fanOuts.full)),
+      [...rows, ...expiry].filter(
+        ({ task }) => !engine.jobs.isFull(task) && (task !== FAN_OUT_TASK || !engine.fanOuts.full),
+      ),
     )
   })
 }

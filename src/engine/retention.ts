@@ -1,8 +1,7 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
-import { removeNotifications } from '../fan-outs/remove-notifications.ts'
+import { expireNotifications } from '../notifications/expiry.ts'
 import { lockInboxes } from '../notifications/locks.ts'
-import type { TypeLookup } from '../notifications/types.ts'
 import { DEAD_LETTERS_KEPT_DAYS } from '../outbox/pending.ts'
 import type { Engine } from './engine.ts'
 import { forgetSources } from './forget-sources.ts'
@@ -22,9 +21,9 @@ export async function purge({
   log,
   types,
 }: Pick<Engine, 'config' | 'pool' | 'log' | 'types'>): Promise<void> {
-  const lookup = await types.current()
   const steps = {
-    notifications: () => repeatChunk(() => inTransaction(pool, (client) => expireNotifications(client, lookup))),
+    // All of them: the job that comes with each expiry begins at the latest.
+    notifications: () => expireNotifications({ pool, log, types }),
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: () => forgetSources(pool),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
@@ -48,19 +47,6 @@ export async function purge({
     }
   log.info(purged, 'purged what expired')
   if (failures.length > 0) throw new AggregateError(failures, 'some of what expired could not be purged')
-}
-
-/** Expiry is a removal like any other. Inboxes that someone holds are left for the next run. */
-async function expireNotifications(client: pg.ClientBase, types: TypeLookup): Promise<number> {
-  const { rows } = await client.query<{ userId: string; now: string }>(
-    `select distinct user_id as "userId", now()::text as now from (
-       select user_id from notify.notifications where expires_at <= now() order by expires_at limit ${ROWS_PER_CHUNK}) n
-     order by user_id`,
-  )
-  const [first] = rows
-  if (!first) return 0
-  const users = rows.map((row) => row.userId)
-  return removeNotifications(client, types, users, 'n.expires_at <= $2', first.now, 'expired', { skipBusy: true })
 }
 
 /** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */

@@ -79,6 +79,10 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Foldi
     source.decision = 'object_gone'
     return null
   }
+  if (loaded.expired.has(event.id)) {
+    source.decision = 'expired'
+    return null
+  }
   const inApp = decideFor(event, 'inApp', loaded)
   const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
   const filterReason = whyFiltered(inApp, reachableBy, (channel) => decideFor(event, channel, loaded))

@@ -24,20 +24,22 @@ export async function loadForFold(
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const stored = new Map<string, Draft>()
-  const [goneObjects, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows] = await together([
-    locks.goneObjects,
-    locks.inboxes,
-    Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
-    readRelations(client, events),
-    readMutedThreads(client, events),
-    readSources(client, users, events),
-    readOpenGroups(client, groupsOf(events), stored),
-    readWindows(client, events, types),
-  ])
+  const [goneObjects, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows, expired] =
+    await together([
+      locks.goneObjects,
+      locks.inboxes,
+      Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
+      readRelations(client, events),
+      readMutedThreads(client, events),
+      readSources(client, users, events),
+      readOpenGroups(client, groupsOf(events), stored),
+      readWindows(client, events, types),
+      readExpired(client, events),
+    ])
   await readNotifications(client, users, sourceRows, stored)
   const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
   await readLiveSources(client, users, events, sources, openGroups)
-  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects }
+  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects, expired }
 }
 
 type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
@@ -76,6 +78,18 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
     values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
   })
   return new Set(rows.map(keyOfGroup))
+}
+
+/** A send that waited for longer than it lives, in a backlog perhaps, notifies nobody. */
+async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
+  const sends = events.filter(({ action, data, retracts }) => action === 'send' && !retracts && data.expiresAt != null)
+  if (sends.length === 0) return new Set()
+  const { rows } = await client.query<{ id: number }>({
+    name: 'expired_sends_of_batch',
+    text: 'select w.id::float8 as id from unnest($1::bigint[], $2::timestamptz[]) w (id, at) where w.at <= now()',
+    values: [sends.map(({ id }) => id), sends.map(({ data }) => data.expiresAt)],
+  })
+  return new Set(rows.map(({ id }) => id))
 }
 
 /**

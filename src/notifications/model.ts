@@ -105,6 +105,8 @@ export type Loaded = {
   mutedThreads: Set<string>
   preferences: Map<string, UserPreferences>
   goneObjects: Set<string>
+  /** Ids of events that were sent with an expiry which has passed. */
+  expired: Set<number>
 }
 
 export type Folded = {
