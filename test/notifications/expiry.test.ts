@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
+import { Expiry } from '../../src/notifications/expiry.ts'
 import { signIn, type TestClient } from '../client.ts'
+import { observedPool } from '../plans/observe.ts'
 import { TestSocket } from '../push/socket.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
@@ -134,4 +136,25 @@ t.test('a send that has expired before it is read from the log notifies nobody',
   const { rows } = await system.pool.query('select decision, notified from notify.sources where user_id = $1', [ana.id])
   t.same(rows, [{ decision: 'expired', notified: false }])
   t.equal((await system.pool.query('select from notify.tombstones')).rowCount, 0)
+})
+
+t.test('what was removed while an old snapshot is open costs the next looks nothing', async (t) => {
+  const { pool, databaseUrl } = await setup(t)
+  const old = await pool.connect()
+  await old.query('begin isolation level repeatable read; select pg_current_xact_id()')
+  await pool.query(
+    `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, expires_at)
+     select i, 1, 1, 1, 'system', now() - interval '2 minutes' from generate_series(1, 10000) i`,
+  )
+  await pool.query('delete from notify.notifications')
+  const observed = observedPool(databaseUrl, 'force_generic_plan')
+  t.teardown(() => observed.pool.end())
+  const expiry = new Expiry()
+  const looks = () => observed.executed.filter(({ text }) => text.includes('expires_at')).map(({ pages }) => pages)
+  await eventually(async () => (await expiry.isDue(observed.pool)) || looks().length === 3)
+  const [first = 0, ...later] = looks()
+  t.ok(first > 100, `the first walks through them: ${first} pages`)
+  t.ok(Math.max(...later) < 20, `the later ones do not: ${later} pages`)
+  await old.query('rollback')
+  old.release()
 })
