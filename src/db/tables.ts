@@ -151,7 +151,7 @@ export interface NotifyFanOuts {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Users up to this one are done; of an audience, those of the row's shards. Of end_sources: tombstones up to this modseq; of retract_actor: notifications from this id on, 0 for none yet.
+   * Users up to this one are done; of an audience, those of the row's shards. Of end_sources: tombstones up to this modseq; of retract_actor: notifications from this id on, 0 for none yet. Of read_inbox, archive_inbox, delete_inbox and see_inbox: what grew at or before this modseq is left.
    */
   cursorUserId: Generated<Int8>;
   /**
@@ -179,7 +179,7 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment, delete_user, publish_post, end_sources or retract_actor.
+   * retract_post, retract_comment, delete_user, publish_post, end_sources, retract_actor, read_inbox, archive_inbox, delete_inbox or see_inbox.
    */
   kind: string;
   /**

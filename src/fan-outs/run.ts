@@ -7,6 +7,7 @@ import { isLockTimeout } from '../outbox/failure.ts'
 import { deleteUserChunk } from './delete-user.ts'
 import { endSourcesChunk } from './end-sources.ts'
 import { publishPostChunk } from './publish-post.ts'
+import { restOfInboxChunk } from './rest-of-inbox.ts'
 import { retractActorChunk } from './retract-actor.ts'
 import { retractCommentChunk } from './retract-comment.ts'
 import { retractPostChunk } from './retract-post.ts'
@@ -43,6 +44,10 @@ const chunks: Record<string, Chunk> = {
   publish_post: publishPostChunk,
   end_sources: endSourcesChunk,
   retract_actor: retractActorChunk,
+  read_inbox: restOfInboxChunk,
+  archive_inbox: restOfInboxChunk,
+  delete_inbox: restOfInboxChunk,
+  see_inbox: restOfInboxChunk,
 }
 
 /**

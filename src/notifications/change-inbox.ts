@@ -17,7 +17,7 @@ export type Inbox = {
   seenModseq: number
 }
 
-/** `unread`, `unseen`: by how much the counts move. `last`: growth of the last one changed. `more`: the chunk was full. */
+/** `unread`, `unseen`: by how much the counts move. `last`: growth of the last one changed, the lowest or, of seen ones, the highest. `more`: the chunk was full. */
 export type Change = {
   updated: number
   unread: number
@@ -38,22 +38,29 @@ export async function changeInbox(
   userId: string,
   work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
 ): Promise<{ change: Change; result: InboxResult }> {
-  const step = await inTransaction(app.pool, async (client) => {
-    const inbox = await lockInbox(client, userId)
-    const change = await work(client, inbox)
-    const result = {
-      updated: change.updated,
-      unreadCount: inbox.unreadCount + change.unread,
-      unseenCount: inbox.unseenCount + change.unseen,
-      epoch: inbox.epoch,
-      modseq: inbox.modseq + change.updated,
-    }
-    const seenModseq = change.seenModseq ?? inbox.seenModseq
-    if (change.updated > 0 || seenModseq !== inbox.seenModseq) await storeInbox(client, userId, result, seenModseq)
-    return { change, result }
-  }).catch(translateBusy)
+  const step = await inTransaction(app.pool, (client) => changeLocked(client, userId, work)).catch(translateBusy)
   if (step.change.updated > 0) app.wakeUps.inboxChanged(userId, step.result.modseq)
   return step
+}
+
+/** As `changeInbox`, in the caller's transaction; who commits it notifies the push nodes. */
+export async function changeLocked(
+  client: pg.ClientBase,
+  userId: string,
+  work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
+): Promise<{ change: Change; result: InboxResult }> {
+  const inbox = await lockInbox(client, userId)
+  const change = await work(client, inbox)
+  const result = {
+    updated: change.updated,
+    unreadCount: inbox.unreadCount + change.unread,
+    unseenCount: inbox.unseenCount + change.unseen,
+    epoch: inbox.epoch,
+    modseq: inbox.modseq + change.updated,
+  }
+  const seenModseq = change.seenModseq ?? inbox.seenModseq
+  if (change.updated > 0 || seenModseq !== inbox.seenModseq) await storeInbox(client, userId, result, seenModseq)
+  return { change, result }
 }
 
 /** The inbox stayed locked for longer than a transaction waits: the client is to try again. */
