@@ -49,7 +49,7 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   try {
     printHeading()
     for (const scenario of [undisturbed, ...list]) {
-      const isOwn = scenario.disk || scenario.pair
+      const isOwn = scenario.disk || scenario.pair || scenario.pushServices
       const result = isOwn
         ? await onItsOwn(scenario, join(folder, scenario.name))
         : await runScenario(system, scenario, options)
@@ -75,7 +75,9 @@ async function onItsOwn(scenario: Scenario, folder: string): Promise<Result | un
   await mkdir(folder)
   try {
     const [disk, pair] = [await scenario.disk?.(join(folder, 'disk')), await scenario.pair?.()]
-    const system = await startSystem(folder, { ...(disk ? { disk } : { past }), ...(pair && { pair }) })
+    const pushServices = await scenario.pushServices?.()
+    const own = { ...(pair && { pair }), ...(pushServices && { pushServices }) }
+    const system = await startSystem(folder, { ...(disk ? { disk } : { past }), ...own })
     return await runScenario(system, scenario, options).finally(() => system.close())
   } catch (error) {
     console.log(`${scenario.name.padEnd(28)}skipped: ${error instanceof Error ? error.message : error}`)

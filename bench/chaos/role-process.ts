@@ -7,6 +7,7 @@ import { SECOND, within } from './wait.ts'
 export type RoleName = 'api' | 'worker' | 'push'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const pushWorker = fileURLToPath(new URL('push-worker.ts', import.meta.url))
 /** What an orchestrator waits before it starts a dead process again. */
 const RESTART_MS = 300
 
@@ -18,6 +19,7 @@ export class RoleProcess {
   /** Ends that nobody asked for. */
   crashes: string[] = []
   readonly #env: Record<string, string>
+  readonly #script: string
   readonly #log: WriteStream
   #child: ChildProcess | undefined
   #expected = false
@@ -28,6 +30,7 @@ export class RoleProcess {
     this.name = name
     this.port = port
     this.#env = env
+    this.#script = role === 'worker' && env.CHAOS_PUSH_CERTIFICATE ? pushWorker : main
     this.#log = createWriteStream(logFile, { flags: 'a' })
   }
 
@@ -38,7 +41,7 @@ export class RoleProcess {
   start(): void {
     if (this.#closed) return
     this.#expected = false
-    const child = spawn(process.execPath, [...nodeOptions, main, this.role], {
+    const child = spawn(process.execPath, [...nodeOptions, this.#script, this.role], {
       env: { ...process.env, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

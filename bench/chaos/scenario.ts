@@ -1,6 +1,7 @@
 import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'
 import type { Pair } from './pair.ts'
+import type { PushServices } from './push-services.ts'
 import type { Random } from './random.ts'
 import type { SmallDisk } from './small-disk.ts'
 import type { System } from './system.ts'
@@ -33,6 +34,8 @@ export type Scenario = {
   disk?: (folder: string) => Promise<SmallDisk>
   /** Makes the primary and standby that the scenario's own system has. */
   pair?: () => Promise<Pair>
+  /** Starts the push services that the scenario's own system has. */
+  pushServices?: () => Promise<PushServices>
   /** Breaks things and, unless they heal by themselves, mends them again. Recovery is measured from its end. */
   disturb(stage: Stage): Promise<void>
 }

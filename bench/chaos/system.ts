@@ -9,6 +9,7 @@ import { makePast } from '../past.ts'
 import type { Pair } from './pair.ts'
 import { Postgres, type Server } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
+import type { PushServices } from './push-services.ts'
 import { allReady, type RoleName, RoleProcess } from './role-process.ts'
 import type { SmallDisk } from './small-disk.ts'
 import { SECOND } from './wait.ts'
@@ -21,6 +22,8 @@ export type System = {
   postgres: Server
   /** The primary and its standby, if the scenario has them; then `postgres` is the same. */
   pair: Pair | undefined
+  /** If the scenario has them. */
+  pushServices: PushServices | undefined
   /** Where PostgreSQL keeps its data, if that is a small disk. */
   disk: SmallDisk | undefined
   /** Straight to PostgreSQL. */
@@ -36,9 +39,12 @@ export type System = {
   close(): Promise<void>
 }
 
+/** What the system of a single scenario has. */
+export type Own = { disk?: SmallDisk; pair?: Pair; pushServices?: PushServices }
+
 export async function startSystem(
   folder: string,
-  { disk, pair, past = 0 }: { disk?: SmallDisk; pair?: Pair; past?: number } = {},
+  { disk, pair, pushServices, past = 0 }: Own & { past?: number } = {},
 ): Promise<System> {
   const log = pino({ level: 'warn' })
   await mkdir(folder, { recursive: true })
@@ -55,7 +61,8 @@ export async function startSystem(
     for (const number of [1, 2]) {
       const proxy = await TcpProxy.to(postgres.port)
       const direct = postgres.url(DATABASE, proxy.port)
-      const env = pair && role === 'api' ? environment(pair.poolerUrl(DATABASE), direct) : environment(direct)
+      const own = pair && role === 'api' ? environment(pair.poolerUrl(DATABASE), direct) : environment(direct)
+      const env = { ...own, ...pushServices?.env }
       const name = `${role}-${number}`
       const one = new RoleProcess(role, name, await freePort(), env, join(folder, `${name}.log`))
       processes.push(one)
@@ -74,6 +81,7 @@ export async function startSystem(
     await pool.end()
     await postgres.stop('fast')
     await disk?.close()
+    pushServices?.close()
   }
   if (!(await allReady(processes, 60 * SECOND))) {
     await close()
@@ -81,7 +89,7 @@ export async function startSystem(
   }
   const of = (role: RoleName) => processes.filter((one) => one.role === role)
   const config = readConfig(environment(databaseUrl))
-  return { postgres, pair, disk, databaseUrl, pool, config, processes, of, database, front, close }
+  return { postgres, pair, pushServices, disk, databaseUrl, pool, config, processes, of, database, front, close }
 }
 
 function environment(databaseUrl: string, direct = ''): Record<string, string> {

@@ -1,4 +1,7 @@
+import type pg from 'pg'
 import type { FoldingClient } from '../folding-client.ts'
+import { call } from '../http.ts'
+import { type PushService, startPushServices } from '../push-services.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
@@ -43,7 +46,71 @@ export const push: Scenario[] = [
       await backWithin(stage, 60 * SECOND)
     },
   },
+  {
+    name: 'slow-providers',
+    what: '2,000 Web Pushes wait for a push service that takes 9 s over each: those of others go out meanwhile',
+    quick: true,
+    pushServices: startPushServices,
+    disturb: pushPastSlowOnes,
+  },
 ]
+
+const SLOW_USERS = 10
+const BROWSERS = 20
+const COMMENTS = 10
+const FOLLOWERS = 5
+
+/** People are mentioned whose browsers are at the slow service; then others follow somebody whose browser is at the quick one. */
+async function pushPastSlowOnes({ system, world, load, note, expect, quick }: Stage): Promise<void> {
+  const { pool, pushServices } = system
+  const [ana, mallory, ...others] = world.members
+  if (!pushServices || !ana || !mallory) throw new Error('the scenario needs push services and members')
+  const slowOnes = others.slice(0, SLOW_USERS)
+  const browsers = slowOnes.flatMap(({ id }) => Array.from({ length: BROWSERS }, () => ({ id, at: pushServices.slow })))
+  for (const { id, at } of [...browsers, { id: ana.id, at: pushServices.quick }]) await subscribe(pool, id, at)
+  const [port = 0] = system.of('api').map((one) => one.port)
+  for (let i = 0; i < SLOW_USERS * COMMENTS; i += 1) {
+    const body = { body: `What does @${slowOnes[i % SLOW_USERS]?.name} say? (${i})` }
+    const { status } = await call(port, 'POST', `/posts/${world.posts[0]}/comment`, mallory.token, { body })
+    expect(status === 201, `a comment that mentions somebody answered ${status}`)
+  }
+  const slow = async () => {
+    const { rows } = await pool.query<{ n: number }>(
+      `select count(*)::int as n from notify.deliveries where due_at is not null and user_id = any($1::bigint[])`,
+      [slowOnes.map(({ id }) => id)],
+    )
+    return rows[0]?.n ?? 0
+  }
+  const all = SLOW_USERS * BROWSERS * COMMENTS
+  expect(await within(30 * SECOND, async () => (await slow()) >= all), `${all} pushes were queued`)
+  const waits: number[] = []
+  const strangers = others.filter(({ id }) => !load.follows.has(`${ana.id}:${id}`)).slice(-FOLLOWERS)
+  for (const follower of strangers) {
+    load.follows.set(`${ana.id}:${follower.id}`, 'busy')
+    const [before, followedAt] = [pushServices.quick.asked, performance.now()]
+    const { outcome } = await call(port, 'POST', `/users/${ana.id}/follow`, follower.token)
+    load.follows.set(`${ana.id}:${follower.id}`, outcome === 'ok' ? 'kept' : 'uncertain')
+    expect(await within(20 * SECOND, () => pushServices.quick.asked > before, 5), 'a push of somebody else went out')
+    waits.push(Math.round(performance.now() - followedAt))
+    await sleep(SECOND)
+  }
+  await sleep((quick ? 5 : 30) * SECOND)
+  const left = await slow()
+  expect(left > 0, 'the slow service was done before the others were tried')
+  note(
+    `pushes of others went out ${waits.join(', ')} ms after the follow; ${left} wait for the slow service, which was asked ${pushServices.slow.asked} times`,
+  )
+}
+
+async function subscribe(pool: pg.Pool, userId: string, service: PushService): Promise<void> {
+  const { endpoint, p256dh, auth } = service.browser()
+  await pool.query(
+    `with reached as (update notify.inbox set reachable_by = '{webPush}' where user_id = $1)
+     insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth)
+     values ($1, left(md5($2), 22), $2, $3, $4)`,
+    [userId, endpoint, p256dh, auth],
+  )
+}
 
 /** Notes when the last client was live again; that it takes longer than wished is no failure on a busy machine, never is. */
 async function backWithin({ clients, note }: Stage, wishedMs: number): Promise<void> {
