@@ -63,7 +63,7 @@ test('where there is no terminal, the password is in a file that only its owner 
 test('ADMIN_PASSWORD is no common one, and is not ignored in silence', async (t) => {
   const warnings: string[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(JSON.parse(line).msg) })
-  const common = await setup(t, { env: { ADMIN_PASSWORD: 'admin2026' }, log })
+  const common = await setup(t, { env: { ADMIN_PASSWORD: 'password1' }, log })
   await t.rejects(ensureAdmin(common.app), { message: /^ADMIN_PASSWORD is a common password/ })
   await common.as('ana')
   t.equal(await ensureAdmin(common.app), 'nobody')
