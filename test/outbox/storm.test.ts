@@ -35,7 +35,8 @@ function noteIn(table: 'seen' | 'counted'): Consumer {
     })
     const lasts = client.query('select pg_sleep($1)', [chance(0.2) ? 0.05 * Math.random() : 0])
     await together([noted, lasts])
-    if (chance(0.03)) throw new Error('the process has a bad moment')
+    // Of no event's content, so nothing may be set aside for it.
+    if (chance(0.03)) throw Object.assign(new Error('the process has a bad moment'), { code: '40001' })
     const bad = events.find((event) => event.sourceId.startsWith('bad'))
     if (bad) throw new EventContentError(`nothing can be made of event ${bad.id}`)
     return []
