@@ -100,7 +100,7 @@ const requests: Operation[] = [
           pool,
           likes(
             n,
-            () => 5,
+            () => 9000, // nobody who likes it and its author block each other
             (i) => base + i + 1,
           ),
         ),
