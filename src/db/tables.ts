@@ -1312,7 +1312,7 @@ export interface SocialServiceTokens {
    */
   revokedAt: Timestamp | null;
   /**
-   * What it may do: notifications:send.
+   * What it may do: notifications:send; with notifications:critical besides, send critical ones.
    */
   scopes: string[];
   /**

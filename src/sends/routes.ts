@@ -7,6 +7,7 @@ import { fail } from '../errors.ts'
 import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../http/idempotency.ts'
 import { Id } from '../http/paging.ts'
 import { Priority, Severity } from '../notifications/view.ts'
+import type { Scope } from '../service-tokens/tokens.ts'
 import { Progress, readProgress } from './progress.ts'
 import { type NewSend, type Sent, send } from './send.ts'
 
@@ -79,6 +80,20 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
+const CRITICAL: Scope = 'notifications:critical'
+
+/** A type's own priority may win over the one that was asked for, in a group and with an actor. */
+async function mayBeCritical(pool: pg.Pool, { type = 'system', priority }: NewSend): Promise<boolean> {
+  if (priority === 'critical') return true
+  const { rows } = await pool.query<{ critical: boolean }>({
+    name: 'type_may_be_critical',
+    text: `select 'critical' in (priority, coalesce(followed_priority, priority)) as critical
+           from notify.types where type in ($1, 'system') order by type = $1 desc limit 1`,
+    values: [type],
+  })
+  return rows[0]?.critical ?? false
+}
+
 /** Nobody there is an answer to a send to one, and a number in the answer to a send to many. */
 async function sendToOne(trx: pg.ClientBase, caller: Caller, requestId: string, what: NewSend): Promise<Sent> {
   const sent = await send(trx, caller, requestId, what)
@@ -97,6 +112,8 @@ async function answerSend(
   if (idempotencyKeyOf(request) === undefined)
     throw fail('IDEMPOTENCY_KEY_REQUIRED', 'Send a new Idempotency-Key with each send, and the same one to repeat it')
   const caller = callerOf(request)
+  if (request.service && !request.service.scopes.includes(CRITICAL) && (await mayBeCritical(app.pool, what)))
+    throw fail('FORBIDDEN', `What is critical passes every preference and needs the scope ${CRITICAL}`)
   try {
     return await answerOnce(app.pool, request, reply, caller, 202, (trx) => write(trx, caller, request.id, what))
   } finally {

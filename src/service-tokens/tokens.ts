@@ -5,7 +5,8 @@ import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 
-export const Scope = Type.Literal('notifications:send')
+const scopes = ['notifications:send', 'notifications:critical'] as const
+export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
 export type Scope = Static<typeof Scope>
 
 /** A service that calls with a token of its own, in place of a user. */

@@ -8,12 +8,12 @@ import { type Options, setup, type TestSystem } from '../setup.ts'
 type Send = (path: string, body: object, key?: string) => Promise<Answer>
 
 /** A system with an admin, and what a service with a token of its own can call. */
-async function withService(t: Test, options: Options = {}) {
+async function withService(t: Test, options: Options = {}, scopes = ['notifications:send']) {
   const system = await setup(t, options)
   await system.as('rita')
   await grantAdmin(system.pool, 'rita')
   const admin = await signIn(system.url, 'rita')
-  const made = await admin.request('POST', '/service-tokens', { name: 'shop', scopes: ['notifications:send'] })
+  const made = await admin.request('POST', '/service-tokens', { name: 'shop', scopes })
   const asService = (token: string) => serviceOf(system, token)
   return { ...system, admin, tokenId: String(made.body.id), token: String(made.body.token), asService }
 }
@@ -141,6 +141,40 @@ test('only admins and services with a valid token send, and a service sees its o
   t.equal((await ana.request('POST', '/notifications/send', body, { 'idempotency-key': 'b' })).status, 403)
 })
 
+test('critical is sent by admins and by services with the scope for it, also when the type is critical', async (t) => {
+  const system = await withService(t)
+  const { send } = system.asService(system.token)
+  const ana = await system.as('ana')
+  const [one, many] = [
+    { recipientId: ana.id, ...words },
+    { recipientIds: [ana.id], ...words },
+  ]
+  const refused = { status: 403, body: { code: 'FORBIDDEN' } }
+  t.match(await send('/notifications/send', { ...one, priority: 'critical' }), refused)
+  t.match(await send('/notifications/send/batch', { ...many, priority: 'critical' }), refused)
+  await system.pool.query(
+    `insert into notify.types (type, priority, followed_priority) values
+       ('pager.alarm', 'critical', null), ('pager.friend', 'normal', 'critical')`,
+  )
+  for (const type of ['pager.alarm', 'pager.friend'])
+    for (const priority of [undefined, 'low'])
+      t.match(await send('/notifications/send', { ...one, type, priority }), refused, `${type} ${priority}`)
+  t.equal((await send('/notifications/send', { ...one, priority: 'high' })).status, 202)
+  const pager = { name: 'pager', scopes: ['notifications:send', 'notifications:critical'] }
+  const allowed = system.asService((await system.admin.request('POST', '/service-tokens', pager)).body.token)
+  t.equal((await allowed.send('/notifications/send', { ...one, priority: 'critical' })).status, 202)
+  t.equal((await allowed.send('/notifications/send/batch', { ...many, type: 'pager.alarm' })).status, 202)
+  const byAdmin = await system.admin.request(
+    'POST',
+    '/notifications/send',
+    { ...one, priority: 'critical' },
+    { 'idempotency-key': 'critical' },
+  )
+  t.equal(byAdmin.status, 202)
+  await system.pool.query(`update notify.types set priority = 'critical' where type = 'system'`)
+  t.match(await send('/notifications/send', { ...one, type: 'not.described' }), refused, 'treated like system')
+})
+
 test('what a send may not say is refused; nobody there is told apart', async (t) => {
   const system = await withService(t)
   const { send, get } = system.asService(system.token)
@@ -176,7 +210,7 @@ test('what a send may not say is refused; nobody there is told apart', async (t)
 })
 
 test('10,000 are told by one call, and a like meanwhile waits for none of them', async (t) => {
-  const system = await withService(t, { worker: true })
+  const system = await withService(t, { worker: true }, ['notifications:send', 'notifications:critical'])
   const { send, get } = system.asService(system.token)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')
