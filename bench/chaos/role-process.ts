@@ -8,6 +8,7 @@ export type RoleName = 'api' | 'worker' | 'push'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const pushWorker = fileURLToPath(new URL('push-worker.ts', import.meta.url))
+const steppedClock = new URL('stepped-clock.ts', import.meta.url).href
 /** What an orchestrator waits before it starts a dead process again. */
 const RESTART_MS = 300
 
@@ -41,7 +42,7 @@ export class RoleProcess {
   start(): void {
     if (this.#closed) return
     this.#expected = false
-    const child = spawn(process.execPath, [...nodeOptions, this.#script, this.role], {
+    const child = spawn(process.execPath, [...nodeOptions, '--import', steppedClock, this.#script, this.role], {
       env: { ...process.env, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -79,6 +80,11 @@ export class RoleProcess {
 
   resume(): void {
     this.#child?.kill('SIGCONT')
+  }
+
+  /** Sets its clock to the next of the steps in stepped-clock.ts. */
+  stepClock(): void {
+    this.#child?.kill('SIGUSR2')
   }
 
   /** SIGTERM: how it ended, and after how long. */

@@ -1,8 +1,10 @@
 import type { Scenario } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 import { api } from './api.ts'
+import { clock } from './clock.ts'
 import { database } from './database.ts'
 import { disk } from './disk.ts'
+import { hints } from './hints.ts'
 import { largeGroups } from './large-groups.ts'
 import { locks } from './locks.ts'
 import { network } from './network.ts'
@@ -21,6 +23,8 @@ export const scenarios: Scenario[] = [
   ...locks,
   ...largeGroups,
   ...scrapes,
+  ...hints,
+  ...clock,
   ...disk,
   ...network,
   ...shutdown,
