@@ -14,6 +14,8 @@ const ours = new URL('../../migrations/', import.meta.url)
  * `pg_dump` of an hour that is an hour of short tries, and nobody else waits.
  */
 const LOCK_TIMEOUT = '1s'
+/** A migration takes as long as it takes, whatever the role's own limit; one whose process was killed soon lets go of its locks. */
+const LIMITS = `-c lock_timeout=${LOCK_TIMEOUT} -c statement_timeout=0 -c client_connection_check_interval=2s`
 const BETWEEN_TRIES_MS = 2000
 /** Tries between two lines in the log. */
 const TRIES_PER_LINE = 10
@@ -30,7 +32,7 @@ export async function migrate(url: string, log: Logger, folder = ours): Promise<
   const client = new pg.Client({
     connectionString: url,
     application_name: 'ravenpost migrate',
-    options: `-c lock_timeout=${LOCK_TIMEOUT}`,
+    options: LIMITS,
   })
   try {
     await Promise.all([holder.connect(), client.connect()])
@@ -80,7 +82,7 @@ async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
 }
 
 async function runOfGraphile(url: string, log: Logger): Promise<void> {
-  const pgPool = new pg.Pool({ connectionString: url, max: 1, options: `-c lock_timeout=${LOCK_TIMEOUT}` })
+  const pgPool = new pg.Pool({ connectionString: url, max: 1, options: LIMITS })
   // graphile-worker asks for these listeners on a pool that it is given.
   const broken = (err: Error) => log.warn({ err }, 'a connection broke while migrating')
   pgPool.on('error', broken).on('connect', (client) => client.on('error', broken))

@@ -93,6 +93,15 @@ test('a migration waits for a reader in short tries, and nobody waits behind it'
   t.same(await migrate(url, log, folder), [])
 })
 
+test('a role with a time limit migrates all the same', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  await pool.query(
+    `do $$ begin execute format('alter role %I in database %I set statement_timeout = ''200ms''', current_user, current_database()); end $$`,
+  )
+  const folder = await ourMigrationsAnd(t, '9990_slow', 'select pg_sleep(0.5);')
+  t.ok((await migrate(url, log, folder)).includes('9990_slow'))
+})
+
 test('each migration is a transaction of its own: one that fails leaves those before it', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   await migrate(url, log)
