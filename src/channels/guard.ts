@@ -7,7 +7,6 @@ import {
   circuitBreaker,
   DelegateBackoff,
   handleWhen,
-  wrap,
 } from 'cockatiel'
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { messageOf } from '../errors.ts'
@@ -73,16 +72,20 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
     halfOpenAfter: new DelegateBackoff(({ attempt }) => {
       const ms = Math.min(halfOpenAfterMs * 2 ** (attempt - 1), LONGEST_OPEN_MS)
       closedUntil = performance.now() + ms
-      return ms
+      // cockatiel would wait by a clock that can be set back; `turns` below asks one that cannot.
+      return Number.NEGATIVE_INFINITY
     }),
     breaker: new ConsecutiveBreaker(breakAfter),
   })
-  const policy = wrap(bulkhead(atOnce, Number.POSITIVE_INFINITY), breaker)
+  const turns = bulkhead(atOnce, Number.POSITIVE_INFINITY)
   const guard = async (turn: Turn, send: () => Promise<Outcome>): Promise<Outcome> => {
     try {
-      return await policy.execute(async () => {
-        await rate.removeTokens(1)
-        return inTime(turn, send)
+      return await turns.execute(() => {
+        if (closedSeconds() > 0) throw new BrokenCircuitError()
+        return breaker.execute(async () => {
+          await rate.removeTokens(1)
+          return inTime(turn, send)
+        })
       })
     } catch (error) {
       if (error instanceof Unproven) return error.outcome

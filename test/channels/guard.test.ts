@@ -87,3 +87,15 @@ t.test('so many go out in a second, and so many at once', async (t) => {
   const took = (begun[8] ?? 0) - (begun[0] ?? 0)
   t.ok(took > 1000, `the ninth went out ${Math.round(took)} ms after the first`)
 })
+
+for (const hours of [-1, 1])
+  t.test(`a clock that steps by ${hours} hours keeps no circuit open for longer, nor for less`, async (t) => {
+    const guard = await openCircuit()
+    const { now } = Date
+    t.teardown(() => {
+      Date.now = now
+    })
+    Date.now = () => now() + hours * 3_600_000
+    t.match(await guard(turn(), answers), refused)
+    t.same(await firstTried(guard, turn(), answers), sent)
+  })
