@@ -121,6 +121,66 @@ t.test('large groups go a few at a time, a small one with many others', async (t
   await noDrift(t, system)
 })
 
+t.test(
+  'while an inbox is held its expired notifications are tried a few times a second, not with every poll',
+  async (t) => {
+    const system = await setup(t, { worker: true })
+    const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+    await system.pool.query(`
+    create table added (at timestamptz default clock_timestamp());
+    create function note_added() returns trigger language plpgsql as $$
+    begin
+      insert into added default values;
+      return null;
+    end $$;
+    create trigger note_added after insert on graphile_worker._private_jobs for each row
+    when (new.key = 'expire_notifications') execute function note_added()`)
+    const holder = await system.pool.connect()
+    t.teardown(() => holder.release())
+    await fill(system, ana.id, 500, { seconds: 1 })
+    await fill(system, ben.id, 1, { seconds: 2 })
+    await holder.query('begin')
+    await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+    await eventually(isEmpty(ben), 2 + GONE_WITHIN_SECONDS)
+    const times = async () =>
+      (await system.pool.query<{ at: Date }>('select at from added order by at limit 8')).rows.map(({ at }) =>
+        at.getTime(),
+      )
+    await eventually(async () => (await times()).length === 8, 30)
+    const [first = 0, ...later] = await times()
+    const seconds = ((later.at(-1) ?? 0) - first) / 1000
+    t.ok(seconds > 2, `eight jobs in ${seconds} s`)
+    await holder.query('commit')
+    await eventually(isEmpty(ana))
+    await noDrift(t, system)
+  },
+)
+
+t.test('a group of 100,000 is gone at once, and its sources are ended in chunks', async (t) => {
+  const system = await setup(t, { worker: true })
+  const ana = await system.as('ana')
+  await fill(system, ana.id, 1, { seconds: 3600, actors: 100_000 })
+  await system.pool.query(`
+    create table ended (sources int);
+    create function note_ended() returns trigger language plpgsql as $$
+    begin
+      insert into ended select count(*) from after;
+      return null;
+    end $$;
+    create trigger note_ended after update on notify.sources referencing new table as after for each statement execute function note_ended();
+    update notify.notifications set expires_at = now()`)
+  await eventually(isEmpty(ana), GONE_WITHIN_SECONDS)
+  t.same((await ana.get('/notifications')).items, [])
+  await eventually(
+    async () => (await system.pool.query('select from notify.sources where live limit 1')).rowCount === 0,
+    60,
+  )
+  const { rows } = await system.pool.query('select sum(sources)::int as all, max(sources) as most from ended')
+  t.equal(rows[0].all, 100_000)
+  t.ok(rows[0].most <= 5000, `${rows[0].most} in the largest chunk`)
+  await noDrift(t, system)
+})
+
 t.test('a send that has expired before it is read from the log notifies nobody', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
