@@ -1,5 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { App } from '../app.ts'
+import { forgetEnded } from '../channels/subscriptions.ts'
+import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
 import type { FailureLimit } from './failed-sign-ins.ts'
@@ -26,14 +28,14 @@ export async function changePassword(
   await succeeded()
   if (password === currentPassword) throw fail('PASSWORD_UNCHANGED')
   await refuseCommonPassword(password, user)
-  const { rows } = await app.pool.query<{ changed: boolean; ended: string[] }>(change, [
-    userId,
-    user.passwordHash,
-    await hashPassword(password, shareOf(app, ip)),
-    sessionId,
-  ])
-  if (!rows[0]?.changed) throw fail('WRONG_PASSWORD')
-  for (const id of rows[0].ended) endSession(app, id)
+  const values = [userId, user.passwordHash, await hashPassword(password, shareOf(app, ip)), sessionId]
+  const ended = await inTransaction(app.pool, async (client) => {
+    const { rows } = await client.query<{ changed: boolean; ended: string[] }>(change, values)
+    if (!rows[0]?.changed) throw fail('WRONG_PASSWORD')
+    await forgetEnded(client, userId)
+    return rows[0].ended
+  })
+  for (const id of ended) endSession(app, id)
   if (user.isFirst && app.config.embedded) await rm(firstPasswordFile(app.config), { force: true })
 }
 

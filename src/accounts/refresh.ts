@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../app.ts'
+import { forgetEnded } from '../channels/subscriptions.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { endSession } from './revoked-sessions.ts'
@@ -43,8 +44,7 @@ async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number
   )
   const [token] = rows
   if (!token) return { code: 'BAD_REFRESH_TOKEN' }
-  if (await isReused(client, hash))
-    return { code: 'REFRESH_TOKEN_REUSED', revoked: await revoke(client, token.sessionId) }
+  if (await isReused(client, hash)) return { code: 'REFRESH_TOKEN_REUSED', revoked: await revoke(client, token) }
   if (!token.live) return { code: 'BAD_REFRESH_TOKEN' }
 
   const successor = newRefreshToken()
@@ -73,10 +73,11 @@ async function isReused(client: pg.ClientBase, hash: Buffer): Promise<boolean> {
   return rows[0]?.reused !== false
 }
 
-async function revoke(client: pg.ClientBase, sessionId: string): Promise<string | undefined> {
+async function revoke(client: pg.ClientBase, { sessionId, userId }: TokenRow): Promise<string | undefined> {
   const { rows } = await client.query<{ id: string }>(
     'update social.sessions set revoked_at = now() where id = $1::bigint and revoked_at is null returning id',
     [sessionId],
   )
+  await forgetEnded(client, userId)
   return rows[0]?.id
 }

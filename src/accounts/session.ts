@@ -1,5 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
+import { forgetEnded } from '../channels/subscriptions.ts'
+import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { cutPage, decodeCursor, Id } from '../http/paging.ts'
 import { endSession } from './revoked-sessions.ts'
@@ -51,12 +53,15 @@ export async function listSessions(
 
 /** @throws {AppError} SESSION_NOT_FOUND when it is not a living session of this user */
 export async function revokeSession(app: App, userId: string, sessionId: string): Promise<void> {
-  const { rowCount } = await app.pool.query(
-    `update social.sessions set revoked_at = now()
-     where id = $1::bigint and user_id = $2::bigint and revoked_at is null and expires_at > now()`,
-    [sessionId, userId],
-  )
-  if (rowCount === 0) throw fail('SESSION_NOT_FOUND')
+  await inTransaction(app.pool, async (client) => {
+    const { rowCount } = await client.query(
+      `update social.sessions set revoked_at = now()
+       where id = $1::bigint and user_id = $2::bigint and revoked_at is null and expires_at > now()`,
+      [sessionId, userId],
+    )
+    if (rowCount === 0) throw fail('SESSION_NOT_FOUND')
+    await forgetEnded(client, userId)
+  })
   endSession(app, sessionId)
 }
 
@@ -65,15 +70,19 @@ export async function revokeSession(app: App, userId: string, sessionId: string)
  * @throws {AppError} BAD_REFRESH_TOKEN when it is no token of this user
  */
 export async function signOut(app: App, userId: string, refreshToken: string): Promise<void> {
-  const { rows } = await app.pool.query<{ id: string }>(
-    `update social.sessions s set revoked_at = coalesce(s.revoked_at, now())
-     from social.refresh_tokens t
-     where t.token_hash = $1::bytea and s.id = t.session_id and s.user_id = $2::bigint
-     returning s.id`,
-    [hashRefreshToken(refreshToken), userId],
-  )
-  if (!rows[0]) throw fail('BAD_REFRESH_TOKEN')
-  endSession(app, rows[0].id)
+  const sessionId = await inTransaction(app.pool, async (client) => {
+    const { rows } = await client.query<{ id: string }>(
+      `update social.sessions s set revoked_at = coalesce(s.revoked_at, now())
+       from social.refresh_tokens t
+       where t.token_hash = $1::bytea and s.id = t.session_id and s.user_id = $2::bigint
+       returning s.id`,
+      [hashRefreshToken(refreshToken), userId],
+    )
+    if (!rows[0]) throw fail('BAD_REFRESH_TOKEN')
+    await forgetEnded(client, userId)
+    return rows[0].id
+  })
+  endSession(app, sessionId)
 }
 
 function toSessionView({ createdAt, lastUsedAt, expiresAt, ...row }: SessionRow, currentId: string): SessionView {

@@ -3,12 +3,20 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
+import { Id, pageOf } from '../http/paging.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
-import { subscribe, unsubscribe } from './subscriptions.ts'
+import { listBrowsers, subscribe, unsubscribe } from './subscriptions.ts'
 
 const closed = { additionalProperties: false }
 const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
 
+const Browser = Type.Object({
+  id: SubscriptionId,
+  host: Type.String({ description: 'Of the push service' }),
+  createdAt: Type.String({ format: 'date-time' }),
+  sessionId: Id,
+  current: Type.Boolean({ description: 'Whether this call was made in its session' }),
+})
 const Subscribed = Type.Object({ id: SubscriptionId })
 
 /** What `PushSubscription.toJSON()` answers: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url. */
@@ -42,12 +50,18 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       { schema: { headers: IdempotencyHeader, body: PushSubscription, response: { 201: Subscribed } } },
       async (request, reply) => {
         keys()
-        const { userId } = request.user
-        return answerOnce(pool, request, reply, `user:${userId}`, 201, async (trx) => ({
-          id: await subscribe(trx, userId, request.body),
+        const { user } = request
+        return answerOnce(pool, request, reply, `user:${user.userId}`, 201, async (trx) => ({
+          id: await subscribe(trx, user, request.body),
         })).catch(translateBusy)
       },
     )
+
+    // Few enough for one page.
+    server.get('/push/subscriptions', { schema: { response: { 200: pageOf(Browser) } } }, async ({ user }) => ({
+      items: await listBrowsers(pool, user),
+      nextCursor: null,
+    }))
 
     server.delete(
       '/push/subscriptions/:id',

@@ -12,7 +12,7 @@ import type { Outcome } from './deliveries.ts'
 import type { Limits } from './fair-queue.ts'
 import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
 import type { Parcel, Sender } from './send.ts'
-import { isPoint, type Subscription, unsubscribe } from './subscriptions.ts'
+import { isPoint, type Subscription, sessionLives, unsubscribe } from './subscriptions.ts'
 
 const SECOND = 1000
 /** For each push service. */
@@ -49,6 +49,10 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
     async send(parcel) {
       const subscription = await findSubscription(pool, parcel)
       if (!subscription) return { state: 'skipped', reason: 'unsubscribed' }
+      if (!subscription.lives) {
+        await unsubscribe(pool, parcel.userId, parcel.target)
+        return { state: 'skipped', reason: 'unsubscribed' }
+      }
       const [notification] = parcel.notifications
       if (!notification) return { state: 'cancelled', reason: 'removed' }
       if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
@@ -65,11 +69,14 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
 /** Of the push service. */
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
-async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Subscription | undefined> {
-  const { rows } = await pool.query<Subscription>({
+/** `lives`: whether its session does. */
+type Found = Subscription & { lives: boolean }
+
+async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Found | undefined> {
+  const { rows } = await pool.query<Found>({
     name: 'subscription',
-    text: `select endpoint, jsonb_build_object('p256dh', p256dh, 'auth', auth) as keys
-           from notify.push_subscriptions where user_id = $1 and id = $2`,
+    text: `select endpoint, jsonb_build_object('p256dh', p256dh, 'auth', auth) as keys, ${sessionLives('p')} as lives
+           from notify.push_subscriptions p where user_id = $1 and id = $2`,
     values: [userId, target],
   })
   return rows[0]

@@ -687,6 +687,10 @@ export interface NotifyPushSubscriptions {
    */
   p256dh: string;
   /**
+   * Session that the browser subscribed in; nothing is sent after its end.
+   */
+  sessionId: Int8;
+  /**
    * Whose browser.
    */
   userId: Int8;

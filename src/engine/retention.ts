@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { removeEnded } from '../channels/subscriptions.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { expireNotifications } from '../notifications/expiry.ts'
 import { lockInboxes } from '../notifications/locks.ts'
@@ -27,7 +28,7 @@ export async function purge({
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: () => forgetSources(pool),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
-    sessions: () => repeatChunk(() => rowsOf(pool, expiredSessions)),
+    sessions: () => repeatChunk(() => inTransaction(pool, purgeSessions)),
     deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
     refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
     idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
@@ -83,14 +84,36 @@ async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   return rowCount ?? 0
 }
 
+/** What browsers subscribed in a session goes with it; when somebody holds the inbox, both wait for the next run. */
+async function purgeSessions(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ userId: string }>(
+    `select distinct e.user_id as "userId" from (${expiredSessions}) e
+     join notify.push_subscriptions p on p.user_id = e.user_id and p.session_id = e.id order by 1`,
+  )
+  if (rows.length > 0) {
+    const inboxes = await lockInboxes(
+      client,
+      rows.map((row) => row.userId),
+      true,
+    )
+    await removeEnded(client, [...inboxes.keys()])
+  }
+  const { rowCount } = await client.query(
+    `delete from social.sessions where id = any(array(
+       select s.id from (${expiredSessions} for update skip locked) s
+       where not exists (select from notify.push_subscriptions p where p.user_id = s.user_id and p.session_id = s.id)))`,
+  )
+  return rowCount ?? 0
+}
+
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
     select user_id, notification_id, channel, target from notify.deliveries
     where due_at is null and updated_at < now() - interval '${DELIVERIES_KEPT}' order by updated_at limit ${ROWS_PER_CHUNK})`
 
 const expiredSessions = `
-  delete from social.sessions where id = any(array(
-    select id from social.sessions where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') order by expires_at limit ${ROWS_PER_CHUNK}))`
+  select id, user_id from social.sessions
+  where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') order by expires_at limit ${ROWS_PER_CHUNK}`
 
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(

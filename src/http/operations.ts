@@ -109,6 +109,7 @@ export const operations: Record<string, Operation> = {
   'DELETE /service-tokens/{id}': ['Withdraw a token', 'FORBIDDEN', 'SERVICE_TOKEN_NOT_FOUND'],
 
   'GET /push/vapid-public-key': ['The key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
+  'GET /push/subscriptions': ['The browsers that are told by web push, and in which session they subscribed'],
   'POST /push/subscriptions': ['Be told by web push too', 'BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED', 'INBOX_BUSY', ...once],
   'DELETE /push/subscriptions/{id}': ['No longer be told there', 'SUBSCRIPTION_NOT_FOUND'],
 

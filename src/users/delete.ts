@@ -1,5 +1,6 @@
 import { endSession } from '../accounts/revoked-sessions.ts'
 import type { App } from '../app.ts'
+import { forgetEnded } from '../channels/subscriptions.ts'
 import { LONGEST_ACCESS_TOKEN } from '../config.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
@@ -33,6 +34,7 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
       [userId],
     )
     const { rows } = await client.query<{ id: string }>(endSessions, [userId, LONGEST_ACCESS_TOKEN])
+    await forgetEnded(client, userId)
     return rows
   })
   for (const { id } of sessions) endSession(app, id)

@@ -12,7 +12,7 @@ test('behind 100,000 pushes of one user that are due, the push of another is fou
   const { app, pool, databaseUrl } = await setup(t)
   const [mallory = '', ana = '', ben = ''] = await makeUsers(app, ['mallory', 'ana', 'ben'])
   await pool.query(
-    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) select u, 'browser', 'https://push.example/' || u, 'key', 'secret' from unnest($1::bigint[]) u`,
+    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) select u, 'browser', 'https://push.example/' || u, 'key', 'secret', 1 from unnest($1::bigint[]) u`,
     [[mallory, ana, ben]],
   )
   await pool.query(`update notify.inbox set reachable_by = '{webPush}'`)

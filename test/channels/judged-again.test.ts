@@ -132,7 +132,7 @@ test('every rule is asked again when a notification is sent', async (t) => {
     const say = (document: Preferences) => storePreferences(pool, ana, document)
     await pool.query(`update notify.inbox set reachable_by = '{webPush}' where user_id = $1`, [ana])
     await pool.query(
-      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) values ($1, 'browser', 'https://push.example/', '', '')`,
+      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
       [ana],
     )
     await pool.query('insert into social.follows (follower_id, followee_id) values ($1, $2)', [ana, ben])

@@ -20,7 +20,12 @@ async function dueDeliveries(t: Test) {
   const { app, pool } = system
   const [ana = ''] = await makeUsers(app, ['ana'])
   await pool.query('update social.users set email_verified_at = now()')
-  for (let i = 0; i < BROWSERS; i += 1) await inTransaction(pool, (client) => subscribe(client, ana, pushes.browser()))
+  const { rows: sessions } = await pool.query<{ id: string }>(
+    `insert into social.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id`,
+    [ana],
+  )
+  const who = { userId: ana, sessionId: sessions[0]?.id ?? '' }
+  for (let i = 0; i < BROWSERS; i += 1) await inTransaction(pool, (client) => subscribe(client, who, pushes.browser()))
   await pool.query(`select notify.emit('system', array[$1::bigint], 'news', 'Hello')`, [ana])
   await dispatch(app)
   const endLeases = () => pool.query('update notify.deliveries set due_at = now() where due_at is not null')

@@ -41,7 +41,7 @@ test('what a user keeps from a channel that would reach them is written down wit
   async function reach(userId: string): Promise<void> {
     await pool.query(`update notify.inbox set reachable_by = '{email,webPush}' where user_id = $1`, [userId])
     await pool.query(
-      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) values ($1, 'browser', 'https://push.example/', '', '')`,
+      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
       [userId],
     )
   }

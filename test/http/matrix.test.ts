@@ -81,6 +81,7 @@ const rows: Row[] = [
   ['GET /unsubscribe/{token}', [200, 200, 200, 200]],
   ['POST /unsubscribe/{token}', [200, 200, 200, 200]],
   ['GET /push/vapid-public-key', [200, 200, 200, 200]],
+  ['GET /push/subscriptions', [401, 200, 200, 200]],
   ['POST /push/subscriptions', [401, 201, 201, 201], ({ number }) => subscription(number)],
   ['DELETE /push/subscriptions/{id}', [401, 204, 404, 404]],
   ['GET /notifications/{id}/why', [401, 200, 404, 404]],

@@ -35,7 +35,7 @@ test('what is critical is never gathered, and comes at once by every channel wha
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
   await pool.query(`update notify.inbox set reachable_by = '{email,webPush}' where user_id = $1`, [ana])
   await pool.query(
-    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth) values ($1, 'browser', 'https://push.example/', '', '')`,
+    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
     [ana],
   )
   await storePreferences(pool, ana, {

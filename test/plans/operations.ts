@@ -455,8 +455,8 @@ const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
   prepare: async (pool, n, base) => {
     const range = numbers(base + 4000, n)
     await pool.query(
-      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth)
-       select i, 'primary', 'https://' || i || '.example/x', 'key', 'secret' from generate_series($1::int, $2::int) i on conflict do nothing`,
+      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id)
+       select i, 'primary', 'https://' || i || '.example/x', 'key', 'secret', i from generate_series($1::int, $2::int) i on conflict do nothing`,
       range,
     )
     await pool.query(

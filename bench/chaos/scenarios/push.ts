@@ -106,8 +106,8 @@ async function subscribe(pool: pg.Pool, userId: string, service: PushService): P
   const { endpoint, p256dh, auth } = service.browser()
   await pool.query(
     `with reached as (update notify.inbox set reachable_by = '{webPush}' where user_id = $1)
-     insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth)
-     values ($1, left(md5($2), 22), $2, $3, $4)`,
+     insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id)
+     select $1, left(md5($2), 22), $2, $3, $4, max(id) from social.sessions where user_id = $1`,
     [userId, endpoint, p256dh, auth],
   )
 }

@@ -126,6 +126,7 @@ async function services({ user, token }: Person, root: Token): Promise<void> {
   assert.ok((await api.getPushVapidPublicKey()).publicKey)
   const browser = { endpoint: 'https://push.example.org/cem', keys: { p256dh: POINT, auth: 'a'.repeat(22) } }
   const { id } = await api.postPushSubscriptions(browser, {}, token)
+  assert.deepEqual(ids(await api.getPushSubscriptions(token)), [id])
   await api.deletePushSubscriptionsById(id, token)
   await refused(400, 'BAD_TOKEN', api.postAuthVerifyEmail({ token: 'guess' }))
   await refused(400, 'BAD_TOKEN', api.getAuthVerifyEmail('guess'))
