@@ -155,14 +155,13 @@ async function lockOthers(client: pg.ClientBase, users: string[], sendIds: strin
         select w.* from unnest($1::bigint[]) u
         cross join lateral (
           select * from notify.deliveries d
-          where d.channel = 'email' and d.user_id = u and d.notification_id <> 0 and d.due_at is not null
-            and d.send_id is null and d.state = 'queued'
+          where d.channel = 'email' and d.user_id = u and d.notification_id <> 0 and d.send_id is null and d.state = 'queued'
           order by d.due_at limit ${IN_ONE_MAIL} for update skip locked
         ) w
       ),
       tried as materialized (
         select * from notify.deliveries d
-        where d.channel = 'email' and d.user_id = any($1::bigint[]) and d.due_at is not null and d.send_id = any($2::text[])
+        where d.channel = 'email' and d.user_id = any($1::bigint[]) and d.state in ('queued', 'deferred') and d.send_id = any($2::text[])
         for update skip locked
       )
       select ${columns}, ${epoch}, null as endpoint from (select * from waiting union all select * from tried) others`,
@@ -176,7 +175,7 @@ async function countRows(client: pg.ClientBase, users: string[], sendIds: string
   const { rows } = await client.query<{ sendId: string; count: number }>({
     name: 'rows_of_mails',
     text: `select send_id as "sendId", count(*)::int as count from notify.deliveries
-           where channel = 'email' and user_id = any($1::bigint[]) and due_at is not null and send_id = any($2::text[]) group by 1`,
+           where channel = 'email' and user_id = any($1::bigint[]) and state in ('queued', 'deferred') and send_id = any($2::text[]) group by 1`,
     values: [users, sendIds],
   })
   return new Map(rows.map(({ sendId, count }) => [sendId, count]))
@@ -245,7 +244,9 @@ export async function recordOutcomes(
 
 /**
  * What is deferred was not tried under its send_id, and may go out together with others later. A process whose lease has
- * ended reports only that it did send: another process has counted one more attempt, and decides about the rest.
+ * ended reports only that it did send: another process has counted one more attempt, and decides about the rest. Whether a
+ * row is unfinished is asked by an expression: statistics that are older than a backlog take such rows for few, and plain
+ * conditions would have the planner read all of them.
  */
 const recordStatement = `
   with recorded as (
@@ -255,7 +256,7 @@ const recordStatement = `
   from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[], $12::int[])
     w (u, n, c, target, send_id, state, reason, error, again, until, untried, attempts)
   where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
-    and d.user_id = any($1::bigint[]) and d.due_at is not null
+    and d.user_id = any($1::bigint[]) and coalesce(d.due_at, 'infinity') < 'infinity'
     and (w.state = 'sent' or d.attempts = w.attempts)
   returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
   )

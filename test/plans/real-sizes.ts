@@ -39,7 +39,7 @@ const people = `
   insert into social.blocks (user_id, other_id)
   select i, 1 + (i + step * 50) % ${USERS} from generate_series(1, ${USERS}) i, generate_series(1, 2) step`
 
-/** Of each user five open groups of likes of their posts, five closed ones of followers, and five removed notifications. */
+/** Of each user five open groups of likes of their posts, five closed ones of followers, and five removed notifications. The groups of likes went out by email and Web Push. */
 const inboxes = `
   insert into notify.inbox (user_id, modseq, unread_count, unseen_count)
   select id, 15, 10, 10 from social.users where id <= ${USERS} union all select ${HOT_USER}, ${HOT_INBOX}, ${HOT_INBOX}, ${HOT_INBOX};
@@ -65,6 +65,9 @@ const inboxes = `
   from generate_series(1, ${USERS}) u, generate_series(6, 10) k;
   insert into notify.sources (user_id, source_id, event_id, notification_id, live, notified, decision)
   select ${HOT_USER}, 'send:' || g, 1, g, true, true, 'shown' from generate_series(1, ${HOT_INBOX}) g;
+  insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, send_id, attempts)
+  select u, k, channel, 'primary', 'sent', k, u || '.' || k, 1
+  from generate_series(1, ${USERS}) u, generate_series(1, 5) k, unnest(array['email', 'webPush']) channel;
   insert into notify.tombstones (user_id, modseq, id)
   select u, k, k from generate_series(1, ${USERS}) u, generate_series(11, 15) k`
 
