@@ -113,7 +113,7 @@ async function lockDue(client: pg.ClientBase, channel: ChannelName): Promise<Due
       due as (select * from oldest union select * from newest)
       select ${columns}, ${epoch},
         (select s.endpoint from notify.push_subscriptions s where s.user_id = due.user_id and s.id = due.target) as endpoint
-      from due`,
+      from due order by due_at`,
     values: [LOOKED_AT[channel]],
   })
   return rows
