@@ -52,6 +52,6 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     pages.addHook('onRoute', (route) => {
       route.config = { ...route.config, public: true }
     })
-    await pages.register(swaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: true } })
+    await pages.register(swaggerUi, { routePrefix: '/docs' })
   })
 }

@@ -128,6 +128,9 @@ test('the readable page is public', async (t) => {
   t.equal(status, 200)
   t.match(headers.get('content-type'), /^text\/html/)
   t.equal((await call(url, 'GET', '/docs/static/swagger-ui-bundle.js')).status, 200)
+  const { body } = await call(url, 'GET', '/docs/static/swagger-initializer.js')
+  t.match(body, 'SwaggerUIBundle')
+  t.notMatch(body, /"persistAuthorization":\s*true/, 'no token is kept in the storage of the origin')
 })
 
 const EXPECTED = `
