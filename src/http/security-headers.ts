@@ -11,8 +11,10 @@ const YEAR_SECONDS = 365 * 24 * 60 * 60
  */
 export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
   const headers = headersOf(config)
-  server.addHook('onRequest', async (_request, reply) => {
+  server.addHook('onRequest', async (request, reply) => {
     reply.headers(headers)
+    // A route that knows better sets its own. Caches of browsers and CDNs need not obey Authorization.
+    if (!request.routeOptions.config?.public) reply.header('cache-control', 'no-store')
   })
 }
 
