@@ -31,6 +31,13 @@ type Why = Static<typeof Why>
 
 type Dates<T> = { [K in keyof T]: K extends 'until' ? Date | null : K extends 'at' | 'updatedAt' ? Date : T[K] }
 
+/** What a user learns of the last error: its words may name hosts, addresses and certificates, which endpoints could probe. */
+const FAILS_NOW = 'the provider fails at the moment'
+const failures: Record<string, string> = {
+  failed: 'it could not be delivered',
+  bounced: 'the address was refused',
+}
+
 /** What was decided about a notification, by notify.why, and what became of it on other channels. */
 export async function readWhy(pool: pg.Pool, userId: string, id: string): Promise<Why> {
   const values = [userId, id]
@@ -51,6 +58,10 @@ export async function readWhy(pool: pg.Pool, userId: string, id: string): Promis
       until: row.until?.toISOString() ?? null,
       at: row.at.toISOString(),
     })),
-    deliveries: deliveries.rows.map((row) => ({ ...row, updatedAt: row.updatedAt.toISOString() })),
+    deliveries: deliveries.rows.map((row) => ({
+      ...row,
+      lastError: row.lastError && (failures[row.state] ?? FAILS_NOW),
+      updatedAt: row.updatedAt.toISOString(),
+    })),
   }
 }

@@ -217,6 +217,11 @@ test('an endpoint that leads into a private network is refused', async (t) => {
   t.match(await deliveries(system), [
     { state: 'failed', last_error: 'the endpoint leads to an address that is not public' },
   ])
+  t.match(
+    (await ana.get('/notifications/1/why')).deliveries,
+    [{ state: 'failed', lastError: 'it could not be delivered' }],
+    'its owner does not learn where names lead',
+  )
   t.equal(service.asked, 0)
 })
 
