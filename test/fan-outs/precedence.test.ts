@@ -57,7 +57,7 @@ t.test('a critical event passes a backlog', async (t) => {
   await eventually(() => anyOf(system.pool, 'test.backlog'))
   await critical()
   const waiting = await backlog(system.pool)
-  t.ok(waiting > BACKLOG / 2, `${waiting} of ${BACKLOG} events still wait when the first one has arrived`)
+  t.ok(waiting > BACKLOG / 4, `${waiting} or more of ${BACKLOG} events still wait when the first one has arrived`)
   const [busy] = await medians([critical], async () => (await backlog(system.pool)) > 0)
   show(t, 'a critical event', idle, busy)
 })
@@ -130,6 +130,7 @@ function show(t: Test, what: string, idleMs = Number.NaN, busyMs = Number.NaN): 
   t.comment(`${what}: ${Math.round(busyMs)} ms, with nothing before it ${Math.round(idleMs)} ms`)
 }
 
+/** Each lane is counted to a bound. */
 async function backlog(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ events: number }>(
     `select sum(events)::int as events from ops.lag where consumer = 'notifications'`,

@@ -68,7 +68,7 @@ for (const { name, table, make } of creating)
     t.not((await make(system, ana, 'k2')).body.id, first.body.id)
     t.equal(await count(), before + 3)
 
-    const many = await Promise.all(Array.from({ length: 6 }, () => make(system, ana, 'k3')))
+    const many = await Promise.all(Array.from({ length: 4 }, () => make(system, ana, 'k3')))
     for (const { status, body, headers } of many)
       if (status !== 201) {
         t.match({ status, body }, { status: 409, body: { code: 'IDEMPOTENCY_KEY_BUSY' } })

@@ -16,7 +16,7 @@ test('likes beyond the queue are answered with 503 and Retry-After; the one in i
   await holder.query('select from social.posts where id = $1 for update', [post.id])
 
   const taken = ana.like(post.id)
-  await waiting(pool)
+  await tried(pool)
   const refused = await ben.request('POST', `/posts/${post.id}/like`)
   t.match(refused, { status: 503, body: { code: 'BUSY' } })
   t.equal(refused.headers.get('retry-after'), '1')
@@ -113,11 +113,11 @@ async function answerTo(port: number, text: string): Promise<string> {
   return answer
 }
 
-/** Until a statement waits for the row: the queue is full. */
-async function waiting(pool: Pool): Promise<void> {
+/** Until the like has been tried, and is kept for another try while its post is held: the queue is full. */
+async function tried(pool: Pool): Promise<void> {
   await eventually(async () => {
     const { rows } = await pool.query(
-      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query ilike '%insert into social.likes%'`,
     )
     return rows.length === 1
   })
