@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type pg from 'pg'
 import type { App } from '../app.ts'
 import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
 import { listComments } from './read.ts'
 import { Comment } from './view.ts'
-import { deleteComment, editComment, insertComment } from './write.ts'
+import { deleteComment, editComment, insertComment, whenFree } from './write.ts'
 
 const OneId = Type.Object({ id: Id })
 const body = Type.String({ minLength: 1, maxLength: 2000 })
@@ -21,9 +22,10 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
       (request, reply) => {
         const { params, body, user, id: requestId } = request
         const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
-        return answerOnce(app.pool, request, reply, `user:${user.userId}`, 201, (trx) =>
-          insertComment(trx, { userId: user.userId, requestId }, comment),
-        ).finally(() => app.wakeUps.eventsAppended())
+        const insert = (trx: pg.ClientBase) => insertComment(trx, { userId: user.userId, requestId }, comment)
+        return whenFree(() => answerOnce(app.pool, request, reply, `user:${user.userId}`, 201, insert)).finally(() =>
+          app.wakeUps.eventsAppended(),
+        )
       },
     )
 

@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
-import { type AppError, fail } from '../errors.ts'
+import { AppError, fail } from '../errors.ts'
 import { unblocked } from '../notifications/silences.ts'
 import { appendEvents } from '../outbox/append.ts'
+import { HELD } from '../outbox/coalescer.ts'
 import { findMentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
 import { creationEvents, retraction } from './events.ts'
@@ -94,7 +96,25 @@ async function lockParent(
 
 /** Mostly a deletion under way, after which it is not found. */
 function busy(): AppError {
-  return fail('BUSY', 'Try again.', { retryAfter: 1 })
+  return fail('BUSY', 'Try again.', { retryAfter: 1, cause: HELD })
+}
+
+const TRIES = 5
+const FIRST_PAUSE_MS = 50
+
+/**
+ * Runs `work`, which inserts a comment in a transaction of its own, again while somebody holds the post or the parent: five times
+ * within a second, and with no connection in the pauses. A deletion takes milliseconds.
+ * @throws {AppError} BUSY when it is held for longer
+ */
+export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt === TRIES || !(error instanceof AppError) || error.cause !== HELD) throw error
+      await delay(FIRST_PAUSE_MS * 2 ** (attempt - 1))
+    }
 }
 
 async function insertRow(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
