@@ -55,6 +55,7 @@ export function startOn(databaseUrl: string, part: Part): Promise<Started> {
     PORT: '0',
     LOG_LEVEL: 'warn',
     RATE_LIMIT_SCALE: '1000000',
+    ACCESS_TOKEN_TTL: '86400',
     POOL_SIZE: '20',
   }
   return startNode(`ravenpost-${part}`, main, [part], env, /"readiness":"(http\S+?)\/readyz"/)
