@@ -72,7 +72,8 @@ console.log(failures.length === 0 ? 'Everything is right.' : `${failures.length}
 process.exitCode = failures.length === 0 ? 0 : 1
 
 async function findDatabase(): Promise<Config> {
-  const given = { ...readConfig(process.env), accessTokenTtl: 6 * 3600 }
+  // A server refuses tokens that live longer than its own: give both the same ACCESS_TOKEN_TTL for a load of more than a quarter of an hour.
+  const given = readConfig(process.env)
   const jwtSecret = given.embedded ? (await keepSecrets(given.dataDir)).jwtSecret : given.jwtSecret
   return { ...given, jwtSecret, databaseUrl: await databaseUrlOf(given) }
 }

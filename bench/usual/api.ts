@@ -71,7 +71,7 @@ server.post<{ Body: { login: string; password: string } }>(
 
 server.post<{ Params: { id: string } }>('/posts/:id/like', withId, async ({ params: { id }, user }, reply) => {
   const { rows } = await pool
-    .query({ name: 'like', text: likeStatement, values: [id, (user as Claims).sub] })
+    .query({ name: 'like', text: likeStatement, values: [id, (user as unknown as Claims).sub] })
     .catch((error) => (error.code === '23503' ? { rows: [null] } : Promise.reject(error)))
   if (rows[0] === null) return reply.code(404).send({ code: 'POST_NOT_FOUND' })
   if (rows[0]?.job && !settings.ownOutbox) await queue.add('notify', rows[0].job)
@@ -82,7 +82,7 @@ server.post<{ Params: { id: string } }>('/posts/:id/like', withId, async ({ para
 
 server.post<{ Params: { id: string } }>('/users/:id/follow', withId, async ({ params: { id }, user }, reply) => {
   const { rows } = await pool
-    .query({ name: 'follow', text: followStatement, values: [id, (user as Claims).sub] })
+    .query({ name: 'follow', text: followStatement, values: [id, (user as unknown as Claims).sub] })
     .catch((error) => (error.code === '23503' ? { rows: [null] } : Promise.reject(error)))
   if (rows[0] === null) return reply.code(404).send({ code: 'USER_NOT_FOUND' })
   if (rows[0]?.job && !settings.ownOutbox) await queue.add('notify', rows[0].job)
@@ -94,23 +94,23 @@ server.get('/notifications', signedIn, async ({ user }) => {
     name: 'list',
     text: `select n.*, a.username, a.display_name from notifications n join users a on a.id = n.actor_id
            where n.user_id = $1 order by n.id desc limit 20`,
-    values: [(user as Claims).sub],
+    values: [(user as unknown as Claims).sub],
   })
-  return { items: rows, unreadCount: await countUnread((user as Claims).sub) }
+  return { items: rows, unreadCount: await countUnread((user as unknown as Claims).sub) }
 })
 
 server.get('/notifications/unread-count', signedIn, async ({ user }) => ({
-  unreadCount: await countUnread((user as Claims).sub),
+  unreadCount: await countUnread((user as unknown as Claims).sub),
 }))
 
 server.patch<{ Params: { id: string } }>('/notifications/:id/read', withId, async ({ params: { id }, user }, reply) => {
   const { rowCount } = await pool.query({
     name: 'read',
     text: 'update notifications set read_at = coalesce(read_at, now()) where id = $1 and user_id = $2',
-    values: [id, (user as Claims).sub],
+    values: [id, (user as unknown as Claims).sub],
   })
   if (rowCount === 0) return reply.code(404).send({ code: 'NOTIFICATION_NOT_FOUND' })
-  return { unreadCount: await countUnread((user as Claims).sub) }
+  return { unreadCount: await countUnread((user as unknown as Claims).sub) }
 })
 
 async function countUnread(userId: string): Promise<number> {
