@@ -45,7 +45,7 @@ export function limitRates(server: FastifyInstance, app: App): void {
   const wide = new Map(
     Object.entries<Policy>(policies).flatMap(([name, { perMinuteOfWide }]) =>
       perMinuteOfWide
-        ? [[name, createLimiter(app, `${name}-48`, { ...policies['sign-in'], perMinute: perMinuteOfWide })]]
+        ? [[name, createSharedLimiter(app, `${name}-48`, pointsOf(app, perMinuteOfWide), MINUTE_SECONDS)]]
         : [],
     ),
   )
@@ -58,8 +58,8 @@ export function limitRates(server: FastifyInstance, app: App): void {
     reply.header('ratelimit-policy', `"${name}";q=${limiter.points};w=${limiter.duration}`)
     reply.header('ratelimit', `"${name}";r=${left.remainingPoints};t=${seconds}`)
     if (!allowed) throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute`, { retryAfter: seconds })
-    const wider = isIPv6(addressOf(request.ip)) && wide.get(name)
-    if (wider) await refuseBeyond(wider, wideNetworkOf(request.ip))
+    const wider = wide.get(name)
+    if (wider && isIPv6(addressOf(request.ip))) await refuseBeyond(wider, wideNetworkOf(request.ip))
   })
 }
 
@@ -80,9 +80,13 @@ function policyOf({ identity, service, routeOptions: { config } }: FastifyReques
 }
 
 function createLimiter(app: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
-  const points = Math.max(1, Math.round(perMinute * app.config.rateLimitScale))
+  const points = pointsOf(app, perMinute)
   if (shared) return createSharedLimiter(app, name, points, MINUTE_SECONDS)
   return new RateLimiterMemory({ points, duration: MINUTE_SECONDS, keyPrefix: name })
+}
+
+function pointsOf({ config }: App, perMinute: number): number {
+  return Math.max(1, Math.round(perMinute * config.rateLimitScale))
 }
 
 /** So many points in so many seconds, counted in PostgreSQL for all processes together. */

@@ -4,6 +4,7 @@ import { oneByOne } from '../db/one-by-one.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { Engine } from '../engine/engine.ts'
 import { isContentError } from '../outbox/failure.ts'
+import { SOURCES_PER_CHUNK } from './end-sources.ts'
 import { lockInboxes } from './locks.ts'
 import type { Draft } from './model.ts'
 import { readNotifications } from './read-drafts.ts'
@@ -12,8 +13,6 @@ import type { TypeLookup } from './types.ts'
 
 /** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
 const NOTIFICATIONS_PER_CHUNK = 500
-/** People behind the notifications of a chunk: each has a source to end. */
-const SOURCES_PER_CHUNK = 5000
 
 /**
  * Removes what has expired, by the clock of the database: a change of each inbox like any other. Goes on behind inboxes that
@@ -37,7 +36,10 @@ export async function expireNotifications(
 /** The time as text, which keeps the microseconds. */
 type Key = { expiresAt: string; userId: string; id: number }
 
-/** The next ones behind `last`, as many as a transaction may remove: large groups a few at a time, one at least. */
+/**
+ * The next ones behind `last`, as many as a transaction may remove: large groups a few at a time, one at least. Each of the people behind
+ * a notification has a source to end.
+ */
 async function findExpired(pool: pg.Pool, last: Key | undefined): Promise<Key[]> {
   const { rows } = await pool.query<Key>({
     name: 'expired_notifications',
