@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { lockInboxes } from '../notifications/locks.ts'
 import { readDrafts } from '../notifications/read-drafts.ts'
-import { storeFolded } from '../notifications/store.ts'
+import { storeRemoved } from '../notifications/store.ts'
 import type { TypeLookup } from '../notifications/types.ts'
 import type { FanOut } from './run.ts'
 
@@ -40,10 +40,6 @@ export async function removeNotifications(
 ): Promise<number> {
   const inboxes = await lockInboxes(client, users, skipBusy)
   const drafts = await readDrafts(client, [...inboxes.keys()], condition, value, NOTIFICATIONS_PER_CHUNK)
-  for (const draft of drafts) {
-    draft.changed = true
-    draft.removed = true
-  }
-  await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, because)
+  await storeRemoved(client, types, inboxes, drafts, because)
   return drafts.length
 }

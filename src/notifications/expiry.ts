@@ -8,7 +8,7 @@ import { SOURCES_PER_CHUNK } from './end-sources.ts'
 import { lockInboxes } from './locks.ts'
 import type { Draft } from './model.ts'
 import { readNotifications } from './read-drafts.ts'
-import { storeFolded } from './store.ts'
+import { storeRemoved } from './store.ts'
 import type { TypeLookup } from './types.ts'
 
 /** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
@@ -85,11 +85,7 @@ async function expireChunk(client: pg.ClientBase, types: TypeLookup, page: Key[]
   const stored = new Map<string, Draft>()
   await readNotifications(client, [...inboxes.keys()], expired, stored)
   const drafts = [...stored.values()]
-  for (const draft of drafts) {
-    draft.changed = true
-    draft.removed = true
-  }
-  await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, 'expired')
+  await storeRemoved(client, types, inboxes, drafts, 'expired')
   return drafts.length
 }
 

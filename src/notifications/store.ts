@@ -3,7 +3,7 @@ import { notify } from '../db/notify.ts'
 import { together } from '../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
 import { INBOX_CHANNEL } from '../wake-ups.ts'
-import type { Folded, Inbox, Source } from './model.ts'
+import type { Draft, Folded, Inbox, Source } from './model.ts'
 import { encodeChangedInboxes } from './notify-payload.ts'
 import { type Change, inboxesOf, numberChanges } from './number-changes.ts'
 import { hurryWindows, openWindows } from './open-windows.ts'
@@ -44,6 +44,21 @@ export async function storeFolded(
     completeActors(client, types, updated).then(() => updateNotifications(client, types, updated)),
     notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
+}
+
+/** Removes stored notifications of these inboxes, which are locked; otherwise as `storeFolded`. */
+export async function storeRemoved(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  drafts: Draft[],
+  because: string,
+): Promise<void> {
+  for (const draft of drafts) {
+    draft.changed = true
+    draft.removed = true
+  }
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, because)
 }
 
 async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<void> {
