@@ -1,4 +1,5 @@
--- A lane that fails waits longer each time, and says since when and why.
+-- A lane that fails waits longer each time, and says since when and why. ops.lag reads index ranges that begin where its reader has
+-- come to, and no further than a bound: every scrape asks it.
 
 alter table notify.positions
   add column failures integer not null default 0,
@@ -56,6 +57,8 @@ left join lateral (
   ) u
   where p.consumer <> 'counters' or u.counted
 ) e on true;
+comment on view ops.lag is 'Per lane: committed events not read yet, and since when the oldest waits. A lane''s count ends at 10,001: so many or more, and the oldest of those looked at.';
+comment on column ops.lag.events is 'Events not read yet; 10001: so many or more.';
 comment on column ops.lag.failing_since is 'Since when the lane has failed; null while it moves on.';
 comment on column ops.lag.last_error is 'Why its last run failed.';
 
