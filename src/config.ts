@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { messageOf } from './errors.ts'
 
 const SECONDS_PER_DAY = 86_400
 /** Seconds; ACCESS_TOKEN_TTL may not be more. */
 export const LONGEST_ACCESS_TOKEN = SECONDS_PER_DAY
 const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
-const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
+const url = (expected: string, scheme: string, options: object = {}) =>
+  text(expected, { pattern: `^(${scheme})://\\S+$`, ...options })
 // Not Type.Integer: Value.Convert would cut 3000.5 to 3000 and say nothing.
 const integer = (minimum: number, maximum: number, fallback: number) =>
   Type.Number({
@@ -17,7 +19,8 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
     default: fallback,
     expected: `a whole number from ${minimum} to ${maximum}`,
   })
-const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
+// Not masked as a whole: where it leads is what a wrong one is found by.
+const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql', { holdsPassword: true })
 
 const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
 
@@ -50,7 +53,7 @@ export const variables = {
   RATE_LIMIT_SCALE: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1, expected: 'a number above 0' }),
   METRICS_TOKEN: Type.Optional(text('16 characters or more', { minLength: 16, secret: true })),
   PUBLIC_URL: Type.Optional(url('http(s)://host', 'http|https')),
-  SMTP_URL: Type.Optional(url('smtp(s)://user:password@host:port', 'smtp|smtps')),
+  SMTP_URL: Type.Optional(url('smtp(s)://user:password@host:port', 'smtp|smtps', { holdsPassword: true })),
   MAIL_FROM: Type.Optional(
     text('an address, like Ravenpost <news@example.org>', { pattern: '^[^@\\r\\n]+@[^@\\s]+$' }),
   ),
@@ -122,14 +125,21 @@ export type Config = {
 /** What is wrong with the environment; every problem in one message, secrets masked. */
 export class ConfigError extends Error {}
 
+/** Variables that are better kept in a file: the environment of a process is shown by `docker inspect` and the like. */
+export const secretVariables = Object.entries<TSchema>(variables)
+  .filter(([, { secret, holdsPassword }]) => secret || holdsPassword)
+  .map(([name]) => name)
+
 /**
- * The only reader of the environment. An empty variable counts as absent; `NAME_FILE` names a file that holds the value.
+ * The only reader of the environment. An empty variable counts as absent; `NAME_FILE` names a file that holds the value, and
+ * is preferred to `NAME` unless that file is empty.
  * @throws {ConfigError} naming each wrong variable, its value and what was expected
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const given = Value.Default(Environment, Value.Convert(Environment, readVariables(env)))
+  const found = readVariables(env)
+  const given = Value.Default(Environment, Value.Convert(Environment, { ...found }))
   const problems = [...Value.Errors(Environment, given)].map(({ path }) => path.split('/')[1] ?? '')
-  const messages = [...new Set(problems)].map((name) => describe(name, env))
+  const messages = [...new Set(problems)].map((name) => describe(name, found[name] ?? ''))
   const checked = messages.length === 0 && Value.Check(Environment, given) ? given : undefined
   if (checked?.DATABASE_URL && !checked.JWT_SECRET)
     messages.push('JWT_SECRET is missing: with DATABASE_URL it is required, 32 bytes or more')
@@ -172,17 +182,29 @@ function vapidOf(env: Static<typeof Environment>): Config['vapid'] {
 function readVariables(env: NodeJS.ProcessEnv): Record<string, string> {
   const found: Record<string, string> = {}
   for (const name of Object.keys(variables)) {
-    const file = env[`${name}_FILE`]
-    const value = env[name] || (file ? readFileSync(file, 'utf8').trimEnd() : undefined)
+    const value = readFrom(`${name}_FILE`, env) || env[name]
     if (value) found[name] = value
   }
   return found
 }
 
-function describe(name: string, env: NodeJS.ProcessEnv): string {
+/** The content of the file that the variable names, without white space at its end. */
+function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
+  const path = env[variable]
+  if (!path) return ''
+  try {
+    return readFileSync(path, 'utf8').trimEnd()
+  } catch (cause) {
+    throw new ConfigError(
+      `The configuration is wrong:\n  ${variable} is ${JSON.stringify(path)}: expected a file that this user can read (${messageOf(cause)})`,
+      { cause },
+    )
+  }
+}
+
+function describe(name: string, value: string): string {
   const schema: TSchema | undefined = Environment.properties[name as keyof typeof variables]
-  const value = schema?.secret ? '******' : maskPassword(env[name] ?? '')
-  return `${name} is ${JSON.stringify(value)}: expected ${schema?.expected}`
+  return `${name} is ${JSON.stringify(schema?.secret ? '******' : maskPassword(value))}: expected ${schema?.expected}`
 }
 
 function maskPassword(value: string): string {

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../src/config.ts'
+import { parse } from 'yaml'
+import { ConfigError, readConfig, secretVariables, variables } from '../src/config.ts'
 
 const secret = 'a secret of more than thirty-two bytes'
 
@@ -111,9 +112,57 @@ test('where others can connect, metrics need a token', async (t) => {
 test('NAME_FILE names a file that holds the value', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-config-'))
   t.teardown(() => rm(folder, { recursive: true }))
-  await writeFile(join(folder, 'secret'), `${secret}\n`)
-  t.equal(readConfig({ JWT_SECRET_FILE: join(folder, 'secret') }).jwtSecret, secret)
+  const [file, empty] = [join(folder, 'secret'), join(folder, 'empty')]
+  await writeFile(file, `${secret}\n`)
+  await writeFile(empty, '\n')
+  t.equal(readConfig({ JWT_SECRET_FILE: file }).jwtSecret, secret)
+  t.equal(readConfig({ JWT_SECRET: 'x'.repeat(32), JWT_SECRET_FILE: file }).jwtSecret, secret, 'and is preferred')
+  t.equal(readConfig({ JWT_SECRET: secret, JWT_SECRET_FILE: empty }).jwtSecret, secret, 'unless it is empty')
+  const missing = join(folder, 'missing')
+  t.match(
+    messageOf({ JWT_SECRET_FILE: missing }),
+    `JWT_SECRET_FILE is ${JSON.stringify(missing)}: expected a file that this user can read`,
+  )
+  await writeFile(file, 'mysql://ana:hunter2@localhost/x')
+  const message = messageOf({ DATABASE_URL_FILE: file })
+  t.match(message, 'DATABASE_URL is "mysql://ana:******@localhost/x"', 'what the file holds is shown, masked')
 })
+
+test('docker-compose.yml passes every variable on, and every secret also as a file', async (t) => {
+  const { services, secrets } = await compose()
+  // The image's own: every address of the container, port 3000 of the container, and no embedded PostgreSQL.
+  const ofTheImage = ['HOST', 'PORT', 'DATA_DIR']
+  const names = Object.keys(variables).filter((name) => !ofTheImage.includes(name))
+  for (const service of ['migrate', 'api', 'worker', 'push', 'single']) {
+    const { environment, secrets: mounted } = services[service]
+    t.same(
+      names.filter((name) => !String(environment[name]).startsWith(`\${${name}:-`)),
+      [],
+      `${service}: all of them`,
+    )
+    for (const name of secretVariables) {
+      const file = name.toLowerCase()
+      t.equal(environment[`${name}_FILE`], `/run/secrets/${file}`, `${service}: ${name}_FILE`)
+      t.ok(mounted.includes(file), `${service}: ${file} is mounted`)
+      t.same(secrets[file], { file: `\${${name}_FILE:-/dev/null}` })
+    }
+  }
+})
+
+test('docker-compose.yml publishes to this machine alone, and gives containers no more than they need', async (t) => {
+  const { services } = await compose()
+  for (const [name, service] of Object.entries<Service>(services)) {
+    for (const port of service.ports ?? []) t.match(port, /^\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:/, `${name}: ${port}`)
+    t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] }, name)
+    if (name !== 'postgres') t.match(service, { user: 'node', cap_add: undefined }, name)
+  }
+})
+
+type Service = { ports?: string[] }
+
+async function compose() {
+  return parse(await readFile(join(import.meta.dirname, '..', 'docker-compose.yml'), 'utf8'), { merge: true })
+}
 
 function messageOf(env: Record<string, string>): string {
   try {
