@@ -153,7 +153,6 @@ async function tokens(
 ): Promise<Static<typeof Tokens>> {
   const user = await findUser(app.pool, session.userId, session.userId)
   if (!user) throw fail('BAD_CREDENTIALS')
-  reply.header('cache-control', 'no-store')
   if (byCookie) setRefreshCookie(reply, app.config, session.refreshToken)
   return {
     user,

@@ -55,16 +55,17 @@ function endConnections(server: FastifyInstance): void {
 
 /** One line per answer, without the query: it may hold what nobody else should read. */
 function logAnswers(server: FastifyInstance): void {
-  server.addHook('onResponse', async (request, reply) => {
+  server.addHook('onResponse', (request, reply, done) => {
     const { method, log } = request
     const path = pathToLog(request)
     log.info({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'answered')
+    done()
   })
 }
 
 /** A token in a path is one to act by: then the route's pattern, or, where no route fits, what is too long for anything else is left out. */
-function pathToLog({ url, routeOptions, is404 }: FastifyRequest): string {
-  if (routeOptions.url?.includes('/:token')) return routeOptions.url
+function pathToLog({ url, routeOptions: { url: pattern } }: FastifyRequest): string {
+  if (pattern?.includes('/:token')) return pattern
   const path = url.split('?', 1)[0] ?? ''
-  return is404 || routeOptions.url === undefined ? path.replace(/[^/]{40,}/g, '…') : path
+  return pattern === undefined ? path.replace(/[^/]{40,}/g, '…') : path
 }

@@ -52,6 +52,11 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     pages.addHook('onRoute', (route) => {
       route.config = { ...route.config, public: true }
     })
+    // Its files are the same for everybody, and say themselves how long they may be kept.
+    pages.addHook('onRequest', (_request, reply, done) => {
+      reply.removeHeader('cache-control')
+      done()
+    })
     await pages.register(swaggerUi, { routePrefix: '/docs' })
   })
 }

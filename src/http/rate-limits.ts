@@ -116,13 +116,14 @@ export async function consume(limiter: RateLimiterAbstract, key: string): Promis
   return consumeOnce(limiter, key)
 }
 
-async function consumeOnce(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
-  try {
-    return { allowed: true, left: await limiter.consume(key) }
-  } catch (refusal) {
-    if (refusal instanceof RateLimiterRes) return { allowed: false, left: refusal }
-    throw refusal
-  }
+function consumeOnce(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
+  return limiter.consume(key).then(
+    (left) => ({ allowed: true, left }),
+    (refusal: unknown) => {
+      if (refusal instanceof RateLimiterRes) return { allowed: false, left: refusal }
+      throw refusal
+    },
+  )
 }
 
 function keyOf({ identity, service, ip }: FastifyRequest, of: Policy['of']): string {

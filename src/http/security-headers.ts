@@ -11,10 +11,9 @@ const YEAR_SECONDS = 365 * 24 * 60 * 60
  */
 export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
   const headers = headersOf(config)
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
-    // A route that knows better sets its own. Caches of browsers and CDNs need not obey Authorization.
-    if (!request.routeOptions.config?.public) reply.header('cache-control', 'no-store')
+    done()
   })
 }
 
@@ -38,7 +37,8 @@ function headersOf({ publicUrl }: Config): Record<string, string> {
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: https && { maxAge: YEAR_SECONDS },
   })
-  const headers: Record<string, string> = {}
+  // Caches of browsers and CDNs need not obey Authorization. A route whose answer may be kept sets its own.
+  const headers: Record<string, string> = { 'cache-control': 'no-store' }
   const collector = {
     setHeader(name: string, value: string) {
       headers[name.toLowerCase()] = value

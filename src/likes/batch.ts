@@ -36,12 +36,28 @@ async function runBatch(
     ],
   })
   const outcomes = new Map<string, LikeOutcome | typeof HELD>(
-    rows.map(({ postId, userId, likeCount }) => [`${postId} ${userId}`, likeCount === null ? HELD : { likeCount }]),
+    rows.map((row) => [keyOf(row), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
   )
-  return requests.map(({ postId, userId }) => outcomes.get(`${postId} ${userId}`) ?? null)
+  if (outcomes.size < requests.length) {
+    const missing = requests.filter((request) => !outcomes.has(keyOf(request)))
+    for (const key of await findHeld(pool, missing)) outcomes.set(key, HELD)
+  }
+  return requests.map((request) => outcomes.get(keyOf(request)) ?? null)
 }
 
-const wanted = `unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)`
+/** Those that a batch left out because somebody else held the post or the user, not because one is gone or hidden. */
+async function findHeld(pool: pg.Pool, missing: LikeRequest[]): Promise<string[]> {
+  const { rows } = await pool.query<Pick<Row, 'postId' | 'userId'>>({
+    name: 'held_likes',
+    text: heldStatement,
+    values: [missing.map(({ postId }) => postId), missing.map(({ userId }) => userId)],
+  })
+  return rows.map(keyOf)
+}
+
+function keyOf({ postId, userId }: Pick<LikeRequest, 'postId' | 'userId'>): string {
+  return `${postId} ${userId}`
+}
 
 /**
  * The posts that stand and that no block hides, locked against deletion until the commit, by id; and whom an event is to tell.
@@ -51,7 +67,7 @@ const wanted = `unnest((select $1::bigint[]), (select $2::bigint[]), (select $3:
 const standing = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
          case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
-  from ${wanted}
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users u on u.id = p.author_id
   join social.users a on a.id = w.user_id and a.deleted_at is null
@@ -59,10 +75,9 @@ const standing = `
   order by w.post_id, w.user_id
   for key share of p, a skip locked`
 
-/** Those that were left out above because somebody else holds the post or the user, not because one is gone. */
-const held = `
-  select w.post_id, w.user_id, null::int
-  from (select * from ${wanted} where (w.post_id, w.user_id) not in (select s.post_id, s.user_id from standing s) offset 0) w
+const heldStatement = `
+  select w.post_id as "postId", w.user_id as "userId"
+  from unnest((select $1::bigint[]), (select $2::bigint[])) w (post_id, user_id)
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users a on a.id = w.user_id and a.deleted_at is null
   where ${unblocked('w.user_id', 'p.author_id')}`
@@ -90,8 +105,7 @@ const likeStatement = `
     select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from standing s
   ),
   events as (${events(false)})
-  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome
-  union all ${held}`
+  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
 
 const unlikeStatement = `
   with standing as materialized (${standing}),
@@ -115,5 +129,4 @@ const unlikeStatement = `
   ),
   events as (${events(true)})
   select post_id as "postId", user_id as "userId", greatest(0, like_count - changed::int) as "likeCount" from outcome
-  union all select post_id, user_id, null::int from held_likes
-  union all ${held}`
+  union all select post_id, user_id, null::int from held_likes`

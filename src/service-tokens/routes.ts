@@ -33,10 +33,7 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           'insert into social.service_tokens (name, scopes, token_hash) values ($1, $2, $3) returning id',
           [body.name, body.scopes, hash],
         )
-        return reply
-          .code(201)
-          .header('cache-control', 'no-store')
-          .send({ id: rows[0]?.id ?? '', token })
+        return reply.code(201).send({ id: rows[0]?.id ?? '', token })
       },
     )
 
