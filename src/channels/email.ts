@@ -47,13 +47,17 @@ export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
   }
 }
 
-/** Options that stand in SMTP_URL win. */
+/**
+ * Options of SMTP_URL win. Unless they say otherwise, nothing is sent without TLS: anyone between us and the server could remove its
+ * offer of STARTTLS and read the password. That goes for servers on loopback too, since what listens there may be a tunnel.
+ */
 function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
   const url = new URL(smtp.url)
   const ours = {
     pool: 'true',
     maxConnections: CONNECTIONS,
     maxRequeues: 0,
+    requireTLS: 'true',
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
@@ -101,12 +105,13 @@ function messageId({ sendId }: Parcel, { smtp }: EmailOptions): string {
   return `<ravenpost.${sendId}@${domain}>`
 }
 
-type SmtpError = Error & { responseCode?: number; command?: string }
+type SmtpError = Error & { code?: string; responseCode?: number; command?: string }
 
 /** 5xx after RCPT TO is about the address, after DATA about the mail; all else is about the server, and passes. */
 function outcomeOf(error: SmtpError): Outcome {
   const refused = (error.responseCode ?? 0) >= 500
   if (refused && error.command === 'RCPT TO') return { state: 'bounced', error: error.message }
   if (refused && error.command === 'DATA') return { state: 'failed', error: error.message }
-  throw new ProviderTrouble(error.message, { cause: error })
+  const plain = error.code === 'ETLS' && refused ? '; the server does no TLS: see requireTLS=false in SMTP_URL' : ''
+  throw new ProviderTrouble(`${error.message}${plain}`, { cause: error })
 }

@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net'
+import { SMTPServer } from 'smtp-server'
 import { type Test, test } from 'tap'
 import { sendDeliveries } from '../../src/channels/send.ts'
 import { createSenders } from '../../src/channels/senders.ts'
@@ -254,6 +256,52 @@ test('an address is one address: refused at sign-up, and taken as it is when it 
   t.ok(addressed.includes('right@example.net'))
   t.notOk(addressed.includes('y@example.net'), 'nobody else is asked')
 })
+
+test('the password and the mail go over TLS to the right server, or nowhere, unless SMTP_URL says otherwise', async (t) => {
+  const { system } = await questionSystem(t)
+  await ask(system, ['right@example.net'])
+  const send = async (server: { url: string; seen: string[] }, options = '') => {
+    const smtp = { url: `${server.url}?${options}`, from: 'news@mail.example' }
+    const senders = createSenders({ ...system.config, smtp }, system.pool, { timeoutMs: 5000 })
+    server.seen.length = 0
+    await system.pool.query(`update notify.deliveries set due_at = now(), state = 'queued', attempts = 0`)
+    await sendDeliveries({ ...system.app, senders })
+    senders.email?.close()
+    const { rows } = await system.pool.query('select state, last_error from notify.deliveries')
+    return [rows[0].state, [...server.seen], rows[0].last_error] as const
+  }
+  const [honest, stripped] = [await startTlsServer(t), await startTlsServer(t, ['STARTTLS'])]
+  const hint = /requireTLS=false in SMTP_URL/
+  t.match(await send(stripped), ['queued', [], hint], 'a server, or somebody before it, that offers no TLS')
+  t.match(await send(honest), ['queued', [], /certificate/], 'a server with a certificate that nobody vouches for')
+  t.match(await send(honest, 'tls.rejectUnauthorized=false'), ['sent', ['AUTH TLS', 'MAIL TLS']])
+  t.match(await send(stripped, 'requireTLS=false'), ['sent', ['AUTH plain', 'MAIL plain']])
+})
+
+/** A server that wants a password, and with the certificate of smtp-server, which nobody trusts. */
+async function startTlsServer(t: Test, disabledCommands: string[] = []) {
+  const seen: string[] = []
+  const note = (command: string, { secure }: { secure: boolean }) => seen.push(`${command} ${secure ? 'TLS' : 'plain'}`)
+  const smtp = new SMTPServer({
+    disabledCommands,
+    allowInsecureAuth: true,
+    onAuth({ username }, session, done) {
+      note('AUTH', session)
+      done(null, { user: username })
+    },
+    onMailFrom(_address, session, done) {
+      note('MAIL', session)
+      done()
+    },
+    onData(stream, _session, done) {
+      stream.on('end', () => done()).resume()
+    },
+  })
+  smtp.on('error', () => {})
+  await new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => new Promise<void>((resolve) => smtp.close(() => resolve())))
+  return { seen, url: `smtp://me:password@127.0.0.1:${(smtp.server.address() as AddressInfo).port}` }
+}
 
 /** Without a worker: tests send by themselves. */
 async function questionSystem(t: Test) {

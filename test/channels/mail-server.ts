@@ -14,7 +14,7 @@ export type MailServer = {
   url: string
 }
 
-/** A real SMTP server on loopback. */
+/** A real SMTP server on loopback, without TLS. */
 export async function startMailServer(t: Test): Promise<MailServer> {
   const refusal = (code: number) => Object.assign(new Error('refused'), { responseCode: code })
   const smtp = new SMTPServer({
@@ -43,7 +43,7 @@ export async function startMailServer(t: Test): Promise<MailServer> {
   smtp.on('error', () => {})
   await new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve))
   const { port } = smtp.server.address() as AddressInfo
-  const server: MailServer = { mails: [], asked: 0, does: 'accept', url: `smtp://127.0.0.1:${port}` }
+  const server: MailServer = { mails: [], asked: 0, does: 'accept', url: `smtp://127.0.0.1:${port}?requireTLS=false` }
   t.teardown(() => new Promise<void>((resolve) => smtp.close(() => resolve())))
   return server
 }
