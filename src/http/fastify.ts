@@ -3,6 +3,7 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, fast
 import type { App } from '../app.ts'
 import { answerMalformedRequest, answerProblems, sendProblem } from './problem.ts'
 import { requestIdOf, sendRequestId } from './request-id.ts'
+import { buildSerializers } from './serialization.ts'
 import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
 import { parseJsonBodies } from './validation.ts'
 
@@ -24,6 +25,7 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
     connectionTimeout: idle,
     keepAliveTimeout: keepAlive,
     http: { headersTimeout: headers, connectionsCheckingInterval: check, maxHeaderSize: MAX_HEADER_BYTES },
+    schemaController: { compilersFactory: { buildSerializer: buildSerializers } },
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request, reply.header('x-request-id', request.id))
     },
