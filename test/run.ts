@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, statSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -14,6 +14,7 @@ const compileCache = join(tmpdir(), `ravenpost-compiled-${process.getuid?.() ?? 
  * `npm test [-- files and folders]`: finds or starts a server, migrates a template database there, and runs tap; every test file
  * clones the template. TEST_DATABASE_URL names a server, TEST_POSTGRES=container asks for one in a container.
  */
+const scratch = await makeScratch()
 const server = await findServer()
 const template = `ravenpost_test_${process.pid}`
 try {
@@ -29,14 +30,30 @@ try {
   process.exitCode = await runTap(['run', ...process.argv.slice(2).flatMap(filesOf)], {
     TEST_DATABASE_URL: server.url,
     TEST_TEMPLATE: template,
+    TMPDIR: scratch,
   })
   await dropDatabases(admin)
   await admin.end()
 } finally {
   await server.stop()
+  await rm(scratch, { recursive: true, force: true })
 }
 
 type Server = { url: string; stop: () => Promise<void> }
+
+/**
+ * For all that the tests write, PostgreSQL's files first. In memory where there is room, as on most Linux: there a database is
+ * cloned in a quarter of the CPU time.
+ */
+async function makeScratch(): Promise<string> {
+  const memory = '/dev/shm'
+  const free = existsSync(memory) ? await statfs(memory) : { bavail: 0, bsize: 0 }
+  const enough = free.bavail * free.bsize > 4 * 1024 ** 3
+  const made = await mkdtemp(join(enough ? memory : tmpdir(), 'ravenpost-test-'))
+  // PostgreSQL's own user passes through it.
+  await chmod(made, 0o711)
+  return made
+}
 
 async function findServer(): Promise<Server> {
   if (process.env.TEST_DATABASE_URL) return { url: process.env.TEST_DATABASE_URL, stop: async () => {} }
@@ -53,14 +70,9 @@ async function startContainer(): Promise<Server> {
 
 async function startEmbeddedServer(): Promise<Server> {
   const { startEmbedded } = await import('../src/db/embedded.ts')
-  const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-test-'))
-  const embedded = await startEmbedded(dataDir, pino({ level: 'warn' }))
+  const embedded = await startEmbedded(join(scratch, 'server'), pino({ level: 'warn' }))
   await doWithoutDurability(embedded.url)
-  const stop = async () => {
-    await embedded.stop()
-    await rm(dataDir, { recursive: true, force: true })
-  }
-  return { url: embedded.url, stop }
+  return { url: embedded.url, stop: embedded.stop }
 }
 
 /** The tests' own server needs no durability; without it databases are cloned in half the time. */
