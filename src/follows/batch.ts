@@ -6,21 +6,20 @@ export type FollowRequest = { followerId: string; followeeId: string; requestId:
 
 /** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. Waits for nobody's lock. */
 export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
-  return runBatch(pool, 'follow_batch', followStatement, requests)
+  return runBatch(pool, { name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
 }
 
 /** Takes follows back; otherwise as `followBatch`. */
 export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
-  return runBatch(pool, 'unfollow_batch', unfollowStatement, requests)
+  return runBatch(pool, { name: 'unfollow_batch', text: unfollowStatement, held: heldUnfollows }, requests)
 }
 
 async function runBatch(
   pool: pg.Pool,
-  name: string,
-  text: string,
+  { name, text, held }: { name: string; text: string; held: pg.QueryConfig },
   requests: FollowRequest[],
 ): Promise<(boolean | typeof HELD)[]> {
-  const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
+  const { rows } = await pool.query<Pair & { held: boolean }>({
     name,
     text,
     values: [
@@ -29,14 +28,24 @@ async function runBatch(
       requests.map((request) => request.requestId),
     ],
   })
-  const found = new Map<string, boolean | typeof HELD>(
-    rows.map((row) => [`${row.followerId} ${row.followeeId}`, row.held ? HELD : true]),
-  )
-  return requests.map(({ followerId, followeeId }) => found.get(`${followerId} ${followeeId}`) ?? false)
+  const found = new Map<string, boolean | typeof HELD>(rows.map((row) => [keyOf(row), row.held ? HELD : true]))
+  if (found.size < requests.length) {
+    const missing = requests.filter((request) => !found.has(keyOf(request)))
+    const { rows } = await pool.query<Pair>({
+      ...held,
+      values: [missing.map(({ followerId }) => followerId), missing.map(({ followeeId }) => followeeId)],
+    })
+    for (const pair of rows) found.set(keyOf(pair), HELD)
+  }
+  return requests.map((request) => found.get(keyOf(request)) ?? false)
 }
 
-const wanted =
-  'unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)'
+type Pair = Pick<FollowRequest, 'followerId' | 'followeeId'>
+
+function keyOf({ followerId, followeeId }: Pair): string {
+  return `${followerId} ${followeeId}`
+}
+
 const users = `
   join social.users a on a.id = w.follower_id and a.deleted_at is null
   join social.users u on u.id = w.followee_id and u.deleted_at is null`
@@ -44,15 +53,18 @@ const users = `
 /** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
 const standing = `
   select w.follower_id, w.followee_id, w.request_id
-  from ${wanted} ${users}
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
+  ${users}
   order by w.follower_id, w.followee_id
   for key share of a, u skip locked`
 
-/** Those that were left out above because somebody else holds one of the users. */
+/** Those that a batch left out because somebody else held one of the users. */
 const held = (condition = '') => `
-  select w.follower_id, w.followee_id, true
-  from (select * from ${wanted} where (w.follower_id, w.followee_id) not in (select s.follower_id, s.followee_id from standing s) offset 0) w
+  select w.follower_id as "followerId", w.followee_id as "followeeId"
+  from unnest((select $1::bigint[]), (select $2::bigint[])) w (follower_id, followee_id)
   ${users} ${condition}`
+const heldFollows = { name: 'held_follows', text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`) }
+const heldUnfollows = { name: 'held_unfollows', text: held() }
 
 /** Only rows that were really written make an event; for the form of `changed` see src/likes/batch.ts. */
 const events = (retracts: boolean) => `
@@ -63,8 +75,6 @@ const events = (retracts: boolean) => `
     'user.followed:' || to_char(now() at time zone 'utc', 'YYYY-MM-DD'),
     jsonb_build_object('followeeId', followee_id::text), request_id
   from outcome where changed`
-
-const notBlocked = `where ${unblocked('w.follower_id', 'w.followee_id')}`
 
 /**
  * A block locks one of both users, too. It comes before these locks, and the function sees it, even one that was committed
@@ -84,8 +94,7 @@ const followStatement = `
     from allowed s
   ),
   events as (${events(false)})
-  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
-  union all ${held(notBlocked)}`
+  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome`
 
 const unfollowStatement = `
   with standing as materialized (${standing}),
@@ -111,5 +120,4 @@ const unfollowStatement = `
   ),
   events as (${events(true)})
   select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
-  union all select follower_id, followee_id, true from held_follows
-  union all ${held()}`
+  union all select follower_id, followee_id, true from held_follows`
