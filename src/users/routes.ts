@@ -50,7 +50,7 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       '/users/:id',
       { schema: { params: Params, body: Profile, response: { 200: User } } },
       async ({ params, body, user }) => {
-        found(await findUser(pool, params.id, user.userId))
+        found(await findVisibleUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
         await editProfile(pool, user.userId, {
           ...body,
@@ -65,7 +65,7 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       '/users/:id',
       { schema: { params: Params, response: { 204: Type.Null() } } },
       async ({ params, user }, reply) => {
-        found(await findUser(pool, params.id, user.userId))
+        found(await findVisibleUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
         await deleteUser(app, user.userId)
         return reply.code(204).send(null)
