@@ -1,0 +1,501 @@
+import { type Test, test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
+import { unsubscribeToken } from '../../src/channels/unsubscribe.ts'
+import { emailToken } from '../../src/channels/verify-email.ts'
+import { clientFrames, serverFrames } from '../../src/push/protocol.ts'
+import { newServiceToken, Scope } from '../../src/service-tokens/tokens.ts'
+import { vapid } from '../channels/push-service.ts'
+import { type Answer, call, PASSWORD, signIn, signUp, type TestClient } from '../client.ts'
+import { answersOf } from '../http/described.ts'
+import { PIXEL, upload, uploaded } from '../media/files.ts'
+import { TestSocket } from '../push/socket.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
+
+/**
+ * What each call answers to each caller, about things of `owner`. A call of the server without a line here fails. Whatever the
+ * answer is, what `owner` owns stays as it was, and no other caller is sent anything private of it.
+ *
+ * - nobody: no token, in `hello` a forged one · other: another user · blocked: a user whom the owner blocks
+ * - send, critical: service tokens, one of each scope · revoked: a service token that was revoked · gone: a user after sign-out
+ * - fresh: an admin who has to change the first password · admin · owner
+ */
+const CALLS = `
+                                         nobody other blocked send critical revoked gone fresh admin owner
+
+# Public, with a secret of the caller's own in the body or the link; nobody and services have a forged one.
+POST /auth/signup                        201    201   201     201  201      201     201  201   201   201
+POST /auth/signin                        401    401   401     401  401      401     401  401   401   200
+POST /auth/refresh                       401    200   200     401  401      401     401  200   200   200
+GET /auth/verify-email                   400    200   200     400  400      400     200  200   200   200
+POST /auth/verify-email                  400    204   204     400  400      400     204  204   204   204
+GET /unsubscribe/{token}                 400    200   200     400  400      400     200  200   200   200
+POST /unsubscribe/{token}                400    200   200     400  400      400     200  200   200   200
+
+# Public. A medium is shown to anyone who has its id, which is 128 random bits: an <img> sends no token.
+GET /media/{id}/stream                   200    200   200     200  200      200     200  200   200   200
+GET /push/vapid-public-key               200    200   200     200  200      200     200  200   200   200
+GET /openapi.json                        200    200   200     200  200      200     200  200   200   200
+GET /asyncapi.json                       200    200   200     200  200      200     200  200   200   200
+GET /docs                                200    200   200     200  200      200     200  200   200   200
+GET /docs/                               200    200   200     200  200      200     200  200   200   200
+GET /docs/json                           200    200   200     200  200      200     200  200   200   200
+GET /docs/yaml                           200    200   200     200  200      200     200  200   200   200
+GET /docs/static/index.html              200    200   200     200  200      200     200  200   200   200
+GET /docs/static/swagger-initializer.js  200    200   200     200  200      200     200  200   200   200
+GET /docs/*                              200    200   200     200  200      200     200  200   200   200
+GET /healthz                             200    200   200     200  200      200     200  200   200   200
+GET /readyz                              200    200   200     200  200      200     200  200   200   200
+OPTIONS *                                204    204   204     204  204      204     204  204   204   204
+
+# METRICS_TOKEN is set here; no token of a user or a service is it.
+GET /metrics                             401    401   401     401  401      401     401  401   401   401
+
+# Own things: the call names nobody, and each caller finds their own.
+GET /auth/me                             401    200   200     401  401      401     401  200   200   200
+GET /auth/sessions                       401    200   200     401  401      401     401  200   200   200
+GET /bookmarks                           401    200   200     401  401      401     401  200   200   200
+GET /notifications                       401    200   200     401  401      401     401  200   200   200
+GET /notifications/pending               401    200   200     401  401      401     401  200   200   200
+GET /notifications/history               401    200   200     401  401      401     401  200   200   200
+GET /notifications/unread-count          401    200   200     401  401      401     401  200   200   200
+GET /notifications/stats                 401    200   200     401  401      401     401  200   200   200
+GET /notifications/changes               401    200   200     401  401      401     401  200   200   200
+GET /notifications/preferences           401    200   200     401  401      401     401  200   200   200
+PUT /notifications/preferences           401    200   200     401  401      401     401  200   200   200
+GET /push/subscriptions                  401    200   200     401  401      401     401  200   200   200
+POST /push/subscriptions                 401    201   201     401  401      401     401  201   201   201
+POST /media/upload                       401    201   201     401  401      401     401  201   201   201
+POST /posts                              401    201   201     401  401      401     401  201   201   201
+
+# The body names notifications of the owner, or a state of the owner's; a caller has none of those ids.
+POST /notifications/read                 401    200   200     401  401      401     401  200   200   200
+POST /notifications/archive              401    200   200     401  401      401     401  200   200   200
+POST /notifications/delete               401    200   200     401  401      401     401  200   200   200
+PATCH /notifications/mark-all-read       401    200   200     401  401      401     401  200   200   200
+POST /notifications/seen                 401    200   200     401  401      401     401  200   200   200
+POST /notifications/ack                  401    204   204     401  401      401     401  204   204   204
+
+# Private things of the owner.
+GET /notifications/{id}                  401    404   404     401  401      401     401  404   404   200
+GET /notifications/{id}/why              401    404   404     401  401      401     401  404   404   200
+PATCH /notifications/{id}/read           401    404   404     401  401      401     401  404   404   200
+POST /notifications/{id}/read            401    404   404     401  401      401     401  404   404   200
+PATCH /notifications/{id}/unread         401    404   404     401  401      401     401  404   404   200
+PATCH /notifications/{id}/archive        401    404   404     401  401      401     401  404   404   200
+PATCH /notifications/{id}/unarchive      401    404   404     401  401      401     401  404   404   200
+DELETE /notifications/{id}               401    404   404     401  401      401     401  404   404   200
+DELETE /push/subscriptions/{id}          401    404   404     401  401      401     401  404   404   204
+DELETE /auth/sessions/{id}               401    404   404     401  401      401     401  404   404   204
+
+# Public things of the owner, hidden from those whom the owner blocks. They find nothing, but may take back what they did before,
+# and silence the owner in turn.
+GET /users/search                        401    200   200     401  401      401     401  200   200   200
+GET /users/{id}                          401    200   404     401  401      401     401  200   200   200
+GET /users/{id}/followers                401    200   404     401  401      401     401  200   200   200
+GET /users/{id}/following                401    200   404     401  401      401     401  200   200   200
+GET /users/{id}/friends                  401    200   404     401  401      401     401  200   200   200
+GET /posts/{id}                          401    200   404     401  401      401     401  200   200   200
+GET /posts/{id}/comments                 401    200   404     401  401      401     401  200   200   200
+GET /posts                               401    200   200     401  401      401     401  200   200   200
+POST /users/{id}/follow                  401    200   404     401  401      401     401  200   200   422
+PUT /users/{id}/bell                     401    200   404     401  401      401     401  200   200   422
+POST /users/{id}/unfollow                401    200   200     401  401      401     401  200   200   422
+PUT /users/{id}/block                    401    204   204     401  401      401     401  204   204   422
+DELETE /users/{id}/block                 401    204   204     401  401      401     401  204   204   422
+PUT /users/{id}/mute                     401    204   204     401  401      401     401  204   204   422
+DELETE /users/{id}/mute                  401    204   204     401  401      401     401  204   204   422
+POST /posts/{id}/like                    401    200   404     401  401      401     401  200   200   200
+DELETE /posts/{id}/like                  401    200   404     401  401      401     401  200   200   200
+POST /posts/{id}/comment                 401    201   404     401  401      401     401  201   201   201
+PUT /posts/{id}/bookmark                 401    204   404     401  401      401     401  204   204   204
+DELETE /posts/{id}/bookmark              401    204   204     401  401      401     401  204   204   204
+PUT /posts/{id}/mute                     401    204   404     401  401      401     401  204   204   204
+DELETE /posts/{id}/mute                  401    204   204     401  401      401     401  204   204   204
+
+# Only the owner changes them, admins neither.
+PATCH /posts/{id}                        401    403   404     401  401      401     401  403   403   200
+DELETE /posts/{id}                       401    403   404     401  401      401     401  403   403   204
+PATCH /comments/{id}                     401    403   404     401  401      401     401  403   403   200
+DELETE /comments/{id}                    401    403   404     401  401      401     401  403   403   204
+PATCH /users/{id}                        401    403   404     401  401      401     401  403   403   200
+
+# Sends: services with the scope, and admins. A send belongs to its sender; admins see all.
+POST /notifications/send                 401    403   403     202  403      401     401  403   202   403
+POST /notifications/send/batch           401    403   403     202  403      401     401  403   202   403
+GET /notifications/sends/{sendId}        401    403   403     404  403      401     401  403   200   403
+
+# Administration. A service token is nobody's sign-in there.
+GET /service-tokens                      401    403   403     401  401      401     401  403   200   403
+POST /service-tokens                     401    403   403     401  401      401     401  403   201   403
+DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   204   403
+GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200   403
+GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200   403
+POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   202   403
+GET /admin/notification-types            401    403   403     401  401      401     401  403   200   403
+PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   200   403
+
+# These end sessions and the account, so they come last. PUT /auth/password is about the caller's own.
+POST /auth/signout                       401    401   401     401  401      401     401  401   401   204
+PUT /auth/password                       401    204   204     401  401      401     401  204   204   204
+DELETE /users/{id}                       401    403   404     401  401      401     401  403   403   204
+`
+
+/** What each frame is answered with: a frame, a close code, or nothing (-). */
+const FRAMES = `
+                nobody  other    blocked  send  critical  revoked  gone  fresh    admin    owner
+
+# The first frame has to be hello.
+hello           4401    welcome  welcome  4401  4401      4401     4403  welcome  welcome  welcome
+ping            4400    pong     pong     4401  4401      4401     4403  pong     pong     pong
+
+# They name notifications and states of the owner. No other inbox has them: nothing is read, an ack is
+# cut to what was sent on the socket, and a state is refused.
+ack             4400    -        -        4401  4401      4401     4403  -        -        -
+read            4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
+readAll         4400    error    error    4401  4401      4401     4403  error    error    ok
+seen            4400    error    error    4401  4401      4401     4403  error    error    ok
+
+# Counts of a post of the owner, and of one that everybody may see.
+watch           4400    counts   hidden   4401  4401      4401     4403  counts   counts   counts
+
+# A token of the owner: a socket stays with its user.
+token           4400    4403     4403     4401  4401      4401     4403  4403     4403     -
+`
+
+type Name = 'nobody' | 'other' | 'blocked' | 'send' | 'critical' | 'revoked' | 'gone' | 'fresh' | 'admin' | 'owner'
+type Caller = { name: Name; token: string; user: TestClient | undefined }
+type World = {
+  system: TestSystem
+  callers: Caller[]
+  owner: TestClient
+  epoch: string
+  postId: string
+  publicPostId: string
+  /** Id of one of the owner's notifications, and the number of its state. */
+  notice: string
+}
+
+/** Scopes of service tokens, by the column that shows them. */
+const scopes: Partial<Record<Name, Scope>> = { send: 'notifications:send', critical: 'notifications:critical' }
+
+/** Texts of the owner that nobody else may be sent; nor may those whom the owner blocks be sent the hidden ones. */
+const PRIVATE = ['anahera@example.org', 'A private notice', 'push.anahera.example', 'Pacific/Chatham']
+const HIDDEN = ['anahera', 'A post of the owner', 'A comment of the owner']
+
+const METRICS_TOKEN = 'a token that only Prometheus has'
+const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
+
+test('every route and every frame, by everybody', async (t) => {
+  const world = await makeWorld(t)
+
+  await t.test('each frame is answered as it should be, and no other socket hears of an inbox', async (t) => {
+    const rows = rowsOf(FRAMES)
+    t.same(rows.map(({ what }) => what).sort(), Object.keys(clientFrames).sort(), 'each frame has its line')
+    const before = await ownedBy(world, world.owner.id)
+    const sockets = new Map<Name, TestSocket[]>()
+    for (const owners of [false, true]) {
+      for (const caller of world.callers.filter(({ name }) => (name === 'owner') === owners))
+        for (const { what, cells } of rows) {
+          const socket = await TestSocket.open(t, `${world.system.url.replace('http', 'ws')}/ws`)
+          sockets.set(caller.name, [...(sockets.get(caller.name) ?? []), socket])
+          t.equal(await say(world, socket, what, caller), cells.get(caller.name), `${what} by ${caller.name}`)
+        }
+      if (!owners) t.same(await ownedBy(world, world.owner.id), before, 'frames of others change nothing of the owner')
+    }
+    const own = (sockets.get('owner') ?? []).filter(({ closeCode }) => closeCode === undefined)
+    own[0]?.send({ type: 'hello', token: world.owner.accessToken })
+    const late = await TestSocket.open(t, `${world.system.url.replace('http', 'ws')}/ws`)
+    late.send({ type: 'hello', token: world.owner.accessToken, since: 'unknown.1' })
+    await late.next('reset')
+    await addNotice(world)
+    await eventually(() => own.every((socket) => JSON.stringify(socket.of('changes')).includes('A private notice')))
+    const sent = new Set([...own, late].flatMap(({ frames }) => frames.map(({ type }) => type)))
+    t.same([...sent].sort(), Object.keys(serverFrames).sort(), 'the owner was sent every kind of frame')
+    for (const { name } of world.callers) {
+      const frames = (sockets.get(name) ?? []).flatMap((socket) => socket.frames)
+      t.same(leaked(frames, name), [], `${name} hears nothing of it`)
+    }
+  })
+
+  await t.test('each call answers each caller as it should, in the form of the document', async (t) => {
+    const document = (await call(world.system.url, 'GET', '/openapi.json')).body
+    const fits = answersOf(document)
+    const rows = rowsOf(CALLS)
+    t.same(rows.map(({ what }) => what).sort(), routesOf(world).sort(), 'each route has its line')
+    t.same(Object.values(scopes).sort(), [...Scope.enum].sort(), 'each scope has its column')
+    for (const { what, cells } of rows) {
+      const id = await thingFor(world, what)
+      const [method = '', path = ''] = what.split(' ')
+      const tryAs = async (caller: Caller) => {
+        const answer = await ask(world, what, id, caller)
+        const cell = `${what} by ${caller.name}`
+        const found = { status: String(answer.status), leaked: leaked(answer.body, caller.name) }
+        t.same(found, { status: cells.get(caller.name), leaked: [] }, cell)
+        if (document.paths[path]?.[method.toLowerCase()]) fits(t, what, answer)
+      }
+      const before = await ownedBy(world, world.owner.id)
+      await Promise.all(world.callers.filter(({ name }) => name !== 'owner').map(tryAs))
+      t.same(await ownedBy(world, world.owner.id), before, `${what} by others changes nothing of the owner`)
+      await Promise.all(world.callers.filter(({ name }) => name === 'owner').map(tryAs))
+    }
+  })
+})
+
+/** Lines `what cell cell …` below a line of names; `#` begins a remark. */
+function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
+  const [head = '', ...lines] = table.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'))
+  const names = head.trim().split(/\s+/)
+  return lines.map((line) => {
+    const words = line.trim().split(/\s+/)
+    const cells = words.slice(-names.length)
+    return {
+      what: words.slice(0, -names.length).join(' '),
+      cells: new Map(names.map((name, at) => [name, cells[at] ?? ''])),
+    }
+  })
+}
+
+/** From Fastify's own tree of routes, hidden ones among them: `DELETE /posts/{id}`. HEAD goes with each GET. */
+function routesOf({ system }: World): string[] {
+  const parents: string[] = []
+  return system.server
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const [, indent = '', part = '', methods = ''] = /^([│ ]*)[├└]── (\S+) \((.+)\)$/.exec(line) ?? []
+      if (!part) return []
+      const depth = indent.length / 4
+      parents[depth] = (depth > 0 ? parents[depth - 1] : '') + part
+      const path = parents[depth].replace(/:(\w+)/g, '{$1}')
+      return methods.split(', ').flatMap((method) => (method === 'HEAD' ? [] : [`${method} ${path}`]))
+    })
+}
+
+async function makeWorld(t: Test): Promise<World> {
+  const system = await setup(t, { env: { ...vapid, METRICS_TOKEN }, push: true })
+  const { url, pool } = system
+  const userOf = async (name: string) => signUp(url, name)
+  const adminOf = async (name: string) => {
+    await userOf(name)
+    await grantAdmin(pool, name)
+    return signIn(url, name)
+  }
+  const owner = await userOf('anahera')
+  const [other, blocked, gone] = [await userOf('ben'), await userOf('cleo'), await userOf('dora')]
+  const [fresh, admin] = [await adminOf('eve_first'), await adminOf('rita')]
+  await pool.query('update social.users set password_change_required = true where id = $1', [fresh.id])
+  await gone.request('POST', '/auth/signout', { refreshToken: gone.refreshToken })
+  await owner.request('PUT', `/users/${blocked.id}/block`)
+  const postId = (await owner.post('A post of the owner')).id
+  const publicPostId = (await other.post('A post for everybody')).id
+  await owner.comment(publicPostId, 'A comment of the owner')
+  await owner.request('PUT', `/posts/${publicPostId}/bookmark`)
+  await owner.request('POST', '/push/subscriptions', subscription('push.anahera.example'))
+  await owner.request('PUT', '/notifications/preferences', {
+    dnd: { enabled: false, timeZone: 'Pacific/Chatham', windows: [] },
+  })
+  const state: string = (await owner.get('/notifications/unread-count')).state
+  const caller = (name: Name, token: string, user?: TestClient) => ({ name, token, user })
+  const users = { other, blocked, gone, fresh, admin, owner }
+  const callers = [
+    caller('nobody', 'forged'),
+    caller('revoked', await serviceToken(pool, 'notifications:send', true)),
+    ...Object.entries(users).map(([name, user]) => caller(name as Name, user.accessToken, user)),
+  ]
+  for (const [name, scope] of Object.entries(scopes))
+    callers.push(caller(name as Name, await serviceToken(pool, scope)))
+  const world = { system, callers, owner, epoch: state.split('.')[0] ?? '', postId, publicPostId }
+  return { ...world, notice: await addNotice(world) }
+}
+
+async function serviceToken(pool: TestSystem['pool'], scope: Scope, revoked = false): Promise<string> {
+  const { token, hash } = newServiceToken()
+  await pool.query(
+    `insert into social.service_tokens (name, scopes, token_hash, revoked_at) values ($1, $2, $3, case when $4 then now() end)`,
+    [scope, [scope], hash, revoked],
+  )
+  return token
+}
+
+/** One more notification of the owner; its id is the owner's state, and no other inbox has come so far. */
+async function addNotice({ system: { pool }, owner }: Pick<World, 'system' | 'owner'>): Promise<string> {
+  const { rows } = await pool.query<{ id: string }>(
+    `with i as (
+       update notify.inbox set modseq = greatest(modseq, 1000) + 1, unread_count = unread_count + 1, unseen_count = unseen_count + 1
+       where user_id = $1 returning user_id, modseq)
+     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, expires_at)
+     select user_id, modseq, modseq, modseq, 'system', 'A private notice', now() + interval '90 days' from i returning id`,
+    [owner.id],
+  )
+  return rows[0]?.id ?? ''
+}
+
+/** Id of a thing of the owner that the call is about, made for it. */
+async function thingFor(world: World, what: string): Promise<string> {
+  const { system, owner, postId, publicPostId } = world
+  const { pool, url } = system
+  if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
+  if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
+  if (what.includes('/users/{id}')) return owner.id
+  if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
+  if (what.includes('/posts/{id}')) return postId
+  if (what.includes('/comments/{id}')) return (await owner.comment(publicPostId, 'A comment of the owner')).id
+  if (what.includes('/push/subscriptions/')) return (await owner.get('/push/subscriptions')).items[0].id
+  if (what.includes('/media/{id}')) return uploaded(url, owner)
+  if (what.includes('/notification-types/')) return 'post.liked'
+  if (what.includes('/sends/')) return numberOf(pool, newSend)
+  if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
+  if (what.includes('/dead-letters/')) return numberOf(pool, newDeadLetter)
+  return what.includes('/notifications') ? addNotice(world) : ''
+}
+
+const newSend = `insert into notify.sends (sender, source_id, recipient_ids, accepted, duplicates)
+  values ('token:0', 'send:new:0', '{1}', 1, 0) returning id`
+const newToken = `insert into social.service_tokens (name, scopes, token_hash)
+  values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
+const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+  select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`
+
+async function numberOf(pool: TestSystem['pool'], insert: string): Promise<string> {
+  return (await pool.query<{ id: string }>(insert)).rows[0]?.id ?? ''
+}
+
+let asked = 0
+function ask(world: World, what: string, id: string, caller: Caller): Promise<Answer> {
+  const { system, owner, epoch } = world
+  const [method = '', path = ''] = what.split(' ')
+  const { name, token, user } = caller
+  asked += 1
+  const link = linkOf(world, path, caller)
+  const bodies: Record<string, unknown> = {
+    'POST /auth/signup': { username: `new_${asked}`, email: `new_${asked}@example.org`, password: PASSWORD },
+    'POST /auth/signin': { login: owner.username, password: name === 'owner' ? PASSWORD : 'not the password' },
+    'POST /auth/refresh': { refreshToken: user?.refreshToken ?? 'forged' },
+    'POST /auth/signout': { refreshToken: id },
+    'PUT /auth/password': { currentPassword: PASSWORD, password: `${PASSWORD} staple` },
+    'POST /auth/verify-email': { token: link },
+    'POST /unsubscribe/{token}': {},
+    'PATCH /users/{id}': { bio: 'Hello' },
+    'PUT /users/{id}/bell': { enabled: true },
+    'POST /posts': { body: 'Hello' },
+    'PATCH /posts/{id}': { body: 'A post of the owner' },
+    'POST /posts/{id}/comment': { body: 'Hello' },
+    'PATCH /comments/{id}': { body: 'A comment of the owner' },
+    'PUT /notifications/preferences': {},
+    'POST /notifications/read': { ids: [id] },
+    'POST /notifications/archive': { ids: [id] },
+    'POST /notifications/delete': { ids: [id] },
+    'PATCH /notifications/mark-all-read': {},
+    'POST /notifications/seen': { upTo: `${epoch}.0` },
+    'POST /notifications/ack': { state: `${epoch}.0` },
+    'POST /push/subscriptions': subscription(`push.${name}.example`),
+    'POST /notifications/send': { recipientId: owner.id, title: 'Hello', message: 'It is you' },
+    'POST /notifications/send/batch': { recipientIds: [owner.id], title: 'Hello', message: 'It is you' },
+    'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
+    'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
+  }
+  const queries: Record<string, string> = {
+    'GET /users/search': `?q=${owner.username}`,
+    'GET /auth/verify-email': `?token=${link}`,
+    'GET /notifications/changes': `?since=${epoch}.0`,
+  }
+  if (path === '/media/upload') return upload(system.url, { accessToken: token }, PIXEL)
+  const target =
+    path
+      .replace('{token}', link)
+      .replace(/\{\w+\}/, id)
+      .replace('*', 'static/swagger-ui.css') + (queries[what] ?? '')
+  return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[what], {
+    'idempotency-key': `key-${asked}`,
+    ...(name !== 'nobody' && { authorization: `Bearer ${token}` }),
+    ...(method === 'OPTIONS' && { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' }),
+  })
+}
+
+/** The token in a link of a mail to the caller; of callers who are no users, one of the owner that somebody changed. */
+function linkOf({ system: { app }, owner }: World, path: string, { user }: Caller): string {
+  const { id, username } = user ?? owner
+  const token = path.startsWith('/unsubscribe')
+    ? unsubscribeToken(app.config, id)
+    : emailToken(app.config, id, `${username}@example.org`)
+  return user ? token : token.replace(/.{4}$/, 'AAAA')
+}
+
+function subscription(host: string) {
+  return { endpoint: `https://${host}/1`, keys: { p256dh: POINT, auth: 'a'.repeat(22) } }
+}
+
+/** Says hello, where the caller has a token, and then the frame; what it is answered with. */
+async function say(world: World, socket: TestSocket, type: string, { name, token }: Caller): Promise<string> {
+  const { epoch, owner, postId, publicPostId, notice } = world
+  const upTo = `${epoch}.${notice}`
+  const input: Record<string, object> = {
+    ack: { state: upTo },
+    read: { ids: [notice] },
+    readAll: { upTo },
+    seen: { upTo },
+    watch: { posts: [postId, publicPostId] },
+    token: { token: owner.accessToken },
+  }
+  if (name !== 'nobody' || type === 'hello') {
+    socket.send({ type: 'hello', token })
+    const answer = await eventually(() => socket.closeCode ?? socket.of('synced')[0])
+    if (typeof answer === 'number') return String(answer)
+    if (type === 'hello') return String(socket.frames[0]?.type)
+  }
+  socket.send({ type, ...input[type] })
+  if (type !== 'ping') socket.send({ type: 'ping' })
+  const answers = () => socket.frames.filter(({ type }) => !['welcome', 'changes', 'synced'].includes(type))
+  const done = () => socket.closeCode ?? (type === 'watch' ? socket.of('counts')[0] : socket.of('pong')[0])
+  const answer = await eventually(done)
+  if (typeof answer === 'number') return String(answer)
+  if (answer.type === 'counts') return answer.posts.some((post) => post.id === postId) ? 'counts' : 'hidden'
+  const [first] = answers()
+  return type !== 'ping' && first?.type === 'pong' ? '-' : String(first?.type)
+}
+
+/** What of these texts stands in what a caller was sent. */
+function leaked(sent: unknown, name: Name): string[] {
+  if (name === 'owner') return []
+  const text = JSON.stringify(sent) ?? ''
+  const secrets = name === 'blocked' ? [...PRIVATE, ...HIDDEN] : PRIVATE
+  return secrets.filter((secret) => text.includes(secret))
+}
+
+/** Columns that hold whose a row is; the first that a table has. */
+const OWNERS = ['user_id', 'owner_id', 'author_id', 'follower_id']
+/** Conditions for tables without one of them. */
+const OWNED: Record<string, string> = {
+  'social.users': 'id = $1',
+  'social.refresh_tokens': 'session_id in (select id from social.sessions where user_id = $1)',
+  'social.idempotency_keys': `caller = 'user:' || $1`,
+}
+/** Tables of which no user owns a row, or in which others leave what they did. */
+const NOBODYS = names(
+  `social.media_chunks social.media_contents social.rate_limits social.service_tokens social.taken_names
+   notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
+   notify.migrations_lock notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
+   notify.sends notify.types notify.workers`,
+)
+
+/** Every row of a user, by table; fails on a table of which it is not known whose its rows are. */
+async function ownedBy({ system: { pool } }: World, userId: string): Promise<Record<string, unknown>> {
+  const { rows: tables } = await pool.query<{ name: string; columns: string[] }>(
+    `select n.nspname || '.' || c.relname as name, array_agg(a.attname::text) as columns
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+     where n.nspname in ('social', 'notify') and c.relkind in ('r', 'p') and not c.relispartition group by 1 order by 1`,
+  )
+  const selects = tables.flatMap(({ name, columns }) => {
+    if (NOBODYS.includes(name)) return []
+    const column = OWNERS.find((owner) => columns.includes(owner))
+    const owned = OWNED[name] ?? (column && `${column} = $1`)
+    if (!owned) throw new Error(`whose are the rows of ${name}?`)
+    return `select '${name}' as name, (select json_agg(r::text order by r::text) from ${name} r where ${owned.replace('$1', userId)}) as found`
+  })
+  const { rows } = await pool.query<{ name: string; found: unknown }>(selects.join(' union all '))
+  return Object.fromEntries(rows.map(({ name, found }) => [name, found]))
+}
+
+function names(text: string): string[] {
+  return text.split(/\s+/)
+}
