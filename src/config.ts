@@ -22,6 +22,7 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
 // Not masked as a whole: where it leads is what a wrong one is found by.
 const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql', { holdsPassword: true })
 
+const pushHost = '(\\*\\.)?[\\w.-]+(:\\d{1,5})?'
 const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
 
 /** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
@@ -62,6 +63,11 @@ export const variables = {
     text('the private key of npm run vapid-keys', { pattern: '^[\\w-]{43}$', secret: true }),
   ),
   VAPID_SUBJECT: Type.Optional(text('mailto:address or https://page', { pattern: '^(mailto:\\S+@|https://)\\S+$' })),
+  PUSH_HOSTS: Type.Optional(
+    text('hosts like push.example.org, *.example.org or push.example.org:8443, separated by commas', {
+      pattern: `^${pushHost}(\\s*,\\s*${pushHost})*$`,
+    }),
+  ),
   POLL_INTERVAL_MS: integer(10, 60_000, 100),
   WAKE_UPS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
@@ -105,6 +111,8 @@ export type Config = {
   smtp: { url: string; from: string } | null
   /** Null: no Web Push is sent. */
   vapid: { publicKey: string; privateKey: string; subject: string } | null
+  /** Hosts of push services besides those that are known: `host`, `*.host`, `host:port`. */
+  pushHosts: string[]
   pollIntervalMs: number
   wakeUps: boolean
   sweepIntervalMs: number
@@ -221,8 +229,8 @@ function toConfig(env: Static<typeof Environment>): Config {
     port: env.PORT,
     jwtSecret: env.JWT_SECRET ?? '',
     jwtSecretPrevious: env.JWT_SECRET_PREVIOUS,
-    allowedOrigins: env.ALLOWED_ORIGINS?.split(',').map((origin) => origin.trim()) ?? [],
-    trustedProxies: env.TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim()) ?? [],
+    allowedOrigins: listOf(env.ALLOWED_ORIGINS),
+    trustedProxies: listOf(env.TRUSTED_PROXIES),
     adminPassword: env.ADMIN_PASSWORD,
     logLevel: env.LOG_LEVEL,
     accessTokenTtl: env.ACCESS_TOKEN_TTL,
@@ -232,6 +240,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     publicUrl: env.PUBLIC_URL,
     smtp: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
     vapid: vapidOf(env),
+    pushHosts: listOf(env.PUSH_HOSTS?.toLowerCase()),
     pollIntervalMs: env.POLL_INTERVAL_MS,
     wakeUps: env.WAKE_UPS === 'on',
     sweepIntervalMs: env.SWEEP_INTERVAL_MS,
@@ -244,4 +253,8 @@ function toConfig(env: Static<typeof Environment>): Config {
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
     deliveryLogRetentionDays: env.DELIVERY_LOG_RETENTION_DAYS,
   }
+}
+
+function listOf(text: string | undefined): string[] {
+  return text?.split(',').map((item) => item.trim()) ?? []
 }

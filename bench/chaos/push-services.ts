@@ -26,6 +26,7 @@ export async function startPushServices(): Promise<PushServices> {
     extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
   })
   const servers: https.Server[] = []
+  const hosts: string[] = []
   const start = async (answerAfterMs: number): Promise<PushService> => {
     const server = https.createServer({ cert, key }, (request, response) => {
       service.asked += 1
@@ -35,6 +36,7 @@ export async function startPushServices(): Promise<PushServices> {
     servers.push(server)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
+    hosts.push(`localhost:${port}`)
     const service = { asked: 0, browser: () => browserAt(`https://localhost:${port}`) }
     return service
   }
@@ -43,6 +45,7 @@ export async function startPushServices(): Promise<PushServices> {
     slow: await start(SLOW_MS),
     quick: await start(0),
     env: {
+      PUSH_HOSTS: hosts.join(','),
       VAPID_PUBLIC_KEY: publicKey,
       VAPID_PRIVATE_KEY: privateKey,
       VAPID_SUBJECT: 'mailto:chaos@example.org',

@@ -52,7 +52,7 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         keys()
         const { user } = request
         return answerOnce(pool, request, reply, `user:${user.userId}`, 201, async (trx) => ({
-          id: await subscribe(trx, user, request.body),
+          id: await subscribe(trx, user, request.body, config.pushHosts),
         })).catch(translateBusy)
       },
     )

@@ -30,7 +30,12 @@ export function createSenders(config: Config, pool: pg.Pool, { pushAgent, timeou
         timeoutMs: timeoutMs ?? MAIL_TIMEOUT_MS,
       }),
     webPush: config.vapid
-      ? createWebPush(pool, { vapid: config.vapid, agent, timeoutMs: timeoutMs ?? PUSH_TIMEOUT_MS })
+      ? createWebPush(pool, {
+          vapid: config.vapid,
+          pushHosts: config.pushHosts,
+          agent,
+          timeoutMs: timeoutMs ?? PUSH_TIMEOUT_MS,
+        })
       : null,
   }
 }

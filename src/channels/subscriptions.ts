@@ -1,5 +1,4 @@
 import { createHash, ECDH } from 'node:crypto'
-import { isIP } from 'node:net'
 import type pg from 'pg'
 import type { Identity } from '../accounts/tokens.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -7,6 +6,7 @@ import { fail } from '../errors.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
 import { lockInboxes } from '../notifications/locks.ts'
 import { isLockTimeout } from '../outbox/failure.ts'
+import { isPushService } from './push-hosts.ts'
 import { refreshReachability } from './reachability.ts'
 
 export type Subscription = { endpoint: string; keys: { p256dh: string; auth: string } }
@@ -23,25 +23,29 @@ const MAX_SUBSCRIPTIONS = 20
 
 /**
  * Keeps a browser's subscription until the session ends, in the caller's transaction, and returns its id. A browser belongs to
- * who signed in there last: whoever had it before hears nothing there any more.
+ * who signed in there last: whoever had it before hears nothing there any more. To take it over one needs its secret, not only
+ * its endpoint.
  * @throws {AppError} BAD_ENDPOINT, VALIDATION_FAILED when the key is none, USER_NOT_FOUND, UNAUTHENTICATED when the session has ended
  */
 export async function subscribe(
   client: pg.ClientBase,
   { userId, sessionId }: Pick<Identity, 'userId' | 'sessionId'>,
-  subscription: Subscription,
+  { endpoint, keys }: Subscription,
+  pushHosts: string[],
 ): Promise<string> {
-  const { endpoint, keys } = subscription
-  checkEndpoint(endpoint)
+  if (!isPushService(endpoint, pushHosts))
+    throw fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
   if (!isPoint(keys.p256dh))
     throw fail('VALIDATION_FAILED', 'It is not a point of the curve P-256', { pointer: '/keys/p256dh' })
   await holdSession(client, userId, sessionId)
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
   await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
-  const { rows } = await client.query<{ userId: string }>(
-    'select user_id as "userId" from notify.push_subscriptions where id = $1 and user_id <> $2',
+  const { rows } = await client.query<{ userId: string; auth: string }>(
+    'select user_id as "userId", auth from notify.push_subscriptions where id = $1 and user_id <> $2',
     [id, userId],
   )
+  if (rows.some(({ auth }) => !isSameSecret(auth, keys.auth)))
+    throw fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
   const others = rows.map((row) => row.userId)
   const inboxes = await lockInboxes(client, [userId, ...others], false)
   if (!inboxes.has(userId)) throw fail('USER_NOT_FOUND')
@@ -63,6 +67,8 @@ export async function subscribe(
   await refreshReachability(client, [userId, ...others])
   return id
 }
+
+const isSameSecret = (one: string, other: string) => Buffer.from(one, 'base64').equals(Buffer.from(other, 'base64'))
 
 /** Until the commit: it ends before, and nothing is kept, or after, and takes with it what is kept. Locked before inboxes, as by what ends it. */
 async function holdSession(client: pg.ClientBase, userId: string, sessionId: string): Promise<void> {
@@ -143,12 +149,4 @@ export function isPoint(p256dh: string): boolean {
   } catch {
     return false
   }
-}
-
-/** Push services have names. Where a name leads is looked at when it is called: see the agent in web-push.ts. */
-function checkEndpoint(endpoint: string): void {
-  const url = URL.parse(endpoint)
-  const host = url?.hostname.replace(/^\[|\]$/g, '') ?? ''
-  if (url?.protocol !== 'https:' || url.username || url.password || isIP(host))
-    throw fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
 }

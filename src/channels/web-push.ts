@@ -11,6 +11,7 @@ import type { Notification } from '../notifications/view.ts'
 import type { Outcome } from './deliveries.ts'
 import type { Limits } from './fair-queue.ts'
 import { createGuard, type Guard, ProviderTrouble } from './guard.ts'
+import { isPushService } from './push-hosts.ts'
 import type { Parcel, Sender } from './send.ts'
 import { isPoint, type Subscription, sessionLives, unsubscribe } from './subscriptions.ts'
 
@@ -31,7 +32,12 @@ const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
 /** Refuses private and reserved addresses after the name is resolved: a subscription must not reach into our network. */
 export const publicAddressesOnly = () => new RequestFilteringHttpsAgent({ keepAlive: true, maxSockets: 50 })
 
-export type PushOptions = { vapid: NonNullable<Config['vapid']>; agent: https.Agent; timeoutMs: number }
+export type PushOptions = {
+  vapid: NonNullable<Config['vapid']>
+  pushHosts: string[]
+  agent: https.Agent
+  timeoutMs: number
+}
 
 /** Web Push (RFC 8030) with VAPID (RFC 8292). Each push service has a circuit of its own. */
 export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
@@ -55,6 +61,9 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
       }
       const [notification] = parcel.notifications
       if (!notification) return { state: 'cancelled', reason: 'removed' }
+      // Older than the list, or than a change of PUSH_HOSTS.
+      if (!isPushService(subscription.endpoint, options.pushHosts))
+        return { state: 'failed', error: 'the endpoint is not one of a push service' }
       if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
       const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: options.timeoutMs }
       const outcome = await guardOf(subscription)(turn, () => post(subscription, notification, parcel, options))

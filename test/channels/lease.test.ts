@@ -25,7 +25,8 @@ async function dueDeliveries(t: Test) {
     [ana],
   )
   const who = { userId: ana, sessionId: sessions[0]?.id ?? '' }
-  for (let i = 0; i < BROWSERS; i += 1) await inTransaction(pool, (client) => subscribe(client, who, pushes.browser()))
+  for (let i = 0; i < BROWSERS; i += 1)
+    await inTransaction(pool, (client) => subscribe(client, who, pushes.browser(), system.config.pushHosts))
   await pool.query(`select notify.emit('system', array[$1::bigint], 'news', 'Hello')`, [ana])
   await dispatch(app)
   const endLeases = () => pool.query('update notify.deliveries set due_at = now() where due_at is not null')

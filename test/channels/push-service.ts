@@ -31,11 +31,16 @@ export type PushService = {
 
 const keys = webPush.generateVAPIDKeys()
 
-/** Variables of a server that sends Web Push. */
+const hosts = ['push.example.org']
+
+/** Variables of a server that sends Web Push, also to the services that were started before. */
 export const vapid = {
   VAPID_PUBLIC_KEY: keys.publicKey,
   VAPID_PRIVATE_KEY: keys.privateKey,
   VAPID_SUBJECT: 'mailto:admin@example.org',
+  get PUSH_HOSTS() {
+    return hosts.join(',')
+  },
 }
 
 /** Of all services of a test, so that the agent of one trusts the others. */
@@ -67,6 +72,7 @@ export async function startPushService(t: Test): Promise<PushService> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `https://localhost:${(server.address() as AddressInfo).port}`
+  hosts.push(new URL(origin).host)
   const service: PushService = {
     pushes: [],
     asked: 0,

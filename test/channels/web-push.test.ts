@@ -190,20 +190,6 @@ test('an endpoint that leads into a private network is refused', async (t) => {
   await subscribe()
   await ben.follow(ana.id)
   const { config, app, pool } = system
-  for (const endpoint of [
-    'https://127.0.0.1/x',
-    'https://[::1]/x',
-    'https://169.254.169.254/',
-    'https://me:you@push.example/',
-  ])
-    t.match(await ana.request('POST', '/push/subscriptions', { ...service.browser(), endpoint }), {
-      status: 422,
-      body: { code: 'BAD_ENDPOINT' },
-    })
-  t.match(
-    await ana.request('POST', '/push/subscriptions', { ...service.browser(), endpoint: 'http://push.example/' }),
-    { status: 400 },
-  )
   await pool.query(
     `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, expires_at) select $1, 1, 1, 1, 'system', now() + interval '1 day'`,
     [ana.id],
@@ -223,6 +209,59 @@ test('an endpoint that leads into a private network is refused', async (t) => {
     'its owner does not learn where names lead',
   )
   t.equal(service.asked, 0)
+})
+
+test('an endpoint has to be one of a push service that is known or named, on its port, when it comes and when it is used', async (t) => {
+  const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
+  const { keys } = service.browser()
+  const answer = async (endpoint: string) =>
+    (await ana.request('POST', '/push/subscriptions', { endpoint, keys })).status
+  for (const endpoint of [
+    'https://127.0.0.1/x',
+    'https://[::1]/x',
+    'https://169.254.169.254/',
+    'https://me:you@fcm.googleapis.com/x',
+    'https://example.com/x',
+    'https://fcm.googleapis.com:8443/x',
+    'https://fcm.googleapis.com.example.com/x',
+    'https://evilpush.apple.com/x',
+    'https://push.apple.com/x',
+    'https://push.example.org:8443/x',
+    'https://localhost/x',
+  ])
+    t.equal(await answer(endpoint), 422, endpoint)
+  t.equal(await answer('http://fcm.googleapis.com/x'), 400)
+  for (const endpoint of [
+    'https://fcm.googleapis.com/fcm/send/x',
+    'https://updates.push.services.mozilla.com/wpush/v2/x',
+    'https://wns2-par02p.notify.windows.com/w/?token=x',
+    'https://web.push.apple.com:443/x',
+    'https://push.example.org/x',
+  ])
+    t.equal(await answer(endpoint), 201, endpoint)
+
+  await subscribe(ben)
+  await dueToAll(system)
+  await system.pool.query(`delete from notify.deliveries where user_id <> $1`, [ben.id])
+  const senders = createSenders({ ...system.config, pushHosts: [] }, system.pool, { pushAgent: service.agent })
+  await sendDeliveries({ ...system.app, senders })
+  t.match(
+    (await deliveries(system)).filter((d) => d.user_id === ben.id),
+    [{ state: 'failed', last_error: 'the endpoint is not one of a push service' }],
+  )
+  t.equal(service.asked, 0)
+})
+
+test('what knows an endpoint but not its secret does not take it over', async (t) => {
+  const { service, system, ana, ben } = await pushSystem(t, false)
+  const [browser, other] = [service.browser(), service.browser()]
+  t.equal((await ana.request('POST', '/push/subscriptions', browser)).status, 201)
+  const stolen = { ...other, endpoint: browser.endpoint }
+  t.match(await ben.request('POST', '/push/subscriptions', stolen), { status: 422, body: { code: 'BAD_ENDPOINT' } })
+  const owners = async () => (await system.pool.query('select user_id from notify.push_subscriptions')).rows
+  t.same(await owners(), [{ user_id: ana.id }])
+  t.equal((await ben.request('POST', '/push/subscriptions', browser)).status, 201, 'the same browser, signed in anew')
+  t.same(await owners(), [{ user_id: ben.id }])
 })
 
 test('a key that is none is refused; one that is stored costs its owner a push, and nobody else', async (t) => {

@@ -1,0 +1,28 @@
+import { isIP } from 'node:net'
+
+/** Of Chrome and its relatives, Chromium, Firefox, Edge and Safari. */
+const KNOWN = [
+  'fcm.googleapis.com',
+  'jmt17.google.com',
+  '*.push.services.mozilla.com',
+  '*.notify.windows.com',
+  '*.push.apple.com',
+]
+
+/**
+ * Whether an endpoint leads to a push service that we know or that `PUSH_HOSTS` names. Users send endpoints: any other host or port
+ * would let them send requests from our address, and learn from the outcome what listens there.
+ */
+export function isPushService(endpoint: string, pushHosts: string[]): boolean {
+  const url = URL.parse(endpoint)
+  if (url?.protocol !== 'https:' || url.username || url.password || isIP(url.hostname.replace(/^\[|\]$/g, '')))
+    return false
+  return [...KNOWN, ...pushHosts].some((pattern) => fits(url, pattern))
+}
+
+/** A pattern is `host`, `*.host` or either with a port. */
+function fits({ hostname, port }: URL, pattern: string): boolean {
+  const [host = '', onPort = '443'] = pattern.split(':')
+  if ((port || '443') !== onPort) return false
+  return host.startsWith('*.') ? hostname.endsWith(host.slice(1)) : hostname === host
+}
