@@ -28,17 +28,22 @@ export const locks: Scenario[] = [
   {
     name: 'inbox-held',
     what: 'a transaction holds ten inboxes locked for half a minute: its lanes go on without them',
-    async disturb(stage) {
-      const ids = stage.world.members.slice(0, 10).map((member) => member.id)
-      const client = await connect(stage)
-      await client.query('begin')
-      await client.query('select from notify.inbox where user_id = any($1::bigint[]) order by user_id for update', [
-        ids,
-      ])
-      await sleep((stage.quick ? 5 : 30) * SECOND)
-      await client.query('commit')
-      await client.end()
-    },
+    disturb: (stage) =>
+      holdRows(
+        stage,
+        'select from notify.inbox where user_id = any($1::bigint[]) order by user_id for update',
+        stage.world.members.slice(0, 10).map(({ id }) => id),
+      ),
+  },
+  {
+    name: 'posts-held',
+    what: 'a transaction holds ten posts locked for half a minute: nobody waits for it but who likes or comments on these',
+    disturb: (stage) =>
+      holdRows(
+        stage,
+        'select from social.posts where id = any($1::bigint[]) order by id for update',
+        stage.world.posts.slice(0, 10),
+      ),
   },
   {
     name: 'connections-exhausted',
@@ -60,6 +65,18 @@ async function connect({ system }: Stage): Promise<pg.Client> {
   client.on('error', () => {})
   await client.connect()
   return client
+}
+
+async function holdRows(stage: Stage, statement: string, ids: string[]): Promise<void> {
+  const client = await connect(stage)
+  await client.query('begin')
+  await client.query(statement, [ids])
+  const before = stage.load.completed
+  await sleep((stage.quick ? 5 : 30) * SECOND)
+  stage.note(`${stage.load.completed - before} actions meanwhile`)
+  stage.expect(stage.load.completed > before, 'everybody waited for the rows that were held')
+  await client.query('commit')
+  await client.end()
 }
 
 /** Load goes on meanwhile; what matters is that nothing waits for this transaction and nothing of it is missed. */
