@@ -92,7 +92,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/refresh',
       { config: open, schema: { body: Refresh, response: { 200: Tokens } } },
       async (request, reply) => {
-        const { token, byCookie } = givenRefreshToken(request, request.body.refreshToken)
+        const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
         return tokens(app, reply, await refreshSession(app, token), byCookie)
       },
     )
@@ -101,9 +101,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/signout',
       { schema: { body: Refresh, response: { 204: Type.Null() } } },
       async (request, reply) => {
-        const { token, byCookie } = givenRefreshToken(request, request.body.refreshToken)
+        const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
         await signOut(app, request.user.userId, token)
-        if (byCookie) clearRefreshCookie(reply)
+        if (byCookie) clearRefreshCookie(reply, app.config)
         return reply.code(204).send(null)
       },
     )

@@ -2,23 +2,23 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
+import { isHttps } from './origin.ts'
 
 const YEAR_SECONDS = 365 * 24 * 60 * 60
 
 /**
  * What browsers are told about every answer; the pages served here load nothing from elsewhere and stand in nobody's frame.
- * It is the same for all, so helmet is asked once: its Fastify plugin builds the policy anew for each request.
+ * It depends on https alone, so helmet is asked once for each: its Fastify plugin builds the policy anew for each request.
  */
 export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
-  const headers = headersOf(config)
-  server.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(headers)
+  const [plain, secure] = [headersOf(false), headersOf(true)]
+  server.addHook('onRequest', (request, reply, done) => {
+    reply.headers(isHttps(request, config) ? secure : plain)
     done()
   })
 }
 
-function headersOf({ publicUrl }: Config): Record<string, string> {
-  const https = publicUrl?.startsWith('https:') ?? false
+function headersOf(https: boolean): Record<string, string> {
   const apply = helmet({
     contentSecurityPolicy: {
       useDefaults: false,

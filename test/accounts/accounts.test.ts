@@ -163,11 +163,66 @@ test('a browser keeps its refresh token in a cookie that scripts cannot read', a
   isProblem(t, await call(url, 'POST', '/auth/refresh', '', { cookie: nextCookie }), 401, 'BAD_REFRESH_TOKEN')
 })
 
-test('where the public address is https, the cookie is sent over nothing else', async (t) => {
-  const { url, as } = await setup(t, { env: { PUBLIC_URL: 'https://example.org' } })
-  await as('ana')
-  const { headers } = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
-  t.match(headers.get('set-cookie'), /; Secure/)
+test('where browsers come by https, the cookie is sent over nothing else, and no sibling domain can set it', async (t) => {
+  const signIn = async (env: Record<string, string>, headers = {}) => {
+    const { url, as } = await setup(t, { env })
+    await as('ana')
+    const login = { login: 'ana', password: PASSWORD }
+    const answer = await call(url, 'POST', '/auth/signin?cookie=true', login, headers)
+    return { url, set: answer.headers.get('set-cookie') ?? '', hsts: answer.headers.get('strict-transport-security') }
+  }
+  const secure = /^__Host-ravenpost_refresh=[^;]+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Strict$/
+  const { url, set } = await signIn({ PUBLIC_URL: 'https://example.org' })
+  t.match(set, secure)
+  const proxied = { 'x-forwarded-proto': 'https' }
+  t.match(await signIn({ TRUSTED_PROXIES: 'loopback' }, proxied), { set: secure, hsts: /^max-age=/ })
+  t.match(await signIn({}, proxied), { set: /^ravenpost_refresh=.*(?<!Secure.*)$/, hsts: null }, 'anyone can claim it')
+
+  const [cookie = ''] = set.split(';')
+  const planted = cookie.replace('__Host-', '')
+  isProblem(t, await call(url, 'POST', '/auth/refresh', undefined, { cookie: planted }), 401, 'NO_REFRESH_TOKEN')
+  const renewed = await call(url, 'POST', '/auth/refresh', undefined, { cookie })
+  t.equal(renewed.status, 200)
+  const authorization = `Bearer ${renewed.body.accessToken}`
+  const [next = ''] = renewed.headers.get('set-cookie')?.split(';') ?? []
+  const out = await call(url, 'POST', '/auth/signout', undefined, { cookie: next, authorization })
+  t.match(out.headers.get('set-cookie'), /^__Host-ravenpost_refresh=;.* Path=\/;.* Secure/, 'a browser takes no other')
+})
+
+test('only pages of ours and of allowed origins may act by the cookie', async (t) => {
+  const env = { ALLOWED_ORIGINS: 'https://app.example.org', PUBLIC_URL: 'https://api.example.org' }
+  const { url, as } = await setup(t, { env })
+  const ana = await as('ana')
+  const authorization = `Bearer ${ana.accessToken}`
+  const signedIn = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  let [cookie = ''] = signedIn.headers.get('set-cookie')?.split(';') ?? []
+  const refused: Record<string, string>[] = [
+    { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+    { origin: 'https://blog.example.org', 'sec-fetch-site': 'same-site' },
+    { origin: 'http://app.example.org' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'same-site' },
+  ]
+  for (const headers of refused)
+    for (const path of ['/auth/refresh', '/auth/signout']) {
+      const answer = await call(url, 'POST', path, undefined, { cookie, authorization, ...headers })
+      isProblem(t, answer, 403, 'ORIGIN_NOT_ALLOWED')
+    }
+  const taken: Record<string, string>[] = [
+    { origin: 'https://app.example.org', 'sec-fetch-site': 'same-site' },
+    { origin: 'https://api.example.org' },
+    { origin: url.replace('http:', 'https:') },
+    { origin: 'null', 'sec-fetch-site': 'same-origin' },
+    {},
+  ]
+  for (const headers of taken) {
+    const answer = await call(url, 'POST', '/auth/refresh', undefined, { cookie, ...headers })
+    t.equal(answer.status, 200, JSON.stringify(headers))
+    cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+  }
+  const { refreshToken } = ana
+  const inBody = await call(url, 'POST', '/auth/refresh', { refreshToken }, { origin: 'https://evil.example' })
+  t.equal(inBody.status, 200, 'a token in the body is not sent by browsers on their own')
 })
 
 test('me shows what others do not see', async (t) => {
