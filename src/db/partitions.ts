@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { isLockTimeout } from '../outbox/failure.ts'
 
 /** How long a statement on a partitioned table may wait for its lock, and everybody else behind it, before it gives up. */
 const LOCK_TIMEOUT = '500ms'
 /** Far longer than the work takes. A process that dies at it holds others up for so long. */
 const LEASE = '1 minute'
+/** A transaction that holds a log for longer may hold it for an hour. */
+const LONG_HELD_MS = 1000
 const OVERDUE_AFTER = '10 minutes'
 
 /** Work of which there is a row in notify.maintenance. */
@@ -66,25 +70,19 @@ async function warnIfOverdue(client: pg.ClientBase, log: Logger, what: Maintenan
     log.warn({ what }, `not done for ${OVERDUE_AFTER}: another session holds its row of notify.maintenance`)
 }
 
-/** A table in schema notify whose partitions are listed in another one, by name. */
-export type Partitioned = { table: string; list: string }
+/** A log in schema notify, and the table that lists its partitions by name. */
+export type Partitioned = { table: 'outbox' | 'delivery_log'; list: string }
 
-/**
- * Made as a plain table first and then attached: attaching takes a lock that inserts do not wait for. `listed` is the row of
- * the list, the name first; it is written in the transaction of the attachment.
- */
+/** `listed` is the row of the list: the partition's name and bounds. It is written in the transaction of the attachment. */
 export async function makePartition(
   client: pg.ClientBase,
   { table, list }: Partitioned,
-  range: string,
   listed: [name: string, from: string, to: string],
 ): Promise<void> {
-  const [name] = listed
   await client.query('begin')
   try {
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
-    await client.query(`create table if not exists notify.${name} (like notify.${table} including all)`)
-    await client.query(`alter table notify.${table} attach partition notify.${name} for values ${range}`)
+    await client.query('select notify.attach_partition($1, $2, $3, $4)', [table, ...listed])
     await client.query(`insert into notify.${list} values ($1, $2, $3)`, listed)
     await client.query('commit')
   } catch (error) {
@@ -93,16 +91,38 @@ export async function makePartition(
   }
 }
 
-/** Detached without keeping inserts waiting; goes on where a former attempt was interrupted. */
-export async function dropPartition(client: pg.ClientBase, { table, list }: Partitioned, name: string): Promise<void> {
-  const { rows: attached } = await client.query(
-    'select inhdetachpending as pending from pg_inherits where inhrelid = to_regclass($1)',
-    [`notify.${name}`],
-  )
-  if (attached[0]) {
-    const how = attached[0].pending ? 'finalize' : 'concurrently'
-    await client.query(`alter table notify.${table} detach partition notify.${name} ${how}`)
+/**
+ * Needs the whole log for a moment, and inserts wait behind it meanwhile. So it is not even tried while another transaction has held the
+ * log for a second, such as a dump. (DETACH CONCURRENTLY waits for nobody, but only the owner of the log may, and no process is that.)
+ * @returns whether it was dropped; otherwise to be tried again later
+ */
+export async function dropPartition(
+  client: pg.ClientBase,
+  { table, list }: Partitioned,
+  name: string,
+): Promise<boolean> {
+  const holders = await holdersOf(client, [table, name])
+  if (holders.size > 0) {
+    await delay(LONG_HELD_MS)
+    for (const holder of await holdersOf(client, [table, name])) if (holders.has(holder)) return false
   }
-  await client.query(`drop table if exists notify.${name}`)
+  try {
+    await client.query('select notify.drop_partition($1, $2)', [table, name])
+  } catch (error) {
+    if (isLockTimeout(error)) return false
+    throw error
+  }
   await client.query(`delete from notify.${list} where name = $1`, [name])
+  return true
+}
+
+/** Transactions of others that have locked one of these tables. */
+async function holdersOf(client: pg.ClientBase, tables: string[]): Promise<Set<string>> {
+  const { rows } = await client.query<{ holder: string }>(
+    `select distinct virtualtransaction as holder from pg_locks
+     where granted and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())
+       and relation in (select to_regclass('notify.' || name) from unnest($1::text[]) name)`,
+    [tables],
+  )
+  return new Set(rows.map((row) => row.holder))
 }

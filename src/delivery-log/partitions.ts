@@ -4,7 +4,7 @@ import { dropPartition, maintainAlone, makePartition, withLockTimeout } from '..
 
 /** Today and these days after it. */
 const DAYS_AHEAD = 3
-const deliveryLog = { table: 'delivery_log', list: 'delivery_log_days' }
+const deliveryLog = { table: 'delivery_log', list: 'delivery_log_days' } as const
 
 /** Holds when the partitions do not reach far enough ahead; looked at by the poll. */
 export const needsPartitions = `not exists (select from notify.delivery_log_days where to_at > now() + interval '${DAYS_AHEAD - 1} days')`
@@ -26,8 +26,7 @@ async function makeAhead(client: pg.ClientBase): Promise<void> {
            from generate_series(date_trunc('day', now() at time zone 'UTC'), (now() at time zone 'UTC') + interval '${DAYS_AHEAD} days', interval '1 day') day) d
      where name not in (select name from notify.delivery_log_days) order by day`,
   )
-  for (const { name, from, to } of rows)
-    await makePartition(client, deliveryLog, `from ('${from}') to ('${to}')`, [name, from, to])
+  for (const { name, from, to } of rows) await makePartition(client, deliveryLog, [name, from, to])
 }
 
 async function dropOld(client: pg.ClientBase, log: Logger, retentionDays: number): Promise<void> {
@@ -36,7 +35,8 @@ async function dropOld(client: pg.ClientBase, log: Logger, retentionDays: number
     [retentionDays],
   )
   for (const { name } of rows) {
-    await dropPartition(client, deliveryLog, name)
+    if (!(await dropPartition(client, deliveryLog, name)))
+      return log.info({ partition: name }, 'not dropped yet: another transaction holds the log')
     log.info({ partition: name }, 'dropped a day of the delivery log after its retention')
   }
 }

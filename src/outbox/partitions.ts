@@ -8,7 +8,7 @@ const PARTITIONS_AHEAD = 3
 const MIN_WIDTH = 2_000_000
 const PARTITIONS_KEPT = 10
 
-const outbox = { table: 'outbox', list: 'outbox_partitions' }
+const outbox = { table: 'outbox', list: 'outbox_partitions' } as const
 
 /**
  * Keeps the outbox's partitions: makes some ahead, notes which are full, lets readers forget those they have passed, and
@@ -49,7 +49,7 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
     if (!row || row.ahead >= PARTITIONS_AHEAD) return
     const from = row.next
     const to = String(BigInt(row.next) + BigInt(row.width))
-    await makePartition(client, outbox, `from (${from}) to (${to})`, [`outbox_${from}`, from, to])
+    await makePartition(client, outbox, [`outbox_${from}`, from, to])
   }
 }
 
@@ -86,7 +86,8 @@ async function dropPassed(client: pg.ClientBase, log: Logger, retentionDays: num
     [retentionDays],
   )
   for (const { name } of rows) {
-    await dropPartition(client, outbox, name)
+    if (!(await dropPartition(client, outbox, name)))
+      return log.info({ partition: name }, 'not dropped yet: another transaction holds the log')
     log.info({ partition: name }, 'dropped a partition of the outbox after its retention')
   }
 }

@@ -20,9 +20,22 @@ test('an owner who is no superuser and may not create roles has the doors too', 
   const asSuperuser = url.href
   url.username = name
   url.password = 'limited'
-  await migrate(url.href, pino({ level: 'silent' }))
+  const owners = async () => {
+    await migrate(url.href, pino({ level: 'silent' }))
+    const client = new pg.Client({ connectionString: asSuperuser })
+    await client.connect()
+    const { rows } = await client.query(
+      `select distinct proowner::regrole::text as owner from pg_proc where prosecdef and pronamespace = 'notify'::regnamespace
+       union select relowner::regrole::text from pg_class where oid = 'notify.outbox'::regclass`,
+    )
+    await client.end()
+    return rows
+  }
+  t.same(await owners(), [{ owner: name }], 'without more rights the log stays its own')
   const emitter = new pg.Client({ connectionString: asSuperuser, options: '-c role=ravenpost_emitter' })
   await emitter.connect()
   t.match((await emitter.query(`select notify.emit('system', '{1,2}', 's', 'Hello') as n`)).rows, [{ n: '2' }])
   await emitter.end()
+  await admin.query(`grant ravenpost_log to ${name}`)
+  t.same(await owners(), [{ owner: 'ravenpost_log' }], 'and is given away as soon as that is possible')
 })

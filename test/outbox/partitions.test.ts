@@ -85,6 +85,31 @@ t.test('making partitions waits for nobody who holds the log, and keeps no inser
   dump.release()
 })
 
+t.test('dropping a partition keeps no insert waiting behind a dump, and is done when that has ended', async (t) => {
+  const { pool } = await setup(t)
+  const [first] = await partitions(pool)
+  await pool.query(toNextPartition)
+  await maintainPartitions(pool, log, 7)
+  await pool.query(`update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null;
+    update notify.positions set done = pg_current_snapshot()`)
+  const dump = await pool.connect()
+  await dump.query('begin')
+  await dump.query('lock table notify.outbox in access share mode')
+  let maintaining = true
+  const maintained = maintainPartitions(pool, log, 7).finally(() => {
+    maintaining = false
+  })
+  while (maintaining)
+    await pool.query(`begin; set local lock_timeout = '100ms';
+      insert into notify.outbox (action, counted, source_id) values ('send', true, 'beside it'); commit`)
+  await maintained
+  t.ok((await partitions(pool)).includes(String(first)), 'kept while the dump reads it')
+  await dump.query('rollback')
+  dump.release()
+  await maintainPartitions(pool, log, 7)
+  t.notOk((await partitions(pool)).includes(String(first)), 'then dropped')
+})
+
 t.test('whoever holds an advisory lock keeps nobody from making partitions', async (t) => {
   const { pool } = await setup(t)
   const stranger = await pool.connect()

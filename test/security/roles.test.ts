@@ -117,3 +117,209 @@ test('granting again changes nothing, and a user without the right to is left in
   await app.query('select ops.grant_privileges()')
   t.same(await granted(), before)
 })
+
+/** Whoever has one of these may have come in from outside. ravenpost_log is none of them: nobody can be it (see the rules). */
+const low = `(select oid from pg_roles where rolname like 'ravenpost\\_%' and rolname <> 'ravenpost_log')`
+const mine = `('social', 'notify', 'ops', 'graphile_worker')`
+
+type Rule = { name: string; violations: string; broken: [statement: string, what: string] }
+
+const rules: Rule[] = [
+  {
+    name: 'a low role owns nothing',
+    violations: `select pg_describe_object(classid, objid, objsubid) as what from pg_shdepend
+      where deptype = 'o' and refclassid = 'pg_authid'::regclass and refobjid in ${low}
+        and dbid in (0, (select oid from pg_database where datname = current_database()))`,
+    broken: ['alter table notify.types owner to ravenpost_app', 'table notify.types'],
+  },
+  {
+    name: 'a low role creates nothing in any schema, and no schema',
+    violations: `select r.rolname || ' in ' || n.nspname as what from pg_roles r, pg_namespace n
+      where r.oid in ${low} and not pg_is_other_temp_schema(n.oid) and n.oid <> pg_my_temp_schema() and has_schema_privilege(r.oid, n.oid, 'create')
+      union all select r.rolname || ' in the database' from pg_roles r
+      where r.oid in ${low} and has_database_privilege(r.oid, current_database(), 'create')`,
+    broken: ['grant create on schema public to public', 'ravenpost_readonly in public'],
+  },
+  {
+    name: 'a low role has rights on rows only, none to hang something on a table',
+    violations: `select c.oid::regclass || ': ' || a.privilege_type as what from pg_class c, aclexplode(c.relacl) a
+      where (a.grantee in ${low} or a.grantee = 0) and c.relnamespace::regnamespace::text in ${mine}
+        and a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE')`,
+    broken: ['grant trigger on social.users to ravenpost_app', 'social.users: TRIGGER'],
+  },
+  {
+    name: 'a low role is a member of no other role',
+    violations: `select r.rolname || ' is ' || m.roleid::regrole as what from pg_auth_members m join pg_roles r on r.oid = m.member where r.oid in ${low}`,
+    broken: ['grant ravenpost_log to ravenpost_app', 'ravenpost_app is ravenpost_log'],
+  },
+  {
+    name: 'none of our roles is anything by itself',
+    violations: `select rolname as what from pg_roles
+      where rolname like 'ravenpost\\_%' and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)`,
+    broken: ['alter role ravenpost_emitter createrole', 'ravenpost_emitter'],
+  },
+  {
+    name: 'a security definer function runs as ravenpost_log, and looks for names in pg_catalog only',
+    violations: `select p.oid::regproc::text as what from pg_proc p
+      where p.prosecdef and p.pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        and not (p.proowner = 'ravenpost_log'::regrole and 'search_path=pg_catalog, pg_temp' = any(coalesce(p.proconfig, '{}')))`,
+    broken: ['alter function notify.emit set search_path = notify', 'notify.emit'],
+  },
+  {
+    name: 'ravenpost_log owns the logs and the functions that run as it, and nothing else',
+    violations: `select pg_describe_object(classid, objid, objsubid) as what from pg_shdepend
+      where deptype = 'o' and refclassid = 'pg_authid'::regclass and refobjid = 'ravenpost_log'::regrole
+        and dbid in (0, (select oid from pg_database where datname = current_database()))
+        and not (classid = 'pg_class'::regclass and objid in (select relid from pg_partition_tree('notify.outbox') union select relid from pg_partition_tree('notify.delivery_log')))
+        and not (classid = 'pg_proc'::regclass and objid in (select oid from pg_proc where prosecdef))`,
+    broken: ['alter table social.users owner to ravenpost_log', 'table social.users'],
+  },
+]
+
+test('who owns what, who may create where, and as whom functions run', async (t) => {
+  const { pool } = await setup(t)
+  const client = await pool.connect()
+  t.teardown(() => client.release())
+  const found = async ({ violations }: Rule) =>
+    (await client.query<{ what: string }>(`${violations} order by 1`)).rows.map((row) => row.what)
+  for (const rule of rules) {
+    t.same(await found(rule), [], rule.name)
+    const [statement, what] = rule.broken
+    await client.query('begin')
+    await client.query(statement)
+    t.ok((await found(rule)).includes(what), `found when broken: ${rule.name}`)
+    await client.query('rollback')
+  }
+})
+
+/** Statements that put code where others run it, one list per session: each needs `traps` in that session. */
+const attempts = `
+  select format(s.statement, c.oid::regclass) as statement from pg_class c, (values
+    ('create trigger trap before insert on %s for each statement execute function pg_temp.trap()'),
+    ('create rule trap as on update to %s do also select pg_temp.trapped()'),
+    ('create policy trap on %s using (pg_temp.trapped())'),
+    ('alter table %s add column trap boolean default pg_temp.trapped()'),
+    ('alter table %s enable row level security')) s (statement)
+  where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace::regnamespace::text in ${mine}
+  union all
+  select s.statement from pg_proc p, lateral (values
+    (pg_get_functiondef(p.oid)), (format('alter function %s set search_path = pg_temp', p.oid::regprocedure))) s (statement)
+  where p.prokind = 'f' and p.pronamespace::regnamespace::text in ${mine}
+  union all
+  select format(s.statement, n.nspname) from pg_namespace n, (values
+    ('create function %I.emit(text) returns boolean language sql return pg_temp.trapped()'),
+    ('create table %I.trap ()'), ('create view %I.trap as select pg_temp.trapped()'), ('create domain %I.trap as text'),
+    ('create operator %I.= (function = pg_temp.trapped, leftarg = text, rightarg = integer)')) s (statement)
+  where n.nspname in ${mine} or n.nspname in ('public', 'pg_catalog')
+  union all
+  values ('create schema trap'), ('alter default privileges for role ravenpost_log grant all on tables to public')`
+
+/** What runs in these raises a notice with the name of the role it runs as. */
+const traps = `
+  create function pg_temp.trapped() returns boolean language plpgsql as $$ begin raise notice 'trap ran as %', current_user; return true; end $$;
+  create function pg_temp.trapped(text, integer) returns boolean language sql return pg_temp.trapped();
+  create function pg_temp.trap() returns trigger language plpgsql as $$ begin perform pg_temp.trapped(); return new; end $$;`
+
+test('nothing that a low role owns or may create runs as a higher one', async (t) => {
+  const databaseUrl = await cloneDatabase(t)
+  const ran: string[] = []
+  const connect = async (role?: string) => {
+    const client = new pg.Client({ connectionString: role ? asRole(databaseUrl, role) : databaseUrl })
+    client.on('notice', ({ message = '' }) => void (/trap ran as/.test(message) && ran.push(message)))
+    await client.connect()
+    t.teardown(() => client.end())
+    await client.query(traps)
+    return client
+  }
+  const owner = await connect()
+  const nobody = `nobody_${process.pid}`
+  await owner.query(`create role ${nobody}`)
+  t.teardown(async () => {
+    const admin = new pg.Client({ connectionString: databaseUrl })
+    await admin.connect()
+    await admin.query(`drop role ${nobody}`)
+    await admin.end()
+  })
+  const all = (await owner.query<{ statement: string }>(attempts)).rows.map((row) => row.statement)
+  const possible: string[] = []
+  for (const statement of all) if (await isPossible(owner, statement)) possible.push(statement)
+  ran.length = 0
+  for (const part of ['create trigger', 'create rule', 'create policy', 'create view', 'create operator', 'CREATE OR'])
+    t.ok(
+      possible.some((statement) => statement.startsWith(part)),
+      `the owner may ${part}`,
+    )
+
+  const { rows: roles } = await owner.query<{ name: string }>(
+    `select rolname as name from pg_roles where oid in ${low} or rolname = $1`,
+    [nobody],
+  )
+  t.ok(roles.length >= 5)
+  const done: string[] = []
+  for (const { name } of roles) {
+    const client = await connect(name)
+    for (const statement of possible)
+      await client.query(statement).then(
+        () => void done.push(`${name}: ${statement}`),
+        (error) => void (error.code === '42501' || done.push(`${name}: ${statement}: ${error.message}`)),
+      )
+    await shadowEverything(client)
+    await callDoors(t, client)
+  }
+  t.same(done, [], 'each is refused')
+
+  await callDoors(t, owner)
+  const { rows: views } = await owner.query<{ name: string }>(
+    `select oid::regclass::text as name from pg_class where relkind = 'v' and relnamespace = 'ops'::regnamespace`,
+  )
+  for (const { name } of views) await owner.query(`select * from ${name}`)
+  t.same(ran, [], 'and nothing of theirs ran')
+})
+
+/** Whether somebody with all rights may do this here: what is refused to others is then refused for their lack of rights. */
+async function isPossible(owner: pg.Client, statement: string): Promise<boolean> {
+  await owner.query('begin')
+  try {
+    await owner.query(statement)
+    return true
+  } catch {
+    return false
+  } finally {
+    await owner.query('rollback')
+  }
+}
+
+/** Everybody has a schema of temporary objects. */
+async function shadowEverything(client: pg.Client): Promise<void> {
+  await client.query(`do $$
+    declare name text;
+    begin
+      foreach name in array array['outbox', 'types', 'installation', 'outbox_partitions', 'delivery_log', 'pg_class', 'pg_inherits'] loop
+        execute format('create temp table %I (id bigint)', name);
+        execute format('create trigger trap before insert on pg_temp.%I for each statement execute function pg_temp.trap()', name);
+      end loop;
+    end $$;
+    create function pg_temp.append_send(text) returns boolean language sql return pg_temp.trapped();
+    create function pg_temp.length(text) returns integer language sql return pg_temp.trapped()::int;
+    create function pg_temp.format(text, text, text) returns text language sql return pg_temp.trapped()::text;
+    create operator pg_temp.= (function = pg_temp.trapped, leftarg = text, rightarg = integer);
+    set search_path = pg_temp, pg_catalog`)
+}
+
+const doors: Record<string, string> = {
+  'notify.emit': `select notify.emit('order.shipped', '{1}', 'order:1', title => 'Shipped')`,
+  'notify.retract': `select notify.retract('{1}', 'order:1')`,
+  'notify.attach_partition': `select notify.attach_partition('delivery_log', 'delivery_log_20990101', '2099-01-01', '2099-01-02')`,
+  'notify.drop_partition': `select notify.drop_partition('delivery_log', 'delivery_log_20990101')`,
+}
+
+/** Calls every function that runs as somebody else, as far as this role may. */
+async function callDoors(t: Test, client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select n.nspname || '.' || p.proname as name from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+     where p.prosecdef and pg_catalog.has_function_privilege(p.oid, 'execute') and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 1`,
+  )
+  for (const { name } of rows)
+    if (doors[name]) await client.query(doors[name])
+    else t.fail(`${name} runs as its owner: this test has to call it`)
+}
