@@ -68,6 +68,7 @@ export const variables = {
       pattern: `^${pushHost}(\\s*,\\s*${pushHost})*$`,
     }),
   ),
+  DOCS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   POLL_INTERVAL_MS: integer(10, 60_000, 100),
   WAKE_UPS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
@@ -113,6 +114,8 @@ export type Config = {
   vapid: { publicKey: string; privateKey: string; subject: string } | null
   /** Hosts of push services besides those that are known: `host`, `*.host`, `host:port`. */
   pushHosts: string[]
+  /** Whether the API describes itself: /docs, /openapi.json and /asyncapi.json. */
+  docs: boolean
   pollIntervalMs: number
   wakeUps: boolean
   sweepIntervalMs: number
@@ -241,6 +244,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     smtp: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
     vapid: vapidOf(env),
     pushHosts: listOf(env.PUSH_HOSTS?.toLowerCase()),
+    docs: env.DOCS === 'on',
     pollIntervalMs: env.POLL_INTERVAL_MS,
     wakeUps: env.WAKE_UPS === 'on',
     sweepIntervalMs: env.SWEEP_INTERVAL_MS,

@@ -8,8 +8,12 @@ import { Problem } from './problem.ts'
 
 const { $id: _, ...problemSchema } = Problem
 
-/** The whole contract at /openapi.json, made from the schemas that validate the requests; /docs shows it to a person. */
+/**
+ * The whole contract at /openapi.json, made from the schemas that validate the requests; /docs shows it to a person. Neither exists
+ * with DOCS=off.
+ */
 export async function describeApi(server: FastifyInstance, config: Config): Promise<void> {
+  if (!config.docs) return
   await server.register(swagger, {
     openapi: {
       openapi: '3.1.0',

@@ -37,6 +37,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   // RFC 9110, section 15.5.2: every 401 says how to authenticate.
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   if (problem.retryAfter !== undefined) reply.header('retry-after', Math.ceil(problem.retryAfter))
+  // A refusal is not the answer that the route meant to have stored.
+  reply.header('cache-control', 'no-store')
   return reply
     .code(problem.status)
     .type('application/problem+json')
