@@ -179,7 +179,7 @@ type World = {
 const scopes: Partial<Record<Name, Scope>> = { send: 'notifications:send', critical: 'notifications:critical' }
 
 /** Texts of the owner that nobody else may be sent; nor may those whom the owner blocks be sent the hidden ones. */
-const PRIVATE = ['anahera@example.org', 'A private notice', 'push.anahera.example', 'Pacific/Chatham']
+const PRIVATE = ['anahera@example.org', 'A private notice', 'of-anahera.push.apple.com', 'Pacific/Chatham']
 const HIDDEN = ['anahera', 'A post of the owner', 'A comment of the owner']
 
 const METRICS_TOKEN = 'a token that only Prometheus has'
@@ -290,7 +290,7 @@ async function makeWorld(t: Test): Promise<World> {
   const publicPostId = (await other.post('A post for everybody')).id
   await owner.comment(publicPostId, 'A comment of the owner')
   await owner.request('PUT', `/posts/${publicPostId}/bookmark`)
-  await owner.request('POST', '/push/subscriptions', subscription('push.anahera.example'))
+  await owner.request('POST', '/push/subscriptions', subscription('of-anahera.push.apple.com'))
   await owner.request('PUT', '/notifications/preferences', {
     dnd: { enabled: false, timeZone: 'Pacific/Chatham', windows: [] },
   })
@@ -388,7 +388,7 @@ function ask(world: World, what: string, id: string, caller: Caller): Promise<An
     'PATCH /notifications/mark-all-read': {},
     'POST /notifications/seen': { upTo: `${epoch}.0` },
     'POST /notifications/ack': { state: `${epoch}.0` },
-    'POST /push/subscriptions': subscription(`push.${name}.example`),
+    'POST /push/subscriptions': subscription(`of-${name}.push.apple.com`),
     'POST /notifications/send': { recipientId: owner.id, title: 'Hello', message: 'It is you' },
     'POST /notifications/send/batch': { recipientIds: [owner.id], title: 'Hello', message: 'It is you' },
     'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
