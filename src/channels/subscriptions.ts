@@ -1,6 +1,7 @@
 import { createHash, ECDH } from 'node:crypto'
 import type pg from 'pg'
 import type { Identity } from '../accounts/tokens.ts'
+import { lockName } from '../db/named-lock.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 import { translateBusy } from '../notifications/change-inbox.ts'
@@ -39,7 +40,7 @@ export async function subscribe(
     throw fail('VALIDATION_FAILED', 'It is not a point of the curve P-256', { pointer: '/keys/p256dh' })
   await holdSession(client, userId, sessionId)
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
-  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [id])
+  await lockName(client, `browser:${id}`)
   const { rows } = await client.query<{ userId: string; auth: string }>(
     'select user_id as "userId", auth from notify.push_subscriptions where id = $1 and user_id <> $2',
     [id, userId],

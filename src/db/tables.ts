@@ -319,6 +319,17 @@ export interface NotifyMigrationsLock {
   isLocked: Generated<number>;
 }
 
+export interface NotifyNamedLocks {
+  /**
+   * browser:<id of the subscription>, media:<SHA-256>, or the source of a send.
+   */
+  name: string;
+  /**
+   * When it was last locked; removed a day later.
+   */
+  usedAt: Generated<Timestamp>;
+}
+
 export interface NotifyNotifications {
   /**
    * Distinct people behind it.
@@ -1094,7 +1105,7 @@ export interface SocialIdempotencyKeys {
    */
   requestHash: Buffer;
   /**
-   * Status of the answer.
+   * Status of the answer; 0 while the first request with the key is under way, which no other transaction sees.
    */
   status: number;
 }
@@ -1455,6 +1466,7 @@ export interface DB {
   "notify.maintenance": NotifyMaintenance;
   "notify.migrations": NotifyMigrations;
   "notify.migrationsLock": NotifyMigrationsLock;
+  "notify.namedLocks": NotifyNamedLocks;
   "notify.notifications": NotifyNotifications;
   "notify.outbox": NotifyOutbox;
   "notify.outboxPartitions": NotifyOutboxPartitions;

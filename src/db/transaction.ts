@@ -3,7 +3,10 @@ import { isQueryTimeout } from './pool.ts'
 
 export type Durability = 'at once' | 'soon'
 
-const BEGIN = `begin; set local lock_timeout = '1s'`
+/** Of every lock in `inTransaction`. */
+export const LOCK_TIMEOUT = '1s'
+
+const BEGIN = `begin; set local lock_timeout = '${LOCK_TIMEOUT}'`
 
 /**
  * Runs `work` in one transaction on a connection of its own: commits when it returns, rolls back when it throws.

@@ -33,6 +33,7 @@ export async function purge({
     refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
     idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
     sends: () => repeatChunk(() => rowsOf(pool, oldSends)),
+    namedLocks: () => repeatChunk(() => rowsOf(pool, oldNamedLocks)),
     rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
     fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
     failedJobs: () => rowsOf(pool, failedJobs),
@@ -133,6 +134,11 @@ const oldIdempotencyKeys = `
 const oldSends = `
   delete from notify.sends where id = any(array(
     select id from notify.sends where created_at < now() - interval '90 days' order by created_at limit ${ROWS_PER_CHUNK}))`
+
+const oldNamedLocks = `
+  delete from notify.named_locks where name = any(array(
+    select name from notify.named_locks where used_at < now() - interval '1 day' order by used_at limit ${ROWS_PER_CHUNK}
+    for update skip locked))`
 
 const pastRateLimits = `
   delete from social.rate_limits where key = any(array(

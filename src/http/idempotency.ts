@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
-import { inTransaction } from '../db/transaction.ts'
+import { inTransaction, LOCK_TIMEOUT, together } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { isLockTimeout } from '../outbox/failure.ts'
 
 const KEPT = '24 hours'
 
@@ -36,14 +37,15 @@ export async function answerOnce<T>(
   if (key === undefined) return inTransaction(pool, work)
   const hash = hashOf(request)
   const answer = await inTransaction(pool, async (trx) => {
+    if (await takeKey(trx, [caller, key, hash])) {
+      const body = await work(trx)
+      await keepAnswer(trx, [caller, key, status, JSON.stringify(body)])
+      return { status, body, replayed: false }
+    }
     const known = await findAnswer<T>(trx, caller, key)
-    if (known && !known.requestHash.equals(hash))
+    if (!known.requestHash.equals(hash))
       throw fail('IDEMPOTENCY_KEY_REUSED', 'Use a new Idempotency-Key for another request')
-    // What this call answered to the same request, so of the same form.
-    if (known) return { status: known.status, body: known.body as T, replayed: true }
-    const body = await work(trx)
-    await keepAnswer(trx, [caller, key, hash, status, JSON.stringify(body)])
-    return { status, body, replayed: false }
+    return { status: known.status, body: known.body, replayed: true }
   })
   if (answer.replayed) reply.header('idempotent-replayed', 'true')
   reply.code(answer.status)
@@ -61,31 +63,47 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
   return key
 }
 
-type Answer<T> = { requestHash: Buffer; status: number; body: T }
+/** How long a request waits for the end of the first one with its key. */
+const BUSY_AFTER = '100ms'
 
-/** Under an advisory lock until the transaction ends: of two requests at once one is told that the other is under way. */
-async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer<T> | undefined> {
-  const { rows: locks } = await trx.query<{ locked: boolean }>(
-    'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked',
-    [`idempotency ${caller} ${key}`],
-  )
-  if (!locks[0]?.locked)
-    throw fail('IDEMPOTENCY_KEY_BUSY', 'The first request with this key is under way', { retryAfter: 1 })
-  const { rows } = await trx.query<Answer<T>>(
-    `select request_hash as "requestHash", status, answer as body from social.idempotency_keys
-     where caller = $1 and key = $2 and created_at > now() - interval '${KEPT}'`,
-    [caller, key],
-  )
-  return rows[0]
+/**
+ * Whether the key is new, and this request the first with it. Its row is written before the work, so that of two requests at once the
+ * second waits for the first to commit or roll back. Anyone may hold an advisory lock; a row, only who may write to the table.
+ */
+async function takeKey(trx: pg.PoolClient, values: unknown[]): Promise<boolean> {
+  try {
+    const [, { rowCount }] = await together([
+      trx.query(`set local lock_timeout = '${BUSY_AFTER}'`),
+      trx.query(
+        `insert into social.idempotency_keys as k (caller, key, request_hash, status) values ($1, $2, $3, 0)
+         on conflict (caller, key) do update set request_hash = excluded.request_hash, created_at = now()
+         where k.created_at <= now() - interval '${KEPT}'`,
+        values,
+      ),
+      trx.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`),
+    ])
+    return rowCount === 1
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error
+    throw fail('IDEMPOTENCY_KEY_BUSY', 'The first request with this key is under way', { retryAfter: 1, cause: error })
+  }
 }
 
 async function keepAnswer(trx: pg.PoolClient, values: unknown[]): Promise<void> {
-  await trx.query(
-    `insert into social.idempotency_keys (caller, key, request_hash, status, answer) values ($1, $2, $3, $4, $5)
-     on conflict (caller, key) do update
-     set request_hash = excluded.request_hash, status = excluded.status, answer = excluded.answer, created_at = now()`,
-    values,
+  await trx.query('update social.idempotency_keys set status = $3, answer = $4 where caller = $1 and key = $2', values)
+}
+
+/** Its body is what this call answered to the same request, so of the same form. */
+type Answer<T> = { requestHash: Buffer; status: number; body: T }
+
+async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer<T>> {
+  const { rows } = await trx.query<Answer<T>>(
+    `select request_hash as "requestHash", status, answer as body from social.idempotency_keys
+     where caller = $1 and key = $2`,
+    [caller, key],
   )
+  if (!rows[0]) throw fail('BUSY', 'The answer to the first request was just removed', { retryAfter: 1 })
+  return rows[0]
 }
 
 function hashOf({ method, url, body }: FastifyRequest): Buffer {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { fileTypeFromBuffer } from 'file-type'
 import type pg from 'pg'
 import type { App } from '../app.ts'
+import { lockName } from '../db/named-lock.ts'
 import { AppError, fail } from '../errors.ts'
 import { CHUNK_BYTES, inChunks } from './chunks.ts'
 import { clean } from './clean.ts'
@@ -117,7 +118,7 @@ export async function ownMedia(
 
 /** Two uploads of one file that end together: the second waits, and finds what the first has stored. */
 async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Received): Promise<string> {
-  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`media:${sha256.toString('hex')}`])
+  await lockName(client, `media:${sha256.toString('hex')}`)
   const { rows } = await client.query<{ id: string }>(
     'select id from social.media_contents where sha256 = $1 for key share',
     [sha256],

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { lockName } from '../db/named-lock.ts'
 import { fail } from '../errors.ts'
 import type { Caller } from '../http/idempotency.ts'
 
@@ -56,7 +57,7 @@ async function nextSendId(trx: pg.ClientBase): Promise<string> {
 
 /** Under a lock until the end of the transaction: of two sends of one source at once, the second sees the first. */
 async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<string>> {
-  await trx.query('select pg_advisory_xact_lock(hashtextextended($1, 1))', [sourceId])
+  await lockName(trx, sourceId)
   const { rows } = await trx.query<{ id: string }>(
     'select distinct r.id from notify.sends s, unnest(s.recipient_ids) r (id) where s.source_id = $1',
     [sourceId],

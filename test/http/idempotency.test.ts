@@ -1,8 +1,10 @@
-import type { Pool } from 'pg'
+import { createHash } from 'node:crypto'
+import pg, { type Pool } from 'pg'
 import { test } from 'tap'
+import { grantAdmin } from '../../src/accounts/admin.ts'
 import { vapid } from '../channels/push-service.ts'
-import { type Answer, call, type TestClient } from '../client.ts'
-import { multipart, PIXEL, picture, send } from '../media/files.ts'
+import { type Answer, call, signIn, type TestClient } from '../client.ts'
+import { multipart, PIXEL, picture, send, sha256 } from '../media/files.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 
 type Creating = {
@@ -117,3 +119,37 @@ async function firstPost(pool: Pool): Promise<string> {
   const { rows } = await pool.query<{ id: string }>('select min(id) as id from social.posts')
   return rows[0]?.id ?? ''
 }
+
+test('advisory locks, which any role may take, stop nothing', async (t) => {
+  const system = await setup(t, { env: vapid })
+  const { as, pool, url, databaseUrl } = system
+  const { id } = await as('ana')
+  await grantAdmin(pool, 'ana')
+  const ana = await signIn(url, 'ana')
+  await ana.post('The first')
+  const stranger = new pg.Client({ connectionString: databaseUrl, options: '-c role=ravenpost_emitter' })
+  await stranger.connect()
+  t.teardown(() => stranger.end())
+  // What former versions locked: keys, browsers, files, sources of sends.
+  const endpoint = `https://push.example.org/ana/key/false`
+  const browser = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
+  for (const [text, seed] of [
+    [`idempotency user:${id} key`, 0],
+    [browser, 0],
+    [`media:${sha256(PIXEL)}`, 0],
+    [`send:user:${id}:shop-1`, 1],
+  ])
+    await stranger.query('select pg_advisory_lock(hashtextextended($1, $2))', [text, seed])
+  for (const { name, make } of creating) {
+    t.equal((await make(system, ana, 'key')).status, 201, name)
+    await pool.query('delete from social.idempotency_keys')
+  }
+  const body = { recipientId: id, title: 'Hello', message: 'It is you', sourceId: 'shop-1' }
+  const sent = await ana.request('POST', '/notifications/send', body, { 'idempotency-key': 'key' })
+  t.equal(sent.status, 202, JSON.stringify(sent.body))
+  const { rows } = await pool.query(
+    `select oid::regprocedure::text as name from pg_proc
+     where pronamespace::regnamespace::text in ('social', 'notify', 'ops', 'graphile_worker') and prosrc like '%pg\\_%advisory%'`,
+  )
+  t.same(rows, [], 'nor does a function of ours take one')
+})
