@@ -12,6 +12,8 @@ export function reasonOfStartError(error: unknown): string | undefined {
   if (code === 'EACCES' && port !== undefined) return `Port ${port} needs more rights: set PORT to 1024 or above`
   if (code !== undefined && unreachable.has(code))
     return `The database cannot be reached (${message}): check DATABASE_URL`
+  if (code !== undefined && /CERT|UNABLE_TO_VERIFY|^ERR_(TLS|SSL)_/.test(code))
+    return `The certificate of the database is not accepted (${message}): check sslmode and sslrootcert in DATABASE_URL`
   return undefined
 }
 

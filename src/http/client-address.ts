@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { App } from '../app.ts'
 
 const named: Record<string, string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
@@ -12,18 +14,42 @@ const named: Record<string, string[]> = {
  * `X-Forwarded-For`, from the last to the first, the first one that is no proxy of ours.
  */
 export function addressFinder(trustedProxies: string[]): (request: IncomingMessage) => string {
-  const ours = new BlockList()
-  for (const network of trustedProxies.flatMap((proxy) => named[proxy] ?? proxy)) {
-    const [address = '', length] = network.split('/')
-    if (length === undefined) ours.addAddress(address, familyOf(address))
-    else ours.addSubnet(address, Number(length), familyOf(address))
-  }
-  const isOurs = (address: string) => isIP(address) !== 0 && ours.check(address, familyOf(address))
+  const isOurs = memberOf(trustedProxies)
   return ({ socket: { remoteAddress = '' }, headers }) => {
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().flatMap((value) => value.split(','))
     const addresses = [...forwarded.map((address) => address.trim()), remoteAddress]
     return addresses.findLast((address) => !isOurs(address)) ?? addresses[0] ?? ''
   }
+}
+
+/**
+ * Says once that somebody who may be a proxy of ours is not believed: all who come through it share the rate limits of one address,
+ * so that one person's wrong passwords keep everybody from signing in.
+ */
+export function noticeUntrustedProxy(server: FastifyInstance, { config, log }: Pick<App, 'config' | 'log'>): void {
+  if (config.trustedProxies.length > 0) return
+  const isNear = memberOf(['loopback', 'linklocal', 'uniquelocal'])
+  let noticed = false
+  server.addHook('onRequest', ({ headers, ip }, _reply, done) => {
+    if (!noticed && headers['x-forwarded-for'] !== undefined && isNear(ip)) {
+      noticed = true
+      log.warn(
+        { proxy: ip },
+        'requests come through a proxy that TRUSTED_PROXIES does not name: all its clients share the rate limits of one address',
+      )
+    }
+    done()
+  })
+}
+
+function memberOf(networks: string[]): (address: string) => boolean {
+  const list = new BlockList()
+  for (const network of networks.flatMap((name) => named[name] ?? name)) {
+    const [address = '', length] = network.split('/')
+    if (length === undefined) list.addAddress(address, familyOf(address))
+    else list.addSubnet(address, Number(length), familyOf(address))
+  }
+  return (address) => isIP(address) !== 0 && list.check(address, familyOf(address))
 }
 
 const familyOf = (address: string) => (isIPv6(address) ? 'ipv6' : 'ipv4')

@@ -23,6 +23,7 @@ import { serviceTokenRoutes } from '../service-tokens/routes.ts'
 import { userRoutes } from '../users/routes.ts'
 import { silenceRoutes } from '../users/silence-routes.ts'
 import { recogniseUsers, requireAccessToken } from './authentication.ts'
+import { noticeUntrustedProxy } from './client-address.ts'
 import { sealCursors } from './cursors.ts'
 import { createFastify } from './fastify.ts'
 import { describeApi } from './openapi.ts'
@@ -58,6 +59,7 @@ export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
   sendSecurityHeaders(server, app.config)
+  noticeUntrustedProxy(server, app)
   await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,

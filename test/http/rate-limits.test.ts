@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
 import { purge } from '../../src/engine/retention.ts'
@@ -104,15 +105,19 @@ test('who is refused writes nothing, nor does an ordinary request; counts that a
 test('the address is the client’s only where the proxy is trusted', async (t) => {
   const from = (url: string, address: string) =>
     call(url, 'POST', '/auth/signin', bad, { 'x-forwarded-for': address }).then(({ status }) => status)
-  const open = await setup(t, few)
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(JSON.parse(line).msg) })
+  const open = await setup(t, { ...few, log })
   t.equal(await from(open.url, '192.0.2.1'), 401)
   t.equal(await from(open.url, '192.0.2.2'), 429, 'what a client claims changes nothing')
+  t.match(warnings, [/TRUSTED_PROXIES does not name/], 'and is said once')
 
-  const proxied = await setup(t, { env: { ...few.env, TRUSTED_PROXIES: 'loopback' } })
+  const proxied = await setup(t, { env: { ...few.env, TRUSTED_PROXIES: 'loopback' }, log })
   t.equal(await from(proxied.url, '192.0.2.1'), 401)
   t.equal(await from(proxied.url, '192.0.2.2'), 401)
   t.equal(await from(proxied.url, '192.0.2.1'), 429)
   t.equal(await from(proxied.url, '192.0.2.9, 192.0.2.1'), 429, 'what the client put before is not believed')
+  t.equal(warnings.length, 1)
 })
 
 test('an IPv6 address counts as its /64', async (t) => {
