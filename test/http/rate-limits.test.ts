@@ -110,14 +110,15 @@ test('the address is the client’s only where the proxy is trusted', async (t) 
   const open = await setup(t, { ...few, log })
   t.equal(await from(open.url, '192.0.2.1'), 401)
   t.equal(await from(open.url, '192.0.2.2'), 429, 'what a client claims changes nothing')
-  t.match(warnings, [/TRUSTED_PROXIES does not name/], 'and is said once')
+  const noticed = () => warnings.filter((warning) => warning.includes('TRUSTED_PROXIES')).length
+  t.equal(noticed(), 1, 'and is said once')
 
   const proxied = await setup(t, { env: { ...few.env, TRUSTED_PROXIES: 'loopback' }, log })
   t.equal(await from(proxied.url, '192.0.2.1'), 401)
   t.equal(await from(proxied.url, '192.0.2.2'), 401)
   t.equal(await from(proxied.url, '192.0.2.1'), 429)
   t.equal(await from(proxied.url, '192.0.2.9, 192.0.2.1'), 429, 'what the client put before is not believed')
-  t.equal(warnings.length, 1)
+  t.equal(noticed(), 1)
 })
 
 test('an IPv6 address counts as its /64', async (t) => {
