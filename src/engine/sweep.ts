@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { watchHeldLocks } from '../ops/held-locks.ts'
 import type { Engine } from './engine.ts'
 import { repeat } from './repeat.ts'
 
@@ -8,13 +9,16 @@ const SILENT_SECONDS = 10
 /**
  * The heartbeat of this process, and the unlocking of dead ones' jobs: graphile-worker itself would wait for four
  * hours. Unlocking a worker that only slept does no harm, since jobs are hints and what they do is guarded by row locks.
+ * It also looks for those who hold such locks for long.
  */
 export function startSweep(engine: Engine, workerIds: string[]): { close(): Promise<void> } {
   const { pool, log, config } = engine
+  const lookForHeldLocks = watchHeldLocks(pool, log)
   const sweep = repeat(config.sweepIntervalMs, log, 'the sweep', async () => {
     await beat(engine, workerIds)
     const { rows } = await pool.query<{ workers: string[] | null }>(unlockDead)
     if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that fell silent')
+    await lookForHeldLocks()
   })
   return {
     async close() {

@@ -1,6 +1,9 @@
+import pg from 'pg'
+import { pino } from 'pino'
 import t from 'tap'
+import { watchHeldLocks } from '../../src/ops/held-locks.ts'
 import { noDrift, settled } from '../settled.ts'
-import { setup } from '../setup.ts'
+import { eventually, setup } from '../setup.ts'
 
 t.test('ops.lag: what each lane has not read yet, and since when', async (t) => {
   const { as, pool } = await setup(t)
@@ -126,4 +129,42 @@ t.test('ops.inbox_of: the inbox of a user by name', async (t) => {
   ])
   t.match(rows[1].actors, /^(ben, cem|cem, ben)$/)
   t.same((await pool.query(`select * from ops.inbox_of('nobody')`)).rows, [])
+})
+
+t.test('ops.held_locks: who holds an inbox, and who waits; a worker reports it', async (t) => {
+  const { as, pool, databaseUrl } = await setup(t)
+  const ana = await as('ana')
+  const lines: { application: string; role: string; locks: string[] }[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) })
+  const asApp = new pg.Pool({ connectionString: databaseUrl, options: '-c role=ravenpost_app', max: 1 })
+  t.teardown(() => asApp.end())
+  const look = watchHeldLocks(asApp, log, 1)
+  const stranger = new pg.Client({ connectionString: databaseUrl, application_name: 'somebody' })
+  await stranger.connect()
+  t.teardown(() => stranger.end())
+  const held = async () =>
+    (await pool.query(`select * from ops.held_locks where application = 'somebody' and waiting <> '{}'`)).rows
+
+  await look()
+  await stranger.query('begin')
+  await stranger.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+  const asked = ana.request('PATCH', '/notifications/mark-all-read')
+  const [row] = await eventually(async () => {
+    const rows = await held()
+    return rows.length > 0 && rows
+  })
+  t.match(row, { state: 'idle in transaction', locks: ['notify.inbox RowShareLock'] })
+  t.match([row.waiting.length, row.since], [1, Date])
+  t.match(await asked, { status: 503, body: { code: 'INBOX_BUSY' } })
+  t.same(lines, [], 'it was not seen twice')
+  await look()
+  await eventually(async () => {
+    await look()
+    return lines.length > 0
+  })
+  await look()
+  t.match(lines, [{ application: 'somebody', locks: ['notify.inbox RowShareLock'] }], 'one line in a minute')
+  await stranger.query('rollback')
+  t.equal((await ana.request('PATCH', '/notifications/mark-all-read')).status, 200)
+  t.same((await pool.query(`select from ops.held_locks where application = 'somebody'`)).rows, [])
 })

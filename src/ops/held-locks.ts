@@ -1,0 +1,55 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { Gauge } from 'prom-client'
+import { registry } from './metrics.ts'
+
+/** No transaction of ours is idle for so long. */
+const REPORTED_AFTER_MS = 10_000
+const BETWEEN_LINES_MS = 60_000
+
+type Held = {
+  pid: number | null
+  transaction: string
+  role: string
+  application: string
+  locks: string[]
+  waiting: number[]
+}
+type Seen = { since: number; lineAt: number }
+
+/**
+ * Makes a look at who holds locks on our tables, to be taken every few seconds: a transaction that is found again and again is shown
+ * by `ravenpost_held_locks_seconds` and named in the log. Everybody else goes on, but what it holds is answered 503 or tried again.
+ */
+export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REPORTED_AFTER_MS): () => Promise<void> {
+  let seen = new Map<string, Seen>()
+  return async () => {
+    const { rows } = await pool.query<Held>({ name: 'held_locks', text: heldLocks })
+    const now = performance.now()
+    const before = seen
+    seen = new Map()
+    let longest = 0
+    for (const held of rows) {
+      const key = `${held.pid} ${held.transaction}`
+      const { since, lineAt } = before.get(key) ?? { since: now, lineAt: Number.NEGATIVE_INFINITY }
+      const isLong = now - since >= reportedAfterMs
+      const isDue = isLong && now - lineAt >= BETWEEN_LINES_MS
+      seen.set(key, { since, lineAt: isDue ? now : lineAt })
+      if (isLong) longest = Math.max(longest, now - since)
+      if (isDue)
+        log.warn({ ...held, forMs: Math.round(now - since) }, 'a transaction holds locks on our tables for long')
+    }
+    heldSeconds.set(longest / 1000)
+  }
+}
+
+/** Reading alone holds up nobody but migrations and the end of old partitions: of those, only whom somebody waits for. */
+const heldLocks = `
+  select pid, transaction, role, application, locks, waiting from ops.held_locks
+  where waiting <> '{}' or exists (select from unnest(locks) l where l not like '% AccessShareLock')`
+
+const heldSeconds = new Gauge({
+  name: 'ravenpost_held_locks_seconds',
+  help: 'For how long a worker has seen the same transaction hold locks on our tables; 0 below 10 s. ops.held_locks shows whose it is',
+  registers: [registry],
+})
