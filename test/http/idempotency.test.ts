@@ -153,3 +153,43 @@ test('advisory locks, which any role may take, stop nothing', async (t) => {
   )
   t.same(rows, [], 'nor does a function of ours take one')
 })
+
+test('rows that somebody holds are waited for a moment, then the call may be tried again', async (t) => {
+  const system = await setup(t, { env: vapid })
+  const { as, pool, databaseUrl } = system
+  const { id } = await as('ana')
+  await grantAdmin(pool, 'ana')
+  const ana = await signIn(system.url, 'ana')
+  await ana.post('The first')
+  const holder = new pg.Client({ connectionString: databaseUrl, options: '-c role=ravenpost_app' })
+  await holder.connect()
+  t.teardown(() => holder.end())
+  const body = { recipientId: id, title: 'Hello', message: 'It is you', sourceId: 'shop-1' }
+  const calls = [
+    ...creating.map(({ name, make }) => ({ name, ask: () => make(system, ana, 'key') })),
+    { name: 'send', ask: () => ana.request('POST', '/notifications/send', body, { 'idempotency-key': 'key' }) },
+  ]
+
+  await holder.query('begin')
+  await holder.query(
+    `insert into social.idempotency_keys (caller, key, request_hash, status) values ($1, 'key', '', 0)`,
+    [`user:${id}`],
+  )
+  for (const { name, ask } of calls) {
+    const { status, body, headers } = await ask()
+    t.match({ status, body }, { status: 409, body: { code: 'IDEMPOTENCY_KEY_BUSY' } }, name)
+    t.equal(headers.get('retry-after'), '1')
+  }
+  await holder.query('rollback; begin; lock notify.named_locks in exclusive mode')
+  for (const { name, ask } of calls.filter(({ name }) => !name.startsWith('POST /posts'))) {
+    const { status, body, headers } = await ask()
+    t.match({ status, body }, { status: 503, body: { code: /BUSY/ } }, name)
+    t.equal(headers.get('retry-after'), '1')
+  }
+  t.match(await ana.request('POST', '/posts', { body: 'Hello' }), { status: 201 }, 'everything else goes on')
+  await holder.query('rollback')
+  for (const { name, ask } of calls) {
+    t.ok([201, 202].includes((await ask()).status), name)
+    await pool.query('delete from social.idempotency_keys')
+  }
+})
