@@ -474,7 +474,7 @@ const OWNED: Record<string, string> = {
 const NOBODYS = names(
   `social.media_chunks social.media_contents social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
-   notify.migrations_lock notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
+   notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
    notify.sends notify.types notify.workers`,
 )
 
