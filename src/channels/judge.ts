@@ -19,16 +19,19 @@ export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outc
 /**
  * Decides again, at the moment of sending, by all the rules and from what the database says now: what was read, archived or
  * removed meanwhile is cancelled, what the user does not want any more is skipped, and quiet hours that began meanwhile defer.
+ * @param deliveries of one channel
  */
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
   const rows = await readNotifications(reader, deliveries)
   const told = [...rows.values()].flatMap(toldOf)
-  const [shown, relations, mutedThreads, preferences, verified] = await Promise.all([
-    loadShown(reader, [...rows.values()]),
+  const isMail = deliveries.some(({ channel }) => channel === 'email')
+  const verified = await readVerified(reader, isMail ? [...rows.values()] : [])
+  const toShow = (row: Row) => (isMail ? withoutUnverified(row, verified) : row)
+  const [shown, relations, mutedThreads, preferences] = await Promise.all([
+    loadShown(reader, [...rows.values()].map(toShow)),
     readRelations(reader.pool, told),
     readMutedThreads(reader.pool, told),
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
-    readVerified(reader, deliveries.some(({ channel }) => channel === 'email') ? [...rows.values()] : []),
   ])
   const judged: Judged = { sendable: [], settled: [] }
   for (const delivery of deliveries) {
@@ -36,7 +39,7 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
     const now = { relations, mutedThreads, types: shown.types, verified, said: preferences.get(delivery.userId) }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
-    else if (row) judged.sendable.push({ delivery, notification: toNotification(row, shown, 0) })
+    else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), shown, 0) })
   }
   return judged
 }
@@ -63,6 +66,13 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
 /** What nobody did who showed an address to be theirs: a mail carries their words, and any number of accounts is quickly made. */
 function isOfUnverified({ type, keptActorIds }: Row, verified: Set<string>): boolean {
   return socialTypes.includes(type) && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
+}
+
+/** A body may quote the latest of them. */
+function withoutUnverified(row: Row, verified: Set<string>): Row {
+  const shown = row.keptActorIds.filter((id) => verified.has(id))
+  if (!socialTypes.includes(row.type) || shown.length === row.keptActorIds.length) return row
+  return { ...row, actorIds: shown.slice(0, row.actorIds.length), body: null }
 }
 
 async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>> {

@@ -3,6 +3,7 @@ import { sendDeliveries } from '../../src/channels/send.ts'
 import { createSenders } from '../../src/channels/senders.ts'
 import { emailToken } from '../../src/channels/verify-email.ts'
 import { call, PASSWORD } from '../client.ts'
+import { dispatch } from '../notifications/events.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
 import { startMailServer } from './mail-server.ts'
@@ -99,4 +100,22 @@ test('what accounts do that verified nothing is shown in the app, and mailed to 
     { state: 'skipped', reason: 'unverified' },
     { state: 'sent', reason: null },
   ])
+})
+
+test('a mail about a group names those who verified their address, and quotes nobody else', async (t) => {
+  const { system, send } = await mailSystem(t)
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  for (const { id, username } of [ana, cem]) {
+    const token = emailToken(system.config, id, `${username}@example.org`)
+    t.equal((await call(system.url, 'POST', '/auth/verify-email', { token })).status, 204)
+  }
+  const post = await ana.post('Hello')
+  await cem.comment(post.id, 'Coffee?')
+  await ben.comment(post.id, 'Win a prize')
+  await dispatch(system.app)
+  await system.pool.query(`update notify.notifications set body = 'Win a prize'`)
+  t.match((await ana.get('/notifications')).items, [{ title: 'ben and cem commented on your post' }])
+  const mail = (await send()).find(({ to, headers }) => to === 'ana@example.org' && headers['list-unsubscribe'])
+  t.equal(mail?.headers.subject, 'cem commented on your post')
+  t.notMatch(mail?.text, /ben|prize/i)
 })
