@@ -41,7 +41,7 @@ export function createQuestions(app: App): (user: Unverified) => Promise<void> {
 export const isToBeAsked = `u.email_verified_at is null
   and not exists (
     select from notify.deliveries d
-    where d.user_id = u.id and d.notification_id = 0 and d.channel = 'email'
+    where d.user_id = u.id and d.notification_id = 0 and d.channel = 'email' and d.target = 'primary'
       and (d.due_at is not null or d.state <> 'skipped' and d.updated_at > now() - interval '7 days'))
   and not exists (
     select from social.users o where lower(o.email) = lower(u.email) and o.email_verified_at is not null)`

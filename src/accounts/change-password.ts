@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { App } from '../app.ts'
+import { PASSWORD_CHANGED } from '../channels/email.ts'
 import { forgetEnded } from '../channels/subscriptions.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
@@ -13,7 +14,7 @@ import type { Identity } from './tokens.ts'
 type Change = { currentPassword: string; password: string; ip: string; limitFailures: FailureLimit }
 
 /**
- * Gives the user another password and ends all of the user's other sessions.
+ * Gives the user another password, ends all of the user's other sessions, and says so in a mail to a verified address.
  * @throws {AppError} WRONG_PASSWORD, PASSWORD_TOO_COMMON, PASSWORD_UNCHANGED, RATE_LIMITED
  */
 export async function changePassword(
@@ -33,6 +34,7 @@ export async function changePassword(
     const { rows } = await client.query<{ changed: boolean; ended: string[] }>(change, values)
     if (!rows[0]?.changed) throw fail('WRONG_PASSWORD')
     await forgetEnded(client, userId)
+    if (app.config.smtp) await client.query(queueMail, [userId])
     return rows[0].ended
   })
   for (const id of ended) endSession(app, id)
@@ -60,3 +62,13 @@ const change = `
     where s.user_id = u.id and s.id <> $4::bigint and s.revoked_at is null returning s.id
   )
   select exists (select from u) as changed, array(select id::text from s) as ended`
+
+/** One that waits already says the same. */
+const queueMail = `
+  insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, due_at)
+  select u.id, 0, 'email', '${PASSWORD_CHANGED}', -(1000 * extract(epoch from now()))::bigint, true, now() from social.users u
+  where u.id = $1::bigint and u.email_verified_at is not null
+  on conflict (user_id, notification_id, channel, target) do update
+  set state = 'queued', reason = null, last_error = null, attempts = 0, send_id = null, grown_modseq = excluded.grown_modseq,
+    due_at = excluded.due_at, updated_at = now()
+  where d.due_at is null`

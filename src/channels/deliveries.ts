@@ -7,7 +7,7 @@ export type ChannelName = 'email' | 'webPush'
 /** A row of notify.deliveries that this process has taken to send. */
 export type Delivery = {
   userId: string
-  /** 0: the mail that asks whether the address is the user's. */
+  /** 0: a mail about the account, by its target; see email.ts. */
   notificationId: string
   channel: ChannelName
   target: string
@@ -125,15 +125,15 @@ function pushOf(due: Due): Found {
   return { userId, sendId, critical, endpoint, deliveries: [{ ...due, sendId }], isHeld: false }
 }
 
-/** What was tried stays in its mail; all else that waits for its user goes into a new one; the question about the address into its own. */
+/** What was tried stays in its mail; all else that waits for its user goes into a new one; a mail about the account is one of its own. */
 async function mailsOf(client: pg.ClientBase, due: Due[]): Promise<Found[]> {
-  const asks = ({ notificationId }: Due) => notificationId === '0'
-  const users = [...new Set(due.filter((row) => !asks(row)).map(({ userId }) => userId))]
+  const isOfAccount = ({ notificationId }: Due) => notificationId === '0'
+  const users = [...new Set(due.filter((row) => !isOfAccount(row)).map(({ userId }) => userId))]
   const sendIds = [...new Set(due.flatMap(({ sendId }) => sendId ?? []))]
   const others = users.length === 0 ? [] : await lockOthers(client, users, sendIds)
-  const rows = new Map([...due, ...others].map((row) => [`${row.userId} ${row.notificationId}`, row]))
+  const rows = new Map([...due, ...others].map((row) => [`${row.userId} ${row.notificationId} ${row.target}`, row]))
   const expected = sendIds.length === 0 ? new Map<string, number>() : await countRows(client, users, sendIds)
-  const mails = Map.groupBy(rows.values(), (row) => row.sendId ?? `${row.userId} ${asks(row)}`)
+  const mails = Map.groupBy(rows.values(), (row) => row.sendId ?? `${row.userId} ${isOfAccount(row) ? row.target : ''}`)
   return [...mails.values()].flatMap((rows) => {
     const [first] = rows
     if (!first) return []

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import type { Outcome } from './deliveries.ts'
 import type { Limits } from './fair-queue.ts'
 import { createGuard, ProviderTrouble } from './guard.ts'
-import { digest, question, type Words } from './mail.ts'
+import { digest, passwordChanged, question, type Words } from './mail.ts'
 import type { Parcel, Sender } from './send.ts'
 import { unsubscribeToken } from './unsubscribe.ts'
 import { emailToken } from './verify-email.ts'
@@ -26,7 +26,10 @@ export type EmailOptions = {
   timeoutMs: number
 }
 
-/** Mail by SMTP: a digest of what is unread, to verified addresses only; besides, the mail that asks for it. */
+/** Mail about the account to a verified address: the password was changed. Any other asks whether the address is the user's. */
+export const PASSWORD_CHANGED = 'passwordChanged'
+
+/** Mail by SMTP: a digest of what is unread, to verified addresses only; besides, mails about the account. */
 export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
   const transport = nodemailer.createTransport(connectionUrl(options), { from: options.smtp.from })
   const guard = createGuard(guardOptions)
@@ -69,24 +72,29 @@ function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
 
 type Addressee = { email: string }
 
-async function findAddressee(pool: pg.Pool, { userId, notifications }: Parcel): Promise<Addressee | undefined> {
+async function findAddressee(pool: pg.Pool, parcel: Parcel): Promise<Addressee | undefined> {
   const { rows } = await pool.query<Addressee>({
     name: 'addressee',
     text: `select email from social.users u
            where id = $1 and deleted_at is null and (email_verified_at is null) = $2
              and not ($2 and exists (
                select from social.users o where lower(o.email) = lower(u.email) and o.email_verified_at is not null))`,
-    values: [userId, notifications.length === 0],
+    values: [parcel.userId, isQuestion(parcel)],
   })
   return rows[0]
 }
 
+const isQuestion = ({ notifications, target }: Parcel) => notifications.length === 0 && target !== PASSWORD_CHANGED
+
 /** One-click unsubscription as of RFC 8058. */
-function write({ userId, notifications }: Parcel, addressee: Addressee, { config, publicUrl }: EmailOptions) {
-  if (notifications.length === 0) {
+function write(parcel: Parcel, addressee: Addressee, { config, publicUrl }: EmailOptions) {
+  const { userId, notifications } = parcel
+  if (isQuestion(parcel)) {
     const token = emailToken(config, userId, addressee.email)
     return question(`${publicUrl}/auth/verify-email?token=${token}`)
   }
+  if (notifications.length === 0)
+    return { ...passwordChanged(publicUrl), headers: { 'Auto-Submitted': 'auto-generated' } }
   const url = `${publicUrl}/unsubscribe/${unsubscribeToken(config, userId)}`
   const words: Words = digest(notifications, publicUrl, url)
   return {

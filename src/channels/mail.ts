@@ -42,6 +42,18 @@ export function question(url: string): Words {
   }
 }
 
+/** To the owner of a verified address. */
+export function passwordChanged(publicUrl: string): Words {
+  const subject = 'Your password was changed'
+  const what = `The password of your account at ${publicUrl} was changed, and all other sessions were ended.`
+  const otherwise = 'If it was not you who changed it, ask the people who run this service for help.'
+  return {
+    subject,
+    text: `${what}\n\n${otherwise}`,
+    html: page(subject, [`<p>${escapeHtml(what)}</p><p>${otherwise}</p>`]),
+  }
+}
+
 /** A page without anything from elsewhere. `parts` are HTML. */
 export function page(title: string, parts: string[]): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title></head><body>\n${parts.join('\n')}\n</body></html>\n`

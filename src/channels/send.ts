@@ -28,8 +28,8 @@ export type Parcel = {
 }
 
 /**
- * A channel to the outside; when `send` throws, it is tried again. Without notifications a mail asks whether the address is
- * the user's. `closedSeconds`: for which an origin is not asked, because it failed.
+ * A channel to the outside; when `send` throws, it is tried again. Without notifications a mail is about the account: `target`
+ * names which. `closedSeconds`: for which an origin is not asked, because it failed.
  */
 export type Sender = {
   send(parcel: Parcel): Promise<Outcome>

@@ -62,7 +62,7 @@ export interface NotifyDeliveries {
    */
   lastError: string | null;
   /**
-   * The notification; 0: the mail that asks whether the address is the user's.
+   * The notification; 0: a mail about the account, which target names.
    */
   notificationId: Int8;
   /**
@@ -82,7 +82,7 @@ export interface NotifyDeliveries {
    */
   state: Generated<string>;
   /**
-   * Where to: primary, the address of the account; or the id of a push subscription.
+   * Where to: primary, the address of the account; or the id of a push subscription. Of mails about the account: primary asks whether the address is the user's, passwordChanged says so to a verified one.
    */
   target: string;
   /**

@@ -119,3 +119,23 @@ test('a mail about a group names those who verified their address, and quotes no
   t.equal(mail?.headers.subject, 'cem commented on your post')
   t.notMatch(mail?.text, /ben|prize/i)
 })
+
+test('a mail says to the owner of a verified address, and to nobody else, that the password was changed', async (t) => {
+  const { system, send } = await mailSystem(t)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const token = emailToken(system.config, ana.id, 'ana@example.org')
+  t.equal((await call(system.url, 'POST', '/auth/verify-email', { token })).status, 204)
+  await system.pool.query('delete from notify.deliveries')
+  const wrong = { currentPassword: 'a wrong one', password: 'a horse that is new' }
+  t.equal((await ana.request('PUT', '/auth/password', wrong)).status, 403)
+  for (const who of [ana, ben])
+    t.equal((await who.request('PUT', '/auth/password', { ...wrong, currentPassword: PASSWORD })).status, 204)
+  const [mail, ...others] = await send()
+  t.match(mail, { to: 'ana@example.org', headers: { subject: 'Your password was changed' } })
+  t.match(mail?.text, 'The password of your account at https://app.example was changed')
+  t.notMatch(mail?.text, /token|horse|unsubscribe/)
+  t.same(others, [])
+  const again = { currentPassword: wrong.password, password: 'another horse' }
+  t.equal((await ana.request('PUT', '/auth/password', again)).status, 204)
+  t.equal((await send()).length, 2, 'each change is told')
+})
