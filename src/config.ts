@@ -8,8 +8,7 @@ const SECONDS_PER_DAY = 86_400
 export const LONGEST_ACCESS_TOKEN = SECONDS_PER_DAY
 const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
-const url = (expected: string, scheme: string, options: object = {}) =>
-  text(expected, { pattern: `^(${scheme})://\\S+$`, ...options })
+const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
 // Not Type.Integer: Value.Convert would cut 3000.5 to 3000 and say nothing.
 const integer = (minimum: number, maximum: number, fallback: number) =>
   Type.Number({
@@ -19,8 +18,7 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
     default: fallback,
     expected: `a whole number from ${minimum} to ${maximum}`,
   })
-// Not masked as a whole: where it leads is what a wrong one is found by.
-const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql', { holdsPassword: true })
+const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
 
 const pushHost = '(\\*\\.)?[\\w.-]+(:\\d{1,5})?'
 const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
@@ -54,7 +52,7 @@ export const variables = {
   RATE_LIMIT_SCALE: Type.Number({ exclusiveMinimum: 0, maximum: 1e6, default: 1, expected: 'a number above 0' }),
   METRICS_TOKEN: Type.Optional(text('16 characters or more', { minLength: 16, secret: true })),
   PUBLIC_URL: Type.Optional(url('http(s)://host', 'http|https')),
-  SMTP_URL: Type.Optional(url('smtp(s)://user:password@host:port', 'smtp|smtps', { holdsPassword: true })),
+  SMTP_URL: Type.Optional(url('smtp(s)://user:password@host:port', 'smtp|smtps')),
   MAIL_FROM: Type.Optional(
     text('an address, like Ravenpost <news@example.org>', { pattern: '^[^@\\r\\n]+@[^@\\s]+$' }),
   ),
@@ -135,11 +133,6 @@ export type Config = {
 
 /** What is wrong with the environment; every problem in one message, secrets masked. */
 export class ConfigError extends Error {}
-
-/** Variables that are better kept in a file: the environment of a process is shown by `docker inspect` and the like. */
-export const secretVariables = Object.entries<TSchema>(variables)
-  .filter(([, { secret, holdsPassword }]) => secret || holdsPassword)
-  .map(([name]) => name)
 
 /**
  * The only reader of the environment. An empty variable counts as absent; `NAME_FILE` names a file that holds the value, and

@@ -250,6 +250,15 @@ test('an endpoint has to be one of a push service that is known or named, on its
     [{ state: 'failed', last_error: 'the endpoint is not one of a push service' }],
   )
   t.equal(service.asked, 0)
+
+  Object.assign(service, { answer: 307, headers: { location: `${service.origin}/elsewhere` } })
+  await system.pool.query(`update notify.deliveries set state = 'queued', due_at = now()`)
+  const named = createSenders(system.config, system.pool, { pushAgent: service.agent })
+  await sendDeliveries({ ...system.app, senders: named })
+  t.match((await ben.get('/notifications/1/why')).deliveries, [
+    { state: 'failed', lastError: 'it could not be delivered' },
+  ])
+  t.equal(service.asked, 1, 'nobody is sent elsewhere')
 })
 
 test('what knows an endpoint but not its secret does not take it over', async (t) => {
