@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { escapeHtml, page } from './mail.ts'
 import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
-import { accountOf, verifyEmail } from './verify-email.ts'
+import { accountsOf, verifyEmail } from './verify-email.ts'
 
-const Token = Type.String({ minLength: 1, maxLength: 200, pattern: '^[\\w.-]+$' })
+const Token = Type.String({ minLength: 1, maxLength: 600, pattern: '^[\\w.-]+$' })
 const WithToken = Type.Object({ token: Token }, { additionalProperties: false })
 const open = { public: true }
 const html = { content: { 'text/html': { schema: Type.String() } } }
@@ -36,9 +36,15 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       '/auth/verify-email',
       { config: open, schema: { querystring: WithToken, response: { 200: html } } },
       async ({ query }, reply) => {
-        const { username } = await accountOf(pool, config, query.token)
-        const field = `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address. If that account is not yours, close this page.</p><input type="hidden" name="token" value="${escapeHtml(query.token)}">`
-        return reply.type(HTML).send(button('Confirm this address', '/auth/verify-email', field))
+        const forms = (await accountsOf(pool, config, query.token)).map(({ username, token }) =>
+          form(
+            'Confirm this address',
+            '/auth/verify-email',
+            `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address.</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
+          ),
+        )
+        const otherwise = '<p>Confirm an account only if it is yours; otherwise close this page.</p>'
+        return reply.type(HTML).send(page('Confirm this address', [otherwise, ...forms]))
       },
     )
 
@@ -61,10 +67,12 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
   }
 }
 
-function button(label: string, action: string, field = ''): string {
-  return page(label, [
-    `<form method="post" action="${escapeHtml(action)}">${field}<button>${escapeHtml(label)}</button></form>`,
-  ])
+function button(label: string, action: string): string {
+  return page(label, [form(label, action)])
+}
+
+function form(label: string, action: string, fields = ''): string {
+  return `<form method="post" action="${escapeHtml(action)}">${fields}<button>${escapeHtml(label)}</button></form>`
 }
 
 function isForm(contentType: string | undefined): boolean {

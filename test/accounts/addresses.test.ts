@@ -33,3 +33,24 @@ test('of two who confirm one address at a time, one has it', async (t) => {
   const answers = await Promise.all(accounts.map(({ body }) => verify(system, body.user.id)))
   t.same(answers.map(({ status }) => status).sort(), [204, 409])
 })
+
+test('the owner of an address can confirm an account by a mail that another one had sent, also when that one is gone', async (t) => {
+  const system = await setup(t)
+  const squatter = await claims(system, 'squatter', 'the squatter’s own')
+  await claims(system, 'proper', PASSWORD)
+  // What the mail has: an address is asked once a day, so it is the squatter's.
+  const link = `/auth/verify-email?token=${emailToken(system.config, squatter.body.user.id, 'OWNER@example.org')}`
+  const named = async () =>
+    [...(await call(system.url, 'GET', link)).body.matchAll(/<b>(\w+)<\/b>.*?name="token" value="(.*?)"/g)].map(
+      ([, username, token]) => ({ username, token }),
+    )
+  t.match(await named(), [{ username: 'proper' }, { username: 'squatter' }])
+  const headers = { authorization: `Bearer ${squatter.body.accessToken}` }
+  t.equal((await call(system.url, 'DELETE', `/users/${squatter.body.user.id}`, undefined, headers)).status, 204)
+  const [proper, ...others] = await named()
+  t.match([proper, others], [{ username: 'proper' }, []])
+  t.equal((await call(system.url, 'POST', '/auth/verify-email', { token: proper?.token })).status, 204)
+  await claims(system, 'later', PASSWORD)
+  t.match(await named(), [{ username: 'proper' }], 'whoever has the address is the only one')
+  t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
+})
