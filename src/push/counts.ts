@@ -21,6 +21,8 @@ export class WatchedCounts {
   #lastRead = Number.NEGATIVE_INFINITY
   #reading: Promise<void> = Promise.resolve()
   #closed = false
+  #doubtsBlocks = false
+  #blocksReadAt = performance.now()
 
   constructor(app: App, betweenMs: number) {
     this.#app = app
@@ -48,8 +50,10 @@ export class WatchedCounts {
     this.#schedule()
   }
 
-  /** Hints may have been lost: looks at everything that is watched. */
+  /** Hints may have been lost, and people blocked: looks at everything that is watched. */
   doubtAll(): void {
+    if (this.#watchers.size > 0) this.#doubtsBlocks = true
+    else this.#blocksReadAt = performance.now()
     this.changed(this.#watchers.keys())
   }
 
@@ -80,7 +84,7 @@ export class WatchedCounts {
     this.#changed = new Set()
     try {
       const counts = await readCounts(this.#app, ids)
-      await this.#forgetHidden(counts)
+      await this.#forgetHidden(counts, await this.#readDoubted())
       this.#send(counts)
     } catch (err) {
       this.#app.log.warn({ err }, 'cannot read counts; the sweep tries again')
@@ -90,18 +94,34 @@ export class WatchedCounts {
     this.#schedule()
   }
 
-  /** Asked once per socket and post, before the first counts: a post whose author a block hides from the watcher is not watched. */
-  async #forgetHidden(counts: Counts[]): Promise<void> {
-    const fresh = counts.flatMap(({ id: postId }) =>
-      [...(this.#watchers.get(postId) ?? [])].flatMap((session) =>
-        session.watched.get(postId) === UNCHECKED ? [{ postId, session, userId: session.identity?.userId }] : [],
-      ),
+  /** Users who blocked or were blocked since this was last read. */
+  async #readDoubted(): Promise<Set<string>> {
+    if (!this.#doubtsBlocks) return new Set()
+    const now = performance.now()
+    const doubted = await readBlockedWithin(this.#app, (now - this.#blocksReadAt) / 1000)
+    this.#doubtsBlocks = false
+    this.#blocksReadAt = now
+    return doubted
+  }
+
+  /**
+   * Posts whose author a block hides from the watcher are not watched. Asked once per socket and post, before the first counts, and
+   * again after a block of the watcher.
+   */
+  async #forgetHidden(counts: Counts[], doubted: Set<string>): Promise<void> {
+    const unsure = counts.flatMap(({ id: postId }) =>
+      [...(this.#watchers.get(postId) ?? [])].flatMap((session) => {
+        const userId = session.identity?.userId
+        const isUnsure = userId && (session.watched.get(postId) === UNCHECKED || doubted.has(userId))
+        return isUnsure ? [{ postId, session, userId }] : []
+      }),
     )
-    if (fresh.length === 0) return
-    const hidden = await readHidden(this.#app, fresh)
-    for (const { postId, session, userId } of fresh)
-      if (!hidden.has(`${postId} ${userId}`)) session.watched.set(postId, UNSENT)
-      else if (session.watched.delete(postId)) this.#watchers.get(postId)?.delete(session)
+    if (unsure.length === 0) return
+    const hidden = await readHidden(this.#app, unsure)
+    for (const { postId, session, userId } of unsure)
+      if (hidden.has(`${postId} ${userId}`)) {
+        if (session.watched.delete(postId)) this.#watchers.get(postId)?.delete(session)
+      } else if (session.watched.get(postId) === UNCHECKED) session.watched.set(postId, UNSENT)
   }
 
   /** A socket that cannot be written to now is asked for again when it has drained. */
@@ -125,10 +145,7 @@ async function readCounts({ pool }: App, ids: string[]): Promise<Counts[]> {
 }
 
 /** Of these pairs `post user`, those of whose author and user one blocks the other. */
-async function readHidden(
-  { pool }: App,
-  pairs: { postId: string; userId: string | undefined }[],
-): Promise<Set<string>> {
+async function readHidden({ pool }: App, pairs: { postId: string; userId: string }[]): Promise<Set<string>> {
   const { rows } = await pool.query<{ pair: string }>({
     name: 'hidden_posts',
     text: `select w.post_id || ' ' || w.user_id as pair from unnest($1::bigint[], $2::bigint[]) w (post_id, user_id)
@@ -137,6 +154,19 @@ async function readHidden(
     values: [pairs.map(({ postId }) => postId), pairs.map(({ userId }) => userId)],
   })
   return new Set(rows.map(({ pair }) => pair))
+}
+
+/** Transactions that were open when this was last asked may have begun so long before. */
+const OPEN_FOR_SECONDS = 10
+
+async function readBlockedWithin({ pool }: App, seconds: number): Promise<Set<string>> {
+  const { rows } = await pool.query<{ pair: [string, string] }>({
+    name: 'blocked_lately',
+    text: `select array[user_id, other_id]::text[] as pair from social.blocks
+           where created_at > now() - make_interval(secs => $1::float8)`,
+    values: [seconds + OPEN_FOR_SECONDS],
+  })
+  return new Set(rows.flatMap(({ pair }) => pair))
 }
 
 const versionOf = ({ likeCount, commentCount }: Counts) => `${likeCount},${commentCount}`

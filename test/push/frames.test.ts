@@ -166,6 +166,34 @@ t.test('counts of a post whose author a block hides do not come, whoever of the 
   t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 1, commentCount: 0 }])
 })
 
+t.test('a block ends the counts of what is watched already, on both sides, within a sweep', async (t) => {
+  const node = await startNode(t)
+  const { pool } = node.app
+  const [ana, ben] = [await node.user('ana'), await node.user('ben')]
+  const [anas, bens] = await Promise.all([ana, ben].map(({ id }) => makePost(node.app, id)))
+  const sockets = await Promise.all([ana, ben].map((user) => user.connect()))
+  for (const socket of sockets) {
+    await socket.next('synced')
+    socket.send({ type: 'watch', posts: [anas, bens] })
+    t.equal((await socket.next('counts')).posts.length, 2)
+  }
+  await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana.id, ben.id])
+  const watched = async () => {
+    for (const socket of sockets) socket.frames.length = 0
+    await pool.query('update social.posts set like_count = like_count + 1')
+    await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${anas},${bens}`])
+    await eventually(() => sockets.every((socket) => socket.of('counts').length > 0))
+    return sockets.map((socket) =>
+      socket
+        .of('counts')
+        .at(-1)
+        ?.posts.map(({ id }) => id),
+    )
+  }
+  await eventually(async () => (await watched()).every((posts) => posts?.length === 1))
+  t.same(await watched(), [[anas], [bens]], 'each goes on with their own')
+})
+
 t.test('counts come at most four times a second, however often they change, and the last ones always', async (t) => {
   const node = await startNode(t)
   const { pool } = node.app
