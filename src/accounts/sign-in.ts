@@ -42,13 +42,16 @@ export async function signIn(app: App, { login, password, device, limitFailures 
   return { ...rows[0], refreshToken, ask: users[0]?.asked ? { email: users[0].email } : undefined }
 }
 
-/** Several may have claimed an address: it signs in who showed that it is theirs, before that who claimed it first. */
+/**
+ * Several may have claimed an address: it signs in who showed that it is theirs, before that who signed in from this network before, or
+ * else who claimed it first.
+ */
 const findLogin = `
   select u.id, u.password_hash as "passwordHash", u.email, ${isToBeAsked} as asked,
     exists (select from social.sessions s where s.user_id = u.id and s.network = $2) as known
   from social.users u
   where (u.username = $1 or lower(u.email) = lower($1)) and u.deleted_at is null
-  order by u.email_verified_at is null, u.id limit 1`
+  order by u.email_verified_at is null, known desc, u.id limit 1`
 
 /** The lock makes a deletion of the user under way end first; then there is no row. */
 const insertSession = `

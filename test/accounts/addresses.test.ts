@@ -54,3 +54,16 @@ test('the owner of an address can confirm an account by a mail that another one 
   t.match(await named(), [{ username: 'proper' }], 'whoever has the address is the only one')
   t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
 })
+
+test('before an address is confirmed, it signs in whom its network knows', async (t) => {
+  const { url } = await setup(t, { env: { TRUSTED_PROXIES: 'loopback' } })
+  const from = (ip: string, path: string, body: object) => call(url, 'POST', path, body, { 'x-forwarded-for': ip })
+  const claim = (ip: string, username: string, password: string) =>
+    from(ip, '/auth/signup', { username, email: OWNERS, password })
+  await claim('192.0.2.1', 'squatter', 'the squatter’s own')
+  t.equal((await claim('198.51.100.7', 'proper', PASSWORD)).status, 201)
+  const signIn = (ip: string, password: string) => from(ip, '/auth/signin', { login: OWNERS, password })
+  t.match(await signIn('198.51.100.7', PASSWORD), { status: 200, body: { user: { username: 'proper' } } })
+  t.match(await signIn('192.0.2.1', 'the squatter’s own'), { status: 200, body: { user: { username: 'squatter' } } })
+  t.equal((await signIn('203.0.113.9', PASSWORD)).status, 401, 'elsewhere who came first')
+})
