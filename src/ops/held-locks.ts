@@ -43,10 +43,10 @@ export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REP
   }
 }
 
-/** Reading alone holds up nobody but migrations and the end of old partitions: of those, only whom somebody waits for. */
+/** Readers, dumps and vacuum hold up nobody but migrations and the end of old partitions: of those, only whom somebody waits for. */
 const heldLocks = `
   select pid, transaction, role, application, locks, waiting from ops.held_locks
-  where waiting <> '{}' or exists (select from unnest(locks) l where l not like '% AccessShareLock')`
+  where waiting <> '{}' or exists (select from unnest(locks) l where l !~ ' (AccessShare|ShareUpdateExclusive)Lock$')`
 
 const heldSeconds = new Gauge({
   name: 'ravenpost_held_locks_seconds',

@@ -145,6 +145,11 @@ t.test('ops.held_locks: who holds an inbox, and who waits; a worker reports it',
   const held = async () =>
     (await pool.query(`select * from ops.held_locks where application = 'somebody' and waiting <> '{}'`)).rows
 
+  await stranger.query('begin; lock notify.inbox in share update exclusive mode')
+  for (let n = 0; n < 3; n++) await look()
+  await stranger.query('rollback')
+  t.same(lines, [], 'what holds up nobody, as vacuum, is not reported')
+
   await look()
   await stranger.query('begin')
   await stranger.query('select from notify.inbox where user_id = $1 for update', [ana.id])
