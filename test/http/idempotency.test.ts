@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import pg, { type Pool } from 'pg'
 import { test } from 'tap'
 import { grantAdmin } from '../../src/accounts/admin.ts'
+import { purge } from '../../src/engine/retention.ts'
 import { vapid } from '../channels/push-service.ts'
 import { type Answer, call, signIn, type TestClient } from '../client.ts'
 import { multipart, PIXEL, picture, send, sha256 } from '../media/files.ts'
@@ -192,4 +193,13 @@ test('rows that somebody holds are waited for a moment, then the call may be tri
     t.ok([201, 202].includes((await ask()).status), name)
     await pool.query('delete from social.idempotency_keys')
   }
+
+  const { rowCount: names } = await pool.query(
+    `update notify.named_locks set used_at = now() - interval '2 days' where name like 'media:%' or name like 'browser:%'`,
+  )
+  await purge(system.app)
+  t.same(
+    [names, (await pool.query('select name from notify.named_locks')).rows],
+    [2, [{ name: `send:user:${id}:shop-1` }]],
+  )
 })
