@@ -3,9 +3,10 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
+import { sized } from '../size.ts'
 
-const USERS = 200
-const POSTS = 200
+const USERS = sized(200, 120)
+const POSTS = USERS
 
 function spawnWorker(t: Test, { databaseUrl }: TestSystem): ChildProcess {
   const script = fileURLToPath(new URL('worker-process.ts', import.meta.url))

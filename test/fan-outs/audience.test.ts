@@ -10,10 +10,11 @@ import { deletePost } from '../../src/posts/write.ts'
 import { inboxApp } from '../notifications/events.ts'
 import { createPost } from '../posts/write.ts'
 import { eventually } from '../setup.ts'
+import { sized } from '../size.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
 /** Several chunks for each of the four lanes. */
-const AUDIENCE = 45_000
+const AUDIENCE = sized(45_000, 25_000)
 const actor = { userId: AUTHOR, requestId: 'test' }
 
 t.setTimeout(300_000)

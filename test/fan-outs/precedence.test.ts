@@ -10,13 +10,14 @@ import { createPost } from '../posts/write.ts'
 import { TestSocket } from '../push/socket.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
+import { sized } from '../size.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
 /** `AUDIENCE=1000000` is the size of P6; a chunk is as large and a like as late in either. */
-const AUDIENCE = Number(process.env.AUDIENCE ?? 60_000)
+const AUDIENCE = Number(process.env.AUDIENCE ?? sized(60_000, 30_000))
 /** So many that the fan-outs outlast the measurement. */
 const POSTS = 3
-const BACKLOG = 100_000
+const BACKLOG = sized(100_000, 40_000)
 const BACKLOG_OF = 1000
 const SAMPLES = 7
 const FRAME_PAUSE_MS = 150

@@ -1,4 +1,5 @@
 import fc, { type Arbitrary } from 'fast-check'
+import { sized } from '../size.ts'
 
 /** What of JSON Schema our documents use. */
 export type Schema = {
@@ -92,7 +93,7 @@ export function wild(schema: Schema): Arbitrary<unknown> {
 }
 
 /** How many cases: few in every run of the tests, FUZZ_RUNS=100000 by hand. */
-export const runs = Number(process.env.FUZZ_RUNS ?? 300)
+export const runs = Number(process.env.FUZZ_RUNS ?? sized(300, 100))
 
 // FUZZ_MINUTES=30 ends earlier what has more cases than time; what was found until then counts.
 const minutes = Number(process.env.FUZZ_MINUTES ?? 0)

@@ -6,6 +6,7 @@ import type pg from 'pg'
 import { test } from 'tap'
 import { noDrift, settled } from '../settled.ts'
 import { setup } from '../setup.ts'
+import { sized } from '../size.ts'
 import { argumentOf, isOurs, refusals } from './sql-arguments.ts'
 
 /** On the path with Debian's postgresql-common, otherwise only in the server's folder. */
@@ -14,7 +15,7 @@ const pgbench = ['pgbench', '/usr/lib/postgresql/15/bin/pgbench'].find(
 )
 
 /** A few seconds in every run of the tests; by hand `FUZZ_SECONDS=60 npm test -- test/fuzz/pgbench.test.ts`. */
-const SECONDS = Number(process.env.FUZZ_SECONDS ?? 3)
+const SECONDS = Number(process.env.FUZZ_SECONDS ?? sized(3, 1))
 const SAMPLES_PER_TYPE = 60
 
 /** By name, so that many calls of the doors are accepted: one in ten has what fits the type alone, one in twenty null. */

@@ -5,15 +5,16 @@ import { promisify } from 'node:util'
 import { test } from 'tap'
 import { parseRange } from '../../src/media/range.ts'
 import { eventually, setup } from '../setup.ts'
+import { sized } from '../size.ts'
 import { picture, sha256, uploaded } from './files.ts'
 
-test('a thousand random ranges are byte for byte what was uploaded', async (t) => {
+test('random ranges are byte for byte what was uploaded', async (t) => {
   t.setTimeout(180_000)
   const { url, as } = await setup(t)
   const bytes = picture(1_500_000)
   const at = `${url}/media/${await uploaded(url, await as('ana'), bytes)}/stream`
   const nat = (below: number) => Math.floor(Math.random() * below)
-  const ranges = Array.from({ length: 1000 }, (_, i) => {
+  const ranges = Array.from({ length: sized(1000, 200) }, (_, i) => {
     const start = nat(bytes.length)
     // Some are short, some end around the border of a chunk, some are open.
     const border = 262_144 * (1 + Math.floor(start / 262_144)) - 1 + nat(3)

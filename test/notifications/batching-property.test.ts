@@ -4,6 +4,7 @@ import type { App } from '../../src/app.ts'
 import { foldCounters } from '../../src/counters/fold-counters.ts'
 import { dispatchWith } from '../../src/notifications/dispatch.ts'
 import { consumeBatch } from '../../src/outbox/consume.ts'
+import { sized } from '../size.ts'
 import { inboxApp, makePost, makeUsers } from './events.ts'
 
 const BATCH_SIZES = [1, 7, 100, 1000]
@@ -38,7 +39,7 @@ t.test('what comes of events does not depend on how they fell into batches', asy
         if (JSON.stringify(result) !== JSON.stringify(results[0]))
           throw new Error(JSON.stringify([results[0], result], null, 1))
     }),
-    { numRuns: 10 },
+    { numRuns: sized(10, 5) },
   )
   t.pass('the same notifications, sources and counts with batches of 1, 7, 100 and 1,000')
 })

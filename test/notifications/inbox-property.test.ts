@@ -4,6 +4,7 @@ import t from 'tap'
 import { acknowledge } from '../../src/notifications/acknowledge.ts'
 import { archive, markRead, markSeen, markUnread, remove, unarchive } from '../../src/notifications/inbox.ts'
 import { readStats } from '../../src/notifications/stats.ts'
+import { sized } from '../size.ts'
 import { drift, follow, inboxApp, like, makePost, makeUsers } from './events.ts'
 import { catchUp, emptyHand, foldedItems, listedItems } from './fold-client.ts'
 
@@ -82,7 +83,7 @@ t.test('whatever happens, states have no gaps, counts are right, and folded chan
 
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), fc.integer({ min: 1, max: 4 }), play),
-    { numRuns: 40 },
+    { numRuns: sized(40, 15) },
   )
 })
 

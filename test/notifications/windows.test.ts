@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { flushed, inboxOf, noDrift, settled } from '../settled.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
+import { sized } from '../size.ts'
 
 t.setTimeout(120_000)
 
@@ -188,7 +189,10 @@ t.test('whatever happens, everybody is in exactly one shown count', async (t) =>
       )
         throw new Error(`${likers[who]?.username} likes it and is nowhere`)
   }
-  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 25 }), run), { numRuns: 12, endOnFailure: true })
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 25 }), run), {
+    numRuns: sized(12, 5),
+    endOnFailure: true,
+  })
 })
 
 /** Whether the source was never shown: then nothing excuses its absence. */

@@ -7,9 +7,10 @@ import { NotificationTypes } from '../../src/notifications/types.ts'
 import { Dispatcher } from '../../src/outbox/dispatcher.ts'
 import { noDrift } from '../settled.ts'
 import { cloneDatabase } from '../setup.ts'
+import { sized } from '../size.ts'
 
 /** `BACKLOG=500000 npm test -- test/outbox/backlog.test.ts` for the size that the product promises. */
-const EVENTS = Number(process.env.BACKLOG ?? 50_000)
+const EVENTS = Number(process.env.BACKLOG ?? sized(50_000, 10_000))
 const USERS = 5000
 const POSTS = 10_000
 const CHUNK = 1000

@@ -8,9 +8,10 @@ import type { Consumer } from '../../src/outbox/consume.ts'
 import { Dispatcher } from '../../src/outbox/dispatcher.ts'
 import { EventContentError } from '../../src/outbox/failure.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
+import { sized } from '../size.ts'
 
 /** Bursts of writing and silences of more than a second, in which positions move that hold open transactions. */
-const ROUNDS = Number(process.env.STORM_ROUNDS ?? 2)
+const ROUNDS = Number(process.env.STORM_ROUNDS ?? sized(2, 1))
 const WRITERS = 10
 const TRANSACTIONS = 15
 const SILENCE_MS = 1300

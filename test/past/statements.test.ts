@@ -5,6 +5,7 @@ import { createEngine } from '../../src/engine/engine.ts'
 import { tasks } from '../../workers/index.ts'
 import { runStory } from '../security/story.ts'
 import { cloneDatabase, eventually, startSystem } from '../setup.ts'
+import { onlyInFullSize } from '../size.ts'
 import { observeStatements } from './observe-statements.ts'
 
 const PAST = { events: 300_000, notifications: 300_000 }
@@ -16,7 +17,7 @@ const PAGES_OF_A_TASK = 20_000
 
 t.setTimeout(300_000)
 
-t.test('what a system does costs the same with a past as without', async (t) => {
+t.test('what a system does costs the same with a past as without', onlyInFullSize, async (t) => {
   const url = await cloneDatabase(t, { windowSeconds: 0 })
   const old = await openTransaction(t, url)
   await makePast(url, PAST)

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { eventually, setup, type TestSystem } from '../setup.ts'
+import { sized } from '../size.ts'
 import { endsWell, type Load, startLoad } from './load.ts'
 
 /** The kinds of connections we have, by application_name and by what they last did. */
@@ -25,9 +26,9 @@ t.test('connections are killed under load: nothing is lost, nothing doubled, and
   await endsWell(t, system, load)
 })
 
-/** Three times, so that it also meets what has just recovered. */
+/** Several times, so that it also meets what has just recovered. */
 async function kill(t: Test, system: TestSystem, admin: pg.Client, load: Load, kind: string, condition: string) {
-  for (let times = 0; times < 3; times += 1) {
+  for (let times = 0; times < sized(3, 2); times += 1) {
     await eventually(async () => {
       const { rowCount } = await admin.query(
         `select pg_terminate_backend(pid) from pg_stat_activity

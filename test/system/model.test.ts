@@ -3,13 +3,14 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { flushed, noDrift } from '../settled.ts'
 import { setup, type TestSystem } from '../setup.ts'
+import { sized } from '../size.ts'
 import { type Command, command, run, type World } from './commands.ts'
 import { Device } from './device.ts'
 import { isAboutUser, isToldOnce, tellsTheFacts } from './facts.ts'
 
 /** A failure prints its seed; `MODEL_SEED=… MODEL_SECONDS=…` draws the same commands again, or more of them. */
 const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31)
-const SECONDS = Number(process.env.MODEL_SECONDS ?? 25)
+const SECONDS = Number(process.env.MODEL_SECONDS ?? sized(25, 6))
 
 /** What stands in one list is done at the same time; the lists follow each other without waiting for the dispatcher. */
 const plan = fc.array(fc.array(command, { minLength: 1, maxLength: 8 }), { minLength: 5, maxLength: 25, size: 'max' })

@@ -1,0 +1,9 @@
+const isFull = process.env.TEST_SIZE === 'full'
+
+/** How many, or how large: as CI runs it (`TEST_SIZE=full`), and in the shorter run of every day, which looks for the same faults. */
+export function sized(full: number, short: number): number {
+  return isFull ? full : short
+}
+
+/** Options of a test that shows nothing unless it is large. */
+export const onlyInFullSize = { skip: !isFull && 'needs a large database: TEST_SIZE=full' }
