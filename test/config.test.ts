@@ -154,6 +154,14 @@ test('docker-compose.yml passes every variable on, and every secret also as a fi
   }
 })
 
+test('docker-compose.yml lets only the migration connect as the owner of the database', async (t) => {
+  const { services } = await compose()
+  for (const service of ['api', 'worker', 'push', 'single'])
+    t.match(services[service].environment.DATABASE_URL, /\/\/ravenpost_app:\$\{APP_PASSWORD:-/, service)
+  t.match(services.migrate.environment.DATABASE_URL, /\/\/ravenpost:\$\{POSTGRES_PASSWORD:-/)
+  t.match(services.postgres.environment.APP_PASSWORD, /^\$\{APP_PASSWORD:-/)
+})
+
 test('docker-compose.yml publishes to this machine alone, and gives containers no more than they need', async (t) => {
   const { services } = await compose()
   for (const [name, service] of Object.entries<Service>(services)) {

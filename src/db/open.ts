@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
@@ -13,16 +14,16 @@ import { isPooled } from './pool.ts'
 
 /**
  * The configuration with a database that is up to date: the embedded one when none is given. The role `all` migrates by
- * itself; the others want it done before, so that a rolling update decides when.
+ * itself if it connects as the owner; the others want it done before, so that a rolling update decides when.
  * @throws {StartError} when migrations are missing, or a single role is to run without DATABASE_URL
  */
 export async function openDatabase(config: Config, role: Role, log: Logger, onClose: OnClose): Promise<Config> {
   if (role === 'all') {
-    const opened = config.embedded ? await openEmbedded(config, log, onClose) : config
-    await migrate(opened.databaseUrlDirect, log)
-    if (config.embedded) await noticeCopy(opened, log)
-    await checkPooler(opened, log)
-    return opened
+    if (config.embedded) return openEmbedded(config, log, onClose)
+    if (await mayMigrate(config)) await migrate(config.databaseUrlDirect, log)
+    else await refuseIfOutdated(config)
+    await checkPooler(config, log)
+    return config
   }
   if (config.embedded)
     throw new StartError(`The role ${role} needs DATABASE_URL: the embedded PostgreSQL is for the role all`)
@@ -34,18 +35,45 @@ export async function openDatabase(config: Config, role: Role, log: Logger, onCl
 async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Promise<Config> {
   const { url, stop } = await startEmbedded(config.dataDir, log)
   onClose('postgres', stop)
+  await migrate(url, log)
+  await noticeCopy(config.dataDir, url, log)
   const { jwtSecret } = await keepSecrets(config.dataDir)
-  return { ...config, databaseUrl: url, databaseUrlDirect: url, jwtSecret: config.jwtSecret || jwtSecret }
+  const appUrl = await signInAsApp(url)
+  return { ...config, databaseUrl: appUrl, databaseUrlDirect: appUrl, jwtSecret: config.jwtSecret || jwtSecret }
+}
+
+/** Only migrations need the owner of the database, a superuser here. The password is forgotten with this process. */
+async function signInAsApp(ownerUrl: string): Promise<string> {
+  const password = randomBytes(32).toString('base64url')
+  const client = new pg.Client({ connectionString: ownerUrl })
+  await client.connect()
+  await client.query(`alter role ravenpost_app login password '${password}'`).finally(() => client.end())
+  const url = new URL(ownerUrl)
+  return Object.assign(url, { username: 'ravenpost_app', password }).href
 }
 
 /** A data directory that was put back is an earlier state of the same cluster: only the clients have to know. */
-async function noticeCopy({ dataDir, databaseUrl }: Config, log: Logger): Promise<void> {
+async function noticeCopy(dataDir: string, ownerUrl: string, log: Logger): Promise<void> {
   if (await wasCopied(dataDir)) {
-    const client = new pg.Client({ connectionString: databaseUrl })
+    const client = new pg.Client({ connectionString: ownerUrl })
     await client.connect()
     await renewEpoch(client, log, { onlyIfDifferent: false }).finally(() => client.end())
   }
   await noteFiles(dataDir)
+}
+
+/** False for a user like ravenpost_app, who does not own the tables. */
+async function mayMigrate({ databaseUrlDirect }: Config): Promise<boolean> {
+  const client = new pg.Client({ connectionString: databaseUrlDirect })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ owns: boolean }>(
+      `select pg_has_role(nspowner, 'usage') as owns from pg_namespace where nspname = 'notify'`,
+    )
+    return rows[0]?.owns ?? true
+  } finally {
+    await client.end()
+  }
 }
 
 async function refuseIfOutdated(config: Config): Promise<void> {

@@ -6,7 +6,9 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import { test } from 'tap'
-import { readConfig } from '../../src/config.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { startEmbedded } from '../../src/db/embedded.ts'
+import { migrate } from '../../src/db/migrate.ts'
 import { openDatabase } from '../../src/db/open.ts'
 
 const run = promisify(execFile)
@@ -32,14 +34,38 @@ test('a data directory that was copied back gets a new epoch, one that was only 
   t.equal(await epochAfterStart(data), third)
 })
 
+test('the processes of an embedded server are ravenpost_app, in a data directory of its superuser too', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-app-'))
+  t.teardown(() => rm(dataDir, { recursive: true, force: true }))
+  const ofOld = await startEmbedded(dataDir, log)
+  await migrate(ofOld.url, log)
+  await ofOld.stop()
+  await withStarted(dataDir, async (client, { databaseUrl, databaseUrlDirect }) => {
+    t.equal(databaseUrlDirect, databaseUrl)
+    const { rows } = await client.query(
+      'select session_user as name, rolsuper as super from pg_roles where rolname = session_user',
+    )
+    t.same(rows, [{ name: 'ravenpost_app', super: false }])
+  })
+})
+
 async function epochAfterStart(dataDir: string): Promise<string> {
+  return withStarted(dataDir, async (client) => {
+    const { rows } = await client.query('select epoch from notify.installation')
+    return rows[0].epoch
+  })
+}
+
+async function withStarted<T>(dataDir: string, look: (client: pg.Client, config: Config) => Promise<T>): Promise<T> {
   const closing: (() => Promise<unknown>)[] = []
-  const config = readConfig({ DATA_DIR: dataDir })
-  const { databaseUrl } = await openDatabase(config, 'all', log, (_, close) => void closing.push(close))
-  const client = new pg.Client({ connectionString: databaseUrl })
-  await client.connect()
-  const { rows } = await client.query('select epoch from notify.installation')
-  await client.end()
-  for (const close of closing) await close()
-  return rows[0].epoch
+  const given = readConfig({ DATA_DIR: dataDir })
+  const config = await openDatabase(given, 'all', log, (_, close) => void closing.push(close))
+  const client = new pg.Client({ connectionString: config.databaseUrl })
+  try {
+    await client.connect()
+    return await look(client, config)
+  } finally {
+    await client.end()
+    for (const close of closing) await close()
+  }
 }

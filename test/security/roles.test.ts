@@ -1,5 +1,8 @@
 import pg from 'pg'
+import { pino } from 'pino'
 import { type Test, test } from 'tap'
+import { readConfig } from '../../src/config.ts'
+import { openDatabase } from '../../src/db/open.ts'
 import { maintainPartitions } from '../../src/outbox/partitions.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
 import { runStory } from './story.ts'
@@ -43,6 +46,17 @@ test('api, worker and push node do all their work as ravenpost_app', async (t) =
     return (await partitions())[0]?.name !== 'outbox_1'
   })
   t.equal((await owner.query(`select to_regclass('notify.outbox_1') as first`)).rows[0].first, null, 'and dropped one')
+})
+
+test('who does not own the tables starts everything on a migrated database, and is refused on another', async (t) => {
+  const databaseUrl = await cloneDatabase(t)
+  const config = readConfig({ DATABASE_URL: asRole(databaseUrl, 'ravenpost_app'), JWT_SECRET: 'x'.repeat(32) })
+  const open = () => openDatabase(config, 'all', pino({ level: 'silent' }), () => {})
+  t.equal(await open(), config)
+  const owner = new pg.Pool({ connectionString: databaseUrl, max: 1 })
+  t.teardown(() => owner.end())
+  await owner.query('delete from notify.migrations where name = (select max(name) from notify.migrations)')
+  await t.rejects(open(), { message: /lacks the migrations .*: run npm run migrate first/ })
 })
 
 test('ravenpost_app changes rows, and nothing else', async (t) => {
