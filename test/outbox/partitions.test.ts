@@ -90,8 +90,16 @@ t.test('dropping a partition keeps no insert waiting behind a dump, and is done 
   const [first] = await partitions(pool)
   await pool.query(toNextPartition)
   await maintainPartitions(pool, log, 7)
-  await pool.query(`update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null;
-    update notify.positions set done = pg_current_snapshot()`)
+  await pool.query(
+    `update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null`,
+  )
+  // Once every older transaction has ended, in all databases of the server.
+  await eventually(async () => {
+    const { rows } =
+      await pool.query(`update notify.positions o set done = pg_current_snapshot() from notify.outbox_partitions p
+      where p.filled_at is not null and p.filled_before < pg_snapshot_xmin(pg_current_snapshot()) returning 1`)
+    return rows.length > 0
+  })
   const dump = await pool.connect()
   await dump.query('begin')
   await dump.query('lock table notify.outbox in access share mode')

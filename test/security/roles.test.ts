@@ -14,9 +14,16 @@ function asRole(databaseUrl: string, role: string): string {
   return url.href
 }
 
-async function poolOf(t: Test, databaseUrl: string, role: string): Promise<pg.Pool> {
-  const pool = new pg.Pool({ connectionString: asRole(databaseUrl, role), max: 1 })
+function connect(t: Test, url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 1 })
+  // Dropping the database may cut a connection off that is still saying goodbye.
+  pool.on('error', () => {})
   t.teardown(() => pool.end())
+  return pool
+}
+
+async function poolOf(t: Test, databaseUrl: string, role: string): Promise<pg.Pool> {
+  const pool = connect(t, asRole(databaseUrl, role))
   const { rows } = await pool.query(
     `select current_user as name, rolsuper as super from pg_roles where rolname = current_user`,
   )
@@ -30,8 +37,7 @@ test('api, worker and push node do all their work as ravenpost_app', async (t) =
   const { rows } = await system.pool.query('select current_user as name')
   t.same(rows, [{ name: 'ravenpost_app' }])
 
-  const owner = new pg.Pool({ connectionString: databaseUrl, max: 1 })
-  t.teardown(() => owner.end())
+  const owner = connect(t, databaseUrl)
   await owner.query(`select setval('notify.outbox_id_seq', (select min(to_id) from notify.outbox_partitions), false)`)
   await runStory(t, system)
   const partitions = async () =>
@@ -53,8 +59,7 @@ test('who does not own the tables starts everything on a migrated database, and 
   const config = readConfig({ DATABASE_URL: asRole(databaseUrl, 'ravenpost_app'), JWT_SECRET: 'x'.repeat(32) })
   const open = () => openDatabase(config, 'all', pino({ level: 'silent' }), () => {})
   t.equal(await open(), config)
-  const owner = new pg.Pool({ connectionString: databaseUrl, max: 1 })
-  t.teardown(() => owner.end())
+  const owner = connect(t, databaseUrl)
   await owner.query('delete from notify.migrations where name = (select max(name) from notify.migrations)')
   await t.rejects(open(), { message: /lacks the migrations .*: run npm run migrate first/ })
 })
@@ -118,6 +123,26 @@ test('what an older version let ravenpost_readonly read is taken back', async (t
   await pool.query('select ops.grant_privileges()')
   await t.rejects(reader.query('select endpoint from notify.push_subscriptions'), { code: '42501' })
   await reader.query('select id from notify.push_subscriptions')
+})
+
+test('the log is taken from ravenpost_app, which owned it in an older version, also what was left half detached', async (t) => {
+  const { pool } = await setup(t)
+  await pool.query(`alter table notify.outbox owner to ravenpost_app; alter table notify.outbox_1 owner to ravenpost_app;
+    alter function notify.emit owner to current_user; grant create on schema notify to ravenpost_app`)
+  const [reader, older] = [await pool.connect(), await pool.connect()]
+  await reader.query('begin; lock table notify.outbox in access share mode')
+  await older.query(`set lock_timeout = '100ms'`)
+  await t.rejects(older.query('alter table notify.outbox detach partition notify.outbox_1 concurrently'), {
+    code: '55P03',
+  })
+  await reader.query('rollback')
+  for (const client of [reader, older]) client.release(true)
+  const broken = async () =>
+    (await pool.query(rules.map(({ violations }) => `(${violations})`).join(' union all '))).rows
+  t.ok((await broken()).length >= 4)
+  await pool.query('select ops.grant_privileges()')
+  await pool.query(`select notify.drop_partition('outbox', 'outbox_1')`)
+  t.same(await broken(), [])
 })
 
 test('granting again changes nothing, and a user without the right to is left in peace', async (t) => {
@@ -237,15 +262,16 @@ const traps = `
 test('nothing that a low role owns or may create runs as a higher one', async (t) => {
   const databaseUrl = await cloneDatabase(t)
   const ran: string[] = []
-  const connect = async (role?: string) => {
+  const signIn = async (role?: string) => {
     const client = new pg.Client({ connectionString: role ? asRole(databaseUrl, role) : databaseUrl })
     client.on('notice', ({ message = '' }) => void (/trap ran as/.test(message) && ran.push(message)))
+    client.on('error', () => {})
     await client.connect()
     t.teardown(() => client.end())
     await client.query(traps)
     return client
   }
-  const owner = await connect()
+  const owner = await signIn()
   const nobody = `nobody_${process.pid}`
   await owner.query(`create role ${nobody}`)
   t.teardown(async () => {
@@ -271,7 +297,7 @@ test('nothing that a low role owns or may create runs as a higher one', async (t
   t.ok(roles.length >= 5)
   const done: string[] = []
   for (const { name } of roles) {
-    const client = await connect(name)
+    const client = await signIn(name)
     for (const statement of possible)
       await client.query(statement).then(
         () => void done.push(`${name}: ${statement}`),
