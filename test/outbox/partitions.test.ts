@@ -135,7 +135,7 @@ t.test(
     const lines: string[] = []
     const noting = pino({}, { write: (line) => void lines.push(line) })
     const lease = (until: string) =>
-      pool.query(`update notify.maintenance set lease = 'another', held_until = ${until}`)
+      pool.query(`update notify.maintenance set lease = 'another', held_until = ${until}, finished_at = now()`)
     await pool.query(toNextPartition)
     await lease(`now() + interval '30 seconds'`)
     await maintainPartitions(pool, noting, 7)
