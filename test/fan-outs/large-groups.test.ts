@@ -146,7 +146,7 @@ async function fillMany(
   )
   await pool.query(
     `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision)
-     select $1, 'comment:' || n, 0, 101 + n / $3::int, $4, true, true, 'shown' from generate_series(0, $2::int * $3::int - 1) n`,
+     select $1, 'comment:' || 1000000 + n, 0, 101 + n / $3::int, $4, true, true, 'shown' from generate_series(0, $2::int * $3::int - 1) n`,
     [userId, groups, size, actor],
   )
   await count(pool, userId)
@@ -183,9 +183,9 @@ async function liveSources({ pool }: TestSystem, { id }: TestClient): Promise<un
 /** The answer to a request that comes in time and holds up nobody else in this process. */
 async function timed<T>(t: Test, request: () => Promise<T>): Promise<T> {
   let longest = 0
-  let last = performance.now()
+  let last = threadMs()
   const timer = setInterval(() => {
-    const now = performance.now()
+    const now = threadMs()
     longest = Math.max(longest, now - last)
     last = now
   }, 10)
@@ -193,8 +193,13 @@ async function timed<T>(t: Test, request: () => Promise<T>): Promise<T> {
   const answer = await request()
   const took = performance.now() - from
   clearInterval(timer)
-  t.comment(`answered after ${Math.round(took)} ms; the event loop stood still for ${Math.round(longest)} ms at most`)
   t.ok(took < DEADLINE_MS, `answered after ${Math.round(took)} ms`)
-  t.ok(longest < STILL_MS, `stood still for ${Math.round(longest)} ms`)
+  t.ok(longest < STILL_MS, `the event loop was held up by ${Math.round(longest)} ms of work`)
   return answer
+}
+
+/** What this thread has worked: what others do on the machine holds up everybody, and is no fault of ours. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
