@@ -10,8 +10,8 @@ import { cloneDatabase } from '../setup.ts'
 
 const PAST = 300_000
 const BACKLOG = 50_000
-/** A few probes into each of the 64 shards of the lanes, whatever lies in the log. */
-const PROBES = 800
+/** A few probes into each of the 64 shards of the lanes, whatever lies in the log; more while another database has an open transaction. */
+const PROBES = 1_600
 /** An event that is read costs its heap page, and a little of the index. */
 const PAGES_PER_EVENT = 3
 const BATCH = 1000
