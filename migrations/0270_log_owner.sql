@@ -1,5 +1,5 @@
 -- The log belongs to ravenpost_log, which nobody can be; ravenpost_app owns nothing. What a role owns may run, as a trigger, a default or a
--- policy, with the rights of whoever uses it. So partitions, which only an owner makes and drops, are made and dropped by functions.
+-- policy, with the rights of whoever uses it. Only an owner makes and drops partitions, so functions do it.
 
 create function notify.attach_partition(log text, name text, range_from text, range_to text) returns void
   language plpgsql security definer
@@ -57,9 +57,8 @@ create function ops.give_log_away() returns void
   language plpgsql
 as $$
 declare
-  t regclass;
+  t record;
   f regprocedure;
-  logs constant oid[] := array['notify.outbox'::regclass, 'notify.delivery_log'::regclass];
 begin
   if not pg_has_role('ravenpost_log', 'usage') then
     execute format('grant ravenpost_log to %I', current_user);
@@ -69,11 +68,16 @@ begin
   grant select on notify.types, notify.installation to ravenpost_log;
   grant execute on function notify.append_send, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name to ravenpost_log;
   for t in
-    select c.oid::regclass from pg_class c
-    where (c.oid = any(logs) or c.oid in (select inhrelid from pg_inherits where inhparent = any(logs)))
+    select c.oid::regclass as name, i.inhparent::regclass as log, i.inhdetachpending as pending
+    from pg_class c left join pg_inherits i on i.inhrelid = c.oid
+    where c.relnamespace = 'notify'::regnamespace and c.relkind in ('r', 'p') and c.relname ~ '^(outbox|delivery_log)(_[0-9]+)?$'
       and c.relowner <> 'ravenpost_log'::regrole
   loop
-    execute format('alter table %s owner to ravenpost_log', t);
+    -- An older version detached concurrently before it dropped, and may have been interrupted: such a partition cannot change its owner.
+    if t.pending then
+      execute format('alter table %s detach partition %s finalize', t.log, t.name);
+    end if;
+    execute format('alter table %s owner to ravenpost_log', t.name);
   end loop;
   for f in
     select p.oid::regprocedure from pg_proc p
