@@ -1,13 +1,6 @@
 import t from 'tap'
 import { setup } from '../setup.ts'
-
-type Rule = {
-  name: string
-  /** Selects what breaks the rule, as `what`. */
-  violations: string
-  /** A statement that breaks it, and what is found then. */
-  broken: [statement: string, what: string]
-}
+import { checkRules, type Rule } from './rules.ts'
 
 const ours = `(select oid from pg_namespace where nspname in ('social', 'notify', 'ops'))`
 
@@ -136,18 +129,7 @@ const rules: Rule[] = [
 
 t.test('the schema keeps its rules', async (t) => {
   const { pool } = await setup(t)
-  const client = await pool.connect()
-  const found = async ({ violations }: Rule) =>
-    (await client.query<{ what: string }>(`${violations} order by 1`)).rows.map((row) => row.what)
-  for (const rule of rules) {
-    t.same(await found(rule), [], rule.name)
-    const [statement, what] = rule.broken
-    await client.query('begin')
-    await client.query(statement)
-    t.ok((await found(rule)).includes(what), `found when broken: ${rule.name}`)
-    await client.query('rollback')
-  }
-  client.release()
+  await checkRules(t, pool, rules)
 })
 
 t.test('the per-user tables are found by the rules', async (t) => {

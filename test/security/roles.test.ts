@@ -4,6 +4,7 @@ import { type Test, test } from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { maintainPartitions } from '../../src/outbox/partitions.ts'
+import { checkRules, type Rule } from '../db/rules.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
 import { runStory } from './story.ts'
 
@@ -161,8 +162,6 @@ test('granting again changes nothing, and a user without the right to is left in
 const low = `(select oid from pg_roles where rolname like 'ravenpost\\_%' and rolname <> 'ravenpost_log')`
 const mine = `('social', 'notify', 'ops', 'graphile_worker')`
 
-type Rule = { name: string; violations: string; broken: [statement: string, what: string] }
-
 const rules: Rule[] = [
   {
     name: 'a low role owns nothing',
@@ -217,18 +216,7 @@ const rules: Rule[] = [
 
 test('who owns what, who may create where, and as whom functions run', async (t) => {
   const { pool } = await setup(t)
-  const client = await pool.connect()
-  t.teardown(() => client.release())
-  const found = async ({ violations }: Rule) =>
-    (await client.query<{ what: string }>(`${violations} order by 1`)).rows.map((row) => row.what)
-  for (const rule of rules) {
-    t.same(await found(rule), [], rule.name)
-    const [statement, what] = rule.broken
-    await client.query('begin')
-    await client.query(statement)
-    t.ok((await found(rule)).includes(what), `found when broken: ${rule.name}`)
-    await client.query('rollback')
-  }
+  await checkRules(t, pool, rules)
 })
 
 /** Statements that put code where others run it, one list per session: each needs `traps` in that session. */
