@@ -1,9 +1,9 @@
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import type { Logger } from 'pino'
 import { keepSecrets } from '../secrets.ts'
 import { findBinaries } from './binaries.ts'
+import { withClient } from './client.ts'
 import { makeCluster } from './cluster.ts'
 import { lockDataDir } from './data-dir-lock.ts'
 import { freePort } from './free-port.ts'
@@ -57,12 +57,8 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
 async function createDatabase(url: string): Promise<void> {
   const admin = new URL(url)
   admin.pathname = '/postgres'
-  const client = new pg.Client({ connectionString: admin.href })
-  await client.connect()
-  try {
+  await withClient(admin.href, async (client) => {
     const { rowCount } = await client.query(`select from pg_database where datname = 'ravenpost'`)
     if (rowCount === 0) await client.query('create database ravenpost')
-  } finally {
-    await client.end()
-  }
+  })
 }

@@ -50,9 +50,9 @@ export async function migrate(url: string, log: Logger, folder = ours): Promise<
 }
 
 /** The migrations that this version brings and the database has not run yet. */
-export async function pendingMigrations(pool: pg.Pool): Promise<string[]> {
-  const { rows: found } = await pool.query(`select to_regclass('notify.migrations') is not null as found`)
-  const done = new Set(found[0]?.found ? await namesOfRun(pool) : [])
+export async function pendingMigrations(client: pg.ClientBase | pg.Pool): Promise<string[]> {
+  const { rows: found } = await client.query(`select to_regclass('notify.migrations') is not null as found`)
+  const done = new Set(found[0]?.found ? await namesOfRun(client) : [])
   return (await namesIn(ours)).filter((name) => !done.has(name))
 }
 

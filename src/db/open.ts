@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { OnClose } from '../lifetime.ts'
@@ -7,6 +6,7 @@ import { renewEpoch } from '../outbox/adopt.ts'
 import type { Role } from '../role.ts'
 import { keepSecrets } from '../secrets.ts'
 import { StartError } from '../start-error.ts'
+import { withClient } from './client.ts'
 import { noteFiles, wasCopied } from './copied.ts'
 import { startEmbedded } from './embedded.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
@@ -18,16 +18,12 @@ import { isPooled } from './pool.ts'
  * @throws {StartError} when migrations are missing, or a single role is to run without DATABASE_URL
  */
 export async function openDatabase(config: Config, role: Role, log: Logger, onClose: OnClose): Promise<Config> {
-  if (role === 'all') {
-    if (config.embedded) return openEmbedded(config, log, onClose)
-    if (await mayMigrate(config)) await migrate(config.databaseUrlDirect, log)
-    else await refuseIfOutdated(config)
-    await checkPooler(config, log)
-    return config
-  }
-  if (config.embedded)
+  if (config.embedded) {
+    if (role === 'all') return openEmbedded(config, log, onClose)
     throw new StartError(`The role ${role} needs DATABASE_URL: the embedded PostgreSQL is for the role all`)
-  await refuseIfOutdated(config)
+  }
+  if (role === 'all' && (await mayMigrate(config))) await migrate(config.databaseUrlDirect, log)
+  else await refuseIfOutdated(config)
   await checkPooler(config, log)
   return config
 }
@@ -45,61 +41,41 @@ async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Prom
 /** Only migrations need the owner of the database, a superuser here. The password is forgotten with this process. */
 async function signInAsApp(ownerUrl: string): Promise<string> {
   const password = randomBytes(32).toString('base64url')
-  const client = new pg.Client({ connectionString: ownerUrl })
-  await client.connect()
-  await client.query(`alter role ravenpost_app login password '${password}'`).finally(() => client.end())
-  const url = new URL(ownerUrl)
-  return Object.assign(url, { username: 'ravenpost_app', password }).href
+  await withClient(ownerUrl, (client) => client.query(`alter role ravenpost_app login password '${password}'`))
+  return Object.assign(new URL(ownerUrl), { username: 'ravenpost_app', password }).href
 }
 
 /** A data directory that was put back is an earlier state of the same cluster: only the clients have to know. */
 async function noticeCopy(dataDir: string, ownerUrl: string, log: Logger): Promise<void> {
-  if (await wasCopied(dataDir)) {
-    const client = new pg.Client({ connectionString: ownerUrl })
-    await client.connect()
-    await renewEpoch(client, log, { onlyIfDifferent: false }).finally(() => client.end())
-  }
+  if (await wasCopied(dataDir))
+    await withClient(ownerUrl, (client) => renewEpoch(client, log, { onlyIfDifferent: false }))
   await noteFiles(dataDir)
 }
 
 /** False for a user like ravenpost_app, who does not own the tables. */
 async function mayMigrate({ databaseUrlDirect }: Config): Promise<boolean> {
-  const client = new pg.Client({ connectionString: databaseUrlDirect })
-  await client.connect()
-  try {
-    const { rows } = await client.query<{ owns: boolean }>(
+  const { rows } = await withClient(databaseUrlDirect, (client) =>
+    client.query<{ owns: boolean }>(
       `select pg_has_role(nspowner, 'usage') as owns from pg_namespace where nspname = 'notify'`,
-    )
-    return rows[0]?.owns ?? true
-  } finally {
-    await client.end()
-  }
+    ),
+  )
+  return rows[0]?.owns ?? true
 }
 
-async function refuseIfOutdated(config: Config): Promise<void> {
-  const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 1 })
-  try {
-    const missing = await pendingMigrations(pool)
-    if (missing.length > 0)
-      throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
-  } finally {
-    await pool.end()
-  }
+async function refuseIfOutdated({ databaseUrl }: Config): Promise<void> {
+  const missing = await withClient(databaseUrl, pendingMigrations)
+  if (missing.length > 0)
+    throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
 }
 
 /** Time limits are asked for at each connection, which a transaction pooler ignores: it has to set them itself. */
 async function checkPooler(config: Config, log: Logger): Promise<void> {
   if (!isPooled(config)) return
-  const pool = new pg.Pool({ connectionString: config.databaseUrl, max: 1 })
-  try {
-    const { rows } = await pool.query<{ ms: string }>(
-      `select setting as ms from pg_settings where name = 'statement_timeout'`,
+  const { rows } = await withClient(config.databaseUrl, (client) =>
+    client.query<{ ms: string }>(`select setting as ms from pg_settings where name = 'statement_timeout'`),
+  )
+  if (rows[0]?.ms === '0')
+    log.warn(
+      'the pooler of DATABASE_URL sets no statement_timeout, so statements may hold locks for clients that are gone: see connect_query in the README',
     )
-    if (rows[0]?.ms === '0')
-      log.warn(
-        'the pooler of DATABASE_URL sets no statement_timeout, so statements may hold locks for clients that are gone: see connect_query in the README',
-      )
-  } finally {
-    await pool.end()
-  }
 }

@@ -1,20 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import pg from 'pg'
+import { withClient } from './client.ts'
 import { withFreshDatabase } from './fresh-database.ts'
 import { describeSchema } from './schema-doc.ts'
 
 /** `npm run schema-doc [-- --check]`: writes docs/schema.md, or fails when it is not what the migrations make. */
 const file = new URL('../../docs/schema.md', import.meta.url)
 
-const text = await withFreshDatabase(async (connectionString) => {
-  const client = new pg.Client({ connectionString })
-  await client.connect()
-  try {
-    return await describeSchema(client)
-  } finally {
-    await client.end()
-  }
-})
+const text = await withFreshDatabase((url) => withClient(url, describeSchema))
 
 if (!process.argv.includes('--check')) await writeFile(file, text)
 else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {

@@ -1,6 +1,6 @@
-import pg from 'pg'
 import { pino } from 'pino'
 import { runCommand } from '../command.ts'
+import { withClient } from '../db/client.ts'
 import { databaseUrlOf } from '../db/running-embedded.ts'
 import { adopt } from './adopt.ts'
 
@@ -9,8 +9,8 @@ import { adopt } from './adopt.ts'
  * notice that states it has given out are not known to the database any more. Stop all processes first.
  */
 await runCommand(async (config) => {
-  const client = new pg.Client({ connectionString: config.databaseUrlDirect || (await databaseUrlOf(config)) })
-  await client.connect()
-  await adopt(client, pino({ level: config.logLevel }), { onlyIfDifferent: false })
-  await client.end()
+  const log = pino({ level: config.logLevel })
+  await withClient(config.databaseUrlDirect || (await databaseUrlOf(config)), (client) =>
+    adopt(client, log, { onlyIfDifferent: false }),
+  )
 })
