@@ -91,16 +91,26 @@ export async function makePartition(
   }
 }
 
+/** Drops these after their retention, in this order; at one that is held it stops, and the rest is for a later time. */
+export async function dropPartitions(
+  client: pg.ClientBase,
+  log: Logger,
+  partitioned: Partitioned,
+  names: string[],
+): Promise<void> {
+  for (const partition of names) {
+    if (!(await dropPartition(client, partitioned, partition)))
+      return log.info({ partition }, 'not dropped yet: another transaction holds the log')
+    log.info({ partition }, `dropped a partition of ${partitioned.table} after its retention`)
+  }
+}
+
 /**
  * Needs the whole log for a moment, and inserts wait behind it meanwhile. So it is not even tried while another transaction has held the
  * log for a second, such as a dump. (DETACH CONCURRENTLY waits for nobody, but only the owner of the log may, and no process is that.)
  * @returns whether it was dropped; otherwise to be tried again later
  */
-export async function dropPartition(
-  client: pg.ClientBase,
-  { table, list }: Partitioned,
-  name: string,
-): Promise<boolean> {
+async function dropPartition(client: pg.ClientBase, { table, list }: Partitioned, name: string): Promise<boolean> {
   const holders = await holdersOf(client, [table, name])
   if (holders.size > 0) {
     await delay(LONG_HELD_MS)

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { dropPartition, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
+import { dropPartitions, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
 
 /** Today and these days after it. */
 const DAYS_AHEAD = 3
@@ -34,9 +34,10 @@ async function dropOld(client: pg.ClientBase, log: Logger, retentionDays: number
     'select name from notify.delivery_log_days where to_at < now() - make_interval(days => $1) order by from_at',
     [retentionDays],
   )
-  for (const { name } of rows) {
-    if (!(await dropPartition(client, deliveryLog, name)))
-      return log.info({ partition: name }, 'not dropped yet: another transaction holds the log')
-    log.info({ partition: name }, 'dropped a day of the delivery log after its retention')
-  }
+  await dropPartitions(
+    client,
+    log,
+    deliveryLog,
+    rows.map(({ name }) => name),
+  )
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { dropPartition, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
+import { dropPartitions, maintainAlone, makePartition, withLockTimeout } from '../db/partitions.ts'
 
 /** Partitions made ahead of the ids drawn; at 60,000 events a second and the least width they last two minutes. */
 const PARTITIONS_AHEAD = 3
@@ -85,9 +85,10 @@ async function dropPassed(client: pg.ClientBase, log: Logger, retentionDays: num
      order by from_id`,
     [retentionDays],
   )
-  for (const { name } of rows) {
-    if (!(await dropPartition(client, outbox, name)))
-      return log.info({ partition: name }, 'not dropped yet: another transaction holds the log')
-    log.info({ partition: name }, 'dropped a partition of the outbox after its retention')
-  }
+  await dropPartitions(
+    client,
+    log,
+    outbox,
+    rows.map(({ name }) => name),
+  )
 }
