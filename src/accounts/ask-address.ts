@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { ASKS_ADDRESS, queueAccountMail } from '../channels/account-mails.ts'
 import { consume, createSharedLimiter, wideNetworkOf } from '../http/rate-limits.ts'
 import { hashOf } from './failed-sign-ins.ts'
 
@@ -41,17 +42,9 @@ export function createQuestions(app: App): (user: Unverified) => Promise<void> {
 export const isToBeAsked = `u.email_verified_at is null
   and not exists (
     select from notify.deliveries d
-    where d.user_id = u.id and d.notification_id = 0 and d.channel = 'email' and d.target = 'primary'
+    where d.user_id = u.id and d.notification_id = 0 and d.channel = 'email' and d.target = '${ASKS_ADDRESS}'
       and (d.due_at is not null or d.state <> 'skipped' and d.updated_at > now() - interval '7 days'))
   and not exists (
     select from social.users o where lower(o.email) = lower(u.email) and o.email_verified_at is not null)`
 
-/** A later mail is another mail: its id, which is made of grown_modseq, no mailbox and no digest has. */
-const queueQuestion = `
-  insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, due_at)
-  select u.id, 0, 'email', 'primary', -(1000 * extract(epoch from now()))::bigint, now() from social.users u
-  where u.id = $1::bigint and u.deleted_at is null and ${isToBeAsked}
-  on conflict (user_id, notification_id, channel, target) do update
-  set state = 'queued', reason = null, last_error = null, attempts = 0, send_id = null, grown_modseq = excluded.grown_modseq,
-    due_at = excluded.due_at, updated_at = now()
-  where d.due_at is null`
+const queueQuestion = queueAccountMail(ASKS_ADDRESS, isToBeAsked)

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { App } from '../app.ts'
-import { PASSWORD_CHANGED } from '../channels/email.ts'
+import { PASSWORD_CHANGED, queueAccountMail } from '../channels/account-mails.ts'
 import { forgetEnded } from '../channels/subscriptions.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
@@ -63,12 +63,4 @@ const change = `
   )
   select exists (select from u) as changed, array(select id::text from s) as ended`
 
-/** One that waits already says the same. */
-const queueMail = `
-  insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, due_at)
-  select u.id, 0, 'email', '${PASSWORD_CHANGED}', -(1000 * extract(epoch from now()))::bigint, true, now() from social.users u
-  where u.id = $1::bigint and u.email_verified_at is not null
-  on conflict (user_id, notification_id, channel, target) do update
-  set state = 'queued', reason = null, last_error = null, attempts = 0, send_id = null, grown_modseq = excluded.grown_modseq,
-    due_at = excluded.due_at, updated_at = now()
-  where d.due_at is null`
+const queueMail = queueAccountMail(PASSWORD_CHANGED, 'u.email_verified_at is not null', { critical: true })

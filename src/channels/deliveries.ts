@@ -7,7 +7,7 @@ export type ChannelName = 'email' | 'webPush'
 /** A row of notify.deliveries that this process has taken to send. */
 export type Delivery = {
   userId: string
-  /** 0: a mail about the account, by its target; see email.ts. */
+  /** 0: a mail about the account, by its target; see account-mails.ts. */
   notificationId: string
   channel: ChannelName
   target: string

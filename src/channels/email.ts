@@ -1,6 +1,7 @@
 import nodemailer from 'nodemailer'
 import type pg from 'pg'
 import type { Config } from '../config.ts'
+import { PASSWORD_CHANGED } from './account-mails.ts'
 import type { Outcome } from './deliveries.ts'
 import type { Limits } from './fair-queue.ts'
 import { createGuard, ProviderTrouble } from './guard.ts'
@@ -25,9 +26,6 @@ export type EmailOptions = {
   publicUrl: string
   timeoutMs: number
 }
-
-/** Mail about the account to a verified address: the password was changed. Any other asks whether the address is the user's. */
-export const PASSWORD_CHANGED = 'passwordChanged'
 
 /** Mail by SMTP: a digest of what is unread, to verified addresses only; besides, mails about the account. */
 export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
