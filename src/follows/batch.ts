@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { unblocked } from '../notifications/silences.ts'
 import { HELD } from '../outbox/coalescer.ts'
+import { addHeld, type HeldQuery, keyOf } from '../outbox/held.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
 
@@ -16,34 +17,22 @@ export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise
 
 async function runBatch(
   pool: pg.Pool,
-  { name, text, held }: { name: string; text: string; held: pg.QueryConfig },
+  { name, text, held }: { name: string; text: string; held: HeldQuery },
   requests: FollowRequest[],
 ): Promise<(boolean | typeof HELD)[]> {
-  const { rows } = await pool.query<Pair & { held: boolean }>({
+  const followerIds = requests.map((request) => request.followerId)
+  const followeeIds = requests.map((request) => request.followeeId)
+  const requestIds = requests.map((request) => request.requestId)
+  const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
     name,
     text,
-    values: [
-      requests.map((request) => request.followerId),
-      requests.map((request) => request.followeeId),
-      requests.map((request) => request.requestId),
-    ],
+    values: [followerIds, followeeIds, requestIds],
   })
-  const found = new Map<string, boolean | typeof HELD>(rows.map((row) => [keyOf(row), row.held ? HELD : true]))
-  if (found.size < requests.length) {
-    const missing = requests.filter((request) => !found.has(keyOf(request)))
-    const { rows } = await pool.query<Pair>({
-      ...held,
-      values: [missing.map(({ followerId }) => followerId), missing.map(({ followeeId }) => followeeId)],
-    })
-    for (const pair of rows) found.set(keyOf(pair), HELD)
-  }
-  return requests.map((request) => found.get(keyOf(request)) ?? false)
-}
-
-type Pair = Pick<FollowRequest, 'followerId' | 'followeeId'>
-
-function keyOf({ followerId, followeeId }: Pair): string {
-  return `${followerId} ${followeeId}`
+  const outcomes = new Map<string, boolean | typeof HELD>(
+    rows.map((row) => [keyOf(row.followerId, row.followeeId), row.held ? HELD : true]),
+  )
+  await addHeld(pool, held, followerIds, followeeIds, outcomes)
+  return requests.map(({ followerId, followeeId }) => outcomes.get(keyOf(followerId, followeeId)) ?? false)
 }
 
 const users = `
@@ -58,13 +47,15 @@ const standing = `
   order by w.follower_id, w.followee_id
   for key share of a, u skip locked`
 
-/** Those that a batch left out because somebody else held one of the users. */
 const held = (condition = '') => `
-  select w.follower_id as "followerId", w.followee_id as "followeeId"
+  select w.follower_id as first, w.followee_id as second
   from unnest((select $1::bigint[]), (select $2::bigint[])) w (follower_id, followee_id)
   ${users} ${condition}`
-const heldFollows = { name: 'held_follows', text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`) }
-const heldUnfollows = { name: 'held_unfollows', text: held() }
+const heldFollows: HeldQuery = {
+  name: 'held_follows',
+  text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`),
+}
+const heldUnfollows: HeldQuery = { name: 'held_unfollows', text: held() }
 
 /** Only rows that were really written make an event; for the form of `changed` see src/likes/batch.ts. */
 const events = (retracts: boolean) => `

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { unblocked } from '../notifications/silences.ts'
 import { HELD } from '../outbox/coalescer.ts'
+import { addHeld, type HeldQuery, keyOf } from '../outbox/held.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
@@ -26,37 +27,15 @@ async function runBatch(
   text: string,
   requests: LikeRequest[],
 ): Promise<(LikeOutcome | typeof HELD)[]> {
-  const { rows } = await pool.query<Row>({
-    name,
-    text,
-    values: [
-      requests.map((request) => request.postId),
-      requests.map((request) => request.userId),
-      requests.map((request) => request.requestId),
-    ],
-  })
+  const postIds = requests.map((request) => request.postId)
+  const userIds = requests.map((request) => request.userId)
+  const requestIds = requests.map((request) => request.requestId)
+  const { rows } = await pool.query<Row>({ name, text, values: [postIds, userIds, requestIds] })
   const outcomes = new Map<string, LikeOutcome | typeof HELD>(
-    rows.map((row) => [keyOf(row), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
+    rows.map((row) => [keyOf(row.postId, row.userId), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
   )
-  if (outcomes.size < requests.length) {
-    const missing = requests.filter((request) => !outcomes.has(keyOf(request)))
-    for (const key of await findHeld(pool, missing)) outcomes.set(key, HELD)
-  }
-  return requests.map((request) => outcomes.get(keyOf(request)) ?? null)
-}
-
-/** Those that a batch left out because somebody else held the post or the user, not because one is gone or hidden. */
-async function findHeld(pool: pg.Pool, missing: LikeRequest[]): Promise<string[]> {
-  const { rows } = await pool.query<Pick<Row, 'postId' | 'userId'>>({
-    name: 'held_likes',
-    text: heldStatement,
-    values: [missing.map(({ postId }) => postId), missing.map(({ userId }) => userId)],
-  })
-  return rows.map(keyOf)
-}
-
-function keyOf({ postId, userId }: Pick<LikeRequest, 'postId' | 'userId'>): string {
-  return `${postId} ${userId}`
+  await addHeld(pool, heldLikes, postIds, userIds, outcomes)
+  return requests.map(({ postId, userId }) => outcomes.get(keyOf(postId, userId)) ?? null)
 }
 
 /**
@@ -75,12 +54,15 @@ const standing = `
   order by w.post_id, w.user_id
   for key share of p, a skip locked`
 
-const heldStatement = `
-  select w.post_id as "postId", w.user_id as "userId"
-  from unnest((select $1::bigint[]), (select $2::bigint[])) w (post_id, user_id)
-  join social.posts p on p.id = w.post_id and p.deleted_at is null
-  join social.users a on a.id = w.user_id and a.deleted_at is null
-  where ${unblocked('w.user_id', 'p.author_id')}`
+const heldLikes: HeldQuery = {
+  name: 'held_likes',
+  text: `
+    select w.post_id as first, w.user_id as second
+    from unnest((select $1::bigint[]), (select $2::bigint[])) w (post_id, user_id)
+    join social.posts p on p.id = w.post_id and p.deleted_at is null
+    join social.users a on a.id = w.user_id and a.deleted_at is null
+    where ${unblocked('w.user_id', 'p.author_id')}`,
+}
 
 /**
  * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
