@@ -24,8 +24,8 @@ const MAX_SUBSCRIPTIONS = 20
 
 /**
  * Keeps a browser's subscription until the session ends, in the caller's transaction, and returns its id. A browser belongs to
- * who signed in there last: whoever had it before hears nothing there any more. To take it over one needs its secret, not only
- * its endpoint.
+ * the user who signed in there last; the one before gets nothing there any more. Taking it over needs its secret, not only its
+ * endpoint.
  * @throws {AppError} BAD_ENDPOINT, VALIDATION_FAILED when the key is none, USER_NOT_FOUND, UNAUTHENTICATED when the session has ended
  */
 export async function subscribe(
@@ -34,8 +34,7 @@ export async function subscribe(
   { endpoint, keys }: Subscription,
   pushHosts: string[],
 ): Promise<string> {
-  if (!isPushService(endpoint, pushHosts))
-    throw fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
+  if (!isPushService(endpoint, pushHosts)) throw badEndpoint()
   if (!isPoint(keys.p256dh))
     throw fail('VALIDATION_FAILED', 'It is not a point of the curve P-256', { pointer: '/keys/p256dh' })
   await holdSession(client, userId, sessionId)
@@ -45,8 +44,7 @@ export async function subscribe(
     'select user_id as "userId", auth from notify.push_subscriptions where id = $1 and user_id <> $2',
     [id, userId],
   )
-  if (rows.some(({ auth }) => !isSameSecret(auth, keys.auth)))
-    throw fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
+  if (rows.some(({ auth }) => !isSameSecret(auth, keys.auth))) throw badEndpoint()
   const others = rows.map((row) => row.userId)
   const inboxes = await lockInboxes(client, [userId, ...others], false)
   if (!inboxes.has(userId)) throw fail('USER_NOT_FOUND')
@@ -68,6 +66,8 @@ export async function subscribe(
   await refreshReachability(client, [userId, ...others])
   return id
 }
+
+const badEndpoint = () => fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
 
 const isSameSecret = (one: string, other: string) => Buffer.from(one, 'base64').equals(Buffer.from(other, 'base64'))
 

@@ -49,8 +49,8 @@ export async function verifyEmail(pool: pg.Pool, config: Config, token: string):
 const SHOWN = 50
 
 /**
- * Who may be confirmed by whoever got a mail with this token, each with a token of its own: every account that names the address, or
- * the one that has it. A stranger may have named it first, and only one mail a day asks.
+ * The accounts that the owner of the address may confirm, each with a token of its own: every account that names the address, or only
+ * the one that has confirmed it. A stranger may have named it first, and only one mail a day asks.
  * @throws {AppError} BAD_TOKEN
  */
 export async function accountsOf(

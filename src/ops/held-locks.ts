@@ -18,8 +18,8 @@ type Held = {
 type Seen = { since: number; lineAt: number }
 
 /**
- * Makes a look at who holds locks on our tables, to be taken every few seconds: a transaction that is found again and again is shown
- * by `ravenpost_held_locks_seconds` and named in the log. Everybody else goes on, but what it holds is answered 503 or tried again.
+ * Makes a look at who holds locks on our tables, to be taken every few seconds: `ravenpost_held_locks_seconds`
+ * and the log show a transaction that is found again and again. What it holds is answered 503 or tried again; all else goes on.
  */
 export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REPORTED_AFTER_MS): () => Promise<void> {
   let seen = new Map<string, Seen>()
@@ -43,7 +43,7 @@ export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REP
   }
 }
 
-/** Readers, dumps and vacuum hold up nobody but migrations and the end of old partitions: of those, only whom somebody waits for. */
+/** Readers, dumps and vacuum block only migrations and the removal of old partitions, so they count only while somebody waits for them. */
 const heldLocks = `
   select pid, transaction, role, application, locks, waiting from ops.held_locks
   where waiting <> '{}' or exists (select from unnest(locks) l where l !~ ' (AccessShare|ShareUpdateExclusive)Lock$')`

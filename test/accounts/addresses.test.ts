@@ -55,7 +55,7 @@ test('the owner of an address can confirm an account by a mail that another one 
   t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
 })
 
-test('before an address is confirmed, it signs in whom its network knows', async (t) => {
+test('until an address is confirmed, it signs in the account that was used from the same network', async (t) => {
   const { url } = await setup(t, { env: { TRUSTED_PROXIES: 'loopback' } })
   const from = (ip: string, path: string, body: object) => call(url, 'POST', path, body, { 'x-forwarded-for': ip })
   const claim = (ip: string, username: string, password: string) =>
