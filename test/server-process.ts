@@ -2,13 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { nodeOptions } from '../faults/system/node-options.ts'
 import { eventually } from './setup.ts'
 
 const MAIN = join(import.meta.dirname, '../src/main.ts')
 const PROBE = join(import.meta.dirname, 'memory-probe.ts')
-
-/** Those of `npm start` and of the image. */
-const NODE_OPTIONS = ['--max-semi-space-size=16']
 
 /** MiB after a garbage collection: what V8 keeps, its buffers too, and what the process has of the machine's memory. */
 export type Memory = { heap: number; rss: number }
@@ -30,7 +28,7 @@ export async function startServerProcess(
       LOG_LEVEL: 'fatal',
       ...env,
     },
-    execArgv: [...NODE_OPTIONS, '--expose-gc', '--import', PROBE],
+    execArgv: [...nodeOptions, '--expose-gc', '--import', PROBE],
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   const gone = once(child, 'exit')

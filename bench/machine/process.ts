@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import { nodeOptions } from '../../faults/system/node-options.ts'
 
 const READY_WITHIN_MS = 120_000
 
@@ -79,12 +80,6 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
     kill: () => end('SIGKILL'),
   }
 }
-
-/**
- * As `npm start` has it, and here every stack: up to 16 MiB for each half of the new space. Node takes more on a large machine,
- * keeps it once it was filled, and then it counts for idle sockets.
- */
-export const nodeOptions = ['--max-semi-space-size=16']
 
 /** A Node program of this repository; with BENCH_PROFILE=<folder> a CPU profile of it is written there when it ends. */
 export function startNode(

@@ -1,5 +1,5 @@
+import type { Past } from '../../faults/past.ts'
 import { startMachine } from '../machine/machine.ts'
-import type { Past } from '../past.ts'
 import { printProfiles } from '../report/profile.ts'
 import { saveReport } from '../report/results.ts'
 import { writeTables } from '../report/tables.ts'

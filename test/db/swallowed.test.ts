@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { TcpProxy } from '../../bench/chaos/proxy.ts'
+import { TcpProxy } from '../../faults/system/proxy.ts'
 import { createPool } from '../../src/db/pool.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
 import { createJobPool } from '../../src/engine/job-pool.ts'

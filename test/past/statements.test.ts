@@ -1,6 +1,6 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { makePast } from '../../bench/past.ts'
+import { makePast } from '../../faults/past.ts'
 import { createEngine } from '../../src/engine/engine.ts'
 import { tasks } from '../../workers/index.ts'
 import { runStory } from '../security/story.ts'

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { check } from '../../bench/chaos/check.ts'
-import { Load } from '../../bench/chaos/load.ts'
-import { Random } from '../../bench/chaos/random.ts'
-import { makeWorld } from '../../bench/chaos/world.ts'
+import { check } from '../../faults/load/check.ts'
+import { Load } from '../../faults/load/load.ts'
+import { Random } from '../../faults/load/random.ts'
+import { makeWorld } from '../../faults/load/world.ts'
 import { likeBatch } from '../../src/likes/batch.ts'
 import { eventually, setup } from '../setup.ts'
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
 import type { Notification } from '../../src/notifications/view.ts'
+import { SECOND, within } from '../wait.ts'
 import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'
-import { SECOND, within } from './wait.ts'
 import type { World } from './world.ts'
 
 /** What was found wrong; every list names at most a few. */

@@ -1,6 +1,6 @@
 import { signAccessToken } from '../../src/accounts/tokens.ts'
 import { FIRST_ID } from '../past.ts'
-import type { System } from './system.ts'
+import type { System } from '../system/system.ts'
 
 export type Member = { id: string; name: string; token: string }
 

@@ -7,7 +7,7 @@ import { describeRun, save } from './results.ts'
 import { type Result, type RunOptions, runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { scenarios, undisturbed } from './scenarios/index.ts'
-import { startSystem } from './system.ts'
+import { startSystem } from './system/system.ts'
 import { SECOND } from './wait.ts'
 
 /**

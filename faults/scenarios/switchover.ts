@@ -1,5 +1,5 @@
-import { Pair } from '../pair.ts'
 import type { Scenario, Stage } from '../scenario.ts'
+import { Pair } from '../system/pair.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
 const ROUNDS = 10

@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
-import type { TcpProxy, Weather } from '../proxy.ts'
 import type { Scenario, Stage } from '../scenario.ts'
+import type { TcpProxy, Weather } from '../system/proxy.ts'
 import { SECOND, sleep } from '../wait.ts'
 
 type Side = 'database' | 'front'

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import type { FoldingClient } from '../folding-client.ts'
-import { call } from '../http.ts'
-import { type PushService, startPushServices } from '../push-services.ts'
+import type { FoldingClient } from '../load/folding-client.ts'
+import { call } from '../load/http.ts'
 import type { Scenario, Stage } from '../scenario.ts'
+import { type PushService, startPushServices } from '../system/push-services.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
 /** Push nodes that die, and clients that all come at once. */

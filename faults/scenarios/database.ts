@@ -1,5 +1,5 @@
-import type { Stop } from '../postgres.ts'
 import type { Scenario, Stage } from '../scenario.ts'
+import type { Stop } from '../system/postgres.ts'
 import { SECOND, sleep } from '../wait.ts'
 
 /** PostgreSQL restarted under everybody, and connections ended by its administrator. */

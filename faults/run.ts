@@ -1,11 +1,11 @@
-import { check, type Findings } from './check.ts'
-import { FoldingClient } from './folding-client.ts'
-import { Load } from './load.ts'
-import { Random } from './random.ts'
+import { check, type Findings } from './load/check.ts'
+import { FoldingClient } from './load/folding-client.ts'
+import { Load } from './load/load.ts'
+import { Random } from './load/random.ts'
+import { makeWorld } from './load/world.ts'
 import type { Scenario, Stage } from './scenario.ts'
-import type { System } from './system.ts'
+import type { System } from './system/system.ts'
 import { SECOND, sleep, within } from './wait.ts'
-import { makeWorld } from './world.ts'
 
 export type Result = Findings & {
   name: string

@@ -1,6 +1,6 @@
-import { call } from '../http.ts'
-import { allReady } from '../role-process.ts'
+import { call } from '../load/http.ts'
 import type { Scenario } from '../scenario.ts'
+import { allReady } from '../system/role-process.ts'
 import { SECOND, sleep } from '../wait.ts'
 
 /** An api process that dies at the worst moment; never before the other is back, as an orchestrator sees to. */

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { findBinaries } from '../../src/db/binaries.ts'
 import { makeCluster } from '../../src/db/cluster.ts'
 import { chooseRunAs, type RunAs } from '../../src/db/run-as.ts'
-import { SECOND, sleep, within } from './wait.ts'
+import { SECOND, sleep, within } from '../wait.ts'
 
 const PASSWORD = 'chaos'
 /** The slots that the embedded server has: 300 idle connections fill them. */

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { freePort } from '../../src/db/free-port.ts'
+import { SECOND, within } from '../wait.ts'
 import type { Server } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
-import { SECOND, within } from './wait.ts'
 
 const run = promisify(execFile)
 /** Debian's; the embedded server brings no pg_basebackup. */

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { call } from '../http.ts'
+import { call } from '../load/http.ts'
+import { type Member, makeWorld } from '../load/world.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep, within } from '../wait.ts'
-import { type Member, makeWorld } from '../world.ts'
 
 /** Work that grows with what people have done, set off by one request. */
 export const largeGroups: Scenario[] = [

@@ -1,4 +1,4 @@
-import { call } from '../http.ts'
+import { call } from '../load/http.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 

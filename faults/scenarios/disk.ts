@@ -1,6 +1,6 @@
 import type { Scenario } from '../scenario.ts'
-import { mountSmallDisk } from '../small-disk.ts'
-import type { System } from '../system.ts'
+import { mountSmallDisk } from '../system/small-disk.ts'
+import type { System } from '../system/system.ts'
 import { SECOND, sleep } from '../wait.ts'
 
 /** A disk without a byte left: what is answered must have been stored, and all goes on once there is room. */

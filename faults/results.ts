@@ -8,8 +8,8 @@ import type { Result } from './run.ts'
 export type Run = { command: string; startedAt: string; commit: string; loadAverage: number }
 type Kept = Result & { ratio: number; run: Run }
 
-const file = new URL('../results/chaos.json', import.meta.url)
-const document = new URL('../../docs/faults.md', import.meta.url)
+const file = new URL('results/chaos.json', import.meta.url)
+const document = new URL('../docs/faults.md', import.meta.url)
 
 export function describeRun(command: string): Run {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { nodeOptions } from '../machine/process.ts'
-import { SECOND, within } from './wait.ts'
+import { SECOND, within } from '../wait.ts'
+import { nodeOptions } from './node-options.ts'
 
 export type RoleName = 'api' | 'worker' | 'push'
 

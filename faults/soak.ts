@@ -1,24 +1,24 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseState } from '../src/notifications/state.ts'
-import { check } from './chaos/check.ts'
-import { FoldingClient } from './chaos/folding-client.ts'
-import { Load } from './chaos/load.ts'
-import { Random } from './chaos/random.ts'
-import { describeRun } from './chaos/results.ts'
-import { type System, startSystem } from './chaos/system.ts'
-import { SECOND, sleep } from './chaos/wait.ts'
-import { makeWorld } from './chaos/world.ts'
+import { check } from './load/check.ts'
+import { FoldingClient } from './load/folding-client.ts'
+import { Load } from './load/load.ts'
+import { Random } from './load/random.ts'
+import { makeWorld } from './load/world.ts'
+import { describeRun } from './results.ts'
 import { chart } from './soak/chart.ts'
+import { type SoakResult, summary } from './soak/summary.ts'
 import { type Sample, verdicts } from './soak/verdict.ts'
+import { type System, startSystem } from './system/system.ts'
+import { SECOND, sleep } from './wait.ts'
 
 /**
  * `npm run soak -- --minutes N [--rate N] [--seed N] [--past N]`: two processes of each role under a fixed rate of actions. Every ten
- * seconds it samples memory, tables, latency and how many clients lag; at the end it says of each whether it stayed flat, checks
- * every invariant, and leaves bench/results/soak.json, soak.csv and soak.svg. Status 1 when something was lost, doubled or broken,
- * or grew.
+ * seconds it samples memory, tables, latency and how many clients lag. At the end it decides for each whether it stayed flat, checks
+ * every invariant, and writes faults/results/soak.md and soak.svg. Status 1 when something was lost, doubled or broken, or grew.
  */
 const { values } = parseArgs({
   options: {
@@ -61,16 +61,7 @@ async function soak(system: System): Promise<boolean> {
   const { lost, doubled, broken } = await check(system.pool, world, load, clients, 60)
   for (const client of clients) client.stop()
   const judged = verdicts(samples)
-  await save({
-    run,
-    offered: load.offered,
-    completed: load.completed,
-    lost,
-    doubled,
-    broken,
-    judged,
-    samples,
-  })
+  await save({ run, offered: load.offered, completed: load.completed, lost, doubled, broken, judged }, samples)
   console.log(`\n${load.completed} of ${load.offered} actions answered, lost ${lost.length}, doubled ${doubled.length}`)
   for (const what of [...lost, ...doubled, ...broken].slice(0, 20)) console.log(`  ${what}`)
   for (const { name, flat, first, last, growth } of judged)
@@ -153,12 +144,8 @@ async function tables({ pool }: System): Promise<Record<string, number>> {
   return rows[0] ?? {}
 }
 
-async function save<T extends { samples: Sample[] }>(result: T): Promise<void> {
+async function save(result: SoakResult, samples: Sample[]): Promise<void> {
   const results = new URL('results/', import.meta.url)
-  await mkdir(results, { recursive: true })
-  const names = Object.keys(result.samples[0] ?? {})
-  const lines = [names, ...result.samples.map((sample) => names.map((name) => sample[name] ?? ''))]
-  await writeFile(new URL('soak.json', results), `${JSON.stringify(result, undefined, 1)}\n`)
-  await writeFile(new URL('soak.csv', results), `${lines.map((line) => line.join(',')).join('\n')}\n`)
-  await writeFile(new URL('soak.svg', results), chart(result.samples))
+  await writeFile(new URL('soak.md', results), summary(result))
+  await writeFile(new URL('soak.svg', results), chart(samples))
 }

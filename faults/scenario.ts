@@ -1,11 +1,11 @@
-import type { FoldingClient } from './folding-client.ts'
-import type { Load } from './load.ts'
-import type { Pair } from './pair.ts'
-import type { PushServices } from './push-services.ts'
-import type { Random } from './random.ts'
-import type { SmallDisk } from './small-disk.ts'
-import type { System } from './system.ts'
-import type { World } from './world.ts'
+import type { FoldingClient } from './load/folding-client.ts'
+import type { Load } from './load/load.ts'
+import type { Random } from './load/random.ts'
+import type { World } from './load/world.ts'
+import type { Pair } from './system/pair.ts'
+import type { PushServices } from './system/push-services.ts'
+import type { SmallDisk } from './system/small-disk.ts'
+import type { System } from './system/system.ts'
 
 /** What a scenario works with while load and clients run. */
 export type Stage = {
