@@ -1,0 +1,264 @@
+// Made by `npm run client-types` from the schemas of the server; not edited by hand.
+
+export type Actor = {
+  id: string
+  username: string
+  displayName: string
+  avatarMediaId: string | null
+}
+
+export type Notification = {
+  id: string
+  type: string
+  priority: 'critical' | 'high' | 'normal' | 'low'
+  severity: 'info' | 'success' | 'warning' | 'error'
+  title: string
+  body: string | null
+  url: string | null
+  data: Record<string, unknown>
+  actors: Actor[]
+  actorCount: number
+  object: {
+    type: string
+    id: string
+  } | null
+  groupKey: string | null
+  fallback: string
+  createdAt: string
+  updatedAt: string
+  deliveredAt: string | null
+  readAt: string | null
+  archivedAt: string | null
+  expiresAt: string
+  seen: boolean
+  silent: boolean
+}
+
+export type Changes = {
+  /** State of an inbox, <epoch>.<n> */
+  from: string
+  /** State of an inbox, <epoch>.<n> */
+  to: string
+  more: boolean
+  upserts: Notification[]
+  removes: string[]
+  unreadCount?: number
+  unseenCount?: number
+}
+
+export type NotificationPage = {
+  items: Notification[]
+  nextCursor: string | null
+  unreadCount: number
+  unseenCount: number
+  /** State of an inbox, <epoch>.<n> */
+  state: string
+}
+
+export type Counts = {
+  unreadCount: number
+  unseenCount: number
+  /** State of an inbox, <epoch>.<n> */
+  state: string
+}
+
+export type Updated = {
+  updated: number
+  unreadCount: number
+  unseenCount: number
+  /** State of an inbox, <epoch>.<n> */
+  state: string
+}
+
+export type Preferences = {
+  types?: Record<string, {
+    inApp?: boolean
+    email?: boolean
+    webPush?: boolean
+  }>
+  channels?: {
+    inApp?: boolean
+    email?: boolean
+    webPush?: boolean
+  }
+  policy?: {
+    strangers?: 'accept' | 'filter' | 'drop'
+  }
+  dnd?: {
+    enabled: boolean
+    /** IANA zone, for example Europe/Berlin */
+    timeZone: string
+    windows: {
+      days: number[]
+      from: string
+      to: string
+    }[]
+  }
+  snoozeUntil?: string | null
+}
+
+export type PreferencesAnswer = {
+  preferences: Preferences
+  effective: Record<string, {
+    inApp: {
+      enabled: boolean
+      decidedBy: string
+    }
+    email: {
+      enabled: boolean
+      decidedBy: string
+    }
+    webPush: {
+      enabled: boolean
+      decidedBy: string
+    }
+  }>
+}
+
+export type Why = {
+  decisions: {
+    channel: string
+    decision: 'allow' | 'suppress' | 'defer'
+    decidedBy: string
+    reason: string
+    until: string | null
+    at: string
+  }[]
+  deliveries: {
+    channel: string
+    target: string
+    state: string
+    reason: string | null
+    attempts: number
+    lastError: string | null
+    updatedAt: string
+  }[]
+}
+
+export type Stats = {
+  total: number
+  byType: Record<string, number>
+  byPriority: Record<string, number>
+  byState: {
+    unread: number
+    read: number
+    unseen: number
+    pending: number
+    archived: number
+    filtered: number
+  }
+}
+
+export type Comment = {
+  id: string
+  postId: string
+  parentId: string | null
+  author: Actor
+  body: string
+  replyCount: number
+  createdAt: string
+  updatedAt: string
+}
+
+export type PushSubscriptionBody = {
+  endpoint: string
+  expirationTime?: number | null
+  keys: {
+    p256dh: string
+    auth: string
+  }
+}
+
+export type ClientFrame =
+  | {
+      type: 'hello'
+      token: string
+      since?: string
+    }
+  | {
+      type: 'ack'
+      state: string
+    }
+  | {
+      type: 'read'
+      ids: string[]
+      ref?: string
+    }
+  | {
+      type: 'readAll'
+      upTo: string
+      ref?: string
+    }
+  | {
+      type: 'seen'
+      upTo: string
+      ref?: string
+    }
+  | {
+      type: 'watch'
+      posts: string[]
+    }
+  | {
+      type: 'token'
+      token: string
+    }
+  | {
+      type: 'ping'
+    }
+
+export type ServerFrame =
+  | {
+      type: 'welcome'
+      userId: string
+      sessionId: string
+      state: string
+      heartbeatSeconds: number
+      unreadCount: number
+      unseenCount: number
+    }
+  | {
+      type: 'changes'
+      /** State of an inbox, <epoch>.<n> */
+      from: string
+      /** State of an inbox, <epoch>.<n> */
+      to: string
+      more: boolean
+      upserts: Notification[]
+      removes: string[]
+      unreadCount?: number
+      unseenCount?: number
+    }
+  | {
+      type: 'synced'
+      state: string
+      count: number
+    }
+  | {
+      type: 'reset'
+      reason: 'tooOld' | 'unknownState'
+      state: string
+    }
+  | {
+      type: 'counts'
+      posts: {
+        id: string
+        likeCount: number
+        commentCount: number
+      }[]
+    }
+  | {
+      type: 'ok'
+      ref?: string
+      state: string
+      unreadCount: number
+      unseenCount: number
+    }
+  | {
+      type: 'error'
+      ref?: string
+      code: string
+      message: string
+    }
+  | {
+      type: 'pong'
+    }

@@ -1,0 +1,145 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { pino } from 'pino'
+import { closeApp, createApp } from '../app.ts'
+import { readConfig } from '../config.ts'
+import { createServer } from './server.ts'
+
+/** `npm run client-types [-- --check]`: writes the client's types of frames and answers, or fails when they differ from the server's schemas. */
+const file = new URL('../../client/src/protocol.ts', import.meta.url)
+
+/** The shapes that the client uses, by the place of their schema: `<method> <path>`, then `body` or `answer`, then properties. */
+const shapes = {
+  Actor: 'get /notifications/{id} answer actors',
+  Notification: 'get /notifications/{id} answer',
+  Changes: 'get /notifications/changes answer',
+  NotificationPage: 'get /notifications answer',
+  Counts: 'get /notifications/unread-count answer',
+  Updated: 'post /notifications/read answer',
+  Preferences: 'put /notifications/preferences body',
+  PreferencesAnswer: 'get /notifications/preferences answer',
+  Why: 'get /notifications/{id}/why answer',
+  Stats: 'get /notifications/stats answer',
+  Comment: 'get /posts/{id}/comments answer items',
+  PushSubscriptionBody: 'post /push/subscriptions body',
+}
+
+type Schema = {
+  $ref?: string
+  type?: string | string[]
+  const?: unknown
+  enum?: unknown[]
+  anyOf?: Schema[]
+  properties?: Record<string, Schema>
+  required?: string[]
+  items?: Schema
+  additionalProperties?: boolean | Schema
+  patternProperties?: Record<string, Schema>
+  description?: string
+}
+type Body = { content?: Record<string, { schema?: Schema }> }
+type Operation = { requestBody?: Body; responses?: Record<string, Body> }
+type Document = { paths: Record<string, Record<string, Operation>>; components?: { schemas?: Record<string, Schema> } }
+type Socket = {
+  components: { messages: Record<string, { payload: Schema }>; schemas?: Record<string, Schema> }
+  operations: Record<'fromClient' | 'fromServer', { messages: { $ref: string }[] }>
+}
+
+const { openapi, asyncapi } = await describe()
+const named = new Map<string, string>()
+const text = [
+  '// Made by `npm run client-types` from the schemas of the server; not edited by hand.',
+  ...Object.entries(shapes).map(([name, place]) => declare(name, find(place))),
+  declareFrames('ClientFrame', 'fromClient'),
+  declareFrames('ServerFrame', 'fromServer'),
+].join('\n\n')
+
+if (!process.argv.includes('--check')) await writeFile(file, `${text}\n`)
+else if ((await readFile(file, 'utf8').catch(() => '')) !== `${text}\n`) {
+  process.stderr.write('client/src/protocol.ts differs from the schemas: run npm run client-types and commit it\n')
+  process.exitCode = 1
+}
+
+async function describe(): Promise<{ openapi: Document; asyncapi: Socket }> {
+  // Nothing is asked of the database: the address only has to look like one.
+  const config = readConfig({
+    DATABASE_URL: 'postgres://nobody@localhost/none',
+    JWT_SECRET: 'not used to sign anything'.padEnd(32),
+  })
+  const app = createApp(config, pino({ level: 'silent' }))
+  const server = await createServer(app)
+  const [openapi, asyncapi] = await Promise.all(
+    ['/openapi.json', '/asyncapi.json'].map(async (url) => (await server.inject(url)).json()),
+  )
+  await server.close()
+  await closeApp(app)
+  return { openapi, asyncapi }
+}
+
+/** @throws {Error} when the server has no such call, or its schema no such property */
+function find(place: string): Schema {
+  const [method = '', path = '', part, ...properties] = place.split(' ')
+  const { requestBody, responses } = openapi.paths[path]?.[method] ?? {}
+  const body = part === 'body' ? requestBody : responses?.['200']
+  let schema = resolve(body?.content?.['application/json']?.schema)
+  for (const property of properties) {
+    schema = resolve(schema?.properties?.[property])
+    schema = resolve(schema?.items) ?? schema
+  }
+  if (!schema) throw new Error(`the server describes no ${place}`)
+  return schema
+}
+
+function resolve(schema: Schema | undefined): Schema | undefined {
+  if (!schema?.$ref) return schema
+  const name = schema.$ref.slice(schema.$ref.lastIndexOf('/') + 1)
+  return resolve(openapi.components?.schemas?.[name] ?? asyncapi.components.schemas?.[name])
+}
+
+function declare(name: string, schema: Schema): string {
+  const type = render(schema, '')
+  if (!named.has(type)) named.set(type, name)
+  return `export type ${name} = ${type}`
+}
+
+function declareFrames(name: string, operation: 'fromClient' | 'fromServer'): string {
+  const frames = asyncapi.operations[operation].messages.map(({ $ref }) => {
+    const payload = asyncapi.components.messages[$ref.slice($ref.lastIndexOf('/') + 1)]?.payload
+    if (!payload) throw new Error(`the server describes no ${$ref}`)
+    return `  | ${render(payload, '    ')}`
+  })
+  return `export type ${name} =\n${frames.join('\n')}`
+}
+
+/** The type of a schema; by its name where it has one. `indent` of the line that it begins on. */
+function render(schema: Schema, indent: string): string {
+  const type = renderPlain(resolve(schema) ?? {}, indent)
+  return named.get(indent === '' ? type : type.replaceAll(`\n${indent}`, '\n')) ?? type
+}
+
+function renderPlain(schema: Schema, indent: string): string {
+  if (schema.const !== undefined) return JSON.stringify(schema.const).replaceAll('"', "'")
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value).replaceAll('"', "'")).join(' | ')
+  if (schema.anyOf) return schema.anyOf.map((each) => render(each, indent)).join(' | ')
+  const types = [schema.type ?? 'unknown'].flat()
+  return types.map((type) => renderOf(type, schema, indent)).join(' | ')
+}
+
+function renderOf(type: string, schema: Schema, indent: string): string {
+  if (type === 'integer') return 'number'
+  if (type === 'array') {
+    const item = render(schema.items ?? {}, indent)
+    return /[ |]/.test(item) && !item.startsWith('{') ? `(${item})[]` : `${item}[]`
+  }
+  if (type !== 'object') return type
+  const { properties, required = [], additionalProperties, patternProperties } = schema
+  if (!properties) {
+    const values = Object.values(patternProperties ?? {})[0] ?? additionalProperties
+    return `Record<string, ${typeof values === 'object' ? render(values, indent) : 'unknown'}>`
+  }
+  const lines = Object.entries(properties).flatMap(([name, property]) => {
+    const optional = required.includes(name) ? '' : '?'
+    const comment = property.description ? [`${indent}  /** ${property.description} */`] : []
+    return [...comment, `${indent}  ${name}${optional}: ${render(property, `${indent}  `)}`]
+  })
+  return lines.length === 0 ? 'Record<string, never>' : `{\n${lines.join('\n')}\n${indent}}`
+}
