@@ -1,4 +1,4 @@
-import type { ServerFrame } from '../src/push/protocol.ts'
+import type { ServerFrame } from '../src/protocol/frames.ts'
 
 export type Ok = Extract<ServerFrame, { type: 'ok' }>
 type Answer = Ok | Extract<ServerFrame, { type: 'error' }>

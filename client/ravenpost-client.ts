@@ -1,4 +1,4 @@
-import type { ServerFrame } from '../src/push/protocol.ts'
+import type { ServerFrame } from '../src/protocol/frames.ts'
 import { Connection, type Ok } from './connection.ts'
 import { type Changes, HeldInbox, type List } from './held-inbox.ts'
 import { FINAL_CODES, pause, waitAfter } from './reconnect.ts'

@@ -28,7 +28,7 @@ create sequence notify.outbox_id_seq as bigint cache 1;
 comment on sequence notify.outbox_id_seq is 'Ids of events. Cache 1: the order of two events about one thing is the order of their ids.';
 
 -- xid stands before id, and defaults are evaluated in the order of columns: whoever has drawn an id has a transaction id already.
--- So a transaction id taken after the last id of a partition was drawn is above those of all its writers (src/outbox/partitions.ts).
+-- So a transaction id taken after the last id of a partition was drawn is above those of all its writers (src/notify/outbox/partitions.ts).
 create table notify.outbox (
   xid xid8 not null default pg_current_xact_id(),
   id bigint not null default nextval('notify.outbox_id_seq'),

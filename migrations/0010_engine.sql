@@ -222,4 +222,4 @@ create function notify.explain(user_id bigint, type text, channel text, at times
            case when not critical and wanted and e.dnd <> 'ignore' then quiet_until end
     from enabled e;
   end;
-comment on function notify.explain(bigint, text, text, timestamptz) is 'What the preferences of a user say to a type on a channel (inApp, email, webPush) at a moment, and which rule decides. Who acts is not asked here: notify.why shows what was decided for a notification. The same rules as src/notifications/decide.ts; a test compares both on generated documents.';
+comment on function notify.explain(bigint, text, text, timestamptz) is 'What the preferences of a user say to a type on a channel (inApp, email, webPush) at a moment, and which rule decides. Who acts is not asked here: notify.why shows what was decided for a notification. The same rules as src/notify/rules/decide.ts; a test compares both on generated documents.';

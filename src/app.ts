@@ -1,13 +1,13 @@
 import type { Kysely } from 'kysely'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { RevokedSessions } from './accounts/revoked-sessions.ts'
+import { createWakeUps, type WakeUps } from './base/wake-ups.ts'
 import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
 import { createPool, isPooled } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
-import { NotificationTypes } from './notifications/types.ts'
-import { createWakeUps, type WakeUps } from './wake-ups.ts'
+import { NotificationTypes } from './notify/types/types.ts'
+import { RevokedSessions } from './social/sessions/revoked-sessions.ts'
 
 /** What every part of a process is given: nothing here knows about roles, HTTP or sockets. */
 export type App = {

@@ -1,7 +1,7 @@
 import { type Logger, pino, stdSerializers } from 'pino'
+import type { Role } from './base/process/role.ts'
+import { collapseRepeats } from './base/repeated-errors.ts'
 import type { Config } from './config.ts'
-import { collapseRepeats } from './repeated-errors.ts'
-import type { Role } from './role.ts'
 
 /** The same error is written so often at most. */
 const SAME_ERROR_EVERY_MS = 10_000

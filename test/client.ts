@@ -1,4 +1,4 @@
-import type { User } from '../src/users/view.ts'
+import type { User } from '../src/social/users/view.ts'
 
 /** An answer of the server; `body` is the parsed JSON, or undefined when there is none. */
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into bodies of every shape, wrong ones too

@@ -1,6 +1,6 @@
 import { type Test, test } from 'tap'
 import { call, PASSWORD } from './client.ts'
-import { dispatch, fillInbox } from './notifications/events.ts'
+import { dispatch, fillInbox } from './notify/dispatch/events.ts'
 import { setup } from './setup.ts'
 
 /** What the contract says in numbers and names, and no other test is about. */

@@ -69,7 +69,7 @@ async function startContainer(): Promise<Server> {
 }
 
 async function startEmbeddedServer(): Promise<Server> {
-  const { startEmbedded } = await import('../src/db/embedded.ts')
+  const { startEmbedded } = await import('../src/db/embedded/embedded.ts')
   const embedded = await startEmbedded(join(scratch, 'server'), pino({ level: 'warn' }))
   await doWithoutDurability(embedded.url)
   return { url: embedded.url, stop: embedded.stop }

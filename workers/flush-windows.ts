@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
-import type { Engine } from '../src/engine/engine.ts'
-import { flushWindows } from '../src/notifications/windows.ts'
+import { flushWindows } from '../src/notify/windows/flush.ts'
+import type { Engine } from '../src/worker/context.ts'
 
 /** Shows what groups have gathered whose windows are due. */
 export const flushDueWindows = (engine: Engine): Task => {

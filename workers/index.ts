@@ -1,4 +1,4 @@
-import type { Tasks } from '../src/worker.ts'
+import type { Tasks } from '../src/worker/start.ts'
 import { cleanUnusedMedia } from './clean-media.ts'
 import { dispatchOutbox } from './dispatch-outbox.ts'
 import { expireDueNotifications } from './expire-notifications.ts'

@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
-import type { Engine } from '../src/engine/engine.ts'
-import { purge } from '../src/engine/retention.ts'
+import type { Engine } from '../src/worker/context.ts'
+import { purge } from '../src/worker/retention.ts'
 
 /** Removes what its time is over for: expired notifications, old tombstones, sources, sessions and dead letters. */
 export const purgeExpired = (engine: Engine): Task => {

@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
-import type { Engine } from '../src/engine/engine.ts'
-import { retryPending } from '../src/outbox/pending.ts'
+import { retryPending } from '../src/notify/outbox/pending.ts'
+import type { Engine } from '../src/worker/context.ts'
 
 /** Tries the events again that were set aside and are due. */
 export const retryPendingEvents =

@@ -1,4 +1,4 @@
-import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { authorOf, JWT_SECRET, likerOf, usersOf, type World } from '../world.ts'
 import { type Client, ravenpostClient, socketIoClient } from './clients.ts'
 import { requestText } from './http.ts'

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../src/db/free-port.ts'
+import { freePort } from '../../src/db/embedded/free-port.ts'
 import { type Started, startProcess } from './process.ts'
 
 export type RedisServer = {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { OUTBOX_CHANNEL } from '../../src/wake-ups.ts'
+import { OUTBOX_CHANNEL } from '../../src/base/wake-ups.ts'
 import { Latencies, type Latency } from '../load/latency.ts'
 import type { World } from '../world.ts'
 import type { Measured } from './scenario.ts'

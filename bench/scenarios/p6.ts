@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { residentBytes } from '../machine/cost.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import { JWT_SECRET, usersOf } from '../world.ts'

@@ -1,4 +1,4 @@
-import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { FIRST_ID } from '../past.ts'
 import type { System } from '../system/system.ts'
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { encodeChangedInboxes } from '../../src/notifications/notify-payload.ts'
-import { COUNTS_CHANNEL, INBOX_CHANNEL, OUTBOX_CHANNEL, SESSION_CHANNEL } from '../../src/wake-ups.ts'
+import { encodeChangedInboxes } from '../../src/base/channels.ts'
+import { COUNTS_CHANNEL, INBOX_CHANNEL, OUTBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/wake-ups.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 

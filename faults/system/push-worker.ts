@@ -1,11 +1,11 @@
 import https from 'node:https'
+import { createOpsServer } from '../../src/api/ops-server.ts'
 import { closeApp, createApp } from '../../src/app.ts'
+import { endWithSignals } from '../../src/base/process/lifetime.ts'
 import { readConfig } from '../../src/config.ts'
-import { openDatabase } from '../../src/db/open.ts'
-import { endWithSignals } from '../../src/lifetime.ts'
 import { createLogger } from '../../src/log.ts'
-import { createOpsServer } from '../../src/ops/server.ts'
-import { startWorker } from '../../src/worker.ts'
+import { openDatabase } from '../../src/open-database.ts'
+import { startWorker } from '../../src/worker/start.ts'
 import { tasks } from '../../workers/index.ts'
 
 /** The worker role of src/main.ts, which would refuse push services on loopback. */

@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { runMigrations } from 'graphile-worker'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { checkInstallation } from '../outbox/adopt.ts'
-import { isLockTimeout, sqlState } from '../outbox/failure.ts'
-import { StartError } from '../start-error.ts'
+import { isLockTimeout, sqlState } from '../base/failure.ts'
+import { StartError } from '../base/process/start-error.ts'
+import { checkInstallation } from '../notify/outbox/adopt.ts'
 
 const ours = new URL('../../migrations/', import.meta.url)
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { isLockTimeout } from '../outbox/failure.ts'
+import { isLockTimeout } from '../base/failure.ts'
 
 /** How long a statement on a partitioned table may wait for its lock, and everybody else behind it, before it gives up. */
 const LOCK_TIMEOUT = '500ms'

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import { checkInstallation } from '../outbox/adopt.ts'
+import { checkInstallation } from '../notify/outbox/adopt.ts'
 
 /** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
 const IDLE_IN_TRANSACTION_MS = 10_000

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { keyFor, sameBytes } from '../base/signing.ts'
 import type { Config } from '../config.ts'
 import { fail } from '../errors.ts'
-import { keyFor, sameBytes } from '../signing.ts'
 
 const SEAL_BYTES = 12
 

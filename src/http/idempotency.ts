@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
+import { isLockTimeout } from '../base/failure.ts'
 import { inTransaction, LOCK_TIMEOUT, together } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
-import { isLockTimeout } from '../outbox/failure.ts'
 
 const KEPT = '24 hours'
 

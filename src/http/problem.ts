@@ -4,8 +4,8 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isMissingPartition } from '../base/failure.ts'
 import { AppError, type Code, fail, messageOf } from '../errors.ts'
-import { isMissingPartition } from '../outbox/failure.ts'
 import { pointerOf } from './validation.ts'
 
 /** More of them help nobody, and a body of 500 wrong ids would have as many. */

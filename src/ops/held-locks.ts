@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Gauge } from 'prom-client'
-import { registry } from './metrics.ts'
+import { registry } from '../base/metrics.ts'
 
 /** No transaction of ours is idle for so long. */
 const REPORTED_AFTER_MS = 10_000

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { Gauge } from 'prom-client'
 import type { App } from '../app.ts'
+import { within } from '../base/deadline.ts'
+import { registry } from '../base/metrics.ts'
 import { openPools } from '../db/pool.ts'
-import { within } from './deadline.ts'
-import { registry } from './metrics.ts'
 
 /** Prometheus gives up after 10 s by default; what this process counted is to be shown even then. */
 const DATABASE_TIMEOUT_MS = 4_000

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { type AppError, fail } from '../errors.ts'
 import { addressFinder } from '../http/client-address.ts'
 import { networkOf } from '../http/rate-limits.ts'
-import { Budgets } from './budget.ts'
+import { Budgets } from './connections/budget.ts'
 import type { Limits } from './limits.ts'
 
 /**

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type AppError, fail } from '../errors.ts'
 import { endWithProblem } from '../http/problem.ts'
-import { SUBPROTOCOL } from './protocol.ts'
+import { SUBPROTOCOL } from '../protocol/frames.ts'
 
 /** Why an upgrade is refused; null when it is not. Origins are compared exactly. */
 export function refusal(request: IncomingMessage, path: string, allowedOrigins: string[]): AppError | null {

@@ -7,9 +7,9 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { test } from 'tap'
 import { type Config, readConfig } from '../../src/config.ts'
-import { startEmbedded } from '../../src/db/embedded.ts'
+import { startEmbedded } from '../../src/db/embedded/embedded.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { openDatabase } from '../../src/db/open.ts'
+import { openDatabase } from '../../src/open-database.ts'
 
 const run = promisify(execFile)
 const log = pino({ level: 'silent' })

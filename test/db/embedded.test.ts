@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { type Test, test } from 'tap'
-import { processArguments } from '../../src/db/process-mark.ts'
+import { processArguments } from '../../src/db/embedded/process-mark.ts'
 import { eventually } from '../setup.ts'
 
 test('data kept by a clean stop is there at the next start', async (t) => {

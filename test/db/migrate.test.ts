@@ -7,8 +7,8 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import { type Test, test } from 'tap'
+import { StartError } from '../../src/base/process/start-error.ts'
 import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
-import { StartError } from '../../src/start-error.ts'
 import { eventually } from '../setup.ts'
 
 const log = pino({ level: 'silent' })
@@ -35,7 +35,7 @@ test('a database that is up to date is left alone', async (t) => {
 
 /** Runs `npm run migrate`'s command; returns the migrations it ran. */
 async function runCommand(url: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/db/migrate-command.ts')], {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/commands/migrate.ts')], {
     env: environment(url),
   })
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '').ran
@@ -127,7 +127,7 @@ test('a database of another line of versions is refused in a sentence', async (t
     constructor: StartError,
     message: /9999_later, which this version of Ravenpost does not have/,
   })
-  const command = promisify(execFile)(process.execPath, [join(root, 'src/db/migrate-command.ts')], {
+  const command = promisify(execFile)(process.execPath, [join(root, 'src/commands/migrate.ts')], {
     env: environment(url),
   })
   await t.rejects(command, { code: 1, stderr: /^The database has run the migration 9999_later.*\n$/ })

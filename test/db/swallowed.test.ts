@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { TcpProxy } from '../../faults/system/proxy.ts'
 import { createPool } from '../../src/db/pool.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
-import { createJobPool } from '../../src/engine/job-pool.ts'
+import { createJobPool } from '../../src/worker/job-pool.ts'
 import { cloneDatabase } from '../setup.ts'
 
 /** Options of a pool behind a proxy that can swallow what goes through it. */

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { type Test, test } from 'tap'
 import { createPool, openPools } from '../../src/db/pool.ts'
-import { createJobPool } from '../../src/engine/job-pool.ts'
+import { createJobPool } from '../../src/worker/job-pool.ts'
 import { cloneDatabase, eventually, setup } from '../setup.ts'
 
 const log = pino({ level: 'silent' })

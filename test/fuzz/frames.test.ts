@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { clientFrames } from '../../src/push/protocol.ts'
+import { clientFrames } from '../../src/protocol/frames.ts'
 import { signIn, signUp } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { startServerProcess } from '../server-process.ts'

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { type Test, test } from 'tap'
-import { grantAdmin } from '../../src/accounts/admin.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { type Answer, call, signIn, type TestClient } from '../client.ts'
 import { setup } from '../setup.ts'
 

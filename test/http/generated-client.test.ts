@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { generateSource } from 'oazapfts'
 import { test } from 'tap'
-import { grantAdmin } from '../../src/accounts/admin.ts'
-import { vapid } from '../channels/push-service.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { vapid } from '../notify/channels/push-service.ts'
 import { setup } from '../setup.ts'
 
 const directory = new URL('generated-client/', import.meta.url)

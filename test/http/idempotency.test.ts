@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import pg, { type Pool } from 'pg'
 import { test } from 'tap'
-import { grantAdmin } from '../../src/accounts/admin.ts'
-import { purge } from '../../src/engine/retention.ts'
-import { vapid } from '../channels/push-service.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { purge } from '../../src/worker/retention.ts'
 import { type Answer, call, signIn, type TestClient } from '../client.ts'
-import { multipart, PIXEL, picture, send, sha256 } from '../media/files.ts'
+import { vapid } from '../notify/channels/push-service.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
+import { multipart, PIXEL, picture, send, sha256 } from '../social/media/files.ts'
 
 type Creating = {
   name: string

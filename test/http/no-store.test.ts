@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { call } from '../client.ts'
-import { uploaded } from '../media/files.ts'
 import { setup } from '../setup.ts'
+import { uploaded } from '../social/media/files.ts'
 
 test('answers, refusals too, are stored nowhere, but for media and the pages of the documentation', async (t) => {
   const { url, server, as, pool } = await setup(t)

@@ -1,9 +1,9 @@
 import { pino } from 'pino'
 import { test } from 'tap'
-import { grantAdmin } from '../../src/accounts/admin.ts'
-import { purge } from '../../src/engine/retention.ts'
 import { networkOf } from '../../src/http/rate-limits.ts'
-import { newServiceToken } from '../../src/service-tokens/tokens.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { newServiceToken } from '../../src/social/service-tokens/tokens.ts'
+import { purge } from '../../src/worker/retention.ts'
 import { call, PASSWORD, signIn } from '../client.ts'
 import { setup, startSystem } from '../setup.ts'
 

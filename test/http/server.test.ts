@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { createServer } from '../../src/http/server.ts'
+import { createServer } from '../../src/api/server.ts'
 import { call, PASSWORD } from '../client.ts'
 import { setup } from '../setup.ts'
 

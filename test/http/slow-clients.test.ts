@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { type Test, test } from 'tap'
-import { createServer } from '../../src/http/server.ts'
+import { createServer } from '../../src/api/server.ts'
 import type { Timeouts } from '../../src/http/timeouts.ts'
 import { signUp } from '../client.ts'
 import { cloneDatabase, eventually, startSystem } from '../setup.ts'

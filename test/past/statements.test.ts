@@ -1,7 +1,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { makePast } from '../../faults/past.ts'
-import { createEngine } from '../../src/engine/engine.ts'
+import { createEngine } from '../../src/worker/context.ts'
 import { tasks } from '../../workers/index.ts'
 import { runStory } from '../security/story.ts'
 import { cloneDatabase, eventually, startSystem } from '../setup.ts'

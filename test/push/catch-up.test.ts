@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import type { App } from '../../src/app.ts'
-import { changesSince } from '../../src/notifications/changes.ts'
-import { dispatch, fillInbox } from '../notifications/events.ts'
+import { changesSince } from '../../src/notify/inbox/changes.ts'
+import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
 import { startNode, type TestUser, tell } from './node.ts'
 

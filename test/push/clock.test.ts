@@ -1,6 +1,6 @@
 import t from 'tap'
-import { RevokedSessions } from '../../src/accounts/revoked-sessions.ts'
-import { dispatch, makePost } from '../notifications/events.ts'
+import { RevokedSessions } from '../../src/social/sessions/revoked-sessions.ts'
+import { dispatch, makePost } from '../notify/dispatch/events.ts'
 import { signIn, startNode, tell } from './node.ts'
 
 const HOUR = 3_600_000

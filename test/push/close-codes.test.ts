@@ -1,6 +1,6 @@
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { signAccessToken } from '../../src/accounts/tokens.ts'
+import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { eventually } from '../setup.ts'
 import { signIn, startNode } from './node.ts'
 import { TestSocket } from './socket.ts'

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { encodeChangedInboxes } from '../../src/notifications/notify-payload.ts'
-import { INBOX_CHANNEL } from '../../src/wake-ups.ts'
-import { dispatch, fillInbox } from '../notifications/events.ts'
+import { encodeChangedInboxes } from '../../src/base/channels.ts'
+import { INBOX_CHANNEL } from '../../src/base/wake-ups.ts'
+import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 import { startNode, tell } from './node.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { COUNTS_CHANNEL } from '../../src/wake-ups.ts'
-import { dispatch, makePost } from '../notifications/events.ts'
+import { COUNTS_CHANNEL } from '../../src/base/wake-ups.ts'
+import { dispatch, makePost } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
 import { startNode, type TestNode, type TestUser, tell } from './node.ts'
 

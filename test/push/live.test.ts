@@ -1,6 +1,6 @@
 import t from 'tap'
-import { markRead } from '../../src/notifications/inbox.ts'
-import { dispatch } from '../notifications/events.ts'
+import { markRead } from '../../src/notify/inbox/mark.ts'
+import { dispatch } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
 import { startNode, tell } from './node.ts'
 

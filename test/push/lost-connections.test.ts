@@ -1,7 +1,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { startProxy } from '../client/proxy.ts'
-import { dispatch } from '../notifications/events.ts'
+import { dispatch } from '../notify/dispatch/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 import { startNode, type TestNode, tell } from './node.ts'
 

@@ -1,9 +1,9 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { encodeChangedInboxes } from '../../src/notifications/notify-payload.ts'
-import { Dispatcher } from '../../src/outbox/dispatcher.ts'
-import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/wake-ups.ts'
-import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notifications/events.ts'
+import { encodeChangedInboxes } from '../../src/base/channels.ts'
+import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/wake-ups.ts'
+import { Dispatcher } from '../../src/notify/outbox/dispatcher.ts'
+import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
 import { signIn, startNode, type TestNode, tell } from './node.ts'
 

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
-import type { ServerFrame } from '../../src/push/protocol.ts'
+import type { ServerFrame } from '../../src/protocol/frames.ts'
 import { eventually } from '../setup.ts'
 
 type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>

@@ -1,15 +1,15 @@
 import { type Test, test } from 'tap'
-import { grantAdmin } from '../../src/accounts/admin.ts'
-import { unsubscribeToken } from '../../src/channels/unsubscribe.ts'
-import { emailToken } from '../../src/channels/verify-email.ts'
-import { clientFrames, serverFrames } from '../../src/push/protocol.ts'
-import { newServiceToken, Scope } from '../../src/service-tokens/tokens.ts'
-import { vapid } from '../channels/push-service.ts'
+import { unsubscribeToken } from '../../src/notify/channels/email/unsubscribe.ts'
+import { emailToken } from '../../src/notify/channels/email/verify.ts'
+import { clientFrames, serverFrames } from '../../src/protocol/frames.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { newServiceToken, Scope } from '../../src/social/service-tokens/tokens.ts'
 import { type Answer, call, PASSWORD, signIn, signUp, type TestClient } from '../client.ts'
 import { answersOf } from '../http/described.ts'
-import { PIXEL, upload, uploaded } from '../media/files.ts'
+import { vapid } from '../notify/channels/push-service.ts'
 import { TestSocket } from '../push/socket.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
+import { PIXEL, upload, uploaded } from '../social/media/files.ts'
 
 /**
  * What each call answers to each caller, about things of `owner`. A call of the server without a line here fails. Whatever the

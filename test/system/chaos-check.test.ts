@@ -3,7 +3,7 @@ import { check } from '../../faults/load/check.ts'
 import { Load } from '../../faults/load/load.ts'
 import { Random } from '../../faults/load/random.ts'
 import { makeWorld } from '../../faults/load/world.ts'
-import { likeBatch } from '../../src/likes/batch.ts'
+import { likeBatch } from '../../src/social/likes/write.ts'
 import { eventually, setup } from '../setup.ts'
 
 /** People with a post each, and a load that offers nothing: the actions are the test's own. */

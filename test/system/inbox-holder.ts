@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { createApp } from '../../src/app.ts'
-import { changeInbox } from '../../src/notifications/change-inbox.ts'
+import { changeInbox } from '../../src/notify/inbox/lock.ts'
 import { testConfig } from '../setup.ts'
 
 /** An api process in the middle of changing an inbox, to be stopped: `node inbox-holder.ts <database url> <user id>`. */

@@ -6,11 +6,11 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
-import { findBinaries } from '../../src/db/binaries.ts'
-import { makeCluster } from '../../src/db/cluster.ts'
-import { freePort } from '../../src/db/free-port.ts'
+import { findBinaries } from '../../src/db/embedded/binaries.ts'
+import { makeCluster } from '../../src/db/embedded/cluster.ts'
+import { freePort } from '../../src/db/embedded/free-port.ts'
+import { chooseRunAs } from '../../src/db/embedded/run-as.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { chooseRunAs } from '../../src/db/run-as.ts'
 
 const run = promisify(execFile)
 const log = pino({ level: 'silent' })

@@ -1,0 +1,97 @@
+import type { TSchema } from '@sinclair/typebox'
+import { closeCodes } from '../protocol/close-codes.ts'
+import { clientFrames, SUBPROTOCOL, serverFrames } from '../protocol/frames.ts'
+import { exampleOf } from './examples.ts'
+
+const summaries: Record<keyof typeof clientFrames | keyof typeof serverFrames, string> = {
+  hello: 'The first frame: who speaks, and the state it holds',
+  ack: 'Everything up to this state has arrived',
+  read: 'Marks notifications as read',
+  readAll: 'Marks as read what grew at or before this state',
+  seen: 'Moves the seen watermark',
+  watch: 'Live counts of these posts; replaces the former list',
+  token: 'A new access token of the same user',
+  ping: 'Answered by pong; for browsers',
+  welcome: 'The hello was good',
+  changes: 'What changed between two states',
+  synced: 'The catch-up is complete',
+  reset: 'In place of a catch-up: fetch the list',
+  counts: 'Of watched posts',
+  ok: 'read, readAll or seen is done',
+  error: 'A frame was not understood or could not be done',
+  pong: 'The answer to ping',
+}
+
+/** The websocket as AsyncAPI 3, made from the schemas that check the frames. */
+export function describeSocket(publicUrl: string | undefined): object {
+  const { host, protocol } = new URL(publicUrl ?? 'http://localhost:3000')
+  const closes = Object.values(closeCodes).map(([code, reason]) => `\n- ${code}: ${reason}`)
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Ravenpost, live',
+      version: '0.1.0',
+      license: { name: 'MIT' },
+      description: `Frames are JSON in text messages. The first frame is \`hello\`. Close codes:${closes.join('')}`,
+    },
+    defaultContentType: 'application/json',
+    servers: { ravenpost: { host, protocol: protocol === 'https:' ? 'wss' : 'ws' } },
+    channels: {
+      socket: {
+        address: '/ws',
+        description: `One socket of one user; subprotocol \`${SUBPROTOCOL}\``,
+        messages: Object.fromEntries(
+          [...namesOf(clientFrames), ...namesOf(serverFrames)].map((name) => [
+            name,
+            reference('components/messages', name),
+          ]),
+        ),
+      },
+    },
+    operations: {
+      fromClient: operation('receive', 'What a client sends', namesOf(clientFrames)),
+      fromServer: operation('send', 'What the server sends', namesOf(serverFrames)),
+    },
+    components: { messages: { ...messagesOf(clientFrames), ...messagesOf(serverFrames) } },
+  }
+}
+
+/** For the page that shows the REST calls. */
+export const socketInMarkdown = `[/asyncapi.json](/asyncapi.json) (AsyncAPI 3): \`GET /ws\`, subprotocol \`${SUBPROTOCOL}\`, JSON in text frames.
+
+${tableOf('The client sends', clientFrames)}
+
+${tableOf('The server sends', serverFrames)}`
+
+function tableOf(title: string, frames: Partial<Record<Name, TSchema>>): string {
+  const rows = Object.entries(frames).map(([name, { properties }]) => {
+    const { type: _, ...others } = properties
+    return `| \`${name}\` | ${Object.keys(others).join(', ')} | ${summaries[name as Name]} |`
+  })
+  return [`| ${title} | with | |`, '|---|---|---|', ...rows].join('\n')
+}
+
+type Name = keyof typeof summaries
+
+function namesOf(frames: Partial<Record<Name, TSchema>>): Name[] {
+  // The keys of a literal are those of its type.
+  return Object.keys(frames) as Name[]
+}
+
+function operation(action: 'send' | 'receive', summary: string, names: Name[]): object {
+  const messages = names.map((name) => reference('channels/socket/messages', name))
+  return { action, summary, channel: { $ref: '#/channels/socket' }, messages }
+}
+
+function reference(place: string, name: string): object {
+  return { $ref: `#/${place}/${name}` }
+}
+
+function messagesOf(frames: Partial<Record<Name, TSchema>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(frames).map(([name, payload]) => [
+      name,
+      { name, summary: summaries[name as Name], payload, examples: [{ payload: exampleOf(payload) }] },
+    ]),
+  )
+}

@@ -1,0 +1,66 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config.ts'
+import { Problem } from '../http/problem.ts'
+import { describeSocket, socketInMarkdown } from './asyncapi.ts'
+import { type Document, describeOperations } from './describe.ts'
+
+const { $id: _, ...problemSchema } = Problem
+
+/**
+ * The whole contract at /openapi.json, made from the schemas that validate the requests; /docs shows it to a person. Neither exists
+ * with DOCS=off.
+ */
+export async function describeApi(server: FastifyInstance, config: Config): Promise<void> {
+  if (!config.docs) return
+  await server.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ravenpost',
+        description: `Social notification backend. Live delivery is by websocket, described in\n${socketInMarkdown}`,
+        version: '0.1.0',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: config.publicUrl ?? '/' }],
+      components: {
+        securitySchemes: {
+          accessToken: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'From sign-up, sign-in or refresh.',
+          },
+        },
+        schemas: { Problem: problemSchema },
+      },
+      security: [{ accessToken: [] }],
+    },
+    convertConstToEnum: false,
+    transform: ({ schema, url, route }) => ({
+      url,
+      schema: route.config?.public ? { ...schema, security: [] } : (schema ?? {}),
+    }),
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      // What the library makes is an OpenAPI document; its type says the same in other words.
+      describeOperations(document.openapiObject as Document)
+      return document.openapiObject
+    },
+  })
+  const socket = describeSocket(config.publicUrl)
+  server.get('/asyncapi.json', { config: { public: true }, schema: { hide: true } }, () => socket)
+  server.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => server.swagger())
+  await server.register(async (pages) => {
+    pages.addHook('onRoute', (route) => {
+      route.config = { ...route.config, public: true }
+    })
+    // Its files are the same for everybody, and say themselves how long they may be kept.
+    pages.addHook('onRequest', (_request, reply, done) => {
+      reply.removeHeader('cache-control')
+      done()
+    })
+    await pages.register(swaggerUi, { routePrefix: '/docs' })
+  })
+}

@@ -1,0 +1,15 @@
+import type { FastifyInstance } from 'fastify'
+import type { App } from '../app.ts'
+import { createFastify } from '../http/fastify.ts'
+import { sendSecurityHeaders } from '../http/security-headers.ts'
+import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { requireAccessToken } from '../social/sessions/authentication.ts'
+
+/** What a process without the api role serves: health, readiness and metrics. */
+export async function createOpsServer(app: App, options: OpsOptions): Promise<FastifyInstance> {
+  const server = createFastify(app)
+  await sendSecurityHeaders(server, app.config)
+  requireAccessToken(server, app)
+  await server.register(opsRoutes(app, options))
+  return server
+}

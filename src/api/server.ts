@@ -1,0 +1,92 @@
+import cookie from '@fastify/cookie'
+import cors from '@fastify/cors'
+import type { FastifyInstance } from 'fastify'
+import type { App } from '../app.ts'
+import { noticeUntrustedProxy } from '../http/client-address.ts'
+import { sealCursors } from '../http/cursors.ts'
+import { createFastify } from '../http/fastify.ts'
+import { limitRates } from '../http/rate-limits.ts'
+import { sendSecurityHeaders } from '../http/security-headers.ts'
+import type { Timeouts } from '../http/timeouts.ts'
+import { validateRequests } from '../http/validation.ts'
+import { emailRoutes } from '../notify/channels/email/routes.ts'
+import { pushRoutes } from '../notify/channels/web-push/routes.ts'
+import { notificationRoutes } from '../notify/inbox/routes.ts'
+import { watchLog } from '../notify/outbox/watch.ts'
+import { preferenceRoutes } from '../notify/preferences/routes.ts'
+import { sendRoutes } from '../notify/sends/routes.ts'
+import { typeRoutes } from '../notify/types/routes.ts'
+import { deadLetterRoutes } from '../ops/dead-letters.ts'
+import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { accountRoutes } from '../social/accounts/routes.ts'
+import { bellRoutes } from '../social/bells/routes.ts'
+import { silenceRoutes } from '../social/blocks/routes.ts'
+import { bookmarkRoutes } from '../social/bookmarks/routes.ts'
+import { commentRoutes } from '../social/comments/routes.ts'
+import { followRoutes } from '../social/follows/routes.ts'
+import { likeRoutes } from '../social/likes/routes.ts'
+import { mediaRoutes } from '../social/media/routes.ts'
+import { postRoutes } from '../social/posts/routes.ts'
+import { serviceTokenRoutes } from '../social/service-tokens/routes.ts'
+import { recogniseUsers, requireAccessToken } from '../social/sessions/authentication.ts'
+import { userRoutes } from '../social/users/routes.ts'
+import { describeApi } from './openapi.ts'
+
+const features = [
+  accountRoutes,
+  userRoutes,
+  followRoutes,
+  bellRoutes,
+  postRoutes,
+  likeRoutes,
+  commentRoutes,
+  bookmarkRoutes,
+  mediaRoutes,
+  notificationRoutes,
+  typeRoutes,
+  preferenceRoutes,
+  silenceRoutes,
+  emailRoutes,
+  pushRoutes,
+  deadLetterRoutes,
+  sendRoutes,
+  serviceTokenRoutes,
+]
+
+export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
+
+/** The REST server with every feature's routes, not listening yet. */
+export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
+  const server = createFastify(app, options.timeouts)
+  sendSecurityHeaders(server, app.config)
+  noticeUntrustedProxy(server, app)
+  await server.register(cookie)
+  await server.register(cors, {
+    origin: app.config.allowedOrigins,
+    credentials: true,
+    strictPreflight: false,
+    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: [
+      'x-request-id',
+      'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
+      'etag',
+      'content-range',
+      'idempotent-replayed',
+    ],
+  })
+  // After CORS: a page of an allowed origin may read a 401 and a 429 too.
+  recogniseUsers(server, app)
+  watchLog(server, app)
+  limitRates(server, app)
+  requireAccessToken(server, app)
+  await describeApi(server, app.config)
+  await server.register(async (scope) => {
+    validateRequests(scope)
+    sealCursors(scope, app.config)
+    for (const routes of features) await scope.register(routes(app))
+    await scope.register(opsRoutes(app, options))
+  })
+  return server
+}

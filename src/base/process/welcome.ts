@@ -1,0 +1,31 @@
+import { resolve } from 'node:path'
+import type { Logger } from 'pino'
+import type { Config } from '../../config.ts'
+import { stdout } from '../../log.ts'
+import type { Role } from './role.ts'
+
+/** What the person who started it wants to know: plain lines in a terminal, otherwise one line of JSON, whatever the level of the log. */
+export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined, log: Logger): void {
+  const serves = (part: Role) => role === part || role === 'all'
+  const lines = [
+    serves('api') && ['REST', url],
+    serves('push') && ['Websocket', `${url.replace(/^http/, 'ws')}/ws`],
+    serves('api') && ['Documentation', `${url}/docs`],
+    ['Readiness', `${url}/readyz`],
+    ['Data', config.embedded ? resolve(config.dataDir) : withoutUser(config.databaseUrl)],
+    admin !== undefined && ['Admin', admin],
+  ].filter((line) => line !== false)
+  const ready = `Ravenpost (${role}) is ready`
+  if (!process.stdout.isTTY) {
+    const said = Object.fromEntries(lines.map(([name = '', value]) => [name.toLowerCase(), value]))
+    log.child({}, { level: 'info' }).info(said, ready)
+    return
+  }
+  const text = lines.map(([name = '', value]) => `  ${name.padEnd(15)}${value}`).join('\n')
+  stdout.write(`\n${ready}. Ctrl-C stops it.\n\n${text}\n\n`)
+}
+
+function withoutUser(databaseUrl: string): string {
+  const { host, pathname } = new URL(databaseUrl)
+  return `PostgreSQL at ${host}${pathname}`
+}

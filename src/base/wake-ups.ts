@@ -1,0 +1,90 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { encodeChangedInboxes } from './channels.ts'
+
+/**
+ * Hints that there is something to do, sent after commit and outside any user's transaction, at most once per few
+ * milliseconds and process. Losing one costs milliseconds, never data: the poll and the sweeps find everything.
+ */
+export type WakeUps = {
+  /** Events were committed to the outbox: calls the dispatchers. */
+  eventsAppended(): void
+  /** The user's inbox reached this modseq by a request (dispatch notifies in its own transaction). */
+  inboxChanged(userId: string, modseq: string | number): void
+  /** This session was revoked, or its user deleted: its sockets are to be closed. */
+  sessionRevoked(sessionId: string): void
+  /** Sends what is waiting and stops. */
+  close(): Promise<void>
+}
+
+export const INBOX_CHANNEL = 'ravenpost_inbox'
+export const SESSION_CHANNEL = 'ravenpost_session'
+export const COUNTS_CHANNEL = 'ravenpost_counts'
+
+/** Without payload: there are events. Heard by worker processes, whose dispatch job stands ready or is added then. */
+export const OUTBOX_CHANNEL = 'ravenpost_outbox'
+
+/** NOTIFY takes a lock of the whole cluster, so those of one process are so far apart; the first one goes at once. */
+const BETWEEN_MS = 4
+
+export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {
+  if (!enabled) return { eventsAppended() {}, inboxChanged() {}, sessionRevoked() {}, async close() {} }
+
+  let events = false
+  let inboxes = new Map<string, number>()
+  let sessions = new Set<string>()
+  let scheduled = false
+  let timer: NodeJS.Timeout | undefined
+  let sentAt = 0
+  let sending: Promise<void> = Promise.resolve()
+
+  const send = () => {
+    scheduled = false
+    sending = sending.then(flush)
+  }
+
+  /** The shortest timeout is a millisecond, so what may go now does without one. */
+  const schedule = () => {
+    if (scheduled) return
+    scheduled = true
+    const wait = sentAt + BETWEEN_MS - performance.now()
+    if (wait <= 0) setImmediate(send)
+    else timer = setTimeout(send, wait)
+  }
+
+  const flush = async () => {
+    const messages = [
+      ...(events ? [[OUTBOX_CHANNEL, ''] as const] : []),
+      ...encodeChangedInboxes(inboxes).map((payload) => [INBOX_CHANNEL, payload] as const),
+      ...[...sessions].map((id) => [SESSION_CHANNEL, id] as const),
+    ]
+    if (messages.length === 0) return
+    events = false
+    inboxes = new Map()
+    sessions = new Set()
+    sentAt = performance.now()
+    const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
+    await pool
+      .query({ name: 'wake_up', text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', values })
+      .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep will find the work'))
+  }
+
+  return {
+    eventsAppended() {
+      events = true
+      schedule()
+    },
+    inboxChanged(userId, modseq) {
+      inboxes.set(userId, Math.max(Number(modseq), inboxes.get(userId) ?? 0))
+      schedule()
+    },
+    sessionRevoked(sessionId) {
+      sessions.add(sessionId)
+      schedule()
+    },
+    async close() {
+      clearTimeout(timer)
+      await sending.then(flush)
+    },
+  }
+}

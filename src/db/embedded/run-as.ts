@@ -1,0 +1,65 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { chmod } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import type { Logger } from 'pino'
+import { StartError } from '../../base/process/start-error.ts'
+
+const run = promisify(execFile)
+
+/** How PostgreSQL's programs are run: `prefix` stands in front of the command line, `ids` go to spawn. */
+export type RunAs = { prefix: string[]; ids: { uid?: number; gid?: number }; owner?: { uid: number; gid: number } }
+
+/**
+ * PostgreSQL refuses to run as root. An ordinary user runs it as themselves; root runs it as the system user `postgres`,
+ * which is made when missing. Where that user may not enter a folder on the way (a checkout in /root), the capability to
+ * pass folders and read files is given to it, and nothing else.
+ */
+export async function chooseRunAs(program: string, dataDir: string, log: Logger): Promise<RunAs> {
+  if (process.getuid?.() !== 0) return { prefix: [], ids: {} }
+  const owner = (await findUser()) ?? (await makeUser(log))
+  await chmod(dataDir, 0o711)
+  const plain: RunAs = { prefix: [], ids: owner, owner }
+  if (mayUse(plain, program, dataDir)) return plain
+  const capability = '+dac_read_search'
+  const drop = ['--reuid', `${owner.uid}`, '--regid', `${owner.gid}`, '--clear-groups']
+  const caps = ['--inh-caps', capability, '--ambient-caps', capability]
+  // PostgreSQL looks for its programs with access(2), which counts capabilities only under this bit.
+  const bits = ['--securebits', '+no_setuid_fixup']
+  const capable: RunAs = { prefix: ['setpriv', ...drop, ...caps, ...bits, '--'], ids: {}, owner }
+  if (mayUse(capable, program, dataDir)) return capable
+  throw new StartError(
+    `As root, PostgreSQL runs as the user postgres, who may not enter ${dataDir} or run ${program}: ` +
+      'move both where other users may enter, set DATABASE_URL, or start Ravenpost as an ordinary user',
+  )
+}
+
+async function findUser(): Promise<{ uid: number; gid: number } | undefined> {
+  try {
+    const [uid, gid] = await Promise.all([run('id', ['-u', 'postgres']), run('id', ['-g', 'postgres'])])
+    return { uid: Number(uid.stdout), gid: Number(gid.stdout) }
+  } catch {
+    return undefined
+  }
+}
+
+async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
+  log.info('making the system user postgres: PostgreSQL does not run as root')
+  try {
+    await run('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', 'postgres'])
+  } catch (cause) {
+    throw new StartError('The user postgres cannot be made: make it, or start Ravenpost as an ordinary user', { cause })
+  }
+  const made = await findUser()
+  if (!made) throw new StartError('The user postgres was made but is not found')
+  return made
+}
+
+/** Tried in earnest, as PostgreSQL will: by running the program and by asking access(2) for it. */
+function mayUse({ prefix, ids }: RunAs, program: string, dataDir: string): boolean {
+  const attempts = [
+    [...prefix, program, '--version'],
+    [...prefix, 'test', '-x', program],
+    [...prefix, 'ls', '-d', `${dataDir}/.`],
+  ]
+  return attempts.every(([command = '', ...args]) => spawnSync(command, args, { ...ids, cwd: '/' }).status === 0)
+}

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { open, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { StartError } from '../../base/process/start-error.ts'
+import { diskFull } from './cluster.ts'
+import { processArguments } from './process-mark.ts'
+import type { RunAs } from './run-as.ts'
+
+const SECOND = 1000
+/** Replaying the log of a killed server may take long. */
+const START_TIMEOUT = 120 * SECOND
+/** Backends of a killed postmaster notice its end and leave; until then its shared memory is in use. */
+const ORPHANS_LEAVE_WITHIN = 10 * SECOND
+/**
+ * How a server is asked to stop, and how long each is waited for: let clients leave, end them and write a checkpoint, leave
+ * the log to be replayed at the next start.
+ */
+const stopSignals = [
+  ['SIGTERM', SECOND / 2],
+  ['SIGINT', 4 * SECOND],
+  ['SIGQUIT', 2 * SECOND],
+] as const
+
+export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
+
+/** For a small machine that also runs Node; durable all the same. Given at each start, so nothing old stays in files. */
+const settings = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'max_connections=200',
+  'shared_buffers=128MB',
+  'random_page_cost=1.1',
+  'jit=off',
+  'fsync=on',
+  'timezone=UTC',
+  'log_timezone=UTC',
+  'log_checkpoints=off',
+  'autovacuum_naptime=15s',
+].flatMap((setting) => ['-c', setting])
+
+/**
+ * Starts PostgreSQL and returns when it takes connections. It is a process group of its own: Ctrl-C in a terminal reaches
+ * Node only, which stops PostgreSQL last. If PostgreSQL ends by itself, that is an uncaught error.
+ */
+export async function startServer(options: ServerOptions): Promise<{ stop(): Promise<void> }> {
+  const deadline = performance.now() + ORPHANS_LEAVE_WITHIN
+  for (;;) {
+    const child = await launch(options)
+    if (await isReady(child, options.cluster)) return { stop: superviseUntilStopped(child, options) }
+    const said = await readFile(options.logFile, 'utf8')
+    if (!said.includes('pre-existing shared memory block') || performance.now() > deadline)
+      throw startError(said, options)
+    await sleep(200)
+  }
+}
+
+/**
+ * A killed Node leaves PostgreSQL running; it is stopped cleanly. A process id in postmaster.pid that belongs to something
+ * else by now is left alone, and the file removed, because PostgreSQL would take that process for a server.
+ */
+export async function stopLeftOverServer(cluster: string, log: Logger): Promise<void> {
+  const pid = Number((await readPidFile(cluster))[0])
+  if (!Number.isInteger(pid) || pid < 2) return
+  const command = processArguments(pid)
+  if (command === undefined) return
+  if (!isServerOf(command, cluster)) return rm(join(cluster, 'postmaster.pid'), { force: true })
+  log.warn({ pid }, 'stopping the PostgreSQL that a killed Ravenpost left')
+  const isGone = () => processArguments(pid) !== command
+  for (const [signal, timeout] of stopSignals.slice(1)) {
+    process.kill(pid, signal)
+    if (await holds(isGone, timeout)) return
+  }
+  throw new StartError(`PostgreSQL (process ${pid}) in ${cluster} does not stop: end it, then start again`)
+}
+
+const isServerOf = (command: string, cluster: string) =>
+  command.includes('postgres') && command.includes(` ${cluster} `)
+
+async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions): Promise<ChildProcess> {
+  await rename(logFile, `${logFile}.1`).catch(() => {})
+  const log = await open(logFile, 'w', 0o600)
+  const [command = '', ...args] = [...runAs.prefix, postgres, '-D', cluster, '-p', String(port), ...settings]
+  const child = spawn(command, args, { ...runAs.ids, cwd: '/', detached: true, stdio: ['ignore', log.fd, log.fd] })
+  child.once('error', () => {})
+  // However Node ends, short of being killed, PostgreSQL is at least told to stop.
+  const tell = () => void child.kill('SIGINT')
+  process.on('exit', tell)
+  child.once('exit', () => process.off('exit', tell))
+  await log.close()
+  return child
+}
+
+/** The last line of postmaster.pid tells, as it does for pg_ctl. */
+async function isReady(child: ChildProcess, cluster: string): Promise<boolean> {
+  const deadline = performance.now() + START_TIMEOUT
+  while (performance.now() < deadline) {
+    if (child.pid === undefined || hasEnded(child)) return false
+    const lines = await readPidFile(cluster)
+    if (Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready') return true
+    await sleep(20)
+  }
+  await end(child)
+  return false
+}
+
+function superviseUntilStopped(child: ChildProcess, { logFile }: ServerOptions): () => Promise<void> {
+  const onExit = (code: number | null, signal: string | null) => {
+    throw new Error(`PostgreSQL ended by itself (${signal ?? code}): see ${logFile}`)
+  }
+  child.on('exit', onExit)
+  return async () => {
+    child.off('exit', onExit)
+    await end(child)
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  for (const [signal, timeout] of stopSignals) {
+    if (hasEnded(child)) return
+    child.kill(signal)
+    if (await holds(() => hasEnded(child), timeout)) return
+  }
+}
+
+const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null
+
+async function holds(condition: () => boolean, timeout: number): Promise<boolean> {
+  const deadline = performance.now() + timeout
+  while (!condition()) {
+    if (performance.now() > deadline) return false
+    await sleep(20)
+  }
+  return true
+}
+
+async function readPidFile(cluster: string): Promise<string[]> {
+  return (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
+}
+
+function startError(said: string, { cluster, port, logFile }: ServerOptions): Error {
+  if (said.includes('No space left on device')) return diskFull(cluster)
+  if (said.includes('Address already in use'))
+    return new StartError(`Port ${port} was taken by another program: start again`)
+  return new StartError(`PostgreSQL does not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
+}

@@ -1,7 +1,0 @@
-import { runCommand } from '../command.ts'
-import { databaseUrlOf } from './running-embedded.ts'
-
-/** `npm run --silent database-url`: where the data is, for psql and other tools; the embedded server's port is new at every start. */
-await runCommand(async (config) => {
-  process.stdout.write(`${await databaseUrlOf(config)}\n`)
-})

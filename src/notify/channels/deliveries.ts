@@ -1,0 +1,265 @@
+import type pg from 'pg'
+import { inTransaction } from '../../db/transaction.ts'
+import { logIsOpen } from '../delivery-log/append.ts'
+
+export type ChannelName = 'email' | 'webPush'
+
+/** A row of notify.deliveries that this process has taken to send. */
+export type Delivery = {
+  userId: string
+  /** 0: a mail about the account, by its target; see account-mails.ts. */
+  notificationId: string
+  channel: ChannelName
+  target: string
+  grownModseq: number
+  sendId: string
+  attempts: number
+}
+
+/** What became of a delivery. Only `retry` and `deferred` leave it due. */
+export type Outcome =
+  | { state: 'sent' }
+  | { state: 'failed' | 'bounced'; error: string }
+  | { state: 'skipped' | 'cancelled'; reason: string }
+  | { state: 'deferred'; reason: string; until: Date }
+  /** `counts`: false when nothing was tried, as while a circuit is open. */
+  | { state: 'retry'; error: string; afterSeconds: number; counts: boolean }
+
+/** A worker that has not said what became of a delivery within this time is taken for dead. */
+export const LEASE_SECONDS = 180
+
+/**
+ * Due rows looked at in one transaction: those that are due for longest, and a fifth as many of those that came due last, so
+ * that a backlog of somebody who has much, which is put off bit by bit, hides nobody meanwhile.
+ */
+const LOOKED_AT: Record<ChannelName, number> = { email: 50, webPush: 500 }
+/** Notifications of one mail, besides those that are due. */
+const IN_ONE_MAIL = 1000
+/** When somebody holds a row of a mail that is sent again. */
+const HELD_SECONDS = 2
+
+/** One message that is due: a Web Push of one notification, or a mail of all that waits for a user. */
+export type Message = {
+  userId: string
+  sendId: string
+  critical: boolean
+  endpoint: string | null
+  deliveries: Delivery[]
+}
+
+/** 0: to be taken. Otherwise it is put off for so long; `error` is written down. */
+export type Wait = { seconds: number; error?: string }
+
+/** `more`: others may be due. `held`: another session holds the row under which mails are taken. */
+export type Taken = { messages: Message[]; more: boolean; held?: boolean }
+
+/**
+ * Takes messages that are due, or puts them off, as `waitOf` decides: until the lease ends nobody else sends what is taken.
+ * One process at a time takes mails, so that the rows of one mail are never parted: all that waits for a user goes into the
+ * next mail, and is tried again in the same one.
+ */
+export function takeDeliveries(
+  pool: pg.Pool,
+  channel: ChannelName,
+  leaseSeconds: number,
+  waitOf: (message: Message) => Wait,
+): Promise<Taken> {
+  return inTransaction(pool, async (client) => {
+    if (channel === 'email' && !(await holdMails(client))) return { messages: [], more: false, held: true }
+    const due = await lockDue(client, channel)
+    const messages = channel === 'email' ? await mailsOf(client, due) : due.map(pushOf)
+    const waits = messages.map((message) => ({
+      message,
+      ...(message.isHeld ? { seconds: HELD_SECONDS } : waitOf(message)),
+    }))
+    await leaseOrPutOff(client, channel, leaseSeconds, waits)
+    const taken = waits.filter(({ seconds }) => seconds === 0).map(({ message }) => message)
+    return { messages: taken, more: due.length >= LOOKED_AT[channel] }
+  })
+}
+
+/** A row as it was when it was locked. */
+type Due = Omit<Delivery, 'sendId'> & {
+  sendId: string | null
+  critical: boolean
+  endpoint: string | null
+  epoch: string
+}
+
+type Found = Message & { isHeld: boolean }
+
+async function holdMails(client: pg.ClientBase): Promise<boolean> {
+  const { rowCount } = await client.query(`select from notify.maintenance where what = 'mails' for update skip locked`)
+  return rowCount === 1
+}
+
+const columns = `user_id as "userId", notification_id as "notificationId", channel, target, grown_modseq::float8 as "grownModseq",
+  send_id as "sendId", attempts, critical`
+/** After a restore the same numbers may come again. */
+const epoch = '(select epoch::text from notify.installation) as epoch'
+
+async function lockDue(client: pg.ClientBase, channel: ChannelName): Promise<Due[]> {
+  const { rows } = await client.query<Due>({
+    name: `due_${channel}`,
+    text: `
+      with oldest as materialized (
+        select * from notify.deliveries
+        where channel = '${channel}' and due_at <= now() order by due_at limit $1::int for update skip locked
+      ),
+      newest as materialized (
+        select * from notify.deliveries
+        where channel = '${channel}' and due_at <= now() order by due_at desc limit $1::int / 5 for update skip locked
+      ),
+      due as (select * from oldest union select * from newest)
+      select ${columns}, ${epoch},
+        (select s.endpoint from notify.push_subscriptions s where s.user_id = due.user_id and s.id = due.target) as endpoint
+      from due order by due_at`,
+    values: [LOOKED_AT[channel]],
+  })
+  return rows
+}
+
+function pushOf(due: Due): Found {
+  const { userId, notificationId, grownModseq, target, endpoint, critical } = due
+  const sendId = due.sendId ?? [due.epoch, userId, notificationId, grownModseq, target].join('.')
+  return { userId, sendId, critical, endpoint, deliveries: [{ ...due, sendId }], isHeld: false }
+}
+
+/** What was tried stays in its mail; all else that waits for its user goes into a new one; a mail about the account is one of its own. */
+async function mailsOf(client: pg.ClientBase, due: Due[]): Promise<Found[]> {
+  const isOfAccount = ({ notificationId }: Due) => notificationId === '0'
+  const users = [...new Set(due.filter((row) => !isOfAccount(row)).map(({ userId }) => userId))]
+  const sendIds = [...new Set(due.flatMap(({ sendId }) => sendId ?? []))]
+  const others = users.length === 0 ? [] : await lockOthers(client, users, sendIds)
+  const rows = new Map([...due, ...others].map((row) => [`${row.userId} ${row.notificationId} ${row.target}`, row]))
+  const expected = sendIds.length === 0 ? new Map<string, number>() : await countRows(client, users, sendIds)
+  const mails = Map.groupBy(rows.values(), (row) => row.sendId ?? `${row.userId} ${isOfAccount(row) ? row.target : ''}`)
+  return [...mails.values()].flatMap((rows) => {
+    const [first] = rows
+    if (!first) return []
+    const sendId = first.sendId ?? `${first.epoch}.${first.userId}.${Math.max(...rows.map((row) => row.grownModseq))}`
+    const isHeld = first.sendId !== null && rows.length < (expected.get(sendId) ?? 0)
+    const deliveries = rows.map((row) => ({ ...row, sendId }))
+    return [
+      { userId: first.userId, sendId, critical: rows.some((row) => row.critical), endpoint: null, deliveries, isHeld },
+    ]
+  })
+}
+
+/** What goes into the same mails as that which is due. Rows that somebody holds are left to a later mail. */
+async function lockOthers(client: pg.ClientBase, users: string[], sendIds: string[]): Promise<Due[]> {
+  const { rows } = await client.query<Due>({
+    name: 'others_of_mails',
+    text: `
+      with waiting as materialized (
+        select w.* from unnest($1::bigint[]) u
+        cross join lateral (
+          select * from notify.deliveries d
+          where d.channel = 'email' and d.user_id = u and d.notification_id <> 0 and d.send_id is null and d.state = 'queued'
+          order by d.due_at limit ${IN_ONE_MAIL} for update skip locked
+        ) w
+      ),
+      tried as materialized (
+        select * from notify.deliveries d
+        where d.channel = 'email' and d.user_id = any($1::bigint[]) and d.state in ('queued', 'deferred') and d.send_id = any($2::text[])
+        for update skip locked
+      )
+      select ${columns}, ${epoch}, null as endpoint from (select * from waiting union all select * from tried) others`,
+    values: [users, sendIds],
+  })
+  return rows
+}
+
+/** By mail. What grew before this leaves its mail; what grows now is held, and belongs to it until the commit. */
+async function countRows(client: pg.ClientBase, users: string[], sendIds: string[]): Promise<Map<string, number>> {
+  const { rows } = await client.query<{ sendId: string; count: number }>({
+    name: 'rows_of_mails',
+    text: `select send_id as "sendId", count(*)::int as count from notify.deliveries
+           where channel = 'email' and user_id = any($1::bigint[]) and state in ('queued', 'deferred') and send_id = any($2::text[]) group by 1`,
+    values: [users, sendIds],
+  })
+  return new Map(rows.map(({ sendId, count }) => [sendId, count]))
+}
+
+async function leaseOrPutOff(
+  client: pg.ClientBase,
+  channel: ChannelName,
+  leaseSeconds: number,
+  waits: (Wait & { message: Message })[],
+): Promise<void> {
+  const rows = waits.flatMap(({ message, seconds, error }) =>
+    message.deliveries.map((delivery) => ({ delivery, error, later: seconds > 0 ? seconds : null })),
+  )
+  if (rows.length === 0) return
+  await client.query({
+    name: 'lease_or_put_off',
+    text: leaseStatement,
+    values: [
+      rows.map(({ delivery }) => delivery.userId),
+      rows.map(({ delivery }) => delivery.notificationId),
+      rows.map(({ delivery }) => delivery.target),
+      rows.map(({ delivery }) => delivery.sendId),
+      rows.map(({ later }) => later),
+      rows.map(({ error }) => error ?? null),
+      channel,
+      leaseSeconds,
+    ],
+  })
+  for (const { delivery, later } of rows) if (later === null) delivery.attempts += 1
+}
+
+const leaseStatement = `
+  update notify.deliveries d
+  set attempts = d.attempts + (w.later is null)::int, state = case when w.later is null then 'queued' else d.state end,
+    send_id = case when w.later is null then w.send_id else d.send_id end, due_at = now() + make_interval(secs => coalesce(w.later, $8::float8)),
+    last_error = coalesce(w.error, d.last_error), updated_at = case when w.later is null then now() else d.updated_at end
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::text[]) w (u, n, target, send_id, later, error)
+  where d.user_id = w.u and d.notification_id = w.n and d.channel = $7 and d.target = w.target and d.user_id = any($1::bigint[])`
+
+/** Writes down what became of deliveries. One that grew meanwhile has another send_id, or none: it is queued again and left alone. */
+export async function recordOutcomes(
+  pool: pg.Pool,
+  results: { delivery: Delivery; outcome: Outcome }[],
+): Promise<void> {
+  if (results.length === 0) return
+  await pool.query({
+    name: 'record_outcomes',
+    text: recordStatement,
+    values: [
+      results.map(({ delivery }) => delivery.userId),
+      results.map(({ delivery }) => delivery.notificationId),
+      results.map(({ delivery }) => delivery.channel),
+      results.map(({ delivery }) => delivery.target),
+      results.map(({ delivery }) => delivery.sendId),
+      results.map(({ outcome }) => (outcome.state === 'retry' ? 'queued' : outcome.state)),
+      results.map(({ outcome }) => ('reason' in outcome ? outcome.reason : null)),
+      results.map(({ outcome }) => ('error' in outcome ? outcome.error.slice(0, 500) : null)),
+      results.map(({ outcome }) => (outcome.state === 'retry' ? outcome.afterSeconds : null)),
+      results.map(({ outcome }) => (outcome.state === 'deferred' ? outcome.until : null)),
+      results.map(({ outcome }) => ('counts' in outcome && !outcome.counts) || outcome.state === 'deferred'),
+      results.map(({ delivery }) => delivery.attempts),
+    ],
+  })
+}
+
+/**
+ * What is deferred was not tried under its send_id, and may go out together with others later. A process whose lease has
+ * ended reports only that it did send: another process has counted one more attempt, and decides about the rest. Whether a
+ * row is unfinished is asked by an expression: statistics that are older than a backlog take such rows for few, and plain
+ * conditions would have the planner read all of them.
+ */
+const recordStatement = `
+  with recorded as (
+  update notify.deliveries d
+  set state = w.state, reason = w.reason, last_error = w.error, updated_at = now(), due_at = coalesce(w.until, now() + make_interval(secs => w.again)),
+    attempts = d.attempts - w.untried::int, send_id = case when w.until is null then d.send_id end
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[], $12::int[])
+    w (u, n, c, target, send_id, state, reason, error, again, until, untried, attempts)
+  where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
+    and d.user_id = any($1::bigint[]) and coalesce(d.due_at, 'infinity') < 'infinity'
+    and (w.state = 'sent' or d.attempts = w.attempts)
+  returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
+  )
+  insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
+  select user_id, notification_id, case when state = 'sent' then 'sent' when state in ('failed', 'bounced') then 'failed' else 'filtered' end, channel, reason
+  from recorded where state in ('sent', 'failed', 'bounced', 'skipped', 'cancelled') and ${logIsOpen}`

@@ -1,0 +1,72 @@
+import type { Notification } from '../../inbox/view.ts'
+
+export type Words = { subject: string; text: string; html: string }
+
+/** Notifications that one mail names; it says how many more there are. */
+const NAMED = 20
+
+/** What is unread, newest last. Links of ours are relative and become absolute. */
+export function digest(notifications: Notification[], publicUrl: string, unsubscribeUrl: string): Words {
+  const named = notifications.slice(-NAMED)
+  const more = notifications.length - named.length
+  const [only] = notifications
+  const subject = notifications.length === 1 && only ? only.title : `${notifications.length} unread notifications`
+  const items = named.map(({ title, body, url }) => ({ title, body, link: url && absolute(url, publicUrl) }))
+  const text = [
+    ...items.map(({ title, body, link }) => [title, body, link].filter(Boolean).join('\n')),
+    ...(more > 0 ? [`… and ${more} more: ${publicUrl}`] : []),
+    `--\nNo more mails like this: ${unsubscribeUrl}`,
+  ].join('\n\n')
+  const html = page(subject, [
+    ...items.map(({ title, body, link }) => {
+      const head = link ? `<a href="${escapeHtml(link)}">${escapeHtml(title)}</a>` : escapeHtml(title)
+      return `<p>${head}${body ? `<br>${escapeHtml(body)}` : ''}</p>`
+    }),
+    ...(more > 0 ? [`<p>… and <a href="${escapeHtml(publicUrl)}">${more} more</a></p>`] : []),
+    `<hr><p><a href="${escapeHtml(unsubscribeUrl)}">No more mails like this</a></p>`,
+  ])
+  return { subject: oneLine(subject), text, html }
+}
+
+/** Asks whether the address is the user's. Anyone can name an address, so nothing in this mail is of their choosing. */
+export function question(url: string): Words {
+  const subject = 'Is this your address?'
+  const ask = 'Please confirm that mail of ours may come to this address:'
+  const otherwise = 'If you did not sign up, do nothing: you will not hear from us again.'
+  return {
+    subject,
+    text: `${ask}\n\n${url}\n\n${otherwise}`,
+    html: page(subject, [
+      `<p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(url)}">Confirm</a></p><p>${otherwise}</p>`,
+    ]),
+  }
+}
+
+/** To the owner of a verified address. */
+export function passwordChanged(publicUrl: string): Words {
+  const subject = 'Your password was changed'
+  const what = `The password of your account at ${publicUrl} was changed, and all other sessions were ended.`
+  const otherwise = 'If it was not you who changed it, ask the people who run this service for help.'
+  return {
+    subject,
+    text: `${what}\n\n${otherwise}`,
+    html: page(subject, [`<p>${escapeHtml(what)}</p><p>${otherwise}</p>`]),
+  }
+}
+
+/** A page without anything from elsewhere. `parts` are HTML. */
+export function page(title: string, parts: string[]): string {
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title></head><body>\n${parts.join('\n')}\n</body></html>\n`
+}
+
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+function absolute(url: string, publicUrl: string): string {
+  return URL.parse(url, publicUrl)?.href ?? publicUrl
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ')
+}

@@ -1,0 +1,80 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../../app.ts'
+import { escapeHtml, page } from './mail.ts'
+import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
+import { accountsOf, verifyEmail } from './verify.ts'
+
+const Token = Type.String({ minLength: 1, maxLength: 600, pattern: '^[\\w.-]+$' })
+const WithToken = Type.Object({ token: Token }, { additionalProperties: false })
+const open = { public: true }
+const html = { content: { 'text/html': { schema: Type.String() } } }
+const HTML = 'text/html; charset=utf-8'
+
+/** What mails link to. Links are opened by mail scanners too, so GET shows a button and only POST acts. */
+export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    // The body of RFC 8058's POST says nothing that the link does not say; that of our form is a token.
+    server.addContentTypeParser('multipart/form-data', (_request, payload, done) => {
+      payload.resume().on('end', () => done(null, {}))
+    })
+    server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
+      done(null, Object.fromEntries(new URLSearchParams(String(body))))
+    })
+
+    server.post(
+      '/auth/verify-email',
+      { config: open, schema: { body: WithToken, response: { 200: html, 204: Type.Null() } } },
+      async (request, reply) => {
+        await verifyEmail(pool, config, request.body.token)
+        if (!isForm(request.headers['content-type'])) return reply.code(204).send(null)
+        return reply.type(HTML).send(page('Confirmed', ['<p>Thank you, the address is confirmed.</p>']))
+      },
+    )
+
+    server.get(
+      '/auth/verify-email',
+      { config: open, schema: { querystring: WithToken, response: { 200: html } } },
+      async ({ query }, reply) => {
+        const forms = (await accountsOf(pool, config, query.token)).map(({ username, token }) =>
+          form(
+            'Confirm this address',
+            '/auth/verify-email',
+            `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address.</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
+          ),
+        )
+        const otherwise = '<p>Confirm an account only if it is yours; otherwise close this page.</p>'
+        return reply.type(HTML).send(page('Confirm this address', [otherwise, ...forms]))
+      },
+    )
+
+    const unsubscribe = { config: open, schema: { params: WithToken, response: { 200: html } } }
+    server.get('/unsubscribe/:token', unsubscribe, async ({ params }, reply) => {
+      checkUnsubscribeToken(config, params.token)
+      return reply.type(HTML).send(button('No more mails', `/unsubscribe/${params.token}`))
+    })
+
+    server.post(
+      '/unsubscribe/:token',
+      { ...unsubscribe, schema: { ...unsubscribe.schema, body: Type.Object({}) } },
+      async ({ params }, reply) => {
+        await stopMails(pool, checkUnsubscribeToken(config, params.token))
+        return reply
+          .type(HTML)
+          .send(page('Unsubscribed', ['<p>No more mails. You can change your mind in your preferences.</p>']))
+      },
+    )
+  }
+}
+
+function button(label: string, action: string): string {
+  return page(label, [form(label, action)])
+}
+
+function form(label: string, action: string, fields = ''): string {
+  return `<form method="post" action="${escapeHtml(action)}">${fields}<button>${escapeHtml(label)}</button></form>`
+}
+
+function isForm(contentType: string | undefined): boolean {
+  return contentType?.startsWith('application/x-www-form-urlencoded') ?? false
+}

@@ -1,0 +1,40 @@
+import type pg from 'pg'
+import type { Config } from '../../../config.ts'
+import { inTransaction } from '../../../db/transaction.ts'
+import { fail } from '../../../errors.ts'
+import { translateBusy } from '../../inbox/lock.ts'
+import type { Preferences } from '../../preferences/document.ts'
+import { keepDocument, lockPreferences } from '../../preferences/store.ts'
+import { isSigned, saidBy, signToken } from '../signed-token.ts'
+
+/** Stands in every mail, and does not grow old: an old mail's link has to work, too. */
+export function unsubscribeToken(config: Pick<Config, 'jwtSecret'>, userId: string): string {
+  return signToken(config, 'unsubscribe', userId)
+}
+
+/** @throws {AppError} BAD_TOKEN */
+export function checkUnsubscribeToken(config: Config, token: string): string {
+  const userId = saidBy(token)
+  if (!/^\d{1,18}$/.test(userId) || !isSigned(config, 'unsubscribe', token)) throw fail('BAD_TOKEN')
+  return userId
+}
+
+/**
+ * No mail from now on, whatever the user said of single types before. Critical ones still come.
+ * @throws {AppError} BAD_TOKEN when the user is gone
+ */
+export async function stopMails(pool: pg.Pool, userId: string): Promise<void> {
+  await inTransaction(pool, async (client) => {
+    if (!(await lockPreferences(client, userId))) throw fail('BAD_TOKEN')
+    const { rows } = await client.query<{ document: Preferences }>(
+      'select document from notify.preferences where user_id = $1',
+      [userId],
+    )
+    await keepDocument(client, userId, withoutMails(rows[0]?.document ?? {}))
+  }).catch(translateBusy)
+}
+
+function withoutMails(document: Preferences): Preferences {
+  const types = Object.entries(document.types ?? {}).map(([type, { email: _, ...others }]) => [type, others] as const)
+  return { ...document, types: Object.fromEntries(types), channels: { ...document.channels, email: false } }
+}

@@ -1,0 +1,80 @@
+import type pg from 'pg'
+import type { Config } from '../../../config.ts'
+import { inTransaction } from '../../../db/transaction.ts'
+import { fail } from '../../../errors.ts'
+import { violates } from '../../../social/accounts/sign-up.ts'
+import { lockInboxes } from '../../dispatch/objects.ts'
+import { translateBusy } from '../../inbox/lock.ts'
+import { refreshReachability } from '../reachability.ts'
+import { isSigned, saidBy, signToken } from '../signed-token.ts'
+
+const LIVES_MS = 7 * 24 * 3600 * 1000
+
+/** For the mail that asks whether the address is the user's; good for a week, and for this address alone. */
+export function emailToken(
+  config: Pick<Config, 'jwtSecret'>,
+  userId: string,
+  email: string,
+  expiresAt = Date.now() + LIVES_MS,
+): string {
+  return signToken(config, 'verify-email', [userId, expiresAt, Buffer.from(email).toString('base64url')].join('.'))
+}
+
+/**
+ * From now on mail may go to the address, and it is taken. Repeating it changes nothing.
+ * @throws {AppError} BAD_TOKEN when it is forged, too old, or the address is another one meanwhile; EMAIL_TAKEN when another
+ *   user showed that it is theirs
+ */
+export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<void> {
+  const { userId, email } = read(config, token)
+  await inTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ email: string }>(
+      'select email from social.users where id = $1 and deleted_at is null for no key update',
+      [userId],
+    )
+    if (rows[0]?.email !== email) throw fail('BAD_TOKEN')
+    await lockInboxes(client, [userId], false)
+    await client.query('update social.users set email_verified_at = coalesce(email_verified_at, now()) where id = $1', [
+      userId,
+    ])
+    await refreshReachability(client, [userId])
+  })
+    .catch((error) => {
+      throw violates(error, 'email_taken') ? fail('EMAIL_TAKEN', undefined, { cause: error }) : error
+    })
+    .catch(translateBusy)
+}
+
+/** More could only be there to hide one: the newest come first, and the owner can sign up anew. */
+const SHOWN = 50
+
+/**
+ * The accounts that the owner of the address may confirm, each with a token of its own: every account that names the address, or only
+ * the one that has confirmed it. A stranger may have named it first, and only one mail a day asks.
+ * @throws {AppError} BAD_TOKEN
+ */
+export async function accountsOf(
+  pool: pg.Pool,
+  config: Config,
+  token: string,
+): Promise<{ username: string; token: string }[]> {
+  const { email, expiresAt } = read(config, token)
+  const { rows } = await pool.query<{ id: string; username: string; email: string; verified: boolean }>(
+    `select id, username, email, email_verified_at is not null as verified from social.users
+     where lower(email) = lower($1) and deleted_at is null order by verified desc, id desc limit ${SHOWN}`,
+    [email],
+  )
+  const accounts = rows[0]?.verified ? rows.slice(0, 1) : rows
+  if (accounts.length === 0) throw fail('BAD_TOKEN')
+  return accounts.map((account) => ({
+    username: account.username,
+    token: emailToken(config, account.id, account.email, expiresAt),
+  }))
+}
+
+/** @throws {AppError} BAD_TOKEN when it is forged or too old */
+function read(config: Config, token: string): { userId: string; email: string; expiresAt: number } {
+  const [userId = '', expiresAt = '', address = ''] = saidBy(token).split('.')
+  if (!isSigned(config, 'verify-email', token) || !(Number(expiresAt) > Date.now())) throw fail('BAD_TOKEN')
+  return { userId, email: Buffer.from(address, 'base64url').toString(), expiresAt: Number(expiresAt) }
+}

@@ -1,0 +1,85 @@
+import type pg from 'pg'
+import { logIsOpen } from '../delivery-log/append.ts'
+import type { Draft, Inbox } from '../dispatch/model.ts'
+import { decide, type UserPreferences } from '../rules/decide.ts'
+import type { TypeLookup } from '../types/types.ts'
+
+/** What is unread after this long goes out as one mail. A Web Push, and whatever is critical, goes at once. */
+const EMAIL_DELAY_SECONDS = 600
+/** What is critical is due before all that came due in the last hour: a security code waits for no backlog. */
+const CRITICAL_AHEAD_SECONDS = 3600
+
+/**
+ * Queues what grew in this transaction for the channels that can reach its user and are wanted. What the user keeps from such
+ * a channel is written down as skipped, with the rule. To be called after the notifications are stored, with the inboxes locked.
+ * Users whom nothing reaches cost nothing, nor does what is off by default.
+ */
+export async function queueDeliveries(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  drafts: Draft[],
+  preferences: Map<string, UserPreferences>,
+): Promise<void> {
+  const queued = drafts
+    .filter((draft) => draft.grown && !draft.removed && draft.filterReason !== 'strangers')
+    .flatMap((draft) => ways(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
+  if (queued.length === 0) return
+  await client.query({
+    name: 'queue_deliveries',
+    text: queueStatement,
+    values: [
+      queued.map(({ draft }) => draft.userId),
+      queued.map(({ draft }) => draft.id),
+      queued.map(({ draft }) => draft.grownModseq),
+      queued.map(({ channel }) => channel),
+      queued.map(({ delaySeconds }) => delaySeconds),
+      queued.map(({ until }) => until),
+      queued.map(({ decidedBy }) => decidedBy),
+      queued.map(({ wanted }) => wanted),
+      queued.map(({ draft }) => draft.priority === 'critical'),
+    ],
+  })
+}
+
+function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
+  const critical = draft.priority === 'critical'
+  return (inbox?.reachableBy ?? []).flatMap((channel) => {
+    const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
+    if (decision === 'suppress' && decidedBy === 'typeDefault') return []
+    const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : channel === 'email' ? EMAIL_DELAY_SECONDS : 0
+    const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
+    return [{ draft, channel, delaySeconds, wanted: decision !== 'suppress', ...because }]
+  })
+}
+
+const nothing = { until: null, decidedBy: null }
+
+/**
+ * Growing again queues again, as another message: a send under way then finds another send_id and leaves the row alone.
+ * A mail that waits keeps its time, so that a busy group is not put off for ever. What is not wanted any more leaves a row
+ * that is there as it is: it says what was sent before, or is decided again when it is due.
+ */
+const queueStatement = `
+  with w as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[], $8::boolean[], $9::boolean[])
+      w (u, n, g, c, delay, until, by, wanted, critical)
+  ),
+  queued as (
+    insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, state, reason, due_at)
+    select w.u, w.n, w.c, t.id, w.g, w.critical, case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end, w.by,
+      case when w.wanted then greatest(w.until, now() + make_interval(secs => w.delay)) end
+    from w
+    cross join lateral (
+      select 'primary' as id where w.c = 'email'
+      union all
+      select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
+    ) t
+    on conflict (user_id, notification_id, channel, target) do update
+    set grown_modseq = excluded.grown_modseq, critical = excluded.critical, state = excluded.state, reason = excluded.reason, updated_at = now(),
+      due_at = case when d.state = 'queued' and d.send_id is null then least(d.due_at, excluded.due_at) else excluded.due_at end,
+      send_id = null, attempts = 0, last_error = null
+    where excluded.state <> 'skipped'
+  )
+  insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
+  select u, n, 'filtered', c, by from w where not wanted and ${logIsOpen}`

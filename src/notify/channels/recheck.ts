@@ -1,0 +1,119 @@
+import type { Loaded } from '../dispatch/model.ts'
+import {
+  loadShown,
+  type Notification,
+  type NotificationRow,
+  notificationColumns,
+  type Reader,
+  toNotification,
+} from '../inbox/view.ts'
+import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
+import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
+import { socialTypes, type TypeLookup } from '../types/types.ts'
+import type { Delivery, Outcome } from './deliveries.ts'
+
+/** What is to be sent: the notification as it is now. */
+export type Sendable = { delivery: Delivery; notification: Notification }
+export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outcome: Outcome }[] }
+
+/**
+ * Decides again, at the moment of sending, by all the rules and from what the database says now: what was read, archived or
+ * removed meanwhile is cancelled, what the user does not want any more is skipped, and quiet hours that began meanwhile defer.
+ * @param deliveries of one channel
+ */
+export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
+  const rows = await readNotifications(reader, deliveries)
+  const told = [...rows.values()].flatMap(toldOf)
+  const isMail = deliveries.some(({ channel }) => channel === 'email')
+  const verified = await readVerified(reader, isMail ? [...rows.values()] : [])
+  const toShow = (row: Row) => (isMail ? withoutUnverified(row, verified) : row)
+  const [shown, relations, mutedThreads, preferences] = await Promise.all([
+    loadShown(reader, [...rows.values()].map(toShow)),
+    readRelations(reader.pool, told),
+    readMutedThreads(reader.pool, told),
+    preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
+  ])
+  const judged: Judged = { sendable: [], settled: [] }
+  for (const delivery of deliveries) {
+    const row = rows.get(keyOf(delivery))
+    const now = { relations, mutedThreads, types: shown.types, verified, said: preferences.get(delivery.userId) }
+    const outcome = judge(delivery, row, now)
+    if (outcome) judged.settled.push({ delivery, outcome })
+    else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), shown, 0) })
+  }
+  return judged
+}
+
+type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
+  types: TypeLookup
+  said: UserPreferences | undefined
+  verified: Set<string>
+}
+
+/** Null: to be sent. */
+function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome | null {
+  if (!row) return { state: 'cancelled', reason: 'removed' }
+  if (row.readAt) return { state: 'cancelled', reason: 'read' }
+  if (row.archivedAt) return { state: 'cancelled', reason: 'archived' }
+  if (channel === 'email' && isOfUnverified(row, now.verified)) return { state: 'skipped', reason: 'unverified' }
+  const verdict = decideNow(channel, row, now)
+  if (verdict.decision === 'suppress') return { state: 'skipped', reason: verdict.decidedBy }
+  if (verdict.decision === 'defer' && verdict.until)
+    return { state: 'deferred', reason: verdict.decidedBy, until: verdict.until }
+  return null
+}
+
+/** What nobody did who showed an address to be theirs: a mail carries their words, and any number of accounts is quickly made. */
+function isOfUnverified({ type, keptActorIds }: Row, verified: Set<string>): boolean {
+  return socialTypes.includes(type) && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
+}
+
+/** A body may quote the latest of them. */
+function withoutUnverified(row: Row, verified: Set<string>): Row {
+  const shown = row.keptActorIds.filter((id) => verified.has(id))
+  if (!socialTypes.includes(row.type) || shown.length === row.keptActorIds.length) return row
+  return { ...row, actorIds: shown.slice(0, row.actorIds.length), body: null }
+}
+
+async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>> {
+  const actorIds = [...new Set(rows.flatMap(({ keptActorIds }) => keptActorIds))]
+  if (actorIds.length === 0) return new Set()
+  const { rows: found } = await pool.query<{ id: string }>(
+    'select id from social.users where id = any($1::bigint[]) and email_verified_at is not null',
+    [actorIds],
+  )
+  return new Set(found.map(({ id }) => id))
+}
+
+/** A group goes out as long as one of the people kept with it may be heard of. */
+function decideNow(channel: Delivery['channel'], row: Row, { types, said, verified: _, ...people }: Now): Decision {
+  const about = toldOf(row).map((told) => relationOf(told, people))
+  const decideOn = (relation: Relation | null) =>
+    decide(types(row.type), channel, relation, said, row.priority === 'critical')
+  const welcome = about.find((relation) => decideOn(relation).decision !== 'suppress')
+  return decideOn(welcome ?? about[0] ?? null)
+}
+
+/** As if each of the people behind it had done it now; behind some sends is nobody. */
+function toldOf({ userId, threadKey, keptActorIds }: Row) {
+  const actorIds = keptActorIds.length > 0 ? keptActorIds : [null]
+  return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
+}
+
+type Row = NotificationRow & { userId: string; threadKey: string | null; keptActorIds: string[] }
+
+async function readNotifications({ pool }: Reader, deliveries: Delivery[]): Promise<Map<string, Row>> {
+  const { rows } = await pool.query<Row>({
+    name: 'notifications_to_send',
+    text: `select n.user_id as "userId", n.thread_key as "threadKey", n.actor_ids::text[] as "keptActorIds", ${notificationColumns}
+           from unnest($1::bigint[], $2::bigint[]) w (u, n)
+           join notify.notifications n on n.user_id = w.u and n.id = w.n
+           where n.user_id = any($1::bigint[]) and n.expires_at > now()`,
+    values: [deliveries.map((d) => d.userId), deliveries.map((d) => d.notificationId)],
+  })
+  return new Map(rows.map((row) => [keyOf({ userId: row.userId, notificationId: row.id }), row]))
+}
+
+function keyOf({ userId, notificationId }: Pick<Delivery, 'userId' | 'notificationId'>): string {
+  return `${userId} ${notificationId}`
+}

@@ -1,0 +1,75 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../../app.ts'
+import { fail } from '../../../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../../../http/idempotency.ts'
+import { Id, pageOf } from '../../../http/paging.ts'
+import { translateBusy } from '../../inbox/lock.ts'
+import { listBrowsers, subscribe, unsubscribe } from './subscriptions.ts'
+
+const closed = { additionalProperties: false }
+const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
+
+const Browser = Type.Object({
+  id: SubscriptionId,
+  host: Type.String({ description: 'Of the push service' }),
+  createdAt: Type.String({ format: 'date-time' }),
+  sessionId: Id,
+  current: Type.Boolean({ description: 'Whether this call was made in its session' }),
+})
+const Subscribed = Type.Object({ id: SubscriptionId })
+
+/** What `PushSubscription.toJSON()` answers: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url. */
+const PushSubscription = Type.Object(
+  {
+    endpoint: Type.String({ maxLength: 2000, pattern: '^https://' }),
+    expirationTime: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'] })),
+    keys: Type.Object(
+      { p256dh: Type.String({ pattern: '^[\\w-]{87}=?$' }), auth: Type.String({ pattern: '^[\\w-]{22}(==)?$' }) },
+      closed,
+    ),
+  },
+  closed,
+)
+
+export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
+  const keys = () => {
+    if (!config.vapid)
+      throw fail('PUSH_NOT_CONFIGURED', 'Whoever runs this server has to set VAPID_PUBLIC_KEY and its like')
+    return config.vapid
+  }
+  return async (server) => {
+    server.get(
+      '/push/vapid-public-key',
+      { config: { public: true }, schema: { response: { 200: Type.Object({ publicKey: Type.String() }) } } },
+      async () => ({ publicKey: keys().publicKey }),
+    )
+
+    server.post(
+      '/push/subscriptions',
+      { schema: { headers: IdempotencyHeader, body: PushSubscription, response: { 201: Subscribed } } },
+      async (request, reply) => {
+        keys()
+        const { user } = request
+        return answerOnce(pool, request, reply, `user:${user.userId}`, 201, async (trx) => ({
+          id: await subscribe(trx, user, request.body, config.pushHosts),
+        })).catch(translateBusy)
+      },
+    )
+
+    // Few enough for one page.
+    server.get('/push/subscriptions', { schema: { response: { 200: pageOf(Browser) } } }, async ({ user }) => ({
+      items: await listBrowsers(pool, user),
+      nextCursor: null,
+    }))
+
+    server.delete(
+      '/push/subscriptions/:id',
+      { schema: { params: Type.Object({ id: SubscriptionId }), response: { 204: Type.Null() } } },
+      async ({ user, params }, reply) => {
+        if (!(await unsubscribe(pool, user.userId, params.id))) throw fail('SUBSCRIPTION_NOT_FOUND')
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}

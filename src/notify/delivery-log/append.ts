@@ -1,0 +1,53 @@
+import type pg from 'pg'
+import type { Folded } from '../dispatch/model.ts'
+
+export type LogRow = {
+  recipientId: string
+  notificationId: number | string | null
+  event: 'stored' | 'pushed' | 'filtered'
+  reason: string | null
+}
+
+/** Holds in a statement that adds to the log: without a partition for now nothing is logged, and nobody is disturbed by it. */
+export const logIsOpen = 'exists (select from notify.delivery_log_days where from_at <= now() and to_at > now())'
+
+/** Adds what happened to notifications in the app, in one statement. */
+export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: LogRow[]): Promise<void> {
+  if (rows.length === 0) return
+  await client.query({
+    name: 'append_to_delivery_log',
+    text: `insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
+           select r, n, e, 'inApp', why from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) w (r, n, e, why)
+           where ${logIsOpen}`,
+    values: [
+      rows.map((row) => row.recipientId),
+      rows.map((row) => row.notificationId),
+      rows.map((row) => row.event),
+      rows.map((row) => row.reason),
+    ],
+  })
+}
+
+/** What a batch did: notifications that are new or grew, and events that made none. To be called when they have their ids. */
+export function logOf({ drafts, sources }: Folded): LogRow[] {
+  const grown = drafts.filter((draft) => draft.grown && !draft.removed && draft.id !== 0)
+  const suppressed = sources.filter((source) => source.decision === 'suppressed')
+  return [
+    ...grown.map(
+      ({ userId, id, filterReason }): LogRow => ({
+        recipientId: userId,
+        notificationId: id,
+        event: filterReason ? 'filtered' : 'stored',
+        reason: filterReason,
+      }),
+    ),
+    ...suppressed.map(
+      ({ userId, decidedBy }): LogRow => ({
+        recipientId: userId,
+        notificationId: null,
+        event: 'filtered',
+        reason: decidedBy,
+      }),
+    ),
+  ]
+}

@@ -1,0 +1,77 @@
+import type pg from 'pg'
+import { queueDeliveries } from '../channels/queue.ts'
+import type { Consumer, OnBusy } from '../outbox/consume.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import type { NotificationTypes, TypeLookup } from '../types/types.ts'
+import { foldEvents } from './fold.ts'
+import { loadForFold } from './load.ts'
+import { lockFreeObjects, lockInboxes, lockObjects, objectsNeeded } from './objects.ts'
+import { storeFolded } from './store.ts'
+
+/** The consumer `notifications`: turns a batch of events into notifications, inside the transaction that moves the position. */
+export function dispatchWith(types: NotificationTypes): Consumer {
+  return async (client, events, onBusy) => {
+    const addressed = events.filter((event) => event.recipientId !== null)
+    return addressed.length > 0 ? tell(client, await types.current(), addressed, onBusy) : []
+  }
+}
+
+/**
+ * Turns events with recipients into notifications. Lock order, as everywhere: position or fan-out, then objects, then
+ * inboxes by user id; blocks and preferences are read after that.
+ * Returns the events whose object or inbox was held by somebody else (only with `set aside`).
+ */
+export async function tell(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  events: OutboxEvent[],
+  onBusy: OnBusy,
+): Promise<OutboxEvent[]> {
+  if (onBusy === 'wait') {
+    await tellFree(client, types, events, lockObjects(client, objectsNeeded(events)), onBusy)
+    return []
+  }
+  const { gone, held } = await lockFreeObjects(client, objectsNeeded(events))
+  const waits = (event: OutboxEvent) => [...objectsNeeded([event])].some((object) => held.has(object))
+  const [waiting, free] = held.size > 0 ? [events.filter(waits), events.filter((event) => !waits(event))] : [[], events]
+  if (free.length === 0) return waiting
+  return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(gone), onBusy))]
+}
+
+/** Returns the events whose inbox was held. */
+async function tellFree(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  events: OutboxEvent[],
+  goneObjects: Promise<Set<string>>,
+  onBusy: OnBusy,
+): Promise<OutboxEvent[]> {
+  const users = [...new Set(events.map((event) => String(event.recipientId)))]
+  const locked = lockInboxes(client, users, onBusy === 'set aside')
+  const loaded = await loadForFold(client, types, { goneObjects, inboxes: locked }, events)
+  const { inboxes } = loaded
+  const reachable = events.filter((event) => inboxes.has(String(event.recipientId)))
+  const busy = onBusy === 'set aside' ? await heldByOthers(client, events, inboxes) : []
+  if (reachable.length === 0) return busy
+  const folded = foldEvents(reachable, loaded)
+  await storeFolded(client, types, inboxes, folded)
+  await queueDeliveries(client, types, inboxes, folded.drafts, loaded.preferences)
+  return busy
+}
+
+/** Of the events whose inbox was not locked, those whose inbox exists. The others have no recipient any more: nobody is told. */
+async function heldByOthers(
+  client: pg.ClientBase,
+  events: OutboxEvent[],
+  locked: Map<string, unknown>,
+): Promise<OutboxEvent[]> {
+  const missing = events.filter((event) => !locked.has(String(event.recipientId)))
+  if (missing.length === 0) return []
+  const { rows } = await client.query<{ userId: string }>({
+    name: 'existing_inboxes',
+    text: 'select user_id as "userId" from notify.inbox where user_id = any($1::bigint[])',
+    values: [missing.map((event) => event.recipientId)],
+  })
+  const existing = new Set(rows.map((row) => row.userId))
+  return missing.filter((event) => existing.has(String(event.recipientId)))
+}

@@ -1,0 +1,46 @@
+import type { OutboxEvent } from '../outbox/event.ts'
+import { type NotificationType, type Priority, priorities } from '../types/types.ts'
+import { noWords, type SentWords } from './model.ts'
+
+/** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */
+export function objectsOf(event: OutboxEvent): string[] {
+  if (event.action === 'send' || event.action === 'follow') return []
+  const { postId, commentId, parentId } = event.data
+  return [
+    ...(typeof postId === 'string' ? [`post:${postId}`] : []),
+    ...(typeof commentId === 'string' ? [`comment:${commentId}`] : []),
+    ...(typeof parentId === 'string' && event.objectType === 'comment' && event.objectId === parentId
+      ? [`comment:${parentId}`]
+      : []),
+  ]
+}
+
+export function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Priority {
+  return (action === 'send' && (data.priority as Priority | undefined)) || type.priority
+}
+
+export function moreUrgent(one: Priority, other: Priority): Priority {
+  return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
+}
+
+/** A send carries its words beside the facts of the sender's; a social event carries facts only. */
+export function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
+  return action === 'send' ? ((data.data as Record<string, unknown> | undefined) ?? {}) : data
+}
+
+export function sentWords({ data }: OutboxEvent): SentWords {
+  const { title = null, body = null, url = null, severity = null, expiresAt = null } = data as Partial<SentWords>
+  return { title, body, url, severity, expiresAt }
+}
+
+/** A group says what came last, and stays for what lives longest: without an expiry, as long as its type is kept. */
+export function saying(words: SentWords, before: SentWords): SentWords {
+  if (before === noWords || words.expiresAt === null) return words
+  const expiresAt = before.expiresAt && (before.expiresAt > words.expiresAt ? before.expiresAt : words.expiresAt)
+  return { ...words, expiresAt }
+}
+
+export function aboutOf(event: OutboxEvent) {
+  const { objectType, objectId, threadKey } = event
+  return { objectType, objectId, threadKey, data: dataOf(event) }
+}

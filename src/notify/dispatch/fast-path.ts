@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import { logIsOpen } from '../delivery-log/append.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import { decide } from '../rules/decide.ts'
+import { unsilenced } from '../rules/silences.ts'
+import type { NotificationType, TypeLookup } from '../types/types.ts'
+import { notifyPushNodes } from './store.ts'
+
+/** Some users: their ids in order, as PostgreSQL writes an array, which costs Node nothing to hand on; and how many. */
+export type Members = { ids: string; size: number }
+
+/**
+ * Tells those of these users about whom there is nothing to consider: who said nothing about notifications, can be reached in
+ * the app only, neither blocks nor mutes, and has not heard of the source. Does to them what folding and storing would, in one
+ * statement and without their rows leaving the database. Returns whom it did not tell.
+ */
+export async function tellPlain(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  event: OutboxEvent,
+  members: Members,
+): Promise<string[]> {
+  const type = types(String(event.type))
+  const { decision, decidedBy } = decide(type, 'inApp', someone, undefined)
+  if (decision !== 'allow' || event.actorId === null || event.groupKey !== null || event.action === 'send')
+    return listOf(members)
+  const free = await lockSilent(client, members)
+  const { rows } = await client.query<{ told: string | null }>({
+    name: 'tell_plain',
+    text: tellStatement,
+    values: [free, ...columnsOf(event, type), decidedBy],
+  })
+  const told = readTold(rows[0]?.told ?? null)
+  await notifyPushNodes(client, told)
+  return told.size === members.size ? [] : listOf(members).filter((userId) => !told.has(userId))
+}
+
+/** `{1,2,3}` as a list. */
+export function listOf({ ids, size }: Members): string[] {
+  return size === 0 ? [] : ids.slice(1, -1).split(',')
+}
+
+/** `user:modseq,user:modseq` */
+function readTold(told: string | null): Map<string, number> {
+  const modseqByUser = new Map<string, number>()
+  for (const pair of told?.split(',') ?? []) {
+    const colon = pair.indexOf(':')
+    modseqByUser.set(pair.slice(0, colon), Number(pair.slice(colon + 1)))
+  }
+  return modseqByUser
+}
+
+/** Whether one follows the actor matters to preferences only. */
+const someone = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
+
+/** In a statement before the one that reads blocks and mutes, which then sees whatever was committed by former holders. */
+async function lockSilent(client: pg.ClientBase, { ids }: Members): Promise<string> {
+  const { rows } = await client.query<{ free: string }>({
+    name: 'lock_silent_inboxes',
+    text: `select coalesce(array_agg(user_id)::text, '{}') as free from (
+             select user_id from notify.inbox
+             where user_id = any($1::bigint[]) and not has_preferences and reachable_by = '{}' order by user_id for update skip locked) i`,
+    values: [ids],
+  })
+  return rows[0]?.free ?? '{}'
+}
+
+function columnsOf(
+  event: OutboxEvent,
+  { type, severity, priority, followedPriority, retentionSeconds }: NotificationType,
+) {
+  const { id, sourceId, actorId, objectType, objectId, threadKey, data, requestId } = event
+  const about = [objectType, objectId, threadKey, JSON.stringify(data), requestId]
+  return [id, sourceId, actorId, ...about, type, severity, priority, followedPriority, retentionSeconds]
+}
+
+/**
+ * Sources are looked up one by one: as a join, the index of everybody's would be read for those of this post. Who is plain is
+ * found by the update that counts, so that each inbox is looked up once.
+ */
+const tellStatement = `
+  with plain as (
+    update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
+    where i.user_id = any($1::bigint[])
+      and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
+      and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
+    returning i.user_id, i.modseq,
+      exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
+  ),
+  told as (
+    insert into notify.notifications (user_id, id, modseq, grown_modseq, type, priority, severity, object_type, object_id, thread_key, data,
+      actor_ids, followed_actors, actor_count, request_id, expires_at)
+    select user_id, modseq, modseq, modseq, $10::text, case when followed = 1 then $13::text else $12::text end, $11::text, $5::text, $6::text, $7::text, $8::jsonb,
+      array[$4::bigint], followed, 1, $9::text, now() + make_interval(secs => $14::float8)
+    from plain
+  ),
+  sourced as (
+    insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision, decided_by)
+    select user_id, $3::text, $2::bigint, modseq, $4::bigint, true, true, 'shown', $15::text from plain
+  ),
+  logged as (
+    insert into notify.delivery_log (recipient_id, notification_id, event, channel)
+    select user_id, modseq, 'stored', 'inApp' from plain where ${logIsOpen}
+  )
+  select string_agg(user_id || ':' || modseq, ',') as told from plain`

@@ -1,0 +1,188 @@
+import type { OutboxEvent } from '../outbox/event.ts'
+import { type Decision, decide, type FilterReason, whyFiltered } from '../rules/decide.ts'
+import { relationOf } from '../rules/relations.ts'
+import type { Channel, NotificationType } from '../types/types.ts'
+import { addActor, removeActor } from './actors.ts'
+import { aboutOf, dataOf, moreUrgent, objectsOf, priorityOf, saying, sentWords } from './event-content.ts'
+import {
+  type Draft,
+  emptyDraft,
+  type Folded,
+  keyOfGroup,
+  type Loaded,
+  NOBODY,
+  type OpenWindow,
+  type Source,
+} from './model.ts'
+
+/**
+ * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
+ * their ids, so that the result does not depend on how they fell into batches. Pure: reads `loaded`, changes only drafts,
+ * sources and the sets in it, and returns what was touched.
+ */
+export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
+  const folded = {
+    drafts: new Set<Draft>(),
+    expiredGroups: new Set([...loaded.openGroups.values()].filter((draft) => draft.expiredGroup)),
+    sources: new Set<Source>(),
+    windows: new Map<string, OpenWindow>(),
+  }
+  for (const event of [...events].sort((a, b) => a.id - b.id)) {
+    const source = sourceOf(event, loaded)
+    if (event.id <= source.eventId) continue
+    source.eventId = event.id
+    folded.sources.add(source)
+    const draft = event.retracts ? retract(source, loaded) : emit(event, source, loaded, folded)
+    if (!draft) continue
+    draft.requestId = event.requestId
+    // It grew, and goes behind the others that did.
+    if (source.decision === 'shown' || source.decision === 'filtered') folded.drafts.delete(draft)
+    folded.drafts.add(draft)
+  }
+  return {
+    drafts: [...folded.drafts],
+    expiredGroups: [...folded.expiredGroups],
+    sources: [...folded.sources],
+    windows: [...folded.windows.values()],
+  }
+}
+
+type Folding = { expiredGroups: Set<Draft>; windows: Map<string, OpenWindow> }
+
+function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
+  const key = `${event.recipientId} ${event.sourceId}`
+  const known = sources.get(key)
+  if (known) return known
+  const source: Source = {
+    userId: String(event.recipientId),
+    sourceId: event.sourceId,
+    eventId: 0,
+    draft: null,
+    goneNotificationId: null,
+    actorId: event.actorId ?? NOBODY,
+    live: false,
+    notified: false,
+    waitsFor: null,
+    waitsFilter: null,
+    decision: 'retracted',
+    decidedBy: null,
+    silent: false,
+  }
+  sources.set(key, source)
+  return source
+}
+
+function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
+  if (source.live || source.waitsFor !== null) return null
+  source.actorId = event.actorId ?? NOBODY // a retraction that came first knew none
+  if (objectsOf(event).some((object) => loaded.goneObjects.has(object))) {
+    source.decision = 'object_gone'
+    return null
+  }
+  if (loaded.expired.has(event.id)) {
+    source.decision = 'expired'
+    return null
+  }
+  const inApp = decideFor(event, 'inApp', loaded)
+  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
+  const filterReason = whyFiltered(inApp, reachableBy, (channel) => decideFor(event, channel, loaded))
+  source.decidedBy = inApp.decidedBy
+  source.silent = inApp.decision === 'allow' && inApp.until !== null
+  if (inApp.decision === 'suppress' && !filterReason) {
+    source.decision = 'suppressed'
+    return null
+  }
+  return source.notified ? rejoin(source, loaded) : notify(event, source, loaded, folding, filterReason)
+}
+
+function decideFor(event: OutboxEvent, channel: Channel, loaded: Loaded): Decision {
+  const userId = String(event.recipientId)
+  const type = loaded.types(String(event.type))
+  const preferences = loaded.preferences.get(userId)
+  return decide(type, channel, relationOf(event, loaded), preferences, priorityOf(event, type) === 'critical')
+}
+
+function notify(
+  event: OutboxEvent,
+  source: Source,
+  loaded: Loaded,
+  folding: Folding,
+  filterReason: FilterReason | null,
+): Draft | null {
+  const type = loaded.types(String(event.type))
+  const { groupKey } = event
+  if (groupKey === null) return show(newDraft(event, type, filterReason), event, source, loaded)
+  const key = keyOfGroup({ userId: source.userId, groupKey, filterReason })
+  const current = loaded.openGroups.get(key)
+  const open = current?.open && !current.removed ? current : undefined
+  if (gathers(type, event, open, loaded.windows.has(key))) {
+    loaded.windows.add(key)
+    folding.windows.set(key, { ...aboutOf(event), userId: source.userId, groupKey, filterReason, type })
+    source.waitsFor = groupKey
+    source.waitsFilter = filterReason
+    source.decision = 'waiting'
+    return null
+  }
+  if (open && open.actorCount >= type.maxGroupSize) {
+    open.open = false
+    if (open.id !== 0) folding.expiredGroups.add(open)
+  }
+  const draft = open?.open ? open : newDraft(event, type, filterReason)
+  loaded.openGroups.set(key, draft)
+  return show(draft, event, source, loaded)
+}
+
+/**
+ * The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. A send
+ * never waits: it has words of its own, and a window remembers none.
+ */
+function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
+  if (type.windowSeconds === 0 || event.action === 'send' || priorityOf(event, type) === 'critical') return false
+  return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
+}
+
+function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded): Draft {
+  addActor(draft, source, loaded)
+  draft.grown = true
+  draft.data = dataOf(event)
+  if (event.action === 'send') {
+    draft.priority = moreUrgent(draft.priority, priorityOf(event, loaded.types(draft.type)))
+    draft.sent = saying(sentWords(event), draft.sent)
+  }
+  draft.silent = source.silent
+  source.notified = true
+  source.decision = draft.filtered ? 'filtered' : 'shown'
+  return draft
+}
+
+/** A source that was shown before, retracted, and comes again: it joins its group silently while that is open. */
+function rejoin(source: Source, loaded: Loaded): Draft | null {
+  const draft = source.draft
+  if (!draft?.open || draft.removed) {
+    source.decision = 'stale_group'
+    return null
+  }
+  addActor(draft, source, loaded)
+  source.decision = 'rejoined'
+  return draft
+}
+
+function retract(source: Source, loaded: Loaded): Draft | null {
+  source.decision = 'retracted'
+  source.waitsFor = null
+  const draft = source.draft
+  if (!source.live || !draft) return null
+  source.live = false
+  if (draft.removed) return null
+  removeActor(draft, source, loaded.types)
+  return draft
+}
+
+function newDraft(event: OutboxEvent, type: NotificationType, filterReason: FilterReason | null): Draft {
+  return {
+    ...emptyDraft(String(event.recipientId), type.type, aboutOf(event), event.groupKey),
+    priority: priorityOf(event, type),
+    filtered: filterReason !== null,
+    filterReason,
+  }
+}

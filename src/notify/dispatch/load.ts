@@ -1,0 +1,144 @@
+import type pg from 'pg'
+import { together } from '../../db/transaction.ts'
+import { oneByOne } from '../one-by-one.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import { readMutedThreads, readPreferences, readRelations } from '../rules/relations.ts'
+import type { TypeLookup } from '../types/types.ts'
+import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindow, type Source } from './model.ts'
+import { readNotifications, readOpenGroups } from './read-drafts.ts'
+
+/** What the caller locks for a batch, inboxes last; the statements may be under way. */
+type Locks = { goneObjects: Set<string> | Promise<Set<string>>; inboxes: Inboxes | Promise<Inboxes> }
+type Inboxes = Map<string, Inbox>
+
+/**
+ * Reads what a batch needs to know. To be called when the inboxes are locked or after the statement that locks them was sent:
+ * each statement takes its own snapshot after the locks, so that it sees whatever the former holders committed, blocks and
+ * preferences among it.
+ */
+export async function loadForFold(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  locks: Locks,
+  events: OutboxEvent[],
+): Promise<Loaded> {
+  const users = [...new Set(events.map((event) => String(event.recipientId)))]
+  const stored = new Map<string, Draft>()
+  const [goneObjects, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows, expired] =
+    await together([
+      locks.goneObjects,
+      locks.inboxes,
+      Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
+      readRelations(client, events),
+      readMutedThreads(client, events),
+      readSources(client, users, events),
+      readOpenGroups(client, groupsOf(events), stored),
+      readWindows(client, events, types),
+      readExpired(client, events),
+    ])
+  await readNotifications(client, users, sourceRows, stored)
+  const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
+  await readLiveSources(client, users, events, sources, openGroups)
+  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects, expired }
+}
+
+type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
+
+async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
+  const { rows } = await client.query<SourceRow>({
+    name: 'sources_of_batch',
+    text: `select s.user_id as "userId", s.source_id as "sourceId", s.event_id::float8 as "eventId",
+             s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
+             s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
+           from (select distinct u, s from unnest($1::bigint[], $2::text[]) w (u, s)) w
+           ${oneByOne('notify.sources s where s.user_id = w.u and s.source_id = w.s', 's')}
+           where s.user_id = any($3::bigint[])`,
+    values: [events.map((event) => event.recipientId), events.map((event) => event.sourceId), users],
+  })
+  return rows
+}
+
+function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[] {
+  return events.flatMap(({ recipientId, groupKey, retracts }) =>
+    recipientId !== null && groupKey !== null && !retracts ? [{ userId: recipientId, groupKey }] : [],
+  )
+}
+
+/** Keys of the groups that gather, among those the batch's events may join. */
+async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: TypeLookup): Promise<Set<string>> {
+  const wanted = events.filter(
+    (event) => event.groupKey !== null && !event.retracts && types(String(event.type)).windowSeconds > 0,
+  )
+  if (wanted.length === 0) return new Set()
+  const { rows } = await client.query<Pick<OpenWindow, 'userId' | 'groupKey' | 'filterReason'>>({
+    name: 'windows_of_batch',
+    text: `select x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason"
+           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
+           join notify.windows x on x.user_id = w.u and x.group_key = w.g`,
+    values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
+  })
+  return new Set(rows.map(keyOfGroup))
+}
+
+/** A send that waited for longer than it lives, in a backlog perhaps, notifies nobody. */
+async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
+  const sends = events.filter(({ action, data, retracts }) => action === 'send' && !retracts && data.expiresAt != null)
+  if (sends.length === 0) return new Set()
+  const { rows } = await client.query<{ id: number }>({
+    name: 'expired_sends_of_batch',
+    text: 'select w.id::float8 as id from unnest($1::bigint[], $2::timestamptz[]) w (id, at) where w.at <= now()',
+    values: [sends.map(({ id }) => id), sends.map(({ data }) => data.expiresAt)],
+  })
+  return new Set(rows.map(({ id }) => id))
+}
+
+/**
+ * How many live sources the batch's actors have in the stored notifications they may join or leave, and how many are of nobody:
+ * a group that an order and a person speak of stands while one of them does.
+ */
+async function readLiveSources(
+  client: pg.ClientBase,
+  users: string[],
+  events: OutboxEvent[],
+  sources: Map<string, Source>,
+  openGroups: Map<string, Draft>,
+): Promise<void> {
+  const wanted = new Map<string, { draft: Draft; actorId: string }>()
+  const want = (draft: Draft | null | undefined, ...actors: string[]) => {
+    if (draft) for (const actorId of actors) wanted.set(`${draft.userId} ${draft.id} ${actorId}`, { draft, actorId })
+  }
+  for (const event of events) {
+    const source = sources.get(`${event.recipientId} ${event.sourceId}`)
+    const actorId = event.actorId ?? NOBODY
+    want(source?.draft, actorId, source?.actorId ?? NOBODY, NOBODY)
+    if (event.groupKey === null) continue
+    for (const filterReason of [null, 'strangers', 'otherChannels'] as const)
+      want(
+        openGroups.get(keyOfGroup({ userId: String(event.recipientId), groupKey: event.groupKey, filterReason })),
+        actorId,
+        NOBODY,
+      )
+  }
+  if (wanted.size === 0) return
+  const pairs = [...wanted.values()]
+  const { rows } = await client.query<{ key: string; sources: number }>({
+    name: 'live_sources_of_batch',
+    text: `select concat_ws(' ', s.user_id, s.notification_id, s.actor_id) as key, count(*)::int as sources
+           from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (u, n, a)
+           join notify.sources s on s.user_id = w.u and s.notification_id = w.n and s.actor_id = w.a and s.live
+           where s.user_id = any($4::bigint[])
+           group by s.user_id, s.notification_id, s.actor_id`,
+    values: [pairs.map((p) => p.draft.userId), pairs.map((p) => p.draft.id), pairs.map((p) => p.actorId), users],
+  })
+  for (const { key, sources: count } of rows) {
+    const pair = wanted.get(key)
+    pair?.draft.liveSources.set(pair.actorId, count)
+  }
+}
+
+/** With its notification its part in it is gone, whether or not the row was ended yet. */
+function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
+  const { notificationId, ...source } = row
+  const draft = stored.get(`${row.userId} ${notificationId}`) ?? null
+  return { ...source, draft, live: source.live && draft !== null, goneNotificationId: draft ? null : notificationId }
+}

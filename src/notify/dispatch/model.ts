@@ -1,0 +1,169 @@
+import type { FilterReason, Relation, UserPreferences } from '../rules/decide.ts'
+import type { Channel, NotificationType, Priority, TypeLookup } from '../types/types.ts'
+
+/** A user's inbox as it stood when its row was locked. */
+export type Inbox = {
+  userId: string
+  modseq: number
+  unread: number
+  unseen: number
+  seenModseq: number
+  hasPreferences: boolean
+  reachableBy: Channel[]
+}
+
+/** A notification while events are folded into it: the stored row, or one that is not stored yet (`id` 0). */
+export type Draft = {
+  userId: string
+  id: number
+  grownModseq: number
+  type: string
+  priority: Priority
+  groupKey: string | null
+  threadKey: string | null
+  objectType: string | null
+  objectId: string | null
+  data: Record<string, unknown>
+  sent: SentWords
+  /** Whom the recipient follows first, then by latest. */
+  actorIds: string[]
+  /** How many of `actorIds`, from the first one on, the recipient follows. */
+  followedActors: number
+  actorCount: number
+  /** Of the newest event folded in now; null when it had none, or when nothing was folded in. */
+  requestId: string | null
+  /** Live sources per actor, for the actors this batch speaks of. */
+  liveSources: Map<string, number>
+  read: boolean
+  archived: boolean
+  filtered: boolean
+  filterReason: FilterReason | null
+  silent: boolean
+  /** The group may still take events: not read, archived or 24 hours old. */
+  open: boolean
+  /** Found 24 hours old: to be closed before its successor is made. */
+  expiredGroup: boolean
+  changed: boolean
+  grown: boolean
+  removed: boolean
+  /** An actor left and fewer than three of the known latest ones remain: to be looked up again. */
+  actorsIncomplete: boolean
+}
+
+/** What a direct send brings along; null: made from the type. */
+export type SentWords = {
+  title: string | null
+  body: string | null
+  url: string | null
+  severity: string | null
+  expiresAt: string | null
+}
+
+/** A group that gathers: shown all at once when its window is due. */
+export type OpenWindow = {
+  userId: string
+  groupKey: string
+  filterReason: FilterReason | null
+  type: NotificationType
+  objectType: string | null
+  objectId: string | null
+  threadKey: string | null
+  data: Record<string, unknown>
+}
+
+/** One row of notify.sources while events are folded into it. */
+export type Source = {
+  userId: string
+  sourceId: string
+  eventId: number
+  draft: Draft | null
+  /** Id of the stored notification it had a part in, when that is gone already. */
+  goneNotificationId: number | null
+  actorId: string
+  live: boolean
+  notified: boolean
+  /** Key of the group whose window it waits for. */
+  waitsFor: string | null
+  waitsFilter: FilterReason | null
+  decision: string
+  decidedBy: string | null
+  silent: boolean
+}
+
+/**
+ * What a batch needs to know, read under the inbox locks. Keys are joined by a space: `user source`, `user actor`,
+ * `user thread`; groups by `keyOfGroup`.
+ */
+export type Loaded = {
+  types: TypeLookup
+  inboxes: Map<string, Inbox>
+  sources: Map<string, Source>
+  openGroups: Map<string, Draft>
+  /** Groups that gather. */
+  windows: Set<string>
+  relations: Map<string, Omit<Relation, 'self' | 'threadMuted'>>
+  mutedThreads: Set<string>
+  preferences: Map<string, UserPreferences>
+  goneObjects: Set<string>
+  /** Ids of events that were sent with an expiry which has passed. */
+  expired: Set<number>
+}
+
+export type Folded = {
+  /** Touched notifications. Those that grew in the order in which they last did, since lists sort by the number of that change. */
+  drafts: Draft[]
+  /** Groups found 24 hours old or full, to be closed before their successors are made. */
+  expiredGroups: Draft[]
+  sources: Source[]
+  /** Windows that somebody was added to, with what is now the latest of them. */
+  windows: OpenWindow[]
+}
+
+/** Key of an open group in `Loaded`; what is filtered is grouped apart, by reason. */
+export function keyOfGroup({
+  userId,
+  groupKey,
+  filterReason,
+}: Pick<OpenWindow, 'userId' | 'groupKey' | 'filterReason'>): string {
+  return `${userId} ${filterReason ?? 'none'} ${groupKey}`
+}
+
+export const noWords: SentWords = { title: null, body: null, url: null, severity: null, expiresAt: null }
+
+/** A notification that is not stored yet, and nobody behind it. */
+export function emptyDraft(
+  userId: string,
+  type: string,
+  about: Pick<Draft, 'objectType' | 'objectId' | 'threadKey' | 'data'>,
+  groupKey: string | null,
+): Draft {
+  return {
+    ...about,
+    userId,
+    id: 0,
+    grownModseq: 0,
+    type,
+    priority: 'normal',
+    groupKey,
+    sent: noWords,
+    actorIds: [],
+    followedActors: 0,
+    actorCount: 0,
+    requestId: null,
+    liveSources: new Map(),
+    read: false,
+    archived: false,
+    filtered: false,
+    filterReason: null,
+    silent: false,
+    open: true,
+    expiredGroup: false,
+    changed: true,
+    grown: true,
+    removed: false,
+    actorsIncomplete: false,
+  }
+}
+
+/** An actor id that is nobody: a send without actor. */
+export const NOBODY = '0'

@@ -1,0 +1,75 @@
+import type pg from 'pg'
+import { together } from '../../db/transaction.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import { objectsOf } from './event-content.ts'
+import type { Inbox } from './model.ts'
+
+/** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
+export async function lockInboxes(
+  client: pg.ClientBase,
+  userIds: string[],
+  skipLocked: boolean,
+): Promise<Map<string, Inbox>> {
+  const { rows } = await client.query<Inbox>({
+    name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
+    text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
+             seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy"
+           from notify.inbox where user_id = any($1::bigint[]) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
+    values: [userIds],
+  })
+  return new Map(rows.map((row) => [row.userId, row]))
+}
+
+/** The posts and comments that have to exist for these events to notify anybody. */
+export function objectsNeeded(events: OutboxEvent[]): Set<string> {
+  return new Set(events.filter((event) => !event.retracts).flatMap(objectsOf))
+}
+
+/**
+ * Of the objects `post:9`, `comment:7`, those that are deleted or gone. The others are locked `for key share`, so that a
+ * deletion either waits for this transaction, and retracts what it wrote, or is seen here.
+ */
+export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
+  const gone = new Set(objects)
+  const locked = (['post', 'comment'] as const).map(async (table) => {
+    const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
+    if (ids.length === 0) return
+    const { rows } = await client.query<{ id: string }>({
+      name: `standing_${table}s`,
+      text: `select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share`,
+      values: [ids],
+    })
+    for (const { id } of rows) gone.delete(`${table}:${id}`)
+  })
+  await together(locked)
+  return gone
+}
+
+/**
+ * As `lockObjects`, but waits for nobody: `held` are those on which somebody else has a lock that excludes ours, a deletion
+ * under way as a rule.
+ */
+export async function lockFreeObjects(
+  client: pg.ClientBase,
+  objects: Set<string>,
+): Promise<{ gone: Set<string>; held: Set<string> }> {
+  const gone = new Set(objects)
+  const held = new Set<string>()
+  for (const table of ['post', 'comment'] as const) {
+    const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
+    if (ids.length === 0) continue
+    const { rows } = await client.query<{ id: string; free: boolean }>({
+      name: `free_${table}s`,
+      text: `with free as materialized (
+               select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share skip locked
+             )
+             select id, id in (select id from free) as free from social.${table}s where id = any($1::bigint[]) and deleted_at is null`,
+      values: [ids],
+    })
+    for (const { id, free } of rows) {
+      gone.delete(`${table}:${id}`)
+      if (!free) held.add(`${table}:${id}`)
+    }
+  }
+  return { gone, held }
+}

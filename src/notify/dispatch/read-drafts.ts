@@ -1,0 +1,86 @@
+import type pg from 'pg'
+import { oneByOne } from '../one-by-one.ts'
+import { type Draft, keyOfGroup, noWords } from './model.ts'
+
+/** The groups of these users and keys that are not closed yet, shown and filtered ones, by `keyOfGroup`. */
+export async function readOpenGroups(
+  client: pg.ClientBase,
+  groups: { userId: string; groupKey: string }[],
+  stored = new Map<string, Draft>(),
+): Promise<Map<string, Draft>> {
+  if (groups.length === 0) return new Map()
+  const { rows } = await client.query<DraftRow>({
+    name: 'open_groups_of_batch',
+    text: `select ${draftColumns}
+           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
+           ${oneByOne('notify.notifications n where n.user_id = w.u and n.group_key = w.g and n.closed_at is null', 'n')}
+           where n.user_id = any($1::bigint[])`,
+    values: [groups.map((group) => group.userId), groups.map((group) => group.groupKey)],
+  })
+  return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
+}
+
+/** Adds to `stored`, by `user id`, the notifications in which these sources have a part. */
+export async function readNotifications(
+  client: pg.ClientBase,
+  users: string[],
+  sources: { userId: string; notificationId: number | null }[],
+  stored: Map<string, Draft>,
+): Promise<void> {
+  const wanted = sources.filter(
+    (row) => row.notificationId !== null && !stored.has(`${row.userId} ${row.notificationId}`),
+  )
+  if (wanted.length === 0) return
+  const { rows } = await client.query<DraftRow>({
+    name: 'notifications_of_batch',
+    text: `select ${draftColumns}
+           from (select distinct u, n from unnest($1::bigint[], $2::bigint[]) w (u, n)) w
+           ${oneByOne('notify.notifications n where n.user_id = w.u and n.id = w.n', 'n')}
+           where n.user_id = any($3::bigint[])`,
+    values: [wanted.map((row) => row.userId), wanted.map((row) => row.notificationId), users],
+  })
+  for (const row of rows) toDraft(row, stored)
+}
+
+/** The notifications of these users that meet `condition` over `n`, with `value` as $2, at most `limit`. Their inboxes are locked. */
+export async function readDrafts(
+  client: pg.ClientBase,
+  users: string[],
+  condition: string,
+  value: unknown,
+  limit: number,
+): Promise<Draft[]> {
+  const { rows } = await client.query<DraftRow>(
+    // Limited before it is sorted: a limit over an order is a reason to walk whole inboxes in that order.
+    `select ${draftColumns}
+     from (select n.* from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} limit ${limit}) n
+     order by n.user_id, n.modseq`,
+    [users, value],
+  )
+  return rows.map((row) => toDraft(row, new Map()))
+}
+
+const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority,
+  n.group_key as "groupKey", n.thread_key as "threadKey", n.object_type as "objectType", n.object_id as "objectId", n.data,
+  n.silent, n.filter_reason as "filterReason",
+  n.actor_ids::text[] as "actorIds", n.followed_actors as "followedActors", n.actor_count as "actorCount", n.read_at is not null as read,
+  n.archived_at is not null as archived, n.filtered, n.closed_at is null and n.created_at > now() - interval '24 hours' as open,
+  n.closed_at is null and n.created_at <= now() - interval '24 hours' as "expiredGroup"`
+
+type DraftRow = Omit<Draft, 'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
+
+function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
+  const key = `${row.userId} ${row.id}`
+  const draft = stored.get(key) ?? {
+    ...row,
+    requestId: null,
+    sent: noWords,
+    liveSources: new Map(),
+    changed: false,
+    grown: false,
+    removed: false,
+    actorsIncomplete: false,
+  }
+  stored.set(key, draft)
+  return draft
+}

@@ -1,0 +1,114 @@
+import type pg from 'pg'
+import { encodeChangedInboxes } from '../../base/channels.ts'
+import { INBOX_CHANNEL } from '../../base/wake-ups.ts'
+import { notify } from '../../db/notify.ts'
+import { together } from '../../db/transaction.ts'
+import { appendToLog, logOf } from '../delivery-log/append.ts'
+import type { TypeLookup } from '../types/types.ts'
+import { hurryWindows, openWindows } from '../windows/open-windows.ts'
+import type { Draft, Folded, Inbox, Source } from './model.ts'
+import { type Change, inboxesOf, numberChanges } from './number-changes.ts'
+import {
+  closeExpiredGroups,
+  completeActors,
+  insertNotifications,
+  storeRemovals,
+  updateNotifications,
+} from './write-notifications.ts'
+
+/**
+ * Stores what was folded: numbers the changes of each inbox without gaps, sets its counts, writes notifications, sources
+ * and tombstones, and notifies the push nodes. The inboxes are locked, so absolute values are right.
+ * A removed notification leaves its sources with `removedBecause` as their decision.
+ */
+export async function storeFolded(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  folded: Folded,
+  removedBecause = 'retracted',
+): Promise<void> {
+  const changes = numberChanges(folded.drafts, inboxes)
+  const removed = changes.filter(({ draft }) => draft.removed)
+  const created = changes.filter(({ born }) => born)
+  const updated = changes.filter(({ draft, born }) => !draft.removed && !born)
+  await together([
+    storeInboxes(client, changes),
+    closeExpiredGroups(client, folded.expiredGroups),
+    storeRemovals(client, removed, removedBecause),
+    insertNotifications(client, types, created),
+    storeSources(client, folded.sources),
+    appendToLog(client, logOf(folded)),
+    openWindows(client, folded.windows),
+    hurryWindows(client, folded.drafts),
+    completeActors(client, types, updated).then(() => updateNotifications(client, types, updated)),
+    notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
+  ])
+}
+
+/** Removes stored notifications of these inboxes, which are locked; otherwise as `storeFolded`. */
+export async function storeRemoved(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  drafts: Draft[],
+  because: string,
+): Promise<void> {
+  for (const draft of drafts) {
+    draft.changed = true
+    draft.removed = true
+  }
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, because)
+}
+
+async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<void> {
+  const inboxes = inboxesOf(changes)
+  if (inboxes.length === 0) return
+  await client.query({
+    name: 'store_inboxes',
+    text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen
+           from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[]) w (user_id, modseq, unread, unseen)
+           where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+    values: [
+      inboxes.map((i) => i.userId),
+      inboxes.map((i) => i.modseq),
+      inboxes.map((i) => i.unread),
+      inboxes.map((i) => i.unseen),
+    ],
+  })
+}
+
+/** Every decided event leaves its row: the guard on event_id makes a repeat, and a late retry, do nothing. */
+async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
+  if (sources.length === 0) return
+  await client.query({
+    name: 'store_sources',
+    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, waits_for, waits_filter, decision, decided_by, silent)
+           select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[],
+             $9::text[], $10::text[], $11::text[], $12::boolean[])
+           on conflict (user_id, source_id) do update
+           set event_id = excluded.event_id, actor_id = excluded.actor_id, notification_id = excluded.notification_id, live = excluded.live,
+               notified = excluded.notified, waits_for = excluded.waits_for, waits_filter = excluded.waits_filter,
+               decision = excluded.decision, decided_by = excluded.decided_by, silent = excluded.silent, decided_at = excluded.decided_at
+           where sources.event_id < excluded.event_id`,
+    values: [
+      sources.map((s) => s.userId),
+      sources.map((s) => s.sourceId),
+      sources.map((s) => s.eventId),
+      sources.map((s) => (s.draft ? s.draft.id || null : s.goneNotificationId)),
+      sources.map((s) => s.actorId),
+      sources.map((s) => s.live),
+      sources.map((s) => s.notified),
+      sources.map((s) => s.waitsFor),
+      sources.map((s) => s.waitsFilter ?? 'none'),
+      sources.map((s) => s.decision),
+      sources.map((s) => s.decidedBy),
+      sources.map((s) => s.silent),
+    ],
+  })
+}
+
+/** In the same transaction: nothing is pushed that is not committed, and nothing committed waits for a poll. */
+export function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
+  return notify(client, INBOX_CHANNEL, encodeChangedInboxes(modseqByUser))
+}

@@ -1,0 +1,45 @@
+import type pg from 'pg'
+import { lockInboxes } from '../dispatch/objects.ts'
+import { readDrafts } from '../dispatch/read-drafts.ts'
+import { storeRemoved } from '../dispatch/store.ts'
+import type { TypeLookup } from '../types/types.ts'
+import type { FanOut } from './run.ts'
+
+/** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
+const USERS_PER_CHUNK = 500
+/** A user may have any number of notifications of one thread: each mention is one. */
+const NOTIFICATIONS_PER_CHUNK = 1000
+
+/** The next users after the cursor who have notifications of the thread, in the order in which inboxes are locked. */
+export async function usersOfThread(
+  client: pg.ClientBase,
+  { threadKey, cursorUserId }: Pick<FanOut, 'threadKey' | 'cursorUserId'>,
+): Promise<string[]> {
+  const { rows } = await client.query<{ userId: string }>({
+    name: 'users_of_thread',
+    text: `select distinct user_id as "userId" from notify.notifications
+           where thread_key = $1 and user_id > $2 order by user_id limit ${USERS_PER_CHUNK}`,
+    values: [threadKey, cursorUserId],
+  })
+  return rows.map((row) => row.userId)
+}
+
+/**
+ * Removes the notifications of these users that meet `condition` over `n` with `value` as $2: a change of each inbox like
+ * any other, with tombstones, counts, and a hint to the push nodes. Their sources stay, with `because` as their decision.
+ * At most a chunk of them, by user: call it until it removes none. Returns how many it removed.
+ */
+export async function removeNotifications(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  users: string[],
+  condition: string,
+  value: unknown,
+  because: string,
+  { skipBusy = false } = {},
+): Promise<number> {
+  const inboxes = await lockInboxes(client, users, skipBusy)
+  const drafts = await readDrafts(client, [...inboxes.keys()], condition, value, NOTIFICATIONS_PER_CHUNK)
+  await storeRemoved(client, types, inboxes, drafts, because)
+  return drafts.length
+}

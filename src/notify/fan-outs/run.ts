@@ -1,0 +1,123 @@
+import type pg from 'pg'
+import { isLockTimeout } from '../../base/failure.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { messageOf } from '../../errors.ts'
+import { publishPostChunk } from '../../social/bells/publish-chunk.ts'
+import { retractActorChunk } from '../../social/blocks/retract-actor.ts'
+import { retractCommentChunk } from '../../social/comments/retract.ts'
+import { retractPostChunk } from '../../social/posts/retract.ts'
+import { deleteUserChunk } from '../../social/users/erase.ts'
+import type { Engine } from '../../worker/context.ts'
+import type { TypeLookup } from '../types/types.ts'
+import { endSourcesChunk } from './end-sources.ts'
+import { restOfInboxChunk } from './rest-of-inbox.ts'
+
+/** One row of notify.fan_outs: long work that is done in chunks. */
+export type FanOut = {
+  id: string
+  kind: string
+  objectId: string
+  threadKey: string | null
+  cursorUserId: string
+  /** Of an audience; `event` is what it is told, `exceptIds` are told otherwise. */
+  firstShard: number
+  lastShard: number
+  event: unknown
+  exceptIds: string[]
+  /** Of a block: who was blocked, and the last event that is taken back, null when it is not drawn yet. */
+  actorId: string
+  upTo: string | null
+  /** Chunks that failed since the last one that succeeded. */
+  attempts: number
+}
+
+/** What a chunk came to: where the cursor stands now, or that nothing is left to do. */
+export type ChunkResult = { cursorUserId: string } | 'finished'
+
+/** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
+export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
+
+const chunks: Record<string, Chunk> = {
+  retract_post: retractPostChunk,
+  retract_comment: retractCommentChunk,
+  delete_user: deleteUserChunk,
+  publish_post: publishPostChunk,
+  end_sources: endSourcesChunk,
+  retract_actor: retractActorChunk,
+  read_inbox: restOfInboxChunk,
+  archive_inbox: restOfInboxChunk,
+  delete_inbox: restOfInboxChunk,
+  see_inbox: restOfInboxChunk,
+}
+
+/**
+ * Does chunk after chunk of whatever is due and nobody else is at, until nothing is left. Least recently served first, so
+ * that a small fan-out never waits for the end of a large one. Several of these may run side by side.
+ */
+export async function runFanOuts(
+  { pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>,
+  stopping = () => false,
+): Promise<void> {
+  let taken: FanOut | undefined
+  do {
+    taken = undefined
+    try {
+      await inTransaction(pool, async (client) => {
+        taken = await takeDue(client)
+        if (taken) await runChunk(client, taken, await types.current())
+      })
+    } catch (error) {
+      if (!taken) throw error
+      log.warn({ err: error, fanOut: taken }, 'a chunk failed and is tried again later')
+      await noteFailure(pool, taken, error)
+    }
+  } while (taken && !stopping())
+}
+
+/** A chunk of one that was just written, without waiting for a worker; one that is under way is waited for. */
+export async function runChunkOf(client: pg.ClientBase, id: string, types: TypeLookup): Promise<void> {
+  const { rows } = await client.query<FanOut>(
+    `select ${columns} from notify.fan_outs where id = $1 and finished_at is null for update`,
+    [id],
+  )
+  if (rows[0]) await runChunk(client, rows[0], types)
+}
+
+const columns = `id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
+  last_shard as "lastShard", event, except_ids as "exceptIds", actor_id as "actorId", up_to as "upTo", attempts`
+
+/** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
+async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
+  const { rows } = await client.query<FanOut>(
+    `select ${columns} from notify.fan_outs
+     where finished_at is null and due_at <= now() order by due_at limit 1 for update skip locked`,
+  )
+  return rows[0]
+}
+
+async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<void> {
+  const chunk = chunks[fanOut.kind]
+  if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
+  const result = await chunk(client, fanOut, types)
+  await client.query({
+    name: 'move_fan_out',
+    text: `update notify.fan_outs
+           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end, due_at = now(), attempts = 0, last_error = null
+           where id = $1`,
+    values: [fanOut.id, result === 'finished' ? null : result.cursorUserId],
+  })
+}
+
+/**
+ * Backoff from a second to ten minutes; never given up, because what was deleted must not be shown. A lock that was not had
+ * in time is nobody's failure: tried again two seconds later.
+ */
+async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promise<void> {
+  await pool.query(
+    `update notify.fan_outs
+     set attempts = attempts + (not $3)::int, last_error = $2,
+       due_at = now() + make_interval(secs => case when $3 then 2 else least(600, 2 ^ least(attempts, 10)) end)
+     where id = $1`,
+    [id, messageOf(error), isLockTimeout(error)],
+  )
+}

@@ -1,0 +1,69 @@
+import type pg from 'pg'
+import { acknowledged } from '../../base/metrics.ts'
+import { type Durability, inTransaction } from '../../db/transaction.ts'
+import { logIsOpen } from '../delivery-log/append.ts'
+import { translateBusy } from './lock.ts'
+
+/** A device of this user has received everything up to this modseq. */
+export type Acknowledgement = { userId: string; modseq: number }
+
+/**
+ * Sets `delivered_at` of what grew since the last acknowledged state, for many users in one short transaction. Delivery
+ * lies outside the state: no modseq, nobody is told. A modseq the inbox has not reached is cut to the one it has.
+ * @throws {AppError} INBOX_BUSY when one of the inboxes is held for more than a second; to be tried again
+ */
+export async function acknowledge(
+  pool: pg.Pool,
+  acknowledgements: Acknowledgement[],
+  durability: Durability,
+): Promise<void> {
+  if (acknowledgements.length === 0) return
+  const latest = new Map<string, number>()
+  for (const { userId, modseq } of acknowledgements) latest.set(userId, Math.max(modseq, latest.get(userId) ?? 0))
+  const store = async (client: pg.ClientBase) => {
+    const moved = await lockMoved(client, latest)
+    return moved.length > 0 ? storeDelivery(client, moved) : 0
+  }
+  const delivered = await inTransaction(pool, store, durability).catch(translateBusy)
+  acknowledged.inc(delivered)
+}
+
+type Moved = { userId: string; from: number; to: number }
+
+/** Locks the inboxes whose acknowledged state moves, in the order of user ids as everywhere. */
+async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Promise<Moved[]> {
+  const { rows } = await client.query<Moved>({
+    name: 'lock_acknowledged_inboxes',
+    text: `select i.user_id as "userId", i.acked_modseq::float8 as from, least(w.modseq, i.modseq)::float8 as to
+           from unnest($1::bigint[], $2::bigint[]) w (user_id, modseq)
+           join notify.inbox i on i.user_id = w.user_id
+           where i.user_id = any($1::bigint[]) and i.acked_modseq < least(w.modseq, i.modseq)
+           order by i.user_id for update of i`,
+    values: [[...latest.keys()], [...latest.values()]],
+  })
+  return rows
+}
+
+/** A statement of its own: its snapshot is younger than the locks. Returns how many were delivered. */
+async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<number> {
+  const { rows } = await client.query<{ delivered: number }>({
+    name: 'store_delivery',
+    text: `with delivered as (
+             update notify.notifications n set delivered_at = now()
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (user_id, acked_before, acked)
+             where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
+               and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
+             returning n.user_id, n.id
+           ), logged as (
+             insert into notify.delivery_log (recipient_id, notification_id, event, channel)
+             select user_id, id, 'acknowledged', 'inApp' from delivered where ${logIsOpen}
+           ), moved as (
+             update notify.inbox i set acked_modseq = w.acked
+             from unnest($1::bigint[], $3::bigint[]) w (user_id, acked)
+             where i.user_id = w.user_id and i.user_id = any($1::bigint[])
+           )
+           select count(*)::int as delivered from delivered`,
+    values: [moved.map((m) => m.userId), moved.map((m) => m.from), moved.map((m) => m.to)],
+  })
+  return rows[0]?.delivered ?? 0
+}

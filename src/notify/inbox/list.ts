@@ -1,0 +1,120 @@
+import type pg from 'pg'
+import { fail } from '../../errors.ts'
+import { cutPage, decodeCursor } from '../../http/paging.ts'
+import { formatState } from '../../protocol/state.ts'
+import {
+  loadShown,
+  type Notification,
+  type NotificationRow,
+  notificationColumns,
+  type Reader,
+  toNotification,
+} from './view.ts'
+
+/**
+ * `all` is the inbox itself: neither archived nor filtered. `pending` is what no device has acknowledged,
+ * `history` everything but what the policy filtered.
+ */
+export type ListFilter = 'all' | 'unread' | 'archived' | 'filtered' | 'pending' | 'history'
+
+export type ListQuery = { filter: ListFilter; type?: string; priority?: string; cursor?: string; limit: number }
+
+export type InboxCounts = { unreadCount: number; unseenCount: number; state: string }
+
+/** Every change below the acknowledged state has its `delivered_at`, so `pending` begins there. */
+const conditions: Record<ListFilter, string> = {
+  all: 'n.archived_at is null and not n.filtered',
+  unread: 'n.read_at is null and n.archived_at is null and not n.filtered',
+  archived: 'n.archived_at is not null and not n.filtered',
+  filtered: `n.filter_reason = 'strangers' and n.archived_at is null`,
+  pending: 'n.grown_modseq > i.acked_modseq and n.delivered_at is null and n.archived_at is null and not n.filtered',
+  history: 'not n.filtered',
+}
+
+const NO_CURSOR = '9223372036854775807'
+
+/**
+ * One page, newest content first, with counts and state of the same snapshot. The key is `grown_modseq`, which does not
+ * move when something is read, so a cursor stays good.
+ */
+export async function listNotifications(
+  reader: Reader,
+  userId: string,
+  { filter, type, priority, cursor, limit }: ListQuery,
+): Promise<{ items: Notification[]; nextCursor: string | null } & InboxCounts> {
+  const [before] = decodeCursor(cursor, 1) ?? [NO_CURSOR]
+  const { rows } = await reader.pool.query<ListRow>({
+    name: `list_${filter}`,
+    text: `select i.modseq::float8 as modseq, i.seen_modseq::float8 as "seenModseq", i.unread_count as "unreadCount",
+             i.unseen_count as "unseenCount", (select epoch from notify.installation) as epoch, n.*
+           from notify.inbox i
+           left join lateral (
+             select ${notificationColumns}
+             from notify.notifications n
+             where n.user_id = $1 and n.grown_modseq < $2 and ${conditions[filter]}
+               and ($3::text is null or n.type = $3) and ($4::text is null or n.priority = $4)
+             order by n.grown_modseq desc limit $5
+           ) n on true
+           where i.user_id = $1
+           order by n."grownModseq" desc`,
+    values: [userId, before, type ?? null, priority ?? null, limit + 1],
+  })
+  const inbox = rows[0]
+  if (!inbox) throw fail('USER_NOT_FOUND')
+  const page = cutPage(rows.filter(isItem), limit, (last) => [last.grownModseq])
+  const shown = await loadShown(reader, page.items)
+  return {
+    items: page.items.map((row) => toNotification(row, shown, inbox.seenModseq)),
+    nextCursor: page.nextCursor,
+    ...toCounts(inbox),
+  }
+}
+
+type InboxRow = { modseq: number; seenModseq: number; unreadCount: number; unseenCount: number; epoch: string }
+type ItemRow = InboxRow & NotificationRow
+type ListRow = ItemRow | (InboxRow & { id: null })
+
+function isItem(row: ListRow): row is ItemRow {
+  return row.id !== null
+}
+
+/** @throws {AppError} NOTIFICATION_NOT_FOUND */
+export async function getNotification(reader: Reader, userId: string, id: string): Promise<Notification> {
+  const { rows } = await reader.pool.query<NotificationRow & { seenModseq: number }>({
+    name: 'get_notification',
+    text: `select i.seen_modseq::float8 as "seenModseq", ${notificationColumns}
+           from notify.notifications n join notify.inbox i on i.user_id = n.user_id
+           where n.user_id = $1 and n.id = $2`,
+    values: [userId, id],
+  })
+  const row = rows[0]
+  if (!row) throw fail('NOTIFICATION_NOT_FOUND')
+  return toNotification(row, await loadShown(reader, rows), row.seenModseq)
+}
+
+export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCounts> {
+  const { rows } = await pool.query<Omit<InboxRow, 'seenModseq'>>({
+    name: 'inbox_counts',
+    text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
+             (select epoch from notify.installation) as epoch
+           from notify.inbox i where i.user_id = $1`,
+    values: [userId],
+  })
+  const inbox = rows[0]
+  if (!inbox) throw fail('USER_NOT_FOUND')
+  return toCounts(inbox)
+}
+
+/** The counts and the state of an inbox as answers show them. */
+export function toCounts(inbox: {
+  epoch: string
+  modseq: number
+  unreadCount: number
+  unseenCount: number
+}): InboxCounts {
+  return {
+    unreadCount: inbox.unreadCount,
+    unseenCount: inbox.unseenCount,
+    state: formatState(inbox.epoch, inbox.modseq),
+  }
+}

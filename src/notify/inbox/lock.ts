@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { isLockTimeout } from '../../base/failure.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+
+/** `updated`: notifications changed. Counts, epoch and modseq are those after the last change. */
+export type InboxResult = { updated: number; unreadCount: number; unseenCount: number; epoch: string; modseq: number }
+
+/** An inbox as it stood when its row was locked. */
+export type Inbox = {
+  userId: string
+  epoch: string
+  modseq: number
+  unreadCount: number
+  unseenCount: number
+  seenModseq: number
+}
+
+/** `unread`, `unseen`: by how much the counts move. `last`: growth of the last one changed, the lowest or, of seen ones, the highest. `more`: the chunk was full. */
+export type Change = {
+  updated: number
+  unread: number
+  unseen: number
+  last: number
+  more: boolean
+  seenModseq?: number
+}
+
+export const NOTHING: Change = { updated: 0, unread: 0, unseen: 0, last: 0, more: false }
+
+/**
+ * One change of one inbox: its row is locked first, so the statements of `work`, whose snapshots are younger, see all that
+ * former holders did, and its modseqs and counts can be set absolutely. Push nodes are told after the commit.
+ */
+export async function changeInbox(
+  app: App,
+  userId: string,
+  work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
+): Promise<{ change: Change; result: InboxResult }> {
+  const step = await inTransaction(app.pool, (client) => changeLocked(client, userId, work)).catch(translateBusy)
+  if (step.change.updated > 0) app.wakeUps.inboxChanged(userId, step.result.modseq)
+  return step
+}
+
+/** As `changeInbox`, in the caller's transaction; who commits it notifies the push nodes. */
+export async function changeLocked(
+  client: pg.ClientBase,
+  userId: string,
+  work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
+): Promise<{ change: Change; result: InboxResult }> {
+  const inbox = await lockInbox(client, userId)
+  const change = await work(client, inbox)
+  const result = {
+    updated: change.updated,
+    unreadCount: inbox.unreadCount + change.unread,
+    unseenCount: inbox.unseenCount + change.unseen,
+    epoch: inbox.epoch,
+    modseq: inbox.modseq + change.updated,
+  }
+  const seenModseq = change.seenModseq ?? inbox.seenModseq
+  if (change.updated > 0 || seenModseq !== inbox.seenModseq) await storeInbox(client, userId, result, seenModseq)
+  return { change, result }
+}
+
+/** The inbox stayed locked for longer than a transaction waits: the client is to try again. */
+export function translateBusy(error: unknown): never {
+  throw isLockTimeout(error) ? fail('INBOX_BUSY', undefined, { retryAfter: 1, cause: error }) : error
+}
+
+async function lockInbox(client: pg.ClientBase, userId: string): Promise<Inbox> {
+  const { rows } = await client.query<Inbox>({
+    name: 'lock_inbox',
+    text: `select i.user_id as "userId", (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq,
+             i.unread_count as "unreadCount", i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq"
+           from notify.inbox i where i.user_id = $1 for update of i`,
+    values: [userId],
+  })
+  if (!rows[0]) throw fail('USER_NOT_FOUND')
+  return rows[0]
+}
+
+async function storeInbox(
+  client: pg.ClientBase,
+  userId: string,
+  inbox: InboxResult,
+  seenModseq: number,
+): Promise<void> {
+  await client.query({
+    name: 'store_inbox',
+    text: `update notify.inbox set modseq = $2, unread_count = $3, unseen_count = $4, seen_modseq = $5 where user_id = $1`,
+    values: [userId, inbox.modseq, inbox.unreadCount, inbox.unseenCount, seenModseq],
+  })
+}

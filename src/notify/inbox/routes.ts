@@ -1,0 +1,204 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { parseState } from '../../protocol/state.ts'
+import { acknowledge } from './acknowledge.ts'
+import { Changes, changesSince, toChanges } from './changes.ts'
+import { getNotification, listNotifications, readCounts, toCounts } from './list.ts'
+import type { InboxResult } from './lock.ts'
+import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive, type Which } from './mark.ts'
+import { readStats, Stats } from './stats.ts'
+import { Notification, Priority, State } from './view.ts'
+import { readWhy, Why } from './why.ts'
+
+const tags = ['Notifications']
+
+/** As many as fit one short transaction. */
+const MAX_IDS = 500
+
+const OneId = Type.Object({ id: Id })
+const counts = { unreadCount: Type.Integer(), unseenCount: Type.Integer(), state: State }
+const Counts = Type.Object(counts)
+const Changed = Type.Object({ notification: Notification, ...counts })
+const Updated = Type.Object({ updated: Type.Integer(), ...counts })
+const Page = pageOf(Notification)
+const CountedPage = Type.Object({ ...Page.properties, ...counts })
+
+const ListQuery = Type.Object(
+  {
+    filter: Type.Optional(
+      Type.Unsafe<'all' | 'unread' | 'archived' | 'filtered'>({
+        type: 'string',
+        enum: ['all', 'unread', 'archived', 'filtered'],
+        default: 'all',
+      }),
+    ),
+    type: Type.Optional(Type.String({ pattern: '^[\\w.:-]{1,100}$' })),
+    priority: Type.Optional(Priority),
+    ...PageQuery.properties,
+  },
+  { additionalProperties: false },
+)
+
+const ChangesQuery = Type.Object(
+  { since: State, limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })) },
+  { additionalProperties: false },
+)
+
+/** Exactly one of the two. */
+const Bulk = Type.Object(
+  { ids: Type.Optional(Type.Array(Id, { maxItems: MAX_IDS })), upTo: Type.Optional(State) },
+  { additionalProperties: false, minProperties: 1, maxProperties: 1 },
+)
+
+const AckBody = Type.Object({ state: State }, { additionalProperties: false })
+const SeenBody = Type.Object({ upTo: State }, { additionalProperties: false })
+const MarkAllBody = Type.Object({ upTo: Type.Optional(State) }, { additionalProperties: false })
+
+/** A user's own inbox over REST. */
+export function notificationRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    await server.register(reading(app))
+    await server.register(changingOne(app))
+    await server.register(changingMany(app))
+  }
+}
+
+function reading(app: App): FastifyPluginAsyncTypebox {
+  const { pool } = app
+  return async (server) => {
+    server.get(
+      '/notifications',
+      { schema: { tags, querystring: ListQuery, response: { 200: CountedPage } } },
+      (request) => listNotifications(app, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
+    )
+
+    server.get(
+      '/notifications/pending',
+      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
+    )
+
+    server.get(
+      '/notifications/history',
+      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
+    )
+
+    server.get('/notifications/unread-count', { schema: { tags, response: { 200: Counts } } }, (request) =>
+      readCounts(pool, request.user.userId),
+    )
+
+    server.get('/notifications/stats', { schema: { tags, response: { 200: Stats } } }, (request) =>
+      readStats(pool, request.user.userId),
+    )
+
+    server.get(
+      '/notifications/changes',
+      { schema: { tags, querystring: ChangesQuery, response: { 200: Changes } } },
+      (request) => resume(app, request.user.userId, { limit: 100, ...request.query }),
+    )
+
+    server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
+      getNotification(app, request.user.userId, request.params.id),
+    )
+
+    server.get(
+      '/notifications/:id/why',
+      { schema: { tags, params: OneId, response: { 200: Why } } },
+      async ({ user: { userId }, params: { id } }) => {
+        await getNotification(app, userId, id)
+        return readWhy(pool, userId, id)
+      },
+    )
+  }
+}
+
+/** @throws {AppError} STATE_TOO_OLD when the client has to fetch its list again */
+async function resume(app: App, userId: string, query: { since: string; limit: number }): Promise<Changes> {
+  const since = parseState(query.since)
+  if (!since) throw fail('BAD_STATE')
+  const changes = (await changesSince(app, [{ userId, since: since.modseq, limit: query.limit }])).get(userId)
+  if (!changes) throw fail('USER_NOT_FOUND')
+  if (since.epoch !== changes.epoch || since.modseq > changes.modseq || since.modseq < changes.floor)
+    throw fail('STATE_TOO_OLD', 'fetch the list again and go on from its state')
+  return toChanges(changes)
+}
+
+type Change = (app: App, userId: string, which: Which) => Promise<InboxResult>
+
+function changingOne(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const change = (method: 'PATCH' | 'POST', verb: string, apply: Change) =>
+      server.route({
+        method,
+        url: `/notifications/:id/${verb}`,
+        schema: { tags, params: OneId, response: { 200: Changed } },
+        handler: async (request) => {
+          const { userId } = request.user
+          const result = await apply(app, userId, { ids: [request.params.id] })
+          return { notification: await getNotification(app, userId, request.params.id), ...toCounts(result) }
+        },
+      })
+    change('PATCH', 'read', markRead)
+    change('POST', 'read', markRead)
+    change('PATCH', 'unread', markUnread)
+    change('PATCH', 'archive', archive)
+    change('PATCH', 'unarchive', unarchive)
+
+    server.delete(
+      '/notifications/:id',
+      { schema: { tags, params: OneId, response: { 200: Counts } } },
+      async (request) => {
+        const result = await remove(app, request.user.userId, { ids: [request.params.id] })
+        if (result.updated === 0) throw fail('NOTIFICATION_NOT_FOUND')
+        return toCounts(result)
+      },
+    )
+  }
+}
+
+function changingMany(app: App): FastifyPluginAsyncTypebox {
+  const { pool } = app
+  return async (server) => {
+    const change = (verb: string, apply: Change) =>
+      server.post(
+        `/notifications/${verb}`,
+        { schema: { tags, body: Bulk, response: { 200: Updated } } },
+        async ({ user: { userId }, body: { ids, upTo } }) =>
+          toUpdated(await apply(app, userId, ids ? { ids } : { upTo: await resolveUpTo(pool, userId, upTo) })),
+      )
+    change('read', markRead)
+    change('archive', archive)
+    change('delete', remove)
+
+    server.patch(
+      '/notifications/mark-all-read',
+      { schema: { tags, body: MarkAllBody, response: { 200: Updated } } },
+      async ({ user: { userId }, body }) =>
+        toUpdated(await markRead(app, userId, { upTo: await resolveUpTo(pool, userId, body.upTo) })),
+    )
+
+    server.post(
+      '/notifications/seen',
+      { schema: { tags, body: SeenBody, response: { 200: Updated } } },
+      async ({ user: { userId }, body }) =>
+        toUpdated(await markSeen(app, userId, await resolveUpTo(pool, userId, body.upTo))),
+    )
+
+    server.post(
+      '/notifications/ack',
+      { schema: { tags, body: AckBody, response: { 204: Type.Null() } } },
+      async ({ user: { userId }, body }, reply) => {
+        await acknowledge(pool, [{ userId, modseq: await resolveUpTo(pool, userId, body.state, 'cut') }], 'at once')
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+function toUpdated(result: InboxResult): Static<typeof Updated> {
+  return { updated: result.updated, ...toCounts(result) }
+}

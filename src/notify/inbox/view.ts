@@ -1,0 +1,176 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { unreadable } from '../../base/metrics.ts'
+import { STATE_PATTERN } from '../../protocol/state.ts'
+import { type Rendered, render } from '../types/render.ts'
+import { type NotificationTypes, priorities, type TypeLookup } from '../types/types.ts'
+
+const text = Type.String()
+const time = Type.String({ format: 'date-time' })
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
+
+export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
+
+export const Priority = Type.Unsafe<(typeof priorities)[number]>({ type: 'string', enum: [...priorities] })
+
+export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
+  type: 'string',
+  enum: ['info', 'success', 'warning', 'error'],
+})
+
+export const Actor = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
+export type Actor = Static<typeof Actor>
+
+/** A notification as its user sees it, in REST and on the socket. */
+export const Notification = Type.Object({
+  id: text,
+  type: text,
+  priority: Priority,
+  severity: Severity,
+  title: text,
+  body: textOrNull,
+  url: textOrNull,
+  data: Type.Record(Type.String(), Type.Unknown()),
+  actors: Type.Array(Actor, { maxItems: 3 }),
+  actorCount: Type.Integer(),
+  object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()]),
+  groupKey: textOrNull,
+  fallback: text,
+  createdAt: time,
+  updatedAt: time,
+  deliveredAt: timeOrNull,
+  readAt: timeOrNull,
+  archivedAt: timeOrNull,
+  expiresAt: time,
+  seen: Type.Boolean(),
+  silent: Type.Boolean(),
+})
+export type Notification = Static<typeof Notification>
+
+/** What reading notifications takes: an App has both. */
+export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
+
+/** A row of notify.notifications `n` as read by `notificationColumns`. */
+export type NotificationRow = {
+  id: string
+  grownModseq: number
+  type: string
+  priority: Static<typeof Priority>
+  severity: Static<typeof Severity>
+  title: string | null
+  body: string | null
+  url: string | null
+  data: Record<string, unknown>
+  actorIds: string[]
+  actorCount: number
+  objectType: string | null
+  objectId: string | null
+  groupKey: string | null
+  createdAt: Date
+  updatedAt: Date
+  deliveredAt: Date | null
+  readAt: Date | null
+  archivedAt: Date | null
+  expiresAt: Date
+  silent: boolean
+  /** For the log only. */
+  requestId: string | null
+}
+
+/** Of the kept actors, three are shown. */
+export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority, n.severity, n.title, n.body, n.url,
+  n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
+  n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",
+  n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent,
+  n.request_id as "requestId"`
+
+/** What rows are shown with: the people behind them, and the words of their types. */
+export type Shown = { actors: Map<string, Actor>; types: TypeLookup; log: Logger }
+
+/**
+ * `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. Never throws: rows are
+ * shown together, and one that cannot be must not hold up the others. Of it only what needs no rendering is shown.
+ */
+export function toNotification(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
+  try {
+    return inWords(row, shown, seenModseq)
+  } catch (err) {
+    unreadable.inc()
+    shown.log.error({ err, notification: row.id, type: row.type, requestId: row.requestId }, 'cannot be shown in full')
+    const title = row.title ?? row.type
+    const plain = { title, body: null, url: null, fallback: title }
+    return shownAs(row, plain, { data: {}, actors: [], seen: row.grownModseq <= seenModseq })
+  }
+}
+
+/** @throws {Error} for data that are no object, and whatever rendering stumbles over */
+function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
+  if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
+    throw new TypeError('data are no object')
+  const actors = row.actorIds.flatMap((id) => shown.actors.get(id) ?? [])
+  const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) }, shown.types(row.type))
+  return shownAs(row, words, { data: row.data, actors, seen: row.grownModseq <= seenModseq })
+}
+
+function shownAs(
+  row: NotificationRow,
+  words: Rendered,
+  { data, actors, seen }: Pick<Notification, 'data' | 'actors' | 'seen'>,
+): Notification {
+  return {
+    id: row.id,
+    type: row.type,
+    priority: row.priority,
+    severity: row.severity,
+    title: words.title,
+    body: words.body,
+    url: words.url,
+    data,
+    actors,
+    actorCount: row.actorCount,
+    object: row.objectType !== null && row.objectId !== null ? { type: row.objectType, id: row.objectId } : null,
+    groupKey: row.groupKey,
+    fallback: words.fallback,
+    createdAt: timeOf(row.createdAt),
+    updatedAt: timeOf(row.updatedAt),
+    deliveredAt: row.deliveredAt && timeOf(row.deliveredAt),
+    readAt: row.readAt && timeOf(row.readAt),
+    archivedAt: row.archivedAt && timeOf(row.archivedAt),
+    expiresAt: timeOf(row.expiresAt),
+    seen,
+    silent: row.silent,
+  }
+}
+
+/** RFC 3339 has years of four digits. */
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z')
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** The nearest time there is: PostgreSQL knows infinity, a number here, and dates that are too late for JavaScript, NaN here. */
+function timeOf(time: Date): string {
+  const ms = Number(time)
+  return new Date(Number.isNaN(ms) ? LAST_TIME : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString()
+}
+
+export async function loadShown(
+  { pool, types, log }: Reader,
+  rows: Pick<NotificationRow, 'actorIds'>[],
+): Promise<Shown> {
+  const [actors, lookup] = await Promise.all([loadActors(pool, rows), types.current()])
+  return { actors, types: lookup, log }
+}
+
+/** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */
+async function loadActors(pool: pg.Pool, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Map<string, Actor>> {
+  const ids = [...new Set(rows.flatMap((row) => row.actorIds))]
+  if (ids.length === 0) return new Map()
+  const { rows: actors } = await pool.query<Actor>({
+    name: 'actors_of_notifications',
+    text: `select id, username, display_name as "displayName", avatar_media_id as "avatarMediaId"
+           from social.users where id = any($1::bigint[])`,
+    values: [ids],
+  })
+  return new Map(actors.map((actor) => [actor.id, actor]))
+}

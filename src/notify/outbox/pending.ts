@@ -1,0 +1,133 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { isContentError, isTimeout } from '../../base/failure.ts'
+import { retries } from '../../base/metrics.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { messageOf } from '../../errors.ts'
+import type { Consumer } from './consume.ts'
+import { type OutboxEvent, parseEvent } from './event.ts'
+
+/** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
+export const MAX_ATTEMPTS = 12
+
+/** Days from when the event was set aside: a replay does not renew them. */
+export const DEAD_LETTERS_KEPT_DAYS = 30
+
+/** Pending events taken in one transaction. When one of them fails they are tried one by one. */
+const RETRY_BATCH = 200
+
+type PendingRow = { id: string; event: unknown }
+
+/** Takes events out of a batch: they become pending in the transaction that moves the position past them. */
+export async function setAside(
+  client: pg.ClientBase,
+  consumer: string,
+  events: OutboxEvent[],
+  reason: string,
+): Promise<void> {
+  await client.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, due_at, last_error)
+     select $1, (e.event ->> 'id')::bigint, (e.event ->> 'recipientId')::bigint, e.event, now() + interval '1 second', $3
+     from unnest($2::jsonb[]) e (event)
+     on conflict on constraint pending_once do nothing`,
+    [consumer, events.map((event) => JSON.stringify(event)), reason],
+  )
+}
+
+/** The ids of those of these events that are dead letters. */
+export async function findDead(client: pg.ClientBase, consumer: string, events: OutboxEvent[]): Promise<Set<number>> {
+  const { rows } = await client.query<{ id: number }>(
+    `select event_id::float8 as id from notify.pending
+     where consumer = $1 and event_id = any($2::bigint[]) and dead_at is not null`,
+    [consumer, events.map((event) => event.id)],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+/**
+ * Retries what is due, oldest first. Each event is applied and its row deleted in one transaction; a failure moves its
+ * due time, so that it is in nobody's way, or makes it a dead letter after the last attempt. Returns how many succeeded.
+ */
+export async function retryPending(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>): Promise<number> {
+  let succeeded = 0
+  for (const [name, consumer] of Object.entries(consumers)) {
+    let limit = RETRY_BATCH
+    while (true) {
+      const outcome = await retryBatch(pool, name, consumer, limit)
+      retries.inc({ consumer: name }, outcome.taken)
+      if ('error' in outcome) {
+        if (limit === 1) log.warn({ err: outcome.error, consumer: name }, 'a pending event failed again')
+        limit = 1
+        continue
+      }
+      succeeded += outcome.applied
+      if (outcome.taken < limit) break
+    }
+  }
+  return succeeded
+}
+
+async function retryBatch(
+  pool: pg.Pool,
+  name: string,
+  consumer: Consumer,
+  limit: number,
+): Promise<{ taken: number; applied: number } | { taken: number; error: unknown }> {
+  let rows: PendingRow[] = []
+  try {
+    return await inTransaction(pool, async (client) => {
+      rows = await takeDue(client, name, limit)
+      if (rows.length === 0) return { taken: 0, applied: 0 }
+      const events = rows.map((row) => parseEvent(row.event))
+      const busy = new Set((await consumer(client, events, 'set aside')).map((event) => event.id))
+      const idsWhere = (isBusy: boolean) =>
+        rows.filter((_, index) => busy.has(events[index]?.id ?? 0) === isBusy).map((row) => row.id)
+      const [applied, held] = [idsWhere(false), idsWhere(true)]
+      await client.query('delete from notify.pending where id = any($1::bigint[])', [applied])
+      if (held.length > 0) await postpone(client, held)
+      return { taken: rows.length, applied: applied.length }
+    })
+  } catch (error) {
+    const [only, ...others] = rows
+    if (!only) throw error
+    if (others.length > 0) return { taken: rows.length, error }
+    if (isContentError(error) || isTimeout(error)) {
+      await noteFailure(pool, only, error)
+      return { taken: 1, error }
+    }
+    await postpone(pool, [only.id])
+    throw error
+  }
+}
+
+async function takeDue(client: pg.ClientBase, consumer: string, limit: number): Promise<PendingRow[]> {
+  const { rows } = await client.query<PendingRow>(
+    `select id, event from notify.pending
+     where consumer = $1 and dead_at is null and due_at <= now()
+     order by due_at, id limit $2 for update skip locked`,
+    [consumer, limit],
+  )
+  return rows
+}
+
+/** Something is held by someone else, or resources are short, which is not a failure of the event. */
+async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise<void> {
+  await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
+    ids,
+  ])
+}
+
+/** Seconds, in SQL: exponential from 1 s to an hour, with ± 25 % of jitter so that what failed together parts. */
+export function backoff(attempts: string, longestSeconds = 3600): string {
+  return `least(${longestSeconds}, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
+}
+
+async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): Promise<void> {
+  await pool.query(
+    `update notify.pending
+     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => ${backoff('attempts')}),
+         dead_at = case when attempts + 1 >= $3 then now() end
+     where id = $1`,
+    [id, messageOf(error), MAX_ATTEMPTS],
+  )
+}

@@ -1,0 +1,53 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { decide, type Rule } from '../rules/decide.ts'
+import { preferencesOf } from '../rules/relations.ts'
+import { channels } from '../types/types.ts'
+import { Preferences, withDefaults } from './document.ts'
+import { storePreferences } from './store.ts'
+
+const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule>({ type: 'string' }) })
+
+/** `effective`: for each type and channel whether it goes out now, and which rule says so; quiet hours do not switch off. */
+const Answer = Type.Object({
+  preferences: Preferences,
+  effective: Type.Record(Type.String(), Type.Object({ inApp: OnOff, email: OnOff, webPush: OnOff })),
+})
+
+export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get('/notifications/preferences', { schema: { response: { 200: Answer } } }, ({ user }) =>
+      answer(app, user.userId),
+    )
+
+    server.put(
+      '/notifications/preferences',
+      { schema: { body: Preferences, response: { 200: Answer } } },
+      async ({ user, body }) => {
+        await storePreferences(app.pool, user.userId, body)
+        return answer(app, user.userId)
+      },
+    )
+  }
+}
+
+async function answer(app: App, userId: string) {
+  const said = (await preferencesOf(app.pool, [userId])).get(userId)
+  const types = await app.types.current()
+  const names = new Set([...(await app.types.names()), ...Object.keys(said?.document.types ?? {})])
+  const effective = [...names].sort().map((name) => {
+    const type = types(name)
+    const perChannel = channels.map((channel) => {
+      const { decision, decidedBy } = decide(
+        type,
+        channel,
+        null,
+        said && { ...said, dndUntil: null, snoozeUntil: null },
+      )
+      return [channel, { enabled: decision !== 'suppress', decidedBy }]
+    })
+    return [name, Object.fromEntries(perChannel)]
+  })
+  return { preferences: withDefaults(said?.document ?? {}), effective: Object.fromEntries(effective) }
+}

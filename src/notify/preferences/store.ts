@@ -1,0 +1,57 @@
+import type pg from 'pg'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { translateBusy } from '../inbox/lock.ts'
+import type { Preferences } from './document.ts'
+
+const INVALID_PARAMETER_VALUE = '22023'
+/** invalid_datetime_format, datetime_field_overflow, invalid_time_zone_displacement_value */
+const NO_TIME = ['22007', '22008', '22009']
+
+/**
+ * Replaces the document. The inbox is locked, so that a batch under way either knows it or comes before it.
+ * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone, VALIDATION_FAILED when it cannot hold the time
+ */
+export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
+  await inTransaction(pool, async (client) => {
+    if (document.dnd) await checkTimeZone(client, document.dnd.timeZone)
+    if (document.snoozeUntil) await checkTime(client, document.snoozeUntil)
+    if (!(await lockPreferences(client, userId))) throw fail('USER_NOT_FOUND')
+    await keepDocument(client, userId, document)
+  }).catch(translateBusy)
+}
+
+/** Locks the inbox, which says from now on that its user said something; false without an inbox. */
+export async function lockPreferences(client: pg.ClientBase, userId: string): Promise<boolean> {
+  const { rowCount } = await client.query('update notify.inbox set has_preferences = true where user_id = $1', [userId])
+  return rowCount === 1
+}
+
+/** To be called with the preferences locked. */
+export async function keepDocument(client: pg.ClientBase, userId: string, document: Preferences): Promise<void> {
+  await client.query(
+    `insert into notify.preferences (user_id, document) values ($1, $2)
+     on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
+    [userId, document],
+  )
+}
+
+async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<void> {
+  await client.query('select now() at time zone $1', [timeZone]).catch((error) => {
+    throw error.code === INVALID_PARAMETER_VALUE ? fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`) : error
+  })
+}
+
+/** As far as anything here reaches. */
+const TEN_YEARS_MS = 3650 * 86_400_000
+
+/** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
+async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
+  const unfit = fail('VALIDATION_FAILED', `${time} is not a time that can be kept`, { pointer: '/snoozeUntil' })
+  if (Number.isNaN(Date.parse(time))) throw unfit
+  if (Date.parse(time) > Date.now() + TEN_YEARS_MS)
+    throw fail('VALIDATION_FAILED', `${time} is more than ten years away`, { pointer: '/snoozeUntil' })
+  await client.query('select $1::timestamptz', [time]).catch((error) => {
+    throw NO_TIME.includes(error.code) ? unfit : error
+  })
+}

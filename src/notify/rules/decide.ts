@@ -1,0 +1,137 @@
+import type { Preferences } from '../preferences/document.ts'
+import type { Channel, NotificationType } from '../types/types.ts'
+
+/** Rules in the order in which they are asked; the first that has something to say decides. */
+export type Rule =
+  | 'self'
+  | 'block'
+  | 'mute'
+  | 'threadMute'
+  | 'strangers'
+  | 'critical'
+  | 'typePreference'
+  | 'channelPreference'
+  | 'typeDefault'
+  | 'dnd'
+  | 'snooze'
+
+export type Decision = {
+  decision: 'allow' | 'suppress' | 'defer'
+  decidedBy: Rule
+  /** For people who ask why. */
+  reason: string
+  /** End of the quiet that was decided upon. */
+  until: Date | null
+  /** Held back by the policy for strangers, yet kept where the user can look it up. */
+  filtered: boolean
+}
+
+/** Between the recipient and who acts; without an actor nothing of it holds. */
+export type Relation = {
+  self: boolean
+  /** Either of them blocks the other. */
+  blocked: boolean
+  muted: boolean
+  threadMuted: boolean
+  /** The recipient follows the actor. */
+  followed: boolean
+}
+
+export type UserPreferences = {
+  document: Preferences
+  /** End of the quiet hours under way, found by notify.quiet_until; null outside. */
+  dndUntil: Date | null
+  snoozeUntil: Date | null
+}
+
+const nothingSaid: UserPreferences = { document: {}, dndUntil: null, snoozeUntil: null }
+
+/**
+ * Whether a notification goes out on a channel, and which rule says so. Pure. From `critical` on it is the same as the SQL
+ * function notify.explain, which does not know who acts; a test compares both on generated documents.
+ */
+export function decide(
+  type: NotificationType,
+  channel: Channel,
+  relation: Relation | null,
+  said: UserPreferences | undefined,
+  critical = type.priority === 'critical',
+): Decision {
+  const preferences = said ?? nothingSaid
+  return (
+    (relation && decideByRelation(relation, preferences.document)) ??
+    (critical ? allow('critical', 'critical notifications pass every preference') : undefined) ??
+    decideByPreferences(type, channel, preferences)
+  )
+}
+
+/** Why a notification is not in the app: held back by the policy for strangers, or wanted by another channel only. */
+export type FilterReason = 'strangers' | 'otherChannels'
+
+/** Null: not filtered. What the app does not show is stored all the same for a channel that wants and can reach the user. */
+export function whyFiltered(
+  inApp: Decision,
+  reachableBy: Channel[],
+  decideOn: (channel: Channel) => Decision,
+): FilterReason | null {
+  if (inApp.decision !== 'suppress') return null
+  if (inApp.filtered) return 'strangers'
+  return reachableBy.some((channel) => decideOn(channel).decision !== 'suppress') ? 'otherChannels' : null
+}
+
+function decideByRelation(relation: Relation, { policy }: Preferences): Decision | null {
+  if (relation.self) return suppress('self', 'nobody is told of their own doing')
+  if (relation.blocked) return suppress('block', 'one of the two blocks the other')
+  if (relation.muted) return suppress('mute', 'the user muted who did it')
+  if (relation.threadMuted) return suppress('threadMute', 'the user muted the thread')
+  if (relation.followed) return null
+  if (policy?.strangers === 'drop') return suppress('strangers', 'the user wants nothing from strangers')
+  if (policy?.strangers === 'filter')
+    return { ...suppress('strangers', 'the user keeps strangers in a list of their own'), filtered: true }
+  return null
+}
+
+function decideByPreferences(
+  type: NotificationType,
+  channel: Channel,
+  { document, dndUntil, snoozeUntil }: UserPreferences,
+): Decision {
+  const ofType = document.types?.[type.type]?.[channel]
+  const ofChannel = document.channels?.[channel] ?? true
+  const byDefault = type.channels.includes(channel)
+  const wantedBy = ofType !== undefined ? 'typePreference' : ofChannel ? 'typeDefault' : 'channelPreference'
+  if (!(ofType ?? (ofChannel && byDefault))) return suppress(wantedBy, unwanted[wantedBy])
+  const until = latest(dndUntil, snoozeUntil)
+  if (!until || type.dnd === 'ignore') return allow(wantedBy, wanted[wantedBy])
+  const quietBy = until === snoozeUntil ? 'snooze' : 'dnd'
+  if (channel === 'inApp') return { ...allow(quietBy, 'the user wants quiet: shown silently'), until }
+  if (type.dnd === 'defer')
+    return { ...allow(quietBy, 'the user wants quiet: kept until later'), decision: 'defer', until }
+  return { ...suppress(quietBy, 'the user wants quiet'), until }
+}
+
+const unwanted = {
+  typePreference: 'the user switched this type off for this channel',
+  channelPreference: 'the user switched this channel off',
+  typeDefault: 'this channel is off by default for this type',
+}
+
+const wanted = {
+  typePreference: 'the user switched this type on for this channel',
+  channelPreference: '',
+  typeDefault: 'this channel is on by default for this type',
+}
+
+/** The snooze stands where both end at once. */
+function latest(dnd: Date | null, snooze: Date | null): Date | null {
+  if (!dnd || !snooze) return dnd ?? snooze
+  return snooze >= dnd ? snooze : dnd
+}
+
+function allow(decidedBy: Rule, reason: string): Decision {
+  return { decision: 'allow', decidedBy, reason, until: null, filtered: false }
+}
+
+function suppress(decidedBy: Rule, reason: string): Decision {
+  return { decision: 'suppress', decidedBy, reason, until: null, filtered: false }
+}

@@ -1,0 +1,81 @@
+import type pg from 'pg'
+import type { Inbox, Loaded } from '../dispatch/model.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
+import type { Relation, UserPreferences } from './decide.ts'
+import { mutedThreads, silencedPairs } from './silences.ts'
+
+type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** Per pair `recipient actor`: blocks either way, the recipient's mute, and whether the recipient follows the actor. */
+export async function readRelations(
+  client: Queryable,
+  events: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>[],
+): Promise<Loaded['relations']> {
+  const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
+  if (pairs.length === 0) return new Map()
+  const { rows } = await client.query<{ key: string; blocked: boolean; muted: boolean; followed: boolean }>({
+    name: 'relations_of_batch',
+    text: `select w.u || ' ' || w.a as key, bool_or(w.what = 'block') as blocked, bool_or(w.what = 'mute') as muted,
+             bool_or(w.what = 'follow') as followed
+           from (
+             with w as materialized (select distinct u, a from unnest($1::bigint[], $2::bigint[]) w (u, a))
+             ${silencedPairs}
+             union all
+             select w.*, 'follow' from w join social.follows f on f.follower_id = w.u and f.followee_id = w.a
+           ) w group by w.u, w.a`,
+    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.actorId)],
+  })
+  return new Map(rows.map(({ key, ...relation }) => [key, relation]))
+}
+
+/** Pairs `recipient thread` of threads that the recipient muted. */
+export async function readMutedThreads(
+  client: Queryable,
+  events: Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>[],
+): Promise<Set<string>> {
+  const pairs = events.filter((event) => event.threadKey?.startsWith('post:') && !event.retracts)
+  if (pairs.length === 0) return new Set()
+  const { rows } = await client.query<{ key: string }>({
+    name: 'muted_threads_of_batch',
+    text: `with w as materialized (select distinct u, t from unnest($1::bigint[], $2::text[]) w (u, t))
+           select w.u || ' ' || w.t as key from (${mutedThreads}) w`,
+    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.threadKey)],
+  })
+  return new Set(rows.map((row) => row.key))
+}
+
+/** Null: there is nobody to have one with. */
+export function relationOf(
+  { recipientId, actorId, threadKey }: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'threadKey'>,
+  loaded: Pick<Loaded, 'relations' | 'mutedThreads'>,
+): Relation | null {
+  const threadMuted = threadKey !== null && loaded.mutedThreads.has(`${recipientId} ${threadKey}`)
+  if (actorId === null) return threadMuted ? { ...nobody, threadMuted } : null
+  const known = loaded.relations.get(`${recipientId} ${actorId}`)
+  return { self: actorId === recipientId, blocked: false, muted: false, followed: false, ...known, threadMuted }
+}
+
+/** Without an actor there is no stranger. */
+const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
+
+/** What these users said; asked only of those whose inbox says that they said something. */
+export async function readPreferences(
+  client: pg.ClientBase,
+  users: string[],
+  inboxes: Map<string, Inbox>,
+): Promise<Map<string, UserPreferences>> {
+  const outspoken = users.filter((userId) => inboxes.get(userId)?.hasPreferences)
+  return outspoken.length > 0 ? preferencesOf(client, outspoken) : new Map()
+}
+
+/** What these users said and until when they want quiet; who said nothing is not in the answer. */
+export async function preferencesOf(client: Queryable, users: string[]): Promise<Map<string, UserPreferences>> {
+  const { rows } = await client.query<{ userId: string } & UserPreferences>({
+    name: 'preferences_of_users',
+    text: `select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil",
+             notify.snooze_until(document ->> 'snoozeUntil', now()) as "snoozeUntil"
+           from notify.preferences where user_id = any($1::bigint[])`,
+    values: [users],
+  })
+  return new Map(rows.map(({ userId, ...said }) => [userId, said]))
+}

@@ -1,0 +1,126 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../../http/idempotency.ts'
+import { Id } from '../../http/paging.ts'
+import type { Scope } from '../../social/service-tokens/tokens.ts'
+import { Priority, Severity } from '../inbox/view.ts'
+import { Progress, readProgress } from './progress.ts'
+import { type NewSend, type Sent, send } from './send.ts'
+
+/** As many as one transaction writes without holding others up. */
+const MAX_RECIPIENTS = 10_000
+/** Room for as many ids. */
+const BATCH_BODY_LIMIT = 512 * 1024
+/** Ten years. */
+const MAX_EXPIRES_IN = 315_360_000
+
+const words = {
+  type: Type.Optional(Type.String({ minLength: 1, maxLength: 100, default: 'system' })),
+  title: Type.String({ minLength: 1, maxLength: 200 }),
+  message: Type.String({ maxLength: 2000 }),
+  url: Type.Optional(Type.String({ minLength: 1, maxLength: 2000, description: 'http(s) or relative' })),
+  data: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'At most 8 KiB as JSON' })),
+  priority: Type.Optional(Priority),
+  severity: Type.Optional(Severity),
+  actorId: Type.Optional(Id),
+  groupKey: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
+  sourceId: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
+  expiresIn: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_EXPIRES_IN, description: 'Seconds' })),
+}
+const ToOne = Type.Object({ recipientId: Id, ...words }, { additionalProperties: false })
+const ToMany = Type.Object(
+  { recipientIds: Type.Array(Id, { minItems: 1, maxItems: MAX_RECIPIENTS }), ...words },
+  { additionalProperties: false },
+)
+const SentAnswer = Type.Object({
+  sendId: Id,
+  total: Type.Integer(),
+  accepted: Type.Integer(),
+  duplicates: Type.Integer(),
+})
+const OneSend = Type.Object({ sendId: Id })
+
+const config = { service: 'notifications:send' } as const
+
+/** Direct sends by admins and by services. */
+export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.post(
+      '/notifications/send',
+      { config, schema: { headers: IdempotencyHeader, body: ToOne, response: { 202: SentAnswer } } },
+      (request, reply) => {
+        const { recipientId, ...rest } = request.body
+        return answerSend(app, request, reply, { recipientIds: [recipientId], ...rest }, sendToOne)
+      },
+    )
+
+    server.post(
+      '/notifications/send/batch',
+      {
+        config,
+        bodyLimit: BATCH_BODY_LIMIT,
+        schema: { headers: IdempotencyHeader, body: ToMany, response: { 202: SentAnswer } },
+      },
+      (request, reply) => answerSend(app, request, reply, request.body, send),
+    )
+
+    server.get(
+      '/notifications/sends/:sendId',
+      { config, schema: { params: OneSend, response: { 200: Progress } } },
+      async (request) => {
+        const progress = await readProgress(app.pool, request.params.sendId, request.service ? callerOf(request) : null)
+        if (!progress) throw fail('SEND_NOT_FOUND')
+        return progress
+      },
+    )
+  }
+}
+
+const CRITICAL: Scope = 'notifications:critical'
+
+/** A type's own priority may win over the one that was asked for, in a group and with an actor. */
+async function mayBeCritical(pool: pg.Pool, { type = 'system', priority }: NewSend): Promise<boolean> {
+  if (priority === 'critical') return true
+  const { rows } = await pool.query<{ critical: boolean }>({
+    name: 'type_may_be_critical',
+    text: `select 'critical' in (priority, coalesce(followed_priority, priority)) as critical
+           from notify.types where type in ($1, 'system') order by type = $1 desc limit 1`,
+    values: [type],
+  })
+  return rows[0]?.critical ?? false
+}
+
+/** Nobody there is an answer to a send to one, and a number in the answer to a send to many. */
+async function sendToOne(trx: pg.ClientBase, caller: Caller, requestId: string, what: NewSend): Promise<Sent> {
+  const sent = await send(trx, caller, requestId, what)
+  if (sent.accepted + sent.duplicates === 0) throw fail('USER_NOT_FOUND')
+  return sent
+}
+
+/** The key is required: a send that is repeated after a lost answer must not tell everybody twice. */
+async function answerSend(
+  app: App,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  what: NewSend,
+  write: typeof send,
+): Promise<Sent> {
+  if (idempotencyKeyOf(request) === undefined)
+    throw fail('IDEMPOTENCY_KEY_REQUIRED', 'Send a new Idempotency-Key with each send, and the same one to repeat it')
+  const caller = callerOf(request)
+  if (request.service && !request.service.scopes.includes(CRITICAL) && (await mayBeCritical(app.pool, what)))
+    throw fail('FORBIDDEN', `What is critical passes every preference and needs the scope ${CRITICAL}`)
+  try {
+    return await answerOnce(app.pool, request, reply, caller, 202, (trx) => write(trx, caller, request.id, what))
+  } finally {
+    app.wakeUps.eventsAppended()
+  }
+}
+
+function callerOf({ service, user }: FastifyRequest): Caller {
+  return service ? `token:${service.tokenId}` : `user:${user.userId}`
+}

@@ -1,0 +1,94 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Priority, Severity } from '../inbox/view.ts'
+import { faultOfTemplate, type Template } from './render.ts'
+import { listTypes, type StoredType, updateType } from './store.ts'
+import { channels, socialTypes } from './types.ts'
+
+const WEEK_SECONDS = 604_800
+const TEN_YEARS_SECONDS = 315_360_000
+
+const template = Type.Unsafe<string | null>({
+  type: ['string', 'null'],
+  minLength: 1,
+  maxLength: 1000,
+  description: 'ICU message',
+})
+const settings = {
+  priority: Priority,
+  followedPriority: Type.Unsafe<Static<typeof Priority> | null>({
+    type: ['string', 'null'],
+    enum: ['critical', 'high', 'normal', 'low', null],
+    description: 'When somebody whom the recipient follows stands behind it; null: the same',
+  }),
+  severity: Severity,
+  channels: Type.Array(Type.Unsafe<(typeof channels)[number]>({ type: 'string', enum: [...channels] }), {
+    uniqueItems: true,
+    description: 'On while a user has not said otherwise',
+  }),
+  instantThreshold: Type.Integer({ minimum: 0, maximum: 1000, description: 'People shown one by one' }),
+  windowSeconds: Type.Integer({ minimum: 0, maximum: 86_400, description: '0: never gathered' }),
+  jitter: Type.Number({ minimum: 0, maximum: 1, description: 'Share by which windows are longer or shorter' }),
+  maxGroupSize: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+  retentionSeconds: Type.Integer({ minimum: 60, maximum: TEN_YEARS_SECONDS, examples: [13 * WEEK_SECONDS] }),
+  dnd: Type.Unsafe<'defer' | 'silent' | 'ignore'>({ type: 'string', enum: ['defer', 'silent', 'ignore'] }),
+  title: template,
+  body: template,
+  url: template,
+  fallback: template,
+}
+const NotificationType = Type.Object({
+  type: Type.String(),
+  ...settings,
+  updatedAt: Type.String({ format: 'date-time' }),
+})
+const Change = Type.Partial(Type.Object(settings), { additionalProperties: false, minProperties: 1 })
+const OneType = Type.Object({ type: Type.String({ minLength: 1, maxLength: 100, examples: ['post.liked'] }) })
+
+const admin = { admin: true }
+
+/** What is true of each type of notification; processes notice a change within two seconds. */
+export function typeRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/admin/notification-types',
+      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(NotificationType) } } },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [before] = decodeCursor(cursor, 1) ?? []
+        const offset = Number(before ?? 0)
+        const { items, nextCursor } = cutPage(await listTypes(pool, offset, limit + 1), limit, () => [offset + limit])
+        return { items: items.map(toAnswer), nextCursor }
+      },
+    )
+
+    server.patch(
+      '/admin/notification-types/:type',
+      { config: admin, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
+      async ({ params: { type }, body, user, log }) => {
+        checkTemplates(type, body)
+        const changed = await updateType(pool, type, body)
+        if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
+        log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a type of notification')
+        return toAnswer(changed.now)
+      },
+    )
+  }
+}
+
+/** Social actions bring no title of their own, and no data but what we know. */
+function checkTemplates(type: string, change: Static<typeof Change>): void {
+  const social = socialTypes.includes(type)
+  if (social && change.title === null) throw fail('BAD_TEMPLATE', `title: ${type} needs one`)
+  for (const name of ['title', 'body', 'url', 'fallback'] satisfies Template[]) {
+    const template = change[name]
+    const fault = typeof template === 'string' ? faultOfTemplate(name, template, !social) : null
+    if (fault) throw fail('BAD_TEMPLATE', `${name}: ${fault}`)
+  }
+}
+
+function toAnswer({ updatedAt, ...type }: StoredType) {
+  return { ...type, updatedAt: updatedAt.toISOString() }
+}

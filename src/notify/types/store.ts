@@ -1,0 +1,63 @@
+import type pg from 'pg'
+import { inTransaction } from '../../db/transaction.ts'
+import { type NotificationType, typeColumns } from './types.ts'
+
+/** A row of notify.types as an admin sees it; `followedPriority` null: the same as `priority`. */
+export type StoredType = Omit<NotificationType, 'followedPriority'> & {
+  followedPriority: NotificationType['followedPriority'] | null
+  updatedAt: Date
+}
+export type TypeChange = Partial<Omit<StoredType, 'type' | 'updatedAt'>>
+
+const columns = `${typeColumns}, followed_priority as "followedPriority", updated_at as "updatedAt"`
+
+/** By name. A table of settings: small enough to be paged by offset. */
+export async function listTypes(pool: pg.Pool, offset: number, limit: number): Promise<StoredType[]> {
+  const { rows } = await pool.query<StoredType>(
+    `select ${columns} from notify.types order by type offset $1 limit $2`,
+    [offset, limit],
+  )
+  return rows
+}
+
+/** Changes what is named, and answers with what that was before and the row as it is now; null: there is no such type. */
+export function updateType(
+  pool: pg.Pool,
+  type: string,
+  change: TypeChange,
+): Promise<{ before: TypeChange; now: StoredType } | null> {
+  return inTransaction(pool, async (client) => {
+    const found = await client.query<StoredType>(`select ${columns} from notify.types where type = $1 for update`, [
+      type,
+    ])
+    const before = found.rows[0]
+    if (!before) return null
+    const to: StoredType = { ...before, ...change }
+    const { rows } = await client.query<StoredType>(updateStatement, [
+      type,
+      to.priority,
+      to.followedPriority,
+      to.severity,
+      to.channels,
+      to.instantThreshold,
+      to.windowSeconds,
+      to.jitter,
+      to.maxGroupSize,
+      to.retentionSeconds,
+      to.dnd,
+      to.title,
+      to.body,
+      to.url,
+      to.fallback,
+    ])
+    const changed = Object.entries(before).filter(([name]) => name in change)
+    return { before: Object.fromEntries(changed), now: rows[0] ?? before }
+  })
+}
+
+const updateStatement = `
+  update notify.types
+  set priority = $2, followed_priority = $3, severity = $4, channels = $5, instant_threshold = $6, window_seconds = $7, jitter = $8,
+    max_group_size = $9, retention = make_interval(secs => $10), dnd = $11, title = $12, body = $13, url = $14, fallback = $15, updated_at = now()
+  where type = $1
+  returning ${columns}`

@@ -1,0 +1,159 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { isContentError } from '../../base/failure.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { messageOf } from '../../errors.ts'
+import type { Engine } from '../../worker/context.ts'
+import { queueDeliveries } from '../channels/queue.ts'
+import { keyOfGroup } from '../dispatch/model.ts'
+import { lockFreeObjects, lockInboxes } from '../dispatch/objects.ts'
+import { storeFolded } from '../dispatch/store.ts'
+import { backoff } from '../outbox/pending.ts'
+import { readPreferences } from '../rules/relations.ts'
+import type { TypeLookup } from '../types/types.ts'
+import { gather, showSources } from './gather.ts'
+import { openWindows } from './open-windows.ts'
+import { judge, turnAway } from './recheck.ts'
+import { asRows, keys, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
+
+/** Windows flushed in one transaction. */
+const BATCH = 500
+/** Trouble of the database is over some time, and nobody should then wait for long. */
+const TROUBLE_PASSES_SECONDS = 30
+
+/**
+ * Shows what the windows that are due have gathered, page by page. Those whose inbox or post is held by somebody else are
+ * left to the next run: the next page begins behind them.
+ */
+export async function flushWindows({ pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>): Promise<void> {
+  const lookup = await types.current()
+  let due = await findDue(pool)
+  while (due.length > 0) {
+    await flushApart({ pool, log, types: lookup }, due)
+    due = await findDue(pool, due.at(-1))
+  }
+}
+
+/** As text, which keeps the microseconds. */
+type Due = Window & { dueAt: string }
+
+/** The next due windows behind `last`. Without an inbox there is nobody to notify: the deletion of the user clears those. */
+async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
+  const { rows } = await pool.query<Due>({
+    name: 'due_windows',
+    text: `select ${windowColumns}, x.due_at::text as "dueAt" from notify.windows x
+           where x.due_at <= now() and (x.due_at, x.user_id, x.group_key, x.filter) > ($1::timestamptz, $2::bigint, $3::text, $4::text)
+             and exists (select from notify.inbox i where i.user_id = x.user_id)
+           order by x.due_at, x.user_id, x.group_key, x.filter limit ${BATCH}`,
+    values: [last?.dueAt ?? '-infinity', last?.userId ?? 0, last?.groupKey ?? '', last?.filterReason ?? 'none'],
+  })
+  return rows
+}
+
+type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
+
+/**
+ * All in one transaction. One that fails for its content is taken apart, halved until the bad window stands alone, which is
+ * put off while its neighbours are flushed. Other errors end the run, and all of them are tried again together, with a short
+ * backoff that parts them.
+ */
+async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
+  try {
+    await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
+  } catch (error) {
+    if (!isContentError(error)) {
+      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same trouble
+      throw error
+    }
+    if (due.length === 1) return putOff(flushing, due, error)
+    const half = Math.ceil(due.length / 2)
+    await flushApart(flushing, due.slice(0, half))
+    await flushApart(flushing, due.slice(half))
+  }
+}
+
+/** Who waits in one goes on waiting, with the backoff of a pending event, and newcomers with them. Those that somebody else is at are left alone. */
+async function putOff(
+  { pool, log }: Flushing,
+  windows: Window[],
+  error: unknown,
+  longestSeconds?: number,
+): Promise<void> {
+  const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
+  log.warn({ err: error, count: windows.length, windows: named }, 'windows cannot be flushed and are tried again later')
+  await pool.query(
+    `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
+     from (
+       select x.user_id as u, x.group_key as g, x.filter as f from ${asRows}
+       join notify.windows x on x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now()
+       for update of x skip locked
+     ) w
+     where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
+    [...keys(windows), messageOf(error)],
+  )
+}
+
+/**
+ * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
+ * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
+ */
+async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<void> {
+  const waitingComments = await findWaitingComments(client, due)
+  const { gone, held } = await lockFreeObjects(client, new Set([...due.flatMap(objectsOfWindow), ...waitingComments]))
+  const comments = waitingComments.filter((comment) => !held.has(comment))
+  const free = due.filter((window) => !objectsOfWindow(window).some((object) => held.has(object)))
+  const inboxes = await lockInboxes(client, [...new Set(free.map((window) => window.userId))], true)
+  const windows = await takeDue(client, [...inboxes.keys()], free)
+  const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
+  const verdicts = judge(types, inboxes, preferences, windows)
+  const moved = await turnAway(client, verdicts, gone)
+  const gathered = await gather(client, types, windows, verdicts, comments)
+  const drafts = gathered.map(({ draft }) => draft)
+  const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
+  await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
+  await queueDeliveries(client, types, inboxes, drafts, preferences)
+  await showSources(client, gathered, verdicts, comments)
+  await reopen(client, types, windows, moved)
+}
+
+/** Comments have to be locked before the inboxes. Those that begin to wait after this, or are held, are left to the next window. */
+async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
+  const { rows } = await client.query<{ sourceId: string }>({
+    name: 'waiting_comments',
+    text: `select distinct s.source_id as "sourceId" from ${asRows} ${waiting} where s.source_id like 'comment:%'`,
+    values: keys(windows),
+  })
+  return rows.map((row) => row.sourceId)
+}
+
+async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): Promise<Window[]> {
+  const { rows } = await client.query<Window>({
+    name: 'take_due_windows',
+    text: `delete from notify.windows x using ${asRows}
+           where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now() and x.user_id = any($4::bigint[])
+           returning ${windowColumns}`,
+    values: [...keys(due), users],
+  })
+  return rows
+}
+
+/** Who came while this was under way waits for the next window; who was moved to another one is shown with it, at once if it is new. */
+async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[], moved: Window[]): Promise<void> {
+  const opened = [
+    ...windows.map((window) => ({ ...window, type: types(window.type) })),
+    ...moved.map((window) => ({ ...window, type: { ...types(window.type), windowSeconds: 0 } })),
+  ]
+  const { rows } = await client.query<{ place: number }>({
+    name: 'still_waiting',
+    text: `select w.place::int as place from ${asRows}
+           where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f)`,
+    values: keys(opened),
+  })
+  const awaited = new Map(
+    rows.flatMap(({ place }) => {
+      const window = opened[place - 1]
+      return window ? [[keyOfGroup(window), window]] : []
+    }),
+  )
+  await openWindows(client, [...awaited.values()])
+}

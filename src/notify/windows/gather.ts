@@ -1,0 +1,118 @@
+import type pg from 'pg'
+import { ACTORS_KEPT, rank } from '../dispatch/actors.ts'
+import { type Draft, emptyDraft, keyOfGroup, NOBODY } from '../dispatch/model.ts'
+import { readOpenGroups } from '../dispatch/read-drafts.ts'
+import type { TypeLookup } from '../types/types.ts'
+import type { Verdicts } from './recheck.ts'
+import { keys, type Window } from './waiting.ts'
+
+/** A group with what is added to it; `outgrown`: its predecessor, to be closed. */
+export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
+
+/**
+ * Puts all who wait in these windows into their groups, or into new ones where these are closed or full. `comments` were
+ * locked before: whose comment is not among them is left to the next window.
+ */
+export async function gather(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  windows: Window[],
+  verdicts: Map<Window, Verdicts>,
+  comments: string[],
+): Promise<Gathered[]> {
+  const openGroups = await readOpenGroups(client, windows)
+  const groups = windows.map((window) => {
+    const current = openGroups.get(keyOfGroup(window))
+    const fits = current?.open && current.actorCount < types(window.type).maxGroupSize
+    const draft = fits ? current : newDraft(window, types)
+    return { window, draft, outgrown: fits ? undefined : current }
+  })
+  const { rows } = await client.query<Waiting>({
+    name: 'gather_waiting',
+    text: gatherStatement,
+    values: [...keys(windows), comments, groups.map(({ draft }) => draft.id)],
+  })
+  return rows.flatMap((row) => {
+    const group = groups[row.place - 1]
+    if (!group) return []
+    grow(group.draft, group.window, row)
+    const quietUntil = verdicts.get(group.window)?.known.inApp.until ?? null
+    group.draft.silent = group.window.filterReason === null && quietUntil !== null
+    rank(group.draft, types(group.draft.type))
+    return [group]
+  })
+}
+
+/** Who waits in a window: distinct people new to the group, and the latest of all, whom the recipient follows first. */
+type Waiting = { place: number; newPeople: number; latestSource: string; followed: string[]; strangers: string[] }
+
+/** Of those who wait as `s`, the ones whose comment was locked before; $4 is the list. */
+const commentLocked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
+
+const gatherStatement = `
+  select w.place::int as place, a.*
+  from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) with ordinality w (u, g, f, n, place)
+  cross join lateral (
+    select count(*) filter (where p.is_new and p.actor_id <> ${NOBODY})::int as "newPeople",
+      (array_agg(p.latest_source order by p.latest desc))[1] as "latestSource",
+      coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as followed,
+      coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where not p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as strangers
+    from (
+      select s.actor_id, max(s.event_id) as latest, (array_agg(s.source_id order by s.event_id desc))[1] as latest_source,
+        exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed,
+        not exists (select from notify.sources l where l.user_id = w.u and l.notification_id = w.n and l.actor_id = s.actor_id and l.live) as is_new
+      from notify.sources s
+      where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${commentLocked}
+      group by s.actor_id
+    ) p
+    having count(*) > 0
+  ) a`
+
+function newDraft(window: Window, types: TypeLookup): Draft {
+  const type = types(window.type)
+  return {
+    ...emptyDraft(window.userId, window.type, window, window.groupKey),
+    priority: type.priority,
+    filtered: window.filterReason !== null,
+    filterReason: window.filterReason,
+  }
+}
+
+function grow(draft: Draft, { data }: Window, { newPeople, latestSource, followed, strangers }: Waiting): void {
+  const isNew = (id: string) => !followed.includes(id) && !strangers.includes(id)
+  const formerlyFollowed = draft.actorIds.slice(0, draft.followedActors).filter(isNew)
+  const formerStrangers = draft.actorIds.slice(draft.followedActors).filter(isNew)
+  draft.actorIds = [...followed, ...formerlyFollowed, ...strangers, ...formerStrangers].slice(0, ACTORS_KEPT)
+  draft.followedActors = Math.min(followed.length + formerlyFollowed.length, ACTORS_KEPT)
+  draft.actorCount += newPeople
+  draft.data = latestSource.startsWith('comment:')
+    ? { ...data, commentId: latestSource.slice('comment:'.length) }
+    : data
+  draft.changed = true
+  draft.grown = true
+}
+
+/** Whoever was gathered does not wait any more and has a part in the notification. It has an id by now: it is stored. */
+export async function showSources(
+  client: pg.ClientBase,
+  gathered: Gathered[],
+  verdicts: Map<Window, Verdicts>,
+  comments: string[],
+): Promise<void> {
+  if (gathered.length === 0) return
+  await client.query({
+    name: 'show_waiting',
+    text: `update notify.sources s
+           set waits_for = null, live = true, notified = true, notification_id = w.n, silent = w.q, decided_at = now(),
+               decision = case when w.f <> 'none' then 'filtered' else 'shown' end, decided_by = coalesce(w.by, s.decided_by)
+           from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[], $6::boolean[], $7::text[]) w (u, g, f, n, q, by)
+           where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${commentLocked}`,
+    values: [
+      ...keys(gathered.map(({ window }) => window)),
+      comments,
+      gathered.map(({ draft }) => draft.id),
+      gathered.map(({ draft }) => draft.silent),
+      gathered.map(({ window }) => (window.filterReason ? null : verdicts.get(window)?.known.inApp.decidedBy)),
+    ],
+  })
+}

@@ -1,0 +1,112 @@
+import type pg from 'pg'
+import { appendToLog } from '../delivery-log/append.ts'
+import { type Inbox, NOBODY } from '../dispatch/model.ts'
+import {
+  type Decision,
+  decide,
+  type FilterReason,
+  type Relation,
+  type UserPreferences,
+  whyFiltered,
+} from '../rules/decide.ts'
+import { silencedBy } from '../rules/silences.ts'
+import type { TypeLookup } from '../types/types.ts'
+import { keys, objectsOfWindow, type Window, waiting } from './waiting.ts'
+
+/** What a window's type and its user's preferences say now to people the user follows, and to strangers. */
+export type Verdicts = { known: Verdict; stranger: Verdict }
+
+/** `place`: the window it belongs in, by filter; null: nobody is to be told. */
+type Verdict = { inApp: Decision; place: 'none' | FilterReason | null }
+
+const aStranger: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: false }
+
+/** Asks the rules again that are the same for all who wait in a window. */
+export function judge(
+  types: TypeLookup,
+  inboxes: Map<string, Inbox>,
+  preferences: Map<string, UserPreferences>,
+  windows: Window[],
+): Map<Window, Verdicts> {
+  const verdict = ({ type, userId }: Window, relation: Relation | null): Verdict => {
+    const decideOn = (channel: Parameters<typeof decide>[1]) =>
+      decide(types(type), channel, relation, preferences.get(userId))
+    const inApp = decideOn('inApp')
+    const filterReason = whyFiltered(inApp, inboxes.get(userId)?.reachableBy ?? [], decideOn)
+    return { inApp, place: filterReason ?? (inApp.decision === 'suppress' ? null : 'none') }
+  }
+  return new Map(
+    windows.map((window) => [window, { known: verdict(window, null), stranger: verdict(window, aStranger) }]),
+  )
+}
+
+/**
+ * Of those who wait, takes away whose object is gone meanwhile, who are blocked or muted, and whom the recipient's preferences
+ * keep away now: these are logged. Who belongs in another window of the group now is moved to it; returns those windows.
+ */
+export async function turnAway(
+  client: pg.ClientBase,
+  verdicts: Map<Window, Verdicts>,
+  gone: Set<string>,
+): Promise<Window[]> {
+  const windows = [...verdicts.keys()]
+  const judged = [...verdicts.values()]
+  const { rows } = await client.query<Turned>({
+    name: 'turn_away',
+    text: turnAwayStatement,
+    values: [
+      ...keys(windows),
+      [...gone].filter((object) => object.startsWith('comment:')),
+      windows.map((window) => objectsOfWindow(window).some((object) => gone.has(object))),
+      windows.map((window) => window.threadKey),
+      judged.map(({ known }) => known.place),
+      judged.map(({ known }) => known.inApp.decidedBy),
+      judged.map(({ stranger }) => stranger.place),
+      judged.map(({ stranger }) => stranger.inApp.decidedBy),
+    ],
+  })
+  const suppressed = rows.filter(({ place, reason }) => place === null && reason !== null)
+  await appendToLog(
+    client,
+    suppressed.map(({ recipientId, reason }) => ({ recipientId, reason, notificationId: null, event: 'filtered' })),
+  )
+  return windowsMovedTo(windows, rows)
+}
+
+/** `window`: number of the one it waited in; without a reason its object is gone. */
+type Turned = { window: number; recipientId: string; reason: string | null; place: Verdict['place'] }
+
+/** The rules in their order: silences, the policy for strangers, preferences. Without an actor there is no stranger. */
+const turnAwayStatement = `
+  update notify.sources t
+  set waits_for = case when v.place is not null then t.waits_for end, waits_filter = coalesce(v.place, t.waits_filter), decided_at = now(),
+    decision = case when v.gone then 'object_gone' when v.place is null then 'suppressed' else t.decision end, decided_by = v.by
+  from (
+    select s.user_id, s.source_id, w.number, w.f, x.gone,
+      case when x.gone or x.silence is not null then null when x.stranger then w.stranger_place else w.known_place end as place,
+      case when x.gone then null when x.silence is not null then x.silence when x.stranger then w.stranger_by else w.known_by end as by
+    from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+      with ordinality w (u, g, f, object_gone, thread, known_place, known_by, stranger_place, stranger_by, number)
+    ${waiting}
+    cross join lateral (
+      select s.source_id = any($4::text[]) or w.object_gone as gone,
+        ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })} as silence,
+        case when w.known_by is distinct from w.stranger_by and s.actor_id <> ${NOBODY} then
+          not exists (select from social.follows f where f.follower_id = s.user_id and f.followee_id = s.actor_id) end as stranger
+      offset 0
+    ) x
+  ) v
+  where t.user_id = v.user_id and t.source_id = v.source_id and v.place is distinct from v.f
+  returning v.number::int as window, t.user_id as "recipientId", v.by as reason, v.place`
+
+function windowsMovedTo(windows: Window[], turned: Turned[]): Window[] {
+  const moves = new Map(
+    turned.flatMap(({ window: number, place }) => {
+      const window = windows[number - 1]
+      return window && place
+        ? [[`${number} ${place}`, { ...window, filterReason: place === 'none' ? null : place }]]
+        : []
+    }),
+  )
+  return [...moves.values()]
+}

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { OnClose } from './base/process/lifetime.ts'
+import type { Role } from './base/process/role.ts'
+import { StartError } from './base/process/start-error.ts'
+import { keepSecrets } from './base/secrets.ts'
+import type { Config } from './config.ts'
+import { withClient } from './db/client.ts'
+import { noteFiles, wasCopied } from './db/embedded/copied.ts'
+import { startEmbedded } from './db/embedded/embedded.ts'
+import { migrate, pendingMigrations } from './db/migrate.ts'
+import { isPooled } from './db/pool.ts'
+import { renewEpoch } from './notify/outbox/adopt.ts'
+
+/**
+ * The configuration with a database that is up to date: the embedded one when none is given. The role `all` migrates by
+ * itself if it connects as the owner; the others want it done before, so that a rolling update decides when.
+ * @throws {StartError} when migrations are missing, or a single role is to run without DATABASE_URL
+ */
+export async function openDatabase(config: Config, role: Role, log: Logger, onClose: OnClose): Promise<Config> {
+  if (config.embedded) {
+    if (role === 'all') return openEmbedded(config, log, onClose)
+    throw new StartError(`The role ${role} needs DATABASE_URL: the embedded PostgreSQL is for the role all`)
+  }
+  if (role === 'all' && (await mayMigrate(config))) await migrate(config.databaseUrlDirect, log)
+  else await refuseIfOutdated(config)
+  await checkPooler(config, log)
+  return config
+}
+
+async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Promise<Config> {
+  const { url, stop } = await startEmbedded(config.dataDir, log)
+  onClose('postgres', stop)
+  await migrate(url, log)
+  await noticeCopy(config.dataDir, url, log)
+  const { jwtSecret } = await keepSecrets(config.dataDir)
+  const appUrl = await signInAsApp(url)
+  return { ...config, databaseUrl: appUrl, databaseUrlDirect: appUrl, jwtSecret: config.jwtSecret || jwtSecret }
+}
+
+/** Only migrations need the owner of the database, a superuser here. The password is forgotten with this process. */
+async function signInAsApp(ownerUrl: string): Promise<string> {
+  const password = randomBytes(32).toString('base64url')
+  await withClient(ownerUrl, (client) => client.query(`alter role ravenpost_app login password '${password}'`))
+  return Object.assign(new URL(ownerUrl), { username: 'ravenpost_app', password }).href
+}
+
+/** A data directory that was put back is an earlier state of the same cluster: only the clients have to know. */
+async function noticeCopy(dataDir: string, ownerUrl: string, log: Logger): Promise<void> {
+  if (await wasCopied(dataDir))
+    await withClient(ownerUrl, (client) => renewEpoch(client, log, { onlyIfDifferent: false }))
+  await noteFiles(dataDir)
+}
+
+/** False for a user like ravenpost_app, who does not own the tables. */
+async function mayMigrate({ databaseUrlDirect }: Config): Promise<boolean> {
+  const { rows } = await withClient(databaseUrlDirect, (client) =>
+    client.query<{ owns: boolean }>(
+      `select pg_has_role(nspowner, 'usage') as owns from pg_namespace where nspname = 'notify'`,
+    ),
+  )
+  return rows[0]?.owns ?? true
+}
+
+async function refuseIfOutdated({ databaseUrl }: Config): Promise<void> {
+  const missing = await withClient(databaseUrl, pendingMigrations)
+  if (missing.length > 0)
+    throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
+}
+
+/** Time limits are asked for at each connection, which a transaction pooler ignores: it has to set them itself. */
+async function checkPooler(config: Config, log: Logger): Promise<void> {
+  if (!isPooled(config)) return
+  const { rows } = await withClient(config.databaseUrl, (client) =>
+    client.query<{ ms: string }>(`select setting as ms from pg_settings where name = 'statement_timeout'`),
+  )
+  if (rows[0]?.ms === '0')
+    log.warn(
+      'the pooler of DATABASE_URL sets no statement_timeout, so statements may hold locks for clients that are gone: see connect_query in the README',
+    )
+}

@@ -1,0 +1,62 @@
+import type { App } from '../../app.ts'
+import { rejectedHellos } from '../../base/metrics.ts'
+import { type CloseReason, closeCodes } from '../../protocol/close-codes.ts'
+import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
+import { formatState, parseState } from '../../protocol/state.ts'
+import { sessionIsLive, verifyAccessToken } from '../../social/sessions/tokens.ts'
+import type { Hub } from '../hub/hub.ts'
+import type { Limits } from '../limits.ts'
+import type { Session } from './session.ts'
+import type { Welcomes } from './welcomes.ts'
+
+export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welcomes }
+
+/**
+ * Takes the first frame of a socket: checks the token, looks the session up, and starts the catch-up after `since`.
+ * The socket joins its user before anything is read, so that a change or a revocation in between is heard.
+ */
+export async function sayHello(
+  { app, hub, limits, welcomes }: HelloContext,
+  session: Session,
+  frame: ClientFrame | BadFrame,
+): Promise<void> {
+  if (frame.type !== 'hello') return reject(session, 'badFrame', 'the first frame must be a valid hello')
+  const token = verifyAccessToken(app.config, frame.token)
+  if (!token) return reject(session, 'badToken')
+  const { userId, sessionId } = token
+  session.identity = { userId, sessionId }
+  if (!hub.maySpend(session, limits.helloCost)) return reject(session, 'tooMany', 'too many frames')
+  if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
+
+  const inbox = await welcomes.add('hello', { userId, sessionId })
+  if (!inbox) return reject(session, 'forbidden')
+  if (!session.open) return
+  const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
+  const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
+  // A state this inbox never had leads to a reset; kept as the cursor, it would let acks reach what was never sent.
+  const known = since?.epoch === epoch && since.modseq <= modseq ? since : { epoch: '', modseq: 0 }
+  session.epoch = known.epoch
+  session.sent = known.modseq
+  session.resumes = frame.since !== undefined
+  session.expireAt(token.expiresAt)
+  session.log('info', { since: frame.since }, 'hello')
+  const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
+  session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
+  session.phase = 'catchUp'
+  hub.readFor(session, modseq)
+}
+
+/** A new token for a socket: of the same user, though perhaps of a later sign-in. */
+export async function renewToken(app: App, session: Session, text: string): Promise<void> {
+  const token = verifyAccessToken(app.config, text)
+  if (!token) return session.close('badToken')
+  if (token.userId !== session.identity?.userId) return session.close('forbidden', 'a token of another user')
+  session.identity = { userId: token.userId, sessionId: token.sessionId }
+  if (!(await sessionIsLive(app.db, token.sessionId))) return session.close('forbidden')
+  session.expireAt(token.expiresAt)
+}
+
+function reject(session: Session, reason: CloseReason, detail?: string): void {
+  if (session.open) rejectedHellos.inc({ code: String(closeCodes[reason][0]) })
+  session.close(reason, detail)
+}

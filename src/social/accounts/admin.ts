@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { StartError } from '../../base/process/start-error.ts'
+import { refuseCommonPassword } from '../passwords/common-passwords.ts'
+import { type FirstPassword, firstPasswordFile, makeFirstPassword } from '../passwords/first-password.ts'
+import { hashPassword } from '../passwords/passwords.ts'
+
+const ADMIN = { username: 'admin', email: 'admin@localhost' }
+
+/** How somebody signs in as an admin, for the lines that a start prints. */
+export type AdminAccess = 'given' | 'given before' | 'made before' | 'nobody' | FirstPassword
+
+/**
+ * On a database without users, makes the user `admin` with ADMIN_PASSWORD, or with a password made here when the database
+ * is our own embedded one; that one has to be changed before it is of use.
+ * @throws {StartError} when ADMIN_PASSWORD would be used and is a common password
+ */
+export async function ensureAdmin(app: App, isTerminal = process.stdout.isTTY === true): Promise<AdminAccess> {
+  const { pool, config } = app
+  const { rows } = await pool.query<{ empty: boolean; admins: boolean }>(
+    `select not exists (select from social.users) as empty,
+       exists (select from social.users where role = 'admin' and deleted_at is null) as admins`,
+  )
+  if (!rows[0]?.empty) return accessOf(app, rows[0]?.admins ?? false)
+  if (config.adminPassword !== undefined) {
+    await refuseCommonPassword(config.adminPassword, ADMIN).catch(() => {
+      throw new StartError('ADMIN_PASSWORD is a common password: choose one that is harder to guess')
+    })
+    await insertAdmin(pool, config.adminPassword, false)
+    return 'given'
+  }
+  if (!config.embedded) return 'nobody'
+  const first = await makeFirstPassword(config, isTerminal)
+  return (await insertAdmin(pool, first.password, true)) ? first : 'made before'
+}
+
+function accessOf({ config, log }: App, admins: boolean): AdminAccess {
+  if (admins) return config.adminPassword === undefined && config.embedded ? 'made before' : 'given before'
+  if (config.adminPassword !== undefined)
+    log.warn(
+      'ADMIN_PASSWORD makes no admin, because the database has users: npm run user:grant-admin -- <username> makes one of them an admin',
+    )
+  return 'nobody'
+}
+
+/** Processes that start together all find no users; the name's constraint lets one of them make the admin. */
+async function insertAdmin(pool: pg.Pool, password: string, changeRequired: boolean): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `with u as (
+       insert into social.users (username, email, password_hash, display_name, role, password_change_required)
+       values ($1, $2, $3, 'Admin', 'admin', $4)
+       on conflict do nothing returning id
+     )
+     insert into notify.inbox (user_id) select id from u`,
+    [ADMIN.username, ADMIN.email, await hashPassword(password), changeRequired],
+  )
+  return rowCount === 1
+}
+
+/** The line of a start about the admin; a password made here is in it on a terminal only. */
+export function adminLine({ config }: App, access: AdminAccess): string {
+  if (access === 'given') return 'admin, with ADMIN_PASSWORD'
+  if (access === 'given before') return 'with the password of the first start, or a later one'
+  if (access === 'nobody') return 'nobody: npm run user:grant-admin -- <username> makes one'
+  const change = 'to be changed by PUT /auth/password'
+  if (access !== 'made before')
+    return 'inFile' in access.shown
+      ? `admin, password in ${access.shown.inFile}, ${change}`
+      : `admin, password ${access.password} (shown only this once), ${change}`
+  const file = firstPasswordFile(config)
+  return existsSync(file)
+    ? `admin, password in ${file}, ${change}`
+    : 'admin, with the password of the first start, or a later one'
+}
+
+/** @returns false when there is no such user */
+export async function grantAdmin(pool: pg.Pool, username: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `update social.users set role = 'admin' where username = $1 and deleted_at is null`,
+    [username],
+  )
+  return rowCount === 1
+}
+
+/** From now on: calls for admins look the role up. @returns false when there is no such admin */
+export async function revokeAdmin(pool: pg.Pool, username: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `update social.users set role = 'user' where username = $1 and role = 'admin' and deleted_at is null`,
+    [username],
+  )
+  return rowCount === 1
+}
+
+export type Candidate = { id: string; email: string; verified: boolean; createdAt: Date }
+
+/** What the operator should look at before this user becomes an admin: names can be alike, and who was first is not who is meant. */
+export async function findCandidate(pool: pg.Pool, username: string): Promise<Candidate | undefined> {
+  const { rows } = await pool.query<Candidate>(
+    `select id, email, email_verified_at is not null as verified, created_at as "createdAt" from social.users
+     where username = $1 and deleted_at is null`,
+    [username],
+  )
+  return rows[0]
+}

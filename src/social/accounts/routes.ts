@@ -1,0 +1,167 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { changePassword } from '../passwords/change-password.ts'
+import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { refreshSession } from '../sessions/refresh.ts'
+import { clearRefreshCookie, givenRefreshToken, setRefreshCookie } from '../sessions/refresh-cookie.ts'
+import { type Device, listSessions, revokeSession, type Session, SessionView, signOut } from '../sessions/session.ts'
+import { Role, signAccessToken } from '../sessions/tokens.ts'
+import { cleanDisplayName } from '../users/names.ts'
+import { DisplayName } from '../users/routes.ts'
+import { findUser, User } from '../users/view.ts'
+import { createQuestions } from './ask-address.ts'
+import { signIn } from './sign-in.ts'
+import { signUp } from './sign-up.ts'
+
+const closed = { additionalProperties: false }
+const Username = Type.String({ pattern: '^[a-z0-9_]{3,30}$' })
+/** Nothing that would make a list, a group, a name or a comment of it in a mail's header. */
+const notInEmail = '\\s\\x00-\\x1f\\x7f@,;:<>()[\\]"\\\\'
+const Email = Type.String({ maxLength: 254, pattern: `^[^${notInEmail}]+@[^${notInEmail}]+\\.[^${notInEmail}.]+$` })
+const Password = Type.String({ minLength: 8, maxLength: 200 })
+const RefreshToken = Type.String({ minLength: 1, maxLength: 200 })
+
+const SignUp = Type.Object(
+  { username: Username, email: Email, password: Password, displayName: Type.Optional(DisplayName) },
+  closed,
+)
+const SignIn = Type.Object(
+  { login: Type.String({ minLength: 1, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 200 }) },
+  closed,
+)
+const PasswordChange = Type.Object(
+  { currentPassword: Type.String({ minLength: 1, maxLength: 200 }), password: Password },
+  closed,
+)
+const Refresh = Type.Object({ refreshToken: Type.Optional(RefreshToken) }, closed)
+const CookieQuery = Type.Object(
+  { cookie: Type.Optional(Type.Boolean({ description: 'Send the refresh token as an HttpOnly cookie instead' })) },
+  closed,
+)
+
+const Tokens = Type.Object({
+  user: User,
+  accessToken: Type.String(),
+  refreshToken: Type.Optional(Type.String({ description: 'Absent when it was sent as a cookie' })),
+  expiresIn: Type.Integer({ description: 'Seconds the access token lives' }),
+})
+const Me = Type.Composite([User, Type.Object({ email: Type.String(), role: Role })])
+
+const open = { public: true } as const
+
+export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
+  const limitFailures = createFailureLimit(app)
+  const askForAddress = createQuestions(app)
+  return async (server) => {
+    server.post(
+      '/auth/signup',
+      {
+        config: { ...open, rateLimit: 'sign-up' },
+        schema: { body: SignUp, querystring: CookieQuery, response: { 201: Tokens } },
+      },
+      async (request, reply) => {
+        const { username, email, password, displayName: given } = request.body
+        const displayName = given && cleanDisplayName(given)
+        const device = deviceOf(request)
+        const session = await signUp(app, { username, email, password, displayName }, device)
+        await askForAddress({ userId: session.userId, email, ip: device.ip })
+        return reply.code(201).send(await tokens(app, reply, session, request.query.cookie))
+      },
+    )
+
+    server.post(
+      '/auth/signin',
+      {
+        config: { ...open, rateLimit: 'sign-in' },
+        schema: { body: SignIn, querystring: CookieQuery, response: { 200: Tokens } },
+      },
+      async (request, reply) => {
+        const { login, password } = request.body
+        const device = deviceOf(request)
+        const { ask, ...session } = await signIn(app, { login, password, device, limitFailures })
+        if (ask) await askForAddress({ userId: session.userId, email: ask.email, ip: device.ip })
+        return tokens(app, reply, session, request.query.cookie)
+      },
+    )
+
+    server.post(
+      '/auth/refresh',
+      { config: open, schema: { body: Refresh, response: { 200: Tokens } } },
+      async (request, reply) => {
+        const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
+        return tokens(app, reply, await refreshSession(app, token), byCookie)
+      },
+    )
+
+    server.post(
+      '/auth/signout',
+      { schema: { body: Refresh, response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
+        await signOut(app, request.user.userId, token)
+        if (byCookie) clearRefreshCookie(reply, app.config)
+        return reply.code(204).send(null)
+      },
+    )
+
+    server.put(
+      '/auth/password',
+      { config: { rateLimit: 'sign-in' }, schema: { body: PasswordChange, response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        await changePassword(app, request.user, { ...request.body, ip: request.ip, limitFailures })
+        return reply.code(204).send(null)
+      },
+    )
+
+    server.get('/auth/me', { schema: { response: { 200: Me } } }, async ({ user: { userId } }) => {
+      const user = await findUser(app.pool, userId, userId)
+      const { rows } = await app.pool.query<{ email: string; role: Role }>(
+        'select email, role from social.users where id = $1::bigint and deleted_at is null',
+        [userId],
+      )
+      if (!user || !rows[0]) throw fail('UNAUTHENTICATED', 'The account was deleted')
+      return { ...user, ...rows[0] }
+    })
+
+    server.get(
+      '/auth/sessions',
+      { schema: { querystring: PageQuery, response: { 200: pageOf(SessionView) } } },
+      async ({ user, query }) => listSessions(app, user, query),
+    )
+
+    server.delete(
+      '/auth/sessions/:id',
+      { schema: { params: Type.Object({ id: Id }), response: { 204: Type.Null() } } },
+      async ({ user, params }, reply) => {
+        await revokeSession(app, user.userId, params.id)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+/** The answer that starts or renews a session; its refresh token goes into the cookie alone when one was asked for. */
+async function tokens(
+  app: App,
+  reply: FastifyReply,
+  session: Session,
+  byCookie = false,
+): Promise<Static<typeof Tokens>> {
+  const user = await findUser(app.pool, session.userId, session.userId)
+  if (!user) throw fail('BAD_CREDENTIALS')
+  if (byCookie) setRefreshCookie(reply, app.config, session.refreshToken)
+  return {
+    user,
+    accessToken: signAccessToken(app.config, session),
+    refreshToken: byCookie ? undefined : session.refreshToken,
+    expiresIn: app.config.accessTokenTtl,
+  }
+}
+
+function deviceOf(request: FastifyRequest): Device {
+  return { userAgent: (request.headers['user-agent'] ?? '').slice(0, 200), ip: request.ip }
+}

@@ -1,0 +1,66 @@
+import type { App } from '../../app.ts'
+import { rejectedSignIns } from '../../base/metrics.ts'
+import { fail } from '../../errors.ts'
+import { type FailureLimit, networkHash } from '../passwords/failed-sign-ins.ts'
+import { passwordFits, shareOf } from '../passwords/passwords.ts'
+import { type Device, longestSession, type Session } from '../sessions/session.ts'
+import { hashRefreshToken, newRefreshToken, type Role } from '../sessions/tokens.ts'
+import { isToBeAsked } from './ask-address.ts'
+
+type Attempt = { login: string; password: string; device: Device; limitFailures: FailureLimit }
+type Candidate = { id: string; passwordHash: string; known: boolean; email: string; asked: boolean }
+/** `ask`: the address that nobody showed to be theirs is to be asked for again, where mail is sent. */
+export type SignedIn = Session & { ask: { email: string } | undefined }
+
+/**
+ * Starts a session for the user with this username or address, and password.
+ * @throws {AppError} BAD_CREDENTIALS, the same whatever was wrong and after the same work; RATE_LIMITED
+ */
+export async function signIn(app: App, { login, password, device, limitFailures }: Attempt): Promise<SignedIn> {
+  const { pool, config } = app
+  const network = networkHash(config, device.ip)
+  const { rows: users } = await pool.query<Candidate>({ name: 'find_login', text: findLogin, values: [login, network] })
+  const succeeded = await limitFailures(login, users[0]?.known ?? false)
+  const fits = await passwordFits(users[0]?.passwordHash, password, shareOf(app, device.ip))
+  const refreshToken = newRefreshToken()
+  const { rows } = await pool.query<{ userId: string; sessionId: string; role: Role }>({
+    name: 'start_session',
+    text: insertSession,
+    values: [
+      fits ? users[0]?.id : null,
+      device.userAgent,
+      config.refreshTokenTtl,
+      hashRefreshToken(refreshToken),
+      network,
+    ],
+  })
+  if (!rows[0]) {
+    rejectedSignIns.inc()
+    throw fail('BAD_CREDENTIALS')
+  }
+  await succeeded()
+  return { ...rows[0], refreshToken, ask: users[0]?.asked ? { email: users[0].email } : undefined }
+}
+
+/**
+ * Several may have claimed an address: it signs in who showed that it is theirs, before that who signed in from this network before, or
+ * else who claimed it first.
+ */
+const findLogin = `
+  select u.id, u.password_hash as "passwordHash", u.email, ${isToBeAsked} as asked,
+    exists (select from social.sessions s where s.user_id = u.id and s.network = $2) as known
+  from social.users u
+  where (u.username = $1 or lower(u.email) = lower($1)) and u.deleted_at is null
+  order by u.email_verified_at is null, known desc, u.id limit 1`
+
+/** The lock makes a deletion of the user under way end first; then there is no row. */
+const insertSession = `
+  with u as (
+    select id, role from social.users where id = $1::bigint and deleted_at is null for key share
+  ), s as (
+    insert into social.sessions (user_id, user_agent, expires_at, network)
+    select id, $2, now() + least(make_interval(secs => $3::int), ${longestSession('role', '$3')}), $5::bytea from u returning id
+  ), t as (
+    insert into social.refresh_tokens (token_hash, session_id) select $4::bytea, id from s
+  )
+  select u.id as "userId", s.id as "sessionId", u.role from u, s`

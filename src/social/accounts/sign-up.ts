@@ -1,0 +1,91 @@
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { refuseCommonPassword } from '../passwords/common-passwords.ts'
+import { networkHash } from '../passwords/failed-sign-ins.ts'
+import { hashPassword, shareOf } from '../passwords/passwords.ts'
+import type { Device, Session } from '../sessions/session.ts'
+import { hashRefreshToken, newRefreshToken, type Role } from '../sessions/tokens.ts'
+
+export type NewUser = {
+  username: string
+  email: string
+  password: string
+  displayName: string | undefined
+  role?: Role
+}
+
+/** A user deleted later is renamed to this and the id, so nobody may hold such a name. */
+const RESERVED_PREFIX = 'deleted_'
+
+/**
+ * Makes the account, its inbox and its first session in one statement. The name must not look like any that is reserved, in use, or was in use.
+ * @throws {AppError} PASSWORD_TOO_COMMON, USERNAME_TAKEN, EMAIL_TAKEN
+ */
+export async function signUp(app: App, user: NewUser, device: Device): Promise<Session> {
+  const { pool, config } = app
+  if (user.username.startsWith(RESERVED_PREFIX)) throw fail('USERNAME_TAKEN')
+  await refuseCommonPassword(user.password, user)
+  if (await isTaken(app, user.email)) throw fail('EMAIL_TAKEN')
+  const refreshToken = newRefreshToken()
+  const role = user.role ?? 'user'
+  const values = [
+    user.username,
+    user.email,
+    await hashPassword(user.password, shareOf(app, device.ip)),
+    user.displayName ?? user.username,
+    role,
+    device.userAgent,
+    config.refreshTokenTtl,
+    hashRefreshToken(refreshToken),
+    networkHash(config, device.ip),
+  ]
+  try {
+    const { rows } = await pool.query<{ userId: string; sessionId: string }>({
+      name: 'sign_up',
+      text: insertUser,
+      values,
+    })
+    const [row] = rows
+    if (!row) throw fail('USERNAME_TAKEN')
+    return { ...row, role, refreshToken }
+  } catch (error) {
+    if (violates(error, 'username_taken')) throw fail('USERNAME_TAKEN', undefined, { cause: error })
+    throw error
+  }
+}
+
+/** Only an address that somebody showed to be theirs: a claim keeps nobody out. */
+async function isTaken({ pool }: App, email: string): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: 'is_address_taken',
+    text: 'select from social.users where lower(email) = lower($1) and email_verified_at is not null',
+    values: [email],
+  })
+  return rows.length > 0
+}
+
+const insertUser = `
+  with n as (
+    insert into social.taken_names (look) values (social.name_look($1)) on conflict do nothing returning look
+  ), u as (
+    insert into social.users (username, email, password_hash, display_name, role) select $1, $2, $3, $4, $5 from n returning id
+  ), i as (
+    insert into notify.inbox (user_id) select id from u
+  ), s as (
+    insert into social.sessions (user_id, user_agent, expires_at, network)
+    select id, $6, now() + make_interval(secs => $7::int), $9::bytea from u returning id, user_id
+  ), t as (
+    insert into social.refresh_tokens (token_hash, session_id) select $8::bytea, id from s
+  )
+  select user_id as "userId", id as "sessionId" from s`
+
+/** unique_violation of this constraint or index. */
+export function violates(error: unknown, constraint: string): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    error.code === '23505' &&
+    'constraint' in error &&
+    error.constraint === constraint
+  )
+}

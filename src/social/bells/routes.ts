@@ -1,0 +1,25 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { Id } from '../../http/paging.ts'
+import { switchOff, switchOn } from './store.ts'
+
+const schema = {
+  params: Type.Object({ id: Id }),
+  body: Type.Object({ enabled: Type.Boolean() }, { additionalProperties: false }),
+  response: { 200: Type.Object({ bell: Type.Boolean() }) },
+}
+
+/** The bell of a user: whether one is told of every post of theirs. Idempotent. */
+export function bellRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.put('/users/:id/bell', { schema }, async ({ params, body: { enabled }, user }) => {
+      if (params.id === user.userId) throw fail('CANNOT_RING_FOR_SELF')
+      const bell = { userId: user.userId, authorId: params.id }
+      const found = await (enabled ? switchOn : switchOff)(pool, bell)
+      if (!found) throw fail('USER_NOT_FOUND')
+      return { bell: enabled }
+    })
+  }
+}

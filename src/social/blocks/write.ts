@@ -1,0 +1,102 @@
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { runChunkOf } from '../../notify/fan-outs/run.ts'
+import { translateBusy } from '../../notify/inbox/lock.ts'
+import { appendRetractions } from '../../notify/outbox/append-retractions.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { endBells } from '../bells/store.ts'
+import { takenFollows } from '../follows/taken.ts'
+
+type Pair = { userId: string; otherId: string; requestId: string }
+
+/**
+ * Each is hidden from the other from now on: posts, comments, lists and search leave them out, both follows end, bells too, and
+ * what the other did disappears from the blocker's inbox: at once as a rule, the rest of very much by a fan-out.
+ * The inbox is locked when the block is committed already: a batch under way has come before it, and later ones see the block.
+ */
+export async function block(app: App, pair: Pair): Promise<void> {
+  const types = await app.types.current()
+  const fanOutId = await inTransaction(app.pool, (client) => writeBlock(client, pair)).catch(translateBusy)
+  app.wakeUps.eventsAppended()
+  await inTransaction(app.pool, (client) => runChunkOf(client, fanOutId, types)).catch(translateBusy)
+}
+
+/**
+ * Follows and bells lock both users, and look at blocks when they have the locks: they either come before this, and end, or see
+ * the block. Of the two this locks the one with the lower id: with both it might wait in a circle with a batch of likes.
+ */
+async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<string> {
+  await client.query('select from social.users where id = least($1::bigint, $2::bigint) for update', [userId, otherId])
+  await endFollows(client, { userId, otherId, requestId })
+  await endBells(client, userId, otherId)
+  await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
+    userId,
+    otherId,
+  ])
+  // Due in a moment: the request does the first chunk itself.
+  const { rows } = await client.query<{ id: string }>(
+    `insert into notify.fan_outs (kind, object_id, actor_id, due_at) values ('retract_actor', $1, $2, now() + interval '2 seconds')
+     on conflict on constraint fan_out_once do update
+     set cursor_user_id = 0, up_to = null, due_at = excluded.due_at, finished_at = null, attempts = 0
+     returning id`,
+    [userId, otherId],
+  )
+  return String(rows[0]?.id)
+}
+
+/** What was said while the block stood is not told afterwards; the follows stay ended. What came before it goes on being taken back. */
+export async function unblock({ pool }: App, userId: string, otherId: string): Promise<void> {
+  await inTransaction(pool, async (client) => {
+    await client.query(
+      `update notify.fan_outs set up_to = nextval('notify.outbox_id_seq')
+       where kind = 'retract_actor' and object_id = $1 and actor_id = $2 and finished_at is null and up_to is null`,
+      [userId, otherId],
+    )
+    await client.query('delete from social.blocks where user_id = $1 and other_id = $2', [userId, otherId])
+  })
+}
+
+/** `seconds` null: until it is taken back. Nothing that was told already disappears. */
+export async function mute({ pool }: App, userId: string, otherId: string, seconds: number | null): Promise<void> {
+  await pool.query(
+    `insert into social.mutes (user_id, other_id, until) values ($1, $2, now() + make_interval(secs => $3))
+     on conflict (user_id, other_id) do update set until = excluded.until`,
+    [userId, otherId, seconds],
+  )
+}
+
+export async function unmute({ pool }: App, userId: string, otherId: string): Promise<void> {
+  await pool.query('delete from social.mutes where user_id = $1 and other_id = $2', [userId, otherId])
+}
+
+/** @throws {AppError} POST_NOT_FOUND */
+export async function muteThread({ pool }: App, userId: string, postId: string): Promise<void> {
+  const { rowCount } = await pool.query(
+    `insert into social.thread_mutes (user_id, post_id)
+     select $1, p.id from social.posts p
+     where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')} for key share
+     on conflict (user_id, post_id) do update set created_at = thread_mutes.created_at`,
+    [userId, postId],
+  )
+  if (rowCount === 0) throw fail('POST_NOT_FOUND')
+}
+
+/** @throws {AppError} POST_NOT_FOUND */
+export async function unmuteThread({ pool }: App, userId: string, postId: string): Promise<void> {
+  const { rowCount } = await pool.query(
+    `with gone as (delete from social.thread_mutes where user_id = $1 and post_id = $2)
+     select from social.posts where id = $2 and deleted_at is null`,
+    [userId, postId],
+  )
+  if (rowCount === 0) throw fail('POST_NOT_FOUND')
+}
+
+/** Like two unfollows, with their events. */
+async function endFollows(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<void> {
+  await appendRetractions(client, takenFollows(betweenBoth), [userId, otherId], requestId)
+}
+
+const betweenBoth = `
+  delete from social.follows where (follower_id, followee_id) in (($1::bigint, $2::bigint), ($2::bigint, $1::bigint))`

@@ -1,0 +1,29 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { Post } from '../posts/view.ts'
+import { addBookmark, listBookmarks, removeBookmark } from './store.ts'
+
+const schema = { params: Type.Object({ id: Id }), response: { 204: Type.Null() } }
+
+/** Posts that a user keeps. Nobody is told, so nothing goes through the outbox. */
+export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.put('/posts/:id/bookmark', { schema }, async ({ params, user }, reply) => {
+      await addBookmark(pool, user.userId, params.id)
+      return reply.code(204).send(null)
+    })
+
+    server.delete('/posts/:id/bookmark', { schema }, async ({ params, user }, reply) => {
+      await removeBookmark(pool, user.userId, params.id)
+      return reply.code(204).send(null)
+    })
+
+    server.get(
+      '/bookmarks',
+      { schema: { querystring: PageQuery, response: { 200: pageOf(Post) } } },
+      ({ user, query: { limit = 20, cursor } }) => listBookmarks(pool, user.userId, limit, cursor),
+    )
+  }
+}

@@ -1,0 +1,33 @@
+import type pg from 'pg'
+import { retractSources } from '../../notify/dispatch/retract.ts'
+import { removeNotifications, usersOfThread } from '../../notify/fan-outs/remove-notifications.ts'
+import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
+import type { TypeLookup } from '../../notify/types/types.ts'
+
+/**
+ * After a comment was marked as deleted: takes it back from everyone who was told of it, and removes what spoke of it,
+ * replies to it among them. The comments below it stay. The thread tells it from a comment of another application with its id.
+ */
+export async function retractCommentChunk(
+  client: pg.ClientBase,
+  fanOut: FanOut,
+  types: TypeLookup,
+): Promise<ChunkResult> {
+  const users = await usersOfThread(client, fanOut)
+  const last = users.at(-1)
+  if (last === undefined) return 'finished'
+  const removed = await removeNotifications(
+    client,
+    types,
+    users,
+    `n.object_type = 'comment' and n.object_id = ($2::text[])[1] and n.thread_key = ($2::text[])[2]`,
+    [fanOut.objectId, fanOut.threadKey],
+    'object_gone',
+  )
+  if (removed > 0) return { cursorUserId: fanOut.cursorUserId }
+  await retractSources(client, types, 'user_id = any($1::bigint[]) and source_id = $2 and live', [
+    users,
+    `comment:${fanOut.objectId}`,
+  ])
+  return { cursorUserId: last }
+}

@@ -1,0 +1,153 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { HELD } from '../../db/coalescer.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { AppError, fail } from '../../errors.ts'
+import { appendEvents } from '../../notify/outbox/append.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { findMentioned } from '../posts/mentions.ts'
+import type { Actor } from '../posts/write.ts'
+import { creationEvents, retraction } from './event.ts'
+import { getComment } from './read.ts'
+import type { Comment } from './view.ts'
+
+export type NewComment = { postId: string; parentId: string | null; body: string }
+
+/**
+ * The comment and its events, in the caller's transaction; who commits it calls `eventsAppended`.
+ * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here. One that
+ * somebody else holds is not waited for: who waits has a connection that others need.
+ * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED; BUSY
+ */
+export async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<Comment> {
+  const postAuthorId = await lockPost(client, actor, comment.postId)
+  const parentAuthorId =
+    comment.parentId === null ? null : await lockParent(client, actor, comment.postId, comment.parentId)
+  const id = await insertRow(client, actor, comment)
+  const mentionedIds = await findMentioned(client, comment.body)
+  const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
+  await appendEvents(client, creationEvents({ ...comment, id }, actor, facts))
+  return getComment(client, id)
+}
+
+/** @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR */
+export function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
+  return inTransaction(app.pool, async (client) => {
+    await lockOwnComment(client, actor, commentId, 'for no key update')
+    await client.query('update social.comments set body = $2, updated_at = now() where id = $1', [commentId, body])
+    return getComment(client, commentId)
+  })
+}
+
+/**
+ * Marks the comment as deleted and empties it; the row stays, so that replies keep their place. The fan-out takes its
+ * notifications back. As with posts, the mark is set under `for update`.
+ * @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR
+ */
+export async function deleteComment(app: App, actor: Actor, commentId: string): Promise<void> {
+  await inTransaction(app.pool, async (client) => {
+    const comment = await lockOwnComment(client, actor, commentId, 'for update')
+    await client.query(`update social.comments set deleted_at = now(), body = '' where id = $1`, [commentId])
+    await appendEvents(client, [retraction({ ...comment, id: commentId }, actor)])
+    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, $2)`, [
+      commentId,
+      `post:${comment.postId}`,
+    ])
+  })
+  app.wakeUps.eventsAppended()
+}
+
+/** What a block hides is not there. */
+const standingPost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
+const standingParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
+
+/** Returns the post's author, null when that account was deleted. */
+async function lockPost(client: pg.ClientBase, { userId }: Actor, postId: string): Promise<string | null> {
+  const { rows } = await client.query<{ authorId: string | null }>({
+    name: 'lock_post_of_comment',
+    text: `select case when u.deleted_at is null then u.id end as "authorId"
+           from social.posts p join social.users u on u.id = p.author_id
+           where ${standingPost} for key share of p skip locked`,
+    values: [postId, userId],
+  })
+  if (rows[0]) return rows[0].authorId
+  const held = await client.query(`select from social.posts p where ${standingPost}`, [postId, userId])
+  throw held.rowCount ? busy() : fail('POST_NOT_FOUND')
+}
+
+async function lockParent(
+  client: pg.ClientBase,
+  { userId }: Actor,
+  postId: string,
+  parentId: string,
+): Promise<string | null> {
+  const { rows } = await client.query<{ authorId: string | null }>({
+    name: 'lock_parent_of_comment',
+    text: `select case when u.deleted_at is null then u.id end as "authorId"
+           from social.comments c join social.users u on u.id = c.author_id
+           where ${standingParent} for key share of c skip locked`,
+    values: [parentId, postId, userId],
+  })
+  if (rows[0]) return rows[0].authorId
+  const held = await client.query(`select from social.comments c where ${standingParent}`, [parentId, postId, userId])
+  throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
+}
+
+/** Mostly a deletion under way, after which it is not found. */
+function busy(): AppError {
+  return fail('BUSY', 'Try again.', { retryAfter: 1, cause: HELD })
+}
+
+const TRIES = 5
+const FIRST_PAUSE_MS = 50
+
+/**
+ * Runs `work`, which inserts a comment in a transaction of its own, again while somebody holds the post or the parent: five times
+ * within a second, and with no connection in the pauses. A deletion takes milliseconds.
+ * @throws {AppError} BUSY when it is held for longer
+ */
+export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt === TRIES || !(error instanceof AppError) || error.cause !== HELD) throw error
+      await delay(FIRST_PAUSE_MS * 2 ** (attempt - 1))
+    }
+}
+
+async function insertRow(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'insert_comment',
+    text: `insert into social.comments (post_id, parent_id, author_id, body)
+           select $1, $2, u.id, $3 from social.users u where u.id = $4 and u.deleted_at is null for key share
+           returning id`,
+    values: [comment.postId, comment.parentId, comment.body, actor.userId],
+  })
+  if (!rows[0]) throw fail('UNAUTHENTICATED')
+  return rows[0].id
+}
+
+/** The post first, then the comment: the order in which everybody locks them. A comment goes with its post. */
+async function lockOwnComment(
+  client: pg.ClientBase,
+  actor: Actor,
+  commentId: string,
+  lock: 'for update' | 'for no key update',
+) {
+  const { rows: posts } = await client.query(
+    `select p.id from social.posts p where p.deleted_at is null
+       and p.id = (select c.post_id from social.comments c where c.id = $1) for key share`,
+    [commentId],
+  )
+  if (posts.length === 0) throw fail('COMMENT_NOT_FOUND')
+  const { rows } = await client.query<{ postId: string; parentId: string | null; authorId: string }>(
+    `select c.post_id as "postId", c.parent_id as "parentId", c.author_id as "authorId" from social.comments c
+     where c.id = $1 and c.deleted_at is null and ${unblocked('$2::bigint', 'c.author_id')} ${lock}`,
+    [commentId, actor.userId],
+  )
+  if (!rows[0]) throw fail('COMMENT_NOT_FOUND')
+  if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')
+  return rows[0]
+}

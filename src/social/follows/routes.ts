@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { callAfter } from '../../db/call-after.ts'
+import { Coalescer } from '../../db/coalescer.ts'
+import { fail } from '../../errors.ts'
+import { Id } from '../../http/paging.ts'
+import { type FollowRequest, followBatch, unfollowBatch } from './write.ts'
+
+const schema = {
+  params: Type.Object({ id: Id }),
+  response: { 200: Type.Object({ following: Type.Boolean() }) },
+}
+
+/** Follows and unfollows go through the coalescing writer, as likes do. */
+export function followRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const writer = followWriter(app)
+    server.addHook('onClose', () => writer.close())
+
+    const write = async (kind: 'follow' | 'unfollow', followerId: string, followeeId: string, requestId: string) => {
+      if (followerId === followeeId) throw fail('CANNOT_FOLLOW_SELF')
+      if (!(await writer.add(kind, { followerId, followeeId, requestId }))) throw fail('USER_NOT_FOUND')
+      return { following: kind === 'follow' }
+    }
+
+    server.post('/users/:id/follow', { schema }, (request) =>
+      write('follow', request.user.userId, request.params.id, request.id),
+    )
+    server.post('/users/:id/unfollow', { schema }, (request) =>
+      write('unfollow', request.user.userId, request.params.id, request.id),
+    )
+  }
+}
+
+export function followWriter(app: App): Coalescer<'follow' | 'unfollow', FollowRequest, boolean> {
+  return new Coalescer({
+    capacity: app.config.writeQueueSize,
+    keyOf: ({ followerId, followeeId }) => `${followerId}:${followeeId}`,
+    run: { follow: callAfter(app, followBatch), unfollow: callAfter(app, unfollowBatch) },
+  })
+}

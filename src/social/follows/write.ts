@@ -1,0 +1,114 @@
+import type pg from 'pg'
+import { HELD } from '../../db/coalescer.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+
+export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
+
+/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. Waits for nobody's lock. */
+export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
+  return runBatch(pool, { name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
+}
+
+/** Takes follows back; otherwise as `followBatch`. */
+export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
+  return runBatch(pool, { name: 'unfollow_batch', text: unfollowStatement, held: heldUnfollows }, requests)
+}
+
+async function runBatch(
+  pool: pg.Pool,
+  { name, text, held }: { name: string; text: string; held: HeldQuery },
+  requests: FollowRequest[],
+): Promise<(boolean | typeof HELD)[]> {
+  const followerIds = requests.map((request) => request.followerId)
+  const followeeIds = requests.map((request) => request.followeeId)
+  const requestIds = requests.map((request) => request.requestId)
+  const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
+    name,
+    text,
+    values: [followerIds, followeeIds, requestIds],
+  })
+  const outcomes = new Map<string, boolean | typeof HELD>(
+    rows.map((row) => [keyOf(row.followerId, row.followeeId), row.held ? HELD : true]),
+  )
+  await addHeld(pool, held, followerIds, followeeIds, outcomes)
+  return requests.map(({ followerId, followeeId }) => outcomes.get(keyOf(followerId, followeeId)) ?? false)
+}
+
+const users = `
+  join social.users a on a.id = w.follower_id and a.deleted_at is null
+  join social.users u on u.id = w.followee_id and u.deleted_at is null`
+
+/** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
+const standing = `
+  select w.follower_id, w.followee_id, w.request_id
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
+  ${users}
+  order by w.follower_id, w.followee_id
+  for key share of a, u skip locked`
+
+const held = (condition = '') => `
+  select w.follower_id as first, w.followee_id as second
+  from unnest((select $1::bigint[]), (select $2::bigint[])) w (follower_id, followee_id)
+  ${users} ${condition}`
+const heldFollows: HeldQuery = {
+  name: 'held_follows',
+  text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`),
+}
+const heldUnfollows: HeldQuery = { name: 'held_unfollows', text: held() }
+
+/** Only rows that were really written make an event; for the form of `changed` see src/social/likes/write.ts. */
+const events = (retracts: boolean) => `
+  insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
+    group_key, data, request_id)
+  select 'follow', ${retracts}, true, 'follow:' || follower_id || ':' || followee_id, 'user.followed',
+    followee_id, follower_id, 'user', followee_id::text,
+    'user.followed:' || to_char(now() at time zone 'utc', 'YYYY-MM-DD'),
+    jsonb_build_object('followeeId', followee_id::text), request_id
+  from outcome where changed`
+
+/**
+ * A block locks one of both users, too. It comes before these locks, and the function sees it, even one that was committed
+ * after this statement began; or it comes after the commit, and ends the follow.
+ */
+const followStatement = `
+  with standing as materialized (${standing}),
+  allowed as materialized (select * from standing where not social.either_blocks(follower_id, followee_id)),
+  followed as (
+    insert into social.follows (follower_id, followee_id)
+    select follower_id, followee_id from allowed order by follower_id, followee_id
+    on conflict do nothing
+    returning follower_id, followee_id
+  ),
+  outcome as materialized (
+    select s.*, (s.follower_id, s.followee_id) in (select f.follower_id, f.followee_id from followed f) as changed
+    from allowed s
+  ),
+  events as (${events(false)})
+  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome`
+
+const unfollowStatement = `
+  with standing as materialized (${standing}),
+  locked as materialized (
+    select f.follower_id, f.followee_id from standing s
+    join social.follows f on f.follower_id = s.follower_id and f.followee_id = s.followee_id
+    order by f.follower_id, f.followee_id
+    for update of f skip locked
+  ),
+  held_follows as materialized (
+    select s.follower_id, s.followee_id from standing s
+    where (s.follower_id, s.followee_id) not in (select k.follower_id, k.followee_id from locked k)
+      and exists (select from social.follows f where f.follower_id = s.follower_id and f.followee_id = s.followee_id)
+  ),
+  unfollowed as (
+    delete from social.follows f using locked k where f.follower_id = k.follower_id and f.followee_id = k.followee_id
+    returning f.follower_id, f.followee_id
+  ),
+  outcome as materialized (
+    select s.*, (s.follower_id, s.followee_id) in (select f.follower_id, f.followee_id from unfollowed f) as changed
+    from standing s
+    where (s.follower_id, s.followee_id) not in (select h.follower_id, h.followee_id from held_follows h)
+  ),
+  events as (${events(true)})
+  select follower_id as "followerId", followee_id as "followeeId", false as held from outcome
+  union all select follower_id, followee_id, true from held_follows`

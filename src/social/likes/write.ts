@@ -1,0 +1,114 @@
+import type pg from 'pg'
+import { HELD } from '../../db/coalescer.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+
+export type LikeRequest = { postId: string; userId: string; requestId: string }
+
+/** `null`: the post does not exist, is deleted, or hidden by a block. `likeCount`: the folded count with what this request changed. */
+export type LikeOutcome = { likeCount: number } | null
+
+/** `likeCount` null: held. */
+type Row = { postId: string; userId: string; likeCount: number | null }
+
+/** Likes of many people in one statement; no pair twice. Answers in the order of the requests; waits for nobody's lock. */
+export function likeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
+  return runBatch(pool, 'like_batch', likeStatement, requests)
+}
+
+/** Takes likes back; otherwise as `likeBatch`. */
+export function unlikeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
+  return runBatch(pool, 'unlike_batch', unlikeStatement, requests)
+}
+
+async function runBatch(
+  pool: pg.Pool,
+  name: string,
+  text: string,
+  requests: LikeRequest[],
+): Promise<(LikeOutcome | typeof HELD)[]> {
+  const postIds = requests.map((request) => request.postId)
+  const userIds = requests.map((request) => request.userId)
+  const requestIds = requests.map((request) => request.requestId)
+  const { rows } = await pool.query<Row>({ name, text, values: [postIds, userIds, requestIds] })
+  const outcomes = new Map<string, LikeOutcome | typeof HELD>(
+    rows.map((row) => [keyOf(row.postId, row.userId), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
+  )
+  await addHeld(pool, heldLikes, postIds, userIds, outcomes)
+  return requests.map(({ postId, userId }) => outcomes.get(keyOf(postId, userId)) ?? null)
+}
+
+/**
+ * The posts that stand and that no block hides, locked against deletion until the commit, by id; and whom an event is to tell.
+ * The joins look single rows up by primary key, whatever the planner believes about the size of the batch; behind a
+ * sub-select it cannot see that size, and so plans once and not anew for each batch.
+ */
+const standing = `
+  select w.post_id, w.user_id, w.request_id, p.like_count,
+         case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
+  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)
+  join social.posts p on p.id = w.post_id and p.deleted_at is null
+  join social.users u on u.id = p.author_id
+  join social.users a on a.id = w.user_id and a.deleted_at is null
+  where ${unblocked('w.user_id', 'p.author_id')}
+  order by w.post_id, w.user_id
+  for key share of p, a skip locked`
+
+const heldLikes: HeldQuery = {
+  name: 'held_likes',
+  text: `
+    select w.post_id as first, w.user_id as second
+    from unnest((select $1::bigint[]), (select $2::bigint[])) w (post_id, user_id)
+    join social.posts p on p.id = w.post_id and p.deleted_at is null
+    join social.users a on a.id = w.user_id and a.deleted_at is null
+    where ${unblocked('w.user_id', 'p.author_id')}`,
+}
+
+/**
+ * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
+ * while a join of two CTEs, whose size the planner cannot know, may become a nested loop over the batch.
+ */
+const events = (retracts: boolean) => `
+  insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
+    thread_key, group_key, data, request_id)
+  select 'like', ${retracts}, true, 'like:' || post_id || ':' || user_id, case when recipient_id is not null then 'post.liked' end,
+    recipient_id, user_id, 'post', post_id::text, 'post:' || post_id, 'post.liked:' || post_id,
+    jsonb_build_object('postId', post_id::text), request_id
+  from outcome where changed`
+
+const likeStatement = `
+  with standing as materialized (${standing}),
+  liked as (
+    insert into social.likes (post_id, user_id) select post_id, user_id from standing order by post_id, user_id
+    on conflict do nothing
+    returning post_id, user_id
+  ),
+  outcome as materialized (
+    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from standing s
+  ),
+  events as (${events(false)})
+  select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
+
+const unlikeStatement = `
+  with standing as materialized (${standing}),
+  locked as materialized (
+    select l.post_id, l.user_id from standing s join social.likes l on l.post_id = s.post_id and l.user_id = s.user_id
+    order by l.post_id, l.user_id
+    for update of l skip locked
+  ),
+  held_likes as materialized (
+    select s.post_id, s.user_id from standing s
+    where (s.post_id, s.user_id) not in (select k.post_id, k.user_id from locked k)
+      and exists (select from social.likes l where l.post_id = s.post_id and l.user_id = s.user_id)
+  ),
+  unliked as (
+    delete from social.likes l using locked k where l.post_id = k.post_id and l.user_id = k.user_id
+    returning l.post_id, l.user_id
+  ),
+  outcome as materialized (
+    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from unliked l) as changed from standing s
+    where (s.post_id, s.user_id) not in (select h.post_id, h.user_id from held_likes h)
+  ),
+  events as (${events(true)})
+  select post_id as "postId", user_id as "userId", greatest(0, like_count - changed::int) as "likeCount" from outcome
+  union all select post_id, user_id, null::int from held_likes`

@@ -1,0 +1,66 @@
+import { type AppError, fail } from '../../errors.ts'
+
+/** Reads a file that comes in pieces by as many bytes as are asked for, and holds no more of it than that and one piece. */
+export class ByteReader {
+  readonly #pieces: AsyncIterator<Buffer>
+  #buffered: Buffer = Buffer.alloc(0)
+
+  constructor(source: AsyncIterable<Buffer>) {
+    this.#pieces = source[Symbol.asyncIterator]()
+  }
+
+  /** What came and was not read yet. */
+  get buffered(): Buffer {
+    return this.#buffered
+  }
+
+  /** Waits for another piece. @returns false at the end */
+  async more(): Promise<boolean> {
+    const { done, value } = await this.#pieces.next()
+    if (done) return false
+    this.#buffered = this.#buffered.length > 0 ? Buffer.concat([this.#buffered, value]) : value
+    return true
+  }
+
+  async isAtEnd(): Promise<boolean> {
+    while (this.#buffered.length === 0) if (!(await this.more())) return true
+    return false
+  }
+
+  /** Exactly so many bytes, which are held: few. @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before */
+  async read(size: number): Promise<Buffer> {
+    while (this.#buffered.length < size) if (!(await this.more())) throw malformed()
+    return Buffer.from(this.#cut(size))
+  }
+
+  /** The next so many bytes as they come. @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before, unless `size` is infinite */
+  async *take(size: number): AsyncGenerator<Buffer, void> {
+    for (let left = size; left > 0; ) {
+      if (await this.isAtEnd()) {
+        if (size === Number.POSITIVE_INFINITY) return
+        throw malformed()
+      }
+      const piece = this.#cut(Math.min(left, this.#buffered.length))
+      left -= piece.length
+      yield piece
+    }
+  }
+
+  async skip(size: number): Promise<void> {
+    for await (const _ of this.take(size));
+  }
+
+  async skipRest(): Promise<void> {
+    await this.skip(Number.POSITIVE_INFINITY)
+  }
+
+  #cut(size: number): Buffer {
+    const cut = this.#buffered.subarray(0, size)
+    this.#buffered = this.#buffered.subarray(size)
+    return cut
+  }
+}
+
+export function malformed(): AppError {
+  return fail('MEDIA_TYPE_NOT_ALLOWED', 'The file is damaged, or of another type than it begins like')
+}

@@ -1,0 +1,53 @@
+import type pg from 'pg'
+import { inTransaction } from '../../db/transaction.ts'
+import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
+import type { Engine } from '../../worker/context.ts'
+
+const UNUSED_KEPT = '1 day'
+/** Longer than an upload may take. */
+const UNFINISHED_KEPT = '1 hour'
+/** Media removed in one transaction: each may be 50 MiB. */
+const MEDIA_PER_CHUNK = 10
+
+/** Removes what nothing shows since a day, and what was left of uploads that broke off. */
+export async function cleanMedia({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+  const removed = {
+    unused: await repeatChunk(() =>
+      inTransaction(pool, (client) => freeMedia(client, `unused_since < now() - interval '${UNUSED_KEPT}'`)),
+    ),
+    uploads: (
+      await pool.query(`delete from social.media_uploads where begun_at < now() - interval '${UNFINISHED_KEPT}'`)
+    ).rowCount,
+    unfinished: await repeatChunk(async () => (await pool.query(unfinished)).rowCount ?? 0),
+  }
+  log.info(removed, 'removed unused media')
+}
+
+/**
+ * Deletes up to ten media that meet the condition, with the files that nobody else holds. The files are locked first: of two
+ * who let go of one file, the second sees that it was the last; who uploads it again just now waits, and finds it or not.
+ * @returns how many media it were
+ */
+export async function freeMedia(client: pg.ClientBase, condition: string, values: unknown[] = []): Promise<number> {
+  const { rows } = await client.query<{ id: string; contentId: string }>(
+    `select id, content_id as "contentId" from social.media where ${condition} limit ${MEDIA_PER_CHUNK} for update skip locked`,
+    values,
+  )
+  if (rows.length === 0) return 0
+  const contentIds = rows.map(({ contentId }) => contentId)
+  await client.query('select from social.media_contents where id = any($1::bigint[]) order by id for update', [
+    contentIds,
+  ])
+  await client.query('delete from social.media where id = any($1::text[])', [rows.map(({ id }) => id)])
+  await client.query(
+    `delete from social.media_contents c where c.id = any($1::bigint[])
+       and not exists (select from social.media m where m.content_id = c.id)`,
+    [contentIds],
+  )
+  return rows.length
+}
+
+const unfinished = `
+  delete from social.media_contents where id = any(array(
+    select id from social.media_contents where sha256 is null and created_at < now() - interval '${UNFINISHED_KEPT}'
+    limit ${MEDIA_PER_CHUNK} for update skip locked))`

@@ -1,0 +1,122 @@
+import multipart from '@fastify/multipart'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import type { App } from '../../app.ts'
+import type { Config } from '../../config.ts'
+import { fail } from '../../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
+import { ifRange, noneMatch, parseRange } from './range.ts'
+import { findMedia, readContent, type StoredMedia } from './read.ts'
+import { beginUpload, endUpload } from './room.ts'
+import { brokenUpload, dropUnowned, ownMedia, readPart, receiveMedia } from './upload.ts'
+import { Media, MediaId } from './view.ts'
+
+const DAY_SECONDS = 86_400
+
+const Params = Type.Object({ id: MediaId })
+const File = Type.Object({ file: Type.String({ format: 'binary', description: 'An image, audio or video' }) })
+const bytes = (description: string) => ({
+  description,
+  content: { '*/*': { schema: Type.String({ format: 'binary' }) } },
+})
+const streamSchema = {
+  params: Params,
+  headers: Type.Object({
+    range: Type.Optional(Type.String({ description: '`bytes=0-1023`; one range' })),
+    'if-none-match': Type.Optional(Type.String()),
+    'if-range': Type.Optional(Type.String()),
+  }),
+  response: {
+    200: bytes('The whole file'),
+    206: bytes('The range that was asked for'),
+    304: { description: 'What the client has is current' },
+  },
+}
+
+export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
+  const { pool, config } = app
+  return async (server) => {
+    await server.register(multipart, {
+      limits: { fileSize: config.mediaMaxSize, files: 1, fields: 0, parts: 1, headerPairs: 20 },
+    })
+
+    server.post(
+      '/media/upload',
+      {
+        config: { rateLimit: 'upload' },
+        // The body is read as it comes; what the schema says is checked here.
+        validatorCompiler: () => () => true,
+        // What is left of a refused upload is read and thrown away; nobody else would, and the connection stay open.
+        onResponse: async ({ raw }) => void raw.unpipe().resume(),
+        schema: { consumes: ['multipart/form-data'], headers: IdempotencyHeader, body: File, response: { 201: Media } },
+      },
+      async (request, reply) => {
+        if (!request.isMultipart())
+          throw fail('UNSUPPORTED_MEDIA_TYPE', 'Send multipart/form-data with one field, `file`')
+        const { userId } = request.user
+        const uploadId = await beginUpload(app, userId, announcedBytes(request))
+        try {
+          const part = await request.file().catch((error) => {
+            throw brokenUpload(error)
+          })
+          if (part?.fieldname !== 'file')
+            throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
+          const content = await receiveMedia(app, readPart(part.file))
+          // What an Idempotency-Key is compared by: the body, as the schema has it.
+          request.body = { file: content.sha256.toString('hex') }
+          return await answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
+            ownMedia(app, trx, { ownerId: userId, uploadId }, content),
+          ).finally(() => dropUnowned(app, content.contentId))
+        } finally {
+          await endUpload(app, uploadId)
+        }
+      },
+    )
+
+    // HEAD is served by the same handler, which reads no bytes for it; Fastify's own would read them all.
+    for (const method of ['GET', 'HEAD'] as const)
+      server.route({
+        method,
+        exposeHeadRoute: false,
+        url: '/media/:id/stream',
+        config: { public: true, rateLimit: 'media' },
+        schema: streamSchema,
+        handler: async ({ params, headers }, reply) => {
+          const media = await findMedia(pool, params.id)
+          const etag = `"${media.sha256}"`
+          reply.headers({ etag, 'cache-control': `public, max-age=${DAY_SECONDS}, immutable`, ...safety(config) })
+          if (!noneMatch(headers['if-none-match'], etag)) return reply.code(304).send()
+
+          const asked =
+            method === 'GET' && ifRange(headers['if-range'], etag) ? parseRange(headers.range, media.size) : undefined
+          reply.header('accept-ranges', 'bytes')
+          if (asked === 'unsatisfiable') {
+            reply.header('content-range', `bytes */${media.size}`)
+            throw fail('RANGE_NOT_SATISFIABLE', `It has ${media.size} bytes`)
+          }
+          const { start, end } = asked ?? { start: 0, end: media.size - 1 }
+          if (asked) reply.code(206).header('content-range', `bytes ${start}-${end}/${media.size}`)
+          reply.headers({ ...description(params.id, media), 'content-length': end - start + 1 })
+          return reply.send(method === 'HEAD' ? null : readContent(pool, media.contentId, { start, end }))
+        },
+      })
+  }
+}
+
+function announcedBytes({ headers }: FastifyRequest): number | undefined {
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
+}
+
+function description(id: string, { mime, extension }: StoredMedia) {
+  return { 'content-type': mime, 'content-disposition': `attachment; filename="${id}.${extension}"` }
+}
+
+/** Opened by itself, a file is saved, never rendered; pages of allowed origins may show it in `<img>` and the like. */
+function safety({ allowedOrigins }: Config) {
+  return {
+    'content-security-policy': "default-src 'none'; sandbox",
+    'cross-origin-resource-policy': allowedOrigins.length > 0 ? 'cross-origin' : 'same-origin',
+  }
+}

@@ -1,0 +1,154 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { fileTypeFromBuffer } from 'file-type'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { lockName } from '../../db/named-lock.ts'
+import { AppError, fail } from '../../errors.ts'
+import { CHUNK_BYTES, inChunks } from './chunks.ts'
+import { clean } from './clean.ts'
+import { lockOwner, requireRoom } from './room.ts'
+import type { Media } from './view.ts'
+
+/** A file whose chunks are stored; until `ownMedia` has committed, it is nobody's. */
+export type Received = { contentId: string; sha256: Buffer; size: number; mime: string }
+
+/**
+ * Stores a file as it arrives, without its metadata, a chunk at a time and each in a statement of its own: while the client is slow,
+ * no connection waits with it. Whatever happens then, `dropUnowned` has to be called with it.
+ * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, and what reading `file` throws
+ */
+export async function receiveMedia(app: App, file: AsyncIterable<Buffer>): Promise<Received> {
+  const { start, whole } = await peek(file)
+  const type = await mediaTypeOf(start)
+  if (!type) throw fail('MEDIA_TYPE_NOT_ALLOWED')
+  const chunks = inChunks(clean(type.mime, whole), CHUNK_BYTES)
+  const contentId = await beginContent(app.pool, type)
+  try {
+    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, chunks)) }
+  } catch (error) {
+    await dropUnowned(app, contentId)
+    throw error
+  }
+}
+
+/** The first bytes of a file, enough to see its type, and then all of it. */
+async function peek(file: AsyncIterable<Buffer>): Promise<{ start: Buffer; whole: AsyncIterable<Buffer> }> {
+  const pieces = file[Symbol.asyncIterator]()
+  const first: Buffer[] = []
+  for (let size = 0; size < CHUNK_BYTES; ) {
+    const { done, value } = await pieces.next()
+    if (done) break
+    first.push(value)
+    size += value.length
+  }
+  async function* whole() {
+    yield* first
+    yield* { [Symbol.asyncIterator]: () => pieces }
+  }
+  return { start: Buffer.concat(first), whole: whole() }
+}
+
+/** Removes what was received and became nobody's. Were this to fail, the clean-up finds it in an hour. */
+export async function dropUnowned({ pool, log }: App, contentId: string): Promise<void> {
+  await deleteContent(pool, contentId).catch((err) => log.warn({ err }, 'a broken upload stays for a while'))
+}
+
+async function mediaTypeOf(start: Buffer): Promise<{ mime: string; ext: string } | undefined> {
+  const type = await fileTypeFromBuffer(start).catch(() => undefined)
+  const mime = type?.mime.split(';', 1)[0] ?? ''
+  return type && allowed.has(mime) ? { mime, ext: type.ext } : undefined
+}
+
+/** What browsers show and play. Pictures of phones in HEIC, and raw ones, hold metadata that is not taken out here. */
+const allowed = new Set([
+  ...['jpeg', 'png', 'apng', 'webp', 'gif', 'avif'].map((name) => `image/${name}`),
+  ...['mp4', 'quicktime', 'x-m4v', '3gpp', 'webm', 'ogg'].map((name) => `video/${name}`),
+  ...['mpeg', 'mp4', 'x-m4a', 'aac', 'ogg', 'flac', 'wav'].map((name) => `audio/${name}`),
+])
+
+async function beginContent(pool: pg.Pool, { mime, ext }: { mime: string; ext: string }): Promise<string> {
+  const { rows } = await pool.query<{ id: string }>(
+    'insert into social.media_contents (mime, extension) values ($1, $2) returning id',
+    [mime, ext],
+  )
+  if (!rows[0]) throw new Error('the insert returned no row')
+  return rows[0].id
+}
+
+async function storeChunks(pool: pg.Pool, contentId: string, chunks: AsyncIterable<Buffer>) {
+  const hash = createHash('sha256')
+  let [number, size] = [0, 0]
+  for await (const bytes of chunks) {
+    hash.update(bytes)
+    size += bytes.length
+    await pool.query({
+      name: 'store_media_chunk',
+      text: 'insert into social.media_chunks (content_id, number, bytes) values ($1, $2, $3)',
+      values: [contentId, number++, bytes],
+    })
+  }
+  return { sha256: hash.digest(), size }
+}
+
+/**
+ * Makes a file that was received a medium of its owner, in the caller's transaction; one that is there already is kept once.
+ * Uploads of one user come one after the other here, so that together they keep the quota.
+ * @throws {AppError} UNAUTHENTICATED, MEDIA_QUOTA_EXCEEDED
+ */
+export async function ownMedia(
+  app: App,
+  client: pg.ClientBase,
+  { ownerId, uploadId }: { ownerId: string; uploadId: string },
+  content: Received,
+): Promise<Media> {
+  const owner = await lockOwner(client, ownerId)
+  await requireRoom(app, client, owner, content.size)
+  const contentId = await keepOnce(client, content)
+  const id = randomBytes(16).toString('base64url')
+  await client.query('insert into social.media (id, owner_id, content_id) values ($1, $2, $3)', [
+    id,
+    ownerId,
+    contentId,
+  ])
+  // With the medium, so that whoever has the answer finds the room that is left.
+  await client.query('delete from social.media_uploads where id = $1', [uploadId])
+  return { id, mime: content.mime, size: content.size, sha256: content.sha256.toString('hex') }
+}
+
+/** Two uploads of one file that end together: the second waits, and finds what the first has stored. */
+async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Received): Promise<string> {
+  await lockName(client, `media:${sha256.toString('hex')}`)
+  const { rows } = await client.query<{ id: string }>(
+    'select id from social.media_contents where sha256 = $1 for key share',
+    [sha256],
+  )
+  if (rows[0]) {
+    await deleteContent(client, contentId)
+    return rows[0].id
+  }
+  await client.query('update social.media_contents set sha256 = $2, size = $3 where id = $1', [contentId, sha256, size])
+  return contentId
+}
+
+function deleteContent(db: Pick<pg.ClientBase, 'query'>, contentId: string) {
+  return db.query('delete from social.media_contents where id = $1 and sha256 is null', [contentId])
+}
+
+/** What goes wrong while a body is read is the client's doing, unless it has a code of ours. */
+export async function* readPart(part: Readable & { truncated: boolean }): AsyncGenerator<Buffer> {
+  try {
+    yield* part
+    if (part.truncated) throw fail('MEDIA_TOO_LARGE')
+  } catch (error) {
+    throw brokenUpload(error)
+  }
+}
+
+export function brokenUpload(cause: unknown): AppError {
+  if (cause instanceof AppError) return cause
+  const tooLarge = cause instanceof Error && 'code' in cause && cause.code === 'FST_REQ_FILE_TOO_LARGE'
+  return tooLarge
+    ? fail('MEDIA_TOO_LARGE', undefined, { cause })
+    : fail('VALIDATION_FAILED', 'The upload is malformed, or broke off', { cause })
+}

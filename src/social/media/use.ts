@@ -1,0 +1,47 @@
+import type pg from 'pg'
+import { fail } from '../../errors.ts'
+
+/**
+ * Puts media into a post, in this order. Each is used once: in one post, or as the picture of a profile.
+ * @throws {AppError} MEDIA_NOT_USABLE when one is unknown, another user's, in use, or named twice
+ */
+export async function attachMedia(
+  client: pg.ClientBase,
+  ownerId: string,
+  postId: string,
+  ids: string[],
+): Promise<void> {
+  if (ids.length === 0) return
+  const { rowCount } = await client.query(
+    `update social.media m set post_id = $2, position = given.position, unused_since = null
+     from unnest($3::text[]) with ordinality given (id, position)
+     where m.id = given.id and m.owner_id = $1 and m.unused_since is not null`,
+    [ownerId, postId, ids],
+  )
+  if (rowCount !== ids.length) throw fail('MEDIA_NOT_USABLE')
+}
+
+/**
+ * Makes a medium the picture of its owner's profile, or none. The former one stays for a day: others may be looking at it.
+ * Expects the user's row to be locked.
+ * @throws {AppError} MEDIA_NOT_USABLE
+ */
+export async function setAvatar(client: pg.ClientBase, ownerId: string, id: string | null): Promise<void> {
+  const { rows } = await client.query<{ former: string | null }>(
+    'select avatar_media_id as former from social.users where id = $1',
+    [ownerId],
+  )
+  const former = rows[0]?.former ?? null
+  if (former === id) return
+  await client.query('update social.media set unused_since = now() where id = $1', [former])
+  if (id !== null) {
+    const { rowCount } = await client.query(
+      `update social.media set unused_since = null
+       where id = $1 and owner_id = $2 and unused_since is not null and (select mime from social.media_contents c where c.id = content_id) like 'image/%'`,
+      [id, ownerId],
+    )
+    if (rowCount === 0)
+      throw fail('MEDIA_NOT_USABLE', 'The picture of a profile is an image of your own that nothing else shows')
+  }
+  await client.query('update social.users set avatar_media_id = $2 where id = $1', [ownerId, id])
+}

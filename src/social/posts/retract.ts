@@ -1,0 +1,57 @@
+import type pg from 'pg'
+import { removeNotifications, usersOfThread } from '../../notify/fan-outs/remove-notifications.ts'
+import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
+import type { TypeLookup } from '../../notify/types/types.ts'
+import { freeMedia } from '../media/free.ts'
+
+const ROWS_PER_CHUNK = 5000
+
+/**
+ * After a post was marked as deleted: removes its thread's notifications user by user, then the rows below the post, then
+ * the post. Dispatch looks at the mark under a lock, so nothing is added behind the cursor.
+ */
+export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
+  const remove = (users: string[]) =>
+    removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone', { skipBusy: true })
+  const users = await usersOfThread(client, fanOut)
+  if (users.length > 0) {
+    const removed = await remove(users)
+    return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
+  }
+  // Those whose inbox was held when the cursor passed it, which held up nobody else.
+  const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
+  if (passed.length > 0) {
+    if ((await remove(passed)) === 0) throw new Error('the inboxes that are left are held by other transactions')
+    return { cursorUserId: '0' }
+  }
+  const cleared =
+    (await clearPairs(client, 'likes', fanOut.objectId)) +
+    (await clearPairs(client, 'bookmarks', fanOut.objectId)) +
+    (await clearPairs(client, 'thread_mutes', fanOut.objectId)) +
+    (await clearComments(client, fanOut.objectId)) +
+    (await freeMedia(client, 'post_id = $1', [fanOut.objectId]))
+  if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
+  await client.query('delete from social.posts where id = $1', [fanOut.objectId])
+  return 'finished'
+}
+
+type Pairs = 'likes' | 'bookmarks' | 'thread_mutes'
+
+async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from social.${table} where post_id = $1 and user_id = any(array(
+       select user_id from social.${table} where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,
+    [postId],
+  )
+  return rowCount ?? 0
+}
+
+/** From the newest: a reply has a higher id than what it answers, so no reply is left behind without its parent. */
+async function clearComments(client: pg.ClientBase, postId: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `delete from social.comments where id = any(array(
+       select id from social.comments where post_id = $1 order by id desc limit ${ROWS_PER_CHUNK}))`,
+    [postId],
+  )
+  return rowCount ?? 0
+}

@@ -1,0 +1,70 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
+import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { MediaId } from '../media/view.ts'
+import { getPost, listPosts, requireUser } from './read.ts'
+import { Post } from './view.ts'
+import { deletePost, editPost, insertPost } from './write.ts'
+
+const OneId = Type.Object({ id: Id })
+const body = Type.String({ minLength: 1, maxLength: 5000 })
+const NewPost = Type.Object(
+  { body, mediaIds: Type.Optional(Type.Array(MediaId, { maxItems: 4, uniqueItems: true })) },
+  { additionalProperties: false },
+)
+const EditedPost = Type.Object({ body }, { additionalProperties: false })
+const Scope = Type.Union([Type.Literal('all'), Type.Literal('following'), Type.Literal('user')], { default: 'all' })
+const ListQuery = Type.Object(
+  {
+    scope: Type.Optional(Scope),
+    userId: Type.Optional(Id),
+    ...PageQuery.properties,
+  },
+  { additionalProperties: false },
+)
+
+export function postRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.post(
+      '/posts',
+      { schema: { headers: IdempotencyHeader, body: NewPost, response: { 201: Post } } },
+      (request, reply) => {
+        const { body, mediaIds = [] } = request.body
+        const actor = { userId: request.user.userId, requestId: request.id }
+        return answerOnce(app.pool, request, reply, `user:${actor.userId}`, 201, (trx) =>
+          insertPost(trx, actor, body, mediaIds),
+        ).finally(() => app.wakeUps.eventsAppended())
+      },
+    )
+
+    server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
+      const { scope = 'all', userId, limit = 20, cursor } = request.query
+      if ((scope === 'user') !== (userId !== undefined))
+        throw fail('VALIDATION_FAILED', 'scope=user and userId go together', { pointer: '/userId' })
+      const before = decodeCursor(cursor, 1)?.[0] ?? null
+      if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
+      const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
+      return cutPage(posts, limit, (last) => [last.id])
+    })
+
+    server.get('/posts/:id', { schema: { params: OneId, response: { 200: Post } } }, (request) =>
+      getPost(app.pool, request.user.userId, request.params.id),
+    )
+
+    server.patch('/posts/:id', { schema: { params: OneId, body: EditedPost, response: { 200: Post } } }, (request) =>
+      editPost(app, { userId: request.user.userId, requestId: request.id }, request.params.id, request.body.body),
+    )
+
+    server.delete(
+      '/posts/:id',
+      { schema: { params: OneId, response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        await deletePost(app, { userId: request.user.userId, requestId: request.id }, request.params.id)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}

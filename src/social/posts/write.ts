@@ -1,0 +1,99 @@
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { appendEvents, type NewEvent } from '../../notify/outbox/append.ts'
+import { recipientsOfPost } from '../../notify/rules/recipients.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { publishToBells, stopPublishing } from '../bells/publish.ts'
+import { attachMedia } from '../media/use.ts'
+import { findMentioned } from './mentions.ts'
+import { getPost } from './read.ts'
+import type { Post } from './view.ts'
+
+export type Actor = { userId: string; requestId: string }
+
+/**
+ * The post and its events, in the caller's transaction; who commits it calls `eventsAppended`.
+ * @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile
+ */
+export async function insertPost(client: pg.ClientBase, actor: Actor, body: string, mediaIds: string[]): Promise<Post> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'insert_post',
+    text: `insert into social.posts (author_id, body)
+           select u.id, $2 from social.users u where u.id = $1 and u.deleted_at is null for key share
+           returning id`,
+    values: [actor.userId, body],
+  })
+  const id = rows[0]?.id
+  if (id === undefined) throw fail('UNAUTHENTICATED')
+  await attachMedia(client, actor.userId, id, mediaIds)
+  const mentionedIds = await findMentioned(client, body)
+  const told = recipientsOfPost({ authorId: actor.userId, mentionedIds })
+  const event = postEvent(id, actor)
+  const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
+  await appendEvents(client, events.length > 0 ? events : [event])
+  await publishToBells(client, event, mentionedIds)
+  return getPost(client, actor.userId, id)
+}
+
+/** @throws {AppError} POST_NOT_FOUND, NOT_AUTHOR */
+export function editPost(app: App, actor: Actor, postId: string, body: string): Promise<Post> {
+  return inTransaction(app.pool, async (client) => {
+    await lockOwnPost(client, actor, postId, 'for no key update')
+    await client.query('update social.posts set body = $2, updated_at = now() where id = $1', [postId, body])
+    return getPost(client, actor.userId, postId)
+  })
+}
+
+/**
+ * Marks the post as deleted and leaves the rest to the fan-out: taking its notifications back, deleting the rows below.
+ * The mark is set under `for update`, so that whoever speaks of the post, holding it `for key share`, comes before or sees it.
+ * @throws {AppError} POST_NOT_FOUND, NOT_AUTHOR
+ */
+export async function deletePost(app: App, actor: Actor, postId: string): Promise<void> {
+  await inTransaction(app.pool, async (client) => {
+    await stopPublishing(client, postId)
+    await lockOwnPost(client, actor, postId, 'for update')
+    await client.query('update social.posts set deleted_at = now() where id = $1', [postId])
+    await appendEvents(client, [{ ...postEvent(postId, actor), retracts: true }])
+    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_post', $1, $2)`, [
+      postId,
+      `post:${postId}`,
+    ])
+  })
+  app.wakeUps.eventsAppended()
+}
+
+async function lockOwnPost(
+  client: pg.ClientBase,
+  actor: Actor,
+  postId: string,
+  lock: 'for update' | 'for no key update',
+) {
+  const { rows } = await client.query<{ authorId: string }>(
+    `select p.author_id as "authorId" from social.posts p
+     where p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')} ${lock}`,
+    [postId, actor.userId],
+  )
+  if (!rows[0]) throw fail('POST_NOT_FOUND')
+  if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')
+}
+
+/** The event of a post that tells nobody; its counter is its author's. */
+function postEvent(postId: string, actor: Actor): NewEvent {
+  return {
+    action: 'post',
+    counted: true,
+    sourceId: `post:${postId}`,
+    type: null,
+    recipientId: null,
+    actorId: actor.userId,
+    objectType: 'post',
+    objectId: postId,
+    threadKey: `post:${postId}`,
+    groupKey: null,
+    data: { postId },
+    requestId: actor.requestId,
+  }
+}

@@ -1,0 +1,75 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { newServiceToken, Scope } from './tokens.ts'
+
+const scopes = Type.Array(Scope, { minItems: 1, maxItems: 10, uniqueItems: true })
+const name = Type.String({ minLength: 1, maxLength: 100 })
+const NewToken = Type.Object({ name, scopes }, { additionalProperties: false })
+const ShownOnce = Type.Object({ id: Id, token: Type.String() })
+const time = Type.String({ format: 'date-time' })
+const ServiceToken = Type.Object({
+  id: Id,
+  name,
+  scopes,
+  createdAt: time,
+  revokedAt: Type.Union([time, Type.Null()]),
+})
+const OneId = Type.Object({ id: Id })
+
+const admin = { admin: true }
+
+/** Keys for services that send notifications. The answer that holds one is never kept, so there is no Idempotency-Key. */
+export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.post(
+      '/service-tokens',
+      { config: admin, schema: { body: NewToken, response: { 201: ShownOnce } } },
+      async ({ body }, reply) => {
+        const { token, hash } = newServiceToken()
+        const { rows } = await pool.query<{ id: string }>(
+          'insert into social.service_tokens (name, scopes, token_hash) values ($1, $2, $3) returning id',
+          [body.name, body.scopes, hash],
+        )
+        return reply.code(201).send({ id: rows[0]?.id ?? '', token })
+      },
+    )
+
+    server.get(
+      '/service-tokens',
+      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(ServiceToken) } } },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [before] = decodeCursor(cursor, 1) ?? []
+        const { rows } = await pool.query(
+          `select id, name, scopes, created_at as "createdAt", revoked_at as "revokedAt" from social.service_tokens
+           where $1::bigint is null or id < $1::bigint order by id desc limit $2::int`,
+          [before ?? null, limit + 1],
+        )
+        const { items, nextCursor } = cutPage(rows, limit, (last) => [last.id])
+        return {
+          items: items.map((row) => ({
+            ...row,
+            createdAt: row.createdAt.toISOString(),
+            revokedAt: row.revokedAt?.toISOString() ?? null,
+          })),
+          nextCursor,
+        }
+      },
+    )
+
+    server.delete(
+      '/service-tokens/:id',
+      { config: admin, schema: { params: OneId, response: { 204: Type.Null() } } },
+      async ({ params }, reply) => {
+        const { rowCount } = await pool.query(
+          'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1',
+          [params.id],
+        )
+        if (!rowCount) throw fail('SERVICE_TOKEN_NOT_FOUND')
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}

@@ -1,0 +1,65 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+
+const scopes = ['notifications:send', 'notifications:critical'] as const
+export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
+export type Scope = Static<typeof Scope>
+
+/** A service that calls with a token of its own, in place of a user. */
+export type Service = { tokenId: string; scopes: string[] }
+
+const PREFIX = 'rp_'
+
+/** 256 random bits behind a prefix by which scanners find leaked ones; only the hash is stored. */
+export function newServiceToken(): { token: string; hash: Buffer } {
+  const token = PREFIX + randomBytes(32).toString('base64url')
+  return { token, hash: hashOf(token) }
+}
+
+/** Wrong tokens from one address in a minute, times RATE_LIMIT_SCALE. */
+const WRONG_PER_MINUTE = 60
+const WINDOW_SECONDS = 60
+
+/**
+ * Looks tokens up, for one address no more than so many wrong ones: beyond, a token that was never right here is refused
+ * from memory, so that guessing costs the database nothing and services behind the same address go on.
+ * The function it makes @throws {AppError} RATE_LIMITED
+ */
+export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config'>) {
+  const points = Math.max(1, Math.round(WRONG_PER_MINUTE * config.rateLimitScale))
+  const wrong = new RateLimiterMemory({ points, duration: WINDOW_SECONDS })
+  const right = new Set<string>()
+  return async (token: string, network: string): Promise<Service | null> => {
+    if (!token.startsWith(PREFIX)) return null
+    const counted = await wrong.get(network)
+    if (counted && counted.consumedPoints >= points && !right.has(token))
+      throw fail('RATE_LIMITED', 'Too many wrong tokens', {
+        retryAfter: Math.min(WINDOW_SECONDS, Math.ceil(counted.msBeforeNext / 1000)),
+      })
+    const service = await findService(pool, token)
+    if (service) right.add(token)
+    else {
+      right.delete(token)
+      await wrong.penalty(network)
+    }
+    return service
+  }
+}
+
+/** Null for a token that is unknown or revoked. Asks the database each time, so that a revoked one ends at once. */
+async function findService(pool: pg.Pool, token: string): Promise<Service | null> {
+  const { rows } = await pool.query<Service>({
+    name: 'find_service',
+    text: `select id as "tokenId", scopes from social.service_tokens where token_hash = $1 and revoked_at is null`,
+    values: [hashOf(token)],
+  })
+  return rows[0] ?? null
+}
+
+function hashOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}

@@ -1,0 +1,85 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { repeat } from '../../base/repeat.ts'
+import { fail } from '../../errors.ts'
+import { networkOf } from '../../http/rate-limits.ts'
+import { createServiceLookup, type Scope, type Service } from '../service-tokens/tokens.ts'
+import { LOOK_EVERY_MS } from './revoked-sessions.ts'
+import { type Identity, verifyAccessToken } from './tokens.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Needs no access token. */
+    public?: boolean
+    /** Needs the role `admin`. */
+    admin?: boolean
+    /** Needs a service token with this scope, or the role `admin`. */
+    service?: Scope
+  }
+  interface FastifyRequest {
+    /** Who asks. Not to be used by public routes. */
+    user: Identity
+    /** Whom a valid token names, on routes that need one; what is counted may go by it, what is allowed goes by `user`. */
+    identity: Identity | null
+    /** Which service asks, on routes that are open to services; there is no `user` then. */
+    service: Service | null
+  }
+}
+
+/** Reads the bearer token (RFC 6750) of routes that need one, of a session that was not revoked; refuses nobody. */
+export function recogniseUsers(server: FastifyInstance, app: App): void {
+  lookForRevocations(server, app)
+  const findService = createServiceLookup(app)
+  server.decorateRequest('identity', null)
+  server.decorateRequest('service', null)
+  server.addHook('onRequest', async (request) => {
+    const route = request.routeOptions.config
+    if (route.public) return
+    const token = bearerToken(request) ?? ''
+    const identity = verifyAccessToken(app.config, token)
+    if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
+    if (!identity && route.service) request.service = await findService(token, networkOf(request.ip))
+  })
+}
+
+/** Every route needs an access token unless its config says `public`. */
+export function requireAccessToken(server: FastifyInstance, { pool }: App): void {
+  server.decorateRequest('user')
+  server.addHook('onRequest', async (request) => {
+    const route = request.routeOptions.config
+    if (route.public || request.is404) return
+    const { identity, service } = request
+    if (service && route.service) {
+      if (!service.scopes.includes(route.service)) throw fail('FORBIDDEN')
+      return
+    }
+    if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
+    if (route.admin || route.service) await requireAdmin(pool, identity)
+    request.user = identity
+  })
+}
+
+/** The role in a token is that of its sign-in. The table has that of now, so that a role that was taken away ends at once. */
+async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<void> {
+  if (role !== 'admin') throw fail('FORBIDDEN')
+  const { rows } = await pool.query<{ mustChange: boolean }>({
+    name: 'is_admin',
+    text: `select password_change_required as "mustChange" from social.users where id = $1::bigint and role = 'admin' and deleted_at is null`,
+    values: [userId],
+  })
+  if (!rows[0]) throw fail('FORBIDDEN')
+  if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose one of your own by PUT /auth/password')
+}
+
+function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {
+  let looks: { close(): Promise<void> } | undefined
+  server.addHook('onListen', async () => {
+    looks = repeat(LOOK_EVERY_MS, log, 'reading the revoked sessions', () => revokedSessions.look(pool))
+  })
+  server.addHook('onClose', async () => looks?.close())
+}
+
+export function bearerToken(request: FastifyRequest): string | undefined {
+  return /^Bearer +(\S.*)$/i.exec(request.headers.authorization ?? '')?.[1]
+}

@@ -1,0 +1,133 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { createSigner, createVerifier } from 'fast-jwt'
+import { type Kysely, sql } from 'kysely'
+import type { Config } from '../../config.ts'
+import type { DB } from '../../db/tables.ts'
+
+export const Role = Type.Union([Type.Literal('user'), Type.Literal('admin')])
+export type Role = Static<typeof Role>
+
+/** Who speaks, as the access token says; `expiresAt` in milliseconds since 1970. */
+export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
+
+const Claims = Type.Object({
+  sub: Type.String(),
+  sid: Type.String(),
+  role: Role,
+  iat: Type.Integer(),
+  exp: Type.Integer(),
+})
+const claims = TypeCompiler.Compile(Claims)
+
+/** A JWT (RFC 7519) signed with HS256 that lives for `accessTokenTtl` seconds. */
+export function signAccessToken(
+  config: Pick<Config, 'jwtSecret' | 'accessTokenTtl'>,
+  { userId, sessionId, role }: Omit<Identity, 'expiresAt'>,
+): string {
+  const exp = Math.floor(Date.now() / 1000) + config.accessTokenTtl
+  return keysOf(config.jwtSecret).sign({ sub: userId, sid: sessionId, role, exp })
+}
+
+/**
+ * Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`.
+ * Null also for one that was made to live longer than tokens do now: revoked sessions are remembered for that long only.
+ */
+export function verifyAccessToken(config: Config, token: string): Identity | null {
+  const keys = keysFor(config, token)
+  const known = keys && (keys.verified.get(token) ?? verify(keys, token))
+  if (!known || known.identity.expiresAt <= Date.now() || known.livesSeconds > config.accessTokenTtl) return null
+  return known.identity
+}
+
+function verify(keys: Keys, token: string): Verified | undefined {
+  const payload = payloadOf(keys, token)
+  if (!claims.Check(payload)) return undefined
+  const { sub: userId, sid: sessionId, role, iat, exp } = payload
+  const verified = { identity: { userId, sessionId, role, expiresAt: exp * 1000 }, livesSeconds: exp - iat }
+  keep(keys.verified, token, verified)
+  return verified
+}
+
+/** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
+export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from social.sessions where id = ${sessionId}::bigint and revoked_at is null and expires_at > now()
+  `.execute(db)
+  return rows.length > 0
+}
+
+/** 256 random bits; only its hash is stored. */
+export function newRefreshToken(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+export function hashRefreshToken(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}
+
+/** Tokens that were verified a short while ago are only looked up. */
+const VERIFIED_KEPT = 10_000
+
+type Verified = { identity: Identity; livesSeconds: number }
+type Keys = {
+  header: string
+  sign: (payload: object) => string
+  verify: (token: string) => unknown
+  verified: Map<string, Verified>
+}
+const keysBySecret = new Map<string, Keys>()
+
+/** RFC 8725, sections 3.8 to 3.11: no other token that is signed with the same secret passes for one of ours. */
+const ISSUER = 'ravenpost'
+const AUDIENCE = 'ravenpost'
+/** RFC 9068, section 2.1. */
+const TYPE = 'at+jwt'
+
+function keysOf(secret: string): Keys {
+  const known = keysBySecret.get(secret)
+  if (known) return known
+  const kid = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8)
+  const sign = createSigner({
+    key: secret,
+    header: { alg: 'HS256', typ: TYPE, kid },
+    iss: ISSUER,
+    aud: AUDIENCE,
+  })
+  const verify = createVerifier({
+    key: secret,
+    algorithms: ['HS256'],
+    allowedIss: ISSUER,
+    allowedAud: AUDIENCE,
+    requiredClaims: ['iss', 'aud', 'iat', 'exp'],
+  })
+  const keys = { header: headerOf(sign({})), sign, verify, verified: new Map() }
+  keysBySecret.set(secret, keys)
+  return keys
+}
+
+/** The header must be one that we write, letter by letter: it pins algorithm, type and key before anything is parsed. */
+function keysFor({ jwtSecret, jwtSecretPrevious }: Config, token: string): Keys | undefined {
+  const secrets = jwtSecretPrevious ? [jwtSecret, jwtSecretPrevious] : [jwtSecret]
+  return secrets.map(keysOf).find(({ header }) => header === headerOf(token))
+}
+
+function payloadOf(keys: Keys, token: string): unknown {
+  try {
+    return keys.verify(token)
+  } catch {
+    return null
+  }
+}
+
+/** The oldest makes room. By the token itself: fast-jwt's own cache hashes it, which costs as much as the verification. */
+function keep(verified: Map<string, Verified>, token: string, seen: Verified): void {
+  const [oldest] = verified.size < VERIFIED_KEPT ? [] : verified.keys()
+  if (oldest !== undefined) verified.delete(oldest)
+  verified.set(token, seen)
+}
+
+function headerOf(token: string): string {
+  return token.slice(0, token.indexOf('.'))
+}

@@ -1,0 +1,47 @@
+import type { App } from '../../app.ts'
+import { LONGEST_ACCESS_TOKEN } from '../../config.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { forgetEnded } from '../../notify/channels/web-push/subscriptions.ts'
+import { endSession } from '../sessions/revoked-sessions.ts'
+
+/**
+ * Marks the account as deleted, overwrites what was personal, and ends its sessions, at once and in one transaction. Its
+ * username is given to nobody else. What the user did is taken back in chunks by the fan-out that is written here.
+ * @throws {AppError} USER_NOT_FOUND when it was deleted before
+ */
+export async function deleteUser(app: App, userId: string): Promise<void> {
+  const sessions = await inTransaction(app.pool, async (client) => {
+    const { rowCount } = await client.query(
+      'select from social.users where id = $1::bigint and deleted_at is null for update',
+      [userId],
+    )
+    if (rowCount === 0) throw fail('USER_NOT_FOUND')
+    await client.query(
+      `insert into social.taken_names (look) select social.name_look(username) from social.users where id = $1::bigint
+       on conflict do nothing`,
+      [userId],
+    )
+    await client.query(
+      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null,
+         display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'
+       where id = $1::bigint`,
+      [userId],
+    )
+    await client.query(
+      `insert into notify.fan_outs (kind, object_id) values ('delete_user', $1::bigint)
+       on conflict on constraint fan_out_once do nothing`,
+      [userId],
+    )
+    const { rows } = await client.query<{ id: string }>(endSessions, [userId, LONGEST_ACCESS_TOKEN])
+    await forgetEnded(client, userId)
+    return rows
+  })
+  for (const { id } of sessions) endSession(app, id)
+}
+
+/** Kept as long as an access token of any process may live: that is where other processes see that they are revoked. */
+const endSessions = `
+  update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '',
+    expires_at = least(expires_at, now() + make_interval(secs => $2::int) + interval '1 minute')
+  where user_id = $1::bigint returning id`

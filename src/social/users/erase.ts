@@ -1,0 +1,128 @@
+import type pg from 'pg'
+import type { Chunk, ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
+import { appendRetractions, type Taken } from '../../notify/outbox/append-retractions.ts'
+import { takenFollows } from '../follows/taken.ts'
+import { freeMedia } from '../media/free.ts'
+
+/** Rows per transaction: each makes an event, or a fan-out of its own. */
+const ROWS_PER_CHUNK = 500
+const CLEARED_PER_CHUNK = 5000
+
+/**
+ * After a user was marked as deleted: takes back what they did, row by row and each with its event, then clears their
+ * inbox. The row in social.users stays, without name or address; sessions are left to retention. Each step does one chunk
+ * of what is left and says how many rows that was; the first step that finds something ends the chunk.
+ */
+export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResult> => {
+  for (const step of [unlike, unfollow, loseFollowers, deleteComments, deletePosts, dropMedia, ...clearing])
+    if ((await step(client, fanOut.objectId)) > 0) return { cursorUserId: fanOut.cursorUserId }
+  return 'finished'
+}
+
+type Step = (client: pg.ClientBase, userId: FanOut['objectId']) => Promise<number>
+
+const unlike: Step = takingBack({
+  ctes: `gone as (
+    delete from social.likes where user_id = $1 and post_id = any(array(
+      select post_id from social.likes where user_id = $1 order by post_id limit ${ROWS_PER_CHUNK} for update))
+    returning post_id, user_id)`,
+  from: 'gone join social.posts p on p.id = gone.post_id',
+  action: 'like',
+  sourceId: `'like:' || post_id || ':' || user_id`,
+  recipientId: 'nullif(p.author_id, user_id)',
+  type: 'post.liked',
+  actorId: 'user_id',
+  objectType: 'post',
+  objectId: 'post_id',
+  threadKey: `'post:' || post_id`,
+  data: `jsonb_build_object('postId', post_id::text)`,
+})
+
+const unfollow: Step = follows('follower_id', 'followee_id')
+const loseFollowers: Step = follows('followee_id', 'follower_id')
+
+function follows(mine: string, other: string): Step {
+  return takingBack(
+    takenFollows(`
+      delete from social.follows where ${mine} = $1 and ${other} = any(array(
+        select ${other} from social.follows where ${mine} = $1 order by ${other} limit ${ROWS_PER_CHUNK} for update))`),
+  )
+}
+
+const deleteComments: Step = takingBack({
+  ctes: `gone as (
+    update social.comments set deleted_at = now(), body = '' where id = any(array(
+      select id from social.comments where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
+    returning id, post_id, parent_id, author_id),
+  fan_outs as (
+    insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_comment', id, 'post:' || post_id from gone
+    on conflict on constraint fan_out_once do nothing)`,
+  action: 'comment',
+  sourceId: `'comment:' || id`,
+  recipientId: 'null::bigint',
+  type: null,
+  actorId: 'author_id',
+  objectType: 'comment',
+  objectId: 'id',
+  threadKey: `'post:' || post_id`,
+  data: `jsonb_build_object('postId', post_id::text, 'commentId', id::text, 'parentId', parent_id::text)`,
+})
+
+const deletePosts: Step = takingBack({
+  ctes: `gone as (
+    update social.posts set deleted_at = now() where id = any(array(
+      select id from social.posts where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
+    returning id, author_id),
+  fan_outs as (
+    insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_post', id, 'post:' || id from gone
+    on conflict on constraint fan_out_once do nothing)`,
+  action: 'post',
+  sourceId: `'post:' || id`,
+  recipientId: 'null::bigint',
+  type: null,
+  actorId: 'author_id',
+  objectType: 'post',
+  objectId: 'id',
+  threadKey: `'post:' || id`,
+  data: `jsonb_build_object('postId', id::text)`,
+})
+
+/** What is in posts goes with them. */
+const dropMedia: Step = (client, userId) => freeMedia(client, 'owner_id = $1 and post_id is null', [userId])
+
+function takingBack(taken: Taken): Step {
+  return (client, userId) => appendRetractions(client, taken, [userId])
+}
+
+/**
+ * The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear.
+ * Its windows follow: a flush passes over those without an inbox.
+ */
+const clearing: Step[] = [
+  'delete from notify.inbox where user_id = $1',
+  clearRows('notify.windows', 'group_key'),
+  clearRows('notify.notifications', 'id'),
+  clearRows('notify.sources', 'source_id'),
+  clearRows('notify.tombstones', 'modseq'),
+  clearRows('social.bookmarks', 'post_id'),
+  'delete from notify.preferences where user_id = $1',
+  clearRows('social.bells', 'author_id'),
+  clearRows('social.bells', 'user_id', 'author_id'),
+  'delete from notify.push_subscriptions where user_id = $1',
+  clearRows('notify.deliveries', 'notification_id'),
+  clearRows('social.blocks', 'other_id'),
+  clearRows('social.blocks', 'user_id', 'other_id'),
+  clearRows('social.mutes', 'other_id'),
+  clearRows('social.mutes', 'user_id', 'other_id'),
+  clearRows('social.thread_mutes', 'post_id'),
+].map(
+  (statement): Step =>
+    async (client, userId) =>
+      (await client.query(statement, [userId])).rowCount ?? 0,
+)
+
+/** Rows of a user, found by `owner`; `key` tells them apart. */
+function clearRows(table: string, key: string, owner = 'user_id'): string {
+  return `delete from ${table} where ${owner} = $1 and ${key} = any(array(
+            select ${key} from ${table} where ${owner} = $1 order by ${key} limit ${CLEARED_PER_CHUNK}))`
+}

@@ -1,0 +1,38 @@
+import type pg from 'pg'
+import { cutPage, decodeCursor } from '../../http/paging.ts'
+import { unblocked } from '../../notify/rules/silences.ts'
+import { toUser, type User, type UserRow, userColumns } from './view.ts'
+
+export type Page = { items: User[]; nextCursor: string | null }
+export type PageRequest = { userId: string; viewerId: string; limit: number; cursor: string | undefined }
+
+/** Who follows the user, newest accounts first; served by index follows_by_followee. */
+export function listFollowers(pool: pg.Pool, request: PageRequest): Promise<Page> {
+  return list(pool, request, 'l.follower_id', `social.follows l where l.followee_id = $1::bigint`)
+}
+
+/** Whom the user follows, newest accounts first; served by the primary key of follows. */
+export function listFollowing(pool: pg.Pool, request: PageRequest): Promise<Page> {
+  return list(pool, request, 'l.followee_id', `social.follows l where l.follower_id = $1::bigint`)
+}
+
+/** Who follows the user and is followed back, newest accounts first. */
+export function listFriends(pool: pg.Pool, request: PageRequest): Promise<Page> {
+  const back = `exists (select from social.follows b where b.follower_id = l.followee_id and b.followee_id = l.follower_id)`
+  return list(pool, request, 'l.followee_id', `social.follows l where l.follower_id = $1::bigint and ${back}`)
+}
+
+async function list(pool: pg.Pool, request: PageRequest, member: string, from: string): Promise<Page> {
+  const { userId, viewerId, limit, cursor } = request
+  const [before] = decodeCursor(cursor, 1) ?? []
+  const { rows } = await pool.query<UserRow>(
+    `select ${userColumns('$2::bigint')}
+     from (select ${member} as id from ${from}) k
+     join social.users u on u.id = k.id and u.deleted_at is null
+     where ($3::bigint is null or k.id < $3::bigint) and ${unblocked('$2::bigint', 'k.id')}
+     order by k.id desc limit $4::int`,
+    [userId, viewerId, before ?? null, limit + 1],
+  )
+  const { items, nextCursor } = cutPage(rows, limit, (last) => [last.id])
+  return { items: items.map(toUser), nextCursor }
+}

@@ -1,0 +1,97 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { MediaId } from '../media/view.ts'
+import { deleteUser } from './delete.ts'
+import { editProfile } from './edit.ts'
+import { listFollowers, listFollowing, listFriends } from './lists.ts'
+import { cleanBio, cleanDisplayName } from './names.ts'
+import { searchUsers } from './search.ts'
+import { findUser, findVisibleUser, User } from './view.ts'
+
+export const DisplayName = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  pattern: '\\S',
+  description: 'Without control characters and links',
+})
+
+const Params = Type.Object({ id: Id })
+const SearchQuery = Type.Object(
+  { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },
+  { additionalProperties: false },
+)
+const Profile = Type.Partial(
+  Type.Object({
+    displayName: DisplayName,
+    bio: Type.String({ maxLength: 500 }),
+    avatarMediaId: Type.Union([MediaId, Type.Null()]),
+  }),
+  { additionalProperties: false },
+)
+
+export function userRoutes(app: App): FastifyPluginAsyncTypebox {
+  const { pool } = app
+  return async (server) => {
+    server.get(
+      '/users/search',
+      { schema: { querystring: SearchQuery, response: { 200: pageOf(User) } } },
+      ({ query: { q, limit = 20, cursor }, user }) =>
+        searchUsers(pool, { text: q.trim(), viewerId: user.userId, limit, cursor }),
+    )
+
+    server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
+      return found(await findVisibleUser(pool, params.id, user.userId))
+    })
+
+    server.patch(
+      '/users/:id',
+      { schema: { params: Params, body: Profile, response: { 200: User } } },
+      async ({ params, body, user }) => {
+        found(await findVisibleUser(pool, params.id, user.userId))
+        if (params.id !== user.userId) throw fail('NOT_YOURSELF')
+        await editProfile(pool, user.userId, {
+          ...body,
+          ...(body.displayName !== undefined && { displayName: cleanDisplayName(body.displayName) }),
+          ...(body.bio !== undefined && { bio: cleanBio(body.bio) }),
+        })
+        return found(await findUser(pool, params.id, user.userId))
+      },
+    )
+
+    server.delete(
+      '/users/:id',
+      { schema: { params: Params, response: { 204: Type.Null() } } },
+      async ({ params, user }, reply) => {
+        found(await findVisibleUser(pool, params.id, user.userId))
+        if (params.id !== user.userId) throw fail('NOT_YOURSELF')
+        await deleteUser(app, user.userId)
+        return reply.code(204).send(null)
+      },
+    )
+
+    const lists = { followers: listFollowers, following: listFollowing, friends: listFriends }
+    for (const [name, list] of Object.entries(lists)) {
+      server.get(
+        `/users/:id/${name}`,
+        { schema: { params: Params, querystring: PageQuery, response: { 200: pageOf(User) } } },
+        async ({ params, query, user }) => {
+          found(await findVisibleUser(pool, params.id, user.userId))
+          return list(pool, {
+            userId: params.id,
+            viewerId: user.userId,
+            limit: query.limit ?? 20,
+            cursor: query.cursor,
+          })
+        },
+      )
+    }
+  }
+}
+
+function found<T>(value: T | undefined): T {
+  if (value === undefined) throw fail('USER_NOT_FOUND')
+  return value
+}

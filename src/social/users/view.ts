@@ -1,0 +1,76 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import { Id } from '../../http/paging.ts'
+
+/** A user as others see them; `viewer` is about the one who asks. */
+export const User = Type.Object({
+  id: Id,
+  username: Type.String(),
+  displayName: Type.String(),
+  bio: Type.String(),
+  avatarMediaId: Type.Union([Type.String(), Type.Null()]),
+  followerCount: Type.Integer(),
+  followingCount: Type.Integer(),
+  postCount: Type.Integer(),
+  createdAt: Type.String({ format: 'date-time' }),
+  viewer: Type.Object({
+    following: Type.Boolean(),
+    followedBy: Type.Boolean(),
+    bell: Type.Boolean(),
+    blocked: Type.Boolean(),
+    muted: Type.Boolean(),
+  }),
+})
+export type User = Static<typeof User>
+
+export type UserRow = Omit<User, 'createdAt' | 'viewer'> & {
+  createdAt: Date
+  following: boolean
+  followedBy: boolean
+  bell: boolean
+  blocked: boolean
+  muted: boolean
+}
+
+/** The columns of a UserRow for statements over `social.users u`; `viewer` is the placeholder of the viewer's id: `$1::bigint`. */
+export function userColumns(viewer: string): string {
+  return `u.id, u.username, u.display_name as "displayName", u.bio, u.avatar_media_id as "avatarMediaId",
+    u.follower_count as "followerCount", u.following_count as "followingCount", u.post_count as "postCount", u.created_at as "createdAt",
+    exists (select from social.follows f where f.follower_id = ${viewer} and f.followee_id = u.id) as following,
+    exists (select from social.follows f where f.follower_id = u.id and f.followee_id = ${viewer}) as "followedBy",
+    exists (select from social.bells b where b.author_id = u.id and b.user_id = ${viewer}) as bell,
+    exists (select from social.blocks b where b.user_id = ${viewer} and b.other_id = u.id) as blocked,
+    exists (select from social.mutes m where m.user_id = ${viewer} and m.other_id = u.id and coalesce(m.until > now(), true)) as muted`
+}
+
+export function toUser({ createdAt, following, followedBy, bell, blocked, muted, ...user }: UserRow): User {
+  return {
+    ...user,
+    createdAt: createdAt.toISOString(),
+    viewer: { following, followedBy, bell, blocked, muted },
+  }
+}
+
+/** Undefined when there is no such user any more. */
+export async function findUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
+  return (await readUser(pool, id, viewerId))?.user
+}
+
+/** As `findUser`; undefined for whom the user blocks, too. Who blocks still finds the blocked, to end it. */
+export async function findVisibleUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
+  const found = await readUser(pool, id, viewerId)
+  return found?.blockedBy ? undefined : found?.user
+}
+
+async function readUser(pool: pg.Pool, id: string, viewerId: string) {
+  const { rows } = await pool.query<UserRow & { blockedBy: boolean }>({
+    name: 'find_user',
+    text: `select ${userColumns('$2::bigint')},
+             exists (select from social.blocks b where b.user_id = u.id and b.other_id = $2::bigint) as "blockedBy"
+           from social.users u where u.id = $1::bigint and u.deleted_at is null`,
+    values: [id, viewerId],
+  })
+  if (!rows[0]) return undefined
+  const { blockedBy, ...user } = rows[0]
+  return { user: toUser(user), blockedBy }
+}

@@ -1,0 +1,56 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import type { App } from '../app.ts'
+import { dispatchBatchSeconds, dispatchBatchSize } from '../base/metrics.ts'
+import type { Config } from '../config.ts'
+import { createPool } from '../db/pool.ts'
+import { DeliveryRunner } from '../notify/channels/runner.ts'
+import type { Senders } from '../notify/channels/send.ts'
+import { createSenders, type SenderOptions } from '../notify/channels/senders.ts'
+import { foldCounters } from '../notify/counters.ts'
+import { dispatchWith } from '../notify/dispatch/dispatch.ts'
+import { FanOutRunner } from '../notify/fan-outs/runner.ts'
+import { Expiry } from '../notify/inbox/expiry.ts'
+import type { Consumer } from '../notify/outbox/consume.ts'
+import { Dispatcher } from '../notify/outbox/dispatcher.ts'
+import type { BatchReport } from '../notify/outbox/lane-runner.ts'
+import { NotificationTypes } from '../notify/types/types.ts'
+import { JobShares } from './job-shares.ts'
+
+/** What the tasks in workers/ are given. */
+export type Engine = {
+  config: Config
+  log: Logger
+  /** Of the worker role alone, so that a burst of requests in the same process never keeps dispatching waiting. */
+  pool: pg.Pool
+  types: NotificationTypes
+  consumers: Record<string, Consumer>
+  dispatcher: Dispatcher
+  fanOuts: FanOutRunner
+  expiry: Expiry
+  jobs: JobShares
+  deliveries: DeliveryRunner
+  senders: Senders
+}
+
+/** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
+const POOL_SIZE = 12
+
+export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
+  // Partitions are looked after under locks of the session, which a transaction pooler would lose.
+  const pool = createPool({ url: config.databaseUrlDirect, size: POOL_SIZE, log, name: 'worker' })
+  const types = new NotificationTypes(pool, log)
+  const consumers = { notifications: dispatchWith(types), counters: foldCounters }
+  const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
+  const senders = createSenders(config, pool, options)
+  const deliveries = new DeliveryRunner({ pool, log, types, senders })
+  const jobs = new JobShares(config.workerConcurrency)
+  const [fanOuts, expiry] = [new FanOutRunner(), new Expiry()]
+  return { config, log, pool, types, consumers, dispatcher, fanOuts, expiry, jobs, deliveries, senders }
+}
+
+function countBatch({ consumer, events, seconds }: BatchReport): void {
+  if (events === 0) return
+  dispatchBatchSize.observe({ consumer }, events)
+  dispatchBatchSeconds.observe({ consumer }, seconds)
+}

@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import { inTransaction } from '../db/transaction.ts'
+import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
+
+/**
+ * Longer than replay reaches back, and than a dead letter can be replayed: an event that comes again finds its source, and notifies
+ * nobody twice.
+ */
+const KEPT_DAYS = DEAD_LETTERS_KEPT_DAYS + 2
+/** Runs in which the whole table is walked through: a day, at one run in ten minutes. */
+const RUNS_PER_ROUND = 144
+const ROWS_PER_RUN_AT_LEAST = 2000
+const ROWS_PER_CHUNK = 500
+
+type Step = { looked: number; forgotten: number }
+
+/**
+ * Forgets sources that are old and whose notification is gone. Their age is in no index, which every notification would pay for: each run
+ * looks at the next share of the table, so that all of it is looked at once a day, and a run costs the same however old the table is.
+ */
+export async function forgetSources(pool: pg.Pool): Promise<number> {
+  let left = await shareOfRun(pool)
+  let forgotten = 0
+  while (left > 0) {
+    const limit = Math.min(left, ROWS_PER_CHUNK)
+    const step = await inTransaction(pool, (client) => forgetNext(client, limit))
+    forgotten += step.forgotten
+    if (step.looked < limit) break
+    left -= step.looked
+  }
+  return forgotten
+}
+
+async function shareOfRun(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ share: number }>(
+    `select ceil(greatest(reltuples, 0) / ${RUNS_PER_ROUND})::int as share from pg_class where oid = 'notify.sources'::regclass`,
+  )
+  return Math.max(rows[0]?.share ?? 0, ROWS_PER_RUN_AT_LEAST)
+}
+
+/** Each source looks its notification up: joined by the user, all of a large inbox would be compared with all of it. */
+async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
+  await client.query(`insert into notify.retention_cursors (name) values ('sources') on conflict (name) do nothing`)
+  const { rows } = await client.query<Step>(
+    `with here as materialized (
+       select after_user, after_source from notify.retention_cursors where name = 'sources' for update
+     ), next as materialized (
+       select s.user_id, s.source_id, s.notification_id,
+              not s.live and s.waits_for is null and s.decided_at < now() - interval '${KEPT_DAYS} days' as old
+       from notify.sources s
+       where (s.user_id, s.source_id) > ((select after_user from here), (select after_source from here))
+       order by s.user_id, s.source_id limit $1
+     ), forgotten as (
+       delete from notify.sources s using next x
+       where s.user_id = x.user_id and s.source_id = x.source_id and x.old
+         and (select n.id from notify.notifications n where n.user_id = x.user_id and n.id = x.notification_id) is null
+       returning 1
+     ), last as (
+       select user_id, source_id from next order by user_id desc, source_id desc limit 1
+     ), moved as (
+       update notify.retention_cursors c
+       set after_user = coalesce(w.user_id, 0), after_source = coalesce(w.source_id, ''), moved_at = now(),
+           rounds = c.rounds + case when w.user_id is null then 1 else 0 end
+       from (select (select count(*) from next) as looked) n left join last w on n.looked = $1
+       where c.name = 'sources'
+     )
+     select (select count(*)::int from next) as looked, (select count(*)::int from forgotten) as forgotten`,
+    [limit],
+  )
+  return rows[0] ?? { looked: 0, forgotten: 0 }
+}

@@ -1,0 +1,45 @@
+import { hostname } from 'node:os'
+import { repeat } from '../base/repeat.ts'
+import { watchHeldLocks } from '../ops/held-locks.ts'
+import type { Engine } from './context.ts'
+
+/** A worker that has been silent for this long is taken for dead: its jobs are unlocked for others. */
+const SILENT_SECONDS = 10
+
+/**
+ * The heartbeat of this process, and the unlocking of dead ones' jobs: graphile-worker itself would wait for four
+ * hours. Unlocking a worker that only slept does no harm, since jobs are hints and what they do is guarded by row locks.
+ * It also looks for those who hold such locks for long.
+ */
+export function startSweep(engine: Engine, workerIds: string[]): { close(): Promise<void> } {
+  const { pool, log, config } = engine
+  const lookForHeldLocks = watchHeldLocks(pool, log)
+  const sweep = repeat(config.sweepIntervalMs, log, 'the sweep', async () => {
+    await beat(engine, workerIds)
+    const { rows } = await pool.query<{ workers: string[] | null }>(unlockDead)
+    if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that fell silent')
+    await lookForHeldLocks()
+  })
+  return {
+    async close() {
+      await sweep.close()
+      await pool.query('delete from notify.workers where worker_id = any($1::text[])', [workerIds])
+    },
+  }
+}
+
+async function beat({ pool }: Engine, workerIds: string[]): Promise<void> {
+  await pool.query(
+    `insert into notify.workers (worker_id, host, pid) select w, $2, $3 from unnest($1::text[]) w
+     on conflict (worker_id) do update set beat_at = now()`,
+    [workerIds, hostname(), process.pid],
+  )
+}
+
+const unlockDead = `
+  with dead as (
+    delete from notify.workers where worker_id in (
+      select worker_id from notify.workers where beat_at < now() - interval '${SILENT_SECONDS} seconds' for update skip locked)
+    returning worker_id
+  ), names as (select array_agg(worker_id) as workers from dead)
+  select workers, graphile_worker.force_unlock_workers(workers) from names where workers is not null`

@@ -1,0 +1,65 @@
+import { repeat } from '../base/repeat.ts'
+import { needsPartitions } from '../notify/delivery-log/partitions.ts'
+import type { Engine } from './context.ts'
+
+const DISPATCH_TASK = 'dispatch_outbox'
+const RETRY_TASK = 'retry_pending'
+const FAN_OUT_TASK = 'run_fan_outs'
+const WINDOWS_TASK = 'flush_windows'
+const EXPIRY_TASK = 'expire_notifications'
+const DELIVERIES_TASK = 'send_deliveries'
+const LOG_TASK = 'maintain_delivery_log'
+
+/**
+ * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
+ * process is at, and adds a job for it only then. With all wake-ups lost, everything is still found here.
+ */
+export function startPoll(engine: Engine): { close(): Promise<void> } {
+  return repeat(engine.config.pollIntervalMs, engine.log, 'the poll', async () => {
+    const lanes = await engine.dispatcher.idleLanesWithWork()
+    const { rows } = await engine.pool.query<Work>({ name: 'due_work', text: findDueWork })
+    if (lanes.length > 0) await callDispatcher(engine)
+    if (engine.deliveries.running && rows.some(({ task }) => task === DELIVERIES_TASK)) engine.deliveries.look()
+    const expiry = (await engine.expiry.isDue(engine.pool)) ? [{ task: EXPIRY_TASK, runAt: null }] : []
+    await addJobs(
+      engine,
+      [...rows, ...expiry].filter(
+        ({ task }) => !engine.jobs.isFull(task) && (task !== FAN_OUT_TASK || !engine.fanOuts.full),
+      ),
+    )
+  })
+}
+
+/** `runAt` null: as soon as can be. */
+type Work = { task: string; runAt: string | null }
+
+/** Windows are known ahead: their job stands ready for the earliest of them, and is called when that is due. */
+const findDueWork = `
+  select '${RETRY_TASK}' as task, null::text as "runAt" where exists (select from notify.pending where dead_at is null and due_at <= now())
+  union all
+  select '${FAN_OUT_TASK}', null where exists (select from notify.fan_outs where finished_at is null and due_at <= now())
+  union all
+  select '${WINDOWS_TASK}', due_at::text from (select due_at from notify.windows order by due_at limit 1) w
+  where due_at <= now() or not exists (
+    select from graphile_worker.jobs j where j.key = '${WINDOWS_TASK}' and j.run_at <= w.due_at and j.locked_at is null and j.attempts < j.max_attempts)
+  union all
+  select '${DELIVERIES_TASK}', null where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())
+  union all
+  select '${LOG_TASK}', null where ${needsPartitions}`
+
+/** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
+export async function callDispatcher(engine: Engine): Promise<void> {
+  if (engine.dispatcher.standing) engine.dispatcher.look()
+  else await addJobs(engine, [{ task: DISPATCH_TASK, runAt: null }])
+}
+
+/** While a job of a task is queued, another one changes nothing but the time of one that is to run at a time. */
+async function addJobs({ pool }: Engine, work: Work[]): Promise<void> {
+  if (work.length === 0) return
+  await pool.query(
+    `select graphile_worker.add_job(task, run_at => at, job_key => task, max_attempts => 1,
+       job_key_mode => case when at is null then 'preserve_run_at' else 'replace' end)
+     from unnest($1::text[], $2::timestamptz[]) w (task, at)`,
+    [work.map(({ task }) => task), work.map(({ runAt }) => runAt)],
+  )
+}

@@ -1,0 +1,158 @@
+import type pg from 'pg'
+import { inTransaction } from '../db/transaction.ts'
+import { removeEnded } from '../notify/channels/web-push/subscriptions.ts'
+import { lockInboxes } from '../notify/dispatch/objects.ts'
+import { repeatChunk } from '../notify/fan-outs/repeat-chunk.ts'
+import { expireNotifications } from '../notify/inbox/expiry.ts'
+import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
+import type { Engine } from './context.ts'
+import { forgetSources } from './forget-sources.ts'
+
+const TOMBSTONES_KEPT = '30 days'
+/** As long as notifications live by default. */
+const DELIVERIES_KEPT = '90 days'
+const FAILED_JOBS_KEPT = '7 days'
+
+const ROWS_PER_CHUNK = 1000
+
+/** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. What fails stops nothing else. */
+export async function purge({
+  config,
+  pool,
+  log,
+  types,
+}: Pick<Engine, 'config' | 'pool' | 'log' | 'types'>): Promise<void> {
+  const steps = {
+    // All of them: the job that comes with each expiry begins at the latest.
+    notifications: () => expireNotifications({ pool, log, types }),
+    tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
+    sources: () => forgetSources(pool),
+    deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
+    sessions: () => repeatChunk(() => inTransaction(pool, purgeSessions)),
+    deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
+    refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
+    idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
+    sends: () => repeatChunk(() => rowsOf(pool, oldSends)),
+    namedLocks: () => repeatChunk(() => rowsOf(pool, oldNamedLocks)),
+    rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
+    fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
+    failedJobs: () => rowsOf(pool, failedJobs),
+  }
+  const purged: Record<string, number> = {}
+  const failures: unknown[] = []
+  for (const [what, step] of Object.entries(steps))
+    try {
+      purged[what] = await step()
+    } catch (err) {
+      log.error({ err, what }, 'cannot purge what expired, trying again with the next run')
+      failures.push(err)
+    }
+  log.info(purged, 'purged what expired')
+  if (failures.length > 0) throw new AggregateError(failures, 'some of what expired could not be purged')
+}
+
+/** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */
+async function purgeTombstones(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ userId: string }>(
+    `select distinct user_id as "userId" from (
+       select user_id from notify.tombstones where removed_at < now() - interval '${TOMBSTONES_KEPT}'
+       order by removed_at limit ${ROWS_PER_CHUNK}) t
+     order by user_id`,
+  )
+  if (rows.length === 0) return 0
+  const inboxes = await lockInboxes(
+    client,
+    rows.map((row) => row.userId),
+    true,
+  )
+  const users = [...inboxes.keys()]
+  const { rows: floors } = await client.query<{ userId: string; floor: string }>(
+    `select user_id as "userId", max(modseq) as floor from notify.tombstones
+     where user_id = any($1::bigint[]) and removed_at < now() - interval '${TOMBSTONES_KEPT}' group by user_id`,
+    [users],
+  )
+  const moved = [floors.map((row) => row.userId), floors.map((row) => row.floor)]
+  await client.query(
+    `update notify.inbox i set floor_modseq = greatest(i.floor_modseq, w.floor)
+     from unnest($1::bigint[], $2::bigint[]) w (user_id, floor) where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+    moved,
+  )
+  const { rowCount } = await client.query(
+    `delete from notify.tombstones t using unnest($1::bigint[], $2::bigint[]) w (user_id, floor)
+     where t.user_id = w.user_id and t.modseq <= w.floor and t.user_id = any($1::bigint[])`,
+    moved,
+  )
+  return rowCount ?? 0
+}
+
+/** What browsers subscribed in a session goes with it; when somebody holds the inbox, both wait for the next run. */
+async function purgeSessions(client: pg.ClientBase): Promise<number> {
+  const { rows } = await client.query<{ userId: string }>(
+    `select distinct e.user_id as "userId" from (${expiredSessions}) e
+     join notify.push_subscriptions p on p.user_id = e.user_id and p.session_id = e.id order by 1`,
+  )
+  if (rows.length > 0) {
+    const inboxes = await lockInboxes(
+      client,
+      rows.map((row) => row.userId),
+      true,
+    )
+    await removeEnded(client, [...inboxes.keys()])
+  }
+  const { rowCount } = await client.query(
+    `delete from social.sessions where id = any(array(
+       select s.id from (${expiredSessions} for update skip locked) s
+       where not exists (select from notify.push_subscriptions p where p.user_id = s.user_id and p.session_id = s.id)))`,
+  )
+  return rowCount ?? 0
+}
+
+const finishedDeliveries = `
+  delete from notify.deliveries where (user_id, notification_id, channel, target) in (
+    select user_id, notification_id, channel, target from notify.deliveries
+    where due_at is null and updated_at < now() - interval '${DELIVERIES_KEPT}' order by updated_at limit ${ROWS_PER_CHUNK})`
+
+const expiredSessions = `
+  select id, user_id from social.sessions
+  where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') order by expires_at limit ${ROWS_PER_CHUNK}`
+
+const oldDeadLetters = `
+  delete from notify.pending where id = any(array(
+    select id from notify.pending where dead_at is not null and created_at < now() - interval '${DEAD_LETTERS_KEPT_DAYS} days'
+    order by created_at limit ${ROWS_PER_CHUNK}))`
+
+/** Of sessions that live: one that was used, or given out and never used, before a token's lifetime proves nothing any more. */
+const oldRefreshTokens = `
+  delete from social.refresh_tokens where token_hash = any(array(
+    select token_hash from social.refresh_tokens where coalesce(used_at, created_at) < now() - make_interval(secs => $1::int)
+    order by coalesce(used_at, created_at) limit ${ROWS_PER_CHUNK}))`
+
+const oldIdempotencyKeys = `
+  delete from social.idempotency_keys where (caller, key) in (
+    select caller, key from social.idempotency_keys where created_at < now() - interval '24 hours' order by created_at limit ${ROWS_PER_CHUNK})`
+
+const oldSends = `
+  delete from notify.sends where id = any(array(
+    select id from notify.sends where created_at < now() - interval '90 days' order by created_at limit ${ROWS_PER_CHUNK}))`
+
+const oldNamedLocks = `
+  delete from notify.named_locks where name = any(array(
+    select name from notify.named_locks where used_at < now() - interval '1 day' order by used_at limit ${ROWS_PER_CHUNK}
+    for update skip locked))`
+
+const pastRateLimits = `
+  delete from social.rate_limits where key = any(array(
+    select key from social.rate_limits where expire < 1000 * extract(epoch from now())::bigint order by expire limit ${ROWS_PER_CHUNK}))`
+
+const finishedFanOuts = `
+  delete from notify.fan_outs where id = any(array(
+    select id from notify.fan_outs where finished_at < now() - interval '30 days' order by finished_at limit ${ROWS_PER_CHUNK}))`
+
+const failedJobs = `
+  select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs
+  where attempts >= max_attempts and locked_at is null and updated_at < now() - interval '${FAILED_JOBS_KEPT}'
+  having count(*) > 0`
+
+async function rowsOf(pool: pg.Pool, statement: string, values: unknown[] = []): Promise<number> {
+  return (await pool.query(statement, values)).rowCount ?? 0
+}

@@ -1,0 +1,71 @@
+import { test } from 'tap'
+import { maintainDeliveryLog } from '../../../src/notify/delivery-log/partitions.ts'
+import { readWhy } from '../../../src/notify/inbox/why.ts'
+import type { Preferences } from '../../../src/notify/preferences/document.ts'
+import { storePreferences } from '../../../src/notify/preferences/store.ts'
+import { follow, inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
+
+const snoozed = { snoozeUntil: new Date(Date.now() + 3_600_000).toISOString() }
+
+test('what a user keeps from a channel that would reach them is written down with the rule, and stays so', async (t) => {
+  const app = await inboxApp(t)
+  const { pool } = app
+  await maintainDeliveryLog(pool, app.log, 7)
+  await pool.query(
+    `update notify.types set dnd = 'silent', channels = '{inApp,webPush,email}' where type = 'user.followed'`,
+  )
+  const cases: [rule: string, said: Preferences][] = [
+    ['typePreference', { types: { 'user.followed': { email: false, webPush: false } } }],
+    ['channelPreference', { channels: { email: false, webPush: false } }],
+    ['snooze', snoozed],
+  ]
+  for (const [rule, said] of cases) {
+    const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
+    await reach(ana)
+    await storePreferences(pool, ana, said)
+    await follow(app, ben, ana)
+    const skipped = ['email', 'webPush'].map((channel) => ({ channel, state: 'skipped', reason: rule }))
+    t.match((await readWhy(pool, ana, '1')).deliveries, skipped, rule)
+    await storePreferences(pool, ana, {})
+    t.match((await readWhy(pool, ana, '1')).deliveries, skipped, 'whatever is said later')
+    const { rows } = await pool.query(
+      `select channel, reason from notify.delivery_log where recipient_id = $1 and notification_id = 1 and event = 'filtered' order by 1`,
+      [ana],
+    )
+    t.same(
+      rows,
+      ['email', 'webPush'].map((channel) => ({ channel, reason: rule })),
+    )
+  }
+
+  async function reach(userId: string): Promise<void> {
+    await pool.query(`update notify.inbox set reachable_by = '{email,webPush}' where user_id = $1`, [userId])
+    await pool.query(
+      `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
+      [userId],
+    )
+  }
+})
+
+test('what grows unwanted leaves what was queued or sent; what is off by default leaves nothing', async (t) => {
+  const app = await inboxApp(t)
+  const { pool } = app
+  const [ana = '', eve = '', ...likers] = await makeUsers(app, ['ana', 'eve', 'ben', 'cem', 'dia'])
+  await pool.query(`update notify.inbox set reachable_by = '{email}'`)
+  const say = (email: boolean) => storePreferences(pool, ana, { types: { 'post.liked': { email } } })
+  const post = await makePost(app, ana)
+  const told = () => like(app, { postId: post, actorId: String(likers.pop()), recipientId: ana })
+  const rows = async () => (await pool.query('select user_id, state, reason from notify.deliveries')).rows
+  await like(app, { postId: await makePost(app, eve), actorId: ana, recipientId: eve })
+  t.same(await rows(), [])
+  await say(false)
+  await told()
+  t.same(await rows(), [{ user_id: ana, state: 'skipped', reason: 'typePreference' }])
+  await say(true)
+  await told()
+  t.same(await rows(), [{ user_id: ana, state: 'queued', reason: null }], 'wanted again')
+  await pool.query(`update notify.deliveries set state = 'sent', due_at = null`)
+  await say(false)
+  await told()
+  t.same(await rows(), [{ user_id: ana, state: 'sent', reason: null }])
+})

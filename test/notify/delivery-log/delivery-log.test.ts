@@ -1,0 +1,68 @@
+import { pino } from 'pino'
+import { test } from 'tap'
+import { maintainDeliveryLog } from '../../../src/notify/delivery-log/partitions.ts'
+import { TestSocket } from '../../push/socket.ts'
+import { settled } from '../../settled.ts'
+import { eventually, setup, type TestSystem } from '../../setup.ts'
+import { startPushService, vapid } from '../channels/push-service.ts'
+import { follow, makeUsers } from '../dispatch/events.ts'
+
+const log = pino({ level: 'silent' })
+
+async function logged({ pool }: Pick<TestSystem, 'pool'>, recipientId: string): Promise<string[]> {
+  const { rows } = await pool.query(
+    `select concat_ws(' ', notification_id, event, channel, reason) as line from notify.delivery_log where recipient_id = $1 order by at, event`,
+    [recipientId],
+  )
+  return rows.map((row) => row.line)
+}
+
+test('what became of a notification is logged: stored, pushed, acknowledged, sent, filtered', async (t) => {
+  const service = await startPushService(t)
+  const system = await setup(t, { worker: true, push: true, env: vapid, senders: { pushAgent: service.agent } })
+  await eventually(async () => (await system.pool.query('select from notify.delivery_log_days')).rowCount === 4)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  await ana.request('POST', '/push/subscriptions', service.browser())
+  const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)
+  socket.send({ type: 'hello', token: ana.accessToken })
+  await socket.next('synced')
+  await ben.follow(ana.id)
+  await eventually(async () => (await logged(system, ana.id)).length === 3)
+  t.same((await logged(system, ana.id)).sort(), ['1 pushed inApp', '1 sent webPush', '1 stored inApp'])
+  const { state } = await ana.get('/notifications/unread-count')
+  await ana.request('POST', '/notifications/ack', { state })
+  t.ok((await logged(system, ana.id)).includes('1 acknowledged inApp'))
+  await ana.request('PUT', `/users/${ben.id}/mute`)
+  await ben.like((await ana.post('hello')).id)
+  await settled(system)
+  t.ok((await logged(system, ana.id)).includes('filtered inApp mute'), 'with the rule that decided')
+})
+
+test('partitions are made ahead and dropped after retention; without one nothing fails', async (t) => {
+  const system = await setup(t)
+  const { pool } = system
+  const ana = await system.as('ana')
+  await maintainDeliveryLog(pool, log, 30)
+  await maintainDeliveryLog(pool, log, 30)
+  const days = async () =>
+    (await pool.query('select name from notify.delivery_log_days order by name')).rows.map((row) => row.name)
+  const made = await days()
+  t.equal(made.length, 4, 'today and three days ahead, once')
+  await pool.query(
+    `select notify.attach_partition('delivery_log', 'delivery_log_20200101', '2020-01-01Z', '2020-01-02Z')`,
+  )
+  await pool.query(
+    `insert into notify.delivery_log_days values ('delivery_log_20200101', '2020-01-01Z', '2020-01-02Z')`,
+  )
+  await maintainDeliveryLog(pool, log, 30)
+  t.same(await days(), made)
+  t.equal((await pool.query(`select to_regclass('notify.delivery_log_20200101') as there`)).rows[0].there, null)
+  await pool.query('delete from notify.delivery_log_days')
+  for (const name of made) await pool.query(`drop table notify.${name}`)
+  const [ben = ''] = await makeUsers(system.app, ['ben'])
+  await follow(system.app, ben, ana.id)
+  const { state, unreadCount } = await ana.get('/notifications/unread-count')
+  t.equal(unreadCount, 1)
+  t.equal((await ana.request('POST', '/notifications/ack', { state })).status, 204)
+  t.same(await logged(system, ana.id), [])
+})

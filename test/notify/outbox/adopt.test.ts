@@ -1,0 +1,109 @@
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { migrate } from '../../../src/db/migrate.ts'
+import { inboxOf, noDrift, settled } from '../../settled.ts'
+import { eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
+import { asPostgres, skipWithoutTools, startCluster, startStandby, tool } from './cluster.ts'
+
+const log = pino({ level: 'silent' })
+
+/** Ana's post liked by ben and told, then liked by cem and dia and not read yet: one of the two in a transaction still open. */
+async function leaveUnread(system: TestSystem): Promise<void> {
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  const post = await ana.post('hello')
+  const { startWorker } = await import('../../../src/worker/start.ts')
+  const { tasks } = await import('../../../workers/index.ts')
+  const worker = await startWorker(system.app, tasks)
+  await ben.like(post.id)
+  await settled(system)
+  await worker.close()
+  await cem.like(post.id)
+  await cem.follow(ana.id)
+}
+
+async function epochOf(pool: pg.Pool): Promise<string> {
+  return (await pool.query('select epoch from notify.installation')).rows[0].epoch
+}
+
+/** What holds after adoption: nothing lost, nothing doubled, another epoch, and the log goes on. */
+async function goesOn(t: Test, databaseUrl: string, epochBefore: string): Promise<void> {
+  const system = await startSystem(t, databaseUrl, { worker: true })
+  t.match(
+    await inboxOf(system, 'ana'),
+    [
+      { type: 'user.followed', actors: 'cem' },
+      { type: 'post.liked', actors: 'cem, ben', actor_count: 2 },
+    ],
+    'nothing lost, nothing doubled',
+  )
+  t.not(await epochOf(system.pool), epochBefore, 'the epoch changed')
+  const dia = await system.as('dia')
+  const { rows } = await system.pool.query('select id, author_id from social.posts')
+  await dia.like(rows[0].id)
+  t.match(await inboxOf(system, 'ana'), [{ actors: 'dia, cem, ben', actor_count: 3 }, {}], 'and the log goes on')
+  await noDrift(t, system)
+}
+
+t.test('a copied database is adopted', async (t) => {
+  const system = await setup(t)
+  await leaveUnread(system)
+  const epoch = await epochOf(system.pool)
+  await system.server.close()
+  await system.app.wakeUps.close()
+  await system.pool.end()
+  const name = new URL(system.databaseUrl).pathname.slice(1)
+  const admin = new pg.Client({ connectionString: process.env.TEST_DATABASE_URL })
+  await admin.connect()
+  await admin.query(`create database ${name}_copy template ${name}`)
+  t.teardown(async () => {
+    await admin.query(`drop database ${name}_copy with (force)`)
+    await admin.end()
+  })
+  await goesOn(t, `${system.databaseUrl}_copy`, epoch)
+})
+
+t.test('a dump restored into a fresh cluster goes on', skipWithoutTools, async (t) => {
+  const [old, fresh] = [await startCluster(t), await startCluster(t)]
+  await migrate(old.url, log)
+  const system = await startSystem(t, old.url)
+  await leaveUnread(system)
+  // The fresh cluster has had fewer transactions: stored snapshots lie in its future.
+  const dump = join(old.dir, 'dump')
+  await tool('pg_dump', '--format=custom', `--file=${dump}`, old.url)
+  await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${fresh.url}`, dump)
+  await goesOn(t, fresh.url, await epochOf(system.pool))
+})
+
+t.test('a subscriber of logical replication goes on', skipWithoutTools, async (t) => {
+  const [blue, green] = [await startCluster(t, '-c wal_level=logical'), await startCluster(t)]
+  await migrate(blue.url, log)
+  const system = await startSystem(t, blue.url)
+  await leaveUnread(system)
+  const schema = join(blue.dir, 'schema')
+  await tool('pg_dump', '--format=custom', '--schema-only', `--file=${schema}`, blue.url)
+  await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${green.url}`, schema)
+  const [from, to] = [blue.url, green.url].map((connectionString) => new pg.Pool({ connectionString, max: 1 }))
+  t.teardown(() => Promise.all([from?.end(), to?.end()]))
+  await from?.query('create publication everything for all tables')
+  await to?.query(`create subscription green connection '${blue.url}' publication everything`)
+  await eventually(async () => {
+    const { rows } = (await to?.query(`select srsubstate as state from pg_subscription_rel`)) ?? { rows: [] }
+    return rows.length > 0 && rows.every(({ state }) => state === 'r')
+  }, 60)
+  await to?.query('drop subscription green')
+  await goesOn(t, green.url, await epochOf(system.pool))
+})
+
+t.test('a promoted standby goes on', skipWithoutTools, async (t) => {
+  const primary = await startCluster(t)
+  await migrate(primary.url, log)
+  const system = await startSystem(t, primary.url)
+  await leaveUnread(system)
+  const epoch = await epochOf(system.pool)
+  const standby = await startStandby(t, primary)
+  await primary.stop()
+  await asPostgres('pg_ctl', ['promote', '-w', '-D', join(standby.dir, 'data')])
+  await goesOn(t, standby.url, epoch)
+})

@@ -1,0 +1,112 @@
+import t, { type Test } from 'tap'
+import { settled } from '../../settled.ts'
+import { eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
+
+const EVENTS = 300
+
+/** Every insert of a notification for a user below `below` fails with this SQLSTATE. */
+async function refuse({ pool }: TestSystem, code: string, condition: string): Promise<() => Promise<unknown>> {
+  await pool.query(
+    `create function public.refuse() returns trigger language plpgsql as $$ begin
+       if ${condition} then raise 'not now' using errcode = '${code}'; end if;
+       return new;
+     end $$;
+     create trigger refuse before insert on notify.notifications for each row execute function public.refuse()`,
+  )
+  return () => pool.query('drop trigger refuse on notify.notifications')
+}
+
+/** Users in one lane, each with one event that has not been read. */
+async function writeEvents(t: Test): Promise<TestSystem> {
+  const system = await setup(t)
+  await system.pool.query(
+    `insert into social.users (username, email, password_hash, display_name)
+     select 'user_' || i, 'user_' || i || '@example.org', '!', 'User' from generate_series(1, ${EVENTS}) i;
+     insert into notify.inbox (user_id) select id from social.users;
+     update notify.positions set shard_from = 0, shard_to = 31 where consumer = 'notifications' and lane = 0;
+     delete from notify.positions where consumer = 'notifications' and lane between 1 and 3;
+     insert into notify.outbox (counted, action, source_id, type, recipient_id, data)
+     select false, 'send', 'failing:' || id, 'system', id, '{"title": "Hello"}' from social.users`,
+  )
+  return system
+}
+
+async function told({ pool }: TestSystem): Promise<number> {
+  return (await pool.query('select from notify.notifications')).rowCount ?? 0
+}
+
+async function lane({ pool }: TestSystem) {
+  const { rows } = await pool.query<{ failures: number; since: Date | null; error: string | null }>(
+    `select p.failures, l.failing_since as since, l.last_error as error from ops.lag l
+     join notify.positions p on p.consumer = l.consumer and p.lane = l.lane where l.consumer = 'notifications' and l.lane = 0`,
+  )
+  return rows[0] ?? { failures: 0, since: null, error: null }
+}
+
+t.test('when everything fails a lane waits, says so, and goes on when it is mended', async (t) => {
+  const system = await writeEvents(t)
+  const mend = await refuse(system, '42501', 'true')
+  await startSystem(t, system.databaseUrl, { worker: true })
+  const { failures, since, error } = await eventually(async () => {
+    const state = await lane(system)
+    return state.failures >= 4 && state
+  }, 30)
+  t.ok(since)
+  t.equal(error, '10 events in a row were set aside: not now')
+  const { rowCount } = await system.pool.query('select from notify.pending')
+  t.ok(Number(rowCount) <= 10 * (failures + 1), `${rowCount} events are pending after ${failures} runs`)
+  const metrics = await (await fetch(`${system.url}/metrics`)).text()
+  t.match(metrics, /ravenpost_lane_failing_seconds\{consumer="notifications",lane="0"\} (?!0\n)/)
+  t.match(metrics, /ravenpost_lane_failing_seconds\{consumer="counters",lane="0"\} 0\n/)
+
+  await mend()
+  await system.pool.query('update notify.pending set due_at = now()')
+  await settled(system, 40)
+  t.equal(await told(system), EVENTS)
+  t.match(await lane(system), { failures: 0, since: null, error: null })
+})
+
+t.test('an event that a lane cannot get past is named, and skipped by hand', async (t) => {
+  const system = await writeEvents(t)
+  const { rows } = await system.pool.query<{ id: string; user: string }>(
+    `select id, recipient_id as user from notify.outbox order by shard, xid, id offset ${EVENTS / 2} limit 1`,
+  )
+  const [bad] = rows
+  if (!bad) throw new Error('no event')
+  const skip = async (id: string) => {
+    const { rows } = await system.pool.query('select notify.skip_event($1, $2) as outcome', ['notifications', id])
+    return rows[0].outcome
+  }
+  await t.rejects(skip(bad.id), { code: '22023' }, 'the lane has not failed')
+  const mend = await refuse(system, '53200', `new.user_id = ${bad.user}`)
+  await startSystem(t, system.databaseUrl, { worker: true })
+  await eventually(async () => (await lane(system)).since)
+  // As if it had failed for minutes.
+  await system.pool.query(`update notify.positions set failures = 10, retry_at = null where failures > 0`)
+  await eventually(async () => (await lane(system)).error === `event ${bad.id}: not now`)
+  t.equal(await told(system), EVENTS / 2, 'those before it were told')
+
+  await t.rejects(skip('999999'), { code: '22023' })
+  t.equal(await skip(bad.id), 'skipped')
+  await settled(system)
+  t.equal(await told(system), EVENTS - 1)
+  t.match(await lane(system), { failures: 0, since: null, error: null })
+  const { rows: letters } = await system.pool.query('select id, event_id, last_error from ops.dead_letters')
+  t.match(letters, [{ event_id: bad.id, last_error: 'skipped by hand' }])
+
+  await mend()
+  await system.pool.query('select notify.replay_dead_letter($1)', [letters[0].id])
+  await settled(system)
+  t.equal(await told(system), EVENTS)
+})
+
+t.test('a pending event is skipped by hand', async (t) => {
+  const system = await writeEvents(t)
+  await refuse(system, 'P0001', `new.title = 'Hello' and new.user_id % ${EVENTS} = 7`)
+  await startSystem(t, system.databaseUrl, { worker: true })
+  const { event_id } = await eventually(async () => (await system.pool.query('select * from ops.pending')).rows[0])
+  const { rows } = await system.pool.query(`select notify.skip_event('notifications', $1) as outcome`, [event_id])
+  t.same(rows, [{ outcome: 'dead letter' }])
+  await settled(system)
+  t.match((await system.pool.query('select * from ops.dead_letters')).rows, [{ event_id }])
+})

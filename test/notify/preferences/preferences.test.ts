@@ -1,0 +1,82 @@
+import t from 'tap'
+import { inboxOf, noDrift, settled } from '../../settled.ts'
+import { setup } from '../../setup.ts'
+
+t.test('the document is kept whole and answered with its effect', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  t.match(await ana.get('/notifications/preferences'), {
+    preferences: { types: {}, channels: { inApp: true }, policy: { strangers: 'accept' }, snoozeUntil: null },
+    effective: { 'post.liked': { inApp: { enabled: true, decidedBy: 'typeDefault' }, email: { enabled: false } } },
+  })
+  const document = {
+    types: { 'post.liked': { inApp: false, email: true }, 'shop.paid': { email: false } },
+    channels: { webPush: false },
+    dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [1, 7], from: '22:00', to: '07:00' }] },
+  }
+  const { status, body } = await ana.request('PUT', '/notifications/preferences', document)
+  t.equal(status, 200)
+  t.match(body.preferences, document)
+  t.match(body.effective, {
+    'post.liked': { inApp: { enabled: false, decidedBy: 'typePreference' }, email: { enabled: true } },
+    'comment.created': { webPush: { enabled: false, decidedBy: 'channelPreference' } },
+    'shop.paid': { email: { enabled: false }, inApp: { enabled: true } },
+  })
+  t.match(await ana.request('PUT', '/notifications/preferences', {}), { body: { preferences: { types: {} } } })
+})
+
+t.test('what does not fit is refused and changes nothing', async (t) => {
+  const { as } = await setup(t)
+  const ana = await as('ana')
+  const windows = [{ days: [1], from: '22:00', to: '07:00' }]
+  await ana.request('PUT', '/notifications/preferences', { channels: { email: false } })
+  for (const wrong of [
+    { colour: 'red' },
+    { channels: { fax: true } },
+    { types: { 'post.liked': { inApp: 'no' } } },
+    { policy: { strangers: 'eat' } },
+    { dnd: { enabled: true, timeZone: 'Europe/Atlantis', windows } },
+    { dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [0], from: '22:00', to: '07:00' }] } },
+    { dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [1], from: '24:00', to: '07:00' }] } },
+    { snoozeUntil: 'tomorrow' },
+    { snoozeUntil: '0000-01-01T00:00:00Z' },
+    { snoozeUntil: '2030-01-01T00:00:00+23:59' },
+    { snoozeUntil: '2030-12-31T23:59:60Z' },
+  ])
+    t.match(await ana.request('PUT', '/notifications/preferences', wrong), { status: 400 }, JSON.stringify(wrong))
+  t.match(await ana.request('PUT', '/notifications/preferences', { snoozeUntil: '2030-12-31T23:59:60Z' }), {
+    body: { code: 'VALIDATION_FAILED', errors: [{ pointer: '/snoozeUntil' }] },
+  })
+  t.match(await ana.get('/notifications/preferences'), { preferences: { channels: { email: false } } })
+})
+
+t.test('strangers are dropped or filtered, followed people are not; quiet is silent', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
+  if (!ana || !ben || !cem) throw new Error('nobody signed up')
+  await ana.follow(ben.id)
+  const post = await ana.post('hello')
+  await ana.request('PUT', '/notifications/preferences', { policy: { strangers: 'drop' } })
+  await cem.comment(post.id, 'from a stranger')
+  await ben.comment(post.id, 'from a friend')
+  t.match(await inboxOf(system, 'ana'), [{ actors: 'ben', actor_count: 1 }])
+  await ana.request('PUT', '/notifications/preferences', {
+    policy: { strangers: 'filter' },
+    snoozeUntil: new Date(Date.now() + 3_600_000).toISOString(),
+  })
+  await cem.like(post.id)
+  await ben.like(post.id)
+  await settled(system)
+  t.match(await ana.get('/notifications/unread-count'), { unreadCount: 2 })
+  t.match(await ana.get('/notifications?filter=filtered'), {
+    items: [{ type: 'post.liked', actors: [{ username: 'cem' }] }],
+  })
+  for (const list of ['pending', 'history'])
+    t.equal((await ana.get(`/notifications/${list}`)).items.length, 2, `${list} leaves out what is filtered`)
+  const { items } = await ana.get('/notifications?type=post.liked')
+  t.match(items, [{ actors: [{ username: 'ben' }], actorCount: 1, silent: true }])
+  await cem.unlike(post.id)
+  await settled(system)
+  t.match(await ana.get('/notifications?filter=filtered'), { items: [] })
+  await noDrift(t, system)
+})

@@ -1,0 +1,47 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { mentionedNames, recipientsOfComment, recipientsOfPost } from '../../../src/notify/rules/recipients.ts'
+
+t.test('names after an @ are mentions, in lower case, each once', async (t) => {
+  t.same(mentionedNames('@ana, @Ben and (@carl_9)! @ana again'), ['ana', 'ben', 'carl_9'])
+  t.same(mentionedNames('ana@example.org é@ben _@carl @al @ @@dora'), ['dora'])
+  t.same(mentionedNames(`@${'a'.repeat(30)} @${'b'.repeat(31)}`), ['a'.repeat(30)])
+})
+
+t.test('at most 50 people are mentioned', async (t) => {
+  const body = Array.from({ length: 80 }, (_, i) => `@user_${i}`).join(' ')
+  t.equal(mentionedNames(body).length, 50)
+})
+
+t.test('the most specific reason wins', async (t) => {
+  const facts = { authorId: '1', postAuthorId: '2', parentAuthorId: '3', mentionedIds: ['2', '3', '4', '1'] }
+  t.same(recipientsOfComment(facts), [
+    { recipientId: '3', type: 'comment.replied' },
+    { recipientId: '2', type: 'user.mentioned' },
+    { recipientId: '4', type: 'user.mentioned' },
+  ])
+  t.same(recipientsOfComment({ ...facts, mentionedIds: [], postAuthorId: '3' }), [
+    { recipientId: '3', type: 'comment.replied' },
+  ])
+  t.same(recipientsOfComment({ authorId: '1', postAuthorId: null, parentAuthorId: null, mentionedIds: [] }), [])
+  t.same(recipientsOfPost({ authorId: '1', mentionedIds: ['1', '2'] }), [{ recipientId: '2', type: 'user.mentioned' }])
+})
+
+t.test('whoever is concerned is told once, but the author never', async () => {
+  const id = fc.constantFrom('1', '2', '3', '4')
+  const facts = fc.record({
+    authorId: id,
+    postAuthorId: fc.option(id),
+    parentAuthorId: fc.option(id),
+    mentionedIds: fc.array(id),
+  })
+  fc.assert(
+    fc.property(facts, (given) => {
+      const told = recipientsOfComment(given).map((one) => one.recipientId)
+      const concerned = new Set([given.postAuthorId, given.parentAuthorId, ...given.mentionedIds])
+      concerned.delete(null)
+      concerned.delete(given.authorId)
+      return told.length === concerned.size && told.every((one) => [...concerned].some((id) => id === one))
+    }),
+  )
+})

@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { test } from 'tap'
+import { grantAdmin } from '../../../src/social/accounts/admin.ts'
+import { signIn } from '../../client.ts'
+import { setup } from '../../setup.ts'
+
+/** Runs a command as npm does, without a terminal. */
+async function run(databaseUrl: string, command: string, ...args: string[]) {
+  const child = spawn(process.execPath, [`src/accounts/${command}-command.ts`, ...args], {
+    env: {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  return { out, err, status: child.exitCode }
+}
+
+test('an admin is made after the operator has seen who it is, and agreed', async (t) => {
+  const { databaseUrl, url, as } = await setup(t)
+  const ana = await as('ana')
+  const role = async () => (await ana.get('/auth/me')).role
+  const asked = await run(databaseUrl, 'grant-admin', 'ana')
+  t.match(asked, { status: 1, err: /--yes/ })
+  t.match(asked.out, new RegExp(`id ${ana.id}, ana@example.org \\(not verified\\), signed up \\d{4}-.* 0 days ago`))
+  t.equal(await role(), 'user')
+
+  t.match(await run(databaseUrl, 'grant-admin', 'ana', '--yes'), { status: 0, out: /not verified/ })
+  t.equal(await role(), 'admin')
+  t.equal((await (await signIn(url, 'ana')).request('GET', '/admin/dead-letters')).status, 200)
+  t.match(await run(databaseUrl, 'grant-admin', 'nobody', '--yes'), { status: 1, err: /no user named nobody/ })
+})
+
+test('an admin whose role was taken away may nothing at once, with the token of before', async (t) => {
+  const { databaseUrl, url, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await grantAdmin(pool, 'ana')
+  const admin = await signIn(url, 'ana')
+  const send = { recipientId: ana.id, title: 'Hello', message: 'It is you' }
+  const statuses = async () => [
+    (await admin.request('GET', '/admin/dead-letters')).status,
+    (await admin.request('POST', '/notifications/send', send, { 'idempotency-key': String(Math.random()) })).status,
+    (await admin.request('GET', '/auth/me')).status,
+  ]
+  t.same(await statuses(), [200, 202, 200])
+  t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 0 })
+  t.same(await statuses(), [403, 403, 200])
+  t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin named ana/ })
+})

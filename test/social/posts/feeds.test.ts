@@ -1,0 +1,111 @@
+import type pg from 'pg'
+import t from 'tap'
+import { listPosts } from '../../../src/social/posts/read.ts'
+import { setup } from '../../setup.ts'
+
+const FOLLOWED = 400
+
+/** Who follows many is answered from the newest posts of all, unless too few of those are of the followed. */
+const readers = {
+  'some hundred': { followed: FOLLOWED, newerByOthers: 0 },
+  'many who write': { followed: 700, newerByOthers: 0 },
+  'many who have not written for long': { followed: 700, newerByOthers: 2500 },
+}
+t.test('the feed of those I follow holds their posts, newest first, whoever of them wrote how many', async (t) => {
+  for (const [name, { followed, newerByOthers }] of Object.entries(readers))
+    t.test(`following ${name}`, async (t) => {
+      const { as, pool } = await setup(t)
+      const ana = await as('ana')
+      await fill(pool, ana.id, followed)
+      await pool.query(
+        `insert into social.posts (author_id, body) select $1, 'Hello' from generate_series(1, $2::int)`,
+        [ana.id, newerByOthers],
+      )
+      const { rows } = await pool.query<{ id: string }>(
+        `select p.id from social.posts p join social.follows f on f.followee_id = p.author_id
+         where f.follower_id = $1 and p.deleted_at is null order by p.id desc limit 60`,
+        [ana.id],
+      )
+      const found: string[] = []
+      let cursor = ''
+      for (let page = 0; page < 3; page += 1) {
+        const { items, nextCursor } = await ana.get(`/posts?scope=following${cursor}`)
+        found.push(...items.map(({ id }: { id: string }) => id))
+        cursor = `&cursor=${nextCursor}`
+        await pool.query(
+          `insert into social.posts (author_id, body) select followee_id, 'new' from social.follows limit 5`,
+        )
+      }
+      t.same(
+        found,
+        rows.map(({ id }) => id),
+        'the same as when the first page was read',
+      )
+    })
+})
+
+t.test('a page for who follows many costs no look into the index for each of them', async (t) => {
+  const { as, pool } = await setup(t)
+  const ana = await as('ana')
+  await fill(pool, ana.id, 1000)
+  await pool.query('vacuum analyze social.posts')
+  const { pages } = await explained(pool, (explaining) =>
+    listPosts(explaining, ana.id, { scope: 'following', userId: undefined, before: null, limit: 21 }),
+  )
+  t.ok(pages < 500, `${pages} pages`)
+})
+
+t.test(
+  'a page costs a look into the index for each of some hundred who are followed, however many posts there are',
+  async (t) => {
+    const { as, pool } = await setup(t)
+    const ana = await as('ana')
+    await fill(pool, ana.id)
+    await pool.query('vacuum analyze social.posts')
+    const [followed] = (await pool.query('select followee_id as id from social.follows limit 1')).rows
+    for (const [scope, userId, most] of [
+      ['all', undefined, 400],
+      ['user', followed.id, 400],
+      ['following', undefined, 400 + 5 * FOLLOWED],
+    ] as const) {
+      const { plan, pages } = await explained(pool, (explaining) =>
+        listPosts(explaining, ana.id, { scope, userId, before: null, limit: 21 }),
+      )
+      t.notMatch(plan, /Seq Scan on posts/, scope)
+      t.ok(pages < most, `${scope}: ${pages} pages`)
+    }
+  },
+)
+
+/** 1,000 authors with 20 posts each, some deleted, of whom some hundred are followed. */
+async function fill(pool: pg.Pool, followerId: string, followed = FOLLOWED): Promise<void> {
+  await pool.query(
+    `insert into social.users (username, email, password_hash, display_name)
+     select 'author_' || n, n || '@example.org', '!', 'Author' from generate_series(1, 1000) n`,
+  )
+  await pool.query(
+    `insert into social.posts (author_id, body, deleted_at)
+     select u.id, 'Hello', case when n % 7 = 0 then now() end
+     from generate_series(1, 20) n, social.users u where u.username like 'author%' order by n * u.id % 1009, n`,
+  )
+  await pool.query(
+    `insert into social.follows (follower_id, followee_id)
+     select $1, id from social.users where username like 'author%' order by id limit $2`,
+    [followerId, followed],
+  )
+  await pool.query('analyze')
+}
+
+/** The plan of the one statement that `work` runs, and how many pages it touched. */
+async function explained(pool: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>) {
+  let plan = ''
+  const query = async ({ text, values }: { text: string; values: unknown[] }) => {
+    const { rows } = await pool.query(`explain (analyze, buffers, timing off) ${text}`, values)
+    plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+    return pool.query(text, values)
+  }
+  const explaining: pg.Pool = Object.assign(Object.create(pool), { query })
+  await work(explaining)
+  const [, hit = 0, read = 0] = /Buffers: shared hit=(\d+)(?: read=(\d+))?/.exec(plan) ?? []
+  return { plan, pages: Number(hit) + Number(read) }
+}

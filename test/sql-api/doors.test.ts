@@ -1,0 +1,173 @@
+import pg from 'pg'
+import { type Test, test } from 'tap'
+import { dispatch, inboxApp, makeUsers } from '../notify/dispatch/events.ts'
+import { cloneDatabase } from '../setup.ts'
+
+/** A connection with another role's privileges and none of its own, as with SET ROLE after signing in. */
+async function connectAs(t: Test, databaseUrl: string, role: string): Promise<pg.Client> {
+  const url = new URL(databaseUrl)
+  url.searchParams.set('options', `-c role=${role}`)
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+const emit = `select notify.emit('order.shipped', $1::bigint[], $2, title => 'Shipped') as n`
+
+test('ravenpost_emitter may notify and retract, and nothing else', async (t) => {
+  const databaseUrl = await cloneDatabase(t)
+  const emitter = await connectAs(t, databaseUrl, 'ravenpost_emitter')
+  t.match((await emitter.query(emit, [[1, 2], 'order:1'])).rows, [{ n: '2' }])
+  t.match((await emitter.query(`select notify.retract('{1}', 'order:1') as n`)).rows, [{ n: '1' }])
+  const { rows: found } = await emitter.query<{ name: string; callable: boolean }>(
+    `select p.oid::regprocedure::text as name, has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage') as callable
+     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') order by 1`,
+  )
+  const callable = found.filter((row) => row.callable).map((row) => row.name.replace(/\(.*/, ''))
+  t.same(callable, ['notify.emit', 'notify.retract'])
+  const { rows: open } = await emitter.query(
+    `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm')
+       and (has_table_privilege(c.oid, 'select, insert, update, delete, truncate') or has_any_column_privilege(c.oid, 'select, insert, update'))`,
+  )
+  t.same(open, [], 'no table is open to it')
+  for (const statement of [
+    'select * from notify.outbox',
+    `insert into notify.outbox (action, counted, source_id) values ('like', true, 'like:1:1')`,
+    `select nextval('notify.outbox_id_seq')`,
+    `select notify.replay('notifications', now())`,
+    `select notify.append_send('like:1:1', '{1}', 'system', 'x', null, null, null, null, null, null, '{}', 'normal', 'info', null, null)`,
+    'create table notify.mine ()',
+    'create temp view v as select * from social.users',
+    `select notify.emit('system', '{1}', 's', 'now', priority => 'critical')`,
+  ])
+    await t.rejects(emitter.query(statement), { code: '42501' }, statement)
+})
+
+test('who is neither may not even notify; ravenpost_critical may do so critically', async (t) => {
+  const databaseUrl = await cloneDatabase(t)
+  const reader = await connectAs(t, databaseUrl, 'ravenpost_readonly')
+  await t.rejects(reader.query(emit, [[1], 'x']), { code: '42501' })
+  const critical = await connectAs(t, databaseUrl, 'ravenpost_critical')
+  await critical.query(`select notify.emit('system', '{1}', 's', 'Now', priority => 'critical')`)
+  const owner = new pg.Client({ connectionString: databaseUrl })
+  await owner.connect()
+  t.teardown(() => owner.end())
+  t.match((await owner.query('select critical, counted, source_id from notify.outbox')).rows, [
+    { critical: true, counted: false, source_id: 'sql:ravenpost_critical:s' },
+  ])
+})
+
+test('a hostile search_path changes nothing of what a door does', async (t) => {
+  const databaseUrl = await cloneDatabase(t)
+  const owner = new pg.Client({ connectionString: databaseUrl })
+  await owner.connect()
+  t.teardown(() => owner.end())
+  await owner.query(
+    `grant create, temporary on database ${owner.escapeIdentifier(owner.database ?? '')} to ravenpost_emitter`,
+  )
+  const emitter = await connectAs(t, databaseUrl, 'ravenpost_emitter')
+  await emitter.query(`create schema trap; set search_path = trap, pg_catalog;
+    create function trap.length(text) returns int language plpgsql as $$ begin raise exception 'trapped as %', current_user; end $$;
+    create function trap.quote_ident(text) returns text language sql as $$ select 'ravenpost_critical' $$;
+    create temp table outbox ()`)
+  await emitter.query(emit, [[1], 'x'])
+  t.match((await owner.query('select source_id from notify.outbox')).rows, [{ source_id: 'sql:ravenpost_emitter:x' }])
+})
+
+test('what is out of bounds is refused, and nothing is written', async (t) => {
+  const { pool } = await inboxApp(t)
+  const wrong: [string, string][] = [
+    ...['post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'user.followed', 'post.published'].map(
+      (type): [string, string] => [`type => '${type}'`, 'belongs to social actions'],
+    ),
+    [`type => 'nodot'`, 'type must be'],
+    [`type => 'post.liked:1'`, 'type must be'],
+    [`recipients => null`, 'recipients must be'],
+    [`recipients => '{1,null}'`, 'recipients must be'],
+    [`recipients => array(select generate_series(1, 10001))`, 'at most 10000'],
+    [`source_id => null`, 'source_id must'],
+    [`source_id => repeat('x', 151)`, 'source_id must'],
+    [`title => repeat('x', 201)`, 'title must'],
+    [`title => null`, 'title is missing'],
+    [`body => repeat('x', 2001)`, 'body must'],
+    [`url => 'javascript:alert(1)'`, 'url must'],
+    [`url => ' javascript:alert(1)'`, 'url must'],
+    [`url => '//evil.example'`, 'url must'],
+    [`url => '/\\evil.example'`, 'url must'],
+    [`url => 'data:text/html,x'`, 'url must'],
+    [`data => '[]'`, 'data must'],
+    [`data => jsonb_build_object('a', repeat('x', 8192))`, 'data must'],
+    [`priority => 'urgent'`, 'priority must'],
+    [`priority => null`, 'priority and severity'],
+    [`severity => 'fatal'`, 'severity must'],
+    [`group_key => ''`, 'group_key'],
+    [`expires_at => now()`, 'expires_at must'],
+    [`expires_at => 'infinity'`, 'expires_at must'],
+  ]
+  const call = (change: string) => {
+    const values = new Map([
+      ['type', `'system'`],
+      ['recipients', `'{1}'`],
+      ['source_id', `'s'`],
+      ['title', `'t'`],
+    ])
+    const [name = '', value = ''] = change.split(' => ')
+    if (name) values.set(name, value)
+    return `select notify.emit(${[...values].map(([key, given]) => `${key} => ${given}`).join(', ')})`
+  }
+  for (const [change, message] of wrong)
+    await t.rejects(pool.query(call(change)), { code: '22023', message: new RegExp(message) }, change)
+  await t.rejects(pool.query(`select notify.retract(array(select generate_series(1, 10001)), 's')`), { code: '22023' })
+  t.same((await pool.query('select * from notify.outbox')).rows, [])
+  for (const url of ['https://example.org/a?b#c', '/orders/7', 'orders/7', '?page=2', '#top'])
+    await pool.query(call(`url => '${url}'`))
+  await pool.query(call(`data => jsonb_build_object('a', repeat('x', 8000))`))
+  await pool.query(call(`title => repeat('é', 200)`))
+  t.match(
+    (await pool.query(`select notify.emit('system', array(select generate_series(1, 10000)), 'many', 't') as n`)).rows,
+    [{ n: '10000' }],
+  )
+})
+
+test('no door can forge or retract what came through another', async (t) => {
+  const app = await inboxApp(t)
+  const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
+  const databaseUrl = app.config.databaseUrl
+  const titles = async () => {
+    await dispatch(app)
+    const { rows } = await app.pool.query<{ title: string }>(
+      'select coalesce(title, type) as title from notify.notifications where user_id = $1 order by id',
+      [ana],
+    )
+    return rows.map((row) => row.title)
+  }
+  await app.pool.query(
+    `insert into notify.outbox (counted, action, source_id, type, recipient_id, actor_id, object_type, object_id, group_key, data)
+     values (true, 'follow', 'follow:2:1', 'user.followed', $1, $2, 'user', '1', 'user.followed:1', '{}')`,
+    [ana, ben],
+  )
+  await app.pool.query(
+    `select notify.append_send('send:user:1:s', array[$1::bigint], 'system', 'By API', null, null, null, null, null, null, '{}', null, null, null, null)`,
+    [ana],
+  )
+  const emitter = await connectAs(t, databaseUrl, 'ravenpost_emitter')
+  const critical = await connectAs(t, databaseUrl, 'ravenpost_critical')
+  const say = `select notify.emit('system', array[$1::bigint], $2, $3)`
+  const sources = ['follow:2:1', 'send:user:1:s', 's', 'sql:ravenpost_critical:s', '../s']
+  await critical.query(say, [ana, 's', 'By critical'])
+  t.same(await titles(), ['user.followed', 'By API', 'By critical'])
+  for (const source of sources) await emitter.query(`select notify.retract(array[$1::bigint], $2)`, [ana, source])
+  t.same(await titles(), ['user.followed', 'By API', 'By critical'], 'nothing of the others was retracted')
+  await emitter.query(say, [ana, 'mine', 'Mine'])
+  await emitter.query(say, [ana, 'mine', 'Mine again'])
+  t.same(await titles(), ['user.followed', 'By API', 'By critical', 'Mine'], 'one source notifies once')
+  await emitter.query(`select notify.retract(array[$1::bigint], 'mine')`, [ana])
+  t.same(await titles(), ['user.followed', 'By API', 'By critical'], 'its own it may')
+  await emitter.query(
+    `select notify.emit('system', array[$1::bigint], 'grouped', 'In a group', group_key => 'user.followed:1')`,
+    [ana],
+  )
+  t.same(await titles(), ['user.followed', 'By API', 'By critical', 'In a group'], 'nor can it join a social group')
+})

@@ -1,0 +1,145 @@
+import { mock } from 'node:test'
+import { pino } from 'pino'
+import t from 'tap'
+import { purge } from '../../src/worker/retention.ts'
+import { call } from '../client.ts'
+import { noDrift, settled } from '../settled.ts'
+import { setup, type TestSystem } from '../setup.ts'
+
+const log = pino({ level: 'silent' })
+
+async function liked(system: TestSystem, posts: number) {
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  for (let i = 0; i < posts; i++) await ben.like((await ana.post(`post ${i}`)).id)
+  await settled(system)
+  return { ana, ben }
+}
+
+t.test('an expired notification is a removal like any other', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 3)
+  const { state } = await ana.get('/notifications')
+  await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second' where id = 2`)
+  await purge({ ...system.app, log })
+  const changes = await ana.get(`/notifications/changes?since=${state}`)
+  t.match(changes, { removes: ['2'], upserts: [], unreadCount: 2, unseenCount: 2, more: false })
+  t.equal((await ana.get('/notifications')).items.length, 2)
+  await noDrift(t, system)
+})
+
+t.test('purging tombstones moves the floor: states below are too old, states above go on', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 4)
+  const before = (await ana.get('/notifications')).state
+  await ana.request('DELETE', '/notifications/1')
+  const between = (await ana.get('/notifications')).state
+  await system.pool.query(`update notify.tombstones set removed_at = now() - interval '31 days'`)
+  await ana.request('DELETE', '/notifications/2')
+  await purge({ ...system.app, log })
+  t.match(await ana.request('GET', `/notifications/changes?since=${before}`), {
+    status: 410,
+    body: { code: 'STATE_TOO_OLD' },
+  })
+  t.match(await ana.get(`/notifications/changes?since=${between}`), { removes: ['2'] })
+  const { rows } = await system.pool.query('select id from notify.tombstones')
+  t.same(rows, [{ id: '2' }])
+})
+
+t.test('a source is kept as long as its notification, and 32 days at least', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 3)
+  await ana.request('DELETE', '/notifications/1')
+  await ana.request('DELETE', '/notifications/2')
+  await system.pool.query(
+    `update notify.sources set decided_at = now() - interval '33 days' where source_id like 'like:1:%' or source_id like 'like:3:%'`,
+  )
+  await purge({ ...system.app, log })
+  const { rows } = await system.pool.query('select source_id from notify.sources order by 1')
+  t.match(rows, [{ source_id: /^like:2:/ }, { source_id: /^like:3:/ }])
+})
+
+t.test('expired sessions and old dead letters go', async (t) => {
+  const system = await setup(t)
+  const ana = await system.as('ana')
+  await system.pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
+  await system.pool.query(
+    `insert into notify.pending (consumer, event_id, event, created_at, dead_at)
+     values ('counters', 1, '{}', now() - interval '31 days', now()), ('counters', 2, '{}', now() - interval '29 days', now())`,
+  )
+  await purge({ ...system.app, log })
+  t.same((await system.pool.query('select id from social.sessions')).rows, [])
+  t.same((await system.pool.query('select event_id from notify.pending')).rows, [{ event_id: '2' }])
+  t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
+})
+
+t.test('sources are walked through a share at a time, and all of them in a day', async (t) => {
+  const { app, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
+     select $1, 'like:' || i, i, false, true, 'retracted', now() - interval '33 days' from generate_series(1, 5000) i`,
+    [ana.id],
+  )
+  await pool.query('analyze notify.sources')
+  const left: number[] = []
+  for (let run = 0; run < 3; run++) {
+    await purge({ ...app, log })
+    left.push((await pool.query('select count(*)::int as left from notify.sources')).rows[0].left)
+  }
+  t.same(left, [3000, 1000, 0])
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
+     values ($1, 'a', 1, false, true, 'retracted', now() - interval '33 days')`,
+    [ana.id],
+  )
+  await purge({ ...app, log })
+  t.equal((await pool.query('select from notify.sources')).rowCount, 0, 'it begins anew at its end')
+})
+
+t.test('a source that waits for a window is kept, however long the window fails', async (t) => {
+  const { app, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, waits_for, decided_at)
+     values ($1, 'like:1', 1, false, false, 'waiting', 'post.liked:1', now() - interval '40 days')`,
+    [ana.id],
+  )
+  await purge({ ...app, log })
+  t.equal((await pool.query('select from notify.sources')).rowCount, 1)
+})
+
+t.test(
+  'refresh tokens of a living session that were used long ago are forgotten, and the session lives on',
+  async (t) => {
+    const { app, pool, as, url } = await setup(t)
+    const ana = await as('ana')
+    const first = await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+    const second = await ana.request('POST', '/auth/refresh', { refreshToken: first.body.refreshToken })
+    await pool.query(
+      `update social.refresh_tokens set used_at = used_at - interval '31 days' where used_at = (select min(used_at) from social.refresh_tokens)`,
+    )
+    await purge({ ...app, log })
+    t.equal((await pool.query('select from social.refresh_tokens')).rowCount, 2)
+    t.match(await call(url, 'POST', '/auth/refresh', { refreshToken: second.body.refreshToken }), { status: 200 })
+  },
+)
+
+t.test('what cannot be purged stops nothing else, and is told in the end', async (t) => {
+  const { app, pool, as } = await setup(t)
+  await as('ana')
+  await pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
+  await pool.query('alter table notify.sources rename to sources_away')
+  await t.rejects(purge({ ...app, log }), { errors: [{ code: '42P01' }] })
+  t.equal((await pool.query('select from social.sessions')).rowCount, 0)
+})
+
+t.test('what has expired is told by the clock of the database', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { ana } = await liked(system, 1)
+  await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second'`)
+  mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 })
+  t.teardown(() => mock.timers.reset())
+  await purge({ ...system.app, log })
+  mock.timers.reset()
+  t.same((await ana.get('/notifications')).items, [])
+})
