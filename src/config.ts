@@ -67,6 +67,9 @@ export const variables = {
     }),
   ),
   DOCS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
+  WEB: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
+  DEMO: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { expected: 'true or false' })),
+  NODE_ENV: Type.Optional(text('production, or anything else')),
   POLL_INTERVAL_MS: integer(10, 60_000, 100),
   WAKE_UPS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   SWEEP_INTERVAL_MS: integer(50, 60_000, 5000),
@@ -114,6 +117,12 @@ export type Config = {
   pushHosts: string[]
   /** Whether the API describes itself: /docs, /openapi.json and /asyncapi.json. */
   docs: boolean
+  /** Whether `/` serves the web app. */
+  web: boolean
+  /** Whether a missing or stale web app is built at the start. */
+  webBuild: boolean
+  /** Whether the routes that simulate users exist. */
+  demo: boolean
   pollIntervalMs: number
   wakeUps: boolean
   sweepIntervalMs: number
@@ -238,6 +247,9 @@ function toConfig(env: Static<typeof Environment>): Config {
     vapid: vapidOf(env),
     pushHosts: listOf(env.PUSH_HOSTS?.toLowerCase()),
     docs: env.DOCS === 'on',
+    web: env.WEB === 'on',
+    webBuild: env.WEB === 'on' && env.NODE_ENV !== 'production',
+    demo: env.DEMO === undefined ? env.DATABASE_URL === undefined : env.DEMO === 'true',
     pollIntervalMs: env.POLL_INTERVAL_MS,
     wakeUps: env.WAKE_UPS === 'on',
     sweepIntervalMs: env.SWEEP_INTERVAL_MS,

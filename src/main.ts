@@ -1,6 +1,7 @@
 import { tasks } from '../workers/index.ts'
 import { createOpsServer } from './api/ops-server.ts'
 import { createServer } from './api/server.ts'
+import { prepareWeb } from './api/web-build.ts'
 import { closeApp, createApp } from './app.ts'
 import { endWithSignals } from './base/process/lifetime.ts'
 import { readRole } from './base/process/role.ts'
@@ -17,12 +18,13 @@ await endWithSignals(async (onClose) => {
   const role = readRole(process.argv[2])
   const given = readConfig(process.env)
   const log = createLogger(given, role)
+  const does = (part: 'api' | 'worker' | 'push') => role === part || role === 'all'
+  const web = does('api') && given.web ? prepareWeb(given.webBuild, log, onClose) : undefined
   const config = await openDatabase(given, role, log, onClose)
 
   const app = createApp(config, log)
   onClose('pool', () => closeApp(app))
 
-  const does = (part: 'api' | 'worker' | 'push') => role === part || role === 'all'
   const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)
@@ -31,7 +33,9 @@ await endWithSignals(async (onClose) => {
 
   let push: PushNode | undefined
   const listenAlive = () => !does('push') || push?.listenAlive() === true
-  const server = does('api') ? await createServer(app, { listenAlive }) : await createOpsServer(app, { listenAlive })
+  const server = does('api')
+    ? await createServer(app, { listenAlive, web })
+    : await createOpsServer(app, { listenAlive })
   onClose('server', () => server.close())
   if (does('push')) {
     push = await startPush(app, server.server)

@@ -131,8 +131,8 @@ test('NAME_FILE names a file that holds the value', async (t) => {
 
 test('docker-compose.yml passes every variable on, and every secret also as a file', async (t) => {
   const { services, secrets } = await compose()
-  // The image's own: every address of the container, port 3000 of the container, and no embedded PostgreSQL.
-  const ofTheImage = ['HOST', 'PORT', 'DATA_DIR']
+  // The image's own: every address and port 3000 of the container, no embedded PostgreSQL, and a web app that is built.
+  const ofTheImage = ['HOST', 'PORT', 'DATA_DIR', 'NODE_ENV']
   const names = Object.keys(variables).filter((name) => !ofTheImage.includes(name))
   const secretNames = Object.entries<TSchema>(variables)
     .filter(([, { secret, expected }]) => secret || expected.includes('password@'))

@@ -26,6 +26,7 @@ export async function startServerProcess(
       PORT: '0',
       HOST: '127.0.0.1',
       LOG_LEVEL: 'fatal',
+      WEB: 'off',
       ...env,
     },
     execArgv: [...nodeOptions, '--expose-gc', '--import', PROBE],

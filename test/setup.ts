@@ -5,6 +5,7 @@ import pg from 'pg'
 import { type Logger, pino } from 'pino'
 import type { Test } from 'tap'
 import { createServer } from '../src/api/server.ts'
+import type { Web } from '../src/api/web-build.ts'
 import { type App, closeApp, createApp } from '../src/app.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { DB } from '../src/db/tables.ts'
@@ -26,6 +27,8 @@ export type Options = {
   senders?: SenderOptions
   /** Instead of the seeded ones; 0: every event is shown at once, for tests that are about something else. */
   windowSeconds?: number
+  /** Served at `/`. */
+  web?: Web
   /** Instead of silence, or TEST_LOG's level. */
   log?: Logger
 }
@@ -56,11 +59,11 @@ export async function setup(t: Test, options: Options = {}): Promise<TestSystem>
 export async function startSystem(
   t: Test,
   databaseUrl: string,
-  { env = {}, worker, push, senders, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
+  { env = {}, worker, push, senders, web, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
 ): Promise<TestSystem> {
   const config = testConfig(databaseUrl, env)
   const app = createApp(config, log)
-  const server = await createServer(app)
+  const server = await createServer(app, { web })
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`

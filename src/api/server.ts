@@ -31,6 +31,8 @@ import { serviceTokenRoutes } from '../social/service-tokens/routes.ts'
 import { recogniseUsers, requireAccessToken } from '../social/sessions/authentication.ts'
 import { userRoutes } from '../social/users/routes.ts'
 import { describeApi } from './openapi.ts'
+import { serveWeb } from './web.ts'
+import type { Web } from './web-build.ts'
 
 const features = [
   accountRoutes,
@@ -53,13 +55,18 @@ const features = [
   serviceTokenRoutes,
 ]
 
-export type ServerOptions = OpsOptions & { timeouts?: Partial<Timeouts> }
+export type ServerOptions = OpsOptions & {
+  timeouts?: Partial<Timeouts>
+  /** Absent: no web app is served. */
+  web?: Web
+}
 
 /** The REST server with every feature's routes, not listening yet. */
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
   sendSecurityHeaders(server, app.config)
   noticeUntrustedProxy(server, app)
+  if (options.web) await serveWeb(server, app, options.web)
   await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,

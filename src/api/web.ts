@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { App } from '../app.ts'
+import type { Config } from '../config.ts'
+import { escapeHtml } from '../notify/channels/email/mail.ts'
+import type { Web } from './web-build.ts'
+
+/** Files of web/dist that keep their name from build to build. */
+const NAMED_FILES = ['favicon.svg', 'icon.svg', 'manifest.webmanifest', 'sw.js', 'theme.js']
+
+/**
+ * Serves the web app: a GET that prefers HTML to JSON and is no file gets its page, whatever the path, so that the `url` of a
+ * notification opened in a tab shows the page and not JSON. Public routes serve browsers by themselves and keep their paths.
+ */
+export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'config'>, web: Web): Promise<void> {
+  const csp = securityPolicy("'self'")
+  server.addHook('onRequest', async (request, reply) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return
+    if (request.routeOptions.config?.public) return
+    reply.header('vary', 'Accept')
+    if (isFile(request) || !prefersHtml(request.headers.accept)) return
+    const index = await readFile(join(web.dist, 'index.html'), 'utf8').catch(() => undefined)
+    reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache')
+    if (index === undefined) return sendLanding(reply, web)
+    reply.header('content-security-policy', csp)
+    return reply.send(index.replace('<base href="/"', `<base href="${basePath(config)}"`))
+  })
+
+  await server.register(async (files) => {
+    await files.register(fastifyStatic, { root: web.dist, serve: false, preCompressed: true, suppressWarning: true })
+    const schema = { hide: true }
+    const open = { public: true, rateLimit: 'off' } as const
+    // Fastify's logger would write a line for each file.
+    files.addHook('onRoute', (route) => {
+      route.logLevel = 'warn'
+    })
+    files.get<{ Params: { '*': string } }>('/assets/*', { config: open, schema }, (request, reply) =>
+      reply
+        .removeHeader('cache-control')
+        .sendFile(`assets/${request.params['*']}`, { maxAge: '365d', immutable: true }),
+    )
+    for (const name of NAMED_FILES)
+      files.get(`/${name}`, { config: open, schema }, (_request, reply) =>
+        reply.header('cache-control', 'no-cache').sendFile(name, { cacheControl: false }),
+      )
+  })
+}
+
+/** Where browsers find the API: the path of PUBLIC_URL, which a proxy may strip, with a slash at its end. */
+function basePath({ publicUrl }: Pick<Config, 'publicUrl'>): string {
+  const path = publicUrl === undefined ? '/' : new URL(publicUrl).pathname
+  return path.endsWith('/') ? path : `${path}/`
+}
+
+function securityPolicy(styles: string): string {
+  return [
+    "default-src 'self'",
+    `style-src ${styles}`,
+    "img-src 'self' data: blob:",
+    "media-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+  ].join(';')
+}
+
+/** A name with an extension: it is there or missing, and no page of the app. */
+function isFile({ url }: FastifyRequest): boolean {
+  return /\.\w+$/.test(url.split('?', 1)[0] ?? '')
+}
+
+/** Whether HTML is named, and JSON is not, has a lower quality or comes later (RFC 9110, section 12.5.1). */
+export function prefersHtml(accept = ''): boolean {
+  const ranges = accept.split(',').map((range, place) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+    const quality = parameters.find((parameter) => parameter.startsWith('q='))
+    return { type, place, quality: quality === undefined ? 1 : Number(quality.slice(2)) || 0 }
+  })
+  const html = ranges.find(({ type }) => type === 'text/html')
+  const json = ranges.find(({ type }) => type === 'application/json')
+  if (!html || html.quality === 0) return false
+  if (!json) return true
+  return html.quality > json.quality || (html.quality === json.quality && html.place < json.place)
+}
+
+const landingStyle = `:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-inline-size:44rem;margin:15vh auto;padding:0 1.5rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid;border-radius:.6rem;font-size:.8125rem}code{font-weight:600}`
+const landingPolicy = securityPolicy(`'sha256-${createHash('sha256').update(landingStyle).digest('base64')}'`)
+
+/** In place of an app that is not built yet, or cannot be; loads itself again until it is. */
+function sendLanding(reply: FastifyReply, web: Web): FastifyReply {
+  const { running, log } = web.build()
+  const text = running
+    ? ['Building the web app', '<p>This takes a few seconds. The page reloads by itself; the API works already.</p>']
+    : [
+        'The web app is not built',
+        '<p>The API works. To build the web app, run <code>npm run web:build</code> and reload this page.</p>',
+        log === undefined ? '' : `<pre>${escapeHtml(log)}</pre>`,
+      ]
+  const [title, ...body] = text
+  return reply
+    .code(503)
+    .header('retry-after', 1)
+    .header('content-security-policy', landingPolicy)
+    .send(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="${running ? 1 : 10}"><title>${title} – Ravenpost</title><style>${landingStyle}</style>
+<h1>${title}</h1>${body.join('')}<p><a href="docs">API documentation</a></p></html>`)
+}
