@@ -13,6 +13,8 @@ export type CoalescerOptions<Kind extends string, Item, Result> = {
    * that somebody else holds: such an item is `HELD` and comes again, the others are not kept waiting.
    */
   run: Record<Kind, (items: Item[]) => Promise<(Result | typeof HELD)[]>>
+  /** Called after the commit of each batch, before its items are answered. */
+  onCommit?: () => void
   /** Items waiting or running at most; what comes on top is refused with 503. */
   capacity?: number
   maxBatch?: number
@@ -58,6 +60,7 @@ export class Coalescer<Kind extends string, Item, Result> {
   readonly #maxBatch: number
   readonly #lingerMs: number
   readonly #maxWaitMs: number
+  readonly #onCommit: () => void
   readonly #lanes = new Map<Kind, Lane<Item, Result>>()
   /** Per key that is ready or running: what came for it since then, in order. */
   readonly #followers = new Map<string, Entry<Item, Result>[]>()
@@ -71,6 +74,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#maxBatch = options.maxBatch ?? 400
     this.#lingerMs = options.lingerMs ?? 2
     this.#maxWaitMs = options.maxWaitMs ?? 5000
+    this.#onCommit = options.onCommit ?? (() => {})
     for (const kind in options.run) {
       this.#lanes.set(kind, { run: options.run[kind], ready: [], running: 0, scheduled: false })
     }
@@ -154,6 +158,7 @@ export class Coalescer<Kind extends string, Item, Result> {
   async #execute(lane: Lane<Item, Result>, batch: Entry<Item, Result>[]): Promise<void> {
     try {
       const results = await lane.run(batch.map((entry) => entry.item))
+      this.#onCommit()
       batch.forEach((entry, index) => {
         this.#answer(entry, results[index])
       })

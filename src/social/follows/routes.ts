@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
-import { callAfter } from '../../db/call-after.ts'
 import { Coalescer } from '../../db/coalescer.ts'
 import { fail } from '../../errors.ts'
 import { Id } from '../../http/paging.ts'
@@ -37,6 +36,10 @@ export function followWriter(app: App): Coalescer<'follow' | 'unfollow', FollowR
   return new Coalescer({
     capacity: app.config.writeQueueSize,
     keyOf: ({ followerId, followeeId }) => `${followerId}:${followeeId}`,
-    run: { follow: callAfter(app, followBatch), unfollow: callAfter(app, unfollowBatch) },
+    run: {
+      follow: (requests) => followBatch(app.pool, requests),
+      unfollow: (requests) => unfollowBatch(app.pool, requests),
+    },
+    onCommit: () => app.wakeUps.eventsAppended(),
   })
 }

@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
-import { callAfter } from '../../db/call-after.ts'
 import { Coalescer } from '../../db/coalescer.ts'
 import { fail } from '../../errors.ts'
 import { Id } from '../../http/paging.ts'
@@ -36,6 +35,10 @@ export function likeWriter(app: App): Coalescer<'like' | 'unlike', LikeRequest, 
   return new Coalescer({
     capacity: app.config.writeQueueSize,
     keyOf: ({ postId, userId }) => `${postId}:${userId}`,
-    run: { like: callAfter(app, likeBatch), unlike: callAfter(app, unlikeBatch) },
+    run: {
+      like: (requests) => likeBatch(app.pool, requests),
+      unlike: (requests) => unlikeBatch(app.pool, requests),
+    },
+    onCommit: () => app.wakeUps.eventsAppended(),
   })
 }

@@ -160,3 +160,21 @@ t.test('items of one key run one after the other in the order they came, each on
     { numRuns: 60 },
   )
 })
+
+t.test('onCommit is called after each batch, before its items are answered, and not after a failed one', async (t) => {
+  const order: string[] = []
+  const writer = new Coalescer<'like', string, string>({
+    keyOf: (item) => item,
+    run: {
+      like: async (items) => {
+        if (items.includes('bad')) throw new Error('the database is gone')
+        return items
+      },
+    },
+    onCommit: () => order.push('commit'),
+  })
+  await writer.add('like', 'a').then((item) => order.push(item))
+  await t.rejects(writer.add('like', 'bad'), /gone/)
+  await writer.add('like', 'b').then((item) => order.push(item))
+  t.same(order, ['commit', 'a', 'commit', 'b'])
+})
