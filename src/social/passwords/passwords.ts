@@ -1,17 +1,25 @@
 import { hash, type Options, verify } from '@node-rs/argon2'
+import { type BulkheadPolicy, bulkhead, isBulkheadRejectedError } from 'cockatiel'
 import type { App } from '../../app.ts'
 import { passwordHashes } from '../../base/metrics.ts'
+import { fail } from '../../errors.ts'
 import { wideNetworkOf } from '../../http/rate-limits.ts'
-import { createSlots, type Share } from './slots.ts'
 
 /** OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane. The library's default is argon2id. */
 const argon2id: Options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** libuv has four threads: one is left for files and names. The last of those who wait does so for some seconds. */
-const inSlot = createSlots(3, 500)
+/** libuv has four threads: one is left for files and names. */
+const AT_ONCE = 3
+/** The last of them waits for some seconds. */
+const WAITING = 500
+const hashing = bulkhead(AT_ONCE, WAITING)
 
-/** Of the 500 who wait, as many may be of one network; times RATE_LIMIT_SCALE. */
+/** Hashes of one network that may wait, times RATE_LIMIT_SCALE: a flood from one network leaves room for the others. */
 const OF_ONE_NETWORK = 50
+const networks = new Map<string, BulkheadPolicy>()
+
+/** The network that a hash counts against, and how many of its hashes may wait at a time. */
+export type Share = { of: string; most: number }
 
 export function shareOf({ config }: App, ip: string): Share {
   return { of: wideNetworkOf(ip), most: Math.max(1, Math.round(OF_ONE_NETWORK * config.rateLimitScale)) }
@@ -22,7 +30,7 @@ export function shareOf({ config }: App, ip: string): Share {
  * @throws {AppError} BUSY when too many hashes wait
  */
 export function hashPassword(password: string, share?: Share): Promise<string> {
-  return inSlot(() => {
+  return inTurn(() => {
     passwordHashes.inc()
     return hash(password, argon2id)
   }, share)
@@ -34,7 +42,7 @@ export function hashPassword(password: string, share?: Share): Promise<string> {
  */
 export async function passwordFits(stored: string | undefined, password: string, share?: Share): Promise<boolean> {
   const known = stored ?? (await nobodysHash)
-  const fits = await inSlot(() => {
+  const fits = await inTurn(() => {
     passwordHashes.inc()
     return verify(known, password)
   }, share)
@@ -42,3 +50,23 @@ export async function passwordFits(stored: string | undefined, password: string,
 }
 
 const nobodysHash = hashPassword('nobody has this password')
+
+async function inTurn<T>(work: () => Promise<T>, share?: Share): Promise<T> {
+  try {
+    return await (share ? inShare(share, () => hashing.execute(work)) : hashing.execute(work))
+  } catch (error) {
+    if (isBulkheadRejectedError(error)) throw fail('BUSY', 'Too many people sign in at once.', { retryAfter: 1 })
+    throw error
+  }
+}
+
+async function inShare<T>({ of, most }: Share, work: () => Promise<T>): Promise<T> {
+  const capacity = AT_ONCE + most
+  const share = networks.get(of) ?? bulkhead(capacity)
+  networks.set(of, share)
+  try {
+    return await share.execute(work)
+  } finally {
+    if (share.executionSlots === capacity) networks.delete(of)
+  }
+}

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { hashPassword, passwordFits } from '../../../src/social/passwords/passwords.ts'
 import { sessionIsLive } from '../../../src/social/sessions/tokens.ts'
 import { call, PASSWORD, signIn } from '../../client.ts'
 import { setup } from '../../setup.ts'
@@ -63,4 +64,18 @@ test('guessing the current password is limited like signing in', async (t) => {
   const statuses: number[] = []
   for (let n = 0; n < 11; n++) statuses.push((await guess()).status)
   t.same(statuses, [...Array(10).fill(403), 429])
+})
+
+test('a password without an account never fits', async (t) => {
+  t.equal(await passwordFits(undefined, 'nobody has this password'), false)
+})
+
+test('hashes beyond the share of one network are refused, and another network still has room', async (t) => {
+  const hashFor = (of: string) => hashPassword(PASSWORD, { of, most: 1 })
+  // Three run and one waits.
+  const flood = Array.from({ length: 4 }, () => hashFor('192.0.2.0'))
+  await t.rejects(hashFor('192.0.2.0'), { code: 'BUSY', retryAfter: 1 })
+  await t.resolves(hashFor('198.51.100.0'))
+  await Promise.all(flood)
+  await t.resolves(hashFor('192.0.2.0'), 'there is room again')
 })
