@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
+import jwt from '@fastify/jwt'
 import { createAdapter } from '@socket.io/redis-adapter'
-import { createVerifier } from 'fast-jwt'
+import { fastify } from 'fastify'
 import { Server } from 'socket.io'
 import { connectRedis, createPool, endWithSignal, say, settings } from './settings.ts'
 
@@ -9,7 +10,8 @@ const CATCH_UP_LIMIT = 1000
 
 const pool = createPool()
 const [publisher, subscriber] = [connectRedis(), connectRedis()]
-const verify = createVerifier({ key: settings.jwtSecret, algorithms: ['HS256'] })
+const tokens = fastify()
+await tokens.register(jwt, { secret: settings.jwtSecret, verify: { algorithms: ['HS256'] } })
 const server = createServer()
 const io = new Server(server, {
   adapter: createAdapter(publisher, subscriber),
@@ -19,7 +21,7 @@ const io = new Server(server, {
 
 io.use((socket, next) => {
   try {
-    socket.data.userId = verify(socket.handshake.auth.token).sub
+    socket.data.userId = tokens.jwt.verify<{ sub: string }>(socket.handshake.auth.token).sub
     next()
   } catch {
     next(new Error('unauthenticated'))

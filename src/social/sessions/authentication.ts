@@ -8,6 +8,13 @@ import { createServiceLookup, type Scope, type Service } from '../service-tokens
 import { LOOK_EVERY_MS } from './revoked-sessions.ts'
 import { type Identity, verifyAccessToken } from './tokens.ts'
 
+declare module '@fastify/jwt' {
+  interface FastifyJWT {
+    /** Type of `request.user`: who asks. Public routes have none. */
+    user: Identity
+  }
+}
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Needs no access token. */
@@ -18,8 +25,6 @@ declare module 'fastify' {
     service?: Scope
   }
   interface FastifyRequest {
-    /** Who asks. Not to be used by public routes. */
-    user: Identity
     /** Whom a valid token names, on routes that need one; what is counted may go by it, what is allowed goes by `user`. */
     identity: Identity | null
     /** Which service asks, on routes that are open to services; there is no `user` then. */

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
+import fastifyJwt from '@fastify/jwt'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { createSigner, createVerifier } from 'fast-jwt'
+import { fastify } from 'fastify'
 import { type Kysely, sql } from 'kysely'
 import type { Config } from '../../config.ts'
 import type { DB } from '../../db/tables.ts'
@@ -27,7 +28,7 @@ export function signAccessToken(
   { userId, sessionId, role }: Omit<Identity, 'expiresAt'>,
 ): string {
   const exp = Math.floor(Date.now() / 1000) + config.accessTokenTtl
-  return keysOf(config.jwtSecret).sign({ sub: userId, sid: sessionId, role, exp })
+  return keysOf(config.jwtSecret).jwt.sign({ sub: userId, sid: sessionId, role, exp })
 }
 
 /**
@@ -71,12 +72,7 @@ export function hashRefreshToken(token: string): Buffer {
 const VERIFIED_KEPT = 10_000
 
 type Verified = { identity: Identity; livesSeconds: number }
-type Keys = {
-  header: string
-  sign: (payload: object) => string
-  verify: (token: string) => unknown
-  verified: Map<string, Verified>
-}
+type Keys = { header: string; jwt: fastifyJwt.JWT; verified: Map<string, Verified> }
 const keysBySecret = new Map<string, Keys>()
 
 /** RFC 8725, sections 3.8 to 3.11: no other token that is signed with the same secret passes for one of ours. */
@@ -89,22 +85,28 @@ function keysOf(secret: string): Keys {
   const known = keysBySecret.get(secret)
   if (known) return known
   const kid = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8)
-  const sign = createSigner({
-    key: secret,
-    header: { alg: 'HS256', typ: TYPE, kid },
-    iss: ISSUER,
-    aud: AUDIENCE,
+  const jwt = createJwt({
+    secret,
+    sign: { algorithm: 'HS256', header: { alg: 'HS256', typ: TYPE, kid }, iss: ISSUER, aud: AUDIENCE },
+    verify: {
+      algorithms: ['HS256'],
+      allowedIss: ISSUER,
+      allowedAud: AUDIENCE,
+      requiredClaims: ['iss', 'aud', 'iat', 'exp'],
+    },
   })
-  const verify = createVerifier({
-    key: secret,
-    algorithms: ['HS256'],
-    allowedIss: ISSUER,
-    allowedAud: AUDIENCE,
-    requiredClaims: ['iss', 'aud', 'iat', 'exp'],
-  })
-  const keys = { header: headerOf(sign({})), sign, verify, verified: new Map() }
+  const keys = { header: headerOf(jwt.sign({})), jwt, verified: new Map() }
   keysBySecret.set(secret, keys)
   return keys
+}
+
+/** Fastify's plugin on an instance of its own, one per secret: every role verifies tokens, also those without an HTTP API. */
+function createJwt(options: fastifyJwt.FastifyJWTOptions): fastifyJwt.JWT {
+  const instance = fastify()
+  fastifyJwt(instance, options, (error) => {
+    if (error) throw error
+  })
+  return instance.jwt
 }
 
 /** The header must be one that we write, letter by letter: it pins algorithm, type and key before anything is parsed. */
@@ -115,13 +117,13 @@ function keysFor({ jwtSecret, jwtSecretPrevious }: Config, token: string): Keys 
 
 function payloadOf(keys: Keys, token: string): unknown {
   try {
-    return keys.verify(token)
+    return keys.jwt.verify(token)
   } catch {
     return null
   }
 }
 
-/** The oldest makes room. By the token itself: fast-jwt's own cache hashes it, which costs as much as the verification. */
+/** The oldest makes room. By the token itself: the library's own cache hashes it, which costs as much as the verification. */
 function keep(verified: Map<string, Verified>, token: string, seen: Verified): void {
   const [oldest] = verified.size < VERIFIED_KEPT ? [] : verified.keys()
   if (oldest !== undefined) verified.delete(oldest)
