@@ -20,7 +20,7 @@ const { positionals, values } = parseArgs({
 })
 // Ends what was started too: see machine/process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-const { runScenarios } = await import('./scenarios/run-scenarios.ts')
+const { runScenarios } = await import('./harness/run-scenarios.ts')
 const { scenarios } = await import('./scenarios/index.ts')
 
 const unknown = positionals.filter((id) => !scenarios.some((scenario) => scenario.id === id))

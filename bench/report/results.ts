@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import type { Result } from '../scenarios/scenario.ts'
+import type { Result } from '../harness/scenario.ts'
 
 export type Report = Result & {
   id: string

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { type Figure, type Row, round } from '../scenarios/scenario.ts'
+import { type Figure, type Row, round } from '../harness/scenario.ts'
 import { inTheWay } from './in-the-way.ts'
 import { type Report, readReports } from './results.ts'
 

@@ -1,15 +1,28 @@
+import type { Scenario } from '../harness/scenario.ts'
+import { dispatchThroughput } from './dispatch-throughput.ts'
+import { durableLikes } from './durable-likes.ts'
+import { idleSockets } from './idle-sockets.ts'
+import { inboxReads } from './inbox-reads.ts'
+import { largeFanOut } from './large-fan-out.ts'
+import { latency } from './latency.ts'
+import { likeStorm } from './like-storm.ts'
 import { loss } from './loss.ts'
-import { p1 } from './p1.ts'
-import { p2 } from './p2.ts'
-import { p3 } from './p3.ts'
-import { p4 } from './p4.ts'
-import { p5 } from './p5.ts'
-import { p6 } from './p6.ts'
-import { p7 } from './p7.ts'
-import { p8 } from './p8.ts'
-import { p9 } from './p9.ts'
-import { p10 } from './p10.ts'
+import { openTransactions } from './open-transactions.ts'
 import { queues } from './queues.ts'
-import type { Scenario } from './scenario.ts'
+import { reconnects } from './reconnects.ts'
+import { startTime } from './start-time.ts'
 
-export const scenarios: Scenario[] = [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, loss, queues]
+export const scenarios: Scenario[] = [
+  durableLikes,
+  dispatchThroughput,
+  latency,
+  openTransactions,
+  idleSockets,
+  largeFanOut,
+  likeStorm,
+  inboxReads,
+  reconnects,
+  startTime,
+  loss,
+  queues,
+]

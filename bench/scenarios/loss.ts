@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Bench, inTurn, type Measured, maxOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { connectAll, type System, withSystem } from '../harness/with-system.ts'
 import type { Machine } from '../machine/machine.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Part, Running, Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, maxOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { connectAll, type System, withSystem } from './with-system.ts'
 
 const SECOND = 1000
 

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { meter, perUnit } from '../harness/metering.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario } from '../harness/scenario.ts'
+import { withSystem } from '../harness/with-system.ts'
 import { postgresQueues } from '../queues/queue.ts'
 import { queueHalf } from '../stacks/queue-half.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Running, Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario } from './scenario.ts'
-import { withSystem } from './with-system.ts'
 
 export const queues: Scenario = {
   id: 'QUEUES',

@@ -1,11 +1,11 @@
 import pg from 'pg'
+import { type Bench, inTurn, type Measured, maxOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { connectAll, type System, warmUp, withSystem } from '../harness/with-system.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, maxOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
-export const p9: Scenario = {
+export const reconnects: Scenario = {
   id: 'P9',
   title: 'All clients reconnect at once after a node was killed',
   mostRuns: 3,

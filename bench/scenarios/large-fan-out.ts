@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
+import { CRITICAL, passBacklog, sendCritical } from '../harness/critical.ts'
+import { meter, perUnit } from '../harness/metering.ts'
+import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from '../harness/scenario.ts'
+import { connectAll, type System, warmUp, withSystem } from '../harness/with-system.ts'
 import { residentBytes } from '../machine/cost.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import { JWT_SECRET, usersOf } from '../world.ts'
-import { CRITICAL, passBacklog, sendCritical } from './critical.ts'
-import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from './scenario.ts'
-import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
 const MIB = 2 ** 20
 const WARM_UP = 500
@@ -16,7 +16,7 @@ const LIKES = 50
 const LONGEST_S = 240
 const BACKLOG = 100_000
 
-export const p6: Scenario = {
+export const largeFanOut: Scenario = {
   id: 'P6',
   title:
     'Fan-out of one post to 1,000,000 subscribers, ordinary likes and critical events meanwhile; critical events behind a backlog',

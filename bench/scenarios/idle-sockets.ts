@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { withSystem } from '../harness/with-system.ts'
 import { residentBytes } from '../machine/cost.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { withSystem } from './with-system.ts'
 
 const KIB = 1024
 /** Opened before anything is measured: code is compiled and pools are filled by them. */
 const FIRST = 200
 
-export const p5: Scenario = {
+export const idleSockets: Scenario = {
   id: 'P5',
   title: 'Resident memory per idle socket',
   mostRuns: 3,

@@ -1,15 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import {
+  type Bench,
+  type Measured,
+  medianOf,
+  quickWorld,
+  type Row,
+  type Scenario,
+  target,
+  toRows,
+} from '../harness/scenario.ts'
+import { connectAll, type System, warmUp, withSystem } from '../harness/with-system.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
-import { drain } from './p2.ts'
-import { type Bench, type Measured, medianOf, quickWorld, type Row, type Scenario, target, toRows } from './scenario.ts'
-import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
+import { drain } from './dispatch-throughput.ts'
 
 const NORMAL = 'nothing open'
 const READER = 'a repeatable-read transaction open'
 const WRITER = 'a writing transaction open'
 
-export const p4: Scenario = {
+export const openTransactions: Scenario = {
   id: 'P4',
   title: 'Throughput beside transactions that stay open',
   mostRuns: 1,

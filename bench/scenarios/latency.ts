@@ -1,16 +1,16 @@
+import { findKnee } from '../harness/knee.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { connectAll, warmUp, withSystem } from '../harness/with-system.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
-import { findKnee } from './knee.ts'
-import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { connectAll, warmUp, withSystem } from './with-system.ts'
 
 const SHARES = [25, 50, 75, 90]
 const WARM_UP = 1000
 /** Looking for a knee takes a minute. */
 const QUICK_KNEE = 200
 
-export const p3: Scenario = {
+export const latency: Scenario = {
   id: 'P3',
   title: 'Latency from the answer of an action to the frame at the client',
   mostRuns: 2,

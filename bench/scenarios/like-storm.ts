@@ -1,12 +1,12 @@
+import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from '../harness/scenario.ts'
+import { withSystem } from '../harness/with-system.ts'
 import { startLoad } from '../load/load.ts'
 import { runOn } from '../stacks/database.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from './scenario.ts'
-import { withSystem } from './with-system.ts'
 
-export const p7: Scenario = {
+export const likeStorm: Scenario = {
   id: 'P7',
   title: '10,000 likes of one post within a second',
   async run(bench) {

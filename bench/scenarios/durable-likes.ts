@@ -1,13 +1,13 @@
+import { meter, perUnit } from '../harness/metering.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { withSystem } from '../harness/with-system.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
-import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { withSystem } from './with-system.ts'
 
 const CONNECTIONS = 128
 
-export const p1: Scenario = {
+export const durableLikes: Scenario = {
   id: 'P1',
   title: 'Durable likes over HTTP, one api process',
   async run(bench) {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { generate, type Sizes } from '../generate.ts'
+import { type Bench, inTurn, type Measured, maxOf, type Scenario, target } from '../harness/scenario.ts'
 import { startLoad } from '../load/load.ts'
 import { ravenpost, startOn } from '../stacks/ravenpost.ts'
-import { type Bench, inTurn, type Measured, maxOf, type Scenario, target } from './scenario.ts'
 
 /** Pages as clients ask for them; the state of the last one is filled in. */
 const PAGES = {
@@ -15,7 +15,7 @@ const PAGES = {
 /** Low: it is the time of a request that is of interest, not how many there may be. */
 const RATE = 100
 
-export const p8: Scenario = {
+export const inboxReads: Scenario = {
   id: 'P8',
   title: 'Reading an inbox among many stored notifications',
   mostRuns: 2,

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from '../harness/scenario.ts'
 import { startProcess } from '../machine/process.ts'
-import { type Bench, inTurn, type Measured, medianOf, type Scenario, target } from './scenario.ts'
 
 const NAME = 'Ravenpost'
 
-export const p10: Scenario = {
+export const startTime: Scenario = {
   id: 'P10',
   title: 'From npm start to ready with a kept data directory',
   async run(bench) {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { meter, perUnit } from '../harness/metering.ts'
+import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from '../harness/scenario.ts'
+import { connectAll, type System, warmUp, withSystem } from '../harness/with-system.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
-import { meter, perUnit } from './metering.ts'
-import { type Bench, inTurn, type Measured, medianOf, quickWorld, type Scenario, target } from './scenario.ts'
-import { connectAll, type System, warmUp, withSystem } from './with-system.ts'
 
-export const p2: Scenario = {
+export const dispatchThroughput: Scenario = {
   id: 'P2',
   title: 'Events to stored and pushed notifications',
   async run(bench) {
