@@ -31,6 +31,9 @@ export const operations: Record<string, Operation> = {
   'POST /auth/verify-email': ['Confirm an address by the token that was mailed', 'BAD_TOKEN', 'EMAIL_TAKEN'],
 
   'GET /users/search': ['Find users by name'],
+  'GET /users/by-name/{username}': ['A profile, by username', 'USER_NOT_FOUND'],
+  'GET /users/blocked': ['Users whom I block'],
+  'GET /users/muted': ['Users whom I mute'],
   'GET /users/{id}': ['A profile', 'USER_NOT_FOUND'],
   'PATCH /users/{id}': ['Edit my profile', 'USER_NOT_FOUND', 'NOT_YOURSELF', 'MEDIA_NOT_USABLE'],
   'DELETE /users/{id}': ['Delete my account and everything with it', 'USER_NOT_FOUND', 'NOT_YOURSELF'],
@@ -50,6 +53,7 @@ export const operations: Record<string, Operation> = {
   'GET /posts/{id}': ['A post', 'POST_NOT_FOUND'],
   'PATCH /posts/{id}': ['Edit my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
   'DELETE /posts/{id}': ['Delete my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
+  'GET /posts/{id}/likes': ['Users who like a post, latest first', 'POST_NOT_FOUND'],
   'POST /posts/{id}/like': ['Like a post', 'POST_NOT_FOUND'],
   'DELETE /posts/{id}/like': ['Take a like back', 'POST_NOT_FOUND'],
   'POST /posts/{id}/comment': [
@@ -86,6 +90,7 @@ export const operations: Record<string, Operation> = {
   'GET /notifications/stats': ['Counts by type, priority and state'],
   'GET /notifications/changes': ['What changed since a state', 'BAD_STATE', 'STATE_TOO_OLD'],
   'GET /notifications/{id}': ['A notification', 'NOTIFICATION_NOT_FOUND'],
+  'GET /notifications/{id}/actors': ['Everybody behind a notification, latest first', 'NOTIFICATION_NOT_FOUND'],
   'GET /notifications/{id}/why': ['The decisions behind a notification', 'NOTIFICATION_NOT_FOUND'],
   'DELETE /notifications/{id}': ['Delete a notification', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
   'PATCH /notifications/{id}/read': ['Mark as read', 'NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],

@@ -54,6 +54,8 @@ GET /metrics                             401    401   401     401  401      401 
 GET /auth/me                             401    200   200     401  401      401     401  200   200   200
 GET /auth/sessions                       401    200   200     401  401      401     401  200   200   200
 GET /bookmarks                           401    200   200     401  401      401     401  200   200   200
+GET /users/blocked                       401    200   200     401  401      401     401  200   200   200
+GET /users/muted                         401    200   200     401  401      401     401  200   200   200
 GET /notifications                       401    200   200     401  401      401     401  200   200   200
 GET /notifications/pending               401    200   200     401  401      401     401  200   200   200
 GET /notifications/history               401    200   200     401  401      401     401  200   200   200
@@ -77,6 +79,7 @@ POST /notifications/ack                  401    204   204     401  401      401 
 
 # Private things of the owner.
 GET /notifications/{id}                  401    404   404     401  401      401     401  404   404   200
+GET /notifications/{id}/actors           401    404   404     401  401      401     401  404   404   200
 GET /notifications/{id}/why              401    404   404     401  401      401     401  404   404   200
 PATCH /notifications/{id}/read           401    404   404     401  401      401     401  404   404   200
 POST /notifications/{id}/read            401    404   404     401  401      401     401  404   404   200
@@ -91,10 +94,12 @@ DELETE /auth/sessions/{id}               401    404   404     401  401      401 
 # and silence the owner in turn.
 GET /users/search                        401    200   200     401  401      401     401  200   200   200
 GET /users/{id}                          401    200   404     401  401      401     401  200   200   200
+GET /users/by-name/{username}            401    200   404     401  401      401     401  200   200   200
 GET /users/{id}/followers                401    200   404     401  401      401     401  200   200   200
 GET /users/{id}/following                401    200   404     401  401      401     401  200   200   200
 GET /users/{id}/friends                  401    200   404     401  401      401     401  200   200   200
 GET /posts/{id}                          401    200   404     401  401      401     401  200   200   200
+GET /posts/{id}/likes                    401    200   404     401  401      401     401  200   200   200
 GET /posts/{id}/comments                 401    200   404     401  401      401     401  200   200   200
 GET /posts                               401    200   200     401  401      401     401  200   200   200
 POST /users/{id}/follow                  401    200   404     401  401      401     401  200   200   422
@@ -337,6 +342,7 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
   if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
   if (what.includes('/users/{id}')) return owner.id
+  if (what.includes('/users/by-name/')) return owner.username
   if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
   if (what.includes('/posts/{id}')) return postId
   if (what.includes('/comments/{id}')) return (await owner.comment(publicPostId, 'A comment of the owner')).id

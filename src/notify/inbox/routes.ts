@@ -7,10 +7,11 @@ import { parseState } from '../../protocol/state.ts'
 import { acknowledge } from './acknowledge.ts'
 import { Changes, changesSince, toChanges } from './changes.ts'
 import { getNotification, listNotifications, readCounts, toCounts } from './list.ts'
+import { listActors } from './list-actors.ts'
 import type { InboxResult } from './lock.ts'
 import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive, type Which } from './mark.ts'
 import { readStats, Stats } from './stats.ts'
-import { Notification, Priority, State } from './view.ts'
+import { Actor, Notification, Priority, State } from './view.ts'
 import { readWhy, Why } from './why.ts'
 
 const tags = ['Notifications']
@@ -103,6 +104,12 @@ function reading(app: App): FastifyPluginAsyncTypebox {
 
     server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
       getNotification(app, request.user.userId, request.params.id),
+    )
+
+    server.get(
+      '/notifications/:id/actors',
+      { schema: { tags, params: OneId, querystring: PageQuery, response: { 200: pageOf(Actor) } } },
+      ({ params, query: { limit = 20, cursor }, user }) => listActors(pool, user.userId, params.id, { limit, cursor }),
     )
 
     server.get(

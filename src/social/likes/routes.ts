@@ -3,11 +3,14 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { Coalescer } from '../../db/coalescer.ts'
 import { fail } from '../../errors.ts'
-import { Id } from '../../http/paging.ts'
+import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { User } from '../users/view.ts'
+import { listLikers } from './read.ts'
 import { type LikeOutcome, type LikeRequest, likeBatch, unlikeBatch } from './write.ts'
 
+const OneId = Type.Object({ id: Id })
 const schema = {
-  params: Type.Object({ id: Id }),
+  params: OneId,
   response: { 200: Type.Object({ liked: Type.Boolean(), likeCount: Type.Integer() }) },
 }
 
@@ -28,6 +31,13 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
       if (!outcome) throw fail('POST_NOT_FOUND')
       return { liked: false, likeCount: outcome.likeCount }
     })
+
+    server.get(
+      '/posts/:id/likes',
+      { schema: { params: OneId, querystring: PageQuery, response: { 200: pageOf(User) } } },
+      ({ params, query: { limit = 20, cursor }, user }) =>
+        listLikers(app.pool, { viewerId: user.userId, postId: params.id, limit, cursor }),
+    )
   }
 }
 

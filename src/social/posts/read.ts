@@ -76,6 +76,15 @@ export async function requirePost(pool: pg.Pool, postId: string): Promise<void> 
   if (rows.length === 0) throw fail('POST_NOT_FOUND')
 }
 
+/** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted, or its author hidden from the viewer by a block */
+export async function requireVisiblePost(pool: pg.Pool, viewerId: string, postId: string): Promise<void> {
+  const { rows } = await pool.query(
+    `select from social.posts p where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')}`,
+    [viewerId, postId],
+  )
+  if (rows.length === 0) throw fail('POST_NOT_FOUND')
+}
+
 /** @throws {AppError} USER_NOT_FOUND when the user is unknown, deleted, or hidden from the viewer by a block */
 export async function requireUser(pool: pg.Pool, userId: string, viewerId: string): Promise<void> {
   const { rows } = await pool.query(

@@ -37,10 +37,13 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
 
 type Pairs = 'likes' | 'bookmarks' | 'thread_mutes'
 
+/** The order of the index of likes: no chunk sorts all likes of the post. */
+const orderOf: Record<Pairs, string> = { likes: 'created_at, user_id', bookmarks: 'user_id', thread_mutes: 'user_id' }
+
 async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): Promise<number> {
   const { rowCount } = await client.query(
     `delete from social.${table} where post_id = $1 and user_id = any(array(
-       select user_id from social.${table} where post_id = $1 order by user_id limit ${ROWS_PER_CHUNK}))`,
+       select user_id from social.${table} where post_id = $1 order by ${orderOf[table]} limit ${ROWS_PER_CHUNK}))`,
     [postId],
   )
   return rowCount ?? 0

@@ -22,14 +22,32 @@ export function listFriends(pool: pg.Pool, request: PageRequest): Promise<Page> 
   return list(pool, request, 'l.followee_id', `social.follows l where l.follower_id = $1::bigint and ${back}`)
 }
 
-async function list(pool: pg.Pool, request: PageRequest, member: string, from: string): Promise<Page> {
+/** Whom the viewer blocks, newest accounts first. Those who block the viewer too are in it: the block can be ended. */
+export function listBlocked(pool: pg.Pool, request: PageRequest): Promise<Page> {
+  return list(pool, request, 'l.other_id', 'social.blocks l where l.user_id = $1::bigint', 'true')
+}
+
+/** Whom the viewer mutes now, newest accounts first, without those who block the viewer. */
+export function listMuted(pool: pg.Pool, request: PageRequest): Promise<Page> {
+  const muted = 'social.mutes l where l.user_id = $1::bigint and coalesce(l.until > now(), true)'
+  const visible = 'not exists (select from social.blocks b where b.user_id = k.id and b.other_id = $2::bigint)'
+  return list(pool, request, 'l.other_id', muted, visible)
+}
+
+async function list(
+  pool: pg.Pool,
+  request: PageRequest,
+  member: string,
+  from: string,
+  visible = unblocked('$2::bigint', 'k.id'),
+): Promise<Page> {
   const { userId, viewerId, limit, cursor } = request
   const [before] = decodeCursor(cursor, 1) ?? []
   const { rows } = await pool.query<UserRow>(
     `select ${userColumns('$2::bigint')}
      from (select ${member} as id from ${from}) k
      join social.users u on u.id = k.id and u.deleted_at is null
-     where ($3::bigint is null or k.id < $3::bigint) and ${unblocked('$2::bigint', 'k.id')}
+     where ($3::bigint is null or k.id < $3::bigint) and ${visible}
      order by k.id desc limit $4::int`,
     [userId, viewerId, before ?? null, limit + 1],
   )

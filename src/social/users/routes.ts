@@ -6,10 +6,10 @@ import { Id, PageQuery, pageOf } from '../../http/paging.ts'
 import { MediaId } from '../media/view.ts'
 import { deleteUser } from './delete.ts'
 import { editProfile } from './edit.ts'
-import { listFollowers, listFollowing, listFriends } from './lists.ts'
+import { listBlocked, listFollowers, listFollowing, listFriends, listMuted } from './lists.ts'
 import { cleanBio, cleanDisplayName } from './names.ts'
 import { searchUsers } from './search.ts'
-import { findUser, findVisibleUser, User } from './view.ts'
+import { findUser, findVisibleUser, findVisibleUserByName, User } from './view.ts'
 
 export const DisplayName = Type.String({
   minLength: 1,
@@ -19,6 +19,9 @@ export const DisplayName = Type.String({
 })
 
 const Params = Type.Object({ id: Id })
+const NameParams = Type.Object({
+  username: Type.String({ minLength: 1, maxLength: 30, description: 'Without the @, in any case' }),
+})
 const SearchQuery = Type.Object(
   { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },
   { additionalProperties: false },
@@ -41,6 +44,20 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       ({ query: { q, limit = 20, cursor }, user }) =>
         searchUsers(pool, { text: q.trim(), viewerId: user.userId, limit, cursor }),
     )
+
+    server.get(
+      '/users/by-name/:username',
+      { schema: { params: NameParams, response: { 200: User } } },
+      async ({ params, user }) => found(await findVisibleUserByName(pool, params.username, user.userId)),
+    )
+
+    for (const [name, list] of Object.entries({ blocked: listBlocked, muted: listMuted }))
+      server.get(
+        `/users/${name}`,
+        { schema: { querystring: PageQuery, response: { 200: pageOf(User) } } },
+        ({ query: { limit = 20, cursor }, user: { userId } }) =>
+          list(pool, { userId, viewerId: userId, limit, cursor }),
+      )
 
     server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
       return found(await findVisibleUser(pool, params.id, user.userId))

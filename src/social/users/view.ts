@@ -62,13 +62,19 @@ export async function findVisibleUser(pool: pg.Pool, id: string, viewerId: strin
   return found?.blockedBy ? undefined : found?.user
 }
 
-async function readUser(pool: pg.Pool, id: string, viewerId: string) {
+/** As `findVisibleUser`, by a username in any case. */
+export async function findVisibleUserByName(pool: pg.Pool, name: string, viewerId: string): Promise<User | undefined> {
+  const found = await readUser(pool, name.toLowerCase(), viewerId, 'username')
+  return found?.blockedBy ? undefined : found?.user
+}
+
+async function readUser(pool: pg.Pool, key: string, viewerId: string, by: 'id' | 'username' = 'id') {
   const { rows } = await pool.query<UserRow & { blockedBy: boolean }>({
-    name: 'find_user',
+    name: `find_user_by_${by}`,
     text: `select ${userColumns('$2::bigint')},
              exists (select from social.blocks b where b.user_id = u.id and b.other_id = $2::bigint) as "blockedBy"
-           from social.users u where u.id = $1::bigint and u.deleted_at is null`,
-    values: [id, viewerId],
+           from social.users u where u.${by} = $1 and u.deleted_at is null`,
+    values: [key, viewerId],
   })
   if (!rows[0]) return undefined
   const { blockedBy, ...user } = rows[0]

@@ -31,6 +31,7 @@ async function people({ user: cem, token }: Person, dot: Person): Promise<void> 
   await api.postUsersByIdFollow(cem.id, dot.token)
   for (const list of [api.getUsersByIdFollowers, api.getUsersByIdFollowing, api.getUsersByIdFriends])
     assert.deepEqual(ids(await list(cem.id, {}, token)), [id])
+  assert.equal((await api.getUsersByNameByUsername('Dot', token)).id, id)
   assert.deepEqual(await api.putUsersByIdBell(id, { enabled: true }, token), { bell: true })
   await api.putUsersByIdMute(id, { seconds: 60 }, token)
   assert.deepEqual((await api.getUsersById(id, token)).viewer, {
@@ -40,10 +41,12 @@ async function people({ user: cem, token }: Person, dot: Person): Promise<void> 
     blocked: false,
     muted: true,
   })
+  assert.deepEqual(ids(await api.getUsersMuted({}, token)), [id])
   await api.deleteUsersByIdMute(id, token)
   assert.deepEqual(await api.postUsersByIdUnfollow(id, token), { following: false })
   await api.putUsersByIdBlock(id, token)
   assert.equal((await api.getUsersById(id, token)).viewer.blocked, true)
+  assert.deepEqual(ids(await api.getUsersBlocked({}, token)), [id])
   await api.deleteUsersByIdBlock(id, token)
   await refused(403, 'WRONG_PASSWORD', api.putAuthPassword({ currentPassword: 'x', password: PASSWORD }, token))
   const sessions = await api.getAuthSessions({}, token)
@@ -66,6 +69,7 @@ async function posts({ user, token }: Person, dot: Person): Promise<void> {
   await api.putPostsByIdBookmark(post.id, dot.token)
   await api.putPostsByIdMute(post.id, dot.token)
   await api.postPostsByIdLike(post.id, dot.token)
+  assert.deepEqual(ids(await api.getPostsByIdLikes(post.id, {}, token)), [dot.user.id])
   const seen = await api.getPostsById(post.id, dot.token)
   assert.deepEqual(seen.viewer, { liked: true, bookmarked: true, muted: true })
   assert.deepEqual(ids(await api.getBookmarks({}, dot.token)), [post.id])
@@ -96,6 +100,8 @@ async function inbox({ user, token }: Person, dot: Person, root: Token): Promise
   assert.deepEqual(ids(await api.getNotificationsPending({}, dot.token)), [])
   const [first, second] = ids({ items })
   assert.ok(first && second)
+  const liked = items.find(({ type }) => type === 'post.liked')?.id ?? ''
+  assert.deepEqual(ids(await api.getNotificationsByIdActors(liked, {}, dot.token)), [user.id])
   assert.ok((await api.getNotificationsByIdWhy(first, dot.token)).decisions.length > 0)
   assert.equal((await api.postNotificationsByIdRead(first, dot.token)).unreadCount, 1)
   assert.equal((await api.patchNotificationsByIdUnread(first, dot.token)).unreadCount, 2)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { flushWindows } from '../../../src/notify/windows/flush.ts'
 import type { TestClient } from '../../client.ts'
 import { setup } from '../../setup.ts'
 import { dispatch, drift, fillInbox } from '../dispatch/events.ts'
@@ -52,6 +53,40 @@ t.test('an inbox over REST', async (t) => {
       byPriority: { low: 1 },
       byState: { unread: 1, read: 0, unseen: 1, pending: 1, archived: 0, filtered: 0 },
     })
+  })
+
+  t.test('everybody behind a group is listed, the latest first, page by page; a block hides them', async (t) => {
+    const post = await ana.post('Who is behind this?')
+    const others = [cem, ben, ...(await Promise.all(['gus', 'hal', 'ivy'].map(as)))]
+    for (const other of others) await other.like(post.id)
+    await dispatch(app)
+    await app.pool.query('update notify.windows set due_at = now()')
+    await flushWindows(app)
+    const [group] = (await list(ana)).items
+    t.match(group, { actorCount: 5, object: { id: post.id } })
+    const names = async (query = '') => {
+      const page = await ana.get(`/notifications/${group.id}/actors${query}`)
+      return [page.items.map((actor: { username: string }) => actor.username), page.nextCursor]
+    }
+    t.same(await names(), [['ivy', 'hal', 'gus', 'ben', 'cem'], null])
+    t.same((await ana.get(`/notifications/${group.id}/actors`)).items.slice(0, 3), group.actors, 'in the same form')
+    const [first, cursor] = await names('?limit=2')
+    t.same(
+      [first, await names(`?cursor=${cursor}`)],
+      [
+        ['ivy', 'hal'],
+        [['gus', 'ben', 'cem'], null],
+      ],
+    )
+    t.equal((await ben.request('GET', `/notifications/${group.id}/actors`)).status, 404, 'of nobody else')
+    await app.pool.query(
+      'insert into social.blocks (user_id, other_id) select id, $1 from social.users where username = $2',
+      [ana.id, 'hal'],
+    )
+    await others[2]?.unlike(post.id)
+    await dispatch(app)
+    t.same(await names(), [['ivy', 'ben', 'cem'], null])
+    await ana.request('DELETE', `/notifications/${group.id}`)
   })
 
   t.test('one notification goes through its life', async (t) => {

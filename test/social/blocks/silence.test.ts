@@ -120,6 +120,32 @@ t.test('a muted user and a muted thread tell nothing, the decision says why, and
   await noDrift(t, system)
 })
 
+t.test('a user finds whom they block and mute, page by page, and nobody else does', async (t) => {
+  const { as, pool } = await setup(t)
+  const [ana, ben, cem, dot] = await Promise.all(['ana', 'ben', 'cem', 'dot'].map(as))
+  if (!ana || !ben || !cem || !dot) throw new Error('nobody signed up')
+  for (const other of [ben, cem]) {
+    await ana.request('PUT', `/users/${other.id}/block`)
+    await ana.request('PUT', `/users/${other.id}/mute`)
+  }
+  await ana.request('PUT', `/users/${dot.id}/mute`, { seconds: 3600 })
+  await cem.request('PUT', `/users/${ana.id}/block`)
+  const names = async (who: TestClient, list: string) =>
+    (await who.get(`/users/${list}`)).items.map((user: { username: string }) => user.username).sort()
+  t.same(await names(ana, 'blocked'), ['ben', 'cem'], 'also who blocks the viewer: the block can be ended')
+  t.same(await names(ana, 'muted'), ['ben', 'dot'], 'but who blocks the viewer is hidden elsewhere')
+  t.match((await ana.get('/users/blocked')).items[0], { viewer: { blocked: true, muted: true } })
+  t.same([await names(ben, 'blocked'), await names(ben, 'muted')], [[], []])
+  const first = await ana.get('/users/blocked?limit=1')
+  const second = await ana.get(`/users/blocked?limit=1&cursor=${first.nextCursor}`)
+  t.same([...first.items, ...second.items], (await ana.get('/users/blocked')).items)
+  t.equal(second.nextCursor, null)
+  await pool.query('update social.mutes set until = now() where other_id = $1', [dot.id])
+  await ana.request('DELETE', `/users/${ben.id}/mute`)
+  await ana.request('DELETE', `/users/${ben.id}/block`)
+  t.same([await names(ana, 'blocked'), await names(ana, 'muted')], [['cem'], []])
+})
+
 t.test('nobody silences themselves, nobody who is not there, no post that is not there', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')

@@ -66,6 +66,33 @@ t.test('a missing or deleted post fails its own request only', async (t) => {
   t.equal((await readEvents(pool, 'like')).length, 2)
 })
 
+t.test('the users who like a post are listed, the latest like first; a block hides them', async (t) => {
+  const { as, pool } = await setup(t)
+  const [ana, ben, cem, dot] = [await as('ana'), await as('ben'), await as('cem'), await as('dot')]
+  const post = await ana.post('Hello')
+  for (const who of [dot, ben, cem]) await who.like(post.id)
+  const names = async (who: typeof ana, query = '') =>
+    (await who.get(`/posts/${post.id}/likes${query}`)).items.map((user: { username: string }) => user.username)
+  t.same(await names(ana), ['cem', 'ben', 'dot'])
+  await pool.query('update social.likes set created_at = now()')
+  t.same(await names(ana), ['dot', 'cem', 'ben'], 'likes of one moment by user id')
+  const pages: string[] = []
+  let cursor = ''
+  do {
+    const page = await ana.get(`/posts/${post.id}/likes?limit=1${cursor && `&cursor=${cursor}`}`)
+    pages.push(...page.items.map((user: { username: string }) => user.username))
+    cursor = page.nextCursor
+  } while (cursor)
+  t.same(pages, ['dot', 'cem', 'ben'])
+  t.match((await ben.get(`/posts/${post.id}/likes`)).items[0], { id: dot.id, viewer: { following: false } })
+  await dot.unlike(post.id)
+  await ben.request('PUT', `/users/${cem.id}/block`)
+  t.same([await names(ana), await names(ben), await names(cem)], [['cem', 'ben'], ['ben'], ['cem']])
+  await ana.request('PUT', `/users/${cem.id}/block`)
+  for (const [who, id] of [[cem, post.id] as const, [ana, '999'] as const])
+    t.match(await who.request('GET', `/posts/${id}/likes`), { status: 404, body: { code: 'POST_NOT_FOUND' } })
+})
+
 t.test('a deleted user likes nothing any more', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]

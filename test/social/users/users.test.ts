@@ -14,6 +14,20 @@ test('a profile says how the viewer stands to the user', async (t) => {
   t.equal((await ana.request('GET', `/users/${ben.id}`)).status, 404, 'who is blocked finds nobody')
 })
 
+test('a user is found by name, whatever its case; one who is deleted, or blocks the viewer, is not', async (t) => {
+  const { as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  t.same(await ana.get('/users/by-name/BEN'), await ana.get(`/users/${ben.id}`))
+  for (const name of ['be', 'ben_', 'b%25', '@ben'])
+    t.match(await ana.request('GET', `/users/by-name/${name}`), { status: 404, body: { code: 'USER_NOT_FOUND' } }, name)
+  t.equal((await ana.request('GET', `/users/by-name/${'b'.repeat(31)}`)).status, 400)
+  await ben.request('PUT', `/users/${ana.id}/block`)
+  t.equal((await ana.request('GET', '/users/by-name/ben')).status, 404)
+  t.match(await ben.get('/users/by-name/ana'), { id: ana.id, viewer: { blocked: true } })
+  await ben.request('DELETE', `/users/${ben.id}`)
+  t.equal((await ana.request('GET', '/users/by-name/ben')).status, 404)
+})
+
 test('users edit their own profile and no other', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]

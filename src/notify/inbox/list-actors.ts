@@ -1,0 +1,37 @@
+import type pg from 'pg'
+import { fail } from '../../errors.ts'
+import { cutPage, decodeCursor } from '../../http/paging.ts'
+import { NOBODY } from '../dispatch/model.ts'
+import { unblocked } from '../rules/silences.ts'
+import type { Actor } from './view.ts'
+
+/**
+ * Everybody behind a notification, the latest first, without those whom a block hides. Each page reads the live sources of the
+ * notification, at most `max_group_size` of its type: an index in this order would cost every event one more write.
+ * @throws {AppError} NOTIFICATION_NOT_FOUND
+ */
+export async function listActors(
+  pool: pg.Pool,
+  userId: string,
+  id: string,
+  { limit, cursor }: { limit: number; cursor: string | undefined },
+): Promise<{ items: Actor[]; nextCursor: string | null }> {
+  const [before = null] = decodeCursor(cursor, 1) ?? []
+  const { rowCount } = await pool.query('select from notify.notifications where user_id = $1 and id = $2', [userId, id])
+  if (rowCount === 0) throw fail('NOTIFICATION_NOT_FOUND')
+  const { rows } = await pool.query<Actor & { latest: string }>({
+    name: 'list_actors',
+    text: `select a.latest, u.id, u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId"
+           from (
+             select s.actor_id, max(s.event_id) as latest from notify.sources s
+             where s.user_id = $1 and s.notification_id = $2 and s.live and s.actor_id <> ${NOBODY}
+             group by s.actor_id
+           ) a
+           join social.users u on u.id = a.actor_id and u.deleted_at is null
+           where a.latest < coalesce($3::bigint, 9223372036854775807) and ${unblocked('$1::bigint', 'a.actor_id')}
+           order by a.latest desc limit $4`,
+    values: [userId, id, before, limit + 1],
+  })
+  const { items, nextCursor } = cutPage(rows, limit, (last) => [last.latest])
+  return { items: items.map(({ latest: _, ...actor }) => actor), nextCursor }
+}
