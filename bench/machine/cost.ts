@@ -16,10 +16,6 @@ export function difference(after: Record<string, number>, before: Record<string,
   return Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]))
 }
 
-export function sum(values: Record<string, number>): number {
-  return Object.values(values).reduce((total, value) => total + value, 0)
-}
-
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]

@@ -4,9 +4,9 @@ import { fail } from '../errors.ts'
 /** A decimal id that fits a bigint. */
 export const Id = Type.String({ pattern: '^[1-9][0-9]{0,17}$', description: 'Decimal id, opaque to clients' })
 
-export const Limit = Type.Integer({ minimum: 1, maximum: 100, default: 20 })
+const Limit = Type.Integer({ minimum: 1, maximum: 100, default: 20 })
 
-export const Cursor = Type.String({ maxLength: 200, description: '`nextCursor` of the previous page' })
+const Cursor = Type.String({ maxLength: 200, description: '`nextCursor` of the previous page' })
 
 export const PageQuery = Type.Object(
   { limit: Type.Optional(Limit), cursor: Type.Optional(Cursor) },

@@ -25,7 +25,6 @@ export const clientFrames = {
 const checks = new Map(Object.entries(clientFrames).map(([type, schema]) => [type, TypeCompiler.Compile(schema)]))
 
 export type ClientFrame = Static<(typeof clientFrames)[keyof typeof clientFrames]>
-export type Hello = Static<typeof clientFrames.hello>
 
 const counts = { unreadCount: Type.Integer(), unseenCount: Type.Integer() }
 const Posts = Type.Array(Type.Object({ id: Type.String(), likeCount: Type.Integer(), commentCount: Type.Integer() }))

@@ -4,7 +4,7 @@ export const USERS = 20_000
 /** The user with a large inbox. */
 export const HOT_USER = String(USERS + 1)
 const HOT_INBOX = 20_000
-export const POSTS = 100_000
+const POSTS = 100_000
 
 /**
  * Fills a fresh database as if it had run for a while: 20,000 users with 10 notifications each, one with 20,000; 200,000
