@@ -138,9 +138,11 @@ function runTap(args: string[], env: Record<string, string> = {}): Promise<numbe
 
 /** The template and what a killed test file left of its clones. */
 async function dropDatabases(admin: pg.Client): Promise<void> {
-  const { rows } = await admin.query<{ datname: string }>('select datname from pg_database where datname like $1', [
-    `${template}%`,
-  ])
+  // Other runs on this server have names of their own, also when ours is the beginning of theirs.
+  const { rows } = await admin.query<{ datname: string }>(
+    `select datname from pg_database where datname = $1 or starts_with(datname, $1 || '_')`,
+    [template],
+  )
   for (const { datname } of rows) await admin.query(`drop database if exists ${datname} with (force)`)
 }
 

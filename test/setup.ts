@@ -98,13 +98,29 @@ export async function cloneDatabase(t: Test, { windowSeconds }: Pick<Options, 'w
   if (!serverUrl || !template)
     throw new Error('tests need a prepared server: run `npm test -- test/path/to/file.test.ts`')
   const name = `${template}_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
-  await onServer(serverUrl, `create database ${name} template ${template}`)
-  t.teardown(() => onServer(serverUrl, `drop database if exists ${name} with (force)`))
+  // Copied as files, in half the CPU time: the log and the buffers need not hold all of it, where nothing has to be durable.
+  await onServer(serverUrl, `create database ${name} template ${template} strategy file_copy`)
+  t.teardown(() => dropDatabase(serverUrl, name))
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   if (windowSeconds !== undefined)
     await onServer(url.href, `update notify.types set window_seconds = ${windowSeconds} where window_seconds > 0`)
   return url.href
+}
+
+/** A pool ends before the server has closed its connections, which may fail when they are cut off. One that is left open is a leak. */
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: serverUrl })
+  await client.connect()
+  try {
+    await eventually(async () => {
+      const open = `select from pg_stat_activity where datname = $1 and backend_type = 'client backend'`
+      return (await client.query(open, [name])).rowCount === 0
+    }, 20)
+    await client.query(`drop database ${name}`)
+  } finally {
+    await client.end()
+  }
 }
 
 async function onServer(url: string, statement: string): Promise<void> {
