@@ -8,7 +8,7 @@ import type { Config } from './config.ts'
 import { withClient } from './db/client.ts'
 import { noteFiles, wasCopied } from './db/embedded/copied.ts'
 import { startEmbedded } from './db/embedded/embedded.ts'
-import { migrate, pendingMigrations } from './db/migrate.ts'
+import { migrate, nextMigrations, pendingMigrations } from './db/migrate.ts'
 import { isPooled } from './db/pool.ts'
 import { renewEpoch } from './notify/outbox/adopt.ts'
 
@@ -63,9 +63,11 @@ async function mayMigrate({ databaseUrlDirect }: Config): Promise<boolean> {
 }
 
 async function refuseIfOutdated({ databaseUrl }: Config): Promise<void> {
+  // In a rolling update the database may have run later migrations; those are not refused.
   const missing = await withClient(databaseUrl, pendingMigrations)
-  if (missing.length > 0)
-    throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
+  if (missing.length === 0) return
+  await withClient(databaseUrl, (client) => nextMigrations(client))
+  throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
 }
 
 /** Time limits are asked for at each connection, which a transaction pooler ignores: it has to set them itself. */

@@ -7,6 +7,7 @@ import { isLockTimeout, sqlState } from '../base/failure.ts'
 import { StartError } from '../base/process/start-error.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 
+/** Files in released.json are never edited, only followed by new ones; the others are edited in place. */
 const ours = new URL('../../migrations/', import.meta.url)
 
 /**
@@ -51,8 +52,7 @@ export async function migrate(url: string, log: Logger, folder = ours): Promise<
 
 /** The migrations that this version brings and the database has not run yet. */
 export async function pendingMigrations(client: pg.ClientBase | pg.Pool): Promise<string[]> {
-  const { rows: found } = await client.query(`select to_regclass('notify.migrations') is not null as found`)
-  const done = new Set(found[0]?.found ? await namesOfRun(client) : [])
+  const done = new Set(await namesOfRun(client))
   return (await namesIn(ours)).filter((name) => !done.has(name))
 }
 
@@ -90,10 +90,7 @@ async function runOfGraphile(url: string, log: Logger): Promise<void> {
 }
 
 async function runOurs(client: pg.ClientBase, log: Logger, folder: URL): Promise<string[]> {
-  const names = await namesIn(folder)
-  const done = await namesOfRun(client)
-  refuseOthers(names, done)
-  const pending = names.slice(done.length)
+  const pending = await nextMigrations(client, folder)
   for (const name of pending) {
     const text = await readFile(new URL(`${name}.sql`, folder), 'utf8')
     const noted = `insert into notify.migrations (name, timestamp) values ('${name}', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`
@@ -103,17 +100,26 @@ async function runOurs(client: pg.ClientBase, log: Logger, folder: URL): Promise
   return pending
 }
 
-/** Migrations are only ever appended: what the database has run must be the first of what this version brings. */
-function refuseOthers(names: string[], done: string[]): void {
+/**
+ * The migrations to run. They are only ever appended: those that the database has run must be the first of this version's.
+ * @throws {StartError} when they are not
+ */
+export async function nextMigrations(client: pg.ClientBase | pg.Pool, folder = ours): Promise<string[]> {
+  const [names, done] = [await namesIn(folder), await namesOfRun(client)]
   const at = done.findIndex((name, index) => names[index] !== name)
   const [run, brought] = [done[at], names[at]]
-  if (run === undefined) return
-  if (!names.includes(run))
+  if (run === undefined) return names.slice(done.length)
+  if (names.includes(run))
     throw new StartError(
-      `The database has run the migration ${run}, which this version of Ravenpost does not have: start the version that made it, or restore a backup`,
+      `This version of Ravenpost brings the migration ${brought} before ${run}, which the database has run: no upgrade leads from that version to this one. Go on with that version, or start with a new database`,
+    )
+  // A later version only appends, so its names follow all of these.
+  if (run < (names.at(-1) ?? ''))
+    throw new StartError(
+      `The database is older than the first release of Ravenpost: it has run the migration ${run}, which does not exist any more, and cannot be upgraded. Drop the database (embedded: delete the directory DATA_DIR) and start again`,
     )
   throw new StartError(
-    `This version of Ravenpost brings the migration ${brought} before ${run}, which the database has run: no upgrade leads from that version to this one. Go on with that version, or start with a new database`,
+    `The database has run the migration ${run}, which this version of Ravenpost does not have: start the version that made it, or restore a backup`,
   )
 }
 
@@ -149,6 +155,8 @@ async function inTransaction(client: pg.ClientBase, statements: string, { keep =
 }
 
 async function namesOfRun(client: pg.ClientBase | pg.Pool): Promise<string[]> {
+  const { rows: found } = await client.query(`select to_regclass('notify.migrations') is not null as found`)
+  if (!found[0]?.found) return []
   const { rows } = await client.query<{ name: string }>('select name from notify.migrations order by name collate "C"')
   return rows.map((row) => row.name)
 }

@@ -46,11 +46,11 @@ export interface NotifyDeliveries {
    */
   channel: string;
   /**
-   * Waits for no turn of its user, who is sent so many messages a minute.
+   * Sent without regard to the limit of messages per user and minute.
    */
   critical: Generated<boolean>;
   /**
-   * When it is to be tried next; null: finished.
+   * Time of the next attempt; null: finished.
    */
   dueAt: Timestamp | null;
   /**
@@ -58,46 +58,46 @@ export interface NotifyDeliveries {
    */
   grownModseq: Int8;
   /**
-   * What the last attempt failed with.
+   * Error of the last attempt.
    */
   lastError: string | null;
   /**
-   * The notification; 0: a mail about the account, which target names.
+   * The notification; 0: a mail about the account, named in target.
    */
   notificationId: Int8;
   /**
-   * When it was queued.
+   * Time at which it was queued.
    */
   queuedAt: Generated<Timestamp>;
   /**
-   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it showed that their address is theirs).
+   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it has a verified address).
    */
   reason: string | null;
   /**
-   * Id under which the provider knows the message, the same in every attempt; rows of one mail share it. Null: not tried yet.
+   * Id of the message at the provider, the same in every attempt; rows of one mail share it. Null: not tried yet.
    */
   sendId: string | null;
   /**
-   * queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (with reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider says that a message arrived; mail servers and push services do not.
+   * queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.
    */
   state: Generated<string>;
   /**
-   * Where to: primary, the address of the account; or the id of a push subscription. Of mails about the account: primary asks whether the address is the user's, passwordChanged says so to a verified one.
+   * primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, passwordChanged reports a new password to a verified one.
    */
   target: string;
   /**
-   * When its state last changed.
+   * Time of the last change of state.
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Whose notification.
+   * Recipient.
    */
   userId: Int8;
 }
 
 export interface NotifyDeliveryLog {
   /**
-   * When.
+   * Time of the event.
    */
   at: Generated<Timestamp>;
   /**
@@ -105,7 +105,7 @@ export interface NotifyDeliveryLog {
    */
   channel: string;
   /**
-   * stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: a device has it. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.
+   * stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.
    */
   event: string;
   /**
@@ -113,18 +113,18 @@ export interface NotifyDeliveryLog {
    */
   notificationId: Int8 | null;
   /**
-   * The rule that filtered, or the error it failed with.
+   * The rule that filtered, or the error.
    */
   reason: string | null;
   /**
-   * Whose notification.
+   * Owner of the inbox.
    */
   recipientId: Int8;
 }
 
 export interface NotifyDeliveryLogDays {
   /**
-   * First moment it holds.
+   * First moment, inclusive.
    */
   fromAt: Timestamp;
   /**
@@ -132,14 +132,14 @@ export interface NotifyDeliveryLogDays {
    */
   name: string;
   /**
-   * First moment it does not hold any more.
+   * Last moment, exclusive.
    */
   toAt: Timestamp;
 }
 
 export interface NotifyFanOuts {
   /**
-   * Of retract_actor: who was blocked; otherwise 0.
+   * Of retract_actor: the blocked user; otherwise 0.
    */
   actorId: Generated<Int8>;
   /**
@@ -147,7 +147,7 @@ export interface NotifyFanOuts {
    */
   attempts: Generated<number>;
   /**
-   * When the deletion or the post was committed.
+   * Time of the commit of the deletion or the post.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -155,19 +155,19 @@ export interface NotifyFanOuts {
    */
   cursorUserId: Generated<Int8>;
   /**
-   * When the next chunk is due: later after a failure.
+   * Time of the next chunk: later after a failure.
    */
   dueAt: Generated<Timestamp>;
   /**
-   * What an audience is told: an event without recipient. Null: no audience.
+   * Of an audience: the event to append, without recipient; otherwise null.
    */
   event: Json | null;
   /**
-   * Those of an audience who are told by an event of their own, for a more specific reason.
+   * Of an audience: users who get an event of their own, for a more specific reason.
    */
   exceptIds: Generated<ArrayType<Int8>>;
   /**
-   * When nothing was left to do, or the post was deleted before that.
+   * Time at which nothing was left to do, or the post was deleted before that.
    */
   finishedAt: Timestamp | null;
   /**
@@ -179,11 +179,11 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment, delete_user, publish_post, end_sources, retract_actor, read_inbox, archive_inbox, delete_inbox or see_inbox.
+   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox.
    */
   kind: string;
   /**
-   * Why the last failing chunk failed.
+   * Error of the last failed chunk.
    */
   lastError: string | null;
   /**
@@ -191,11 +191,11 @@ export interface NotifyFanOuts {
    */
   lastShard: Generated<number>;
   /**
-   * The post, comment or user that was deleted; the post that was published; the user whose inbox it is.
+   * The post, comment or user that was deleted; the post that was published; the user who owns the inbox.
    */
   objectId: Int8;
   /**
-   * The thread whose notifications are looked through.
+   * The thread whose notifications are searched.
    */
   threadKey: string | null;
   /**
@@ -238,14 +238,14 @@ export interface NotifyInbox {
    */
   unseenCount: Generated<number>;
   /**
-   * Whose inbox.
+   * Owner of the inbox.
    */
   userId: Int8;
 }
 
 export interface NotifyInstallation {
   /**
-   * When the database was made or last adopted, or its epoch last changed.
+   * Time of the creation, the last adoption, or the last change of epoch.
    */
   adoptedAt: Generated<Timestamp>;
   /**
@@ -257,7 +257,7 @@ export interface NotifyInstallation {
    */
   databaseOid: number;
   /**
-   * Stands in front of every state; a client that holds a state of another epoch fetches its list again.
+   * First part of every state; a client with a state of another epoch fetches its list again.
    */
   epoch: string;
   /**
@@ -280,19 +280,19 @@ export interface NotifyInstallation {
 
 export interface NotifyMaintenance {
   /**
-   * When it was last done. Processes warn when that is ten minutes ago.
+   * Time it was last done. Processes warn when that is ten minutes ago.
    */
   finishedAt: Generated<Timestamp>;
   /**
-   * Until when nobody else does it; past when it is done. A process that dies keeps it for a minute at most.
+   * End of the lease; past when the work is done. A process that dies keeps it for a minute at most.
    */
   heldUntil: Generated<Timestamp>;
   /**
-   * Drawn by the process that does it.
+   * Token of the process that does it.
    */
   lease: string | null;
   /**
-   * The work.
+   * Name of the work.
    */
   what: string;
 }
@@ -303,7 +303,7 @@ export interface NotifyMigrations {
    */
   name: string;
   /**
-   * When it was run.
+   * Time of the run, UTC.
    */
   timestamp: string;
 }
@@ -325,7 +325,7 @@ export interface NotifyNamedLocks {
    */
   name: string;
   /**
-   * When it was last locked; removed a day later.
+   * Time it was last locked; removed a day later.
    */
   usedAt: Generated<Timestamp>;
 }
@@ -336,11 +336,11 @@ export interface NotifyNotifications {
    */
   actorCount: Generated<number>;
   /**
-   * Distinct actors, up to 8: whom the recipient follows first, then by latest; 3 are shown, the others stand by for retractions.
+   * Distinct actors, up to 8: those whom the recipient follows first, then by latest; 3 are shown, the others replace retracted ones.
    */
   actorIds: Generated<ArrayType<Int8>>;
   /**
-   * When it was archived.
+   * Null: not archived.
    */
   archivedAt: Timestamp | null;
   /**
@@ -348,11 +348,11 @@ export interface NotifyNotifications {
    */
   body: string | null;
   /**
-   * When its group closed: first read, archived, or 24 hours old. Never unset; what comes later opens the next group.
+   * Time its group closed: first read, archived, or 24 hours old. Never unset; later events open the next group.
    */
   closedAt: Timestamp | null;
   /**
-   * When it was made.
+   * Time of the first event in it.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -360,23 +360,23 @@ export interface NotifyNotifications {
    */
   data: Generated<Json>;
   /**
-   * When a device acknowledged its latest content; outside the state.
+   * Time at which a device acknowledged its latest content; not part of the state.
    */
   deliveredAt: Timestamp | null;
   /**
-   * When retention removes it.
+   * Time from which retention removes it.
    */
   expiresAt: Timestamp;
   /**
-   * Not in the app: not counted, not in changes. filter_reason says why.
+   * Not in the app: not counted, not in changes. filter_reason has the cause.
    */
   filtered: Generated<boolean>;
   /**
-   * Why it is filtered: strangers, held back by the policy; or otherChannels, wanted by email or push only.
+   * strangers: held back by the policy. otherChannels: wanted by email or push only. Null: not filtered.
    */
   filterReason: string | null;
   /**
-   * How many of actor_ids, from the first one on, the recipient follows: they stand in front.
+   * How many of actor_ids, from the first one on, the recipient follows.
    */
   followedActors: Generated<number>;
   /**
@@ -408,11 +408,11 @@ export interface NotifyNotifications {
    */
   priority: Generated<string>;
   /**
-   * When it was read.
+   * Null: unread.
    */
   readAt: Timestamp | null;
   /**
-   * Request behind the newest event in it; the log of the push node names it when the notification goes out.
+   * Request behind its newest event; the push node logs it when the notification is sent.
    */
   requestId: string | null;
   /**
@@ -420,7 +420,7 @@ export interface NotifyNotifications {
    */
   severity: Generated<string>;
   /**
-   * Show it, but no toast and no sound.
+   * Shown without toast or sound.
    */
   silent: Generated<boolean>;
   /**
@@ -436,7 +436,7 @@ export interface NotifyNotifications {
    */
   type: string;
   /**
-   * When its content last grew.
+   * Time at which its content last grew.
    */
   updatedAt: Generated<Timestamp>;
   /**
@@ -444,18 +444,18 @@ export interface NotifyNotifications {
    */
   url: string | null;
   /**
-   * Whose notification.
+   * Owner of the inbox.
    */
   userId: Int8;
 }
 
 export interface NotifyOutbox {
   /**
-   * What was done: like, comment, follow, post, send.
+   * like, comment, follow, post or send.
    */
   action: string;
   /**
-   * Who did it; null for a send without actor.
+   * The user who acted; null for a send without actor.
    */
   actorId: Int8 | null;
   /**
@@ -479,7 +479,7 @@ export interface NotifyOutbox {
    */
   groupKey: string | null;
   /**
-   * Drawn under the domain row's lock: of two events about one thing the later has the higher id.
+   * Drawn under the domain row's lock: of two events about one object the later has the higher id.
    */
   id: Generated<Int8>;
   /**
@@ -487,23 +487,23 @@ export interface NotifyOutbox {
    */
   objectId: string | null;
   /**
-   * post, comment, user or a name of the sender's.
+   * post, comment, user, or a name that the sender chose.
    */
   objectType: string | null;
   /**
-   * Whose inbox it concerns; null when nobody is to be told.
+   * The user to notify; null: nobody.
    */
   recipientId: Int8 | null;
   /**
-   * Request that caused it, to follow it through the logs.
+   * Request that caused it, for tracing it through the logs.
    */
   requestId: string | null;
   /**
-   * True when the action was taken back: unlike, unfollow, deletion.
+   * True when the action is undone: unlike, unfollow, deletion.
    */
   retracts: Generated<boolean>;
   /**
-   * Shard of the recipient, of the actor where nobody is told.
+   * Shard of the recipient; of the actor where there is no recipient.
    */
   shard: Generated<number>;
   /**
@@ -515,18 +515,18 @@ export interface NotifyOutbox {
    */
   threadKey: string | null;
   /**
-   * What the recipient is told: post.liked, comment.created, comment.replied, user.mentioned, user.followed, or the type of a send.
+   * Type of the notification: post.liked, comment.created, comment.replied, user.mentioned, user.followed, or the type of a send.
    */
   type: string | null;
   /**
-   * The transaction that wrote the event; readers tell by it what they have read (decision 4).
+   * The transaction that wrote the event; readers compare it with the snapshots in notify.positions.
    */
   xid: Generated<string>;
 }
 
 export interface NotifyOutboxPartitions {
   /**
-   * When all its ids had been drawn.
+   * Time at which all its ids had been drawn.
    */
   filledAt: Timestamp | null;
   /**
@@ -534,7 +534,7 @@ export interface NotifyOutboxPartitions {
    */
   filledBefore: string | null;
   /**
-   * First id it holds.
+   * First id, inclusive.
    */
   fromId: Int8;
   /**
@@ -542,7 +542,7 @@ export interface NotifyOutboxPartitions {
    */
   name: string;
   /**
-   * First id it does not hold any more.
+   * Last id, exclusive.
    */
   toId: Int8;
 }
@@ -557,15 +557,15 @@ export interface NotifyPending {
    */
   consumer: string;
   /**
-   * When it became pending.
+   * Time at which it became pending.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * When the last attempt was used up: a dead letter since then.
+   * Time at which the last attempt was used up; null: still retried.
    */
   deadAt: Timestamp | null;
   /**
-   * When to try again.
+   * Time of the next attempt.
    */
   dueAt: Generated<Timestamp>;
   /**
@@ -581,7 +581,7 @@ export interface NotifyPending {
    */
   id: Generated<Int8>;
   /**
-   * Why the last attempt failed.
+   * Error of the last attempt.
    */
   lastError: string | null;
   /**
@@ -596,15 +596,15 @@ export interface NotifyPositions {
    */
   adoptedId: Generated<Int8>;
   /**
-   * Id of the last event read inside the window.
+   * Id of the last event read inside the slice.
    */
   afterId: Int8 | null;
   /**
-   * Shard of the last event read inside the window.
+   * Shard of the last event read inside the slice.
    */
   afterShard: number | null;
   /**
-   * Transaction of the last event read inside the window.
+   * Transaction of the last event read inside the slice.
    */
   afterXid: string | null;
   /**
@@ -620,7 +620,7 @@ export interface NotifyPositions {
    */
   done: Generated<string>;
   /**
-   * When the first of them failed; null while the lane moves on.
+   * Time of the first of these failures; null while the lane moves on.
    */
   failingSince: Timestamp | null;
   /**
@@ -628,7 +628,7 @@ export interface NotifyPositions {
    */
   failures: Generated<number>;
   /**
-   * Events below this id are none of this reader's concern: read whole, or pending since an adoption. Prunes old partitions.
+   * Events below this id do not concern this reader: read whole, or pending since an adoption. Prunes old partitions.
    */
   fromId: Generated<Int8>;
   /**
@@ -636,15 +636,15 @@ export interface NotifyPositions {
    */
   lane: number;
   /**
-   * Why the last run failed.
+   * Error of the last failed run.
    */
   lastError: string | null;
   /**
-   * When the position last moved.
+   * Time of the last move.
    */
   movedAt: Generated<Timestamp>;
   /**
-   * Nobody reads the lane before.
+   * Nobody reads the lane before this time.
    */
   retryAt: Timestamp | null;
   /**
@@ -656,22 +656,22 @@ export interface NotifyPositions {
    */
   shardTo: Generated<number>;
   /**
-   * The window being read: what is visible in target and not in done. Null between windows.
+   * The slice being read: visible in target and not in done. Null between slices.
    */
   target: string | null;
 }
 
 export interface NotifyPreferences {
   /**
-   * types, channels, policy, dnd, snoozeUntil as in the API; what is missing means the default.
+   * types, channels, policy, dnd, snoozeUntil as in the API; a missing field means its default.
    */
   document: Json;
   /**
-   * When it was last replaced.
+   * Time of the last replacement.
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Whose.
+   * Owner of the settings.
    */
   userId: Int8;
 }
@@ -682,11 +682,11 @@ export interface NotifyPushSubscriptions {
    */
   auth: string;
   /**
-   * When the browser subscribed.
+   * Time of the subscription.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Address at the push service of the browser's maker; whoever knows it can send, so it is shown to nobody.
+   * URL at the push service of the browser's maker; anyone who knows it can send, so it is shown to nobody.
    */
   endpoint: string;
   /**
@@ -694,7 +694,7 @@ export interface NotifyPushSubscriptions {
    */
   id: string;
   /**
-   * Public key of the browser, to encrypt for (RFC 8291).
+   * Public key of the browser, for encryption (RFC 8291).
    */
   p256dh: string;
   /**
@@ -702,22 +702,22 @@ export interface NotifyPushSubscriptions {
    */
   sessionId: Int8;
   /**
-   * Whose browser.
+   * User who is signed in at the browser.
    */
   userId: Int8;
 }
 
 export interface NotifyRetentionCursors {
   /**
-   * Source id of the last row looked at.
+   * Source id of the last row read.
    */
   afterSource: Generated<string>;
   /**
-   * User of the last row looked at.
+   * User of the last row read.
    */
   afterUser: Generated<Int8>;
   /**
-   * When the cursor last moved.
+   * Time of the last move.
    */
   movedAt: Generated<Timestamp>;
   /**
@@ -725,22 +725,22 @@ export interface NotifyRetentionCursors {
    */
   name: string;
   /**
-   * How often the walk has come to the end.
+   * How often the walk has reached the end.
    */
   rounds: Generated<Int8>;
 }
 
 export interface NotifySends {
   /**
-   * Events written: recipients who have an inbox and were not sent it before.
+   * Events written: recipients who have an inbox and did not get this source before.
    */
   accepted: number;
   /**
-   * When it was sent.
+   * Time of the request.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Recipients, each counted once, who had been sent it before.
+   * Recipients, each counted once, who got this source before.
    */
   duplicates: number;
   /**
@@ -748,11 +748,11 @@ export interface NotifySends {
    */
   id: Generated<Int8>;
   /**
-   * To whom, each once.
+   * Recipients, each once.
    */
   recipientIds: ArrayType<Int8>;
   /**
-   * Who sent it: user:<id> or token:<id>.
+   * user:<id> or token:<id>.
    */
   sender: string;
   /**
@@ -763,11 +763,11 @@ export interface NotifySends {
 
 export interface NotifySources {
   /**
-   * Who acted; 0: nobody, as for a send without actor.
+   * The user who acted; 0: nobody, as for a send without actor.
    */
   actorId: Generated<Int8>;
   /**
-   * When.
+   * Time of the decision.
    */
   decidedAt: Generated<Timestamp>;
   /**
@@ -775,19 +775,19 @@ export interface NotifySources {
    */
   decidedBy: string | null;
   /**
-   * What was decided: shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, expired (its notification, or the send before it was dispatched).
+   * shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, or expired (its notification, or the send before dispatch).
    */
   decision: string;
   /**
-   * Id of the event that last spoke.
+   * Id of the latest event of the source.
    */
   eventId: Int8;
   /**
-   * True while it counts among the actors of notification_id. Where that notification is gone it means nothing: sources of a large group are ended in chunks after it was removed.
+   * True while it counts among the actors of notification_id. Meaningless once that notification is removed: sources of a large group are ended in chunks afterwards.
    */
   live: boolean;
   /**
-   * The notification it had or has a part in, if any.
+   * The notification it belongs or belonged to, if any.
    */
   notificationId: Int8 | null;
   /**
@@ -803,15 +803,15 @@ export interface NotifySources {
    */
   sourceId: string;
   /**
-   * Whose inbox the source concerns.
+   * Owner of the inbox that the source concerns.
    */
   userId: Int8;
   /**
-   * The filter of the window it waits for.
+   * Filter of the window it waits for.
    */
   waitsFilter: Generated<string>;
   /**
-   * Key of the group whose window it waits for; null: it does not wait. Index sources_waiting: the flush.
+   * Key of the group whose window it waits for; null: it does not wait.
    */
   waitsFor: string | null;
 }
@@ -826,11 +826,11 @@ export interface NotifyTombstones {
    */
   modseq: Int8;
   /**
-   * When.
+   * Time of the removal.
    */
   removedAt: Generated<Timestamp>;
   /**
-   * Whose inbox.
+   * Owner of the inbox.
    */
   userId: Int8;
 }
@@ -841,11 +841,11 @@ export interface NotifyTypes {
    */
   body: string | null;
   /**
-   * Channels that are on while a user has not said otherwise: inApp, email, webPush.
+   * Channels that are on by default: inApp, email, webPush.
    */
   channels: Generated<string[]>;
   /**
-   * While the recipient wants quiet: defer shows it silently in the app and keeps email and push until later, silent sends neither, ignore does not care.
+   * While the recipient wants quiet: defer shows it silently in the app and delays email and push, silent sends neither, ignore sends both.
    */
   dnd: Generated<string>;
   /**
@@ -853,31 +853,31 @@ export interface NotifyTypes {
    */
   fallback: string | null;
   /**
-   * Priority of a notification behind which stands somebody whom the recipient follows; null: the same.
+   * Priority of a notification with an actor whom the recipient follows; null: the same.
    */
   followedPriority: string | null;
   /**
-   * How many people of a group are shown one by one, before a window opens.
+   * People of a group who are shown one by one before a window opens.
    */
   instantThreshold: Generated<number>;
   /**
-   * Windows last this share longer or shorter, by chance, so that they do not all end at once.
+   * Windows last this share longer or shorter, at random, so that they do not all end at once.
    */
   jitter: Generated<number>;
   /**
-   * A group of so many people is closed; who comes later opens the next one.
+   * A group of this many people is closed; later events open the next one.
    */
   maxGroupSize: Generated<number>;
   /**
-   * Priority unless the sender names one; critical ones are in time past every filter but blocks, mutes and the policy for strangers.
+   * Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.
    */
   priority: Generated<string>;
   /**
-   * Notifications expire after this unless sent otherwise; ten years at most.
+   * Lifetime of a notification unless the sender chooses one; ten years at most.
    */
   retention: Generated<Interval>;
   /**
-   * Severity unless the sender names one.
+   * Severity unless the sender chooses one.
    */
   severity: Generated<string>;
   /**
@@ -889,7 +889,7 @@ export interface NotifyTypes {
    */
   type: string;
   /**
-   * When it was last changed.
+   * Time of the last change.
    */
   updatedAt: Generated<Timestamp>;
   /**
@@ -897,14 +897,14 @@ export interface NotifyTypes {
    */
   url: string | null;
   /**
-   * How long what comes later is gathered before one update shows it; 0: never gathered.
+   * How long later events are gathered before one update shows them; 0: never gathered.
    */
   windowSeconds: Generated<number>;
 }
 
 export interface NotifyWindows {
   /**
-   * Failed attempts to flush it; due_at is then when the next is due, an hour apart in the end.
+   * Failed attempts to flush it; the delay between them grows to an hour.
    */
   attempts: Generated<number>;
   /**
@@ -912,11 +912,11 @@ export interface NotifyWindows {
    */
   data: Generated<Json>;
   /**
-   * When it is to be flushed.
+   * Time of the flush, or of the next attempt after a failure.
    */
   dueAt: Timestamp;
   /**
-   * Why what it gathers is filtered: strangers or otherChannels, as in notify.notifications.filter_reason; none: it is not.
+   * Why its sources are filtered: strangers or otherChannels, as in notify.notifications.filter_reason; none: they are not.
    */
   filter: Generated<string>;
   /**
@@ -924,7 +924,7 @@ export interface NotifyWindows {
    */
   groupKey: string;
   /**
-   * Why the last one failed.
+   * Error of the last attempt.
    */
   lastError: string | null;
   /**
@@ -936,7 +936,7 @@ export interface NotifyWindows {
    */
   objectType: string | null;
   /**
-   * When the first one began to wait.
+   * Time at which the first source began to wait.
    */
   openedAt: Generated<Timestamp>;
   /**
@@ -948,14 +948,14 @@ export interface NotifyWindows {
    */
   type: string;
   /**
-   * Whose inbox.
+   * Owner of the inbox.
    */
   userId: Int8;
 }
 
 export interface NotifyWorkers {
   /**
-   * Its last heartbeat.
+   * Time of the last heartbeat.
    */
   beatAt: Generated<Timestamp>;
   /**
@@ -967,22 +967,22 @@ export interface NotifyWorkers {
    */
   pid: number;
   /**
-   * When it started.
+   * Start of the process.
    */
   startedAt: Generated<Timestamp>;
   /**
-   * The id under which graphile-worker locks jobs.
+   * Id under which graphile-worker locks jobs.
    */
   workerId: string;
 }
 
 export interface SocialBells {
   /**
-   * Whose posts.
+   * The author of the posts.
    */
   authorId: Int8;
   /**
-   * Since when.
+   * Start of the subscription.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -990,29 +990,29 @@ export interface SocialBells {
    */
   shard: Generated<number>;
   /**
-   * Who is told.
+   * The subscriber.
    */
   userId: Int8;
 }
 
 export interface SocialBlocks {
   /**
-   * Since when.
+   * Start of the block.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Who is blocked.
+   * The user who is blocked.
    */
   otherId: Int8;
   /**
-   * Who blocks.
+   * The user who blocks.
    */
   userId: Int8;
 }
 
 export interface SocialBookmarks {
   /**
-   * Since when.
+   * Time of the bookmark.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -1020,18 +1020,18 @@ export interface SocialBookmarks {
    */
   id: Generated<Int8>;
   /**
-   * What is kept.
+   * The post that is kept.
    */
   postId: Int8;
   /**
-   * Who keeps it.
+   * The user who keeps it.
    */
   userId: Int8;
 }
 
 export interface SocialComments {
   /**
-   * Who wrote it.
+   * The user who wrote it.
    */
   authorId: Int8;
   /**
@@ -1039,11 +1039,11 @@ export interface SocialComments {
    */
   body: string;
   /**
-   * When it was written.
+   * Time of the publication.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The mark of deletion, set under for update; the row stays while the post stands, so that replies keep their place.
+   * Time of the deletion, set under for update; the row stays as long as the post, so that replies keep their place.
    */
   deletedAt: Timestamp | null;
   /**
@@ -1055,49 +1055,49 @@ export interface SocialComments {
    */
   parentId: Int8 | null;
   /**
-   * The post it stands under.
+   * The post it belongs to.
    */
   postId: Int8;
   /**
-   * How many replies stand; folded by the consumer counters.
+   * Replies that are not deleted; folded by the consumer counters.
    */
   replyCount: Generated<number>;
   /**
-   * When it was last edited.
+   * Time of the latest edit.
    */
   updatedAt: Generated<Timestamp>;
 }
 
 export interface SocialFollows {
   /**
-   * Since when.
+   * Start of the follow.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Who is followed.
+   * The user who is followed.
    */
   followeeId: Int8;
   /**
-   * Who follows.
+   * The user who follows.
    */
   followerId: Int8;
 }
 
 export interface SocialIdempotencyKeys {
   /**
-   * Body of the answer.
+   * Body of the response.
    */
   answer: Json | null;
   /**
-   * Who asked: user:<id> or token:<id>.
+   * user:<id> or token:<id>.
    */
   caller: string;
   /**
-   * When it was answered.
+   * Time of the response.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The key.
+   * Value of the header.
    */
   key: string;
   /**
@@ -1105,22 +1105,22 @@ export interface SocialIdempotencyKeys {
    */
   requestHash: Buffer;
   /**
-   * Status of the answer; 0 while the first request with the key is under way, which no other transaction sees.
+   * Status of the response; 0 while the first request with the key is under way, which no other transaction sees.
    */
   status: number;
 }
 
 export interface SocialLikes {
   /**
-   * Since when.
+   * Time of the like.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * What is liked.
+   * The post that is liked.
    */
   postId: Int8;
   /**
-   * Who likes it.
+   * The user who likes it.
    */
   userId: Int8;
 }
@@ -1131,15 +1131,15 @@ export interface SocialMedia {
    */
   contentId: Int8;
   /**
-   * When the upload ended.
+   * End of the upload.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * 128 random bits in base64url: who has it may see it.
+   * 128 random bits in base64url: anyone who has it may see the file.
    */
   id: string;
   /**
-   * Who uploaded it, and alone may use it.
+   * The user who uploaded it, and alone may use it.
    */
   ownerId: Int8;
   /**
@@ -1151,45 +1151,45 @@ export interface SocialMedia {
    */
   postId: Int8 | null;
   /**
-   * Null while a post or a profile shows it; a day after this it is removed.
+   * Null while a post or a profile shows it; removed a day after this.
    */
   unusedSince: Generated<Timestamp | null>;
 }
 
 export interface SocialMediaChunks {
   /**
-   * Not compressed (storage external): media are already, and parts of it are read alone.
+   * Not compressed (storage external): media already are, and ranges of it are read alone.
    */
   bytes: Buffer;
   /**
-   * Which file.
+   * The file.
    */
   contentId: Int8;
   /**
-   * From 0; each but the last has 262,144 bytes.
+   * From 0; each chunk but the last has 262,144 bytes.
    */
   number: number;
 }
 
 export interface SocialMediaContents {
   /**
-   * When the upload began.
+   * Start of the upload.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Ending of a file name for this type.
+   * File name extension for this type.
    */
   extension: string;
   /**
-   * Number of the file, seen by nobody outside.
+   * Internal number of the file.
    */
   id: Generated<Int8>;
   /**
-   * Type told from the first bytes, whatever the client called it.
+   * Type read from the first bytes, whatever the client called it.
    */
   mime: string;
   /**
-   * SHA-256 of the whole file as it is stored, without the metadata that was taken out; set when its last chunk is stored.
+   * SHA-256 of the file as it is stored, without the metadata that was removed; set with the last chunk.
    */
   sha256: Buffer | null;
   /**
@@ -1200,11 +1200,11 @@ export interface SocialMediaContents {
 
 export interface SocialMediaUploads {
   /**
-   * When it began.
+   * Start of the upload.
    */
   begunAt: Generated<Timestamp>;
   /**
-   * Bytes that the client announced, or the most a file may have.
+   * Bytes that the client announced, or the maximum of a file.
    */
   bytes: Int8;
   /**
@@ -1212,33 +1212,33 @@ export interface SocialMediaUploads {
    */
   id: Generated<Int8>;
   /**
-   * Who uploads.
+   * The user who uploads.
    */
   ownerId: Int8;
 }
 
 export interface SocialMutes {
   /**
-   * Since when.
+   * Start of the mute.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Who is muted.
+   * The user who is muted.
    */
   otherId: Int8;
   /**
-   * Until when; null: until it is taken back.
+   * End of the mute; null: until it is removed.
    */
   until: Timestamp | null;
   /**
-   * Who muted.
+   * The user who mutes.
    */
   userId: Int8;
 }
 
 export interface SocialPosts {
   /**
-   * Who wrote it.
+   * The user who wrote it.
    */
   authorId: Int8;
   /**
@@ -1246,15 +1246,15 @@ export interface SocialPosts {
    */
   body: string;
   /**
-   * How many comments stand, replies among them; folded by the consumer counters.
+   * Comments that are not deleted, replies included; folded by the consumer counters.
    */
   commentCount: Generated<number>;
   /**
-   * When it was written.
+   * Time of the publication.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The mark of deletion, set under for update: what dispatch does with this post is either before it, and retracted by the fan-out, or sees it and does nothing.
+   * Time of the deletion, set under for update: dispatch either comes before it, and the fan-out retracts the result, or sees it and does nothing.
    */
   deletedAt: Timestamp | null;
   /**
@@ -1262,56 +1262,56 @@ export interface SocialPosts {
    */
   id: Generated<Int8>;
   /**
-   * How many like it; folded by the consumer counters.
+   * Users who like it; folded by the consumer counters.
    */
   likeCount: Generated<number>;
   /**
-   * When it was last edited.
+   * Time of the latest edit.
    */
   updatedAt: Generated<Timestamp>;
 }
 
 export interface SocialRateLimits {
   /**
-   * When the window ends, in milliseconds since 1970.
+   * End of the period, in milliseconds since 1970.
    */
   expire: Int8 | null;
   /**
-   * Policy and whom it counts: sign-in:192.0.2.1, admin:17.
+   * Policy and what it counts by: sign-in:192.0.2.1, admin:17.
    */
   key: string;
   /**
-   * Requests in this window.
+   * Requests in this period.
    */
   points: Generated<number>;
 }
 
 export interface SocialRefreshTokens {
   /**
-   * When it was given out.
+   * Time of issue.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Hash of the token it was exchanged for; null: of a sign-up or sign-in, or older than this column. Without a foreign key: the predecessor may be forgotten first.
+   * Hash of the token it was exchanged for; null: issued by a sign-up or sign-in. Without a foreign key: the predecessor may be removed first.
    */
   predecessor: Buffer | null;
   /**
-   * The session it renews. Index refresh_tokens_of_session serves the cascade.
+   * The session it renews.
    */
   sessionId: Int8;
   /**
-   * SHA-256 of the token; the token itself has 256 random bits and is stored nowhere.
+   * SHA-256 of the token, which has 256 random bits and is stored nowhere.
    */
   tokenHash: Buffer;
   /**
-   * When it was first exchanged for a successor.
+   * Time of the first exchange for a successor.
    */
   usedAt: Timestamp | null;
 }
 
 export interface SocialServiceTokens {
   /**
-   * When it was made.
+   * Time of issue.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -1319,15 +1319,15 @@ export interface SocialServiceTokens {
    */
   id: Generated<Int8>;
   /**
-   * What it is for.
+   * Purpose of the token.
    */
   name: string;
   /**
-   * When it was revoked; null: valid.
+   * Null: valid.
    */
   revokedAt: Timestamp | null;
   /**
-   * What it may do: notifications:send; with notifications:critical besides, send critical ones.
+   * notifications:send; with notifications:critical in addition, critical ones.
    */
   scopes: string[];
   /**
@@ -1338,11 +1338,11 @@ export interface SocialServiceTokens {
 
 export interface SocialSessions {
   /**
-   * When the user signed in.
+   * Time of the sign-in.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * When the newest refresh token ends.
+   * End of the newest refresh token.
    */
   expiresAt: Timestamp;
   /**
@@ -1350,11 +1350,11 @@ export interface SocialSessions {
    */
   id: Generated<Int8>;
   /**
-   * When the refresh token was last rotated.
+   * Time of the latest rotation of the refresh token.
    */
   lastUsedAt: Generated<Timestamp>;
   /**
-   * Hash, keyed by a secret, of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: not known.
+   * Keyed hash of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: unknown.
    */
   network: Buffer | null;
   /**
@@ -1366,7 +1366,7 @@ export interface SocialSessions {
    */
   userAgent: Generated<string>;
   /**
-   * Whose session.
+   * Owner of the session.
    */
   userId: Int8;
 }
@@ -1380,22 +1380,22 @@ export interface SocialTakenNames {
 
 export interface SocialThreadMutes {
   /**
-   * Since when.
+   * Start of the mute.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The post.
+   * The post that is muted.
    */
   postId: Int8;
   /**
-   * Who muted.
+   * The user who mutes.
    */
   userId: Int8;
 }
 
 export interface SocialUsers {
   /**
-   * Picture of the profile, if any. Index users_by_avatar serves the foreign key.
+   * Picture of the profile, if any.
    */
   avatarMediaId: string | null;
   /**
@@ -1403,11 +1403,11 @@ export interface SocialUsers {
    */
   bio: Generated<string>;
   /**
-   * When the account was made.
+   * Time of the sign-up.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Set when the account is deleted: name, address and password are overwritten at once, what the user did is taken back in chunks, and the row stays as the author of emptied comments.
+   * Time of the deletion: name, address and password are overwritten at once, the rest is removed in chunks, and the row stays as the author of emptied comments.
    */
   deletedAt: Timestamp | null;
   /**
@@ -1415,19 +1415,19 @@ export interface SocialUsers {
    */
   displayName: string;
   /**
-   * Address; only its owner sees it. Of those who showed that it is theirs there is one, without regard to case (index email_taken); others may have claimed it. Index users_by_email: sign-in by address.
+   * Only its owner sees it. Several accounts may claim an address; one of them can verify it.
    */
   email: string;
   /**
-   * When the user showed that the address is theirs; null: no mail but the one that asks for it.
+   * Null: not verified, and no mail goes there but the one that asks for the verification.
    */
   emailVerifiedAt: Timestamp | null;
   /**
-   * How many follow this user; folded by the consumer counters.
+   * Users who follow this one; folded by the consumer counters.
    */
   followerCount: Generated<number>;
   /**
-   * How many this user follows; folded by the consumer counters.
+   * Users whom this one follows; folded by the consumer counters.
    */
   followingCount: Generated<number>;
   /**
@@ -1435,7 +1435,7 @@ export interface SocialUsers {
    */
   id: Generated<Int8>;
   /**
-   * The password is the one that the first start made: calls for admins are refused until it is changed.
+   * True while the password is the one that the first start made: calls for admins are refused.
    */
   passwordChangeRequired: Generated<boolean>;
   /**
@@ -1443,7 +1443,7 @@ export interface SocialUsers {
    */
   passwordHash: string;
   /**
-   * How many posts of this user stand; folded by the consumer counters.
+   * Posts that are not deleted; folded by the consumer counters.
    */
   postCount: Generated<number>;
   /**

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -8,7 +9,9 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { type Test, test } from 'tap'
 import { StartError } from '../../src/base/process/start-error.ts'
+import { readConfig } from '../../src/config.ts'
 import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
+import { openDatabase } from '../../src/open-database.ts'
 import { eventually } from '../setup.ts'
 
 const log = pino({ level: 'silent' })
@@ -17,7 +20,7 @@ const root = join(import.meta.dirname, '..', '..')
 
 test('ten processes that migrate one fresh database at once run each migration once', async (t) => {
   const { url, pool } = await emptyDatabase(t)
-  const names = (await readdir(join(root, 'migrations'))).map((file) => file.replace(/\.sql$/, '')).sort()
+  const names = await ourNames()
   t.same(await pendingMigrations(pool), names, 'nothing has been run before')
 
   const runs = await Promise.all(Array.from({ length: 10 }, () => runCommand(url)))
@@ -133,6 +136,60 @@ test('a database of another line of versions is refused in a sentence', async (t
   await t.rejects(command, { code: 1, stderr: /^The database has run the migration 9999_later.*\n$/ })
 })
 
+test('a database of before the first release is refused, by a start that migrates and by one that does not', async (t) => {
+  const { url, pool } = await emptyDatabase(t)
+  await migrate(url, log)
+  const replaced = [
+    '0001_social',
+    '0002_outbox',
+    '0003_inbox',
+    '0004_ops',
+    '0005_search_bookmarks',
+    '0282_password_mail',
+  ]
+  await pool.query('delete from notify.migrations')
+  await pool.query(`insert into notify.migrations select name, '' from unnest($1::text[]) name`, [replaced])
+  const refused = { constructor: StartError, message: /older than the first release.* 0004_ops,.*Drop the database/ }
+  const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
+  for (const role of ['all', 'api'] as const)
+    await t.rejects(
+      openDatabase(config, role, log, () => {}),
+      refused,
+      role,
+    )
+  await t.rejects(
+    promisify(execFile)(process.execPath, [join(root, 'src/commands/migrate.ts')], { env: environment(url) }),
+    {
+      code: 1,
+      stderr: /^The database is older than the first release[^\n]*\n$/,
+    },
+  )
+})
+
+test('a start that does not migrate asks for it on an empty database', async (t) => {
+  const { url } = await emptyDatabase(t)
+  const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
+  await t.rejects(
+    openDatabase(config, 'api', log, () => {}),
+    { message: /lacks the migrations 0001_social, .*: run npm run/ },
+  )
+})
+
+test('released migrations are the first ones and keep their content', async (t) => {
+  const names = await ourNames()
+  const released: Record<string, string> = JSON.parse(await readFile(join(root, 'migrations', 'released.json'), 'utf8'))
+  t.same(Object.keys(released), names.slice(0, Object.keys(released).length))
+  const changed = async (checksums: Record<string, string>) => {
+    const found: string[] = []
+    for (const [name, checksum] of Object.entries(checksums))
+      if ((await checksumOf(name)) !== checksum) found.push(name)
+    return found
+  }
+  t.same(await changed(released), [], 'add a migration instead of changing a released one')
+  const [first = '', second = ''] = names
+  t.same(await changed({ [first]: await checksumOf(first), [second]: 'another' }), [second], 'a change is found')
+})
+
 test('a stranger who holds advisory locks keeps no migration from running', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   // The keys that an earlier version and Kysely lock.
@@ -160,6 +217,21 @@ test('an owner who may not create roles reads so', async (t) => {
   // Roles belong to the cluster: where they exist already, it is the log that cannot be given away.
   t.match(lines.join(''), /docs\/security\.md says what to do/)
 })
+
+async function ourNames(): Promise<string[]> {
+  const files = await readdir(join(root, 'migrations'))
+  return files
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => file.replace(/\.sql$/, ''))
+    .sort()
+}
+
+/** As `sha256sum migrations/<name>.sql` prints it. */
+async function checksumOf(name: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(join(root, 'migrations', `${name}.sql`)))
+    .digest('hex')
+}
 
 /** A folder with our migrations and one more. */
 async function ourMigrationsAnd(t: Test, name: string, text: string): Promise<URL> {

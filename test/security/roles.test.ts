@@ -116,7 +116,7 @@ test('ravenpost_readonly reads what a DBA looks at, no hash and no token, and wr
     await t.rejects(reader.query(statement), denied, statement)
 })
 
-test('what an older version let ravenpost_readonly read is taken back', async (t) => {
+test('a secret that ravenpost_readonly was allowed to read is revoked', async (t) => {
   const { databaseUrl, pool } = await setup(t)
   const reader = await poolOf(t, databaseUrl, 'ravenpost_readonly')
   await pool.query('grant select (endpoint) on notify.push_subscriptions to ravenpost_readonly')
@@ -126,7 +126,7 @@ test('what an older version let ravenpost_readonly read is taken back', async (t
   await reader.query('select id from notify.push_subscriptions')
 })
 
-test('the log is taken from ravenpost_app, which owned it in an older version, also what was left half detached', async (t) => {
+test('a log that ravenpost_app owns is taken from it, also a partition that is half detached', async (t) => {
   const { pool } = await setup(t)
   await pool.query(`alter table notify.outbox owner to ravenpost_app; alter table notify.outbox_1 owner to ravenpost_app;
     alter function notify.emit owner to current_user; grant create on schema notify to ravenpost_app`)

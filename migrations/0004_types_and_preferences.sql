@@ -1,0 +1,202 @@
+-- Types of notifications as data, and the settings of users.
+
+create table notify.types (
+  type text collate "C" primary key,
+  priority text not null default 'normal' constraint type_priority_known check (priority in ('critical', 'high', 'normal', 'low')),
+  followed_priority text constraint type_followed_priority_known check (followed_priority in ('critical', 'high', 'normal', 'low')),
+  severity text not null default 'info' constraint type_severity_known check (severity in ('info', 'success', 'warning', 'error')),
+  channels text[] not null default '{inApp}' constraint type_channels_known check (channels <@ '{inApp,email,webPush}'),
+  instant_threshold integer not null default 0 constraint instant_threshold_not_negative check (instant_threshold >= 0),
+  window_seconds integer not null default 0 constraint window_at_most_a_day check (window_seconds between 0 and 86400),
+  jitter real not null default 0.25 constraint jitter_is_a_share check (jitter between 0 and 1),
+  max_group_size integer not null default 100000 constraint group_holds_somebody check (max_group_size > 0),
+  retention interval not null default '90 days'
+    constraint retention_positive check (retention > '0')
+    constraint retention_at_most_ten_years check (retention <= '3650 days'),
+  dnd text not null default 'defer' constraint dnd_known check (dnd in ('defer', 'silent', 'ignore')),
+  title text,
+  body text,
+  url text,
+  fallback text,
+  updated_at timestamptz not null default now()
+);
+comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId and the texts and numbers of data.';
+comment on column notify.types.type is 'Name of the type, for example post.liked.';
+comment on column notify.types.priority is 'Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.';
+comment on column notify.types.followed_priority is 'Priority of a notification with an actor whom the recipient follows; null: the same.';
+comment on column notify.types.severity is 'Severity unless the sender chooses one.';
+comment on column notify.types.channels is 'Channels that are on by default: inApp, email, webPush.';
+comment on column notify.types.instant_threshold is 'People of a group who are shown one by one before a window opens.';
+comment on column notify.types.window_seconds is 'How long later events are gathered before one update shows them; 0: never gathered.';
+comment on column notify.types.jitter is 'Windows last this share longer or shorter, at random, so that they do not all end at once.';
+comment on column notify.types.max_group_size is 'A group of this many people is closed; later events open the next one.';
+comment on column notify.types.retention is 'Lifetime of a notification unless the sender chooses one; ten years at most.';
+comment on column notify.types.dnd is 'While the recipient wants quiet: defer shows it silently in the app and delays email and push, silent sends neither, ignore sends both.';
+comment on column notify.types.title is 'Template of the title.';
+comment on column notify.types.body is 'Template of the body; null: none.';
+comment on column notify.types.url is 'Template of the link; null: none.';
+comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type; null: title and body.';
+comment on column notify.types.updated_at is 'Time of the last change.';
+
+insert into notify.types (type, priority, followed_priority, channels, instant_threshold, window_seconds, title, url)
+select type, priority, followed_priority, channels, instant_threshold, window_seconds,
+  '{count, plural, offset:2 =0 {Someone} =1 {{first}} =2 {{first} and {second}} one {{first}, {second} and # other} other {{first}, {second} and # others}} ' || phrase, url
+from (values
+  ('post.liked', 'low', 'high', '{inApp}'::text[], 3, 120, 'liked your post', '/posts/{postId}'),
+  ('comment.created', 'normal', null, '{inApp,email,webPush}', 0, 60, 'commented on your post', '/posts/{postId}{anchor}'),
+  ('comment.replied', 'normal', null, '{inApp,email,webPush}', 0, 60, 'replied to your comment', '/posts/{postId}{anchor}'),
+  ('user.mentioned', 'high', null, '{inApp,email,webPush}', 0, 0, 'mentioned you in a {object}', '/posts/{postId}{anchor}'),
+  ('user.followed', 'normal', null, '{inApp,webPush}', 0, 0, 'followed you', '/users/{actorId}'),
+  ('post.published', 'normal', null, '{inApp,webPush}', 0, 0, 'published a post', '/posts/{postId}')
+) t (type, priority, followed_priority, channels, instant_threshold, window_seconds, phrase, url);
+
+insert into notify.types (type, channels) values ('system', '{inApp,email,webPush}');
+
+create table notify.preferences (
+  user_id bigint primary key,
+  document jsonb not null,
+  updated_at timestamptz not null default now()
+);
+comment on table notify.preferences is 'Notification settings of users. Written while the inbox row is locked, which carries has_preferences: users without settings cost a batch nothing.';
+comment on column notify.preferences.user_id is 'Owner of the settings.';
+comment on column notify.preferences.document is 'types, channels, policy, dnd, snoozeUntil as in the API; a missing field means its default.';
+comment on column notify.preferences.updated_at is 'Time of the last replacement.';
+
+create function notify.clock_change(zone text, low timestamptz, high timestamptz) returns timestamptz
+  language plpgsql stable strict parallel safe
+as $$
+declare
+  offset_before interval := (low at time zone zone) - (low at time zone 'UTC');
+  a bigint := extract(epoch from low);
+  b bigint := extract(epoch from high);
+begin
+  while b - a > 1 loop
+    if (to_timestamp((a + b) / 2) at time zone zone) - (to_timestamp((a + b) / 2) at time zone 'UTC') = offset_before then
+      a := (a + b) / 2;
+    else
+      b := (a + b) / 2;
+    end if;
+  end loop;
+  return to_timestamp(b);
+end
+$$;
+comment on function notify.clock_change is 'The moment between two others, some hours apart, at which the clocks of the zone change.';
+
+create function notify.quiet_until(dnd jsonb, at timestamptz) returns timestamptz
+  language plpgsql stable strict parallel safe
+as $$
+declare
+  zone text := dnd ->> 'timeZone';
+  until timestamptz := at;
+  wall timestamp;
+  opens timestamp;
+  closes timestamp;
+  next timestamptz;
+begin
+  if not coalesce((dnd ->> 'enabled')::boolean, false) then return null; end if;
+  -- Windows may meet: after the end of one the clock is asked again, for a week at most.
+  while until < at + interval '7 days' loop
+    wall := until at time zone zone;
+    select w.opens, w.closes into opens, closes
+    from (
+      select day + (q ->> 'from')::time as opens,
+             day + (q ->> 'to')::time + case when (q ->> 'to')::time <= (q ->> 'from')::time then interval '1 day' else interval '0' end as closes
+      from jsonb_array_elements(dnd -> 'windows') q, unnest(array[wall::date, wall::date - 1]) day
+      where q -> 'days' @> to_jsonb(extract(isodow from day)::int)
+    ) w
+    where w.opens <= wall and wall < w.closes
+    order by w.closes desc limit 1;
+    exit when closes is null;
+    next := until + (closes - wall);
+    if next at time zone zone <> closes then
+      -- The clocks are changed before the window closes, to a time after, before, or inside it.
+      next := notify.clock_change(zone, until, greatest(next, next + (closes - (next at time zone zone))));
+    end if;
+    until := next;
+  end loop;
+  return nullif(until, at);
+end
+$$;
+comment on function notify.quiet_until is 'End of the quiet time of this do-not-disturb schedule; null when the given moment is not quiet. Windows follow the wall clock of the schedule''s zone, across midnight and on days when the clock changes.';
+
+create function notify.snooze_until(said text, at timestamptz) returns timestamptz
+  language plpgsql stable strict parallel safe
+as $$
+declare
+  p text[] := regexp_match(said, '^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)(?:Z|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)$', 'i');
+  until timestamptz;
+begin
+  if p is null then return null; end if;
+  -- No cast of the whole: PostgreSQL knows no zone that is a day away from UTC.
+  until := (make_date(p[1]::int, p[2]::int, 1) + (p[3]::int - 1) + date_trunc('milliseconds', p[4]::time)) at time zone 'UTC'
+    - coalesce(p[5] || ':' || coalesce(p[6], '00'), '00:00')::interval;
+  return case when until > at then until end;
+end
+$$;
+comment on function notify.snooze_until is 'The end of a snooze until an RFC 3339 time, to the millisecond; null when it is over at the given moment, and for any other text.';
+
+create function notify.explain(user_id bigint, type text, channel text, at timestamptz default now())
+  returns table (decision text, decided_by text, reason text, until timestamptz)
+  language sql stable
+  begin atomic
+    with facts as (
+      select
+        t.priority = 'critical' as critical,
+        t.dnd,
+        (p.document #>> array['types', explain.type, explain.channel])::boolean as of_type,
+        coalesce((p.document #>> array['channels', explain.channel])::boolean, true) as of_channel,
+        explain.channel = any (t.channels) as by_default,
+        notify.quiet_until(p.document -> 'dnd', explain.at) as dnd_until,
+        notify.snooze_until(p.document ->> 'snoozeUntil', explain.at) as snooze_until
+      from (select * from notify.types k where k.type in (explain.type, 'system') order by k.type = 'system' limit 1) t
+      left join notify.preferences p on p.user_id = explain.user_id
+    ), enabled as (
+      select
+        *,
+        coalesce(of_type, of_channel and by_default) as wanted,
+        greatest(dnd_until, snooze_until) as quiet_until,
+        case
+          when snooze_until >= coalesce(dnd_until, snooze_until) then 'snooze'
+          when dnd_until is not null then 'dnd'
+        end as quiet_by,
+        case
+          when of_type is not null then 'typePreference'
+          when not of_channel then 'channelPreference'
+          else 'typeDefault'
+        end as wanted_by
+      from facts
+    )
+    select
+      case
+        when critical then 'allow'
+        when not wanted then 'suppress'
+        when quiet_until is null or e.dnd = 'ignore' or explain.channel = 'inApp' then 'allow'
+        when e.dnd = 'defer' then 'defer'
+        else 'suppress'
+      end,
+      case
+        when critical then 'critical'
+        when not wanted or quiet_until is null or e.dnd = 'ignore' then wanted_by
+        else quiet_by
+      end,
+      case
+        when critical then 'critical notifications pass every preference'
+        when not wanted then
+          case wanted_by
+            when 'typePreference' then 'the user switched this type off for this channel'
+            when 'channelPreference' then 'the user switched this channel off'
+            else 'this channel is off by default for this type'
+          end
+        when quiet_until is null or e.dnd = 'ignore' then
+          case wanted_by
+            when 'typePreference' then 'the user switched this type on for this channel'
+            else 'this channel is on by default for this type'
+          end
+        when explain.channel = 'inApp' then 'the user wants quiet: shown silently'
+        when e.dnd = 'defer' then 'the user wants quiet: kept until later'
+        else 'the user wants quiet'
+      end,
+      case when not critical and wanted and e.dnd <> 'ignore' then quiet_until end
+    from enabled e;
+  end;
+comment on function notify.explain is 'What the preferences of a user decide for a type on a channel (inApp, email, webPush) at a moment, and by which rule. The actor plays no part here: notify.why has the decisions for a notification. The same rules as decide.ts; a test compares both on generated documents.';

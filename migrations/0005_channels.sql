@@ -1,0 +1,96 @@
+-- Email and Web Push: who can be reached, what is to be sent, and what happened to it.
+
+create table notify.push_subscriptions (
+  user_id bigint not null,
+  id text collate "C" not null,
+  session_id bigint not null,
+  endpoint text not null constraint endpoint_is_https check (endpoint like 'https://%'),
+  p256dh text not null,
+  auth text not null,
+  created_at timestamptz not null default now(),
+  primary key (user_id, id)
+);
+comment on table notify.push_subscriptions is 'Browsers that take Web Push. Written while the inbox row is locked, which carries webPush in reachable_by.';
+comment on column notify.push_subscriptions.user_id is 'User who is signed in at the browser.';
+comment on column notify.push_subscriptions.id is 'Hash of the endpoint: the same browser is the same subscription.';
+comment on column notify.push_subscriptions.session_id is 'Session that the browser subscribed in; nothing is sent after its end.';
+comment on column notify.push_subscriptions.endpoint is 'URL at the push service of the browser''s maker; anyone who knows it can send, so it is shown to nobody.';
+comment on column notify.push_subscriptions.p256dh is 'Public key of the browser, for encryption (RFC 8291).';
+comment on column notify.push_subscriptions.auth is 'Secret shared with the browser (RFC 8291).';
+comment on column notify.push_subscriptions.created_at is 'Time of the subscription.';
+
+create index push_subscriptions_of_endpoint on notify.push_subscriptions (id, user_id);
+comment on index notify.push_subscriptions_of_endpoint is 'A browser belongs to the user who signed in there last.';
+
+create table notify.deliveries (
+  user_id bigint not null,
+  notification_id bigint not null,
+  channel text collate "C" not null constraint delivery_channel_known check (channel in ('email', 'webPush')),
+  target text collate "C" not null,
+  critical boolean not null default false,
+  state text not null default 'queued' constraint delivery_state_known
+    check (state in ('queued', 'sent', 'delivered', 'failed', 'bounced', 'skipped', 'deferred', 'cancelled')),
+  reason text,
+  grown_modseq bigint not null,
+  send_id text,
+  attempts integer not null default 0,
+  due_at timestamptz,
+  last_error text,
+  queued_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (user_id, notification_id, channel, target),
+  constraint due_while_unsent check ((due_at is not null) = (state in ('queued', 'deferred')))
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+comment on table notify.deliveries is 'Messages by email and Web Push: a row per notification, channel and target, queued in the transaction that made the notification grow.';
+comment on column notify.deliveries.user_id is 'Recipient.';
+comment on column notify.deliveries.notification_id is 'The notification; 0: a mail about the account, named in target.';
+comment on column notify.deliveries.channel is 'email or webPush.';
+comment on column notify.deliveries.target is 'primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, passwordChanged reports a new password to a verified one.';
+comment on column notify.deliveries.critical is 'Sent without regard to the limit of messages per user and minute.';
+comment on column notify.deliveries.state is 'queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.';
+comment on column notify.deliveries.reason is 'Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it has a verified address).';
+comment on column notify.deliveries.grown_modseq is 'Growth of the notification that this is about; growing again queues it again.';
+comment on column notify.deliveries.send_id is 'Id of the message at the provider, the same in every attempt; rows of one mail share it. Null: not tried yet.';
+comment on column notify.deliveries.attempts is 'Attempts at this send so far.';
+comment on column notify.deliveries.due_at is 'Time of the next attempt; null: finished.';
+comment on column notify.deliveries.last_error is 'Error of the last attempt.';
+comment on column notify.deliveries.queued_at is 'Time at which it was queued.';
+comment on column notify.deliveries.updated_at is 'Time of the last change of state.';
+
+create index deliveries_due on notify.deliveries (channel, due_at, user_id) where due_at is not null;
+comment on index notify.deliveries_due is 'Messages to send.';
+
+create index mails_waiting on notify.deliveries (user_id) where channel = 'email' and state in ('queued', 'deferred');
+comment on index notify.mails_waiting is 'Taking mails: the others that wait for the same user. By state, so that the search for due rows, by due_at, never prefers it.';
+
+create index deliveries_done on notify.deliveries (updated_at, user_id) where due_at is null;
+comment on index notify.deliveries_done is 'Retention.';
+
+create table notify.delivery_log (
+  at timestamptz not null default now(),
+  recipient_id bigint not null,
+  notification_id bigint,
+  event text not null constraint delivery_event_known check (event in ('stored', 'pushed', 'acknowledged', 'sent', 'failed', 'filtered')),
+  channel text not null,
+  reason text
+) partition by range (at);
+comment on table notify.delivery_log is 'Append-only log of what happened to notifications, a partition per day (UTC); retention drops partitions. Ravenpost decides nothing by it. A row may be missing after a crash of a push node.';
+comment on column notify.delivery_log.at is 'Time of the event.';
+comment on column notify.delivery_log.recipient_id is 'Owner of the inbox.';
+comment on column notify.delivery_log.notification_id is 'The notification; null: none was made.';
+comment on column notify.delivery_log.event is 'stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.';
+comment on column notify.delivery_log.channel is 'inApp, email or webPush.';
+comment on column notify.delivery_log.reason is 'The rule that filtered, or the error.';
+
+create index delivery_log_of_recipient on notify.delivery_log (recipient_id, notification_id);
+comment on index notify.delivery_log_of_recipient is 'The history of a notification.';
+
+create table notify.delivery_log_days (
+  name text collate "C" primary key,
+  from_at timestamptz not null,
+  to_at timestamptz not null
+);
+comment on table notify.delivery_log_days is 'The partitions of notify.delivery_log. While none covers the present, nothing is logged and nothing else is affected.';
+comment on column notify.delivery_log_days.name is 'Table name in schema notify.';
+comment on column notify.delivery_log_days.from_at is 'First moment, inclusive.';
+comment on column notify.delivery_log_days.to_at is 'Last moment, exclusive.';

@@ -1,0 +1,472 @@
+-- Sends by services and by applications that share the database, and what an operator calls.
+
+create table social.service_tokens (
+  id bigint generated always as identity primary key,
+  name text not null constraint token_name_length check (length(name) between 1 and 100),
+  token_hash bytea not null constraint service_token_once unique,
+  scopes text[] not null constraint scopes_known
+    check (scopes <@ '{notifications:send,notifications:critical}' and cardinality(scopes) > 0),
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+comment on table social.service_tokens is 'Keys with which services call the API. Rows stay after revocation: sends refer to them.';
+comment on column social.service_tokens.id is 'Number of the token.';
+comment on column social.service_tokens.name is 'Purpose of the token.';
+comment on column social.service_tokens.token_hash is 'SHA-256 of the token, which has 256 random bits and is shown once.';
+comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones.';
+comment on column social.service_tokens.created_at is 'Time of issue.';
+comment on column social.service_tokens.revoked_at is 'Null: valid.';
+
+create table social.idempotency_keys (
+  caller text collate "C" not null,
+  key text collate "C" not null,
+  request_hash bytea not null,
+  status smallint not null,
+  answer jsonb,
+  created_at timestamptz not null default now(),
+  primary key (caller, key)
+);
+comment on table social.idempotency_keys is 'Responses to requests with an Idempotency-Key, written in the transaction of their effect and kept for 24 hours.';
+comment on column social.idempotency_keys.caller is 'user:<id> or token:<id>.';
+comment on column social.idempotency_keys.key is 'Value of the header.';
+comment on column social.idempotency_keys.request_hash is 'SHA-256 of method, path and body: another request under the same key is refused.';
+comment on column social.idempotency_keys.status is 'Status of the response; 0 while the first request with the key is under way, which no other transaction sees.';
+comment on column social.idempotency_keys.answer is 'Body of the response.';
+comment on column social.idempotency_keys.created_at is 'Time of the response.';
+
+create index idempotency_keys_by_age on social.idempotency_keys (created_at);
+comment on index social.idempotency_keys_by_age is 'Retention.';
+
+create table notify.sends (
+  id bigint generated always as identity primary key,
+  sender text collate "C" not null,
+  source_id text collate "C" not null,
+  recipient_ids bigint[] not null,
+  accepted integer not null,
+  duplicates integer not null,
+  created_at timestamptz not null default now()
+);
+comment on table notify.sends is 'Direct sends by the API. Their progress is read from the sources and notifications of the recipients.';
+comment on column notify.sends.id is 'Number of the send.';
+comment on column notify.sends.sender is 'user:<id> or token:<id>.';
+comment on column notify.sends.source_id is 'Source of its events: send:<sender>:<the sender''s own name of it>, or send:new:<id>.';
+comment on column notify.sends.recipient_ids is 'Recipients, each once.';
+comment on column notify.sends.accepted is 'Events written: recipients who have an inbox and did not get this source before.';
+comment on column notify.sends.duplicates is 'Recipients, each counted once, who got this source before.';
+comment on column notify.sends.created_at is 'Time of the request.';
+
+create index sends_of_source on notify.sends (source_id);
+comment on index notify.sends_of_source is 'Earlier recipients of a source.';
+
+create index sends_by_age on notify.sends (created_at);
+comment on index notify.sends_by_age is 'Retention.';
+
+create function notify.door_caller() returns text
+  language sql stable
+  return coalesce(nullif(current_setting('role'), 'none'), session_user::text);
+comment on function notify.door_caller is 'The calling role: the one that was set (SET ROLE), otherwise the one that connected.';
+
+create function notify.sql_source(source_id text) returns text
+  language sql stable
+  return 'sql:' || quote_ident(notify.door_caller()) || ':' || source_id;
+comment on function notify.sql_source is 'A source id in the namespace of the calling role: nobody can forge or retract another''s, nor those of social actions and of the send API. quote_ident keeps role and id apart whatever they contain.';
+
+create function notify.refuse(what text) returns void
+  language plpgsql immutable
+as $$
+begin
+  raise exception using errcode = 'invalid_parameter_value', message = 'notify: ' || what;
+end $$;
+comment on function notify.refuse is 'Raises invalid_parameter_value with this message.';
+
+create function notify.append_send(
+  source_id text,
+  recipients bigint[],
+  type text,
+  title text,
+  body text,
+  url text,
+  actor_id bigint,
+  object_type text,
+  object_id text,
+  group_key text,
+  data jsonb,
+  priority text,
+  severity text,
+  expires_at timestamptz,
+  request_id text
+) returns bigint
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  written bigint;
+begin
+  if type is null or length(type) > 100 or not (type = 'system' or type ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$') then
+    perform notify.refuse('type must be system or a name with a dot, of letters, digits, _ and -, at most 100 characters');
+  elsif type in ('post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'user.followed', 'post.published') then
+    perform notify.refuse(format('%s belongs to social actions', type));
+  elsif recipients is null or array_position(recipients, null) is not null then
+    perform notify.refuse('recipients must be ids of users, none of them null');
+  elsif cardinality(recipients) > 10000 then
+    perform notify.refuse('at most 10000 recipients in one call');
+  elsif length(title) > 200 or title = '' then
+    perform notify.refuse('title must have 1 to 200 characters');
+  elsif title is null and not exists (select from notify.types t where t.type = append_send.type and t.title is not null) then
+    perform notify.refuse(format('title is missing, and the type %s has no template for one', type));
+  elsif length(body) > 2000 then
+    perform notify.refuse('body must have at most 2000 characters');
+  elsif length(url) > 2000 or url !~ '^(https?://[^\s\\]+|(?!//)(?![A-Za-z][A-Za-z0-9+.-]*:)[^\s\\[:cntrl:]]+)$' then
+    perform notify.refuse('url must be http(s) or relative, at most 2000 characters');
+  elsif jsonb_typeof(data) is distinct from 'object' or octet_length(data::text) > 8192 then
+    perform notify.refuse('data must be an object of at most 8 KiB');
+  elsif priority not in ('critical', 'high', 'normal', 'low') then
+    perform notify.refuse('priority must be critical, high, normal or low');
+  elsif severity not in ('info', 'success', 'warning', 'error') then
+    perform notify.refuse('severity must be info, success, warning or error');
+  elsif length(object_type) > 100 or length(object_id) > 200 or length(group_key) not between 1 and 150 then
+    perform notify.refuse('object_type is at most 100, object_id 200, group_key 1 to 150 characters long');
+  elsif not isfinite(expires_at) or expires_at <= now() or expires_at > now() + interval '3650 days' then
+    perform notify.refuse('expires_at must be in the future, and at most ten years (3650 days) away');
+  end if;
+  insert into notify.outbox (
+    critical,
+    counted,
+    action,
+    source_id,
+    type,
+    recipient_id,
+    actor_id,
+    object_type,
+    object_id,
+    group_key,
+    data,
+    request_id
+  )
+  select
+    coalesce(priority, (select t.priority from notify.types t where t.type = append_send.type)) is not distinct from 'critical',
+    false,
+    'send',
+    source_id,
+    type,
+    r.id,
+    actor_id,
+    object_type,
+    object_id,
+    type || ':' || group_key,
+    jsonb_strip_nulls(jsonb_build_object(
+      'title', title,
+      'body', body,
+      'url', url,
+      'severity', severity,
+      'priority', priority,
+      'expiresAt', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    )) || jsonb_build_object('data', data),
+    request_id
+  from (select distinct r.id from unnest(recipients) r (id)) r;
+  get diagnostics written = row_count;
+  return written;
+end $$;
+comment on function notify.append_send is 'Checks a send and appends its events to the log, one per recipient; returns how many. notify.emit and the send API, which identify the sender, call it. A group holds one type, since its key begins with it.';
+
+create function notify.emit(
+  type text,
+  recipients bigint[],
+  source_id text,
+  title text default null,
+  body text default null,
+  url text default null,
+  actor_id bigint default null,
+  object_type text default null,
+  object_id text default null,
+  group_key text default null,
+  data jsonb default '{}',
+  priority text default 'normal',
+  severity text default 'info',
+  expires_at timestamptz default null
+) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+  if source_id is null or length(source_id) not between 1 and 150 then
+    perform notify.refuse('source_id must have 1 to 150 characters');
+  elsif priority is null or severity is null then
+    perform notify.refuse('priority and severity must not be null');
+  elsif priority = 'critical' and not (to_regrole('ravenpost_critical') is not null
+      and pg_has_role(notify.door_caller(), 'ravenpost_critical', 'usage')) then
+    raise insufficient_privilege using message = 'notify: critical notifications need the role ravenpost_critical';
+  end if;
+  return notify.append_send(notify.sql_source(source_id), recipients, type, title, body, url, actor_id, object_type, object_id,
+    group_key, coalesce(data, '{}'), priority, severity, expires_at, null);
+end $$;
+comment on function notify.emit is 'Notifies these users, in the transaction of the caller: rolled back, nothing happens; committed, it is dispatched within the poll interval. The same source_id of the same role never notifies a user twice. Returns how many events were written. docs/sql.md has examples.';
+
+create function notify.retract(recipients bigint[], source_id text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  written bigint;
+begin
+  if source_id is null or length(source_id) not between 1 and 150 then
+    perform notify.refuse('source_id must have 1 to 150 characters');
+  elsif recipients is null or array_position(recipients, null) is not null then
+    perform notify.refuse('recipients must be ids of users, none of them null');
+  elsif cardinality(recipients) > 10000 then
+    perform notify.refuse('at most 10000 recipients in one call');
+  end if;
+  insert into notify.outbox (counted, action, retracts, source_id, type, recipient_id)
+  select false, 'send', true, notify.sql_source(source_id), 'system', r.id
+  from (select distinct r.id from unnest(recipients) r (id)) r;
+  get diagnostics written = row_count;
+  return written;
+end $$;
+comment on function notify.retract is 'Retracts what notify.emit sent to these users under this source_id and the same role: it leaves its group, or the inbox. Returns how many events were written.';
+
+create function notify.why(user_id bigint, notification_id bigint)
+  returns table (channel text, decision text, decided_by text, reason text, until timestamptz, at timestamptz)
+  language sql stable
+  begin atomic
+    select
+      'inApp',
+      case
+        when s.decision in ('suppressed', 'filtered') then 'suppress'
+        when s.decision = 'waiting' then 'defer'
+        else 'allow'
+      end,
+      coalesce(s.decided_by, 'source'),
+      case s.decision
+        when 'filtered' then
+          case n.filter_reason when 'strangers' then 'the policy for strangers holds it back' else 'wanted by another channel only' end
+        when 'waiting' then 'waits for the window of its group'
+        when 'rejoined' then 'was shown, taken back and came again'
+        when 'retracted' then 'was taken back'
+        else
+          case s.decided_by
+            when 'critical' then 'critical notifications pass every preference'
+            when 'typePreference' then 'the user switched this type on for this channel'
+            when 'typeDefault' then 'this channel is on by default for this type'
+            when 'dnd' then 'the user wants quiet: shown silently'
+            when 'snooze' then 'the user wants quiet: shown silently'
+            else s.decision
+          end
+      end,
+      w.due_at,
+      s.decided_at
+    from notify.notifications n
+    cross join lateral (
+      select distinct on (k.decision, k.decided_by) k.*
+      from notify.sources k
+      where k.user_id = n.user_id and k.notification_id = n.id
+      order by k.decision, k.decided_by, k.event_id desc
+    ) s
+    left join notify.windows w on w.user_id = s.user_id and w.group_key = s.waits_for and w.filter = s.waits_filter
+    where n.user_id = why.user_id and n.id = why.notification_id
+    union all
+    select
+      c.channel,
+      case when kept.by is null then said.decision else 'suppress' end,
+      coalesce(kept.by, said.by),
+      case kept.by
+        when 'strangers' then 'the policy for strangers holds it back'
+        when 'unreachable' then c.unreachable
+        else said.reason
+      end,
+      case when kept.by is null then said.until end,
+      now()
+    from notify.notifications n
+    join notify.inbox i on i.user_id = n.user_id
+    cross join (
+      values ('email', 'the user has confirmed no address'), ('webPush', 'no browser of the user takes pushes')
+    ) c (channel, unreachable)
+    cross join lateral notify.explain(n.user_id, n.type, c.channel, now()) e
+    cross join lateral (
+      select
+        case when n.priority = 'critical' then 'allow' else e.decision end,
+        case when n.priority = 'critical' then 'critical' else e.decided_by end,
+        case when n.priority = 'critical' then 'critical notifications pass every preference' else e.reason end,
+        case when n.priority <> 'critical' then e.until end
+    ) said (decision, by, reason, until)
+    cross join lateral (
+      select case
+        when n.filter_reason = 'strangers' then 'strangers'
+        when said.decision <> 'suppress' and not c.channel = any (i.reachable_by) then 'unreachable'
+      end
+    ) kept (by)
+    where n.user_id = why.user_id and n.id = why.notification_id;
+  end;
+comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results).';
+
+create function notify.timeline(user_id bigint)
+  returns table (at timestamptz, what text, notification_id bigint, type text, source_id text, decided_by text)
+  language sql stable
+  begin atomic
+    select t.*
+    from (
+      select n.created_at, 'created', n.id, n.type, null::text, n.filter_reason
+      from notify.notifications n
+      where n.user_id = timeline.user_id
+      union all
+      select n.updated_at, 'grew', n.id, n.type, null, null
+      from notify.notifications n
+      where n.user_id = timeline.user_id and n.updated_at > n.created_at
+      union all
+      select n.delivered_at, 'delivered', n.id, n.type, null, null
+      from notify.notifications n
+      where n.user_id = timeline.user_id and n.delivered_at is not null
+      union all
+      select n.read_at, 'read', n.id, n.type, null, null
+      from notify.notifications n
+      where n.user_id = timeline.user_id and n.read_at is not null
+      union all
+      select n.archived_at, 'archived', n.id, n.type, null, null
+      from notify.notifications n
+      where n.user_id = timeline.user_id and n.archived_at is not null
+      union all
+      select s.decided_at, s.decision, s.notification_id, null, s.source_id, s.decided_by
+      from notify.sources s
+      where s.user_id = timeline.user_id
+      union all
+      select b.removed_at, 'removed', b.id, null, null, null
+      from notify.tombstones b
+      where b.user_id = timeline.user_id
+      union all
+      select d.updated_at, d.channel || ' ' || d.state, nullif(d.notification_id, 0), null, null, coalesce(d.reason, d.last_error)
+      from notify.deliveries d
+      where d.user_id = timeline.user_id
+    ) t (at, what, notification_id, type, source_id, decided_by)
+    order by 1 desc, 3 desc nulls last;
+  end;
+comment on function notify.timeline is 'Events of a user''s inbox, latest first: notifications made, grown, delivered, read, archived and removed, the decision about each source, and messages by email and Web Push, sent or not, and why.';
+
+create function notify.replay(consumer text, since timestamptz) returns bigint
+  language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  boundary bigint;
+  first numeric;
+  first_id bigint;
+  lane record;
+  cut numeric;
+  open numeric[];
+  again bigint;
+begin
+  if replay.consumer = 'counters' then
+    perform notify.refuse('counters is never replayed: it would count twice');
+  elsif not exists (select from notify.positions p where p.consumer = replay.consumer) then
+    perform notify.refuse(format('there is no consumer named %s', replay.consumer));
+  elsif since is null or since < now() - interval '7 days' then
+    perform notify.refuse('replay reaches back 7 days: what came before may be forgotten, and would notify twice');
+  end if;
+  select min(p.adopted_id) into boundary from notify.positions p where p.consumer = replay.consumer;
+  select e.xid::text::numeric into first
+  from notify.outbox e
+  where e.created_at >= since and e.id >= boundary
+  order by e.xid limit 1;
+  if first is null then
+    return 0;
+  end if;
+  -- A later transaction may have drawn a lower id than the first.
+  select min(e.id) into first_id from notify.outbox e where e.xid >= first::text::xid8 and e.id >= boundary;
+  -- Back to before the first transaction that is to be read again; what was unread below it stays so.
+  for lane in select * from notify.positions p where p.consumer = replay.consumer order by p.lane for update loop
+    cut := least(first, pg_snapshot_xmax(lane.done)::text::numeric);
+    open := array(select x::text::numeric from pg_snapshot_xip(lane.done) x where x::text::numeric < cut order by 1);
+    update notify.positions p
+    set done = format('%s:%s:%s', coalesce(open[1], cut), cut, array_to_string(open, ','))::pg_snapshot,
+        from_id = least(lane.from_id, greatest(lane.adopted_id, first_id)),
+        target = null, after_shard = null, after_xid = null, after_id = null
+    where p.consumer = lane.consumer and p.lane = lane.lane;
+  end loop;
+  select count(*) into again
+  from notify.outbox e
+  where exists (
+    select from notify.positions p
+    where p.consumer = replay.consumer and p.critical = e.critical and e.shard between p.shard_from and p.shard_to
+      and e.id >= p.from_id and not pg_visible_in_snapshot(e.xid, p.done));
+  return again;
+end $$;
+comment on function notify.replay is 'Makes a consumer read again the events written since then, at most 7 days ago; returns how many. Nothing notifies twice, since every event left its source. counters is refused.';
+
+create function notify.replay_dead_letter(dead_letter_id bigint) returns boolean
+  language sql
+  begin atomic
+    update notify.pending
+    set dead_at = null, attempts = 0, due_at = now()
+    where id = dead_letter_id and dead_at is not null
+    returning true;
+  end;
+comment on function notify.replay_dead_letter is 'Tries a dead letter again from its first attempt; null when there is no such dead letter. The event is applied once, however often it is replayed.';
+
+create function notify.skip_event(consumer text, event_id bigint) returns text
+  language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  skipped notify.outbox;
+begin
+  update notify.pending w
+  set dead_at = now(), last_error = 'skipped by hand; before: ' || coalesce(w.last_error, '')
+  where w.consumer = skip_event.consumer and w.event_id = skip_event.event_id and w.dead_at is null;
+  if found then
+    return 'dead letter';
+  end if;
+  select e.* into skipped
+  from notify.outbox e
+  join notify.positions p on p.consumer = skip_event.consumer
+    and p.critical = e.critical
+    and e.shard between p.shard_from and p.shard_to
+    and e.id >= p.from_id
+    and (p.consumer <> 'counters' or e.counted)
+  where e.id = skip_event.event_id
+    and p.failing_since is not null
+    and not pg_visible_in_snapshot(e.xid, p.done)
+    and not coalesce(
+      pg_visible_in_snapshot(e.xid, p.target)
+        and case
+          when p.critical then (e.xid, e.id) <= (p.after_xid, p.after_id)
+          else (e.shard, e.xid, e.id) <= (p.after_shard, p.after_xid, p.after_id)
+        end,
+      false)
+  for update of p;
+  if skipped.id is null then
+    perform notify.refuse('this event is neither pending nor unread in a lane that fails');
+  end if;
+  insert into notify.pending (consumer, event_id, recipient_id, event, dead_at, last_error)
+  values (
+    skip_event.consumer,
+    skipped.id,
+    skipped.recipient_id,
+    jsonb_build_object(
+      'id', skipped.id,
+      'action', skipped.action,
+      'retracts', skipped.retracts,
+      'counted', skipped.counted,
+      'sourceId', skipped.source_id,
+      'type', skipped.type,
+      'recipientId', skipped.recipient_id::text,
+      'actorId', skipped.actor_id::text,
+      'objectType', skipped.object_type,
+      'objectId', skipped.object_id,
+      'threadKey', skipped.thread_key,
+      'groupKey', skipped.group_key,
+      'data', skipped.data,
+      'requestId', skipped.request_id
+    ),
+    now(),
+    'skipped by hand'
+  )
+  on conflict on constraint pending_once do nothing;
+  update notify.positions p
+  set retry_at = null
+  where p.consumer = skip_event.consumer
+    and p.critical = skipped.critical
+    and skipped.shard between p.shard_from and p.shard_to;
+  return 'skipped';
+end $$;
+comment on function notify.skip_event is 'Makes a dead letter of an event that is pending, or that blocks a failing lane: the lane goes on without it. notify.replay_dead_letter tries it again. Refused (22023) for any other event.';

@@ -1,0 +1,412 @@
+-- Views and functions for operators.
+
+create schema ops;
+comment on schema ops is 'For operators and the console: views of the log, the jobs and the inboxes. Holds no state.';
+
+create view ops.lag as
+select
+  p.consumer,
+  p.lane,
+  p.critical,
+  coalesce(e.events, 0) as events,
+  e.oldest_at,
+  now() - e.oldest_at as age,
+  p.moved_at,
+  pg_snapshot_xmin(p.done) as done_xmin,
+  p.failing_since,
+  p.last_error
+from (
+  select
+    n.*,
+    -- Open when the last finished slice was taken, ended since.
+    array(select x from pg_snapshot_xip(n.done) x where pg_visible_in_snapshot(x, pg_current_snapshot())) as ended,
+    (select last_value from notify.outbox_id_seq) as last_id
+  from notify.positions n
+) p
+left join lateral (
+  select count(*) as events, min(u.created_at) as oldest_at
+  from (
+    (select o.*
+     from generate_series(p.shard_from::int, p.shard_to::int) s (shard)
+     cross join lateral (
+       (select o.shard, o.xid, o.id, o.counted, o.created_at
+        from unnest(p.ended) x (xid)
+        cross join lateral (
+          select *
+          from notify.outbox o
+          where o.shard = s.shard and not o.critical and o.id >= p.from_id and o.id <= any (array[p.last_id]) and o.xid = x.xid
+          order by o.xid, o.id
+          limit 10001
+        ) o)
+       union all
+       (select o.shard, o.xid, o.id, o.counted, o.created_at
+        from notify.outbox o
+        where o.shard = s.shard and not o.critical and o.id >= p.from_id and o.id <= any (array[p.last_id])
+          and o.xid >= pg_snapshot_xmax(p.done)
+        order by o.xid, o.id
+        limit 10001)
+     ) o
+     where not p.critical
+       and not coalesce(pg_visible_in_snapshot(o.xid, p.target) and (o.shard, o.xid, o.id) <= (p.after_shard, p.after_xid, p.after_id), false)
+     limit 10001)
+    union all
+    (select o.*
+     from (
+       (select o.shard, o.xid, o.id, o.counted, o.created_at
+        from unnest(p.ended) x (xid)
+        cross join lateral (
+          select *
+          from notify.outbox o
+          where o.critical and o.id >= p.from_id and o.id <= any (array[p.last_id]) and o.xid = x.xid
+          order by o.xid, o.id
+          limit 10001
+        ) o)
+       union all
+       (select o.shard, o.xid, o.id, o.counted, o.created_at
+        from notify.outbox o
+        where o.critical and o.id >= p.from_id and o.id <= any (array[p.last_id]) and o.xid >= pg_snapshot_xmax(p.done)
+        order by o.xid, o.id
+        limit 10001)
+     ) o
+     where p.critical and not coalesce(pg_visible_in_snapshot(o.xid, p.target) and (o.xid, o.id) <= (p.after_xid, p.after_id), false)
+     limit 10001)
+  ) u
+  where p.consumer <> 'counters' or u.counted
+) e on true;
+comment on view ops.lag is 'Per lane: committed events not read yet, and the age of the oldest. The count of a lane ends at 10,001, which means that many or more, and the oldest of those.';
+comment on column ops.lag.consumer is 'notifications or counters.';
+comment on column ops.lag.lane is 'Number of the lane.';
+comment on column ops.lag.critical is 'Whether it is the critical lane.';
+comment on column ops.lag.events is 'Events not read yet; 10001: that many or more.';
+comment on column ops.lag.oldest_at is 'Time of the oldest of them.';
+comment on column ops.lag.age is 'How long it has waited.';
+comment on column ops.lag.moved_at is 'Time of the last move of the position.';
+comment on column ops.lag.done_xmin is 'Oldest transaction that was open when the last finished slice was taken.';
+comment on column ops.lag.failing_since is 'Time of the first failure; null while the lane moves on.';
+comment on column ops.lag.last_error is 'Error of the last failed run.';
+
+create view ops.jobs as
+select
+  task_identifier as task,
+  case
+    when locked_at is not null then 'running'
+    when attempts >= max_attempts then 'failed'
+    when run_at <= now() then 'ready'
+    when attempts > 0 then 'retrying'
+    else 'scheduled'
+  end as state,
+  count(*) as jobs,
+  min(run_at) as oldest_run_at,
+  max(attempts) as most_attempts,
+  max(last_error) as an_error
+from graphile_worker.jobs
+group by 1, 2;
+comment on view ops.jobs is 'Jobs of graphile-worker by task and state. Jobs are hints: the work itself is in tables.';
+comment on column ops.jobs.task is 'A file in workers/.';
+comment on column ops.jobs.state is 'running, ready, scheduled, retrying or failed.';
+comment on column ops.jobs.jobs is 'Number of jobs.';
+comment on column ops.jobs.oldest_run_at is 'Scheduled time of the oldest.';
+comment on column ops.jobs.most_attempts is 'Highest number of attempts of any of them.';
+comment on column ops.jobs.an_error is 'One of their last errors.';
+
+create view ops.workers as
+select
+  w.worker_id,
+  w.host,
+  w.pid,
+  w.started_at,
+  w.beat_at,
+  now() - w.beat_at as silent_for,
+  (select count(*) from graphile_worker.jobs j where j.locked_by = w.worker_id) as jobs_locked
+from notify.workers w;
+comment on view ops.workers is 'Worker processes, their last heartbeat, and the jobs they hold.';
+comment on column ops.workers.worker_id is 'The id under which graphile-worker locks jobs.';
+comment on column ops.workers.host is 'Host name of the process.';
+comment on column ops.workers.pid is 'Process id on that host.';
+comment on column ops.workers.started_at is 'Start of the process.';
+comment on column ops.workers.beat_at is 'Time of the last heartbeat.';
+comment on column ops.workers.silent_for is 'Time since then; past 10 s its jobs are unlocked.';
+comment on column ops.workers.jobs_locked is 'Jobs it holds.';
+
+create view ops.pending as
+select
+  id,
+  consumer,
+  event_id,
+  recipient_id,
+  event ->> 'sourceId' as source_id,
+  attempts,
+  due_at,
+  last_error,
+  created_at
+from notify.pending
+where dead_at is null;
+comment on view ops.pending is 'Events that wait for another attempt.';
+comment on column ops.pending.id is 'Number of the row.';
+comment on column ops.pending.consumer is 'Consumer that owes the effect.';
+comment on column ops.pending.event_id is 'Id of the event.';
+comment on column ops.pending.recipient_id is 'Recipient of the event.';
+comment on column ops.pending.source_id is 'Source of the event.';
+comment on column ops.pending.attempts is 'Failed attempts so far.';
+comment on column ops.pending.due_at is 'Time of the next attempt.';
+comment on column ops.pending.last_error is 'Error of the last attempt.';
+comment on column ops.pending.created_at is 'Time at which it became pending.';
+
+create view ops.dead_letters as
+select
+  id,
+  consumer,
+  event_id,
+  recipient_id,
+  event ->> 'sourceId' as source_id,
+  event ->> 'type' as type,
+  attempts,
+  last_error,
+  created_at,
+  dead_at,
+  event
+from notify.pending
+where dead_at is not null;
+comment on view ops.dead_letters is 'Events whose last attempt failed. select notify.replay_dead_letter(id) tries one again.';
+comment on column ops.dead_letters.id is 'Number of the dead letter.';
+comment on column ops.dead_letters.consumer is 'Consumer that owes the effect.';
+comment on column ops.dead_letters.event_id is 'Id of the event.';
+comment on column ops.dead_letters.recipient_id is 'Recipient of the event.';
+comment on column ops.dead_letters.source_id is 'Source of the event.';
+comment on column ops.dead_letters.type is 'Type of the notification.';
+comment on column ops.dead_letters.attempts is 'Attempts made.';
+comment on column ops.dead_letters.last_error is 'Error of the last attempt.';
+comment on column ops.dead_letters.created_at is 'Time at which it became pending.';
+comment on column ops.dead_letters.dead_at is 'Time at which it became a dead letter.';
+comment on column ops.dead_letters.event is 'Copy of the event.';
+
+create view ops.failing_windows as
+select
+  w.user_id,
+  w.group_key,
+  w.filter,
+  w.type,
+  w.attempts,
+  w.last_error,
+  w.opened_at,
+  w.due_at,
+  (select count(*) from notify.sources s where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter) as waiting
+from notify.windows w
+where w.attempts > 0;
+comment on view ops.failing_windows is 'Windows that could not be flushed: their sources wait until an attempt succeeds. Attempts never end, an hour apart at last; update notify.windows set due_at = now() makes one at once.';
+comment on column ops.failing_windows.user_id is 'Owner of the inbox.';
+comment on column ops.failing_windows.group_key is 'Key of the group.';
+comment on column ops.failing_windows.filter is 'Why its sources are filtered; none: they are not.';
+comment on column ops.failing_windows.type is 'Type of the group''s notifications.';
+comment on column ops.failing_windows.attempts is 'Failed attempts so far; 12 take some three hours.';
+comment on column ops.failing_windows.last_error is 'Error of the last attempt.';
+comment on column ops.failing_windows.opened_at is 'Time at which the first source began to wait.';
+comment on column ops.failing_windows.due_at is 'Time of the next attempt.';
+comment on column ops.failing_windows.waiting is 'Sources that wait in it.';
+
+create view ops.unreadable_notifications as
+select
+  n.user_id,
+  n.id,
+  n.type,
+  n.created_at,
+  n.expires_at,
+  case when jsonb_typeof(n.data) <> 'object' then 'data are no object' else 'a time that RFC 3339 cannot express' end as reason
+from notify.notifications n
+where jsonb_typeof(n.data) <> 'object'
+   or least(n.created_at, n.updated_at, n.expires_at, n.delivered_at, n.read_at, n.archived_at) < '0001-01-01 00:00+00'
+   or greatest(n.created_at, n.updated_at, n.expires_at, n.delivered_at, n.read_at, n.archived_at) >= '10000-01-01 00:00+00';
+comment on view ops.unreadable_notifications is 'Notifications that cannot be shown as they are: the API shows the nearest valid time, and no data. No API writes such a row; it came by hand or from a restored dump. Update it, or delete it with notify.retract. Reads all of notify.notifications.';
+comment on column ops.unreadable_notifications.user_id is 'Owner of the inbox.';
+comment on column ops.unreadable_notifications.id is 'Id of the notification, unique within its user.';
+comment on column ops.unreadable_notifications.type is 'Its type.';
+comment on column ops.unreadable_notifications.created_at is 'Time of its creation.';
+comment on column ops.unreadable_notifications.expires_at is 'Time from which retention removes it.';
+comment on column ops.unreadable_notifications.reason is 'The part that cannot be shown.';
+
+create view ops.held_locks as
+with held as (
+  select
+    l.pid,
+    l.virtualtransaction as transaction,
+    array_agg(distinct l.relation::regclass || ' ' || l.mode) as locks
+  from pg_locks l
+  join pg_class c on c.oid = l.relation
+  where l.granted
+    and l.database = (select oid from pg_database where datname = current_database())
+    and c.relnamespace in (select oid from pg_namespace where nspname in ('social', 'notify', 'graphile_worker'))
+    and c.relkind in ('r', 'p')
+    and l.pid is distinct from pg_backend_pid()
+  group by l.pid, l.virtualtransaction
+), waits as (
+  select blocker as pid, array_agg(w.pid order by w.pid) as waiting
+  from (select distinct pid from pg_locks where not granted) w
+  cross join unnest(pg_blocking_pids(w.pid)) blocker
+  group by blocker
+)
+select
+  h.pid,
+  h.transaction,
+  coalesce(a.usename, x.owner)::text as role,
+  coalesce(a.application_name, 'prepared transaction ' || x.gid) as application,
+  a.state,
+  coalesce(a.xact_start, x.prepared) as since,
+  h.locks,
+  coalesce(w.waiting, '{}') as waiting
+from held h
+left join pg_stat_activity a on a.pid = h.pid
+left join (
+  select l.virtualtransaction as transaction, p.gid, p.owner, p.prepared
+  from pg_prepared_xacts p
+  join pg_locks l on l.transactionid = p.transaction and l.locktype = 'transactionid' and l.pid is null
+) x on h.pid is null and x.transaction = h.transaction
+left join waits w on w.pid = coalesce(h.pid, 0);
+comment on view ops.held_locks is 'Transactions that hold locks on our tables, and the processes that wait for them. End one by pg_terminate_backend(pid) or rollback prepared.';
+comment on column ops.held_locks.pid is 'Process of the session at the server; null: a prepared transaction.';
+comment on column ops.held_locks.transaction is 'Virtual transaction id: the same as long as the transaction is open.';
+comment on column ops.held_locks.role is 'Role that signed in.';
+comment on column ops.held_locks.application is 'application_name of the session; ours begin with ravenpost.';
+comment on column ops.held_locks.state is 'As in pg_stat_activity; null for roles that may not see it (pg_read_all_stats).';
+comment on column ops.held_locks.since is 'Start of the transaction; null for roles that may not see it (pg_read_all_stats).';
+comment on column ops.held_locks.locks is 'Tables and modes. A transaction that locks rows holds RowShareLock or RowExclusiveLock on their table.';
+comment on column ops.held_locks.waiting is 'Processes that wait for one of its locks.';
+
+create view ops.count_drift as
+select 'posts.like_count' as counter, p.id, p.like_count as folded, coalesce(c.n, 0) as counted
+from social.posts p
+left join (select post_id, count(*) as n from social.likes group by 1) c on c.post_id = p.id
+where p.deleted_at is null and p.like_count <> coalesce(c.n, 0)
+union all
+select 'posts.comment_count', p.id, p.comment_count, coalesce(c.n, 0)
+from social.posts p
+left join (select post_id, count(*) as n from social.comments where deleted_at is null group by 1) c on c.post_id = p.id
+where p.deleted_at is null and p.comment_count <> coalesce(c.n, 0)
+union all
+select 'comments.reply_count', p.id, p.reply_count, coalesce(c.n, 0)
+from social.comments p
+join social.posts o on o.id = p.post_id and o.deleted_at is null
+left join (
+  select parent_id, count(*) as n from social.comments where deleted_at is null and parent_id is not null group by 1
+) c on c.parent_id = p.id
+where p.deleted_at is null and p.reply_count <> coalesce(c.n, 0)
+union all
+select 'users.follower_count', u.id, u.follower_count, coalesce(c.n, 0)
+from social.users u
+left join (select followee_id, count(*) as n from social.follows group by 1) c on c.followee_id = u.id
+where u.deleted_at is null and u.follower_count <> coalesce(c.n, 0)
+union all
+select 'users.following_count', u.id, u.following_count, coalesce(c.n, 0)
+from social.users u
+left join (select follower_id, count(*) as n from social.follows group by 1) c on c.follower_id = u.id
+where u.deleted_at is null and u.following_count <> coalesce(c.n, 0)
+union all
+select 'users.post_count', u.id, u.post_count, coalesce(c.n, 0)
+from social.users u
+left join (select author_id, count(*) as n from social.posts where deleted_at is null group by 1) c on c.author_id = u.id
+where u.deleted_at is null and u.post_count <> coalesce(c.n, 0)
+union all
+select 'inbox.unread_count', i.user_id, i.unread_count, coalesce(c.n, 0)
+from notify.inbox i
+left join (
+  select user_id, count(*) as n
+  from notify.notifications
+  where read_at is null and archived_at is null and not filtered
+  group by 1
+) c on c.user_id = i.user_id
+where i.unread_count <> coalesce(c.n, 0)
+union all
+select 'inbox.unseen_count', i.user_id, i.unseen_count, coalesce(c.n, 0)
+from notify.inbox i
+left join (
+  select n.user_id, count(*) as n
+  from notify.notifications n
+  join notify.inbox b on b.user_id = n.user_id
+  where n.grown_modseq > b.seen_modseq and n.archived_at is null and not n.filtered
+  group by 1
+) c on c.user_id = i.user_id
+where i.unseen_count <> coalesce(c.n, 0)
+union all
+select 'notifications.actor_count', n.user_id, n.actor_count, coalesce(c.n, 0)
+from notify.notifications n
+left join (
+  select user_id, notification_id, count(distinct nullif(actor_id, 0)) as n from notify.sources where live group by 1, 2
+) c on c.user_id = n.user_id and c.notification_id = n.id
+where n.actor_count <> coalesce(c.n, 0);
+comment on view ops.count_drift is 'Every folded or kept count that differs from a recount. Empty once the consumer counters has read the log to its end; the counts of inboxes are right in every snapshot. It recounts everything: minutes on a large database.';
+comment on column ops.count_drift.counter is 'Table and column of the counter.';
+comment on column ops.count_drift.id is 'Id of the post, comment or user.';
+comment on column ops.count_drift.folded is 'Value of the counter.';
+comment on column ops.count_drift.counted is 'Result of the recount.';
+
+create function ops.inbox_of(username text)
+  returns table (
+    id bigint,
+    type text,
+    actors text,
+    actor_count integer,
+    object text,
+    modseq bigint,
+    grown_modseq bigint,
+    read boolean,
+    archived boolean,
+    delivered boolean,
+    open boolean,
+    updated_at timestamptz
+  )
+  language sql stable
+  begin atomic
+    select
+      n.id,
+      n.type,
+      (select string_agg(a.username, ', ' order by k.place)
+       from unnest(n.actor_ids) with ordinality k (actor_id, place)
+       join social.users a on a.id = k.actor_id
+       where k.place <= 3),
+      n.actor_count,
+      n.object_type || ':' || n.object_id,
+      n.modseq,
+      n.grown_modseq,
+      n.read_at is not null,
+      n.archived_at is not null,
+      n.delivered_at is not null,
+      n.closed_at is null,
+      n.updated_at
+    from notify.notifications n
+    where n.user_id = (select u.id from social.users u where u.username = inbox_of.username)
+    order by n.grown_modseq desc;
+  end;
+comment on function ops.inbox_of is 'The inbox of the user with this name, newest first, as the user sees it.';
+
+create function ops.advance_sequences() returns bigint
+  language plpgsql
+as $$
+declare
+  identity record;
+  highest bigint;
+  advanced bigint := 0;
+begin
+  for identity in
+    select s.oid::regclass as sequence, t.oid::regclass as name, a.attname as id
+    from pg_class s
+    join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+    join pg_class t on t.oid = d.refobjid
+    join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+    where s.relkind = 'S' and s.relnamespace::regnamespace::text in ('social', 'notify', 'graphile_worker')
+  loop
+    execute format('select max(%I) from %s', identity.id, identity.name) into highest;
+    if highest > coalesce(pg_sequence_last_value(identity.sequence), 0) then
+      perform setval(identity.sequence, highest);
+      advanced := advanced + 1;
+    end if;
+  end loop;
+  return advanced;
+end $$;
+comment on function ops.advance_sequences is 'Moves every sequence that is behind the ids of its table to the highest of them, as after logical replication, which copies no sequences; returns how many. Adoption calls it.';
+
+-- The migrator's own tables.
+comment on table notify.migrations is 'Migrations that were run, in the order of their names; new ones are only appended.';
+comment on column notify.migrations.name is 'Name of the file in migrations/, without .sql.';
+comment on column notify.migrations.timestamp is 'Time of the run, UTC.';
+comment on table notify.migrations_lock is 'One row, locked by the process that migrates; others wait for it.';
+comment on column notify.migrations_lock.id is 'Name of the lock.';
+comment on column notify.migrations_lock.is_locked is 'Always 0 on PostgreSQL.';

@@ -1,0 +1,167 @@
+-- Roles with the privileges they need and no more. Nothing is granted outside this file.
+
+create function ops.make_roles() returns void
+  language plpgsql
+as $$
+declare
+  role text;
+begin
+  foreach role in array array['ravenpost_app', 'ravenpost_readonly', 'ravenpost_emitter', 'ravenpost_critical', 'ravenpost_log'] loop
+    if to_regrole(role) is null then
+      -- Roles belong to the whole cluster: the migration of another database may make it at the same time.
+      begin
+        execute format('create role %I', role);
+      exception when duplicate_object or unique_violation then null;
+      end;
+    end if;
+  end loop;
+exception when insufficient_privilege then
+  raise notice 'this user may not create roles; docs/security.md says what to do';
+end $$;
+comment on function ops.make_roles is 'Makes the roles ravenpost_app, ravenpost_readonly, ravenpost_emitter, ravenpost_critical and ravenpost_log, without login, if they are missing and the caller may.';
+
+create function ops.grant_to_app() returns void
+  language plpgsql
+as $$
+declare
+  t record;
+begin
+  grant usage on schema social, notify, ops, graphile_worker to ravenpost_app;
+  for t in
+    select c.oid::regclass as name, c.relkind as kind, n.nspname as schema, c.relrowsecurity as by_row, c.oid
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm', 'S') and not c.relispartition
+  loop
+    if t.kind = 'S' then
+      if not has_sequence_privilege('ravenpost_app', t.oid, 'update') then
+        execute format('grant usage, select, update on sequence %s to ravenpost_app', t.name);
+      end if;
+    elsif t.kind in ('v', 'm') or t.name::text like '%migrations%' then
+      if not has_table_privilege('ravenpost_app', t.oid, 'select') then
+        execute format('grant select on %s to ravenpost_app', t.name);
+      end if;
+    elsif not has_table_privilege('ravenpost_app', t.oid, 'delete') then
+      execute format('grant select, insert, update, delete on %s to ravenpost_app', t.name);
+    end if;
+    if t.by_row and not exists (select from pg_policy where polrelid = t.oid and polname = 'ravenpost_app') then
+      -- The role by its name, not as the policy's role: so a dump can be restored where there are no such roles yet.
+      execute format('create policy ravenpost_app on %s using (pg_has_role(current_user, ''ravenpost_app'', ''usage''))', t.name);
+    end if;
+  end loop;
+end $$;
+comment on function ops.grant_to_app is 'Lets ravenpost_app read and write the rows of every table, but not change a table, truncate it or mark a migration as run.';
+
+create function ops.grant_to_readonly() returns void
+  language plpgsql
+as $$
+declare
+  t record;
+  open_columns text;
+  closed_columns text;
+  closed constant text := '(password|secret|token|_hash|^auth$|p256dh|private|^endpoint$|^answer$|^predecessor$)';
+begin
+  grant usage on schema social, notify, ops, graphile_worker to ravenpost_readonly;
+  for t in
+    select c.oid::regclass as name, c.relrowsecurity as by_row, c.oid
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
+  loop
+    select string_agg(format('%I', attname), ', ') filter (where not attname ~ closed),
+           string_agg(format('%I', attname), ', ') filter (where attname ~ closed)
+    into open_columns, closed_columns
+    from pg_attribute where attrelid = t.oid and attnum > 0 and not attisdropped;
+    if open_columns is not null then
+      execute format('grant select (%s) on %s to ravenpost_readonly', open_columns, t.name);
+    end if;
+    if closed_columns is not null then
+      execute format('revoke select (%s) on %s from ravenpost_readonly', closed_columns, t.name);
+    end if;
+    if t.by_row and not exists (select from pg_policy where polrelid = t.oid and polname = 'ravenpost_readonly') then
+      execute format('create policy ravenpost_readonly on %s for select using (pg_has_role(current_user, ''ravenpost_readonly'', ''usage''))', t.name);
+    end if;
+  end loop;
+end $$;
+comment on function ops.grant_to_readonly is 'Lets ravenpost_readonly read every table but columns with a secret, recognised by their names: hashes, tokens, keys, endpoints of browsers, stored responses. Such a column that was granted by hand is revoked.';
+
+create function ops.grant_to_emitters() returns void
+  language plpgsql
+as $$
+begin
+  -- Any role with usage on the schema could call what public may.
+  revoke execute on all functions in schema notify from public;
+  if to_regrole('ravenpost_app') is not null then
+    grant execute on all functions in schema notify to ravenpost_app;
+  end if;
+  if to_regrole('ravenpost_readonly') is not null then
+    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.explain, notify.why, notify.timeline to ravenpost_readonly;
+  end if;
+  if to_regrole('ravenpost_emitter') is not null then
+    grant usage on schema notify to ravenpost_emitter;
+    grant execute on function notify.emit, notify.retract to ravenpost_emitter;
+  end if;
+  if to_regrole('ravenpost_critical') is not null then
+    grant usage on schema notify to ravenpost_critical;
+    grant execute on function notify.emit, notify.retract to ravenpost_critical;
+  end if;
+end $$;
+comment on function ops.grant_to_emitters is 'Lets ravenpost_emitter and ravenpost_critical call notify.emit and notify.retract, and nothing else of ours; revokes every other function of the schema from public.';
+
+create function ops.give_log_away() returns void
+  language plpgsql
+as $$
+declare
+  t record;
+  f regprocedure;
+begin
+  if not pg_has_role('ravenpost_log', 'usage') then
+    execute format('grant ravenpost_log to %I', current_user);
+  end if;
+  grant usage, create on schema notify to ravenpost_log;
+  grant usage on sequence notify.outbox_id_seq to ravenpost_log;
+  grant select on notify.types, notify.installation to ravenpost_log;
+  grant execute on function notify.append_send, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name to ravenpost_log;
+  for t in
+    select c.oid::regclass as name, i.inhparent::regclass as log, i.inhdetachpending as pending
+    from pg_class c left join pg_inherits i on i.inhrelid = c.oid
+    where c.relnamespace = 'notify'::regnamespace and c.relkind in ('r', 'p') and c.relname ~ '^(outbox|delivery_log)(_[0-9]+)?$'
+      and c.relowner <> 'ravenpost_log'::regrole
+  loop
+    -- A concurrent detach that was interrupted: such a partition cannot change its owner.
+    if t.pending then
+      execute format('alter table %s detach partition %s finalize', t.log, t.name);
+    end if;
+    execute format('alter table %s owner to ravenpost_log', t.name);
+  end loop;
+  for f in
+    select p.oid::regprocedure from pg_proc p
+    where p.prosecdef and p.pronamespace = 'notify'::regnamespace and p.proowner <> 'ravenpost_log'::regrole
+  loop
+    execute format('alter function %s owner to ravenpost_log', f);
+  end loop;
+exception when insufficient_privilege then
+  raise notice 'the log cannot be given to ravenpost_log: %; docs/security.md says what to do', sqlerrm;
+end $$;
+comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, their partitions, and the functions that run as their owner.';
+
+create function ops.grant_privileges() returns void
+  language plpgsql
+as $$
+begin
+  if not pg_has_role((select nspowner from pg_namespace where nspname = 'ops'), 'usage') then
+    return;
+  end if;
+  perform ops.make_roles();
+  if to_regrole('ravenpost_log') is not null then
+    perform ops.give_log_away();
+  end if;
+  if to_regrole('ravenpost_app') is not null then
+    -- Functions make the partitions of the log.
+    revoke create on schema notify from ravenpost_app;
+    perform ops.grant_to_app();
+  end if;
+  if to_regrole('ravenpost_readonly') is not null then
+    perform ops.grant_to_readonly();
+  end if;
+  perform ops.grant_to_emitters();
+end $$;
+comment on function ops.grant_privileges is 'Makes our roles and grants what they need, as far as the caller may. Every npm run migrate ends with it; repeating it changes nothing.';

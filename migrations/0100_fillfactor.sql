@@ -1,2 +1,0 @@
-alter table notify.notifications set (fillfactor = 50);
-comment on table notify.notifications is 'What the inboxes hold. Indexes: _by_change serves changes since a state, _by_growth the lists and acknowledgements, _unread the unread list and mark-all-read, _open_group the grouping, _of_thread the deletion of a post, _by_expiry retention. delivered_at is in no index and fillfactor is 50, so that acknowledging is a HOT update, also of a page that was filled a moment ago.';
