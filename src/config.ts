@@ -165,6 +165,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return toConfig(checked)
 }
 
+/** Whether mails are written: sent by SMTP, or printed by an embedded server. */
+export function writesMail({ smtp, embedded }: Pick<Config, 'smtp' | 'embedded'>): boolean {
+  return smtp !== null || embedded
+}
+
 /** Whether only programs on this machine can connect to it. */
 function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host)

@@ -13,6 +13,7 @@ export type TestClient = {
   sessionId: string
   /** Sends `body` as JSON; a string is sent as it is. */
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  deleteAccount(): Promise<Answer>
   /** The calls below throw when the answer is not 2xx, and return its body. */
   get(path: string): Promise<Answer['body']>
   like(postId: string): Promise<{ liked: boolean; likeCount: number }>
@@ -70,6 +71,7 @@ function clientOf(url: string, { user, accessToken, refreshToken }: Answer['body
     refreshToken,
     sessionId: sessionIdOf(accessToken),
     request,
+    deleteAccount: () => request('DELETE', `/users/${user.id}`, { currentPassword: PASSWORD }),
     get: (path) => must('GET', path),
     like: (postId) => must('POST', `/posts/${postId}/like`),
     unlike: (postId) => must('DELETE', `/posts/${postId}/like`),

@@ -16,7 +16,10 @@ test('answers have the properties that the contract names, and no others', async
   const author = names('id username displayName avatarMediaId')
   t.same(shapeOf(ana.user), user)
   t.same(shapeOf(ana.user.viewer), names('following followedBy bell blocked muted'))
-  t.same(shapeOf(await ana.get('/auth/me')), [...user, 'email', 'role'].sort())
+  t.same(
+    shapeOf(await ana.get('/auth/me')),
+    [...user, ...names('email emailVerified pendingEmail role locale timeZone')].sort(),
+  )
   const post = await ana.post('Hello')
   t.same(shapeOf(post), names('id author body media likeCount commentCount createdAt updatedAt viewer'))
   t.same(shapeOf((await ana.get(`/posts/${post.id}`)).author), author)
@@ -102,6 +105,7 @@ test('unscaled, the limits of rates are those of the contract', async (t) => {
   t.equal(await policy('GET', '/auth/me'), '"address";q=60;w=60')
   t.equal(await policy('POST', '/auth/signin', {}), '"sign-in";q=10;w=60')
   t.equal(await policy('POST', '/auth/signup', {}), '"sign-up";q=10;w=60')
+  t.equal(await policy('POST', '/auth/password/forgot', {}), '"account-mail";q=10;w=60')
 })
 
 test('tokens, notifications and Idempotency-Keys live as long as the contract says', async (t) => {

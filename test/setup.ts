@@ -19,6 +19,8 @@ import { signUp, type TestClient } from './client.ts'
 export type Options = {
   /** Variables of the environment, over the defaults of tests. */
   env?: Record<string, string>
+  /** Over the configuration that these make. */
+  config?: Partial<Config>
   /** Runs the worker role in this process. */
   worker?: boolean
   /** Runs a push node on the server's port, with these limits. */
@@ -59,9 +61,17 @@ export async function setup(t: Test, options: Options = {}): Promise<TestSystem>
 export async function startSystem(
   t: Test,
   databaseUrl: string,
-  { env = {}, worker, push, senders, web, log = pino({ level: process.env.TEST_LOG ?? 'silent' }) }: Options = {},
+  {
+    env = {},
+    config: changes = {},
+    worker,
+    push,
+    senders,
+    web,
+    log = pino({ level: process.env.TEST_LOG ?? 'silent' }),
+  }: Options = {},
 ): Promise<TestSystem> {
-  const config = testConfig(databaseUrl, env)
+  const config = { ...testConfig(databaseUrl, env), ...changes }
   const app = createApp(config, log)
   const server = await createServer(app, { web })
   await server.listen({ host: '127.0.0.1', port: 0 })

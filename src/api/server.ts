@@ -18,6 +18,7 @@ import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { meRoutes } from '../social/accounts/me-routes.ts'
 import { accountRoutes } from '../social/accounts/routes.ts'
 import { bellRoutes } from '../social/bells/routes.ts'
 import { silenceRoutes } from '../social/blocks/routes.ts'
@@ -26,6 +27,7 @@ import { commentRoutes } from '../social/comments/routes.ts'
 import { followRoutes } from '../social/follows/routes.ts'
 import { likeRoutes } from '../social/likes/routes.ts'
 import { mediaRoutes } from '../social/media/routes.ts'
+import { passwordRoutes } from '../social/passwords/routes.ts'
 import { postRoutes } from '../social/posts/routes.ts'
 import { serviceTokenRoutes } from '../social/service-tokens/routes.ts'
 import { recogniseUsers, requireAccessToken } from '../social/sessions/authentication.ts'
@@ -36,6 +38,8 @@ import type { Web } from './web-build.ts'
 
 const features = [
   accountRoutes,
+  passwordRoutes,
+  meRoutes,
   userRoutes,
   followRoutes,
   bellRoutes,

@@ -82,7 +82,7 @@ export interface NotifyDeliveries {
    */
   state: Generated<string>;
   /**
-   * primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, passwordChanged reports a new password to a verified one.
+   * Destination: primary, the address of the account; or the id of a push subscription. Of mails about the account, which have notification 0, the kind: primary asks whether the address is the user's, newAddress asks it of the new one; passwordChanged, resetPassword; emailChanging <address> notifies the former address.
    */
   target: string;
   /**
@@ -1435,6 +1435,14 @@ export interface SocialUsers {
    */
   id: Generated<Int8>;
   /**
+   * Language of the user as a BCP 47 tag, for example pt-BR; null: not chosen.
+   */
+  locale: string | null;
+  /**
+   * Address that replaces email once the user verifies it; null: no change is under way.
+   */
+  newEmail: string | null;
+  /**
    * True while the password is the one that the first start made: calls for admins are refused.
    */
   passwordChangeRequired: Generated<boolean>;
@@ -1450,6 +1458,10 @@ export interface SocialUsers {
    * user or admin.
    */
   role: Generated<string>;
+  /**
+   * IANA time zone of the user, for example Europe/Berlin; null: not chosen.
+   */
+  timeZone: string | null;
   /**
    * Name people are mentioned by: 3 to 30 of a-z, 0-9 and _.
    */

@@ -24,6 +24,7 @@ const policies = {
   address: { perMinute: 60, of: 'address' },
   'sign-in': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
   'sign-up': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
+  'account-mail': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
   admin: { perMinute: 120, of: 'user', shared: true },
   /** A page shows dozens of pictures, and a video is asked for in ranges; neither sends a token. */
   media: { perMinute: 600, of: 'address' },

@@ -35,6 +35,7 @@ test('the document has every call of this scope, and says which are public', asy
       .map(({ call }) => call)
       .sort(),
     [
+      'GET /auth/password/reset',
       'GET /auth/verify-email',
       'GET /healthz',
       'GET /media/{id}/stream',
@@ -42,6 +43,8 @@ test('the document has every call of this scope, and says which are public', asy
       'GET /push/vapid-public-key',
       'GET /readyz',
       'GET /unsubscribe/{token}',
+      'POST /auth/password/forgot',
+      'POST /auth/password/reset',
       'POST /auth/refresh',
       'POST /auth/signin',
       'POST /auth/signup',
@@ -68,8 +71,14 @@ test('every call that makes something takes an Idempotency-Key, but those whose 
   }
   t.same(
     without.sort(),
-    ['/admin/dead-letters/{id}/replay', '/auth/signup', '/service-tokens'],
-    'the first makes nothing',
+    [
+      '/admin/dead-letters/{id}/replay',
+      '/auth/password/forgot',
+      '/auth/signup',
+      '/auth/verify-email/resend',
+      '/service-tokens',
+    ],
+    'one replays, two send a mail',
   )
   t.same(required, ['/notifications/send', '/notifications/send/batch'])
 })
@@ -134,7 +143,8 @@ test('the readable page is public', async (t) => {
 })
 
 const EXPECTED = `
-  POST /auth/signup, POST /auth/signin, POST /auth/refresh, POST /auth/signout, PUT /auth/password, GET /auth/me, GET /auth/sessions, DELETE /auth/sessions/{id},
+  POST /auth/signup, POST /auth/signin, POST /auth/refresh, POST /auth/signout, PUT /auth/password, POST /auth/password/forgot, POST /auth/password/reset,
+  GET /auth/me, PATCH /auth/me, POST /auth/verify-email, POST /auth/verify-email/resend, GET /auth/sessions, DELETE /auth/sessions/{id},
   GET /users/{id}, PATCH /users/{id}, DELETE /users/{id}, GET /users/{id}/friends, GET /users/{id}/followers, GET /users/{id}/following,
   POST /users/{id}/follow, POST /users/{id}/unfollow,
   POST /posts, GET /posts, GET /posts/{id}, PATCH /posts/{id}, DELETE /posts/{id}, POST /posts/{id}/like, DELETE /posts/{id}/like,

@@ -70,7 +70,7 @@ t.test('who signs out, is signed out elsewhere or is deleted loses the sockets o
   t.equal((await third.request('DELETE', `/auth/sessions/${second.sessionId}`)).status, 204)
   await eventually(() => codes()[1])
   t.same(codes(), [4403, 4403, undefined, undefined])
-  t.equal((await third.request('DELETE', `/users/${third.id}`)).status, 204)
+  t.equal((await third.deleteAccount()).status, 204)
   await eventually(() => codes()[2])
   t.same(codes(), [4403, 4403, 4403, undefined])
 

@@ -1,4 +1,5 @@
 import { type Test, test } from 'tap'
+import { resetToken } from '../../src/notify/channels/email/reset-token.ts'
 import { unsubscribeToken } from '../../src/notify/channels/email/unsubscribe.ts'
 import { emailToken } from '../../src/notify/channels/email/verify.ts'
 import { clientFrames, serverFrames } from '../../src/protocol/frames.ts'
@@ -28,6 +29,8 @@ POST /auth/signin                        401    401   401     401  401      401 
 POST /auth/refresh                       401    200   200     401  401      401     401  200   200   200
 GET /auth/verify-email                   400    200   200     400  400      400     200  200   200   200
 POST /auth/verify-email                  400    204   204     400  400      400     204  204   204   204
+POST /auth/password/forgot               202    202   202     202  202      202     202  202   202   202
+GET /auth/password/reset                 200    200   200     200  200      200     200  200   200   200
 GET /unsubscribe/{token}                 400    200   200     400  400      400     200  200   200   200
 POST /unsubscribe/{token}                400    200   200     400  400      400     200  200   200   200
 
@@ -52,6 +55,8 @@ GET /metrics                             401    401   401     401  401      401 
 
 # Own things: the call names nobody, and each caller finds their own.
 GET /auth/me                             401    200   200     401  401      401     401  200   200   200
+PATCH /auth/me                           401    200   200     401  401      401     401  200   200   200
+POST /auth/verify-email/resend           401    202   202     401  401      401     401  202   202   202
 GET /auth/sessions                       401    200   200     401  401      401     401  200   200   200
 GET /bookmarks                           401    200   200     401  401      401     401  200   200   200
 GET /users/blocked                       401    200   200     401  401      401     401  200   200   200
@@ -143,6 +148,9 @@ PATCH /admin/notification-types/{type}   401    403   403     401  401      401 
 POST /auth/signout                       401    401   401     401  401      401     401  401   401   204
 PUT /auth/password                       401    204   204     401  401      401     401  204   204   204
 DELETE /users/{id}                       401    403   404     401  401      401     401  403   403   204
+
+# By the token of a mail to the caller; all sessions of the caller end.
+POST /auth/password/reset                400    204   204     400  400      400     204  204   204   400
 `
 
 /** What each frame is answered with: a frame, a close code, or nothing (-). */
@@ -367,12 +375,13 @@ async function numberOf(pool: TestSystem['pool'], insert: string): Promise<strin
 }
 
 let asked = 0
-function ask(world: World, what: string, id: string, caller: Caller): Promise<Answer> {
+async function ask(world: World, what: string, id: string, caller: Caller): Promise<Answer> {
   const { system, owner, epoch } = world
   const [method = '', path = ''] = what.split(' ')
   const { name, token, user } = caller
   asked += 1
   const link = linkOf(world, path, caller)
+  const resetLink = what === 'POST /auth/password/reset' && user ? await resetLinkOf(world, user) : link
   const bodies: Record<string, unknown> = {
     'POST /auth/signup': { username: `new_${asked}`, email: `new_${asked}@example.org`, password: PASSWORD },
     'POST /auth/signin': { login: owner.username, password: name === 'owner' ? PASSWORD : 'not the password' },
@@ -380,8 +389,12 @@ function ask(world: World, what: string, id: string, caller: Caller): Promise<An
     'POST /auth/signout': { refreshToken: id },
     'PUT /auth/password': { currentPassword: PASSWORD, password: `${PASSWORD} staple` },
     'POST /auth/verify-email': { token: link },
+    'POST /auth/password/forgot': { login: owner.username },
+    'POST /auth/password/reset': { token: resetLink, password: `${PASSWORD} battery` },
+    'PATCH /auth/me': { locale: 'de' },
     'POST /unsubscribe/{token}': {},
     'PATCH /users/{id}': { bio: 'Hello' },
+    'DELETE /users/{id}': { currentPassword: `${PASSWORD} staple` },
     'PUT /users/{id}/bell': { enabled: true },
     'POST /posts': { body: 'Hello' },
     'PATCH /posts/{id}': { body: 'A post of the owner' },
@@ -403,6 +416,7 @@ function ask(world: World, what: string, id: string, caller: Caller): Promise<An
   const queries: Record<string, string> = {
     'GET /users/search': `?q=${owner.username}`,
     'GET /auth/verify-email': `?token=${link}`,
+    'GET /auth/password/reset': `?token=${link}`,
     'GET /notifications/changes': `?since=${epoch}.0`,
   }
   if (path === '/media/upload') return upload(system.url, { accessToken: token }, PIXEL)
@@ -425,6 +439,11 @@ function linkOf({ system: { app }, owner }: World, path: string, { user }: Calle
     ? unsubscribeToken(app.config, id)
     : emailToken(app.config, id, `${username}@example.org`)
   return user ? token : token.replace(/.{4}$/, 'AAAA')
+}
+
+async function resetLinkOf({ system: { app } }: World, { id }: TestClient): Promise<string> {
+  const { rows } = await app.pool.query('select email, password_hash from social.users where id = $1', [id])
+  return resetToken(app.config, { userId: id, email: rows[0].email, passwordHash: rows[0].password_hash })
 }
 
 function subscription(host: string) {

@@ -57,7 +57,7 @@ export async function runStory(t: Test, system: TestSystem): Promise<Secrets> {
   await done(call(url, 'GET', `/unsubscribe/${unsubscribe}/`), 404)
   await done(call(url, 'GET', '/auth/verify-email?token=in-the-verification'), 400)
   await done(ana.request('GET', '/auth/me?token=in-the-query'), 400)
-  await done(ana.request('DELETE', `/users/${ana.id}`), 204)
+  await done(ana.deleteAccount(), 204)
   await eventually(() => socket.closeCode === 4403)
   await settled(system)
   await maintainPartitions(pool, app.log, 7)

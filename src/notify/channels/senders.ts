@@ -1,7 +1,8 @@
 import type https from 'node:https'
 import type pg from 'pg'
+import type { Logger } from 'pino'
 import type { Config } from '../../config.ts'
-import { createEmail } from './email/email.ts'
+import { createEmail, createPrinter, createSmtp, type Transport } from './email/email.ts'
 import type { Senders } from './send.ts'
 import { createWebPush, publicAddressesOnly } from './web-push/web-push.ts'
 
@@ -10,6 +11,8 @@ export type SenderOptions = {
   pushAgent?: https.Agent
   /** How long a provider may take to answer, instead of the times below. */
   timeoutMs?: number
+  /** Where mails are printed while an embedded server has no SMTP_URL. */
+  log?: Logger
 }
 
 /** Of each answer of the mail server. */
@@ -18,29 +21,32 @@ const MAIL_TIMEOUT_MS = 10_000
 const PUSH_TIMEOUT_MS = 3000
 
 /** The channels that the configuration names. */
-export function createSenders(config: Config, pool: pg.Pool, { pushAgent, timeoutMs }: SenderOptions): Senders {
-  const agent = pushAgent ?? publicAddressesOnly()
+export function createSenders(config: Config, pool: pg.Pool, options: SenderOptions): Senders {
+  const { pushAgent, timeoutMs } = options
+  const transport = mailTransport(config, options)
   return {
-    email:
-      config.smtp &&
-      createEmail(pool, {
-        smtp: config.smtp,
-        config,
-        publicUrl: publicUrlOf(config),
-        timeoutMs: timeoutMs ?? MAIL_TIMEOUT_MS,
-      }),
+    email: transport && createEmail(pool, { config, publicUrl: publicUrlOf(config), transport }),
     webPush: config.vapid
       ? createWebPush(pool, {
           vapid: config.vapid,
           pushHosts: config.pushHosts,
-          agent,
+          agent: pushAgent ?? publicAddressesOnly(),
           timeoutMs: timeoutMs ?? PUSH_TIMEOUT_MS,
         })
       : null,
   }
 }
 
-/** Mail is configured only together with it. */
-function publicUrlOf({ publicUrl = '' }: Config): string {
-  return publicUrl.replace(/\/+$/, '')
+/** Only an embedded server prints mails: elsewhere the log is collected, and nobody may read the tokens in it. */
+function mailTransport(
+  { smtp, embedded }: Config,
+  { timeoutMs = MAIL_TIMEOUT_MS, log }: SenderOptions,
+): Transport | null {
+  if (smtp) return createSmtp({ smtp, timeoutMs })
+  return embedded && log ? createPrinter(log) : null
+}
+
+/** PUBLIC_URL is required with SMTP_URL; an embedded server does without both. */
+function publicUrlOf({ publicUrl, host, port }: Config): string {
+  return publicUrl?.replace(/\/+$/, '') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { keyFor, sameBytes } from '../../base/signing.ts'
 import type { Config } from '../../config.ts'
 
-type Purpose = 'verify-email' | 'unsubscribe'
+type Purpose = 'verify-email' | 'reset-password' | 'unsubscribe'
 
 /** `<said>.<signature>`; `unsaid` is signed too, but known to both sides. A token of one purpose is of no use for another. */
 export function signToken(

@@ -4,39 +4,28 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { Id, PageQuery, pageOf } from '../../http/paging.ts'
-import { changePassword } from '../passwords/change-password.ts'
 import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { CurrentPassword, Login, Password } from '../passwords/fields.ts'
 import { refreshSession } from '../sessions/refresh.ts'
 import { clearRefreshCookie, givenRefreshToken, setRefreshCookie } from '../sessions/refresh-cookie.ts'
 import { type Device, listSessions, revokeSession, type Session, SessionView, signOut } from '../sessions/session.ts'
-import { Role, signAccessToken } from '../sessions/tokens.ts'
+import { signAccessToken } from '../sessions/tokens.ts'
 import { cleanDisplayName } from '../users/names.ts'
 import { DisplayName } from '../users/routes.ts'
 import { findUser, User } from '../users/view.ts'
-import { createQuestions } from './ask-address.ts'
+import { createQuestions } from './address-mails.ts'
+import { Email, Username } from './fields.ts'
 import { signIn } from './sign-in.ts'
 import { signUp } from './sign-up.ts'
 
 const closed = { additionalProperties: false }
-const Username = Type.String({ pattern: '^[a-z0-9_]{3,30}$' })
-/** Nothing that would make a list, a group, a name or a comment of it in a mail's header. */
-const notInEmail = '\\s\\x00-\\x1f\\x7f@,;:<>()[\\]"\\\\'
-const Email = Type.String({ maxLength: 254, pattern: `^[^${notInEmail}]+@[^${notInEmail}]+\\.[^${notInEmail}.]+$` })
-const Password = Type.String({ minLength: 8, maxLength: 200 })
 const RefreshToken = Type.String({ minLength: 1, maxLength: 200 })
 
 const SignUp = Type.Object(
   { username: Username, email: Email, password: Password, displayName: Type.Optional(DisplayName) },
   closed,
 )
-const SignIn = Type.Object(
-  { login: Type.String({ minLength: 1, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 200 }) },
-  closed,
-)
-const PasswordChange = Type.Object(
-  { currentPassword: Type.String({ minLength: 1, maxLength: 200 }), password: Password },
-  closed,
-)
+const SignIn = Type.Object({ login: Login, password: CurrentPassword }, closed)
 const Refresh = Type.Object({ refreshToken: Type.Optional(RefreshToken) }, closed)
 const CookieQuery = Type.Object(
   { cookie: Type.Optional(Type.Boolean({ description: 'Send the refresh token as an HttpOnly cookie instead' })) },
@@ -49,8 +38,6 @@ const Tokens = Type.Object({
   refreshToken: Type.Optional(Type.String({ description: 'Absent when it was sent as a cookie' })),
   expiresIn: Type.Integer({ description: 'Seconds the access token lives' }),
 })
-const Me = Type.Composite([User, Type.Object({ email: Type.String(), role: Role })])
-
 const open = { public: true } as const
 
 export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
@@ -68,7 +55,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         const displayName = given && cleanDisplayName(given)
         const device = deviceOf(request)
         const session = await signUp(app, { username, email, password, displayName }, device)
-        await askForAddress({ userId: session.userId, email, ip: device.ip })
+        await askForAddress('address', { userId: session.userId, email, ip: device.ip })
         return reply.code(201).send(await tokens(app, reply, session, request.query.cookie))
       },
     )
@@ -83,7 +70,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         const { login, password } = request.body
         const device = deviceOf(request)
         const { ask, ...session } = await signIn(app, { login, password, device, limitFailures })
-        if (ask) await askForAddress({ userId: session.userId, email: ask.email, ip: device.ip })
+        if (ask) await askForAddress('address', { userId: session.userId, email: ask.email, ip: device.ip })
         return tokens(app, reply, session, request.query.cookie)
       },
     )
@@ -107,25 +94,6 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         return reply.code(204).send(null)
       },
     )
-
-    server.put(
-      '/auth/password',
-      { config: { rateLimit: 'sign-in' }, schema: { body: PasswordChange, response: { 204: Type.Null() } } },
-      async (request, reply) => {
-        await changePassword(app, request.user, { ...request.body, ip: request.ip, limitFailures })
-        return reply.code(204).send(null)
-      },
-    )
-
-    server.get('/auth/me', { schema: { response: { 200: Me } } }, async ({ user: { userId } }) => {
-      const user = await findUser(app.pool, userId, userId)
-      const { rows } = await app.pool.query<{ email: string; role: Role }>(
-        'select email, role from social.users where id = $1::bigint and deleted_at is null',
-        [userId],
-      )
-      if (!user || !rows[0]) throw fail('UNAUTHENTICATED', 'The account was deleted')
-      return { ...user, ...rows[0] }
-    })
 
     server.get(
       '/auth/sessions',

@@ -1,11 +1,13 @@
 import type { App } from '../../app.ts'
 import { rejectedSignIns } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
+import { isHash } from '../passwords/confirm-password.ts'
 import { type FailureLimit, networkHash } from '../passwords/failed-sign-ins.ts'
+import { isKnown, namedByLogin } from '../passwords/login.ts'
 import { passwordFits, shareOf } from '../passwords/passwords.ts'
 import { type Device, longestSession, type Session } from '../sessions/session.ts'
 import { hashRefreshToken, newRefreshToken, type Role } from '../sessions/tokens.ts'
-import { isToBeAsked } from './ask-address.ts'
+import { isToBeAsked } from './address-mails.ts'
 
 type Attempt = { login: string; password: string; device: Device; limitFailures: FailureLimit }
 type Candidate = { id: string; passwordHash: string; known: boolean; email: string; asked: boolean }
@@ -21,7 +23,8 @@ export async function signIn(app: App, { login, password, device, limitFailures 
   const network = networkHash(config, device.ip)
   const { rows: users } = await pool.query<Candidate>({ name: 'find_login', text: findLogin, values: [login, network] })
   const succeeded = await limitFailures(login, users[0]?.known ?? false)
-  const fits = await passwordFits(users[0]?.passwordHash, password, shareOf(app, device.ip))
+  const stored = users[0]?.passwordHash
+  const fits = await passwordFits(isHash(stored) ? stored : undefined, password, shareOf(app, device.ip))
   const refreshToken = newRefreshToken()
   const { rows } = await pool.query<{ userId: string; sessionId: string; role: Role }>({
     name: 'start_session',
@@ -42,16 +45,8 @@ export async function signIn(app: App, { login, password, device, limitFailures 
   return { ...rows[0], refreshToken, ask: users[0]?.asked ? { email: users[0].email } : undefined }
 }
 
-/**
- * Several may have claimed an address: it signs in who showed that it is theirs, before that who signed in from this network before, or
- * else who claimed it first.
- */
 const findLogin = `
-  select u.id, u.password_hash as "passwordHash", u.email, ${isToBeAsked} as asked,
-    exists (select from social.sessions s where s.user_id = u.id and s.network = $2) as known
-  from social.users u
-  where (u.username = $1 or lower(u.email) = lower($1)) and u.deleted_at is null
-  order by u.email_verified_at is null, known desc, u.id limit 1`
+  select u.id, u.password_hash as "passwordHash", u.email, ${isToBeAsked} as asked, ${isKnown} as known ${namedByLogin}`
 
 /** The lock makes a deletion of the user under way end first; then there is no row. */
 const insertSession = `

@@ -15,7 +15,7 @@ export type NewUser = {
 }
 
 /** A user deleted later is renamed to this and the id, so nobody may hold such a name. */
-const RESERVED_PREFIX = 'deleted_'
+export const isReserved = (username: string) => username.startsWith('deleted_')
 
 /**
  * Makes the account, its inbox and its first session in one statement. The name must not look like any that is reserved, in use, or was in use.
@@ -23,9 +23,9 @@ const RESERVED_PREFIX = 'deleted_'
  */
 export async function signUp(app: App, user: NewUser, device: Device): Promise<Session> {
   const { pool, config } = app
-  if (user.username.startsWith(RESERVED_PREFIX)) throw fail('USERNAME_TAKEN')
+  if (isReserved(user.username)) throw fail('USERNAME_TAKEN')
   await refuseCommonPassword(user.password, user)
-  if (await isTaken(app, user.email)) throw fail('EMAIL_TAKEN')
+  if (await isAddressTaken(app, user.email)) throw fail('EMAIL_TAKEN')
   const refreshToken = newRefreshToken()
   const role = user.role ?? 'user'
   const values = [
@@ -54,12 +54,13 @@ export async function signUp(app: App, user: NewUser, device: Device): Promise<S
   }
 }
 
-/** Only an address that somebody showed to be theirs: a claim keeps nobody out. */
-async function isTaken({ pool }: App, email: string): Promise<boolean> {
+/** Only an address that somebody else showed to be theirs: a claim keeps nobody out. */
+export async function isAddressTaken({ pool }: App, email: string, ownId: string | null = null): Promise<boolean> {
   const { rows } = await pool.query({
     name: 'is_address_taken',
-    text: 'select from social.users where lower(email) = lower($1) and email_verified_at is not null',
-    values: [email],
+    text: `select from social.users
+           where lower(email) = lower($1) and email_verified_at is not null and id is distinct from $2::bigint`,
+    values: [email, ownId],
   })
   return rows.length > 0
 }

@@ -23,7 +23,7 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
       [userId],
     )
     await client.query(
-      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null,
+      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null, new_email = null, locale = null, time_zone = null,
          display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'
        where id = $1::bigint`,
       [userId],
@@ -42,6 +42,6 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
 
 /** Kept as long as an access token of any process may live: that is where other processes see that they are revoked. */
 const endSessions = `
-  update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '',
+  update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '', network = null,
     expires_at = least(expires_at, now() + make_interval(secs => $2::int) + interval '1 minute')
   where user_id = $1::bigint returning id`

@@ -4,6 +4,9 @@ import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { Id, PageQuery, pageOf } from '../../http/paging.ts'
 import { MediaId } from '../media/view.ts'
+import { confirmPassword } from '../passwords/confirm-password.ts'
+import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { CurrentPassword } from '../passwords/fields.ts'
 import { deleteUser } from './delete.ts'
 import { editProfile } from './edit.ts'
 import { listBlocked, listFollowers, listFollowing, listFriends, listMuted } from './lists.ts'
@@ -35,7 +38,10 @@ const Profile = Type.Partial(
   { additionalProperties: false },
 )
 
+const Deletion = Type.Object({ currentPassword: Type.Optional(CurrentPassword) }, { additionalProperties: false })
+
 export function userRoutes(app: App): FastifyPluginAsyncTypebox {
+  const limitFailures = createFailureLimit(app)
   const { pool } = app
   return async (server) => {
     server.get(
@@ -80,10 +86,11 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/users/:id',
-      { schema: { params: Params, response: { 204: Type.Null() } } },
-      async ({ params, user }, reply) => {
+      { schema: { params: Params, body: Deletion, response: { 204: Type.Null() } } },
+      async ({ params, user, body: { currentPassword }, ip }, reply) => {
         found(await findVisibleUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
+        await confirmPassword(app, user.userId, { currentPassword, ip, limitFailures })
         await deleteUser(app, user.userId)
         return reply.code(204).send(null)
       },

@@ -138,6 +138,6 @@ test('a deleted account has no browsers at once', async (t) => {
   const { pool, as, subscribe } = await pushSystem(t)
   const ana = await as('ana')
   await subscribe(ana)
-  await ana.request('DELETE', `/users/${ana.id}`)
+  await ana.deleteAccount()
   t.equal((await pool.query('select from notify.push_subscriptions')).rowCount, 0)
 })

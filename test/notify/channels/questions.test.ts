@@ -50,7 +50,7 @@ test('an address is asked once a day, however many accounts come and go', async 
     const { body } = await signUp(system, `temporary_${n}`, n === 1 ? 'Target@Example.com' : 'target@example.com')
     await send()
     const authorization = `Bearer ${body.accessToken}`
-    await call(system.url, 'DELETE', `/users/${body.user.id}`, undefined, { authorization })
+    await call(system.url, 'DELETE', `/users/${body.user.id}`, { currentPassword: PASSWORD }, { authorization })
   }
   t.equal((await send()).length, 1)
   const { rows } = await system.pool.query(`select key from social.rate_limits where key like 'ask-address%'`)

@@ -228,7 +228,8 @@ test('only pages of ours and of allowed origins may act by the cookie', async (t
 test('me shows what others do not see', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
-  t.match(await ana.get('/auth/me'), { id: ana.id, username: 'ana', email: 'ana@example.org', role: 'user' })
+  const own = { email: 'ana@example.org', emailVerified: false, pendingEmail: null, role: 'user' }
+  t.match(await ana.get('/auth/me'), { id: ana.id, username: 'ana', ...own, locale: null, timeZone: null })
 })
 
 test('sessions are listed page by page and ended one by one', async (t) => {
@@ -291,7 +292,7 @@ test('the access token of a session that has ended is refused, whatever ended it
   }
   t.same(await Promise.all(sessions.map(status)), [200, 401, 401, 401])
 
-  await ana.request('DELETE', `/users/${ana.id}`)
+  await ana.deleteAccount()
   t.equal(await status(ana), 401)
 })
 
@@ -331,7 +332,7 @@ test('another process refuses the token of a deleted user, after all they left w
   const authorization = `Bearer ${ana.accessToken}`
   const statusAt = async (at: string) => (await call(at, 'GET', '/users/999', undefined, { authorization })).status
   t.equal(await statusAt(other.url), 404)
-  await ana.request('DELETE', `/users/${ana.id}`)
+  await ana.deleteAccount()
   await settled(system)
   const late = await startSystem(t, system.databaseUrl, { env })
   for (const { url } of [other, late]) await eventually(async () => (await statusAt(url)) === 401)
@@ -340,4 +341,32 @@ test('another process refuses the token of a deleted user, after all they left w
     [ana.id],
   )
   t.same(rows, [{ user_agent: '', soonGone: true }], 'retention finds the session soon')
+})
+
+test('users change their username, language and time zone', async (t) => {
+  const { url, as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const change = (body: object) => ana.request('PATCH', '/auth/me', body)
+  t.match(await change({ locale: 'PT-br', timeZone: 'Europe/Berlin' }), {
+    status: 200,
+    body: { id: ana.id, username: 'ana', locale: 'pt-BR', timeZone: 'Europe/Berlin' },
+  })
+  isProblem(t, await change({ locale: 'not a tag' }), 400, 'VALIDATION_FAILED')
+  isProblem(t, await change({ timeZone: 'Europe/Atlantis' }), 400, 'BAD_TIME_ZONE')
+  for (const username of ['ben', 'b_en', 'admin', 'deleted_1'])
+    isProblem(t, await change({ username, locale: 'de' }), 409, 'USERNAME_TAKEN')
+  t.match(await change({}), { status: 200, body: { username: 'ana', locale: 'pt-BR' } }, 'refused is refused whole')
+  t.match(await change({ username: 'an_a' }), { status: 200, body: { username: 'an_a' } }, 'it looks like the own one')
+  t.match(await change({ username: 'rosa', locale: null }), {
+    status: 200,
+    body: { username: 'rosa', locale: null, timeZone: 'Europe/Berlin' },
+  })
+  isProblem(
+    t,
+    await call(url, 'POST', '/auth/signup', { ...account('ana'), email: 'c@example.org' }),
+    409,
+    'USERNAME_TAKEN',
+  )
+  t.equal((await call(url, 'POST', '/auth/signin', { login: 'rosa', password: PASSWORD })).status, 200)
+  t.match(await ben.get(`/users/${ana.id}`), { username: 'rosa' })
 })

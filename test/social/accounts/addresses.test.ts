@@ -1,7 +1,8 @@
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { emailToken } from '../../../src/notify/channels/email/verify.ts'
 import { type Answer, call, PASSWORD } from '../../client.ts'
-import { setup, type TestSystem } from '../../setup.ts'
+import { startMailServer } from '../../notify/channels/mail-server.ts'
+import { eventually, setup, type TestSystem } from '../../setup.ts'
 
 const OWNERS = 'owner@example.org'
 
@@ -46,7 +47,11 @@ test('the owner of an address can confirm an account by a mail that another one 
     )
   t.match(await named(), [{ username: 'proper' }, { username: 'squatter' }])
   const headers = { authorization: `Bearer ${squatter.body.accessToken}` }
-  t.equal((await call(system.url, 'DELETE', `/users/${squatter.body.user.id}`, undefined, headers)).status, 204)
+  const currentPassword = 'the squatter’s own'
+  t.equal(
+    (await call(system.url, 'DELETE', `/users/${squatter.body.user.id}`, { currentPassword }, headers)).status,
+    204,
+  )
   const [proper, ...others] = await named()
   t.match([proper, others], [{ username: 'proper' }, []])
   t.equal((await call(system.url, 'POST', '/auth/verify-email', { token: proper?.token })).status, 204)
@@ -66,4 +71,65 @@ test('until an address is confirmed, it signs in the account that was used from 
   t.match(await signIn('198.51.100.7', PASSWORD), { status: 200, body: { user: { username: 'proper' } } })
   t.match(await signIn('192.0.2.1', 'the squatter’s own'), { status: 200, body: { user: { username: 'squatter' } } })
   t.equal((await signIn('203.0.113.9', PASSWORD)).status, 401, 'elsewhere who came first')
+})
+
+/** A real mail server, and a worker that sends to it. */
+async function mailSystem(t: Test, env: Record<string, string> = {}) {
+  const server = await startMailServer(t)
+  const mail = { SMTP_URL: server.url, MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example' }
+  const system = await setup(t, { env: { ...mail, ...env }, worker: true })
+  const mailTo = (address: string, subject: string) =>
+    eventually(() => server.mails.find(({ to, headers }) => to === address && headers.subject === subject))
+  const confirm = async (address: string, subject: string) => {
+    const token = /verify-email\?token=([\w.-]+)/.exec((await mailTo(address, subject)).text)?.[1]
+    return call(system.url, 'POST', '/auth/verify-email', { token })
+  }
+  return { ...system, server, mailTo, confirm }
+}
+
+test('a new address counts once it is verified, and the former one is notified', async (t) => {
+  const { as, url, mailTo, confirm, server, pool } = await mailSystem(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  t.equal((await confirm('ana@example.org', 'Is this your address?')).status, 204)
+  t.equal((await confirm('ben@example.org', 'Is this your address?')).status, 204)
+  t.match(await ana.get('/auth/me'), { emailVerified: true, pendingEmail: null })
+  const change = (email: string, currentPassword?: string) =>
+    ana.request('PATCH', '/auth/me', { email, ...(currentPassword && { currentPassword }) })
+  t.match(await change('new@example.org'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await change('new@example.org', 'a wrong one'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await change('BEN@example.org', PASSWORD), { status: 409, body: { code: 'EMAIL_TAKEN' } })
+  t.match(await change('new@example.org', PASSWORD), {
+    status: 200,
+    body: { email: 'ana@example.org', emailVerified: true, pendingEmail: 'new@example.org' },
+  })
+  t.notMatch((await mailTo('ana@example.org', 'Your address is about to change')).text, /new@/)
+  const login = (name: string) => call(url, 'POST', '/auth/signin', { login: name, password: PASSWORD })
+  t.equal((await login('new@example.org')).status, 401, 'until then the former one')
+
+  t.equal((await confirm('new@example.org', 'Confirm your new address')).status, 204)
+  t.match(await ana.get('/auth/me'), { email: 'new@example.org', emailVerified: true, pendingEmail: null })
+  t.same([(await login('new@example.org')).status, (await login('ana@example.org')).status], [200, 401])
+  t.equal((await confirm('new@example.org', 'Confirm your new address')).status, 204, 'repeating it changes nothing')
+
+  await change('other@example.org', PASSWORD)
+  await mailTo('new@example.org', 'Your address is about to change')
+  t.match(await change('new@example.org', PASSWORD), { body: { pendingEmail: null } }, 'taken back')
+  t.match(await confirm('other@example.org', 'Confirm your new address'), { body: { code: 'BAD_TOKEN' } })
+  const { rows } = await pool.query(`select reachable_by from notify.inbox where user_id = $1`, [ana.id])
+  t.same(rows, [{ reachable_by: ['email'] }])
+  t.same(server.mails.filter(({ to }) => to === 'ben@example.org').length, 1, 'nobody else is written to')
+  t.match(await ben.get('/auth/me'), { email: 'ben@example.org' })
+})
+
+test('users have the mail that confirms their address sent again, a few times', async (t) => {
+  const { as, pool, server } = await mailSystem(t, { RATE_LIMIT_SCALE: '1' })
+  const ana = await as('ana')
+  const asked = () => server.mails.filter(({ headers }) => headers.subject === 'Is this your address?').length
+  const resend = async () => (await ana.request('POST', '/auth/verify-email/resend')).status
+  const isSent = async () => (await pool.query(`select from notify.deliveries where state = 'sent'`)).rowCount === 1
+  for (let n = 1; n <= 6; n++) {
+    await eventually(async () => asked() === n && (await isSent()))
+    t.equal(await resend(), n < 6 ? 202 : 429)
+  }
+  t.equal(asked(), 6, 'one at sign-up')
 })

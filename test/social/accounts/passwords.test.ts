@@ -1,8 +1,12 @@
-import { test } from 'tap'
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import { type Test, test } from 'tap'
+import { resetToken } from '../../../src/notify/channels/email/reset-token.ts'
+import { createSenders } from '../../../src/notify/channels/senders.ts'
 import { hashPassword, passwordFits } from '../../../src/social/passwords/passwords.ts'
 import { sessionIsLive } from '../../../src/social/sessions/tokens.ts'
 import { call, PASSWORD, signIn } from '../../client.ts'
-import { setup } from '../../setup.ts'
+import { cloneDatabase, eventually, setup, startSystem } from '../../setup.ts'
 
 const NEW = 'a horse that is new'
 
@@ -78,4 +82,130 @@ test('hashes beyond the share of one network are refused, and another network st
   await t.resolves(hashFor('198.51.100.0'))
   await Promise.all(flood)
   await t.resolves(hashFor('192.0.2.0'), 'there is room again')
+})
+
+/** As an embedded server without SMTP_URL: mails are printed in its log. */
+async function printingSystem(t: Test, env: Record<string, string> = {}) {
+  const databaseUrl = await cloneDatabase(t)
+  const lines: { to?: string; subject?: string; text?: string }[] = []
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(JSON.parse(String(chunk)))
+      done()
+    },
+  })
+  const config = { embedded: true, port: 3456, dataDir: t.testdir() }
+  const system = await startSystem(t, databaseUrl, { env, config, worker: true, log: pino({ level: 'info' }, stream) })
+  const mailsTo = (address: string) => lines.filter(({ to }) => to === address)
+  const forgot = (login: string) => call(system.url, 'POST', '/auth/password/forgot', { login })
+  const reset = (token: string, password: string) =>
+    call(system.url, 'POST', '/auth/password/reset', { token, password })
+  const tokenFor = async (address: string, nth = 1) => {
+    const mails = () => mailsTo(address).filter(({ subject }) => subject === 'Reset your password')
+    const mail = await eventually(() => mails()[nth - 1])
+    return /http:\/\/127\.0\.0\.1:3456\/auth\/password\/reset\?token=(\S+)/.exec(mail.text ?? '')?.[1] ?? ''
+  }
+  return { ...system, lines, mailsTo, forgot, reset, tokenFor }
+}
+
+test('a forgotten password is reset by a mailed token, once, and every session ends', async (t) => {
+  const { url, db, as, forgot, reset, tokenFor, mailsTo, pool } = await printingSystem(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await pool.query(`update social.users set email_verified_at = now() where username = 'ana'`)
+  for (const login of ['ana', 'ANA@example.org', 'nobody', 'nobody@example.org'])
+    t.match(await forgot(login), { status: 202, body: {} }, login)
+  const token = await tokenFor('ana@example.org')
+  t.match(await reset(token, 'password'), { status: 400, body: { code: 'PASSWORD_TOO_COMMON' } })
+  t.match(await reset(`${token}x`, NEW), { status: 400, body: { code: 'BAD_TOKEN' } })
+  t.match(await reset(token.replace(/^\d+/, ben.id), NEW), { status: 400, body: { code: 'BAD_TOKEN' } })
+
+  t.equal((await reset(token, NEW)).status, 204)
+  t.match(await reset(token, 'another new horse'), { status: 400, body: { code: 'BAD_TOKEN' } }, 'only once')
+  t.same([await sessionIsLive(db, ana.sessionId), await sessionIsLive(db, ben.sessionId)], [false, true])
+  t.equal((await ana.request('GET', '/auth/me')).status, 401)
+  const signInWith = async (password: string) =>
+    (await call(url, 'POST', '/auth/signin', { login: 'ana', password })).status
+  t.same([await signInWith(PASSWORD), await signInWith(NEW)], [401, 200])
+  await eventually(() => mailsTo('ana@example.org').some(({ subject }) => subject === 'Your password was changed'))
+})
+
+test('a token for a reset ends after half an hour, with the password and with the address', async (t) => {
+  const { config, pool, as, reset } = await printingSystem(t)
+  const ana = await as('ana')
+  const account = async () => {
+    const { rows } = await pool.query(
+      'select email, password_hash as "passwordHash" from social.users where username = $1',
+      ['ana'],
+    )
+    return { userId: ana.id, ...rows[0] }
+  }
+  const before = resetToken(config, await account())
+  t.ok(Math.abs(Number(before.split('.')[1]) - Date.now() - 30 * 60_000) < 10_000)
+  t.match(await reset(resetToken(config, await account(), Date.now() - 1), NEW), { body: { code: 'BAD_TOKEN' } })
+  await ana.request('PUT', '/auth/password', { currentPassword: PASSWORD, password: 'another new horse' })
+  t.match(await reset(before, NEW), { body: { code: 'BAD_TOKEN' } }, 'of the former password')
+  const then = resetToken(config, await account())
+  await pool.query(`update social.users set email = 'else@example.org' where username = 'ana'`)
+  t.match(await reset(then, NEW), { body: { code: 'BAD_TOKEN' } }, 'of the former address')
+  const tokens = [1, 2, 3].map(async () => resetToken(config, await account()))
+  const answers = await Promise.all((await Promise.all(tokens)).map((token) => reset(token, NEW)))
+  t.same(answers.map(({ status }) => status).sort(), [204, 400, 400], 'at one time, one is used')
+})
+
+test('the answer to a forgotten password comes before the account is looked up', async (t) => {
+  const { pool, as, forgot, tokenFor } = await printingSystem(t)
+  await as('ana')
+  const client = await pool.connect()
+  await client.query('begin')
+  await client.query('lock table notify.deliveries in access exclusive mode')
+  t.same([(await forgot('ana')).status, (await forgot('nobody')).status], [202, 202])
+  await client.query('commit')
+  client.release()
+  t.ok(await tokenFor('ana@example.org'), 'and nothing is lost')
+})
+
+test('few mails reset the password of one account, and the answer does not show it', async (t) => {
+  const { as, pool, forgot, mailsTo } = await printingSystem(t, { RATE_LIMIT_SCALE: '1' })
+  await as('ana')
+  const resets = () => mailsTo('ana@example.org').filter(({ subject }) => subject === 'Reset your password').length
+  const points = async () => {
+    const { rows } = await pool.query(`select points from social.rate_limits where key like 'forgot-account%'`)
+    return rows[0]?.points
+  }
+  for (let n = 1; n <= 6; n++) {
+    t.equal((await forgot(n % 2 ? 'ana' : 'ana@example.org')).status, 202)
+    await eventually(async () => (await points()) === n && (n > 5 || resets() === n))
+    await eventually(
+      async () => (await pool.query('select from notify.deliveries where due_at > now()')).rowCount === 0,
+    )
+  }
+  t.equal(resets(), 5)
+  for (let n = 0; n < 4; n++) t.equal((await forgot('nobody')).status, 202)
+  t.equal((await forgot('ana')).status, 429, 'requests from one address are limited openly')
+})
+
+test('the page that the mail links to changes nothing until its form is sent', async (t) => {
+  const { url, as, forgot, tokenFor, db } = await printingSystem(t)
+  const ana = await as('ana')
+  await forgot('ana')
+  const token = await tokenFor('ana@example.org')
+  const page = await call(url, 'GET', `/auth/password/reset?token=${token}`)
+  t.match(page.body, /<form method="post" action="\/auth\/password\/reset"/)
+  t.equal(await sessionIsLive(db, ana.sessionId), true)
+  const send = (password: string) =>
+    call(url, 'POST', '/auth/password/reset', new URLSearchParams({ token, password }).toString(), {
+      'content-type': 'application/x-www-form-urlencoded',
+    })
+  t.match(await send('password1'), { status: 200, body: /too common.*\n*.*<form/ }, 'the form again')
+  t.match(await send(NEW), { status: 200, body: /was changed/ })
+  t.match(await send(NEW), { status: 200, body: /not valid/ })
+  t.equal(await sessionIsLive(db, ana.sessionId), false)
+})
+
+test('with a database of its own and without SMTP_URL, the log has no mail', async (t) => {
+  const { app, as, url } = await setup(t)
+  await as('ana')
+  await call(url, 'POST', '/auth/password/forgot', { login: 'ana' })
+  t.equal(createSenders(app.config, app.pool, { log: app.log }).email, null)
+  t.equal((await app.pool.query('select from notify.deliveries')).rowCount, 0)
 })

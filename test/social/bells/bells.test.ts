@@ -108,7 +108,7 @@ t.test('a block ends the bells of both, and a deleted user has none', async (t) 
     { user_id: ana.id, author_id: cem.id },
     { user_id: cem.id, author_id: ana.id },
   ])
-  t.equal((await cem.request('DELETE', `/users/${cem.id}`)).status, 204)
+  t.equal((await cem.deleteAccount()).status, 204)
   await settled(system)
   t.same(await bells(), [])
 })

@@ -34,7 +34,7 @@ t.test('a deleted post, and a deleted user, leave no bookmarks', async (t) => {
   await ana.request('DELETE', `/posts/${gone.id}`)
   t.match((await ben.get('/bookmarks')).items, [{ id: stays.id }])
   t.equal((await ben.get('/bookmarks')).items.length, 1)
-  await cem.request('DELETE', `/users/${cem.id}`)
+  await cem.deleteAccount()
   await settled(system)
   const { rows } = await pool.query('select user_id, post_id from social.bookmarks')
   t.same(rows, [{ user_id: ben.id, post_id: stays.id }])

@@ -125,7 +125,7 @@ test('an upload that breaks off leaves nothing; one whose process was killed is 
 test('an upload of a user who is deleted meanwhile is not kept', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
-  await ana.request('DELETE', `/users/${ana.id}`)
+  await ana.deleteAccount()
   t.match(await upload(url, ana, PIXEL), { status: 401 })
   t.equal(await count(pool, 'media_contents'), 0)
 })

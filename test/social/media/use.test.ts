@@ -85,7 +85,7 @@ test('media go with the post and with the user', async (t) => {
   await uploaded(url, ben)
   await ben.request('PATCH', `/users/${ben.id}`, { avatarMediaId: avatar })
   await ben.request('POST', '/posts', { body: 'Look', mediaIds: [kept, second] })
-  await ben.request('DELETE', `/users/${ben.id}`)
+  await ben.deleteAccount()
   await eventually(async () => (await pool.query('select from social.media_contents')).rowCount === 0)
   await eventually(async () => (await pool.query('select from social.posts')).rowCount === 0)
   for (const table of ['media', 'media_chunks'])

@@ -37,7 +37,7 @@ t.test(
     const before = await tablesWith(ana.id)
     t.ok(before.length > 15, `rows in ${before}`)
     await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($2, $1)', [ana.id, ben.id])
-    await ana.request('DELETE', `/users/${ana.id}`)
+    await ana.deleteAccount()
     await settled(system, 60)
     t.same(await tablesWith(ana.id), ['social.comments.author_id', 'social.sessions.user_id'])
     const { rows: comments } = await pool.query('select distinct body from social.comments where author_id = $1', [

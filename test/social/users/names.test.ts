@@ -7,10 +7,10 @@ const account = (username: string) => ({ username, email: `${username}@example.o
 test('the name of a deleted user is given to nobody, also of one who was made by SQL', async (t) => {
   const { url, pool, as } = await setup(t)
   const bob = await as('bob_star')
-  await bob.request('DELETE', `/users/${bob.id}`)
+  await bob.deleteAccount()
   const made = await as('temporary')
   await pool.query(`update social.users set username = 'imported' where id = $1`, [made.id])
-  await made.request('DELETE', `/users/${made.id}`)
+  await made.deleteAccount()
   for (const name of ['bob_star', 'b0bstar', 'imported'])
     t.match(
       await call(url, 'POST', '/auth/signup', account(name)),

@@ -24,7 +24,7 @@ test('a user is found by name, whatever its case; one who is deleted, or blocks 
   await ben.request('PUT', `/users/${ana.id}/block`)
   t.equal((await ana.request('GET', '/users/by-name/ben')).status, 404)
   t.match(await ben.get('/users/by-name/ana'), { id: ana.id, viewer: { blocked: true } })
-  await ben.request('DELETE', `/users/${ben.id}`)
+  await ben.deleteAccount()
   t.equal((await ana.request('GET', '/users/by-name/ben')).status, 404)
 })
 
@@ -97,10 +97,10 @@ test('a deleted user is gone at once: profile, lists, sessions, sign-in', async 
   const phone = await signIn(url, 'ana')
   await ana.follow(ben.id)
 
-  t.equal((await ana.request('DELETE', `/users/${ana.id}`)).status, 204)
+  t.equal((await ana.deleteAccount()).status, 204)
   t.match(await ben.request('GET', `/users/${ana.id}`), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   t.same((await ben.get(`/users/${ben.id}/followers`)).items, [])
-  t.match(await ana.request('DELETE', `/users/${ana.id}`), { status: 401, body: { code: 'UNAUTHENTICATED' } })
+  t.match(await ana.deleteAccount(), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   t.match(await ana.request('GET', '/auth/me'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   for (const client of [ana, phone]) {
     t.equal(await sessionIsLive(db, client.sessionId), false)

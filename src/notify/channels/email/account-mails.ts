@@ -1,16 +1,73 @@
-/** Targets of the mails about an account, of which there is a delivery with notification 0. This one asks whether the address is the user's. */
+import type { Config } from '../../../config.ts'
+import { addressChanging, newAddress, passwordChanged, question, resetPassword, type Words } from './mail.ts'
+import { resetToken } from './reset-token.ts'
+import { emailToken } from './verify.ts'
+
+/** Targets of deliveries with notification 0: mails about an account. This one asks whether the address is the user's. */
 export const ASKS_ADDRESS = 'primary'
-/** Tells the owner of a verified address that the password was changed. */
+/** Asks the same of the address that is to replace it. */
+export const ASKS_NEW_ADDRESS = 'newAddress'
 export const PASSWORD_CHANGED = 'passwordChanged'
+export const RESETS_PASSWORD = 'resetPassword'
+/** Notifies the former address of a change. The target ends with it, because the account no longer has it when the mail is sent. */
+export const emailChanging = (address: string) => `${EMAIL_CHANGING} ${address}`
+const EMAIL_CHANGING = 'emailChanging'
+
+/** The user as of the moment at which the mail is written; `email` is where the mail goes. */
+type Addressee = { userId: string; email: string; passwordHash: string }
+type Links = { config: Pick<Config, 'jwtSecret'>; publicUrl: string }
+type AccountMail = {
+  /** SQL over the user `u` and the rest of the target, $2: the address, or null when nothing is to be sent any more. */
+  address: string
+  write(addressee: Addressee, links: Links): Words
+}
+
+/** Whether someone else than the user `u` showed that an address is theirs; SQL. */
+export const isAnothers = (address: string) => `exists (
+  select from social.users o where lower(o.email) = lower(${address}) and o.email_verified_at is not null and o.id <> u.id)`
+
+const mails: Record<string, AccountMail> = {
+  [ASKS_ADDRESS]: {
+    address: `case when u.email_verified_at is null and not ${isAnothers('u.email')} then u.email end`,
+    write: ({ userId, email }, { config, publicUrl }) =>
+      question(`${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
+  },
+  [ASKS_NEW_ADDRESS]: {
+    address: `case when not ${isAnothers('u.new_email')} then u.new_email end`,
+    write: ({ userId, email }, { config, publicUrl }) =>
+      newAddress(`${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
+  },
+  [PASSWORD_CHANGED]: {
+    address: 'case when u.email_verified_at is not null then u.email end',
+    write: (_addressee, { publicUrl }) => passwordChanged(publicUrl),
+  },
+  [RESETS_PASSWORD]: {
+    address: `case when not ${isAnothers('u.email')} then u.email end`,
+    write: (addressee, { config, publicUrl }) =>
+      resetPassword(`${publicUrl}/auth/password/reset?token=${resetToken(config, addressee)}`),
+  },
+  [EMAIL_CHANGING]: {
+    address: `nullif($2::text, '')`,
+    write: (_addressee, { publicUrl }) => addressChanging(publicUrl),
+  },
+}
+
+/** The mail that a target names, and the rest of the target. */
+export function accountMailOf(target: string): { name: string; mail: AccountMail; rest: string } {
+  const [name = '', rest = ''] = target.split(' ', 2)
+  const mail = mails[name]
+  if (!mail) throw new Error(`there is no mail about an account named ${name}`)
+  return { name, mail, rest }
+}
 
 /**
- * A statement that queues a mail about the account with the id $1, if `condition` holds for its user `u` and no such mail waits already.
+ * A statement that queues the mail $2 about the account $1, if `condition` holds for its user `u` and no such mail waits already.
  * A later mail is another mail: its id, which is made of grown_modseq, no mailbox and no digest has.
  */
-export function queueAccountMail(target: string, condition: string, { critical = false } = {}): string {
+export function queueAccountMail(condition: string, { critical = false } = {}): string {
   return `
     insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, due_at)
-    select u.id, 0, 'email', '${target}', -(1000 * extract(epoch from now()))::bigint, ${critical}, now() from social.users u
+    select u.id, 0, 'email', $2::text, -(1000 * extract(epoch from now()))::bigint, ${critical}, now() from social.users u
     where u.id = $1::bigint and u.deleted_at is null and ${condition}
     on conflict (user_id, notification_id, channel, target) do update
     set state = 'queued', reason = null, last_error = null, attempts = 0, send_id = null, grown_modseq = excluded.grown_modseq,

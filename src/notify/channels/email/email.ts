@@ -1,14 +1,14 @@
 import nodemailer from 'nodemailer'
 import type pg from 'pg'
+import type { Logger } from 'pino'
 import type { Config } from '../../../config.ts'
 import type { Outcome } from '../deliveries.ts'
 import type { Limits } from '../fair-queue.ts'
 import { createGuard, ProviderTrouble } from '../guard.ts'
 import type { Parcel, Sender } from '../send.ts'
-import { PASSWORD_CHANGED } from './account-mails.ts'
-import { digest, passwordChanged, question, type Words } from './mail.ts'
+import { accountMailOf } from './account-mails.ts'
+import { digest, type Words } from './mail.ts'
 import { unsubscribeToken } from './unsubscribe.ts'
-import { emailToken } from './verify.ts'
 
 const CONNECTIONS = 5
 /**
@@ -20,31 +20,59 @@ export const MAIL_LIMITS: Limits = { slots: CONNECTIONS, slowSlots: CONNECTIONS,
 const guardOptions = { perSecond: MAIL_LIMITS.perSecond, atOnce: CONNECTIONS, breakAfter: 5, halfOpenAfterMs: 15_000 }
 
 export type EmailOptions = {
-  smtp: NonNullable<Config['smtp']>
   config: Pick<Config, 'jwtSecret'>
   /** Without a slash at its end. */
   publicUrl: string
-  timeoutMs: number
+  transport: Transport
 }
 
-/** Mail by SMTP: a digest of what is unread, to verified addresses only; besides, mails about the account. */
-export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
-  const transport = nodemailer.createTransport(connectionUrl(options), { from: options.smtp.from })
-  const guard = createGuard(guardOptions)
+type Mail = Words & { to: string; headers: Record<string, string>; sendId: string }
+
+/** Where mails go. @throws {ProviderTrouble} when another try may help */
+export type Transport = {
+  send(mail: Mail, leaseEndsAt: number): Promise<Outcome>
+  closedSeconds?(): number
+  close(): void
+}
+
+/** A digest of unread notifications, to verified addresses only; besides, mails about the account. */
+export function createEmail(pool: pg.Pool, { transport, ...options }: EmailOptions): Sender {
   return {
     async send(parcel) {
-      const addressee = await findAddressee(pool, parcel)
-      if (!addressee) return { state: 'skipped', reason: 'unreachable' }
-      const mail = {
-        ...write(parcel, addressee, options),
-        to: { name: '', address: addressee.email },
-        messageId: messageId(parcel, options),
-      }
-      const turn = { leaseEndsAt: parcel.leaseEndsAt, timeoutMs: ANSWERS * options.timeoutMs }
-      return guard(turn, () => transport.sendMail(mail).then((): Outcome => ({ state: 'sent' }), outcomeOf))
+      const mail = await write(pool, parcel, options)
+      if (!mail) return { state: 'skipped', reason: 'unreachable' }
+      return transport.send({ ...mail, sendId: parcel.sendId }, parcel.leaseEndsAt)
+    },
+    closedSeconds: () => transport.closedSeconds?.() ?? 0,
+    close: () => transport.close(),
+  }
+}
+
+export type SmtpOptions = { smtp: NonNullable<Config['smtp']>; timeoutMs: number }
+
+export function createSmtp(options: SmtpOptions): Transport {
+  const { smtp, timeoutMs } = options
+  const transport = nodemailer.createTransport(connectionUrl(options), { from: smtp.from })
+  const guard = createGuard(guardOptions)
+  return {
+    send({ to, sendId, ...mail }, leaseEndsAt) {
+      const addressed = { ...mail, to: { name: '', address: to }, messageId: messageId(sendId, smtp.from) }
+      const turn = { leaseEndsAt, timeoutMs: ANSWERS * timeoutMs }
+      return guard(turn, () => transport.sendMail(addressed).then((): Outcome => ({ state: 'sent' }), outcomeOf))
     },
     closedSeconds: () => guard.closedSeconds(),
     close: () => transport.close(),
+  }
+}
+
+/** Prints mails instead of sending them, with the tokens in their links: for trying things out on one machine. */
+export function createPrinter(log: Logger): Transport {
+  return {
+    async send({ to, subject, text }) {
+      log.info({ to, subject, text }, 'mail, printed because SMTP_URL is not set')
+      return { state: 'sent' }
+    },
+    close() {},
   }
 }
 
@@ -52,7 +80,7 @@ export function createEmail(pool: pg.Pool, options: EmailOptions): Sender {
  * Options of SMTP_URL win. Unless they say otherwise, nothing is sent without TLS: anyone between us and the server could remove its
  * offer of STARTTLS and read the password. That goes for servers on loopback too, since what listens there may be a tunnel.
  */
-function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
+function connectionUrl({ smtp, timeoutMs }: SmtpOptions): string {
   const url = new URL(smtp.url)
   const ours = {
     pool: 'true',
@@ -68,47 +96,49 @@ function connectionUrl({ smtp, timeoutMs }: EmailOptions): string {
   return url.href
 }
 
-type Addressee = { email: string }
+type Options = Omit<EmailOptions, 'transport'>
 
-async function findAddressee(pool: pg.Pool, parcel: Parcel): Promise<Addressee | undefined> {
-  const { rows } = await pool.query<Addressee>({
-    name: 'addressee',
-    text: `select email from social.users u
-           where id = $1 and deleted_at is null and (email_verified_at is null) = $2
-             and not ($2 and exists (
-               select from social.users o where lower(o.email) = lower(u.email) and o.email_verified_at is not null))`,
-    values: [parcel.userId, isQuestion(parcel)],
-  })
-  return rows[0]
+/** Undefined when the user has no address for it any more. */
+function write(pool: pg.Pool, parcel: Parcel, options: Options): Promise<Omit<Mail, 'sendId'> | undefined> {
+  return parcel.notifications.length === 0
+    ? writeAboutAccount(pool, parcel, options)
+    : writeDigest(pool, parcel, options)
 }
 
-const isQuestion = ({ notifications, target }: Parcel) => notifications.length === 0 && target !== PASSWORD_CHANGED
+async function writeAboutAccount(pool: pg.Pool, { userId, target }: Parcel, options: Options) {
+  const { name, mail, rest } = accountMailOf(target)
+  const { rows } = await pool.query<{ email: string | null; passwordHash: string }>({
+    name: `addressee_${name}`,
+    text: `select ${mail.address} as email, u.password_hash as "passwordHash", $2::text from social.users u
+           where u.id = $1 and u.deleted_at is null`,
+    values: [userId, rest],
+  })
+  const [{ email, passwordHash } = { email: null, passwordHash: '' }] = rows
+  if (email === null) return undefined
+  const words = mail.write({ userId, email, passwordHash }, options)
+  return { ...words, to: email, headers: { 'Auto-Submitted': 'auto-generated' } }
+}
 
 /** One-click unsubscription as of RFC 8058. */
-function write(parcel: Parcel, addressee: Addressee, { config, publicUrl }: EmailOptions) {
-  const { userId, notifications } = parcel
-  if (isQuestion(parcel)) {
-    const token = emailToken(config, userId, addressee.email)
-    return question(`${publicUrl}/auth/verify-email?token=${token}`)
-  }
-  if (notifications.length === 0)
-    return { ...passwordChanged(publicUrl), headers: { 'Auto-Submitted': 'auto-generated' } }
+async function writeDigest(pool: pg.Pool, { userId, notifications }: Parcel, { config, publicUrl }: Options) {
+  const { rows } = await pool.query<{ email: string }>({
+    name: 'addressee_of_digest',
+    text: 'select email from social.users where id = $1 and deleted_at is null and email_verified_at is not null',
+    values: [userId],
+  })
+  if (!rows[0]) return undefined
   const url = `${publicUrl}/unsubscribe/${unsubscribeToken(config, userId)}`
-  const words: Words = digest(notifications, publicUrl, url)
-  return {
-    ...words,
-    headers: {
-      'List-Unsubscribe': `<${url}>`,
-      'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
-      'Auto-Submitted': 'auto-generated',
-    },
+  const headers = {
+    'List-Unsubscribe': `<${url}>`,
+    'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+    'Auto-Submitted': 'auto-generated',
   }
+  return { ...digest(notifications, publicUrl, url), to: rows[0].email, headers }
 }
 
 /** Mailboxes drop a second mail with the id of one they have. */
-function messageId({ sendId }: Parcel, { smtp }: EmailOptions): string {
-  const domain = smtp.from.replace(/^.*@|>.*$/g, '')
-  return `<ravenpost.${sendId}@${domain}>`
+function messageId(sendId: string, from: string): string {
+  return `<ravenpost.${sendId}@${from.replace(/^.*@|>.*$/g, '')}>`
 }
 
 type SmtpError = Error & { code?: string; responseCode?: number; command?: string }

@@ -30,27 +30,73 @@ export function digest(notifications: Notification[], publicUrl: string, unsubsc
 
 /** Asks whether the address is the user's. Anyone can name an address, so nothing in this mail is of their choosing. */
 export function question(url: string): Words {
-  const subject = 'Is this your address?'
-  const ask = 'Please confirm that mail of ours may come to this address:'
-  const otherwise = 'If you did not sign up, do nothing: you will not hear from us again.'
-  return {
-    subject,
-    text: `${ask}\n\n${url}\n\n${otherwise}`,
-    html: page(subject, [
-      `<p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(url)}">Confirm</a></p><p>${otherwise}</p>`,
-    ]),
-  }
+  return linking({
+    subject: 'Is this your address?',
+    ask: 'Please confirm that mail of ours may come to this address:',
+    url,
+    label: 'Confirm',
+    otherwise: 'If you did not sign up, do nothing: you will not hear from us again.',
+  })
+}
+
+/** Asks the same of an address that is to replace another one. */
+export function newAddress(url: string): Words {
+  return linking({
+    subject: 'Confirm your new address',
+    ask: 'Please confirm that this is the new address of your account:',
+    url,
+    label: 'Confirm',
+    otherwise: 'If you did not ask for this, do nothing: the address is not used.',
+  })
+}
+
+/** Anyone can ask for it, so nothing in this mail is of their choosing. */
+export function resetPassword(url: string): Words {
+  return linking({
+    subject: 'Reset your password',
+    ask: 'Follow this link within 30 minutes to choose a new password:',
+    url,
+    label: 'Choose a new password',
+    otherwise: 'If you did not ask for this, do nothing: your password stays as it is.',
+  })
 }
 
 /** To the owner of a verified address. */
 export function passwordChanged(publicUrl: string): Words {
-  const subject = 'Your password was changed'
-  const what = `The password of your account at ${publicUrl} was changed, and all other sessions were ended.`
-  const otherwise = 'If it was not you who changed it, ask the people who run this service for help.'
+  return plain({
+    subject: 'Your password was changed',
+    what: `The password of your account at ${publicUrl} was changed, and all other sessions were ended.`,
+    otherwise: 'If it was not you who changed it, ask the people who run this service for help.',
+  })
+}
+
+/** To the address that is to be replaced. */
+export function addressChanging(publicUrl: string): Words {
+  return plain({
+    subject: 'Your address is about to change',
+    what: `Someone who knows the password of your account at ${publicUrl} asked to replace this address by another one.`,
+    otherwise:
+      'If it was not you, change your password now, or reset it, and ask the people who run this service for help.',
+  })
+}
+
+type Linking = { subject: string; ask: string; url: string; label: string; otherwise: string }
+
+function linking({ subject, ask, url, label, otherwise }: Linking): Words {
+  return {
+    subject,
+    text: `${ask}\n\n${url}\n\n${otherwise}`,
+    html: page(subject, [
+      `<p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(url)}">${escapeHtml(label)}</a></p><p>${escapeHtml(otherwise)}</p>`,
+    ]),
+  }
+}
+
+function plain({ subject, what, otherwise }: { subject: string; what: string; otherwise: string }): Words {
   return {
     subject,
     text: `${what}\n\n${otherwise}`,
-    html: page(subject, [`<p>${escapeHtml(what)}</p><p>${otherwise}</p>`]),
+    html: page(subject, [`<p>${escapeHtml(what)}</p><p>${escapeHtml(otherwise)}</p>`]),
   }
 }
 

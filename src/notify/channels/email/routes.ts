@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../../app.ts'
+import { acceptForms, isForm } from '../../../http/forms.ts'
 import { escapeHtml, page } from './mail.ts'
 import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
 import { accountsOf, verifyEmail } from './verify.ts'
 
-const Token = Type.String({ minLength: 1, maxLength: 600, pattern: '^[\\w.-]+$' })
+export const Token = Type.String({ minLength: 1, maxLength: 600, pattern: '^[\\w.-]+$' })
 const WithToken = Type.Object({ token: Token }, { additionalProperties: false })
 const open = { public: true }
 const html = { content: { 'text/html': { schema: Type.String() } } }
@@ -18,16 +19,14 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
     server.addContentTypeParser('multipart/form-data', (_request, payload, done) => {
       payload.resume().on('end', () => done(null, {}))
     })
-    server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
-      done(null, Object.fromEntries(new URLSearchParams(String(body))))
-    })
+    acceptForms(server)
 
     server.post(
       '/auth/verify-email',
       { config: open, schema: { body: WithToken, response: { 200: html, 204: Type.Null() } } },
       async (request, reply) => {
         await verifyEmail(pool, config, request.body.token)
-        if (!isForm(request.headers['content-type'])) return reply.code(204).send(null)
+        if (!isForm(request)) return reply.code(204).send(null)
         return reply.type(HTML).send(page('Confirmed', ['<p>Thank you, the address is confirmed.</p>']))
       },
     )
@@ -73,8 +72,4 @@ function button(label: string, action: string): string {
 
 function form(label: string, action: string, fields = ''): string {
   return `<form method="post" action="${escapeHtml(action)}">${fields}<button>${escapeHtml(label)}</button></form>`
-}
-
-function isForm(contentType: string | undefined): boolean {
-  return contentType?.startsWith('application/x-www-form-urlencoded') ?? false
 }

@@ -21,22 +21,20 @@ export function emailToken(
 }
 
 /**
- * From now on mail may go to the address, and it is taken. Repeating it changes nothing.
+ * From now on mail may go to the address, and it is taken; a new address replaces the former one. Repeating it changes nothing.
  * @throws {AppError} BAD_TOKEN when it is forged, too old, or the address is another one meanwhile; EMAIL_TAKEN when another
  *   user showed that it is theirs
  */
 export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<void> {
   const { userId, email } = read(config, token)
   await inTransaction(pool, async (client) => {
-    const { rows } = await client.query<{ email: string }>(
-      'select email from social.users where id = $1 and deleted_at is null for no key update',
+    const { rows } = await client.query<{ email: string; newEmail: string | null }>(
+      'select email, new_email as "newEmail" from social.users where id = $1 and deleted_at is null for no key update',
       [userId],
     )
-    if (rows[0]?.email !== email) throw fail('BAD_TOKEN')
+    if (rows[0]?.email !== email && rows[0]?.newEmail !== email) throw fail('BAD_TOKEN')
     await lockInboxes(client, [userId], false)
-    await client.query('update social.users set email_verified_at = coalesce(email_verified_at, now()) where id = $1', [
-      userId,
-    ])
+    await client.query(rows[0].email === email ? confirmAddress : replaceAddress, [userId])
     await refreshReachability(client, [userId])
   })
     .catch((error) => {
@@ -44,6 +42,10 @@ export async function verifyEmail(pool: pg.Pool, config: Config, token: string):
     })
     .catch(translateBusy)
 }
+
+const confirmAddress = 'update social.users set email_verified_at = coalesce(email_verified_at, now()) where id = $1'
+const replaceAddress =
+  'update social.users set email = new_email, new_email = null, email_verified_at = now() where id = $1'
 
 /** More could only be there to hide one: the newest come first, and the owner can sign up anew. */
 const SHOWN = 50
@@ -61,7 +63,10 @@ export async function accountsOf(
   const { email, expiresAt } = read(config, token)
   const { rows } = await pool.query<{ id: string; username: string; email: string; verified: boolean }>(
     `select id, username, email, email_verified_at is not null as verified from social.users
-     where lower(email) = lower($1) and deleted_at is null order by verified desc, id desc limit ${SHOWN}`,
+     where lower(email) = lower($1) and deleted_at is null
+     union all
+     select id, username, new_email, false from social.users where lower(new_email) = lower($1) and deleted_at is null
+     order by verified desc, id desc limit ${SHOWN}`,
     [email],
   )
   const accounts = rows[0]?.verified ? rows.slice(0, 1) : rows

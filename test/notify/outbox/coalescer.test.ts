@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { EventContentError } from '../../src/base/failure.ts'
-import { Coalescer } from '../../src/db/coalescer.ts'
-import { AppError } from '../../src/errors.ts'
+import { EventContentError } from '../../../src/base/failure.ts'
+import { Coalescer } from '../../../src/db/coalescer.ts'
+import { AppError } from '../../../src/errors.ts'
 
 /** A statement that answers when it is told to. */
 type Statement = { kind: string; items: string[]; finish: () => void }

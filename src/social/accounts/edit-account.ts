@@ -1,0 +1,88 @@
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { writesMail } from '../../config.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { emailChanging, queueAccountMail } from '../../notify/channels/email/account-mails.ts'
+import { checkTimeZone } from '../../notify/preferences/store.ts'
+import { type Confirmation, confirmPassword } from '../passwords/confirm-password.ts'
+import { isAddressTaken, isReserved, violates } from './sign-up.ts'
+
+export type AccountChange = { email?: string; username?: string; locale?: string | null; timeZone?: string | null }
+
+/** Of changes by one user; each throws RATE_LIMITED beyond it. */
+type Limits = { addresses(userId: string): Promise<void>; names(userId: string): Promise<void> }
+
+/**
+ * Changes the account. A new address is written down and counts once it is verified; the former one is notified by mail. A former
+ * username stays taken.
+ * @returns the address that is to be asked whether it is the user's
+ * @throws {AppError} WRONG_PASSWORD for an address, EMAIL_TAKEN, USERNAME_TAKEN, BAD_TIME_ZONE, VALIDATION_FAILED, RATE_LIMITED
+ */
+export async function editAccount(
+  app: App,
+  userId: string,
+  change: AccountChange,
+  { limits, ...confirmation }: Confirmation & { limits: Limits },
+): Promise<string | undefined> {
+  const locale = change.locale && canonicalLocale(change.locale)
+  const account = change.email === undefined ? undefined : await confirmPassword(app, userId, confirmation)
+  const isNew = change.email !== undefined && change.email !== account?.email
+  if (isNew) await limits.addresses(userId)
+  if (isNew && change.email && (await isAddressTaken(app, change.email, userId))) throw fail('EMAIL_TAKEN')
+  if (change.username !== undefined) await limits.names(userId)
+  await inTransaction(app.pool, async (client) => {
+    if (change.timeZone) await checkTimeZone(client, change.timeZone)
+    if (change.username !== undefined) await rename(client, userId, change.username)
+    await client.query(
+      `update social.users set locale = case when $2 then $3 else locale end, time_zone = case when $4 then $5 else time_zone end,
+         new_email = case when $6 then $7 else new_email end
+       where id = $1::bigint and deleted_at is null`,
+      [
+        userId,
+        change.locale !== undefined,
+        locale ?? null,
+        change.timeZone !== undefined,
+        change.timeZone ?? null,
+        account !== undefined,
+        isNew ? change.email : null,
+      ],
+    )
+    if (isNew && account && writesMail(app.config))
+      await client.query(notifyFormerAddress, [userId, emailChanging(account.email)])
+  })
+  return isNew ? change.email : undefined
+}
+
+const notifyFormerAddress = queueAccountMail('true', { critical: true })
+
+/** @throws {AppError} VALIDATION_FAILED */
+function canonicalLocale(tag: string): string {
+  try {
+    return new Intl.Locale(tag).toString()
+  } catch (cause) {
+    throw fail('VALIDATION_FAILED', `${tag} is not a language tag like pt-BR`, { pointer: '/locale', cause })
+  }
+}
+
+/** @throws {AppError} USERNAME_TAKEN */
+async function rename(client: pg.ClientBase, userId: string, username: string): Promise<void> {
+  if (isReserved(username)) throw fail('USERNAME_TAKEN')
+  try {
+    const { rowCount } = await client.query(takeName, [userId, username])
+    if (rowCount === 0) throw fail('USERNAME_TAKEN')
+  } catch (error) {
+    throw violates(error, 'username_taken') ? fail('USERNAME_TAKEN', undefined, { cause: error }) : error
+  }
+}
+
+/** A name that looks like the present one is the user's already. */
+const takeName = `
+  with mine as (
+    select id, social.name_look(username) as look from social.users where id = $1::bigint and deleted_at is null for update
+  ), taken as (
+    insert into social.taken_names (look) select social.name_look($2) from mine where mine.look <> social.name_look($2)
+    on conflict do nothing returning look
+  )
+  update social.users u set username = $2 from mine
+  where u.id = mine.id and (mine.look = social.name_look($2) or exists (select from taken))`

@@ -1,0 +1,60 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { CurrentPassword } from '../passwords/fields.ts'
+import { createAccountLimit } from './account-limit.ts'
+import { createQuestions } from './address-mails.ts'
+import { editAccount } from './edit-account.ts'
+import { Email, Username } from './fields.ts'
+import { findMe, Me } from './me.ts'
+
+const HOUR_SECONDS = 3600
+/** Mails that a user has sent to addresses. */
+const ADDRESS_MAILS_AN_HOUR = 5
+/** Each takes a name from everyone else. */
+const NAMES_A_DAY = 5
+
+const Locale = Type.String({ minLength: 2, maxLength: 35, description: 'BCP 47 tag, for example pt-BR' })
+const TimeZone = Type.String({ minLength: 1, maxLength: 100, description: 'IANA time zone, for example Europe/Berlin' })
+const Change = Type.Partial(
+  Type.Object({
+    email: Email,
+    username: Username,
+    locale: Type.Union([Locale, Type.Null()]),
+    timeZone: Type.Union([TimeZone, Type.Null()]),
+    currentPassword: CurrentPassword,
+  }),
+  { additionalProperties: false },
+)
+
+export function meRoutes(app: App): FastifyPluginAsyncTypebox {
+  const limitFailures = createFailureLimit(app)
+  const ask = createQuestions(app)
+  const limits = {
+    addresses: createAccountLimit(app, 'address-mails', ADDRESS_MAILS_AN_HOUR, HOUR_SECONDS),
+    names: createAccountLimit(app, 'renames', NAMES_A_DAY, 24 * HOUR_SECONDS),
+  }
+  return async (server) => {
+    server.get('/auth/me', { schema: { response: { 200: Me } } }, ({ user }) => findMe(app, user.userId))
+
+    server.patch('/auth/me', { schema: { body: Change, response: { 200: Me } } }, async ({ user, body, ip }) => {
+      const { currentPassword, ...change } = body
+      const email = await editAccount(app, user.userId, change, { currentPassword, ip, limitFailures, limits })
+      if (email !== undefined) await ask('newAddress', { userId: user.userId, email, ip })
+      return findMe(app, user.userId)
+    })
+
+    server.post(
+      '/auth/verify-email/resend',
+      { config: { rateLimit: 'account-mail' }, schema: { response: { 202: Type.Object({}) } } },
+      async ({ user: { userId }, ip }, reply) => {
+        const { email, pendingEmail } = await findMe(app, userId)
+        await limits.addresses(userId)
+        if (pendingEmail !== null) await ask('newAddress', { userId, email: pendingEmail, ip })
+        else await ask('wanted', { userId, email, ip })
+        return reply.code(202).send({})
+      },
+    )
+  }
+}

@@ -1,0 +1,35 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { Role } from '../sessions/tokens.ts'
+import { findUser, User } from '../users/view.ts'
+
+const Nullable = (description: string) => Type.Union([Type.String({ description }), Type.Null()])
+
+/** A user as only the user sees it. */
+export const Me = Type.Composite([
+  User,
+  Type.Object({
+    email: Type.String(),
+    emailVerified: Type.Boolean({ description: 'Whether the user showed that the address is theirs' }),
+    pendingEmail: Nullable('Address that replaces email once it is verified'),
+    role: Role,
+    locale: Nullable('BCP 47 tag, for example pt-BR'),
+    timeZone: Nullable('IANA time zone, for example Europe/Berlin'),
+  }),
+])
+export type Me = Static<typeof Me>
+
+/** @throws {AppError} UNAUTHENTICATED when the account was deleted */
+export async function findMe({ pool, db }: App, userId: string): Promise<Me> {
+  const user = await findUser(pool, userId, userId)
+  const own = await db
+    .selectFrom('social.users')
+    .select(['email', 'emailVerifiedAt', 'newEmail as pendingEmail', 'role', 'locale', 'timeZone'])
+    .where('id', '=', userId)
+    .where('deletedAt', 'is', null)
+    .executeTakeFirst()
+  if (!user || !own) throw fail('UNAUTHENTICATED', 'The account was deleted')
+  const { emailVerifiedAt, role, ...others } = own
+  return { ...user, ...others, emailVerified: emailVerifiedAt !== null, role: role === 'admin' ? 'admin' : 'user' }
+}

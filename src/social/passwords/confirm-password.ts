@@ -1,0 +1,43 @@
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import type { FailureLimit } from './failed-sign-ins.ts'
+import { passwordFits, shareOf } from './passwords.ts'
+
+export type Confirmation = { currentPassword: string | undefined; ip: string; limitFailures: FailureLimit }
+
+/** `passwordHash` is undefined for an account that signs in elsewhere and has no password. */
+export type Account = { passwordHash: string | undefined; username: string; email: string; isFirst: boolean }
+
+/**
+ * Makes sure that the user, and not only a holder of the access token, wants this. Accounts without a password are not asked.
+ * @throws {AppError} WRONG_PASSWORD, also when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was deleted
+ */
+export async function confirmPassword(
+  app: App,
+  userId: string,
+  { currentPassword, ip, limitFailures }: Confirmation,
+): Promise<Account> {
+  const account = await findAccount(app, userId)
+  if (account.passwordHash === undefined) return account
+  if (currentPassword === undefined) throw fail('WRONG_PASSWORD', 'Send currentPassword')
+  const succeeded = await limitFailures(`id ${userId}`, false)
+  if (!(await passwordFits(account.passwordHash, currentPassword, shareOf(app, ip)))) throw fail('WRONG_PASSWORD')
+  await succeeded()
+  return account
+}
+
+async function findAccount({ db }: App, userId: string): Promise<Account> {
+  const found = await db
+    .selectFrom('social.users')
+    .select(['passwordHash', 'username', 'email', 'passwordChangeRequired as isFirst'])
+    .where('id', '=', userId)
+    .where('deletedAt', 'is', null)
+    .executeTakeFirst()
+  if (!found) throw fail('UNAUTHENTICATED', 'The account was deleted')
+  return { ...found, passwordHash: isHash(found.passwordHash) ? found.passwordHash : undefined }
+}
+
+/** Anything else in the column means that there is no password. */
+export function isHash(stored: string | null | undefined): stored is string {
+  return stored?.startsWith('$') ?? false
+}
