@@ -5,8 +5,8 @@ import { sized } from '../../size.ts'
 import { fillInbox } from '../dispatch/events.ts'
 
 const SIZE = sized(60_000, 15_000)
-/** Half a second of work, on a machine that does much else. */
-const DEADLINE_MS = 5000
+/** A request works for half a second; the rest is for a machine that does much else. */
+const DEADLINE_MS = 20_000
 
 t.test('all of a large inbox: what people look at is changed at once, the rest soon after', async (t) => {
   const system = await setup(t, { worker: true })
