@@ -69,12 +69,13 @@ async function story(): Promise<void> {
   await step(
     'Ana replies "Yes!"',
     () => ana.post(comments, { body: 'Yes!', parentId: coffee.id }),
+    shows([bens], 'Ana replied to your comment', 1),
     counts(bens, morning, 2, 2),
   )
   await step(
     'Cleo comments "@ben one for me"',
     () => cleo.post(comments, { body: `@${ben.username} one for me` }),
-    shows([bens], 'Cleo mentioned you in a comment', 1),
+    shows([bens], 'Cleo mentioned you in a comment', 2),
   )
 
   // A device that comes back says which state it holds, and is sent what came after it.

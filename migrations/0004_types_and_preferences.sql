@@ -44,7 +44,7 @@ select type, priority, followed_priority, channels, instant_threshold, window_se
 from (values
   ('post.liked', 'low', 'high', '{inApp}'::text[], 3, 120, 'liked your post', '/posts/{postId}'),
   ('comment.created', 'normal', null, '{inApp,email,webPush}', 0, 60, 'commented on your post', '/posts/{postId}{anchor}'),
-  ('comment.replied', 'normal', null, '{inApp,email,webPush}', 0, 60, 'replied to your comment', '/posts/{postId}{anchor}'),
+  ('comment.replied', 'normal', null, '{inApp,email,webPush}', 3, 60, 'replied to your comment', '/posts/{postId}{anchor}'),
   ('user.mentioned', 'high', null, '{inApp,email,webPush}', 0, 0, 'mentioned you in a {object}', '/posts/{postId}{anchor}'),
   ('user.followed', 'normal', null, '{inApp,webPush}', 0, 0, 'followed you', '/users/{actorId}'),
   ('post.published', 'normal', null, '{inApp,webPush}', 0, 0, 'published a post', '/posts/{postId}')

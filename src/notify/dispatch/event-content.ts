@@ -23,9 +23,21 @@ export function moreUrgent(one: Priority, other: Priority): Priority {
   return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
 }
 
-/** A send carries its words beside the facts of the sender's; a social event carries facts only. */
+/** A send carries its words beside the facts of the sender's; a social event carries facts, and whether it may wait. */
 export function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
-  return action === 'send' ? ((data.data as Record<string, unknown> | undefined) ?? {}) : data
+  if (action === 'send') return (data.data as Record<string, unknown> | undefined) ?? {}
+  const { mentioned: _, ...facts } = data
+  return facts
+}
+
+/** The facts of the later comment: ids grow, while events may come in another order when some were set aside. */
+export function latestFacts(one: Record<string, unknown>, other: Record<string, unknown>): Record<string, unknown> {
+  return Number(one.commentId ?? 0) > Number(other.commentId ?? 0) ? one : other
+}
+
+/** A send has words of its own, which a window does not keep; a mention does not wait, whatever it is in. */
+export function neverWaits({ action, data }: OutboxEvent): boolean {
+  return action === 'send' || data.mentioned === true
 }
 
 export function sentWords({ data }: OutboxEvent): SentWords {

@@ -3,7 +3,17 @@ import { type Decision, decide, type FilterReason, whyFiltered } from '../rules/
 import { relationOf } from '../rules/relations.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
 import { addActor, removeActor } from './actors.ts'
-import { aboutOf, dataOf, moreUrgent, objectsOf, priorityOf, saying, sentWords } from './event-content.ts'
+import {
+  aboutOf,
+  dataOf,
+  latestFacts,
+  moreUrgent,
+  neverWaits,
+  objectsOf,
+  priorityOf,
+  saying,
+  sentWords,
+} from './event-content.ts'
 import {
   type Draft,
   emptyDraft,
@@ -132,19 +142,16 @@ function notify(
   return show(draft, event, source, loaded)
 }
 
-/**
- * The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. A send
- * never waits: it has words of its own, and a window remembers none.
- */
+/** The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. */
 function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
-  if (type.windowSeconds === 0 || event.action === 'send' || priorityOf(event, type) === 'critical') return false
+  if (type.windowSeconds === 0 || neverWaits(event) || priorityOf(event, type) === 'critical') return false
   return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
 }
 
 function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded): Draft {
   addActor(draft, source, loaded)
   draft.grown = true
-  draft.data = dataOf(event)
+  draft.data = event.action === 'send' ? dataOf(event) : latestFacts(draft.data, dataOf(event))
   if (event.action === 'send') {
     draft.priority = moreUrgent(draft.priority, priorityOf(event, loaded.types(draft.type)))
     draft.sent = saying(sentWords(event), draft.sent)

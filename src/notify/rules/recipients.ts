@@ -1,5 +1,10 @@
 /** Who is told of an action, and what. One action tells one person once, by the most specific reason; nobody of their own doing. */
-export type Told = { recipientId: string; type: string }
+export type Told = {
+  recipientId: string
+  type: string
+  /** The text names the recipient too, so that this never waits for a window: a mention would not. */
+  mentioned?: true
+}
 
 /** What a comment has to do with people; null: there is nobody, or they deleted their account. */
 export type CommentFacts = {
@@ -12,7 +17,9 @@ export type CommentFacts = {
 /** Replied before mentioned before created. */
 export function recipientsOfComment({ authorId, postAuthorId, parentAuthorId, mentionedIds }: CommentFacts): Told[] {
   return mostSpecific(authorId, [
-    ...tell('comment.replied', parentAuthorId),
+    ...tell('comment.replied', parentAuthorId).map((told) =>
+      mentionedIds.includes(told.recipientId) ? { ...told, mentioned: true as const } : told,
+    ),
     ...mentionedIds.flatMap((id) => tell('user.mentioned', id)),
     ...tell('comment.created', postAuthorId),
   ])

@@ -7,8 +7,9 @@ type CommentKey = { id: string; postId: string; parentId: string | null }
 /** One event per person who is told, the first of them counted; without anybody, one that only counts. */
 export function creationEvents(comment: CommentKey, actor: Actor, facts: CommentFacts): NewEvent[] {
   const event = commentEvent(comment, actor)
-  const told = recipientsOfComment(facts).map(({ recipientId, type }, index) => {
-    return { ...event, ...aboutOf(type, comment), counted: index === 0, recipientId, type }
+  const told = recipientsOfComment(facts).map(({ recipientId, type, mentioned }, index) => {
+    const data = mentioned ? { ...event.data, mentioned } : event.data
+    return { ...event, ...aboutOf(type, comment), counted: index === 0, recipientId, type, data }
   })
   return told.length > 0 ? told : [event]
 }

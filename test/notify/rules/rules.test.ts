@@ -16,7 +16,7 @@ t.test('at most 50 people are mentioned', async (t) => {
 t.test('the most specific reason wins', async (t) => {
   const facts = { authorId: '1', postAuthorId: '2', parentAuthorId: '3', mentionedIds: ['2', '3', '4', '1'] }
   t.same(recipientsOfComment(facts), [
-    { recipientId: '3', type: 'comment.replied' },
+    { recipientId: '3', type: 'comment.replied', mentioned: true },
     { recipientId: '2', type: 'user.mentioned' },
     { recipientId: '4', type: 'user.mentioned' },
   ])

@@ -54,13 +54,34 @@ t.test('comments are always gathered; nobody hears of one that was deleted meanw
   await noDrift(t, system)
 })
 
+t.test(
+  'three replies arrive at once, the others in one update; one that mentions the recipient never waits',
+  async (t) => {
+    const system = await setup(t, { worker: true })
+    const [ana, ...others] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay')
+    if (!ana) throw new Error('nobody signed up')
+    const post = await ana.post('hello')
+    const parent = await ana.comment(post.id, 'first')
+    for (const other of others.slice(0, 4)) await other.comment(post.id, 'reply', parent.id)
+    t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'dia, cem, ben', actor_count: 3 }])
+    const mention = await others[4]?.comment(post.id, 'reply to @ana', parent.id)
+    t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'fay, dia, cem', actor_count: 4 }])
+    const [{ data }] = (await ana.get('/notifications')).items
+    t.same(data, { postId: post.id, commentId: mention?.id, parentId: parent.id })
+    await flushed(system)
+    t.match(await inboxOf(system, 'ana'), [{ actor_count: 5 }])
+    t.match((await ana.get('/notifications')).items[0].data, { commentId: mention?.id }, 'the latest, whoever waited')
+    await noDrift(t, system)
+  },
+)
+
 t.test('nobody hears of replies that wait to a comment that was deleted meanwhile', async (t) => {
   const system = await setup(t, { worker: true })
-  const [ana, ben, cem] = await everybody(system, 'ana', 'ben', 'cem')
+  const [ana, ben, cem, ...more] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay')
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
   const post = await ana.post('hello')
   const parent = await ben.comment(post.id, 'first')
-  await cem.request('POST', `/posts/${post.id}/comment`, { body: 'reply', parentId: parent.id })
+  for (const other of [cem, ...more]) await other.comment(post.id, 'reply', parent.id)
   await settled(system)
   await ben.request('DELETE', `/comments/${parent.id}`)
   await flushed(system)
