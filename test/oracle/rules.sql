@@ -28,16 +28,17 @@ create table oracle.notification (
 -- Who is to be told of what, as the domain tables stand.
 create view oracle.fact as
 select p.author_id as recipient, 'like:' || l.post_id || ':' || l.user_id as source, l.user_id as actor, 'post.liked' as type,
-       'post.liked:' || l.post_id as grp, 'post:' || l.post_id as object, l.post_id as thread, null as priority
+       'post.liked:' || l.post_id as grp, 'post:' || l.post_id as object, l.post_id as thread, null as priority, false as mentions
 from social.likes l join social.posts p on p.id = l.post_id where p.deleted_at is null
 union all
 select f.followee_id, 'follow:' || f.follower_id || ':' || f.followee_id, f.follower_id, 'user.followed',
-       'user.followed:' || to_char(f.created_at at time zone 'utc', 'YYYY-MM-DD'), 'user:' || f.followee_id, null, null
+       'user.followed:' || to_char(f.created_at at time zone 'utc', 'YYYY-MM-DD'), 'user:' || f.followee_id, null, null, false
 from social.follows f
 union all
-select recipient, 'comment:' || id, author_id, type, grp, object, post_id, null
+select recipient, 'comment:' || id, author_id, type, grp, object, post_id, null, mentions
 from (
-  select distinct on (w.recipient, c.id) w.recipient, c.id, c.author_id, w.type, w.grp, w.object, c.post_id, parent.deleted_at as parent_gone
+  select distinct on (w.recipient, c.id) w.recipient, c.id, c.author_id, w.type, w.grp, w.object, c.post_id, parent.deleted_at as parent_gone,
+    coalesce(w.recipient = named.id, false) as mentions
   from social.comments c
   join social.posts p on p.id = c.post_id
   left join social.comments parent on parent.id = c.parent_id
@@ -51,7 +52,7 @@ from (
   order by w.recipient, c.id, w.place
 ) told where type <> 'comment.replied' or parent_gone is null
 union all
-select recipient, 'post:' || id, author_id, type, 'post:' || id, 'post:' || id, id, null
+select recipient, 'post:' || id, author_id, type, 'post:' || id, 'post:' || id, id, null, false
 from (
   select distinct on (w.recipient, p.id) w.recipient, p.id, p.author_id, w.type
   from social.posts p
@@ -64,7 +65,7 @@ from (
   order by w.recipient, p.id, w.place
 ) told
 union all
-select recipient, source, actor, type, grp, null, null, priority from oracle.sent;
+select recipient, source, actor, type, grp, null, null, priority, false from oracle.sent;
 
 create function oracle.follows(follower bigint, followee bigint) returns boolean language sql stable as $$
   select exists (select from social.follows f where (f.follower_id, f.followee_id) = (follower, followee))
@@ -200,18 +201,23 @@ begin
   where f.recipient <> f.actor and not coalesce(t.standing, false);
   analyze fresh;
 
-  -- The first ones of a group are shown one by one, the others wait for the window: counted from who is in the open group already.
+  -- The first people of a group are shown one by one, the others wait for the window: counted from who is in the open group already.
+  -- Nobody who is mentioned waits.
   update oracle.told set waits = false where waits;
   create temporary table late on commit drop as
   select p.recipient, p.source from (
-    select f.recipient, f.source, f.again, k.window_seconds, k.instant_threshold,
-      row_number() over (partition by f.recipient, f.grp, f.filter order by f.at) - 1 + (
-        select count(distinct t.actor) from oracle.notification n
-        join oracle.told t on t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation and t.live
-        where n.open and n.recipient = f.recipient and n.grp = f.grp and n.filter = f.filter) as before
+    select f.recipient, f.source, f.again, f.mentions, k.window_seconds, k.instant_threshold, (
+        select count(distinct earlier.actor) from (
+          select t.actor from oracle.notification n
+          join oracle.told t on t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation and t.live
+          where n.open and n.recipient = f.recipient and n.grp = f.grp and n.filter = f.filter
+          union all
+          select e.actor from fresh e
+          where e.recipient = f.recipient and e.grp = f.grp and e.filter = f.filter and e.at < f.at and e.gathered and (e.back or e.passes and not e.again)
+        ) earlier) as before
     from fresh f join notify.types k on k.type = f.type
     where f.gathered and (f.back or f.passes and not f.again)
-  ) p where not p.again and p.window_seconds > 0 and p.before >= p.instant_threshold;
+  ) p where not p.again and not p.mentions and p.window_seconds > 0 and p.before >= p.instant_threshold;
 
   insert into oracle.told (recipient, source, actor, grp, filter, standing, at, rule, status)
   select recipient, source, actor, grp, filter, true, at, rule,
@@ -245,24 +251,24 @@ begin
 end
 $$;
 
--- What inboxes should hold. The first three actors and the priority only where there is one answer: not where somebody was
+-- What inboxes should hold; comment: whose beginning is shown, the latest of the group. The first three actors and the priority only where there is one answer: not where somebody was
 -- followed meanwhile, where an actor's latest of several was taken back, or somebody came back to a group that gathers.
 create view oracle.expected as
 select n.recipient, n.type, n.grp, n.filter,
   row_number() over (partition by n.recipient, n.grp, n.filter order by n.generation) as place,
-  n.object, n.read, n.archived, n.silent, n.mail, a.people as actor_count, a.actors::text as actors,
+  n.object, n.read, n.archived, n.silent, n.mail, a.people as actor_count, a.actors::text as actors, a.comment,
   case when not a.unsure and not (a.back and k.window_seconds > 0) and a.first = a.first_of_all then a.first::text end as first,
   case when n.priority is not null then n.priority
        when not a.unsure then case when a.followed then coalesce(k.followed_priority, k.priority) else k.priority end end as priority
 from oracle.notification n
 join lateral (select * from notify.types k where k.type in (n.type, 'system') order by k.type = 'system' limit 1) k on true
 join (
-  select recipient, grp, filter, generation, count(*) as people, array_agg(actor order by actor) as actors,
+  select recipient, grp, filter, generation, count(*) as people, array_agg(actor order by actor) as actors, max(comment) as comment,
     bool_or(wavered) as unsure, bool_or(back) as back, bool_or(followed) as followed,
     (array_agg(actor order by followed desc, latest desc))[1:3] as first,
     (array_agg(actor order by followed desc, latest_of_all desc))[1:3] as first_of_all
   from (
-    select recipient, grp, filter, generation, actor, bool_or(live) as live, bool_or(wavered and live) as wavered, bool_or(followed and live) as followed,
+    select recipient, grp, filter, generation, actor, max(substring(source from '^comment:([0-9]+)$')::bigint) filter (where live) as comment, bool_or(live) as live, bool_or(wavered and live) as wavered, bool_or(followed and live) as followed,
       bool_or(live and status = 'rejoined') as back, max(at) filter (where live) as latest, max(at) filter (where notified) as latest_of_all
     from oracle.told group by recipient, grp, filter, generation, actor
   ) actor where live
@@ -273,7 +279,7 @@ create view oracle.found as
 select n.user_id as recipient, n.type, coalesce(n.group_key, s.source) as grp, coalesce(n.filter_reason, 'none') as filter,
   row_number() over (partition by n.user_id, coalesce(n.group_key, s.source), n.filter_reason order by n.id) as place,
   n.object_type || ':' || n.object_id as object, n.read_at is not null as read, n.archived_at is not null as archived, n.silent,
-  d.state as mail, n.actor_count as actor_count, s.actors::text as actors, n.actor_ids[1:3]::text as first, n.priority
+  d.state as mail, n.actor_count as actor_count, s.actors::text as actors, (n.data ->> 'commentId')::bigint as comment, n.actor_ids[1:3]::text as first, n.priority
 from notify.notifications n
 left join (
   select user_id, notification_id, min(source_id) as source, array_agg(distinct actor_id order by actor_id) as actors
@@ -292,8 +298,8 @@ select 'should not wait', * from (
 -- After it.
 create function oracle.differences() returns table (what text, recipient bigint, details text) language sql as $$
   with expected as materialized (select * from oracle.expected), found as materialized (select * from oracle.found),
-  plain_expected as (select recipient, type, grp, filter, place, object, read, archived, silent, mail, actor_count, actors from expected),
-  plain_found as (select recipient, type, grp, filter, place, object, read, archived, silent, mail, actor_count, actors from found),
+  plain_expected as (select recipient, type, grp, filter, place, object, read, archived, silent, mail, actor_count, actors, comment from expected),
+  plain_found as (select recipient, type, grp, filter, place, object, read, archived, silent, mail, actor_count, actors, comment from found),
   missing as (select * from plain_expected except all select * from plain_found limit 5),
   superfluous as (select * from plain_found except all select * from plain_expected limit 5)
   select 'missing', recipient, m::text from missing m

@@ -1,4 +1,5 @@
 import type { NotificationType } from '../types/types.ts'
+import { factsWith } from './event-content.ts'
 import { type Draft, type Loaded, NOBODY, type Source } from './model.ts'
 
 /** Latest actors kept with a notification: three are shown, the others stand by for retractions. */
@@ -50,9 +51,13 @@ export function removeActor(draft: Draft, source: Pick<Source, 'actorId' | 'sour
     rank(draft, types(draft.type))
     draft.actorsIncomplete ||= draft.actorIds.length < Math.min(ACTORS_SHOWN, draft.actorCount)
   }
-  if (source.sourceId === `comment:${draft.data.commentId}`) {
-    const { commentId: _, ...data } = draft.data
-    draft.data = data
-  }
+  if (source.sourceId === `comment:${draft.data.commentId}`) forgetComment(draft)
   draft.removed = draft.actorCount === 0 && (draft.liveSources.get(NOBODY) ?? 0) === 0
+}
+
+/** The latest comment of the group is taken back: the next latest is looked up when the sources are stored. */
+export function forgetComment(draft: Draft): void {
+  draft.data = factsWith(draft, null)
+  draft.commentUnknown = true
+  draft.changed = true
 }

@@ -35,6 +35,21 @@ export function latestFacts(one: Record<string, unknown>, other: Record<string, 
   return Number(one.commentId ?? 0) > Number(other.commentId ?? 0) ? one : other
 }
 
+/** Facts of a group of which another comment is the latest now; null: none is known. */
+export function factsWith(
+  { data, objectType }: Pick<OutboxEvent, 'data' | 'objectType'>,
+  commentId: string | null,
+): Record<string, unknown> {
+  const { commentId: before, parentId, ...facts } = data
+  if (before === commentId) return data
+  // The comments of a post answer different comments, or none.
+  const parent = objectType === 'comment' && parentId !== undefined ? { parentId } : {}
+  return { ...facts, ...parent, ...(commentId !== null && { commentId }) }
+}
+
+/** Id of the comment that a row `s` of notify.sources stands for; null: it is no comment. */
+export const commentOfSource = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
+
 /** A send has words of its own, which a window does not keep; a mention does not wait, whatever it is in. */
 export function neverWaits({ action, data }: OutboxEvent): boolean {
   return action === 'send' || data.mentioned === true

@@ -48,6 +48,8 @@ export type Draft = {
   removed: boolean
   /** An actor left and fewer than three of the known latest ones remain: to be looked up again. */
   actorsIncomplete: boolean
+  /** The latest comment was taken back: the latest of those that are left is to be looked up. */
+  commentUnknown: boolean
 }
 
 /** What a direct send brings along; null: made from the type. */
@@ -162,6 +164,7 @@ export function emptyDraft(
     grown: true,
     removed: false,
     actorsIncomplete: false,
+    commentUnknown: false,
   }
 }
 

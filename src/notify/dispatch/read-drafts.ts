@@ -67,7 +67,10 @@ const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq:
   n.archived_at is not null as archived, n.filtered, n.closed_at is null and n.created_at > now() - interval '24 hours' as open,
   n.closed_at is null and n.created_at <= now() - interval '24 hours' as "expiredGroup"`
 
-type DraftRow = Omit<Draft, 'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete'>
+type DraftRow = Omit<
+  Draft,
+  'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete' | 'commentUnknown'
+>
 
 function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
   const key = `${row.userId} ${row.id}`
@@ -80,6 +83,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
     grown: false,
     removed: false,
     actorsIncomplete: false,
+    commentUnknown: false,
   }
   stored.set(key, draft)
   return draft

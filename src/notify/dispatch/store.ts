@@ -11,6 +11,7 @@ import { type Change, inboxesOf, numberChanges } from './number-changes.ts'
 import {
   closeExpiredGroups,
   completeActors,
+  completeComments,
   insertNotifications,
   storeRemovals,
   updateNotifications,
@@ -41,7 +42,9 @@ export async function storeFolded(
     appendToLog(client, logOf(folded)),
     openWindows(client, folded.windows),
     hurryWindows(client, folded.drafts),
-    completeActors(client, types, updated).then(() => updateNotifications(client, types, updated)),
+    together([completeActors(client, types, updated), completeComments(client, updated)]).then(() =>
+      updateNotifications(client, types, updated),
+    ),
     notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
 }

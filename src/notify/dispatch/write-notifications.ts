@@ -3,6 +3,7 @@ import { together } from '../../db/transaction.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
 import { endSources } from './end-sources.ts'
+import { commentOfSource, factsWith } from './event-content.ts'
 import { type Draft, NOBODY, noWords } from './model.ts'
 import type { Change } from './number-changes.ts'
 
@@ -72,6 +73,29 @@ export async function completeActors(client: pg.ClientBase, types: TypeLookup, u
     if (!draft) continue
     Object.assign(draft, { actorIds, followedActors })
     rank(draft, types(draft.type))
+  }
+}
+
+/**
+ * Looks the latest comment of these groups up again where it was taken back. Reads what is left of the group, which is seldom
+ * much: what it costs to read those who are behind it, and only when the comment that is shown goes.
+ */
+export async function completeComments(client: pg.ClientBase, updated: Change[]): Promise<void> {
+  const drafts = updated.filter(({ draft }) => draft.commentUnknown).map(({ draft }) => draft)
+  if (drafts.length === 0) return
+  const { rows } = await client.query<{ place: number; commentId: string | null }>({
+    name: 'latest_comments',
+    text: `select w.place::int as place, c.latest as "commentId"
+           from unnest($1::bigint[], $2::bigint[]) with ordinality w (user_id, notification_id, place)
+           cross join lateral (
+             select max(${commentOfSource}) as latest from notify.sources s
+             where s.user_id = w.user_id and s.notification_id = w.notification_id and s.live
+           ) c`,
+    values: [drafts.map((d) => d.userId), drafts.map((d) => d.id)],
+  })
+  for (const { place, commentId } of rows) {
+    const draft = drafts[place - 1]
+    if (draft) draft.data = factsWith(draft, commentId)
   }
 }
 

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { ACTORS_KEPT, rank } from '../dispatch/actors.ts'
-import { latestFacts } from '../dispatch/event-content.ts'
+import { commentOfSource, factsWith, latestFacts } from '../dispatch/event-content.ts'
 import { type Draft, emptyDraft, keyOfGroup, NOBODY } from '../dispatch/model.ts'
 import { readOpenGroups } from '../dispatch/read-drafts.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -57,9 +57,6 @@ type Waiting = {
 /** Of those who wait as `s`, the ones whose comment was locked before; $4 is the list. */
 const commentLocked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
 
-/** Id of the comment that a source `s` stands for; null: it is no comment. */
-const commentOf = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
-
 const gatherStatement = `
   select w.place::int as place, a.*
   from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) with ordinality w (u, g, f, n, place)
@@ -69,7 +66,7 @@ const gatherStatement = `
       coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as followed,
       coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where not p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as strangers
     from (
-      select s.actor_id, max(s.event_id) as latest, max(${commentOf}) as latest_comment,
+      select s.actor_id, max(s.event_id) as latest, max(${commentOfSource}) as latest_comment,
         exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed,
         not exists (select from notify.sources l where l.user_id = w.u and l.notification_id = w.n and l.actor_id = s.actor_id and l.live) as is_new
       from notify.sources s
@@ -89,14 +86,14 @@ function newDraft(window: Window, types: TypeLookup): Draft {
   }
 }
 
-function grow(draft: Draft, { data }: Window, { newPeople, latestComment, followed, strangers }: Waiting): void {
+function grow(draft: Draft, window: Window, { newPeople, latestComment, followed, strangers }: Waiting): void {
   const isNew = (id: string) => !followed.includes(id) && !strangers.includes(id)
   const formerlyFollowed = draft.actorIds.slice(0, draft.followedActors).filter(isNew)
   const formerStrangers = draft.actorIds.slice(draft.followedActors).filter(isNew)
   draft.actorIds = [...followed, ...formerlyFollowed, ...strangers, ...formerStrangers].slice(0, ACTORS_KEPT)
   draft.followedActors = Math.min(followed.length + formerlyFollowed.length, ACTORS_KEPT)
   draft.actorCount += newPeople
-  draft.data = latestFacts(draft.data, latestComment === null ? data : { ...data, commentId: latestComment })
+  draft.data = latestFacts(draft.data, latestComment === null ? window.data : factsWith(window, latestComment))
   draft.changed = true
   draft.grown = true
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { forget, removeActor } from '../../notify/dispatch/actors.ts'
+import { forget, forgetComment, removeActor } from '../../notify/dispatch/actors.ts'
 import { SOURCES_PER_CHUNK } from '../../notify/dispatch/end-sources.ts'
 import { type Draft, NOBODY } from '../../notify/dispatch/model.ts'
 import { lockInboxes } from '../../notify/dispatch/objects.ts'
@@ -118,16 +118,13 @@ async function takeOut(
   const left = new Map((await readLeft(client, userId, actorId, upTo, ids)).map((row) => [row.id, row]))
   const drafts = await readDrafts(client, [userId], 'n.id = any($2::bigint[])', ids, ids.length)
   for (const draft of drafts) {
+    if (ended.has(`comment:${draft.data.commentId}`)) forgetComment(draft)
     const { earlier, later, nobody } = left.get(draft.id) ?? { earlier: false, later: false, nobody: false }
     if (later) continue
     if (nobody) draft.liveSources.set(NOBODY, 1)
     const alone = draft.actorCount === 1 && !nobody
     if (!earlier || alone) removeActor(draft, { actorId, sourceId: '' }, types)
     else hide(draft, actorId)
-    const { commentId, ...data } = draft.data
-    if (!ended.has(`comment:${commentId}`)) continue
-    draft.data = data
-    draft.changed = true
   }
   return drafts.filter((draft) => draft.changed)
 }
