@@ -23,12 +23,15 @@ create table social.users (
   username text not null constraint username_well_formed check (username ~ '^[a-z0-9_]{3,30}$'),
   email text not null,
   email_verified_at timestamptz,
+  new_email text,
   password_hash text not null,
   password_change_required boolean not null default false,
   display_name text not null constraint display_name_length check (length(display_name) between 1 and 100),
   bio text not null default '' constraint bio_length check (length(bio) <= 500),
   avatar_media_id text collate "C",
   role text not null default 'user' constraint role_known check (role in ('user', 'admin')),
+  locale text constraint locale_well_formed check (locale ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' and length(locale) <= 35),
+  time_zone text constraint time_zone_length check (length(time_zone) between 1 and 100),
   follower_count integer not null default 0,
   following_count integer not null default 0,
   post_count integer not null default 0,
@@ -41,12 +44,15 @@ comment on column social.users.id is 'The account''s id; a string in the API.';
 comment on column social.users.username is 'Name people are mentioned by: 3 to 30 of a-z, 0-9 and _.';
 comment on column social.users.email is 'Only its owner sees it. Several accounts may claim an address; one of them can verify it.';
 comment on column social.users.email_verified_at is 'Null: not verified, and no mail goes there but the one that asks for the verification.';
+comment on column social.users.new_email is 'Address that replaces email once the user verifies it; null: no change is under way.';
 comment on column social.users.password_hash is 'argon2id in PHC string format.';
 comment on column social.users.password_change_required is 'True while the password is the one that the first start made: calls for admins are refused.';
 comment on column social.users.display_name is 'Name shown to people, 1 to 100 characters.';
 comment on column social.users.bio is 'A few words about oneself, 500 characters at most.';
 comment on column social.users.avatar_media_id is 'Picture of the profile, if any.';
 comment on column social.users.role is 'user or admin.';
+comment on column social.users.locale is 'Language of the user as a BCP 47 tag, for example pt-BR; null: not chosen.';
+comment on column social.users.time_zone is 'IANA time zone of the user, for example Europe/Berlin; null: not chosen.';
 comment on column social.users.follower_count is 'Users who follow this one; folded by the consumer counters.';
 comment on column social.users.following_count is 'Users whom this one follows; folded by the consumer counters.';
 comment on column social.users.post_count is 'Posts that are not deleted; folded by the consumer counters.';
@@ -58,6 +64,9 @@ comment on index social.email_taken is 'One account per verified address, withou
 
 create index users_by_email on social.users (lower(email));
 comment on index social.users_by_email is 'Sign-in by address.';
+
+create index users_by_new_email on social.users (lower(new_email)) where new_email is not null;
+comment on index social.users_by_new_email is 'Verification of a new address: the accounts that named it.';
 
 create index users_by_username on social.users (username collate "C") where deleted_at is null;
 comment on index social.users_by_username is 'Search: usernames that begin with the text, in order.';

@@ -45,7 +45,7 @@ comment on table notify.deliveries is 'Messages by email and Web Push: a row per
 comment on column notify.deliveries.user_id is 'Recipient.';
 comment on column notify.deliveries.notification_id is 'The notification; 0: a mail about the account, named in target.';
 comment on column notify.deliveries.channel is 'email or webPush.';
-comment on column notify.deliveries.target is 'primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, passwordChanged reports a new password to a verified one.';
+comment on column notify.deliveries.target is 'primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, newAddress the one that is to replace it; resetPassword has a link for a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.';
 comment on column notify.deliveries.critical is 'Sent without regard to the limit of messages per user and minute.';
 comment on column notify.deliveries.state is 'queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.';
 comment on column notify.deliveries.reason is 'Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it has a verified address).';

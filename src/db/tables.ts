@@ -82,7 +82,7 @@ export interface NotifyDeliveries {
    */
   state: Generated<string>;
   /**
-   * Destination: primary, the address of the account; or the id of a push subscription. Of mails about the account, which have notification 0, the kind: primary asks whether the address is the user's, newAddress asks it of the new one; passwordChanged, resetPassword; emailChanging <address> notifies the former address.
+   * primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, newAddress the one that is to replace it; resetPassword has a link for a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.
    */
   target: string;
   /**
