@@ -5,7 +5,7 @@ import { noDrift, settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
 
-const USERS = sized(200, 120)
+const USERS = sized(200, 90)
 const POSTS = USERS
 
 function spawnWorker(t: Test, { databaseUrl }: TestSystem): ChildProcess {

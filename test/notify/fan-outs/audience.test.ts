@@ -14,7 +14,7 @@ import { inboxApp } from '../dispatch/events.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
 /** Several chunks for each of the four lanes. */
-const AUDIENCE = sized(45_000, 25_000)
+const AUDIENCE = sized(45_000, 18_000)
 const actor = { userId: AUTHOR, requestId: 'test' }
 
 t.setTimeout(300_000)

@@ -14,12 +14,12 @@ import { createPost } from '../../social/posts/write.ts'
 import { AUTHOR, fillAudience } from './audience.ts'
 
 /** `AUDIENCE=1000000` is the size of P6; a chunk is as large and a like as late in either. */
-const AUDIENCE = Number(process.env.AUDIENCE ?? sized(60_000, 30_000))
+const AUDIENCE = Number(process.env.AUDIENCE ?? sized(60_000, 15_000))
 /** So many that the fan-outs outlast the measurement. */
 const POSTS = 3
-const BACKLOG = sized(100_000, 40_000)
+const BACKLOG = sized(100_000, 20_000)
 const BACKLOG_OF = 1000
-const SAMPLES = 7
+const SAMPLES = sized(7, 2)
 const FRAME_PAUSE_MS = 150
 
 t.setTimeout(300_000)
