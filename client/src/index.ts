@@ -1,10 +1,17 @@
+import { createClient } from './client.ts'
 import type { Options, Ravenpost } from './ravenpost.ts'
+import { openStorage } from './storage.ts'
+import { joinTabs } from './tabs.ts'
 
 export { RavenpostError, SignedOut } from './errors.ts'
 export type * from './protocol.ts'
 export type * from './ravenpost.ts'
 
-/** A client of one user. It does nothing before `start`. */
-export function createRavenpost(_options: Options): Ravenpost {
-  throw new Error('under construction')
+/**
+ * A client of one user. In a browser it keeps the inbox over restarts and shares one socket between tabs. It does nothing
+ * before `start`.
+ */
+export function createRavenpost(options: Options): Ravenpost {
+  // A process that is no page has no tabs, and is no place to keep a user's inbox.
+  return createClient(options, typeof document === 'undefined' ? {} : { openStorage, joinTabs })
 }

@@ -1,11 +1,21 @@
-import type { Changes, Comment, Notification, Preferences, PreferencesAnswer, ServerFrame, Why } from './protocol.ts'
+import type { ConnectionSnapshot } from './link.ts'
+import type { InboxList } from './lists.ts'
+import type { Action, InboxItem } from './overlay.ts'
+import type { PreferencesStore } from './preferences.ts'
+import type { Changes, Comment, Notification, ServerFrame, Why } from './protocol.ts'
+import type { Filter } from './ranges.ts'
+import type { WebSocketLike } from './socket.ts'
+import type { Store } from './stores.ts'
+import type { LiveCounts, Watch } from './watching.ts'
 
-/** A value that changes: what `useSyncExternalStore` takes. A snapshot stays the same object until something in it changes. */
-export type Store<T> = {
-  getSnapshot(): T
-  /** Calls back after each change, until the function it returns is called. */
-  subscribe(listener: () => void): () => void
-}
+export type { ConnectionSnapshot, ConnectionStatus } from './link.ts'
+export type { InboxList, InboxSnapshot } from './lists.ts'
+export type { Action, InboxItem } from './overlay.ts'
+export type { PreferencesSnapshot, PreferencesStore } from './preferences.ts'
+export type { Filter } from './ranges.ts'
+export type { WebSocketLike } from './socket.ts'
+export type { Store } from './stores.ts'
+export type { LiveCounts, Watch } from './watching.ts'
 
 export type Options = {
   /** Of the server, with its base path: https://example.org or https://example.org/api. */
@@ -21,35 +31,14 @@ export type Options = {
   userId?: string
   /** Notifications in a page; 30 by default, 100 at most. */
   pageSize?: number
+  /** Instead of the WebSocket of the platform. */
+  openSocket?(url: string, protocol: string): WebSocketLike
 }
 
-/** Which notifications a list holds. `filtered`: what the user's policy for strangers held back; not live. */
-export type Filter = {
-  filter?: 'all' | 'unread' | 'archived' | 'filtered'
-  type?: string | readonly string[]
-  priority?: Notification['priority']
-}
-
-export type InboxSnapshot = {
-  /** Newest content first. An item stays the same object until it changes. */
-  items: readonly InboxItem[]
-  /** `loading` only where nothing can be shown yet. */
-  status: 'loading' | 'ready' | 'error'
-  error: Error | undefined
-  /** Whether older ones are on the server. */
-  hasMore: boolean
-  isLoadingMore: boolean
-}
-
-/** `pending`: shown as the user wants it; the server has not confirmed it yet. */
-export type InboxItem = Notification & { pending?: true }
-
-export type InboxList = Store<InboxSnapshot> & {
-  /** Fetches the next older page; a second call while one is under way is the same call. */
-  loadMore(): Promise<void>
-  /** Fetches the first page again; for `error`, and for `filtered`, which is not live. */
-  refresh(): Promise<void>
-}
+/** New comments of the watched post. */
+export type CommentsFrame = { type: 'comments'; postId: string; comments: Comment[]; removes: string[] }
+/** How many posts of the watched feed are newer than the watch. */
+export type FeedFrame = { type: 'feed'; feed: 'all' | 'following'; newer: number }
 
 export type CountsSnapshot = {
   unreadCount: number
@@ -61,79 +50,21 @@ export type CountsSnapshot = {
   state: string | undefined
 }
 
-export type ConnectionStatus =
-  /** Before `start`, and after `stop`. */
-  | 'stopped'
-  | 'connecting'
-  /** Connected; what came while away is being sent. */
-  | 'catchingUp'
-  | 'live'
-  /** The connection is lost; the next attempt is at `retryAt`. */
-  | 'waiting'
-  /** The browser says that there is no network. */
-  | 'offline'
-  /** The session has ended: signing in makes a new client. */
-  | 'signedOut'
-  /** The server refuses this client for good; `closeCode` is why. */
-  | 'refused'
-
-export type ConnectionSnapshot = {
-  status: ConnectionStatus
-  /** When it last was live, in milliseconds since 1970; undefined when it never was. */
-  liveUntil: number | undefined
-  /** Time of the next attempt, in milliseconds since 1970. */
-  retryAt: number | undefined
-  closeCode: number | undefined
-  /** Whether this tab holds the socket. */
-  isLeader: boolean
-}
-
-export type LiveCounts = { likeCount: number; commentCount: number }
-
-/** What one part of a page wants live; `watch` joins the wishes of all parts and all tabs. */
-export type Watch = {
-  /** Live counts of these posts; 200 in all tabs together. */
-  posts?: readonly string[]
-  /** New comments of one post; the latest wish counts. */
-  comments?: string
-  /** How many posts are newer than now; the latest wish counts. */
-  feed?: 'all' | 'following'
-}
-
 export type Events = {
-  /** A notification is new or has changed. `previous`: as it was held. `live`: it came after the catch-up. */
-  notification: { notification: Notification; previous: Notification | undefined; live: boolean }
+  /** A notification is new or has changed. `previous`: as it was held. `grew`: new, or more than before. `live`: it came after the catch-up. */
+  notification: { notification: Notification; previous: Notification | undefined; grew: boolean; live: boolean }
   /** It was deleted, retracted, or has expired. */
   removed: { id: string }
   /** The list was fetched anew: what was held before says nothing any more. */
   reset: undefined
   /** An action was refused by the server, and is shown no longer. */
   refused: { action: Action; error: Error }
-  comments: { postId: string; comments: Comment[]; removes: string[] }
-  feed: { feed: 'all' | 'following'; newer: number }
+  comments: CommentsFrame
+  feed: FeedFrame
   /** Every frame as it came, for devtools. */
-  frame: { frame: ServerFrame; at: number }
+  frame: { frame: ServerFrame | CommentsFrame | FeedFrame; at: number }
   /** Every change of the held inbox, from the socket or from REST. */
   changes: Changes
-}
-
-/** What a user does to notifications. */
-export type Action =
-  | { type: 'read' | 'unread' | 'archive' | 'unarchive' | 'delete'; ids: string[] }
-  | { type: 'readAll' | 'seen'; upTo: string }
-
-export type PreferencesSnapshot = {
-  /** As shown: with what is being saved. */
-  preferences: Preferences | undefined
-  effective: PreferencesAnswer['effective'] | undefined
-  status: 'loading' | 'ready' | 'saving' | 'error'
-  error: Error | undefined
-}
-
-export type PreferencesStore = Store<PreferencesSnapshot> & {
-  load(): Promise<void>
-  /** Shows the document at once, and goes back to the server's when it is refused. */
-  save(preferences: Preferences): Promise<void>
 }
 
 /** Actions show at once, wait for the network if need be, and resolve when the server has confirmed them; see `Events.refused`. */
@@ -153,7 +84,7 @@ export type Ravenpost = {
   readonly connection: Store<ConnectionSnapshot>
   /** As shown; undefined when it is not held. */
   get(id: string): InboxItem | undefined
-  /** Held, or fetched. @throws {RavenpostError} 404 */
+  /** @throws {RavenpostError} 404 */
   fetchNotification(id: string): Promise<Notification>
 
   read(ids: readonly string[]): Promise<void>
@@ -179,4 +110,6 @@ export type Ravenpost = {
   retryNow(): void
   /** An authorized request; the token is renewed once when it is refused. `path` begins with a slash. @throws {RavenpostError} when the answer is not 2xx */
   request<T>(method: string, path: string, body?: unknown): Promise<T>
+  /** A valid access token, for requests of the application; only one tab renews it. */
+  token(renew?: boolean): Promise<string>
 }

@@ -1,0 +1,192 @@
+import { SignedOut } from './errors.ts'
+import type { ClientFrame, ServerFrame } from './protocol.ts'
+import { BAD_TOKEN, REFUSED_CODES, SIGNED_OUT, TOO_MANY, waitAfter } from './reconnect.ts'
+import { claimsOf, type Tokens } from './rest.ts'
+import { Socket, type WebSocketLike } from './socket.ts'
+
+export type ConnectionStatus =
+  /** Before `start`, and after `stop`. */
+  | 'stopped'
+  | 'connecting'
+  /** Connected; what came while away is being sent. */
+  | 'catchingUp'
+  | 'live'
+  /** The connection is lost; the next attempt is at `retryAt`. */
+  | 'waiting'
+  /** The browser reports that there is no network. */
+  | 'offline'
+  /** The session has ended; signing in makes a new client. */
+  | 'signedOut'
+  /** The server refuses this client for good; `closeCode` is why. */
+  | 'refused'
+
+export type ConnectionSnapshot = {
+  status: ConnectionStatus
+  /** When it last was live, in milliseconds since 1970; undefined when it never was. */
+  liveUntil: number | undefined
+  /** Time of the next attempt, in milliseconds since 1970. */
+  retryAt: number | undefined
+  closeCode: number | undefined
+  /** Changes still to come while `catchingUp`, as far as it is known. */
+  missing: number | undefined
+  /** Whether this tab holds the socket. */
+  isLeader: boolean
+}
+
+export type LinkOptions = {
+  open(): WebSocketLike
+  tokens: Tokens
+  /** Before each attempt: whatever `since` needs. */
+  prepare(): Promise<unknown>
+  since(): string | undefined
+  /** Frames that are about the inbox. The next one waits. */
+  take(frame: ServerFrame): Promise<void> | void
+  /** What is watched; none when nothing is. */
+  watching(): ClientFrame | undefined
+  report(part: Partial<ConnectionSnapshot>): void
+}
+
+const OFFLINE_MS = 60_000
+
+/** Keeps one socket open, from `start` to `stop`. */
+export class Link {
+  readonly #options: LinkOptions
+  #run: AbortController | undefined
+  #socket: Socket | undefined
+  #nudge: (() => void) | undefined
+  #isPatient = false
+  #renewal: ReturnType<typeof setTimeout> | undefined
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    if (this.#run) return
+    this.#run = new AbortController()
+    void this.#loop(this.#run.signal)
+  }
+
+  stop(): void {
+    this.#run?.abort()
+    this.#run = undefined
+    this.#socket?.end(1000)
+    this.#nudge?.()
+  }
+
+  send(frame: ClientFrame): void {
+    this.#socket?.send(frame)
+  }
+
+  /** Ends the wait for the next attempt. */
+  retryNow(): void {
+    this.#nudge?.()
+  }
+
+  /** The page is looked at again, or the network is back: time to know how things are. */
+  wake(): void {
+    if (this.#nudge && !this.#isPatient) this.#nudge()
+    else this.#socket?.probe()
+  }
+
+  lose(): void {
+    this.#socket?.end(1006)
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    // What an earlier run still has to report is of no interest.
+    const report: LinkOptions['report'] = (part) => !signal.aborted && this.#options.report(part)
+    let failures = 0
+    let renew = false
+    while (!signal.aborted) {
+      report({ status: 'connecting', retryAt: undefined })
+      const onLive = () => {
+        failures = 0
+        report({ status: 'live', closeCode: undefined, missing: undefined })
+      }
+      const code: number = await this.#attempt(signal, renew, report, onLive).catch(toCode)
+      if (signal.aborted) return
+      const final = code === SIGNED_OUT ? 'signedOut' : REFUSED_CODES.includes(code) ? 'refused' : undefined
+      if (final) {
+        this.#run = undefined
+        return report({ status: final, closeCode: code, retryAt: undefined })
+      }
+      renew = code === BAD_TOKEN
+      await this.#wait(waitAfter(code, failures++), code, report)
+    }
+  }
+
+  /** Resolves with the close code when the connection has ended. */
+  async #attempt(
+    signal: AbortSignal,
+    renew: boolean,
+    report: LinkOptions['report'],
+    onLive: () => void,
+  ): Promise<number> {
+    const { tokens, prepare, since, take, watching, open } = this.#options
+    const token = await tokens.get(renew)
+    await prepare()
+    if (signal.aborted) return 1000
+    const hello = (): ClientFrame => {
+      const state = since()
+      return state === undefined ? { type: 'hello', token } : { type: 'hello', token, since: state }
+    }
+    const socket = new Socket(open(), hello, async (frame) => {
+      if (frame.type === 'welcome') {
+        socket.beatEvery(frame.heartbeatSeconds * 1000)
+        report({ status: 'catchingUp' })
+        const wish = watching()
+        if (wish) socket.send(wish)
+      }
+      await take(frame)
+      if (frame.type === 'synced' || frame.type === 'reset') onLive()
+    })
+    this.#socket = socket
+    this.#renewBeforeEnd(socket, token)
+    try {
+      return await socket.ended
+    } finally {
+      clearTimeout(this.#renewal)
+      if (this.#socket === socket) this.#socket = undefined
+    }
+  }
+
+  /** Hands over a new token before the old one ends, so that the connection outlives it. */
+  #renewBeforeEnd(socket: Socket, token: string): void {
+    const { exp, iat = 0 } = claimsOf(token)
+    clearTimeout(this.#renewal)
+    if (exp === undefined) return
+    const life = (exp - iat) * 1000
+    const left = exp * 1000 - Date.now()
+    // A clock that is wrong by more than the token's life is no help.
+    const wait = left > 0 && left <= life ? left - Math.min(30_000, life / 4) : life / 2
+    const renew = async () => {
+      const next = await this.#options.tokens.get(true)
+      socket.send({ type: 'token', token: next })
+      if (this.#socket === socket) this.#renewBeforeEnd(socket, next)
+    }
+    // When it fails, the server closes in time, and the next attempt begins with a new token.
+    this.#renewal = setTimeout(() => renew().catch(() => {}), Math.min(Math.max(wait, 1000), 2 ** 31 - 1))
+  }
+
+  async #wait(milliseconds: number, closeCode: number, report: LinkOptions['report']): Promise<void> {
+    const isOffline = globalThis.navigator?.onLine === false
+    const wait = isOffline ? OFFLINE_MS : milliseconds
+    this.#isPatient = closeCode === TOO_MANY
+    report({ status: isOffline ? 'offline' : 'waiting', retryAt: Date.now() + wait, closeCode })
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, wait)
+      this.#nudge = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#nudge = undefined
+  }
+}
+
+function toCode(error: unknown): number {
+  if (error instanceof SignedOut) return SIGNED_OUT
+  const status = error instanceof Error && 'status' in error ? error.status : undefined
+  return status === 401 ? BAD_TOKEN : status === 429 ? TOO_MANY : 1006
+}

@@ -1,0 +1,187 @@
+import type { Held, HeldInbox, Page } from './held-inbox.ts'
+import type { InboxItem, Overlay } from './overlay.ts'
+import { compare, contains, type Filter, newRange, type Range } from './ranges.ts'
+import type { Request } from './rest.ts'
+import { epochOf, numberOf } from './states.ts'
+import { createStore, kept, type Settable, type Store } from './stores.ts'
+
+export type InboxSnapshot = {
+  /** Newest content first. An item stays the same object until it changes. */
+  items: readonly InboxItem[]
+  /** `loading` and `error` only where nothing can be shown. */
+  status: 'loading' | 'ready' | 'error'
+  /** Of the last page that was asked for. */
+  error: Error | undefined
+  /** Whether older ones are on the server. */
+  hasMore: boolean
+  isLoadingMore: boolean
+}
+
+export type InboxList = Store<InboxSnapshot> & {
+  /** Fetches the next older page; a second call while one is under way is the same call. */
+  loadMore(): Promise<void>
+  /** Fetches the first page again; for `error`, and for `filtered`, which is not live. */
+  refresh(): Promise<void>
+}
+
+export type ListsOptions = {
+  inbox: HeldInbox
+  overlay: Overlay
+  request: Request
+  pageSize: number
+  /** Resolves when the first page of the inbox is held. */
+  ready(): Promise<void>
+  /** Fetches the first page of the inbox again, and so starts anew. */
+  startAnew(): Promise<void>
+  changed(): void
+}
+
+/** One list that is used: a range of the held inbox, or what the policy filtered, which is in no change. */
+type Entry = {
+  range: Range
+  store: Settable<InboxSnapshot>
+  list: InboxList
+  loading: Promise<void> | undefined
+  error: Error | undefined
+  filtered: Map<string, Held> | undefined
+}
+
+const EMPTY: InboxSnapshot = { items: [], status: 'loading', error: undefined, hasMore: false, isLoadingMore: false }
+const MAIN = 'all  '
+
+export class Lists {
+  readonly #options: ListsOptions
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: ListsOptions) {
+    this.#options = options
+  }
+
+  of(filter: Filter): InboxList {
+    const types = filter.type === undefined ? '' : [filter.type].flat().sort().join()
+    const key = [filter.filter ?? 'all', types, filter.priority ?? ''].join(' ')
+    return (this.#entries.get(key) ?? this.#create(key, filter)).list
+  }
+
+  /** Shows what is held now. */
+  show(): void {
+    for (const entry of this.#entries.values()) this.#show(entry)
+  }
+
+  /** Fetches what is used and not held, and what does not come by itself. */
+  load(): void {
+    for (const entry of this.#entries.values()) {
+      if (!entry.store.isUsed()) continue
+      if (entry.filtered) void this.#refresh(entry)
+      else if (entry.range.bottom === 'none') void this.#loadMore(entry)
+    }
+  }
+
+  #create(key: string, filter: Filter): Entry {
+    const { inbox } = this.#options
+    const isFiltered = filter.filter === 'filtered'
+    const range = key === MAIN ? inbox.main : newRange(filter)
+    if (!isFiltered) inbox.ranges.add(range)
+    const store = createStore(EMPTY, () => range.bottom === 'none' && void this.#loadMore(entry))
+    const entry: Entry = {
+      range,
+      store,
+      list: {
+        getSnapshot: store.getSnapshot,
+        subscribe: store.subscribe,
+        loadMore: () => this.#loadMore(entry),
+        refresh: () => this.#refresh(entry),
+      },
+      loading: undefined,
+      error: undefined,
+      filtered: isFiltered ? new Map() : undefined,
+    }
+    this.#entries.set(key, entry)
+    this.#show(entry)
+    return entry
+  }
+
+  #show({ range, store, filtered, loading, error }: Entry): void {
+    const { inbox, overlay } = this.#options
+    const before = store.getSnapshot()
+    const items: InboxItem[] = []
+    for (const held of (filtered ?? inbox.held).values()) {
+      const item = overlay.show(held)
+      if (item && (filtered ? item.archivedAt === null : contains(range, item))) items.push(item)
+    }
+    items.sort(compare)
+    const isSame = items.length === before.items.length && items.every((item, index) => item === before.items[index])
+    const isHeld = range.bottom !== 'none'
+    const next: InboxSnapshot = {
+      items: isSame ? before.items : items,
+      status: isHeld ? 'ready' : error ? 'error' : 'loading',
+      error,
+      hasMore: isHeld && range.bottom !== 'all',
+      isLoadingMore: isHeld && loading !== undefined,
+    }
+    store.set(kept(before, next))
+  }
+
+  #refresh(entry: Entry): Promise<void> {
+    if (entry.range === this.#options.inbox.main) return this.#load(entry, this.#options.startAnew())
+    Object.assign(entry.range, newRange(entry.range.filter))
+    return this.#loadMore(entry)
+  }
+
+  #loadMore(entry: Entry): Promise<void> {
+    if (entry.range.bottom === 'all') return Promise.resolve()
+    return entry.loading ?? this.#load(entry, this.#fetch(entry))
+  }
+
+  #load(entry: Entry, work: Promise<void>): Promise<void> {
+    entry.error = undefined
+    entry.loading = work
+      .catch((error: Error) => {
+        entry.error = error
+      })
+      .then(() => {
+        entry.loading = undefined
+        this.#options.changed()
+      })
+    this.#show(entry)
+    return entry.loading
+  }
+
+  async #fetch({ range, filtered }: Entry): Promise<void> {
+    const { inbox, ready, startAnew, request, pageSize } = this.#options
+    const isFirst = range.bottom === 'none'
+    await ready()
+    if (range === inbox.main && isFirst) return
+    const { generation, state = '' } = inbox
+    inbox.pageAsked()
+    try {
+      const page = await request<Page>('GET', `/notifications?${toQuery(range, pageSize)}`)
+      if (filtered) return keepFiltered(range, filtered, page, isFirst)
+      if (generation !== inbox.generation) return
+      // Of another database, or of one that is behind: a page cannot be joined to what is held.
+      if (epochOf(page.state) !== epochOf(state) || numberOf(page.state) < numberOf(state)) return await startAnew()
+      inbox.addPage(range, page)
+    } finally {
+      inbox.pageDone()
+    }
+  }
+}
+
+function keepFiltered(range: Range, filtered: Map<string, Held>, page: Page, isFirst: boolean): void {
+  const { items, nextCursor, state } = page
+  if (isFirst) filtered.clear()
+  for (const item of items) filtered.set(item.id, { item, asOf: 0, grown: numberOf(state) })
+  const last = items.at(-1)
+  range.bottom = nextCursor && last ? last : 'all'
+  range.marks = nextCursor && last ? [{ bottom: last, cursor: nextCursor }] : []
+}
+
+function toQuery({ filter: { filter, type, priority }, marks }: Range, limit: number): string {
+  const query = new URLSearchParams({ limit: String(limit) })
+  const cursor = marks.at(-1)?.cursor
+  if (filter) query.set('filter', filter)
+  for (const each of type === undefined ? [] : [type].flat()) query.append('type', each)
+  if (priority) query.set('priority', priority)
+  if (cursor) query.set('cursor', cursor)
+  return query.toString()
+}

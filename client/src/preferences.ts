@@ -1,0 +1,60 @@
+import type { Preferences, PreferencesAnswer } from './protocol.ts'
+import type { Request } from './rest.ts'
+import { createStore, type Store } from './stores.ts'
+
+export type PreferencesSnapshot = {
+  /** As shown: with what is being saved. */
+  preferences: Preferences | undefined
+  effective: PreferencesAnswer['effective'] | undefined
+  status: 'loading' | 'ready' | 'saving' | 'error'
+  error: Error | undefined
+}
+
+export type PreferencesStore = Store<PreferencesSnapshot> & {
+  load(): Promise<void>
+  /** Shows the document at once, and the server's again when it is refused. */
+  save(preferences: Preferences): Promise<void>
+}
+
+const PATH = '/notifications/preferences'
+
+export function createPreferences(request: Request): PreferencesStore {
+  let last: Promise<unknown> = Promise.resolve()
+  const store = createStore<PreferencesSnapshot>(
+    { preferences: undefined, effective: undefined, status: 'loading', error: undefined },
+    () => void load().catch(() => {}),
+  )
+  const set = (part: Partial<PreferencesSnapshot>) => store.set({ ...store.getSnapshot(), ...part })
+  /** One after the other, so that the latest document is the one that stays. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const next = last.then(work, work)
+    last = next.catch(() => {})
+    return next
+  }
+  const fetch = async () =>
+    set({ ...(await request<PreferencesAnswer>('GET', PATH)), status: 'ready', error: undefined })
+  const fail = (error: Error): never => {
+    set({ status: 'error', error })
+    throw error
+  }
+  const load = () => inTurn(() => fetch().catch(fail))
+  return {
+    getSnapshot: store.getSnapshot,
+    subscribe: store.subscribe,
+    load,
+    save(preferences) {
+      set({ preferences, status: 'saving', error: undefined })
+      return inTurn(async () => {
+        set({ preferences, status: 'saving' })
+        try {
+          await request('PUT', PATH, preferences)
+        } catch (error) {
+          await fetch().catch(() => {})
+          // Whatever the request threw.
+          return fail(error as Error)
+        }
+        await fetch().catch(fail)
+      })
+    },
+  }
+}

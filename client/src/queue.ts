@@ -1,0 +1,157 @@
+import { RavenpostError } from './errors.ts'
+import type { HeldInbox } from './held-inbox.ts'
+import type { Action, Intent, Overlay } from './overlay.ts'
+import type { Counts } from './protocol.ts'
+import type { Request } from './rest.ts'
+import { epochOf } from './states.ts'
+
+export type QueueOptions = {
+  inbox: HeldInbox
+  overlay: Overlay
+  request: Request
+  /** Whether this tab is the one that sends. */
+  isSender(): boolean
+  /** Brings the inbox up to date, so that nothing is sent about what has grown since. */
+  catchUp(): Promise<void>
+  /** Keeps an intent over a restart, and shows it in the other tabs. */
+  added(intent: Intent): void
+  confirmed(keys: string[], state: string): void
+  refused(intent: Intent, error: RavenpostError): void
+}
+
+const MAX_IDS = 500
+const LAST_WAIT_MS = 30_000
+const BULK = ['read', 'archive', 'delete']
+
+/** Sends what the user has done, one after the other, until the server has confirmed or refused it. */
+export class Queue {
+  readonly #options: QueueOptions
+  #sending: Promise<void> | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #failures = 0
+  #last = 0
+
+  constructor(options: QueueOptions) {
+    this.#options = options
+  }
+
+  add(action: Action): Intent {
+    const { inbox, overlay, added } = this.#options
+    const of: Intent['of'] = {}
+    for (const id of 'ids' in action ? action.ids : []) {
+      const held = inbox.held.get(id)
+      if (held) of[id] = held.item.updatedAt
+    }
+    const epoch = epochOf(inbox.state ?? '')
+    const intent = { key: this.#newKey(), action, at: new Date().toISOString(), epoch, of }
+    overlay.intents = [...overlay.intents, intent]
+    added(intent)
+    return intent
+  }
+
+  /** Sends what waits; again after a while when it cannot. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#sending ??= this.#send()
+      .then(
+        () => {
+          this.#failures = 0
+        },
+        (error) => this.#later(error),
+      )
+      .finally(() => {
+        this.#sending = undefined
+        if (this.#failures === 0 && this.#next().length > 0 && this.#options.isSender()) this.flush()
+      })
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #later(error: unknown): void {
+    const wait = Math.random() * Math.min(LAST_WAIT_MS, 1000 * 2 ** ++this.#failures)
+    const asked = error instanceof RavenpostError && error.retryAfter ? error.retryAfter * 1000 : 0
+    this.#timer = setTimeout(() => this.flush(), Math.max(wait, asked))
+  }
+
+  async #send(): Promise<void> {
+    const { isSender, catchUp, confirmed, refused } = this.#options
+    while (isSender() && this.#next().length > 0) {
+      await catchUp()
+      const intents = this.#next()
+      const [first] = intents
+      if (!first) continue
+      const keys = intents.map(({ key }) => key)
+      try {
+        confirmed(keys, await this.#sendTogether(first.action, this.#idsOf(intents)))
+      } catch (error) {
+        if (!isFinal(error)) throw error
+        for (const intent of intents) refused(intent, error)
+      }
+    }
+  }
+
+  /** The first that is not confirmed, and those after it that can be sent together with it. */
+  #next(): Intent[] {
+    const waiting = this.#options.overlay.intents.filter(({ confirmed }) => confirmed === undefined)
+    const [first] = waiting
+    if (!first) return []
+    if (!BULK.includes(first.action.type)) return [first]
+    const together: Intent[] = []
+    let ids = 0
+    for (const intent of waiting) {
+      ids += 'ids' in intent.action ? intent.action.ids.length : 0
+      if (intent.action.type !== first.action.type || (together.length > 0 && ids > MAX_IDS)) break
+      together.push(intent)
+    }
+    return together
+  }
+
+  /** Without those that have grown since the user saw them: what is new in them was not meant. */
+  #idsOf(intents: Intent[]): string[] {
+    const { held } = this.#options.inbox
+    const ids = intents.flatMap(({ action, of }) => {
+      if (!('ids' in action)) return []
+      const isMeant = (id: string) => !of[id] || (held.get(id)?.item.updatedAt ?? of[id]) === of[id]
+      return action.ids.filter(isMeant)
+    })
+    return [...new Set(ids)]
+  }
+
+  /** Resolves with the state at which it is done. */
+  async #sendTogether({ type, ...rest }: Action, ids: string[]): Promise<string> {
+    const { request, inbox } = this.#options
+    if ('upTo' in rest) {
+      const [method, path] = type === 'seen' ? ['POST', 'seen'] : ['PATCH', 'mark-all-read']
+      return (await request<Counts>(method, `/notifications/${path}`, { upTo: rest.upTo })).state
+    }
+    let state = inbox.state ?? ''
+    if (BULK.includes(type)) {
+      for (let from = 0; from < ids.length; from += MAX_IDS)
+        state = (await request<Counts>('POST', `/notifications/${type}`, { ids: ids.slice(from, from + MAX_IDS) }))
+          .state
+      return state
+    }
+    for (const id of ids) {
+      try {
+        state = (await request<Counts>('PATCH', `/notifications/${id}/${type}`)).state
+      } catch (error) {
+        // It is gone, and so is what was wanted of it.
+        if (!(error instanceof RavenpostError && error.status === 404)) throw error
+      }
+    }
+    return state
+  }
+
+  /** Sorts by time, and is of this tab alone. */
+  #newKey(): string {
+    this.#last = Math.max(Date.now(), this.#last + 1)
+    return `${this.#last.toString(36).padStart(9, '0')}-${Math.random().toString(36).slice(2)}`
+  }
+}
+
+/** Whether sending it again is useless. */
+function isFinal(error: unknown): error is RavenpostError {
+  return error instanceof RavenpostError && error.status < 500 && ![401, 408, 409, 425, 429].includes(error.status)
+}

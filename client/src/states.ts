@@ -1,0 +1,8 @@
+/** A state is `<epoch>.<n>`; states of one epoch compare by n. */
+export function epochOf(state: string): string {
+  return state.slice(0, state.lastIndexOf('.'))
+}
+
+export function numberOf(state: string): number {
+  return Number(state.slice(state.lastIndexOf('.') + 1))
+}

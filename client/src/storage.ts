@@ -1,0 +1,86 @@
+import type { Held } from './held-inbox.ts'
+import type { Intent } from './overlay.ts'
+import type { Range } from './ranges.ts'
+
+/** What a tab shows before the network answers, and what it sends a new tab. Nothing in it grants access. */
+export type Saved = {
+  /** Whose it is, by the server's `welcome`. */
+  owner: string | undefined
+  state: string
+  counts: { unreadCount: number; unseenCount: number }
+  held: Held[]
+  bottom: Range['bottom']
+  marks: Range['marks']
+}
+
+export type Storage = {
+  load(): Promise<{ saved: Saved | undefined; intents: Intent[] }>
+  save(saved: Saved): Promise<void>
+  putIntent(intent: Intent): Promise<void>
+  deleteIntents(keys: string[]): Promise<void>
+  /** Forgets everything. */
+  wipe(): Promise<void>
+  close(): void
+}
+
+/** Moves when `Saved` or `Intent` get another shape: what was stored is dropped. */
+const SCHEMA = 1
+const INBOX = 'inbox'
+const INTENTS = 'intents'
+
+/** A database of its own for each user and server. */
+export function openStorage(name: string): Storage | undefined {
+  if (typeof indexedDB === 'undefined') return undefined
+  let opening: Promise<IDBDatabase> | undefined
+  const open = () => {
+    opening ??= openDatabase(name)
+    return opening
+  }
+  const run = async (mode: IDBTransactionMode, work: (of: (store: string) => IDBObjectStore) => IDBRequest[]) => {
+    const transaction = (await open()).transaction([INBOX, INTENTS], mode)
+    const requests = work((store) => transaction.objectStore(store))
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve()
+      transaction.onabort = () => reject(transaction.error)
+    })
+    return requests.map(({ result }): unknown => result)
+  }
+  return {
+    async load() {
+      const [saved, intents] = await run('readonly', (of) => [of(INBOX).get(INBOX), of(INTENTS).getAll()])
+      // Only `save` and `putIntent` of this schema write there.
+      return { saved: saved as Saved | undefined, intents: intents as Intent[] }
+    },
+    async save(saved) {
+      await run('readwrite', (of) => [of(INBOX).put(saved, INBOX)])
+    },
+    async putIntent(intent) {
+      await run('readwrite', (of) => [of(INTENTS).put(intent, intent.key)])
+    },
+    async deleteIntents(keys) {
+      await run('readwrite', (of) => keys.map((key) => of(INTENTS).delete(key)))
+    },
+    async wipe() {
+      await run('readwrite', (of) => [of(INBOX).clear(), of(INTENTS).clear()])
+    },
+    close: () => void opening?.then((database) => database.close()).catch(() => {}),
+  }
+}
+
+function openDatabase(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, SCHEMA)
+    request.onupgradeneeded = () => {
+      const database = request.result
+      for (const store of [...database.objectStoreNames]) database.deleteObjectStore(store)
+      for (const store of [INBOX, INTENTS]) database.createObjectStore(store)
+    }
+    request.onsuccess = () => {
+      // Another tab has a newer schema, or deletes the database.
+      request.result.onversionchange = () => request.result.close()
+      resolve(request.result)
+    }
+    request.onerror = () => reject(request.error)
+    request.onblocked = () => reject(new Error('the stored inbox is in use by an older version of this page'))
+  })
+}
