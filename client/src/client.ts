@@ -34,7 +34,7 @@ export type TabMessage =
   | { type: 'confirmed'; keys: string[]; state: string }
   | { type: 'refused'; key: string; status: number; code: string; message: string }
   | { type: 'watch'; tab: string; wish: Watch }
-  | { type: 'token?'; renew: boolean }
+  | { type: 'token?'; refused?: string }
   | { type: 'token'; token: string }
   | { type: 'retry' }
   | { type: 'signedOut' }
@@ -78,6 +78,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
   let saving: ReturnType<typeof setTimeout> | undefined
   let answeredByTab: ((token: string) => void) | undefined
   const begun = createStore(false)
+  const leading = createStore(false)
 
   const tokens = createTokens(getToken)
   const request = createRequest(url, tokens)
@@ -144,7 +145,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     on: events.on,
     retryNow: () => (isLeader ? link.retryNow() : tabs?.post({ type: 'retry' })),
     request,
-    token: (renew = false) => tokens.get(renew),
+    token: (refused) => tokens.get(refused),
   }
   return client
 
@@ -176,6 +177,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     storage?.close()
     storage = undefined
     isLeader = false
+    leading.set(false)
     begun.set(false)
     report({ status, isLeader: false, retryAt: undefined })
   }
@@ -198,7 +200,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
   async function begin(signal: AbortSignal): Promise<void> {
     for (let failures = 0; extras.openStorage && userId === undefined && !signal.aborted; ) {
       try {
-        userId = options.userId ?? claimsOf(await tokens.get(false)).sub ?? ''
+        userId = options.userId ?? claimsOf(await tokens.get()).sub ?? ''
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof SignedOut) return void forget('signedOut')
@@ -214,7 +216,8 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
       tabs = extras.joinTabs?.({ name, onRole, onMessage, beat })
     }
     begun.set(true)
-    if (!tabs) onRole(true)
+    if (tabs) void ready().catch(ignore)
+    else onRole(true)
     lists.load()
   }
 
@@ -230,11 +233,11 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
   function onRole(lead: boolean): void {
     if (!run) return
     isLeader = lead
+    leading.set(lead)
     report({ isLeader: lead })
     if (lead) link.start()
     else {
       link.stop()
-      if (inbox.state === undefined) tabs?.post({ type: 'saved?' })
       tabs?.post({ type: 'watch', tab: tabId, wish: watching.wish() })
     }
   }
@@ -261,13 +264,14 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     return connection.getSnapshot().status === 'live'
   }
 
-  async function getToken(renew: boolean): Promise<string> {
+  async function getToken(refused: string | undefined): Promise<string> {
+    const renew = refused !== undefined
     if (isLeader || !tabs) {
       const token = await options.getToken({ renew })
       if (renew) tabs?.post({ type: 'token', token })
       return token
     }
-    tabs.post({ type: 'token?', renew })
+    tabs.post(renew ? { type: 'token?', refused } : { type: 'token?' })
     const answer = await within<string>(TAB_MS, (listener) => {
       answeredByTab = listener
       return () => {}
@@ -286,7 +290,15 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
 
   async function fetchFirst(): Promise<void> {
     while (!begun.getSnapshot()) await within<void>(Number.POSITIVE_INFINITY, begun.subscribe)
-    if (tabs && !isLeader) await within<undefined>(TAB_MS, (listener) => events.on('reset', listener))
+    if (tabs && !isLeader) {
+      tabs.post({ type: 'saved?' })
+      await within<unknown>(TAB_MS, (listener) =>
+        both(
+          events.on('reset', listener),
+          leading.subscribe(() => listener(true)),
+        ),
+      )
+    }
     if (inbox.state === undefined) await startAnew()
   }
 
@@ -299,6 +311,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     events.emit('reset', undefined)
     changed()
     lists.load()
+    if (isLeader) share()
   }
 
   /** Asks over REST for what came after the held state. */
@@ -480,7 +493,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
         if (isLeader) watching.tab(message.tab, message.wish)
         break
       case 'token?':
-        if (isLeader) void tokens.get(message.renew).then((token) => tabs?.post({ type: 'token', token }), ignore)
+        if (isLeader) void tokens.get(message.refused).then((token) => tabs?.post({ type: 'token', token }), ignore)
         break
       case 'token':
         tokens.take(message.token)
@@ -576,6 +589,13 @@ function isVisible(): boolean {
 
 function byKey(a: Intent, b: Intent): number {
   return a.key < b.key ? -1 : 1
+}
+
+function both(first: () => void, second: () => void): () => void {
+  return () => {
+    first()
+    second()
+  }
 }
 
 /** What is called back with, or undefined when that takes longer. */

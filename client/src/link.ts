@@ -55,6 +55,8 @@ export class Link {
   #socket: Socket | undefined
   #nudge: (() => void) | undefined
   #isPatient = false
+  /** The last one that the socket had. */
+  #token: string | undefined
   #renewal: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: LinkOptions) {
@@ -97,21 +99,21 @@ export class Link {
     // What an earlier run still has to report is of no interest.
     const report: LinkOptions['report'] = (part) => !signal.aborted && this.#options.report(part)
     let failures = 0
-    let renew = false
+    let refused: string | undefined
     while (!signal.aborted) {
       report({ status: 'connecting', retryAt: undefined })
       const onLive = () => {
         failures = 0
         report({ status: 'live', closeCode: undefined, missing: undefined })
       }
-      const code: number = await this.#attempt(signal, renew, report, onLive).catch(toCode)
+      const code: number = await this.#attempt(signal, refused, report, onLive).catch(toCode)
       if (signal.aborted) return
       const final = code === SIGNED_OUT ? 'signedOut' : REFUSED_CODES.includes(code) ? 'refused' : undefined
       if (final) {
         this.#run = undefined
         return report({ status: final, closeCode: code, retryAt: undefined })
       }
-      renew = code === BAD_TOKEN
+      refused = code === BAD_TOKEN ? this.#token : undefined
       await this.#wait(waitAfter(code, failures++), code, report)
     }
   }
@@ -119,12 +121,13 @@ export class Link {
   /** Resolves with the close code when the connection has ended. */
   async #attempt(
     signal: AbortSignal,
-    renew: boolean,
+    refused: string | undefined,
     report: LinkOptions['report'],
     onLive: () => void,
   ): Promise<number> {
     const { tokens, prepare, since, take, watching, open } = this.#options
-    const token = await tokens.get(renew)
+    const token = await tokens.get(refused)
+    this.#token = token
     await prepare()
     if (signal.aborted) return 1000
     const hello = (): ClientFrame => {
@@ -161,7 +164,8 @@ export class Link {
     // A clock that is wrong by more than the token's life is no help.
     const wait = left > 0 && left <= life ? left - Math.min(30_000, life / 4) : life / 2
     const renew = async () => {
-      const next = await this.#options.tokens.get(true)
+      const next = await this.#options.tokens.get(token)
+      this.#token = next
       socket.send({ type: 'token', token: next })
       if (this.#socket === socket) this.#renewBeforeEnd(socket, next)
     }

@@ -110,6 +110,6 @@ export type Ravenpost = {
   retryNow(): void
   /** An authorized request; the token is renewed once when it is refused. `path` begins with a slash. @throws {RavenpostError} when the answer is not 2xx */
   request<T>(method: string, path: string, body?: unknown): Promise<T>
-  /** A valid access token, for requests of the application; only one tab renews it. */
-  token(renew?: boolean): Promise<string>
+  /** A valid access token, for requests of the application: another one than that which was refused. Only one tab renews it. */
+  token(refused?: string): Promise<string>
 }

@@ -4,27 +4,28 @@ import { RavenpostError } from './errors.ts'
 const REQUEST_MS = 20_000
 
 export type Tokens = {
-  /** `renew`: the last one was refused. Requests at the same time share one answer. */
-  get(renew: boolean): Promise<string>
+  /** The current one, or another one when that is the one that was refused. Requests at the same time share one answer. */
+  get(refused?: string): Promise<string>
   /** One that somebody else got, and from then on the current one. */
   take(token: string): void
 }
 
-export function createTokens(getToken: (renew: boolean) => string | Promise<string>): Tokens {
+export function createTokens(getToken: (refused: string | undefined) => string | Promise<string>): Tokens {
   let current: string | undefined
-  let renewing: Promise<string> | undefined
+  let asking: Promise<string> | undefined
+  const ask = async (refused: string | undefined) => {
+    try {
+      current = await getToken(refused)
+      return current
+    } finally {
+      asking = undefined
+    }
+  }
   return {
-    get(renew) {
-      if (current !== undefined && !renew) return Promise.resolve(current)
-      renewing ??= (async () => {
-        try {
-          current = await getToken(renew)
-          return current
-        } finally {
-          renewing = undefined
-        }
-      })()
-      return renewing
+    get(refused) {
+      if (current !== undefined && current !== refused) return Promise.resolve(current)
+      asking ??= ask(refused)
+      return asking
     },
     take(token) {
       current = token
@@ -46,13 +47,9 @@ export function createRequest(url: string, tokens: Tokens): Request {
     return { response, text: await response.text() }
   }
   return async (method, path, body) => {
-    const token = await tokens.get(false)
+    const token = await tokens.get()
     let answer = await send(method, path, body, token)
-    // Somebody else may have renewed it meanwhile.
-    if (answer.response.status === 401) {
-      const current = await tokens.get(false)
-      answer = await send(method, path, body, current === token ? await tokens.get(true) : current)
-    }
+    if (answer.response.status === 401) answer = await send(method, path, body, await tokens.get(token))
     const { response, text } = answer
     if (!response.ok) throw toError(response, text)
     return text === '' ? undefined : JSON.parse(text)

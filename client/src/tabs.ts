@@ -4,7 +4,7 @@ export type Message = { type: string }
 export type TabsOptions<M extends Message> = {
   /** Of the user and the server: the tabs of one name have one leader. */
   name: string
-  /** Whether this tab is to hold the socket. May be called again with the same answer. */
+  /** Whether this tab is to hold the socket; not before the answer is known. May be called again with the same answer. */
   onRole(isLeader: boolean): void
   onMessage(message: M): void
   /** What the leader sends with each beat. */
@@ -95,7 +95,6 @@ export function joinTabs<M extends Message>({ name, onRole, onMessage, beat }: T
   page?.addEventListener('resume', back)
   globalThis.addEventListener?.('pagehide', leave)
   globalThis.addEventListener?.('pageshow', back)
-  onRole(false)
   void stand(false)
   channel.postMessage({ type: 'who' })
 

@@ -1,34 +1,42 @@
 import type { Test } from 'tap'
-import type { HeldInbox } from '../../client/held-inbox.ts'
-import { type Options, RavenpostClient, type Status } from '../../client/ravenpost-client.ts'
+import { type ConnectionStatus, createRavenpost, type Options, type Ravenpost } from '../../client/src/core.ts'
 import type { TestClient } from '../client.ts'
 import { eventually } from '../setup.ts'
 
 export type StartedClient = {
-  client: RavenpostClient
-  inbox: HeldInbox
+  client: Ravenpost
   /** Every status so far, with its close code. */
-  statuses: [status: Status, closeCode?: number | undefined][]
+  statuses: [status: ConnectionStatus, closeCode: number | undefined][]
   /** Waits until the client has been live this often. */
   live(times?: number): Promise<unknown>
   titles(): string[]
+  /** Waits until these titles are shown, in this order. */
+  shows(...titles: string[]): Promise<unknown>
 }
 
-/** The client library as an app uses it, for this person; stopped when the test ends. */
-export function startClient(t: Test, person: TestClient, options: Partial<Options> & { url: string }): StartedClient {
+type Create = (options: Options) => Ravenpost
+
+/** The client package as an app uses it, for this person; stopped when the test ends. */
+export function startClient(
+  t: Test,
+  person: TestClient,
+  options: Partial<Options> & { url: string },
+  create: Create = createRavenpost,
+): StartedClient {
+  const client = create({ getToken: () => person.accessToken, ...options })
   const statuses: StartedClient['statuses'] = []
-  const client = new RavenpostClient({
-    token: () => person.accessToken,
-    onStatus: (...status) => statuses.push(status),
-    ...options,
+  client.connection.subscribe(() => {
+    const { status, closeCode } = client.connection.getSnapshot()
+    if (statuses.at(-1)?.[0] !== status) statuses.push([status, closeCode])
   })
   t.teardown(() => client.stop())
   client.start()
+  const titles = () => client.inbox.getSnapshot().items.map(({ title }) => title)
   return {
     client,
-    inbox: client.inbox,
     statuses,
     live: (times = 1) => eventually(() => statuses.filter(([status]) => status === 'live').length >= times, 20),
-    titles: () => client.inbox.items.map(({ title }) => title),
+    titles,
+    shows: (...expected) => eventually(() => titles().join() === expected.join()),
   }
 }

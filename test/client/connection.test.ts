@@ -1,40 +1,46 @@
 import t from 'tap'
-import { waitAfter } from '../../client/reconnect.ts'
+import { type ConnectionStatus, createRavenpost, SignedOut, waitAfter } from '../../client/src/core.ts'
 import { eventually, setup } from '../setup.ts'
 import { startClient } from './client.ts'
 import { startProxy } from './proxy.ts'
 
-t.test('a renewed token keeps the connection, an expired one is replaced', async (t) => {
-  const system = await setup(t, { push: true, env: { ACCESS_TOKEN_TTL: '3' } })
+t.test('a token is renewed before it ends, and the connection outlives it', async (t) => {
+  const system = await setup(t, { push: true, env: { ACCESS_TOKEN_TTL: '4' } })
   const ana = await system.as('ana')
   const session = { accessToken: ana.accessToken, refreshToken: ana.refreshToken }
-  const renewals: boolean[] = []
-  const token = async (renew: boolean) => {
-    renewals.push(renew)
-    if (renew)
+  let renewals = 0
+  const getToken = async ({ renew }: { renew: boolean }) => {
+    if (renew) {
+      renewals += 1
       Object.assign(session, (await ana.request('POST', '/auth/refresh', { refreshToken: session.refreshToken })).body)
+    }
     return session.accessToken
   }
-  const started = startClient(t, ana, { url: system.url, token })
+  const started = startClient(t, ana, { url: system.url, getToken })
   await started.live()
-  const firstEnds = expiryOf(session.accessToken)
-  await eventually(() => Date.now() > firstEnds - 2000)
-  await started.client.renewToken()
-  const secondEnds = expiryOf(session.accessToken)
-  t.ok(secondEnds > firstEnds)
-  await eventually(() => started.statuses.some(([, code]) => code === 4401))
-  t.ok(Date.now() > secondEnds - 100, 'it outlived the first token')
-  await started.live(2)
-  t.same(renewals, [false, false, true, true], 'the expired token was not tried again')
+  const firstEnds = expiryOf(ana.accessToken)
+  await eventually(() => Date.now() > firstEnds + 1000)
+  t.ok(renewals >= 1)
+  t.same(
+    started.statuses.map(([status]) => status),
+    ['connecting', 'catchingUp', 'live'],
+    'without a break',
+  )
 })
 
-t.test('a token that is refused from the start is replaced', async (t) => {
+t.test('a token that is refused is renewed, once for all requests', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
-  const token = (renew: boolean) => (renew ? ana.accessToken : 'nonsense')
-  const started = startClient(t, ana, { url: system.url, token })
-  await started.live()
-  t.equal(started.inbox.items.length, 0)
+  const asked: boolean[] = []
+  const getToken = async ({ renew }: { renew: boolean }) => {
+    asked.push(renew)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    return renew ? ana.accessToken : 'nonsense'
+  }
+  const started = startClient(t, ana, { url: system.url, getToken })
+  await Promise.all([started.live(), started.client.preferences.load(), started.client.request('GET', '/auth/me')])
+  t.equal(started.titles().length, 0)
+  t.same(asked, [false, true])
 })
 
 t.test('it connects again and again, ever more slowly, until there is a server', async (t) => {
@@ -67,26 +73,143 @@ t.test('a connection that says nothing any more is given up', async (t) => {
   await eventually(() => started.statuses.some(([status, code]) => status === 'waiting' && code === 4408))
   await started.live(2)
   await ben.follow(ana.id)
-  await eventually(() => started.titles().includes('ben followed you'))
+  await started.shows('ben followed you')
 })
 
-t.test('a revoked session and stop() end it, a server that goes away does not', async (t) => {
+t.test('a revoked session ends it, a server that goes away does not', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   const started = startClient(t, ana, system)
   await started.live()
   await ana.request('DELETE', `/auth/sessions/${ana.sessionId}`)
-  await eventually(() => started.statuses.at(-1)?.[0] === 'stopped')
-  t.same(started.statuses.at(-1), ['stopped', 4403])
+  await eventually(() => started.statuses.at(-1)?.[0] === 'signedOut')
+  t.equal(started.statuses.at(-1)?.[1], 4403)
+
+  const gone = () => {
+    throw new SignedOut('nobody is signed in')
+  }
+  const nobody = startClient(t, ana, { url: system.url, getToken: gone })
+  await eventually(() => nobody.statuses.at(-1)?.[0] === 'signedOut')
 
   const cleo = startClient(t, await system.as('cleo'), { url: system.url })
   await cleo.live()
   await system.push?.close()
   await eventually(() => cleo.statuses.at(-1)?.[0] === 'waiting')
-  t.same(cleo.statuses.at(-1), ['waiting', 1001])
+  t.equal(cleo.statuses.at(-1)?.[1], 1001)
   cleo.client.stop()
-  await eventually(() => cleo.statuses.at(-1)?.[0] === 'stopped')
+  t.equal(cleo.statuses.at(-1)?.[0], 'stopped')
 })
+
+t.test('stopped and started again, as React does it in development, it ends as live', async (t) => {
+  const system = await setup(t, { push: true })
+  const ana = await system.as('ana')
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let isFirst = true
+  const getToken = async () => {
+    if (isFirst) {
+      isFirst = false
+      await held
+    }
+    return ana.accessToken
+  }
+  const started = startClient(t, ana, { url: system.url, getToken })
+  await eventually(() => !isFirst)
+  started.client.stop()
+  started.client.start()
+  release()
+  await started.live()
+  await started.client.readAll()
+  t.same(
+    started.statuses.map(([status]) => status),
+    ['connecting', 'stopped', 'connecting', 'catchingUp', 'live'],
+  )
+})
+
+t.test('when the network is back, the browser says so, and it does not wait', async (t) => {
+  const system = await setup(t, { push: true })
+  const network = await startProxy(t, system.url)
+  const page = fakePage(t)
+  const started = startClient(t, await system.as('ana'), network)
+  await started.live()
+  network.refuse(true)
+  page.online(false)
+  await eventually(() => started.statuses.at(-1)?.[0] === 'offline')
+  const { retryAt = 0 } = started.client.connection.getSnapshot()
+  t.ok(retryAt > Date.now() + 30_000, 'nothing is tried while there is no network')
+  network.refuse(false)
+  page.online(true)
+  await started.live(2)
+  t.ok(Date.now() < retryAt - 20_000)
+
+  // The network may be back without a word: the user asks.
+  page.online(false)
+  await eventually(() => started.statuses.at(-1)?.[0] === 'offline')
+  page.online(true, { silently: true })
+  started.client.retryNow()
+  await started.live(3)
+})
+
+t.test('close codes are followed as docs/protocol.md asks for', async (t) => {
+  const system = await setup(t, {})
+  const ana = await system.as('ana')
+  const statusAfter = async (code: number): Promise<{ status: ConnectionStatus; waits: number }> => {
+    const client = createRavenpost({
+      url: system.url,
+      getToken: () => ana.accessToken,
+      openSocket: () => closedWith(code),
+    })
+    t.teardown(() => client.stop())
+    client.start()
+    const ended = await eventually(() => {
+      const snapshot = client.connection.getSnapshot()
+      return snapshot.closeCode === code && snapshot
+    })
+    client.stop()
+    return { status: ended.status, waits: (ended.retryAt ?? 0) - Date.now() }
+  }
+  for (const code of [4400, 1009, 1002, 1007]) t.equal((await statusAfter(code)).status, 'refused', String(code))
+  t.equal((await statusAfter(4403)).status, 'signedOut')
+  for (const code of [1001, 1006, 4401, 4408]) t.equal((await statusAfter(code)).status, 'waiting', String(code))
+  t.ok((await statusAfter(4429)).waits > 50_000)
+})
+
+/** A socket that the server closes at once. */
+function closedWith(code: number) {
+  const socket = {
+    readyState: 0,
+    send() {},
+    close() {},
+    onopen: null,
+    onclose: null as ((event: never) => void) | null,
+    onerror: null,
+    onmessage: null,
+  }
+  // A close event, as far as it is looked at.
+  setTimeout(() => socket.onclose?.({ code } as never), 1)
+  return socket
+}
+
+/** What the client asks of a browser: events of the window, and whether there is a network. */
+function fakePage(t: { teardown(end: () => void): void }) {
+  const target = new EventTarget()
+  const navigator = { onLine: true }
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
+  Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true })
+  Object.assign(globalThis, { addEventListener: target.addEventListener.bind(target) })
+  t.teardown(() => {
+    if (before) Object.defineProperty(globalThis, 'navigator', before)
+    Reflect.deleteProperty(globalThis, 'addEventListener')
+  })
+  return {
+    online(value: boolean, { silently = false } = {}) {
+      navigator.onLine = value
+      if (!silently) target.dispatchEvent(new Event(value ? 'online' : 'offline'))
+    },
+  }
+}
 
 function expiryOf(accessToken: string): number {
   return JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString()).exp * 1000
