@@ -1,5 +1,5 @@
-import type { Notification } from '../src/notify/inbox/view.ts'
 import type { ServerFrame } from '../src/protocol/frames.ts'
+import type { Notification } from '../src/protocol/notification.ts'
 
 export type Changes = Omit<Extract<ServerFrame, { type: 'changes' }>, 'type'>
 export type Counts = { unreadCount: number; unseenCount: number }

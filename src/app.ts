@@ -6,8 +6,11 @@ import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
 import { createPool, isPooled } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
+import type { Sessions } from './http/identity.ts'
+import { checkInstallation } from './notify/outbox/adopt.ts'
 import { NotificationTypes } from './notify/types/types.ts'
 import { RevokedSessions } from './social/sessions/revoked-sessions.ts'
+import { createSessions } from './social/sessions/tokens.ts'
 
 /** What every part of a process is given: nothing here knows about roles, HTTP or sockets. */
 export type App = {
@@ -20,6 +23,7 @@ export type App = {
   types: NotificationTypes
   wakeUps: WakeUps
   revokedSessions: RevokedSessions
+  sessions: Sessions
 }
 
 /** Of single statements, the batches of likes among them; transactions set their own. Then the request is answered with 503. */
@@ -31,7 +35,16 @@ const QUERY_TIMEOUT_MS = 10_000
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
   const [url, size, queryTimeoutMs] = [config.databaseUrl, config.poolSize, QUERY_TIMEOUT_MS]
-  const pool = createPool({ url, size, log, name: 'app', settings, queryTimeoutMs, pooled: isPooled(config) })
+  const pool = createPool({
+    url,
+    size,
+    log,
+    name: 'app',
+    settings,
+    queryTimeoutMs,
+    pooled: isPooled(config),
+    onConnect: checkInstallation,
+  })
   const revokedSessions = new RevokedSessions(config.accessTokenTtl)
   return {
     config,
@@ -41,6 +54,7 @@ export function createApp(config: Config, log: Logger): App {
     types: new NotificationTypes(pool, log),
     wakeUps: createWakeUps(pool, log, config.wakeUps),
     revokedSessions,
+    sessions: createSessions(config),
   }
 }
 

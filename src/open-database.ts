@@ -8,8 +8,9 @@ import type { Config } from './config.ts'
 import { withClient } from './db/client.ts'
 import { noteFiles, wasCopied } from './db/embedded/copied.ts'
 import { startEmbedded } from './db/embedded/embedded.ts'
-import { migrate, nextMigrations, pendingMigrations } from './db/migrate.ts'
+import { nextMigrations, pendingMigrations } from './db/migrate.ts'
 import { isPooled } from './db/pool.ts'
+import { migrate } from './migrate.ts'
 import { renewEpoch } from './notify/outbox/adopt.ts'
 
 /**

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
-import { migrate } from '../src/db/migrate.ts'
+import { migrate } from '../src/migrate.ts'
 
 /** Test files and the processes they start load the same sources. With a compile cache each starts in two thirds of the CPU time. */
 const compileCache = join(tmpdir(), `ravenpost-compiled-${process.getuid?.() ?? ''}`)

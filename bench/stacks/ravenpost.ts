@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { pino } from 'pino'
 import { FIRST_ID, makePast } from '../../faults/past.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/migrate.ts'
 import { likeBatch } from '../../src/social/likes/write.ts'
 import type { Machine } from '../machine/machine.ts'
 import { type Started, startNode } from '../machine/process.ts'

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
-import type { Notification } from '../../src/notify/inbox/view.ts'
 import type { ServerFrame } from '../../src/protocol/frames.ts'
+import type { Notification } from '../../src/protocol/notification.ts'
 import { type Changes, HeldInbox, type List } from '../held-inbox.ts'
 import type { Person } from './person.ts'
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
-import type { Notification } from '../../src/notify/inbox/view.ts'
+import type { Notification } from '../../src/protocol/notification.ts'
 import { SECOND, within } from '../wait.ts'
 import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'

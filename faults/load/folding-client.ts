@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws'
 import { HeldInbox } from '../../client/held-inbox.ts'
-import type { Notification } from '../../src/notify/inbox/view.ts'
 import type { ServerFrame } from '../../src/protocol/frames.ts'
+import type { Notification } from '../../src/protocol/notification.ts'
 import { call } from './http.ts'
 import type { Random } from './random.ts'
 import type { Member } from './world.ts'

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { runCommand } from '../base/process/command.ts'
 import { StartError } from '../base/process/start-error.ts'
-import { migrate } from '../db/migrate.ts'
+import { migrate } from '../migrate.ts'
 
 /** `npm run migrate` */
 await runCommand(async (config) => {

@@ -5,7 +5,6 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../base/failure.ts'
 import { StartError } from '../base/process/start-error.ts'
-import { checkInstallation } from '../notify/outbox/adopt.ts'
 
 /** Files in released.json are never edited, only followed by new ones; the others are edited in place. */
 const ours = new URL('../../migrations/', import.meta.url)
@@ -24,11 +23,17 @@ const TRIES_PER_LINE = 10
 /**
  * Brings graphile-worker's schema and ours up to date, each migration in a transaction of its own; safe when many processes start at once:
  * one migrates, the others wait and find nothing to do. Give it a direct connection, not one through a transaction pooler.
+ * @param finish runs after the migrations and before anybody else may write
  * @param folder of the migrations, for tests
  * @returns the names of the migrations that were run now
  * @throws {StartError} when the database was migrated by another version, whose migrations are not the first of these
  */
-export async function migrate(url: string, log: Logger, folder = ours): Promise<string[]> {
+export async function migrateDatabase(
+  url: string,
+  log: Logger,
+  finish: (client: pg.ClientBase, log: Logger) => Promise<void>,
+  folder = ours,
+): Promise<string[]> {
   const holder = new pg.Client({ connectionString: url, application_name: 'ravenpost migrate' })
   const client = new pg.Client({
     connectionString: url,
@@ -41,8 +46,7 @@ export async function migrate(url: string, log: Logger, folder = ours): Promise<
     await holdLock(holder, log)
     await runOfGraphile(url, log)
     const ran = await runOurs(client, log, folder)
-    // Before anybody else may write: emitted in a restored database that is not adopted, an event would never be read.
-    await checkInstallation(client, log)
+    await finish(client, log)
     await grantPrivileges(client, log)
     return ran
   } finally {

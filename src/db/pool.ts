@@ -1,7 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import { checkInstallation } from '../notify/outbox/adopt.ts'
 
 /** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
 const IDLE_IN_TRANSACTION_MS = 10_000
@@ -23,16 +22,15 @@ export type PoolOptions = {
   queryTimeoutMs?: number
   /** Whether a transaction pooler is in between; see `isPooled`. */
   pooled?: boolean
-  /** Whether new connections are compared with the installation, which may adopt the database; not those that only measure. */
-  checked?: boolean
+  /** Runs on each new connection before its first use; the connection fails when it rejects. */
+  onConnect?: (client: pg.ClientBase, log: Logger) => Promise<void>
 }
 
 /** The pools of this process that are not closed, with their names; for the metrics. */
 export const openPools = new Map<pg.Pool, string>()
 
 /**
- * A pool whose connections have been compared with the installation before their first use (decision 4), so that nobody
- * reads the log by another cluster's transaction ids. Pages are taken to be in memory or on an SSD (random_page_cost):
+ * Pages are taken to be in memory or on an SSD (random_page_cost):
  * with the default, a batch of a thousand look-ups becomes a scan of the whole table; so it does while a young table has no
  * statistics, hence enable_seqscan=off: every statement of ours has its index. int8 comes back as string, timestamptz as Date.
  */
@@ -45,7 +43,7 @@ export function createPool({
   pipeline = true,
   queryTimeoutMs = QUERY_TIMEOUT_MS,
   pooled = false,
-  checked = true,
+  onConnect,
 }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -58,7 +56,7 @@ export function createPool({
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     options: `-c random_page_cost=1.1 -c enable_seqscan=off -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${timeLimits(queryTimeoutMs)} ${settings}`,
-    onConnect: (client) => (checked ? checkInstallation(client, log) : undefined),
+    onConnect: (client) => onConnect?.(client, log),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection broke'))

@@ -1,11 +1,11 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { App } from '../app.ts'
 import { answerMalformedRequest, answerProblems, sendProblem } from './problem.ts'
-import { requestIdOf, sendRequestId } from './request-id.ts'
-import { buildSerializers } from './serialization.ts'
 import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
-import { parseJsonBodies } from './validation.ts'
+import { buildSerializers, parseJsonBodies } from './validation.ts'
 
 /** The longest post in its longest form is 60 KB; a route that takes more says so. */
 const BODY_LIMIT = 128 * 1024
@@ -70,4 +70,18 @@ function pathToLog({ url, routeOptions: { url: pattern } }: FastifyRequest): str
   if (pattern?.includes('/:token')) return pattern
   const path = url.split('?', 1)[0] ?? ''
   return pattern === undefined ? path.replace(/[^/]{40,}/g, '…') : path
+}
+
+/** The caller's own id if it is safe to log and to store, otherwise a new one. */
+export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[A-Za-z0-9][\w.:+/=-]{0,127}$/.test(given) ? given : randomUUID()
+}
+
+/** Every answer names its request; events and frames carry the same id. */
+export function sendRequestId(server: FastifyInstance): void {
+  server.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    done()
+  })
 }

@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
-import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../http/paging.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+import { Id } from '../protocol/id.ts'
 
 const Nullable = Type.Union([Type.String(), Type.Null()])
 const DeadLetter = Type.Object({

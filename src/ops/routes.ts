@@ -9,7 +9,7 @@ import { sameBytes } from '../base/signing.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import { createPool, isPooled } from '../db/pool.ts'
 import { fail } from '../errors.ts'
-import { bearerToken } from '../social/sessions/authentication.ts'
+import { bearerToken } from '../http/identity.ts'
 import { createScrape } from './scrape.ts'
 
 export type OpsOptions = {
@@ -79,7 +79,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 function createOpsPool({ config, log }: App): pg.Pool {
   const url = config.databaseUrl
   const pooled = isPooled(config)
-  return createPool({ url, size: 2, log, name: 'ops', queryTimeoutMs: STATEMENT_TIMEOUT_MS, pooled, checked: false })
+  return createPool({ url, size: 2, log, name: 'ops', queryTimeoutMs: STATEMENT_TIMEOUT_MS, pooled })
 }
 
 /** What is wrong with the database, for a person; undefined when nothing is. */

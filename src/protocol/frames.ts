@@ -1,7 +1,7 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { Id } from '../http/paging.ts'
-import { Changes } from '../notify/inbox/changes.ts'
+import { Changes } from './changes.ts'
+import { Id } from './id.ts'
 
 export const SUBPROTOCOL = 'ravenpost.v1'
 

@@ -9,6 +9,7 @@ import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
 import { fail } from '../errors.ts'
+import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from '../protocol/frames.ts'
 import { answerFrame } from './connections/frames.ts'
@@ -214,6 +215,7 @@ function withOwnPool(app: App, { connections, queryMs }: Limits): App {
     name: 'push',
     queryTimeoutMs: queryMs,
     pooled: isPooled(config),
+    onConnect: checkInstallation,
   })
   return { ...app, pool, db: createKysely(pool), types: new NotificationTypes(pool, log) }
 }

@@ -9,12 +9,15 @@ import type { Senders } from '../notify/channels/send.ts'
 import { createSenders, type SenderOptions } from '../notify/channels/senders.ts'
 import { foldCounters } from '../notify/counters.ts'
 import { dispatchWith } from '../notify/dispatch/dispatch.ts'
+import { inboxFanOuts } from '../notify/fan-outs/kinds.ts'
 import { FanOutRunner } from '../notify/fan-outs/runner.ts'
 import { Expiry } from '../notify/inbox/expiry.ts'
+import { checkInstallation } from '../notify/outbox/adopt.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
 import { Dispatcher } from '../notify/outbox/dispatcher.ts'
 import type { BatchReport } from '../notify/outbox/lane-runner.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
+import { socialFanOuts } from '../social/fan-outs.ts'
 import { JobShares } from './job-shares.ts'
 
 /** What the tasks in workers/ are given. */
@@ -33,19 +36,28 @@ export type Engine = {
   senders: Senders
 }
 
+/** Every kind of fan-out. */
+export const allFanOuts = { ...inboxFanOuts, ...socialFanOuts }
+
 /** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
 const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
   // Partitions are looked after under locks of the session, which a transaction pooler would lose.
-  const pool = createPool({ url: config.databaseUrlDirect, size: POOL_SIZE, log, name: 'worker' })
+  const pool = createPool({
+    url: config.databaseUrlDirect,
+    size: POOL_SIZE,
+    log,
+    name: 'worker',
+    onConnect: checkInstallation,
+  })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types), counters: foldCounters }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
   const senders = createSenders(config, pool, { log, ...options })
   const deliveries = new DeliveryRunner({ pool, log, types, senders })
   const jobs = new JobShares(config.workerConcurrency)
-  const [fanOuts, expiry] = [new FanOutRunner(), new Expiry()]
+  const [fanOuts, expiry] = [new FanOutRunner(allFanOuts), new Expiry()]
   return { config, log, pool, types, consumers, dispatcher, fanOuts, expiry, jobs, deliveries, senders }
 }
 

@@ -6,6 +6,7 @@ import { within } from '../base/deadline.ts'
 import { OUTBOX_CHANNEL } from '../base/wake-ups.ts'
 import { Listener } from '../db/listener.ts'
 import type { SenderOptions } from '../notify/channels/senders.ts'
+import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { createEngine, type Engine } from './context.ts'
 import { startSweep } from './heartbeat.ts'
 import { createJobPool } from './job-pool.ts'
@@ -28,6 +29,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     size: config.workerConcurrency + 2,
     log,
     name: 'jobs',
+    onConnect: checkInstallation,
     settings: '-c synchronous_commit=off',
   })
   const poolIds: string[] = []

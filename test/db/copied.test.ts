@@ -8,7 +8,7 @@ import { pino } from 'pino'
 import { test } from 'tap'
 import { type Config, readConfig } from '../../src/config.ts'
 import { startEmbedded } from '../../src/db/embedded/embedded.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/migrate.ts'
 import { openDatabase } from '../../src/open-database.ts'
 
 const run = promisify(execFile)

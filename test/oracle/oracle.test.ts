@@ -3,6 +3,7 @@ import pg from 'pg'
 import t from 'tap'
 import { runFanOuts } from '../../src/notify/fan-outs/run.ts'
 import { flushWindows } from '../../src/notify/windows/flush.ts'
+import { allFanOuts } from '../../src/worker/context.ts'
 import { dispatch, retrySetAside } from '../notify/dispatch/events.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
@@ -88,7 +89,7 @@ const effective = (world: World) => Object.values(world.effective).reduce((sum, 
 /** Dispatches everything, compares who waits, and shows those too. Answers the differences. */
 async function settle({ app, pool }: TestSystem, oracle: pg.Client, rules: 'tell' | 'undo'): Promise<unknown[]> {
   await eventually(async () => {
-    await runFanOuts(app)
+    await runFanOuts(app, allFanOuts)
     await dispatch(app)
     await retrySetAside(app)
     const { rows } = await pool.query<{ left: number }>(

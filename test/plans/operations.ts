@@ -28,6 +28,8 @@ import { likeBatch, unlikeBatch } from '../../src/social/likes/write.ts'
 import { freeMedia } from '../../src/social/media/free.ts'
 import { attachMedia } from '../../src/social/media/use.ts'
 import { RevokedSessions } from '../../src/social/sessions/revoked-sessions.ts'
+import { createSessions } from '../../src/social/sessions/tokens.ts'
+import { allFanOuts } from '../../src/worker/context.ts'
 import { purge } from '../../src/worker/retention.ts'
 import { testConfig } from '../setup.ts'
 import { createPost } from '../social/posts/write.ts'
@@ -257,6 +259,7 @@ const inboxApp = (pool: pg.Pool): App => {
     types: typesOf(pool),
     wakeUps: createWakeUps(pool, log, false),
     revokedSessions: new RevokedSessions(config.accessTokenTtl),
+    sessions: createSessions(config),
   }
 }
 const changing =
@@ -415,7 +418,7 @@ async function publish(pool: pg.Pool, n: number, base: number): Promise<void> {
 }
 
 async function runAll(pool: pg.Pool, n: number): Promise<number> {
-  await runFanOuts({ ...readerOf(pool), log })
+  await runFanOuts({ ...readerOf(pool), log }, allFanOuts)
   return n
 }
 

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { pino } from 'pino'
 import { test } from 'tap'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/migrate.ts'
 import { cloneDatabase } from '../setup.ts'
 
 test('an owner who is no superuser and may not create roles has the doors too', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { Notification } from '../../src/notify/inbox/view.ts'
+import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 import type { Device } from './device.ts'
 

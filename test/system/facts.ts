@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type pg from 'pg'
-import type { Notification } from '../../src/notify/inbox/view.ts'
+import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 
 /** Something that stands in the tables of `social` and that somebody is to be told of. */

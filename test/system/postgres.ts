@@ -6,7 +6,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { Postgres, type Stop } from '../../faults/system/postgres.ts'
 import { freePort } from '../../src/db/embedded/free-port.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/migrate.ts'
 
 const log = pino({ level: 'silent' })
 

@@ -1,12 +1,6 @@
+import type { Notification } from '../../protocol/notification.ts'
 import type { Loaded } from '../dispatch/model.ts'
-import {
-  loadShown,
-  type Notification,
-  type NotificationRow,
-  notificationColumns,
-  type Reader,
-  toNotification,
-} from '../inbox/view.ts'
+import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
 import { socialTypes, type TypeLookup } from '../types/types.ts'

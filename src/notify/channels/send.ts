@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { messageOf } from '../../errors.ts'
-import type { Notification, Reader } from '../inbox/view.ts'
+import type { Notification } from '../../protocol/notification.ts'
+import type { Reader } from '../inbox/view.ts'
 import {
   type ChannelName,
   type Delivery,

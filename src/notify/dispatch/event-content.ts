@@ -1,5 +1,6 @@
+import { type Priority, priorities } from '../../protocol/notification.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { type NotificationType, type Priority, priorities } from '../types/types.ts'
+import type { NotificationType } from '../types/types.ts'
 import { noWords, type SentWords } from './model.ts'
 
 /** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */

@@ -1,5 +1,6 @@
+import type { Priority } from '../../protocol/notification.ts'
 import type { FilterReason, Relation, UserPreferences } from '../rules/decide.ts'
-import type { Channel, NotificationType, Priority, TypeLookup } from '../types/types.ts'
+import type { Channel, NotificationType, TypeLookup } from '../types/types.ts'
 
 /** A user's inbox as it stood when its row was locked. */
 export type Inbox = {

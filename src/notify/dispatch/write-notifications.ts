@@ -1,11 +1,11 @@
 import type pg from 'pg'
 import { together } from '../../db/transaction.ts'
+import { endSources } from '../fan-outs/end-sources.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
-import { endSources } from './end-sources.ts'
 import { commentOfSource, factsWith } from './event-content.ts'
 import { type Draft, NOBODY, noWords } from './model.ts'
-import type { Change } from './number-changes.ts'
+import type { Change } from './store.ts'
 
 export async function insertNotifications(client: pg.ClientBase, types: TypeLookup, created: Change[]): Promise<void> {
   if (created.length === 0) return

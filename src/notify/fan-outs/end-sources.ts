@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { SOURCES_PER_CHUNK } from '../dispatch/end-sources.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
 const TOMBSTONES_PER_CHUNK = 500
@@ -48,3 +47,55 @@ async function lockSources(client: pg.ClientBase, userId: string, notificationId
   })
   return rows.map((row) => row.sourceId)
 }
+
+/**
+ * Sources written by one statement. A group may have any number: the rest of a removed one is ended by fan-outs. A live
+ * source whose notification is gone counts as ended already (see `toSource` in load.ts).
+ */
+export const SOURCES_PER_CHUNK = 5000
+
+type Removed = { userId: string; id: number | string; modseq: number | string }
+
+/** Ends the sources of removed notifications, with `because` as their decision; those beyond a chunk are left to fan-outs. Their inboxes are locked. */
+export async function endSources(client: pg.ClientBase, removed: Removed[], because: string): Promise<void> {
+  await client.query({
+    name: 'end_sources_of_removed',
+    text: `with counted as materialized (
+             select w.user_id, w.id, w.modseq, k.sources, sum(k.sources) over (order by w.place) <= ${SOURCES_PER_CHUNK} as fits
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality w (user_id, id, modseq, place)
+             cross join lateral (
+               select count(*) as sources from (
+                 select from notify.sources s where s.user_id = w.user_id and s.notification_id = w.id and s.live limit ${SOURCES_PER_CHUNK + 1}) s) k
+           ), ended as (
+             update notify.sources s set live = false, decision = $4, decided_at = now()
+             from counted w
+             where s.user_id = w.user_id and s.notification_id = w.id and s.live and w.fits and s.user_id = any($1::bigint[])
+           )
+           ${fanOut}
+           select 'end_sources', user_id, min(modseq) - 1 from counted where not fits and sources > 0 group by user_id order by user_id
+           ${goesBack}`,
+    values: [
+      removed.map(({ userId }) => userId),
+      removed.map(({ id }) => id),
+      removed.map(({ modseq }) => modseq),
+      because,
+    ],
+  })
+}
+
+/** A fan-out for the sources of what was removed from an inbox after this modseq. */
+export async function endSourcesAfter(client: pg.ClientBase, userId: string, modseq: number): Promise<void> {
+  await client.query({
+    name: 'end_sources_after',
+    text: `${fanOut} values ('end_sources', $1, $2) ${goesBack}`,
+    values: [userId, modseq],
+  })
+}
+
+const fanOut = 'insert into notify.fan_outs (kind, object_id, cursor_user_id)'
+
+/** A fan-out that is under way goes back to the first of them. Its chunk, which we may wait for, waits for no inbox. */
+const goesBack = `
+  on conflict on constraint fan_out_once do update
+  set cursor_user_id = case when fan_outs.finished_at is null then least(fan_outs.cursor_user_id, excluded.cursor_user_id) else excluded.cursor_user_id end,
+    finished_at = null, due_at = now()`

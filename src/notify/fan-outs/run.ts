@@ -1,16 +1,9 @@
 import type pg from 'pg'
+import type { App } from '../../app.ts'
 import { isLockTimeout } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
-import { publishPostChunk } from '../../social/bells/publish-chunk.ts'
-import { retractActorChunk } from '../../social/blocks/retract-actor.ts'
-import { retractCommentChunk } from '../../social/comments/retract.ts'
-import { retractPostChunk } from '../../social/posts/retract.ts'
-import { deleteUserChunk } from '../../social/users/erase.ts'
-import type { Engine } from '../../worker/context.ts'
 import type { TypeLookup } from '../types/types.ts'
-import { endSourcesChunk } from './end-sources.ts'
-import { restOfInboxChunk } from './rest-of-inbox.ts'
 
 /** One row of notify.fan_outs: long work that is done in chunks. */
 export type FanOut = {
@@ -37,25 +30,16 @@ export type ChunkResult = { cursorUserId: string } | 'finished'
 /** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
 export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
 
-const chunks: Record<string, Chunk> = {
-  retract_post: retractPostChunk,
-  retract_comment: retractCommentChunk,
-  delete_user: deleteUserChunk,
-  publish_post: publishPostChunk,
-  end_sources: endSourcesChunk,
-  retract_actor: retractActorChunk,
-  read_inbox: restOfInboxChunk,
-  archive_inbox: restOfInboxChunk,
-  delete_inbox: restOfInboxChunk,
-  see_inbox: restOfInboxChunk,
-}
+/** The kinds of fan-outs that a worker runs, by `kind`. */
+export type FanOutKinds = Record<string, Chunk>
 
 /**
  * Does chunk after chunk of whatever is due and nobody else is at, until nothing is left. Least recently served first, so
  * that a small fan-out never waits for the end of a large one. Several of these may run side by side.
  */
 export async function runFanOuts(
-  { pool, log, types }: Pick<Engine, 'pool' | 'log' | 'types'>,
+  { pool, log, types }: Pick<App, 'pool' | 'log' | 'types'>,
+  kinds: FanOutKinds,
   stopping = () => false,
 ): Promise<void> {
   let taken: FanOut | undefined
@@ -64,7 +48,7 @@ export async function runFanOuts(
     try {
       await inTransaction(pool, async (client) => {
         taken = await takeDue(client)
-        if (taken) await runChunk(client, taken, await types.current())
+        if (taken) await runChunk(client, taken, kinds[taken.kind], await types.current())
       })
     } catch (error) {
       if (!taken) throw error
@@ -75,12 +59,12 @@ export async function runFanOuts(
 }
 
 /** A chunk of one that was just written, without waiting for a worker; one that is under way is waited for. */
-export async function runChunkOf(client: pg.ClientBase, id: string, types: TypeLookup): Promise<void> {
+export async function runChunkOf(client: pg.ClientBase, id: string, chunk: Chunk, types: TypeLookup): Promise<void> {
   const { rows } = await client.query<FanOut>(
     `select ${columns} from notify.fan_outs where id = $1 and finished_at is null for update`,
     [id],
   )
-  if (rows[0]) await runChunk(client, rows[0], types)
+  if (rows[0]) await runChunk(client, rows[0], chunk, types)
 }
 
 const columns = `id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
@@ -95,8 +79,12 @@ async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   return rows[0]
 }
 
-async function runChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<void> {
-  const chunk = chunks[fanOut.kind]
+async function runChunk(
+  client: pg.ClientBase,
+  fanOut: FanOut,
+  chunk: Chunk | undefined,
+  types: TypeLookup,
+): Promise<void> {
   if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
   const result = await chunk(client, fanOut, types)
   await client.query({

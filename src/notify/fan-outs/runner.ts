@@ -1,5 +1,5 @@
-import type { Engine } from '../../worker/context.ts'
-import { runFanOuts } from './run.ts'
+import type { App } from '../../app.ts'
+import { type FanOutKinds, runFanOuts } from './run.ts'
 
 /**
  * Chunks under way in this process: two keep a machine's cores busy with a million recipients, and leave connections and
@@ -9,8 +9,13 @@ const SIDE_BY_SIDE = 2
 
 /** Runs the fan-outs of this process. Other processes take other rows; their locks keep them apart. */
 export class FanOutRunner {
+  readonly #kinds: FanOutKinds
   readonly #running = new Set<Promise<void>>()
   #stopping = false
+
+  constructor(kinds: FanOutKinds) {
+    this.#kinds = kinds
+  }
 
   /** Another call of `run` would do nothing. */
   get full(): boolean {
@@ -18,9 +23,9 @@ export class FanOutRunner {
   }
 
   /** Does what is due to its end, beside those that are at it already. */
-  async run(engine: Pick<Engine, 'pool' | 'log' | 'types'>): Promise<void> {
+  async run(app: Pick<App, 'pool' | 'log' | 'types'>): Promise<void> {
     if (this.full) return
-    const run = runFanOuts(engine, () => this.#stopping)
+    const run = runFanOuts(app, this.#kinds, () => this.#stopping)
     this.#running.add(run)
     await run.finally(() => this.#running.delete(run))
   }

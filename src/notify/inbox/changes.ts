@@ -1,26 +1,7 @@
-import { type Static, Type } from '@sinclair/typebox'
+import type { Changes } from '../../protocol/changes.ts'
+import type { Notification } from '../../protocol/notification.ts'
 import { formatState } from '../../protocol/state.ts'
-import {
-  loadShown,
-  Notification,
-  type NotificationRow,
-  notificationColumns,
-  type Reader,
-  State,
-  toNotification,
-} from './view.ts'
-
-/** The contract's `changes` object, the same in REST and on the socket. Counts only where `more` is false. */
-export const Changes = Type.Object({
-  from: State,
-  to: State,
-  more: Type.Boolean(),
-  upserts: Type.Array(Notification),
-  removes: Type.Array(Type.String()),
-  unreadCount: Type.Optional(Type.Integer()),
-  unseenCount: Type.Optional(Type.Integer()),
-})
-export type Changes = Static<typeof Changes>
+import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /** Changes of one user between the modseqs `from` and `to`, and the inbox as it stood in the same snapshot. */
 export type InboxChanges = {

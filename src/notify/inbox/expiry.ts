@@ -1,13 +1,13 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import type { App } from '../../app.ts'
 import { isContentError } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import type { Engine } from '../../worker/context.ts'
-import { SOURCES_PER_CHUNK } from '../dispatch/end-sources.ts'
 import type { Draft } from '../dispatch/model.ts'
 import { lockInboxes } from '../dispatch/objects.ts'
 import { readNotifications } from '../dispatch/read-drafts.ts'
 import { storeRemoved } from '../dispatch/store.ts'
+import { SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import { oneByOne } from '../one-by-one.ts'
 import type { TypeLookup } from '../types/types.ts'
 
@@ -20,7 +20,7 @@ const NOTIFICATIONS_PER_CHUNK = 500
  * `from`: where to begin, a time as PostgreSQL writes it; `complain`: how loudly to log what cannot be removed.
  */
 export async function expireNotifications(
-  { pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>,
+  { pool, types, log }: Pick<App, 'pool' | 'types' | 'log'>,
   { from = '-infinity', complain = 'warn' as 'warn' | 'debug' } = {},
 ): Promise<number> {
   const lookup = await types.current()

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
+import type { Actor } from '../../protocol/notification.ts'
 import { NOBODY } from '../dispatch/model.ts'
 import { unblocked } from '../rules/silences.ts'
-import type { Actor } from './view.ts'
 
 /**
  * Everybody behind a notification, the latest first, without those whom a block hides. Each page reads the live sources of the

@@ -1,15 +1,9 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
+import type { Notification } from '../../protocol/notification.ts'
 import { formatState } from '../../protocol/state.ts'
-import {
-  loadShown,
-  type Notification,
-  type NotificationRow,
-  notificationColumns,
-  type Reader,
-  toNotification,
-} from './view.ts'
+import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /**
  * `all` is the inbox itself: neither archived nor filtered. `pending` is what no device has acknowledged,

@@ -3,7 +3,7 @@ import type { App } from '../../app.ts'
 import { read } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
 import { parseState } from '../../protocol/state.ts'
-import { endSourcesAfter, SOURCES_PER_CHUNK } from '../dispatch/end-sources.ts'
+import { endSourcesAfter, SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import { type Change, changeInbox, changeLocked, type Inbox, type InboxResult, NOTHING } from './lock.ts'
 
 /** What a request speaks of: named notifications, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */

@@ -1,53 +1,9 @@
-import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { unreadable } from '../../base/metrics.ts'
-import { STATE_PATTERN } from '../../protocol/state.ts'
+import type { Actor, Notification, Priority, Severity } from '../../protocol/notification.ts'
 import { type Rendered, render } from '../types/render.ts'
-import { type NotificationTypes, priorities, type TypeLookup } from '../types/types.ts'
-
-const text = Type.String()
-const time = Type.String({ format: 'date-time' })
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
-
-export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
-
-export const Priority = Type.Unsafe<(typeof priorities)[number]>({ type: 'string', enum: [...priorities] })
-
-export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
-  type: 'string',
-  enum: ['info', 'success', 'warning', 'error'],
-})
-
-export const Actor = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
-export type Actor = Static<typeof Actor>
-
-/** A notification as its user sees it, in REST and on the socket. */
-export const Notification = Type.Object({
-  id: text,
-  type: text,
-  priority: Priority,
-  severity: Severity,
-  title: text,
-  body: textOrNull,
-  url: textOrNull,
-  data: Type.Record(Type.String(), Type.Unknown()),
-  actors: Type.Array(Actor, { maxItems: 3 }),
-  actorCount: Type.Integer(),
-  object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()]),
-  groupKey: textOrNull,
-  fallback: text,
-  createdAt: time,
-  updatedAt: time,
-  deliveredAt: timeOrNull,
-  readAt: timeOrNull,
-  archivedAt: timeOrNull,
-  expiresAt: time,
-  seen: Type.Boolean(),
-  silent: Type.Boolean(),
-})
-export type Notification = Static<typeof Notification>
+import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 
 /** What reading notifications takes: an App has both. */
 export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
@@ -57,8 +13,8 @@ export type NotificationRow = {
   id: string
   grownModseq: number
   type: string
-  priority: Static<typeof Priority>
-  severity: Static<typeof Severity>
+  priority: Priority
+  severity: Severity
   title: string | null
   body: string | null
   url: string | null

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import type { Priority } from '../../protocol/notification.ts'
 
 /** A row of notify.types: what is true of a type of notification. */
 export type NotificationType = {
@@ -24,9 +25,6 @@ export type NotificationType = {
   fallback: string | null
 }
 
-/** The most urgent first. */
-export const priorities = ['critical', 'high', 'normal', 'low'] as const
-export type Priority = (typeof priorities)[number]
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
 

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import type { App } from '../../app.ts'
 import { isContentError } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
-import type { Engine } from '../../worker/context.ts'
 import { queueDeliveries } from '../channels/queue.ts'
 import { keyOfGroup } from '../dispatch/model.ts'
 import { lockFreeObjects, lockInboxes } from '../dispatch/objects.ts'
@@ -25,7 +25,7 @@ const TROUBLE_PASSES_SECONDS = 30
  * Shows what the windows that are due have gathered, page by page. Those whose inbox or post is held by somebody else are
  * left to the next run: the next page begins behind them.
  */
-export async function flushWindows({ pool, types, log }: Pick<Engine, 'pool' | 'types' | 'log'>): Promise<void> {
+export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'types' | 'log'>): Promise<void> {
   const lookup = await types.current()
   let due = await findDue(pool)
   while (due.length > 0) {

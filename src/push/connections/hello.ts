@@ -3,7 +3,6 @@ import { rejectedHellos } from '../../base/metrics.ts'
 import { type CloseReason, closeCodes } from '../../protocol/close-codes.ts'
 import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
 import { formatState, parseState } from '../../protocol/state.ts'
-import { sessionIsLive, verifyAccessToken } from '../../social/sessions/tokens.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Limits } from '../limits.ts'
 import type { Session } from './session.ts'
@@ -21,7 +20,7 @@ export async function sayHello(
   frame: ClientFrame | BadFrame,
 ): Promise<void> {
   if (frame.type !== 'hello') return reject(session, 'badFrame', 'the first frame must be a valid hello')
-  const token = verifyAccessToken(app.config, frame.token)
+  const token = app.sessions.verify(frame.token)
   if (!token) return reject(session, 'badToken')
   const { userId, sessionId } = token
   session.identity = { userId, sessionId }
@@ -48,11 +47,11 @@ export async function sayHello(
 
 /** A new token for a socket: of the same user, though perhaps of a later sign-in. */
 export async function renewToken(app: App, session: Session, text: string): Promise<void> {
-  const token = verifyAccessToken(app.config, text)
+  const token = app.sessions.verify(text)
   if (!token) return session.close('badToken')
   if (token.userId !== session.identity?.userId) return session.close('forbidden', 'a token of another user')
   session.identity = { userId: token.userId, sessionId: token.sessionId }
-  if (!(await sessionIsLive(app.db, token.sessionId))) return session.close('forbidden')
+  if (!(await app.sessions.isLive(app.db, token.sessionId))) return session.close('forbidden')
   session.expireAt(token.expiresAt)
 }
 

@@ -1,12 +1,13 @@
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { violates } from '../../base/failure.ts'
 import { writesMail } from '../../config.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { emailChanging, queueAccountMail } from '../../notify/channels/email/account-mails.ts'
 import { checkTimeZone } from '../../notify/preferences/store.ts'
 import { type Confirmation, confirmPassword } from '../passwords/confirm-password.ts'
-import { isAddressTaken, isReserved, violates } from './sign-up.ts'
+import { isAddressTaken, isReserved } from './sign-up.ts'
 
 export type AccountChange = { email?: string; username?: string; locale?: string | null; timeZone?: string | null }
 

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-import { Role } from '../sessions/tokens.ts'
+import { Role } from '../../http/identity.ts'
 import { findUser, User } from '../users/view.ts'
 
 const Nullable = (description: string) => Type.Union([Type.String({ description }), Type.Null()])

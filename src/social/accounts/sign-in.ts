@@ -1,12 +1,13 @@
 import type { App } from '../../app.ts'
 import { rejectedSignIns } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
+import type { Role } from '../../http/identity.ts'
 import { isHash } from '../passwords/confirm-password.ts'
 import { type FailureLimit, networkHash } from '../passwords/failed-sign-ins.ts'
 import { isKnown, namedByLogin } from '../passwords/login.ts'
 import { passwordFits, shareOf } from '../passwords/passwords.ts'
 import { type Device, longestSession, type Session } from '../sessions/session.ts'
-import { hashRefreshToken, newRefreshToken, type Role } from '../sessions/tokens.ts'
+import { hashRefreshToken, newRefreshToken } from '../sessions/tokens.ts'
 import { isToBeAsked } from './address-mails.ts'
 
 type Attempt = { login: string; password: string; device: Device; limitFailures: FailureLimit }

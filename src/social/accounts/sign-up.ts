@@ -1,10 +1,12 @@
 import type { App } from '../../app.ts'
+import { violates } from '../../base/failure.ts'
 import { fail } from '../../errors.ts'
+import type { Role } from '../../http/identity.ts'
 import { refuseCommonPassword } from '../passwords/common-passwords.ts'
 import { networkHash } from '../passwords/failed-sign-ins.ts'
 import { hashPassword, shareOf } from '../passwords/passwords.ts'
 import type { Device, Session } from '../sessions/session.ts'
-import { hashRefreshToken, newRefreshToken, type Role } from '../sessions/tokens.ts'
+import { hashRefreshToken, newRefreshToken } from '../sessions/tokens.ts'
 
 export type NewUser = {
   username: string
@@ -79,14 +81,3 @@ const insertUser = `
     insert into social.refresh_tokens (token_hash, session_id) select $8::bytea, id from s
   )
   select user_id as "userId", id as "sessionId" from s`
-
-/** unique_violation of this constraint or index. */
-export function violates(error: unknown, constraint: string): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    error.code === '23505' &&
-    'constraint' in error &&
-    error.constraint === constraint
-  )
-}

@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { forget, forgetComment, removeActor } from '../../notify/dispatch/actors.ts'
-import { SOURCES_PER_CHUNK } from '../../notify/dispatch/end-sources.ts'
 import { type Draft, NOBODY } from '../../notify/dispatch/model.ts'
 import { lockInboxes } from '../../notify/dispatch/objects.ts'
 import { readDrafts } from '../../notify/dispatch/read-drafts.ts'
 import { storeFolded } from '../../notify/dispatch/store.ts'
+import { SOURCES_PER_CHUNK } from '../../notify/fan-outs/end-sources.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 

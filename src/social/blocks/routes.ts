@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-import { Id } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
 import { findUser } from '../users/view.ts'
 import { block, mute, muteThread, unblock, unmute, unmuteThread } from './write.ts'
 

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
-import { Id, PageQuery, pageOf } from '../../http/paging.ts'
+import { PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
 import { Post } from '../posts/view.ts'
 import { addBookmark, listBookmarks, removeBookmark } from './store.ts'
 

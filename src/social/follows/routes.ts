@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { Coalescer } from '../../db/coalescer.ts'
 import { fail } from '../../errors.ts'
-import { Id } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
 import { type FollowRequest, followBatch, unfollowBatch } from './write.ts'
 
 const schema = {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
+import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
-import type { Engine } from '../../worker/context.ts'
 
 const UNUSED_KEPT = '1 day'
 /** Longer than an upload may take. */
@@ -10,7 +10,7 @@ const UNFINISHED_KEPT = '1 hour'
 const MEDIA_PER_CHUNK = 10
 
 /** Removes what nothing shows since a day, and what was left of uploads that broke off. */
-export async function cleanMedia({ pool, log }: Pick<Engine, 'pool' | 'log'>): Promise<void> {
+export async function cleanMedia({ pool, log }: Pick<App, 'pool' | 'log'>): Promise<void> {
   const removed = {
     unused: await repeatChunk(() =>
       inTransaction(pool, (client) => freeMedia(client, `unused_since < now() - interval '${UNUSED_KEPT}'`)),

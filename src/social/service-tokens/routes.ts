@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-import { cutPage, decodeCursor, Id, PageQuery, pageOf } from '../../http/paging.ts'
-import { newServiceToken, Scope } from './tokens.ts'
+import { Scope } from '../../http/identity.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
+import { newServiceToken } from './tokens.ts'
 
 const scopes = Type.Array(Scope, { minItems: 1, maxItems: 10, uniqueItems: true })
 const name = Type.String({ minLength: 1, maxLength: 100 })

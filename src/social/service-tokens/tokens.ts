@@ -1,16 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-
-const scopes = ['notifications:send', 'notifications:critical'] as const
-export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
-export type Scope = Static<typeof Scope>
-
-/** A service that calls with a token of its own, in place of a user. */
-export type Service = { tokenId: string; scopes: string[] }
+import type { Service } from '../../http/identity.ts'
 
 const PREFIX = 'rp_'
 

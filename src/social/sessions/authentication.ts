@@ -1,36 +1,12 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/repeat.ts'
 import { fail } from '../../errors.ts'
+import { bearerToken, type Identity } from '../../http/identity.ts'
 import { networkOf } from '../../http/rate-limits.ts'
-import { createServiceLookup, type Scope, type Service } from '../service-tokens/tokens.ts'
+import { createServiceLookup } from '../service-tokens/tokens.ts'
 import { LOOK_EVERY_MS } from './revoked-sessions.ts'
-import { type Identity, verifyAccessToken } from './tokens.ts'
-
-declare module '@fastify/jwt' {
-  interface FastifyJWT {
-    /** Type of `request.user`: who asks. Public routes have none. */
-    user: Identity
-  }
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Needs no access token. */
-    public?: boolean
-    /** Needs the role `admin`. */
-    admin?: boolean
-    /** Needs a service token with this scope, or the role `admin`. */
-    service?: Scope
-  }
-  interface FastifyRequest {
-    /** Whom a valid token names, on routes that need one; what is counted may go by it, what is allowed goes by `user`. */
-    identity: Identity | null
-    /** Which service asks, on routes that are open to services; there is no `user` then. */
-    service: Service | null
-  }
-}
 
 /** Reads the bearer token (RFC 6750) of routes that need one, of a session that was not revoked; refuses nobody. */
 export function recogniseUsers(server: FastifyInstance, app: App): void {
@@ -42,7 +18,7 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
     const route = request.routeOptions.config
     if (route.public) return
     const token = bearerToken(request) ?? ''
-    const identity = verifyAccessToken(app.config, token)
+    const identity = app.sessions.verify(token)
     if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
     if (!identity && route.service) request.service = await findService(token, networkOf(request.ip))
   })
@@ -83,8 +59,4 @@ function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, lo
     looks = repeat(LOOK_EVERY_MS, log, 'reading the revoked sessions', () => revokedSessions.look(pool))
   })
   server.addHook('onClose', async () => looks?.close())
-}
-
-export function bearerToken(request: FastifyRequest): string | undefined {
-  return /^Bearer +(\S.*)$/i.exec(request.headers.authorization ?? '')?.[1]
 }

@@ -2,10 +2,11 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
+import type { Role } from '../../http/identity.ts'
 import { forgetEnded } from '../../notify/channels/web-push/subscriptions.ts'
 import { endSession } from './revoked-sessions.ts'
 import { longestSession, type Session } from './session.ts'
-import { hashRefreshToken, newRefreshToken, type Role } from './tokens.ts'
+import { hashRefreshToken, newRefreshToken } from './tokens.ts'
 
 /**
  * For so long a token may be exchanged again: its answer was lost, or two tabs asked at once. A page that is reloaded cuts its requests

@@ -2,10 +2,12 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { cutPage, decodeCursor, Id } from '../../http/paging.ts'
+import type { Role } from '../../http/identity.ts'
+import { cutPage, decodeCursor } from '../../http/paging.ts'
 import { forgetEnded } from '../../notify/channels/web-push/subscriptions.ts'
+import { Id } from '../../protocol/id.ts'
 import { endSession } from './revoked-sessions.ts'
-import { hashRefreshToken, type Role } from './tokens.ts'
+import { hashRefreshToken } from './tokens.ts'
 
 /** What a sign-up, sign-in or refresh has just given out. */
 export type Session = { userId: string; sessionId: string; role: Role; refreshToken: string }

@@ -1,17 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import fastifyJwt from '@fastify/jwt'
-import { type Static, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { fastify } from 'fastify'
 import { type Kysely, sql } from 'kysely'
 import type { Config } from '../../config.ts'
 import type { DB } from '../../db/tables.ts'
-
-export const Role = Type.Union([Type.Literal('user'), Type.Literal('admin')])
-export type Role = Static<typeof Role>
-
-/** Who speaks, as the access token says; `expiresAt` in milliseconds since 1970. */
-export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
+import { type Identity, Role, type Sessions } from '../../http/identity.ts'
 
 const Claims = Type.Object({
   sub: Type.String(),
@@ -57,6 +52,10 @@ export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<
     select from social.sessions where id = ${sessionId}::bigint and revoked_at is null and expires_at > now()
   `.execute(db)
   return rows.length > 0
+}
+
+export function createSessions(config: Config): Sessions {
+  return { verify: (token) => verifyAccessToken(config, token), isLive: sessionIsLive }
 }
 
 /** 256 random bits; only its hash is stored. */

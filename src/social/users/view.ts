@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
-import { Id } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
 
 /** A user as others see them; `viewer` is about the one who asks. */
 export const User = Type.Object({

@@ -1,7 +1,7 @@
 import type { App } from '../../../src/app.ts'
 import { changesSince } from '../../../src/notify/inbox/changes.ts'
 import { listNotifications } from '../../../src/notify/inbox/list.ts'
-import type { Notification } from '../../../src/notify/inbox/view.ts'
+import type { Notification } from '../../../src/protocol/notification.ts'
 
 /** What a client holds that only ever folds changes. */
 export type Held = { modseq: number; items: Map<string, Notification>; unreadCount: number; unseenCount: number }

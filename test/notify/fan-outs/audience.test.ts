@@ -7,6 +7,7 @@ import { dispatchWith } from '../../../src/notify/dispatch/dispatch.ts'
 import { runFanOuts } from '../../../src/notify/fan-outs/run.ts'
 import { retryPending } from '../../../src/notify/outbox/pending.ts'
 import { deletePost } from '../../../src/social/posts/write.ts'
+import { allFanOuts } from '../../../src/worker/context.ts'
 import { eventually } from '../../setup.ts'
 import { sized } from '../../size.ts'
 import { createPost } from '../../social/posts/write.ts'
@@ -74,7 +75,7 @@ t.test('a post that somebody holds is published once it is let go, and makes nob
   await holder.query('begin')
   await holder.query('select from social.posts where id = $1 for update', [post.id])
   for (let i = 0; i < 3; i++) {
-    await runFanOuts(app)
+    await runFanOuts(app, allFanOuts)
     await app.pool.query('update notify.fan_outs set due_at = now()')
   }
   await holder.query('commit')
@@ -131,7 +132,7 @@ async function appWith(t: Test, audience: number): Promise<App> {
 /** Works at the fan-outs as a worker would, and starts again when it is cut off. */
 async function untilFinished(app: App): Promise<void> {
   while (await unfinished(app)) {
-    await runFanOuts(app).catch(() => {})
+    await runFanOuts(app, allFanOuts).catch(() => {})
     await app.pool.query('update notify.fan_outs set due_at = now() where finished_at is null and due_at > now()')
   }
 }

@@ -4,6 +4,7 @@ import { runFanOuts } from '../../../src/notify/fan-outs/run.ts'
 import { acknowledge } from '../../../src/notify/inbox/acknowledge.ts'
 import { listNotifications } from '../../../src/notify/inbox/list.ts'
 import { archive, markRead, markSeen, markUnread, remove } from '../../../src/notify/inbox/mark.ts'
+import { allFanOuts } from '../../../src/worker/context.ts'
 import { drift, fillInbox, follow, inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 import { catchUp, emptyHand, foldedItems, type Held, listedItems } from '../dispatch/fold-client.ts'
 
@@ -64,7 +65,7 @@ t.test('what arrives while everything is marked as read stays unread', async (t)
   await follow(app, ana, me)
   await follow(app, ana, me)
   t.ok((await marking).updated >= 5000, 'what takes longer than a request is left to a fan-out')
-  await runFanOuts(app)
+  await runFanOuts(app, allFanOuts)
   const { rows: read } = await app.pool.query(
     'select count(*)::int as n from notify.notifications where read_at is not null',
   )

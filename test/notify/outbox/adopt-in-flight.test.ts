@@ -2,6 +2,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createPool } from '../../../src/db/pool.ts'
+import { checkInstallation } from '../../../src/notify/outbox/adopt.ts'
 import { TestSocket } from '../../push/socket.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { eventually, setup, type TestSystem } from '../../setup.ts'
@@ -16,7 +17,7 @@ const restored = `update notify.installation set system_identifier = 1`
 
 /** The first new connection of a process compares the database with what it says of itself. */
 async function connectAnew({ databaseUrl }: TestSystem): Promise<void> {
-  const fresh = createPool({ url: databaseUrl, size: 1, log, name: 'fresh' })
+  const fresh = createPool({ url: databaseUrl, size: 1, log, name: 'fresh', onConnect: checkInstallation })
   await fresh.query('select 1').finally(() => fresh.end())
 }
 

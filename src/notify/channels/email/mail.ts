@@ -1,4 +1,4 @@
-import type { Notification } from '../../inbox/view.ts'
+import type { Notification } from '../../../protocol/notification.ts'
 
 export type Words = { subject: string; text: string; html: string }
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
-import { createServer } from '../api/server.ts'
-import { closeApp, createApp } from '../app.ts'
-import { readConfig } from '../config.ts'
+import { createServer } from '../../api/server.ts'
+import { closeApp, createApp } from '../../app.ts'
+import { readConfig } from '../../config.ts'
 
 // Nothing is asked of the database: the address only has to look like one.
 const config = readConfig({

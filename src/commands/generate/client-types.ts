@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { pino } from 'pino'
-import { createServer } from '../api/server.ts'
-import { closeApp, createApp } from '../app.ts'
-import { readConfig } from '../config.ts'
+import { createServer } from '../../api/server.ts'
+import { closeApp, createApp } from '../../app.ts'
+import { readConfig } from '../../config.ts'
 
 /** `npm run client-types [-- --check]`: writes the client's types of frames and answers, or fails when they differ from the server's schemas. */
-const file = new URL('../../client/src/protocol.ts', import.meta.url)
+const file = new URL('../../../client/src/protocol.ts', import.meta.url)
 
 /** The shapes that the client uses, by the place of their schema: `<method> <path>`, then `body` or `answer`, then properties. */
 const shapes = {

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { startEmbedded } from '../db/embedded/embedded.ts'
-import { migrate } from '../db/migrate.ts'
+import { startEmbedded } from '../../db/embedded/embedded.ts'
+import { migrate } from '../../migrate.ts'
 
 /** Runs `work` with the url of an empty, migrated database on an embedded server that is gone afterwards. */
 export async function withFreshDatabase<T>(work: (url: string) => Promise<T>): Promise<T> {

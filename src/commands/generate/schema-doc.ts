@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { withClient } from '../db/client.ts'
-import { describeSchema } from '../db/schema-doc.ts'
+import { withClient } from '../../db/client.ts'
+import { describeSchema } from '../../db/schema-doc.ts'
 import { withFreshDatabase } from './fresh-database.ts'
 
 /** `npm run schema-doc [-- --check]`: writes docs/schema.md, or fails when it is not what the migrations make. */
-const file = new URL('../../docs/schema.md', import.meta.url)
+const file = new URL('../../../docs/schema.md', import.meta.url)
 
 const text = await withFreshDatabase((url) => withClient(url, describeSchema))
 

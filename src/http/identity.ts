@@ -1,0 +1,53 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import type { Kysely } from 'kysely'
+import type { DB } from '../db/tables.ts'
+
+export const Role = Type.Union([Type.Literal('user'), Type.Literal('admin')])
+export type Role = Static<typeof Role>
+
+/** The user of an access token; `expiresAt` in milliseconds since 1970. */
+export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
+
+const scopes = ['notifications:send', 'notifications:critical'] as const
+export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
+export type Scope = Static<typeof Scope>
+
+/** A service that calls with a token of its own, in place of a user. */
+export type Service = { tokenId: string; scopes: string[] }
+
+/** Checks access tokens and their sessions, for requests and for sockets. */
+export type Sessions = {
+  /** Null for a token that is malformed, forged, expired or of another kind. Does not look the session up. */
+  verify(accessToken: string): Identity | null
+  /** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
+  isLive(db: Kysely<DB>, sessionId: string): Promise<boolean>
+}
+
+declare module '@fastify/jwt' {
+  interface FastifyJWT {
+    /** Type of `request.user`: the authenticated user. Not set on public routes. */
+    user: Identity
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Needs no access token. */
+    public?: boolean
+    /** Needs the role `admin`. */
+    admin?: boolean
+    /** Needs a service token with this scope, or the role `admin`. */
+    service?: Scope
+  }
+  interface FastifyRequest {
+    /** The user of a valid token, on routes that need one. Rate limits count by it; permissions go by `user`. */
+    identity: Identity | null
+    /** The service that calls, on routes that are open to services; there is no `user` then. */
+    service: Service | null
+  }
+}
+
+export function bearerToken(request: FastifyRequest): string | undefined {
+  return /^Bearer +(\S.*)$/i.exec(request.headers.authorization ?? '')?.[1]
+}

@@ -1,0 +1,12 @@
+import type { Logger } from 'pino'
+import { migrateDatabase } from './db/migrate.ts'
+import { checkInstallation } from './notify/outbox/adopt.ts'
+
+/**
+ * Runs the pending migrations, and adopts a restored database before anybody may write: an event emitted before would never be read.
+ * @returns the names of the migrations that were run now
+ * @throws {StartError} see migrateDatabase
+ */
+export function migrate(url: string, log: Logger, folder?: URL): Promise<string[]> {
+  return migrateDatabase(url, log, checkInstallation, folder)
+}

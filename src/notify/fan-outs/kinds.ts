@@ -1,0 +1,12 @@
+import { endSourcesChunk } from './end-sources.ts'
+import { restOfInboxChunk } from './rest-of-inbox.ts'
+import type { FanOutKinds } from './run.ts'
+
+/** Long work inside the inboxes themselves. */
+export const inboxFanOuts: FanOutKinds = {
+  end_sources: endSourcesChunk,
+  read_inbox: restOfInboxChunk,
+  archive_inbox: restOfInboxChunk,
+  delete_inbox: restOfInboxChunk,
+  see_inbox: restOfInboxChunk,
+}

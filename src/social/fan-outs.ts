@@ -1,0 +1,15 @@
+import type { FanOutKinds } from '../notify/fan-outs/run.ts'
+import { publishPostChunk } from './bells/publish-chunk.ts'
+import { retractActorChunk } from './blocks/retract-actor.ts'
+import { retractCommentChunk } from './comments/retract.ts'
+import { retractPostChunk } from './posts/retract.ts'
+import { deleteUserChunk } from './users/erase.ts'
+
+/** Long work that social actions leave behind. */
+export const socialFanOuts: FanOutKinds = {
+  publish_post: publishPostChunk,
+  retract_actor: retractActorChunk,
+  retract_comment: retractCommentChunk,
+  retract_post: retractPostChunk,
+  delete_user: deleteUserChunk,
+}

@@ -1,0 +1,29 @@
+import { dirname } from 'node:path'
+import t from 'tap'
+import { imports, isAgainstTheDirection, sourceFiles } from './folders.ts'
+
+t.test('imports between rooms run in one direction', async (t) => {
+  const against = imports().filter(isAgainstTheDirection)
+  t.same(
+    against.map(({ from, to }) => `${from} imports ${to}`),
+    [],
+  )
+})
+
+t.test('the check finds an import in the wrong direction', async (t) => {
+  const found = [
+    { from: 'src/notify/inbox/list.ts', to: 'src/social/users/view.ts', typeOnly: true },
+    { from: 'src/db/pool.ts', to: 'src/app.ts', typeOnly: false },
+    { from: 'src/social/likes/write.ts', to: 'src/notify/outbox/append.ts', typeOnly: false },
+  ].map(isAgainstTheDirection)
+  t.same(found, [true, true, false])
+})
+
+t.test('no folder holds more files than one can overlook', async (t) => {
+  const folders = Map.groupBy(sourceFiles(), (file) => dirname(file))
+  const crowded = [...folders].filter(([, files]) => files.length > 12)
+  t.same(
+    crowded.map(([folder, files]) => `${folder}: ${files.length} files`),
+    [],
+  )
+})
