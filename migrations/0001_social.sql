@@ -193,6 +193,7 @@ create table social.posts (
   id bigint generated always as identity primary key,
   author_id bigint not null references social.users (id) on delete no action,
   body text not null constraint post_body_length check (length(body) between 1 and 5000),
+  mentions jsonb,
   like_count integer not null default 0,
   comment_count integer not null default 0,
   created_at timestamptz not null default now(),
@@ -203,6 +204,7 @@ comment on table social.posts is 'Posts. fillfactor 70: folded counters change w
 comment on column social.posts.id is 'The post''s id; a string in the API.';
 comment on column social.posts.author_id is 'The user who wrote it.';
 comment on column social.posts.body is 'Text, 1 to 5,000 characters.';
+comment on column social.posts.mentions is 'Users named with @username in the text: [{id, start, end}], offsets in UTF-16 code units; null: nobody.';
 comment on column social.posts.like_count is 'Users who like it; folded by the consumer counters.';
 comment on column social.posts.comment_count is 'Comments that are not deleted, replies included; folded by the consumer counters.';
 comment on column social.posts.created_at is 'Time of the publication.';
@@ -232,6 +234,7 @@ create table social.comments (
   parent_id bigint references social.comments (id) on delete no action,
   author_id bigint not null references social.users (id) on delete no action,
   body text not null constraint comment_body_length check (length(body) <= 2000),
+  mentions jsonb,
   reply_count integer not null default 0,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -243,6 +246,7 @@ comment on column social.comments.post_id is 'The post it belongs to.';
 comment on column social.comments.parent_id is 'The comment it answers, of the same post; null on the first level.';
 comment on column social.comments.author_id is 'The user who wrote it.';
 comment on column social.comments.body is 'Text, 1 to 2,000 characters; emptied when the comment is deleted.';
+comment on column social.comments.mentions is 'As in social.posts; null also when the comment is deleted.';
 comment on column social.comments.reply_count is 'Replies that are not deleted; folded by the consumer counters.';
 comment on column social.comments.created_at is 'Time of the publication.';
 comment on column social.comments.updated_at is 'Time of the latest edit.';
@@ -329,6 +333,8 @@ create table social.media_contents (
   mime text not null constraint mime_is_media check (mime ~ '^(image|audio|video)/'),
   extension text not null,
   size integer constraint media_is_not_empty check (size > 0),
+  width integer constraint width_positive check (width > 0),
+  height integer constraint height_positive check (height > 0),
   created_at timestamptz not null default now(),
   constraint media_content_complete check ((sha256 is null) = (size is null))
 );
@@ -338,6 +344,8 @@ comment on column social.media_contents.sha256 is 'SHA-256 of the file as it is 
 comment on column social.media_contents.mime is 'Type read from the first bytes, whatever the client called it.';
 comment on column social.media_contents.extension is 'File name extension for this type.';
 comment on column social.media_contents.size is 'Bytes; set with sha256.';
+comment on column social.media_contents.width is 'Of an image: pixels as it is shown, turned as its header has it; null where the header does not have it.';
+comment on column social.media_contents.height is 'As width.';
 comment on column social.media_contents.created_at is 'Start of the upload.';
 
 create index media_contents_unfinished on social.media_contents (created_at) where sha256 is null;
@@ -363,6 +371,7 @@ create table social.media (
   content_id bigint not null references social.media_contents (id) on delete no action,
   post_id bigint references social.posts (id) on delete no action,
   position smallint,
+  alt text constraint alt_length check (length(alt) between 1 and 1000),
   unused_since timestamptz default now(),
   created_at timestamptz not null default now(),
   constraint media_in_post_is_used check (post_id is null or (unused_since is null and position is not null))
@@ -373,6 +382,7 @@ comment on column social.media.owner_id is 'The user who uploaded it, and alone 
 comment on column social.media.content_id is 'The file.';
 comment on column social.media.post_id is 'The post that shows it, if any.';
 comment on column social.media.position is 'Its place in the post, from 1.';
+comment on column social.media.alt is 'Text for people who do not see it, from its owner; null: none.';
 comment on column social.media.unused_since is 'Null while a post or a profile shows it; removed a day after this.';
 comment on column social.media.created_at is 'End of the upload.';
 

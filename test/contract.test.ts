@@ -21,11 +21,11 @@ test('answers have the properties that the contract names, and no others', async
     [...user, ...names('email emailVerified pendingEmail role locale timeZone')].sort(),
   )
   const post = await ana.post('Hello')
-  t.same(shapeOf(post), names('id author body media likeCount commentCount createdAt updatedAt viewer'))
+  t.same(shapeOf(post), names('id author body mentions media likeCount commentCount createdAt updatedAt viewer'))
   t.same(shapeOf((await ana.get(`/posts/${post.id}`)).author), author)
   t.same(shapeOf((await ana.get(`/posts/${post.id}`)).viewer), names('liked bookmarked muted'))
   const comment = await ben.comment(post.id, 'Well said')
-  t.same(shapeOf(comment), names('id postId parentId author body replyCount createdAt updatedAt'))
+  t.same(shapeOf(comment), names('id postId parentId author body mentions replyCount createdAt updatedAt'))
   t.same(await ben.follow(ana.id), { following: true })
   t.same(await ben.unfollow(ana.id), { following: false })
   t.match(await ben.request('PUT', `/users/${ana.id}/bell`, { enabled: true }), { status: 200, body: { bell: true } })

@@ -1051,6 +1051,10 @@ export interface SocialComments {
    */
   id: Generated<Int8>;
   /**
+   * As in social.posts; null also when the comment is deleted.
+   */
+  mentions: Json | null;
+  /**
    * The comment it answers, of the same post; null on the first level.
    */
   parentId: Int8 | null;
@@ -1127,6 +1131,10 @@ export interface SocialLikes {
 
 export interface SocialMedia {
   /**
+   * Text for people who do not see it, from its owner; null: none.
+   */
+  alt: string | null;
+  /**
    * The file.
    */
   contentId: Int8;
@@ -1181,6 +1189,10 @@ export interface SocialMediaContents {
    */
   extension: string;
   /**
+   * As width.
+   */
+  height: number | null;
+  /**
    * Internal number of the file.
    */
   id: Generated<Int8>;
@@ -1196,6 +1208,10 @@ export interface SocialMediaContents {
    * Bytes; set with sha256.
    */
   size: number | null;
+  /**
+   * Of an image: pixels as it is shown, turned as its header has it; null where the header does not have it.
+   */
+  width: number | null;
 }
 
 export interface SocialMediaUploads {
@@ -1265,6 +1281,10 @@ export interface SocialPosts {
    * Users who like it; folded by the consumer counters.
    */
   likeCount: Generated<number>;
+  /**
+   * Users named with @username in the text: [{id, start, end}], offsets in UTF-16 code units; null: nobody.
+   */
+  mentions: Json | null;
   /**
    * Time of the latest edit.
    */

@@ -35,13 +35,20 @@ export function recipientsOfPost({ authorId, mentionedIds }: { authorId: string;
 /** People one text may mention; further names are plain text. */
 const MAX_MENTIONS = 50
 
-/** Usernames after an @ that does not follow a letter, a digit or _; in lower case, each once, in order. */
-export function mentionedNames(body: string): string[] {
+/** A username in a text. Offsets are UTF-16 code units, as in JavaScript strings: `start` of the @, `end` behind the name. */
+export type NamedAt = { name: string; start: number; end: number }
+
+/** Usernames after an @ that does not follow a letter, a digit or _; in lower case, wherever they are, in order. */
+export function namesIn(body: string): NamedAt[] {
   const names = new Set<string>()
-  for (const [, name] of body.matchAll(/(?<![\p{L}\p{N}_])@([a-z0-9_]{3,30})(?![a-z0-9_])/giu)) {
-    if (name && names.size < MAX_MENTIONS) names.add(name.toLowerCase())
+  const found: NamedAt[] = []
+  for (const match of body.matchAll(/(?<![\p{L}\p{N}_])@([a-z0-9_]{3,30})(?![a-z0-9_])/giu)) {
+    const name = match[1]?.toLowerCase()
+    if (name === undefined || (names.size === MAX_MENTIONS && !names.has(name))) continue
+    names.add(name)
+    found.push({ name, start: match.index, end: match.index + match[0].length })
   }
-  return [...names]
+  return found
 }
 
 function tell(type: string, recipientId: string | null): Told[] {

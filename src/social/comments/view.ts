@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { Mention, mentionsColumn } from '../posts/mentions.ts'
 import { Author, type AuthorRow, toAuthor } from '../posts/view.ts'
 
 const text = Type.String()
@@ -11,6 +12,7 @@ export const Comment = Type.Object({
   author: Author,
   /** Empty when the comment was deleted and stands only for its replies. */
   body: text,
+  mentions: Type.Array(Mention),
   replyCount: Type.Integer(),
   createdAt: time,
   updatedAt: time,
@@ -19,20 +21,21 @@ export type Comment = Static<typeof Comment>
 
 /** A comment's columns, for statements over `social.comments c`. */
 export const commentColumns = `c.id, c.post_id as "postId", c.parent_id as "parentId", c.body, c.reply_count as "replyCount",
-  c.created_at as "createdAt", c.updated_at as "updatedAt"`
+  c.created_at as "createdAt", c.updated_at as "updatedAt", ${mentionsColumn('c')}`
 
 export type CommentRow = AuthorRow & {
   id: string
   postId: string
   parentId: string | null
   body: string
+  mentions: Static<typeof Mention>[]
   replyCount: number
   createdAt: Date
   updatedAt: Date
 }
 
 export function toComment(row: CommentRow): Comment {
-  const { id, postId, parentId, body, replyCount } = row
+  const { id, postId, parentId, body, mentions, replyCount } = row
   const [createdAt, updatedAt] = [row.createdAt.toISOString(), row.updatedAt.toISOString()]
-  return { id, postId, parentId, author: toAuthor(row), body, replyCount, createdAt, updatedAt }
+  return { id, postId, parentId, author: toAuthor(row), body, mentions, replyCount, createdAt, updatedAt }
 }

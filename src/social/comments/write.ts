@@ -6,7 +6,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { appendEvents } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
-import { findMentioned } from '../posts/mentions.ts'
+import { findMentioned, type Mentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
 import { creationEvents, retraction } from './event.ts'
 import { getComment } from './read.ts'
@@ -24,9 +24,9 @@ export async function insertComment(client: pg.ClientBase, actor: Actor, comment
   const postAuthorId = await lockPost(client, actor, comment.postId)
   const parentAuthorId =
     comment.parentId === null ? null : await lockParent(client, actor, comment.postId, comment.parentId)
-  const id = await insertRow(client, actor, comment)
-  const mentionedIds = await findMentioned(client, comment.body)
-  const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds }
+  const mentioned = await findMentioned(client, comment.body)
+  const id = await insertRow(client, actor, comment, mentioned)
+  const facts = { authorId: actor.userId, postAuthorId, parentAuthorId, mentionedIds: mentioned.ids }
   await appendEvents(client, creationEvents({ ...comment, id }, actor, facts))
   return getComment(client, id)
 }
@@ -35,7 +35,12 @@ export async function insertComment(client: pg.ClientBase, actor: Actor, comment
 export function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
   return inTransaction(app.pool, async (client) => {
     await lockOwnComment(client, actor, commentId, 'for no key update')
-    await client.query('update social.comments set body = $2, updated_at = now() where id = $1', [commentId, body])
+    const { stored } = await findMentioned(client, body)
+    await client.query('update social.comments set body = $2, mentions = $3, updated_at = now() where id = $1', [
+      commentId,
+      body,
+      stored,
+    ])
     return getComment(client, commentId)
   })
 }
@@ -48,7 +53,9 @@ export function editComment(app: App, actor: Actor, commentId: string, body: str
 export async function deleteComment(app: App, actor: Actor, commentId: string): Promise<void> {
   await inTransaction(app.pool, async (client) => {
     const comment = await lockOwnComment(client, actor, commentId, 'for update')
-    await client.query(`update social.comments set deleted_at = now(), body = '' where id = $1`, [commentId])
+    await client.query(`update social.comments set deleted_at = now(), body = '', mentions = null where id = $1`, [
+      commentId,
+    ])
     await appendEvents(client, [retraction({ ...comment, id: commentId }, actor)])
     await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, $2)`, [
       commentId,
@@ -117,13 +124,18 @@ export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
     }
 }
 
-async function insertRow(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<string> {
+async function insertRow(
+  client: pg.ClientBase,
+  actor: Actor,
+  comment: NewComment,
+  { stored }: Mentioned,
+): Promise<string> {
   const { rows } = await client.query<{ id: string }>({
     name: 'insert_comment',
-    text: `insert into social.comments (post_id, parent_id, author_id, body)
-           select $1, $2, u.id, $3 from social.users u where u.id = $4 and u.deleted_at is null for key share
+    text: `insert into social.comments (post_id, parent_id, author_id, body, mentions)
+           select $1, $2, u.id, $3, $5 from social.users u where u.id = $4 and u.deleted_at is null for key share
            returning id`,
-    values: [comment.postId, comment.parentId, comment.body, actor.userId],
+    values: [comment.postId, comment.parentId, comment.body, actor.userId, stored],
   })
   if (!rows[0]) throw fail('UNAUTHENTICATED')
   return rows[0].id

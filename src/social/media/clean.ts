@@ -196,7 +196,7 @@ async function* emptied(reader: ByteReader, size: number): AsyncGenerator<Buffer
 }
 
 /** TIFF 6.0, section 2, and its tag 274: how the picture is to be turned, 2 to 8; undefined where it is not, or not said. */
-function orientationOf(tiff: Buffer): number | undefined {
+export function orientationOf(tiff: Buffer): number | undefined {
   const little = tiff.toString('latin1', 0, 2) === 'II'
   const short = (at: number) => (at + 2 > tiff.length ? 0 : little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at))
   if (tiff.length < 8 || short(2) !== 42) return undefined

@@ -1,4 +1,4 @@
-import multipart from '@fastify/multipart'
+import multipart, { type Multipart, type MultipartValue } from '@fastify/multipart'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
@@ -9,13 +9,17 @@ import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { ifRange, noneMatch, parseRange } from './range.ts'
 import { findMedia, readContent, type StoredMedia } from './read.ts'
 import { beginUpload, endUpload } from './room.ts'
-import { brokenUpload, dropUnowned, ownMedia, readPart, receiveMedia } from './upload.ts'
+import { brokenUpload, dropUnowned, ownMedia, type Received, readPart, receiveMedia } from './upload.ts'
 import { Media, MediaId } from './view.ts'
 
 const DAY_SECONDS = 86_400
+const MAX_ALT = 1000
 
 const Params = Type.Object({ id: MediaId })
-const File = Type.Object({ file: Type.String({ format: 'binary', description: 'An image, audio or video' }) })
+const File = Type.Object({
+  file: Type.String({ format: 'binary', description: 'An image, audio or video' }),
+  alt: Type.Optional(Type.String({ maxLength: MAX_ALT, description: 'Text for people who do not see it' })),
+})
 const bytes = (description: string) => ({
   description,
   content: { '*/*': { schema: Type.String({ format: 'binary' }) } },
@@ -38,7 +42,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool, config } = app
   return async (server) => {
     await server.register(multipart, {
-      limits: { fileSize: config.mediaMaxSize, files: 1, fields: 0, parts: 1, headerPairs: 20 },
+      limits: { fileSize: config.mediaMaxSize, files: 1, fields: 1, fieldSize: 4 * MAX_ALT, parts: 2, headerPairs: 20 },
     })
 
     server.post(
@@ -53,20 +57,15 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       async (request, reply) => {
         if (!request.isMultipart())
-          throw fail('UNSUPPORTED_MEDIA_TYPE', 'Send multipart/form-data with one field, `file`')
+          throw fail('UNSUPPORTED_MEDIA_TYPE', 'Send multipart/form-data with the field `file`')
         const { userId } = request.user
         const uploadId = await beginUpload(app, userId, announcedBytes(request))
         try {
-          const part = await request.file().catch((error) => {
-            throw brokenUpload(error)
-          })
-          if (part?.fieldname !== 'file')
-            throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
-          const content = await receiveMedia(app, readPart(part.file))
+          const { content, alt } = await receive(app, request)
           // What an Idempotency-Key is compared by: the body, as the schema has it.
-          request.body = { file: content.sha256.toString('hex') }
+          request.body = { file: content.sha256.toString('hex'), ...(alt !== null && { alt }) }
           return await answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
-            ownMedia(app, trx, { ownerId: userId, uploadId }, content),
+            ownMedia(app, trx, { ownerId: userId, uploadId, alt }, content),
           ).finally(() => dropUnowned(app, content.contentId))
         } finally {
           await endUpload(app, uploadId)
@@ -102,6 +101,42 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       })
   }
+}
+
+/** The file and its text, in whatever order they come. */
+async function receive(app: App, request: FastifyRequest): Promise<{ content: Received; alt: string | null }> {
+  let content: Received | undefined
+  let alt: string | null = null
+  try {
+    for await (const part of partsOf(request)) {
+      if (part.type === 'file' && part.fieldname === 'file') content = await receiveMedia(app, readPart(part.file))
+      else if (part.type === 'field' && part.fieldname === 'alt') alt = cleanAlt(part)
+      else throw fail('VALIDATION_FAILED', `There is no field \`${part.fieldname}\``, { pointer: '/' })
+    }
+    if (!content) throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
+    return { content, alt }
+  } catch (error) {
+    if (content) await dropUnowned(app, content.contentId)
+    throw error
+  }
+}
+
+async function* partsOf(request: FastifyRequest): AsyncGenerator<Multipart, void> {
+  try {
+    yield* request.parts()
+  } catch (error) {
+    throw brokenUpload(error)
+  }
+}
+
+/** @throws {AppError} VALIDATION_FAILED */
+function cleanAlt({ value, valueTruncated }: MultipartValue): string | null {
+  const alt = String(value).trim()
+  if (valueTruncated || [...alt].length > MAX_ALT)
+    throw fail('VALIDATION_FAILED', `must NOT have more than ${MAX_ALT} characters`, { pointer: '/alt' })
+  if (!alt.isWellFormed() || alt.includes('\0'))
+    throw fail('VALIDATION_FAILED', 'must not contain what is no character', { pointer: '/alt' })
+  return alt || null
 }
 
 function announcedBytes({ headers }: FastifyRequest): number | undefined {

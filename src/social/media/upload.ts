@@ -7,11 +7,18 @@ import { lockName } from '../../db/named-lock.ts'
 import { AppError, fail } from '../../errors.ts'
 import { CHUNK_BYTES, inChunks } from './chunks.ts'
 import { clean } from './clean.ts'
+import { type Dimensions, dimensionsOf } from './dimensions.ts'
 import { lockOwner, requireRoom } from './room.ts'
 import type { Media } from './view.ts'
 
 /** A file whose chunks are stored; until `ownMedia` has committed, it is nobody's. */
-export type Received = { contentId: string; sha256: Buffer; size: number; mime: string }
+export type Received = {
+  contentId: string
+  sha256: Buffer
+  size: number
+  mime: string
+  dimensions: Dimensions | null
+}
 
 /**
  * Stores a file as it arrives, without its metadata, a chunk at a time and each in a statement of its own: while the client is slow,
@@ -25,7 +32,7 @@ export async function receiveMedia(app: App, file: AsyncIterable<Buffer>): Promi
   const chunks = inChunks(clean(type.mime, whole), CHUNK_BYTES)
   const contentId = await beginContent(app.pool, type)
   try {
-    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, chunks)) }
+    return { contentId, mime: type.mime, ...(await storeChunks(app.pool, contentId, type.mime, chunks)) }
   } catch (error) {
     await dropUnowned(app, contentId)
     throw error
@@ -76,10 +83,12 @@ async function beginContent(pool: pg.Pool, { mime, ext }: { mime: string; ext: s
   return rows[0].id
 }
 
-async function storeChunks(pool: pg.Pool, contentId: string, chunks: AsyncIterable<Buffer>) {
+async function storeChunks(pool: pg.Pool, contentId: string, mime: string, chunks: AsyncIterable<Buffer>) {
   const hash = createHash('sha256')
   let [number, size] = [0, 0]
+  let dimensions: Dimensions | null = null
   for await (const bytes of chunks) {
+    if (number === 0) dimensions = dimensionsOf(mime, bytes)
     hash.update(bytes)
     size += bytes.length
     await pool.query({
@@ -88,7 +97,7 @@ async function storeChunks(pool: pg.Pool, contentId: string, chunks: AsyncIterab
       values: [contentId, number++, bytes],
     })
   }
-  return { sha256: hash.digest(), size }
+  return { sha256: hash.digest(), size, dimensions }
 }
 
 /**
@@ -99,25 +108,27 @@ async function storeChunks(pool: pg.Pool, contentId: string, chunks: AsyncIterab
 export async function ownMedia(
   app: App,
   client: pg.ClientBase,
-  { ownerId, uploadId }: { ownerId: string; uploadId: string },
+  { ownerId, uploadId, alt }: { ownerId: string; uploadId: string; alt: string | null },
   content: Received,
 ): Promise<Media> {
   const owner = await lockOwner(client, ownerId)
   await requireRoom(app, client, owner, content.size)
   const contentId = await keepOnce(client, content)
   const id = randomBytes(16).toString('base64url')
-  await client.query('insert into social.media (id, owner_id, content_id) values ($1, $2, $3)', [
+  await client.query('insert into social.media (id, owner_id, content_id, alt) values ($1, $2, $3, $4)', [
     id,
     ownerId,
     contentId,
+    alt,
   ])
   // With the medium, so that whoever has the answer finds the room that is left.
   await client.query('delete from social.media_uploads where id = $1', [uploadId])
-  return { id, mime: content.mime, size: content.size, sha256: content.sha256.toString('hex') }
+  const { mime, size, sha256, dimensions } = content
+  return { id, mime, size, sha256: sha256.toString('hex'), ...dimensions, ...(alt !== null && { alt }) }
 }
 
 /** Two uploads of one file that end together: the second waits, and finds what the first has stored. */
-async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Received): Promise<string> {
+async function keepOnce(client: pg.ClientBase, { contentId, sha256, size, dimensions }: Received): Promise<string> {
   await lockName(client, `media:${sha256.toString('hex')}`)
   const { rows } = await client.query<{ id: string }>(
     'select id from social.media_contents where sha256 = $1 for key share',
@@ -127,7 +138,13 @@ async function keepOnce(client: pg.ClientBase, { contentId, sha256, size }: Rece
     await deleteContent(client, contentId)
     return rows[0].id
   }
-  await client.query('update social.media_contents set sha256 = $2, size = $3 where id = $1', [contentId, sha256, size])
+  await client.query('update social.media_contents set sha256 = $2, size = $3, width = $4, height = $5 where id = $1', [
+    contentId,
+    sha256,
+    size,
+    dimensions?.width,
+    dimensions?.height,
+  ])
   return contentId
 }
 

@@ -1,14 +1,45 @@
+import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
-import { mentionedNames } from '../../notify/rules/recipients.ts'
+import { namesIn } from '../../notify/rules/recipients.ts'
 
-/** Ids of the users whom a text names with @username, in the order of the text. */
-export async function findMentioned(client: pg.ClientBase, body: string): Promise<string[]> {
-  const names = mentionedNames(body)
-  if (names.length === 0) return []
+const offset = 'in UTF-16 code units, as in JavaScript strings'
+
+export const Mention = Type.Object({
+  id: Type.String({ description: 'Of the user' }),
+  username: Type.String({ description: 'As it is now; the text has the name of then' }),
+  start: Type.Integer({ description: `Where the @ is, ${offset}` }),
+  end: Type.Integer({ description: `Behind the name, ${offset}` }),
+})
+
+/** A mention as it is stored with a text. */
+type StoredMention = Omit<Static<typeof Mention>, 'username'>
+
+/** `ids`: each person once, in the order of the text; `stored`: for the column `mentions`, null without any. */
+export type Mentioned = { ids: string[]; stored: string | null }
+
+/** Of one text: people may be named again and again. */
+const MAX_STORED = 100
+
+/** The users whom a text names with @username. */
+export async function findMentioned(client: pg.ClientBase, body: string): Promise<Mentioned> {
+  const found = namesIn(body)
+  if (found.length === 0) return { ids: [], stored: null }
   const { rows } = await client.query<{ id: string; username: string }>({
     name: 'find_mentioned',
     text: 'select id, username from social.users where username = any($1::text[]) and deleted_at is null',
-    values: [names],
+    values: [[...new Set(found.map(({ name }) => name))]],
   })
-  return rows.sort((a, b) => names.indexOf(a.username) - names.indexOf(b.username)).map((row) => row.id)
+  const idOf = new Map(rows.map((row) => [row.username, row.id]))
+  const mentions: StoredMention[] = found.flatMap(({ name, start, end }) => {
+    const id = idOf.get(name)
+    return id === undefined ? [] : [{ id, start, end }]
+  })
+  const stored = mentions.length > 0 ? JSON.stringify(mentions.slice(0, MAX_STORED)) : null
+  return { ids: [...new Set(mentions.map(({ id }) => id))], stored }
 }
+
+/** The mentions of a row of posts or comments as JSON, without deleted users. Most texts mention nobody, and cost nothing. */
+export const mentionsColumn = (row: 'p' | 'c') => `case when ${row}.mentions is null then '[]' else (
+  select coalesce(json_agg(json_build_object('id', m.id, 'username', u.username, 'start', m.start, 'end', m."end") order by m.start), '[]')
+  from jsonb_to_recordset(${row}.mentions) m (id text, start integer, "end" integer)
+  join social.users u on u.id = m.id::bigint and u.deleted_at is null) end as mentions`

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { MediaOfPost, mediaOfPostColumn } from '../media/view.ts'
+import { Mention, mentionsColumn } from './mentions.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -11,6 +12,7 @@ export const Post = Type.Object({
   id: text,
   author: Author,
   body: text,
+  mentions: Type.Array(Mention),
   media: Type.Array(MediaOfPost),
   likeCount: Type.Integer(),
   commentCount: Type.Integer(),
@@ -35,7 +37,7 @@ export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment
   exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked,
   exists (select from social.bookmarks b where b.post_id = p.id and b.user_id = $1) as bookmarked,
   exists (select from social.thread_mutes m where m.user_id = $1 and m.post_id = p.id) as muted,
-  ${mediaOfPostColumn}`
+  ${mentionsColumn('p')}, ${mediaOfPostColumn}`
 
 export type PostRow = AuthorRow & {
   id: string
@@ -47,6 +49,7 @@ export type PostRow = AuthorRow & {
   liked: boolean
   bookmarked: boolean
   muted: boolean
+  mentions: Static<typeof Mention>[]
   media: Static<typeof MediaOfPost>[]
 }
 
@@ -55,6 +58,7 @@ export function toPost(row: PostRow): Post {
     id: row.id,
     author: toAuthor(row),
     body: row.body,
+    mentions: row.mentions,
     media: row.media,
     likeCount: row.likeCount,
     commentCount: row.commentCount,

@@ -18,22 +18,22 @@ export type Actor = { userId: string; requestId: string }
  * @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile
  */
 export async function insertPost(client: pg.ClientBase, actor: Actor, body: string, mediaIds: string[]): Promise<Post> {
+  const mentioned = await findMentioned(client, body)
   const { rows } = await client.query<{ id: string }>({
     name: 'insert_post',
-    text: `insert into social.posts (author_id, body)
-           select u.id, $2 from social.users u where u.id = $1 and u.deleted_at is null for key share
+    text: `insert into social.posts (author_id, body, mentions)
+           select u.id, $2, $3 from social.users u where u.id = $1 and u.deleted_at is null for key share
            returning id`,
-    values: [actor.userId, body],
+    values: [actor.userId, body, mentioned.stored],
   })
   const id = rows[0]?.id
   if (id === undefined) throw fail('UNAUTHENTICATED')
   await attachMedia(client, actor.userId, id, mediaIds)
-  const mentionedIds = await findMentioned(client, body)
-  const told = recipientsOfPost({ authorId: actor.userId, mentionedIds })
+  const told = recipientsOfPost({ authorId: actor.userId, mentionedIds: mentioned.ids })
   const event = postEvent(id, actor)
   const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
   await appendEvents(client, events.length > 0 ? events : [event])
-  await publishToBells(client, event, mentionedIds)
+  await publishToBells(client, event, mentioned.ids)
   return getPost(client, actor.userId, id)
 }
 
@@ -41,7 +41,12 @@ export async function insertPost(client: pg.ClientBase, actor: Actor, body: stri
 export function editPost(app: App, actor: Actor, postId: string, body: string): Promise<Post> {
   return inTransaction(app.pool, async (client) => {
     await lockOwnPost(client, actor, postId, 'for no key update')
-    await client.query('update social.posts set body = $2, updated_at = now() where id = $1', [postId, body])
+    const { stored } = await findMentioned(client, body)
+    await client.query('update social.posts set body = $2, mentions = $3, updated_at = now() where id = $1', [
+      postId,
+      body,
+      stored,
+    ])
     return getPost(client, actor.userId, postId)
   })
 }

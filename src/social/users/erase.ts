@@ -51,7 +51,7 @@ function follows(mine: string, other: string): Step {
 
 const deleteComments: Step = takingBack({
   ctes: `gone as (
-    update social.comments set deleted_at = now(), body = '' where id = any(array(
+    update social.comments set deleted_at = now(), body = '', mentions = null where id = any(array(
       select id from social.comments where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
     returning id, post_id, parent_id, author_id),
   fan_outs as (

@@ -59,10 +59,11 @@ async function people({ user: cem, token }: Person, dot: Person): Promise<void> 
 
 async function posts({ user, token }: Person, dot: Person): Promise<void> {
   const file = new Blob([Buffer.from(PIXEL, 'base64')])
-  const media = await api.postMediaUpload({ file }, { idempotencyKey: 'pixel' }, token)
+  const media = await api.postMediaUpload({ file, alt: 'A pixel' }, { idempotencyKey: 'pixel' }, token)
   assert.deepEqual([media.mime, media.size], ['image/png', file.size])
   const post = await api.postPosts({ body: 'Look', mediaIds: [media.id] }, {}, token)
-  assert.deepEqual(post.media, [{ id: media.id, mime: media.mime, size: media.size }])
+  const { sha256: _, ...shown } = media
+  assert.deepEqual(post.media, [{ ...shown, width: 1, height: 1, alt: 'A pixel' }])
   assert.ok(await api.getMediaByIdStream(media.id))
   assert.equal((await api.patchPostsById(post.id, { body: 'Look here' }, token)).body, 'Look here')
   assert.deepEqual(ids(await api.getPosts({ scope: 'user', userId: user.id }, dot.token)), [post.id])

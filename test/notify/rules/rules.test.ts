@@ -1,16 +1,32 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { mentionedNames, recipientsOfComment, recipientsOfPost } from '../../../src/notify/rules/recipients.ts'
+import { namesIn, recipientsOfComment, recipientsOfPost } from '../../../src/notify/rules/recipients.ts'
 
-t.test('names after an @ are mentions, in lower case, each once', async (t) => {
-  t.same(mentionedNames('@ana, @Ben and (@carl_9)! @ana again'), ['ana', 'ben', 'carl_9'])
-  t.same(mentionedNames('ana@example.org é@ben _@carl @al @ @@dora'), ['dora'])
-  t.same(mentionedNames(`@${'a'.repeat(30)} @${'b'.repeat(31)}`), ['a'.repeat(30)])
+const names = (body: string) => namesIn(body).map(({ name }) => name)
+
+t.test('names after an @ are mentions, in lower case, wherever they are', async (t) => {
+  t.same(names('@ana, @Ben and (@carl_9)! @ana again'), ['ana', 'ben', 'carl_9', 'ana'])
+  t.same(names('ana@example.org é@ben _@carl @al @ @@dora'), ['dora'])
+  t.same(names(`@${'a'.repeat(30)} @${'b'.repeat(31)}`), ['a'.repeat(30)])
 })
 
-t.test('at most 50 people are mentioned', async (t) => {
+t.test('offsets of mentions cut the name out of a JavaScript string', async (t) => {
+  t.same(namesIn('👩🏽‍🚀 @Ana'), [{ name: 'ana', start: 8, end: 12 }])
+  const text = fc.array(
+    fc.oneof(fc.constantFrom('@ana', '@Ben_9', ' ', '👍', 'é', '@'), fc.string({ unit: 'grapheme' })),
+  )
+  fc.assert(
+    fc.property(text, (parts) => {
+      const body = parts.join('')
+      return namesIn(body).every(({ name, start, end }) => body.slice(start, end).toLowerCase() === `@${name}`)
+    }),
+  )
+})
+
+t.test('at most 50 people are mentioned, each as often as they are named', async (t) => {
   const body = Array.from({ length: 80 }, (_, i) => `@user_${i}`).join(' ')
-  t.equal(mentionedNames(body).length, 50)
+  t.equal(names(body).length, 50)
+  t.equal(names(`${body} @user_0 @user_79`).length, 51)
 })
 
 t.test('the most specific reason wins', async (t) => {

@@ -1,9 +1,37 @@
 import { request } from 'node:http'
+import fc from 'fast-check'
 import type { Pool } from 'pg'
 import { test } from 'tap'
+import { dimensionsOf } from '../../../src/social/media/dimensions.ts'
 import { cleanMedia } from '../../../src/social/media/free.ts'
 import { eventually, setup } from '../../setup.ts'
 import { multipart, PIXEL, picture, send, sha256, upload, uploaded } from './files.ts'
+
+/** Of each kind of image the smallest file: its type, the file, the length of its sides in pixels. */
+const smallest: [mime: string, base64: string, sides: number, name: string][] = [
+  ['image/png', PIXEL.toString('base64'), 1, 'png'],
+  ['image/gif', 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 1, 'gif'],
+  ['image/webp', 'UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA', 1, 'lossy'],
+  ['image/webp', 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==', 1, 'lossless'],
+  [
+    'image/webp',
+    'UklGRkoAAABXRUJQVlA4WAoAAAAQAAAAAAAAAAAAQUxQSAwAAAARBxAR/Q9ERP8DAABWUDggGAAAABQBAJ0BKgEAAQAAAP4AAA3AAP7mtQAAAA==',
+    1,
+    'with alpha',
+  ],
+  [
+    'image/jpeg',
+    '/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxA=',
+    1,
+    'jpeg',
+  ],
+  [
+    'image/avif',
+    'AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADybWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAGxpYmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABGgAAAB0AAAAoaWluZgAAAAAAAQAAABppbmZlAgAAAAABAABhdjAxQ29sb3IAAAAAamlwcnAAAABLaXBjbwAAABRpc3BlAAAAAAAAAAIAAAACAAAAEHBpeGkAAAAAAwgICAAAAAxhdjFDgQ0MAAAAABNjb2xybmNseAACAAIAAYAAAAAXaXBtYQAAAAAAAAABAAEEAQKDBAAAACVtZGF0EgAKCBgANogQEAwgMg8f8D///8WfhwB8+ErK42A=',
+    2,
+    'avif',
+  ],
+]
 
 const count = async (pool: Pool, table: string) => (await pool.query(`select from social.${table}`)).rowCount
 
@@ -20,6 +48,88 @@ test('a file is stored under a random id, with the type its bytes have', async (
   }
   const { rows } = await pool.query('select max(length(bytes)) as max from social.media_chunks')
   t.equal(rows[0]?.max, 262_144)
+})
+
+test('an image has a width and a height as it is shown', async (t) => {
+  const { url, as } = await setup(t)
+  const ana = await as('ana')
+  for (const [mime, base64, sides, name] of smallest) {
+    const bytes = Buffer.from(base64, 'base64')
+    t.match(await upload(url, ana, bytes), { status: 201, body: { mime, width: sides, height: sides } }, name)
+  }
+  const { body } = await upload(url, ana, Buffer.from('ID3\x03\0\0\0\0\0\0 and so on', 'latin1'))
+  t.notOk('width' in body || 'height' in body, 'what has none has none')
+
+  const file = (kind: string, changes: Record<number, string> = {}) => {
+    const bytes = Buffer.from(smallest.find(([, , , name]) => name === kind)?.[1] ?? '', 'base64')
+    for (const [at, hex] of Object.entries(changes)) Buffer.from(hex, 'hex').copy(bytes, Number(at))
+    return bytes
+  }
+  const wide = { width: 700, height: 300 }
+  t.same(dimensionsOf('image/gif', file('gif', { 6: 'bc022c01' })), wide)
+  t.same(dimensionsOf('image/webp', file('lossy', { 26: 'bc022c01' })), wide)
+  t.same(dimensionsOf('image/webp', file('lossless', { 21: 'bbc24a00' })), wide)
+  t.same(dimensionsOf('image/webp', file('with alpha', { 24: 'bb02002b0100' })), wide)
+  const sides = file('avif').indexOf('ispe') + 8
+  t.same(dimensionsOf('image/avif', file('avif', { [sides]: '000002bc0000012c' })), wide)
+  const frame = file('jpeg').indexOf(Buffer.from('ffc2', 'hex')) + 5
+  const jpeg = file('jpeg', { [frame]: '012c02bc' })
+  t.same(dimensionsOf('image/jpeg', jpeg), wide)
+  for (const orientation of [1, 3, 6, 8]) {
+    const exif = Buffer.from('ffe100224578696600004d4d002a00000008000101120003000000010000000000000000', 'hex')
+    exif.writeUInt8(orientation, 29)
+    const shown = dimensionsOf('image/jpeg', Buffer.concat([jpeg.subarray(0, 2), exif, jpeg.subarray(2)]))
+    t.same(shown, orientation > 4 ? { width: 300, height: 700 } : wide, `orientation ${orientation}`)
+  }
+})
+
+test('a header, however broken, gives dimensions or none', async () => {
+  const known = smallest.map(([mime, base64]) => [mime, Buffer.from(base64, 'base64')] as const)
+  const broken = fc.tuple(fc.constantFrom(...known), fc.nat(300), fc.array(fc.tuple(fc.nat(300), fc.nat(255))))
+  fc.assert(
+    fc.property(broken, ([[mime, whole], length, changes]) => {
+      const bytes = Buffer.from(whole.subarray(0, length))
+      for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value
+      const found = dimensionsOf(mime, bytes)
+      return found === null || (found.width > 0 && found.height > 0)
+    }),
+  )
+})
+
+test('a file comes with a text for people who do not see it, before or after it', async (t) => {
+  const { url, as } = await setup(t)
+  const ana = await as('ana')
+  type Field = [name: string, value: string | Blob]
+  const sent = (...fields: Field[]) => {
+    const form = new FormData()
+    for (const [name, value] of fields) form.append(name, value)
+    return send(url, ana, form)
+  }
+  const file: Field = ['file', new Blob([new Uint8Array(PIXEL)])]
+  const first = await sent(['alt', ' A cat 🐈 '], file)
+  t.match(first, { status: 201, body: { width: 1, height: 1, alt: 'A cat 🐈' } })
+  const second = await sent(file, ['alt', 'The same cat'])
+  t.match(second, { status: 201, body: { sha256: first.body.sha256, alt: 'The same cat' } }, 'each upload has its own')
+  t.notOk('alt' in (await sent(file, ['alt', ' '])).body)
+  const made = await ana.request('POST', '/posts', { body: 'Cats', mediaIds: [second.body.id, first.body.id] })
+  const shown = { mime: 'image/png', size: PIXEL.length, width: 1, height: 1 }
+  t.same(made.body.media, [
+    { id: second.body.id, ...shown, alt: 'The same cat' },
+    { id: first.body.id, ...shown, alt: 'A cat 🐈' },
+  ])
+  t.equal((await sent(file, ['alt', '🐈'.repeat(1000)])).status, 201)
+  const wrong = { status: 400, body: { code: 'VALIDATION_FAILED' } }
+  for (const alt of ['x'.repeat(1001), '🐈'.repeat(1001), 'x'.repeat(9000), 'a\0b'])
+    t.match(await sent(file, ['alt', alt]), wrong, `${alt.length} ${alt.slice(0, 4)}`)
+  const two: Field[][] = [[file, file], [['title', 'x'], file], [['alt', 'x'], file, ['alt', 'y']], [['alt', 'x']]]
+  for (const fields of two) t.match(await sent(...fields), wrong, fields.map(([name]) => name).join())
+  const again = (alt: string) => {
+    const form = new FormData()
+    for (const [name, value] of [file, ['alt', alt] as Field]) form.append(name, value)
+    return send(url, ana, form, { 'idempotency-key': 'cat' })
+  }
+  t.equal((await again('one')).body.id, (await again('one')).body.id)
+  t.equal((await again('two')).status, 422, 'another text is another body')
 })
 
 test('what is no image, audio or video is refused, whatever it is called', async (t) => {

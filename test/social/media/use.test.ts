@@ -28,7 +28,13 @@ test('a post shows up to four media of its author, in order', async (t) => {
 
   const made = await post([c, a, d, b])
   t.equal(made.status, 201)
-  const media = [102, 100, 103, 101].map((size, i) => ({ id: [c, a, d, b][i], mime: 'image/png', size }))
+  const media = [102, 100, 103, 101].map((size, i) => ({
+    id: [c, a, d, b][i],
+    mime: 'image/png',
+    size,
+    width: 1,
+    height: 1,
+  }))
   t.same(made.body.media, media)
   const { id } = made.body
   t.same((await ben.get(`/posts/${id}`)).media, media)

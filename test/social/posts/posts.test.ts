@@ -50,6 +50,36 @@ t.test('a post that mentions nobody makes one event that only counts', async (t)
   t.match(events, [{ sourceId: `post:${post.id}`, counted: true, recipientId: null, type: null, actorId: ana.id }])
 })
 
+t.test('a post and a comment name whom they mention and where, in whatever name they have now', async (t) => {
+  const { as, pool } = await setup(t)
+  const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
+  const text = '👩🏽‍🚀 @Ben, @cem and @nobody_here: @ben!'
+  const post = await ana.post(text)
+  const found = [
+    { id: ben.id, username: 'ben', start: 8, end: 12 },
+    { id: cem.id, username: 'cem', start: 14, end: 18 },
+    { id: ben.id, username: 'ben', start: 37, end: 41 },
+  ]
+  t.same(post.mentions, found)
+  for (const { start, end, username } of found) t.equal(text.slice(start, end).toLowerCase(), `@${username}`)
+  t.same((await ben.get('/posts')).items[0].mentions, found)
+  const comment = await ben.comment(post.id, 'Hello @ana')
+  const inComment = [{ id: ana.id, username: 'ana', start: 6, end: 10 }]
+  t.same([comment.mentions, (await ana.get(`/posts/${post.id}/comments`)).items[0].mentions], [inComment, inComment])
+
+  await pool.query(`update social.users set username = 'benjamin' where id = $1`, [ben.id])
+  t.match((await ana.get(`/posts/${post.id}`)).mentions[2], { id: ben.id, username: 'benjamin', start: 37 })
+  await pool.query('update social.users set deleted_at = now() where id = $1', [ben.id])
+  t.same((await ana.get(`/posts/${post.id}`)).mentions, [found[1]], 'a deleted user is none')
+  t.same((await ana.request('PATCH', `/posts/${post.id}`, { body: 'Hi' })).body.mentions, [])
+  t.match((await ana.request('PATCH', `/posts/${post.id}`, { body: '@cem' })).body.mentions, [{ start: 0, end: 4 }])
+  const mine = await ana.comment(post.id, 'Hello')
+  const edited = await ana.request('PATCH', `/comments/${mine.id}`, { body: '@ana @cem' })
+  t.match(edited.body.mentions, [{ id: ana.id }, { id: cem.id, start: 5, end: 9 }])
+  const many = await ana.post('@cem '.repeat(200))
+  t.equal((many.mentions as unknown[]).length, 100, 'so many at most')
+})
+
 t.test('only the author edits or deletes a post', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
