@@ -21,7 +21,8 @@ comment on function notify.shard_of is 'The user''s shard, 0 to 31: Citus'' own 
 create table social.users (
   id bigint generated always as identity primary key,
   username text not null constraint username_well_formed check (username ~ '^[a-z0-9_]{3,30}$'),
-  email text not null,
+  external_id text collate "C" constraint external_id_length check (length(external_id) between 1 and 255),
+  email text,
   email_verified_at timestamptz,
   new_email text,
   password_hash text not null,
@@ -29,6 +30,7 @@ create table social.users (
   display_name text not null constraint display_name_length check (length(display_name) between 1 and 100),
   bio text not null default '' constraint bio_length check (length(bio) <= 500),
   avatar_media_id text collate "C",
+  avatar_url text constraint avatar_url_is_http check (avatar_url ~ '^https?://\S+$' and length(avatar_url) <= 2000),
   role text not null default 'user' constraint role_known check (role in ('user', 'admin')),
   locale text constraint locale_well_formed check (locale ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' and length(locale) <= 35),
   time_zone text constraint time_zone_length check (length(time_zone) between 1 and 100),
@@ -37,19 +39,22 @@ create table social.users (
   post_count integer not null default 0,
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
-  constraint username_taken unique (username)
+  constraint username_taken unique (username),
+  constraint verified_email_is_known check (email is not null or email_verified_at is null)
 ) with (fillfactor = 80);
 comment on table social.users is 'Accounts. fillfactor 80: folded counters change often and are in no index, so their updates stay on the page (HOT).';
 comment on column social.users.id is 'The account''s id; a string in the API.';
 comment on column social.users.username is 'Name people are mentioned by: 3 to 30 of a-z, 0-9 and _.';
-comment on column social.users.email is 'Only its owner sees it. Several accounts may claim an address; one of them can verify it.';
+comment on column social.users.external_id is 'Id of the user in the application beside Ravenpost: named by PUT /users/external, and sub in tokens of its identity provider. Null for users who signed up here.';
+comment on column social.users.email is 'Only its owner sees it; null: unknown. Several accounts may claim an address; one of them can verify it.';
 comment on column social.users.email_verified_at is 'Null: not verified, and no mail goes there but the one that asks for the verification.';
 comment on column social.users.new_email is 'Address that replaces email once the user verifies it; null: no change is under way.';
-comment on column social.users.password_hash is 'argon2id in PHC string format.';
+comment on column social.users.password_hash is 'argon2id in PHC string format; ! for users without a password: deleted ones, and those of an application beside Ravenpost.';
 comment on column social.users.password_change_required is 'True while the password is the one that the first start made: calls for admins are refused.';
 comment on column social.users.display_name is 'Name shown to people, 1 to 100 characters.';
 comment on column social.users.bio is 'A few words about oneself, 500 characters at most.';
 comment on column social.users.avatar_media_id is 'Picture of the profile, if any.';
+comment on column social.users.avatar_url is 'Picture of the profile, hosted by the application beside Ravenpost, if any.';
 comment on column social.users.role is 'user or admin.';
 comment on column social.users.locale is 'Language of the user as a BCP 47 tag, for example pt-BR; null: not chosen.';
 comment on column social.users.time_zone is 'IANA time zone of the user, for example Europe/Berlin; null: not chosen.';
@@ -58,6 +63,9 @@ comment on column social.users.following_count is 'Users whom this one follows; 
 comment on column social.users.post_count is 'Posts that are not deleted; folded by the consumer counters.';
 comment on column social.users.created_at is 'Time of the sign-up.';
 comment on column social.users.deleted_at is 'Time of the deletion: name, address and password are overwritten at once, the rest is removed in chunks, and the row stays as the author of emptied comments.';
+
+create unique index external_id_taken on social.users (external_id) where external_id is not null;
+comment on index social.external_id_taken is 'Users by external id; one user each.';
 
 create unique index email_taken on social.users (lower(email)) where email_verified_at is not null;
 comment on index social.email_taken is 'One account per verified address, without regard to case.';
@@ -98,11 +106,23 @@ select distinct social.name_look(name) from unnest(array[
   'support', 'sysadmin', 'system', 'team', 'undefined', 'webmaster'
 ]) name;
 
+create table social.ended_external_ids (
+  hash bytea primary key,
+  ended_at timestamptz not null default now()
+);
+comment on table social.ended_external_ids is 'External ids of deleted users, for 30 days: a token that was issued before the deletion does not make the user again.';
+comment on column social.ended_external_ids.hash is 'SHA-256 of the external id.';
+comment on column social.ended_external_ids.ended_at is 'Time of the deletion.';
+
+create index ended_external_ids_by_age on social.ended_external_ids (ended_at);
+comment on index social.ended_external_ids_by_age is 'Retention.';
+
 create table social.sessions (
   id bigint generated always as identity primary key,
   user_id bigint not null references social.users (id) on delete no action,
   user_agent text not null default '',
   network bytea,
+  provider_sid text collate "C",
   created_at timestamptz not null default now(),
   last_used_at timestamptz not null default now(),
   expires_at timestamptz not null,
@@ -113,6 +133,7 @@ comment on column social.sessions.id is 'Named in the access token as sid.';
 comment on column social.sessions.user_id is 'Owner of the session.';
 comment on column social.sessions.user_agent is 'User-Agent header at sign-in, cut to 200 characters, to recognise the device.';
 comment on column social.sessions.network is 'Keyed hash of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: unknown.';
+comment on column social.sessions.provider_sid is 'Session at the identity provider: claim sid of its tokens, empty without one. Null: the session began with a sign-in here.';
 comment on column social.sessions.created_at is 'Time of the sign-in.';
 comment on column social.sessions.last_used_at is 'Time of the latest rotation of the refresh token.';
 comment on column social.sessions.expires_at is 'End of the newest refresh token.';
@@ -120,6 +141,9 @@ comment on column social.sessions.revoked_at is 'Set by sign-out, by deletion of
 
 create index sessions_of_user on social.sessions (user_id, id);
 comment on index social.sessions_of_user is 'Lists and deletes a user''s sessions.';
+
+create unique index sessions_of_provider on social.sessions (user_id, provider_sid) where provider_sid is not null and revoked_at is null;
+comment on index social.sessions_of_provider is 'Session of a token of the identity provider.';
 
 create index sessions_by_expiry on social.sessions (expires_at);
 comment on index social.sessions_by_expiry is 'Retention.';

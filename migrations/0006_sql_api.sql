@@ -5,7 +5,7 @@ create table social.service_tokens (
   name text not null constraint token_name_length check (length(name) between 1 and 100),
   token_hash bytea not null constraint service_token_once unique,
   scopes text[] not null constraint scopes_known
-    check (scopes <@ '{notifications:send,notifications:critical}' and cardinality(scopes) > 0),
+    check (scopes <@ '{notifications:send,notifications:critical,users:write}' and cardinality(scopes) > 0),
   created_at timestamptz not null default now(),
   revoked_at timestamptz
 );
@@ -13,7 +13,7 @@ comment on table social.service_tokens is 'Keys with which services call the API
 comment on column social.service_tokens.id is 'Number of the token.';
 comment on column social.service_tokens.name is 'Purpose of the token.';
 comment on column social.service_tokens.token_hash is 'SHA-256 of the token, which has 256 random bits and is shown once.';
-comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones.';
+comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost.';
 comment on column social.service_tokens.created_at is 'Time of issue.';
 comment on column social.service_tokens.revoked_at is 'Null: valid.';
 
@@ -44,6 +44,7 @@ create table notify.sends (
   recipient_ids bigint[] not null,
   accepted integer not null,
   duplicates integer not null,
+  unknown integer not null default 0,
   created_at timestamptz not null default now()
 );
 comment on table notify.sends is 'Direct sends by the API. Their progress is read from the sources and notifications of the recipients.';
@@ -53,6 +54,7 @@ comment on column notify.sends.source_id is 'Source of its events: send:<sender>
 comment on column notify.sends.recipient_ids is 'Recipients, each once.';
 comment on column notify.sends.accepted is 'Events written: recipients who have an inbox and did not get this source before.';
 comment on column notify.sends.duplicates is 'Recipients, each counted once, who got this source before.';
+comment on column notify.sends.unknown is 'External ids of the request that no user has.';
 comment on column notify.sends.created_at is 'Time of the request.';
 
 create index sends_of_source on notify.sends (source_id);
@@ -60,6 +62,38 @@ comment on index notify.sends_of_source is 'Earlier recipients of a source.';
 
 create index sends_by_age on notify.sends (created_at);
 comment on index notify.sends_by_age is 'Retention.';
+
+create table notify.unreached (
+  recipient_id bigint,
+  source_id text collate "C",
+  retracts boolean,
+  type text not null,
+  created_at timestamptz not null default now(),
+  primary key (recipient_id, source_id, retracts)
+);
+comment on table notify.unreached is 'Sends and retractions that named someone without an inbox, for 30 days.';
+comment on column notify.unreached.recipient_id is 'The id that was named.';
+comment on column notify.unreached.source_id is 'Source of the send.';
+comment on column notify.unreached.retracts is 'True for a retraction.';
+comment on column notify.unreached.type is 'Type of the notification.';
+comment on column notify.unreached.created_at is 'Time of the first such send.';
+
+create index unreached_by_age on notify.unreached (created_at);
+comment on index notify.unreached_by_age is 'Retention.';
+
+create function notify.users_of(external_ids text[]) returns bigint[]
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return array(
+    select u.id
+    from unnest(external_ids) with ordinality e (id, place)
+    join social.users u on u.external_id = e.id
+    order by e.place
+  );
+end $$;
+comment on function notify.users_of is 'Ids of the users with these external ids, in their order, for notify.emit and notify.retract. External ids that no user has are left out.';
 
 create function notify.door_caller() returns text
   language sql stable
@@ -78,6 +112,20 @@ begin
   raise exception using errcode = 'invalid_parameter_value', message = 'notify: ' || what;
 end $$;
 comment on function notify.refuse is 'Raises invalid_parameter_value with this message.';
+
+create function notify.append_unreached(recipients bigint[], source_id text, retracts boolean, type text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+  insert into notify.unreached (recipient_id, source_id, retracts, type)
+  select distinct r.id, source_id, retracts, type
+  from unnest(recipients) r (id)
+  where not exists (select from notify.inbox i where i.user_id = r.id)
+  on conflict on constraint unreached_pkey do nothing;
+end $$;
+comment on function notify.append_unreached is 'Notes which of these recipients have no inbox.';
 
 create function notify.append_send(
   source_id text,
@@ -101,7 +149,7 @@ create function notify.append_send(
 as $$
 #variable_conflict use_variable
 declare
-  written bigint;
+  accepted bigint;
 begin
   if type is null or length(type) > 100 or not (type = 'system' or type ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$') then
     perform notify.refuse('type must be system or a name with a dot, of letters, digits, _ and -, at most 100 characters');
@@ -164,11 +212,15 @@ begin
       'expiresAt', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
     )) || jsonb_build_object('data', data),
     request_id
-  from (select distinct r.id from unnest(recipients) r (id)) r;
-  get diagnostics written = row_count;
-  return written;
+  from (select distinct r.id from unnest(recipients) r (id)) r
+  join notify.inbox i on i.user_id = r.id;
+  get diagnostics accepted = row_count;
+  if accepted < cardinality(recipients) then
+    perform notify.append_unreached(recipients, source_id, false, type);
+  end if;
+  return accepted;
 end $$;
-comment on function notify.append_send is 'Checks a send and appends its events to the log, one per recipient; returns how many. notify.emit and the send API, which identify the sender, call it. A group holds one type, since its key begins with it.';
+comment on function notify.append_send is 'Checks a send and appends its events to the log, one per recipient with an inbox; returns how many. notify.unreached lists the others. notify.emit and the send API, which identify the sender, call it. A group holds one type, since its key begins with it.';
 
 create function notify.emit(
   type text,
@@ -202,7 +254,7 @@ begin
   return notify.append_send(notify.sql_source(source_id), recipients, type, title, body, url, actor_id, object_type, object_id,
     group_key, coalesce(data, '{}'), priority, severity, expires_at, null);
 end $$;
-comment on function notify.emit is 'Notifies these users, in the transaction of the caller: rolled back, nothing happens; committed, it is dispatched within the poll interval. The same source_id of the same role never notifies a user twice. Returns how many events were written. docs/sql.md has examples.';
+comment on function notify.emit is 'Notifies these users, in the transaction of the caller: rolled back, nothing happens; committed, it is dispatched within the poll interval. The same source_id of the same role never notifies a user twice. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others. docs/sql.md has examples.';
 
 create function notify.retract(recipients bigint[], source_id text) returns bigint
   language plpgsql security definer
@@ -210,7 +262,8 @@ create function notify.retract(recipients bigint[], source_id text) returns bigi
 as $$
 #variable_conflict use_variable
 declare
-  written bigint;
+  source text := notify.sql_source(source_id);
+  accepted bigint;
 begin
   if source_id is null or length(source_id) not between 1 and 150 then
     perform notify.refuse('source_id must have 1 to 150 characters');
@@ -220,12 +273,21 @@ begin
     perform notify.refuse('at most 10000 recipients in one call');
   end if;
   insert into notify.outbox (counted, action, retracts, source_id, type, recipient_id)
-  select false, 'send', true, notify.sql_source(source_id), 'system', r.id
-  from (select distinct r.id from unnest(recipients) r (id)) r;
-  get diagnostics written = row_count;
-  return written;
+  select false, 'send', true, source, 'system', r.id
+  from (select distinct r.id from unnest(recipients) r (id)) r
+  join notify.inbox i on i.user_id = r.id;
+  get diagnostics accepted = row_count;
+  if accepted < cardinality(recipients) then
+    perform notify.append_unreached(recipients, source, true, 'system');
+  end if;
+  return accepted;
 end $$;
-comment on function notify.retract is 'Retracts what notify.emit sent to these users under this source_id and the same role: it leaves its group, or the inbox. Returns how many events were written.';
+comment on function notify.retract is 'Retracts what notify.emit sent to these users under this source_id and the same role: it leaves its group, or the inbox. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others.';
+
+create function notify.is_source(source_id text, named text) returns boolean
+  language sql immutable parallel safe
+  return source_id = named or source_id ~ '^(sql|send):' and right(source_id, length(named) + 1) = ':' || named;
+comment on function notify.is_source is 'Whether the source is the named one: by its whole id, or by the part of it that its sender chose.';
 
 create function notify.why(user_id bigint, notification_id bigint)
   returns table (channel text, decision text, decided_by text, reason text, until timestamptz, at timestamptz)
@@ -300,6 +362,72 @@ create function notify.why(user_id bigint, notification_id bigint)
     where n.user_id = why.user_id and n.id = why.notification_id;
   end;
 comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results).';
+
+create function notify.why_not(user_id bigint, source_id text)
+  returns table (source text, outcome text, decided_by text, reason text, at timestamptz)
+  language sql stable
+  begin atomic
+    with found as (
+      select
+        s.source_id,
+        s.decision,
+        s.decided_by,
+        case s.decision
+          when 'shown' then 'it is or was in the inbox'
+          when 'rejoined' then 'was retracted and came again: it joined its group silently'
+          when 'waiting' then 'waits for the window of its group'
+          when 'retracted' then 'was retracted'
+          when 'stale_group' then 'was retracted and came again after its group had closed'
+          when 'object_gone' then 'the post or comment was deleted'
+          when 'removed' then 'its notification was removed'
+          when 'expired' then 'it had expired'
+          else
+            case s.decided_by
+              when 'self' then 'nobody is notified of their own actions'
+              when 'block' then 'one of the two blocks the other'
+              when 'mute' then 'the user muted the actor'
+              when 'threadMute' then 'the user muted the thread'
+              when 'strangers' then 'the policy for strangers holds it back'
+              when 'typePreference' then 'the user switched this type off for the app'
+              when 'channelPreference' then 'the user switched the app off'
+              when 'typeDefault' then 'the app is off by default for this type'
+              else s.decision
+            end
+        end,
+        s.decided_at
+      from notify.sources s
+      where s.user_id = why_not.user_id and notify.is_source(s.source_id, why_not.source_id)
+      union all
+      select
+        p.event ->> 'sourceId',
+        case when p.dead_at is null then 'pending' else 'deadLetter' end,
+        null,
+        p.last_error,
+        coalesce(p.dead_at, p.created_at)
+      from notify.pending p
+      where p.recipient_id = why_not.user_id and p.consumer = 'notifications'
+        and notify.is_source(p.event ->> 'sourceId', why_not.source_id)
+      union all
+      select u.source_id, 'noInbox', null, 'the recipient had no inbox', u.created_at
+      from notify.unreached u
+      where u.recipient_id = why_not.user_id and not u.retracts and notify.is_source(u.source_id, why_not.source_id)
+    )
+    select * from found
+    union all
+    select
+      why_not.source_id,
+      'unknown',
+      null,
+      case
+        when exists (select from notify.inbox i where i.user_id = why_not.user_id)
+          then 'never sent to this user, still unread in the log (ops.lag), or older than sources are kept'
+        else 'no user with an inbox has this id'
+      end,
+      now()
+    where not exists (select from found)
+    order by 5 desc;
+  end;
+comment on function notify.why_not is 'The outcome of a source for one user: why it is not in the inbox, or that it is. The source id is whole (like:9:4, sql:shop:order:77), or the sender''s own part of it (order:77). Outcomes: those of notify.sources.decision, pending, deadLetter, noInbox, unknown.';
 
 create function notify.timeline(user_id bigint)
   returns table (at timestamptz, what text, notification_id bigint, type text, source_id text, decided_by text)

@@ -180,6 +180,16 @@ comment on column ops.dead_letters.created_at is 'Time at which it became pendin
 comment on column ops.dead_letters.dead_at is 'Time at which it became a dead letter.';
 comment on column ops.dead_letters.event is 'Copy of the event.';
 
+create view ops.unreached as
+select recipient_id, source_id, retracts, type, created_at
+from notify.unreached;
+comment on view ops.unreached is 'Sends and retractions of the last 30 days that named someone without an inbox: no user has this id, or the user was deleted. notify.emit and notify.retract do not count them as accepted.';
+comment on column ops.unreached.recipient_id is 'The id that was named.';
+comment on column ops.unreached.source_id is 'Source of the send.';
+comment on column ops.unreached.retracts is 'True for a retraction.';
+comment on column ops.unreached.type is 'Type of the notification.';
+comment on column ops.unreached.created_at is 'Time of the first such send.';
+
 create view ops.failing_windows as
 select
   w.user_id,

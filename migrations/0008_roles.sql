@@ -93,18 +93,18 @@ begin
     grant execute on all functions in schema notify to ravenpost_app;
   end if;
   if to_regrole('ravenpost_readonly') is not null then
-    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.explain, notify.why, notify.timeline to ravenpost_readonly;
+    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline to ravenpost_readonly;
   end if;
   if to_regrole('ravenpost_emitter') is not null then
     grant usage on schema notify to ravenpost_emitter;
-    grant execute on function notify.emit, notify.retract to ravenpost_emitter;
+    grant execute on function notify.emit, notify.retract, notify.users_of to ravenpost_emitter;
   end if;
   if to_regrole('ravenpost_critical') is not null then
     grant usage on schema notify to ravenpost_critical;
-    grant execute on function notify.emit, notify.retract to ravenpost_critical;
+    grant execute on function notify.emit, notify.retract, notify.users_of to ravenpost_critical;
   end if;
 end $$;
-comment on function ops.grant_to_emitters is 'Lets ravenpost_emitter and ravenpost_critical call notify.emit and notify.retract, and nothing else of ours; revokes every other function of the schema from public.';
+comment on function ops.grant_to_emitters is 'Lets ravenpost_emitter and ravenpost_critical call notify.emit, notify.retract and notify.users_of, and nothing else of ours; revokes every other function of the schema from public.';
 
 create function ops.give_log_away() returns void
   language plpgsql
@@ -116,10 +116,14 @@ begin
   if not pg_has_role('ravenpost_log', 'usage') then
     execute format('grant ravenpost_log to %I', current_user);
   end if;
+  grant usage on schema social to ravenpost_log;
   grant usage, create on schema notify to ravenpost_log;
   grant usage on sequence notify.outbox_id_seq to ravenpost_log;
   grant select on notify.types, notify.installation to ravenpost_log;
-  grant execute on function notify.append_send, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name to ravenpost_log;
+  grant select (user_id) on notify.inbox to ravenpost_log;
+  grant select (id, external_id) on social.users to ravenpost_log;
+  grant select, insert on notify.unreached to ravenpost_log;
+  grant execute on function notify.append_send, notify.append_unreached, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name to ravenpost_log;
   for t in
     select c.oid::regclass as name, i.inhparent::regclass as log, i.inhdetachpending as pending
     from pg_class c left join pg_inherits i on i.inhrelid = c.oid

@@ -25,7 +25,7 @@ await runCommand(async (config, args) => {
 function describe({ id, email, verified, createdAt }: Candidate): string {
   const days = Math.floor((Date.now() - createdAt.getTime()) / 86_400_000)
   const age = `signed up ${createdAt.toISOString()}, ${days === 1 ? '1 day' : `${days} days`} ago`
-  return `id ${id}, ${email} (${verified ? 'verified' : 'not verified'}), ${age}`
+  return `id ${id}, ${email ?? 'no address'} (${verified ? 'verified' : 'not verified'}), ${age}`
 }
 
 async function confirm(username: string): Promise<void> {

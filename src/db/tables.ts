@@ -759,6 +759,10 @@ export interface NotifySends {
    * Source of its events: send:<sender>:<the sender's own name of it>, or send:new:<id>.
    */
   sourceId: string;
+  /**
+   * External ids of the request that no user has.
+   */
+  unknown: Generated<number>;
 }
 
 export interface NotifySources {
@@ -900,6 +904,29 @@ export interface NotifyTypes {
    * How long later events are gathered before one update shows them; 0: never gathered.
    */
   windowSeconds: Generated<number>;
+}
+
+export interface NotifyUnreached {
+  /**
+   * Time of the first such send.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * The id that was named.
+   */
+  recipientId: Int8;
+  /**
+   * True for a retraction.
+   */
+  retracts: boolean;
+  /**
+   * Source of the send.
+   */
+  sourceId: string;
+  /**
+   * Type of the notification.
+   */
+  type: string;
 }
 
 export interface NotifyWindows {
@@ -1070,6 +1097,17 @@ export interface SocialComments {
    * Time of the latest edit.
    */
   updatedAt: Generated<Timestamp>;
+}
+
+export interface SocialEndedExternalIds {
+  /**
+   * Time of the deletion.
+   */
+  endedAt: Generated<Timestamp>;
+  /**
+   * SHA-256 of the external id.
+   */
+  hash: Buffer;
 }
 
 export interface SocialFollows {
@@ -1347,7 +1385,7 @@ export interface SocialServiceTokens {
    */
   revokedAt: Timestamp | null;
   /**
-   * notifications:send; with notifications:critical in addition, critical ones.
+   * notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost.
    */
   scopes: string[];
   /**
@@ -1377,6 +1415,10 @@ export interface SocialSessions {
    * Keyed hash of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: unknown.
    */
   network: Buffer | null;
+  /**
+   * Session at the identity provider: claim sid of its tokens, empty without one. Null: the session began with a sign-in here.
+   */
+  providerSid: string | null;
   /**
    * Set by sign-out, by deletion of the session or the user, and by reuse of a spent refresh token; its sockets are closed with 4403.
    */
@@ -1419,6 +1461,10 @@ export interface SocialUsers {
    */
   avatarMediaId: string | null;
   /**
+   * Picture of the profile, hosted by the application beside Ravenpost, if any.
+   */
+  avatarUrl: string | null;
+  /**
    * A few words about oneself, 500 characters at most.
    */
   bio: Generated<string>;
@@ -1435,13 +1481,17 @@ export interface SocialUsers {
    */
   displayName: string;
   /**
-   * Only its owner sees it. Several accounts may claim an address; one of them can verify it.
+   * Only its owner sees it; null: unknown. Several accounts may claim an address; one of them can verify it.
    */
-  email: string;
+  email: string | null;
   /**
    * Null: not verified, and no mail goes there but the one that asks for the verification.
    */
   emailVerifiedAt: Timestamp | null;
+  /**
+   * Id of the user in the application beside Ravenpost: named by PUT /users/external, and sub in tokens of its identity provider. Null for users who signed up here.
+   */
+  externalId: string | null;
   /**
    * Users who follow this one; folded by the consumer counters.
    */
@@ -1467,7 +1517,7 @@ export interface SocialUsers {
    */
   passwordChangeRequired: Generated<boolean>;
   /**
-   * argon2id in PHC string format.
+   * argon2id in PHC string format; ! for users without a password: deleted ones, and those of an application beside Ravenpost.
    */
   passwordHash: string;
   /**
@@ -1511,12 +1561,14 @@ export interface DB {
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;
+  "notify.unreached": NotifyUnreached;
   "notify.windows": NotifyWindows;
   "notify.workers": NotifyWorkers;
   "social.bells": SocialBells;
   "social.blocks": SocialBlocks;
   "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
+  "social.endedExternalIds": SocialEndedExternalIds;
   "social.follows": SocialFollows;
   "social.idempotencyKeys": SocialIdempotencyKeys;
   "social.likes": SocialLikes;

@@ -33,6 +33,8 @@ export async function purge({
     refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
     idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
     sends: () => repeatChunk(() => rowsOf(pool, oldSends)),
+    unreached: () => repeatChunk(() => rowsOf(pool, oldUnreached)),
+    endedExternalIds: () => repeatChunk(() => rowsOf(pool, oldEndedExternalIds)),
     namedLocks: () => repeatChunk(() => rowsOf(pool, oldNamedLocks)),
     rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
     fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
@@ -134,6 +136,15 @@ const oldIdempotencyKeys = `
 const oldSends = `
   delete from notify.sends where id = any(array(
     select id from notify.sends where created_at < now() - interval '90 days' order by created_at limit ${ROWS_PER_CHUNK}))`
+
+const oldUnreached = `
+  delete from notify.unreached where (recipient_id, source_id, retracts) in (
+    select recipient_id, source_id, retracts from notify.unreached
+    where created_at < now() - interval '30 days' order by created_at limit ${ROWS_PER_CHUNK})`
+
+const oldEndedExternalIds = `
+  delete from social.ended_external_ids where hash = any(array(
+    select hash from social.ended_external_ids where ended_at < now() - interval '30 days' order by ended_at limit ${ROWS_PER_CHUNK}))`
 
 const oldNamedLocks = `
   delete from notify.named_locks where name = any(array(

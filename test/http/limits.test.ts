@@ -90,7 +90,7 @@ test('a body is taken up to 128 KiB, that of a send to many up to what 10,000 id
       { 'idempotency-key': 'k' },
     )
   t.match(await send({ title: 'x' }), { status: 202, body: { total: 10_000, accepted: 0 } })
-  t.match(await send({ title: 'x'.repeat(512 * 1024) }), tooLarge)
+  t.match(await send({ title: 'x'.repeat(3 * 1024 * 1024) }), tooLarge)
 })
 
 test('a served process has limits on headers, requests and idle connections', async (t) => {

@@ -322,7 +322,7 @@ async function shadowEverything(client: pg.Client): Promise<void> {
   await client.query(`do $$
     declare name text;
     begin
-      foreach name in array array['outbox', 'types', 'installation', 'outbox_partitions', 'delivery_log', 'pg_class', 'pg_inherits'] loop
+      foreach name in array array['outbox', 'types', 'installation', 'inbox', 'unreached', 'users', 'outbox_partitions', 'delivery_log', 'pg_class', 'pg_inherits'] loop
         execute format('create temp table %I (id bigint)', name);
         execute format('create trigger trap before insert on pg_temp.%I for each statement execute function pg_temp.trap()', name);
       end loop;
@@ -337,6 +337,7 @@ async function shadowEverything(client: pg.Client): Promise<void> {
 const doors: Record<string, string> = {
   'notify.emit': `select notify.emit('order.shipped', '{1}', 'order:1', title => 'Shipped')`,
   'notify.retract': `select notify.retract('{1}', 'order:1')`,
+  'notify.users_of': `select notify.users_of('{ana}')`,
   'notify.attach_partition': `select notify.attach_partition('delivery_log', 'delivery_log_20990101', '2099-01-01', '2099-01-02')`,
   'notify.drop_partition': `select notify.drop_partition('delivery_log', 'delivery_log_20990101')`,
 }

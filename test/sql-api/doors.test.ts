@@ -13,10 +13,20 @@ async function connectAs(t: Test, databaseUrl: string, role: string): Promise<pg
   return client
 }
 
+/** A fresh database, its owner, and inboxes for users 1 and 2. */
+async function withInboxes(t: Test) {
+  const databaseUrl = await cloneDatabase(t)
+  const owner = new pg.Client({ connectionString: databaseUrl })
+  await owner.connect()
+  t.teardown(() => owner.end())
+  await owner.query('insert into notify.inbox (user_id) values (1), (2)')
+  return { databaseUrl, owner }
+}
+
 const emit = `select notify.emit('order.shipped', $1::bigint[], $2, title => 'Shipped') as n`
 
 test('ravenpost_emitter may notify and retract, and nothing else', async (t) => {
-  const databaseUrl = await cloneDatabase(t)
+  const { databaseUrl } = await withInboxes(t)
   const emitter = await connectAs(t, databaseUrl, 'ravenpost_emitter')
   t.match((await emitter.query(emit, [[1, 2], 'order:1'])).rows, [{ n: '2' }])
   t.match((await emitter.query(`select notify.retract('{1}', 'order:1') as n`)).rows, [{ n: '1' }])
@@ -25,7 +35,7 @@ test('ravenpost_emitter may notify and retract, and nothing else', async (t) => 
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') order by 1`,
   )
   const callable = found.filter((row) => row.callable).map((row) => row.name.replace(/\(.*/, ''))
-  t.same(callable, ['notify.emit', 'notify.retract'])
+  t.same(callable, ['notify.emit', 'notify.retract', 'notify.users_of'])
   const { rows: open } = await emitter.query(
     `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm')
@@ -46,24 +56,18 @@ test('ravenpost_emitter may notify and retract, and nothing else', async (t) => 
 })
 
 test('who is neither may not even notify; ravenpost_critical may do so critically', async (t) => {
-  const databaseUrl = await cloneDatabase(t)
+  const { databaseUrl, owner } = await withInboxes(t)
   const reader = await connectAs(t, databaseUrl, 'ravenpost_readonly')
   await t.rejects(reader.query(emit, [[1], 'x']), { code: '42501' })
   const critical = await connectAs(t, databaseUrl, 'ravenpost_critical')
   await critical.query(`select notify.emit('system', '{1}', 's', 'Now', priority => 'critical')`)
-  const owner = new pg.Client({ connectionString: databaseUrl })
-  await owner.connect()
-  t.teardown(() => owner.end())
   t.match((await owner.query('select critical, counted, source_id from notify.outbox')).rows, [
     { critical: true, counted: false, source_id: 'sql:ravenpost_critical:s' },
   ])
 })
 
 test('a hostile search_path changes nothing of what a door does', async (t) => {
-  const databaseUrl = await cloneDatabase(t)
-  const owner = new pg.Client({ connectionString: databaseUrl })
-  await owner.connect()
-  t.teardown(() => owner.end())
+  const { databaseUrl, owner } = await withInboxes(t)
   await owner.query(
     `grant create, temporary on database ${owner.escapeIdentifier(owner.database ?? '')} to ravenpost_emitter`,
   )
@@ -121,6 +125,7 @@ test('what is out of bounds is refused, and nothing is written', async (t) => {
     await t.rejects(pool.query(call(change)), { code: '22023', message: new RegExp(message) }, change)
   await t.rejects(pool.query(`select notify.retract(array(select generate_series(1, 10001)), 's')`), { code: '22023' })
   t.same((await pool.query('select * from notify.outbox')).rows, [])
+  await pool.query('insert into notify.inbox (user_id) select generate_series(1, 10000)')
   for (const url of ['https://example.org/a?b#c', '/orders/7', 'orders/7', '?page=2', '#top'])
     await pool.query(call(`url => '${url}'`))
   await pool.query(call(`data => jsonb_build_object('a', repeat('x', 8000))`))
@@ -129,6 +134,85 @@ test('what is out of bounds is refused, and nothing is written', async (t) => {
     (await pool.query(`select notify.emit('system', array(select generate_series(1, 10000)), 'many', 't') as n`)).rows,
     [{ n: '10000' }],
   )
+})
+
+test('who has no inbox is not counted, and ops.unreached and why_not name them', async (t) => {
+  const app = await inboxApp(t)
+  const [ana = ''] = await makeUsers(app, ['ana'])
+  const emitter = await connectAs(t, app.config.databaseUrl, 'ravenpost_emitter')
+  const call = async (text: string, values: unknown[]) => (await emitter.query(text, values)).rows[0]?.n
+  t.equal(await call(emit, [[ana, ana, 404, 405], 'order:1']), '1')
+  t.equal(await call(emit, [[404], 'order:1']), '0', 'again')
+  t.equal(await call(`select notify.retract($1::bigint[], 'order:2') as n`, [[ana, 404]]), '1')
+  await emitter.query('begin')
+  t.equal(await call(emit, [[404], 'rolled back']), '0')
+  await emitter.query('rollback')
+  const { rows } = await app.pool.query(
+    'select recipient_id, source_id, retracts, type from ops.unreached order by source_id, recipient_id',
+  )
+  const source_id = 'sql:ravenpost_emitter:order:1'
+  t.same(rows, [
+    { recipient_id: '404', source_id, retracts: false, type: 'order.shipped' },
+    { recipient_id: '405', source_id, retracts: false, type: 'order.shipped' },
+    { recipient_id: '404', source_id: 'sql:ravenpost_emitter:order:2', retracts: true, type: 'system' },
+  ])
+  const whyNot = async (userId: string, source: string) =>
+    (await app.pool.query('select source, outcome, decided_by, reason from notify.why_not($1, $2)', [userId, source]))
+      .rows
+  for (const named of ['order:1', source_id])
+    t.match(await whyNot('404', named), [{ source: source_id, outcome: 'noInbox' }])
+  t.match(await whyNot(ana, 'order:1'), [{ outcome: 'unknown', reason: /unread in the log/ }], 'not dispatched yet')
+  t.match(await whyNot('406', 'order:1'), [{ outcome: 'unknown', reason: /no user with an inbox/ }])
+  await dispatch(app)
+  t.match(await whyNot(ana, 'order:1'), [{ source: source_id, outcome: 'shown' }])
+  t.same(
+    await whyNot(ana, 'der:1'),
+    await whyNot(ana, 'nothing').then((all) => all.map((row) => ({ ...row, source: 'der:1' }))),
+  )
+})
+
+test('why_not names the rule that kept a source from the app, and what is still retried', async (t) => {
+  const app = await inboxApp(t)
+  const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
+  await app.pool.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana, ben])
+  await app.pool.query(`select notify.emit('system', array[$1::bigint], 's', 'Hello', actor_id => $2)`, [ana, ben])
+  await dispatch(app)
+  const whyNot = async (source: string) =>
+    (await app.pool.query('select outcome, decided_by, reason from notify.why_not($1, $2)', [ana, source])).rows
+  t.match(await whyNot('s'), [
+    { outcome: 'suppressed', decided_by: 'block', reason: 'one of the two blocks the other' },
+  ])
+  for (const [source, dead] of Object.entries({ waits: null, failed: new Date() }))
+    await app.pool.query(
+      `insert into notify.pending (consumer, event_id, recipient_id, event, last_error, dead_at)
+       select 'notifications', coalesce(max(event_id), 0) + 1, $1, jsonb_build_object('sourceId', 'send:token:7:' || $2), 'out of order', $3
+       from notify.pending`,
+      [ana, source, dead],
+    )
+  t.match(await whyNot('waits'), [{ outcome: 'pending', reason: 'out of order' }])
+  t.match(await whyNot('failed'), [{ outcome: 'deadLetter', reason: 'out of order' }])
+})
+
+test('users_of answers ids in the order of the external ids, and leaves out unknown ones', async (t) => {
+  const app = await inboxApp(t)
+  const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
+  await app.pool.query(
+    'update social.users set external_id = w.e from unnest($1::bigint[], $2::text[]) w (id, e) where users.id = w.id',
+    [
+      [ana, ben],
+      ['auth0|a', 'ü/b'],
+    ],
+  )
+  const emitter = await connectAs(t, app.config.databaseUrl, 'ravenpost_emitter')
+  const usersOf = async (externalIds: string[] | null) =>
+    (await emitter.query('select notify.users_of($1)::text[] as ids', [externalIds])).rows[0]?.ids
+  t.same(await usersOf(['ü/b', 'nobody', 'auth0|a']), [ben, ana])
+  t.same(await usersOf(['nobody']), [])
+  t.same(await usersOf(null), [])
+  const { rows } = await emitter.query(
+    `select notify.emit('order.shipped', notify.users_of(array['auth0|a', 'nobody']), 'order:1', 'Shipped') as n`,
+  )
+  t.equal(rows[0]?.n, '1')
 })
 
 test('no door can forge or retract what came through another', async (t) => {

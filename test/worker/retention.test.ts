@@ -143,3 +143,19 @@ t.test('what has expired is told by the clock of the database', async (t) => {
   mock.timers.reset()
   t.same((await ana.get('/notifications')).items, [])
 })
+
+t.test('notes of people without an inbox, and of deleted external ids, are kept for 30 days', async (t) => {
+  const { app, pool } = await setup(t)
+  await pool.query(
+    `select notify.emit('system', '{404}', 'old', 'Hello'), notify.emit('system', '{404}', 'new', 'Hello')`,
+  )
+  await pool.query(`update notify.unreached set created_at = now() - interval '31 days' where source_id like '%old'`)
+  await pool.query(
+    `insert into social.ended_external_ids (hash, ended_at) values ('old', now() - interval '31 days'), ('new', now() - interval '29 days')`,
+  )
+  await purge({ ...app, log })
+  t.match((await pool.query('select source_id from notify.unreached')).rows, [{ source_id: /new$/ }])
+  t.same((await pool.query(`select encode(hash, 'escape') as hash from social.ended_external_ids`)).rows, [
+    { hash: 'new' },
+  ])
+})

@@ -22,7 +22,7 @@ export async function readProgress(
   const { rows } = await pool.query<Progress>({
     name: 'read_progress',
     text: `
-      select cardinality(d.recipient_ids) as total, p.*,
+      select cardinality(d.recipient_ids) + d.unknown as total, p.*,
         (select count(*)::int from notify.pending b
          where b.dead_at is not null and b.recipient_id = any(d.recipient_ids) and b.event ->> 'sourceId' = d.source_id) as failed
       from notify.sends d

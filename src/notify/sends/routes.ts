@@ -1,20 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../../http/idempotency.ts'
+
 import type { Scope } from '../../http/identity.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
 import { Progress, readProgress } from './progress.ts'
 import { type NewSend, type Sent, send } from './send.ts'
 
 /** As many as one transaction writes without holding others up. */
 const MAX_RECIPIENTS = 10_000
-/** Room for as many ids. */
-const BATCH_BODY_LIMIT = 512 * 1024
+/** Room for as many ids, also for external ones of the longest form. */
+const BATCH_BODY_LIMIT = 3 * 1024 * 1024
 /** Ten years. */
 const MAX_EXPIRES_IN = 315_360_000
 
@@ -27,14 +28,22 @@ const words = {
   priority: Type.Optional(Priority),
   severity: Type.Optional(Severity),
   actorId: Type.Optional(Id),
+  actorExternalId: Type.Optional(ExternalId),
   groupKey: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
   sourceId: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
   expiresIn: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_EXPIRES_IN, description: 'Seconds' })),
 }
-const ToOne = Type.Object({ recipientId: Id, ...words }, { additionalProperties: false })
+const ToOne = Type.Object(
+  { recipientId: Type.Optional(Id), externalId: Type.Optional(ExternalId), ...words },
+  { additionalProperties: false, description: 'Exactly one of recipientId and externalId' },
+)
 const ToMany = Type.Object(
-  { recipientIds: Type.Array(Id, { minItems: 1, maxItems: MAX_RECIPIENTS }), ...words },
-  { additionalProperties: false },
+  {
+    recipientIds: Type.Optional(Type.Array(Id, { minItems: 1, maxItems: MAX_RECIPIENTS })),
+    externalIds: Type.Optional(Type.Array(ExternalId, { minItems: 1, maxItems: MAX_RECIPIENTS })),
+    ...words,
+  },
+  { additionalProperties: false, description: `recipientIds, externalIds or both: ${MAX_RECIPIENTS} together at most` },
 )
 const SentAnswer = Type.Object({
   sendId: Id,
@@ -53,8 +62,7 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
       '/notifications/send',
       { config, schema: { headers: IdempotencyHeader, body: ToOne, response: { 202: SentAnswer } } },
       (request, reply) => {
-        const { recipientId, ...rest } = request.body
-        return answerSend(app, request, reply, { recipientIds: [recipientId], ...rest }, sendToOne)
+        return answerSend(app, request, reply, toOne(request.body), sendToOne)
       },
     )
 
@@ -65,7 +73,7 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
         bodyLimit: BATCH_BODY_LIMIT,
         schema: { headers: IdempotencyHeader, body: ToMany, response: { 202: SentAnswer } },
       },
-      (request, reply) => answerSend(app, request, reply, request.body, send),
+      (request, reply) => answerSend(app, request, reply, toMany(request.body), send),
     )
 
     server.get(
@@ -78,6 +86,29 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
   }
+}
+
+/** @throws {AppError} VALIDATION_FAILED */
+function toOne({ recipientId, externalId, ...rest }: Static<typeof ToOne>): NewSend {
+  if (recipientId !== undefined && externalId !== undefined)
+    throw fail('VALIDATION_FAILED', 'Name the recipient by recipientId or by externalId, not by both', {
+      pointer: '/externalId',
+    })
+  if (recipientId !== undefined) return { recipientIds: [recipientId], ...rest }
+  if (externalId !== undefined) return { externalIds: [externalId], ...rest }
+  throw fail('VALIDATION_FAILED', 'Name the recipient by recipientId or by externalId', { pointer: '/recipientId' })
+}
+
+/** @throws {AppError} VALIDATION_FAILED */
+function toMany(body: Static<typeof ToMany>): NewSend {
+  const named = (body.recipientIds?.length ?? 0) + (body.externalIds?.length ?? 0)
+  if (named === 0)
+    throw fail('VALIDATION_FAILED', 'Name recipients by recipientIds or by externalIds', { pointer: '/recipientIds' })
+  if (named > MAX_RECIPIENTS)
+    throw fail('VALIDATION_FAILED', `recipientIds and externalIds have more than ${MAX_RECIPIENTS} items together`, {
+      pointer: '/externalIds',
+    })
+  return body
 }
 
 const CRITICAL: Scope = 'notifications:critical'

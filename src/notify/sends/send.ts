@@ -4,7 +4,9 @@ import { fail } from '../../errors.ts'
 import type { Caller } from '../../http/idempotency.ts'
 
 export type NewSend = {
-  recipientIds: string[]
+  recipientIds?: string[] | undefined
+  /** Recipients by their ids in the application beside Ravenpost. */
+  externalIds?: string[] | undefined
   type?: string | undefined
   title: string
   message: string
@@ -13,6 +15,7 @@ export type NewSend = {
   priority?: string | undefined
   severity?: string | undefined
   actorId?: string | undefined
+  actorExternalId?: string | undefined
   groupKey?: string | undefined
   /** The sender's own name of what is told: the same one never notifies a user twice. */
   sourceId?: string | undefined
@@ -20,32 +23,34 @@ export type NewSend = {
   expiresIn?: number | undefined
 }
 
+/** In people: `total` were named, `accepted` have an inbox and did not get this source before, `duplicates` did. */
 export type Sent = { sendId: string; total: number; accepted: number; duplicates: number }
 
 /**
  * Writes a send and its events, inside the given transaction. Call `wakeUps.eventsAppended()` after the commit.
- * @throws {AppError} VALIDATION_FAILED for what notify.append_send refuses: one place has the limits of both doors
+ * @throws {AppError} VALIDATION_FAILED for what notify.append_send refuses: one place has the limits of both doors; also for an
+ *   actor whose external id no user has
  */
 export async function send(trx: pg.ClientBase, sender: Caller, requestId: string, what: NewSend): Promise<Sent> {
-  const unique = [...new Set(what.recipientIds)]
+  const externalIds = [...new Set(what.externalIds)]
+  const named = await usersOf(trx, externalIds)
+  const unknown = externalIds.length - named.length
+  const unique = [...new Set([...(what.recipientIds ?? []), ...named])]
   const sendId = await nextSendId(trx)
   const sourceId = what.sourceId === undefined ? `send:new:${sendId}` : `send:${sender}:${what.sourceId}`
   const known = what.sourceId === undefined ? new Set<string>() : await sentBefore(trx, sourceId)
-  const addressed = await withInbox(
-    trx,
-    unique.filter((id) => !known.has(id)),
-  )
-  await append(trx, sourceId, addressed, what, requestId)
+  const fresh = unique.filter((id) => !known.has(id))
+  const actorId = await actorOf(trx, what)
   const sent = {
     sendId,
-    total: unique.length,
-    accepted: addressed.length,
-    duplicates: unique.filter((id) => known.has(id)).length,
+    total: unique.length + unknown,
+    accepted: await append(trx, sourceId, fresh, { ...what, actorId }, requestId),
+    duplicates: unique.length - fresh.length,
   }
   await trx.query(
-    `insert into notify.sends (id, sender, source_id, recipient_ids, accepted, duplicates) overriding system value
-     values ($1, $2, $3, $4::bigint[], $5, $6)`,
-    [sendId, sender, sourceId, unique, sent.accepted, sent.duplicates],
+    `insert into notify.sends (id, sender, source_id, recipient_ids, accepted, duplicates, unknown) overriding system value
+     values ($1, $2, $3, $4::bigint[], $5, $6, $7)`,
+    [sendId, sender, sourceId, unique, sent.accepted, sent.duplicates, unknown],
   )
   return sent
 }
@@ -65,25 +70,38 @@ async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<str
   return new Set(rows.map((row) => row.id))
 }
 
-async function withInbox(trx: pg.ClientBase, ids: string[]): Promise<string[]> {
-  const { rows } = await trx.query<{ id: string }>(
-    'select user_id as id from notify.inbox where user_id = any($1::bigint[])',
-    [ids],
-  )
-  return rows.map((row) => row.id)
+/** Those that no user has are left out. */
+async function usersOf(trx: pg.ClientBase, externalIds: string[]): Promise<string[]> {
+  if (externalIds.length === 0) return []
+  const { rows } = await trx.query<{ ids: string[] }>('select notify.users_of($1::text[])::text[] as ids', [
+    externalIds,
+  ])
+  return rows[0]?.ids ?? []
 }
 
+async function actorOf(trx: pg.ClientBase, { actorId, actorExternalId }: NewSend): Promise<string | undefined> {
+  if (actorExternalId === undefined) return actorId
+  if (actorId !== undefined)
+    throw fail('VALIDATION_FAILED', 'Name the actor by actorId or by actorExternalId, not by both', {
+      pointer: '/actorExternalId',
+    })
+  const [id] = await usersOf(trx, [actorExternalId])
+  if (id === undefined) throw fail('VALIDATION_FAILED', 'No user has this external id', { pointer: '/actorExternalId' })
+  return id
+}
+
+/** How many recipients have an inbox; notify.unreached lists the others. */
 async function append(
   trx: pg.ClientBase,
   sourceId: string,
   recipientIds: string[],
   { type = 'system', title, message, url, actorId, groupKey, data = {}, priority, severity, expiresIn }: NewSend,
   requestId: string,
-): Promise<void> {
+): Promise<number> {
   try {
-    await trx.query(
+    const { rows } = await trx.query<{ accepted: number }>(
       `select notify.append_send($1, $2::bigint[], $3, $4, $5, $6, $7::bigint, null, null, $8, $9::jsonb, $10, $11,
-         now() + make_interval(secs => $12), $13)`,
+         now() + make_interval(secs => $12), $13)::int as accepted`,
       [
         sourceId,
         recipientIds,
@@ -100,6 +118,7 @@ async function append(
         requestId,
       ],
     )
+    return rows[0]?.accepted ?? 0
   } catch (error) {
     if (error instanceof pg.DatabaseError && error.code === '22023' && error.message.startsWith('notify: '))
       throw fail('VALIDATION_FAILED', error.message.slice('notify: '.length), { cause: error })

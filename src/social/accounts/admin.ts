@@ -92,7 +92,7 @@ export async function revokeAdmin(pool: pg.Pool, username: string): Promise<bool
   return rowCount === 1
 }
 
-export type Candidate = { id: string; email: string; verified: boolean; createdAt: Date }
+export type Candidate = { id: string; email: string | null; verified: boolean; createdAt: Date }
 
 /** What the operator should look at before this user becomes an admin: names can be alike, and who was first is not who is meant. */
 export async function findCandidate(pool: pg.Pool, username: string): Promise<Candidate | undefined> {

@@ -49,7 +49,7 @@ export async function editAccount(
         isNew ? change.email : null,
       ],
     )
-    if (isNew && account && writesMail(app.config))
+    if (isNew && account?.email && writesMail(app.config))
       await client.query(notifyFormerAddress, [userId, emailChanging(account.email)])
   })
   return isNew ? change.email : undefined

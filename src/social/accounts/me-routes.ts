@@ -52,7 +52,7 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         const { email, pendingEmail } = await findMe(app, userId)
         await limits.addresses(userId)
         if (pendingEmail !== null) await ask('newAddress', { userId, email: pendingEmail, ip })
-        else await ask('wanted', { userId, email, ip })
+        else if (email !== null) await ask('wanted', { userId, email, ip })
         return reply.code(202).send({})
       },
     )

@@ -10,7 +10,7 @@ const Nullable = (description: string) => Type.Union([Type.String({ description 
 export const Me = Type.Composite([
   User,
   Type.Object({
-    email: Type.String(),
+    email: Nullable('Null: unknown, of a user of another application'),
     emailVerified: Type.Boolean({ description: 'Whether the user showed that the address is theirs' }),
     pendingEmail: Nullable('Address that replaces email once it is verified'),
     role: Role,

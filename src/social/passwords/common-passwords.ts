@@ -7,10 +7,13 @@ import { fail } from '../../errors.ts'
  */
 export async function refuseCommonPassword(
   password: string,
-  account: { username: string; email: string },
+  account: { username: string; email: string | null },
 ): Promise<void> {
   const given = password.toLowerCase()
-  const own = [account.username, account.email, account.email.split('@', 1)[0] ?? ''].map((text) => text.toLowerCase())
+  const { username, email } = account
+  const own = [username, ...(email === null ? [] : [email, email.split('@', 1)[0] ?? ''])].map((text) =>
+    text.toLowerCase(),
+  )
   if (own.includes(given.replace(/\d+$/, '')) || own.includes(given) || (await commonPasswords()).has(given))
     throw fail('PASSWORD_TOO_COMMON', 'Choose one that is harder to guess: a few words, for example')
 }

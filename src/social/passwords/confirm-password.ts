@@ -6,7 +6,7 @@ import { passwordFits, shareOf } from './passwords.ts'
 export type Confirmation = { currentPassword: string | undefined; ip: string; limitFailures: FailureLimit }
 
 /** `passwordHash` is undefined for an account that signs in elsewhere and has no password. */
-export type Account = { passwordHash: string | undefined; username: string; email: string; isFirst: boolean }
+export type Account = { passwordHash: string | undefined; username: string; email: string | null; isFirst: boolean }
 
 /**
  * Makes sure that the user, and not only a holder of the access token, wants this. Accounts without a password are not asked.

@@ -4,7 +4,7 @@ import { isSigned, saidBy, signToken } from '../signed-token.ts'
 const LIVES_MS = 30 * 60 * 1000
 
 /** What a token depends on: with another password or another address it is void, so nobody uses it twice. */
-type Account = { userId: string; email: string; passwordHash: string }
+type Account = { userId: string; email: string | null; passwordHash: string }
 
 /** Allows setting another password, once, within half an hour. */
 export function resetToken(
