@@ -79,6 +79,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
   let answeredByTab: ((token: string) => void) | undefined
   const begun = createStore(false)
   const leading = createStore(false)
+  const version = createStore(0)
 
   const tokens = createTokens(getToken)
   const request = createRequest(url, tokens)
@@ -126,6 +127,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     list: (filter) => lists.of(filter),
     counts,
     connection,
+    subscribe: version.subscribe,
     get: (id) => {
       const held = inbox.held.get(id)
       return held && overlay.show(held)
@@ -401,6 +403,7 @@ export function createClient(options: Options, extras: Extras = {}): Ravenpost {
     lists.show()
     const pendingCount = overlay.intents.filter((intent) => intent.confirmed === undefined).length
     counts.set(kept(counts.getSnapshot(), { ...overlay.counts(inbox), pendingCount, state: inbox.state }))
+    version.set(version.getSnapshot() + 1)
     if (isLeader) saving ??= setTimeout(save, SAVE_MS)
   }
 

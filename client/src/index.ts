@@ -3,9 +3,12 @@ import type { Options, Ravenpost } from './ravenpost.ts'
 import { openStorage } from './storage.ts'
 import { joinTabs } from './tabs.ts'
 
+export { type BadgeOptions, bindBadge } from './badge.ts'
 export { RavenpostError, SignedOut } from './errors.ts'
 export type * from './protocol.ts'
+export { createPush, followPush, type Push, type PushSnapshot, type PushState } from './push.ts'
 export type * from './ravenpost.ts'
+export { createToasts, type ToastOptions, type Toasts, type ToastsSnapshot } from './toasts.ts'
 
 /**
  * A client of one user. In a browser it keeps the inbox over restarts and shares one socket between tabs. It does nothing

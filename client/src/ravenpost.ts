@@ -82,7 +82,9 @@ export type Ravenpost = {
   list(filter: Filter): InboxList
   readonly counts: Store<CountsSnapshot>
   readonly connection: Store<ConnectionSnapshot>
-  /** As shown; undefined when it is not held. */
+  /** Calls back after each change of what is held or shown, until the function it returns is called. */
+  subscribe(listener: () => void): () => void
+  /** As shown; undefined when it is not held. The same object until it changes. */
   get(id: string): InboxItem | undefined
   /** @throws {RavenpostError} 404 */
   fetchNotification(id: string): Promise<Notification>

@@ -1,19 +1,84 @@
 import type { QueryClient, QueryKey } from '@tanstack/react-query'
-import type { Ravenpost } from '../ravenpost.ts'
+import type { LiveCounts, Notification, Ravenpost } from '../index.ts'
+
+export type BoundKeys = {
+  /** Queries that hold notifications; ['notifications'] by default. */
+  notifications?: QueryKey
+  /** Queries that hold posts; ['posts'] and ['post'] by default. */
+  posts?: readonly QueryKey[]
+  /** Whether a new notification belongs into a query; by default into those whose key has nothing beyond `notifications`. */
+  belongs?(key: QueryKey, notification: Notification): boolean
+}
+
+type Entity = { id: string }
 
 /**
- * Keeps cached queries right, whether flat, paged or infinite: notifications are changed and removed in place, and posts get
- * their live counts. Returns the function that ends it.
+ * Keeps cached queries right, be their data one object, an array, a page (`{ items }`) or infinite (`{ pages }`): notifications
+ * are changed, moved and removed in place, and posts get their live counts. Nothing is fetched. Returns the function that ends it.
  */
-export function bindQueryClient(
-  _client: Ravenpost,
-  _queryClient: QueryClient,
-  _keys: {
-    /** Queries that hold notifications; ['notifications'] by default. */
-    notifications?: QueryKey
-    /** Queries that hold posts; ['posts'] and ['post'] by default. */
-    posts?: readonly QueryKey[]
-  } = {},
-): () => void {
-  throw new Error('under construction')
+export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, keys: BoundKeys = {}): () => void {
+  const { notifications = ['notifications'], posts = [['posts'], ['post']] } = keys
+  const { belongs = (key: QueryKey) => key.length === notifications.length } = keys
+  const update = (change: (items: Entity[], isFirst: boolean, key: QueryKey) => Entity[]) => {
+    for (const [key, data] of queryClient.getQueriesData({ queryKey: notifications })) {
+      const next = changeItems(data, (items, isFirst) => change(items, isFirst, key))
+      if (next !== data) queryClient.setQueryData(key, next)
+    }
+  }
+  const ends = [
+    client.on('notification', ({ notification, grew }) => {
+      const { id } = notification
+      update((items, isFirst, key) => {
+        if (!grew) return replace(items, (item) => (item.id === id ? (client.get(id) ?? notification) : item))
+        const others = items.filter((item) => item.id !== id)
+        if (isFirst && belongs(key, notification)) return [client.get(id) ?? notification, ...others]
+        return others.length === items.length ? items : replace(items, (item) => (item.id === id ? notification : item))
+      })
+    }),
+    client.on('removed', ({ id }) =>
+      update((items) => (items.some((item) => item.id === id) ? items.filter((item) => item.id !== id) : items)),
+    ),
+    client.on('reset', () => void queryClient.invalidateQueries({ queryKey: notifications })),
+    // What the user has just done shows here too.
+    client.subscribe(() => update((items) => replace(items, (item) => client.get(item.id) ?? item))),
+    client.liveCounts.subscribe(() => {
+      const counts = client.liveCounts.getSnapshot()
+      for (const key of posts)
+        queryClient.setQueriesData({ queryKey: key }, (data: unknown) =>
+          changeItems(data, (items) => replace(items, (item) => withCounts(item, counts.get(item.id)))),
+        )
+    }),
+  ]
+  return () => {
+    for (const end of ends) end()
+  }
+}
+
+/** The same data when no item has changed. */
+function changeItems(data: unknown, change: (items: Entity[], isFirst: boolean) => Entity[]): unknown {
+  if (Array.isArray(data)) return data.every(isEntity) ? change(data, true) : data
+  if (typeof data !== 'object' || data === null) return data
+  if ('pages' in data && Array.isArray(data.pages)) {
+    const pages = data.pages.map((page, index) => changeItems(page, (items) => change(items, index === 0)))
+    return pages.every((page, index) => page === (data.pages as unknown[])[index]) ? data : { ...data, pages }
+  }
+  if ('items' in data && Array.isArray(data.items)) {
+    const items = changeItems(data.items, change)
+    return items === data.items ? data : { ...data, items }
+  }
+  return isEntity(data) ? (change([data], false)[0] ?? data) : data
+}
+
+function isEntity(value: unknown): value is Entity {
+  return typeof value === 'object' && value !== null && 'id' in value && typeof value.id === 'string'
+}
+
+function replace(items: Entity[], by: (item: Entity) => Entity): Entity[] {
+  const next = items.map(by)
+  return next.every((item, index) => item === items[index]) ? items : next
+}
+
+function withCounts(item: Entity & Partial<LiveCounts>, counts: LiveCounts | undefined): Entity {
+  if (!counts || (item.likeCount === counts.likeCount && item.commentCount === counts.commentCount)) return item
+  return { ...item, ...counts }
 }

@@ -1,0 +1,89 @@
+import type { Ravenpost } from './ravenpost.ts'
+
+export type BadgeOptions = {
+  /** "(3) " before the title of the page; on by default. */
+  title?: boolean
+  /** A dot on the favicon, on by default; the content security policy has to allow `img-src data:`. */
+  favicon?: boolean
+  /** The number on the icon of an installed app; on by default. */
+  app?: boolean
+  /** Which count: `unseen` goes out when the bell is opened, `unread` by reading; `unread` by default. */
+  count?: 'unread' | 'unseen'
+}
+
+/** Keeps the badges of the page right, until the function it returns is called. */
+export function bindBadge(client: Ravenpost, options: BadgeOptions = {}): () => void {
+  const { title = true, favicon = true, app = true, count = 'unread' } = options
+  const unfollowTitle = title ? followTitle(() => current) : () => {}
+  let current = -1
+  const show = () => {
+    const { unreadCount, unseenCount } = client.counts.getSnapshot()
+    const next = count === 'unread' ? unreadCount : unseenCount
+    if (next === current) return
+    current = next
+    if (title) showInTitle(next)
+    if (favicon) showOnIcon(next > 0)
+    if (app) showOnApp(next)
+  }
+  show()
+  const unsubscribe = client.counts.subscribe(show)
+  return () => {
+    unsubscribe()
+    unfollowTitle()
+    if (title) showInTitle(0)
+    if (favicon) showOnIcon(false)
+    if (app) showOnApp(0)
+  }
+}
+
+const COUNT = /^\(\d+\+?\) /
+
+function showInTitle(count: number): void {
+  const plain = document.title.replace(COUNT, '')
+  const title = count > 0 ? `(${count > 99 ? '99+' : count}) ${plain}` : plain
+  if (title !== document.title) document.title = title
+}
+
+/** Routers set the title of each page anew. */
+function followTitle(count: () => number): () => void {
+  const observer = new MutationObserver(() => showInTitle(Math.max(0, count())))
+  observer.observe(document.head, { subtree: true, childList: true, characterData: true })
+  return () => observer.disconnect()
+}
+
+/** Not every browser has it, and some ask for permission. */
+function showOnApp(count: number): void {
+  if (!('setAppBadge' in navigator)) return
+  const shown = count > 0 ? navigator.setAppBadge(count) : navigator.clearAppBadge()
+  shown.catch(() => {})
+}
+
+const SIZE = 32
+let plain: string | undefined
+
+function showOnIcon(isNew: boolean): void {
+  const link = document.querySelector<HTMLLinkElement>('link[rel~="icon"]')
+  if (!link) return
+  plain ??= link.href
+  if (!isNew) {
+    link.href = plain
+    return
+  }
+  const icon = new Image()
+  icon.onload = () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: SIZE, height: SIZE })
+    const context = canvas.getContext('2d')
+    if (!context) return
+    context.drawImage(icon, 0, 0, SIZE, SIZE)
+    context.fillStyle = '#d9480f'
+    context.beginPath()
+    context.arc(SIZE - 8, 8, 8, 0, 2 * Math.PI)
+    context.fill()
+    try {
+      link.href = canvas.toDataURL()
+    } catch {
+      // The icon is of another origin: it cannot be drawn upon.
+    }
+  }
+  icon.src = plain
+}

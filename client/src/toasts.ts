@@ -1,0 +1,151 @@
+import type { InboxItem, Ravenpost, Store } from './ravenpost.ts'
+import { createStore } from './stores.ts'
+
+export type ToastOptions = {
+  /** Three by default; the others are counted in `more`. */
+  limit?: number
+  /** Seconds that a toast stays after its last change; 6 by default. A critical one stays until it is dismissed. */
+  seconds?: number
+  /** No toast for what is on screen: by default when `url` is the page's. */
+  isOnScreen?(notification: InboxItem): boolean
+}
+
+export type ToastsSnapshot = { toasts: readonly InboxItem[]; more: number }
+
+export type Toasts = Store<ToastsSnapshot> & {
+  dismiss(id: string): void
+  dismissAll(): void
+  /** While true, no toast runs out: for hover and focus. */
+  pause(isPaused: boolean): void
+}
+
+const NONE: ToastsSnapshot = { toasts: [], more: 0 }
+/** Longer texts take longer to read. */
+const MS_PER_CHARACTER = 25
+
+/**
+ * One toast for each notification that comes live and not silently. It changes in place as its group grows, and goes when the
+ * notification is read, archived or retracted, on whatever device. Lives as long as somebody subscribes.
+ */
+export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toasts {
+  const { limit = 3, seconds = 6, isOnScreen = isThisPage } = options
+  const ends = new Map<string, number>()
+  const store = createStore<ToastsSnapshot>(NONE)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let isPaused = false
+  let users = 0
+  let stop = () => {}
+
+  const show = () => {
+    const items = [...ends.keys()].flatMap((id) => client.get(id) ?? [])
+    const toasts = items.filter(({ readAt, archivedAt }) => readAt === null && archivedAt === null)
+    const kept = new Set(toasts.map(({ id }) => id))
+    for (const id of ends.keys()) if (!kept.has(id)) ends.delete(id)
+    const before = store.getSnapshot()
+    const next = { toasts: toasts.slice(-limit), more: Math.max(0, toasts.length - limit) }
+    const isSame = next.more === before.more && next.toasts.length === before.toasts.length
+    if (!isSame || next.toasts.some((item, index) => item !== before.toasts[index])) store.set(next)
+    schedule()
+  }
+  const schedule = () => {
+    clearTimeout(timer)
+    const next = Math.min(...ends.values())
+    if (isPaused || next === Number.POSITIVE_INFINITY) return
+    timer = setTimeout(expire, Math.max(0, next - Date.now()))
+  }
+  const expire = () => {
+    const now = Date.now()
+    for (const [id, end] of ends) if (end <= now) ends.delete(id)
+    show()
+  }
+  const endOf = ({ priority, title, body }: InboxItem) => {
+    if (priority === 'critical') return Number.POSITIVE_INFINITY
+    return Date.now() + seconds * 1000 + (title.length + (body?.length ?? 0)) * MS_PER_CHARACTER
+  }
+  const begin = () => {
+    const endListening = client.on('notification', ({ notification, grew, live }) => {
+      const isNews =
+        live && grew && !notification.silent && notification.readAt === null && notification.archivedAt === null
+      if (!isNews || !isPageOfUser() || isOnScreen(notification)) return
+      ends.delete(notification.id)
+      ends.set(notification.id, endOf(notification))
+      show()
+    })
+    const endFollowing = client.subscribe(() => ends.size > 0 && show())
+    const endFocus = followFocus()
+    stop = () => {
+      for (const end of [endListening, endFollowing, endFocus]) end()
+      clearTimeout(timer)
+      ends.clear()
+      store.set(NONE)
+    }
+  }
+
+  return {
+    getSnapshot: store.getSnapshot,
+    subscribe(listener) {
+      users += 1
+      if (users === 1) begin()
+      const unsubscribe = store.subscribe(listener)
+      return () => {
+        unsubscribe()
+        users -= 1
+        if (users === 0) stop()
+      }
+    },
+    dismiss(id) {
+      ends.delete(id)
+      show()
+    },
+    dismissAll() {
+      ends.clear()
+      show()
+    },
+    pause(value) {
+      if (isPaused === value) return
+      isPaused = value
+      // What ran out meanwhile stays for a moment longer.
+      const soon = Date.now() + 2000
+      if (!isPaused) for (const [id, end] of ends) ends.set(id, Math.max(end, soon))
+      schedule()
+    },
+  }
+}
+
+const FOCUS_KEY = 'ravenpost:focus'
+const pageId = Math.random().toString(36).slice(2)
+
+/** Whether this tab has the focus, or had it last of all tabs. */
+function isPageOfUser(): boolean {
+  if (typeof document === 'undefined') return true
+  if (document.visibilityState !== 'visible') return false
+  return document.hasFocus() || (readFocus() ?? pageId) === pageId
+}
+
+function followFocus(): () => void {
+  if (typeof document === 'undefined') return () => {}
+  const note = () => {
+    try {
+      localStorage.setItem(FOCUS_KEY, pageId)
+    } catch {
+      // Refused to this page: each visible tab shows its own.
+    }
+  }
+  if (document.hasFocus()) note()
+  addEventListener('focus', note)
+  return () => removeEventListener('focus', note)
+}
+
+function readFocus(): string | null {
+  try {
+    return localStorage.getItem(FOCUS_KEY)
+  } catch {
+    return null
+  }
+}
+
+function isThisPage({ url }: InboxItem): boolean {
+  if (url === null || typeof location === 'undefined') return false
+  const { origin, pathname } = new URL(url, location.href)
+  return origin === location.origin && pathname === location.pathname
+}

@@ -1,0 +1,203 @@
+import { QueryClient } from '@tanstack/react-query'
+import t, { type Test } from 'tap'
+import type { Notification } from '../../client/src/core.ts'
+import { createToasts, type ToastOptions } from '../../client/src/index.ts'
+import { bindQueryClient } from '../../client/src/query/index.ts'
+import { handlePush } from '../../client/src/worker/index.ts'
+import { eventually, setup } from '../setup.ts'
+import { startClient } from './client.ts'
+
+async function start(t: Test) {
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const post = await ana.post('hello')
+  const started = startClient(t, ana, system)
+  await started.live()
+  return { system, ana, ben, post, started, client: started.client }
+}
+
+type Page = { items: Notification[]; nextCursor: string | null }
+
+t.test('cached queries of every shape follow, and nothing is fetched', async (t) => {
+  const { system, ana, ben, post, started, client } = await start(t)
+  const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } })
+  t.teardown(() => queries.clear())
+  await ben.follow(ana.id)
+  await started.shows('ben followed you')
+  const page = await client.request<Page>('GET', '/notifications')
+  const [follow] = page.items
+  queries.setQueryData(['notifications'], { pages: [page, { items: [], nextCursor: null }], pageParams: [] })
+  queries.setQueryData(['notifications', 'mine'], page.items)
+  queries.setQueryData(['notifications', 'mine', follow?.id], follow)
+  queries.setQueryData(['notifications', 'odd'], 'no notifications at all')
+  queries.setQueryData(['posts', 'all'], { pages: [{ items: [{ ...post, likeCount: 0, commentCount: 0 }] }] })
+  queries.setQueryData(['post', post.id], { ...post, likeCount: 0, commentCount: 0 })
+  t.teardown(bindQueryClient(client, queries))
+  t.teardown(client.watch({ posts: [post.id] }))
+
+  const inPages = () =>
+    queries
+      .getQueryData<{ pages: Page[] }>(['notifications'])
+      ?.pages.map(({ items }) => items.map(({ title }) => title))
+  await ben.like(post.id)
+  await eventually(() => inPages()?.[0]?.join() === 'ben liked your post,ben followed you')
+  await (await system.as('cleo')).like(post.id)
+  await eventually(() => inPages()?.[0]?.join() === 'cleo and ben liked your post,ben followed you')
+  t.same(
+    queries.getQueryData<Notification[]>(['notifications', 'mine'])?.length,
+    1,
+    'what has a filter gets nothing new',
+  )
+
+  void client.read([follow?.id ?? ''])
+  t.ok(queries.getQueryData<Notification[]>(['notifications', 'mine'])?.[0]?.readAt, 'before the server knows')
+  t.ok(queries.getQueryData<Notification>(['notifications', 'mine', follow?.id])?.readAt)
+  await ben.unfollow(ana.id)
+  await client.delete([follow?.id ?? ''])
+  await eventually(() => inPages()?.[0]?.join() === 'cleo and ben liked your post')
+  t.same(queries.getQueryData(['notifications', 'mine']), [])
+  t.equal(queries.getQueryData(['notifications', 'odd']), 'no notifications at all')
+
+  await eventually(() => queries.getQueryData<{ likeCount: number }>(['post', post.id])?.likeCount === 2)
+  const posts = queries.getQueryData<{ pages: { items: { likeCount: number }[] }[] }>(['posts', 'all'])
+  t.equal(posts?.pages[0]?.items[0]?.likeCount, 2)
+})
+
+t.test('a toast comes once, changes in place, and goes when it is read elsewhere', async (t) => {
+  const { system, ana, ben, post, started, client } = await start(t)
+  const show = (options: ToastOptions = {}) => {
+    const toasts = createToasts(client, options)
+    const shown: string[] = []
+    t.teardown(
+      toasts.subscribe(() =>
+        shown.push(
+          toasts
+            .getSnapshot()
+            .toasts.map(({ title }) => title)
+            .join(),
+        ),
+      ),
+    )
+    return { ...toasts, shown, now: () => toasts.getSnapshot().toasts.map(({ title }) => title) }
+  }
+  await ben.comment(post.id, 'before')
+  await started.shows('ben commented on your post')
+  const toasts = show({ limit: 1 })
+  const brief = show({ seconds: 0 })
+  const elsewhere = show({ isOnScreen: () => true })
+  t.same(toasts.now(), [], 'none for what was there')
+
+  await ben.like(post.id)
+  await eventually(() => toasts.now().join() === 'ben liked your post')
+  await (await system.as('cleo')).like(post.id)
+  await eventually(() => toasts.now().join() === 'cleo and ben liked your post')
+  t.same(toasts.shown, ['ben liked your post', 'cleo and ben liked your post'])
+  await ben.follow(ana.id)
+  await eventually(() => toasts.now().join() === 'ben followed you')
+  t.equal(toasts.getSnapshot().more, 1)
+
+  const items = await client.request<Page>('GET', '/notifications')
+  await ana.request('PATCH', `/notifications/${items.items[0]?.id}/read`)
+  await eventually(() => toasts.now().join() === 'cleo and ben liked your post')
+  await ben.unlike(post.id)
+  await eventually(() => toasts.now().join() === 'cleo liked your post')
+  toasts.dismissAll()
+  t.same(toasts.now(), [])
+  await eventually(() => brief.shown.length > 0 && brief.now().length === 0)
+  t.same(elsewhere.shown, [], 'none for the page that is open')
+})
+
+t.test('what is silent has no toast', async (t) => {
+  const { ana, ben, post, started, client } = await start(t)
+  const always = [{ days: [1, 2, 3, 4, 5, 6, 7], from: '00:00', to: '00:00' }]
+  await client.preferences.save({ dnd: { enabled: true, timeZone: 'UTC', windows: always } })
+  const toasts = createToasts(client)
+  t.teardown(toasts.subscribe(() => {}))
+  await ben.like(post.id)
+  await started.shows('ben liked your post')
+  t.same(toasts.getSnapshot().toasts, [])
+  t.equal((await ana.get('/notifications')).items[0].silent, true)
+})
+
+t.test('the service worker replaces by tag, closes what is gone, and brings up an open page', async (t) => {
+  const worker = fakeWorker()
+  handlePush(worker, { icon: '/icon.png' })
+  const message = {
+    id: '4',
+    state: 'e.7',
+    unreadCount: 3,
+    title: 'Ben liked your post',
+    body: null,
+    url: '/posts/6#comment-6',
+    tag: 'n4',
+    silent: false,
+    close: ['n3'],
+  }
+  worker.shown.push(
+    { tag: 'n3', close: () => worker.closed.push('n3') },
+    { tag: 'n2', close: () => worker.closed.push('n2') },
+  )
+  await worker.dispatch('push', { data: { json: () => message } })
+  t.match(worker.messages, [
+    { title: 'Ben liked your post', tag: 'n4', renotify: true, icon: '/icon.png', data: { id: '4' } },
+  ])
+  t.same(worker.closed, ['n3'])
+  t.equal(worker.badge, 3)
+  await worker.dispatch('push', { data: { json: () => ({ ...message, unreadCount: 0, silent: true }) } })
+  t.match(worker.messages[1], { silent: true, renotify: false })
+  t.equal(worker.badge, 0)
+
+  const click = () =>
+    worker.dispatch('notificationclick', { notification: { data: { id: '4', url: '/posts/6#comment-6' }, close() {} } })
+  await click()
+  t.same(worker.opened, ['https://example.org/posts/6?rp-opened=4#comment-6'])
+  worker.pages.push({
+    url: 'https://example.org/',
+    focused: true,
+    focus: async () => {},
+    postMessage: (sent: unknown) => worker.sent.push(sent),
+  })
+  await click()
+  t.same(worker.sent, [{ type: 'ravenpost:open', id: '4', url: '/posts/6#comment-6' }])
+  t.equal(worker.opened.length, 1)
+})
+
+/** The scope of a service worker: there is none outside of a browser. */
+function fakeWorker() {
+  const listeners = new Map<string, (event: never) => void>()
+  const worker = {
+    messages: [] as object[],
+    shown: [] as { tag: string; close(): void }[],
+    closed: [] as string[],
+    opened: [] as string[],
+    sent: [] as unknown[],
+    pages: [] as { url: string; focused: boolean; focus(): Promise<unknown>; postMessage(message: unknown): void }[],
+    badge: -1,
+    location: { href: 'https://example.org/sw.js', origin: 'https://example.org' },
+    navigator: {
+      async setAppBadge(count: number) {
+        worker.badge = count
+      },
+      async clearAppBadge() {
+        worker.badge = 0
+      },
+    },
+    registration: {
+      async showNotification(title: string, options: object) {
+        worker.messages.push({ title, ...options })
+      },
+      getNotifications: async () => worker.shown,
+    },
+    clients: {
+      matchAll: async () => worker.pages,
+      openWindow: async (url: string) => worker.opened.push(url),
+    },
+    addEventListener: (type: string, listener: (event: never) => void) => void listeners.set(type, listener),
+    async dispatch(type: string, event: object) {
+      const work: Promise<unknown>[] = []
+      listeners.get(type)?.({ ...event, waitUntil: (promise: Promise<unknown>) => work.push(promise) } as never)
+      await Promise.all(work)
+    },
+  }
+  return worker
+}
