@@ -8,6 +8,9 @@ import type { Config } from '../config.ts'
 import { escapeHtml } from '../notify/channels/email/mail.ts'
 import type { Web } from './web-build.ts'
 
+/** As index.html has it. */
+const BASE = '<base href="/" data-demo="false"'
+
 /** Files of web/dist that keep their name from build to build. */
 const NAMED_FILES = ['favicon.svg', 'icon.svg', 'manifest.webmanifest', 'sw.js', 'theme.js']
 
@@ -26,7 +29,7 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
     reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache')
     if (index === undefined) return sendLanding(reply, web)
     reply.header('content-security-policy', csp)
-    return reply.send(index.replace('<base href="/"', `<base href="${basePath(config)}"`))
+    return reply.send(index.replace(BASE, `<base href="${basePath(config)}" data-demo="${config.demo}"`))
   })
 
   await server.register(async (files) => {

@@ -1,0 +1,302 @@
+import { Link, Navigate, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
+import { type ReactNode, useActionState, useEffect, useState } from 'react'
+import { buttonClass, SubmitButton } from '../../ui/button.tsx'
+import { Field } from '../../ui/field.tsx'
+import { Alert, Loading } from '../../ui/notes.tsx'
+import { useSignIn } from '../app.tsx'
+import { demoEnabled } from '../demo/enabled.ts'
+import { explain, Problem } from '../problem.ts'
+import { post, signIn, signUp } from '../session.ts'
+import { languages, useLook, useWords } from '../words/words.tsx'
+import styles from './account.module.css'
+
+/** Around the pages of who is not signed in: what this is, and the form. */
+export function AccountFrame({ children }: { children?: ReactNode }) {
+  const { app, account, nav } = useWords()
+  const { language, change } = useLook()
+  return (
+    <div className={styles.frame}>
+      <header className={styles.top}>
+        <Link to="/" className={styles.brand}>
+          <img src="icon.svg" alt="" />
+          {app.name}
+        </Link>
+        <select
+          aria-label={nav.language}
+          value={language}
+          onChange={(event) => {
+            const chosen = languages.find(({ value }) => value === event.target.value)
+            if (chosen) change({ language: chosen.value })
+          }}
+        >
+          {languages.map(({ value, label }) => (
+            <option key={value} value={value}>
+              {label}
+            </option>
+          ))}
+        </select>
+      </header>
+      <main className={styles.center}>
+        <div className={styles.pitch}>
+          <h1>{account.welcome}</h1>
+          <p>{account.welcomeHint}</p>
+          {demoEnabled && (
+            <>
+              <Link to="/demo" className={buttonClass('plain')}>
+                {account.tryDemo}
+              </Link>
+              <p style={{ fontSize: 'var(--text-s)' }}>{account.tryDemoHint}</p>
+            </>
+          )}
+        </div>
+        <section className={styles.card}>{children ?? <Outlet />}</section>
+      </main>
+    </div>
+  )
+}
+
+type FormState = { problem?: unknown; fields?: Record<string, string> }
+
+/** Runs a form's action; keeps what was typed when it fails, since React empties the form. */
+function useForm(run: (fields: Record<string, string>) => Promise<void>) {
+  return useActionState<FormState, FormData>(async (_, form) => {
+    const fields = Object.fromEntries([...form].map(([name, value]) => [name, String(value)]))
+    try {
+      await run(fields)
+      return {}
+    } catch (problem) {
+      return { problem, fields }
+    }
+  }, {})
+}
+
+function useFaults({ problem }: FormState) {
+  const words = useWords()
+  const at = (property: string) => (problem instanceof Problem ? problem.at(property) : undefined)
+  const onField = problem instanceof Problem && problem.errors.some(({ pointer }) => pointer !== '' && pointer !== '/')
+  const general = problem !== undefined && !onField ? explain(problem, words) : undefined
+  return { at, general }
+}
+
+export function SignInPage() {
+  const { account } = useWords()
+  const { session, start } = useSignIn()
+  const atSignIn = useLocation().pathname === '/signin'
+  const [state, action] = useForm(async ({ login = '', password = '' }) =>
+    start(await signIn(login.trim().toLowerCase(), password)),
+  )
+  const { at, general } = useFaults(state)
+  if (session && atSignIn) return <Navigate to="/" />
+  return (
+    <>
+      <h2>{account.signIn}</h2>
+      <form action={action}>
+        {general && <Alert>{general}</Alert>}
+        <Field
+          label={account.login}
+          name="login"
+          required
+          autoComplete="username"
+          autoCapitalize="none"
+          defaultValue={state.fields?.login}
+          error={at('login')}
+        />
+        <Field
+          label={account.password}
+          name="password"
+          type="password"
+          required
+          autoComplete="current-password"
+          error={at('password')}
+        />
+        <SubmitButton>{account.signIn}</SubmitButton>
+      </form>
+      <p className={styles.foot}>
+        <span>
+          {account.noAccount} <Link to="/signup">{account.signUp}</Link>
+        </span>
+        <Link to="/forgot">{account.forgot}</Link>
+      </p>
+    </>
+  )
+}
+
+export function SignUpPage() {
+  const { account } = useWords()
+  const { session, start } = useSignIn()
+  const [state, action] = useForm(async ({ username = '', email = '', password = '', displayName = '' }) =>
+    start(
+      await signUp({
+        username: username.trim().toLowerCase(),
+        email: email.trim(),
+        password,
+        ...(displayName.trim() && { displayName: displayName.trim() }),
+      }),
+    ),
+  )
+  const { at, general } = useFaults(state)
+  if (session) return <Navigate to="/" />
+  const { fields } = state
+  return (
+    <>
+      <h2>{account.signUp}</h2>
+      <form action={action}>
+        {general && <Alert>{general}</Alert>}
+        <Field
+          label={account.displayName}
+          name="displayName"
+          maxLength={100}
+          autoComplete="name"
+          defaultValue={fields?.displayName}
+          error={at('displayName')}
+        />
+        <Field
+          label={account.username}
+          name="username"
+          required
+          pattern="[A-Za-z0-9_]{3,30}"
+          maxLength={30}
+          autoCapitalize="none"
+          autoComplete="username"
+          hint={account.usernameHint}
+          defaultValue={fields?.username}
+          error={at('username')}
+        />
+        <Field
+          label={account.email}
+          name="email"
+          type="email"
+          required
+          autoComplete="email"
+          defaultValue={fields?.email}
+          error={at('email')}
+        />
+        <Field
+          label={account.password}
+          name="password"
+          type="password"
+          required
+          minLength={8}
+          maxLength={200}
+          autoComplete="new-password"
+          hint={account.passwordHint}
+          error={at('password')}
+        />
+        <SubmitButton>{account.signUp}</SubmitButton>
+      </form>
+      <p className={styles.foot}>
+        <span>
+          {account.haveAccount} <Link to="/signin">{account.signIn}</Link>
+        </span>
+      </p>
+    </>
+  )
+}
+
+export function ForgotPage() {
+  const { account } = useWords()
+  const [sent, setSent] = useState(false)
+  const [state, action] = useForm(async ({ login = '' }) => {
+    await post('/auth/password/forgot', { login: login.trim().toLowerCase() })
+    setSent(true)
+  })
+  const { at, general } = useFaults(state)
+  return (
+    <>
+      <h2>{account.forgotTitle}</h2>
+      {sent ? (
+        <Alert good>{account.linkSent}</Alert>
+      ) : (
+        <form action={action}>
+          {general && <Alert>{general}</Alert>}
+          <p>{account.forgotHint}</p>
+          <Field
+            label={account.login}
+            name="login"
+            required
+            autoComplete="username"
+            autoCapitalize="none"
+            defaultValue={state.fields?.login}
+            error={at('login')}
+          />
+          <SubmitButton>{account.sendLink}</SubmitButton>
+        </form>
+      )}
+      <p className={styles.foot}>
+        <Link to="/signin">{account.signIn}</Link>
+      </p>
+    </>
+  )
+}
+
+/** The token of the link in a mail. */
+const tokenOf = (search: unknown) => {
+  const token = (search as { token?: unknown }).token
+  return token === undefined ? undefined : String(token)
+}
+
+export function ResetPage() {
+  const { account } = useWords()
+  const token = tokenOf(useLocation().search)
+  const [done, setDone] = useState(false)
+  const [state, action] = useForm(async ({ password = '' }) => {
+    await post('/auth/password/reset', { token, password })
+    setDone(true)
+  })
+  const { at, general } = useFaults(state)
+  return (
+    <>
+      <h2>{account.resetTitle}</h2>
+      {token === undefined && <Alert>{account.noToken}</Alert>}
+      {done && <Alert good>{account.resetDone}</Alert>}
+      {!done && token !== undefined && (
+        <form action={action}>
+          {general && <Alert>{general}</Alert>}
+          <Field
+            label={account.newPassword}
+            name="password"
+            type="password"
+            required
+            minLength={8}
+            maxLength={200}
+            autoComplete="new-password"
+            hint={account.passwordHint}
+            error={at('password')}
+          />
+          <SubmitButton>{account.reset}</SubmitButton>
+        </form>
+      )}
+      <p className={styles.foot}>
+        <Link to="/signin">{account.signIn}</Link>
+        <Link to="/forgot">{account.forgot}</Link>
+      </p>
+    </>
+  )
+}
+
+/** Confirms after the page has run its script, which scanners of mails do not. */
+export function ConfirmPage() {
+  const words = useWords()
+  const navigate = useNavigate()
+  const token = tokenOf(useLocation().search)
+  const [state, setState] = useState<{ done?: true; problem?: unknown }>({})
+  useEffect(() => {
+    if (token === undefined) return
+    post('/auth/verify-email', { token }).then(
+      () => setState({ done: true }),
+      (problem: unknown) => setState({ problem }),
+    )
+  }, [token])
+  const failed = token === undefined ? words.account.noToken : state.problem ? explain(state.problem, words) : undefined
+  return (
+    <>
+      <h2>{words.account.email}</h2>
+      {failed && <Alert>{failed}</Alert>}
+      {state.done && <Alert good>{words.account.confirmed}</Alert>}
+      {!failed && !state.done && <Loading label={words.account.confirming} />}
+      <SubmitButton type="button" onClick={() => void navigate({ to: '/' })}>
+        {words.app.toFeed}
+      </SubmitButton>
+    </>
+  )
+}

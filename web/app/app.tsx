@@ -1,0 +1,61 @@
+import { RouterProvider } from '@tanstack/react-router'
+import { createContext, useCallback, useContext, useEffect, useMemo, useState } from 'react'
+import { DeviceProvider } from './device.tsx'
+import { createAppRouter } from './routes.tsx'
+import { rememberedSession, type Session, sessionByCookie } from './session.ts'
+
+type SignIn = { session: Session | undefined; start(session: Session): void }
+
+const SignInContext = createContext<SignIn>({ session: undefined, start: () => {} })
+export const useSignIn = () => useContext(SignInContext)
+
+/** Sessions begin and end for all tabs of a browser: their cookie is one. */
+const CHANNEL = 'ravenpost.session'
+
+/** The whole page: paints at once for who was here last, and asks the cookie otherwise. */
+export function App() {
+  const [session, setSession] = useState(rememberedSession)
+  const [asked, setAsked] = useState(session !== undefined)
+  const router = useMemo(() => createAppRouter(), [])
+
+  useEffect(() => {
+    if (asked) return
+    void sessionByCookie().then((found) => {
+      setSession((current) => current ?? found)
+      setAsked(true)
+    })
+  }, [asked])
+
+  useEffect(() => {
+    const channel = new BroadcastChannel(CHANNEL)
+    channel.onmessage = ({ data }) => {
+      if (data !== (session?.user.id ?? null)) location.reload()
+    }
+    if (session)
+      session.onEnd = () => {
+        setSession(undefined)
+        new BroadcastChannel(CHANNEL).postMessage(null)
+      }
+    return () => channel.close()
+  }, [session])
+
+  const start = useCallback((started: Session) => {
+    setSession(started)
+    new BroadcastChannel(CHANNEL).postMessage(started.user.id)
+  }, [])
+  const signIn = useMemo(() => ({ session, start }), [session, start])
+
+  if (!asked) return null
+  const pages = <RouterProvider router={router} />
+  return (
+    <SignInContext value={signIn}>
+      {session ? (
+        <DeviceProvider key={session.user.id} session={session} wholePage>
+          {pages}
+        </DeviceProvider>
+      ) : (
+        pages
+      )}
+    </SignInContext>
+  )
+}

@@ -1,0 +1,60 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { createRavenpost } from 'ravenpost-client'
+import { RavenpostProvider } from 'ravenpost-client/react'
+import { createContext, type ReactNode, useContext, useEffect, useState } from 'react'
+import { type Api, createApi } from './api.ts'
+import { Problem } from './problem.ts'
+import { type Session, serverUrl } from './session.ts'
+
+/** One signed-in app: the page has one, the demo two side by side. */
+type Device = {
+  session: Session
+  api: Api
+  /** Whether the device is the whole page: then it may set title, badges and the address. */
+  wholePage: boolean
+}
+
+const Context = createContext<Device | undefined>(undefined)
+
+/** @throws {Error} outside of a DeviceProvider, which only pages without a user are */
+export function useDevice(): Device {
+  const device = useContext(Context)
+  if (!device) throw new Error('no user is signed in here')
+  return device
+}
+
+export const useApi = () => useDevice().api
+
+export function DeviceProvider(props: { session: Session; wholePage: boolean; children: ReactNode }) {
+  const { session, wholePage, children } = props
+  const [{ device, client, queries }] = useState(() => {
+    const request = session.request.bind(session)
+    const client = createRavenpost({
+      url: serverUrl,
+      userId: session.user.id,
+      getToken: (asked) => session.token(asked),
+    })
+    return { device: { session, api: createApi({ request }), wholePage }, client, queries: createQueries() }
+  })
+  useEffect(() => () => queries.clear(), [queries])
+  return (
+    <Context value={device}>
+      <QueryClientProvider client={queries}>
+        <RavenpostProvider client={client}>{children}</RavenpostProvider>
+      </QueryClientProvider>
+    </Context>
+  )
+}
+
+function createQueries(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 15_000,
+        // What a client caused is not cured by another attempt.
+        retry: (failures, error) => failures < 2 && (!(error instanceof Problem) || error.status >= 500),
+        refetchOnWindowFocus: false,
+      },
+    },
+  })
+}

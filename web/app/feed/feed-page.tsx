@@ -1,0 +1,91 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { Link, useSearch } from '@tanstack/react-router'
+import { Feather } from 'lucide-react'
+import { useRavenpost } from 'ravenpost-client/react'
+import { useEffect, useRef, useState } from 'react'
+import { Empty } from '../../ui/notes.tsx'
+import { tabClass, tabsClass } from '../../ui/tabs.tsx'
+import { useApi } from '../device.tsx'
+import { Composer } from '../posts/composer.tsx'
+import { useLiveInView } from '../posts/in-view.ts'
+import { itemsOf, List, useList } from '../posts/list.tsx'
+import styles from '../posts/post.module.css'
+import { PostCard } from '../posts/post.tsx'
+import { useWords } from '../words/words.tsx'
+
+export function FeedPage() {
+  const { feed, composer } = useWords()
+  const { scope = 'all' } = useSearch({ from: '/user/' })
+  const api = useApi()
+  const queries = useQueryClient()
+  const queryKey = ['posts', 'feed', scope]
+  const list = useList(queryKey, api.posts(scope))
+  const container = useRef<HTMLDivElement>(null)
+  const ids = itemsOf(list).map(({ id }) => id)
+  useLiveInView(container, ids)
+  const { newer, clear } = useNewer(scope)
+
+  const showNewer = async () => {
+    clear()
+    await queries.resetQueries({ queryKey })
+    window.scrollTo({ top: 0, behavior: 'smooth' })
+  }
+
+  const tab = (value: 'all' | 'following', label: string) => (
+    <Link
+      to="/"
+      search={value === 'all' ? {} : { scope: value }}
+      className={tabClass}
+      aria-current={scope === value ? 'page' : undefined}
+    >
+      {label}
+    </Link>
+  )
+  return (
+    <>
+      <h1 className="visually-hidden">{feed.title}</h1>
+      <nav className={tabsClass} aria-label={feed.title}>
+        {tab('all', feed.everyone)}
+        {tab('following', feed.following)}
+      </nav>
+      <Composer key={composer.label} />
+      {newer > 0 && (
+        <button type="button" className={styles.pill} onClick={() => void showNewer()}>
+          {feed.newer(newer)}
+        </button>
+      )}
+      <div ref={container} className={styles.feed}>
+        <List
+          list={list}
+          empty={
+            <Empty icon={<Feather aria-hidden="true" />} title={scope === 'all' ? feed.empty : feed.followingEmpty}>
+              {scope === 'all' ? feed.emptyHint : feed.followingEmptyHint}
+            </Empty>
+          }
+          end={<p className={styles.end_note}>{feed.end}</p>}
+        >
+          {(post) => <PostCard key={post.id} post={post} />}
+        </List>
+      </div>
+    </>
+  )
+}
+
+/** How many posts are newer than what is shown. */
+function useNewer(scope: 'all' | 'following') {
+  const client = useRavenpost()
+  const [newer, setNewer] = useState(0)
+  const [round, setRound] = useState(0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round watches anew, so that the count starts at nothing
+  useEffect(() => {
+    setNewer(0)
+    const stops = [
+      client.watch({ feed: scope }),
+      client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
+    ]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }, [client, scope, round])
+  return { newer, clear: () => setRound((old) => old + 1) }
+}

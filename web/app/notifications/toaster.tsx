@@ -1,0 +1,67 @@
+import { Link, useLocation } from '@tanstack/react-router'
+import { X } from 'lucide-react'
+import type { InboxItem } from 'ravenpost-client'
+import { useToasts } from 'ravenpost-client/react'
+import { IconButton } from '../../ui/button.tsx'
+import { useDevice } from '../device.tsx'
+import { useWords } from '../words/words.tsx'
+import { Lead, useOpen } from './item.tsx'
+import styles from './notifications.module.css'
+import { NotificationText } from './text.tsx'
+
+/** Three at once; each grows in place with its group, and goes when it is read or retracted anywhere. */
+export function Toaster() {
+  const { app, notifications } = useWords()
+  const { wholePage } = useDevice()
+  const { pathname } = useLocation()
+  const { toasts, more, dismiss, pause } = useToasts({
+    isOnScreen: ({ url }) => pathname === '/notifications' || url?.split('#')[0] === pathname,
+  })
+  return (
+    // The region is there from the start, so that what comes into it is read out.
+    <div
+      className={styles.toasts}
+      style={wholePage ? undefined : { position: 'sticky' }}
+      role="status"
+      aria-label={notifications.title}
+      onPointerEnter={() => pause(true)}
+      onPointerLeave={() => pause(false)}
+      onFocus={() => pause(true)}
+      onBlur={() => pause(false)}
+    >
+      {toasts.map((item) => (
+        <Toast key={item.id} item={item} closeLabel={app.close} dismiss={() => dismiss(item.id)} />
+      ))}
+      {more > 0 && (
+        <Link to="/notifications" className={styles.moreToasts}>
+          {notifications.moreToasts(more)}
+        </Link>
+      )}
+    </div>
+  )
+}
+
+function Toast({ item, closeLabel, dismiss }: { item: InboxItem; closeLabel: string; dismiss(): void }) {
+  const open = useOpen(item, dismiss)
+  const critical = item.priority === 'critical'
+  return (
+    <div className={styles.toast} data-critical={critical} data-toast={item.id} role={critical ? 'alert' : undefined}>
+      <Lead item={item} />
+      <div className={styles.content}>
+        <button type="button" className={styles.open} onClick={open} dir="auto">
+          <span className={styles.text}>
+            <NotificationText notification={item} />
+          </span>
+          {item.body && (
+            <span className={styles.sub}>
+              <span className={styles.preview}>{item.body}</span>
+            </span>
+          )}
+        </button>
+      </div>
+      <IconButton label={closeLabel} onClick={dismiss}>
+        <X aria-hidden="true" />
+      </IconButton>
+    </div>
+  )
+}

@@ -1,0 +1,168 @@
+import { SignedOut } from 'ravenpost-client'
+import type { Me, User } from './api.ts'
+import { Problem } from './problem.ts'
+
+/** Of the server, without a slash at its end; <base> names it. */
+export const serverUrl = new URL('.', document.baseURI).href.replace(/\/$/, '')
+
+type Tokens = { user: User; accessToken: string; refreshToken?: string; expiresIn: number }
+/** Who was signed in last: lets the next start paint before it has a token. Grants nothing. */
+type Remembered = { id: string; username: string; displayName: string; avatarMediaId: string | null }
+
+const REMEMBERED = 'ravenpost.user'
+/** Refresh tokens are used once: tabs take turns. */
+const REFRESH_LOCK = 'ravenpost.refresh'
+/** Renewed so long before its end. Milliseconds. */
+const EARLY = 20_000
+
+/**
+ * One signed-in user. In a browser the refresh token is a cookie that no script can read; a session made with a refresh token
+ * of its own, as each side of the demo is, keeps it in memory.
+ */
+export class Session {
+  readonly user: Remembered
+  #accessToken = ''
+  #validUntil = 0
+  #refreshToken: string | undefined
+  #refreshing: Promise<string> | undefined
+  #ended = false
+  onEnd: () => void = () => {}
+
+  constructor(user: Remembered, tokens?: Tokens) {
+    this.user = user
+    if (tokens) this.#take(tokens)
+  }
+
+  /** A valid access token. @throws {SignedOut} when the session has ended */
+  token({ renew = false } = {}): string | Promise<string> {
+    if (!renew && Date.now() < this.#validUntil) return this.#accessToken
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  /** Calls the API as this user; the answer's JSON, or undefined where there is none. @throws {Problem} */
+  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.send(method, path, body)
+    return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
+  }
+
+  async send(method: string, path: string, body?: unknown): Promise<Response> {
+    let response = await this.#fetch(method, path, body, await this.token())
+    if (response.status === 401) response = await this.#fetch(method, path, body, await this.token({ renew: true }))
+    if (!response.ok) throw await problemOf(response)
+    return response
+  }
+
+  async signOut(): Promise<void> {
+    const body = this.#refreshToken ? { refreshToken: this.#refreshToken } : {}
+    await this.request('POST', '/auth/signout', body).catch(() => undefined)
+    this.end()
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    if (!this.#refreshToken) localStorage.removeItem(REMEMBERED)
+    this.onEnd()
+  }
+
+  #fetch(method: string, path: string, body: unknown, token: string): Promise<Response> {
+    return call(method, path, body, { authorization: `Bearer ${token}` })
+  }
+
+  async #refresh(): Promise<string> {
+    const refresh = () => post<Tokens>('/auth/refresh', this.#refreshToken ? { refreshToken: this.#refreshToken } : {})
+    try {
+      this.#take(this.#refreshToken ? await refresh() : await inTurn(refresh))
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error
+      this.end()
+      throw new SignedOut('The session has ended')
+    }
+    return this.#accessToken
+  }
+
+  #take({ user, accessToken, refreshToken, expiresIn }: Tokens): void {
+    // Somebody else signed in in another tab: the cookie is theirs now.
+    if (user.id !== this.user.id) {
+      this.end()
+      throw new SignedOut('Another user signed in')
+    }
+    this.#accessToken = accessToken
+    this.#validUntil = Date.now() + expiresIn * 1000 - EARLY
+    if (refreshToken !== undefined) this.#refreshToken = refreshToken
+    else remember(user)
+  }
+}
+
+/** The session of the last visit; undefined when nobody was signed in. Whether it still holds shows at its first call. */
+export function rememberedSession(): Session | undefined {
+  try {
+    const user: Remembered | null = JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null')
+    return user ? new Session(user) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Asks by cookie alone: who signed in before this browser forgot them. */
+export async function sessionByCookie(): Promise<Session | undefined> {
+  try {
+    const tokens = await inTurn(() => post<Tokens>('/auth/refresh', {}))
+    return new Session(tokens.user, tokens)
+  } catch {
+    return undefined
+  }
+}
+
+export async function signIn(login: string, password: string): Promise<Session> {
+  const tokens = await post<Tokens>('/auth/signin?cookie=true', { login, password })
+  return new Session(tokens.user, tokens)
+}
+
+export type NewAccount = { username: string; email: string; password: string; displayName?: string }
+
+export async function signUp(account: NewAccount): Promise<Session> {
+  const tokens = await post<Tokens>('/auth/signup?cookie=true', account)
+  return new Session(tokens.user, tokens)
+}
+
+/** With a refresh token in memory, apart from the cookie. */
+export function sessionOf(tokens: Tokens & { refreshToken: string }): Session {
+  return new Session(tokens.user, tokens)
+}
+
+export function remember({ id, username, displayName, avatarMediaId }: Remembered | Me): void {
+  localStorage.setItem(REMEMBERED, JSON.stringify({ id, username, displayName, avatarMediaId }))
+}
+
+/** A call without a token. @throws {Problem} */
+export async function post<T>(path: string, body: unknown): Promise<T> {
+  const response = await call('POST', path, body, {})
+  if (!response.ok) throw await problemOf(response)
+  return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
+}
+
+async function call(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
+  const isForm = body instanceof FormData
+  const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' }
+  try {
+    return await fetch(serverUrl + path, {
+      method,
+      headers: { accept: 'application/json', ...type, ...headers },
+      body: body === undefined ? null : isForm ? body : JSON.stringify(body),
+    })
+  } catch {
+    throw new Problem(0, {})
+  }
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  return new Problem(response.status, await response.json().catch(() => ({})))
+}
+
+function inTurn<T>(run: () => Promise<T>): Promise<T> {
+  return 'locks' in navigator ? navigator.locks.request(REFRESH_LOCK, run) : run()
+}

@@ -1,0 +1,61 @@
+import { Link } from '@tanstack/react-router'
+import { Columns2, LogOut, Monitor, Moon, Settings, Sun, User } from 'lucide-react'
+import { useRavenpost } from 'ravenpost-client/react'
+import { Avatar } from '../../ui/avatar.tsx'
+import { Menu } from '../../ui/menu.tsx'
+import { demoEnabled } from '../demo/enabled.ts'
+import { useDevice } from '../device.tsx'
+import { useLook, useWords } from '../words/words.tsx'
+import styles from './shell.module.css'
+
+export function AccountMenu() {
+  const { nav } = useWords()
+  const { session, wholePage } = useDevice()
+  const client = useRavenpost()
+  const { theme, change } = useLook()
+  const next = theme === 'system' ? 'light' : theme === 'light' ? 'dark' : 'system'
+  const ThemeIcon = { system: Monitor, light: Sun, dark: Moon }[theme]
+
+  const signOut = async () => {
+    await client.signOut()
+    await session.signOut()
+  }
+
+  return (
+    <Menu
+      label={nav.account}
+      trigger={(attributes) => (
+        <button type="button" className={styles.account} aria-label={nav.account} {...attributes}>
+          <Avatar user={session.user} size={36} />
+        </button>
+      )}
+    >
+      <div className={styles.who}>
+        <strong>{session.user.displayName}</strong>
+        <small>@{session.user.username}</small>
+      </div>
+      <Link role="menuitem" to="/users/$userId" params={{ userId: session.user.id }}>
+        <User aria-hidden="true" /> {nav.profile}
+      </Link>
+      <Link role="menuitem" to="/settings">
+        <Settings aria-hidden="true" /> {nav.settings}
+      </Link>
+      <button type="button" role="menuitem" onClick={() => change({ theme: next })}>
+        <ThemeIcon aria-hidden="true" /> {nav.theme}: {nav.themes[theme]}
+      </button>
+      {demoEnabled && wholePage && (
+        <Link role="menuitem" to="/demo">
+          <Columns2 aria-hidden="true" /> {nav.demo}
+        </Link>
+      )}
+      {wholePage && (
+        <>
+          <hr />
+          <button type="button" role="menuitem" onClick={() => void signOut()}>
+            <LogOut aria-hidden="true" /> {nav.signOut}
+          </button>
+        </>
+      )}
+    </Menu>
+  )
+}

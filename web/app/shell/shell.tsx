@@ -1,0 +1,137 @@
+import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
+import { Bell, Bookmark, Home, Search, Settings, User } from 'lucide-react'
+import { useBadge, useUnreadCount } from 'ravenpost-client/react'
+import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
+import { AccountFrame, SignInPage } from '../account/pages.tsx'
+import { useSignIn } from '../app.tsx'
+import { useDevice } from '../device.tsx'
+import { BellButton } from '../notifications/bell.tsx'
+import { Toaster } from '../notifications/toaster.tsx'
+import { useKeepPostsLive } from '../posts/post-cache.ts'
+import { useWords } from '../words/words.tsx'
+import { AccountMenu } from './account-menu.tsx'
+import { ConnectionStatus } from './connection-status.tsx'
+import styles from './shell.module.css'
+
+export function Root() {
+  return <Outlet />
+}
+
+/** Pages of a user: who is not signed in is asked to, and then sees the page of this address. */
+export function Guarded() {
+  const { session } = useSignIn()
+  if (!session)
+    return (
+      <AccountFrame>
+        <SignInPage />
+      </AccountFrame>
+    )
+  return (
+    <Shell>
+      <Outlet />
+    </Shell>
+  )
+}
+
+export function Shell({ children }: { children: ReactNode }) {
+  const { app, nav } = useWords()
+  const { wholePage } = useDevice()
+  const { pathname } = useLocation()
+  const main = useRef<HTMLElement>(null)
+  useKeepPostsLive()
+
+  // A new page begins at its content for who uses the keyboard or a screen reader.
+  const first = useRef(true)
+  useEffect(() => {
+    if (!first.current && wholePage && pathname) main.current?.focus({ preventScroll: true })
+    first.current = false
+  }, [pathname, wholePage])
+
+  return (
+    <>
+      <button type="button" className={styles.skip} onClick={() => main.current?.focus()}>
+        {app.skip}
+      </button>
+      <header className={styles.header}>
+        <Link to="/" className={styles.brand}>
+          <img src="icon.svg" alt="" />
+          {app.name}
+        </Link>
+        <SearchBox />
+        <div className={styles.end}>
+          <ConnectionStatus />
+          <BellButton />
+          <AccountMenu />
+        </div>
+      </header>
+      <div className={`${styles.page} ${pathname.startsWith('/settings') ? styles.wide : ''}`}>
+        <nav className={styles.rail} aria-label={nav.main}>
+          <NavLinks />
+        </nav>
+        <main ref={main} tabIndex={-1} className={styles.main}>
+          {children}
+        </main>
+      </div>
+      <nav className={styles.bottom} aria-label={nav.main}>
+        <NavLinks short />
+      </nav>
+      <Toaster />
+      {wholePage && <PageBadge />}
+    </>
+  )
+}
+
+function PageBadge() {
+  useBadge({ title: true, favicon: true, app: true })
+  return null
+}
+
+function NavLinks({ short = false }: { short?: boolean }) {
+  const { nav } = useWords()
+  const { session } = useDevice()
+  const unread = useUnreadCount()
+  const links = [
+    { to: '/', icon: Home, label: nav.home },
+    { to: '/search', icon: Search, label: nav.search },
+    { to: '/notifications', icon: Bell, label: nav.notifications, count: unread },
+    { to: '/bookmarks', icon: Bookmark, label: nav.bookmarks },
+    ...(short ? [] : ([{ to: '/settings', icon: Settings, label: nav.settings }] as const)),
+  ] as const
+  return (
+    <>
+      {links.map(({ to, icon: Icon, label, ...rest }) => (
+        <Link key={to} to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
+          <Icon aria-hidden="true" />
+          {label}
+          {'count' in rest && rest.count > 0 && !short && (
+            <span className={styles.count} aria-hidden="true">
+              {rest.count > 99 ? '99+' : rest.count}
+            </span>
+          )}
+        </Link>
+      ))}
+      <Link to="/users/$userId" params={{ userId: session.user.id }}>
+        <User aria-hidden="true" />
+        {nav.profile}
+      </Link>
+    </>
+  )
+}
+
+function SearchBox() {
+  const { nav } = useWords()
+  const navigate = useNavigate()
+  const search = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const q = String(new FormData(event.currentTarget).get('q')).trim()
+    if (q) void navigate({ to: '/search', search: { q } })
+  }
+  return (
+    <search className={styles.search}>
+      <form onSubmit={search}>
+        <Search aria-hidden="true" />
+        <input name="q" type="search" maxLength={100} aria-label={nav.searchLabel} placeholder={nav.searchLabel} />
+      </form>
+    </search>
+  )
+}

@@ -1,0 +1,22 @@
+/** What the sentences of a language are made with. */
+export type Format = {
+  number(value: number): string
+  /** "Ana, Ben and Cleo" */
+  list(items: readonly string[]): string
+  plural(
+    count: number,
+    forms: { one: string; other: string; zero?: string; two?: string; few?: string; many?: string },
+  ): string
+}
+
+/** `#` in a form is the number. */
+export function formatOf(language: string): Format {
+  const numbers = new Intl.NumberFormat(language)
+  const rules = new Intl.PluralRules(language)
+  const lists = new Intl.ListFormat(language, { type: 'conjunction' })
+  return {
+    number: (value) => numbers.format(value),
+    list: (items) => lists.format(items),
+    plural: (count, forms) => (forms[rules.select(count)] ?? forms.other).replace('#', numbers.format(count)),
+  }
+}

@@ -1,0 +1,28 @@
+import type { CSSProperties } from 'react'
+import styles from './avatar.module.css'
+
+export type Face = { id: string; displayName: string; avatarMediaId: string | null }
+
+/** A person's picture, or their initial on a colour of their own. The name is beside it, so screen readers skip it. */
+export function Avatar({ user, size = 40 }: { user: Face; size?: number }) {
+  const style = { '--size': `${size}px`, '--hue': String((Number(user.id) * 67 + 195) % 360) } as CSSProperties
+  if (user.avatarMediaId !== null)
+    return (
+      <img className={styles.avatar} style={style} src={`media/${user.avatarMediaId}/stream`} alt="" loading="lazy" />
+    )
+  return (
+    <span className={styles.avatar} style={style} aria-hidden="true">
+      {[...user.displayName.trim()][0]?.toUpperCase() ?? '?'}
+    </span>
+  )
+}
+
+export function Faces({ users, size = 32 }: { users: readonly Face[]; size?: number }) {
+  return (
+    <span className={styles.faces}>
+      {users.slice(0, 3).map((user) => (
+        <Avatar key={user.id} user={user} size={size} />
+      ))}
+    </span>
+  )
+}

@@ -1,0 +1,111 @@
+import { type ComponentProps, type ReactNode, useId } from 'react'
+import styles from './field.module.css'
+
+type FieldProps = { label: string; hint?: ReactNode; error?: string | undefined }
+
+/** A labelled input; the hint and the error are read with it. */
+export function Field({ label, hint, error, ...input }: FieldProps & ComponentProps<'input'>) {
+  const id = useId()
+  return (
+    <div className={styles.field}>
+      <label className={styles.label} htmlFor={id}>
+        {label}
+      </label>
+      <input
+        id={id}
+        className={styles.input}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={`${id}-hint ${id}-error`}
+        {...input}
+      />
+      {hint && (
+        <span id={`${id}-hint`} className={styles.hint}>
+          {hint}
+        </span>
+      )}
+      {error && (
+        <span id={`${id}-error`} className={styles.error}>
+          {error}
+        </span>
+      )}
+    </div>
+  )
+}
+
+export function TextArea({ label, hint, error, ...input }: FieldProps & ComponentProps<'textarea'>) {
+  const id = useId()
+  return (
+    <div className={styles.field}>
+      <label className={styles.label} htmlFor={id}>
+        {label}
+      </label>
+      <textarea id={id} className={styles.input} aria-invalid={error ? true : undefined} {...input} />
+      {hint && <span className={styles.hint}>{hint}</span>}
+      {error && <span className={styles.error}>{error}</span>}
+    </div>
+  )
+}
+
+export function Select({ label, children, ...select }: { label: string } & ComponentProps<'select'>) {
+  const id = useId()
+  return (
+    <div className={styles.field}>
+      <label className={styles.label} htmlFor={id}>
+        {label}
+      </label>
+      <select id={id} className={styles.input} {...select}>
+        {children}
+      </select>
+    </div>
+  )
+}
+
+export function Switch(props: Omit<ComponentProps<'input'>, 'type' | 'role'>) {
+  // biome-ignore lint/a11y/useAriaPropsForRole: a checkbox has its state by itself
+  return <input {...props} type="checkbox" role="switch" className={styles.switch} />
+}
+
+/** A switch with its name before it, over the whole width. */
+export function SwitchRow({ label, hint, ...rest }: { label: string; hint?: ReactNode } & ComponentProps<'input'>) {
+  return (
+    // biome-ignore lint/a11y/noLabelWithoutControl: the switch is inside
+    <label className={styles.row}>
+      <span>
+        {label}
+        {hint && <span className={styles.hint}>{hint}</span>}
+      </span>
+      <Switch {...rest} />
+    </label>
+  )
+}
+
+type SegmentsProps<T extends string> = {
+  label: string
+  value: T
+  options: readonly { value: T; label: string }[]
+  onChange(value: T): void
+}
+
+/** One of a few, all of them visible: radio buttons. */
+export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
+  const name = useId()
+  return (
+    <fieldset>
+      <legend className="visually-hidden">{label}</legend>
+      <div className={styles.segments}>
+        {options.map((option) => (
+          <label key={option.value}>
+            <input
+              type="radio"
+              name={name}
+              value={option.value}
+              checked={option.value === value}
+              onChange={() => onChange(option.value)}
+            />
+            {option.label}
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  )
+}
