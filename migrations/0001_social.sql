@@ -117,6 +117,16 @@ comment on column social.ended_external_ids.ended_at is 'Time of the deletion.';
 create index ended_external_ids_by_age on social.ended_external_ids (ended_at);
 comment on index social.ended_external_ids_by_age is 'Retention.';
 
+create table social.demo_users (
+  user_id bigint primary key references social.users (id) on delete cascade,
+  kind text collate "C" not null constraint demo_user_kind_known check (kind in ('crowd', 'device')),
+  look bytea not null
+);
+comment on table social.demo_users is 'Users made by the calls below /demo. Their rows in social.users are removed once what they did has been taken back.';
+comment on column social.demo_users.user_id is 'The account.';
+comment on column social.demo_users.kind is 'crowd: acts in simulations. device: one of the two who are shown side by side.';
+comment on column social.demo_users.look is 'Row of the user in social.taken_names, removed with the user.';
+
 create table social.sessions (
   id bigint generated always as identity primary key,
   user_id bigint not null references social.users (id) on delete no action,

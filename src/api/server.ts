@@ -24,6 +24,7 @@ import { bellRoutes } from '../social/bells/routes.ts'
 import { silenceRoutes } from '../social/blocks/routes.ts'
 import { bookmarkRoutes } from '../social/bookmarks/routes.ts'
 import { commentRoutes } from '../social/comments/routes.ts'
+import { demoRoutes } from '../social/demo/routes.ts'
 import { followRoutes } from '../social/follows/routes.ts'
 import { likeRoutes } from '../social/likes/routes.ts'
 import { mediaRoutes } from '../social/media/routes.ts'
@@ -97,6 +98,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     validateRequests(scope)
     sealCursors(scope, app.config)
     for (const routes of features) await scope.register(routes(app))
+    if (app.config.demo) await scope.register(demoRoutes(app))
     await scope.register(opsRoutes(app, options))
   })
   return server

@@ -1099,6 +1099,21 @@ export interface SocialComments {
   updatedAt: Generated<Timestamp>;
 }
 
+export interface SocialDemoUsers {
+  /**
+   * crowd: acts in simulations. device: one of the two who are shown side by side.
+   */
+  kind: string;
+  /**
+   * Row of the user in social.taken_names, removed with the user.
+   */
+  look: Buffer;
+  /**
+   * The account.
+   */
+  userId: Int8;
+}
+
 export interface SocialEndedExternalIds {
   /**
    * Time of the deletion.
@@ -1568,6 +1583,7 @@ export interface DB {
   "social.blocks": SocialBlocks;
   "social.bookmarks": SocialBookmarks;
   "social.comments": SocialComments;
+  "social.demoUsers": SocialDemoUsers;
   "social.endedExternalIds": SocialEndedExternalIds;
   "social.follows": SocialFollows;
   "social.idempotencyKeys": SocialIdempotencyKeys;

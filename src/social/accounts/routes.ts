@@ -33,7 +33,7 @@ const CookieQuery = Type.Object(
   closed,
 )
 
-const Tokens = Type.Object({
+export const Tokens = Type.Object({
   user: User,
   accessToken: Type.String(),
   refreshToken: Type.Optional(Type.String({ description: 'Absent when it was sent as a cookie' })),
@@ -114,7 +114,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
 }
 
 /** The answer that starts or renews a session; its refresh token goes into the cookie alone when one was asked for. */
-async function tokens(
+export async function tokens(
   app: App,
   reply: FastifyReply,
   session: Session,
@@ -131,6 +131,6 @@ async function tokens(
   }
 }
 
-function deviceOf(request: FastifyRequest): Device {
+export function deviceOf(request: FastifyRequest): Device {
   return { userAgent: (request.headers['user-agent'] ?? '').slice(0, 200), ip: request.ip }
 }

@@ -26,24 +26,34 @@ export async function signIn(app: App, { login, password, device, limitFailures 
   const succeeded = await limitFailures(login, users[0]?.known ?? false)
   const stored = users[0]?.passwordHash
   const fits = await passwordFits(isHash(stored) ? stored : undefined, password, shareOf(app, device.ip))
+  const session = await startSession(app, fits ? users[0]?.id : undefined, device)
+  if (!session) {
+    rejectedSignIns.inc()
+    throw fail('BAD_CREDENTIALS')
+  }
+  await succeeded()
+  return { ...session, ask: users[0]?.asked ? { email: users[0].email } : undefined }
+}
+
+/** A session for a user who has shown who they are; undefined when there is no such user, after the same work. */
+export async function startSession(
+  { pool, config }: App,
+  userId: string | undefined,
+  device: Device,
+): Promise<Session | undefined> {
   const refreshToken = newRefreshToken()
   const { rows } = await pool.query<{ userId: string; sessionId: string; role: Role }>({
     name: 'start_session',
     text: insertSession,
     values: [
-      fits ? users[0]?.id : null,
+      userId,
       device.userAgent,
       config.refreshTokenTtl,
       hashRefreshToken(refreshToken),
-      network,
+      networkHash(config, device.ip),
     ],
   })
-  if (!rows[0]) {
-    rejectedSignIns.inc()
-    throw fail('BAD_CREDENTIALS')
-  }
-  await succeeded()
-  return { ...rows[0], refreshToken, ask: users[0]?.asked ? { email: users[0].email } : undefined }
+  return rows[0] && { ...rows[0], refreshToken }
 }
 
 const findLogin = `

@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { deleteUser } from '../users/delete.ts'
+
+/** Milliseconds that a request waits until the worker has taken back what the users did. What is left then goes with the next call. */
+const WAIT_MS = 8_000
+const LOOK_EVERY_MS = 50
+
+/**
+ * Deletes users of the demo as any account is deleted, so that counters, inboxes and windows follow, and then their rows too.
+ * Returns how many were deleted.
+ */
+export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promise<number> {
+  const { rows } = await app.pool.query<{ id: string }>(
+    `select u.id from social.demo_users d join social.users u on u.id = d.user_id
+     where d.kind = $1 and u.deleted_at is null order by u.id`,
+    [kind],
+  )
+  for (const { id } of rows) await deleteUser(app, id)
+  await removeRows(app)
+  return rows.length
+}
+
+/** Deletes every account but those of admins, and what the demo left. */
+export async function removeEverything(app: App): Promise<number> {
+  const { rows } = await app.pool.query<{ id: string }>(
+    `select id from social.users where role <> 'admin' and deleted_at is null order by id`,
+  )
+  for (const { id } of rows) await deleteUser(app, id)
+  await removeRows(app)
+  return rows.length
+}
+
+async function removeRows(app: App): Promise<void> {
+  const deadline = Date.now() + WAIT_MS
+  while ((await unfinished(app)) > 0 && Date.now() < deadline) await delay(LOOK_EVERY_MS)
+  await inTransaction(app.pool, async (trx) => {
+    // An emptied comment without replies is a trace as well.
+    await trx.query(`
+      delete from social.comments c using social.demo_users d
+      where c.author_id = d.user_id and c.deleted_at is not null
+        and not exists (select from social.comments r where r.parent_id = c.id)`)
+    const { rows } = await trx.query<{ ids: string[]; looks: Buffer[] }>(`
+      select coalesce(array_agg(d.user_id), '{}')::text[] as ids, coalesce(array_agg(d.look), '{}') as looks
+      from social.demo_users d
+      where exists (select from notify.fan_outs f where f.kind = 'delete_user' and f.object_id = d.user_id and f.finished_at is not null)
+        and not exists (select from social.comments c where c.author_id = d.user_id)
+        and not exists (select from social.posts p where p.author_id = d.user_id)
+        and not exists (select from social.media m where m.owner_id = d.user_id)`)
+    const { ids, looks } = rows[0] ?? { ids: [], looks: [] }
+    await trx.query(
+      `delete from social.refresh_tokens t using social.sessions s where s.id = t.session_id and s.user_id = any($1::bigint[])`,
+      [ids],
+    )
+    await trx.query('delete from social.sessions where user_id = any($1::bigint[])', [ids])
+    await trx.query('delete from social.users where id = any($1::bigint[])', [ids])
+    await trx.query('delete from social.taken_names where look = any($1::bytea[])', [looks])
+  })
+}
+
+/** Deletions of demo users, and of their comments and posts, that the worker has not finished. */
+async function unfinished({ pool }: App): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(`
+    select count(*)::int as count
+    from social.demo_users d
+    join social.users u on u.id = d.user_id and u.deleted_at is not null
+    where not exists (
+        select from notify.fan_outs f where f.kind = 'delete_user' and f.object_id = d.user_id and f.finished_at is not null)
+      or exists (
+        select from social.comments c join notify.fan_outs f on f.kind = 'retract_comment' and f.object_id = c.id
+        where c.author_id = d.user_id and f.finished_at is null)
+      or exists (
+        select from social.posts p join notify.fan_outs f on f.kind = 'retract_post' and f.object_id = p.id
+        where p.author_id = d.user_id and f.finished_at is null)`)
+  return rows[0]?.count ?? 0
+}

@@ -1,0 +1,148 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { Id } from '../../http/paging.ts'
+import { send } from '../../notify/sends/send.ts'
+import { deviceOf, Tokens, tokens } from '../accounts/routes.ts'
+import { startSession } from '../accounts/sign-in.ts'
+import { insertComment, whenFree } from '../comments/write.ts'
+import { likeWriter } from '../likes/routes.ts'
+import { getPost, requireUser } from '../posts/read.ts'
+import { gatherCrowd } from './crowd.ts'
+import { twoDevices } from './devices.ts'
+import { readSimulation, Simulation } from './gathering.ts'
+import { removeDemoUsers, removeEverything } from './remove.ts'
+
+const closed = { additionalProperties: false }
+const OneId = Type.Object({ id: Id })
+const From = Type.Unsafe<'mixed' | 'followers' | 'strangers'>({
+  type: 'string',
+  enum: ['mixed', 'followers', 'strangers'],
+  default: 'mixed',
+})
+const Simulate = Type.Object(
+  {
+    likes: Type.Optional(Type.Integer({ minimum: 0, maximum: 15, default: 0 })),
+    comments: Type.Optional(Type.Integer({ minimum: 0, maximum: 10, default: 0 })),
+    from: Type.Optional(From),
+  },
+  closed,
+)
+const Notify = Type.Object(
+  { userId: Id, kind: Type.Unsafe<'critical' | 'send'>({ type: 'string', enum: ['critical', 'send'] }) },
+  closed,
+)
+const CONFIRMATION = 'delete all data'
+const Confirm = Type.Object({ confirm: Type.Literal(CONFIRMATION) }, closed)
+const Removed = Type.Object({ removed: Type.Integer({ description: 'Accounts' }) })
+const Sent = Type.Object({ sendId: Id })
+const Devices = Type.Object({ devices: Type.Array(Tokens) })
+
+const hide = true
+
+/** Calls that exist with DEMO=true alone: simulated users act by the same code as requests do, and everything after that is real. */
+export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const likes = likeWriter(app)
+    server.addHook('onClose', () => likes.close())
+
+    server.get(
+      '/demo/posts/:id/simulate',
+      { schema: { hide, params: OneId, response: { 200: Simulation } } },
+      async ({ params, user }) => {
+        const { author } = await getPost(app.pool, user.userId, params.id)
+        return readSimulation(app, { id: params.id, authorId: author.id }, user.userId)
+      },
+    )
+
+    server.post(
+      '/demo/posts/:id/simulate',
+      { schema: { hide, params: OneId, body: Simulate, response: { 200: Simulation } } },
+      async ({ params, body: { likes: likeCount = 0, comments = 0, from = 'mixed' }, user, id: requestId }) => {
+        const { author } = await getPost(app.pool, user.userId, params.id)
+        const post = { id: params.id, authorId: author.id }
+        const crowd = await gatherCrowd(app, post, Math.max(likeCount, comments), from, requestId)
+        await Promise.all(
+          crowd.slice(0, likeCount).map((userId) => likes.add('like', { postId: post.id, userId, requestId })),
+        )
+        for (const [place, userId] of crowd.slice(0, comments).entries()) {
+          const comment = { postId: post.id, parentId: null, body: sentences[place % sentences.length] ?? '' }
+          await whenFree(() => inTransaction(app.pool, (trx) => insertComment(trx, { userId, requestId }, comment)))
+        }
+        app.wakeUps.eventsAppended()
+        return readSimulation(app, post, user.userId)
+      },
+    )
+
+    server.delete('/demo/simulated-users', { schema: { hide, response: { 200: Removed } } }, async () => ({
+      removed: await removeDemoUsers(app, 'crowd'),
+    }))
+
+    server.post(
+      '/demo/notify',
+      { schema: { hide, body: Notify, response: { 202: Sent } } },
+      async ({ body: { userId, kind }, user, id: requestId }, reply) => {
+        await requireUser(app.pool, userId, user.userId)
+        const { sendId } = await inTransaction(app.pool, (trx) =>
+          send(trx, `user:${user.userId}`, requestId, { recipientIds: [userId], ...messages[kind] }),
+        )
+        app.wakeUps.eventsAppended()
+        return reply.code(202).send({ sendId })
+      },
+    )
+
+    server.post(
+      '/demo/devices',
+      { config: { public: true }, schema: { hide, response: { 200: Devices } } },
+      async (request, reply) => {
+        const ids = await twoDevices(app, request.id)
+        app.wakeUps.eventsAppended()
+        const devices = []
+        for (const id of ids) {
+          const session = await startSession(app, id, deviceOf(request))
+          if (!session) throw fail('USER_NOT_FOUND')
+          devices.push(await tokens(app, reply, session))
+        }
+        return { devices }
+      },
+    )
+
+    server.delete(
+      '/demo/data',
+      { config: { admin: true }, schema: { hide, body: Confirm, response: { 200: Removed } } },
+      async () => ({ removed: await removeEverything(app) }),
+    )
+  }
+}
+
+const messages = {
+  critical: {
+    type: 'security.alert',
+    title: 'New sign-in from Lisbon',
+    message: 'Was this you? Check your sessions.',
+    url: '/settings/sessions',
+    priority: 'critical',
+    severity: 'error',
+  },
+  send: {
+    title: 'Hello from Ravenpost',
+    message: 'This message took the same way as any other: log, dispatch, inbox, push.',
+    url: '/notifications',
+    severity: 'info',
+  },
+} as const
+
+const sentences = [
+  'I was there an hour ago, and could not see my own hands.',
+  'Bring a lantern.',
+  'The gulls do that here, they are lazy.',
+  'Beautiful. Where exactly is this?',
+  'The nine o’clock ferry waits for the fog, the eight o’clock one does not.',
+  'My grandmother would say: rain by noon.',
+  'Saved this for later.',
+  'It was just as thick last Tuesday.',
+  'Can you see the lighthouse from there?',
+  'Good morning to you too.',
+]

@@ -1,0 +1,90 @@
+import { test } from 'tap'
+import { call } from '../../client.ts'
+import { flushed, noDrift, settled } from '../../settled.ts'
+import { eventually, setup } from '../../setup.ts'
+
+test('simulated people act through the whole pipeline, and cleaning up leaves no trace of them', async (t) => {
+  const system = await setup(t, { worker: true, push: true, env: { DEMO: 'true' } })
+  const { pool } = system
+  const ana = await system.as('ana')
+  const { id } = await ana.post('Good morning')
+  const simulate = async (body: object) => (await ana.request('POST', `/demo/posts/${id}/simulate`, body)).body
+  const state = () => ana.get(`/demo/posts/${id}/simulate`)
+
+  t.match(await simulate({}), {
+    likes: { type: 'post.liked', instantThreshold: 3, windowSeconds: 120, delivered: 0, waiting: 0, flushesAt: null },
+    comments: { type: 'comment.created', instantThreshold: 0, windowSeconds: 60 },
+  })
+  await simulate({ likes: 8, comments: 2, from: 'followers' })
+  await settled(system)
+  const gathered = await state()
+  t.match(gathered, { likes: { delivered: 3, waiting: 5 }, comments: { delivered: 0, waiting: 2 } })
+  t.ok(Date.parse(gathered.likes.flushesAt) > Date.now(), 'the end of the window is named')
+  t.match(await ana.get(`/posts/${id}`), { likeCount: 8, commentCount: 2 })
+  t.match(await ana.get(`/users/${ana.id}`), { followerCount: 8, followingCount: 8 })
+  t.same((await ana.get('/notifications?type=user.followed')).items, [], 'their follows notify nobody')
+
+  const before = await pool.query('select from social.users')
+  await simulate({ likes: 15, comments: 10, from: 'strangers' })
+  t.equal((await pool.query('select from social.users')).rowCount, Number(before.rowCount) + 15, 'strangers are others')
+  await flushed(system)
+  t.match((await state()).likes, { delivered: 23, waiting: 0, flushesAt: null })
+  t.match((await ana.get('/notifications?type=post.liked')).items, [{ actorCount: 23 }])
+
+  const ben = await system.as('ben')
+  t.match((await ben.get(`/demo/posts/${id}/simulate`)).likes, { delivered: 0, waiting: 0 }, 'only to the author')
+  t.match((await ben.request('DELETE', '/demo/simulated-users')).body, { removed: 23 })
+  await settled(system)
+  t.match(await ana.get(`/posts/${id}`), { likeCount: 0, commentCount: 0 })
+  t.match(await ana.get('/notifications'), { items: [], unreadCount: 0 })
+  t.match(await ana.get(`/users/${ana.id}`), { followerCount: 0, followingCount: 0 })
+  t.same((await pool.query('select username from social.users order by id')).rows, [
+    { username: 'ana' },
+    { username: 'ben' },
+  ])
+  t.equal((await pool.query('select from social.demo_users')).rowCount, 0)
+  t.equal((await pool.query('select from social.comments')).rowCount, 0)
+  await noDrift(t, system)
+
+  await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'critical' })
+  await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'send' })
+  const received = await eventually(async () => {
+    const { items } = await ana.get('/notifications')
+    return items.length === 2 && items
+  })
+  t.same(received.map(({ type }: { type: string }) => type).sort(), ['security.alert', 'system'])
+  t.match(await ana.request('POST', '/demo/notify', { userId: '999', kind: 'send' }), { status: 404 })
+
+  const { body } = await call(system.url, 'POST', '/demo/devices')
+  const [one, two] = body.devices
+  t.match(one.user, { displayName: 'Ana Silva', viewer: { following: false } })
+  const asOne = { authorization: `Bearer ${one.accessToken}` }
+  t.match((await call(system.url, 'GET', `/users/${two.user.id}`, undefined, asOne)).body, {
+    displayName: 'Ben Okafor',
+    viewer: { following: true, followedBy: true },
+  })
+  const again = await call(system.url, 'POST', '/demo/devices')
+  t.equal(again.body.devices[0].user.id, one.user.id, 'the same two at every call')
+  t.notOk(again.body.devices[0].refreshToken === one.refreshToken, 'in sessions of their own')
+
+  t.equal((await ana.request('DELETE', '/demo/data', { confirm: 'delete all data' })).status, 403)
+  await pool.query(`update social.users set role = 'admin' where username = 'ben'`)
+  const admin = (await call(system.url, 'POST', '/auth/signin', { login: 'ben', password: 'correct horse battery' }))
+    .body
+  const asAdmin = { authorization: `Bearer ${admin.accessToken}` }
+  t.equal((await call(system.url, 'DELETE', '/demo/data', { confirm: 'yes' }, asAdmin)).status, 400, 'typed in full')
+  t.match((await call(system.url, 'DELETE', '/demo/data', { confirm: 'delete all data' }, asAdmin)).body, {
+    removed: 3,
+  })
+  await settled(system)
+  t.match((await call(system.url, 'GET', '/posts', undefined, asAdmin)).body, { items: [] })
+  t.equal((await pool.query('select from social.demo_users')).rowCount, 0)
+  await noDrift(t, system)
+})
+
+test('without DEMO the calls do not exist', async (t) => {
+  const { as, url } = await setup(t)
+  const ana = await as('ana')
+  t.match(await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'send' }), { status: 404 })
+  t.match(await call(url, 'POST', '/demo/devices'), { status: 404 })
+})
