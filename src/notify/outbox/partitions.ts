@@ -17,6 +17,7 @@ const outbox = { table: 'outbox', list: 'outbox_partitions' } as const
 export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
   return maintainAlone(pool, log, 'outbox partitions', (client) =>
     withLockTimeout(client, async () => {
+      await endOldPartition(client, retentionDays)
       await makeAhead(client, retentionDays)
       await noteFilled(client)
       await passPartitions(client)
@@ -51,6 +52,28 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
     const to = String(BigInt(row.next) + BigInt(row.width))
     await makePartition(client, outbox, [`outbox_${from}`, from, to])
   }
+}
+
+/** Ids drawn in one run, some tenths of a second of work. */
+const MOST_DRAWN = 500_000
+
+/**
+ * Ends the partition in use when its first event is older than a tenth of the retention: where little happens it would not fill for
+ * years, and keep its events as long. The rest of its ids is drawn and thrown away, because a sequence only moves forward that way,
+ * whatever others draw meanwhile.
+ */
+async function endOldPartition(client: pg.ClientBase, retentionDays: number): Promise<void> {
+  await client.query(
+    `select count(nextval('notify.outbox_id_seq'))
+     from notify.outbox_id_seq s
+     join notify.outbox_partitions p on s.last_value >= p.from_id and s.last_value < p.to_id
+     cross join lateral (
+       select o.created_at from notify.outbox o where o.id >= p.from_id and o.id < p.to_id order by o.id limit 1
+     ) first
+     cross join lateral generate_series(1, least(p.to_id - s.last_value, $3::bigint))
+     where first.created_at < now() - make_interval(days => $1) / $2::int`,
+    [retentionDays, PARTITIONS_KEPT, MOST_DRAWN],
+  )
 }
 
 /**

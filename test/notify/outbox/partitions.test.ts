@@ -71,6 +71,33 @@ t.test('partitions are made ahead, and dropped after retention once every reader
   t.match(await inboxOf(system, 'ana'), [{ actors: 'eve, ben' }, { type: 'user.followed' }], 'and the log goes on')
 })
 
+t.test('a partition in use ends when its first event is older than a tenth of the retention', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { pool } = system
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  await ben.follow(ana.id)
+  await settled(system)
+  const inUse = async () => {
+    const { rows } = await pool.query<{ name: string }>(
+      'select p.name from notify.outbox_partitions p, notify.outbox_id_seq s where s.last_value >= p.from_id and s.last_value < p.to_id',
+    )
+    return rows[0]?.name
+  }
+  const [before] = [await inUse()]
+  await maintainPartitions(pool, log, 7)
+  t.equal(await inUse(), before, 'not before')
+  await pool.query(`update notify.outbox set created_at = now() - interval '17 hours'`)
+  for (let run = 0; run < 5; run++) await maintainPartitions(pool, log, 7)
+  t.not(await inUse(), before)
+  t.equal(
+    (await pool.query('select from notify.outbox_partitions where name = $1 and filled_at is not null', [before]))
+      .rowCount,
+    1,
+  )
+  await (await system.as('eve')).follow(ana.id)
+  t.match(await inboxOf(system, 'ana'), [{ actors: 'eve, ben' }], 'and the log goes on')
+})
+
 t.test('making partitions waits for nobody who holds the log, and keeps no insert waiting', async (t) => {
   const { pool } = await setup(t)
   const dump = await pool.connect()
