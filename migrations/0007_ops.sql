@@ -387,6 +387,120 @@ create function ops.inbox_of(username text)
   end;
 comment on function ops.inbox_of is 'The inbox of the user with this name, newest first, as the user sees it.';
 
+create function ops.person(user_id bigint)
+  returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
+  language sql stable
+  begin atomic
+    select p.place, p.what, p.rows, p.oldest, p.newest, p.kept
+    from (
+      select 'social.users' as place, 'the account' as what, count(*) as rows, min(t.created_at) as oldest, max(t.created_at) as newest, 'until the account is deleted' as kept
+      from social.users t where t.id = person.user_id and t.deleted_at is null
+      union all
+      select 'social.sessions', 'sign-ins', count(*), min(t.created_at), max(t.created_at), 'until they end; of a deleted account two days'
+      from social.sessions t where t.user_id = person.user_id
+      union all
+      select 'social.refresh_tokens', 'hashes of refresh tokens', count(*), min(t.created_at), max(t.created_at), 'with their session'
+      from social.refresh_tokens t join social.sessions s on s.id = t.session_id where s.user_id = person.user_id
+      union all
+      select 'social.rate_limits', 'counted requests', count(*), null, null, 'a day at most'
+      from social.rate_limits t where t.key like '%:' || person.user_id
+      union all
+      select 'social.idempotency_keys', 'kept responses', count(*), min(t.created_at), max(t.created_at), '24 hours; cleared with the account'
+      from social.idempotency_keys t where t.caller = 'user:' || person.user_id
+      union all
+      select 'social.posts', 'posts', count(*), min(t.created_at), max(t.created_at), 'until deleted'
+      from social.posts t where t.author_id = person.user_id
+      union all
+      select 'social.comments', 'comments with a text', count(*), min(t.created_at), max(t.created_at), 'until deleted'
+      from social.comments t where t.author_id = person.user_id and t.body <> ''
+      union all
+      select 'social.likes', 'likes', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.likes t where t.user_id = person.user_id
+      union all
+      select 'social.follows', 'follows, both ways', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.follows t where t.follower_id = person.user_id or t.followee_id = person.user_id
+      union all
+      select 'social.bookmarks', 'bookmarks', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.bookmarks t where t.user_id = person.user_id
+      union all
+      select 'social.blocks', 'blocks, both ways', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.blocks t where t.user_id = person.user_id or t.other_id = person.user_id
+      union all
+      select 'social.mutes', 'mutes, both ways', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.mutes t where t.user_id = person.user_id or t.other_id = person.user_id
+      union all
+      select 'social.thread_mutes', 'muted posts', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.thread_mutes t where t.user_id = person.user_id
+      union all
+      select 'social.bells', 'bells, both ways', count(*), min(t.created_at), max(t.created_at), 'until taken back'
+      from social.bells t where t.user_id = person.user_id or t.author_id = person.user_id
+      union all
+      select 'social.media', 'media', count(*), min(t.created_at), max(t.created_at), 'until nothing has shown them for a day'
+      from social.media t where t.owner_id = person.user_id
+      union all
+      select 'social.media_uploads', 'uploads under way', count(*), min(t.begun_at), max(t.begun_at), 'an hour at most'
+      from social.media_uploads t where t.owner_id = person.user_id
+      union all
+      select 'notify.inbox', 'the inbox', count(*), null, null, 'until the account is deleted'
+      from notify.inbox t where t.user_id = person.user_id
+      union all
+      select 'notify.preferences', 'preferences', count(*), min(t.updated_at), max(t.updated_at), 'until the account is deleted'
+      from notify.preferences t where t.user_id = person.user_id
+      union all
+      select 'notify.push_subscriptions', 'browsers that take Web Push', count(*), min(t.created_at), max(t.created_at), 'until their session ends'
+      from notify.push_subscriptions t where t.user_id = person.user_id
+      union all
+      select 'notify.notifications', 'notifications of the user', count(*), min(t.created_at), max(t.created_at), 'until they expire, 90 days by default'
+      from notify.notifications t where t.user_id = person.user_id
+      union all
+      select 'notify.notifications', 'number of the user as an actor, in other inboxes', count(*), min(t.created_at), max(t.created_at), 'until they expire, 90 days by default'
+      from notify.notifications t where person.user_id = any(t.actor_ids) and t.user_id <> person.user_id
+      union all
+      select 'notify.sources', 'what was decided for the user', count(*), min(t.decided_at), max(t.decided_at), 'with their notification, at least 32 days'
+      from notify.sources t where t.user_id = person.user_id
+      union all
+      select 'notify.sources', 'number of the user as an actor, in other inboxes', count(*), min(t.decided_at), max(t.decided_at), 'with their notification, at least 32 days'
+      from notify.sources t where t.actor_id = person.user_id and t.user_id <> person.user_id
+      union all
+      select 'notify.windows', 'groups that gather', count(*), min(t.opened_at), max(t.opened_at), 'a day at most'
+      from notify.windows t where t.user_id = person.user_id
+      union all
+      select 'notify.tombstones', 'numbers of removed notifications', count(*), min(t.removed_at), max(t.removed_at), '30 days'
+      from notify.tombstones t where t.user_id = person.user_id
+      union all
+      select 'notify.deliveries', 'mails and pushes', count(*), min(t.queued_at), max(t.queued_at), '90 days; cleared with the account'
+      from notify.deliveries t where t.user_id = person.user_id
+      union all
+      select 'notify.delivery_log', 'history of notifications', count(*), min(t.at), max(t.at), 'DELIVERY_LOG_RETENTION_DAYS, 30 by default; cleared with the account'
+      from notify.delivery_log t where t.recipient_id = person.user_id
+      union all
+      select 'notify.outbox', 'events, as recipient or actor', count(*), min(t.created_at), max(t.created_at), 'OUTBOX_RETENTION_DAYS, 7 by default, and a tenth of it'
+      from notify.outbox t where t.recipient_id = person.user_id or t.actor_id = person.user_id
+      union all
+      select 'notify.pending', 'events that failed', count(*), min(t.created_at), max(t.created_at), '30 days; those for the user are cleared with the account'
+      from notify.pending t where t.recipient_id = person.user_id or t.event ->> 'actorId' = person.user_id::text
+      union all
+      select 'notify.fan_outs', 'long work for or because of the user', count(*), min(t.created_at), max(t.created_at), '30 days after its end'
+      from notify.fan_outs t
+      where t.actor_id = person.user_id or person.user_id = any(t.except_ids) or t.event ->> 'actorId' = person.user_id::text
+        or t.object_id = person.user_id and t.kind in ('delete_user', 'retract_actor', 'end_sources', 'read_inbox', 'archive_inbox', 'delete_inbox', 'see_inbox')
+      union all
+      select 'notify.sends', 'sends, as sender or recipient', count(*), min(t.created_at), max(t.created_at), '90 days'
+      from notify.sends t where t.sender = 'user:' || person.user_id or person.user_id = any(t.recipient_ids)
+      union all
+      select 'notify.unreached', 'sends that named the user without an inbox', count(*), min(t.created_at), max(t.created_at), '30 days'
+      from notify.unreached t where t.recipient_id = person.user_id
+      union all
+      select 'social.demo_users', 'mark of a demo user', count(*), null, null, 'with the demo user'
+      from social.demo_users t where t.user_id = person.user_id
+      union all
+      select 'notify.named_locks', 'names of sends by the user', count(*), min(t.used_at), max(t.used_at), 'a day'
+      from notify.named_locks t where t.name like 'send:user:' || person.user_id || ':%'
+    ) p
+    where p.rows > 0;
+  end;
+comment on function ops.person is 'What is stored about a user: where, how many rows, and how long they are kept. Empty after the account was deleted and retention has run; then only the number is left, in the emptied row of the account and as the author of emptied comments above replies. Reads the log and the inboxes whole: minutes on a large database.';
+
 create function ops.advance_sequences() returns bigint
   language plpgsql
 as $$

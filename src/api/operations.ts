@@ -31,6 +31,7 @@ export const operations: Record<string, Operation> = {
     'PASSWORD_TOO_COMMON',
   ],
   'GET /auth/me': ['My account'],
+  'GET /auth/me/export': ['Everything that is stored about me, as one JSON stream'],
   'PATCH /auth/me': [
     'Change my address, username, language or time zone',
     'WRONG_PASSWORD',

@@ -29,6 +29,8 @@ const policies = {
   /** A page shows dozens of pictures, and a video is asked for in ranges; neither sends a token. */
   media: { perMinute: 600, of: 'address' },
   upload: { perMinute: 30, of: 'user' },
+  /** Reads everything of a user. */
+  export: { perMinute: 2, of: 'user' },
 } as const satisfies Record<string, Policy>
 
 type PolicyName = keyof typeof policies

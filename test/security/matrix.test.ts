@@ -56,6 +56,7 @@ GET /metrics                             401    401   401     401  401      401 
 
 # Own things: the call names nobody, and each caller finds their own.
 GET /auth/me                             401    200   200     401  401      401     401  200   200   200
+GET /auth/me/export                      401    200   200     401  401      401     401  200   200   200
 PATCH /auth/me                           401    200   200     401  401      401     401  200   200   200
 POST /auth/verify-email/resend           401    202   202     401  401      401     401  202   202   202
 GET /auth/sessions                       401    200   200     401  401      401     401  200   200   200
@@ -498,10 +499,10 @@ const OWNED: Record<string, string> = {
 }
 /** Tables of which no user owns a row, or in which others leave what they did. */
 const NOBODYS = names(
-  `social.media_chunks social.media_contents social.rate_limits social.service_tokens social.taken_names
+  `social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
    notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
-   notify.sends notify.types notify.workers`,
+   notify.sends notify.types notify.unreached notify.workers`,
 )
 
 /** Every row of a user, by table; fails on a table of which it is not known whose its rows are. */

@@ -6,6 +6,7 @@ import { CurrentPassword } from '../passwords/fields.ts'
 import { createAccountLimit } from './account-limit.ts'
 import { createQuestions } from './address-mails.ts'
 import { editAccount } from './edit-account.ts'
+import { Export, exportAccount } from './export.ts'
 import { Email, Username } from './fields.ts'
 import { findMe, Me } from './me.ts'
 
@@ -44,6 +45,16 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
       if (email !== undefined) await ask('newAddress', { userId: user.userId, email, ip })
       return findMe(app, user.userId)
     })
+
+    server.get(
+      '/auth/me/export',
+      { config: { rateLimit: 'export' }, schema: { response: { 200: Export } } },
+      async ({ user }, reply) =>
+        reply
+          .type('application/json')
+          .header('content-disposition', 'attachment; filename="ravenpost-export.json"')
+          .send(await exportAccount(app, user.userId)),
+    )
 
     server.post(
       '/auth/verify-email/resend',

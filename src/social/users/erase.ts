@@ -110,6 +110,9 @@ const clearing: Step[] = [
   clearRows('social.bells', 'user_id', 'author_id'),
   'delete from notify.push_subscriptions where user_id = $1',
   clearRows('notify.deliveries', 'notification_id'),
+  clearRows('notify.delivery_log', 'at', 'recipient_id'),
+  `delete from notify.pending where recipient_id = $1 and dead_at is not null`,
+  clearRows('social.idempotency_keys', 'key', 'caller', `'user:' || $1`),
   clearRows('social.blocks', 'other_id'),
   clearRows('social.blocks', 'user_id', 'other_id'),
   clearRows('social.mutes', 'other_id'),
@@ -121,8 +124,8 @@ const clearing: Step[] = [
       (await client.query(statement, [userId])).rowCount ?? 0,
 )
 
-/** Rows of a user, found by `owner`; `key` tells them apart. */
-function clearRows(table: string, key: string, owner = 'user_id'): string {
-  return `delete from ${table} where ${owner} = $1 and ${key} = any(array(
-            select ${key} from ${table} where ${owner} = $1 order by ${key} limit ${CLEARED_PER_CHUNK}))`
+/** Rows of a user, whose `owner` is `user`; `key` tells them apart. */
+function clearRows(table: string, key: string, owner = 'user_id', user = '$1'): string {
+  return `delete from ${table} where ${owner} = ${user} and ${key} = any(array(
+            select ${key} from ${table} where ${owner} = ${user} order by ${key} limit ${CLEARED_PER_CHUNK}))`
 }

@@ -1,62 +1,190 @@
-import t from 'tap'
+import type pg from 'pg'
+import { test } from 'tap'
+import { maintainDeliveryLog } from '../../../src/notify/delivery-log/partitions.ts'
+import { maintainPartitions } from '../../../src/notify/outbox/partitions.ts'
+import { cleanMedia } from '../../../src/social/media/free.ts'
+import { purge } from '../../../src/worker/retention.ts'
+import { PASSWORD, type TestClient } from '../../client.ts'
 import { vapid } from '../../notify/channels/push-service.ts'
 import { settled } from '../../settled.ts'
-import { setup } from '../../setup.ts'
+import { eventually, setup, type TestSystem } from '../../setup.ts'
 import { uploaded } from '../media/files.ts'
 
 const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
+/** No other number in the database has these digits. */
+const FIRST_ID = 748_159_263
 
-/** Columns that name a user as the owner, or the other side, of a row. */
-const USERS = `'user_id', 'other_id', 'author_id', 'owner_id', 'follower_id', 'followee_id'`
+test('an export is complete, and nothing of a deleted user is left', async (t) => {
+  // Mails are printed, so that there are deliveries.
+  const config = { embedded: true, dataDir: t.testdir() }
+  const system = await setup(t, { env: vapid, config, worker: true, windowSeconds: 0 })
+  const { as, pool, app } = system
+  await pool.query(`alter table social.users alter column id restart with ${FIRST_ID}`)
+  const [zelda, ben] = [await as('zelda_quirk'), await as('ben')]
+  await leaveTraces(system, zelda, ben, 'By zelda_quirk for @ben')
+  await leaveTraces(system, ben, zelda, 'By ben')
+  await pool.query(`update social.sessions set user_agent = 'browser of zelda_quirk' where user_id = $1`, [zelda.id])
+  await pool.query(`select notify.emit('system', array[$1::bigint], 'letter', 'Dear zelda_quirk')`, [zelda.id])
+  await settled(system, 60)
 
-t.test(
-  'of a deleted user nothing stays in any table but emptied comments above replies, and sessions whose tokens are refused',
-  async (t) => {
-    const system = await setup(t, { env: vapid, worker: true, windowSeconds: 0 })
-    const { as, pool, url } = system
-    const [ana, ben] = [await as('ana'), await as('ben')]
-    for (const [one, other] of [
-      [ana, ben],
-      [ben, ana],
-    ] as const) {
-      const { id } = await one.post(`Hello @${other.username}`)
-      const comment = await other.comment(id, 'Well said')
-      await one.comment(id, 'Thanks', comment.id)
-      await other.like(id)
-      await other.follow(one.id)
-      await one.request('POST', '/posts', { body: 'Look', mediaIds: [await uploaded(url, one)] })
-      await one.request('PATCH', `/users/${one.id}`, { avatarMediaId: await uploaded(url, one) })
-      await one.request('PUT', '/notifications/preferences', { channels: { email: false } })
-      const keys = { p256dh: POINT, auth: 'a'.repeat(22) }
-      await one.request('POST', '/push/subscriptions', { endpoint: `https://push.example.org/${one.id}`, keys })
-      for (const path of [`/posts/${id}/bookmark`, `/posts/${id}/mute`, `/users/${one.id}/mute`])
-        await other.request('PUT', path)
-      await other.request('PUT', `/users/${one.id}/bell`, { enabled: true })
-    }
-    await settled(system, 60)
-    const before = await tablesWith(ana.id)
-    t.ok(before.length > 15, `rows in ${before}`)
-    await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($2, $1)', [ana.id, ben.id])
-    await ana.deleteAccount()
-    await settled(system, 60)
-    t.same(await tablesWith(ana.id), ['social.comments.author_id', 'social.sessions.user_id'])
-    const { rows: comments } = await pool.query('select distinct body from social.comments where author_id = $1', [
-      ana.id,
-    ])
-    t.same(comments, [{ body: '' }])
-    t.ok((await tablesWith(ben.id)).includes('notify.inbox.user_id'), 'others keep what is theirs')
+  const exported = await zelda.get('/auth/me/export')
+  t.match(exported, {
+    exportedAt: String,
+    account: { id: zelda.id, email: 'zelda_quirk@example.org', role: 'user', emailVerified: false },
+    preferences: { channels: { email: false } },
+    sessions: [{ userAgent: 'browser of zelda_quirk' }],
+    posts: [{ body: 'By zelda_quirk for @ben', mediaIds: [] }, { mediaIds: [String] }],
+    comments: [{ body: 'zelda_quirk thanks' }, { body: 'zelda_quirk says so' }],
+    likes: [{ postId: String }],
+    following: [{ userId: ben.id, username: 'ben' }],
+    followers: [{ userId: ben.id }],
+    bookmarks: [{ postId: String }],
+    blocks: [],
+    mutes: [{ userId: ben.id, until: null }],
+    mutedPosts: [{ postId: String }],
+    bells: [{ userId: ben.id }],
+    media: { length: 2 },
+    subscriptions: [{ host: 'push.example.org' }],
+    deliveries: [
+      { target: 'emailChanging zelda_quirk@example.org', state: 'sent', notificationId: null },
+      { target: 'newAddress' },
+      { target: 'primary' },
+      ...exported.deliveries.slice(3),
+    ],
+    notifications: { length: (await zelda.get('/notifications/history')).items.length },
+  })
+  t.ok(exported.deliveryLog.length > 0)
+  t.ok(exported.notifications.some(({ title }: { title: string }) => title === 'Dear zelda_quirk'))
+  t.same(await zelda.get('/notifications?limit=100').then(({ items }) => items.length > 0), true)
 
-    async function tablesWith(userId: string): Promise<string[]> {
-      const { rows: columns } = await pool.query<{ name: string; column: string }>(
-        `select format('%I.%I', table_schema, table_name) as name, column_name as column
-       from information_schema.columns join information_schema.tables using (table_schema, table_name)
-       where table_schema in ('social', 'notify') and table_type = 'BASE TABLE' and column_name in (${USERS}) order by 1, 2`,
-      )
-      const found: string[] = []
-      for (const { name, column } of columns)
-        if ((await pool.query(`select from ${name} where ${column} = $1`, [userId])).rowCount)
-          found.push(`${name}.${column}`)
-      return found
-    }
-  },
-)
+  t.match(await zelda.request('DELETE', `/users/${zelda.id}`), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await zelda.request('DELETE', `/users/${zelda.id}`, { currentPassword: 'a wrong one' }), { status: 403 })
+  const before = await personOf(pool, zelda.id)
+  t.ok(Object.keys(before).length > 20, Object.keys(before).join(' '))
+  await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($2, $1)', [zelda.id, ben.id])
+  t.equal((await zelda.deleteAccount()).status, 204)
+  await settled(system, 60)
+  await eventually(
+    async () => (await pool.query('select from notify.fan_outs where finished_at is null')).rowCount === 0,
+  )
+
+  // The log is only added to, until its partition is dropped.
+  t.same(await placesWith(pool, 'zelda_quirk'), ['notify.outbox_1'])
+  t.same(Object.keys(await personOf(pool, zelda.id)), [
+    'notify.fan_outs',
+    'notify.outbox',
+    'notify.sources',
+    'social.rate_limits',
+    'social.refresh_tokens',
+    'social.sessions',
+  ])
+  t.ok('notify.inbox' in (await personOf(pool, ben.id)), 'others keep what is theirs')
+
+  await age(pool)
+  await eventually(async () => {
+    await purge(app)
+    await cleanMedia(app)
+    await pool.query(`update notify.positions set moved_at = now() - interval '2 minutes'`)
+    await settled(system)
+    await maintainPartitions(pool, app.log, 1)
+    await pool.query(
+      `update notify.outbox_partitions set filled_at = now() - interval '8 days' where filled_at is not null`,
+    )
+    await maintainDeliveryLog(pool, app.log, 30)
+    return Object.keys(await personOf(pool, zelda.id)).length === 0
+  }, 30)
+  t.same(await placesWith(pool, 'zelda_quirk'), [])
+  t.same(await placesWith(pool, zelda.id), ['social.comments', 'social.users'], 'the number, in emptied rows')
+  const { rows: comments } = await pool.query('select distinct body from social.comments where author_id = $1', [
+    zelda.id,
+  ])
+  t.same(comments, [{ body: '' }])
+})
+
+test('an account without a password is deleted without one', async (t) => {
+  const { as, pool } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(`update social.users set password_hash = '!' where id = $1`, [ana.id])
+  t.equal((await ana.request('DELETE', `/users/${ana.id}`)).status, 204)
+})
+
+test('ops.person looks into every table that names users', async (t) => {
+  const { pool } = await setup(t)
+  const { rows } = await pool.query<{ place: string }>(
+    `select distinct format('%s.%s', c.table_schema, c.table_name) as place
+     from information_schema.columns c join information_schema.tables using (table_schema, table_name)
+     where c.table_schema in ('social', 'notify', 'ops') and table_type = 'BASE TABLE' and c.table_name !~ '_[0-9]+$'
+       and (c.column_name ~ '^(user|other|author|owner|follower|followee|actor|recipient|except|subject|target_user)_ids?$'
+         or c.column_name in ('caller', 'sender', 'session_id'))
+     order by 1`,
+  )
+  const { rows: definitions } = await pool.query(`select pg_get_functiondef('ops.person(bigint)'::regprocedure) as sql`)
+  t.ok(rows.length > 20)
+  t.same(
+    rows.map(({ place }) => place).filter((place) => !definitions[0].sql.includes(`'${place}'`)),
+    [],
+    'each is to be named in ops.person, and cleared in src/social/users/erase.ts or listed in docs/privacy.md',
+  )
+})
+
+/** Something in every table that holds things of a user. */
+async function leaveTraces({ url }: TestSystem, one: TestClient, other: TestClient, body: string): Promise<void> {
+  const key = { 'idempotency-key': `key-of-${one.username}` }
+  const { body: post } = await one.request('POST', '/posts', { body }, key)
+  const comment = await other.comment(post.id, `${other.username} says so`)
+  await one.comment(post.id, `${one.username} thanks`, comment.id)
+  await other.like(post.id)
+  await other.follow(one.id)
+  await one.request('POST', '/posts', { body: `${one.username} looks`, mediaIds: [await uploaded(url, one)] })
+  await one.request('PATCH', `/users/${one.id}`, {
+    avatarMediaId: await uploaded(url, one),
+    bio: `I am ${one.username}`,
+    displayName: `The ${one.username}`,
+  })
+  await one.request('PATCH', '/auth/me', {
+    email: `new_${one.username}@example.org`,
+    currentPassword: PASSWORD,
+    timeZone: 'Europe/Berlin',
+  })
+  await one.request('PATCH', '/auth/me', { email: `${one.username}@example.org`, currentPassword: PASSWORD })
+  await one.request('PUT', '/notifications/preferences', { channels: { email: false } })
+  const keys = { p256dh: POINT, auth: 'a'.repeat(22) }
+  await one.request('POST', '/push/subscriptions', { endpoint: `https://push.example.org/${one.id}`, keys })
+  for (const path of [`/posts/${post.id}/bookmark`, `/posts/${post.id}/mute`, `/users/${one.id}/mute`])
+    await other.request('PUT', path)
+  await other.request('PUT', `/users/${one.id}/bell`, { enabled: true })
+}
+
+async function personOf(pool: pg.Pool, id: string): Promise<Record<string, number>> {
+  const { rows } = await pool.query<{ place: string; rows: number }>(
+    'select place, sum(rows)::int as rows from ops.person($1) group by 1 order by 1',
+    [id],
+  )
+  return Object.fromEntries(rows.map((row) => [row.place, row.rows]))
+}
+
+/** Tables that hold a text anywhere in a row; partitions of the log one by one. */
+async function placesWith(pool: pg.Pool, text: string): Promise<string[]> {
+  const { rows: tables } = await pool.query<{ name: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' order by 1`,
+  )
+  const found: string[] = []
+  for (const { name } of tables)
+    if ((await pool.query(`select from ${name} t where t::text ilike '%' || $1 || '%'`, [text])).rowCount)
+      found.push(name)
+  return found
+}
+
+/** Makes all times of all tables lie more than a year back. */
+async function age(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ name: string; columns: string }>(
+    `select format('%I.%I', c.table_schema, c.table_name) as name,
+       string_agg(format('%1$I = %1$I - interval ''400 days''', c.column_name), ', ') as columns
+     from information_schema.columns c join information_schema.tables using (table_schema, table_name)
+     where table_schema in ('social', 'notify') and table_type = 'BASE TABLE' and data_type = 'timestamp with time zone'
+       and c.table_name !~ '^(delivery_log_[0-9]|delivery_log$|outbox_[0-9]|workers|maintenance|types)' group by 1`,
+  )
+  for (const { name, columns } of rows) await pool.query(`update ${name} set ${columns}`)
+  await pool.query('update social.rate_limits set expire = 1')
+}
