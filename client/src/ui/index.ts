@@ -1,1 +1,10 @@
-export {}
+export { type Part, RavenpostUi, type UiOptions } from './context.tsx'
+export { Bell, type BellProps, Inbox, InboxPanel, type InboxProps, type PanelProps } from './inbox.tsx'
+export { Item } from './item.tsx'
+export { List, type ListProps } from './list.tsx'
+export { Preferences } from './preferences.tsx'
+export { Schedule } from './schedule.tsx'
+export { ConnectionStatus } from './status.tsx'
+export { english, german, type Strings } from './strings.ts'
+export { defaultTabs, type Tab, Tabs } from './tabs.tsx'
+export { Toaster } from './toaster.tsx'

@@ -1,0 +1,164 @@
+import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from 'react'
+import type { Filter, InboxItem } from '../index.ts'
+import { useRavenpost } from '../react/context.ts'
+import { useInbox } from '../react/inbox.ts'
+import { useUi } from './context.tsx'
+import { Item } from './item.tsx'
+
+export type ListProps = {
+  filter?: Filter
+  /** Instead of the item with its actions. Return an `<li>`. */
+  renderItem?(item: InboxItem): ReactNode
+  /** Single keys: j, k, e, u, #, Shift+A. On by default; they work while the list has the focus. */
+  shortcuts?: boolean
+  /** Whether it is on screen: only then is what it shows seen. */
+  isOpen?: boolean
+}
+
+/** Milliseconds that something is in view before it counts as seen. */
+const SEEN_MS = 1000
+
+/** A scrolling list of notifications. While it is scrolled or pointed at, nothing moves: what is new waits behind a button. */
+export function List({ filter = {}, renderItem, shortcuts = true, isOpen = true }: ListProps): ReactNode {
+  const client = useRavenpost()
+  const { part, strings } = useUi()
+  const { items, status, error, hasMore, isLoadingMore, loadMore, refresh } = useInbox(filter)
+  const list = useRef<HTMLUListElement>(null)
+  const [isHeld, setHeld] = useState(false)
+  const { shown, waiting, release } = useQuiet(items, isHeld)
+  useSeen(list, isOpen && shown.some(({ seen }) => !seen))
+
+  const toTop = () => {
+    release()
+    list.current?.scrollTo({ top: 0 })
+  }
+  const onScroll = ({ currentTarget: { scrollTop, scrollHeight, clientHeight } }: { currentTarget: HTMLElement }) => {
+    setHeld(scrollTop > 4)
+    if (hasMore && scrollHeight - scrollTop - clientHeight < 400) void loadMore()
+  }
+  if (status !== 'ready') return <Nothing isFailed={status === 'error'} onRetry={refresh} />
+  return (
+    <div
+      {...part('list')}
+      data-scroll=""
+      onScroll={onScroll}
+      onPointerEnter={() => setHeld(true)}
+      onPointerLeave={() => setHeld(false)}
+    >
+      {waiting > 0 && (
+        <button {...part('new')} type="button" onClick={toTop}>
+          {strings.newOnes(waiting)}
+        </button>
+      )}
+      {shown.length === 0 && (
+        <p {...part('empty')}>{filter.filter === 'unread' ? strings.emptyUnread : strings.empty}</p>
+      )}
+      <ul ref={list} onKeyDown={(event) => shortcuts && onKey(event, client)}>
+        {shown.map((item, index) =>
+          renderItem ? (
+            renderItem(item)
+          ) : (
+            <Item key={item.id} item={item} index={index} count={hasMore ? -1 : shown.length} />
+          ),
+        )}
+      </ul>
+      {error && <p {...part('error')}>{strings.failed}</p>}
+      {hasMore && (
+        <button {...part('more')} type="button" disabled={isLoadingMore} onClick={() => void loadMore()}>
+          {isLoadingMore ? strings.loading : strings.loadMore}
+        </button>
+      )}
+    </div>
+  )
+}
+
+function Nothing({ isFailed, onRetry }: { isFailed: boolean; onRetry(): Promise<void> }): ReactNode {
+  const { part, strings } = useUi()
+  // A list from the store is there at once; words that flash up help nobody.
+  const [isSlow, setSlow] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(setSlow, 300, true)
+    return () => clearTimeout(timer)
+  }, [])
+  if (!isFailed) return <p {...part('empty')}>{isSlow && strings.loading}</p>
+  return (
+    <div {...part('error')} role="alert">
+      <p>{strings.failed}</p>
+      <button {...part('button')} type="button" onClick={() => void onRetry()}>
+        {strings.retry}
+      </button>
+    </div>
+  )
+}
+
+/** While held, the order stays, contents change in place, what is gone goes, and what is new waits. */
+function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
+  const order = useRef<readonly string[]>([])
+  const [, render] = useState(0)
+  if (!isHeld || order.current.length === 0) order.current = items.map(({ id }) => id)
+  const byId = new Map(items.map((item) => [item.id, item]))
+  const known = new Set(order.current)
+  const last = items.findLastIndex(({ id }) => known.has(id))
+  // Older ones were asked for.
+  const older = items.slice(last + 1)
+  const shown = [...order.current.flatMap((id) => byId.get(id) ?? []), ...older]
+  const waiting = items.length - shown.length
+  const release = () => {
+    order.current = items.map(({ id }) => id)
+    render((count) => count + 1)
+  }
+  return { shown, waiting, release }
+}
+
+/** What is in view for a second counts as seen, all of it by one request. */
+function useSeen(list: RefObject<HTMLUListElement | null>, isNeeded: boolean): void {
+  const client = useRavenpost()
+  useEffect(() => {
+    const element = list.current
+    if (!isNeeded || !element) return
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const observer = new IntersectionObserver(([entry]) => {
+      clearTimeout(timer)
+      if (entry?.isIntersecting) timer = setTimeout(() => void client.seen(), SEEN_MS)
+    })
+    observer.observe(element)
+    return () => {
+      clearTimeout(timer)
+      observer.disconnect()
+    }
+  }, [client, list, isNeeded])
+}
+
+type Client = ReturnType<typeof useRavenpost>
+
+function onKey(event: KeyboardEvent<HTMLElement>, client: Client): void {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return
+  const links = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-rp-part=link]')]
+  const row = (event.target as HTMLElement).closest<HTMLElement>('[data-id]')
+  const at = links.findIndex((link) => row?.contains(link))
+  const go = (to: number) => links[Math.min(Math.max(to, 0), links.length - 1)]?.focus()
+  const id = row?.dataset.id
+  const keys: Record<string, () => unknown> = {
+    j: () => go(at + 1),
+    ArrowDown: () => go(at + 1),
+    k: () => go(at - 1),
+    ArrowUp: () => go(at - 1),
+    Home: () => go(0),
+    End: () => go(links.length - 1),
+    A: () => client.readAll(),
+    ...(id && {
+      e: () => leave(() => client.archive([id])),
+      '#': () => leave(() => client.delete([id])),
+      u: () => (client.get(id)?.readAt === null ? client.read([id]) : client.unread([id])),
+    }),
+  }
+  // The row goes: the focus moves to the next one before.
+  const leave = (act: () => unknown) => {
+    ;(links[at + 1] ?? links[at - 1])?.focus()
+    act()
+  }
+  const act = keys[event.key]
+  if (!act) return
+  event.preventDefault()
+  act()
+}

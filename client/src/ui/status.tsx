@@ -1,0 +1,51 @@
+import { type ReactNode, useEffect, useState } from 'react'
+import { useConnection } from '../react/connection.ts'
+import { usePendingCount } from '../react/inbox.ts'
+import { useUi } from './context.tsx'
+import { clock } from './times.ts'
+
+/** How things are, in words: live, catching up, offline since, signed out. Shorter breaks than two seconds are not shown. */
+export function ConnectionStatus(): ReactNode {
+  const { part, strings } = useUi()
+  const { status, troubled, missing, liveUntil, retryAt, retryNow } = useConnection()
+  const pending = usePendingCount()
+  const since = liveUntil === undefined ? undefined : clock(liveUntil, strings.locale)
+  const words = {
+    live: strings.live,
+    stopped: '',
+    connecting: troubled ? strings.connecting : '',
+    catchingUp: troubled ? strings.catchingUp(missing) : '',
+    waiting: troubled ? strings.offlineSince(since) : '',
+    offline: strings.offlineSince(since),
+    signedOut: strings.signedOut,
+    refused: strings.refused,
+  }[status]
+  const isWaiting = (status === 'waiting' && troubled) || status === 'offline'
+  return (
+    <div {...part('status')} data-status={status} data-troubled={troubled || undefined}>
+      <span role="status">
+        {words}
+        {pending > 0 && status !== 'live' && <span> · {strings.saved(pending)}</span>}
+      </span>
+      {isWaiting && retryAt !== undefined && (
+        <>
+          {/* Not in the live region: nobody wants every second read out. */}
+          {status === 'waiting' && <Countdown until={retryAt} />}
+          <button {...part('button')} type="button" onClick={retryNow}>
+            {strings.now}
+          </button>
+        </>
+      )}
+    </div>
+  )
+}
+
+function Countdown({ until }: { until: number }): ReactNode {
+  const { strings } = useUi()
+  const [now, setNow] = useState(Date.now)
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000)
+    return () => clearInterval(timer)
+  }, [])
+  return <span>{strings.nextTry(Math.max(0, Math.ceil((until - now) / 1000)))}</span>
+}
