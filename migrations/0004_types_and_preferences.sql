@@ -2,6 +2,7 @@
 
 create table notify.types (
   type text collate "C" primary key,
+  social boolean not null default false,
   priority text not null default 'normal' constraint type_priority_known check (priority in ('critical', 'high', 'normal', 'low')),
   followed_priority text constraint type_followed_priority_known check (followed_priority in ('critical', 'high', 'normal', 'low')),
   severity text not null default 'info' constraint type_severity_known check (severity in ('info', 'success', 'warning', 'error')),
@@ -22,6 +23,7 @@ create table notify.types (
 );
 comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId and the texts and numbers of data.';
 comment on column notify.types.type is 'Name of the type, for example post.liked.';
+comment on column notify.types.social is 'Made by social actions alone: applications cannot send it.';
 comment on column notify.types.priority is 'Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.';
 comment on column notify.types.followed_priority is 'Priority of a notification with an actor whom the recipient follows; null: the same.';
 comment on column notify.types.severity is 'Severity unless the sender chooses one.';
@@ -38,8 +40,8 @@ comment on column notify.types.url is 'Template of the link; null: none.';
 comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type; null: title and body.';
 comment on column notify.types.updated_at is 'Time of the last change.';
 
-insert into notify.types (type, priority, followed_priority, channels, instant_threshold, window_seconds, title, url)
-select type, priority, followed_priority, channels, instant_threshold, window_seconds,
+insert into notify.types (type, social, priority, followed_priority, channels, instant_threshold, window_seconds, title, url)
+select type, true, priority, followed_priority, channels, instant_threshold, window_seconds,
   '{count, plural, offset:2 =0 {Someone} =1 {{first}} =2 {{first} and {second}} one {{first}, {second} and # other} other {{first}, {second} and # others}} ' || phrase, url
 from (values
   ('post.liked', 'low', 'high', '{inApp}'::text[], 3, 120, 'liked your post', '/posts/{postId}'),

@@ -153,7 +153,7 @@ declare
 begin
   if type is null or length(type) > 100 or not (type = 'system' or type ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$') then
     perform notify.refuse('type must be system or a name with a dot, of letters, digits, _ and -, at most 100 characters');
-  elsif type in ('post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'user.followed', 'post.published') then
+  elsif exists (select from notify.types t where t.type = append_send.type and t.social) then
     perform notify.refuse(format('%s belongs to social actions', type));
   elsif recipients is null or array_position(recipients, null) is not null then
     perform notify.refuse('recipients must be ids of users, none of them null');

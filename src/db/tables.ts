@@ -885,6 +885,10 @@ export interface NotifyTypes {
    */
   severity: Generated<string>;
   /**
+   * Made by social actions alone: applications cannot send it.
+   */
+  social: Generated<boolean>;
+  /**
    * Template of the title.
    */
   title: string | null;

@@ -7,7 +7,7 @@ import { createPool } from '../db/pool.ts'
 import { DeliveryRunner } from '../notify/channels/runner.ts'
 import type { Senders } from '../notify/channels/send.ts'
 import { createSenders, type SenderOptions } from '../notify/channels/senders.ts'
-import { foldCounters } from '../notify/counters.ts'
+import { countWith } from '../notify/counters.ts'
 import { dispatchWith } from '../notify/dispatch/dispatch.ts'
 import { inboxFanOuts } from '../notify/fan-outs/kinds.ts'
 import { FanOutRunner } from '../notify/fan-outs/runner.ts'
@@ -17,6 +17,7 @@ import type { Consumer } from '../notify/outbox/consume.ts'
 import { Dispatcher } from '../notify/outbox/dispatcher.ts'
 import type { BatchReport } from '../notify/outbox/lane-runner.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
+import { actions } from '../social/actions.ts'
 import { socialFanOuts } from '../social/fan-outs.ts'
 import { JobShares } from './job-shares.ts'
 
@@ -52,7 +53,7 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
     onConnect: checkInstallation,
   })
   const types = new NotificationTypes(pool, log)
-  const consumers = { notifications: dispatchWith(types), counters: foldCounters }
+  const consumers = { notifications: dispatchWith(types, actions), counters: countWith(actions) }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
   const senders = createSenders(config, pool, { log, ...options })
   const deliveries = new DeliveryRunner({ pool, log, types, senders })

@@ -5,7 +5,7 @@ import { createWakeUps } from '../../src/base/wake-ups.ts'
 import { createKysely } from '../../src/db/kysely.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
 import { type Sender, sendDeliveries } from '../../src/notify/channels/send.ts'
-import { foldCounters } from '../../src/notify/counters.ts'
+import { countWith } from '../../src/notify/counters.ts'
 import { dispatchWith } from '../../src/notify/dispatch/dispatch.ts'
 import { runFanOuts } from '../../src/notify/fan-outs/run.ts'
 import { acknowledge } from '../../src/notify/inbox/acknowledge.ts'
@@ -23,6 +23,7 @@ import { send } from '../../src/notify/sends/send.ts'
 import { NotificationTypes } from '../../src/notify/types/types.ts'
 import { flushWindows } from '../../src/notify/windows/flush.ts'
 import { readWelcomes } from '../../src/push/connections/welcomes.ts'
+import { actions } from '../../src/social/actions.ts'
 import { followBatch, unfollowBatch } from '../../src/social/follows/write.ts'
 import { likeBatch, unlikeBatch } from '../../src/social/likes/write.ts'
 import { freeMedia } from '../../src/social/media/free.ts'
@@ -153,7 +154,7 @@ const requests: Operation[] = [
 ]
 
 const consume = (lanes: Lanes) => async (pool: pg.Pool, n: number) => {
-  const consumers = { notifications: dispatchWith(typesOf(pool)), counters: foldCounters }
+  const consumers = { notifications: dispatchWith(typesOf(pool), actions), counters: countWith(actions) }
   const apply = lanes.consumer === 'counters' ? consumers.counters : consumers.notifications
   const batch = () => consumeBatch(pool, lanes, apply, { limit: n, onBusy: 'wait' })
   const first = await batch()
@@ -246,7 +247,7 @@ const typesOf = (pool: pg.Pool) => new NotificationTypes(pool, log)
 const readerOf = (pool: pg.Pool) => ({ pool, types: typesOf(pool), log })
 
 function retry(pool: pg.Pool): Promise<number> {
-  return retryPending(pool, log, { notifications: dispatchWith(typesOf(pool)) })
+  return retryPending(pool, log, { notifications: dispatchWith(typesOf(pool), actions) })
 }
 
 const inboxApp = (pool: pg.Pool): App => {

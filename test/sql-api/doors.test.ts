@@ -229,7 +229,7 @@ test('no door can forge or retract what came through another', async (t) => {
   }
   await app.pool.query(
     `insert into notify.outbox (counted, action, source_id, type, recipient_id, actor_id, object_type, object_id, group_key, data)
-     values (true, 'follow', 'follow:2:1', 'user.followed', $1, $2, 'user', '1', 'user.followed:1', '{}')`,
+     values (true, 'follow', 'follow:2:1', 'user.followed', $1, $2, 'user', '1', 'user.followed:1', '{"followeeId": "1"}')`,
     [ana, ben],
   )
   await app.pool.query(

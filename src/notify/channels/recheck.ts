@@ -3,7 +3,7 @@ import type { Loaded } from '../dispatch/model.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
-import { socialTypes, type TypeLookup } from '../types/types.ts'
+import type { TypeLookup } from '../types/types.ts'
 import type { Delivery, Outcome } from './deliveries.ts'
 
 /** What is to be sent: the notification as it is now. */
@@ -20,7 +20,8 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
   const told = [...rows.values()].flatMap(toldOf)
   const isMail = deliveries.some(({ channel }) => channel === 'email')
   const verified = await readVerified(reader, isMail ? [...rows.values()] : [])
-  const toShow = (row: Row) => (isMail ? withoutUnverified(row, verified) : row)
+  const types = await reader.types.current()
+  const toShow = (row: Row) => (isMail && types(row.type).social ? withoutUnverified(row, verified) : row)
   const [shown, relations, mutedThreads, preferences] = await Promise.all([
     loadShown(reader, [...rows.values()].map(toShow)),
     readRelations(reader.pool, told),
@@ -49,7 +50,7 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
   if (!row) return { state: 'cancelled', reason: 'removed' }
   if (row.readAt) return { state: 'cancelled', reason: 'read' }
   if (row.archivedAt) return { state: 'cancelled', reason: 'archived' }
-  if (channel === 'email' && isOfUnverified(row, now.verified)) return { state: 'skipped', reason: 'unverified' }
+  if (channel === 'email' && isOfUnverified(row, now)) return { state: 'skipped', reason: 'unverified' }
   const verdict = decideNow(channel, row, now)
   if (verdict.decision === 'suppress') return { state: 'skipped', reason: verdict.decidedBy }
   if (verdict.decision === 'defer' && verdict.until)
@@ -58,14 +59,14 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
 }
 
 /** What nobody did who showed an address to be theirs: a mail carries their words, and any number of accounts is quickly made. */
-function isOfUnverified({ type, keptActorIds }: Row, verified: Set<string>): boolean {
-  return socialTypes.includes(type) && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
+function isOfUnverified({ type, keptActorIds }: Row, { types, verified }: Now): boolean {
+  return types(type).social && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
 }
 
 /** A body may quote the latest of them. */
 function withoutUnverified(row: Row, verified: Set<string>): Row {
   const shown = row.keptActorIds.filter((id) => verified.has(id))
-  if (!socialTypes.includes(row.type) || shown.length === row.keptActorIds.length) return row
+  if (shown.length === row.keptActorIds.length) return row
   return { ...row, actorIds: shown.slice(0, row.actorIds.length), body: null }
 }
 

@@ -1,18 +1,19 @@
 import type pg from 'pg'
+import type { Actions } from '../actions.ts'
 import { queueDeliveries } from '../channels/queue.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
-import { lockFreeObjects, lockInboxes, lockObjects, objectsNeeded } from './objects.ts'
+import { lockFreeObjects, lockInboxes, lockObjects } from './objects.ts'
 import { storeFolded } from './store.ts'
 
 /** The consumer `notifications`: turns a batch of events into notifications, inside the transaction that moves the position. */
-export function dispatchWith(types: NotificationTypes): Consumer {
+export function dispatchWith(types: NotificationTypes, actions: Actions): Consumer {
   return async (client, events, onBusy) => {
     const addressed = events.filter((event) => event.recipientId !== null)
-    return addressed.length > 0 ? tell(client, await types.current(), addressed, onBusy) : []
+    return addressed.length > 0 ? tell(client, await types.current(), actions, addressed, onBusy) : []
   }
 }
 
@@ -24,18 +25,24 @@ export function dispatchWith(types: NotificationTypes): Consumer {
 export async function tell(
   client: pg.ClientBase,
   types: TypeLookup,
+  actions: Actions,
   events: OutboxEvent[],
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
+  const objects = new Map(events.map((event) => [event, event.retracts ? [] : actions.objectsOf(event)]))
+  const needed = new Set([...objects.values()].flat())
+  const among = (found: Set<string>) => (event: OutboxEvent) =>
+    objects.get(event)?.some((key) => found.has(key)) ?? false
+  const goneEvents = (gone: Set<string>) => new Set(gone.size > 0 ? events.filter(among(gone)) : [])
   if (onBusy === 'wait') {
-    await tellFree(client, types, events, lockObjects(client, objectsNeeded(events)), onBusy)
+    await tellFree(client, types, events, lockObjects(client, needed).then(goneEvents), onBusy)
     return []
   }
-  const { gone, held } = await lockFreeObjects(client, objectsNeeded(events))
-  const waits = (event: OutboxEvent) => [...objectsNeeded([event])].some((object) => held.has(object))
+  const { gone, held } = await lockFreeObjects(client, needed)
+  const waits = among(held)
   const [waiting, free] = held.size > 0 ? [events.filter(waits), events.filter((event) => !waits(event))] : [[], events]
   if (free.length === 0) return waiting
-  return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(gone), onBusy))]
+  return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(goneEvents(gone)), onBusy))]
 }
 
 /** Returns the events whose inbox was held. */
@@ -43,12 +50,12 @@ async function tellFree(
   client: pg.ClientBase,
   types: TypeLookup,
   events: OutboxEvent[],
-  goneObjects: Promise<Set<string>>,
+  goneEvents: Promise<Set<OutboxEvent>>,
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const locked = lockInboxes(client, users, onBusy === 'set aside')
-  const loaded = await loadForFold(client, types, { goneObjects, inboxes: locked }, events)
+  const loaded = await loadForFold(client, types, { goneEvents, inboxes: locked }, events)
   const { inboxes } = loaded
   const reachable = events.filter((event) => inboxes.has(String(event.recipientId)))
   const busy = onBusy === 'set aside' ? await heldByOthers(client, events, inboxes) : []

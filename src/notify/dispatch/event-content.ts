@@ -3,19 +3,6 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import type { NotificationType } from '../types/types.ts'
 import { noWords, type SentWords } from './model.ts'
 
-/** The posts and comments an event speaks of, as `post:9`: when one of them is deleted nobody is told any more. */
-export function objectsOf(event: OutboxEvent): string[] {
-  if (event.action === 'send' || event.action === 'follow') return []
-  const { postId, commentId, parentId } = event.data
-  return [
-    ...(typeof postId === 'string' ? [`post:${postId}`] : []),
-    ...(typeof commentId === 'string' ? [`comment:${commentId}`] : []),
-    ...(typeof parentId === 'string' && event.objectType === 'comment' && event.objectId === parentId
-      ? [`comment:${parentId}`]
-      : []),
-  ]
-}
-
 export function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Priority {
   return (action === 'send' && (data.priority as Priority | undefined)) || type.priority
 }

@@ -3,17 +3,7 @@ import { type Decision, decide, type FilterReason, whyFiltered } from '../rules/
 import { relationOf } from '../rules/relations.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
 import { addActor, removeActor } from './actors.ts'
-import {
-  aboutOf,
-  dataOf,
-  latestFacts,
-  moreUrgent,
-  neverWaits,
-  objectsOf,
-  priorityOf,
-  saying,
-  sentWords,
-} from './event-content.ts'
+import { aboutOf, dataOf, latestFacts, moreUrgent, neverWaits, priorityOf, saying, sentWords } from './event-content.ts'
 import {
   type Draft,
   emptyDraft,
@@ -85,7 +75,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
 function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
   if (source.live || source.waitsFor !== null) return null
   source.actorId = event.actorId ?? NOBODY // a retraction that came first knew none
-  if (objectsOf(event).some((object) => loaded.goneObjects.has(object))) {
+  if (loaded.goneEvents.has(event)) {
     source.decision = 'object_gone'
     return null
   }

@@ -8,7 +8,7 @@ import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindo
 import { readNotifications, readOpenGroups } from './read-drafts.ts'
 
 /** What the caller locks for a batch, inboxes last; the statements may be under way. */
-type Locks = { goneObjects: Set<string> | Promise<Set<string>>; inboxes: Inboxes | Promise<Inboxes> }
+type Locks = { goneEvents: Set<OutboxEvent> | Promise<Set<OutboxEvent>>; inboxes: Inboxes | Promise<Inboxes> }
 type Inboxes = Map<string, Inbox>
 
 /**
@@ -24,9 +24,9 @@ export async function loadForFold(
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const stored = new Map<string, Draft>()
-  const [goneObjects, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows, expired] =
+  const [goneEvents, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows, expired] =
     await together([
-      locks.goneObjects,
+      locks.goneEvents,
       locks.inboxes,
       Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
       readRelations(client, events),
@@ -39,7 +39,7 @@ export async function loadForFold(
   await readNotifications(client, users, sourceRows, stored)
   const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
   await readLiveSources(client, users, events, sources, openGroups)
-  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneObjects, expired }
+  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneEvents, expired }
 }
 
 type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }

@@ -1,4 +1,5 @@
 import type { Priority } from '../../protocol/notification.ts'
+import type { OutboxEvent } from '../outbox/event.ts'
 import type { FilterReason, Relation, UserPreferences } from '../rules/decide.ts'
 import type { Channel, NotificationType, TypeLookup } from '../types/types.ts'
 
@@ -107,7 +108,8 @@ export type Loaded = {
   relations: Map<string, Omit<Relation, 'self' | 'threadMuted'>>
   mutedThreads: Set<string>
   preferences: Map<string, UserPreferences>
-  goneObjects: Set<string>
+  /** Events about objects that are deleted. */
+  goneEvents: Set<OutboxEvent>
   /** Ids of events that were sent with an expiry which has passed. */
   expired: Set<number>
 }

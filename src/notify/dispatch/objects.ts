@@ -1,7 +1,5 @@
 import type pg from 'pg'
 import { together } from '../../db/transaction.ts'
-import type { OutboxEvent } from '../outbox/event.ts'
-import { objectsOf } from './event-content.ts'
 import type { Inbox } from './model.ts'
 
 /** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
@@ -18,11 +16,6 @@ export async function lockInboxes(
     values: [userIds],
   })
   return new Map(rows.map((row) => [row.userId, row]))
-}
-
-/** The posts and comments that have to exist for these events to notify anybody. */
-export function objectsNeeded(events: OutboxEvent[]): Set<string> {
-  return new Set(events.filter((event) => !event.retracts).flatMap(objectsOf))
 }
 
 /**

@@ -21,6 +21,6 @@ export async function retractSources(
   if (rows.length === 0) return
   const events = rows.map(({ userId, sourceId, eventId }) => retractionOf(userId, sourceId, eventId))
   const inboxes = await lockInboxes(client, [...new Set(rows.map((row) => row.userId))], false)
-  const loaded = await loadForFold(client, types, { goneObjects: new Set(), inboxes }, events)
+  const loaded = await loadForFold(client, types, { goneEvents: new Set(), inboxes }, events)
   await storeFolded(client, types, inboxes, foldEvents(events, loaded))
 }

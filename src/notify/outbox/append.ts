@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Action } from '../actions.ts'
 
 /** One row of notify.outbox to be written: one per action and recipient. Ids are decimal strings. */
 export type NewEvent = {
@@ -50,4 +51,54 @@ export async function appendEvents(trx: pg.ClientBase, events: NewEvent[]): Prom
       column((event) => event.requestId),
     ],
   })
+}
+
+type Rows = {
+  action: Action
+  retracts: boolean
+  /** The rows that the columns of the action are written over: a `from` clause. */
+  from: string
+  /** SQL of the request id. */
+  requestId: string
+}
+
+/** SQL that appends a counted event for each row. Its statement has written these rows: an event's id is drawn while its row is locked. */
+export function appendEventPerRow({ action: { name, columns }, retracts, from, requestId }: Rows): string {
+  return `
+    insert into notify.outbox (
+      action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id, thread_key, group_key, data, request_id
+    )
+    select '${name}', ${retracts}, true,
+      ${columns.sourceId},
+      ${columns.type},
+      ${columns.recipientId},
+      ${columns.actorId},
+      ${columns.objectType},
+      ${columns.objectId},
+      ${columns.threadKey},
+      ${columns.groupKey},
+      ${columns.data},
+      ${requestId}
+    from ${from}`
+}
+
+/** Rows that a statement takes away, and the action that it retracts. */
+export type Taken = {
+  action: Action
+  /** Common table expressions without `with`, the last of which returns the rows; the parameters are the caller's. */
+  ctes: string
+  /** The rows, with the names that the action's columns use. */
+  from: string
+}
+
+/** Takes rows away and appends a retraction for each, in one statement. Returns how many there were. */
+export async function appendRetractions(
+  client: pg.ClientBase,
+  { action, ctes, from }: Taken,
+  values: unknown[],
+  requestId: string | null = null,
+): Promise<number> {
+  const appended = appendEventPerRow({ action, retracts: true, from, requestId: `$${values.length + 1}::text` })
+  const { rowCount } = await client.query(`with ${ctes} ${appended}`, [...values, requestId])
+  return rowCount ?? 0
 }

@@ -6,7 +6,7 @@ import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
 import { faultOfTemplate, type Template } from './render.ts'
 import { listTypes, type StoredType, updateType } from './store.ts'
-import { channels, socialTypes } from './types.ts'
+import { channels, type NotificationType as Properties } from './types.ts'
 
 const WEEK_SECONDS = 604_800
 const TEN_YEARS_SECONDS = 315_360_000
@@ -51,7 +51,7 @@ const OneType = Type.Object({ type: Type.String({ minLength: 1, maxLength: 100, 
 const admin = { admin: true }
 
 /** What is true of each type of notification; processes notice a change within two seconds. */
-export function typeRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/notification-types',
@@ -68,7 +68,7 @@ export function typeRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       '/admin/notification-types/:type',
       { config: admin, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
       async ({ params: { type }, body, user, log }) => {
-        checkTemplates(type, body)
+        checkTemplates((await types.current())(type), body)
         const changed = await updateType(pool, type, body)
         if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
         log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a type of notification')
@@ -79,8 +79,7 @@ export function typeRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 }
 
 /** Social actions bring no title of their own, and no data but what we know. */
-function checkTemplates(type: string, change: Static<typeof Change>): void {
-  const social = socialTypes.includes(type)
+function checkTemplates({ type, social }: Properties, change: Static<typeof Change>): void {
   if (social && change.title === null) throw fail('BAD_TEMPLATE', `title: ${type} needs one`)
   for (const name of ['title', 'body', 'url', 'fallback'] satisfies Template[]) {
     const template = change[name]
@@ -89,6 +88,6 @@ function checkTemplates(type: string, change: Static<typeof Change>): void {
   }
 }
 
-function toAnswer({ updatedAt, ...type }: StoredType) {
+function toAnswer({ updatedAt, social: _, ...type }: StoredType) {
   return { ...type, updatedAt: updatedAt.toISOString() }
 }

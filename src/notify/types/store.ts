@@ -7,7 +7,7 @@ export type StoredType = Omit<NotificationType, 'followedPriority'> & {
   followedPriority: NotificationType['followedPriority'] | null
   updatedAt: Date
 }
-export type TypeChange = Partial<Omit<StoredType, 'type' | 'updatedAt'>>
+export type TypeChange = Partial<Omit<StoredType, 'type' | 'social' | 'updatedAt'>>
 
 const columns = `${typeColumns}, followed_priority as "followedPriority", updated_at as "updatedAt"`
 

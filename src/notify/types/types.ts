@@ -5,6 +5,8 @@ import type { Priority } from '../../protocol/notification.ts'
 /** A row of notify.types: what is true of a type of notification. */
 export type NotificationType = {
   type: string
+  /** Made by social actions alone; nobody can send one. */
+  social: boolean
   priority: Priority
   /** Of a notification behind which stands somebody whom the recipient follows. */
   followedPriority: Priority
@@ -27,16 +29,6 @@ export type NotificationType = {
 
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
-
-/** Of social actions; nobody can send one. */
-export const socialTypes = [
-  'post.liked',
-  'comment.created',
-  'comment.replied',
-  'user.mentioned',
-  'user.followed',
-  'post.published',
-]
 
 /** Types that nobody described are treated like this one. */
 const OTHERWISE = 'system'
@@ -90,7 +82,7 @@ export class NotificationTypes {
 
 export type TypeLookup = (type: string) => NotificationType
 
-export const typeColumns = `type, priority, severity, channels, instant_threshold as "instantThreshold", window_seconds as "windowSeconds",
+export const typeColumns = `type, social, priority, severity, channels, instant_threshold as "instantThreshold", window_seconds as "windowSeconds",
   jitter, max_group_size as "maxGroupSize", extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback`
 
 const readTypes = `select ${typeColumns}, coalesce(followed_priority, priority) as "followedPriority" from notify.types`

@@ -5,6 +5,7 @@ import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import { type OutboxEvent, parseEvent } from '../../notify/outbox/event.ts'
 import { setAside } from '../../notify/outbox/pending.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
+import { actions } from '../actions.ts'
 
 /**
  * Inboxes locked at once. A recipient costs the same CPU time in chunks of 2,000 as of 5,000, and whoever waits for one of
@@ -66,7 +67,7 @@ async function tellMembers(
   members: Members,
 ): Promise<OutboxEvent[]> {
   const others = await tellPlain(client, types, event, members)
-  return others.length > 0 ? tell(client, types, eventsFor(event, others), 'set aside') : []
+  return others.length > 0 ? tell(client, types, actions, eventsFor(event, others), 'set aside') : []
 }
 
 function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {

@@ -1,28 +1,57 @@
+import { Type } from '@sinclair/typebox'
+import { defineAction } from '../../notify/actions.ts'
 import type { NewEvent } from '../../notify/outbox/append.ts'
 import { type CommentFacts, recipientsOfComment } from '../../notify/rules/recipients.ts'
+import { Id } from '../../protocol/id.ts'
 import type { Actor } from '../posts/write.ts'
+
+/** Columns over (id, post_id, parent_id, author_id), for the retraction of comments: their notifications go by a fan-out. */
+export const comment = defineAction({
+  name: 'comment',
+  columns: {
+    sourceId: `'comment:' || id`,
+    type: 'null::text',
+    recipientId: 'null::bigint',
+    actorId: 'author_id',
+    objectType: `'comment'`,
+    objectId: 'id::text',
+    threadKey: `'post:' || post_id`,
+    groupKey: 'null::text',
+    data: `jsonb_build_object('postId', post_id::text, 'commentId', id::text, 'parentId', parent_id::text)`,
+  },
+  data: Type.Object({ postId: Id, commentId: Id, parentId: Type.Union([Id, Type.Null()]) }),
+  counters: ({ postId, parentId }) => [
+    ['comment_count', postId],
+    ...(parentId === null ? [] : [['reply_count', parentId] as ['reply_count', string]]),
+  ],
+  objects: ({ postId, commentId, parentId }, { objectType, objectId }) => [
+    `post:${postId}`,
+    `comment:${commentId}`,
+    ...(parentId !== null && objectType === 'comment' && objectId === parentId ? [`comment:${parentId}` as const] : []),
+  ],
+})
 
 type CommentKey = { id: string; postId: string; parentId: string | null }
 
 /** One event per person who is told, the first of them counted; without anybody, one that only counts. */
-export function creationEvents(comment: CommentKey, actor: Actor, facts: CommentFacts): NewEvent[] {
-  const event = commentEvent(comment, actor)
+export function creationEvents(key: CommentKey, actor: Actor, facts: CommentFacts): NewEvent[] {
+  const event = commentEvent(key, actor)
   const told = recipientsOfComment(facts).map(({ recipientId, type, mentioned }, index) => {
     const data = mentioned ? { ...event.data, mentioned } : event.data
-    return { ...event, ...aboutOf(type, comment), counted: index === 0, recipientId, type, data }
+    return { ...event, ...aboutOf(type, key), counted: index === 0, recipientId, type, data }
   })
   return told.length > 0 ? told : [event]
 }
 
 /** Takes the comment out of the counters; its notifications are taken back by a fan-out. */
-export function retraction(comment: CommentKey, actor: Actor): NewEvent {
-  return { ...commentEvent(comment, actor), retracts: true }
+export function retraction(key: CommentKey, actor: Actor): NewEvent {
+  return { ...commentEvent(key, actor), retracts: true }
 }
 
 /** The event of a comment that tells nobody. */
 function commentEvent({ id, postId, parentId }: CommentKey, actor: Actor): NewEvent {
   return {
-    action: 'comment',
+    action: comment.name,
     counted: true,
     sourceId: `comment:${id}`,
     type: null,

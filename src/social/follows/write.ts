@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { HELD } from '../../db/coalescer.ts'
+import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+import { follow } from './event.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
 
@@ -58,14 +60,8 @@ const heldFollows: HeldQuery = {
 const heldUnfollows: HeldQuery = { name: 'held_unfollows', text: held() }
 
 /** Only rows that were really written make an event; for the form of `changed` see src/social/likes/write.ts. */
-const events = (retracts: boolean) => `
-  insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
-    group_key, data, request_id)
-  select 'follow', ${retracts}, true, 'follow:' || follower_id || ':' || followee_id, 'user.followed',
-    followee_id, follower_id, 'user', followee_id::text,
-    'user.followed:' || to_char(now() at time zone 'utc', 'YYYY-MM-DD'),
-    jsonb_build_object('followeeId', followee_id::text), request_id
-  from outcome where changed`
+const events = (retracts: boolean) =>
+  appendEventPerRow({ action: follow, retracts, from: 'outcome where changed', requestId: 'request_id' })
 
 /**
  * A block locks one of both users, too. It comes before these locks, and the function sees it, even one that was committed

@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { HELD } from '../../db/coalescer.ts'
+import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+import { like } from './event.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
@@ -68,13 +70,8 @@ const heldLikes: HeldQuery = {
  * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
  * while a join of two CTEs, whose size the planner cannot know, may become a nested loop over the batch.
  */
-const events = (retracts: boolean) => `
-  insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
-    thread_key, group_key, data, request_id)
-  select 'like', ${retracts}, true, 'like:' || post_id || ':' || user_id, case when recipient_id is not null then 'post.liked' end,
-    recipient_id, user_id, 'post', post_id::text, 'post:' || post_id, 'post.liked:' || post_id,
-    jsonb_build_object('postId', post_id::text), request_id
-  from outcome where changed`
+const events = (retracts: boolean) =>
+  appendEventPerRow({ action: like, retracts, from: 'outcome where changed', requestId: 'request_id' })
 
 const likeStatement = `
   with standing as materialized (${standing}),

@@ -2,11 +2,12 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { appendEvents, type NewEvent } from '../../notify/outbox/append.ts'
+import { appendEvents } from '../../notify/outbox/append.ts'
 import { recipientsOfPost } from '../../notify/rules/recipients.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { publishToBells, stopPublishing } from '../bells/publish.ts'
 import { attachMedia } from '../media/use.ts'
+import { postEvent } from './event.ts'
 import { findMentioned } from './mentions.ts'
 import { getPost } from './read.ts'
 import type { Post } from './view.ts'
@@ -83,22 +84,4 @@ async function lockOwnPost(
   )
   if (!rows[0]) throw fail('POST_NOT_FOUND')
   if (rows[0].authorId !== actor.userId) throw fail('NOT_AUTHOR')
-}
-
-/** The event of a post that tells nobody; its counter is its author's. */
-function postEvent(postId: string, actor: Actor): NewEvent {
-  return {
-    action: 'post',
-    counted: true,
-    sourceId: `post:${postId}`,
-    type: null,
-    recipientId: null,
-    actorId: actor.userId,
-    objectType: 'post',
-    objectId: postId,
-    threadKey: `post:${postId}`,
-    groupKey: null,
-    data: { postId },
-    requestId: actor.requestId,
-  }
 }

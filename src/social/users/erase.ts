@@ -1,8 +1,11 @@
 import type pg from 'pg'
 import type { Chunk, ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
-import { appendRetractions, type Taken } from '../../notify/outbox/append-retractions.ts'
+import { appendRetractions, type Taken } from '../../notify/outbox/append.ts'
+import { comment } from '../comments/event.ts'
 import { takenFollows } from '../follows/taken.ts'
+import { like } from '../likes/event.ts'
 import { freeMedia } from '../media/free.ts'
+import { post } from '../posts/event.ts'
 
 /** Rows per transaction: each makes an event, or a fan-out of its own. */
 const ROWS_PER_CHUNK = 500
@@ -22,20 +25,12 @@ export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResul
 type Step = (client: pg.ClientBase, userId: FanOut['objectId']) => Promise<number>
 
 const unlike: Step = takingBack({
+  action: like,
   ctes: `gone as (
     delete from social.likes where user_id = $1 and post_id = any(array(
       select post_id from social.likes where user_id = $1 order by post_id limit ${ROWS_PER_CHUNK} for update))
     returning post_id, user_id)`,
-  from: 'gone join social.posts p on p.id = gone.post_id',
-  action: 'like',
-  sourceId: `'like:' || post_id || ':' || user_id`,
-  recipientId: 'nullif(p.author_id, user_id)',
-  type: 'post.liked',
-  actorId: 'user_id',
-  objectType: 'post',
-  objectId: 'post_id',
-  threadKey: `'post:' || post_id`,
-  data: `jsonb_build_object('postId', post_id::text)`,
+  from: '(select gone.*, nullif(p.author_id, user_id) as recipient_id from gone join social.posts p on p.id = gone.post_id) likes',
 })
 
 const unfollow: Step = follows('follower_id', 'followee_id')
@@ -50,6 +45,7 @@ function follows(mine: string, other: string): Step {
 }
 
 const deleteComments: Step = takingBack({
+  action: comment,
   ctes: `gone as (
     update social.comments set deleted_at = now(), body = '', mentions = null where id = any(array(
       select id from social.comments where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
@@ -57,18 +53,11 @@ const deleteComments: Step = takingBack({
   fan_outs as (
     insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_comment', id, 'post:' || post_id from gone
     on conflict on constraint fan_out_once do nothing)`,
-  action: 'comment',
-  sourceId: `'comment:' || id`,
-  recipientId: 'null::bigint',
-  type: null,
-  actorId: 'author_id',
-  objectType: 'comment',
-  objectId: 'id',
-  threadKey: `'post:' || post_id`,
-  data: `jsonb_build_object('postId', post_id::text, 'commentId', id::text, 'parentId', parent_id::text)`,
+  from: 'gone',
 })
 
 const deletePosts: Step = takingBack({
+  action: post,
   ctes: `gone as (
     update social.posts set deleted_at = now() where id = any(array(
       select id from social.posts where author_id = $1 and deleted_at is null order by id limit ${ROWS_PER_CHUNK} for update))
@@ -76,15 +65,7 @@ const deletePosts: Step = takingBack({
   fan_outs as (
     insert into notify.fan_outs (kind, object_id, thread_key) select 'retract_post', id, 'post:' || id from gone
     on conflict on constraint fan_out_once do nothing)`,
-  action: 'post',
-  sourceId: `'post:' || id`,
-  recipientId: 'null::bigint',
-  type: null,
-  actorId: 'author_id',
-  objectType: 'post',
-  objectId: 'id',
-  threadKey: `'post:' || id`,
-  data: `jsonb_build_object('postId', id::text)`,
+  from: 'gone',
 })
 
 /** What is in posts goes with them. */

@@ -4,6 +4,7 @@ import { type App, closeApp, createApp } from '../../../src/app.ts'
 import { dispatchWith } from '../../../src/notify/dispatch/dispatch.ts'
 import { Dispatcher } from '../../../src/notify/outbox/dispatcher.ts'
 import { retryPending } from '../../../src/notify/outbox/pending.ts'
+import { actions } from '../../../src/social/actions.ts'
 import { cloneDatabase, testConfig } from '../../setup.ts'
 
 /** A fresh database and an app on it, without server, worker or push node: tests write events and dispatch them by themselves. */
@@ -71,7 +72,7 @@ export async function retrySetAside(app: App): Promise<void> {
 }
 
 export function consumersOf(app: App) {
-  return { notifications: dispatchWith(app.types), counters: async () => [] }
+  return { notifications: dispatchWith(app.types, actions), counters: async () => [] }
 }
 
 /** Puts that many notifications straight into an inbox, as if they had been sent. */

@@ -6,6 +6,7 @@ import { maintainDeliveryLog } from '../../../src/notify/delivery-log/partitions
 import { dispatchWith } from '../../../src/notify/dispatch/dispatch.ts'
 import { runFanOuts } from '../../../src/notify/fan-outs/run.ts'
 import { retryPending } from '../../../src/notify/outbox/pending.ts'
+import { actions } from '../../../src/social/actions.ts'
 import { deletePost } from '../../../src/social/posts/write.ts'
 import { allFanOuts } from '../../../src/worker/context.ts'
 import { eventually } from '../../setup.ts'
@@ -162,7 +163,7 @@ async function drift({ pool }: App): Promise<unknown[]> {
 
 async function retryAll(app: App): Promise<number> {
   await app.pool.query('update notify.pending set due_at = now()')
-  return retryPending(app.pool, pino({ level: 'silent' }), { notifications: dispatchWith(app.types) })
+  return retryPending(app.pool, pino({ level: 'silent' }), { notifications: dispatchWith(app.types, actions) })
 }
 
 async function outcome(

@@ -39,7 +39,7 @@ t.test('what a group was made of counts as ended before it is', async (t) => {
   const { rows } = await pool.query('select source_id from notify.sources where live order by 1 limit 2')
   const [again, back] = rows.map((row) => row.source_id)
   const event = `insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id, group_key)
-    values ('like', $1, false, $2, 'post.liked', $3, 7, 'post', '1', 'post.liked:1')`
+    values ('test', $1, false, $2, 'post.liked', $3, 7, 'post', '1', 'post.liked:1')`
   await pool.query(event, [false, again, ana.id])
   await pool.query(event, [true, back, ana.id])
   await work(t, system)

@@ -1,10 +1,11 @@
 import { pino } from 'pino'
 import t from 'tap'
 import { createPool } from '../../../src/db/pool.ts'
-import { foldCounters } from '../../../src/notify/counters.ts'
+import { countWith } from '../../../src/notify/counters.ts'
 import { dispatchWith } from '../../../src/notify/dispatch/dispatch.ts'
 import { Dispatcher } from '../../../src/notify/outbox/dispatcher.ts'
 import { NotificationTypes } from '../../../src/notify/types/types.ts'
+import { actions } from '../../../src/social/actions.ts'
 import { noDrift } from '../../settled.ts'
 import { cloneDatabase } from '../../setup.ts'
 import { sized } from '../../size.ts'
@@ -27,7 +28,10 @@ t.test(`a backlog of ${EVENTS} events is drained`, async (t) => {
 
   const batches: { events: number; at: number }[] = []
   const startedAt = performance.now()
-  const consumers = { notifications: dispatchWith(new NotificationTypes(pool, log)), counters: foldCounters }
+  const consumers = {
+    notifications: dispatchWith(new NotificationTypes(pool, log), actions),
+    counters: countWith(actions),
+  }
   const dispatcher = new Dispatcher(pool, log, consumers, ({ consumer, events }) => {
     if (consumer === 'notifications') batches.push({ events, at: performance.now() - startedAt })
   })

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { App } from '../../../src/app.ts'
-import { foldCounters } from '../../../src/notify/counters.ts'
+import { countWith } from '../../../src/notify/counters.ts'
 import { dispatchWith } from '../../../src/notify/dispatch/dispatch.ts'
 import { consumeBatch } from '../../../src/notify/outbox/consume.ts'
+import { actions } from '../../../src/social/actions.ts'
 import { sized } from '../../size.ts'
 import { inboxApp, makePost, makeUsers } from '../dispatch/events.ts'
 
@@ -77,7 +78,7 @@ async function write(app: App, world: World, { kind, retracts, actor, object }: 
 }
 
 async function drain(app: App, size: number): Promise<void> {
-  const consumers = { notifications: dispatchWith(app.types), counters: foldCounters }
+  const consumers = { notifications: dispatchWith(app.types, actions), counters: countWith(actions) }
   const { rows } = await app.pool.query<{ consumer: 'notifications' | 'counters'; lane: number }>(
     'select consumer, lane from notify.positions',
   )

@@ -1,0 +1,99 @@
+import type { Static, TObject } from '@sinclair/typebox'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import { EventContentError } from '../base/failure.ts'
+import type { OutboxEvent } from './outbox/event.ts'
+
+/** Counters of social rows, in the order in which they are locked: posts before comments before users, rows by id. */
+export const counters = [
+  { table: 'posts', column: 'like_count' },
+  { table: 'posts', column: 'comment_count' },
+  { table: 'comments', column: 'reply_count' },
+  { table: 'users', column: 'follower_count' },
+  { table: 'users', column: 'following_count' },
+  { table: 'users', column: 'post_count' },
+] as const
+export type Counter = (typeof counters)[number]['column']
+
+/** A post or a comment, as `post:9`. */
+export type ObjectKey = `post:${string}` | `comment:${string}`
+
+/** SQL expressions for the columns of an event, over the rows that a statement wrote or deleted. */
+export type EventColumns = {
+  sourceId: string
+  type: string
+  recipientId: string
+  actorId: string
+  objectType: string
+  objectId: string
+  threadKey: string
+  groupKey: string
+  data: string
+}
+
+/** One kind of social action: all that the pipeline has to know about it. */
+export type Action = {
+  /** `action` in notify.outbox. */
+  name: string
+  columns: EventColumns
+  /**
+   * Counters that a counted event moves, each with the id of its row: up when the action happens, down when it is retracted.
+   * @throws {EventContentError} when the event lacks a fact
+   */
+  counters(event: OutboxEvent): [Counter, string][]
+  /**
+   * Objects that have to exist when the notification is written: once one is deleted, nobody is notified.
+   * @throws {EventContentError} when the event lacks a fact
+   */
+  objects(event: OutboxEvent): ObjectKey[]
+}
+
+type Description<Data extends TObject> = {
+  name: string
+  columns: EventColumns
+  /** Facts in the event's data. */
+  data: Data
+  counters(data: Static<Data>, event: OutboxEvent): [Counter, string | null][]
+  objects(data: Static<Data>, event: OutboxEvent): ObjectKey[]
+}
+
+/** Makes an action whose functions get the event's data checked against the schema. */
+export function defineAction<Data extends TObject>(description: Description<Data>): Action {
+  const { name, columns, data } = description
+  const check = TypeCompiler.Compile(data)
+  return {
+    name,
+    columns,
+    counters: (event) =>
+      description.counters(factsOf(event, check), event).map(([counter, id]) => [counter, idOf(event, id)]),
+    objects: (event) => description.objects(factsOf(event, check), event),
+  }
+}
+
+function factsOf<Data extends TObject>(event: OutboxEvent, check: TypeCheck<Data>): Static<Data> {
+  const { data } = event
+  if (check.Check(data)) return data
+  const fault = check.Errors(data).First()
+  throw new EventContentError(`event ${event.id} (${event.sourceId}): data${fault?.path} ${fault?.message}`)
+}
+
+function idOf(event: OutboxEvent, id: string | null): string {
+  if (id !== null) return id
+  throw new EventContentError(`event ${event.id} (${event.sourceId}) does not name the row it counts on`)
+}
+
+/** Actions by name. Events of other kinds, such as sends, move no counters and have no objects. */
+export class Actions {
+  readonly #byName: Map<string, Action>
+
+  constructor(actions: Action[]) {
+    this.#byName = new Map(actions.map((action) => [action.name, action]))
+  }
+
+  countersOf(event: OutboxEvent): [Counter, string][] {
+    return this.#byName.get(event.action)?.counters(event) ?? []
+  }
+
+  objectsOf(event: OutboxEvent): ObjectKey[] {
+    return this.#byName.get(event.action)?.objects(event) ?? []
+  }
+}
