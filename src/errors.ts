@@ -16,6 +16,7 @@ export const codes = {
   ROUTE_NOT_FOUND: [404, 'There is no such route'],
   // Upgrades to a websocket
   ORIGIN_NOT_ALLOWED: [403, 'Pages of this origin may not connect'],
+  UPGRADE_REQUIRED: [426, 'This address is a websocket'],
   SUBPROTOCOL_NEEDED: [400, 'The websocket has to speak our subprotocol'],
   // Accounts
   UNAUTHENTICATED: [401, 'A valid access token is needed'],

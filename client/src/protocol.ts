@@ -155,6 +155,16 @@ export type Comment = {
   parentId: string | null
   author: Actor
   body: string
+  mentions: {
+    /** Of the user */
+    id: string
+    /** As it is now; the text has the name of then */
+    username: string
+    /** Where the @ is, in UTF-16 code units, as in JavaScript strings */
+    start: number
+    /** Behind the name, in UTF-16 code units, as in JavaScript strings */
+    end: number
+  }[]
   replyCount: number
   createdAt: string
   updatedAt: string
@@ -181,6 +191,26 @@ export type ClientFrame =
     }
   | {
       type: 'read'
+      ids: string[]
+      ref?: string
+    }
+  | {
+      type: 'unread'
+      ids: string[]
+      ref?: string
+    }
+  | {
+      type: 'archive'
+      ids: string[]
+      ref?: string
+    }
+  | {
+      type: 'unarchive'
+      ids: string[]
+      ref?: string
+    }
+  | {
+      type: 'delete'
       ids: string[]
       ref?: string
     }

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { createFastify } from '../http/fastify.ts'
 import { sendSecurityHeaders } from '../http/security-headers.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { socketRoute } from '../push/upgrade.ts'
 import { requireAccessToken } from '../social/sessions/authentication.ts'
 
 /** What a process without the api role serves: health, readiness and metrics. */
@@ -11,5 +12,6 @@ export async function createOpsServer(app: App, options: OpsOptions): Promise<Fa
   await sendSecurityHeaders(server, app.config)
   requireAccessToken(server, app)
   await server.register(opsRoutes(app, options))
+  await server.register(socketRoute)
   return server
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { App } from '../app.ts'
 import { noticeUntrustedProxy } from '../http/client-address.ts'
 import { createFastify } from '../http/fastify.ts'
+import { noteRefusedOrigins } from '../http/origin.ts'
 import { sealCursors } from '../http/paging.ts'
 import { limitRates } from '../http/rate-limits.ts'
 import { sendSecurityHeaders } from '../http/security-headers.ts'
@@ -18,6 +19,7 @@ import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { socketRoute } from '../push/upgrade.ts'
 import { meRoutes } from '../social/accounts/me-routes.ts'
 import { accountRoutes } from '../social/accounts/routes.ts'
 import { bellRoutes } from '../social/bells/routes.ts'
@@ -88,6 +90,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
       'idempotent-replayed',
     ],
   })
+  noteRefusedOrigins(server, app)
   // After CORS: a page of an allowed origin may read a 401 and a 429 too.
   recogniseUsers(server, app)
   watchLog(server, app)
@@ -100,6 +103,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     for (const routes of features) await scope.register(routes(app))
     if (app.config.demo) await scope.register(demoRoutes(app))
     await scope.register(opsRoutes(app, options))
+    await scope.register(socketRoute)
   })
   return server
 }

@@ -7,6 +7,7 @@ export const SUBPROTOCOL = 'ravenpost.v1'
 
 const Token = Type.String({ minLength: 1, maxLength: 4096 })
 const State = Type.String({ minLength: 1, maxLength: 100 })
+const Ids = Type.Array(Id, { minItems: 1, maxItems: 500 })
 const Ref = Type.Optional(Type.String({ maxLength: 100 }))
 const frame = <T extends string, P extends Record<string, TSchema>>(type: T, properties: P) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { additionalProperties: false })
@@ -15,7 +16,11 @@ const frame = <T extends string, P extends Record<string, TSchema>>(type: T, pro
 export const clientFrames = {
   hello: frame('hello', { token: Token, since: Type.Optional(State) }),
   ack: frame('ack', { state: State }),
-  read: frame('read', { ids: Type.Array(Id, { minItems: 1, maxItems: 500 }), ref: Ref }),
+  read: frame('read', { ids: Ids, ref: Ref }),
+  unread: frame('unread', { ids: Ids, ref: Ref }),
+  archive: frame('archive', { ids: Ids, ref: Ref }),
+  unarchive: frame('unarchive', { ids: Ids, ref: Ref }),
+  delete: frame('delete', { ids: Ids, ref: Ref }),
   readAll: frame('readAll', { upTo: State, ref: Ref }),
   seen: frame('seen', { upTo: State, ref: Ref }),
   watch: frame('watch', { posts: Type.Array(Id, { maxItems: 200 }) }),

@@ -9,6 +9,7 @@ import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
 import { fail } from '../errors.ts'
+import { RefusedOrigins } from '../http/origin.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from '../protocol/frames.ts'
@@ -38,6 +39,7 @@ export class Node {
   readonly #path: string
   readonly #wss: WebSocketServer
   readonly #newcomers: Newcomers
+  readonly #refusedOrigins: RefusedOrigins
   readonly #welcomes: Welcomes
   readonly #counts: WatchedCounts
   readonly #doubted: DoubtedSessions
@@ -57,6 +59,7 @@ export class Node {
     this.#own = withOwnPool(app, limits)
     this.hub = new Hub(this.#own, limits)
     this.#newcomers = new Newcomers(app, limits)
+    this.#refusedOrigins = new RefusedOrigins(app.log)
     this.#welcomes = createWelcomes(this.#own.pool)
     this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
     this.#doubted = new DoubtedSessions(this.#own, this.hub)
@@ -85,7 +88,8 @@ export class Node {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const network = this.#newcomers.networkOf(request)
-    const refused = this.#newcomers.refusal(network) ?? refusal(request, this.#path, this.#app.config.allowedOrigins)
+    const refused = this.#newcomers.refusal(network) ?? refusal(request, this.#path, this.#app.config)
+    if (refused?.code === 'ORIGIN_NOT_ALLOWED') this.#refusedOrigins.note(request.headers.origin ?? '', 'websockets')
     if (refused) refuse(socket, request, refused)
     else if (this.#closed) refuse(socket, request, fail('BUSY', 'The server is going away'))
     else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws, network))

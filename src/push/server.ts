@@ -1,7 +1,8 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { App } from '../app.ts'
 import { limits as defaults, type Limits } from './limits.ts'
 import { Node } from './node.ts'
+import { isWebsocket } from './upgrade.ts'
 
 export type PushNode = {
   /** Closes every socket with 1001, stores what was acknowledged, and ends all work; within a few seconds. */
@@ -19,6 +20,11 @@ export async function startPush(app: App, httpServer: Server, options: PushOptio
   const node = new Node(app, { ...defaults, ...options.limits }, options.path ?? '/ws')
   const upgrade = node.upgrade.bind(node)
   httpServer.on('upgrade', upgrade)
+  // An option of Node's server that Fastify's caller has set by then.
+  Object.assign(httpServer, {
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      httpServer.listenerCount('upgrade') > 0 && isWebsocket(request),
+  })
   await node.start()
   return {
     listenAlive: () => node.listener.alive(),

@@ -1,13 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config.ts'
 import { type AppError, fail } from '../errors.ts'
+import { configuredOrigins } from '../http/origin.ts'
 import { endWithProblem } from '../http/problem.ts'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 
 /** Why an upgrade is refused; null when it is not. Origins are compared exactly. */
-export function refusal(request: IncomingMessage, path: string, allowedOrigins: string[]): AppError | null {
+export function refusal(request: IncomingMessage, path: string, config: Config): AppError | null {
   if (pathOf(request) !== path) return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
-  if (!originAllowed(request, allowedOrigins)) return fail('ORIGIN_NOT_ALLOWED')
+  if (!originAllowed(request, config)) return fail('ORIGIN_NOT_ALLOWED')
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   return offered.includes(SUBPROTOCOL) ? null : fail('SUBPROTOCOL_NEEDED', `It is ${SUBPROTOCOL}`)
 }
@@ -16,10 +19,28 @@ export function refusal(request: IncomingMessage, path: string, allowedOrigins: 
  * Browsers always send an origin, other clients none: a page elsewhere cannot open a socket here. Only without a list is the
  * server's own origin taken from the host that the request names, which whoever controls a name may point here.
  */
-function originAllowed({ headers: { origin, host } }: IncomingMessage, allowedOrigins: string[]): boolean {
-  if (origin === undefined) return true
-  if (allowedOrigins.length > 0) return allowedOrigins.includes(origin)
+function originAllowed({ headers: { origin, host } }: IncomingMessage, config: Config): boolean {
+  if (origin === undefined || configuredOrigins(config).includes(origin)) return true
+  if (config.allowedOrigins.length > 0) return false
   return origin === `http://${host}` || origin === `https://${host}`
+}
+
+/** A plain GET of the websocket's path is answered with what to do instead (RFC 9110, section 15.5.22). */
+export async function socketRoute(server: FastifyInstance): Promise<void> {
+  server.get('/ws', { config: { public: true }, schema: { hide: true } }, (request, reply) => {
+    reply.header('upgrade', 'websocket').header('connection', 'upgrade')
+    throw fail(
+      'UPGRADE_REQUIRED',
+      isWebsocket(request.raw)
+        ? 'This process serves no websockets: connect to one with the role push or all'
+        : `Connect with a websocket client and the subprotocol ${SUBPROTOCOL}`,
+    )
+  })
+}
+
+/** Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110, section 7.8). */
+export function isWebsocket({ headers: { upgrade = '' } }: IncomingMessage): boolean {
+  return upgrade.toLowerCase() === 'websocket'
 }
 
 /** Answers an upgrade that is refused, and ends the connection. */

@@ -1,7 +1,10 @@
+import { get } from 'node:http'
+import { pino } from 'pino'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
-import { eventually } from '../setup.ts'
+import { call } from '../client.ts'
+import { eventually, setup } from '../setup.ts'
 import { signIn, startNode } from './node.ts'
 import { TestSocket } from './socket.ts'
 
@@ -57,6 +60,51 @@ t.test('a refused upgrade is answered with a problem, as everywhere', async (t) 
   })
   t.match(await problem(node.url, []), { ...found, status: 400, code: 'SUBPROTOCOL_NEEDED' })
 })
+
+t.test('a refused origin leaves one line that names it and ALLOWED_ORIGINS; that of PUBLIC_URL is ours', async (t) => {
+  const lines: { origin?: string; msg: string }[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
+  const env = { ALLOWED_ORIGINS: 'https://example.org', PUBLIC_URL: 'https://raven.example.org/api' }
+  const { url } = await setup(t, { push: true, log, env })
+  const socketUrl = `${url.replace('http', 'ws')}/ws`
+  t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://raven.example.org'), 101)
+  for (let n = 0; n < 3; n += 1) t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://elsewhere.example'), 403)
+  for (const origin of [
+    'https://example.org',
+    'https://raven.example.org',
+    url,
+    'http://localhost:5173',
+    'http://localhost:5173',
+  ])
+    await call(url, 'GET', '/docs', undefined, { origin })
+  const refusals = lines.filter(({ origin }) => origin !== undefined)
+  t.match(refusals, [
+    { origin: 'https://elsewhere.example', msg: /websockets from https:\/\/elsewhere\.example.*ALLOWED_ORIGINS/ },
+    { origin: 'http://localhost:5173', msg: /calls from http:\/\/localhost:5173.*ALLOWED_ORIGINS/ },
+  ])
+  t.equal(refusals.length, 2)
+})
+
+t.test(
+  'a plain GET of /ws is answered with 426, and another upgrade than to a websocket with what was asked for',
+  async (t) => {
+    const { url, server } = await setup(t, { push: true })
+    const { status, headers, body } = await call(url, 'GET', '/ws')
+    t.equal(status, 426)
+    t.equal(headers.get('upgrade'), 'websocket')
+    t.match(headers.get('content-type'), 'application/problem+json')
+    t.match(body, { code: 'UPGRADE_REQUIRED', detail: /ravenpost\.v1/, instance: '/ws' })
+    const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': '' }
+    const answered = (path: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        get(url + path, { headers: offer }, (response) => resolve(response.resume().statusCode)).on('error', reject)
+      })
+    t.equal(await answered('/healthz'), 200)
+    t.equal(await answered('/ws'), 426)
+    const apart = await server.inject({ url: '/ws', headers: { connection: 'upgrade', upgrade: 'websocket' } })
+    t.match(apart.json(), { code: 'UPGRADE_REQUIRED', detail: /role push or all/ }, 'in a process without sockets')
+  },
+)
 
 t.test('without a list of origins only its own is accepted', async (t) => {
   const node = await startNode(t)

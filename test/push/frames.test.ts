@@ -32,6 +32,37 @@ t.test('read, readAll and seen are answered with ok and told to every socket', a
   }
 })
 
+t.test('unread, archive, unarchive and delete do what REST does, on every socket', async (t) => {
+  const node = await startNode(t)
+  const ana = await withNotifications(node, 3)
+  const [phone, laptop] = [await ana.connect(), await ana.connect()]
+  await phone.next('synced')
+  await laptop.next('synced')
+  const [id = ''] = phone.upserts
+  const done = async (type: string) => {
+    phone.send({ type, ids: [id], ref: type })
+    const ok = await phone.next('ok')
+    t.equal(ok.ref, type)
+    const frame = await eventually(() => laptop.of('changes').find(({ to }) => to === ok.state))
+    return { ...ok, item: frame.upserts[0], removes: frame.removes }
+  }
+  t.match(await done('read'), { unreadCount: 2, item: { id, readAt: /./ } })
+  t.match(await done('unread'), { unreadCount: 3, item: { id, readAt: null } })
+  t.match(await done('archive'), { unreadCount: 2, item: { id, archivedAt: /./ } })
+  t.match(await done('unarchive'), { unreadCount: 3, item: { id, archivedAt: null } })
+  t.match(await done('delete'), { unreadCount: 2, removes: [id] })
+  const ben = await (await node.user('ben')).connect()
+  for (const type of ['read', 'unread', 'archive', 'unarchive', 'delete']) {
+    ben.send({ type, ids: ['2'], ref: type })
+    t.match(await ben.next('ok'), { ref: type, state: ben.of('welcome')[0]?.state }, 'nothing of theirs changed')
+  }
+  const { rows } = await node.app.pool.query(
+    'select read_at, archived_at from notify.notifications where user_id = $1',
+    [ana.id],
+  )
+  t.same(rows, Array(2).fill({ read_at: null, archived_at: null }), 'nor of anybody else')
+})
+
 t.test("another user's notifications cannot be read", async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 1)

@@ -1,7 +1,7 @@
 import type { App } from '../../app.ts'
 import { AppError, fail } from '../../errors.ts'
 import type { InboxResult } from '../../notify/inbox/lock.ts'
-import { markRead, markSeen, resolveUpTo } from '../../notify/inbox/mark.ts'
+import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive } from '../../notify/inbox/mark.ts'
 import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
 import { formatState, parseState } from '../../protocol/state.ts'
 import type { Acknowledgements } from '../hub/acknowledgements.ts'
@@ -47,7 +47,11 @@ async function answer(
     case 'token':
       return renewToken(app, session, frame.token)
     case 'read':
-      return done(session, frame.ref, await markRead(app, userId, { ids: frame.ids }))
+    case 'unread':
+    case 'archive':
+    case 'unarchive':
+    case 'delete':
+      return done(session, frame.ref, await changes[frame.type](app, userId, { ids: frame.ids }))
     case 'readAll': {
       const upTo = await resolveUpTo(app.pool, userId, frame.upTo)
       return done(session, frame.ref, await markRead(app, userId, { upTo }))
@@ -58,6 +62,8 @@ async function answer(
     }
   }
 }
+
+const changes = { read: markRead, unread: markUnread, archive, unarchive, delete: remove }
 
 /** Nobody can acknowledge what was not sent on this socket: a later state is cut to the cursor. */
 function acknowledged(session: Session, text: string): number {
