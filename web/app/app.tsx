@@ -2,29 +2,20 @@ import { RouterProvider } from '@tanstack/react-router'
 import { createContext, useCallback, useContext, useEffect, useMemo, useState } from 'react'
 import { DeviceProvider } from './device.tsx'
 import { createAppRouter } from './routes.tsx'
-import { rememberedSession, type Session, sessionByCookie } from './session.ts'
+import { rememberedSession, type Session } from './session.ts'
 
 type SignIn = { session: Session | undefined; start(session: Session): void }
 
-const SignInContext = createContext<SignIn>({ session: undefined, start: () => {} })
+export const SignInContext = createContext<SignIn>({ session: undefined, start: () => {} })
 export const useSignIn = () => useContext(SignInContext)
 
 /** Sessions begin and end for all tabs of a browser: their cookie is one. */
 const CHANNEL = 'ravenpost.session'
 
-/** The whole page: paints at once for who was here last, and asks the cookie otherwise. */
+/** The whole page: paints at once for who was here last. */
 export function App() {
   const [session, setSession] = useState(rememberedSession)
-  const [asked, setAsked] = useState(session !== undefined)
   const router = useMemo(() => createAppRouter(), [])
-
-  useEffect(() => {
-    if (asked) return
-    void sessionByCookie().then((found) => {
-      setSession((current) => current ?? found)
-      setAsked(true)
-    })
-  }, [asked])
 
   useEffect(() => {
     const channel = new BroadcastChannel(CHANNEL)
@@ -45,7 +36,6 @@ export function App() {
   }, [])
   const signIn = useMemo(() => ({ session, start }), [session, start])
 
-  if (!asked) return null
   const pages = <RouterProvider router={router} />
   return (
     <SignInContext value={signIn}>

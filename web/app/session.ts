@@ -5,7 +5,7 @@ import { Problem } from './problem.ts'
 /** Of the server, without a slash at its end; <base> names it. */
 export const serverUrl = new URL('.', document.baseURI).href.replace(/\/$/, '')
 
-type Tokens = { user: User; accessToken: string; refreshToken?: string; expiresIn: number }
+export type Tokens = { user: User; accessToken: string; refreshToken?: string; expiresIn: number }
 /** Who was signed in last: lets the next start paint before it has a token. Grants nothing. */
 type Remembered = { id: string; username: string; displayName: string; avatarMediaId: string | null }
 
@@ -102,16 +102,6 @@ export function rememberedSession(): Session | undefined {
   try {
     const user: Remembered | null = JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null')
     return user ? new Session(user) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** Asks by cookie alone: who signed in before this browser forgot them. */
-export async function sessionByCookie(): Promise<Session | undefined> {
-  try {
-    const tokens = await inTurn(() => post<Tokens>('/auth/refresh', {}))
-    return new Session(tokens.user, tokens)
   } catch {
     return undefined
   }

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from 'react'
 import { Empty } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { useApi } from '../device.tsx'
+import { watchIfKnown } from '../live.ts'
 import { Composer } from '../posts/composer.tsx'
 import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
@@ -28,7 +29,8 @@ export function FeedPage() {
   const showNewer = async () => {
     clear()
     await queries.resetQueries({ queryKey })
-    window.scrollTo({ top: 0, behavior: 'smooth' })
+    const scroller = container.current?.closest('[data-scroller]') ?? window
+    scroller.scrollTo({ top: 0, behavior: 'smooth' })
   }
 
   const tab = (value: 'all' | 'following', label: string) => (
@@ -80,7 +82,7 @@ function useNewer(scope: 'all' | 'following') {
   useEffect(() => {
     setNewer(0)
     const stops = [
-      client.watch({ feed: scope }),
+      watchIfKnown(client, { feed: scope }),
       client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
     ]
     return () => {

@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { Bell, BellDot, BellOff, CheckCheck, Settings } from 'lucide-react'
 import type { Filter } from 'ravenpost-client'
 import { useConnection, useInbox, useRavenpost, useUnreadCount } from 'ravenpost-client/react'
-import { useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
+import { type ToggleEvent, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
 import { Button, IconButton, iconClass } from '../../ui/button.tsx'
 import { Alert, Empty, Loading } from '../../ui/notes.tsx'
 import { Tabs } from '../../ui/tabs.tsx'
@@ -32,6 +32,17 @@ export function BellButton() {
   const panel = useRef<HTMLDivElement>(null)
   const { troubled } = useConnection()
   const Icon = troubled ? BellOff : unread > 0 ? BellDot : Bell
+  // Below its button, wherever that is: in the demo there are two of them.
+  const toggled = (event: ToggleEvent<HTMLElement>) => {
+    setOpen(event.newState === 'open')
+    const at = document.querySelector(`[popovertarget="${id}"]`)?.getBoundingClientRect()
+    if (!at || !panel.current || event.newState !== 'open') return
+    const rtl = getComputedStyle(panel.current).direction === 'rtl'
+    const width = Math.min(416, window.innerWidth - 16)
+    const left = rtl ? at.left : at.right - width
+    panel.current.style.top = `${at.bottom + 8}px`
+    panel.current.style.left = `${Math.min(Math.max(8, left), window.innerWidth - width - 8)}px`
+  }
   return (
     <>
       <IconButton
@@ -55,7 +66,7 @@ export function BellButton() {
         popover="auto"
         className={styles.panel}
         aria-label={notifications.title}
-        onToggle={(event) => setOpen(event.newState === 'open')}
+        onToggle={toggled}
       >
         {open && <Panel close={() => panel.current?.hidePopover()} onWhy={setWhy} />}
       </section>

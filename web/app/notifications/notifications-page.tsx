@@ -2,10 +2,11 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { Archive, ArchiveRestore, CheckCheck, MailOpen, Settings, Trash2 } from 'lucide-react'
 import type { Filter, InboxItem } from 'ravenpost-client'
 import { useInbox, useRavenpost, useUnreadCount } from 'ravenpost-client/react'
-import { useState } from 'react'
+import { lazy, Suspense, useState } from 'react'
 import { Button, iconClass } from '../../ui/button.tsx'
 import { Alert, Loading } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
+import { demoEnabled } from '../demo/enabled.ts'
 import { More } from '../posts/list.tsx'
 import { explain } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
@@ -16,6 +17,8 @@ import { useSeen } from './seen.ts'
 import { useSteady } from './steady.ts'
 import { kindOf, titleOf } from './text.tsx'
 import { WhyDialog } from './why-dialog.tsx'
+
+const Tester = lazy(() => import('../demo/tester.tsx').then(({ Tester }) => ({ default: Tester })))
 
 export const shows = ['unread', 'archived', 'requests'] as const
 export type Show = (typeof shows)[number]
@@ -144,6 +147,11 @@ export function NotificationsPage() {
         {list.status === 'ready' && shown.length === 0 && <NothingHere tab={show ?? 'all'} />}
       </div>
       {list.hasMore && <More busy={list.isLoadingMore} more={() => void list.loadMore()} />}
+      {demoEnabled && (
+        <Suspense>
+          <Tester />
+        </Suspense>
+      )}
       {why !== undefined && <WhyDialog id={why} onClose={() => setWhy(undefined)} />}
     </>
   )

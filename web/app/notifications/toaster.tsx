@@ -3,7 +3,6 @@ import { X } from 'lucide-react'
 import type { InboxItem } from 'ravenpost-client'
 import { useToasts } from 'ravenpost-client/react'
 import { IconButton } from '../../ui/button.tsx'
-import { useDevice } from '../device.tsx'
 import { useWords } from '../words/words.tsx'
 import { Lead, useOpen } from './item.tsx'
 import styles from './notifications.module.css'
@@ -12,7 +11,6 @@ import { NotificationText } from './text.tsx'
 /** Three at once; each grows in place with its group, and goes when it is read or retracted anywhere. */
 export function Toaster() {
   const { app, notifications } = useWords()
-  const { wholePage } = useDevice()
   const { pathname } = useLocation()
   const { toasts, more, dismiss, pause } = useToasts({
     isOnScreen: ({ url }) => pathname === '/notifications' || url?.split('#')[0] === pathname,
@@ -21,7 +19,6 @@ export function Toaster() {
     // The region is there from the start, so that what comes into it is read out.
     <div
       className={styles.toasts}
-      style={wholePage ? undefined : { position: 'sticky' }}
       role="status"
       aria-label={notifications.title}
       onPointerEnter={() => pause(true)}

@@ -2,6 +2,7 @@ import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/r
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useState } from 'react'
 import type { Comment, Page } from '../api.ts'
+import { watchIfKnown } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>
 
@@ -51,7 +52,7 @@ export function useLiveComments(postId: string, ownId: string): ReadonlySet<stri
       if (comment.parentId !== null) countReply(queries, postId, comment.parentId)
     }
     const stops = [
-      client.watch({ comments: postId }),
+      watchIfKnown(client, { comments: postId }),
       client.on('comments', (frame) => {
         if (frame.postId !== postId) return
         frame.comments.forEach(take)

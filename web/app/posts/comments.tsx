@@ -83,11 +83,9 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
       <div className={styles.stack}>
         <div className={styles.who}>
           <span className={styles.meta}>
-            <span className={styles.names} style={{ display: 'inline' }}>
-              <Link to="/users/$userId" params={{ userId: author.id }}>
-                {author.displayName}
-              </Link>
-            </span>{' '}
+            <Link to="/users/$userId" params={{ userId: author.id }} className={styles.name}>
+              {author.displayName}
+            </Link>{' '}
             · <Time at={comment.createdAt} />
             {comment.updatedAt !== comment.createdAt && !deleted && ` · ${post.edited}`}
             {thread.fresh.has(id) && <strong> · {words.fresh}</strong>}
@@ -103,7 +101,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
             <RichText text={body} mentions={comment.mentions} />
           </div>
         )}
-        <div>
+        <div className={styles.under}>
           {!deleted && (
             <button
               type="button"
@@ -113,7 +111,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
             >
               <Reply size={15} aria-hidden="true" /> {words.reply}
             </button>
-          )}{' '}
+          )}
           {replyCount > 0 && (
             <button type="button" className={styles.small} aria-expanded={open} onClick={() => setOpen(!open)}>
               {open ? words.hideReplies : words.showReplies(replyCount)}
@@ -122,7 +120,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
         </div>
       </div>
       {(replying || (open && replyCount > 0)) && (
-        <div className={styles.replies} style={{ border: 0, padding: 0 }}>
+        <div className={styles.below}>
           {open && replyCount > 0 && <Level thread={thread} parentId={id} />}
           {replying && (
             <CommentForm

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
+import { Link, useLocation, useNavigate } from '@tanstack/react-router'
 import { BellOff, Bookmark, Ellipsis, Heart, Link2, MessageCircle, Pencil, Trash2 } from 'lucide-react'
 import { lazy, Suspense, useState } from 'react'
 import { Avatar } from '../../ui/avatar.tsx'
@@ -116,7 +116,7 @@ function PostBar({ post, whole }: { post: Post; whole: boolean }) {
         aria-label={`${words.like}, ${words.likes(post.likeCount)}`}
         onClick={() => like.mutate(!liked)}
       >
-        <Heart aria-hidden="true" /> <span data-likes={post.likeCount}>{post.likeCount}</span>
+        <Heart aria-hidden="true" /> <span data-likes={post.likeCount}>{post.likeCount || ''}</span>
       </button>
       <Link
         to="/posts/$postId"
@@ -124,7 +124,7 @@ function PostBar({ post, whole }: { post: Post; whole: boolean }) {
         className={styles.action}
         aria-label={words.comments(post.commentCount)}
       >
-        <MessageCircle aria-hidden="true" /> {post.commentCount}
+        <MessageCircle aria-hidden="true" /> {post.commentCount || ''}
       </Link>
       {whole && post.likeCount > 0 && (
         <button type="button" className={styles.action} onClick={() => setLikers(true)}>
@@ -165,7 +165,7 @@ function withBookmark(post: Post, bookmarked: boolean): Post {
 
 function PostMenu({ post, edit }: { post: Post; edit(): void }) {
   const { app, post: words } = useWords()
-  const { api, session, wholePage } = useDevice()
+  const { api, session } = useDevice()
   const queries = useQueryClient()
   const [deleting, setDeleting] = useState(false)
   const own = post.author.id === session.user.id
@@ -206,22 +206,23 @@ function PostMenu({ post, edit }: { post: Post; edit(): void }) {
           </button>
         )}
       </Menu>
-      {deleting && <DeleteDialog post={post} leave={wholePage} onClose={() => setDeleting(false)} />}
+      {deleting && <DeleteDialog post={post} onClose={() => setDeleting(false)} />}
     </div>
   )
 }
 
-function DeleteDialog({ post, onClose }: { post: Post; leave: boolean; onClose(): void }) {
+function DeleteDialog({ post, onClose }: { post: Post; onClose(): void }) {
   const words = useWords()
   const { api } = useDevice()
   const queries = useQueryClient()
   const navigate = useNavigate()
+  const { pathname } = useLocation()
   const remove = useMutation({
     mutationFn: () => api.deletePost(post.id),
     onSuccess: () => {
       removePost(queries, post.id)
       onClose()
-      if (location.pathname.endsWith(`/posts/${post.id}`)) void navigate({ to: '/' })
+      if (pathname.endsWith(`/posts/${post.id}`)) void navigate({ to: '/' })
     },
   })
   return (

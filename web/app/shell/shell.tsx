@@ -48,7 +48,7 @@ export function Shell({ children }: { children: ReactNode }) {
   }, [pathname, wholePage])
 
   return (
-    <>
+    <div className={styles.inner}>
       <button type="button" className={styles.skip} onClick={() => main.current?.focus()}>
         {app.skip}
       </button>
@@ -77,7 +77,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </nav>
       <Toaster />
       {wholePage && <PageBadge />}
-    </>
+    </div>
   )
 }
 
@@ -93,7 +93,8 @@ function NavLinks({ short = false }: { short?: boolean }) {
   const links = [
     { to: '/', icon: Home, label: nav.home },
     { to: '/search', icon: Search, label: nav.search },
-    { to: '/notifications', icon: Bell, label: nav.notifications, count: unread },
+    // On small screens the bell is in the header already.
+    ...(short ? [] : ([{ to: '/notifications', icon: Bell, label: nav.notifications, count: unread }] as const)),
     { to: '/bookmarks', icon: Bookmark, label: nav.bookmarks },
     ...(short ? [] : ([{ to: '/settings', icon: Settings, label: nav.settings }] as const)),
   ] as const
@@ -103,7 +104,7 @@ function NavLinks({ short = false }: { short?: boolean }) {
         <Link key={to} to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
           <Icon aria-hidden="true" />
           {label}
-          {'count' in rest && rest.count > 0 && !short && (
+          {'count' in rest && rest.count > 0 && (
             <span className={styles.count} aria-hidden="true">
               {rest.count > 99 ? '99+' : rest.count}
             </span>
