@@ -23,15 +23,10 @@ export function configuredOrigins({ publicUrl, allowedOrigins }: Addresses): str
 export function requireOwnPage(request: FastifyRequest, config: Addresses): void {
   const { origin, 'sec-fetch-site': site } = request.headers
   if (site === 'same-origin' || (origin === undefined && site === undefined)) return
-  if (origin !== undefined && pagesOf(request, config).includes(origin)) return
+  const own = [...(isHttps(request, config) ? [] : [`http://${request.host}`]), `https://${request.host}`]
+  if (origin !== undefined && [...own, ...configuredOrigins(config)].includes(origin)) return
   request.log.warn({ origin, site }, 'refused a call by cookie: ALLOWED_ORIGINS does not name the origin of its page')
   throw fail('ORIGIN_NOT_ALLOWED', 'Call from a page of this server, or of an origin in ALLOWED_ORIGINS')
-}
-
-/** The origins of our own pages, as the request names its host, and those that the configuration names. */
-function pagesOf(request: FastifyRequest, config: Addresses): string[] {
-  const own = isHttps(request, config) ? [] : [`http://${request.host}`]
-  return [...own, `https://${request.host}`, ...configuredOrigins(config)]
 }
 
 /** Origins that are remembered, and for how long: a page that tries again, or many made-up origins, cannot fill the log. */
@@ -66,9 +61,13 @@ export class RefusedOrigins {
 /** Notes pages of other origins that call and may not read the answer: browsers show them nothing but "CORS error". */
 export function noteRefusedOrigins(server: FastifyInstance, { log, config }: App): void {
   const refused = new RefusedOrigins(log)
+  const configured = configuredOrigins(config)
+  // Behind a proxy that ends TLS the scheme is not known; another one on the same host is a rare case.
+  const mayRead = ({ host }: FastifyRequest, origin: string) =>
+    configured.includes(origin) || origin === `http://${host}` || origin === `https://${host}`
   server.addHook('onRequest', (request, _reply, done) => {
     const { origin } = request.headers
-    if (origin !== undefined && !pagesOf(request, config).includes(origin)) refused.note(origin, 'calls')
+    if (origin !== undefined && !mayRead(request, origin)) refused.note(origin, 'calls')
     done()
   })
 }
