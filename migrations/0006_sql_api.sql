@@ -363,72 +363,6 @@ create function notify.why(user_id bigint, notification_id bigint)
   end;
 comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results).';
 
-create function notify.why_not(user_id bigint, source_id text)
-  returns table (source text, outcome text, decided_by text, reason text, at timestamptz)
-  language sql stable
-  begin atomic
-    with found as (
-      select
-        s.source_id,
-        s.decision,
-        s.decided_by,
-        case s.decision
-          when 'shown' then 'it is or was in the inbox'
-          when 'rejoined' then 'was retracted and came again: it joined its group silently'
-          when 'waiting' then 'waits for the window of its group'
-          when 'retracted' then 'was retracted'
-          when 'stale_group' then 'was retracted and came again after its group had closed'
-          when 'object_gone' then 'the post or comment was deleted'
-          when 'removed' then 'its notification was removed'
-          when 'expired' then 'it had expired'
-          else
-            case s.decided_by
-              when 'self' then 'nobody is notified of their own actions'
-              when 'block' then 'one of the two blocks the other'
-              when 'mute' then 'the user muted the actor'
-              when 'threadMute' then 'the user muted the thread'
-              when 'strangers' then 'the policy for strangers holds it back'
-              when 'typePreference' then 'the user switched this type off for the app'
-              when 'channelPreference' then 'the user switched the app off'
-              when 'typeDefault' then 'the app is off by default for this type'
-              else s.decision
-            end
-        end,
-        s.decided_at
-      from notify.sources s
-      where s.user_id = why_not.user_id and notify.is_source(s.source_id, why_not.source_id)
-      union all
-      select
-        p.event ->> 'sourceId',
-        case when p.dead_at is null then 'pending' else 'deadLetter' end,
-        null,
-        p.last_error,
-        coalesce(p.dead_at, p.created_at)
-      from notify.pending p
-      where p.recipient_id = why_not.user_id and p.consumer = 'notifications'
-        and notify.is_source(p.event ->> 'sourceId', why_not.source_id)
-      union all
-      select u.source_id, 'noInbox', null, 'the recipient had no inbox', u.created_at
-      from notify.unreached u
-      where u.recipient_id = why_not.user_id and not u.retracts and notify.is_source(u.source_id, why_not.source_id)
-    )
-    select * from found
-    union all
-    select
-      why_not.source_id,
-      'unknown',
-      null,
-      case
-        when exists (select from notify.inbox i where i.user_id = why_not.user_id)
-          then 'never sent to this user, still unread in the log (ops.lag), or older than sources are kept'
-        else 'no user with an inbox has this id'
-      end,
-      now()
-    where not exists (select from found)
-    order by 5 desc;
-  end;
-comment on function notify.why_not is 'The outcome of a source for one user: why it is not in the inbox, or that it is. The source id is whole (like:9:4, sql:shop:order:77), or the sender''s own part of it (order:77). Outcomes: those of notify.sources.decision, pending, deadLetter, noInbox, unknown.';
-
 create function notify.timeline(user_id bigint)
   returns table (at timestamptz, what text, notification_id bigint, type text, source_id text, decided_by text)
   language sql stable
@@ -466,10 +400,143 @@ create function notify.timeline(user_id bigint)
       select d.updated_at, d.channel || ' ' || d.state, nullif(d.notification_id, 0), null, null, coalesce(d.reason, d.last_error)
       from notify.deliveries d
       where d.user_id = timeline.user_id
+      union all
+      -- Sent to sockets, and earlier messages of what grew and was sent again.
+      select l.at, case when l.channel = 'inApp' then l.event else l.channel || ' ' || l.event end, l.notification_id, null, null, l.reason
+      from notify.delivery_log l
+      where l.recipient_id = timeline.user_id
+        and (l.event = 'pushed' or l.channel <> 'inApp' and not exists (
+          select from notify.deliveries d
+          where d.user_id = l.recipient_id and d.notification_id = coalesce(l.notification_id, 0) and d.channel = l.channel and d.updated_at = l.at
+        ))
     ) t (at, what, notification_id, type, source_id, decided_by)
-    order by 1 desc, 3 desc nulls last;
+    order by 1 desc, 3 desc nulls last, 2;
   end;
 comment on function notify.timeline is 'Events of a user''s inbox, latest first: notifications made, grown, delivered, read, archived and removed, the decision about each source, and messages by email and Web Push, sent or not, and why.';
+
+create function notify.why_not(user_id bigint, source_id text)
+  returns table (step text, result text, reason text, at timestamptz, source text)
+  language sql stable
+  begin atomic
+    with events as materialized (
+      select e.*, p.lane, p.last_error, p.failing_since,
+        p.consumer is not null and not pg_visible_in_snapshot(e.xid, p.done)
+          and not coalesce(pg_visible_in_snapshot(e.xid, p.target) and (e.shard, e.xid, e.id) <= (p.after_shard, p.after_xid, p.after_id), false) as unread
+      from notify.outbox e
+      left join notify.positions p on p.consumer = 'notifications' and p.critical = e.critical and e.shard between p.shard_from and p.shard_to
+      where e.shard = notify.shard_of(why_not.user_id) and e.recipient_id = why_not.user_id and notify.is_source(e.source_id, why_not.source_id)
+    ), decided as materialized (
+      select s.*
+      from notify.sources s
+      where s.user_id = why_not.user_id and notify.is_source(s.source_id, why_not.source_id)
+    ), stopped as materialized (
+      select p.*
+      from notify.pending p
+      where p.recipient_id = why_not.user_id and p.consumer = 'notifications' and notify.is_source(p.event ->> 'sourceId', why_not.source_id)
+    ), unreached as materialized (
+      select u.* from notify.unreached u where u.recipient_id = why_not.user_id and notify.is_source(u.source_id, why_not.source_id)
+    ), steps (place, step, result, reason, at, source) as (
+      select 1, 'inbox', 'stops', 'the user does not exist, or the account was deleted', null::timestamptz, why_not.source_id
+      where not exists (select from notify.inbox i where i.user_id = why_not.user_id)
+      union all
+      select 2, 'event', 'stops', case when u.retracts then 'the user had no inbox at the time of the retraction' else 'the user had no inbox at the time of the send' end, u.created_at, u.source_id
+      from unreached u
+      union all
+      select 2, 'event', 'ok', format('%s %s%s', e.type, e.action, case when e.retracts then ', taken back' else '' end), e.created_at, e.source_id
+      from events e
+      union all
+      select 2, 'event', 'stops',
+        case when why_not.source_id ~ format('^(like:[0-9]+:%1$s|follow:%1$s:[0-9]+)$', why_not.user_id) then 'nobody is notified of their own doing'
+          else format('no event of this source names the user; the log reaches back to %s', to_char((select min(o.created_at) from notify.outbox o) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
+        end,
+        null,
+        why_not.source_id
+      where not exists (select from events) and not exists (select from decided) and not exists (select from stopped) and not exists (select from unreached)
+      union all
+      select 3, 'dispatch', 'waits',
+        format('lane %s has not read event %s%s', e.lane, e.id, case when e.failing_since is not null then '; it fails: ' || e.last_error else '' end),
+        e.failing_since,
+        e.source_id
+      from events e
+      where e.unread
+      union all
+      select 3, 'dispatch', case when p.dead_at is null then 'waits' else 'stops' end,
+        case when p.dead_at is null then format('event %s is tried again after %s failed attempts: %s', p.event_id, p.attempts, coalesce(p.last_error, 'its inbox was held'))
+          else format('event %s is dead letter %s after %s attempts: %s', p.event_id, p.id, p.attempts, p.last_error)
+        end,
+        coalesce(p.dead_at, p.due_at),
+        p.event ->> 'sourceId'
+      from stopped p
+      union all
+      select 4, 'decision',
+        case when s.decision in ('shown', 'rejoined') then 'ok' when s.decision = 'waiting' then 'waits' else 'stops' end,
+        case s.decision
+          when 'shown' then 'it was shown'
+          when 'rejoined' then 'it was shown, taken back and came again'
+          when 'waiting' then coalesce(
+            (select format('its group gathers until %s%s', to_char(w.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), case when w.attempts > 0 then '; showing it failed: ' || w.last_error else '' end)
+             from notify.windows w where w.user_id = s.user_id and w.group_key = s.waits_for and w.filter = s.waits_filter),
+            'its group gathers')
+          when 'retracted' then 'it was taken back'
+          when 'stale_group' then 'it came again after its group was closed, and the same source never notifies twice'
+          when 'object_gone' then 'the post or comment was deleted'
+          when 'removed' then 'its notification was removed'
+          when 'expired' then 'it expired'
+          when 'filtered' then 'it is kept out of the app'
+          else case s.decided_by
+            when 'self' then 'nobody is notified of their own doing'
+            when 'block' then 'one of the two blocks the other'
+            when 'mute' then 'the user muted the actor'
+            when 'threadMute' then 'the user muted the post'
+            when 'strangers' then 'the policy for strangers drops it'
+            when 'typePreference' then 'the user switched this type off'
+            when 'channelPreference' then 'the user switched this channel off'
+            when 'typeDefault' then 'this type is off by default'
+            else format('suppressed by %s', s.decided_by)
+          end
+        end || case when s.silent and s.decision in ('shown', 'rejoined') then ', silently: the user wanted quiet' else '' end,
+        s.decided_at,
+        s.source_id
+      from decided s
+      union all
+      select 5, 'notification',
+        case when n.id is null or n.filtered or n.archived_at is not null then 'stops' else 'ok' end,
+        case
+          when n.id is null and b.id is not null then format('notification %s was removed', s.notification_id)
+          when n.id is null then format('notification %s is gone', s.notification_id)
+          when n.filter_reason = 'strangers' then format('notification %s is filtered: the policy for strangers holds it back', n.id)
+          when n.filtered then format('notification %s is filtered: wanted by another channel only', n.id)
+          when n.archived_at is not null then format('notification %s was archived', n.id)
+          when n.read_at is not null then format('notification %s is in the inbox, read', n.id)
+          else format('notification %s is in the inbox, unread', n.id)
+        end,
+        coalesce(n.archived_at, n.read_at, n.updated_at, b.removed_at),
+        s.source_id
+      from decided s
+      left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
+      left join lateral (
+        select t.* from notify.tombstones t where t.user_id = s.user_id and t.id = s.notification_id limit 1
+      ) b on n.id is null
+      where s.notification_id is not null
+      union all
+      select 6, 'device', case when n.delivered_at is null then 'waits' else 'ok' end,
+        case when n.delivered_at is null then 'no device has acknowledged its latest content' else 'a device acknowledged it' end,
+        n.delivered_at,
+        s.source_id
+      from decided s
+      join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
+      where not n.filtered
+      union all
+      select 7, d.channel, case when d.state in ('sent', 'delivered') then 'ok' when d.due_at is not null then 'waits' else 'stops' end,
+        concat_ws(': ', d.state, d.reason, d.last_error), d.updated_at, s.source_id
+      from decided s
+      join notify.deliveries d on d.user_id = s.user_id and d.notification_id = s.notification_id
+    )
+    select t.step, t.result, t.reason, t.at, t.source
+    from steps t
+    order by t.source, t.place, t.at, t.reason;
+  end;
+comment on function notify.why_not is 'Where the way of a source to a user ends: inbox, event, dispatch, decision, notification, device, email, webPush, each with ok, waits or stops, and why. source_id as stored (like:9:4), or the name that a sender gave to it. Reads one shard of the log.';
 
 create function notify.replay(consumer text, since timestamptz) returns bigint
   language plpgsql

@@ -143,6 +143,7 @@ export const operations: Record<string, Operation> = {
   'POST /unsubscribe/{token}': ['Unsubscribe from mails (RFC 8058)', 'BAD_TOKEN'],
 
   'GET /admin/dead-letters': ['Events that could not be told', 'FORBIDDEN'],
+  'GET /admin/users/{id}/why-not': ['Why a user did not get something', 'FORBIDDEN'],
   'GET /admin/dead-letters/{id}': ['One of them, and why', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
   'POST /admin/dead-letters/{id}/replay': ['Try it again', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
 

@@ -19,6 +19,7 @@ import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { whyNotRoutes } from '../ops/why-not.ts'
 import { socketRoute } from '../push/upgrade.ts'
 import { meRoutes } from '../social/accounts/me-routes.ts'
 import { accountRoutes } from '../social/accounts/routes.ts'
@@ -58,6 +59,7 @@ const features = [
   emailRoutes,
   pushRoutes,
   deadLetterRoutes,
+  whyNotRoutes,
   sendRoutes,
   serviceTokenRoutes,
 ]

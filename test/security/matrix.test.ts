@@ -140,6 +140,7 @@ GET /notifications/sends/{sendId}        401    403   403     404  403      401 
 GET /service-tokens                      401    403   403     401  401      401     401  403   200   403
 POST /service-tokens                     401    403   403     401  401      401     401  403   201   403
 DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   204   403
+GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200   403
 GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200   403
 GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200   403
 POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   202   403
@@ -418,6 +419,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
   const queries: Record<string, string> = {
     'GET /users/search': `?q=${owner.username}`,
     'GET /auth/verify-email': `?token=${link}`,
+    'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
     'GET /auth/password/reset': `?token=${link}`,
     'GET /notifications/changes': `?since=${epoch}.0`,
   }

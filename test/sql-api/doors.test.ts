@@ -157,14 +157,24 @@ test('who has no inbox is not counted, and ops.unreached and why_not name them',
     { recipient_id: '404', source_id: 'sql:ravenpost_emitter:order:2', retracts: true, type: 'system' },
   ])
   const whyNot = async (userId: string, source: string) =>
-    (await app.pool.query('select source, outcome, decided_by, reason from notify.why_not($1, $2)', [userId, source]))
-      .rows
+    (await app.pool.query('select step, result, reason, source from notify.why_not($1, $2)', [userId, source])).rows
   for (const named of ['order:1', source_id])
-    t.match(await whyNot('404', named), [{ source: source_id, outcome: 'noInbox' }])
-  t.match(await whyNot(ana, 'order:1'), [{ outcome: 'unknown', reason: /unread in the log/ }], 'not dispatched yet')
-  t.match(await whyNot('406', 'order:1'), [{ outcome: 'unknown', reason: /no user with an inbox/ }])
+    t.match(await whyNot('404', named), [
+      { step: 'inbox' },
+      { source: source_id, step: 'event', reason: /had no inbox at the time of the send/ },
+    ])
+  t.match(await whyNot(ana, 'order:1'), [
+    { step: 'event' },
+    { step: 'dispatch', result: 'waits', reason: /has not read/ },
+  ])
+  t.match(await whyNot('406', 'order:1'), [{ reason: /does not exist/ }, { reason: /no event of this source/ }])
   await dispatch(app)
-  t.match(await whyNot(ana, 'order:1'), [{ source: source_id, outcome: 'shown' }])
+  t.match(await whyNot(ana, 'order:1'), [
+    { step: 'event' },
+    { source: source_id, step: 'decision', result: 'ok' },
+    {},
+    {},
+  ])
   t.same(
     await whyNot(ana, 'der:1'),
     await whyNot(ana, 'nothing').then((all) => all.map((row) => ({ ...row, source: 'der:1' }))),
@@ -178,9 +188,10 @@ test('why_not names the rule that kept a source from the app, and what is still 
   await app.pool.query(`select notify.emit('system', array[$1::bigint], 's', 'Hello', actor_id => $2)`, [ana, ben])
   await dispatch(app)
   const whyNot = async (source: string) =>
-    (await app.pool.query('select outcome, decided_by, reason from notify.why_not($1, $2)', [ana, source])).rows
+    (await app.pool.query('select step, result, reason from notify.why_not($1, $2)', [ana, source])).rows
   t.match(await whyNot('s'), [
-    { outcome: 'suppressed', decided_by: 'block', reason: 'one of the two blocks the other' },
+    { step: 'event' },
+    { step: 'decision', result: 'stops', reason: 'one of the two blocks the other' },
   ])
   for (const [source, dead] of Object.entries({ waits: null, failed: new Date() }))
     await app.pool.query(
@@ -189,8 +200,8 @@ test('why_not names the rule that kept a source from the app, and what is still 
        from notify.pending`,
       [ana, source, dead],
     )
-  t.match(await whyNot('waits'), [{ outcome: 'pending', reason: 'out of order' }])
-  t.match(await whyNot('failed'), [{ outcome: 'deadLetter', reason: 'out of order' }])
+  t.match(await whyNot('waits'), [{ step: 'dispatch', result: 'waits', reason: /out of order/ }])
+  t.match(await whyNot('failed'), [{ step: 'dispatch', result: 'stops', reason: /out of order/ }])
 })
 
 test('users_of answers ids in the order of the external ids, and leaves out unknown ones', async (t) => {

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../app.ts'
+import { Id } from '../protocol/id.ts'
+
+const Step = Type.Object({
+  step: Type.String({ description: 'inbox, event, dispatch, decision, notification, device, email or webPush' }),
+  result: Type.Unsafe<'ok' | 'waits' | 'stops'>({ type: 'string', enum: ['ok', 'waits', 'stops'] }),
+  reason: Type.String(),
+  at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+  source: Type.String({ description: 'The source as stored: a name may be of several senders' }),
+})
+type Row = { step: string; result: 'ok' | 'waits' | 'stops'; reason: string; at: Date | null; source: string }
+
+const Query = Type.Object(
+  {
+    sourceId: Type.String({
+      minLength: 1,
+      maxLength: 300,
+      description: 'As stored (like:9:4), or the name that a sender gave to it',
+    }),
+  },
+  { additionalProperties: false },
+)
+
+/** Why a user did not get something, step by step. */
+export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/admin/users/:id/why-not',
+      {
+        config: { admin: true },
+        schema: {
+          params: Type.Object({ id: Id }),
+          querystring: Query,
+          response: { 200: Type.Object({ steps: Type.Array(Step) }) },
+        },
+      },
+      async ({ params, query }) => {
+        const { rows } = await pool.query<Row>('select step, result, reason, at, source from notify.why_not($1, $2)', [
+          params.id,
+          query.sourceId,
+        ])
+        return { steps: rows.map((row) => ({ ...row, at: row.at?.toISOString() ?? null })) }
+      },
+    )
+  }
+}
