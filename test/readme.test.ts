@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { variables } from '../src/config.ts'
 
@@ -7,13 +7,22 @@ const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 const readme = read('README.md')
 
-t.test('every file that the README links to exists', async (t) => {
-  const paths = [...readme.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, path = '']) => path)
-  t.ok(paths.length > 10)
-  t.same(
-    paths.filter((path) => !existsSync(join(root, path))),
-    [],
-  )
+const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+
+for (const page of pages)
+  t.test(`every file that ${page} links to exists`, async (t) => {
+    const paths = [...read(page).matchAll(/\]\(([^)#:\s]+)(#[^)]*)?\)/g)].map(([, path = '']) => path)
+    t.same(
+      paths.filter((path) => !existsSync(join(root, dirname(page), path))),
+      [],
+    )
+  })
+
+t.test('the README is short, and follows a like through eight files at most', async (t) => {
+  t.ok(readme.split('\n').length <= 250)
+  const walk = readme.slice(readme.indexOf('## Follow one like'), readme.indexOf('## Your own PostgreSQL'))
+  const files = new Set([...walk.matchAll(/\]\(((?:src|workers)\/[^)]+)\)/g)].map(([, path]) => path))
+  t.ok(files.size > 4 && files.size <= 8, `${files.size} files`)
 })
 
 t.test('every test that docs/security.md names exists, and every risk has one', async (t) => {
@@ -28,9 +37,10 @@ t.test('every test that docs/security.md names exists, and every risk has one', 
   for (const risk of risks) t.match(risk.split('|').at(3), /\]\(\.\.\/test\/[\w/-]+\.test\.ts\)/, risk.slice(0, 40))
 })
 
-t.test('every npm script that the README names exists', async (t) => {
+t.test('every npm script that the guides name exists', async (t) => {
   const { scripts } = JSON.parse(read('package.json'))
-  const named = [...readme.matchAll(/npm (?:run )?(?:--silent )?(start|test|[a-z]+(?::[a-z-]+)?(?:-[a-z:]+)*)/g)].map(
+  const guides = ['README.md', 'CONTRIBUTING.md', 'docs/operations.md'].map(read).join('\n')
+  const named = [...guides.matchAll(/npm (?:run )?(?:--silent )?(start|test|[a-z]+(?::[a-z-]+)?(?:-[a-z:]+)*)/g)].map(
     ([, name = '']) => name,
   )
   t.ok(named.length > 5)

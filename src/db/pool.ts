@@ -74,7 +74,7 @@ const CHECK_CLIENT_MS = 2_000
 
 /**
  * Options for a connection whose client gives a statement up after `queryTimeoutMs`: the server ends it a little earlier, and soon
- * after its client is gone, so that it does not hold its locks for nobody. A transaction pooler ignores them; see the README.
+ * after its client is gone, so that it does not hold its locks for nobody. A transaction pooler ignores them; see docs/operations.md.
  */
 export function timeLimits(queryTimeoutMs: number): string {
   return `-c statement_timeout=${Math.ceil(0.9 * queryTimeoutMs)} -c client_connection_check_interval=${CHECK_CLIENT_MS}`
