@@ -21,7 +21,7 @@ create table notify.types (
   fallback text,
   updated_at timestamptz not null default now()
 );
-comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId and the texts and numbers of data.';
+comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId, preview (the beginning of the post or comment; without one the template is not used) and the texts and numbers of data.';
 comment on column notify.types.type is 'Name of the type, for example post.liked.';
 comment on column notify.types.social is 'Made by social actions alone: applications cannot send it.';
 comment on column notify.types.priority is 'Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.';
@@ -40,17 +40,17 @@ comment on column notify.types.url is 'Template of the link; null: none.';
 comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type; null: title and body.';
 comment on column notify.types.updated_at is 'Time of the last change.';
 
-insert into notify.types (type, social, priority, followed_priority, channels, instant_threshold, window_seconds, title, url)
+insert into notify.types (type, social, priority, followed_priority, channels, instant_threshold, window_seconds, title, url, body)
 select type, true, priority, followed_priority, channels, instant_threshold, window_seconds,
-  '{count, plural, offset:2 =0 {Someone} =1 {{first}} =2 {{first} and {second}} one {{first}, {second} and # other} other {{first}, {second} and # others}} ' || phrase, url
+  '{count, plural, offset:2 =0 {Someone} =1 {{first}} =2 {{first} and {second}} one {{first}, {second} and # other} other {{first}, {second} and # others}} ' || phrase, url, body
 from (values
-  ('post.liked', 'low', 'high', '{inApp}'::text[], 3, 120, 'liked your post', '/posts/{postId}'),
-  ('comment.created', 'normal', null, '{inApp,email,webPush}', 0, 60, 'commented on your post', '/posts/{postId}{anchor}'),
-  ('comment.replied', 'normal', null, '{inApp,email,webPush}', 3, 60, 'replied to your comment', '/posts/{postId}{anchor}'),
-  ('user.mentioned', 'high', null, '{inApp,email,webPush}', 0, 0, 'mentioned you in a {object}', '/posts/{postId}{anchor}'),
-  ('user.followed', 'normal', null, '{inApp,webPush}', 0, 0, 'followed you', '/users/{actorId}'),
-  ('post.published', 'normal', null, '{inApp,webPush}', 0, 0, 'published a post', '/posts/{postId}')
-) t (type, priority, followed_priority, channels, instant_threshold, window_seconds, phrase, url);
+  ('post.liked', 'low', 'high', '{inApp}'::text[], 3, 120, 'liked your post', '/posts/{postId}', '{preview}'),
+  ('comment.created', 'normal', null, '{inApp,email,webPush}', 0, 60, 'commented on your post', '/posts/{postId}{anchor}', '{preview}'),
+  ('comment.replied', 'normal', null, '{inApp,email,webPush}', 3, 60, 'replied to your comment', '/posts/{postId}{anchor}', '{preview}'),
+  ('user.mentioned', 'high', null, '{inApp,email,webPush}', 0, 0, 'mentioned you in a {object}', '/posts/{postId}{anchor}', '{preview}'),
+  ('user.followed', 'normal', null, '{inApp,webPush}', 0, 0, 'followed you', '/users/{actorId}', null),
+  ('post.published', 'normal', null, '{inApp,webPush}', 0, 0, 'published a post', '/posts/{postId}', '{preview}')
+) t (type, priority, followed_priority, channels, instant_threshold, window_seconds, phrase, url, body);
 
 insert into notify.types (type, channels) values ('system', '{inApp,email,webPush}');
 

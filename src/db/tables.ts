@@ -179,7 +179,7 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox.
+   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox.
    */
   kind: string;
   /**
@@ -191,7 +191,7 @@ export interface NotifyFanOuts {
    */
   lastShard: Generated<number>;
   /**
-   * The post, comment or user that was deleted; the post that was published; the user who owns the inbox.
+   * The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox.
    */
   objectId: Int8;
   /**

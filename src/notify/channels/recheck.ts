@@ -1,5 +1,6 @@
 import type { Notification } from '../../protocol/notification.ts'
 import type { Loaded } from '../dispatch/model.ts'
+import type { Previews } from '../inbox/previews.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
@@ -29,12 +30,13 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
   ])
   const judged: Judged = { sendable: [], settled: [] }
+  const words = isMail ? { ...shown, previewOf: verifiedOnly(shown.previewOf, verified) } : shown
   for (const delivery of deliveries) {
     const row = rows.get(keyOf(delivery))
     const now = { relations, mutedThreads, types: shown.types, verified, said: preferences.get(delivery.userId) }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
-    else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), shown, 0) })
+    else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), words, 0) })
   }
   return judged
 }
@@ -68,6 +70,14 @@ function withoutUnverified(row: Row, verified: Set<string>): Row {
   const shown = row.keptActorIds.filter((id) => verified.has(id))
   if (shown.length === row.keptActorIds.length) return row
   return { ...row, actorIds: shown.slice(0, row.actorIds.length), body: null }
+}
+
+/** The recipient's own words need no address of others. */
+function verifiedOnly(previewOf: Previews, verified: Set<string>): Previews {
+  return (of) => {
+    const preview = previewOf(of)
+    return preview && (preview.authorId === of.recipientId || verified.has(preview.authorId)) ? preview : null
+  }
 }
 
 async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>> {

@@ -1,10 +1,13 @@
 import { endSourcesChunk } from './end-sources.ts'
 import { restOfInboxChunk } from './rest-of-inbox.ts'
 import type { FanOutKinds } from './run.ts'
+import { showAnewChunk } from './show-anew.ts'
 
 /** Long work inside the inboxes themselves. */
 export const inboxFanOuts: FanOutKinds = {
   end_sources: endSourcesChunk,
+  show_post: showAnewChunk('post'),
+  show_comment: showAnewChunk('comment'),
   read_inbox: restOfInboxChunk,
   archive_inbox: restOfInboxChunk,
   delete_inbox: restOfInboxChunk,

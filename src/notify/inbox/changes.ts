@@ -31,6 +31,9 @@ export type ChangesRequest = { userId: string; since: number; limit: number; oct
 /** Two hundred ordinary notifications, or the twelve largest that a send can make. */
 export const MAX_OCTETS = 256 * 1024
 
+/** Of 200 characters, many of them letters of the Latin script, and of the fallback that repeats them. */
+const PREVIEW_OCTETS = 600
+
 /**
  * What changed in these inboxes, in one statement and so of one snapshot; users without inbox are left out.
  * Makes no judgement of `since`: the caller compares it with `epoch`, `modseq` and `floor` of the answer.
@@ -124,7 +127,8 @@ const changesStatement = `
       from (
         select * from (
           (select n.modseq, n.id, false as removed, n as notification,
-             2 * octet_length(concat(n.title, n.body)) + octet_length(n.data::text) as octets
+             2 * octet_length(concat(n.title, n.body)) + octet_length(n.data::text)
+               + case when n.thread_key is null then 0 else ${PREVIEW_OCTETS} end as octets
            from notify.notifications n
            where n.user_id = w.user_id and n.modseq > w.since and not n.filtered
            order by n.modseq limit w.lim + 1)

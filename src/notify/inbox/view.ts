@@ -4,6 +4,7 @@ import { unreadable } from '../../base/metrics.ts'
 import type { Actor, Notification, Priority, Severity } from '../../protocol/notification.ts'
 import { type Rendered, render } from '../types/render.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
+import { loadPreviews, type Previews } from './previews.ts'
 
 /** What reading notifications takes: an App has both. */
 export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
@@ -33,6 +34,8 @@ export type NotificationRow = {
   silent: boolean
   /** For the log only. */
   requestId: string | null
+  recipientId: string
+  fromStrangers: boolean
 }
 
 /** Of the kept actors, three are shown. */
@@ -40,10 +43,10 @@ export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq
   n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
   n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",
   n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent,
-  n.request_id as "requestId"`
+  n.request_id as "requestId", n.user_id as "recipientId", n.filter_reason is not distinct from 'strangers' as "fromStrangers"`
 
-/** What rows are shown with: the people behind them, and the words of their types. */
-export type Shown = { actors: Map<string, Actor>; types: TypeLookup; log: Logger }
+/** What rows are shown with: the people behind them, what they wrote, and the words of their types. */
+export type Shown = { actors: Map<string, Actor>; previewOf: Previews; types: TypeLookup; log: Logger }
 
 /**
  * `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. Never throws: rows are
@@ -66,8 +69,11 @@ function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notifi
   if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
     throw new TypeError('data are no object')
   const actors = row.actorIds.flatMap((id) => shown.actors.get(id) ?? [])
-  const words = render({ ...row, actorNames: actors.map((actor) => actor.displayName) }, shown.types(row.type))
-  return shownAs(row, words, { data: row.data, actors, seen: row.grownModseq <= seenModseq })
+  const preview = shown.previewOf(row)
+  const actorNames = actors.map((actor) => actor.displayName)
+  const words = render({ ...row, actorNames, preview: preview?.text ?? null }, shown.types(row.type))
+  const data = preview?.mediaId ? { ...row.data, mediaId: preview.mediaId } : row.data
+  return shownAs(row, words, { data, actors, seen: row.grownModseq <= seenModseq })
 }
 
 function shownAs(
@@ -110,12 +116,10 @@ function timeOf(time: Date): string {
   return new Date(Number.isNaN(ms) ? LAST_TIME : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString()
 }
 
-export async function loadShown(
-  { pool, types, log }: Reader,
-  rows: Pick<NotificationRow, 'actorIds'>[],
-): Promise<Shown> {
-  const [actors, lookup] = await Promise.all([loadActors(pool, rows), types.current()])
-  return { actors, types: lookup, log }
+export async function loadShown({ pool, types, log }: Reader, rows: NotificationRow[]): Promise<Shown> {
+  const lookup = await types.current()
+  const [actors, previewOf] = await Promise.all([loadActors(pool, rows), loadPreviews(pool, lookup, rows)])
+  return { actors, previewOf, types: lookup, log }
 }
 
 /** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */

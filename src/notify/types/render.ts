@@ -14,6 +14,8 @@ export type Renderable = {
   actorIds: string[]
   actorNames: string[]
   actorCount: number
+  /** The beginning of the post or comment; null: there is none. */
+  preview: string | null
 }
 
 /** `fallback` is plain text for clients that do not know the type. */
@@ -43,7 +45,7 @@ type Values = Record<string, string | number>
 type Facts = Omit<Renderable, Template | 'type'>
 
 /** `count` is of distinct people; without a first name nobody is known, without a second one only one is. */
-function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount }: Facts): Values {
+function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount, preview }: Facts): Values {
   const [first, second] = actorNames.map((name) => shorten(name, NAME_SHOWN))
   const facts = Object.entries(data).filter((entry): entry is [string, string | number] => typeof entry[1] !== 'object')
   return {
@@ -55,6 +57,8 @@ function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount
     postId: typeof data.postId === 'string' ? data.postId : objectType === 'post' ? (objectId ?? '') : '',
     anchor: typeof data.commentId === 'string' ? `#comment-${data.commentId}` : '',
     actorId: actorIds[0] ?? '',
+    // Without one, a template that has it is not used.
+    ...(preview !== null && { preview }),
   }
 }
 
@@ -104,7 +108,7 @@ function sampleOf(people: number, anyData: boolean): Values {
   const names = ['Ana', 'Ben', 'Cem'].slice(0, people)
   const values = valuesOf({
     ...{ data: { postId: '1', commentId: '1', parentId: '1' }, objectType: 'post', objectId: '1' },
-    ...{ actorIds: names.length > 0 ? ['1'] : [], actorNames: names, actorCount: people },
+    ...{ actorIds: names.length > 0 ? ['1'] : [], actorNames: names, actorCount: people, preview: 'Hello' },
   })
   return anyData ? new Proxy(values, { has: () => true, get: (known, fact) => Reflect.get(known, fact) ?? 1 }) : values
 }

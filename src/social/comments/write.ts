@@ -6,6 +6,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { appendEvents } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
+import { editStatement } from '../posts/edit-text.ts'
 import { findMentioned, type Mentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
 import { creationEvents, retraction } from './event.ts'
@@ -34,13 +35,9 @@ export async function insertComment(client: pg.ClientBase, actor: Actor, comment
 /** @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR */
 export function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
   return inTransaction(app.pool, async (client) => {
-    await lockOwnComment(client, actor, commentId, 'for no key update')
+    const { postId } = await lockOwnComment(client, actor, commentId, 'for no key update')
     const { stored } = await findMentioned(client, body)
-    await client.query('update social.comments set body = $2, mentions = $3, updated_at = now() where id = $1', [
-      commentId,
-      body,
-      stored,
-    ])
+    await client.query(editStatement('comment'), [commentId, body, stored, `post:${postId}`])
     return getComment(client, commentId)
   })
 }

@@ -7,6 +7,7 @@ import { recipientsOfPost } from '../../notify/rules/recipients.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { publishToBells, stopPublishing } from '../bells/publish.ts'
 import { attachMedia } from '../media/use.ts'
+import { editStatement } from './edit-text.ts'
 import { postEvent } from './event.ts'
 import { findMentioned } from './mentions.ts'
 import { getPost } from './read.ts'
@@ -43,11 +44,7 @@ export function editPost(app: App, actor: Actor, postId: string, body: string): 
   return inTransaction(app.pool, async (client) => {
     await lockOwnPost(client, actor, postId, 'for no key update')
     const { stored } = await findMentioned(client, body)
-    await client.query('update social.posts set body = $2, mentions = $3, updated_at = now() where id = $1', [
-      postId,
-      body,
-      stored,
-    ])
+    await client.query(editStatement('post'), [postId, body, stored, `post:${postId}`])
     return getPost(client, actor.userId, postId)
   })
 }

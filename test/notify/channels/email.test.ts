@@ -96,9 +96,9 @@ test('what is unread after a while comes as one mail', async (t) => {
       'list-unsubscribe': /^<https:\/\/app\.example\/unsubscribe\/[\w.-]+>$/,
       'list-unsubscribe-post': 'List-Unsubscribe=One-Click',
     },
-    text: /C & <b> and ben commented on your post\r\nhttps:\/\/app\.example\/posts\/\d+#comment-\d+/,
+    text: /C & <b> and ben commented on your post\r\nme too\r\nhttps:\/\/app\.example\/posts\/\d+#comment-\d+/,
   })
-  t.match(mail?.text, /C &#38; &#60;b&#62; and ben/, 'as HTML, too')
+  t.match(mail?.text, /C &#38; &#60;b&#62; and ben commented on your post<\/a><br>me too/, 'as HTML, too')
   await eventually(async () => (await deliveries(system)).every((d) => d.due_at === null))
   const done = await deliveries(system)
   t.same(done.map((d) => `${d.state} ${d.reason}`).sort(), ['cancelled read', 'sent null', 'sent null'])

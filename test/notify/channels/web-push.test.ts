@@ -36,12 +36,17 @@ test('a comment goes to the browser, encrypted, and its update takes its place',
   await ben.comment(post.id, 'one')
   await eventually(() => service.pushes.length === 1)
   const [first] = service.pushes
-  t.match(first?.content, { type: 'comment.created', title: 'ben commented on your post', priority: 'normal' })
+  t.match(first?.content, {
+    type: 'comment.created',
+    title: 'ben commented on your post',
+    body: 'one',
+    priority: 'normal',
+  })
   t.match(first?.headers, { urgency: 'normal', 'content-encoding': 'aes128gcm', authorization: /^vapid t=/ })
   t.equal(Number(first?.headers.ttl), 28 * 24 * 3600, 'lives as long as the notification, four weeks at most')
   await cem.comment(post.id, 'two')
   await eventually(() => service.pushes.length === 2)
-  t.match(service.pushes[1]?.content, { title: 'cem and ben commented on your post' })
+  t.match(service.pushes[1]?.content, { title: 'cem and ben commented on your post', body: 'two' })
   t.equal(service.pushes[1]?.headers.topic, first?.headers.topic)
   await eventually(async () => (await deliveries(system)).every((d) => d.state === 'sent'))
   t.match(await deliveries(system), [{ state: 'sent', channel: 'webPush', attempts: 1, due_at: null }])

@@ -25,10 +25,10 @@ t.test('an inbox over REST', async (t) => {
       type: 'post.liked',
       title: 'cem and ben liked your post',
       url: `/posts/${post.id}`,
-      fallback: 'cem and ben liked your post',
+      fallback: 'cem and ben liked your post: hello',
       priority: 'low',
       severity: 'info',
-      body: null,
+      body: 'hello',
       data: { postId: post.id },
       actors: [
         { id: cem.id, username: 'cem', displayName: 'cem', avatarMediaId: null },

@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import t from 'tap'
+import { beginningOf } from '../../../src/notify/types/beginning.ts'
 import { type Renderable, render as renderWith } from '../../../src/notify/types/render.ts'
 import { setup } from '../../setup.ts'
 
@@ -16,6 +18,7 @@ const aLike: Renderable = {
   actorIds: ['1'],
   actorNames: ['Ana'],
   actorCount: 1,
+  preview: null,
 }
 
 t.test('people are named, two at most', (t) => {
@@ -51,6 +54,47 @@ t.test('each social type has its words and its link', (t) => {
     '/users/1',
   ])
   t.same(words({ type: 'post.published' }), ['Ana published a post', '/posts/9'])
+  t.end()
+})
+
+t.test('the body of a social notification is the beginning of the post or comment, and null without one', (t) => {
+  for (const type of ['post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'post.published']) {
+    const title = render({ ...aLike, type }).title
+    t.match(render({ ...aLike, type, preview: '<b>{x}</b>' }), { body: '<b>{x}</b>', fallback: `${title}: <b>{x}</b>` })
+    t.match(render({ ...aLike, type }), { body: null, fallback: title })
+  }
+  t.equal(render({ ...aLike, type: 'user.followed', preview: 'x' }).body, null)
+  t.end()
+})
+
+t.test('a beginning has at most 200 characters, whole words, and no part of a character that people see', (t) => {
+  t.equal(beginningOf('Hello, world'), 'Hello, world')
+  t.equal(beginningOf(' \n\t '), null)
+  t.equal(beginningOf('x'.repeat(200)), 'x'.repeat(200))
+  t.equal(beginningOf('x'.repeat(201)), 'x'.repeat(200), 'one word that does not end')
+  t.equal(beginningOf(`${'x'.repeat(150)} ${'y'.repeat(60)}`), 'x'.repeat(150))
+  t.equal(beginningOf(`${'x'.repeat(200)} yy`), 'x'.repeat(200))
+  const family = '👨‍👩‍👧‍👦'
+  t.equal(beginningOf(family.repeat(30)), family.repeat(Math.floor(200 / family.length)))
+  t.equal(beginningOf(`e${'\u0301'.repeat(300)}`), null, 'one character of 301 code units')
+  const chinese = beginningOf('汉字没有空格。'.repeat(40)) ?? ''
+  t.ok(chinese.length > 190 && chinese.length <= 200)
+  const parts = fc.constantFrom(family, '🇩🇪', 'é', 'ก็', 'का', '\r\n', ' ', 'word', '汉', '👍🏽', '𝒜')
+  const texts = fc.array(fc.oneof(parts, fc.string({ unit: 'grapheme' })), { minLength: 20, maxLength: 120 })
+  const characters = new Intl.Segmenter('und', { granularity: 'grapheme' })
+  fc.assert(
+    fc.property(texts, (all) => {
+      const whole = all.join('')
+      const shown = beginningOf([...whole].slice(0, 201).join('')) ?? ''
+      const ends = new Set([...characters.segment(whole)].map(({ index, segment }) => index + segment.length))
+      return (
+        shown.length <= 200 &&
+        whole.startsWith(shown) &&
+        (shown === '' || ends.has(shown.length)) &&
+        shown.isWellFormed()
+      )
+    }),
+  )
   t.end()
 })
 

@@ -1,0 +1,95 @@
+import type pg from 'pg'
+import { unblocked } from '../rules/silences.ts'
+import { beginningOf, LONGEST_BEGINNING } from '../types/beginning.ts'
+import type { TypeLookup } from '../types/types.ts'
+
+/** What a notification shows of a post or comment: how it begins, and its first picture. */
+export type Preview = { text: string | null; mediaId: string | null; authorId: string }
+
+/** Which post or comment a notification shows. */
+export type Previewed = {
+  recipientId: string
+  type: string
+  data: Record<string, unknown>
+  /** Held back by the policy for strangers: nothing of their words is shown. */
+  fromStrangers: boolean
+}
+
+/** Of each of some notifications; null: there is none. */
+export type Previews = (of: Previewed) => Preview | null
+
+/**
+ * Reads the words of posts and comments as they are now, like the names of the people behind a notification. They are stored in one place:
+ * when the text is deleted it is shown no more, and an edit only has to tell the devices (`showAnewChunk`). What a block hides
+ * from the recipient is left out.
+ */
+export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previewed[]): Promise<Previews> {
+  const wanted = all.flatMap((of) => {
+    const object = previewedBy(of, types)
+    return object ? [{ ...object, of }] : []
+  })
+  if (wanted.length === 0) return () => null
+  const idsOf = (kind: Kind) => [...new Set(wanted.filter((one) => one.kind === kind).map(({ id }) => id))]
+  // Likes show the recipient's own post.
+  const byOthers = wanted.filter(({ of }) => of.type !== 'post.liked')
+  const pairs = (kind: Kind) => {
+    const ofKind = byOthers.filter((one) => one.kind === kind)
+    return [ofKind.map(({ of }) => of.recipientId), ofKind.map(({ id }) => id)]
+  }
+  const { rows } = await pool.query<Row>({
+    name: 'previews',
+    text: statement,
+    values: [idsOf('post'), idsOf('comment'), ...pairs('post'), ...pairs('comment')],
+  })
+  const previews = new Map<string, Preview>()
+  const hidden = new Set<string>()
+  for (const { object, hiddenFrom, text, mediaId, authorId } of rows)
+    if (hiddenFrom !== null) hidden.add(`${hiddenFrom} ${object}`)
+    else previews.set(object, { text: beginningOf(text), mediaId, authorId })
+  return (of) => {
+    const found = previewedBy(of, types)
+    if (!found) return null
+    const object = `${found.kind}:${found.id}`
+    return hidden.has(`${of.recipientId} ${object}`) ? null : (previews.get(object) ?? null)
+  }
+}
+
+export type Kind = 'post' | 'comment'
+type Row = { object: string; authorId: string; text: string; mediaId: string | null; hiddenFrom: string | null }
+
+/** A group of comments shows the latest of them, everything else the comment or else the post that it is about. */
+function previewedBy({ type, data, fromStrangers }: Previewed, types: TypeLookup): { kind: Kind; id: string } | null {
+  if (!types(type).social || fromStrangers) return null
+  const { commentId, postId } = data ?? {}
+  if (isId(commentId)) return { kind: 'comment', id: commentId }
+  return isId(postId) && !type.startsWith('comment.') ? { kind: 'post', id: postId } : null
+}
+
+const isId = (id: unknown): id is string => typeof id === 'string' && /^[1-9]\d{0,17}$/.test(id)
+
+/** The same as a condition over notifications `n` of the thread of a post: those that show this post, or this comment. */
+export function showing(kind: Kind, id: string): string {
+  return kind === 'comment'
+    ? `n.data ->> 'commentId' = ${id}`
+    : `n.data ->> 'commentId' is null and n.type not like 'comment.%'`
+}
+
+const beginning = (row: 'p' | 'c') => `left(${row}.body, ${LONGEST_BEGINNING + 1})`
+const hiddenFrom = (table: Kind, position: number) => `
+  select '${table}:' || w.id, null, null, null, w.recipient_id::text
+  from unnest($${position}::bigint[], $${position + 1}::bigint[]) w (recipient_id, id)
+  join social.${table}s o on o.id = w.id
+  where o.author_id <> w.recipient_id and not (${unblocked('w.recipient_id', 'o.author_id')})`
+
+const statement = `
+  select 'post:' || p.id as object, p.author_id as "authorId", ${beginning('p')} as text,
+    (select m.id from social.media m join social.media_contents c on c.id = m.content_id
+     where m.post_id = p.id and c.mime like 'image/%' order by m.position limit 1) as "mediaId",
+    null as "hiddenFrom"
+  from social.posts p where p.id = any($1::bigint[]) and p.deleted_at is null
+  union all
+  select 'comment:' || c.id, c.author_id, ${beginning('c')}, null, null
+  from social.comments c join social.posts p on p.id = c.post_id and p.deleted_at is null
+  where c.id = any($2::bigint[]) and c.deleted_at is null
+  union all ${hiddenFrom('post', 3)}
+  union all ${hiddenFrom('comment', 5)}`
