@@ -387,6 +387,112 @@ create function ops.inbox_of(username text)
   end;
 comment on function ops.inbox_of is 'The inbox of the user with this name, newest first, as the user sees it.';
 
+create view ops.deliveries as
+select
+  d.user_id,
+  nullif(d.notification_id, 0) as notification_id,
+  d.channel,
+  case when d.notification_id = 0 then 'account mail ' || d.target else d.target end as target,
+  d.state,
+  d.reason,
+  d.attempts,
+  d.last_error,
+  d.queued_at,
+  d.due_at,
+  case when d.due_at < now() then now() - d.due_at end as overdue,
+  d.updated_at,
+  d.send_id
+from notify.deliveries d;
+comment on view ops.deliveries is 'Mails and pushes that wait, and those of the last 90 days. With where overdue > interval ''1 minute'': what a provider or a missing worker holds up; with where state in (''failed'', ''bounced''): what was given up.';
+comment on column ops.deliveries.user_id is 'Recipient.';
+comment on column ops.deliveries.notification_id is 'The notification; null: a mail about the account.';
+comment on column ops.deliveries.channel is 'email or webPush.';
+comment on column ops.deliveries.target is 'primary, the id of a push subscription, or the kind of a mail about the account.';
+comment on column ops.deliveries.state is 'As in notify.deliveries.';
+comment on column ops.deliveries.reason is 'The rule that skipped, deferred or cancelled it.';
+comment on column ops.deliveries.attempts is 'Attempts so far.';
+comment on column ops.deliveries.last_error is 'Error of the last attempt.';
+comment on column ops.deliveries.queued_at is 'Time at which it was queued.';
+comment on column ops.deliveries.due_at is 'Time of the next attempt, or the end of the lease of the worker that sends it; null: finished.';
+comment on column ops.deliveries.overdue is 'How long it has been due; null: it is not.';
+comment on column ops.deliveries.updated_at is 'Time of the last change of its state.';
+comment on column ops.deliveries.send_id is 'Id under which the provider knows the message.';
+
+create view ops.fan_outs as
+select
+  f.id,
+  f.kind,
+  case
+    when f.kind in ('retract_post', 'publish_post') then 'post ' || f.object_id
+    when f.kind = 'retract_comment' then 'comment ' || f.object_id
+    else 'user ' || f.object_id
+  end as subject,
+  nullif(f.actor_id, 0) as actor_id,
+  f.first_shard,
+  f.last_shard,
+  f.cursor_user_id as cursor,
+  f.attempts,
+  f.last_error,
+  f.created_at,
+  f.due_at,
+  case when f.finished_at is null and f.due_at < now() then now() - f.due_at end as overdue,
+  f.finished_at
+from notify.fan_outs f;
+comment on view ops.fan_outs is 'Long work done in chunks: audiences, deletions, blocks, changes of large inboxes; finished ones for 30 days. With where finished_at is null: what is left to do.';
+comment on column ops.fan_outs.id is 'Number of the fan-out.';
+comment on column ops.fan_outs.kind is 'As in notify.fan_outs.';
+comment on column ops.fan_outs.subject is 'The post, comment or user that it is about.';
+comment on column ops.fan_outs.actor_id is 'Of retract_actor: the user who was blocked.';
+comment on column ops.fan_outs.first_shard is 'First shard of its part of an audience.';
+comment on column ops.fan_outs.last_shard is 'Last shard of its part of an audience.';
+comment on column ops.fan_outs.cursor is 'How far it has come, as in notify.fan_outs.cursor_user_id.';
+comment on column ops.fan_outs.attempts is 'Chunks that failed since the last one that succeeded.';
+comment on column ops.fan_outs.last_error is 'Error of the last failed chunk.';
+comment on column ops.fan_outs.created_at is 'Time of its request.';
+comment on column ops.fan_outs.due_at is 'Time of the next chunk.';
+comment on column ops.fan_outs.overdue is 'How long the next chunk has been due; null: it is not.';
+comment on column ops.fan_outs.finished_at is 'Time at which nothing was left to do.';
+
+create table notify.settings (
+  role text collate "C" not null,
+  name text collate "C" not null,
+  value text not null,
+  set_by text not null,
+  written_at timestamptz not null default now(),
+  primary key (role, name)
+);
+comment on table notify.settings is 'Retention times and limits of the processes, written by each at its start.';
+comment on column notify.settings.role is 'all, api, worker or push.';
+comment on column notify.settings.name is 'What it limits.';
+comment on column notify.settings.value is 'Value with its unit.';
+comment on column notify.settings.set_by is 'The variable that sets it; fixed: the code.';
+comment on column notify.settings.written_at is 'Start of the process that wrote it; of several processes of a role, the last.';
+
+create view ops.settings as
+select s.role, s.name, s.value, s.set_by, s.written_at
+from notify.settings s
+union all
+select
+  null,
+  v.name || ' of ' || t.type,
+  v.value,
+  'notify.types',
+  t.updated_at
+from notify.types t
+cross join lateral (
+  values
+    ('retention', t.retention::text),
+    ('window', t.window_seconds || ' s'),
+    ('shown before a window opens', t.instant_threshold::text),
+    ('people in one group', t.max_group_size::text)
+) v (name, value);
+comment on view ops.settings is 'Every retention time and limit in force, and where it is set. Roles with different values were started with different variables.';
+comment on column ops.settings.role is 'Role of the processes that it applies to; null: all.';
+comment on column ops.settings.name is 'What it limits.';
+comment on column ops.settings.value is 'Value with its unit.';
+comment on column ops.settings.set_by is 'A variable of the environment; notify.types: PATCH /admin/notification-types; fixed: the code.';
+comment on column ops.settings.written_at is 'Start of the process that wrote it, or last change of the type.';
+
 create function ops.person(user_id bigint)
   returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
   language sql stable

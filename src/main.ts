@@ -11,6 +11,7 @@ import { createLogger } from './log.ts'
 import { openDatabase } from './open-database.ts'
 import { type PushNode, startPush } from './push/server.ts'
 import { adminLine, ensureAdmin } from './social/accounts/admin.ts'
+import { writeSettings } from './worker/settings.ts'
 import { startWorker } from './worker/start.ts'
 
 /** `node src/main.ts [all|api|worker|push]`: starts the parts of one role; what was started first is stopped last. */
@@ -25,6 +26,7 @@ await endWithSignals(async (onClose) => {
   const app = createApp(config, log)
   onClose('pool', () => closeApp(app))
 
+  await writeSettings(app, role).catch((err) => log.warn({ err }, 'ops.settings shows what was written before'))
   const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)

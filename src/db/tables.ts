@@ -765,6 +765,29 @@ export interface NotifySends {
   unknown: Generated<number>;
 }
 
+export interface NotifySettings {
+  /**
+   * What it limits.
+   */
+  name: string;
+  /**
+   * all, api, worker or push.
+   */
+  role: string;
+  /**
+   * The variable that sets it; fixed: the code.
+   */
+  setBy: string;
+  /**
+   * Value with its unit.
+   */
+  value: string;
+  /**
+   * Start of the process that wrote it; of several processes of a role, the last.
+   */
+  writtenAt: Generated<Timestamp>;
+}
+
 export interface NotifySources {
   /**
    * The user who acted; 0: nobody, as for a send without actor.
@@ -1577,6 +1600,7 @@ export interface DB {
   "notify.pushSubscriptions": NotifyPushSubscriptions;
   "notify.retentionCursors": NotifyRetentionCursors;
   "notify.sends": NotifySends;
+  "notify.settings": NotifySettings;
   "notify.sources": NotifySources;
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;

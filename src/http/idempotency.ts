@@ -6,7 +6,7 @@ import { isLockTimeout } from '../base/failure.ts'
 import { inTransaction, LOCK_TIMEOUT, together } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
 
-const KEPT = '24 hours'
+export const IDEMPOTENCY_KEPT = '24 hours'
 
 /** For the document; `idempotencyKeyOf` checks it. */
 export const IdempotencyHeader = Type.Object({
@@ -77,7 +77,7 @@ async function takeKey(trx: pg.PoolClient, values: unknown[]): Promise<boolean> 
       trx.query(
         `insert into social.idempotency_keys as k (caller, key, request_hash, status) values ($1, $2, $3, 0)
          on conflict (caller, key) do update set request_hash = excluded.request_hash, created_at = now()
-         where k.created_at <= now() - interval '${KEPT}'`,
+         where k.created_at <= now() - interval '${IDEMPOTENCY_KEPT}'`,
         values,
       ),
       trx.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`),

@@ -19,7 +19,7 @@ type Policy = {
  * guessing passwords and making accounts must not get easier with every process. The others are counted in each process, so
  * that no ordinary request writes.
  */
-const policies = {
+export const policies = {
   user: { perMinute: 600, of: 'user' },
   address: { perMinute: 60, of: 'address' },
   'sign-in': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },

@@ -6,7 +6,7 @@ import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
  * Longer than replay reaches back, and than a dead letter can be replayed: an event that comes again finds its source, and notifies
  * nobody twice.
  */
-const KEPT_DAYS = DEAD_LETTERS_KEPT_DAYS + 2
+export const SOURCES_KEPT_DAYS = DEAD_LETTERS_KEPT_DAYS + 2
 /** Runs in which the whole table is walked through: a day, at one run in ten minutes. */
 const RUNS_PER_ROUND = 144
 const ROWS_PER_RUN_AT_LEAST = 2000
@@ -46,7 +46,7 @@ async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
        select after_user, after_source from notify.retention_cursors where name = 'sources' for update
      ), next as materialized (
        select s.user_id, s.source_id, s.notification_id,
-              not s.live and s.waits_for is null and s.decided_at < now() - interval '${KEPT_DAYS} days' as old
+              not s.live and s.waits_for is null and s.decided_at < now() - interval '${SOURCES_KEPT_DAYS} days' as old
        from notify.sources s
        where (s.user_id, s.source_id) > ((select after_user from here), (select after_source from here))
        order by s.user_id, s.source_id limit $1

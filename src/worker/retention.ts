@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
+import { IDEMPOTENCY_KEPT } from '../http/idempotency.ts'
 import { removeEnded } from '../notify/channels/web-push/subscriptions.ts'
 import { lockInboxes } from '../notify/dispatch/objects.ts'
 import { repeatChunk } from '../notify/fan-outs/repeat-chunk.ts'
@@ -8,10 +9,20 @@ import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
 import type { Engine } from './context.ts'
 import { forgetSources } from './forget-sources.ts'
 
-const TOMBSTONES_KEPT = '30 days'
-/** As long as notifications live by default. */
-const DELIVERIES_KEPT = '90 days'
-const FAILED_JOBS_KEPT = '7 days'
+/** How long what is kept for a fixed time is kept; `ops.settings` shows it. */
+export const KEPT = {
+  tombstones: '30 days',
+  /** As long as notifications live by default. */
+  deliveries: '90 days',
+  deadLetters: `${DEAD_LETTERS_KEPT_DAYS} days`,
+  idempotencyKeys: IDEMPOTENCY_KEPT,
+  sends: '90 days',
+  unreached: '30 days',
+  endedExternalIds: '30 days',
+  namedLocks: '1 day',
+  fanOuts: '30 days',
+  failedJobs: '7 days',
+} as const
 
 const ROWS_PER_CHUNK = 1000
 
@@ -57,7 +68,7 @@ export async function purge({
 async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct user_id as "userId" from (
-       select user_id from notify.tombstones where removed_at < now() - interval '${TOMBSTONES_KEPT}'
+       select user_id from notify.tombstones where removed_at < now() - interval '${KEPT.tombstones}'
        order by removed_at limit ${ROWS_PER_CHUNK}) t
      order by user_id`,
   )
@@ -70,7 +81,7 @@ async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   const users = [...inboxes.keys()]
   const { rows: floors } = await client.query<{ userId: string; floor: string }>(
     `select user_id as "userId", max(modseq) as floor from notify.tombstones
-     where user_id = any($1::bigint[]) and removed_at < now() - interval '${TOMBSTONES_KEPT}' group by user_id`,
+     where user_id = any($1::bigint[]) and removed_at < now() - interval '${KEPT.tombstones}' group by user_id`,
     [users],
   )
   const moved = [floors.map((row) => row.userId), floors.map((row) => row.floor)]
@@ -112,7 +123,7 @@ async function purgeSessions(client: pg.ClientBase): Promise<number> {
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
     select user_id, notification_id, channel, target from notify.deliveries
-    where due_at is null and updated_at < now() - interval '${DELIVERIES_KEPT}' order by updated_at limit ${ROWS_PER_CHUNK})`
+    where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at limit ${ROWS_PER_CHUNK})`
 
 const expiredSessions = `
   select id, user_id from social.sessions
@@ -120,7 +131,7 @@ const expiredSessions = `
 
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(
-    select id from notify.pending where dead_at is not null and created_at < now() - interval '${DEAD_LETTERS_KEPT_DAYS} days'
+    select id from notify.pending where dead_at is not null and created_at < now() - interval '${KEPT.deadLetters}'
     order by created_at limit ${ROWS_PER_CHUNK}))`
 
 /** Of sessions that live: one that was used, or given out and never used, before a token's lifetime proves nothing any more. */
@@ -131,24 +142,24 @@ const oldRefreshTokens = `
 
 const oldIdempotencyKeys = `
   delete from social.idempotency_keys where (caller, key) in (
-    select caller, key from social.idempotency_keys where created_at < now() - interval '24 hours' order by created_at limit ${ROWS_PER_CHUNK})`
+    select caller, key from social.idempotency_keys where created_at < now() - interval '${KEPT.idempotencyKeys}' order by created_at limit ${ROWS_PER_CHUNK})`
 
 const oldSends = `
   delete from notify.sends where id = any(array(
-    select id from notify.sends where created_at < now() - interval '90 days' order by created_at limit ${ROWS_PER_CHUNK}))`
+    select id from notify.sends where created_at < now() - interval '${KEPT.sends}' order by created_at limit ${ROWS_PER_CHUNK}))`
 
 const oldUnreached = `
   delete from notify.unreached where (recipient_id, source_id, retracts) in (
     select recipient_id, source_id, retracts from notify.unreached
-    where created_at < now() - interval '30 days' order by created_at limit ${ROWS_PER_CHUNK})`
+    where created_at < now() - interval '${KEPT.unreached}' order by created_at limit ${ROWS_PER_CHUNK})`
 
 const oldEndedExternalIds = `
   delete from social.ended_external_ids where hash = any(array(
-    select hash from social.ended_external_ids where ended_at < now() - interval '30 days' order by ended_at limit ${ROWS_PER_CHUNK}))`
+    select hash from social.ended_external_ids where ended_at < now() - interval '${KEPT.endedExternalIds}' order by ended_at limit ${ROWS_PER_CHUNK}))`
 
 const oldNamedLocks = `
   delete from notify.named_locks where name = any(array(
-    select name from notify.named_locks where used_at < now() - interval '1 day' order by used_at limit ${ROWS_PER_CHUNK}
+    select name from notify.named_locks where used_at < now() - interval '${KEPT.namedLocks}' order by used_at limit ${ROWS_PER_CHUNK}
     for update skip locked))`
 
 const pastRateLimits = `
@@ -157,11 +168,11 @@ const pastRateLimits = `
 
 const finishedFanOuts = `
   delete from notify.fan_outs where id = any(array(
-    select id from notify.fan_outs where finished_at < now() - interval '30 days' order by finished_at limit ${ROWS_PER_CHUNK}))`
+    select id from notify.fan_outs where finished_at < now() - interval '${KEPT.fanOuts}' order by finished_at limit ${ROWS_PER_CHUNK}))`
 
 const failedJobs = `
   select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs
-  where attempts >= max_attempts and locked_at is null and updated_at < now() - interval '${FAILED_JOBS_KEPT}'
+  where attempts >= max_attempts and locked_at is null and updated_at < now() - interval '${KEPT.failedJobs}'
   having count(*) > 0`
 
 async function rowsOf(pool: pg.Pool, statement: string, values: unknown[] = []): Promise<number> {

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import t from 'tap'
 import { watchHeldLocks } from '../../src/ops/held-locks.ts'
+import { writeSettings } from '../../src/worker/settings.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
@@ -172,4 +173,68 @@ t.test('ops.held_locks: who holds an inbox, and who waits; a worker reports it',
   await stranger.query('rollback')
   t.equal((await ana.request('PATCH', '/notifications/mark-all-read')).status, 200)
   t.same((await pool.query(`select from ops.held_locks where application = 'somebody'`)).rows, [])
+})
+
+t.test('ops.deliveries and ops.fan_outs: what waits, for how long, and what failed', async (t) => {
+  const { pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, due_at, last_error) values
+       ($1, 0, 'email', 'resetPassword', 'queued', 1, now() - interval '5 minutes', 'the server does not answer'),
+       ($1, 3, 'webPush', 'browser', 'failed', 1, null, 'gone'),
+       ($1, 4, 'email', 'primary', 'deferred', 1, now() + interval '1 hour', null)`,
+    [ana.id],
+  )
+  const { rows: overdue } = await pool.query(
+    `select notification_id, target, last_error, overdue > interval '4 minutes' as long from ops.deliveries where overdue > interval '1 minute'`,
+  )
+  t.same(overdue, [
+    {
+      notification_id: null,
+      target: 'account mail resetPassword',
+      last_error: 'the server does not answer',
+      long: true,
+    },
+  ])
+  const { rows: states } = await pool.query('select state, count(*)::int from ops.deliveries group by 1 order by 1')
+  t.same(states, [
+    { state: 'deferred', count: 1 },
+    { state: 'failed', count: 1 },
+    { state: 'queued', count: 1 },
+  ])
+  await pool.query(
+    `insert into notify.fan_outs (kind, object_id, due_at, attempts, last_error) values
+       ('delete_user', 5, now() - interval '5 minutes', 2, 'held'), ('retract_post', 9, now(), 0, null)`,
+  )
+  await pool.query(`update notify.fan_outs set finished_at = now() where kind = 'retract_post'`)
+  const { rows: fanOuts } = await pool.query(
+    `select subject, attempts, last_error, overdue > interval '4 minutes' as long from ops.fan_outs where finished_at is null`,
+  )
+  t.same(fanOuts, [{ subject: 'user 5', attempts: 2, last_error: 'held', long: true }])
+})
+
+t.test('ops.settings: every retention time and limit, and where it is set', async (t) => {
+  const { app, pool } = await setup(t, { env: { OUTBOX_RETENTION_DAYS: '3', RATE_LIMIT_SCALE: '2' } })
+  await pool.query(
+    `insert into notify.settings (role, name, value, set_by) values ('api', 'of an older version', '1', 'fixed')`,
+  )
+  await writeSettings(app, 'api')
+  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 4 } }, 'worker')
+  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 5 } }, 'worker')
+  const found = async (name: string) => {
+    const { rows } = await pool.query('select role, value, set_by from ops.settings where name = $1 order by role', [
+      name,
+    ])
+    return rows.map(({ role, value, set_by }) => `${role} ${value} ${set_by}`)
+  }
+  t.same(await found('retention of the log'), [
+    'api 3 days and a tenth OUTBOX_RETENTION_DAYS',
+    'worker 5 days and a tenth OUTBOX_RETENTION_DAYS',
+  ])
+  t.same(await found('rate limit sign-in'), [
+    'api 20 a minute per address RATE_LIMIT_SCALE',
+    'worker 20 a minute per address RATE_LIMIT_SCALE',
+  ])
+  t.same(await found('retention of post.liked'), ['null 90 days notify.types'])
+  t.same(await found('of an older version'), [])
 })

@@ -504,7 +504,7 @@ const NOBODYS = names(
   `social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
    notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
-   notify.sends notify.types notify.unreached notify.workers`,
+   notify.settings notify.sends notify.types notify.unreached notify.workers`,
 )
 
 /** Every row of a user, by table; fails on a table of which it is not known whose its rows are. */

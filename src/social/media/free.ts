@@ -3,7 +3,7 @@ import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
 
-const UNUSED_KEPT = '1 day'
+export const UNUSED_KEPT = '1 day'
 /** Longer than an upload may take. */
 const UNFINISHED_KEPT = '1 hour'
 /** Media removed in one transaction: each may be 50 MiB. */
