@@ -98,6 +98,8 @@ export function testConfig(databaseUrl: string, env: Record<string, string> = {}
     POLL_INTERVAL_MS: '50',
     RATE_LIMIT_SCALE: '1000',
     POOL_SIZE: '10',
+    // Each opens a connection; half of the default.
+    WORKER_CONCURRENCY: '4',
     ...env,
   })
 }
