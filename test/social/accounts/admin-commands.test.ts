@@ -8,7 +8,7 @@ import { setup } from '../../setup.ts'
 
 /** Runs a command as npm does, without a terminal. */
 async function run(databaseUrl: string, command: string, ...args: string[]) {
-  const child = spawn(process.execPath, [`src/accounts/${command}-command.ts`, ...args], {
+  const child = spawn(process.execPath, [`src/commands/${command}.ts`, ...args], {
     env: {
       ...process.env,
       DATABASE_URL: databaseUrl,
