@@ -36,6 +36,8 @@ export type Strings = {
   signedOut: string
   refused: string
   dismiss: string
+  /** Name of the region of toasts. */
+  toasts: string
   moreToasts(count: number): string
   /** Said once for what came lately. */
   arrived(count: number, latest: string): string
@@ -107,6 +109,7 @@ export const english: Strings = {
   signedOut: 'Signed out',
   refused: 'This version is too old. Reload the page.',
   dismiss: 'Dismiss',
+  toasts: 'New notifications',
   moreToasts: byCount('en', '# more', '# more'),
   arrived: (count, latest) => (count > 1 ? `${count} new notifications, latest: ${latest}` : latest),
   settings: 'Settings',
@@ -183,6 +186,7 @@ export const german: Strings = {
   signedOut: 'Abgemeldet',
   refused: 'Diese Version ist zu alt. Lade die Seite neu.',
   dismiss: 'Ausblenden',
+  toasts: 'Neue Mitteilungen',
   moreToasts: byCount('de', '# weitere', '# weitere'),
   arrived: (count, latest) => (count > 1 ? `${count} neue Mitteilungen, zuletzt: ${latest}` : latest),
   settings: 'Einstellungen',

@@ -24,7 +24,7 @@ function Toasts(options: ToastOptions): ReactNode {
   return (
     <section
       {...part('toaster')}
-      aria-label={strings.notifications}
+      aria-label={strings.toasts}
       onPointerEnter={() => pause(true)}
       onPointerLeave={() => pause(false)}
       onFocus={() => pause(true)}
