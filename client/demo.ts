@@ -31,10 +31,10 @@ async function story(): Promise<void> {
     Promise.all([Person.signUp(url, 'Ana'), Person.signUp(url, 'Ben'), Person.signUp(url, 'Cleo')]),
   )
   const anaOnLaptop = await step('Ana signs in on her laptop too', () => ana.signInAgain())
-  const phone = new Device(socketUrl, "Ana's phone", ana)
-  const laptop = new Device(socketUrl, "Ana's laptop", anaOnLaptop)
-  const bens = new Device(socketUrl, "Ben's phone", ben)
-  const cleos = new Device(socketUrl, "Cleo's phone", cleo)
+  const phone = new Device(url, socketUrl, "Ana's phone", ana)
+  const laptop = new Device(url, socketUrl, "Ana's laptop", anaOnLaptop)
+  const bens = new Device(url, socketUrl, "Ben's phone", ben)
+  const cleos = new Device(url, socketUrl, "Cleo's phone", cleo)
   const both = [phone, laptop]
   await step('Each device opens a websocket', () =>
     Promise.all([...both, bens, cleos].map((device) => device.connect())),
@@ -53,7 +53,7 @@ async function story(): Promise<void> {
   )
   const like = `/posts/${morning.id}/like`
   const comments = `/posts/${morning.id}/comment`
-  await step('Ben looks at it', () => bens.send({ type: 'watch', posts: [morning.id] }), counts(bens, morning, 0, 0))
+  await step('Ben looks at it', () => bens.watch(morning.id), counts(bens, morning, 0, 0))
   await step('Ben likes it', () => ben.post(like), shows(both, 'Ben liked your post', 2))
   await step(
     'Cleo likes it',
@@ -110,7 +110,7 @@ async function story(): Promise<void> {
   )
   await step(
     'Cleo deletes her account',
-    () => cleo.delete(`/users/${cleo.id}`),
+    () => cleo.deleteAccount(),
     closes(cleos, 4403),
     shows(both, 'Ben followed you', 0),
   )

@@ -1,64 +1,78 @@
 import { WebSocket } from 'ws'
-import type { ServerFrame } from '../../src/protocol/frames.ts'
-import type { Notification } from '../../src/protocol/notification.ts'
-import { type Changes, HeldInbox, type List } from '../held-inbox.ts'
+import { type Changes, createRavenpost, type Notification, type Ravenpost } from '../src/core.ts'
 import type { Person } from './person.ts'
 
-/** A device of a person: one raw websocket, and the inbox that its frames make. */
+/** What `GET /notifications` answers, as far as it is shown. */
+export type List = { items: readonly Notification[]; unreadCount: number; unseenCount: number }
+
+/** A device of a person: the client package, as an app uses it. */
 export class Device {
   readonly name: string
-  readonly inbox = new HeldInbox()
   readonly changes: Changes[] = []
   /** Frames that did not begin where the one before ended. */
   gaps = 0
-  /** Live counts of watched posts. */
-  readonly posts = new Map<string, { likeCount: number; commentCount: number }>()
-  closeCode: number | undefined
-  readonly #url: string
+  readonly #client: Ravenpost
   readonly #person: Person
   readonly #watchers = new Set<() => void>()
   #socket: WebSocket | undefined
 
-  constructor(url: string, name: string, person: Person) {
-    this.#url = url
+  constructor(url: string, socketUrl: string, name: string, person: Person) {
     this.name = name
     this.#person = person
-  }
-
-  /** Says hello with the state it holds; resolves when everything that came after that state has arrived. */
-  async connect(): Promise<void> {
-    if (!this.inbox.state) this.inbox.replace(await this.list())
-    const socket = new WebSocket(this.#url, 'ravenpost.v1')
-    this.#socket = socket
-    this.closeCode = undefined
-    await new Promise<void>((resolve, reject) => {
-      socket.on('open', () => this.send({ type: 'hello', token: this.#person.token, since: this.inbox.state }))
-      socket.on('message', (data) => {
-        const frame: ServerFrame = JSON.parse(data.toString())
-        this.#take(frame)
-        if (frame.type === 'synced') resolve()
-      })
-      socket.on('error', reject)
-      socket.on('close', (code, reason) => {
-        this.closeCode = code
-        this.#changed()
-        reject(new Error(`${this.name}: closed with ${code} ${reason}`))
-      })
+    this.#client = createRavenpost({
+      url,
+      socketUrl,
+      pageSize: 100,
+      getToken: () => person.token,
+      openSocket: (address, protocol) => {
+        this.#socket = new WebSocket(address, protocol)
+        return this.#socket
+      },
+    })
+    const changed = () => {
+      for (const watcher of this.#watchers) watcher()
+    }
+    this.#client.subscribe(changed)
+    this.#client.connection.subscribe(changed)
+    this.#client.liveCounts.subscribe(changed)
+    this.#client.on('frame', ({ frame }) => {
+      if (frame.type !== 'changes') return
+      if (frame.from !== this.#client.counts.getSnapshot().state) this.gaps += 1
+      this.changes.push(frame)
     })
   }
 
-  send(frame: object): void {
-    this.#socket?.send(JSON.stringify(frame))
+  /** Goes on from the state it holds; resolves when everything that came after that state has arrived. */
+  async connect(): Promise<void> {
+    this.#client.start()
+    const isLive = () => this.#client.connection.getSnapshot().status === 'live'
+    if (!isLive() && (await this.until(isLive, 5000)) === undefined) throw new Error(`${this.name}: not connected`)
   }
 
-  /** Cuts the connection without a word, as a tunnel does. */
-  async drop(): Promise<void> {
+  watch(post: string): void {
+    this.#client.watch({ posts: [post] })
+  }
+
+  /** Cuts the connection without a word, as a tunnel does, and stays away until `connect`. */
+  drop(): void {
     this.#socket?.terminate()
-    await this.until(() => this.closeCode !== undefined, 1000)
+    this.#client.stop()
   }
 
   close(): void {
-    this.#socket?.close()
+    this.#client.stop()
+  }
+
+  get closeCode(): number | undefined {
+    return this.#client.connection.getSnapshot().closeCode
+  }
+
+  get unreadCount(): number {
+    return this.#client.counts.getSnapshot().unreadCount
+  }
+
+  counts(post: string): { likeCount: number; commentCount: number } | undefined {
+    return this.#client.liveCounts.getSnapshot().get(post)
   }
 
   list(): Promise<List> {
@@ -66,11 +80,11 @@ export class Device {
   }
 
   find(title: string): Notification | undefined {
-    return this.inbox.items.find((notification) => notification.title === title)
+    return this.#client.inbox.getSnapshot().items.find((notification) => notification.title === title)
   }
 
   /** What the device shows, or would show of this list; all but `deliveredAt`, whose moves are no changes. */
-  content(list: Omit<List, 'state'> = { items: this.inbox.items, ...this.inbox.counts }) {
+  content(list: List = { ...this.#client.inbox.getSnapshot(), ...this.#client.counts.getSnapshot() }) {
     const { items, unreadCount, unseenCount } = list
     return { items: items.map(({ deliveredAt: _, ...rest }) => rest), unreadCount, unseenCount }
   }
@@ -81,7 +95,7 @@ export class Device {
     return changes.flatMap(({ upserts, removes }) => [...upserts.map(({ id }) => id), ...removes]).sort()
   }
 
-  /** The time of the frame that makes the condition true; undefined when none does. */
+  /** The time of the change that makes the condition true; undefined when none does. */
   until(condition: () => boolean, patienceMs: number): Promise<number | undefined> {
     return new Promise((resolve) => {
       const end = (time?: number) => {
@@ -93,20 +107,5 @@ export class Device {
       const watcher = () => condition() && end(performance.now())
       this.#watchers.add(watcher)
     })
-  }
-
-  #take(frame: ServerFrame): void {
-    if (frame.type === 'changes') {
-      if (frame.from !== this.inbox.state) this.gaps += 1
-      this.changes.push(frame)
-      this.inbox.apply(frame)
-      this.send({ type: 'ack', state: frame.to })
-    }
-    if (frame.type === 'counts') for (const post of frame.posts) this.posts.set(post.id, post)
-    this.#changed()
-  }
-
-  #changed(): void {
-    for (const watcher of this.#watchers) watcher()
   }
 }

@@ -43,6 +43,10 @@ export class Person {
   delete(path: string): Promise<unknown> {
     return call(this.#url, 'DELETE', path, undefined, this.token)
   }
+
+  deleteAccount(): Promise<unknown> {
+    return call(this.#url, 'DELETE', `/users/${this.id}`, { currentPassword: PASSWORD }, this.token)
+  }
 }
 
 /** What an answer to a creation has at least. */

@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws'
-import { HeldInbox } from '../../client/held-inbox.ts'
+import { HeldInbox } from '../../client/src/core.ts'
 import type { ServerFrame } from '../../src/protocol/frames.ts'
 import type { Notification } from '../../src/protocol/notification.ts'
 import { call } from './http.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import { type Changes, HeldInbox } from '../../client/held-inbox.ts'
+import { type Changes, HeldInbox } from '../../client/src/core.ts'
 import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
