@@ -5,6 +5,8 @@ export type Actor = {
   username: string
   displayName: string
   avatarMediaId: string | null
+  /** Picture hosted by another application, for when avatarMediaId is null; absent without one */
+  avatarUrl?: string
 }
 
 export type Notification = {

@@ -58,6 +58,25 @@ export const operations: Record<string, Operation> = {
     'NOT_YOURSELF',
     'WRONG_PASSWORD',
   ],
+  'GET /users/external/{externalId}': ['A user of your application', 'USER_NOT_FOUND'],
+  'PUT /users/external/{externalId}': [
+    'Make or change a user of your application',
+    'FORBIDDEN',
+    'USERNAME_TAKEN',
+    'EMAIL_TAKEN',
+    'BAD_TIME_ZONE',
+    'USER_NOT_FOUND',
+    'INBOX_BUSY',
+  ],
+  'PUT /users/external': [
+    'Make or change up to 1000 users of your application',
+    'FORBIDDEN',
+    'USERNAME_TAKEN',
+    'EMAIL_TAKEN',
+    'BAD_TIME_ZONE',
+    'INBOX_BUSY',
+  ],
+  'DELETE /users/external/{externalId}': ['Delete a user of your application', 'FORBIDDEN', 'USER_NOT_FOUND'],
   'GET /users/{id}/followers': ['Who follows a user', 'USER_NOT_FOUND'],
   'GET /users/{id}/following': ['Whom a user follows', 'USER_NOT_FOUND'],
   'GET /users/{id}/friends': ['Who follows a user and is followed back', 'USER_NOT_FOUND'],
@@ -166,7 +185,8 @@ export const tags: Record<string, string> = {
   posts: 'Posts, likes, comments and bookmarks',
   media: 'Images, audio and video',
   notifications: 'The inbox, its changes and preferences',
-  services: 'Sending, for admins and services',
+  services:
+    'For admins and services: sending, and the users of your own application. Below `/users/external/{externalId}` there is also every call of `/users/{id}`',
   admin: 'For admins',
   operation: 'For load balancers, orchestrators and Prometheus',
 }
@@ -174,7 +194,7 @@ export const tags: Record<string, string> = {
 /** The group a call is shown in. */
 export function tagOf(path: string): string {
   const first = path.split('/')[1] ?? ''
-  if (/^\/notifications\/send|^\/service-tokens/.test(path)) return 'services'
+  if (/^\/notifications\/send|^\/service-tokens|^\/users\/external/.test(path)) return 'services'
   return tagOfFirst[first] ?? (first in tags ? first : 'operation')
 }
 

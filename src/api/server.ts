@@ -28,6 +28,8 @@ import { silenceRoutes } from '../social/blocks/routes.ts'
 import { bookmarkRoutes } from '../social/bookmarks/routes.ts'
 import { commentRoutes } from '../social/comments/routes.ts'
 import { demoRoutes } from '../social/demo/routes.ts'
+import { nameUsersByExternalId } from '../social/external-users/paths.ts'
+import { externalUserRoutes } from '../social/external-users/routes.ts'
 import { followRoutes } from '../social/follows/routes.ts'
 import { likeRoutes } from '../social/likes/routes.ts'
 import { mediaRoutes } from '../social/media/routes.ts'
@@ -45,6 +47,7 @@ const features = [
   passwordRoutes,
   meRoutes,
   userRoutes,
+  externalUserRoutes,
   followRoutes,
   bellRoutes,
   postRoutes,
@@ -102,6 +105,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   await server.register(async (scope) => {
     validateRequests(scope)
     sealCursors(scope, app.config)
+    nameUsersByExternalId(scope, app)
     for (const routes of features) await scope.register(routes(app))
     if (app.config.demo) await scope.register(demoRoutes(app))
     await scope.register(opsRoutes(app, options))

@@ -10,6 +10,9 @@ import { buildSerializers, parseJsonBodies } from './validation.ts'
 /** The longest post in its longest form is 60 KB; a route that takes more says so. */
 const BODY_LIMIT = 128 * 1024
 
+/** An external id has up to 255 characters, of which each may be escaped. */
+const MAX_PARAM_LENGTH = 3 * 255
+
 /** A server without routes: request ids, logs, JSON bodies, problems. */
 export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   const logger: FastifyBaseLogger = app.log
@@ -19,6 +22,7 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
     genReqId: requestIdOf,
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Without one, `X-Forwarded-For` is what a client claims, and not looked at.
     trustProxy: app.config.trustedProxies.length > 0 && app.config.trustedProxies,
     requestTimeout: request,

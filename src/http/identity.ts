@@ -9,7 +9,7 @@ export type Role = Static<typeof Role>
 /** The user of an access token; `expiresAt` in milliseconds since 1970. */
 export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
 
-const scopes = ['notifications:send', 'notifications:critical'] as const
+const scopes = ['notifications:send', 'notifications:critical', 'users:write'] as const
 export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
 export type Scope = Static<typeof Scope>
 
@@ -39,6 +39,8 @@ declare module 'fastify' {
     admin?: boolean
     /** Needs a service token with this scope, or the role `admin`. */
     service?: Scope
+    /** With `service`: open to every signed-in user too. */
+    orUser?: boolean
   }
   interface FastifyRequest {
     /** The user of a valid token, on routes that need one. Rate limits count by it; permissions go by `user`. */

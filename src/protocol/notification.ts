@@ -19,7 +19,20 @@ export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
 })
 export type Severity = Static<typeof Severity>
 
-export const Actor = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
+/** Of users of an application beside Ravenpost. */
+export const AvatarUrl = Type.Optional(
+  Type.String({
+    description: 'Picture hosted by another application, for when avatarMediaId is null; absent without one',
+  }),
+)
+
+export const Actor = Type.Object({
+  id: text,
+  username: text,
+  displayName: text,
+  avatarMediaId: textOrNull,
+  avatarUrl: AvatarUrl,
+})
 export type Actor = Static<typeof Actor>
 
 /** A notification as its user sees it, in REST and on the socket. */

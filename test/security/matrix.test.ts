@@ -18,7 +18,7 @@ import { PIXEL, upload, uploaded } from '../social/media/files.ts'
  * answer is, what `owner` owns stays as it was, and no other caller is sent anything private of it.
  *
  * - nobody: no token, in `hello` a forged one · other: another user · blocked: a user whom the owner blocks
- * - send, critical: service tokens, one of each scope · revoked: a service token that was revoked · gone: a user after sign-out
+ * - send, critical, users: service tokens, one of each scope; where `users` has no column, it is answered as `critical` · revoked: a service token that was revoked · gone: a user after sign-out
  * - fresh: an admin who has to change the first password · admin · owner
  */
 const CALLS = `
@@ -156,6 +156,19 @@ DELETE /users/{id}                       401    403   404     401  401      401 
 POST /auth/password/reset                400    204   204     400  400      400     204  204   204   400
 `
 
+/**
+ * Users of another application: services with the scope, and admins. Everybody finds them by their ids there. Nobody has the id that is
+ * to be deleted.
+ */
+const EXTERNAL_CALLS = `
+                                     nobody other blocked send critical users revoked gone fresh admin owner
+
+GET /users/external/{externalId}     401    200   404     403  403      200   401     401  200   200   200
+PUT /users/external/{externalId}     401    403   403     403  403      200   401     401  403   200   403
+PUT /users/external                  401    403   403     403  403      200   401     401  403   200   403
+DELETE /users/external/{externalId}  401    403   403     403  403      404   401     401  403   404   403
+`
+
 /** What each frame is answered with: a frame, a close code, or nothing (-). */
 const FRAMES = `
                 nobody  other    blocked  send  critical  revoked  gone  fresh    admin    owner
@@ -178,7 +191,18 @@ watch           4400    counts   hidden   4401  4401      4401     4403  counts 
 token           4400    4403     4403     4401  4401      4401     4403  4403     4403     -
 `
 
-type Name = 'nobody' | 'other' | 'blocked' | 'send' | 'critical' | 'revoked' | 'gone' | 'fresh' | 'admin' | 'owner'
+type Name =
+  | 'nobody'
+  | 'other'
+  | 'blocked'
+  | 'send'
+  | 'critical'
+  | 'users'
+  | 'revoked'
+  | 'gone'
+  | 'fresh'
+  | 'admin'
+  | 'owner'
 type Caller = { name: Name; token: string; user: TestClient | undefined }
 type World = {
   system: TestSystem
@@ -192,11 +216,17 @@ type World = {
 }
 
 /** Scopes of service tokens, by the column that shows them. */
-const scopes: Partial<Record<Name, Scope>> = { send: 'notifications:send', critical: 'notifications:critical' }
+const scopes: Partial<Record<Name, Scope>> = {
+  send: 'notifications:send',
+  critical: 'notifications:critical',
+  users: 'users:write',
+}
 
 /** Texts of the owner that nobody else may be sent; nor may those whom the owner blocks be sent the hidden ones. */
 const PRIVATE = ['anahera@example.org', 'A private notice', 'of-anahera.push.apple.com', 'Pacific/Chatham']
 const HIDDEN = ['anahera', 'A post of the owner', 'A comment of the owner']
+
+const EXTERNAL_ID = 'auth0|owner'
 
 const METRICS_TOKEN = 'a token that only Prometheus has'
 const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
@@ -236,7 +266,7 @@ test('every route and every frame, by everybody', async (t) => {
   await t.test('each call answers each caller as it should, in the form of the document', async (t) => {
     const document = (await call(world.system.url, 'GET', '/openapi.json')).body
     const fits = answersOf(document)
-    const rows = rowsOf(CALLS)
+    const rows = [...rowsOf(EXTERNAL_CALLS), ...withExternalIds(rowsOf(CALLS))]
     t.same(rows.map(({ what }) => what).sort(), routesOf(world).sort(), 'each route has its line')
     t.same(Object.values(scopes).sort(), [...Scope.enum].sort(), 'each scope has its column')
     for (const { what, cells } of rows) {
@@ -264,10 +294,19 @@ function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
   return lines.map((line) => {
     const words = line.trim().split(/\s+/)
     const cells = words.slice(-names.length)
+    const byName = new Map(names.map((name, at) => [name, cells[at] ?? '']))
     return {
       what: words.slice(0, -names.length).join(' '),
-      cells: new Map(names.map((name, at) => [name, cells[at] ?? ''])),
+      cells: new Map([['users', byName.get('critical') ?? ''], ...byName]),
     }
+  })
+}
+
+/** A call about a user answers the same when it names the user by external id. */
+function withExternalIds(rows: ReturnType<typeof rowsOf>): ReturnType<typeof rowsOf> {
+  return rows.flatMap((row) => {
+    const what = row.what.replace('/users/{id}', '/users/external/{externalId}')
+    return what === row.what || /^(GET|DELETE) \/users\/\{id\}$/.test(row.what) ? [row] : [{ ...row, what }, row]
   })
 }
 
@@ -300,6 +339,7 @@ async function makeWorld(t: Test): Promise<World> {
   const [other, blocked, gone] = [await userOf('ben'), await userOf('cleo'), await userOf('dora')]
   const [fresh, admin] = [await adminOf('eve_first'), await adminOf('rita')]
   await pool.query('update social.users set password_change_required = true where id = $1', [fresh.id])
+  await pool.query('update social.users set external_id = $2 where id = $1', [owner.id, EXTERNAL_ID])
   await gone.request('POST', '/auth/signout', { refreshToken: gone.refreshToken })
   await owner.request('PUT', `/users/${blocked.id}/block`)
   const postId = (await owner.post('A post of the owner')).id
@@ -353,6 +393,7 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
   if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
   if (what.includes('/users/{id}')) return owner.id
+  if (what.includes('/users/external/')) return what === 'DELETE /users/external/{externalId}' ? 'nobody' : EXTERNAL_ID
   if (what.includes('/users/by-name/')) return owner.username
   if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
   if (what.includes('/posts/{id}')) return postId
@@ -377,6 +418,10 @@ async function numberOf(pool: TestSystem['pool'], insert: string): Promise<strin
   return (await pool.query<{ id: string }>(insert)).rows[0]?.id ?? ''
 }
 
+/** The same call, with the user named by id. */
+const byId = (what: string) =>
+  what.replace(/\/users\/external\/\{externalId\}(?=\/)|(?<=^PATCH )\/users\/external\/\{externalId\}$/, '/users/{id}')
+
 let asked = 0
 async function ask(world: World, what: string, id: string, caller: Caller): Promise<Answer> {
   const { system, owner, epoch } = world
@@ -397,6 +442,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'PATCH /auth/me': { locale: 'de' },
     'POST /unsubscribe/{token}': {},
     'PATCH /users/{id}': { bio: 'Hello' },
+    'PUT /users/external': { users: [{ externalId: EXTERNAL_ID }] },
     'DELETE /users/{id}': { currentPassword: `${PASSWORD} staple` },
     'PUT /users/{id}/bell': { enabled: true },
     'POST /posts': { body: 'Hello' },
@@ -428,8 +474,8 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     path
       .replace('{token}', link)
       .replace(/\{\w+\}/, id)
-      .replace('*', 'static/swagger-ui.css') + (queries[what] ?? '')
-  return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[what], {
+      .replace('*', 'static/swagger-ui.css') + (queries[byId(what)] ?? '')
+  return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[byId(what)], {
     'idempotency-key': `key-${asked}`,
     ...(name !== 'nobody' && { authorization: `Bearer ${token}` }),
     ...(method === 'OPTIONS' && { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' }),

@@ -4,6 +4,7 @@ import { cutPage, decodeCursor } from '../../http/paging.ts'
 import type { Actor } from '../../protocol/notification.ts'
 import { NOBODY } from '../dispatch/model.ts'
 import { unblocked } from '../rules/silences.ts'
+import { type ActorRow, actorColumns, toActor } from './view.ts'
 
 /**
  * Everybody behind a notification, the latest first, without those whom a block hides. Each page reads the live sources of the
@@ -19,9 +20,9 @@ export async function listActors(
   const [before = null] = decodeCursor(cursor, 1) ?? []
   const { rowCount } = await pool.query('select from notify.notifications where user_id = $1 and id = $2', [userId, id])
   if (rowCount === 0) throw fail('NOTIFICATION_NOT_FOUND')
-  const { rows } = await pool.query<Actor & { latest: string }>({
+  const { rows } = await pool.query<ActorRow & { latest: string }>({
     name: 'list_actors',
-    text: `select a.latest, u.id, u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId"
+    text: `select a.latest, ${actorColumns}
            from (
              select s.actor_id, max(s.event_id) as latest from notify.sources s
              where s.user_id = $1 and s.notification_id = $2 and s.live and s.actor_id <> ${NOBODY}
@@ -33,5 +34,5 @@ export async function listActors(
     values: [userId, id, before, limit + 1],
   })
   const { items, nextCursor } = cutPage(rows, limit, (last) => [last.latest])
-  return { items: items.map(({ latest: _, ...actor }) => actor), nextCursor }
+  return { items: items.map(({ latest: _, ...actor }) => toActor(actor)), nextCursor }
 }

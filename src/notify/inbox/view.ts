@@ -126,11 +126,19 @@ export async function loadShown({ pool, types, log }: Reader, rows: Notification
 async function loadActors(pool: pg.Pool, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Map<string, Actor>> {
   const ids = [...new Set(rows.flatMap((row) => row.actorIds))]
   if (ids.length === 0) return new Map()
-  const { rows: actors } = await pool.query<Actor>({
+  const { rows: actors } = await pool.query<ActorRow>({
     name: 'actors_of_notifications',
-    text: `select id, username, display_name as "displayName", avatar_media_id as "avatarMediaId"
-           from social.users where id = any($1::bigint[])`,
+    text: `select ${actorColumns} from social.users u where u.id = any($1::bigint[])`,
     values: [ids],
   })
-  return new Map(actors.map((actor) => [actor.id, actor]))
+  return new Map(actors.map((actor) => [actor.id, toActor(actor)]))
+}
+
+export const actorColumns = `u.id, u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId",
+  u.avatar_url as "avatarUrl"`
+
+export type ActorRow = Omit<Actor, 'avatarUrl'> & { avatarUrl: string | null }
+
+export function toActor({ avatarUrl, ...actor }: ActorRow): Actor {
+  return { ...actor, ...(avatarUrl !== null && { avatarUrl }) }
 }

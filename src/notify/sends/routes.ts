@@ -5,7 +5,6 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../../http/idempotency.ts'
-
 import type { Scope } from '../../http/identity.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'

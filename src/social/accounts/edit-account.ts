@@ -58,7 +58,7 @@ export async function editAccount(
 const notifyFormerAddress = queueAccountMail('true', { critical: true })
 
 /** @throws {AppError} VALIDATION_FAILED */
-function canonicalLocale(tag: string): string {
+export function canonicalLocale(tag: string): string {
   try {
     return new Intl.Locale(tag).toString()
   } catch (cause) {

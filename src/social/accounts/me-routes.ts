@@ -16,8 +16,12 @@ const ADDRESS_MAILS_AN_HOUR = 5
 /** Each takes a name from everyone else. */
 const NAMES_A_DAY = 5
 
-const Locale = Type.String({ minLength: 2, maxLength: 35, description: 'BCP 47 tag, for example pt-BR' })
-const TimeZone = Type.String({ minLength: 1, maxLength: 100, description: 'IANA time zone, for example Europe/Berlin' })
+export const Locale = Type.String({ minLength: 2, maxLength: 35, description: 'BCP 47 tag, for example pt-BR' })
+export const TimeZone = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  description: 'IANA time zone, for example Europe/Berlin',
+})
 const Change = Type.Partial(
   Type.Object({
     email: Email,

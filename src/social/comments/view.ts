@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { Actor } from '../../protocol/notification.ts'
 import { Mention, mentionsColumn } from '../posts/mentions.ts'
-import { Author, type AuthorRow, toAuthor } from '../posts/view.ts'
+import { type AuthorRow, toAuthor } from '../posts/view.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -9,7 +10,7 @@ export const Comment = Type.Object({
   id: text,
   postId: text,
   parentId: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-  author: Author,
+  author: Actor,
   /** Empty when the comment was deleted and stands only for its replies. */
   body: text,
   mentions: Type.Array(Mention),

@@ -4,7 +4,8 @@ import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
+import { findIdOf } from '../external-users/read.ts'
 import { MediaId } from '../media/view.ts'
 import { getPost, listPosts, requireUser } from './read.ts'
 import { Post } from './view.ts'
@@ -22,6 +23,7 @@ const ListQuery = Type.Object(
   {
     scope: Type.Optional(Scope),
     userId: Type.Optional(Id),
+    externalId: Type.Optional(ExternalId),
     ...PageQuery.properties,
   },
   { additionalProperties: false },
@@ -42,9 +44,11 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
     )
 
     server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
-      const { scope = 'all', userId, limit = 20, cursor } = request.query
-      if ((scope === 'user') !== (userId !== undefined))
-        throw fail('VALIDATION_FAILED', 'scope=user and userId go together', { pointer: '/userId' })
+      const { scope = 'all', userId: id, externalId, limit = 20, cursor } = request.query
+      if ((scope === 'user') !== ((id ?? externalId) !== undefined) || (id !== undefined && externalId !== undefined))
+        throw fail('VALIDATION_FAILED', 'scope=user goes together with userId or externalId', { pointer: '/userId' })
+      const userId = externalId === undefined ? id : await findIdOf(app.pool, externalId)
+      if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
       const before = decodeCursor(cursor, 1)?.[0] ?? null
       if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
       const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })

@@ -1,16 +1,15 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { type ActorRow, toActor } from '../../notify/inbox/view.ts'
+import { Actor } from '../../protocol/notification.ts'
 import { MediaOfPost, mediaOfPostColumn } from '../media/view.ts'
 import { Mention, mentionsColumn } from './mentions.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
-
-export const Author = Type.Object({ id: text, username: text, displayName: text, avatarMediaId: textOrNull })
 
 export const Post = Type.Object({
   id: text,
-  author: Author,
+  author: Actor,
   body: text,
   mentions: Type.Array(Mention),
   media: Type.Array(MediaOfPost),
@@ -23,12 +22,13 @@ export const Post = Type.Object({
 export type Post = Static<typeof Post>
 
 /** An author's columns, for statements over `social.users u`. */
-export const authorColumns = `u.id as "authorId", u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId"`
+export const authorColumns = `u.id as "authorId", u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId",
+  u.avatar_url as "avatarUrl"`
 
-export type AuthorRow = { authorId: string; username: string; displayName: string; avatarMediaId: string | null }
+export type AuthorRow = Omit<ActorRow, 'id'> & { authorId: string }
 
-export function toAuthor({ authorId, username, displayName, avatarMediaId }: AuthorRow): Static<typeof Author> {
-  return { id: authorId, username, displayName, avatarMediaId }
+export function toAuthor({ authorId, username, displayName, avatarMediaId, avatarUrl }: AuthorRow): Actor {
+  return toActor({ id: authorId, username, displayName, avatarMediaId, avatarUrl })
 }
 
 /** A post's columns, for statements over `social.posts p` whose `$1` is the viewer. */

@@ -36,7 +36,7 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
       return
     }
     if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
-    if (route.admin || route.service) await requireAdmin(pool, identity)
+    if (route.admin || (route.service && !route.orUser)) await requireAdmin(pool, identity)
     request.user = identity
   })
 }

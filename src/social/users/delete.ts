@@ -23,11 +23,12 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
       [userId],
     )
     await client.query(
-      `update social.users set deleted_at = now(), username = 'deleted_' || id, email = 'deleted-' || id || '@invalid', email_verified_at = null, new_email = null, locale = null, time_zone = null,
-         display_name = 'Deleted user', bio = '', avatar_media_id = null, password_hash = '!'
-       where id = $1::bigint`,
+      `insert into social.ended_external_ids (hash)
+       select sha256(convert_to(external_id, 'utf8')) from social.users where id = $1::bigint and external_id is not null
+       on conflict (hash) do update set ended_at = excluded.ended_at`,
       [userId],
     )
+    await client.query(forgetPerson, [userId])
     await client.query(
       `insert into notify.fan_outs (kind, object_id) values ('delete_user', $1::bigint)
        on conflict on constraint fan_out_once do nothing`,
@@ -39,6 +40,23 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
   })
   for (const { id } of sessions) endSession(app, id)
 }
+
+const forgetPerson = `
+  update social.users
+  set deleted_at = now(),
+      username = 'deleted_' || id,
+      external_id = null,
+      email = 'deleted-' || id || '@invalid',
+      email_verified_at = null,
+      new_email = null,
+      locale = null,
+      time_zone = null,
+      display_name = 'Deleted user',
+      bio = '',
+      avatar_media_id = null,
+      avatar_url = null,
+      password_hash = '!'
+  where id = $1::bigint`
 
 /** Kept as long as an access token of any process may live: that is where other processes see that they are revoked. */
 const endSessions = `

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { Id } from '../../protocol/id.ts'
+import { AvatarUrl } from '../../protocol/notification.ts'
 
 /** A user as others see them; `viewer` is about the one who asks. */
 export const User = Type.Object({
@@ -9,6 +10,7 @@ export const User = Type.Object({
   displayName: Type.String(),
   bio: Type.String(),
   avatarMediaId: Type.Union([Type.String(), Type.Null()]),
+  avatarUrl: AvatarUrl,
   followerCount: Type.Integer(),
   followingCount: Type.Integer(),
   postCount: Type.Integer(),
@@ -23,7 +25,8 @@ export const User = Type.Object({
 })
 export type User = Static<typeof User>
 
-export type UserRow = Omit<User, 'createdAt' | 'viewer'> & {
+export type UserRow = Omit<User, 'avatarUrl' | 'createdAt' | 'viewer'> & {
+  avatarUrl: string | null
   createdAt: Date
   following: boolean
   followedBy: boolean
@@ -34,7 +37,7 @@ export type UserRow = Omit<User, 'createdAt' | 'viewer'> & {
 
 /** The columns of a UserRow for statements over `social.users u`; `viewer` is the placeholder of the viewer's id: `$1::bigint`. */
 export function userColumns(viewer: string): string {
-  return `u.id, u.username, u.display_name as "displayName", u.bio, u.avatar_media_id as "avatarMediaId",
+  return `u.id, u.username, u.display_name as "displayName", u.bio, u.avatar_media_id as "avatarMediaId", u.avatar_url as "avatarUrl",
     u.follower_count as "followerCount", u.following_count as "followingCount", u.post_count as "postCount", u.created_at as "createdAt",
     exists (select from social.follows f where f.follower_id = ${viewer} and f.followee_id = u.id) as following,
     exists (select from social.follows f where f.follower_id = u.id and f.followee_id = ${viewer}) as "followedBy",
@@ -43,9 +46,10 @@ export function userColumns(viewer: string): string {
     exists (select from social.mutes m where m.user_id = ${viewer} and m.other_id = u.id and coalesce(m.until > now(), true)) as muted`
 }
 
-export function toUser({ createdAt, following, followedBy, bell, blocked, muted, ...user }: UserRow): User {
+export function toUser({ avatarUrl, createdAt, following, followedBy, bell, blocked, muted, ...user }: UserRow): User {
   return {
     ...user,
+    ...(avatarUrl !== null && { avatarUrl }),
     createdAt: createdAt.toISOString(),
     viewer: { following, followedBy, bell, blocked, muted },
   }

@@ -124,10 +124,19 @@ async function inbox({ user, token }: Person, dot: Person, root: Token): Promise
 }
 
 async function services({ user, token }: Person, root: Token): Promise<void> {
-  const service = await api.postServiceTokens({ name: 'shop', scopes: ['notifications:send'] }, root)
+  const scopes = ['notifications:send', 'users:write'] as const
+  const service = await api.postServiceTokens({ name: 'shop', scopes: [...scopes] }, root)
   assert.deepEqual(ids(await api.getServiceTokens({}, root)), [service.id])
   const send = { recipientId: user.id, title: 'Paid', message: '' }
   assert.equal((await api.postNotificationsSend('one', send, tokenOf(service.token))).accepted, 1)
+  const shop = tokenOf(service.token)
+  const own = await api.putUsersExternalByExternalId('ext-1', { displayName: 'Eva' }, shop)
+  assert.equal(
+    (await api.putUsersExternal({ users: [{ externalId: 'ext-1' }, { externalId: 'ext-2' }] }, shop)).created,
+    1,
+  )
+  assert.equal((await api.getUsersExternalByExternalId('ext-1', shop)).id, own.id)
+  await api.deleteUsersExternalByExternalId('ext-1', shop)
   await api.deleteServiceTokensById(service.id, root)
   await refused(401, 'UNAUTHENTICATED', api.postNotificationsSend('two', send, tokenOf(service.token)))
   assert.ok((await api.getPushVapidPublicKey()).publicKey)

@@ -1,0 +1,40 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { ExternalId } from '../../protocol/id.ts'
+import { Email, Username } from '../accounts/fields.ts'
+import { Locale, TimeZone } from '../accounts/me-routes.ts'
+import { DisplayName } from '../users/routes.ts'
+import { User } from '../users/view.ts'
+
+const orNull = <T extends ReturnType<typeof Type.String>>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+const closed = { additionalProperties: false }
+
+const profile = {
+  username: Type.Optional(Username),
+  displayName: Type.Optional(DisplayName),
+  email: orNull(Email),
+  emailVerified: Type.Optional(
+    Type.Boolean({
+      description:
+        'The address belongs to the user, so mail may go there. A new address is not verified unless this is true',
+    }),
+  ),
+  avatarUrl: orNull(
+    Type.String({ maxLength: 2000, pattern: '^https?://[^\\s]+$', description: 'Picture that your application hosts' }),
+  ),
+  locale: orNull(Locale),
+  timeZone: orNull(TimeZone),
+}
+
+/** What an application says about one of its users. What is absent stays as it is; null removes it. */
+export const ExternalProfile = Type.Object(profile, closed)
+const OneUser = Type.Object({ externalId: ExternalId, ...profile }, closed)
+export type ExternalUser = Static<typeof OneUser>
+
+/** As many as one transaction writes without holding others up. */
+const MAX_USERS = 1000
+export const ExternalUsers = Type.Object({ users: Type.Array(OneUser, { minItems: 1, maxItems: MAX_USERS }) }, closed)
+
+/** As services see them; other users are not told the external id. */
+export const ExternalUserView = Type.Composite([User, Type.Object({ externalId: ExternalId })])
+export type ExternalUserView = Static<typeof ExternalUserView>
+export const FoundUser = Type.Composite([User, Type.Object({ externalId: Type.Optional(ExternalId) })])

@@ -1,0 +1,34 @@
+import { type TObject, Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest, preHandlerAsyncHookHandler } from 'fastify'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { ExternalId } from '../../protocol/id.ts'
+import { findIdOf } from './read.ts'
+
+/** A user is named by external id in the path of these: they have routes of their own. */
+const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
+
+/**
+ * Makes each route below `/users/:id` and `/admin/users/:id` that is added from now on also answer below
+ * `/users/external/:externalId` and `/admin/users/external/:externalId`. The document does not repeat them.
+ */
+export function nameUsersByExternalId(server: FastifyInstance, { pool }: App): void {
+  const resolve: preHandlerAsyncHookHandler = async (request) => {
+    const { externalId, ...params } = request.params as { externalId: string }
+    const id = await findIdOf(pool, externalId)
+    if (id === undefined) throw fail('USER_NOT_FOUND')
+    request.params = { ...params, id } satisfies FastifyRequest['params']
+  }
+  server.addHook('onRoute', function (this: FastifyInstance, route) {
+    const { routePath, method, schema } = route
+    const named = /^(\/admin)?\/users\/:id(?=\/|$)/.exec(routePath)
+    if (!named || method === 'HEAD' || OWN.has(`${method} ${routePath}`)) return
+    const { id: _, ...others } = (schema?.params as TObject | undefined)?.properties ?? {}
+    this.route({
+      ...route,
+      url: routePath.replace('/users/:id', '/users/external/:externalId'),
+      schema: { ...schema, hide: true, params: Type.Object({ externalId: ExternalId, ...others }) },
+      preHandler: [resolve, ...[route.preHandler ?? []].flat()],
+    })
+  })
+}

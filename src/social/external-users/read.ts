@@ -1,0 +1,29 @@
+import type pg from 'pg'
+import { toUser, type UserRow, userColumns } from '../users/view.ts'
+import type { ExternalUserView } from './fields.ts'
+
+/** Undefined when no user has this external id. */
+export async function findIdOf(pool: pg.Pool, externalId: string): Promise<string | undefined> {
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'user_of_external_id',
+    text: 'select id from social.users where external_id = $1',
+    values: [externalId],
+  })
+  return rows[0]?.id
+}
+
+/** In the order of the external ids; `viewerId` null sees them as nobody in particular. */
+export async function readExternalUsers(
+  pool: pg.Pool,
+  externalIds: string[],
+  viewerId: string | null,
+): Promise<ExternalUserView[]> {
+  const { rows } = await pool.query<UserRow & { externalId: string }>({
+    name: 'external_users',
+    text: `select u.external_id as "externalId", ${userColumns('$2::bigint')}
+           from unnest($1::text[]) with ordinality e (id, place) join social.users u on u.external_id = e.id
+           order by e.place`,
+    values: [externalIds, viewerId],
+  })
+  return rows.map(({ externalId, ...row }) => ({ ...toUser(row), externalId }))
+}

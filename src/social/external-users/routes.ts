@@ -1,0 +1,76 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { ExternalId } from '../../protocol/id.ts'
+import { deleteUser } from '../users/delete.ts'
+import { findVisibleUser } from '../users/view.ts'
+import { ExternalProfile, ExternalUsers, ExternalUserView, FoundUser } from './fields.ts'
+import { findIdOf, readExternalUsers } from './read.ts'
+import { writeExternalUsers } from './write.ts'
+
+const OneId = Type.Object({ externalId: ExternalId })
+const Many = Type.Object({
+  items: Type.Array(ExternalUserView, { description: 'In the order of the request' }),
+  created: Type.Integer({ description: 'How many of them are new' }),
+})
+/** Room for 1000 users with everything in its longest form. */
+const MANY_BODY_LIMIT = 4 * 1024 * 1024
+
+const config = { service: 'users:write' } as const
+
+/** Users of an application beside Ravenpost, by the ids that it has for them. */
+export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
+  const { pool } = app
+  return async (server) => {
+    server.put(
+      '/users/external/:externalId',
+      {
+        config,
+        schema: { params: OneId, body: ExternalProfile, response: { 200: ExternalUserView, 201: ExternalUserView } },
+      },
+      async ({ params: { externalId }, body, service, user }, reply) => {
+        const made = await writeExternalUsers(pool, [{ externalId, ...body }])
+        const [written] = await readExternalUsers(pool, [externalId], service ? null : user.userId)
+        if (!written) throw fail('USER_NOT_FOUND', 'The user was deleted meanwhile')
+        return reply.code(made.length > 0 ? 201 : 200).send(written)
+      },
+    )
+
+    server.put(
+      '/users/external',
+      { config, bodyLimit: MANY_BODY_LIMIT, schema: { body: ExternalUsers, response: { 200: Many } } },
+      async ({ body: { users }, service, user }) => {
+        const made = await writeExternalUsers(pool, users)
+        const ids = users.map(({ externalId }) => externalId)
+        return { items: await readExternalUsers(pool, ids, service ? null : user.userId), created: made.length }
+      },
+    )
+
+    server.get(
+      '/users/external/:externalId',
+      {
+        config: { ...config, orUser: true },
+        schema: { params: OneId, response: { 200: FoundUser } },
+      },
+      async ({ params: { externalId }, service, user }) => {
+        if (service) return found((await readExternalUsers(pool, [externalId], null))[0])
+        return found(await findVisibleUser(pool, found(await findIdOf(pool, externalId)), user.userId))
+      },
+    )
+
+    server.delete(
+      '/users/external/:externalId',
+      { config, schema: { params: OneId, response: { 204: Type.Null() } } },
+      async ({ params }, reply) => {
+        await deleteUser(app, found(await findIdOf(pool, params.externalId)))
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+function found<T>(value: T | undefined): T {
+  if (value === undefined) throw fail('USER_NOT_FOUND')
+  return value
+}
