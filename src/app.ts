@@ -9,6 +9,7 @@ import type { DB } from './db/tables.ts'
 import type { Sessions } from './http/identity.ts'
 import { checkInstallation } from './notify/outbox/adopt.ts'
 import { NotificationTypes } from './notify/types/types.ts'
+import { createIdentityProvider } from './social/identity-provider/provider.ts'
 import { RevokedSessions } from './social/sessions/revoked-sessions.ts'
 import { createSessions } from './social/sessions/tokens.ts'
 
@@ -46,6 +47,7 @@ export function createApp(config: Config, log: Logger): App {
     onConnect: checkInstallation,
   })
   const revokedSessions = new RevokedSessions(config.accessTokenTtl)
+  const provider = config.identityProvider && createIdentityProvider({ pool, log, config }, config.identityProvider)
   return {
     config,
     log,
@@ -54,7 +56,7 @@ export function createApp(config: Config, log: Logger): App {
     types: new NotificationTypes(pool, log),
     wakeUps: createWakeUps(pool, log, config.wakeUps),
     revokedSessions,
-    sessions: createSessions(config),
+    sessions: createSessions(config, provider),
   }
 }
 

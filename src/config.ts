@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { type PublicKey, readPublicKey } from './base/public-key.ts'
 import { messageOf } from './errors.ts'
 
 const SECONDS_PER_DAY = 86_400
@@ -42,6 +43,11 @@ export const variables = {
       pattern: `^${proxy}(\\s*,\\s*${proxy})*$`,
     }),
   ),
+  AUTH_JWKS_URL: Type.Optional(url('http(s)://host/path of the JWK Set of your identity provider', 'https|http')),
+  AUTH_PUBLIC_KEY: Type.Optional(text('a public key as PEM: RSA of 2048 bits or more, EC on P-256, or Ed25519')),
+  AUTH_ISSUER: Type.Optional(text('the iss of the access tokens of your identity provider')),
+  AUTH_AUDIENCE: Type.Optional(text('the aud of the access tokens of your identity provider')),
+  AUTH_PROVISION: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   ADMIN_PASSWORD: Type.Optional(text('8 to 200 characters', { minLength: 8, maxLength: 200, secret: true })),
   LOG_LEVEL: Type.Union(
     (['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const).map((level) => Type.Literal(level)),
@@ -85,6 +91,12 @@ export const variables = {
 
 const Environment = Type.Object(variables)
 
+/** `provision`: users are made at the first sight of their token. */
+type IdentityProviderConfig = { issuer: string; audience: string; provision: boolean } & (
+  | { jwksUrl: string }
+  | { publicKey: PublicKey }
+)
+
 export type Config = {
   /** Empty until the embedded server has started. */
   databaseUrl: string
@@ -96,6 +108,8 @@ export type Config = {
   jwtSecret: string
   /** Tokens signed with it are accepted too, while secrets are changed. */
   jwtSecretPrevious: string | undefined
+  /** Issuer of access tokens that are accepted beside our own; null: none. */
+  identityProvider: IdentityProviderConfig | null
   allowedOrigins: string[]
   /** Whose `X-Forwarded-For` is believed. */
   trustedProxies: string[]
@@ -160,7 +174,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     messages.push(
       `METRICS_TOKEN is missing: with HOST=${checked.HOST}, which others can reach, it is required, 16 characters or more`,
     )
-  if (checked) messages.push(...missingTogether(checked))
+  if (checked) messages.push(...missingTogether(checked), ...wrongProvider(checked))
   if (!checked || messages.length > 0) throw new ConfigError(`The configuration is wrong:\n  ${messages.join('\n  ')}`)
   return toConfig(checked)
 }
@@ -190,6 +204,34 @@ function missingTogether(env: Static<typeof Environment>): string[] {
       (name) => `${name} is missing: it is needed together with ${names.filter((n) => n !== name).join(', ')}`,
     )
   })
+}
+
+function wrongProvider(env: Static<typeof Environment>): string[] {
+  const { AUTH_JWKS_URL: url, AUTH_PUBLIC_KEY: key, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = env
+  if ((url ?? key ?? issuer ?? audience) === undefined) return []
+  const messages: string[] = []
+  if (url !== undefined && key !== undefined)
+    messages.push('AUTH_JWKS_URL and AUTH_PUBLIC_KEY are both set: expected one of them')
+  if (url === undefined && key === undefined)
+    messages.push(
+      'AUTH_JWKS_URL is missing: it, or AUTH_PUBLIC_KEY, is needed together with AUTH_ISSUER, AUTH_AUDIENCE',
+    )
+  for (const [name, value] of Object.entries({ AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience }))
+    if (value === undefined)
+      messages.push(`${name} is missing: it is needed together with ${url ? 'AUTH_JWKS_URL' : 'AUTH_PUBLIC_KEY'}`)
+  // The value is not shown: it may be a private key.
+  if (key !== undefined && !readPublicKey(key))
+    messages.push(`AUTH_PUBLIC_KEY cannot be used: expected ${variables.AUTH_PUBLIC_KEY.expected}`)
+  return messages
+}
+
+function identityProviderOf(env: Static<typeof Environment>): Config['identityProvider'] {
+  const { AUTH_JWKS_URL: jwksUrl, AUTH_PUBLIC_KEY: pem, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = env
+  if (issuer === undefined || audience === undefined) return null
+  const settings = { issuer, audience, provision: env.AUTH_PROVISION === 'on' }
+  if (jwksUrl !== undefined) return { ...settings, jwksUrl }
+  const publicKey = pem === undefined ? undefined : readPublicKey(pem)
+  return publicKey ? { ...settings, publicKey } : null
 }
 
 function vapidOf(env: Static<typeof Environment>): Config['vapid'] {
@@ -239,6 +281,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     port: env.PORT,
     jwtSecret: env.JWT_SECRET ?? '',
     jwtSecretPrevious: env.JWT_SECRET_PREVIOUS,
+    identityProvider: identityProviderOf(env),
     allowedOrigins: listOf(env.ALLOWED_ORIGINS),
     trustedProxies: listOf(env.TRUSTED_PROXIES),
     adminPassword: env.ADMIN_PASSWORD,

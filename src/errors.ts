@@ -20,6 +20,9 @@ export const codes = {
   SUBPROTOCOL_NEEDED: [400, 'The websocket has to speak our subprotocol'],
   // Accounts
   UNAUTHENTICATED: [401, 'A valid access token is needed'],
+  SESSION_ENDED: [401, 'The session was ended'],
+  USER_NOT_PROVISIONED: [403, 'The user of the token does not exist here'],
+  IDENTITY_PROVIDER_UNAVAILABLE: [503, 'The identity provider cannot be reached'],
   FORBIDDEN: [403, 'This needs another role'],
   BAD_CREDENTIALS: [401, 'Name or password is wrong'],
   BAD_REFRESH_TOKEN: [401, 'The refresh token is not valid'],

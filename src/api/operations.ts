@@ -58,7 +58,7 @@ export const operations: Record<string, Operation> = {
     'NOT_YOURSELF',
     'WRONG_PASSWORD',
   ],
-  'GET /users/external/{externalId}': ['A user of your application', 'USER_NOT_FOUND'],
+  'GET /users/external/{externalId}': ['A user of your application', 'FORBIDDEN', 'USER_NOT_FOUND'],
   'PUT /users/external/{externalId}': [
     'Make or change a user of your application',
     'FORBIDDEN',

@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Kysely } from 'kysely'
 import type { DB } from '../db/tables.ts'
+import type { AppError } from '../errors.ts'
 
 export const Role = Type.Union([Type.Literal('user'), Type.Literal('admin')])
 export type Role = Static<typeof Role>
@@ -18,8 +19,11 @@ export type Service = { tokenId: string; scopes: string[] }
 
 /** Checks access tokens and their sessions, for requests and for sockets. */
 export type Sessions = {
-  /** Null for a token that is malformed, forged, expired or of another kind. Does not look the session up. */
-  verify(accessToken: string): Identity | null
+  /**
+   * The user of a token, ours or the identity provider's; otherwise why it is refused: UNAUTHENTICATED, SESSION_ENDED,
+   * USER_NOT_PROVISIONED, IDENTITY_PROVIDER_UNAVAILABLE. The session of a token of ours is not looked up.
+   */
+  identify(accessToken: string): Identity | AppError | Promise<Identity | AppError>
   /** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
   isLive(db: Kysely<DB>, sessionId: string): Promise<boolean>
 }
@@ -45,6 +49,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The user of a valid token, on routes that need one. Rate limits count by it; permissions go by `user`. */
     identity: Identity | null
+    /** Why the access token of this request is refused. */
+    refusal: AppError | null
     /** The service that calls, on routes that are open to services; there is no `user` then. */
     service: Service | null
   }

@@ -1,5 +1,6 @@
 import type { App } from '../../app.ts'
 import { rejectedHellos } from '../../base/metrics.ts'
+import { AppError } from '../../errors.ts'
 import { type CloseReason, closeCodes } from '../../protocol/close-codes.ts'
 import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
 import { formatState, parseState } from '../../protocol/state.ts'
@@ -20,8 +21,9 @@ export async function sayHello(
   frame: ClientFrame | BadFrame,
 ): Promise<void> {
   if (frame.type !== 'hello') return reject(session, 'badFrame', 'the first frame must be a valid hello')
-  const token = app.sessions.verify(frame.token)
-  if (!token) return reject(session, 'badToken')
+  const token = await app.sessions.identify(frame.token)
+  if (token instanceof AppError) return reject(session, reasonOf(token), token.message)
+  if (!session.open) return
   const { userId, sessionId } = token
   session.identity = { userId, sessionId }
   if (!hub.maySpend(session, limits.helloCost)) return reject(session, 'tooMany', 'too many frames')
@@ -47,12 +49,18 @@ export async function sayHello(
 
 /** A new token for a socket: of the same user, though perhaps of a later sign-in. */
 export async function renewToken(app: App, session: Session, text: string): Promise<void> {
-  const token = app.sessions.verify(text)
-  if (!token) return session.close('badToken')
+  const token = await app.sessions.identify(text)
+  if (token instanceof AppError) return session.close(reasonOf(token), token.message)
   if (token.userId !== session.identity?.userId) return session.close('forbidden', 'a token of another user')
   session.identity = { userId: token.userId, sessionId: token.sessionId }
   if (!(await app.sessions.isLive(app.db, token.sessionId))) return session.close('forbidden')
   session.expireAt(token.expiresAt)
+}
+
+/** What a client should do about a token that is refused: get a new one, come back later, or stay away. */
+function reasonOf({ code }: AppError): CloseReason {
+  if (code === 'IDENTITY_PROVIDER_UNAVAILABLE') return 'goingAway'
+  return code === 'SESSION_ENDED' || code === 'USER_NOT_PROVISIONED' ? 'forbidden' : 'badToken'
 }
 
 function reject(session: Session, reason: CloseReason, detail?: string): void {

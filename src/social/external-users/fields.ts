@@ -8,7 +8,7 @@ import { User } from '../users/view.ts'
 const orNull = <T extends ReturnType<typeof Type.String>>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
 const closed = { additionalProperties: false }
 
-const profile = {
+export const profileFields = {
   username: Type.Optional(Username),
   displayName: Type.Optional(DisplayName),
   email: orNull(Email),
@@ -26,8 +26,8 @@ const profile = {
 }
 
 /** What an application says about one of its users. What is absent stays as it is; null removes it. */
-export const ExternalProfile = Type.Object(profile, closed)
-const OneUser = Type.Object({ externalId: ExternalId, ...profile }, closed)
+export const ExternalProfile = Type.Object(profileFields, closed)
+const OneUser = Type.Object({ externalId: ExternalId, ...profileFields }, closed)
 export type ExternalUser = Static<typeof OneUser>
 
 /** As many as one transaction writes without holding others up. */

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/repeat.ts'
-import { fail } from '../../errors.ts'
+import { AppError, fail } from '../../errors.ts'
 import { bearerToken, type Identity } from '../../http/identity.ts'
 import { networkOf } from '../../http/rate-limits.ts'
 import { createServiceLookup } from '../service-tokens/tokens.ts'
@@ -13,14 +13,16 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
   lookForRevocations(server, app)
   const findService = createServiceLookup(app)
   server.decorateRequest('identity', null)
+  server.decorateRequest('refusal', null)
   server.decorateRequest('service', null)
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public) return
     const token = bearerToken(request) ?? ''
-    const identity = app.sessions.verify(token)
-    if (identity && !app.revokedSessions.has(identity.sessionId)) request.identity = identity
-    if (!identity && route.service) request.service = await findService(token, networkOf(request.ip))
+    const found = await app.sessions.identify(token)
+    if (found instanceof AppError) request.refusal = found
+    else if (!app.revokedSessions.has(found.sessionId)) request.identity = found
+    if (request.refusal && route.service) request.service = await findService(token, networkOf(request.ip))
   })
 }
 
@@ -30,12 +32,12 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public || request.is404) return
-    const { identity, service } = request
+    const { identity, service, refusal } = request
     if (service && route.service) {
       if (!service.scopes.includes(route.service)) throw fail('FORBIDDEN')
       return
     }
-    if (!identity) throw fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
+    if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended: sign in again')
     if (route.admin || (route.service && !route.orUser)) await requireAdmin(pool, identity)
     request.user = identity
   })

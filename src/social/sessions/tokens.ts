@@ -6,7 +6,9 @@ import { fastify } from 'fastify'
 import { type Kysely, sql } from 'kysely'
 import type { Config } from '../../config.ts'
 import type { DB } from '../../db/tables.ts'
+import { fail } from '../../errors.ts'
 import { type Identity, Role, type Sessions } from '../../http/identity.ts'
+import type { IdentityProvider } from '../identity-provider/provider.ts'
 
 const Claims = Type.Object({
   sub: Type.String(),
@@ -54,9 +56,16 @@ export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<
   return rows.length > 0
 }
 
-export function createSessions(config: Config): Sessions {
-  return { verify: (token) => verifyAccessToken(config, token), isLive: sessionIsLive }
+/** Tokens of ours are verified at once; what is none of them is left to the identity provider, if there is one. */
+export function createSessions(config: Config, provider: IdentityProvider | null = null): Sessions {
+  const identify: Sessions['identify'] = (token) =>
+    verifyAccessToken(config, token) ?? (provider && isJwt(token) ? provider.identify(token) : notSignedIn())
+  return { identify, isLive: sessionIsLive }
 }
+
+const isJwt = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
+
+const notSignedIn = () => fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
 
 /** 256 random bits; only its hash is stored. */
 export function newRefreshToken(): string {

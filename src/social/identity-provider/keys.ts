@@ -1,0 +1,83 @@
+import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from 'jose'
+import type { Logger } from 'pino'
+
+const SECOND = 1000
+
+export const limits = {
+  fetchTimeoutMs: 5 * SECOND,
+  /** Keys this old are read again beside the requests, which go on with the keys that are known. */
+  refreshAfterMs: 600 * SECOND,
+  /** An unknown key is looked for this long after the last answer at the earliest: made-up keys cannot flood the provider. */
+  coolDownMs: 10 * SECOND,
+  /** The same after a failure. */
+  retryAfterMs: 5 * SECOND,
+}
+
+const MAX_BYTES = 1024 * 1024
+
+/** The keys of the identity provider cannot be read, and the one that is asked for is not known. */
+export class KeysUnavailable extends Error {
+  /** Seconds until they are read again. */
+  readonly retryAfter: number
+
+  constructor(message: string, retryAfterMs: number, options?: ErrorOptions) {
+    super(message, options)
+    this.retryAfter = Math.ceil(retryAfterMs / SECOND)
+  }
+}
+
+/**
+ * Finds the key of a token in the provider's JWK Set (RFC 7517). While the provider cannot be reached, known keys go on.
+ * The function throws jose's errors for tokens whose key does not exist, and KeysUnavailable.
+ */
+export function createKeys(
+  url: string,
+  log: Logger,
+  { fetchTimeoutMs, refreshAfterMs, coolDownMs, retryAfterMs } = limits,
+): JWTVerifyGetKey {
+  let readAt = Number.NEGATIVE_INFINITY
+  let failedAt = Number.NEGATIVE_INFINITY
+  const fetchBounded: FetchImplementation = async (target, options) => {
+    const wait = failedAt + retryAfterMs - performance.now()
+    if (wait > 0) throw new KeysUnavailable('the keys could not be read a moment ago', wait)
+    try {
+      const keys = await readKeySet(target, options)
+      readAt = performance.now()
+      return Response.json(keys)
+    } catch (cause) {
+      failedAt = performance.now()
+      log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; known keys go on')
+      throw new KeysUnavailable('the keys cannot be read', retryAfterMs, { cause })
+    }
+  }
+  const keys = createRemoteJWKSet(new URL(url), {
+    timeoutDuration: fetchTimeoutMs,
+    cooldownDuration: coolDownMs,
+    cacheMaxAge: Number.POSITIVE_INFINITY,
+    [customFetch]: fetchBounded,
+  })
+  return (header, token) => {
+    const isKnown = readAt > Number.NEGATIVE_INFINITY
+    if (isKnown && performance.now() - readAt > refreshAfterMs && !keys.reloading) keys.reload().catch(() => undefined)
+    return keys(header, token)
+  }
+}
+
+async function readKeySet(url: string, options: Parameters<FetchImplementation>[1]): Promise<object> {
+  const response = await fetch(url, options)
+  if (!response.ok) {
+    await response.body?.cancel()
+    throw new Error(`the provider answered ${response.status}`)
+  }
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_BYTES) throw new Error(`the key set has more than ${MAX_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  const keys: unknown = JSON.parse(Buffer.concat(chunks).toString())
+  if (keys === null || typeof keys !== 'object' || !('keys' in keys) || !Array.isArray(keys.keys))
+    throw new Error('the answer is not a JWK Set')
+  return keys
+}
