@@ -9,6 +9,7 @@ import { printWelcome } from './base/process/welcome.ts'
 import { readConfig } from './config.ts'
 import { createLogger } from './log.ts'
 import { openDatabase } from './open-database.ts'
+import { limits } from './push/limits.ts'
 import { type PushNode, startPush } from './push/server.ts'
 import { adminLine, ensureAdmin } from './social/accounts/admin.ts'
 import { writeSettings } from './worker/settings.ts'
@@ -26,7 +27,7 @@ await endWithSignals(async (onClose) => {
   const app = createApp(config, log)
   onClose('pool', () => closeApp(app))
 
-  await writeSettings(app, role).catch((err) => log.warn({ err }, 'ops.settings shows what was written before'))
+  await writeSettings(app, role, limits).catch((err) => log.warn({ err }, 'ops.settings shows what was written before'))
   const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)

@@ -2,14 +2,13 @@ import type { App } from '../app.ts'
 import type { Role } from '../base/process/role.ts'
 import type { Config } from '../config.ts'
 import { policies } from '../http/rate-limits.ts'
-import { limits as socketLimits } from '../push/limits.ts'
 import { UNUSED_KEPT } from '../social/media/free.ts'
 import { SOURCES_KEPT_DAYS } from './forget-sources.ts'
 import { KEPT } from './retention.ts'
 
 /** Writes the retention times and limits of this process where `ops.settings` shows them, in place of the role's former ones. */
-export async function writeSettings({ pool, config }: App, role: Role): Promise<void> {
-  const settings = settingsOf(config)
+export async function writeSettings({ pool, config }: App, role: Role, sockets: SocketLimits): Promise<void> {
+  const settings = [...retention(config), ...limits(config), ...rates(config), ...ofSockets(sockets)]
   await pool.query(
     `with gone as (
        delete from notify.settings where role = $1 and name <> all($2::text[])
@@ -26,11 +25,9 @@ export async function writeSettings({ pool, config }: App, role: Role): Promise<
   )
 }
 
+/** Of the push role, which is another room. */
+type SocketLimits = { socketsPerUser: number; maxPayload: number }
 type Setting = [name: string, value: string, variable?: string]
-
-function settingsOf(config: Config): Setting[] {
-  return [...retention(config), ...limits(config), ...rates(config)]
-}
 
 function retention(config: Config): Setting[] {
   return [
@@ -65,8 +62,6 @@ function limits(config: Config): Setting[] {
     ['jobs at a time', `${config.workerConcurrency}`, 'WORKER_CONCURRENCY'],
     ['poll', `${config.pollIntervalMs} ms`, 'POLL_INTERVAL_MS'],
     ['sweep', `${config.sweepIntervalMs} ms`, 'SWEEP_INTERVAL_MS'],
-    ['sockets of one user', `${socketLimits.socketsPerUser}`],
-    ['octets of a frame', `${socketLimits.maxPayload}`],
   ]
 }
 
@@ -75,4 +70,11 @@ function rates({ rateLimitScale }: Config): Setting[] {
     const scaled = Math.max(1, Math.round(perMinute * rateLimitScale))
     return [`rate limit ${name}`, `${scaled} a minute per ${of}`, 'RATE_LIMIT_SCALE']
   })
+}
+
+function ofSockets({ socketsPerUser, maxPayload }: SocketLimits): Setting[] {
+  return [
+    ['sockets of one user', `${socketsPerUser}`],
+    ['octets of a frame', `${maxPayload}`],
+  ]
 }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import t from 'tap'
 import { watchHeldLocks } from '../../src/ops/held-locks.ts'
+import { limits } from '../../src/push/limits.ts'
 import { writeSettings } from '../../src/worker/settings.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
@@ -218,9 +219,9 @@ t.test('ops.settings: every retention time and limit, and where it is set', asyn
   await pool.query(
     `insert into notify.settings (role, name, value, set_by) values ('api', 'of an older version', '1', 'fixed')`,
   )
-  await writeSettings(app, 'api')
-  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 4 } }, 'worker')
-  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 5 } }, 'worker')
+  await writeSettings(app, 'api', limits)
+  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 4 } }, 'worker', limits)
+  await writeSettings({ ...app, config: { ...app.config, outboxRetentionDays: 5 } }, 'worker', limits)
   const found = async (name: string) => {
     const { rows } = await pool.query('select role, value, set_by from ops.settings where name = $1 order by role', [
       name,
