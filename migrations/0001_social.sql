@@ -248,6 +248,9 @@ comment on column social.posts.deleted_at is 'Time of the deletion, set under fo
 create index posts_of_author on social.posts (author_id, id desc) include (deleted_at);
 comment on index social.posts_of_author is 'The feed of one user; and the newest post of each followed user, by the index alone.';
 
+create index posts_by_words on social.posts using gin (to_tsvector('simple', body)) with (fastupdate = off) where deleted_at is null;
+comment on index social.posts_by_words is 'Search of posts. Without the list of pending entries that a search would have to read through. The text is in no counter''s update, so those stay on the page (HOT).';
+
 create table social.likes (
   post_id bigint not null references social.posts (id) on delete no action,
   user_id bigint not null references social.users (id) on delete no action,

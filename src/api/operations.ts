@@ -90,6 +90,7 @@ export const operations: Record<string, Operation> = {
 
   'POST /posts': ['Publish a post', 'MEDIA_NOT_USABLE', ...once],
   'GET /posts': ['The feed: of everyone, of people I follow, or of one user', 'USER_NOT_FOUND'],
+  'GET /posts/search': ['Posts that have some words, newest first'],
   'GET /posts/{id}': ['A post', 'POST_NOT_FOUND'],
   'PATCH /posts/{id}': ['Edit my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],
   'DELETE /posts/{id}': ['Delete my post', 'POST_NOT_FOUND', 'NOT_AUTHOR'],

@@ -28,6 +28,7 @@ import { followBatch, unfollowBatch } from '../../src/social/follows/write.ts'
 import { likeBatch, unlikeBatch } from '../../src/social/likes/write.ts'
 import { freeMedia } from '../../src/social/media/free.ts'
 import { attachMedia } from '../../src/social/media/use.ts'
+import { searchPosts } from '../../src/social/posts/search.ts'
 import { RevokedSessions } from '../../src/social/sessions/revoked-sessions.ts'
 import { createSessions } from '../../src/social/sessions/tokens.ts'
 import { allFanOuts } from '../../src/worker/context.ts'
@@ -150,6 +151,19 @@ const requests: Operation[] = [
           ),
         ),
       ),
+  },
+]
+
+const searches: Operation[] = [
+  {
+    name: 'a search of posts',
+    prepare: (pool, n, base) =>
+      pool.query(
+        `insert into social.posts (author_id, body) select 1, 'needle' || $3 from generate_series($1::int, $2::int) i`,
+        [...numbers(base, n), String(base)],
+      ),
+    run: async (pool, n, base) =>
+      (await searchPosts(pool, '2', { text: `needle${base}`, before: null, limit: n })).length,
   },
 ]
 
@@ -518,6 +532,7 @@ export const operations: Operation[] = [
   ...inboxes,
   ...fanOuts,
   ...audiences,
+  ...searches,
   ...sending,
   retention,
 ]

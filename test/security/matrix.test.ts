@@ -108,6 +108,7 @@ GET /users/{id}/friends                  401    200   404     401  401      401 
 GET /posts/{id}                          401    200   404     401  401      401     401  200   200   200
 GET /posts/{id}/likes                    401    200   404     401  401      401     401  200   200   200
 GET /posts/{id}/comments                 401    200   404     401  401      401     401  200   200   200
+GET /posts/search                        401    200   200     401  401      401     401  200   200   200
 GET /posts                               401    200   200     401  401      401     401  200   200   200
 POST /users/{id}/follow                  401    200   404     401  401      401     401  200   200   422
 PUT /users/{id}/bell                     401    200   404     401  401      401     401  200   200   422
@@ -464,6 +465,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
   }
   const queries: Record<string, string> = {
     'GET /users/search': `?q=${owner.username}`,
+    'GET /posts/search': '?q=post',
     'GET /auth/verify-email': `?token=${link}`,
     'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
     'GET /auth/password/reset': `?token=${link}`,

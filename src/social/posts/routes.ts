@@ -8,6 +8,7 @@ import { ExternalId, Id } from '../../protocol/id.ts'
 import { findIdOf } from '../external-users/read.ts'
 import { MediaId } from '../media/view.ts'
 import { getPost, listPosts, requireUser } from './read.ts'
+import { searchPosts } from './search.ts'
 import { Post } from './view.ts'
 import { deletePost, editPost, insertPost } from './write.ts'
 
@@ -24,6 +25,19 @@ const ListQuery = Type.Object(
     scope: Type.Optional(Scope),
     userId: Type.Optional(Id),
     externalId: Type.Optional(ExternalId),
+    ...PageQuery.properties,
+  },
+  { additionalProperties: false },
+)
+
+const SearchQuery = Type.Object(
+  {
+    q: Type.String({
+      minLength: 1,
+      maxLength: 100,
+      pattern: '\\S',
+      description: 'Words that a post has, all of them; of the last one the beginning is enough',
+    }),
     ...PageQuery.properties,
   },
   { additionalProperties: false },
@@ -54,6 +68,16 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
       return cutPage(posts, limit, (last) => [last.id])
     })
+
+    server.get(
+      '/posts/search',
+      { schema: { querystring: SearchQuery, response: { 200: pageOf(Post) } } },
+      async ({ query: { q, limit = 20, cursor }, user }) => {
+        const before = decodeCursor(cursor, 1)?.[0] ?? null
+        const posts = await searchPosts(app.pool, user.userId, { text: q, before, limit: limit + 1 })
+        return cutPage(posts, limit, (last) => [last.id])
+      },
+    )
 
     server.get('/posts/:id', { schema: { params: OneId, response: { 200: Post } } }, (request) =>
       getPost(app.pool, request.user.userId, request.params.id),

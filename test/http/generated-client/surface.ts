@@ -67,6 +67,7 @@ async function posts({ user, token }: Person, dot: Person): Promise<void> {
   assert.ok(await api.getMediaByIdStream(media.id))
   assert.equal((await api.patchPostsById(post.id, { body: 'Look here' }, token)).body, 'Look here')
   assert.deepEqual(ids(await api.getPosts({ scope: 'user', userId: user.id }, dot.token)), [post.id])
+  assert.deepEqual(ids(await api.getPostsSearch('look', {}, dot.token)), [post.id])
   await api.putPostsByIdBookmark(post.id, dot.token)
   await api.putPostsByIdMute(post.id, dot.token)
   await api.postPostsByIdLike(post.id, dot.token)

@@ -49,6 +49,7 @@ t.test('a block hides each from the other, wherever they would meet, until it en
       `/users/search?q=${other.username}`,
       ...['followers', 'following', 'friends'].map((list) => `/users/${cem.id}/${list}`),
       '/bookmarks',
+      '/posts/search?q=hello',
     ]
     const found = await Promise.all(
       lists.map(async (path) => JSON.stringify(await who.get(path)).includes(`"${other.username}"`)),
@@ -77,10 +78,10 @@ t.test('a block hides each from the other, wherever they would meet, until it en
   }
   await ana.request('PUT', `/posts/${met[ben.id]}/bookmark`)
   await ben.request('PUT', `/posts/${met[ana.id]}/bookmark`)
-  const open = [...Array(7).fill(true), 200, 200, 200, 200, 200, 200, 200, 201, 201, 204, 204, 403, 403]
+  const open = [...Array(8).fill(true), 200, 200, 200, 200, 200, 200, 200, 201, 201, 204, 204, 403, 403]
   t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
   await ana.request('PUT', `/users/${ben.id}/block`)
-  const hidden = [...Array(7).fill(false), ...Array(13).fill(404)]
+  const hidden = [...Array(8).fill(false), ...Array(13).fill(404)]
   t.same([await meets(ana, ben), await meets(ben, ana)], [hidden, hidden])
   t.match(await ana.get(`/users/${ben.id}`), { viewer: { blocked: true } }, 'who blocks finds the way to end it')
   for (const path of ['', '/followers'])

@@ -109,3 +109,74 @@ async function explained(pool: pg.Pool, work: (pool: pg.Pool) => Promise<unknown
   const [, hit = 0, read = 0] = /Buffers: shared hit=(\d+)(?: read=(\d+))?/.exec(plan) ?? []
   return { plan, pages: Number(hit) + Number(read) }
 }
+
+t.test('posts are found by their words, newest first, page by page', async (t) => {
+  const { as, pool } = await setup(t)
+  const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
+  const texts = [
+    'Hello world',
+    'The WORLD is round',
+    'A worldly thing',
+    'Привет, мир',
+    '你好 世界',
+    "It's 3.14 @ana",
+    'gone world',
+  ]
+  const ids: string[] = []
+  for (const text of texts) ids.push((await ana.post(text)).id)
+  await ana.request('DELETE', `/posts/${ids[6]}`)
+  const bens = (await ben.post('Hello, hello world')).id
+  const found = async (q: string, who = cem) => {
+    const { items } = await who.get(`/posts/search?q=${encodeURIComponent(q)}`)
+    return items.map(({ id }: { id: string }) => ([...ids, bens] as string[]).indexOf(id))
+  }
+  t.same(await found('world'), [7, 2, 1, 0], 'whole words and, of the last one, beginnings')
+  t.same(await found('WORLD hello'), [7, 0], 'all of them, in any order')
+  t.same(await found('wor hello'), [], 'beginnings of the last one only')
+  for (const [q, expected] of [
+    ['мир', [3]],
+    ['世界', [4]],
+    ['3.14', [5]],
+    ['@ana', [5]],
+    ['round is', [1]],
+    ['nothing', []],
+    ['!?', []],
+    [`') or 1=1 -- & | :* <->`, []],
+    ["' \\ '", []],
+  ] as const)
+    t.same(await found(q), expected, q)
+  t.match((await cem.get('/posts/search?q=round')).items, [{ author: { username: 'ana' }, viewer: { liked: false } }])
+  const first = await cem.get('/posts/search?q=world&limit=3')
+  const second = await cem.get(`/posts/search?q=world&limit=3&cursor=${first.nextCursor}`)
+  t.same([first.items.length, second.items.length, second.nextCursor], [3, 1, null])
+  await ben.request('PUT', `/users/${cem.id}/block`)
+  t.same(await found('world'), [2, 1, 0], 'without whom a block hides')
+  for (const query of ['', 'q=', 'q=%20', `q=${'x'.repeat(101)}`, 'q=x&page=2', 'q=a%00b'])
+    t.match(
+      await cem.request('GET', `/posts/search?${query}`),
+      { status: 400, body: { code: 'VALIDATION_FAILED' } },
+      query,
+    )
+
+  // More posts than are looked through first: frequent words fill a page from these, seldom ones come from the index.
+  await pool.query(
+    `insert into social.posts (author_id, body) select $1, case when i % 300 = 0 then 'seldom ' else '' end || 'frequent ' || i from generate_series(1, 3000) i`,
+    [ana.id],
+  )
+  const all = async (q: string) => {
+    const bodies: string[] = []
+    let cursor = ''
+    do {
+      const page = await cem.get(`/posts/search?limit=100&q=${q}${cursor && `&cursor=${cursor}`}`)
+      bodies.push(...page.items.map(({ body }: { body: string }) => body))
+      cursor = page.nextCursor
+    } while (cursor)
+    return bodies
+  }
+  t.same(
+    await all('seldom'),
+    Array.from({ length: 10 }, (_, i) => `seldom frequent ${3000 - i * 300}`),
+  )
+  t.equal(new Set(await all('frequent')).size, 3000)
+  t.same(await found('world'), [2, 1, 0])
+})
