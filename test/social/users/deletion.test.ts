@@ -6,6 +6,7 @@ import { cleanMedia } from '../../../src/social/media/free.ts'
 import { purge } from '../../../src/worker/retention.ts'
 import { PASSWORD, type TestClient } from '../../client.ts'
 import { vapid } from '../../notify/channels/push-service.ts'
+import { fillInbox } from '../../notify/dispatch/events.ts'
 import { settled } from '../../settled.ts'
 import { eventually, setup, type TestSystem } from '../../setup.ts'
 import { uploaded } from '../media/files.ts'
@@ -99,6 +100,49 @@ test('an export is complete, and nothing of a deleted user is left', async (t) =
     zelda.id,
   ])
   t.same(comments, [{ body: '' }])
+})
+
+test('an export has every page of every list, in order and once', async (t) => {
+  const { as, pool, app } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await fillInbox(app, ana.id, 201)
+  await pool.query(`insert into social.posts (author_id, body) select $1, n::text from generate_series(1, 401) n`, [
+    ana.id,
+  ])
+  await pool.query('insert into social.posts (author_id, body) select $1, n::text from generate_series(1, 9) n', [
+    ben.id,
+  ])
+  await pool.query('insert into social.likes (post_id, user_id) select id, $1 from social.posts', [ana.id])
+  await pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq)
+     select u, n / 3, case when n % 3 = 0 then 'email' else 'webPush' end, 'browser ' || n % 3, 'sent', 1
+     from unnest(array[$1, $2]::bigint[]) u, generate_series(3, 605) n`,
+    [ana.id, ben.id],
+  )
+  await maintainDeliveryLog(pool, app.log, 30)
+  await pool.query(
+    `insert into notify.delivery_log (recipient_id, notification_id, event, channel)
+     select u, n, 'pushed', 'inApp' from unnest(array[$1, $2]::bigint[]) u, generate_series(1, 300) n`,
+    [ana.id, ben.id],
+  )
+  const exported = await ana.get('/auth/me/export')
+  const lengths = Object.entries<unknown[]>(exported).flatMap(([name, list]) =>
+    Array.isArray(list) && list.length > 0 ? [[name, list.length]] : [],
+  )
+  t.same(Object.fromEntries(lengths), {
+    sessions: 1,
+    posts: 401,
+    likes: 410,
+    deliveries: 603,
+    notifications: 201,
+    deliveryLog: 300,
+  })
+  t.same(
+    exported.posts.map(({ body }: { body: string }) => body),
+    Array.from({ length: 401 }, (_, n) => String(n + 1)),
+  )
+  const of = ({ notificationId, channel, target }: Record<string, string>) => `${notificationId} ${channel} ${target}`
+  t.equal(new Set(exported.deliveries.map(of)).size, 603)
 })
 
 test('an account without a password is deleted without one', async (t) => {
