@@ -1,4 +1,5 @@
 import { createClient } from './client.ts'
+import { accompanyWith } from './companion.ts'
 import type { Options, Ravenpost } from './ravenpost.ts'
 import { openStorage } from './storage.ts'
 import { joinTabs } from './tabs.ts'
@@ -16,5 +17,5 @@ export { createToasts, type ToastOptions, type Toasts, type ToastsSnapshot } fro
  */
 export function createRavenpost(options: Options): Ravenpost {
   // A process that is no page has no tabs, and is no place to keep a user's inbox.
-  return createClient(options, typeof document === 'undefined' ? {} : { openStorage, joinTabs })
+  return createClient(options, typeof document === 'undefined' ? undefined : accompanyWith({ openStorage, joinTabs }))
 }

@@ -1,6 +1,7 @@
 import 'fake-indexeddb/auto'
 import t, { type Test } from 'tap'
-import { createClient, type Extras } from '../../client/src/client.ts'
+import { createClient } from '../../client/src/client.ts'
+import { accompanyWith, type Extras } from '../../client/src/companion.ts'
 import type { Options as ClientOptions, Notification, WebSocketLike } from '../../client/src/core.ts'
 import { openStorage } from '../../client/src/storage.ts'
 import { joinTabs } from '../../client/src/tabs.ts'
@@ -119,7 +120,9 @@ t.test('a state that the server does not know is answered with a reset, and the 
       wipe: nothing,
       close() {},
     }
-    const started = startClient(t, ana, system, (options) => createClient(options, { openStorage: () => storage }))
+    const started = startClient(t, ana, system, (options) =>
+      createClient(options, accompanyWith({ openStorage: () => storage })),
+    )
     await started.shows('of another inbox')
     await started.live()
     t.same(started.titles(), ['ben liked your post'])
@@ -142,7 +145,9 @@ t.test('a state that the server does not know is answered with a reset, and the 
     wipe: nothing,
     close() {},
   }
-  const started = startClient(t, ana, system, (options) => createClient(options, { openStorage: () => storage }))
+  const started = startClient(t, ana, system, (options) =>
+    createClient(options, accompanyWith({ openStorage: () => storage })),
+  )
   await started.live()
   t.same(started.titles(), ['ben liked your post'], "somebody else's inbox is dropped")
 })
@@ -267,7 +272,7 @@ t.test('what is done shows at once, and everywhere', async (t) => {
 
 t.test('without a network actions wait, over a restart too, and take nothing along that came meanwhile', async (t) => {
   const { system, network, ana, ben, post } = await start(t)
-  const create = (options: ClientOptions) => createClient(options, { openStorage })
+  const create = (options: ClientOptions) => createClient(options, accompanyWith({ openStorage }))
   const options = { url: network.url, userId: ana.id }
   const first = startClient(t, ana, options, create)
   await first.live()
@@ -335,7 +340,7 @@ t.test('all tabs of a user share one socket, and the next one takes over', async
   const extras: Extras = { joinTabs }
   const open = () =>
     startClient(t, ana, { url: system.url, userId: ana.id, openSocket, getToken }, (o) =>
-      createClient(o, { ...extras, openStorage: () => undefined }),
+      createClient(o, accompanyWith(extras)),
     )
   const tabs = Array.from({ length: 5 }, open)
   await Promise.all(tabs.map((tab) => tab.live()))
@@ -384,7 +389,7 @@ t.test('a tab that is frozen loses the lead', async (t) => {
   const lock = `ravenpost:${system.url}:${ana.id}`
   const frozen = navigator.locks.request(lock, () => new Promise<void>((resolve) => (thaw = resolve)))
   const options = { url: system.url, userId: ana.id }
-  const started = startClient(t, ana, options, (o) => createClient(o, { joinTabs, openStorage: () => undefined }))
+  const started = startClient(t, ana, options, (o) => createClient(o, accompanyWith({ joinTabs })))
   await t.rejects(frozen, { name: 'AbortError' })
   await started.live()
   t.ok(started.client.connection.getSnapshot().isLeader)
