@@ -52,7 +52,8 @@ export function prepareWeb(mayBuild: boolean, log: Logger, onClose: OnClose): We
   return { dist: DIST, build: () => state }
 }
 
-async function buildIfStale(signal: AbortSignal): Promise<boolean> {
+/** True when it was missing or stale. @throws {Error} as `buildWeb` */
+export async function buildIfStale(signal?: AbortSignal): Promise<boolean> {
   const stamp = await stampOfSources()
   if ((await readFile(join(DIST, 'stamp'), 'utf8').catch(() => '')) === stamp) return false
   await buildWeb(signal, stamp)

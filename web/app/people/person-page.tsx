@@ -132,7 +132,7 @@ function Profile({ user }: { user: User }) {
         <Avatar user={user} size={72} />
         <div className={styles.title}>
           <h1>{user.displayName}</h1>
-          <span>@{user.username}</span>
+          <bdi>@{user.username}</bdi>
           {viewer.followedBy && <span className={styles.tag}>{people.followsYou}</span>}
         </div>
         <div className={styles.buttons}>

@@ -23,7 +23,7 @@ export function UserRow({ user, end }: { user: User; end?: ReactNode }) {
           {user.displayName}
         </Link>
         <small>
-          @{user.username}
+          <bdi>@{user.username}</bdi>
           {user.viewer.followedBy && ` · ${people.followsYou}`}
         </small>
       </div>

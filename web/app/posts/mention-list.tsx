@@ -69,7 +69,10 @@ export function useMentions({ value, set, field }: Text) {
         >
           <Avatar user={user} size={28} />
           <span>
-            {user.displayName} <small>@{user.username}</small>
+            {user.displayName}{' '}
+            <small>
+              <bdi>@{user.username}</bdi>
+            </small>
           </span>
         </div>
       ))}

@@ -36,7 +36,7 @@ export function PostCard({ post, whole = false }: { post: Post; whole?: boolean 
         <div className={styles.names}>
           <Link {...person}>{author.displayName}</Link>
           <span className={styles.meta}>
-            @{author.username} ·{' '}
+            <bdi>@{author.username}</bdi> ·{' '}
             <Link to="/posts/$postId" params={{ postId: post.id }}>
               <Time at={post.createdAt} />
             </Link>

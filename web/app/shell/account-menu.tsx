@@ -32,7 +32,9 @@ export function AccountMenu() {
     >
       <div className={styles.who}>
         <strong>{session.user.displayName}</strong>
-        <small>@{session.user.username}</small>
+        <small>
+          <bdi>@{session.user.username}</bdi>
+        </small>
       </div>
       <Link role="menuitem" to="/users/$userId" params={{ userId: session.user.id }}>
         <User aria-hidden="true" /> {nav.profile}

@@ -1,0 +1,282 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type { Page } from 'playwright-core'
+import { test } from 'tap'
+import { PASSWORD } from '../client.ts'
+import { noDrift, settled } from '../settled.ts'
+import { eventually } from '../setup.ts'
+import { badgeOf, listOf, signInBy, skip, webSystem } from './browser.ts'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+test('a new user posts, and a like from another window shows as toast, badge and row, and goes again', {
+  skip,
+}, async (t) => {
+  const system = await webSystem(t)
+  const { page: ana } = await system.window()
+  await ana.goto('/')
+  await ana.getByRole('link', { name: 'Create account' }).click()
+  await ana.getByLabel('Name (as others see it)').fill('Ana Silva')
+  await ana.getByLabel('Username').fill('ana')
+  await ana.getByLabel('Email').fill('ana@example.org')
+  await ana.getByLabel('Password').fill('password')
+  await ana.getByRole('button', { name: 'Create account' }).click()
+  await ana.getByText('This password is too common.').waitFor()
+  t.equal(await ana.getByLabel('Username').inputValue(), 'ana', 'a refused form keeps what was typed')
+  await ana.getByLabel('Password').fill(PASSWORD)
+  await ana.getByRole('button', { name: 'Create account' }).click()
+
+  await ana.getByRole('textbox', { name: 'New post' }).fill('Good morning from the harbour')
+  await ana.getByRole('button', { name: 'Post', exact: true }).click()
+  await ana.getByRole('article').getByText('Good morning from the harbour').waitFor()
+
+  await system.as('ben')
+  const { page: ben } = await system.window()
+  await signInBy(ben, 'ben', PASSWORD)
+  await ben.getByRole('button', { name: /^Like, / }).click()
+
+  await ana.locator('[data-toast]').getByText('ben liked your post').waitFor()
+  await eventually(async () => (await badgeOf(ana)) === 1)
+  t.match(await ana.title(), '1', 'the title has the number too')
+  await ana.getByRole('button', { name: 'Notifications, 1 unread' }).click()
+  const row = ana.getByRole('region', { name: 'Notifications' }).getByRole('listitem')
+  await row.getByText('ben liked your post').waitFor()
+  await eventually(() => ana.locator('[data-likes="1"]').count(), 20)
+
+  await ben.getByRole('button', { name: /^Like, / }).click()
+  await row.waitFor({ state: 'detached' })
+  await eventually(async () => (await badgeOf(ana)) === 0)
+  t.equal(await ana.locator('[data-toast]').count(), 0, 'no toast is left of what was taken back')
+  system.noErrors()
+})
+
+test('in every tab, list and badge equal REST whenever it is quiet', { skip }, async (t) => {
+  const system = await webSystem(t, { windowSeconds: 0 })
+  const ana = await system.as('ana')
+  const friends = await Promise.all(['ben', 'cleo', 'dora'].map((name) => system.as(name)))
+  const posts = [await ana.post('one'), await ana.post('two')]
+  const { context, page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  const tabs = [page, await context.newPage()]
+  for (const tab of tabs) await tab.goto('/notifications')
+  const phone = await system.window()
+  await signInBy(phone.page, 'ana', PASSWORD)
+  await phone.page.goto('/notifications')
+  tabs.push(phone.page)
+
+  const random = seeded(20_261_127)
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const actions = [
+    () => pick(friends).like(pick(posts).id),
+    () => pick(friends).unlike(pick(posts).id),
+    () => pick(friends).comment(pick(posts).id, 'a comment'),
+    () => pick(friends).follow(ana.id),
+    () => pick(friends).unfollow(ana.id),
+    () => ana.request('POST', '/notifications/read', { ids: [String(Math.ceil(random() * 8))] }),
+    () => ana.request('PATCH', '/notifications/mark-all-read', {}),
+    () => ana.request('POST', '/notifications/archive', { ids: [String(Math.ceil(random() * 8))] }),
+  ]
+  for (let round = 0; round < 6; round += 1) {
+    const away = round % 2 === 1 ? pick([context, phone.context]) : undefined
+    await away?.setOffline(true)
+    for (let step = 0; step < 10; step += 1) await pick(actions)()
+    await away?.setOffline(false)
+    await settled(system)
+    const { items, unreadCount } = await ana.get('/notifications?limit=100')
+    const ids = items.map(({ id }: { id: string }) => id)
+    for (const [place, tab] of tabs.entries()) {
+      await eventually(async () => (await badgeOf(tab)) === unreadCount, 30)
+      await eventually(async () => JSON.stringify(await listOf(tab)) === JSON.stringify(ids), 30)
+      t.pass(`round ${round}, tab ${place}: ${ids.length} shown, ${unreadCount} unread`)
+    }
+  }
+  await noDrift(t, system)
+  system.noErrors()
+})
+
+test('five tabs share one socket, and it moves on when its tab closes', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  const { id } = await ana.post('Good morning')
+  const { context, page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  const tabs: Page[] = [page]
+  while (tabs.length < 5) {
+    const tab = await context.newPage()
+    await tab.goto('/bookmarks')
+    tabs.push(tab)
+  }
+  await eventually(() => system.push?.stats().sockets === 1)
+  await ben.like(id)
+  for (const tab of tabs) await eventually(async () => (await badgeOf(tab)) === 1, 20)
+  await page.close()
+  await ben.comment(id, 'hello')
+  for (const tab of tabs.slice(1)) await eventually(async () => (await badgeOf(tab)) >= 1, 20)
+  system.noErrors()
+})
+
+test('what is read offline shows at once and reaches the server later', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  await ben.follow(ana.id)
+  const { context, page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  await eventually(async () => (await badgeOf(page)) === 1)
+  await context.setOffline(true)
+  await page.getByRole('button', { name: 'Notifications, 1 unread' }).click()
+  await page.getByRole('button', { name: 'Mark all as read' }).click()
+  await eventually(async () => (await badgeOf(page)) === 0)
+  await page.getByText('Saved here, will sync').waitFor()
+  t.match(await ana.get('/notifications/unread-count'), { unreadCount: 1 }, 'the server does not know yet')
+  await context.setOffline(false)
+  await eventually(async () => (await ana.get('/notifications/unread-count')).unreadCount === 0, 30)
+  await page.getByText('Up to date, nothing missed').waitFor()
+  system.noErrors()
+})
+
+test('a person who uses the keyboard alone signs in, opens the bell and follows a notification', {
+  skip,
+}, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  const post = await ana.post('Good morning')
+  await ben.like(post.id)
+  const { page } = await system.window()
+  await page.goto('/signin')
+  const { keyboard } = page
+  const tabTo = async (name: RegExp) => {
+    for (let press = 0; press < 40; press += 1) {
+      await keyboard.press('Tab')
+      const label = await page.evaluate(() => {
+        const active = document.activeElement
+        const own = active?.getAttribute('aria-label') ?? active?.textContent ?? ''
+        return active instanceof HTMLInputElement ? (active.labels?.[0]?.textContent ?? own) : own
+      })
+      if (name.test(label)) return
+    }
+    t.fail(`${name} is not reached by Tab`)
+  }
+  await tabTo(/^Username or email/)
+  await keyboard.type('ana')
+  await tabTo(/^Password/)
+  await keyboard.type(PASSWORD)
+  await keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Notifications, 1 unread' }).waitFor()
+  await tabTo(/^Notifications, 1 unread/)
+  await keyboard.press('Enter')
+  await tabTo(/^All$/)
+  await keyboard.press('ArrowRight')
+  t.equal(await page.getByRole('tab', { selected: true }).textContent(), 'Unread 1', 'arrows move between tabs')
+  await keyboard.press('Escape')
+  await page.getByRole('region', { name: 'Notifications' }).waitFor({ state: 'hidden' })
+  t.match(
+    await page.evaluate(() => document.activeElement?.getAttribute('aria-label')),
+    /^Notifications/,
+    'the focus is back',
+  )
+  await keyboard.press('Enter')
+  await page.getByRole('listitem').getByText('ben liked your post').waitFor()
+  await tabTo(/^ben liked your post/)
+  await keyboard.press('Enter')
+  await page.waitForURL(`**/posts/${post.id}`)
+  await eventually(async () => (await badgeOf(page)) === 0)
+  system.noErrors()
+})
+
+test('the dials send real people through the pipeline, and the strip shows who waits', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const post = await ana.post('Good morning')
+  const { page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  await page.goto(`/posts/${post.id}`)
+  const dials = page.getByRole('region', { name: 'Simulation' })
+  await dials.getByText('3 at once, 5 together within 2 min').waitFor()
+  await dials.getByRole('button', { name: 'Send' }).click()
+  await dials.getByRole('img', { name: '3 delivered, 5 waiting' }).waitFor()
+  await eventually(async () => (await badgeOf(page)) === 1)
+  await dials.getByRole('button', { name: 'Clean up' }).click()
+  await dials.getByText('8 simulated people removed').waitFor()
+  await eventually(async () => (await badgeOf(page)) === 0)
+  await settled(system)
+  await noDrift(t, system)
+  system.noErrors()
+})
+
+test('main screens have no accessibility faults, in both themes and directions', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  const post = await ana.post('Good morning @ben')
+  await ben.like(post.id)
+  await ben.comment(post.id, 'Good morning')
+  await ben.follow(ana.id)
+  const screens = [
+    '/',
+    `/posts/${post.id}`,
+    '/notifications',
+    `/users/${ben.id}`,
+    '/search?q=be',
+    '/settings/notifications',
+  ]
+  screens.push('/settings/quiet', '/settings/account')
+  const looks = [
+    { theme: 'light', language: 'en' },
+    { theme: 'dark', language: 'ar' },
+  ] as const
+  for (const look of looks) {
+    const { page } = await system.window(look)
+    await page.goto('/signin')
+    await page.locator('input[name=login]').waitFor()
+    t.same(await faultsOf(page), [], `/signin, ${look.theme}, ${look.language}`)
+    await page.locator('input[name=login]').fill('ana')
+    await page.locator('input[name=password]').fill(PASSWORD)
+    await page.locator('input[name=password]').press('Enter')
+    await page.locator('article').first().waitFor()
+    for (const path of screens) {
+      await page.goto(path)
+      await page.locator('main :is(article, li, form, table, section)').first().waitFor()
+      t.same(await faultsOf(page), [], `${path}, ${look.theme}, ${look.language}`)
+      t.ok(
+        await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+        `${path} does not scroll sideways`,
+      )
+    }
+    await page.goto('/')
+    await page.locator('[data-unread][popovertarget]').click()
+    await page.locator('[popover]:popover-open li').first().waitFor()
+    t.same(await faultsOf(page), [], `the bell, ${look.theme}, ${look.language}`)
+  }
+  const { page: small } = await system.window({ width: 320 })
+  await signInBy(small, 'ana', PASSWORD)
+  for (const path of screens) {
+    await small.goto(path)
+    await small.locator('main :is(article, li, form, table, section)').first().waitFor()
+    t.ok(await small.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} fits 320 pixels`)
+  }
+  system.noErrors()
+})
+
+type Violation = { id: string; nodes: { target: unknown; failureSummary?: string }[] }
+
+async function faultsOf(page: Page): Promise<string[]> {
+  await page.evaluate(`${axe}; undefined`)
+  const violations: Violation[] = await page.evaluate('axe.run().then(({ violations }) => violations)')
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id} ${target} ${failureSummary}`),
+  )
+}
+
+/** Mulberry32: the same numbers in every run. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

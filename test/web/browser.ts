@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import tap, { type Test } from 'tap'
+import { buildIfStale, DIST } from '../../src/api/web-build.ts'
+import { type Options, setup, type TestSystem } from '../setup.ts'
+
+const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path !== undefined && existsSync(path),
+)
+
+/** For `test(name, { skip }, …)`: these tests need a browser. */
+export const skip = found === undefined && 'Chromium is missing: apt-get install chromium, or set CHROMIUM to its path'
+
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+export type Window = { context: BrowserContext; page: Page }
+export type WebSystem = TestSystem & {
+  /** A browser of its own, as far as cookies and storage go. `look`: theme and language. */
+  window(look?: { theme?: 'light' | 'dark'; language?: string; width?: number }): Promise<Window>
+  /** Asserts that no page has written an error to its console. */
+  noErrors(): void
+}
+
+/** A server with worker, sockets and the app as it is built, and a browser. */
+export async function webSystem(t: Test, options: Options = {}): Promise<WebSystem> {
+  await buildIfStale()
+  const web = { dist: DIST, build: () => ({ running: false }) }
+  const system = await setup(t, { worker: true, push: true, web, ...options, env: { DEMO: 'true', ...options.env } })
+  const browser = await startBrowser()
+  const contexts: BrowserContext[] = []
+  const errors: string[] = []
+  t.teardown(() => Promise.all(contexts.map((context) => context.close())))
+  const window: WebSystem['window'] = async ({ theme = 'light', language = 'en', width = 1280 } = {}) => {
+    const context = await browser.newContext({
+      baseURL: system.url,
+      viewport: { width, height: 800 },
+      colorScheme: theme,
+      reducedMotion: 'reduce',
+    })
+    contexts.push(context)
+    await context.addInitScript((chosen) => {
+      // An empty page has no storage.
+      if (location.protocol === 'http:') localStorage.setItem('ravenpost.look', JSON.stringify({ language: chosen }))
+    }, language)
+    context.setDefaultTimeout(20_000)
+    const watch = (page: Page) => {
+      page.on('pageerror', (error) => errors.push(String(error)))
+      page.on('console', (message) => {
+        // The browser's own lines about answers that a test provokes.
+        if (message.type() === 'error' && !/status of 400|ERR_INTERNET_DISCONNECTED|WebSocket/.test(message.text()))
+          errors.push(message.text())
+      })
+    }
+    context.on('page', watch)
+    return { context, page: await context.newPage() }
+  }
+  const noErrors = () => t.same(errors, [], 'no errors in the console of any page')
+  return { ...system, window, noErrors }
+}
+
+let started: Promise<Browser> | undefined
+
+/** One for all tests of the process. */
+function startBrowser(): Promise<Browser> {
+  started ??= chromium.launch({ executablePath: found ?? '', args: ARGUMENTS }).then((browser) => {
+    tap.teardown(() => browser.close())
+    return browser
+  })
+  return started
+}
+
+/** By the form, as a person does. */
+export async function signInBy(page: Page, username: string, password: string): Promise<void> {
+  await page.goto('/signin')
+  await page.getByLabel('Username or email').fill(username)
+  await page.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('button', { name: /^Notifications, / }).waitFor()
+  // Under the pointer a list holds new rows back.
+  await page.mouse.move(1, 1)
+}
+
+/** The number on the bell; 0 where there is none. */
+export async function badgeOf(page: Page): Promise<number> {
+  return Number(await page.locator('[data-unread][popovertarget]').getAttribute('data-unread'))
+}
+
+/** Ids of the notifications on the page, in order. */
+export function listOf(page: Page): Promise<(string | null)[]> {
+  return page
+    .locator('main [data-notification]')
+    .evaluateAll((items) => items.map((item) => item.getAttribute('data-notification')))
+}
