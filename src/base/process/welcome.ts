@@ -8,6 +8,7 @@ import type { Role } from './role.ts'
 export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined, log: Logger): void {
   const serves = (part: Role) => role === part || role === 'all'
   const lines = [
+    serves('api') && config.web && ['App', url],
     serves('api') && ['REST', url],
     serves('push') && ['Websocket', `${url.replace(/^http/, 'ws')}/ws`],
     serves('api') && ['Documentation', `${url}/docs`],
