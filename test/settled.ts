@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { eventually } from './setup.ts'
 
 /** Waits until every event is read, nothing that can be retried is pending, and no fan-out is left. */
-export async function settled({ pool }: { pool: pg.Pool }, seconds = 20): Promise<void> {
+export async function settled({ pool }: { pool: pg.Pool }, seconds = 60): Promise<void> {
   await eventually(async () => {
     const { rows } = await pool.query<{ busy: number }>(
       `select ((select sum(events) from ops.lag) + (select count(*) from ops.pending)

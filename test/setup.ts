@@ -128,7 +128,7 @@ async function dropDatabase(serverUrl: string, name: string): Promise<void> {
     await eventually(async () => {
       const open = `select from pg_stat_activity where datname = $1 and backend_type = 'client backend'`
       return (await client.query(open, [name])).rowCount === 0
-    }, 20)
+    })
     await client.query(`drop database ${name}`)
   } finally {
     await client.end()
@@ -142,10 +142,10 @@ async function onServer(url: string, statement: string): Promise<void> {
   await client.end()
 }
 
-/** Asks until `condition` is met and returns what it found; fails after `seconds`. */
+/** Asks until `condition` is met and returns what it found; fails after `seconds`, which are many for a machine that is busy. */
 export async function eventually<T>(
   condition: () => Promise<T | undefined | false | null> | T | undefined | false | null,
-  seconds = 10,
+  seconds = 30,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000
   for (;;) {

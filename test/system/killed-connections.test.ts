@@ -35,9 +35,9 @@ async function kill(t: Test, system: TestSystem, admin: pg.Client, load: Load, k
          where datname = current_database() and pid <> pg_backend_pid() and ${condition}`,
       )
       return rowCount
-    }, 20)
+    })
     await load.goesOn(8, 20)
   }
-  await eventually(() => system.push?.listenAlive(), 20)
+  await eventually(() => system.push?.listenAlive())
   t.pass(`connections ${kind}`)
 }

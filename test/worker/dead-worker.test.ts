@@ -54,7 +54,7 @@ t.test('what a killed worker was at goes on elsewhere within 15 seconds', async 
   const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)
-  await eventually(async () => (await system.pool.query('select from notify.notifications limit 1')).rowCount, 20)
+  await eventually(async () => (await system.pool.query('select from notify.notifications limit 1')).rowCount)
   const { rows: workers } = await system.pool.query('select worker_id as id from notify.workers where pid = $1', [
     child.pid,
   ])
@@ -85,13 +85,13 @@ t.test('a worker that stands still loses its locks, and doubles nothing when it 
   const child = spawnWorker(t, system)
   const { pid } = child
   if (pid === undefined) throw new Error('the worker did not start')
-  await eventually(async () => (await system.pool.query('select from notify.notifications limit 1')).rowCount, 20)
+  await eventually(async () => (await system.pool.query('select from notify.notifications limit 1')).rowCount)
   await eventually(async () => {
     child.kill('SIGSTOP')
     if ((await system.pool.query(backendsOf(pid))).rowCount) return true
     child.kill('SIGCONT')
     return false
-  }, 20)
+  })
   await startSystem(t, system.databaseUrl, { worker: true })
   // A stopped worker holds its lanes for ten seconds; how long the rest takes is the machine's affair.
   await settled(system, 60)
@@ -104,7 +104,7 @@ t.test('a worker that stands still loses its locks, and doubles nothing when it 
       new Date(before),
     ])
     return rowCount
-  }, 20)
+  })
   await settled(system)
   await everyLikeToldOnce(t, system)
 })

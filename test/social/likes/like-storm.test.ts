@@ -3,6 +3,7 @@ import type { App } from '../../../src/app.ts'
 import { likeWriter } from '../../../src/social/likes/routes.ts'
 import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup, startSystem } from '../../setup.ts'
+import { sized } from '../../size.ts'
 
 t.test('likes and unlikes of the same pairs by two processes: every change makes one event, in turns', async (t) => {
   const first = await setup(t)
@@ -10,13 +11,21 @@ t.test('likes and unlikes of the same pairs by two processes: every change makes
   const { users, posts } = await seed(first.app, { users: 5, posts: 4 })
   const writers = [likeWriter(first.app), likeWriter(second.app)]
   const requests: Promise<unknown>[] = []
-  for (let i = 0; i < 4000; i++) {
+  for (let i = 0; i < sized(4000, 1500); i++) {
     const item = { postId: pick(posts), userId: pick(users), requestId: `storm-${i}` }
     const writer = pick(writers)
     requests.push(writer.add(Math.random() < 0.5 ? 'like' : 'unlike', item))
     if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  await Promise.all(requests)
+  // A busy machine may keep some waiting for too long: they are refused, and nothing of them is written.
+  const refused = (await Promise.allSettled(requests)).flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason] : [],
+  )
+  t.same(
+    refused.filter(({ code }) => code !== 'BUSY'),
+    [],
+  )
+  t.ok(refused.length < requests.length / 2, `${refused.length} of ${requests.length} were refused`)
 
   const { rows: likes } = await first.pool.query(
     `select 'like:' || post_id || ':' || user_id as source from social.likes`,
