@@ -1,34 +1,36 @@
 import type { TSchema } from '@sinclair/typebox'
 import { closeCodes } from '../protocol/close-codes.ts'
 import { clientFrames, SUBPROTOCOL, serverFrames } from '../protocol/frames.ts'
+import { referToComponents } from './components.ts'
 import { exampleOf } from './examples.ts'
 
 const summaries: Record<keyof typeof clientFrames | keyof typeof serverFrames, string> = {
-  hello: 'The first frame: who speaks, and the state it holds',
-  ack: 'Everything up to this state has arrived',
+  hello: 'First frame: the access token and the state that the client holds',
+  ack: 'Acknowledges everything up to this state',
   read: 'Marks notifications as read',
-  unread: 'Marks notifications as not read',
+  unread: 'Marks notifications as unread',
   archive: 'Archives notifications',
-  unarchive: 'Takes notifications back out of the archive',
+  unarchive: 'Unarchives notifications',
   delete: 'Deletes notifications',
-  readAll: 'Marks as read what grew at or before this state',
-  seen: 'Moves the seen watermark',
+  readAll: 'Marks everything up to this state as read',
+  seen: 'Marks everything up to this state as seen',
   watch: 'Live counts of these posts; replaces the former list',
   token: 'A new access token of the same user',
   ping: 'Answered by pong; for browsers',
-  welcome: 'The hello was good',
-  changes: 'What changed between two states',
+  welcome: 'The hello was accepted',
+  changes: 'Changes between two states',
   synced: 'The catch-up is complete',
-  reset: 'In place of a catch-up: fetch the list',
-  counts: 'Of watched posts',
-  ok: 'A change of notifications is done',
-  error: 'A frame was not understood or could not be done',
-  pong: 'The answer to ping',
+  reset: 'Sent instead of a catch-up: fetch the list',
+  counts: 'Counts of watched posts',
+  ok: 'A frame was carried out',
+  error: 'A frame was not understood, or failed',
+  pong: 'Answer to ping',
 }
 
 /** The websocket as AsyncAPI 3, made from the schemas that check the frames. */
 export function describeSocket(publicUrl: string | undefined): object {
   const { host, protocol } = new URL(publicUrl ?? 'http://localhost:3000')
+  const messages = referToComponents({ ...messagesOf(clientFrames), ...messagesOf(serverFrames) })
   const closes = Object.values(closeCodes).map(([code, reason]) => `\n- ${code}: ${reason}`)
   return {
     asyncapi: '3.0.0',
@@ -56,7 +58,7 @@ export function describeSocket(publicUrl: string | undefined): object {
       fromClient: operation('receive', 'What a client sends', namesOf(clientFrames)),
       fromServer: operation('send', 'What the server sends', namesOf(serverFrames)),
     },
-    components: { messages: { ...messagesOf(clientFrames), ...messagesOf(serverFrames) } },
+    components: { messages: messages.part, schemas: messages.schemas },
   }
 }
 

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import { Problem } from '../http/problem.ts'
 import { describeSocket, socketInMarkdown } from './asyncapi.ts'
+import { nameComponents } from './components.ts'
 import { type Document, describeOperations } from './describe.ts'
 
 const { $id: _, ...problemSchema } = Problem
@@ -45,7 +46,9 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject
       // What the library makes is an OpenAPI document; its type says the same in other words.
-      describeOperations(document.openapiObject as Document)
+      const openapi = document.openapiObject as Document
+      describeOperations(openapi)
+      nameComponents(openapi)
       return document.openapiObject
     },
   })

@@ -26,7 +26,7 @@ t.test('/asyncapi.json is valid AsyncAPI 3 and public', async (t) => {
 t.test('its frames are the ones that are sent and understood', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const { url, as } = system
-  const { messages } = (await call(url, 'GET', '/asyncapi.json')).body.components
+  const { messages, schemas } = (await call(url, 'GET', '/asyncapi.json')).body.components
   for (const name of Object.keys(clientFrames))
     t.equal(parseFrame(JSON.stringify(messages[name].examples[0].payload)).type, name, `the example of ${name}`)
 
@@ -55,8 +55,10 @@ t.test('its frames are the ones that are sent and understood', async (t) => {
   const seen = new Set<string>()
   for (const frame of [...socket.frames, ...other.frames]) {
     seen.add(frame.type)
-    const exact = { ...messages[frame.type].payload, additionalProperties: false }
+    const exact = { ...messages[frame.type].payload, additionalProperties: false, components: { schemas } }
     t.ok(ajv.validate(exact, frame), `${frame.type}: ${ajv.errorsText()}`)
   }
+  const rest = (await call(url, 'GET', '/openapi.json')).body.components.schemas
+  t.same(schemas.Notification, rest.Notification, 'a notification has the same form on the socket as over REST')
   t.same([...seen].sort(), ['changes', 'counts', 'error', 'ok', 'pong', 'reset', 'synced', 'welcome'])
 })

@@ -16,8 +16,9 @@ export async function callTheRest(baseUrl: string, admin: { login: string }): Pr
   await posts(cem, dot)
   await inbox(cem, dot, root)
   await services(cem, root)
+  await account(dot)
   await operation(cem, root)
-  await api.deleteUsersById(cem.user.id, cem.token)
+  await api.deleteUsersById(cem.user.id, { currentPassword: PASSWORD }, cem.token)
   await refused(404, 'USER_NOT_FOUND', api.getUsersById(cem.user.id, dot.token))
 }
 
@@ -151,11 +152,21 @@ async function services({ user, token }: Person, root: Token): Promise<void> {
   await refused(400, 'BAD_TOKEN', api.postUnsubscribeByToken('guess', {}))
 }
 
-async function operation({ token }: Person, root: Token): Promise<void> {
+async function account({ user, token }: Person): Promise<void> {
+  assert.equal((await api.patchAuthMe({ locale: 'de' }, token)).locale, 'de')
+  assert.ok((await api.getAuthMeExport(token)).account)
+  await api.postAuthVerifyEmailResend(token)
+  await api.postAuthPasswordForgot({ login: user.username })
+  assert.match(await api.getAuthPasswordReset('guess'), /<form/)
+  await refused(400, 'BAD_TOKEN', api.postAuthPasswordReset({ token: 'guess', password: 'a new raven feather' }))
+}
+
+async function operation({ user, token }: Person, root: Token): Promise<void> {
   await refused(403, 'FORBIDDEN', api.getAdminDeadLetters({}, token))
   assert.deepEqual(ids(await api.getAdminDeadLetters({}, root)), [])
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', root))
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdReplay('1', root))
+  assert.ok((await api.getAdminUsersByIdWhyNot('like:1:1', user.id, root)).steps.length > 0)
   assert.ok((await api.getAdminNotificationTypes({}, root)).items.some(({ type }) => type === 'post.liked'))
   assert.equal((await api.patchAdminNotificationTypesByType('post.liked', { jitter: 0.5 }, root)).jitter, 0.5)
   assert.deepEqual(await api.getHealthz(), { alive: true })

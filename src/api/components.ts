@@ -1,0 +1,121 @@
+import type { TSchema } from '@sinclair/typebox'
+import { pageOf } from '../http/paging.ts'
+import { Stats } from '../notify/inbox/stats.ts'
+import { Why } from '../notify/inbox/why.ts'
+import { Preferences } from '../notify/preferences/document.ts'
+import { Progress } from '../notify/sends/progress.ts'
+import { Changes } from '../protocol/changes.ts'
+import { Actor, Notification } from '../protocol/notification.ts'
+import { Me } from '../social/accounts/me.ts'
+import { Tokens } from '../social/accounts/routes.ts'
+import { Comment } from '../social/comments/view.ts'
+import { Media, MediaOfPost } from '../social/media/view.ts'
+import { Mention } from '../social/posts/mentions.ts'
+import { Post } from '../social/posts/view.ts'
+import { SessionView } from '../social/sessions/session.ts'
+import { User } from '../social/users/view.ts'
+import type { Document, OperationObject } from './describe.ts'
+
+/** The shapes of the contract. `Person` is also the author of a post and of a comment. */
+const shapes: Record<string, TSchema> = {
+  User,
+  Me,
+  Tokens,
+  Session: SessionView,
+  Person: Actor,
+  Post,
+  Comment,
+  Mention,
+  Media,
+  MediaOfPost,
+  Notification,
+  Changes,
+  Preferences,
+  Why,
+  Stats,
+  SendProgress: Progress,
+  NotificationPage: pageOf(Notification),
+  UserPage: pageOf(User),
+  PostPage: pageOf(Post),
+  CommentPage: pageOf(Comment),
+  SessionPage: pageOf(SessionView),
+}
+
+/**
+ * Moves every shape of a document into `components.schemas`, each once: those above by their names, the other bodies
+ * and answers by the name of their operation.
+ */
+export function nameComponents(document: Document): void {
+  const names = new Map(Object.entries(shapes).map(([name, schema]) => [textOf(schema), name]))
+  for (const operation of Object.values(document.paths ?? {}).flatMap(Object.values))
+    for (const [name, schema] of ownShapes(operation)) {
+      const text = textOf(schema)
+      if (!names.has(text)) names.set(text, name)
+    }
+  const components: Record<string, unknown> = { ...document.components?.schemas }
+  const paths = referring(document.paths, names, components)
+  Object.assign(document, { paths, components: { ...document.components, schemas: inOrder(components) } })
+}
+
+/** The same for a part of another document, such as the messages of AsyncAPI. Returns the part and the components it refers to. */
+export function referToComponents<T>(part: T): { part: T; schemas: Record<string, unknown> } {
+  const names = new Map(Object.entries(shapes).map(([name, schema]) => [textOf(schema), name]))
+  const schemas: Record<string, unknown> = {}
+  return { part: referring(part, names, schemas), schemas: inOrder(schemas) }
+}
+
+/** The body and the good answers of an operation that are objects, with names for them. */
+function ownShapes({ operationId = '', requestBody, responses = {} }: OperationObject): [string, TSchema][] {
+  const name = operationId.charAt(0).toUpperCase() + operationId.slice(1)
+  const good = Object.entries(responses).filter(([status]) => status.startsWith('2'))
+  const contents = [
+    [`${name}Body`, requestBody] as const,
+    ...good.map(([status, answer], at) => [at === 0 ? `${name}Answer` : `${name}Answer${status}`, answer] as const),
+  ]
+  return contents.flatMap(([label, media]) => {
+    const schema = media?.content?.['application/json']?.schema
+    return schema?.type === 'object' && schema.properties ? [[label, schema] as [string, TSchema]] : []
+  })
+}
+
+/** A copy in which every schema with a name is a reference; what they refer to is added to `components`. */
+function referring<T>(value: T, names: Map<string, string>, components: Record<string, unknown>): T {
+  if (typeof value !== 'object' || value === null) return value
+  const name = 'type' in value && value.type === 'object' ? names.get(textOf(value)) : undefined
+  if (name === undefined) return inside(value, names, components)
+  if (!(name in components)) {
+    components[name] = {}
+    components[name] = inside(value, names, components)
+  }
+  // A reference takes the place of the schema it was made from.
+  return { $ref: `#/components/schemas/${name}` } as T
+}
+
+function inside<T>(value: T, names: Map<string, string>, components: Record<string, unknown>): T {
+  if (Array.isArray(value)) return value.map((item) => referring(item, names, components)) as T
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(asOpenApi(value)).map(([key, inner]) => [
+    key,
+    key === 'example' || key === 'examples' ? inner : referring(inner, names, components),
+  ])
+  return Object.fromEntries(entries) as T
+}
+
+/** Two schemas are the same shape when these texts are equal. OpenAPI has no order of keys, and writes records as additional properties. */
+function textOf(schema: unknown): string {
+  return JSON.stringify(schema, (_key, value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+    return Object.fromEntries(Object.entries(asOpenApi(value)).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
+
+/** TypeBox writes a record by a pattern of its names, OpenAPI as additional properties. */
+function asOpenApi(value: object): object {
+  if (!('patternProperties' in value)) return value
+  const { patternProperties, ...rest } = value
+  return { ...rest, additionalProperties: Object.values(patternProperties as object)[0] }
+}
+
+function inOrder(components: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(components).sort(([a], [b]) => a.localeCompare(b)))
+}
