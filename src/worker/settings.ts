@@ -2,7 +2,14 @@ import type { App } from '../app.ts'
 import type { Role } from '../base/process/role.ts'
 import type { Config } from '../config.ts'
 import { policies } from '../http/rate-limits.ts'
+import { USER_PER_MINUTE } from '../notify/channels/fair-queue.ts'
+import { MAX_ATTEMPTS } from '../notify/channels/send.ts'
+import { MAX_SUBSCRIPTIONS } from '../notify/channels/web-push/subscriptions.ts'
+import { ADDRESS_MAILS_AN_HOUR, NAMES_A_DAY } from '../social/accounts/me-routes.ts'
 import { UNUSED_KEPT } from '../social/media/free.ts'
+import { UNVERIFIED_QUOTA, UPLOADS_AT_A_TIME } from '../social/media/room.ts'
+import { FAILURES, FAILURES_WITHIN_SECONDS } from '../social/passwords/failed-sign-ins.ts'
+import { MAILS_AN_HOUR } from '../social/passwords/reset-password.ts'
 import { SOURCES_KEPT_DAYS } from './forget-sources.ts'
 import { KEPT } from './retention.ts'
 
@@ -56,9 +63,15 @@ function limits(config: Config): Setting[] {
   return [
     ['size of one file', `${config.mediaMaxSize / MIB} MiB`, 'MEDIA_MAX_MIB'],
     ['media of one user', `${config.mediaQuota / MIB} MiB`, 'MEDIA_QUOTA_MIB'],
+    ['media of a user without a verified address, where mail is sent', `${UNVERIFIED_QUOTA / MIB} MiB`],
+    ['uploads of one user at a time', `${UPLOADS_AT_A_TIME}`],
     ['media of all users', `${config.mediaTotal / MIB} MiB`, 'MEDIA_TOTAL_MIB'],
     ['likes and follows that wait', `${config.writeQueueSize}`, 'WRITE_QUEUE_SIZE'],
     ['connections to the database', `${config.poolSize}`, 'POOL_SIZE'],
+    ['wrong passwords for one login', `${FAILURES} in ${FAILURES_WITHIN_SECONDS / 60} minutes`],
+    ['browsers of one user that take Web Push', `${MAX_SUBSCRIPTIONS}`],
+    ['mails or pushes to one user, in each worker', `${USER_PER_MINUTE} a minute`],
+    ['attempts to send a mail or push', `${MAX_ATTEMPTS}`],
     ['jobs at a time', `${config.workerConcurrency}`, 'WORKER_CONCURRENCY'],
     ['poll', `${config.pollIntervalMs} ms`, 'POLL_INTERVAL_MS'],
     ['sweep', `${config.sweepIntervalMs} ms`, 'SWEEP_INTERVAL_MS'],
@@ -66,10 +79,18 @@ function limits(config: Config): Setting[] {
 }
 
 function rates({ rateLimitScale }: Config): Setting[] {
-  return Object.entries(policies).map(([name, { perMinute, of }]): Setting => {
-    const scaled = Math.max(1, Math.round(perMinute * rateLimitScale))
-    return [`rate limit ${name}`, `${scaled} a minute per ${of}`, 'RATE_LIMIT_SCALE']
-  })
+  const scaled = (points: number) => Math.max(1, Math.round(points * rateLimitScale))
+  const own: [string, number, string][] = [
+    ['mails that reset a password', MAILS_AN_HOUR, 'an hour per account'],
+    ['mails that verify an address', ADDRESS_MAILS_AN_HOUR, 'an hour per account'],
+    ['changes of the username', NAMES_A_DAY, 'a day per account'],
+    ...Object.entries(policies).map(([name, { perMinute, of }]): [string, number, string] => [
+      `rate limit ${name}`,
+      perMinute,
+      `a minute per ${of}`,
+    ]),
+  ]
+  return own.map(([name, points, per]) => [name, `${scaled(points)} ${per}`, 'RATE_LIMIT_SCALE'])
 }
 
 function ofSockets({ socketsPerUser, maxPayload }: SocketLimits): Setting[] {

@@ -21,7 +21,7 @@ const HELD = 600
 /** What slow origins are counted on. */
 const SLOW_PER_SECOND = 2
 /** A user's messages in a minute; what is more is sent later. Twenty browsers take six notifications. */
-const USER_PER_MINUTE = 120
+export const USER_PER_MINUTE = 120
 const LONGEST_WAIT_OF_ORIGIN_SECONDS = 300
 const LONGEST_WAIT_OF_USER_SECONDS = 3600
 const SHORTEST_WAIT_SECONDS = 0.25

@@ -43,7 +43,7 @@ export type Senders = Record<ChannelName, Sender | null>
 
 export type Sending = Reader & { log: Logger; senders: Senders; leaseSeconds?: number }
 
-const MAX_ATTEMPTS = 8
+export const MAX_ATTEMPTS = 8
 const FIRST_RETRY_SECONDS = 15
 const LAST_RETRY_SECONDS = 3600
 

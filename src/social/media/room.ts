@@ -4,9 +4,9 @@ import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 
 /** As many pictures as a post may have. */
-const UPLOADS_AT_A_TIME = 4
+export const UPLOADS_AT_A_TIME = 4
 /** Bytes of all files of a user who confirmed no address, where addresses can be confirmed: accounts are quickly made. */
-const UNVERIFIED_QUOTA = 20 * 1024 * 1024
+export const UNVERIFIED_QUOTA = 20 * 1024 * 1024
 /** Longer than an upload may take: what is older was left by a process that was killed. */
 const UNDER_WAY = `begun_at > now() - interval '10 minutes'`
 /** Of a multipart body, what is not the file. */

@@ -5,15 +5,15 @@ import type { Config } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter, networkOf } from '../../http/rate-limits.ts'
 
-const FAILURES = 10
-const WINDOW_SECONDS = 15 * 60
+export const FAILURES = 10
+export const FAILURES_WITHIN_SECONDS = 15 * 60
 
 /**
  * Counts wrong passwords for one name, from wherever they come: limits by address do not stop somebody with many addresses.
  * Names that nobody has are counted too, so a refusal says nothing about them.
  */
 export function createFailureLimit(app: App) {
-  const limiter = createSharedLimiter(app, 'sign-in-name', FAILURES, WINDOW_SECONDS)
+  const limiter = createSharedLimiter(app, 'sign-in-name', FAILURES, FAILURES_WITHIN_SECONDS)
   /**
    * To be called before the password is looked at. A network from which this account was signed in to before goes on: the owner
    * is not locked out by others' guesses.

@@ -13,7 +13,7 @@ import { hashPassword, shareOf } from './passwords.ts'
 
 const HOUR_SECONDS = 3600
 /** Times RATE_LIMIT_SCALE. Each of these mails has a link that works for half an hour, so nobody is locked out by others' requests. */
-const MAILS_AN_HOUR = 5
+export const MAILS_AN_HOUR = 5
 
 type Forgotten = { login: string; ip: string }
 

@@ -20,7 +20,7 @@ export const sessionLives = (row: string) => `exists (
   select from social.sessions l where l.id = ${row}.session_id and l.user_id = ${row}.user_id and l.revoked_at is null and l.expires_at > now())`
 
 /** Browsers of one user; the oldest one makes room. */
-const MAX_SUBSCRIPTIONS = 20
+export const MAX_SUBSCRIPTIONS = 20
 
 /**
  * Keeps a browser's subscription until the session ends, in the caller's transaction, and returns its id. A browser belongs to
