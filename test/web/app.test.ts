@@ -1,13 +1,28 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
+import { buildIfStale, DIST } from '../../src/api/web-build.ts'
 import { PASSWORD } from '../client.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually } from '../setup.ts'
 import { badgeOf, listOf, signInBy, skip, webSystem } from './browser.ts'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+test('the first page loads at most 160 KB of scripts and 12 KB of styles, compressed', async (t) => {
+  await buildIfStale()
+  const index = readFileSync(join(DIST, 'index.html'), 'utf8')
+  const sizeOf = (extension: string) =>
+    [...index.matchAll(new RegExp(`(?:src|href)="\\./(assets/[^"]+\\.${extension})"`, 'g'))]
+      .map(([, file = '']) => gzipSync(readFileSync(join(DIST, file))).length)
+      .reduce((sum, size) => sum + size, 0)
+  const [scripts, styles] = [sizeOf('js'), sizeOf('css')]
+  t.ok(scripts > 1024 && scripts <= 160 * 1024, `${scripts} bytes of scripts`)
+  t.ok(styles > 1024 && styles <= 12 * 1024, `${styles} bytes of styles`)
+})
 
 test('a new user posts, and a like from another window shows as toast, badge and row, and goes again', {
   skip,
@@ -259,7 +274,9 @@ type Violation = { id: string; nodes: { target: unknown; failureSummary?: string
 
 async function faultsOf(page: Page): Promise<string[]> {
   await page.evaluate(`${axe}; undefined`)
-  const violations: Violation[] = await page.evaluate('axe.run().then(({ violations }) => violations)')
+  const violations: Violation[] = await page.evaluate(
+    `axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations)`,
+  )
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id} ${target} ${failureSummary}`),
   )

@@ -112,8 +112,8 @@ export function createApi({ request }: { request: Session['request'] }) {
     searchPosts: (q: string) => list<Post>(withQuery('/posts/search', { q })),
     bookmarks: list<Post>('/bookmarks'),
     post: (id: string) => request<Post>('GET', `/posts/${id}`),
-    createPost: (body: string, mediaIds: string[]) =>
-      request<Post>('POST', '/posts', mediaIds.length > 0 ? { body, mediaIds } : { body }),
+    createPost: (body: string, mediaIds: string[], key: string) =>
+      request<Post>('POST', '/posts', mediaIds.length > 0 ? { body, mediaIds } : { body }, key),
     editPost: (id: string, body: string) => request<Post>('PATCH', `/posts/${id}`, { body }),
     deletePost: (id: string) => request<void>('DELETE', `/posts/${id}`),
     like: (id: string, like: boolean) =>
@@ -123,8 +123,8 @@ export function createApi({ request }: { request: Session['request'] }) {
     muteThread: (id: string, on: boolean) => request<void>(on ? 'PUT' : 'DELETE', `/posts/${id}/mute`),
     comments: (postId: string, parentId?: string) =>
       list<Comment>(withQuery(`/posts/${postId}/comments`, { parentId })),
-    comment: (postId: string, body: string, parentId?: string) =>
-      request<Comment>('POST', `/posts/${postId}/comment`, parentId ? { body, parentId } : { body }),
+    comment: (postId: string, body: string, parentId: string | undefined, key: string) =>
+      request<Comment>('POST', `/posts/${postId}/comment`, parentId ? { body, parentId } : { body }, key),
     editComment: (id: string, body: string) => request<Comment>('PATCH', `/comments/${id}`, { body }),
     deleteComment: (id: string) => request<void>('DELETE', `/comments/${id}`),
     upload(file: File) {

@@ -14,11 +14,11 @@ type Device = {
   wholePage: boolean
 }
 
-const Context = createContext<Device | undefined>(undefined)
+export const DeviceContext = createContext<Device | undefined>(undefined)
 
 /** @throws {Error} outside of a DeviceProvider, which only pages without a user are */
 export function useDevice(): Device {
-  const device = useContext(Context)
+  const device = useContext(DeviceContext)
   if (!device) throw new Error('no user is signed in here')
   return device
 }
@@ -38,11 +38,11 @@ export function DeviceProvider(props: { session: Session; wholePage: boolean; ch
   })
   useEffect(() => () => queries.clear(), [queries])
   return (
-    <Context value={device}>
+    <DeviceContext value={device}>
       <QueryClientProvider client={queries}>
         <RavenpostProvider client={client}>{children}</RavenpostProvider>
       </QueryClientProvider>
-    </Context>
+    </DeviceContext>
   )
 }
 

@@ -42,15 +42,20 @@ export class Session {
     return this.#refreshing
   }
 
-  /** Calls the API as this user; the answer's JSON, or undefined where there is none. @throws {Problem} */
-  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.send(method, path, body)
+  /** Calls the API as this user; the answer's JSON, or undefined where there is none. `key`: Idempotency-Key. @throws {Problem} */
+  async request<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
+    const response = await this.send(method, path, body, key)
     return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
   }
 
-  async send(method: string, path: string, body?: unknown): Promise<Response> {
-    let response = await this.#fetch(method, path, body, await this.token())
-    if (response.status === 401) response = await this.#fetch(method, path, body, await this.token({ renew: true }))
+  async send(method: string, path: string, body?: unknown, key?: string): Promise<Response> {
+    const ask = (token: string) =>
+      call(method, path, body, {
+        authorization: `Bearer ${token}`,
+        ...(key !== undefined && { 'idempotency-key': key }),
+      })
+    let response = await ask(await this.token())
+    if (response.status === 401) response = await ask(await this.token({ renew: true }))
     if (!response.ok) throw await problemOf(response)
     return response
   }
@@ -66,10 +71,6 @@ export class Session {
     this.#ended = true
     if (!this.#refreshToken) localStorage.removeItem(REMEMBERED)
     this.onEnd()
-  }
-
-  #fetch(method: string, path: string, body: unknown, token: string): Promise<Response> {
-    return call(method, path, body, { authorization: `Bearer ${token}` })
   }
 
   async #refresh(): Promise<string> {
@@ -155,4 +156,9 @@ async function problemOf(response: Response): Promise<Problem> {
 
 function inTurn<T>(run: () => Promise<T>): Promise<T> {
   return 'locks' in navigator ? navigator.locks.request(REFRESH_LOCK, run) : run()
+}
+
+/** For an Idempotency-Key. Not randomUUID: that is for https alone. */
+export function newKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

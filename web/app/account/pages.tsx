@@ -7,6 +7,7 @@ import { useSignIn } from '../app.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
 import { explain, Problem } from '../problem.ts'
 import { post, signIn, signUp } from '../session.ts'
+import { useTitle } from '../shell/title.ts'
 import { languages, useLook, useWords } from '../words/words.tsx'
 import styles from './account.module.css'
 
@@ -80,6 +81,7 @@ function useFaults({ problem }: FormState) {
 
 export function SignInPage() {
   const { account } = useWords()
+  useTitle(account.signIn)
   const { session, start } = useSignIn()
   const atSignIn = useLocation().pathname === '/signin'
   const [state, action] = useForm(async ({ login = '', password = '' }) =>
@@ -123,6 +125,7 @@ export function SignInPage() {
 
 export function SignUpPage() {
   const { account } = useWords()
+  useTitle(account.signUp)
   const { session, start } = useSignIn()
   const [state, action] = useForm(async ({ username = '', email = '', password = '', displayName = '' }) =>
     start(
@@ -195,6 +198,7 @@ export function SignUpPage() {
 
 export function ForgotPage() {
   const { account } = useWords()
+  useTitle(account.forgotTitle)
   const [sent, setSent] = useState(false)
   const [state, action] = useForm(async ({ login = '' }) => {
     await post('/auth/password/forgot', { login: login.trim().toLowerCase() })
@@ -237,6 +241,7 @@ const tokenOf = (search: unknown) => {
 
 export function ResetPage() {
   const { account } = useWords()
+  useTitle(account.resetTitle)
   const token = tokenOf(useLocation().search)
   const [done, setDone] = useState(false)
   const [state, action] = useForm(async ({ password = '' }) => {

@@ -12,12 +12,14 @@ import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
 import styles from '../posts/post.module.css'
 import { PostCard } from '../posts/post.tsx'
+import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 
 export function FeedPage() {
   const { feed, composer } = useWords()
   const { scope = 'all' } = useSearch({ from: '/user/' })
   const api = useApi()
+  useTitle(feed.title)
   const queries = useQueryClient()
   const queryKey = ['posts', 'feed', scope]
   const list = useList(queryKey, api.posts(scope))

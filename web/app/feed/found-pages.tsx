@@ -10,12 +10,14 @@ import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
 import styles from '../posts/post.module.css'
 import { PostCard } from '../posts/post.tsx'
+import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 
 export function BookmarksPage() {
   const { nav, bookmarks } = useWords()
   const api = useApi()
   const list = useList(['posts', 'bookmarks'], api.bookmarks)
+  useTitle(nav.bookmarks)
   const container = useRef<HTMLDivElement>(null)
   useLiveInView(
     container,
@@ -44,6 +46,7 @@ export function SearchPage() {
   const { nav, search } = useWords()
   const navigate = useNavigate()
   const { q, in: kind } = useSearch({ from: '/user/search' })
+  useTitle(q === undefined ? nav.search : `${nav.search}: ${q}`)
   return (
     <>
       <h1>{nav.search}</h1>

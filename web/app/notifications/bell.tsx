@@ -64,6 +64,7 @@ export function BellButton() {
         ref={panel}
         id={id}
         popover="auto"
+        data-bell
         className={styles.panel}
         aria-label={notifications.title}
         onToggle={toggled}

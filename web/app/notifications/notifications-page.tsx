@@ -9,10 +9,12 @@ import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
 import { More } from '../posts/list.tsx'
 import { explain } from '../problem.ts'
+import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 import { NothingHere } from './bell.tsx'
 import { NotificationItem } from './item.tsx'
 import styles from './notifications.module.css'
+import { Rows } from './rows.tsx'
 import { useSeen } from './seen.ts'
 import { useSteady } from './steady.ts'
 import { kindOf, titleOf } from './text.tsx'
@@ -48,6 +50,7 @@ export function NotificationsPage() {
   const steady = useSteady(list.items, held)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   useSeen(list.items)
+  useTitle(notifications.title)
 
   const { shown } = steady
   const selected = shown.filter(({ id }) => chosen.has(id)).map(({ id }) => id)
@@ -127,16 +130,16 @@ export function NotificationsPage() {
             </button>
           </div>
         )}
-        <ul>
-          {shown.map((item) => (
+        <Rows items={shown}>
+          {(item) => (
             <NotificationItem
               key={item.id}
               item={item}
               onWhy={setWhy}
               lead={<Checkbox item={item} checked={chosen.has(item.id)} onChange={(on) => choose(item.id, on)} />}
             />
-          ))}
-        </ul>
+          )}
+        </Rows>
         {list.status === 'loading' && <Loading label={app.loading} />}
         {list.status === 'error' && (
           <Alert>

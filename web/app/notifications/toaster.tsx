@@ -13,7 +13,12 @@ export function Toaster() {
   const { app, notifications } = useWords()
   const { pathname } = useLocation()
   const { toasts, more, dismiss, pause } = useToasts({
-    isOnScreen: ({ url }) => pathname === '/notifications' || url?.split('#')[0] === pathname,
+    // What is critical is shown whatever one looks at.
+    isOnScreen: ({ url, priority }) =>
+      priority !== 'critical' &&
+      (pathname === '/notifications' ||
+        url?.split('#')[0] === pathname ||
+        document.querySelector('[data-bell]:popover-open') !== null),
   })
   return (
     // The region is there from the start, so that what comes into it is read out.

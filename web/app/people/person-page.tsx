@@ -18,6 +18,7 @@ import { PostCard } from '../posts/post.tsx'
 import { explain, Problem } from '../problem.ts'
 import { remember } from '../session.ts'
 import { NotFound } from '../shell/boundary.tsx'
+import { useTitle } from '../shell/title.ts'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './people.module.css'
 import { changeUser } from './user-cache.ts'
@@ -32,6 +33,7 @@ export function PersonPage() {
   const { tab } = useSearch({ from: '/user/users/$userId' })
   const { api } = useDevice()
   const { data: user, error, refetch } = useQuery({ queryKey: ['user', userId], queryFn: () => api.user(userId) })
+  useTitle(user?.displayName)
   if (error instanceof Problem && (error.status === 404 || error.status === 400)) return <NotFound />
   if (error)
     return (

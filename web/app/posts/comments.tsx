@@ -11,6 +11,7 @@ import { Time } from '../../ui/time.tsx'
 import type { Comment } from '../api.ts'
 import { useDevice } from '../device.tsx'
 import { explain } from '../problem.ts'
+import { newKey } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { addComment, changeComment, commentsKey, countReply, dropComment, useLiveComments } from './comment-cache.ts'
 import { itemsOf, List, useList } from './list.tsx'
@@ -144,15 +145,17 @@ function CommentForm({ postId, parent, done }: { postId: string; parent: Comment
   const queries = useQueryClient()
   const [body, setBody] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
+  const key = useRef(newKey())
   const mentions = useMentions({ value: body, set: setBody, field })
   const label = parent ? words.comments.replyTo(parent.author.displayName) : words.comments.placeholder
   const send = useMutation({
-    mutationFn: () => api.comment(postId, body.trim(), parent?.id),
+    mutationFn: () => api.comment(postId, body.trim(), parent?.id, key.current),
     onSuccess: (comment) => {
       if (addComment(queries, comment) || parent) {
         if (parent) countReply(queries, postId, parent.id)
       }
       changePost(queries, postId, (post) => ({ ...post, commentCount: post.commentCount + 1 }))
+      key.current = newKey()
       setBody('')
       done?.()
     },

@@ -6,7 +6,9 @@ import { Button, IconButton } from '../../ui/button.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import type { Media } from '../api.ts'
 import { useDevice } from '../device.tsx'
+import { useSelf } from '../people/self.ts'
 import { explain } from '../problem.ts'
+import { newKey } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { useMentions } from './mention-list.tsx'
 import styles from './post.module.css'
@@ -23,11 +25,14 @@ type Attached = { key: number; file: File; preview: string; media?: Media; probl
 export function Composer() {
   const words = useWords()
   const { composer } = words
-  const { api, session } = useDevice()
+  const { api } = useDevice()
+  const self = useSelf()
   const queries = useQueryClient()
   const [body, setBody] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
+  // The same until the post is there: sent again after a lost answer, it is not made twice.
+  const key = useRef(newKey())
   const mentions = useMentions({ value: body, set: setBody, field })
   const { files, add, remove, clear } = useAttached(api.upload)
   const left = LONGEST - [...body].length
@@ -39,9 +44,11 @@ export function Composer() {
       api.createPost(
         body.trim(),
         media.map(({ id }) => id),
+        key.current,
       ),
     onSuccess: (post) => {
       addPost(queries, post)
+      key.current = newKey()
       setBody('')
       clear()
     },
@@ -58,7 +65,7 @@ export function Composer() {
       }}
     >
       <div className={styles.line}>
-        <Avatar user={session.user} />
+        <Avatar user={self} />
         <div className={styles.writing}>
           <textarea
             ref={field}

@@ -6,6 +6,7 @@ import { Alert, Loading } from '../../ui/notes.tsx'
 import { useApi } from '../device.tsx'
 import { explain, Problem } from '../problem.ts'
 import { NotFound } from '../shell/boundary.tsx'
+import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 import { Comments } from './comments.tsx'
 import { useLiveInView } from './in-view.ts'
@@ -17,6 +18,7 @@ export function PostPage() {
   const { hash } = useLocation()
   const api = useApi()
   const { data: post, error, refetch } = useQuery({ queryKey: ['post', postId], queryFn: () => api.post(postId) })
+  useTitle(post && words.post.title(post.author.displayName))
   const container = useRef<HTMLDivElement>(null)
   useLiveInView(container, post ? [postId] : [])
   if (error instanceof Problem && (error.status === 404 || error.status === 400)) return <NotFound />

@@ -1,6 +1,7 @@
 import { Link, useParams } from '@tanstack/react-router'
 import type { ComponentType } from 'react'
 import { NotFound } from '../shell/boundary.tsx'
+import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 import { AccountSection, SessionsSection } from './account-section.tsx'
 import { LookSection } from './look-section.tsx'
@@ -24,6 +25,7 @@ type Section = keyof typeof sections
 export function SettingsPage() {
   const { settings } = useWords()
   const { section = 'notifications' } = useParams({ strict: false })
+  useTitle(settings.title)
   const Content = Object.entries(sections).find(([name]) => name === section)?.[1]
   return (
     <>

@@ -5,6 +5,7 @@ import { Avatar } from '../../ui/avatar.tsx'
 import { Menu } from '../../ui/menu.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
 import { useDevice } from '../device.tsx'
+import { useSelf } from '../people/self.ts'
 import { useLook, useWords } from '../words/words.tsx'
 import styles from './shell.module.css'
 
@@ -12,6 +13,7 @@ export function AccountMenu() {
   const { nav } = useWords()
   const { session, wholePage } = useDevice()
   const client = useRavenpost()
+  const self = useSelf()
   const { theme, change } = useLook()
   const next = theme === 'system' ? 'light' : theme === 'light' ? 'dark' : 'system'
   const ThemeIcon = { system: Monitor, light: Sun, dark: Moon }[theme]
@@ -26,14 +28,14 @@ export function AccountMenu() {
       label={nav.account}
       trigger={(attributes) => (
         <button type="button" className={styles.account} aria-label={nav.account} {...attributes}>
-          <Avatar user={session.user} size={36} />
+          <Avatar user={self} size={36} />
         </button>
       )}
     >
       <div className={styles.who}>
-        <strong>{session.user.displayName}</strong>
+        <strong>{self.displayName}</strong>
         <small>
-          <bdi>@{session.user.username}</bdi>
+          <bdi>@{self.username}</bdi>
         </small>
       </div>
       <Link role="menuitem" to="/users/$userId" params={{ userId: session.user.id }}>

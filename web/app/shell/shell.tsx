@@ -1,6 +1,6 @@
 import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { Bell, Bookmark, Home, Search, Settings, User } from 'lucide-react'
-import { useBadge, useUnreadCount } from 'ravenpost-client/react'
+import { useBadge, useConnection, usePushClicks, useUnreadCount } from 'ravenpost-client/react'
 import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
 import { AccountFrame, SignInPage } from '../account/pages.tsx'
 import { useSignIn } from '../app.tsx'
@@ -8,9 +8,11 @@ import { useDevice } from '../device.tsx'
 import { BellButton } from '../notifications/bell.tsx'
 import { Toaster } from '../notifications/toaster.tsx'
 import { useKeepPostsLive } from '../posts/post-cache.ts'
+import { useGo } from '../routes.tsx'
 import { useWords } from '../words/words.tsx'
 import { AccountMenu } from './account-menu.tsx'
 import { ConnectionStatus } from './connection-status.tsx'
+import { Refusals } from './refusals.tsx'
 import styles from './shell.module.css'
 
 export function Root() {
@@ -39,6 +41,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation()
   const main = useRef<HTMLElement>(null)
   useKeepPostsLive()
+  useEndWithConnection()
 
   // A new page begins at its content for who uses the keyboard or a screen reader.
   const first = useRef(true)
@@ -69,6 +72,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <NavLinks />
         </nav>
         <main ref={main} tabIndex={-1} className={styles.main}>
+          <Refusals />
           {children}
         </main>
       </div>
@@ -81,8 +85,19 @@ export function Shell({ children }: { children: ReactNode }) {
   )
 }
 
+/** A session that was revoked elsewhere ends here too. */
+function useEndWithConnection(): void {
+  const { session } = useDevice()
+  const { status } = useConnection()
+  useEffect(() => {
+    if (status === 'signedOut') session.end()
+  }, [status, session])
+}
+
 function PageBadge() {
-  useBadge({ title: true, favicon: true, app: true })
+  const go = useGo()
+  useBadge()
+  usePushClicks(go)
   return null
 }
 
