@@ -1,4 +1,5 @@
-const isFull = process.env.TEST_SIZE === 'full'
+/** The longer run, as in CI. */
+export const isFull = process.env.TEST_SIZE === 'full'
 
 /** How many, or how large: as CI runs it (`TEST_SIZE=full`), and in the shorter run of every day, which looks for the same faults. */
 export function sized(full: number, short: number): number {

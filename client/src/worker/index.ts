@@ -21,7 +21,7 @@ export type PushOptions = {
   home?: string
 }
 
-/** What is used of a service worker's scope; `self` fits. */
+/** What is used of a service worker's scope. */
 type WorkerScope = {
   location: { href: string; origin: string }
   navigator: { setAppBadge?(count: number): Promise<void>; clearAppBadge?(): Promise<void> }
@@ -50,7 +50,9 @@ const OPENED = 'rp-opened'
  * For the application's own service worker: `handlePush(self)`. A message replaces the former one of its tag, closes what is
  * read or retracted, and sets the app badge; a click brings up a page that is open, or opens one.
  */
-export function handlePush(self: WorkerScope, options: PushOptions = {}): void {
+export function handlePush(scope: object, options: PushOptions = {}): void {
+  // Of a service worker, whose types exclude those of pages: a project has either.
+  const self = scope as WorkerScope
   self.addEventListener('push', (event: PushEvent) => {
     const message = event.data?.json()
     if (message)

@@ -1,0 +1,180 @@
+import { execFile, spawn } from 'node:child_process'
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { build } from 'vite'
+import { eventually, setup } from '../setup.ts'
+import { isFull } from '../size.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+/** Without the hook that tap passes on to every Node below a test: compilers do not start with it. */
+function run(command: string, args: string[], { cwd = root, ...options }: { cwd?: string; timeout?: number } = {}) {
+  return promisify(execFile)('env', ['-u', 'NODE_OPTIONS', command, ...args], { cwd, ...options })
+}
+const bin = (name: string) => join(root, 'node_modules/.bin', name)
+
+/** A folder outside of the repository with the packed package installed, and React beside it, as npm would do it. */
+async function install(t: Test): Promise<string> {
+  await run(process.execPath, ['client/build.ts'])
+  const folder = t.testdir()
+  await run('npm', ['pack', './client/dist', '--pack-destination', folder, '--silent'])
+  const modules = join(folder, 'node_modules')
+  await mkdir(join(modules, '@types'), { recursive: true })
+  await run('tar', ['-xzf', 'ravenpost-client-0.1.0.tgz', '-C', modules], { cwd: folder })
+  await run('mv', [join(modules, 'package'), join(modules, 'ravenpost-client')])
+  const link = (from: string, to: string) => symlink(join(root, from), join(modules, to))
+  for (const name of ['react', 'react-dom', 'scheduler']) await link(`client/node_modules/${name}`, name)
+  for (const name of ['@tanstack', '@types/react', '@types/react-dom', 'csstype'])
+    await link(`node_modules/${name}`, name)
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'an-app', type: 'module', private: true }))
+  return folder
+}
+
+t.test('the package, packed and installed elsewhere', async (t) => {
+  const folder = await install(t)
+  const dist = join(root, 'client/dist')
+
+  await t.test('publint and attw find nothing', async (t) => {
+    const { stdout } = await run(bin('publint'), [dist, '--strict'])
+    t.match(stdout, 'All good!')
+    if (isFull) await run(bin('attw'), ['--pack', dist, '--profile', 'esm-only', '--exclude-entrypoints', 'ui.css'])
+    const { dependencies, exports } = JSON.parse(await readFile(join(dist, 'package.json'), 'utf8'))
+    t.equal(dependencies, undefined, 'nothing else is needed at run time')
+    t.ok(exports['./core'])
+  })
+
+  await t.test('a Vite app builds with it', async (t) => {
+    await cp(join(root, 'client/example'), join(folder, 'example'), { recursive: true })
+    await build({
+      root: join(folder, 'example'),
+      configFile: false,
+      logLevel: 'error',
+      resolve: { preserveSymlinks: true },
+    })
+    t.match(await readFile(join(folder, 'example/dist/index.html'), 'utf8'), /assets\/index-.*\.js/)
+  })
+
+  await t.test(
+    'its declarations and the snippets of docs/client.md suit compilers from TypeScript 5.6 on',
+    async (t) => {
+      const config = {
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          jsx: 'react-jsx',
+          lib: ['es2023', 'dom', 'dom.iterable'],
+          target: 'es2022',
+          module: 'nodenext',
+          allowImportingTsExtensions: true,
+          exactOptionalPropertyTypes: true,
+          types: [],
+        },
+        include: ['docs'],
+      }
+      await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config))
+      await mkdir(join(folder, 'docs'))
+      await writeFile(join(folder, 'docs/styles.d.ts'), "declare module '*.css'")
+      for (const [name, code] of await snippets()) await writeFile(join(folder, 'docs', name), code)
+      for (const compiler of [bin('tsc'), ...(isFull ? oldCompilers : [])]) {
+        const compiled = run(process.execPath, [compiler, '-p', folder])
+        await t.resolves(
+          compiled.catch(({ stdout }) => Promise.reject(new Error(stdout))),
+          compiler,
+        )
+      }
+    },
+  )
+
+  await t.test('a Node script lists, acts and follows with it', async (t) => {
+    const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
+    const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+    await ben.follow(ana.id)
+    const script = `
+      import { createRavenpost } from 'ravenpost-client'
+      const [url, token] = process.argv.slice(2)
+      const client = createRavenpost({ url, getToken: () => token })
+      client.counts.subscribe(async () => {
+        const [first] = client.inbox.getSnapshot().items
+        if (!first || first.readAt) return
+        console.log(first.title)
+        await client.read([first.id])
+        console.log(client.counts.getSnapshot().unreadCount)
+        client.stop()
+      })
+      client.start()`
+    await writeFile(join(folder, 'follow.js'), script)
+    const { stdout } = await run(process.execPath, ['follow.js', system.url, ana.accessToken], {
+      cwd: folder,
+      timeout: 30_000,
+    })
+    t.equal(stdout, 'ben followed you\n0\n')
+    t.equal((await ana.get('/notifications/unread-count')).unreadCount, 0)
+  })
+
+  await t.test('the headless snippet follows', async (t) => {
+    const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
+    const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+    await writeFile(join(folder, 'headless.js'), (await snippets()).get('headless.js') ?? '')
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, 'headless.js', system.url, ana.accessToken], {
+      cwd: folder,
+    })
+    t.teardown(() => child.kill())
+    let said = ''
+    child.stdout.on('data', (data) => {
+      said += data
+    })
+    // It says what comes while it is there, so Ben goes on until it is.
+    await eventually(async () => {
+      await ben.like((await ana.post('hello')).id)
+      return said !== ''
+    }, 30)
+    t.match(said, /^ben liked your post$/m)
+  })
+
+  await t.test('it is as small as docs/client.md promises', async (t) => {
+    type Budget = { imports: string[]; limit: number }
+    const budgets: Record<string, Budget> = JSON.parse(await readFile(join(root, 'client/sizes.json'), 'utf8'))
+    const page = await readFile(join(root, 'docs/client.md'), 'utf8')
+    for (const [name, { imports, limit }] of Object.entries(budgets)) {
+      const size = await sizeOf(folder, imports)
+      t.ok(size <= limit, `${name}: ${size.toFixed(1)} of ${limit} KB`)
+      t.match(page, `| ${name} | ${limit} |`)
+    }
+  })
+})
+
+/** Older TypeScripts, 5.9 and 5.6, that other packages bring along. */
+const oldCompilers = ['oazapfts', '@arethetypeswrong/core'].map((name) =>
+  join(root, 'node_modules', name, 'node_modules/typescript/bin/tsc'),
+)
+
+/** Code blocks of docs/client.md that begin with the name of their file. */
+async function snippets(): Promise<Map<string, string>> {
+  const page = await readFile(join(root, 'docs/client.md'), 'utf8')
+  const blocks = page.matchAll(/```(?:tsx?|js)\n\/\/ ([\w-]+\.\w+)\n([\s\S]*?)```/g)
+  return new Map([...blocks].map(([, name = '', code = '']) => [name, code]))
+}
+
+/** Kilobytes (1000 octets) of a bundle, minified and gzipped, without React. */
+async function sizeOf(folder: string, imports: string[]): Promise<number> {
+  const entry = join(folder, 'size.js')
+  await writeFile(entry, imports.map((from) => (from.startsWith('{') ? `export ${from}` : `import ${from}`)).join('\n'))
+  const built = await build({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      write: false,
+      minify: true,
+      target: 'es2022',
+      rollupOptions: { input: entry, preserveEntrySignatures: 'strict', external: [/^react/, /^@tanstack/] },
+    },
+  })
+  if (!Array.isArray(built) && !('output' in built)) throw new Error('Vite watches instead of building')
+  const files = [built].flat().flatMap(({ output }) => output)
+  const octets = files.map((file) => gzipSync(file.type === 'chunk' ? file.code : file.source, { level: 9 }).length)
+  return octets.reduce((sum, each) => sum + each, 0) / 1000
+}
