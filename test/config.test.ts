@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -108,6 +109,56 @@ test('where others can connect, metrics need a token', async (t) => {
     t.match(messageOf({ HOST }), /METRICS_TOKEN is missing: with HOST/, HOST)
   for (const HOST of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(readConfig({ HOST }).host, HOST)
   t.equal(readConfig({ HOST: '0.0.0.0', METRICS_TOKEN: 'sixteen or longer' }).host, '0.0.0.0')
+})
+
+test('an identity provider is named whole, by one kind of key', async (t) => {
+  const url = 'https://login.example.org/jwks'
+  const names = { AUTH_ISSUER: 'https://login.example.org/', AUTH_AUDIENCE: 'notifications' }
+  t.equal(readConfig({}).identityProvider, null)
+  t.same(readConfig({ ...names, AUTH_JWKS_URL: url }).identityProvider, {
+    issuer: names.AUTH_ISSUER,
+    audience: 'notifications',
+    provision: true,
+    jwksUrl: url,
+  })
+  t.match(readConfig({ ...names, AUTH_JWKS_URL: url, AUTH_PROVISION: 'off' }).identityProvider, { provision: false })
+  const pem = (type: 'rsa' | 'ec' | 'ed25519', options = {}) => {
+    const { publicKey, privateKey } = generateKeyPairSync(type as 'rsa', options as { modulusLength: number })
+    return {
+      ours: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      secret: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    }
+  }
+  const rsa = pem('rsa', { modulusLength: 2048 })
+  const keys: [string, string][] = [
+    [rsa.ours, 'RS256'],
+    [rsa.ours.replaceAll('\n', '\\n'), 'RS256'],
+    [pem('ec', { namedCurve: 'prime256v1' }).ours, 'ES256'],
+    [pem('ed25519').ours, 'EdDSA'],
+  ]
+  for (const [AUTH_PUBLIC_KEY, algorithm] of keys)
+    t.match(readConfig({ ...names, AUTH_PUBLIC_KEY }).identityProvider, { publicKey: { algorithm } }, algorithm)
+
+  const wrong: [Record<string, string>, RegExp][] = [
+    [
+      { AUTH_JWKS_URL: url },
+      /AUTH_ISSUER is missing: it is needed together with AUTH_JWKS_URL\n.*AUTH_AUDIENCE is missing/,
+    ],
+    [names, /AUTH_JWKS_URL is missing: it, or AUTH_PUBLIC_KEY, is needed together with AUTH_ISSUER, AUTH_AUDIENCE/],
+    [{ ...names, AUTH_JWKS_URL: url, AUTH_PUBLIC_KEY: rsa.ours }, /both set: expected one of them/],
+    [{ ...names, AUTH_JWKS_URL: 'login.example.org' }, /AUTH_JWKS_URL is "login.example.org": expected http/],
+    [{ ...names, AUTH_PROVISION: 'no', AUTH_JWKS_URL: url }, /AUTH_PROVISION is "no": expected on or off/],
+    ...['x', rsa.secret, pem('rsa', { modulusLength: 1024 }).ours, pem('ec', { namedCurve: 'secp256k1' }).ours].map(
+      (AUTH_PUBLIC_KEY): [Record<string, string>, RegExp] => [
+        { ...names, AUTH_PUBLIC_KEY },
+        /AUTH_PUBLIC_KEY cannot be used: expected a public key as PEM: RSA of 2048 bits or more/,
+      ],
+    ),
+  ]
+  for (const [env, message] of wrong) {
+    t.match(messageOf(env), message)
+    t.notMatch(messageOf(env), /PRIVATE KEY/)
+  }
 })
 
 test('NAME_FILE names a file that holds the value', async (t) => {

@@ -19,7 +19,11 @@ export const profileFields = {
     }),
   ),
   avatarUrl: orNull(
-    Type.String({ maxLength: 2000, pattern: '^https?://[^\\s]+$', description: 'Picture that your application hosts' }),
+    Type.String({
+      maxLength: 2000,
+      pattern: '^https?://[\\x21-\\x7e]+$',
+      description: 'Picture that your application hosts',
+    }),
   ),
   locale: orNull(Locale),
   timeZone: orNull(TimeZone),

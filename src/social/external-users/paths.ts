@@ -12,10 +12,10 @@ const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
  * Makes each route below `/users/:id` and `/admin/users/:id` that is added from now on also answer below
  * `/users/external/:externalId` and `/admin/users/external/:externalId`. The document does not repeat them.
  */
-export function nameUsersByExternalId(server: FastifyInstance, { pool }: App): void {
+export function nameUsersByExternalId(server: FastifyInstance, { db }: App): void {
   const resolve: preHandlerAsyncHookHandler = async (request) => {
     const { externalId, ...params } = request.params as { externalId: string }
-    const id = await findIdOf(pool, externalId)
+    const id = await findIdOf(db, externalId)
     if (id === undefined) throw fail('USER_NOT_FOUND')
     request.params = { ...params, id } satisfies FastifyRequest['params']
   }

@@ -1,15 +1,13 @@
+import type { Kysely } from 'kysely'
 import type pg from 'pg'
+import type { DB } from '../../db/tables.ts'
 import { toUser, type UserRow, userColumns } from '../users/view.ts'
 import type { ExternalUserView } from './fields.ts'
 
 /** Undefined when no user has this external id. */
-export async function findIdOf(pool: pg.Pool, externalId: string): Promise<string | undefined> {
-  const { rows } = await pool.query<{ id: string }>({
-    name: 'user_of_external_id',
-    text: 'select id from social.users where external_id = $1',
-    values: [externalId],
-  })
-  return rows[0]?.id
+export async function findIdOf(db: Kysely<DB>, externalId: string): Promise<string | undefined> {
+  const found = await db.selectFrom('social.users').select('id').where('externalId', '=', externalId).executeTakeFirst()
+  return found?.id
 }
 
 /** In the order of the external ids; `viewerId` null sees them as nobody in particular. */

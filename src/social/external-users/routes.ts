@@ -21,7 +21,7 @@ const config = { service: 'users:write' } as const
 
 /** Users of an application beside Ravenpost, by the ids that it has for them. */
 export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
-  const { pool } = app
+  const { pool, db } = app
   return async (server) => {
     server.put(
       '/users/external/:externalId',
@@ -55,7 +55,7 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       async ({ params: { externalId }, service, user }) => {
         if (service) return found((await readExternalUsers(pool, [externalId], null))[0])
-        return found(await findVisibleUser(pool, found(await findIdOf(pool, externalId)), user.userId))
+        return found(await findVisibleUser(pool, found(await findIdOf(db, externalId)), user.userId))
       },
     )
 
@@ -63,7 +63,7 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
       '/users/external/:externalId',
       { config, schema: { params: OneId, response: { 204: Type.Null() } } },
       async ({ params }, reply) => {
-        await deleteUser(app, found(await findIdOf(pool, params.externalId)))
+        await deleteUser(app, found(await findIdOf(db, params.externalId)))
         return reply.code(204).send(null)
       },
     )

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { isContentError } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import type { Identity } from '../../http/identity.ts'
@@ -92,6 +93,7 @@ async function provision(pool: pg.Pool, claims: ProviderClaims): Promise<void> {
       await writeExternalUsers(pool, [user])
       return
     } catch (error) {
-      if (index === attempts.length - 1 || !(error instanceof AppError) || error.status >= 500) throw error
+      const isContent = error instanceof AppError ? error.status < 500 : isContentError(error)
+      if (index === attempts.length - 1 || !isContent) throw error
     }
 }

@@ -61,7 +61,7 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       const { scope = 'all', userId: id, externalId, limit = 20, cursor } = request.query
       if ((scope === 'user') !== ((id ?? externalId) !== undefined) || (id !== undefined && externalId !== undefined))
         throw fail('VALIDATION_FAILED', 'scope=user goes together with userId or externalId', { pointer: '/userId' })
-      const userId = externalId === undefined ? id : await findIdOf(app.pool, externalId)
+      const userId = externalId === undefined ? id : await findIdOf(app.db, externalId)
       if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
       const before = decodeCursor(cursor, 1)?.[0] ?? null
       if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
