@@ -269,7 +269,7 @@ comment on column notify.fan_outs.object_id is 'The post, comment or user that w
 comment on column notify.fan_outs.actor_id is 'Of retract_actor: the blocked user; otherwise 0.';
 comment on column notify.fan_outs.thread_key is 'The thread whose notifications are searched.';
 comment on column notify.fan_outs.event is 'Of an audience: the event to append, without recipient; otherwise null.';
-comment on column notify.fan_outs.except_ids is 'Of an audience: users who get an event of their own, for a more specific reason.';
+comment on column notify.fan_outs.except_ids is 'Of an audience: users who get an event of their own, for a more specific reason. Of show_post and show_comment: users whose inbox was held, who come last.';
 comment on column notify.fan_outs.first_shard is 'First shard of the row''s part of an audience.';
 comment on column notify.fan_outs.last_shard is 'Last shard of the row''s part of an audience.';
 comment on column notify.fan_outs.up_to is 'Of retract_actor: later events are not taken back. Drawn with the first chunk, or when the block ends before that.';

@@ -163,7 +163,7 @@ export interface NotifyFanOuts {
    */
   event: Json | null;
   /**
-   * Of an audience: users who get an event of their own, for a more specific reason.
+   * Of an audience: users who get an event of their own, for a more specific reason. Of show_post and show_comment: users whose inbox was held, who come last.
    */
   exceptIds: Generated<ArrayType<Int8>>;
   /**

@@ -6,7 +6,7 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
-import { lockFreeObjects, lockInboxes, lockObjects } from './objects.ts'
+import { existingInboxes, lockFreeObjects, lockInboxes, lockObjects } from './objects.ts'
 import { storeFolded } from './store.ts'
 
 /** The consumer `notifications`: turns a batch of events into notifications, inside the transaction that moves the position. */
@@ -73,12 +73,7 @@ async function heldByOthers(
   locked: Map<string, unknown>,
 ): Promise<OutboxEvent[]> {
   const missing = events.filter((event) => !locked.has(String(event.recipientId)))
-  if (missing.length === 0) return []
-  const { rows } = await client.query<{ userId: string }>({
-    name: 'existing_inboxes',
-    text: 'select user_id as "userId" from notify.inbox where user_id = any($1::bigint[])',
-    values: [missing.map((event) => event.recipientId)],
-  })
-  const existing = new Set(rows.map((row) => row.userId))
+  const users = missing.map((event) => String(event.recipientId))
+  const existing = new Set(await existingInboxes(client, users))
   return missing.filter((event) => existing.has(String(event.recipientId)))
 }

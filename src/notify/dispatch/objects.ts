@@ -18,6 +18,17 @@ export async function lockInboxes(
   return new Map(rows.map((row) => [row.userId, row]))
 }
 
+/** Of these users, those who have an inbox. */
+export async function existingInboxes(client: pg.ClientBase, userIds: string[]): Promise<string[]> {
+  if (userIds.length === 0) return []
+  const { rows } = await client.query<{ userId: string }>({
+    name: 'existing_inboxes',
+    text: 'select user_id as "userId" from notify.inbox where user_id = any($1::bigint[])',
+    values: [userIds],
+  })
+  return rows.map(({ userId }) => userId)
+}
+
 /**
  * Of the objects `post:9`, `comment:7`, those that are deleted or gone. The others are locked `for key share`, so that a
  * deletion either waits for this transaction, and retracts what it wrote, or is seen here.

@@ -1,30 +1,49 @@
 import type pg from 'pg'
-import { lockInboxes } from '../dispatch/objects.ts'
+import { existingInboxes, lockInboxes } from '../dispatch/objects.ts'
 import { readDrafts } from '../dispatch/read-drafts.ts'
 import { storeFolded } from '../dispatch/store.ts'
 import { type Kind, showing } from '../inbox/previews.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { usersOfThread } from './remove-notifications.ts'
-import type { Chunk, FanOut } from './run.ts'
+import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
 /** Inboxes are locked for so many changes at once, or for those of one user: one read group of likes after another may show a post. */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
 /**
  * After the beginning of a post or comment was edited: a change, and nothing else, of each notification that shows it, so that
- * devices read the words again. A notification that is committed later is read with the new words anyway.
+ * devices read the words again. A notification that is committed later is read with the new words anyway. Held inboxes are
+ * noted in `except_ids` and come last, so that nobody else waits for them.
  */
 export function showAnewChunk(kind: Kind): Chunk {
   return async (client, fanOut, types) => {
     const users = await usersOfThread(client, fanOut)
     const last = users.at(-1)
-    if (last === undefined) return 'finished'
+    if (last === undefined) return showHeld(client, kind, fanOut, types)
     const shown = await usersShown(client, kind, fanOut, users)
     const taken = shown.filter(({ total }, index) => index === 0 || total <= NOTIFICATIONS_PER_CHUNK)
     const takenIds = taken.map(({ userId }) => userId)
-    await touch(client, kind, fanOut, types, takenIds)
+    const held = await touch(client, kind, fanOut, types, takenIds)
+    if (held.length > 0) await noteHeld(client, fanOut, [...fanOut.exceptIds, ...held])
     return { cursorUserId: taken.length < shown.length ? (takenIds.at(-1) ?? last) : last }
   }
+}
+
+async function showHeld(client: pg.ClientBase, kind: Kind, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
+  const held = await touch(client, kind, fanOut, types, fanOut.exceptIds)
+  if (held.length === 0) return 'finished'
+  if (held.length === fanOut.exceptIds.length)
+    throw new Error('the inboxes that are left are held by other transactions')
+  await noteHeld(client, fanOut, held)
+  return { cursorUserId: fanOut.cursorUserId }
+}
+
+async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): Promise<void> {
+  await client.query({
+    name: 'note_held_inboxes',
+    text: 'update notify.fan_outs set except_ids = $2::bigint[] where id = $1',
+    values: [id, held],
+  })
 }
 
 type Shown = { userId: string; total: number }
@@ -48,18 +67,22 @@ async function usersShown(
   return rows
 }
 
+/** Returns the users whose inbox is held by somebody else. */
 async function touch(
   client: pg.ClientBase,
   kind: Kind,
   { objectId, threadKey }: FanOut,
   types: TypeLookup,
   users: string[],
-): Promise<void> {
-  if (users.length === 0) return
-  const inboxes = await lockInboxes(client, users, false)
-  const drafts = await readDrafts(client, users, conditionOf(kind), [objectId, threadKey], Number.MAX_SAFE_INTEGER)
+): Promise<string[]> {
+  if (users.length === 0) return []
+  const inboxes = await lockInboxes(client, users, true)
+  const free = [...inboxes.keys()]
+  const drafts = await readDrafts(client, free, conditionOf(kind), [objectId, threadKey], Number.MAX_SAFE_INTEGER)
   for (const draft of drafts) draft.changed = true
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] })
+  const missing = users.filter((userId) => !inboxes.has(userId))
+  return existingInboxes(client, missing)
 }
 
 /** Over `n`; `$2` holds the id of the object and the thread. What is filtered is in no changes. */

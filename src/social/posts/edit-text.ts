@@ -16,5 +16,5 @@ export function editStatement(kind: 'post' | 'comment'): string {
     select 'show_${kind}', $1::bigint, $4::text from before
     where before.text <> ${beginning('$2::text')} and exists (select from notify.notifications n where n.thread_key = $4::text)
     on conflict on constraint fan_out_once do update
-    set cursor_user_id = 0, due_at = now(), finished_at = null, attempts = 0, last_error = null`
+    set cursor_user_id = 0, except_ids = '{}', due_at = now(), finished_at = null, attempts = 0, last_error = null`
 }

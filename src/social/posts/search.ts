@@ -5,8 +5,8 @@ import { authorColumns, type Post, type PostRow, postColumns, toPost } from './v
 /**
  * Posts that have all words of the text, of the last one the beginning is enough; newest first, older than the post `before`.
  *
- * Full text rather than trigrams, measured with 300,000 posts on PostgreSQL 15 and 18: a quarter of the index (36 MB, not 146) and
- * less work for each new post; words of one and two letters; and all scripts, while a database in the C locale has no
+ * Full text rather than trigrams, measured with 300,000 posts on PostgreSQL 15 and 18: a quarter of the index (36 MB, not 146), a
+ * third of the time for a new post, words of one and two letters, and all scripts, while a database in the C locale has no
  * trigrams of Cyrillic or Chinese. `simple` because posts are of many languages.
  */
 export async function searchPosts(

@@ -120,6 +120,30 @@ t.test('a notification shows how the post or comment begins, and its first pictu
   })
 })
 
+t.test('an inbox that is held keeps nobody else from an edit, and is changed when it is free', async (t) => {
+  const app = await inboxApp(t)
+  const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
+  await app.pool.query(`update social.users set username = 'user_' || id`)
+  const actor = { userId: me, requestId: 'r' }
+  const post = await createPost(app, actor, `@user_${ana} @user_${ben} one`)
+  for (const userId of [ana, ben]) await applyShuffled(app, userId, 1)
+  const holder = await app.pool.connect()
+  t.teardown(() => holder.release())
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [ana])
+  await editPost(app, actor, post.id, 'two')
+  const modseqs = async () =>
+    (await app.pool.query('select modseq from notify.inbox where user_id = any($1) order by user_id', [[ana, ben]]))
+      .rows
+  await runFanOuts(app, allFanOuts)
+  t.same(await modseqs(), [{ modseq: '1' }, { modseq: '2' }])
+  await holder.query('rollback')
+  await app.pool.query('update notify.fan_outs set due_at = now()')
+  await runFanOuts(app, allFanOuts)
+  t.same(await modseqs(), [{ modseq: '2' }, { modseq: '2' }])
+  t.equal((await app.pool.query('select from notify.fan_outs where finished_at is null')).rowCount, 0)
+})
+
 const someone = fc.nat(2)
 const text = fc.constantFrom('one', 'two', 'x'.repeat(300), `${'y '.repeat(100)}1`, `${'y '.repeat(100)}2`)
 const step = fc.oneof(
