@@ -72,6 +72,11 @@ export const variables = {
       pattern: `^${pushHost}(\\s*,\\s*${pushHost})*$`,
     }),
   ),
+  BASE_PATH: Type.Optional(text('a path like /api', { pattern: '^(/[A-Za-z0-9._~-]+)+$' })),
+  COOKIE_SAME_SITE: Type.Union([Type.Literal('strict'), Type.Literal('lax'), Type.Literal('none')], {
+    default: 'strict',
+    expected: 'strict, lax or none',
+  }),
   DOCS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   WEB: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   DEMO: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { expected: 'true or false' })),
@@ -123,6 +128,10 @@ export type Config = {
   /** What `GET /metrics` asks for; given whenever others than this machine can reach it. */
   metricsToken: string | undefined
   publicUrl: string | undefined
+  /** Path below which every call also works, such as `/api`; empty by default. */
+  basePath: string
+  /** SameSite of the refresh cookie. */
+  cookieSameSite: 'strict' | 'lax' | 'none'
   /** Null: no mail is sent. */
   smtp: { url: string; from: string } | null
   /** Null: no Web Push is sent. */
@@ -291,6 +300,8 @@ function toConfig(env: Static<typeof Environment>): Config {
     rateLimitScale: env.RATE_LIMIT_SCALE,
     metricsToken: env.METRICS_TOKEN,
     publicUrl: env.PUBLIC_URL,
+    basePath: env.BASE_PATH ?? '',
+    cookieSameSite: env.COOKIE_SAME_SITE,
     smtp: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
     vapid: vapidOf(env),
     pushHosts: listOf(env.PUSH_HOSTS?.toLowerCase()),

@@ -1,4 +1,5 @@
 import type { TSchema } from '@sinclair/typebox'
+import type { Config } from '../config.ts'
 import { closeCodes } from '../protocol/close-codes.ts'
 import { clientFrames, SUBPROTOCOL, serverFrames } from '../protocol/frames.ts'
 import { referToComponents } from './components.ts'
@@ -28,8 +29,9 @@ const summaries: Record<keyof typeof clientFrames | keyof typeof serverFrames, s
 }
 
 /** The websocket as AsyncAPI 3, made from the schemas that check the frames. */
-export function describeSocket(publicUrl: string | undefined): object {
+export function describeSocket({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): object {
   const { host, protocol } = new URL(publicUrl ?? 'http://localhost:3000')
+  const pathname = basePath === '' ? {} : { pathname: basePath }
   const messages = referToComponents({ ...messagesOf(clientFrames), ...messagesOf(serverFrames) })
   const closes = Object.values(closeCodes).map(([code, reason]) => `\n- ${code}: ${reason}`)
   return {
@@ -41,7 +43,7 @@ export function describeSocket(publicUrl: string | undefined): object {
       description: `Frames are JSON in text messages. The first frame is \`hello\`. Close codes:${closes.join('')}`,
     },
     defaultContentType: 'application/json',
-    servers: { ravenpost: { host, protocol: protocol === 'https:' ? 'wss' : 'ws' } },
+    servers: { ravenpost: { host, protocol: protocol === 'https:' ? 'wss' : 'ws', ...pathname } },
     channels: {
       socket: {
         address: '/ws',

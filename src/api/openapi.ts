@@ -24,7 +24,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
         version: '0.1.0',
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: config.publicUrl ?? '/' }],
+      servers: [{ url: serverUrl(config) }],
       components: {
         securitySchemes: {
           accessToken: {
@@ -52,7 +52,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
       return document.openapiObject
     },
   })
-  const socket = describeSocket(config.publicUrl)
+  const socket = describeSocket(config)
   server.get('/asyncapi.json', { config: { public: true }, schema: { hide: true } }, () => socket)
   server.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => server.swagger())
   await server.register(async (pages) => {
@@ -66,4 +66,9 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     })
     await pages.register(swaggerUi, { routePrefix: '/docs' })
   })
+}
+
+/** PUBLIC_URL and BASE_PATH; a path alone where no PUBLIC_URL is set. */
+function serverUrl({ publicUrl, basePath }: Config): string {
+  return basePath === '' ? (publicUrl ?? '/') : `${publicUrl?.replace(/\/+$/, '') ?? ''}${basePath}`
 }

@@ -29,7 +29,7 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
     reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache')
     if (index === undefined) return sendLanding(reply, web)
     reply.header('content-security-policy', csp)
-    return reply.send(index.replace(BASE, `<base href="${basePath(config)}" data-demo="${config.demo}"`))
+    return reply.send(index.replace(BASE, `<base href="${pathOfApi(config)}" data-demo="${config.demo}"`))
   })
 
   await server.register(async (files) => {
@@ -52,10 +52,10 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
   })
 }
 
-/** Where browsers find the API: the path of PUBLIC_URL, which a proxy may strip, with a slash at its end. */
-function basePath({ publicUrl }: Pick<Config, 'publicUrl'>): string {
+/** Where browsers find the API: the path of PUBLIC_URL, which a proxy may strip, then BASE_PATH, with a slash at the end. */
+function pathOfApi({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): string {
   const path = publicUrl === undefined ? '/' : new URL(publicUrl).pathname
-  return path.endsWith('/') ? path : `${path}/`
+  return `${path.replace(/\/+$/, '')}${basePath}/`
 }
 
 function securityPolicy(styles: string): string {

@@ -20,6 +20,7 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   const server = fastify({
     loggerInstance: logger,
     genReqId: requestIdOf,
+    rewriteUrl: ({ url = '/' }) => withoutBase(url, app.config.basePath),
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
@@ -88,4 +89,12 @@ export function sendRequestId(server: FastifyInstance): void {
     reply.header('x-request-id', request.id)
     done()
   })
+}
+
+/** A request's url as routes know it: without BASE_PATH, below which every call works too. */
+export function withoutBase(url: string, basePath: string): string {
+  if (basePath === '' || !url.startsWith(basePath)) return url
+  const rest = url.slice(basePath.length)
+  if (rest.startsWith('/')) return rest
+  return rest === '' || rest.startsWith('?') ? `/${rest}` : url
 }

@@ -3,13 +3,15 @@ import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import { type AppError, fail } from '../errors.ts'
+import { withoutBase } from '../http/fastify.ts'
 import { configuredOrigins } from '../http/origin.ts'
 import { endWithProblem } from '../http/problem.ts'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 
 /** Why an upgrade is refused; null when it is not. Origins are compared exactly. */
 export function refusal(request: IncomingMessage, path: string, config: Config): AppError | null {
-  if (pathOf(request) !== path) return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
+  if (withoutBase(pathOf(request), config.basePath) !== path)
+    return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
   if (!originAllowed(request, config)) return fail('ORIGIN_NOT_ALLOWED')
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   return offered.includes(SUBPROTOCOL) ? null : fail('SUBPROTOCOL_NEEDED', `It is ${SUBPROTOCOL}`)

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'tap'
 import { createServer } from '../../src/api/server.ts'
 import { call, PASSWORD } from '../client.ts'
+import { TestSocket } from '../push/socket.ts'
 import { setup } from '../setup.ts'
 
 test('every answer names its request, by the caller’s id if it is well-formed', async (t) => {
@@ -140,4 +141,47 @@ test('a database that fails is not shown to clients', async (t) => {
   t.notMatch(JSON.stringify(body), /blocks|relation|select/)
   await pool.query('alter table social.blocks_away rename to blocks')
   t.equal((await call(url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD })).status, 200)
+})
+
+test('below BASE_PATH every call and the socket work too, and cookies and documents name it', async (t) => {
+  const { url, as } = await setup(t, { env: { BASE_PATH: '/api' }, push: true })
+  await as('ana')
+  const below = `${url}/api`
+  t.match(await call(below, 'GET', '/healthz'), { status: 200, body: { alive: true } })
+  const login = { login: 'ana', password: PASSWORD }
+  const signedIn = await call(below, 'POST', '/auth/signin?cookie=true', login)
+  t.match(
+    signedIn.headers.get('set-cookie'),
+    /^ravenpost_refresh=[^;]+; Max-Age=\d+; Path=\/api\/auth; HttpOnly; SameSite=Strict$/,
+  )
+  t.match((await call(below, 'GET', '/openapi.json')).body.servers, [{ url: '/api' }])
+  t.match((await call(below, 'GET', '/asyncapi.json')).body.servers.ravenpost, { pathname: '/api' })
+  for (const path of ['/apis/healthz', '/api/api/healthz'])
+    t.match(await call(url, 'GET', path, undefined, { authorization: `Bearer ${signedIn.body.accessToken}` }), {
+      status: 404,
+    })
+  for (const path of ['/ws', '/api/ws']) {
+    const socket = await TestSocket.open(t, `${url.replace('http', 'ws')}${path}`)
+    socket.send({ type: 'hello', token: signedIn.body.accessToken })
+    await socket.next('synced')
+  }
+})
+
+test('a web app on another site gets its refresh cookie with SameSite=None and Secure', async (t) => {
+  const { url, as } = await setup(t, {
+    env: { COOKIE_SAME_SITE: 'none', BASE_PATH: '/api', ALLOWED_ORIGINS: 'https://app.example.org' },
+  })
+  await as('ana')
+  const signedIn = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  const set = signedIn.headers.get('set-cookie') ?? ''
+  t.match(set, /^__Secure-ravenpost_refresh=[^;]+; Max-Age=\d+; Path=\/api\/auth; HttpOnly; Secure; SameSite=None$/)
+  const [cookie = ''] = set.split(';')
+  const site = { 'sec-fetch-site': 'cross-site' }
+  const elsewhere = { cookie, origin: 'https://evil.example', ...site }
+  t.match(await call(url, 'POST', '/auth/refresh', undefined, elsewhere), {
+    status: 403,
+    body: { code: 'ORIGIN_NOT_ALLOWED' },
+  })
+  const own = { cookie, origin: 'https://app.example.org', ...site }
+  t.equal((await call(url, 'POST', '/auth/refresh', undefined, own)).status, 200)
 })

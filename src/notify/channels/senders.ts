@@ -47,6 +47,7 @@ function mailTransport(
 }
 
 /** PUBLIC_URL is required with SMTP_URL; an embedded server does without both. */
-function publicUrlOf({ publicUrl, host, port }: Config): string {
-  return publicUrl?.replace(/\/+$/, '') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+function publicUrlOf({ publicUrl, basePath, host, port }: Config): string {
+  const server = publicUrl?.replace(/\/+$/, '') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return server + basePath
 }

@@ -4,13 +4,16 @@ import { fail } from '../../errors.ts'
 import { isHttps, requireOwnPage } from '../../http/origin.ts'
 
 /**
- * For browsers: a cookie that no script can read and no other site can send. The prefix, which browsers take over https alone and
- * for `/` alone, keeps sibling domains from setting one of theirs; without https, no route but /auth receives it.
+ * A cookie that no script can read. Over https its name has a prefix that browsers accept only with `Secure`; `__Host-`, for `/` alone,
+ * also keeps sibling domains from setting it. Without https, and below a BASE_PATH, only calls below /auth receive it.
  */
 function cookieFor(request: FastifyRequest, config: Config) {
-  return isHttps(request, config)
-    ? { name: '__Host-ravenpost_refresh', path: '/', secure: true }
-    : { name: 'ravenpost_refresh', path: '/auth', secure: false }
+  const secure = isHttps(request, config) || config.cookieSameSite === 'none'
+  const path = `${config.basePath}/auth`
+  if (!secure) return { name: 'ravenpost_refresh', path, secure }
+  return config.basePath === ''
+    ? { name: '__Host-ravenpost_refresh', path: '/', secure }
+    : { name: '__Secure-ravenpost_refresh', path, secure }
 }
 
 export function setRefreshCookie(reply: FastifyReply, config: Config, refreshToken: string): void {
@@ -19,7 +22,7 @@ export function setRefreshCookie(reply: FastifyReply, config: Config, refreshTok
     path,
     secure,
     httpOnly: true,
-    sameSite: 'strict',
+    sameSite: config.cookieSameSite,
     maxAge: config.refreshTokenTtl,
   })
 }
