@@ -6,12 +6,9 @@ import {
   lazyRouteComponent,
   useNavigate,
 } from '@tanstack/react-router'
-import { AccountFrame, ConfirmPage, ForgotPage, ResetPage, SignInPage, SignUpPage } from './account/pages.tsx'
 import { FeedPage } from './feed/feed-page.tsx'
-import { BookmarksPage, SearchPage } from './feed/found-pages.tsx'
-import { NotificationsPage, type Show, shows } from './notifications/notifications-page.tsx'
-import { PersonByNamePage, PersonPage, type PersonTab, personTabs } from './people/person-page.tsx'
-import { PostPage } from './posts/post-page.tsx'
+import { type Show, shows } from './notifications/shows.ts'
+import { type PersonTab, personTabs } from './people/tabs.ts'
 import { serverUrl } from './session.ts'
 import { Crashed, NotFound } from './shell/boundary.tsx'
 import { Guarded, Root } from './shell/shell.tsx'
@@ -20,12 +17,22 @@ const oneOf = <T extends string>(values: readonly T[], value: unknown): T | unde
   values.find((each) => each === value)
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
+/** Pages that are not the first one: fetched when a link to them is pointed at. */
+const account = () => import('./account/pages.tsx')
+const found = () => import('./feed/found-pages.tsx')
+const person = () => import('./people/person-page.tsx')
+const settings = () => import('./settings/settings-page.tsx')
+
 /** A tree of its own for each router: routers keep state in their routes. */
 function createRoutes() {
   const root = createRootRoute({ component: Root, notFoundComponent: NotFound, errorComponent: Crashed })
   const user = createRoute({ getParentRoute: () => root, id: 'user', component: Guarded })
   const under = <T extends string>(path: T) => ({ getParentRoute: () => user, path })
-  const guest = createRoute({ getParentRoute: () => root, id: 'guest', component: AccountFrame })
+  const guest = createRoute({
+    getParentRoute: () => root,
+    id: 'guest',
+    component: lazyRouteComponent(account, 'AccountFrame'),
+  })
   const outside = <T extends string>(path: T) => ({ getParentRoute: () => guest, path })
 
   return root.addChildren([
@@ -37,28 +44,31 @@ function createRoutes() {
           scope: oneOf(['following'] as const, search.scope),
         }),
       }),
-      createRoute({ ...under('/posts/$postId'), component: PostPage }),
+      createRoute({
+        ...under('/posts/$postId'),
+        component: lazyRouteComponent(() => import('./posts/post-page.tsx'), 'PostPage'),
+      }),
       createRoute({
         ...under('/users/$userId'),
-        component: PersonPage,
+        component: lazyRouteComponent(person, 'PersonPage'),
         validateSearch: (search: Record<string, unknown>): { tab?: PersonTab | undefined } => ({
           tab: oneOf(personTabs, search.tab),
         }),
       }),
-      createRoute({ ...under('/users/by-name/$username'), component: PersonByNamePage }),
+      createRoute({ ...under('/users/by-name/$username'), component: lazyRouteComponent(person, 'PersonByNamePage') }),
       createRoute({
         ...under('/search'),
-        component: SearchPage,
+        component: lazyRouteComponent(found, 'SearchPage'),
         validateSearch: (search: Record<string, unknown>): { q?: string | undefined; in?: 'posts' | undefined } => ({
           // The router reads a number where only digits were typed.
           q: text(search.q === undefined ? undefined : String(search.q)),
           in: oneOf(['posts'] as const, search.in),
         }),
       }),
-      createRoute({ ...under('/bookmarks'), component: BookmarksPage }),
+      createRoute({ ...under('/bookmarks'), component: lazyRouteComponent(found, 'BookmarksPage') }),
       createRoute({
         ...under('/notifications'),
-        component: NotificationsPage,
+        component: lazyRouteComponent(() => import('./notifications/notifications-page.tsx'), 'NotificationsPage'),
         validateSearch: (
           search: Record<string, unknown>,
         ): { show?: Show | undefined; type?: string | undefined; why?: string | undefined } => ({
@@ -69,19 +79,19 @@ function createRoutes() {
       }),
       createRoute({
         ...under('/settings'),
-        component: lazyRouteComponent(() => import('./settings/settings-page.tsx'), 'SettingsPage'),
+        component: lazyRouteComponent(settings, 'SettingsPage'),
       }),
       createRoute({
         ...under('/settings/$section'),
-        component: lazyRouteComponent(() => import('./settings/settings-page.tsx'), 'SettingsPage'),
+        component: lazyRouteComponent(settings, 'SettingsPage'),
       }),
     ]),
     guest.addChildren([
-      createRoute({ ...outside('/signin'), component: SignInPage }),
-      createRoute({ ...outside('/signup'), component: SignUpPage }),
-      createRoute({ ...outside('/forgot'), component: ForgotPage }),
-      createRoute({ ...outside('/reset'), component: ResetPage }),
-      createRoute({ ...outside('/confirm'), component: ConfirmPage }),
+      createRoute({ ...outside('/signin'), component: lazyRouteComponent(account, 'SignInPage') }),
+      createRoute({ ...outside('/signup'), component: lazyRouteComponent(account, 'SignUpPage') }),
+      createRoute({ ...outside('/forgot'), component: lazyRouteComponent(account, 'ForgotPage') }),
+      createRoute({ ...outside('/reset'), component: lazyRouteComponent(account, 'ResetPage') }),
+      createRoute({ ...outside('/confirm'), component: lazyRouteComponent(account, 'ConfirmPage') }),
     ]),
     createRoute({
       getParentRoute: () => root,
@@ -97,7 +107,7 @@ export function createAppRouter(at?: string) {
     routeTree: createRoutes(),
     basepath: new URL(serverUrl).pathname,
     scrollRestoration: at === undefined,
-    defaultPreload: false,
+    defaultPreload: 'intent',
     ...(at === undefined ? {} : { history: createMemoryHistory({ initialEntries: [at] }) }),
   })
 }

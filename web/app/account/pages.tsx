@@ -56,6 +56,15 @@ export function AccountFrame({ children }: { children?: ReactNode }) {
   )
 }
 
+/** In place of a page that is of a user alone. */
+export function SignInHere() {
+  return (
+    <AccountFrame>
+      <SignInPage />
+    </AccountFrame>
+  )
+}
+
 type FormState = { problem?: unknown; fields?: Record<string, string> }
 
 /** Runs a form's action; keeps what was typed when it fails, since React empties the form. */

@@ -16,14 +16,12 @@ import { NotificationItem } from './item.tsx'
 import styles from './notifications.module.css'
 import { Rows } from './rows.tsx'
 import { useSeen } from './seen.ts'
+import type { Show } from './shows.ts'
 import { useSteady } from './steady.ts'
 import { kindOf, titleOf } from './text.tsx'
 import { WhyDialog } from './why-dialog.tsx'
 
 const Tester = lazy(() => import('../demo/tester.tsx').then(({ Tester }) => ({ default: Tester })))
-
-export const shows = ['unread', 'archived', 'requests'] as const
-export type Show = (typeof shows)[number]
 
 const kinds = [
   'post.liked',

@@ -21,11 +21,9 @@ import { NotFound } from '../shell/boundary.tsx'
 import { useTitle } from '../shell/title.ts'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './people.module.css'
+import type { PersonTab } from './tabs.ts'
 import { changeUser } from './user-cache.ts'
 import { FollowButton, UserRow } from './users.tsx'
-
-export const personTabs = ['followers', 'following', 'friends'] as const
-export type PersonTab = (typeof personTabs)[number]
 
 export function PersonPage() {
   const words = useWords()

@@ -1,8 +1,7 @@
 import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { Bell, Bookmark, Home, Search, Settings, User } from 'lucide-react'
 import { useBadge, useConnection, usePushClicks, useUnreadCount } from 'ravenpost-client/react'
-import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
-import { AccountFrame, SignInPage } from '../account/pages.tsx'
+import { type FormEvent, lazy, type ReactNode, Suspense, useEffect, useRef } from 'react'
 import { useSignIn } from '../app.tsx'
 import { useDevice } from '../device.tsx'
 import { BellButton } from '../notifications/bell.tsx'
@@ -15,6 +14,8 @@ import { ConnectionStatus } from './connection-status.tsx'
 import { Refusals } from './refusals.tsx'
 import styles from './shell.module.css'
 
+const SignInHere = lazy(() => import('../account/pages.tsx').then(({ SignInHere }) => ({ default: SignInHere })))
+
 export function Root() {
   return <Outlet />
 }
@@ -24,9 +25,9 @@ export function Guarded() {
   const { session } = useSignIn()
   if (!session)
     return (
-      <AccountFrame>
-        <SignInPage />
-      </AccountFrame>
+      <Suspense>
+        <SignInHere />
+      </Suspense>
     )
   return (
     <Shell>

@@ -1,0 +1,2 @@
+export const personTabs = ['followers', 'following', 'friends'] as const
+export type PersonTab = (typeof personTabs)[number]
