@@ -83,8 +83,8 @@ test('why-not says where the way of a source to a user ends', async (t) => {
   await ben.unlike(post.id)
   await cem.request('PUT', `/users/${ana.id}/block`)
   await pool.query(
-    `insert into notify.outbox (action, counted, source_id, type, recipient_id, actor_id) values ('like', false, 'like:7:9', 'post.liked', $1, $2)`,
-    [ana.id, cem.id],
+    `insert into notify.outbox (action, counted, source_id, type, recipient_id, actor_id, data) values ('like', false, 'like:7:9', 'post.liked', $1, $2, jsonb_build_object('postId', $3::text))`,
+    [ana.id, cem.id, post.id],
   )
   await pool.query(`select notify.emit('system', array[$1::bigint, 999999], 'letter', 'Dear Ana')`, [ana.id])
   await settled(system)
