@@ -226,6 +226,24 @@ test('users_of answers ids in the order of the external ids, and leaves out unkn
   t.equal(rows[0]?.n, '1')
 })
 
+test('the doors have the signatures of the contract', async (t) => {
+  const { owner } = await withInboxes(t)
+  const { rows } = await owner.query(
+    `select proname as name, pg_get_function_arguments(oid) as arguments, pg_get_function_result(oid) as result, prosecdef as definer
+     from pg_proc where oid = any('{notify.emit,notify.retract,notify.users_of}'::regproc[]) order by 1`,
+  )
+  const emit = `type text, recipients bigint[], source_id text, title text DEFAULT NULL::text, body text DEFAULT NULL::text,
+    url text DEFAULT NULL::text, actor_id bigint DEFAULT NULL::bigint, object_type text DEFAULT NULL::text,
+    object_id text DEFAULT NULL::text, group_key text DEFAULT NULL::text, data jsonb DEFAULT '{}'::jsonb,
+    priority text DEFAULT 'normal'::text, severity text DEFAULT 'info'::text,
+    expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone`
+  t.same(rows, [
+    { name: 'emit', arguments: emit.replace(/\s+/g, ' '), result: 'bigint', definer: true },
+    { name: 'retract', arguments: 'recipients bigint[], source_id text', result: 'bigint', definer: true },
+    { name: 'users_of', arguments: 'external_ids text[]', result: 'bigint[]', definer: true },
+  ])
+})
+
 test('no door can forge or retract what came through another', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])

@@ -42,10 +42,11 @@ async function writeAll(client: pg.ClientBase, users: ExternalUser[]): Promise<s
 
 type Known = Map<string, { id: string; username: string }>
 
+/** In the order of ids, as everything that locks several users. */
 async function lockKnown(client: pg.ClientBase, users: ExternalUser[]): Promise<Known> {
   const { rows } = await client.query<{ externalId: string; id: string; username: string }>(
     `select external_id as "externalId", id, username from social.users
-     where external_id = any($1::text[]) order by external_id for no key update`,
+     where external_id = any($1::text[]) order by id for no key update`,
     [users.map(({ externalId }) => externalId)],
   )
   return new Map(rows.map(({ externalId, ...user }) => [externalId, user]))
@@ -71,7 +72,7 @@ async function insert(client: pg.ClientBase, users: (ExternalUser & { username: 
   return rows.map(({ id }) => id)
 }
 
-/** Of names that look alike, one is taken and the others are missing in the answer. In the order of ids, as other locks of many. */
+/** Of names that look alike, one is taken and the others are missing in the answer. */
 const insertUsers = `
   with w as (
     select distinct on (social.name_look(username)) *, social.name_look(username) as look
