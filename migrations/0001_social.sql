@@ -298,6 +298,9 @@ comment on index social.comments_of_parent is 'Serves the foreign key.';
 create index comments_of_author on social.comments (author_id, id);
 comment on index social.comments_of_author is 'Clean-up of a deleted user.';
 
+create index comments_by_deletion on social.comments (deleted_at) where deleted_at is not null;
+comment on index social.comments_by_deletion is 'Comments that were deleted in the last seconds, for push nodes.';
+
 create table social.bookmarks (
   user_id bigint not null references social.users (id) on delete no action,
   post_id bigint not null references social.posts (id) on delete no action,

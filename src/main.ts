@@ -12,6 +12,7 @@ import { openDatabase } from './open-database.ts'
 import { limits } from './push/limits.ts'
 import { type PushNode, startPush } from './push/server.ts'
 import { adminLine, ensureAdmin } from './social/accounts/admin.ts'
+import { live } from './social/live.ts'
 import { writeSettings } from './worker/settings.ts'
 import { startWorker } from './worker/start.ts'
 
@@ -41,7 +42,7 @@ await endWithSignals(async (onClose) => {
     : await createOpsServer(app, { listenAlive })
   onClose('server', () => server.close())
   if (does('push')) {
-    push = await startPush(app, server.server)
+    push = await startPush(app, server.server, live)
     onClose('push', async () => push?.close())
   }
   const url = await server.listen({ host: config.host, port: config.port })

@@ -12,6 +12,7 @@ import type { DB } from '../src/db/tables.ts'
 import type { SenderOptions } from '../src/notify/channels/senders.ts'
 import type { Limits } from '../src/push/limits.ts'
 import { type PushNode, startPush } from '../src/push/server.ts'
+import { live } from '../src/social/live.ts'
 import { startWorker, type Worker } from '../src/worker/start.ts'
 import { tasks } from '../workers/index.ts'
 import { signUp, type TestClient } from './client.ts'
@@ -77,7 +78,7 @@ export async function startSystem(
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
-  const pushNode = push ? await startPush(app, server.server, push === true ? {} : { limits: push }) : undefined
+  const pushNode = push ? await startPush(app, server.server, live, push === true ? {} : { limits: push }) : undefined
   const workerRole = worker ? await startWorker(app, tasks, senders) : undefined
   t.teardown(async () => {
     await pushNode?.close()

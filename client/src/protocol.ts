@@ -229,6 +229,9 @@ export type ClientFrame =
   | {
       type: 'watch'
       posts: string[]
+      /** Decimal id, opaque to clients */
+      comments?: string
+      feed?: 'all' | 'following'
     }
   | {
       type: 'token'
@@ -277,6 +280,17 @@ export type ServerFrame =
         likeCount: number
         commentCount: number
       }[]
+    }
+  | {
+      type: 'comments'
+      postId: string
+      comments: Comment[]
+      removes: string[]
+    }
+  | {
+      type: 'feed'
+      feed: 'all' | 'following'
+      newer: number
     }
   | {
       type: 'ok'

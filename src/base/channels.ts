@@ -6,15 +6,32 @@ const MAX_PAYLOAD = 7900
  * Never content, because every role of the database can listen; the modseq lets a node skip what it has sent already.
  */
 export function encodeChangedInboxes(modseqByUser: Map<string, number>): string[] {
+  return pack([...modseqByUser].map(([userId, modseq]) => `${Number(userId).toString(36)}:${modseq.toString(36)}`))
+}
+
+/** What a hint names as changed: posts whose counts did, posts whose comments did, and whether posts came or went. */
+export type ChangedContent = { counts: string[]; comments: string[]; feeds: boolean }
+
+/** Packs changed content into NOTIFY payloads of `9` (counts of post 9), `c9` (its comments) and `f` (feeds). */
+export function encodeChangedContent({ counts, comments, feeds }: ChangedContent): string[] {
+  return pack([...counts, ...comments.map((id) => `c${id}`), ...(feeds ? ['f'] : [])])
+}
+
+export function decodeChangedContent(payload: string): ChangedContent {
+  const items = payload.split(',')
+  const marked = (mark: RegExp) => items.filter((item) => mark.test(item))
+  return { counts: marked(/^\d/), comments: marked(/^c/).map((item) => item.slice(1)), feeds: items.includes('f') }
+}
+
+function pack(items: string[]): string[] {
   const payloads: string[] = []
   let payload = ''
-  for (const [userId, modseq] of modseqByUser) {
-    const pair = `${Number(userId).toString(36)}:${modseq.toString(36)}`
-    if (payload.length + pair.length + 1 > MAX_PAYLOAD) {
+  for (const item of items) {
+    if (payload.length + item.length + 1 > MAX_PAYLOAD) {
       payloads.push(payload)
       payload = ''
     }
-    payload += payload === '' ? pair : `,${pair}`
+    payload += payload === '' ? item : `,${item}`
   }
   if (payload !== '') payloads.push(payload)
   return payloads

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { encodeChangedContent } from '../base/channels.ts'
 import { COUNTS_CHANNEL } from '../base/wake-ups.ts'
 import { notify } from '../db/notify.ts'
 import { together } from '../db/transaction.ts'
@@ -33,9 +34,8 @@ async function foldCounters(
   const held = onBusy === 'set aside' ? await findHeld(client, new Set(events.flatMap(rowsOf))) : new Set<string>()
   const waits = (event: OutboxEvent) => rowsOf(event).some((row) => held.has(row))
   const deltas = sumDeltas([...counts].filter(([event]) => held.size === 0 || !waits(event)))
-  const posts = new Set([...(deltas.get('like_count')?.keys() ?? []), ...(deltas.get('comment_count')?.keys() ?? [])])
   const folded = tables.map((table) => foldTable(client, table, deltas))
-  await together([...folded, notifyWatchers(client, [...posts])])
+  await together([...folded, notifyWatchers(client, deltas)])
   return held.size > 0 ? events.filter(waits) : []
 }
 
@@ -89,12 +89,10 @@ async function foldTable(client: pg.ClientBase, table: Table, deltas: Deltas): P
   await together([locked, added])
 }
 
-/** A NOTIFY payload must stay below 8,000 bytes: 400 ids of at most 19 digits do. */
-const IDS_PER_PAYLOAD = 400
-
-async function notifyWatchers(client: pg.ClientBase, postIds: string[]): Promise<void> {
-  const payloads: string[] = []
-  for (let i = 0; i < postIds.length; i += IDS_PER_PAYLOAD)
-    payloads.push(postIds.slice(i, i + IDS_PER_PAYLOAD).join(','))
-  await notify(client, COUNTS_CHANNEL, payloads)
+async function notifyWatchers(client: pg.ClientBase, deltas: Deltas): Promise<void> {
+  const rowsOf = (column: Counter) => [...(deltas.get(column)?.keys() ?? [])]
+  const comments = rowsOf('comment_count')
+  const counts = [...new Set([...rowsOf('like_count'), ...comments])]
+  const feeds = rowsOf('post_count').length > 0
+  await notify(client, COUNTS_CHANNEL, encodeChangedContent({ counts, comments, feeds }))
 }

@@ -1,6 +1,7 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { Changes } from './changes.ts'
+import { Comment } from './comment.ts'
 import { Id } from './id.ts'
 
 export const SUBPROTOCOL = 'ravenpost.v1'
@@ -8,6 +9,8 @@ export const SUBPROTOCOL = 'ravenpost.v1'
 const Token = Type.String({ minLength: 1, maxLength: 4096 })
 const State = Type.String({ minLength: 1, maxLength: 100 })
 const Ids = Type.Array(Id, { minItems: 1, maxItems: 500 })
+const Feed = Type.Union([Type.Literal('all'), Type.Literal('following')])
+export type Feed = Static<typeof Feed>
 const Ref = Type.Optional(Type.String({ maxLength: 100 }))
 const frame = <T extends string, P extends Record<string, TSchema>>(type: T, properties: P) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { additionalProperties: false })
@@ -23,7 +26,11 @@ export const clientFrames = {
   delete: frame('delete', { ids: Ids, ref: Ref }),
   readAll: frame('readAll', { upTo: State, ref: Ref }),
   seen: frame('seen', { upTo: State, ref: Ref }),
-  watch: frame('watch', { posts: Type.Array(Id, { maxItems: 200 }) }),
+  watch: frame('watch', {
+    posts: Type.Array(Id, { maxItems: 200 }),
+    comments: Type.Optional(Id),
+    feed: Type.Optional(Feed),
+  }),
   token: frame('token', { token: Token }),
   ping: frame('ping', {}),
 }
@@ -52,6 +59,12 @@ export const serverFrames = {
     state: Type.String(),
   }),
   counts: answer('counts', { posts: Posts }),
+  comments: answer('comments', {
+    postId: Type.String(),
+    comments: Type.Array(Comment),
+    removes: Type.Array(Type.String()),
+  }),
+  feed: answer('feed', { feed: Feed, newer: Type.Integer() }),
   ok: answer('ok', { ref: Type.Optional(Type.String()), state: Type.String(), ...counts }),
   error: answer('error', { ref: Type.Optional(Type.String()), code: Type.String(), message: Type.String() }),
   pong: answer('pong', {}),

@@ -43,6 +43,8 @@ export const limits = {
   /** One read runs at a time, so one that the network swallowed would hold up everybody until TCP gives up, a quarter of an hour. */
   queryMs: 10 * SECOND,
   betweenCountsMs: 250,
+  /** Comments and feeds: twice a second. */
+  betweenContentMs: 500,
   ackLingerMs: 50,
   /** Inboxes acknowledged in one transaction, which holds them locked. */
   acksPerWrite: 500,

@@ -13,16 +13,17 @@ import { RefusedOrigins } from '../http/origin.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from '../protocol/frames.ts'
+import type { LiveContent } from '../protocol/live-content.ts'
 import { answerFrame } from './connections/frames.ts'
 import { Heartbeats } from './connections/heartbeats.ts'
 import { sayHello } from './connections/hello.ts'
 import { Session } from './connections/session.ts'
 import { createWelcomes, type Welcomes } from './connections/welcomes.ts'
 import { Acknowledgements } from './hub/acknowledgements.ts'
-import { WatchedCounts } from './hub/counts.ts'
 import { DoubtedSessions } from './hub/doubted-sessions.ts'
 import { Hub } from './hub/hub.ts'
 import { sweep } from './hub/sweep.ts'
+import { Watching } from './hub/watching.ts'
 import type { Limits } from './limits.ts'
 import { Newcomers } from './newcomers.ts'
 import { refusal, refuse } from './upgrade.ts'
@@ -41,7 +42,7 @@ export class Node {
   readonly #newcomers: Newcomers
   readonly #refusedOrigins: RefusedOrigins
   readonly #welcomes: Welcomes
-  readonly #counts: WatchedCounts
+  readonly #watching: Watching
   readonly #doubted: DoubtedSessions
   readonly #acknowledgements: Acknowledgements
   readonly #heartbeats: Heartbeats
@@ -52,7 +53,7 @@ export class Node {
   #closed = false
   #closing: Promise<void> | undefined
 
-  constructor(app: App, limits: Limits, path: string) {
+  constructor(app: App, content: LiveContent, limits: Limits, path: string) {
     this.#app = app
     this.#limits = limits
     this.#path = path
@@ -61,7 +62,7 @@ export class Node {
     this.#newcomers = new Newcomers(app, limits)
     this.#refusedOrigins = new RefusedOrigins(app.log)
     this.#welcomes = createWelcomes(this.#own.pool)
-    this.#counts = new WatchedCounts(this.#own, limits.betweenCountsMs)
+    this.#watching = new Watching(this.#own, content, limits)
     this.#doubted = new DoubtedSessions(this.#own, this.hub)
     this.#acknowledgements = new Acknowledgements(this.#own, limits)
     this.#heartbeats = new Heartbeats(limits.heartbeatMs)
@@ -111,7 +112,13 @@ export class Node {
     }, this.#limits.closeMs)
     await Promise.all([...gone, this.listener.close()])
     clearTimeout(cut)
-    await Promise.all([this.hub.close(), this.#counts.close(), this.#doubted.close(), this.#sweeping, ...this.#working])
+    await Promise.all([
+      this.hub.close(),
+      this.#watching.close(),
+      this.#doubted.close(),
+      this.#sweeping,
+      ...this.#working,
+    ])
     await this.#acknowledgements.close()
     await this.#own.pool.end()
   }
@@ -129,7 +136,7 @@ export class Node {
       sockets.dec()
       this.sessions.delete(session)
       this.hub.leave(session)
-      this.#counts.leave(session)
+      this.#watching.leave(session)
       this.#heartbeats.delete(session)
       session.log('info', { code }, 'socket closed')
     })
@@ -160,13 +167,13 @@ export class Node {
   async #answer(session: Session, frame: ClientFrame | BadFrame, network: string): Promise<void> {
     if (!session.open) return
     const { hub } = this
-    const [app, limits, acknowledgements, counts] = [this.#app, this.#limits, this.#acknowledgements, this.#counts]
+    const [app, limits, acknowledgements, watching] = [this.#app, this.#limits, this.#acknowledgements, this.#watching]
     try {
       if (session.phase === 'hello') {
         await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, session, frame)
         if (session.phase !== 'hello') this.#newcomers.proved(network)
         if (session.open) this.#heartbeats.add(session)
-      } else await answerFrame({ app, limits, acknowledgements, counts }, session, frame)
+      } else await answerFrame({ app, limits, acknowledgements, watching }, session, frame)
     } catch (err) {
       session.log('error', { err }, 'hello could not be answered')
       session.close('goingAway', 'try again')
@@ -176,21 +183,21 @@ export class Node {
   /** One function for all sockets. */
   readonly #drained = (session: Session): void => {
     this.hub.readFor(session)
-    this.#counts.changed(session.watched.keys())
+    this.#watching.drained(session)
   }
 
   /** Any role of the database can send these: each is a question, answered by the database, and only so often. */
   #heard(channel: string, payload: string): void {
     if (channel === INBOX_CHANNEL) {
       for (const [userId, modseq] of decodeChangedInboxes(payload)) this.hub.heard(userId, modseq)
-    } else if (channel === COUNTS_CHANNEL) this.#counts.changed(payload.split(','))
+    } else if (channel === COUNTS_CHANNEL) this.#watching.heard(payload)
     else if (channel === SESSION_CHANNEL) this.#doubted.doubt(payload)
   }
 
   /** After lost notifications: states are read again at once, sessions looked up with them. */
   #doubtAll(): void {
     this.hub.doubtAll()
-    this.#counts.doubtAll()
+    this.#watching.doubtAll()
     this.#sweepNow()
   }
 
@@ -199,7 +206,7 @@ export class Node {
     if (this.#closed) return
     this.#sweeping = this.#sweeping
       .then(() => sweep(this.#own, this.hub))
-      .then(() => this.#counts.doubtAll())
+      .then(() => this.#watching.doubtAll())
       .catch((err) => this.#app.log.warn({ err }, 'the sweep failed'))
       .finally(() => this.#scheduleSweep())
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { App } from '../app.ts'
+import type { LiveContent } from '../protocol/live-content.ts'
 import { limits as defaults, type Limits } from './limits.ts'
 import { Node } from './node.ts'
 import { isWebsocket } from './upgrade.ts'
@@ -15,9 +16,14 @@ export type PushNode = {
 
 export type PushOptions = { path?: string; limits?: Partial<Limits> }
 
-/** Serves websockets on this server's upgrades: the push role. */
-export async function startPush(app: App, httpServer: Server, options: PushOptions = {}): Promise<PushNode> {
-  const node = new Node(app, { ...defaults, ...options.limits }, options.path ?? '/ws')
+/** Serves websockets on this server's upgrades: the push role. `content` reads what sockets watch. */
+export async function startPush(
+  app: App,
+  httpServer: Server,
+  content: LiveContent,
+  options: PushOptions = {},
+): Promise<PushNode> {
+  const node = new Node(app, content, { ...defaults, ...options.limits }, options.path ?? '/ws')
   const upgrade = node.upgrade.bind(node)
   httpServer.on('upgrade', upgrade)
   // An option of Node's server that Fastify's caller has set by then.

@@ -26,6 +26,7 @@ import { readWelcomes } from '../../src/push/connections/welcomes.ts'
 import { actions } from '../../src/social/actions.ts'
 import { followBatch, unfollowBatch } from '../../src/social/follows/write.ts'
 import { likeBatch, unlikeBatch } from '../../src/social/likes/write.ts'
+import { live } from '../../src/social/live.ts'
 import { freeMedia } from '../../src/social/media/free.ts'
 import { attachMedia } from '../../src/social/media/use.ts'
 import { searchPosts } from '../../src/social/posts/search.ts'
@@ -524,7 +525,43 @@ const media: Operation[] = [
   },
 ]
 
+/** People who write within half a second. */
+const AUTHORS = 20
+
+/** What push nodes read: of each of `n` watched posts a new comment, and as many that were deleted. */
+const watching: Operation[] = [
+  {
+    name: 'comments of watched posts',
+    prepare: (pool, n, base) =>
+      pool.query(
+        `with gone as (
+           update social.comments set deleted_at = now() where id between $1 and $2
+         )
+         insert into social.comments (post_id, author_id, body) select i, i, 'New' from generate_series($1::int, $2::int) i`,
+        numbers(base, n),
+      ),
+    run: async (pool, n, base) => {
+      const posts = count(n, (i) => base + i + 1)
+      const watched = posts.map((postId) => ({ postId, seconds: 30 }))
+      const found = await live.changedComments(pool, watched)
+      const shown = found.filter(({ state }) => state === 'shown').map(({ id }) => id)
+      await live.blocked(pool, posts, posts.slice(0, AUTHORS))
+      return (await live.comments(pool, shown)).size
+    },
+  },
+  {
+    name: 'posts of watched feeds',
+    run: async (pool, n, base) => {
+      const ids = count(n, (i) => base + i + 1)
+      await live.newPosts(pool, 1)
+      await live.followed(pool, ids, ids.slice(0, AUTHORS))
+      return n - (await live.deletedPosts(pool, ids)).length
+    },
+  },
+]
+
 export const operations: Operation[] = [
+  ...watching,
   ...media,
   ...requests,
   ...dispatching,

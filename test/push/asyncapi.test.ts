@@ -39,13 +39,16 @@ t.test('its frames are the ones that are sent and understood', async (t) => {
   await settled(system)
   const { to } = await socket.next('changes')
   for (const frame of [
-    { type: 'watch', posts: [id] },
+    { type: 'watch', posts: [id], comments: id, feed: 'all' },
     { type: 'readAll', upTo: to, ref: '1' },
     { type: 'ping' },
     { type: 'none' },
   ])
     socket.send(frame)
   for (const type of ['counts', 'ok', 'pong', 'error'] as const) await socket.next(type)
+  await ben.comment(id, 'well said, @ana')
+  await ben.post('another')
+  for (const type of ['comments', 'feed'] as const) await socket.next(type)
   const other = await TestSocket.open(t, `${url.replace('http', 'ws')}/ws`)
   other.send({ type: 'hello', token: ana.accessToken })
   await other.next('synced')
@@ -60,5 +63,16 @@ t.test('its frames are the ones that are sent and understood', async (t) => {
   }
   const rest = (await call(url, 'GET', '/openapi.json')).body.components.schemas
   t.same(schemas.Notification, rest.Notification, 'a notification has the same form on the socket as over REST')
-  t.same([...seen].sort(), ['changes', 'counts', 'error', 'ok', 'pong', 'reset', 'synced', 'welcome'])
+  t.same([...seen].sort(), [
+    'changes',
+    'comments',
+    'counts',
+    'error',
+    'feed',
+    'ok',
+    'pong',
+    'reset',
+    'synced',
+    'welcome',
+  ])
 })

@@ -5,7 +5,7 @@ import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/w
 import { Dispatcher } from '../../src/notify/outbox/dispatcher.ts'
 import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
-import { signIn, startNode, type TestNode, tell } from './node.ts'
+import { signIn, startNode, type TestNode, tell, watchQueries } from './node.ts'
 
 /** A connection of a role that was given nothing: it may connect and NOTIFY, as everybody may. */
 async function nobody(t: Test, databaseUrl: string): Promise<pg.Client> {
@@ -24,21 +24,6 @@ async function nobody(t: Test, databaseUrl: string): Promise<pg.Client> {
     await owner.end()
   })
   return client
-}
-
-/** How often statements whose name or text holds this are sent, by anybody in this process, from now on. */
-function watchQueries(t: Test): (part: string) => number {
-  const sent: string[] = []
-  const { query } = pg.Client.prototype
-  t.teardown(() => {
-    pg.Client.prototype.query = query
-  })
-  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-    const [statement] = args
-    sent.push(typeof statement === 'string' ? statement : JSON.stringify(statement))
-    return Reflect.apply(query, this, args)
-  }
-  return (part) => sent.filter((statement) => statement.includes(part)).length
 }
 
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }

@@ -1,10 +1,12 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../../src/app.ts'
 import type { Limits } from '../../src/push/limits.ts'
 import { type PushNode, startPush } from '../../src/push/server.ts'
+import { live } from '../../src/social/live.ts'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { makeUsers } from '../notify/dispatch/events.ts'
 import { cloneDatabase, testConfig } from '../setup.ts'
@@ -36,7 +38,7 @@ export async function startNode(t: Test, { databaseUrl, env = {}, limits = {} }:
   const app = createApp(config, pino({ level: process.env.TEST_LOG ?? 'silent' }))
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const push = await startPush(app, server, { limits })
+  const push = await startPush(app, server, live, { limits })
   t.teardown(async () => {
     await push.close()
     await new Promise((resolve) => server.close(resolve))
@@ -80,4 +82,19 @@ export async function tell(app: App, userId: string, count = 1, bytes = 0): Prom
      from generate_series(1, $2::int)`,
     [userId, count, bytes],
   )
+}
+
+/** How often statements whose name or text holds this are sent, by anybody in this process, from now on. */
+export function watchQueries(t: Test): (part: string) => number {
+  const sent: string[] = []
+  const { query } = pg.Client.prototype
+  t.teardown(() => {
+    pg.Client.prototype.query = query
+  })
+  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+    const [statement] = args
+    sent.push(typeof statement === 'string' ? statement : JSON.stringify(statement))
+    return Reflect.apply(query, this, args)
+  }
+  return (part) => sent.filter((statement) => statement.includes(part)).length
 }

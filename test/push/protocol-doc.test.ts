@@ -7,6 +7,7 @@ import { MAX_OCTETS } from '../../src/notify/inbox/changes.ts'
 import { closeCodes } from '../../src/protocol/close-codes.ts'
 import { limits } from '../../src/push/limits.ts'
 import { startPush } from '../../src/push/server.ts'
+import { live } from '../../src/social/live.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
@@ -41,7 +42,7 @@ t.test('the client in docs/protocol.md works as it stands there', async (t) => {
   await push?.close()
   await ben.comment(id, 'well said')
   await settled({ ...system, pool })
-  const again = await startPush(app, server.server)
+  const again = await startPush(app, server.server, live)
   t.teardown(() => again.close())
   await says('3 unread:')
   await ana.request('PATCH', '/notifications/mark-all-read')

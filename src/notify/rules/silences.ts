@@ -51,6 +51,13 @@ function noneOf(some: Silence[], { user, actor, thread }: Who): string {
     .join(' and ')
 }
 
+/** A statement: pairs `<user> <other>` of these two lists of ids, in SQL, of whom one blocks the other. */
+export function blockedPairs(users: string, others: string): string {
+  return `select user_id || ' ' || other_id as pair from social.blocks where user_id = any(${users}) and other_id = any(${others})
+    union all
+    select other_id || ' ' || user_id from social.blocks where other_id = any(${users}) and user_id = any(${others})`
+}
+
 /** An expression: what silences them, null when nothing does. */
 export function silencedBy({ user, actor, thread }: Who): string {
   const cases = silences.map(

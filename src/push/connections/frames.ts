@@ -5,13 +5,13 @@ import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive
 import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
 import { formatState, parseState } from '../../protocol/state.ts'
 import type { Acknowledgements } from '../hub/acknowledgements.ts'
-import type { WatchedCounts } from '../hub/counts.ts'
+import type { Watching } from '../hub/watching.ts'
 import type { Limits } from '../limits.ts'
 import { renewToken } from './hello.ts'
 import type { Identity, Session } from './session.ts'
 
 /** What answering a frame may need. */
-export type Services = { app: App; limits: Limits; acknowledgements: Acknowledgements; counts: WatchedCounts }
+export type Services = { app: App; limits: Limits; acknowledgements: Acknowledgements; watching: Watching }
 
 /** Answers one frame of a socket that has said hello. */
 export async function answerFrame(services: Services, session: Session, frame: ClientFrame | BadFrame): Promise<void> {
@@ -32,7 +32,7 @@ export async function answerFrame(services: Services, session: Session, frame: C
 }
 
 async function answer(
-  { app, acknowledgements, counts }: Services,
+  { app, acknowledgements, watching }: Services,
   session: Session,
   { userId }: Identity,
   frame: Exclude<ClientFrame, { type: 'hello' }>,
@@ -43,7 +43,7 @@ async function answer(
     case 'ack':
       return acknowledgements.add(userId, acknowledged(session, frame.state))
     case 'watch':
-      return counts.watch(session, frame.posts)
+      return watching.watch(session, frame)
     case 'token':
       return renewToken(app, session, frame.token)
     case 'read':

@@ -3,6 +3,8 @@ import type { WebSocket } from 'ws'
 import { emitFailures, framesSent, rejectedHellos } from '../../base/metrics.ts'
 import { type CloseReason, closeCodes } from '../../protocol/close-codes.ts'
 import type { ServerFrame } from '../../protocol/frames.ts'
+import type { CommentWatch } from '../hub/live-comments.ts'
+import type { FeedWatch } from '../hub/live-feeds.ts'
 import type { Limits } from '../limits.ts'
 import { Budget } from './budget.ts'
 
@@ -30,6 +32,8 @@ export class Session {
 
   /** Watched posts and the counts last sent of them; replaced, never added to: most sockets share the empty one. */
   watched = watchesNothing
+  comments: CommentWatch | undefined
+  feed: FeedWatch | undefined
 
   readonly #logger: Logger
   readonly #limits: Limits

@@ -1,6 +1,7 @@
 import type { App } from '../../app.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import type { Session } from '../connections/session.ts'
+import { Paced } from './paced.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
 
@@ -14,19 +15,15 @@ const UNSENT = 'none'
  */
 export class WatchedCounts {
   readonly #app: App
-  readonly #betweenMs: number
+  readonly #reads: Paced
   #changed = new Set<string>()
   readonly #watchers = new Map<string, Set<Session>>()
-  #timer: NodeJS.Timeout | undefined
-  #lastRead = Number.NEGATIVE_INFINITY
-  #reading: Promise<void> = Promise.resolve()
-  #closed = false
   #doubtsBlocks = false
   #blocksReadAt = performance.now()
 
   constructor(app: App, betweenMs: number) {
     this.#app = app
-    this.#betweenMs = betweenMs
+    this.#reads = new Paced(betweenMs, () => this.#read())
   }
 
   /** Replaces what a socket watches; it is sent the counts as they are now, then whenever they change. */
@@ -47,7 +44,7 @@ export class WatchedCounts {
 
   changed(postIds: Iterable<string>): void {
     for (const id of postIds) if (this.#watchers.has(id)) this.#changed.add(id)
-    this.#schedule()
+    if (this.#changed.size > 0) this.#reads.ask()
   }
 
   /** Hints may have been lost, and people blocked: looks at everything that is watched. */
@@ -57,10 +54,8 @@ export class WatchedCounts {
     this.changed(this.#watchers.keys())
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
-    await this.#reading
+  close(): Promise<void> {
+    return this.#reads.close()
   }
 
   #forget(session: Session): void {
@@ -69,14 +64,6 @@ export class WatchedCounts {
       watchers?.delete(session)
       if (watchers?.size === 0) this.#watchers.delete(id)
     }
-  }
-
-  #schedule(): void {
-    if (this.#closed || this.#timer || this.#changed.size === 0) return
-    const wait = Math.max(0, this.#lastRead + this.#betweenMs - performance.now())
-    this.#timer = setTimeout(() => {
-      this.#reading = this.#read()
-    }, wait)
   }
 
   async #read(): Promise<void> {
@@ -89,9 +76,6 @@ export class WatchedCounts {
     } catch (err) {
       this.#app.log.warn({ err }, 'cannot read counts; the sweep tries again')
     }
-    this.#lastRead = performance.now()
-    this.#timer = undefined
-    this.#schedule()
   }
 
   /** Users who blocked or were blocked since this was last read. */

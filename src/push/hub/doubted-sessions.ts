@@ -1,5 +1,6 @@
 import type { App } from '../../app.ts'
 import type { Hub } from './hub.ts'
+import { Paced } from './paced.ts'
 import { closeEnded } from './sweep.ts'
 
 /** Between two looks, however many hints come. */
@@ -14,11 +15,8 @@ const MOST = 1000
 export class DoubtedSessions {
   readonly #app: App
   readonly #hub: Hub
+  readonly #looks = new Paced(BETWEEN_MS, () => this.#look())
   #ids = new Set<string>()
-  #timer: NodeJS.Timeout | undefined
-  #lookedAt = Number.NEGATIVE_INFINITY
-  #looking: Promise<void> = Promise.resolve()
-  #closed = false
 
   constructor(app: App, hub: Hub) {
     this.#app = app
@@ -27,21 +25,11 @@ export class DoubtedSessions {
 
   doubt(sessionId: string): void {
     if (this.#ids.size < MOST) this.#ids.add(sessionId)
-    this.#schedule()
+    this.#looks.ask()
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
-    await this.#looking
-  }
-
-  #schedule(): void {
-    if (this.#closed || this.#timer || this.#ids.size === 0) return
-    const wait = Math.max(0, this.#lookedAt + BETWEEN_MS - performance.now())
-    this.#timer = setTimeout(() => {
-      this.#looking = this.#look()
-    }, wait)
+  close(): Promise<void> {
+    return this.#looks.close()
   }
 
   async #look(): Promise<void> {
@@ -52,8 +40,5 @@ export class DoubtedSessions {
     await closeEnded(this.#app.pool, doubted).catch((err) =>
       this.#app.log.warn({ err }, 'sessions that may have ended could not be looked up; the sweep will'),
     )
-    this.#lookedAt = performance.now()
-    this.#timer = undefined
-    this.#schedule()
   }
 }

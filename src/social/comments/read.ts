@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
+import type { Comment } from '../../protocol/comment.ts'
 import { authorColumns } from '../posts/view.ts'
-import { type Comment, type CommentRow, commentColumns, toComment } from './view.ts'
+import { type CommentRow, commentColumns, toComment } from './view.ts'
 
 /** @throws {AppError} COMMENT_NOT_FOUND when it is unknown or deleted */
 export async function getComment(db: Pick<pg.ClientBase, 'query'>, commentId: string): Promise<Comment> {
@@ -40,12 +41,16 @@ export async function listComments(
   return rows.map(toComment)
 }
 
-/** Goes down through deleted replies until one stands. */
-const hasStandingReply = `exists (
+/** A condition on `social.comments c`: goes down through deleted replies until one is not. */
+export const hasStandingReply = `exists (
   with recursive below as (
     select r.id, r.deleted_at from social.comments r where r.post_id = c.post_id and r.parent_id = c.id
     union all
-    select r.id, r.deleted_at from below b join social.comments r on r.post_id = c.post_id and r.parent_id = b.id
+    select r.id, r.deleted_at from below b
+    cross join lateral (
+      select r.id, r.deleted_at from social.comments r
+      where r.post_id = c.post_id and r.parent_id = b.id offset 0 -- not to become a hash of all replies
+    ) r
     where b.deleted_at is not null
   )
   select from below where deleted_at is null)`

@@ -4,9 +4,9 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Comment } from '../../protocol/comment.ts'
 import { Id } from '../../protocol/id.ts'
 import { listComments } from './read.ts'
-import { Comment } from './view.ts'
 import { deleteComment, editComment, insertComment, whenFree } from './write.ts'
 
 const OneId = Type.Object({ id: Id })

@@ -1,24 +1,7 @@
-import { type Static, Type } from '@sinclair/typebox'
-import { Actor } from '../../protocol/notification.ts'
-import { Mention, mentionsColumn } from '../posts/mentions.ts'
+import type { Static } from '@sinclair/typebox'
+import type { Comment, Mention } from '../../protocol/comment.ts'
+import { mentionsColumn } from '../posts/mentions.ts'
 import { type AuthorRow, toAuthor } from '../posts/view.ts'
-
-const text = Type.String()
-const time = Type.String({ format: 'date-time' })
-
-export const Comment = Type.Object({
-  id: text,
-  postId: text,
-  parentId: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-  author: Actor,
-  /** Empty when the comment was deleted and stands only for its replies. */
-  body: text,
-  mentions: Type.Array(Mention),
-  replyCount: Type.Integer(),
-  createdAt: time,
-  updatedAt: time,
-})
-export type Comment = Static<typeof Comment>
 
 /** A comment's columns, for statements over `social.comments c`. */
 export const commentColumns = `c.id, c.post_id as "postId", c.parent_id as "parentId", c.body, c.reply_count as "replyCount",

@@ -6,12 +6,12 @@ import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { appendEvents } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
+import type { Comment } from '../../protocol/comment.ts'
 import { editStatement } from '../posts/edit-text.ts'
 import { findMentioned, type Mentioned } from '../posts/mentions.ts'
 import type { Actor } from '../posts/write.ts'
 import { creationEvents, retraction } from './event.ts'
 import { getComment } from './read.ts'
-import type { Comment } from './view.ts'
 
 export type NewComment = { postId: string; parentId: string | null; body: string }
 

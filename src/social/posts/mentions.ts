@@ -1,15 +1,7 @@
-import { type Static, Type } from '@sinclair/typebox'
+import type { Static } from '@sinclair/typebox'
 import type pg from 'pg'
 import { namesIn } from '../../notify/rules/recipients.ts'
-
-const offset = 'in UTF-16 code units, as in JavaScript strings'
-
-export const Mention = Type.Object({
-  id: Type.String({ description: 'Of the user' }),
-  username: Type.String({ description: 'As it is now; the text has the name of then' }),
-  start: Type.Integer({ description: `Where the @ is, ${offset}` }),
-  end: Type.Integer({ description: `Behind the name, ${offset}` }),
-})
+import type { Mention } from '../../protocol/comment.ts'
 
 /** A mention as it is stored with a text. */
 type StoredMention = Omit<Static<typeof Mention>, 'username'>

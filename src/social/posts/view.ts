@@ -1,8 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { type ActorRow, toActor } from '../../notify/inbox/view.ts'
+import { Mention } from '../../protocol/comment.ts'
 import { Actor } from '../../protocol/notification.ts'
 import { MediaOfPost, mediaOfPostColumn } from '../media/view.ts'
-import { Mention, mentionsColumn } from './mentions.ts'
+import { mentionsColumn } from './mentions.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })

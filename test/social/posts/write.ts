@@ -1,6 +1,6 @@
 import type { App } from '../../../src/app.ts'
 import { inTransaction } from '../../../src/db/transaction.ts'
-import type { Comment } from '../../../src/social/comments/view.ts'
+import type { Comment } from '../../../src/protocol/comment.ts'
 import { insertComment, type NewComment } from '../../../src/social/comments/write.ts'
 import type { Post } from '../../../src/social/posts/view.ts'
 import { type Actor, insertPost } from '../../../src/social/posts/write.ts'

@@ -1,0 +1,31 @@
+import type pg from 'pg'
+import type { Comment } from './comment.ts'
+
+/** A comment that appeared or was deleted; `age` in seconds. `emptied`: deleted, and kept for its replies. */
+export type ChangedComment = {
+  id: string
+  postId: string
+  authorId: string
+  postAuthorId: string
+  state: 'shown' | 'emptied' | 'gone'
+  age: number
+}
+
+/** `age` in seconds. */
+export type NewPost = { id: string; authorId: string; age: number }
+
+/** How the push role reads what sockets watch: one statement each, for all watchers of a process. */
+export type LiveContent = {
+  /** Comments of these posts that appeared or were deleted within so many seconds; none of deleted posts. */
+  changedComments(pool: pg.Pool, watched: { postId: string; seconds: number }[]): Promise<ChangedComment[]>
+  /** Comments as lists show them, by id. */
+  comments(pool: pg.Pool, ids: string[]): Promise<Map<string, Comment>>
+  /** Posts that appeared within so many seconds, the latest first. */
+  newPosts(pool: pg.Pool, seconds: number): Promise<NewPost[]>
+  /** Those of these posts that were deleted. */
+  deletedPosts(pool: pg.Pool, ids: string[]): Promise<string[]>
+  /** Pairs `<viewer> <author>` of which one blocks the other. */
+  blocked(pool: pg.Pool, viewers: string[], authors: string[]): Promise<Set<string>>
+  /** Pairs `<viewer> <author>` of which the viewer follows the author. */
+  followed(pool: pg.Pool, viewers: string[], authors: string[]): Promise<Set<string>>
+}

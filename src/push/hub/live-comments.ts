@@ -1,0 +1,174 @@
+import type { App } from '../../app.ts'
+import type { Comment } from '../../protocol/comment.ts'
+import type { ChangedComment, LiveContent } from '../../protocol/live-content.ts'
+import type { Session } from '../connections/session.ts'
+import { Paced } from './paced.ts'
+import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
+
+/** Comments and removals in one frame, and those that wait for a socket; the latest are kept. */
+const PER_FRAME = 50
+const MOST_WAITING = 200
+
+/** A watched post on this node. */
+type Post = {
+  watchers: Set<Session>
+  /** When its comments were last read, by performance.now(); undefined before the first read. */
+  readAt: number | undefined
+  /** Comments found lately: their state, and when they changed. */
+  seen: Map<string, { state: ChangedComment['state']; at: number }>
+}
+
+/** What a socket watches: `waiting` is to be sent, by comment; null removes. */
+export type CommentWatch = Watch & { postId: string; waiting: Map<string, Comment | null> }
+
+type Change = ChangedComment & { at: number }
+
+/**
+ * New comments of watched posts, and those that are gone. What hints name is read for all watchers in one statement, at most once per
+ * `betweenMs`; if anything changed, a second reads the comments and a third who of the watchers may not see them.
+ */
+export class LiveComments {
+  readonly #app: App
+  readonly #content: LiveContent
+  readonly #reads: Paced
+  readonly #posts = new Map<string, Post>()
+  #due = new Set<string>()
+  /** Sockets for which something waits. */
+  readonly #waiting = new Set<Session>()
+
+  constructor(app: App, content: LiveContent, betweenMs: number) {
+    this.#app = app
+    this.#content = content
+    this.#reads = new Paced(betweenMs, () => this.#read())
+  }
+
+  /** Replaces what a socket watches. The same post as before is watched on, without a gap. */
+  watch(session: Session, postId: string | undefined): void {
+    if (session.comments?.postId === postId) return
+    this.leave(session)
+    if (postId === undefined) return
+    const post = this.#posts.get(postId) ?? { watchers: new Set(), readAt: undefined, seen: new Map() }
+    this.#posts.set(postId, post)
+    post.watchers.add(session)
+    session.comments = { postId, since: performance.now(), isReady: false, waiting: new Map() }
+    this.changed([postId])
+  }
+
+  leave(session: Session): void {
+    const { postId = '' } = session.comments ?? {}
+    const post = this.#posts.get(postId)
+    post?.watchers.delete(session)
+    if (post?.watchers.size === 0) this.#posts.delete(postId)
+    session.comments = undefined
+    this.#waiting.delete(session)
+  }
+
+  changed(postIds: Iterable<string>): void {
+    for (const id of postIds) if (this.#posts.has(id)) this.#due.add(id)
+    if (this.#due.size > 0) this.#reads.ask()
+  }
+
+  /** Hints may have been lost. */
+  doubtAll(): void {
+    this.changed(this.#posts.keys())
+  }
+
+  /** The socket can be written to again. */
+  drained(session: Session): void {
+    if (this.#waiting.has(session)) this.#reads.ask()
+  }
+
+  close(): Promise<void> {
+    return this.#reads.close()
+  }
+
+  async #read(): Promise<void> {
+    const due = this.#due
+    this.#due = new Set()
+    try {
+      await this.#readPosts([...due].filter((id) => this.#posts.has(id)))
+    } catch (err) {
+      for (const id of due) this.#due.add(id)
+      this.#app.log.warn({ err }, 'cannot read comments; the sweep tries again')
+    }
+    this.#send()
+  }
+
+  async #readPosts(postIds: string[]): Promise<void> {
+    if (postIds.length === 0) return
+    const { pool } = this.#app
+    const startedAt = performance.now()
+    const found = await this.#content.changedComments(
+      pool,
+      postIds.map((postId) => {
+        const { readAt = startedAt } = this.#posts.get(postId) ?? {}
+        return { postId, seconds: (startedAt - readAt) / 1000 + OPEN_FOR_SECONDS }
+      }),
+    )
+    const now = performance.now()
+    const news = found
+      .filter(({ id, postId, state }) => this.#posts.get(postId)?.seen.get(id)?.state !== state)
+      .map((change) => ({ ...change, at: now - 1000 * change.age }))
+    if (news.length > 0) await this.#hand(news)
+    for (const { id, postId, state, at } of news) this.#posts.get(postId)?.seen.set(id, { state, at })
+    for (const postId of postIds) this.#hasRead(postId, startedAt)
+  }
+
+  /** Puts changes where they wait for the sockets that may see them. */
+  async #hand(news: Change[]): Promise<void> {
+    const { pool } = this.#app
+    const sessions = news.flatMap(({ postId }) => [...(this.#posts.get(postId)?.watchers ?? [])])
+    const authors = new Set(news.flatMap(({ authorId, postAuthorId }) => [authorId, postAuthorId]))
+    const shown = news.filter(({ state }) => state !== 'gone').map(({ id }) => id)
+    const [comments, blocked] = await Promise.all([
+      shown.length > 0 ? this.#content.comments(pool, shown) : new Map<string, Comment>(),
+      this.#content.blocked(pool, viewersOf(sessions), [...authors]),
+    ])
+    for (const change of news)
+      for (const session of this.#posts.get(change.postId)?.watchers ?? []) {
+        const hides = (authorId: string) => blocked.has(`${session.identity?.userId} ${authorId}`)
+        const watch = session.comments
+        if (!watch || !isNewFor(watch, change.at) || hides(change.authorId) || hides(change.postAuthorId)) continue
+        this.#wait(session, watch, change.id, comments.get(change.id) ?? null)
+      }
+  }
+
+  #wait(session: Session, { waiting }: CommentWatch, id: string, comment: Comment | null): void {
+    waiting.delete(id)
+    waiting.set(id, comment)
+    for (const oldest of waiting.keys()) if (waiting.size > MOST_WAITING) waiting.delete(oldest)
+    this.#waiting.add(session)
+  }
+
+  /** Whoever watches the post now is sent all that the next reads find. */
+  #hasRead(postId: string, startedAt: number): void {
+    const post = this.#posts.get(postId)
+    if (!post) return
+    post.readAt = startedAt
+    for (const [id, { at }] of post.seen) if (at < startedAt - 2000 * OPEN_FOR_SECONDS) post.seen.delete(id)
+    for (const { comments } of post.watchers) hasRead(comments, startedAt)
+  }
+
+  /** One frame per socket; equal ones are serialised once. A socket that cannot be written to now waits until it has drained. */
+  #send(): void {
+    const texts = new Map<string, string>()
+    for (const session of this.#waiting) {
+      const watch = session.comments
+      if (!watch || session.full) continue
+      const part = [...watch.waiting].slice(0, PER_FRAME)
+      for (const [id] of part) watch.waiting.delete(id)
+      if (watch.waiting.size === 0) this.#waiting.delete(session)
+      const key = part.map(([id, comment]) => (comment ? id : `-${id}`)).join()
+      const text = texts.get(key) ?? frameOf(watch.postId, part)
+      texts.set(key, text)
+      session.sendText('comments', text)
+    }
+    if ([...this.#waiting].some((session) => !session.full)) this.#reads.ask()
+  }
+}
+
+function frameOf(postId: string, part: [string, Comment | null][]): string {
+  const comments = part.flatMap(([, comment]) => comment ?? [])
+  const removes = part.flatMap(([id, comment]) => (comment ? [] : [id]))
+  return JSON.stringify({ type: 'comments', postId, comments, removes })
+}

@@ -1,0 +1,127 @@
+import type { App } from '../../app.ts'
+import type { Feed } from '../../protocol/frames.ts'
+import type { LiveContent } from '../../protocol/live-content.ts'
+import type { Session } from '../connections/session.ts'
+import { Paced } from './paced.ts'
+import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
+
+/** Posts are counted up to here. */
+const MOST_NEWER = 100
+/** Posts that are remembered, so that a deletion is noticed. */
+const MOST_KNOWN = 2000
+
+/** What a socket watches: the posts that came since then, and how many it was last sent. */
+export type FeedWatch = Watch & { feed: Feed; newer: Set<string>; sent: number }
+
+/** How many posts of a feed are newer than the watch: what appeared is read for all watchers together, at most once per `betweenMs`. */
+export class LiveFeeds {
+  readonly #app: App
+  readonly #content: LiveContent
+  readonly #reads: Paced
+  readonly #watchers = new Set<Session>()
+  /** Posts that were found, the oldest first. */
+  readonly #known = new Set<string>()
+  #readAt: number | undefined
+
+  constructor(app: App, content: LiveContent, betweenMs: number) {
+    this.#app = app
+    this.#content = content
+    this.#reads = new Paced(betweenMs, () => this.#read())
+  }
+
+  /** Replaces what a socket watches; the count starts anew. */
+  watch(session: Session, feed: Feed | undefined): void {
+    this.leave(session)
+    if (feed === undefined) return
+    session.feed = { feed, since: performance.now(), isReady: false, newer: new Set(), sent: 0 }
+    this.#watchers.add(session)
+    this.#reads.ask()
+  }
+
+  leave(session: Session): void {
+    session.feed = undefined
+    this.#watchers.delete(session)
+    if (this.#watchers.size > 0) return
+    this.#known.clear()
+    this.#readAt = undefined
+  }
+
+  /** Posts came or went, or hints may have been lost. */
+  changed(): void {
+    if (this.#watchers.size > 0) this.#reads.ask()
+  }
+
+  /** The socket can be written to again. */
+  drained({ feed }: Session): void {
+    if (feed && feed.newer.size !== feed.sent) this.#reads.ask()
+  }
+
+  close(): Promise<void> {
+    return this.#reads.close()
+  }
+
+  async #read(): Promise<void> {
+    if (this.#watchers.size === 0) return
+    try {
+      await this.#count()
+    } catch (err) {
+      this.#app.log.warn({ err }, 'cannot read new posts; the sweep tries again')
+    }
+    for (const session of this.#watchers) sendNewer(session)
+  }
+
+  async #count(): Promise<void> {
+    const { pool } = this.#app
+    const startedAt = performance.now()
+    const seconds = (startedAt - (this.#readAt ?? startedAt)) / 1000 + OPEN_FOR_SECONDS
+    const [found, deleted] = await Promise.all([
+      this.#content.newPosts(pool, seconds),
+      this.#known.size > 0 ? this.#content.deletedPosts(pool, [...this.#known]) : [],
+    ])
+    const now = performance.now()
+    const posts = found.filter(({ id }) => !this.#known.has(id)).map((post) => ({ ...post, at: now - 1000 * post.age }))
+    const mayCount = await this.#visibility(posts.map(({ authorId }) => authorId))
+    for (const { feed } of this.#watchers) if (feed) forget(feed, deleted)
+    for (const session of this.#watchers)
+      for (const { id, authorId, at } of posts)
+        if (session.feed && isNewFor(session.feed, at) && mayCount(session, authorId)) count(session.feed, id)
+    for (const { feed } of this.#watchers) hasRead(feed, startedAt)
+    for (const id of deleted) this.#known.delete(id)
+    for (const { id } of posts.reverse()) this.#known.add(id)
+    for (const oldest of this.#known) if (this.#known.size > MOST_KNOWN) this.#known.delete(oldest)
+    this.#readAt = startedAt
+  }
+
+  /** Whether a watcher's feed shows posts of an author. */
+  async #visibility(authorIds: string[]): Promise<(session: Session, authorId: string) => boolean> {
+    const { pool } = this.#app
+    const authors = [...new Set(authorIds)]
+    const viewers = (wanted: Feed) => viewersOf([...this.#watchers].filter(({ feed }) => feed?.feed === wanted))
+    const [all, following] = [viewers('all'), viewers('following')]
+    const none = new Set<string>()
+    const [blocked, followed] = await Promise.all([
+      authors.length > 0 && all.length > 0 ? this.#content.blocked(pool, all, authors) : none,
+      authors.length > 0 && following.length > 0 ? this.#content.followed(pool, following, authors) : none,
+    ])
+    return ({ identity, feed }, authorId) => {
+      const pair = `${identity?.userId} ${authorId}`
+      return feed?.feed === 'following' ? followed.has(pair) : !blocked.has(pair)
+    }
+  }
+}
+
+function count({ newer }: FeedWatch, postId: string): void {
+  if (newer.size < MOST_NEWER) newer.add(postId)
+}
+
+/** A count that has reached its end stays there: how many more there are is not known. */
+function forget({ newer }: FeedWatch, deleted: string[]): void {
+  if (newer.size < MOST_NEWER) for (const id of deleted) newer.delete(id)
+}
+
+function sendNewer(session: Session): void {
+  const { feed } = session
+  if (!feed || feed.newer.size === feed.sent || session.full) return
+  feed.sent = feed.newer.size
+  session.send({ type: 'feed', feed: feed.feed, newer: feed.sent })
+}
