@@ -6,5 +6,12 @@ export function sized(full: number, short: number): number {
   return isFull ? full : short
 }
 
+/** All of these values; in the shorter run two neighbours of them. Many calls try each. */
+export function someOf<T>(...values: T[]): T[] {
+  if (isFull) return values
+  const from = Math.floor(Math.random() * values.length)
+  return [...values, ...values].slice(from, from + 2)
+}
+
 /** Options of a test that shows nothing unless it is large. */
 export const onlyInFullSize = { skip: !isFull && 'needs a large database: TEST_SIZE=full' }

@@ -1,8 +1,9 @@
 import type { Pool } from 'pg'
-import { type Test, test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
-import { type Answer, call, signIn, type TestClient } from '../client.ts'
+import { type Answer, call, signIn } from '../client.ts'
 import { setup } from '../setup.ts'
+import { someOf } from '../size.ts'
 
 /** A body that each call would accept, so that only what the test adds is wrong. */
 const VALID: Record<string, unknown> = {
@@ -17,34 +18,41 @@ const VALID: Record<string, unknown> = {
   'POST /notifications/archive': { ids: ['1'] },
   'POST /notifications/delete': { ids: ['1'] },
 }
+/** The same for queries. */
+const VALID_QUERY: Record<string, string> = { 'GET /admin/users/{id}/why-not': '?sourceId=like:1:1' }
+/** That a user is unknown is one of their answers. */
+const EXPLAINS = ['GET /admin/users/{id}/why-not']
 const UNKNOWN_ID = '999999999'
 
 type Call = { name: string; method: string; path: string; open: boolean; query: string[]; takesBody: boolean }
 
+const { url, pool, as } = await setup(t)
+await as('ana')
+await grantAdmin(pool, 'ana')
+/** So that the calls for admins are reached too. */
+const ana = await signIn(url, 'ana')
+const calls = await callsOf(url)
+
 test('without a valid token every call that is not public answers 401', async (t) => {
-  const { url } = await setup(t)
-  for (const { name, method, path, open } of await callsOf(url)) {
+  for (const { name, method, path, open } of calls) {
     if (open) continue
-    for (const authorization of ['', 'Bearer', 'Bearer x.y.z', 'Basic YTpi'])
+    for (const authorization of someOf('', 'Bearer', 'Bearer x.y.z', 'Basic YTpi'))
       refused(t, await call(url, method, path.replace('{id}', '1'), VALID[name], { authorization }), 401, name)
   }
 })
 
 test('malformed and unknown ids in paths are refused', async (t) => {
-  const { url, pool, as } = await setup(t)
-  const ana = await admin(url, pool, await as('ana'))
-  for (const { name, method, path } of (await callsOf(url)).filter((each) => each.path.includes('{id}'))) {
+  for (const { name, method, path } of calls.filter((each) => each.path.includes('{id}'))) {
     const unknown = /^\/(media|push)\//.test(path) ? 'A'.repeat(22) : UNKNOWN_ID
-    for (const id of ['x', '0', '-1', '1.5', '1e3', '%00', '%27', '9999999999999999999'])
-      refused(t, await ana.request(method, path.replace('{id}', id), VALID[name]), 400, `${name} ${id}`)
-    refused(t, await ana.request(method, path.replace('{id}', unknown), VALID[name]), 404, `${name} ${unknown}`)
+    const ask = (id: string) => ana.request(method, path.replace('{id}', id) + (VALID_QUERY[name] ?? ''), VALID[name])
+    for (const id of someOf('x', '0', '-1', '1.5', '1e3', '%00', '%27', '9999999999999999999'))
+      refused(t, await ask(id), 400, `${name} ${id}`)
+    if (!EXPLAINS.includes(name)) refused(t, await ask(unknown), 404, `${name} ${unknown}`)
   }
 })
 
 test('query parameters that are unknown, or out of their range, are refused', async (t) => {
-  const { url, pool, as } = await setup(t)
-  const ana = await admin(url, pool, await as('ana'))
-  for (const { name, method, path, query, open } of await callsOf(url)) {
+  for (const { name, method, path, query, open } of calls) {
     if (open) continue
     const ask = async (parameters: string) => {
       const answer = await ana.request(method, `${path.replace('{id}', ana.id)}?${parameters}`, VALID[name])
@@ -52,28 +60,18 @@ test('query parameters that are unknown, or out of their range, are refused', as
     }
     await ask('unheard_of=1')
     if (query.includes('limit'))
-      for (const limit of ['0', '-1', '501', '1.5', 'x', '', '1e999']) await ask(`limit=${limit}`)
+      for (const limit of someOf('0', '-1', '501', '1.5', 'x', '', '1e999')) await ask(`limit=${limit}`)
     if (query.includes('cursor')) {
-      const cursors = [
-        'x',
-        '%00',
-        encode('x'),
-        encode('1,2,3,4'),
-        encode('1;drop'),
-        encode('9'.repeat(30)),
-        'x'.repeat(300),
-      ]
-      for (const cursor of cursors) await ask(`cursor=${cursor}`)
+      const malformed = ['x', '1,2,3,4', '1;drop', '9'.repeat(30)].map(encode)
+      for (const cursor of someOf('x', '%00', ...malformed, 'x'.repeat(300))) await ask(`cursor=${cursor}`)
     }
   }
 })
 
 test('bodies of the wrong type, form or content are refused and nothing is written', async (t) => {
-  const { url, pool, as } = await setup(t)
-  const ana = await admin(url, pool, await as('ana'))
   const post = await ana.post('Hello')
   const before = await contents(pool)
-  for (const { name, method, path, takesBody } of await callsOf(url)) {
+  for (const { name, method, path, takesBody } of calls) {
     // What is wrong with an upload is tried in media/upload.test.ts.
     if (method === 'GET' || name === 'POST /media/upload') continue
     const send = (body: unknown, headers = {}) => ana.request(method, path.replace('{id}', post.id), body, headers)
@@ -81,12 +79,21 @@ test('bodies of the wrong type, form or content are refused and nothing is writt
     refused(t, await send(`${valid.slice(0, -1)},`), 400, `${name} truncated`)
     refused(t, await send(valid, { 'content-type': 'text/plain' }), 415, `${name} text/plain`)
     refused(t, await send('<a/>', { 'content-type': 'application/xml' }), 415, `${name} xml`)
-    for (const wrong of ['null', '[]', '"x"', '7', 'true', '{"__proto__":{}}'])
+    for (const wrong of someOf('null', '[]', '"x"', '7', 'true', '{"__proto__":{}}'))
       refused(t, await send(wrong), 400, `${name} ${wrong}`)
     refused(t, await send({ ...Object(VALID[name] ?? {}), unheardOf: 1 }), 400, `${name} unknown property`)
     if (!takesBody) continue
     for (const [property, value] of Object.entries(VALID[name] ?? {}))
-      for (const wrong of [null, 7, {}, [[]], '', 'x'.repeat(6000), undefined, Array.isArray(value) ? ['x'] : ['1']])
+      for (const wrong of someOf<unknown>(
+        null,
+        7,
+        {},
+        [[]],
+        '',
+        'x'.repeat(6000),
+        undefined,
+        Array.isArray(value) ? ['x'] : ['1'],
+      ))
         refused(t, await send({ ...Object(VALID[name]), [property]: wrong }), 400, `${name} ${property} ${wrong}`)
   }
   t.same(await contents(pool), before)
@@ -127,12 +134,6 @@ async function callsOf(url: string): Promise<Call[]> {
       }
     }),
   )
-}
-
-/** The same user as an admin, so that the calls for admins are reached too. */
-async function admin(url: string, pool: Pool, client: TestClient): Promise<TestClient> {
-  await grantAdmin(pool, client.username)
-  return signIn(url, client.username)
 }
 
 async function contents(pool: Pool): Promise<unknown[]> {

@@ -2,13 +2,14 @@ import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { operations } from '../../src/api/operations.ts'
 import { call } from '../client.ts'
 import { setup } from '../setup.ts'
 
+const { url } = await setup(t)
+
 test('the document is valid OpenAPI 3.1', async (t) => {
-  const { url } = await setup(t)
   const { status, body } = await call(url, 'GET', '/openapi.json')
   t.equal(status, 200)
   t.match(body, {
@@ -21,7 +22,6 @@ test('the document is valid OpenAPI 3.1', async (t) => {
 })
 
 test('the document has every call of this scope, and says which are public', async (t) => {
-  const { url } = await setup(t)
   const { paths } = (await call(url, 'GET', '/openapi.json')).body
   const calls = Object.entries<Record<string, { security?: unknown[] }>>(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { security }]) => ({
@@ -57,7 +57,6 @@ test('the document has every call of this scope, and says which are public', asy
 })
 
 test('every call that makes something takes an Idempotency-Key, but those whose answer holds a secret', async (t) => {
-  const { url } = await setup(t)
   const { paths } = (await call(url, 'GET', '/openapi.json')).body
   const without: string[] = []
   const required: string[] = []
@@ -87,7 +86,6 @@ const problemOf = ({ responses }: Described, status: string) =>
   responses[status]?.content?.['application/problem+json']?.examples ?? {}
 
 test('the linter of the document finds no error', async (t) => {
-  const { url } = await setup(t)
   const file = join(t.testdir(), 'openapi.json')
   const lint = () =>
     spawnSync('redocly', ['lint', file, '--format', 'json', '--extends', 'recommended'], {
@@ -105,7 +103,6 @@ test('the linter of the document finds no error', async (t) => {
 })
 
 test('each call has a name, a summary, a group, its errors with examples, and an example of its answer', async (t) => {
-  const { url } = await setup(t)
   const { paths, tags, components } = (await call(url, 'GET', '/openapi.json')).body
   const groups: string[] = tags.map(({ name }: { name: string }) => name)
   for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
@@ -132,7 +129,6 @@ type Described = {
 }
 
 test('the readable page is public', async (t) => {
-  const { url } = await setup(t)
   const { status, headers } = await call(url, 'GET', '/docs/')
   t.equal(status, 200)
   t.match(headers.get('content-type'), /^text\/html/)

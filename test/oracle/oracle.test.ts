@@ -15,7 +15,7 @@ import { act, follow, speak, undo, type World } from './trace.ts'
  * The long one: `ORACLE_ACTIONS=100000 npm test -- test/oracle/oracle.test.ts --timeout=7200`: so many actions that changed
  * something, each way. A failure prints its seed, for ORACLE_SEED; what is written side by side may come in another order.
  */
-const ACTIONS = Number(process.env.ORACLE_ACTIONS ?? sized(1500, 500))
+const ACTIONS = Number(process.env.ORACLE_ACTIONS ?? sized(1500, 350))
 const SEED = Number(process.env.ORACLE_SEED ?? Date.now() % 2 ** 31)
 /** Of that many more or less: what is asked for a second time changes nothing. */
 const ROUNDS = 10

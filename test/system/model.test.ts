@@ -10,7 +10,7 @@ import { isAboutUser, isToldOnce, tellsTheFacts } from './facts.ts'
 
 /** A failure prints its seed; `MODEL_SEED=… MODEL_SECONDS=…` draws the same commands again, or more of them. */
 const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31)
-const SECONDS = Number(process.env.MODEL_SECONDS ?? sized(25, 6))
+const SECONDS = Number(process.env.MODEL_SECONDS ?? sized(25, 3))
 
 /** What stands in one list is done at the same time; the lists follow each other without waiting for the dispatcher. */
 const plan = fc.array(fc.array(command, { minLength: 1, maxLength: 8 }), { minLength: 5, maxLength: 25, size: 'max' })
