@@ -147,7 +147,8 @@ export class Lists {
     return entry.loading
   }
 
-  async #fetch({ range, filtered }: Entry): Promise<void> {
+  async #fetch(entry: Entry): Promise<void> {
+    const { range, filtered } = entry
     const { inbox, ready, startAnew, request, pageSize } = this.#options
     const isFirst = range.bottom === 'none'
     await ready()
@@ -157,7 +158,8 @@ export class Lists {
     try {
       const page = await request<Page>('GET', `/notifications?${toQuery(range, pageSize)}`)
       if (filtered) return keepFiltered(range, filtered, page, isFirst)
-      if (generation !== inbox.generation) return
+      // The list was fetched anew meanwhile, and this is a page of the former one.
+      if (generation !== inbox.generation) return await this.#fetch(entry)
       // Of another database, or of one that is behind: a page cannot be joined to what is held.
       if (epochOf(page.state) !== epochOf(state) || numberOf(page.state) < numberOf(state)) return await startAnew()
       inbox.addPage(range, page)

@@ -72,6 +72,7 @@ export class Overlay {
     }
     const done = this.intents.filter(isDone)
     if (done.length > 0) this.intents = this.intents.filter((intent) => !done.includes(intent))
+    if (this.intents.length === 0) this.#shown.clear()
     return done
   }
 }

@@ -1,6 +1,7 @@
 import { QueryClient } from '@tanstack/react-query'
 import t, { type Test } from 'tap'
 import type { Notification } from '../../client/src/core.ts'
+import { createJournal } from '../../client/src/devtools/journal.ts'
 import { createToasts, type ToastOptions } from '../../client/src/index.ts'
 import { bindQueryClient } from '../../client/src/query/index.ts'
 import { handlePush } from '../../client/src/worker/index.ts'
@@ -105,6 +106,29 @@ t.test('a toast comes once, changes in place, and goes when it is read elsewhere
   t.same(toasts.now(), [])
   await eventually(() => brief.shown.length > 0 && brief.now().length === 0)
   t.same(elsewhere.shown, [], 'none for the page that is open')
+})
+
+t.test('the journal keeps what came, and folds it again up to any frame', async (t) => {
+  const { ana, ben, post, started, client } = await start(t)
+  const journal = createJournal(client, { limit: 3 })
+  t.teardown(journal.stop)
+  await ben.like(post.id)
+  await started.shows('ben liked your post')
+  await ben.follow(ana.id)
+  await started.shows('ben followed you', 'ben liked your post')
+  await ben.unlike(post.id)
+  await started.shows('ben followed you')
+  const past = () =>
+    journal.getSnapshot().map((_, index) =>
+      journal
+        .at(index)
+        .items.map(({ title }) => title)
+        .join(),
+    )
+  t.same(past(), ['ben liked your post', 'ben followed you,ben liked your post', 'ben followed you'])
+  await client.readAll()
+  await eventually(() => journal.at(2).unreadCount === 0)
+  t.same(past(), ['ben followed you,ben liked your post', 'ben followed you', 'ben followed you'], 'the oldest goes')
 })
 
 t.test('what is silent has no toast', async (t) => {

@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import type { TestClient } from '../client.ts'
 import { eventually, setup } from '../setup.ts'
 import { needsBrowser, openBrowser, serveApp } from './browser.ts'
+import { snippets } from './snippets.ts'
 
 const folder = fileURLToPath(new URL('../../client/example', import.meta.url))
 const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
@@ -195,6 +197,38 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
       )
     }
   })
+})
+
+t.test('the pages of docs/client.md, as they are written there', needsBrowser, async (t) => {
+  const folder = t.testdir()
+  const auth = `const { url, userId, token } = Object.fromEntries(new URLSearchParams(location.search))
+    export { url, userId }
+    export const getToken = async () => token`
+  for (const [name, code] of await snippets()) await writeFile(join(folder, name), name === 'auth.ts' ? auth : code)
+  for (const [page, script] of [
+    ['react.html', 'main.tsx'],
+    ['plain.html', 'plain.js'],
+  ])
+    await writeFile(
+      join(folder, page ?? ''),
+      `<!doctype html><html lang="en"><title>App</title><body><div id="root"></div><script type="module" src="./${script}"></script></body></html>`,
+    )
+  const app = await serveApp(t, folder, ['react.html', 'plain.html'])
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 0, env: { ALLOWED_ORIGINS: app } })
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const browser = await openBrowser(t)
+  const query = new URLSearchParams({ url: system.url, token: ana.accessToken, userId: ana.id })
+  const [react, plain] = [await browser.newPage(), await browser.newPage()]
+  await react.goto(`${app}/react.html?${query}`)
+  await plain.goto(`${app}/plain.html?${query}`)
+  await plain.getByText('Notifications: 0').waitFor()
+  await ben.follow(ana.id)
+  await plain.getByText('Notifications: 1').waitFor()
+  await react.getByRole('button', { name: 'Notifications, 1 unread' }).click()
+  await react.getByRole('listitem').getByText('ben followed you').waitFor()
+  await eventually(async () => (await plain.title()) === '(1) App')
+  await plain.getByText('ben followed you').click()
+  await react.getByRole('button', { name: 'Notifications, none unread' }).waitFor()
 })
 
 /** What axe finds on the page. */

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Browser, chromium } from 'playwright-core'
 import type { Test } from 'tap'
 import { build } from 'vite'
@@ -22,6 +24,8 @@ export async function openBrowser(t: Test): Promise<Browser> {
   return browser
 }
 
+const react = fileURLToPath(new URL('../../client/node_modules', import.meta.url))
+
 /** What an app with a strict policy sends: no inline scripts, no inline styles. */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src * data:; connect-src *; base-uri 'none'; form-action 'none'"
@@ -29,9 +33,23 @@ const POLICY =
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
 
 /** Builds the app of this folder with Vite and serves it; its address. */
-export async function serveApp(t: Test, folder: string): Promise<string> {
-  const outDir = t.testdir()
-  await build({ root: folder, configFile: false, base: './', logLevel: 'error', build: { outDir, emptyOutDir: true } })
+export async function serveApp(t: Test, folder: string, pages: string[] = ['index.html']): Promise<string> {
+  const outDir = await mkdtemp(join(tmpdir(), 'ravenpost-app-'))
+  t.teardown(() => rm(outDir, { recursive: true, force: true }))
+  await build({
+    root: folder,
+    configFile: false,
+    base: './',
+    logLevel: 'error',
+    // The copy at the top is of another version.
+    resolve: {
+      alias: ['react', 'react-dom'].map((name) => ({
+        find: new RegExp(`^${name}(?=/|$)`),
+        replacement: join(react, name),
+      })),
+    },
+    build: { outDir, emptyOutDir: true, rollupOptions: { input: pages.map((page) => join(folder, page)) } },
+  })
   const server = createServer(async ({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://localhost')
     const file = join(outDir, pathname === '/' ? 'index.html' : pathname)

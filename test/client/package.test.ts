@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { build } from 'vite'
 import { eventually, setup } from '../setup.ts'
 import { isFull } from '../size.ts'
+import { snippets } from './snippets.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 /** Without the hook that tap passes on to every Node below a test: compilers do not start with it. */
@@ -150,13 +151,6 @@ t.test('the package, packed and installed elsewhere', async (t) => {
 const oldCompilers = ['oazapfts', '@arethetypeswrong/core'].map((name) =>
   join(root, 'node_modules', name, 'node_modules/typescript/bin/tsc'),
 )
-
-/** Code blocks of docs/client.md that begin with the name of their file. */
-async function snippets(): Promise<Map<string, string>> {
-  const page = await readFile(join(root, 'docs/client.md'), 'utf8')
-  const blocks = page.matchAll(/```(?:tsx?|js)\n\/\/ ([\w-]+\.\w+)\n([\s\S]*?)```/g)
-  return new Map([...blocks].map(([, name = '', code = '']) => [name, code]))
-}
 
 /** Kilobytes (1000 octets) of a bundle, minified and gzipped, without React. */
 async function sizeOf(folder: string, imports: string[]): Promise<number> {

@@ -223,6 +223,36 @@ t.test('after "read all" the list has no holes, and goes on down to the oldest',
   await agrees(started, ana)
 })
 
+t.test('a page that is under way while the list is fetched anew is asked for again', async (t) => {
+  const { system, ana, ben, post, started } = await start(t)
+  await ben.like(post.id)
+  await settled(system)
+  await started.live()
+  const { fetch } = globalThis
+  let answer = () => {}
+  const held = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  globalThis.fetch = async (input, init) => {
+    const response = await fetch(input, init)
+    if (String(input).includes('filter=unread')) await held
+    return response
+  }
+  t.teardown(() => {
+    globalThis.fetch = fetch
+  })
+  const unread = started.client.list({ filter: 'unread' })
+  t.teardown(unread.subscribe(() => {}))
+  await started.client.inbox.refresh()
+  answer()
+  await eventually(() => unread.getSnapshot().status === 'ready')
+  t.same(
+    unread.getSnapshot().items.map(({ title }) => title),
+    ['ben liked your post'],
+  )
+  await agrees(started, ana)
+})
+
 t.test('what is done shows at once, and everywhere', async (t) => {
   const { system, ana, ben, post, started } = await start(t)
   const other = startClient(t, ana, { url: system.url })
