@@ -35,7 +35,7 @@ export function factsWith(
   return { ...facts, ...parent, ...(commentId !== null && { commentId }) }
 }
 
-/** Id of the comment that a row `s` of notify.sources stands for; null: it is no comment. */
+/** Id of the comment behind a row `s` of notify.sources; null: the source is no comment. */
 export const commentOfSource = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
 
 /** A send has words of its own, which a window does not keep; a mention does not wait, whatever it is in. */

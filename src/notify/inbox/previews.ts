@@ -19,9 +19,9 @@ export type Previewed = {
 export type Previews = (of: Previewed) => Preview | null
 
 /**
- * Reads the words of posts and comments as they are now, like the names of the people behind a notification. They are stored in one place:
- * when the text is deleted it is shown no more, and an edit only has to tell the devices (`showAnewChunk`). What a block hides
- * from the recipient is left out.
+ * Reads the words of posts and comments as they are now, like the names of the actors. No copy of them exists: a deleted text is
+ * not shown anywhere, and after an edit devices only have to read again (`showAnewChunk`). What a block hides from the recipient is
+ * left out.
  */
 export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previewed[]): Promise<Previews> {
   const wanted = all.flatMap((of) => {
