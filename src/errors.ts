@@ -20,7 +20,7 @@ export const codes = {
   SUBPROTOCOL_NEEDED: [400, 'The subprotocol ravenpost.v1 is required'],
   // Accounts
   UNAUTHENTICATED: [401, 'A valid access token is required'],
-  SESSION_ENDED: [401, 'The session was ended'],
+  SESSION_ENDED: [401, 'The session has ended'],
   USER_NOT_PROVISIONED: [403, 'The user of the token does not exist here'],
   IDENTITY_PROVIDER_UNAVAILABLE: [503, 'The identity provider cannot be reached'],
   FORBIDDEN: [403, 'Insufficient permissions'],

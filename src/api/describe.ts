@@ -46,11 +46,14 @@ function requireKey({ parameters = [] }: OperationObject): void {
   for (const parameter of parameters) if (parameter.name === 'idempotency-key') parameter.required = true
 }
 
+/** Refusals of an access token; all but the first concern tokens of an identity provider. */
+const ofTokens: Code[] = ['UNAUTHENTICATED', 'SESSION_ENDED', 'USER_NOT_PROVISIONED', 'IDENTITY_PROVIDER_UNAVAILABLE']
+
 /** Also what the layers before a call may answer: authentication, validation, limits, a database that is away. */
 function codesOfCall(method: string, path: string, operation: OperationObject): Code[] {
   const [, ...own] = operations[`${method.toUpperCase()} ${path}`] ?? ['']
   const found = new Set<Code>(own)
-  if (operation.security?.length !== 0) found.add('UNAUTHENTICATED')
+  if (operation.security?.length !== 0) for (const code of ofTokens) found.add(code)
   if (tagOf(path) !== 'operation') found.add('RATE_LIMITED')
   if (found.has('FORBIDDEN')) found.add('PASSWORD_CHANGE_REQUIRED')
   found.add('VALIDATION_FAILED')

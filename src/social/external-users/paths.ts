@@ -5,7 +5,7 @@ import { fail } from '../../errors.ts'
 import { ExternalId } from '../../protocol/id.ts'
 import { findIdOf } from './read.ts'
 
-/** A user is named by external id in the path of these: they have routes of their own. */
+/** External users have these two calls as routes of their own. */
 const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
 
 /**

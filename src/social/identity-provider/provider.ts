@@ -12,9 +12,9 @@ import { createKeys, KeysUnavailable } from './keys.ts'
 const SECOND = 1000
 /** Clocks of provider and server may differ by this. */
 const CLOCK_SKEW_SECONDS = 30
-/** Names of the classes of RFC 7518 and RFC 8037 that no secret and no NIST surprise hides behind. */
+/** RFC 7518 and RFC 8037. Never one with a shared secret: the keys are public. */
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA']
-/** `typ` of access tokens: RFC 9068, and what providers send who do not follow it. An ID token or a logout token is none. */
+/** `typ` of access tokens by RFC 9068, and what providers send that do not follow it. */
 const TYPES = new Set([undefined, 'JWT', 'at+jwt', 'application/at+jwt'])
 /** Tokens that were identified are looked up in memory. */
 const KNOWN_TOKENS = 10_000
