@@ -3,11 +3,15 @@ import { createRoot } from 'react-dom/client'
 import '../tokens.css'
 import './base.css'
 import { App } from './app.tsx'
+import { serverUrl } from './session.ts'
 import { Boundary } from './shell/boundary.tsx'
 import { WordsProvider } from './words/words.tsx'
 
 const root = document.getElementById('root')
-if (root)
+const { pathname: base } = new URL(`${serverUrl}/`)
+// The app is at its base; the server answers everywhere.
+if (!location.pathname.startsWith(base)) location.replace(base)
+else if (root)
   createRoot(root).render(
     <StrictMode>
       <WordsProvider>

@@ -4,7 +4,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { deleteUser } from '../users/delete.ts'
 
 /** Milliseconds that a request waits until the worker has taken back what the users did. What is left then goes with the next call. */
-const WAIT_MS = 8_000
+const WAIT_MS = 20_000
 const LOOK_EVERY_MS = 50
 
 /**

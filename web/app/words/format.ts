@@ -13,7 +13,8 @@ export type Format = {
 export function formatOf(language: string): Format {
   const numbers = new Intl.NumberFormat(language)
   const rules = new Intl.PluralRules(language)
-  const lists = new Intl.ListFormat(language, { type: 'conjunction' })
+  // American lists have a comma before the last item, which no sentence here has.
+  const lists = new Intl.ListFormat(language === 'en' ? 'en-GB' : language, { type: 'conjunction' })
   return {
     number: (value) => numbers.format(value),
     list: (items) => lists.format(items),
