@@ -49,7 +49,7 @@ test('answers have the properties that the contract names, and no others', async
   t.same(shapeOf(read.body), names('updated unreadCount unseenCount state'))
   const wrong = await ana.request('POST', '/posts', { body: '' })
   t.same(shapeOf(wrong.body), names('type title status detail instance code errors'))
-  t.same(shapeOf(wrong.body.errors[0]), names('pointer message'))
+  t.same(shapeOf(wrong.body.errors[0]), names('pointer message keyword params'))
 })
 
 test('texts and lists are as long as the contract says, and no longer', async (t) => {

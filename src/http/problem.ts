@@ -2,14 +2,22 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isMissingPartition } from '../base/failure.ts'
 import { AppError, type Code, fail, messageOf } from '../errors.ts'
-import { pointerOf } from './validation.ts'
+import { messageFor, pointerOf } from './validation.ts'
 
 /** More of them help nobody, and a body of 500 wrong ids would have as many. */
 const MAX_ERRORS = 20
+
+const Fault = Type.Object({
+  pointer: Type.String({ description: 'JSON Pointer to the value that is wrong' }),
+  message: Type.String({ description: 'In English, fit to be shown to a person' }),
+  keyword: Type.String({ description: 'Keyword of JSON Schema that failed, or `rule`; for translations' }),
+  params: Type.Record(Type.String(), Type.Unknown(), { description: 'Values of the keyword, such as `limit`' }),
+})
+type Fault = Static<typeof Fault>
 
 /** RFC 9457, with a stable `code`; `errors` says what is wrong where (JSON Pointers, RFC 6901) when validation failed. */
 export const Problem = Type.Object(
@@ -20,7 +28,7 @@ export const Problem = Type.Object(
     detail: Type.Optional(Type.String()),
     instance: Type.String(),
     code: Type.String(),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+    errors: Type.Optional(Type.Array(Fault)),
   },
   { $id: 'Problem' },
 )
@@ -121,10 +129,11 @@ function isCoded(error: unknown): error is Coded {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
 }
 
-function validationErrors(error: unknown, { pointer, message }: AppError): { pointer: string; message: string }[] {
+function validationErrors(error: unknown, { pointer, message }: AppError): Fault[] {
   const faults = isCoded(error) ? error.validation : undefined
-  if (!faults) return [{ pointer, message }]
-  return faults
-    .slice(0, MAX_ERRORS)
-    .map((fault) => ({ pointer: pointerOf(fault), message: fault.message ?? 'is not valid' }))
+  if (!faults) return [{ pointer, message, keyword: 'rule', params: {} }]
+  return faults.slice(0, MAX_ERRORS).map((fault) => {
+    const { keyword, params } = fault
+    return { pointer: pointerOf(fault), message: messageFor(fault), keyword, params }
+  })
 }

@@ -86,6 +86,36 @@ export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instanceP
   return `${instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
+type KeywordError = Pick<ErrorObject, 'keyword' | 'params' | 'message'>
+
+/** What is wrong, for a person. */
+export function messageFor({ keyword, params, message }: KeywordError): string {
+  return sentences[keyword]?.(params) ?? message ?? 'is not valid'
+}
+
+const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+const sentences: Record<string, (params: Record<string, unknown>) => string> = {
+  required: () => 'is required',
+  additionalProperties: () => 'is not a known property',
+  minLength: ({ limit }) => `must have at least ${plural(Number(limit), 'character')}`,
+  maxLength: ({ limit }) => `must have at most ${plural(Number(limit), 'character')}`,
+  minItems: ({ limit }) => `must have at least ${plural(Number(limit), 'item')}`,
+  maxItems: ({ limit }) => `must have at most ${plural(Number(limit), 'item')}`,
+  uniqueItems: () => 'must not name anything twice',
+  minimum: ({ limit }) => `must be at least ${limit}`,
+  maximum: ({ limit }) => `must be at most ${limit}`,
+  exclusiveMinimum: ({ limit }) => `must be more than ${limit}`,
+  minProperties: ({ limit }) => `must have at least ${limit === 1 ? '1 property' : `${limit} properties`}`,
+  maxProperties: ({ limit }) => `must have at most ${limit === 1 ? '1 property' : `${limit} properties`}`,
+  enum: ({ allowedValues }) => `must be one of ${(Array.isArray(allowedValues) ? allowedValues : []).join(', ')}`,
+  const: ({ allowedValue }) => `must be ${JSON.stringify(allowedValue)}`,
+  type: ({ type }) =>
+    `must be ${Array.isArray(type) ? type.join(' or ') : `${/^[aeio]/.test(String(type)) ? 'an' : 'a'} ${type}`}`,
+  pattern: () => 'has the wrong format',
+  format: ({ format }) => `is not a valid ${format}`,
+}
+
 function isEmptyObject(value: unknown): boolean {
   return value !== null && typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0
 }

@@ -185,3 +185,18 @@ test('a web app on another site gets its refresh cookie with SameSite=None and S
   const own = { cookie, origin: 'https://app.example.org', ...site }
   t.equal((await call(url, 'POST', '/auth/refresh', undefined, own)).status, 200)
 })
+
+test('a validation error says in plain words, by keyword and by values what is wrong', async (t) => {
+  const { url } = await setup(t)
+  const account = { username: 'ana', email: 'ana@example.org', password: 'short', age: 7 }
+  const { body } = await call(url, 'POST', '/auth/signup', account)
+  t.same(body.errors, [
+    {
+      pointer: '/age',
+      message: 'is not a known property',
+      keyword: 'additionalProperties',
+      params: { additionalProperty: 'age' },
+    },
+    { pointer: '/password', message: 'must have at least 8 characters', keyword: 'minLength', params: { limit: 8 } },
+  ])
+})
