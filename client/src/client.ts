@@ -6,19 +6,17 @@ import { type Action, type Intent, Overlay } from './overlay.ts'
 import { createPreferences } from './preferences.ts'
 import type { Changes, Notification, ServerFrame } from './protocol.ts'
 import { Queue } from './queue.ts'
-import type { CommentsFrame, CountsSnapshot, Events, FeedFrame, Options, Ravenpost } from './ravenpost.ts'
+import type { CountsSnapshot, Events, Options, Ravenpost } from './ravenpost.ts'
 import { createRequest, createTokens, type Tokens } from './rest.ts'
 import type { WebSocketLike } from './socket.ts'
 import { epochOf, numberOf } from './states.ts'
 import { createEmitter, createStore, type Emitter, kept, type Settable } from './stores.ts'
 import { type Watch, Watching } from './watching.ts'
 
-export type AnyFrame = ServerFrame | CommentsFrame | FeedFrame
-
 /** What one tab has done or learnt, and the others want to know. */
 export type News =
   | { type: 'connection'; connection: ConnectionSnapshot; state: string | undefined }
-  | { type: 'frame'; frame: AnyFrame }
+  | { type: 'frame'; frame: ServerFrame }
   | { type: 'list' }
   | { type: 'intent'; intent: Intent }
   | { type: 'confirmed'; keys: string[]; state: string }
@@ -43,7 +41,7 @@ export type Host = {
   lead(isLeader: boolean): void
   ready(): Promise<void>
   catchUp(): Promise<void>
-  take(frame: AnyFrame): Promise<void>
+  take(frame: ServerFrame): Promise<void>
   changed(): void
   confirmed(keys: string[], state: string): void
   refused(key: string, error: RavenpostError): void
@@ -286,7 +284,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     }
   }
 
-  async function take(frame: AnyFrame): Promise<void> {
+  async function take(frame: ServerFrame): Promise<void> {
     events.emit('frame', { frame, at: Date.now() })
     switch (frame.type) {
       case 'welcome':
@@ -309,7 +307,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     }
   }
 
-  function relay(frame: AnyFrame): void {
+  function relay(frame: ServerFrame): void {
     if (isLeader.getSnapshot()) tell({ type: 'frame', frame })
   }
 

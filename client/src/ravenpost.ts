@@ -2,7 +2,7 @@ import type { ConnectionSnapshot } from './link.ts'
 import type { InboxList } from './lists.ts'
 import type { Action, InboxItem } from './overlay.ts'
 import type { PreferencesStore } from './preferences.ts'
-import type { Changes, Comment, Notification, ServerFrame, Why } from './protocol.ts'
+import type { Changes, Notification, ServerFrame, Why } from './protocol.ts'
 import type { Filter } from './ranges.ts'
 import type { WebSocketLike } from './socket.ts'
 import type { Store } from './stores.ts'
@@ -35,10 +35,7 @@ export type Options = {
   openSocket?(url: string, protocol: string): WebSocketLike
 }
 
-/** New comments of the watched post. */
-export type CommentsFrame = { type: 'comments'; postId: string; comments: Comment[]; removes: string[] }
-/** How many posts of the watched feed are newer than the watch. */
-export type FeedFrame = { type: 'feed'; feed: 'all' | 'following'; newer: number }
+type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
 
 export type CountsSnapshot = {
   unreadCount: number
@@ -59,10 +56,12 @@ export type Events = {
   reset: undefined
   /** An action was refused by the server, and is shown no longer. */
   refused: { action: Action; error: Error }
-  comments: CommentsFrame
-  feed: FeedFrame
+  /** New and removed comments of the watched post. */
+  comments: FrameOf<'comments'>
+  /** How many posts of the watched feed are newer than the watch. */
+  feed: FrameOf<'feed'>
   /** Every frame as it came, for devtools. */
-  frame: { frame: ServerFrame | CommentsFrame | FeedFrame; at: number }
+  frame: { frame: ServerFrame; at: number }
   /** Every change of the held inbox, from the socket or from REST. */
   changes: Changes
 }

@@ -443,6 +443,17 @@ t.test('live counts go on after a lost connection', async (t) => {
   await (await system.as('cleo')).like(post.id)
   await eventually(() => counts.at(-1) === 2)
   t.same([...new Set(counts)], [0, 1, 2])
+
+  const [comments, newer]: [string[], number[]] = [[], []]
+  started.client.on('comments', (frame) => comments.push(...frame.comments.map(({ body }) => body)))
+  started.client.on('feed', (frame) => newer.push(frame.newer))
+  const stopWatching = started.client.watch({ comments: post.id, feed: 'all' })
+  await eventually(async () => {
+    await ben.comment(post.id, 'nice')
+    await ben.post('news')
+    return comments.includes('nice') && (newer.at(-1) ?? 0) > 0
+  })
+  stopWatching()
   unwatch()
 })
 
