@@ -49,6 +49,7 @@ GET /docs/static/swagger-initializer.js  200    200   200     200  200      200 
 GET /docs/*                              200    200   200     200  200      200     200  200   200   200
 GET /healthz                             200    200   200     200  200      200     200  200   200   200
 GET /readyz                              200    200   200     200  200      200     200  200   200   200
+GET /ws                                  426    426   426     426  426      426     426  426   426   426
 OPTIONS *                                204    204   204     204  204      204     204  204   204   204
 
 # METRICS_TOKEN is set here; no token of a user or a service is it.
@@ -182,6 +183,10 @@ ping            4400    pong     pong     4401  4401      4401     4403  pong   
 # cut to what was sent on the socket, and a state is refused.
 ack             4400    -        -        4401  4401      4401     4403  -        -        -
 read            4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
+unread          4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
+archive         4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
+unarchive       4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
+delete          4400    ok       ok       4401  4401      4401     4403  ok       ok       ok
 readAll         4400    error    error    4401  4401      4401     4403  error    error    ok
 seen            4400    error    error    4401  4401      4401     4403  error    error    ok
 
@@ -256,6 +261,12 @@ test('every route and every frame, by everybody', async (t) => {
     await late.next('reset')
     await addNotice(world)
     await eventually(() => own.every((socket) => JSON.stringify(socket.of('changes')).includes('A private notice')))
+    const other = world.callers.find(({ name }) => name === 'other')?.user
+    await other?.comment(world.publicPostId, 'A comment for who watches')
+    await other?.post('A post for who watches')
+    await eventually(() =>
+      ['comments', 'feed'].every((type) => own.some(({ frames }) => frames.some((f) => f.type === type))),
+    )
     const sent = new Set([...own, late].flatMap(({ frames }) => frames.map(({ type }) => type)))
     t.same([...sent].sort(), Object.keys(serverFrames).sort(), 'the owner was sent every kind of frame')
     for (const { name } of world.callers) {
@@ -509,9 +520,13 @@ async function say(world: World, socket: TestSocket, type: string, { name, token
   const input: Record<string, object> = {
     ack: { state: upTo },
     read: { ids: [notice] },
+    unread: { ids: [notice] },
+    archive: { ids: [notice] },
+    unarchive: { ids: [notice] },
+    delete: { ids: [notice] },
     readAll: { upTo },
     seen: { upTo },
-    watch: { posts: [postId, publicPostId] },
+    watch: { posts: [postId, publicPostId], comments: publicPostId, feed: 'all' },
     token: { token: owner.accessToken },
   }
   if (name !== 'nobody' || type === 'hello') {
