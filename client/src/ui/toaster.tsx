@@ -8,16 +8,22 @@ import { Faces } from './item.tsx'
 /** At most one sentence in this time: screen readers finish none otherwise. */
 const SAID_MS = 3000
 
+export type ToasterProps = UiOptions &
+  ToastOptions & {
+    /** Shows those for which there is no room: opens the inbox, for example. They are dismissed in any case. */
+    onMore?(): void
+  }
+
 /** Toasts of what comes live, said politely to screen readers, critical ones at once. Mounted once, from the start. */
-export function Toaster({ limit, seconds, isOnScreen, ...options }: UiOptions & ToastOptions): ReactNode {
+export function Toaster({ limit, seconds, isOnScreen, onMore, ...options }: ToasterProps): ReactNode {
   return (
     <RavenpostUi {...options}>
-      <Toasts limit={limit} seconds={seconds} isOnScreen={isOnScreen} />
+      <Toasts limit={limit} seconds={seconds} isOnScreen={isOnScreen} onMore={onMore} />
     </RavenpostUi>
   )
 }
 
-function Toasts(options: ToastOptions): ReactNode {
+function Toasts({ onMore, ...options }: ToastOptions & Pick<ToasterProps, 'onMore'>): ReactNode {
   const { part, strings, open } = useUi()
   const { toasts, more, dismiss, dismissAll, pause } = useToasts(options)
   const said = useSaid(toasts)
@@ -72,7 +78,14 @@ function Toasts(options: ToastOptions): ReactNode {
         </div>
       ))}
       {more > 0 && (
-        <button {...part('more')} type="button" onClick={dismissAll}>
+        <button
+          {...part('more')}
+          type="button"
+          onClick={() => {
+            dismissAll()
+            onMore?.()
+          }}
+        >
           {strings.moreToasts(more)}
         </button>
       )}
