@@ -94,8 +94,9 @@ function refused(error: unknown, token: string): string {
 }
 
 /** Links are opened by mail scanners too, so GET changes nothing. */
+/** The address is relative to the page, so that it works below any prefix. */
 function form(token: string): string {
-  return `<form method="post" action="/auth/password/reset"><input type="hidden" name="token" value="${escapeHtml(token)}">
+  return `<form method="post" action="reset"><input type="hidden" name="token" value="${escapeHtml(token)}">
 <label>New password, at least 8 characters <input type="password" name="password" minlength="8" maxlength="200" autocomplete="new-password" required></label>
 <button>Save</button></form>`
 }

@@ -48,7 +48,7 @@ test('sign-up asks by mail whether the address is right; before that nothing els
   await settled(system)
   t.same(await deliveries(system), [])
   const page = await call(system.url, 'GET', path)
-  t.match(page, { status: 200, body: /<form method="post" action="\/auth\/verify-email"/ })
+  t.match(page, { status: 200, body: /<form method="post" action="verify-email"/ })
   t.match(await reachable(system, ana), [], 'looking at the page changes nothing')
   for (const wrong of [
     `${token}x`,

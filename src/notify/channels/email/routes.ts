@@ -38,7 +38,7 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         const forms = (await accountsOf(pool, config, query.token)).map(({ username, token }) =>
           form(
             'Confirm this address',
-            '/auth/verify-email',
+            'verify-email',
             `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address.</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
           ),
         )
@@ -50,7 +50,7 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
     const unsubscribe = { config: open, schema: { params: WithToken, response: { 200: html } } }
     server.get('/unsubscribe/:token', unsubscribe, async ({ params }, reply) => {
       checkUnsubscribeToken(config, params.token)
-      return reply.type(HTML).send(button('No more mails', `/unsubscribe/${params.token}`))
+      return reply.type(HTML).send(button('No more mails', params.token))
     })
 
     server.post(
@@ -70,6 +70,7 @@ function button(label: string, action: string): string {
   return page(label, [form(label, action)])
 }
 
+/** `action` is relative to the page, so that it works below any prefix. */
 function form(label: string, action: string, fields = ''): string {
   return `<form method="post" action="${escapeHtml(action)}">${fields}<button>${escapeHtml(label)}</button></form>`
 }
