@@ -1,4 +1,4 @@
--- Email and Web Push: who can be reached, what is to be sent, and what happened to it.
+-- Email, Web Push and webhooks: who can be reached, what is to be sent, and what happened to it.
 
 create table notify.push_subscriptions (
   user_id bigint not null,
@@ -94,3 +94,89 @@ comment on table notify.delivery_log_days is 'The partitions of notify.delivery_
 comment on column notify.delivery_log_days.name is 'Table name in schema notify.';
 comment on column notify.delivery_log_days.from_at is 'First moment, inclusive.';
 comment on column notify.delivery_log_days.to_at is 'Last moment, exclusive.';
+
+create table notify.webhooks (
+  id bigint generated always as identity primary key,
+  endpoint text not null constraint webhook_endpoint_is_http check (endpoint ~ '^https?://' and length(endpoint) <= 2000),
+  events text[] not null constraint webhook_events_known
+    check (events <@ '{notification.created,notification.updated,notification.removed,notification.read,delivery.failed,broadcast.finished,dead_letter.created}' and cardinality(events) > 0),
+  description text constraint webhook_description_length check (length(description) <= 200),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  enabled_at timestamptz not null default now(),
+  disabled_at timestamptz,
+  disabled_because text constraint disabled_for_a_reason check ((disabled_because is null) = (disabled_at is null) and disabled_because in ('byHand', 'gone', 'failing')),
+  failures integer not null default 0,
+  failing_since timestamptz,
+  paused_until timestamptz,
+  last_error text
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+comment on table notify.webhooks is 'Endpoints of applications that take events over HTTP, a hundred at most. Statements that queue events read it, so that nothing is written while no enabled endpoint takes them.';
+comment on column notify.webhooks.endpoint is 'URL. It may hold a secret of the receiver.';
+comment on column notify.webhooks.events is 'Events that it takes.';
+comment on column notify.webhooks.description is 'For people.';
+comment on column notify.webhooks.enabled_at is 'Time it was made or last enabled. The three days of retries of a message begin here at the earliest.';
+comment on column notify.webhooks.disabled_at is 'Null: enabled. While it is disabled nothing is queued for it, and nothing that was queued is sent.';
+comment on column notify.webhooks.disabled_because is 'byHand; gone: it answered 410; failing: it accepted nothing for three days.';
+comment on column notify.webhooks.failures is 'Attempts that failed since the last one that succeeded.';
+comment on column notify.webhooks.failing_since is 'Time of the first of these failures; null: the last attempt succeeded.';
+comment on column notify.webhooks.paused_until is 'Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.';
+comment on column notify.webhooks.last_error is 'Error of the last attempt that failed.';
+
+create table notify.webhook_secrets (
+  webhook_id bigint not null references notify.webhooks on delete cascade,
+  secret text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  expires_at timestamptz,
+  primary key (webhook_id, secret)
+);
+comment on table notify.webhook_secrets is 'Keys that sign the messages to an endpoint. HMAC needs them as they are; the API shows each once.';
+comment on column notify.webhook_secrets.webhook_id is 'The endpoint.';
+comment on column notify.webhook_secrets.secret is 'whsec_ and 32 random bytes in base64.';
+comment on column notify.webhook_secrets.created_at is 'Time of the creation of the endpoint or of a rotation; the latest signs first.';
+comment on column notify.webhook_secrets.expires_at is 'Null: the current one. Until then a former one signs too.';
+
+create table notify.webhook_deliveries (
+  id bigint generated always as identity primary key,
+  webhook_id bigint not null,
+  event text not null,
+  user_id bigint,
+  notification_id bigint,
+  data jsonb not null default '{}',
+  state text not null default 'queued' constraint webhook_delivery_state_known check (state in ('queued', 'sending', 'sent', 'failed')),
+  attempts integer not null default 0,
+  tried_at timestamptz,
+  due_at timestamptz default now(),
+  status integer,
+  last_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint webhook_due_while_unsent check ((due_at is not null) = (state in ('queued', 'sending')))
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
+comment on table notify.webhook_deliveries is 'Messages to endpoints, a row per event and endpoint, written in the transaction of the event. They name what it is about; the content is read when a message is sent. Without a foreign key: an endpoint with a million messages is deleted at once, and retention removes them.';
+comment on column notify.webhook_deliveries.id is 'Number of the message; webhook-id is made from it and created_at.';
+comment on column notify.webhook_deliveries.webhook_id is 'The endpoint.';
+comment on column notify.webhook_deliveries.event is 'Type of the event, or webhook.test.';
+comment on column notify.webhook_deliveries.user_id is 'Owner of the notification; recipient of what failed.';
+comment on column notify.webhook_deliveries.notification_id is 'The notification.';
+comment on column notify.webhook_deliveries.data is 'Of other events what names them: channel and state of a delivery, id of a dead letter.';
+comment on column notify.webhook_deliveries.state is 'queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.';
+comment on column notify.webhook_deliveries.attempts is 'Attempts so far; from zero again after a retry by hand.';
+comment on column notify.webhook_deliveries.tried_at is 'Time of the first of them.';
+comment on column notify.webhook_deliveries.due_at is 'Time of the next attempt; null: finished.';
+comment on column notify.webhook_deliveries.status is 'HTTP status of the last answer; null: there was none.';
+comment on column notify.webhook_deliveries.last_error is 'Error of the last attempt.';
+comment on column notify.webhook_deliveries.created_at is 'Time of the event.';
+comment on column notify.webhook_deliveries.updated_at is 'Time of the last change of state.';
+
+create index webhook_deliveries_due on notify.webhook_deliveries (webhook_id, due_at, id) where due_at is not null;
+comment on index notify.webhook_deliveries_due is 'Messages to send, per endpoint.';
+
+create index webhook_deliveries_sending on notify.webhook_deliveries (webhook_id, due_at) where state = 'sending';
+comment on index notify.webhook_deliveries_sending is 'How many are under way to an endpoint.';
+
+create index webhook_deliveries_listed on notify.webhook_deliveries (webhook_id, id);
+comment on index notify.webhook_deliveries_listed is 'The list of an endpoint.';
+
+create index webhook_deliveries_recoverable on notify.webhook_deliveries (webhook_id, created_at) where state in ('queued', 'failed') and attempts > 0;
+comment on index notify.webhook_deliveries_recoverable is 'Recovery: what failed or waits for another attempt.';

@@ -5,7 +5,7 @@ create table social.service_tokens (
   name text not null constraint token_name_length check (length(name) between 1 and 100),
   token_hash bytea not null constraint service_token_once unique,
   scopes text[] not null constraint scopes_known
-    check (scopes <@ '{notifications:send,notifications:critical,users:write}' and cardinality(scopes) > 0),
+    check (scopes <@ '{notifications:send,notifications:critical,users:write,webhooks}' and cardinality(scopes) > 0),
   created_at timestamptz not null default now(),
   revoked_at timestamptz
 );
@@ -13,7 +13,7 @@ comment on table social.service_tokens is 'Keys with which services call the API
 comment on column social.service_tokens.id is 'Number of the token.';
 comment on column social.service_tokens.name is 'Purpose of the token.';
 comment on column social.service_tokens.token_hash is 'SHA-256 of the token, which has 256 random bits and is shown once.';
-comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost.';
+comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost. webhooks: endpoints and what was sent to them.';
 comment on column social.service_tokens.created_at is 'Time of issue.';
 comment on column social.service_tokens.revoked_at is 'Null: valid.';
 

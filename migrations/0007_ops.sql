@@ -418,6 +418,43 @@ comment on column ops.deliveries.overdue is 'How long it has been due; null: it 
 comment on column ops.deliveries.updated_at is 'Time of the last change of its state.';
 comment on column ops.deliveries.send_id is 'Id under which the provider knows the message.';
 
+create view ops.webhooks as
+select
+  w.id,
+  substring(w.endpoint from '^https?://[^/?#]+') as host,
+  w.events,
+  w.description,
+  case when w.disabled_at is not null then 'disabled' when w.failing_since is not null then 'failing' else 'enabled' end as state,
+  w.disabled_because,
+  w.disabled_at,
+  w.failing_since,
+  w.failures,
+  w.paused_until,
+  w.last_error,
+  (select count(*)
+   from (select from notify.webhook_deliveries d where d.webhook_id = w.id and d.due_at is not null limit 10001) d) as waiting,
+  (select now() - d.created_at
+   from notify.webhook_deliveries d where d.webhook_id = w.id and d.due_at is not null order by d.due_at, d.id limit 1) as oldest_age,
+  (select count(*) from notify.webhook_deliveries d where d.webhook_id = w.id and d.state = 'sending') as sending,
+  w.created_at
+from notify.webhooks w;
+comment on view ops.webhooks is 'Endpoints that take events, and what waits for them. With where state <> ''enabled'' or oldest_age > interval ''1 minute'': those that need attention.';
+comment on column ops.webhooks.id is 'Id of the endpoint.';
+comment on column ops.webhooks.host is 'Scheme, host and port. The path may hold a secret of the receiver.';
+comment on column ops.webhooks.events is 'Events that it takes.';
+comment on column ops.webhooks.description is 'For people.';
+comment on column ops.webhooks.state is 'enabled, failing (the last attempt failed) or disabled.';
+comment on column ops.webhooks.disabled_because is 'byHand; gone: it answered 410; failing: it accepted nothing for three days.';
+comment on column ops.webhooks.disabled_at is 'Time at which it was disabled.';
+comment on column ops.webhooks.failing_since is 'Time of the first failure since the last success.';
+comment on column ops.webhooks.failures is 'Failures since the last success.';
+comment on column ops.webhooks.paused_until is 'Nothing is sent before this time.';
+comment on column ops.webhooks.last_error is 'Error of the last attempt that failed.';
+comment on column ops.webhooks.waiting is 'Messages not sent yet; 10001: that many or more.';
+comment on column ops.webhooks.oldest_age is 'Age of the message whose turn is next.';
+comment on column ops.webhooks.sending is 'Messages under way.';
+comment on column ops.webhooks.created_at is 'Time of its creation.';
+
 create view ops.fan_outs as
 select
   f.id,
@@ -576,6 +613,9 @@ create function ops.person(user_id bigint)
       union all
       select 'notify.deliveries', 'mails and pushes', count(*), min(t.queued_at), max(t.queued_at), '90 days; cleared with the account'
       from notify.deliveries t where t.user_id = person.user_id
+      union all
+      select 'notify.webhook_deliveries', 'messages to endpoints about the user', count(*), min(t.created_at), max(t.created_at), '30 days'
+      from notify.webhook_deliveries t where t.user_id = person.user_id
       union all
       select 'notify.delivery_log', 'history of notifications', count(*), min(t.at), max(t.at), 'DELIVERY_LOG_RETENTION_DAYS, 30 by default; cleared with the account'
       from notify.delivery_log t where t.recipient_id = person.user_id

@@ -77,6 +77,11 @@ export const variables = {
     default: 'strict',
     expected: 'strict, lax or none',
   }),
+  WEBHOOK_HOSTS: Type.Optional(
+    text('hosts like app.internal, *.internal or 10.0.0.5:8080, separated by commas', {
+      pattern: `^${pushHost}(\\s*,\\s*${pushHost})*$`,
+    }),
+  ),
   DOCS: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   WEB: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'on', expected: 'on or off' }),
   DEMO: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')], { expected: 'true or false' })),
@@ -138,6 +143,8 @@ export type Config = {
   vapid: { publicKey: string; privateKey: string; subject: string } | null
   /** Hosts of push services besides those that are known: `host`, `*.host`, `host:port`. */
   pushHosts: string[]
+  /** Hosts that webhooks may go to by http, and in a private network: `host`, `*.host`, `host:port`. */
+  webhookHosts: string[]
   /** Whether the API describes itself: /docs, /openapi.json and /asyncapi.json. */
   docs: boolean
   /** Whether `/` serves the web app. */
@@ -305,6 +312,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     smtp: env.SMTP_URL && env.MAIL_FROM ? { url: env.SMTP_URL, from: env.MAIL_FROM } : null,
     vapid: vapidOf(env),
     pushHosts: listOf(env.PUSH_HOSTS?.toLowerCase()),
+    webhookHosts: listOf(env.WEBHOOK_HOSTS?.toLowerCase()),
     docs: env.DOCS === 'on',
     web: env.WEB === 'on',
     webBuild: env.WEB === 'on' && env.NODE_ENV !== 'production',

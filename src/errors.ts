@@ -67,6 +67,12 @@ export const codes = {
   BAD_ENDPOINT: [422, 'The endpoint does not belong to a known push service'],
   BAD_TOKEN: [400, 'The link is invalid or has expired'],
   SUBSCRIPTION_NOT_FOUND: [404, 'The subscription does not exist'],
+  // Webhooks
+  WEBHOOK_NOT_FOUND: [404, 'Webhook not found'],
+  WEBHOOK_DELIVERY_NOT_FOUND: [404, 'Webhook delivery not found'],
+  WEBHOOK_DISABLED: [409, 'The webhook is disabled'],
+  WEBHOOK_URL_REFUSED: [422, 'Webhooks cannot be sent to this URL'],
+  TOO_MANY_WEBHOOKS: [422, 'There are too many webhooks'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],
   RATE_LIMITED: [429, 'Too many requests'],

@@ -162,6 +162,49 @@ export const operations: Record<string, Operation> = {
   'GET /service-tokens': ['List the service tokens', 'FORBIDDEN'],
   'DELETE /service-tokens/{id}': ['Revoke a service token', 'FORBIDDEN', 'SERVICE_TOKEN_NOT_FOUND'],
 
+  'POST /webhooks': [
+    'Create a webhook; the answer shows its secret once',
+    'FORBIDDEN',
+    'WEBHOOK_URL_REFUSED',
+    'TOO_MANY_WEBHOOKS',
+  ],
+  'GET /webhooks': ['List the webhooks', 'FORBIDDEN'],
+  'GET /webhooks/{id}': ['Get a webhook', 'FORBIDDEN', 'WEBHOOK_NOT_FOUND'],
+  'PATCH /webhooks/{id}': [
+    'Change, disable or enable a webhook',
+    'FORBIDDEN',
+    'WEBHOOK_NOT_FOUND',
+    'WEBHOOK_URL_REFUSED',
+  ],
+  'DELETE /webhooks/{id}': ['Delete a webhook and the messages that wait for it', 'FORBIDDEN', 'WEBHOOK_NOT_FOUND'],
+  'POST /webhooks/{id}/rotate-secret': [
+    'Create a new secret; the old one also signs for 24 hours',
+    'FORBIDDEN',
+    'WEBHOOK_NOT_FOUND',
+  ],
+  'POST /webhooks/{id}/test': [
+    'Send a test message',
+    'FORBIDDEN',
+    'WEBHOOK_NOT_FOUND',
+    'WEBHOOK_DISABLED',
+    ...once,
+  ],
+  'GET /webhooks/{id}/deliveries': ['List the messages of a webhook', 'FORBIDDEN', 'WEBHOOK_NOT_FOUND'],
+  'POST /webhooks/{id}/deliveries/{deliveryId}/retry': [
+    'Retry a message, with the same webhook-id',
+    'FORBIDDEN',
+    'WEBHOOK_NOT_FOUND',
+    'WEBHOOK_DELIVERY_NOT_FOUND',
+    'WEBHOOK_DISABLED',
+    ...once,
+  ],
+  'POST /webhooks/{id}/recover': [
+    'Retry all messages that failed since a time',
+    'FORBIDDEN',
+    'WEBHOOK_NOT_FOUND',
+    'WEBHOOK_DISABLED',
+  ],
+
   'GET /push/vapid-public-key': ['Get the public key for web push subscriptions', 'PUSH_NOT_CONFIGURED'],
   'GET /push/subscriptions': ['List my web push subscriptions'],
   'POST /push/subscriptions': [
@@ -201,7 +244,7 @@ export const tags: Record<string, string> = {
   media: 'Images, audio and video',
   notifications: 'The inbox, its changes and preferences',
   services:
-    'For admins and services: sending, and the users of your own application. Below `/users/external/{externalId}` there is also every call of `/users/{id}`',
+    'For admins and services: sending, webhooks, and the users of your own application. Below `/users/external/{externalId}` there is also every call of `/users/{id}`',
   admin: 'Administration',
   operation: 'Probes and metrics',
 }
@@ -209,7 +252,7 @@ export const tags: Record<string, string> = {
 /** The group a call is shown in. */
 export function tagOf(path: string): string {
   const first = path.split('/')[1] ?? ''
-  if (/^\/notifications\/send|^\/service-tokens|^\/users\/external/.test(path)) return 'services'
+  if (/^\/notifications\/send|^\/service-tokens|^\/webhooks|^\/users\/external/.test(path)) return 'services'
   return tagOfFirst[first] ?? (first in tags ? first : 'operation')
 }
 

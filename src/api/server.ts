@@ -17,6 +17,7 @@ import { watchLog } from '../notify/outbox/watch.ts'
 import { preferenceRoutes } from '../notify/preferences/routes.ts'
 import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
+import { webhookRoutes } from '../notify/webhooks/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { whyNotRoutes } from '../ops/why-not.ts'
@@ -65,6 +66,7 @@ const features = [
   whyNotRoutes,
   sendRoutes,
   serviceTokenRoutes,
+  webhookRoutes,
 ]
 
 export type ServerOptions = OpsOptions & {

@@ -956,6 +956,130 @@ export interface NotifyUnreached {
   type: string;
 }
 
+export interface NotifyWebhookDeliveries {
+  /**
+   * Attempts so far; from zero again after a retry by hand.
+   */
+  attempts: Generated<number>;
+  /**
+   * Time of the event.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Of other events what names them: channel and state of a delivery, id of a dead letter.
+   */
+  data: Generated<Json>;
+  /**
+   * Time of the next attempt; null: finished.
+   */
+  dueAt: Generated<Timestamp | null>;
+  /**
+   * Type of the event, or webhook.test.
+   */
+  event: string;
+  /**
+   * Number of the message; webhook-id is made from it and created_at.
+   */
+  id: Generated<Int8>;
+  /**
+   * Error of the last attempt.
+   */
+  lastError: string | null;
+  /**
+   * The notification.
+   */
+  notificationId: Int8 | null;
+  /**
+   * queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.
+   */
+  state: Generated<string>;
+  /**
+   * HTTP status of the last answer; null: there was none.
+   */
+  status: number | null;
+  /**
+   * Time of the first of them.
+   */
+  triedAt: Timestamp | null;
+  /**
+   * Time of the last change of state.
+   */
+  updatedAt: Generated<Timestamp>;
+  /**
+   * Owner of the notification; recipient of what failed.
+   */
+  userId: Int8 | null;
+  /**
+   * The endpoint.
+   */
+  webhookId: Int8;
+}
+
+export interface NotifyWebhooks {
+  createdAt: Generated<Timestamp>;
+  /**
+   * For people.
+   */
+  description: string | null;
+  /**
+   * Null: enabled. While it is disabled nothing is queued for it, and nothing that was queued is sent.
+   */
+  disabledAt: Timestamp | null;
+  /**
+   * byHand; gone: it answered 410; failing: it accepted nothing for three days.
+   */
+  disabledBecause: string | null;
+  /**
+   * Time it was made or last enabled. The three days of retries of a message begin here at the earliest.
+   */
+  enabledAt: Generated<Timestamp>;
+  /**
+   * URL. It may hold a secret of the receiver.
+   */
+  endpoint: string;
+  /**
+   * Events that it takes.
+   */
+  events: string[];
+  /**
+   * Time of the first of these failures; null: the last attempt succeeded.
+   */
+  failingSince: Timestamp | null;
+  /**
+   * Attempts that failed since the last one that succeeded.
+   */
+  failures: Generated<number>;
+  id: Generated<Int8>;
+  /**
+   * Error of the last attempt that failed.
+   */
+  lastError: string | null;
+  /**
+   * Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.
+   */
+  pausedUntil: Timestamp | null;
+  updatedAt: Generated<Timestamp>;
+}
+
+export interface NotifyWebhookSecrets {
+  /**
+   * Time of the creation of the endpoint or of a rotation; the latest signs first.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Null: the current one. Until then a former one signs too.
+   */
+  expiresAt: Timestamp | null;
+  /**
+   * whsec_ and 32 random bytes in base64.
+   */
+  secret: string;
+  /**
+   * The endpoint.
+   */
+  webhookId: Int8;
+}
+
 export interface NotifyWindows {
   /**
    * Failed attempts to flush it; the delay between them grows to an hour.
@@ -1427,7 +1551,7 @@ export interface SocialServiceTokens {
    */
   revokedAt: Timestamp | null;
   /**
-   * notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost.
+   * notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost. webhooks: endpoints and what was sent to them.
    */
   scopes: string[];
   /**
@@ -1605,6 +1729,9 @@ export interface DB {
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;
   "notify.unreached": NotifyUnreached;
+  "notify.webhookDeliveries": NotifyWebhookDeliveries;
+  "notify.webhooks": NotifyWebhooks;
+  "notify.webhookSecrets": NotifyWebhookSecrets;
   "notify.windows": NotifyWindows;
   "notify.workers": NotifyWorkers;
   "social.bells": SocialBells;

@@ -10,7 +10,7 @@ export type Role = Static<typeof Role>
 /** The user of an access token; `expiresAt` in milliseconds since 1970. */
 export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
 
-const scopes = ['notifications:send', 'notifications:critical', 'users:write'] as const
+const scopes = ['notifications:send', 'notifications:critical', 'users:write', 'webhooks'] as const
 export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
 export type Scope = Static<typeof Scope>
 

@@ -76,6 +76,7 @@ test('every call that makes something takes an Idempotency-Key, but those whose 
       '/auth/signup',
       '/auth/verify-email/resend',
       '/service-tokens',
+      '/webhooks',
     ],
     'one replays, two send a mail',
   )

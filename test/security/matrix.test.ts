@@ -18,7 +18,7 @@ import { PIXEL, upload, uploaded } from '../social/media/files.ts'
  * answer is, what `owner` owns stays as it was, and no other caller is sent anything private of it.
  *
  * - nobody: no token, in `hello` a forged one · other: another user · blocked: a user whom the owner blocks
- * - send, critical, users: service tokens, one of each scope; where `users` has no column, it is answered as `critical` · revoked: a service token that was revoked · gone: a user after sign-out
+ * - send, critical, users, webhooks: service tokens, one of each scope; where `users` or `webhooks` has no column, it is answered as `critical` · revoked: a service token that was revoked · gone: a user after sign-out
  * - fresh: an admin who has to change the first password · admin · owner
  */
 const CALLS = `
@@ -171,6 +171,22 @@ PUT /users/external                  401    403   403     403  403      200   40
 DELETE /users/external/{externalId}  401    403   403     403  403      404   401     401  403   404   403
 `
 
+/** Endpoints that take events: services with the scope, and admins. Nobody has the one that is to be deleted. */
+const WEBHOOK_CALLS = `
+                                                   nobody other blocked send critical webhooks revoked gone fresh admin owner
+
+POST /webhooks                                     401    403   403     403  403      201      401     401  403   201   403
+GET /webhooks                                      401    403   403     403  403      200      401     401  403   200   403
+GET /webhooks/{id}                                 401    403   403     403  403      200      401     401  403   200   403
+PATCH /webhooks/{id}                               401    403   403     403  403      200      401     401  403   200   403
+POST /webhooks/{id}/rotate-secret                  401    403   403     403  403      200      401     401  403   200   403
+POST /webhooks/{id}/test                           401    403   403     403  403      202      401     401  403   202   403
+GET /webhooks/{id}/deliveries                      401    403   403     403  403      200      401     401  403   200   403
+POST /webhooks/{id}/deliveries/{deliveryId}/retry  401    403   403     403  403      202      401     401  403   202   403
+POST /webhooks/{id}/recover                        401    403   403     403  403      200      401     401  403   200   403
+DELETE /webhooks/{id}                              401    403   403     403  403      404      401     401  403   404   403
+`
+
 /** What each frame is answered with: a frame, a close code, or nothing (-). */
 const FRAMES = `
                 nobody  other    blocked  send  critical  revoked  gone  fresh    admin    owner
@@ -204,6 +220,7 @@ type Name =
   | 'send'
   | 'critical'
   | 'users'
+  | 'webhooks'
   | 'revoked'
   | 'gone'
   | 'fresh'
@@ -226,6 +243,7 @@ const scopes: Partial<Record<Name, Scope>> = {
   send: 'notifications:send',
   critical: 'notifications:critical',
   users: 'users:write',
+  webhooks: 'webhooks',
 }
 
 /** Texts of the owner that nobody else may be sent; nor may those whom the owner blocks be sent the hidden ones. */
@@ -278,7 +296,7 @@ test('every route and every frame, by everybody', async (t) => {
   await t.test('each call answers each caller as it should, in the form of the document', async (t) => {
     const document = (await call(world.system.url, 'GET', '/openapi.json')).body
     const fits = answersOf(document)
-    const rows = [...rowsOf(EXTERNAL_CALLS), ...withExternalIds(rowsOf(CALLS))]
+    const rows = [...rowsOf(EXTERNAL_CALLS), ...rowsOf(WEBHOOK_CALLS), ...withExternalIds(rowsOf(CALLS))]
     t.same(rows.map(({ what }) => what).sort(), routesOf(world).sort(), 'each route has its line')
     t.same(Object.values(scopes).sort(), [...Scope.enum].sort(), 'each scope has its column')
     for (const { what, cells } of rows) {
@@ -309,7 +327,10 @@ function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
     const byName = new Map(names.map((name, at) => [name, cells[at] ?? '']))
     return {
       what: words.slice(0, -names.length).join(' '),
-      cells: new Map([['users', byName.get('critical') ?? ''], ...byName]),
+      cells: new Map([
+        ...['users', 'webhooks'].map((name) => [name, byName.get('critical') ?? ''] as const),
+        ...byName,
+      ]),
     }
   })
 }
@@ -416,6 +437,7 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what.includes('/sends/')) return numberOf(pool, newSend)
   if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (what.includes('/dead-letters/')) return numberOf(pool, newDeadLetter)
+  if (what.includes('/webhooks/')) return what.startsWith('DELETE') ? '999' : numberOf(pool, newWebhook)
   return what.includes('/notifications') ? addNotice(world) : ''
 }
 
@@ -425,6 +447,10 @@ const newToken = `insert into social.service_tokens (name, scopes, token_hash)
   values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
 const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
   select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`
+/** With a delivery of the same number. */
+const newWebhook = `with w as (
+    insert into notify.webhooks (endpoint, events) values ('https://example.org/hooks', '{dead_letter.created}') returning id)
+  insert into notify.webhook_deliveries (id, webhook_id, event) overriding system value select id, id, 'webhook.test' from w returning id`
 
 async function numberOf(pool: TestSystem['pool'], insert: string): Promise<string> {
   return (await pool.query<{ id: string }>(insert)).rows[0]?.id ?? ''
@@ -473,6 +499,9 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /notifications/send/batch': { recipientIds: [owner.id], title: 'Hello', message: 'It is you' },
     'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
     'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
+    'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.created'] },
+    'PATCH /webhooks/{id}': { description: 'Shop' },
+    'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },
   }
   const queries: Record<string, string> = {
     'GET /users/search': `?q=${owner.username}`,
@@ -486,7 +515,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
   const target =
     path
       .replace('{token}', link)
-      .replace(/\{\w+\}/, id)
+      .replace(/\{\w+\}/g, id)
       .replace('*', 'static/swagger-ui.css') + (queries[byId(what)] ?? '')
   return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[byId(what)], {
     'idempotency-key': `key-${asked}`,
@@ -567,7 +596,8 @@ const NOBODYS = names(
   `social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
    notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
-   notify.settings notify.sends notify.types notify.unreached notify.workers`,
+   notify.settings notify.sends notify.types notify.unreached notify.webhooks notify.webhook_secrets
+   notify.workers`,
 )
 
 /** Every row of a user, by table; fails on a table of which it is not known whose its rows are. */

@@ -17,6 +17,7 @@ export async function callTheRest(baseUrl: string, admin: { login: string }): Pr
   await inbox(cem, dot, root)
   await services(cem, root)
   await account(dot)
+  await webhooks(cem, root)
   await operation(cem, root)
   await api.deleteUsersById(cem.user.id, { currentPassword: PASSWORD }, cem.token)
   await refused(404, 'USER_NOT_FOUND', api.getUsersById(cem.user.id, dot.token))
@@ -159,6 +160,23 @@ async function account({ user, token }: Person): Promise<void> {
   await api.postAuthPasswordForgot({ login: user.username })
   assert.match(await api.getAuthPasswordReset('guess'), /<form/)
   await refused(400, 'BAD_TOKEN', api.postAuthPasswordReset({ token: 'guess', password: 'a new raven feather' }))
+}
+
+async function webhooks({ token }: Person, root: Token): Promise<void> {
+  const hook = { url: 'https://example.org/hooks', events: ['notification.created' as const] }
+  await refused(403, 'FORBIDDEN', api.postWebhooks(hook, token))
+  const { id, secret } = await api.postWebhooks(hook, root)
+  assert.notEqual((await api.postWebhooksByIdRotateSecret(id, root)).secret, secret)
+  assert.deepEqual(ids(await api.getWebhooks({}, root)), [id])
+  const { deliveryId } = await api.postWebhooksByIdTest(id, {}, root)
+  assert.deepEqual(ids(await api.getWebhooksByIdDeliveries(id, {}, root)), [deliveryId])
+  assert.equal((await api.postWebhooksByIdDeliveriesByDeliveryIdRetry(id, deliveryId, {}, root)).event, 'webhook.test')
+  assert.equal((await api.postWebhooksByIdRecover(id, { since: '2026-01-01T00:00:00Z' }, root)).recovered, 0)
+  assert.equal((await api.patchWebhooksById(id, { enabled: false }, root)).disabledBecause, 'byHand')
+  await refused(409, 'WEBHOOK_DISABLED', api.postWebhooksByIdTest(id, {}, root))
+  assert.equal((await api.getWebhooksById(id, root)).enabled, false)
+  await api.deleteWebhooksById(id, root)
+  await refused(404, 'WEBHOOK_NOT_FOUND', api.getWebhooksById(id, root))
 }
 
 async function operation({ user, token }: Person, root: Token): Promise<void> {

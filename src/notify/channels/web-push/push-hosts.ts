@@ -20,9 +20,10 @@ export function isPushService(endpoint: string, pushHosts: string[]): boolean {
   return [...KNOWN, ...pushHosts].some((pattern) => fits(url, pattern))
 }
 
-/** A pattern is `host`, `*.host` or either with a port. */
-function fits({ hostname, port }: URL, pattern: string): boolean {
-  const [host = '', onPort = '443'] = pattern.split(':')
-  if ((port || '443') !== onPort) return false
+/** A pattern is `host`, `*.host` or either with a port; without one it is for the port of the protocol, as in a URL. */
+export function fits({ protocol, hostname, port }: URL, pattern: string): boolean {
+  const usual = protocol === 'http:' ? '80' : '443'
+  const [host = '', onPort = usual] = pattern.split(':')
+  if ((port || usual) !== onPort) return false
   return host.startsWith('*.') ? hostname.endsWith(host.slice(1)) : hostname === host
 }

@@ -1,0 +1,125 @@
+import type pg from 'pg'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { TEST_EVENT } from './events.ts'
+
+/** A message to an endpoint, as an admin sees it. */
+export type WebhookDelivery = {
+  id: string
+  /** The header webhook-id, the same in every attempt. */
+  messageId: string
+  event: string
+  userId: string | null
+  notificationId: string | null
+  state: 'queued' | 'sending' | 'sent' | 'failed'
+  attempts: number
+  status: number | null
+  lastError: string | null
+  dueAt: string | null
+  createdAt: string
+  updatedAt: string
+}
+
+export const deliveryStates = ['queued', 'sending', 'sent', 'failed'] as const
+
+type Row = Omit<WebhookDelivery, 'dueAt' | 'createdAt' | 'updatedAt'> & {
+  dueAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** Over a row of notify.webhook_deliveries: with the time, since numbers may come again after a restore. */
+export const messageId = (row: string) =>
+  `'msg_' || ${row}.id || '_' || (extract(epoch from ${row}.created_at) * 1000000)::bigint`
+
+const columns = `d.id, ${messageId('d')} as "messageId", d.event, d.user_id as "userId", d.notification_id as "notificationId", d.state,
+  d.attempts, d.status, d.last_error as "lastError", d.due_at as "dueAt", d.created_at as "createdAt", d.updated_at as "updatedAt"`
+
+function toDelivery(row: Row): WebhookDelivery {
+  return {
+    ...row,
+    dueAt: row.dueAt?.toISOString() ?? null,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  }
+}
+
+/** Newest first, older than `before`. @throws {AppError} WEBHOOK_NOT_FOUND */
+export async function listDeliveries(
+  pool: pg.Pool,
+  webhookId: string,
+  before: string | null,
+  limit: number,
+): Promise<WebhookDelivery[]> {
+  const { rowCount } = await pool.query('select from notify.webhooks where id = $1', [webhookId])
+  if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
+  const { rows } = await pool.query<Row>(
+    `select ${columns} from notify.webhook_deliveries d
+     where d.webhook_id = $1 and d.id < coalesce($2::bigint, 9223372036854775807) order by d.id desc limit $3::int`,
+    [webhookId, before, limit],
+  )
+  return rows.map(toDelivery)
+}
+
+/** Queues a message of its own, in the caller's transaction. @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED */
+export async function queueTest(client: pg.ClientBase, webhookId: string): Promise<{ deliveryId: string }> {
+  await endPause(client, webhookId)
+  const { rows } = await client.query<{ id: string }>(
+    'insert into notify.webhook_deliveries (webhook_id, event) values ($1, $2) returning id',
+    [webhookId, TEST_EVENT],
+  )
+  return { deliveryId: rows[0]?.id ?? '' }
+}
+
+/**
+ * Sends a message again, whatever became of it, with the same id. One that is under way stays as it is.
+ * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED, WEBHOOK_DELIVERY_NOT_FOUND
+ */
+export async function retryDelivery(client: pg.ClientBase, webhookId: string, id: string): Promise<WebhookDelivery> {
+  await endPause(client, webhookId)
+  await client.query(
+    `update notify.webhook_deliveries set ${anew} where id = $1 and webhook_id = $2 and state <> 'sending'`,
+    [id, webhookId],
+  )
+  const { rows } = await client.query<Row>(
+    `select ${columns} from notify.webhook_deliveries d where d.id = $1 and d.webhook_id = $2`,
+    [id, webhookId],
+  )
+  if (!rows[0]) throw fail('WEBHOOK_DELIVERY_NOT_FOUND')
+  return toDelivery(rows[0])
+}
+
+const anew = `state = 'queued', attempts = 0, tried_at = null, due_at = now(), updated_at = now()`
+
+const ROWS_PER_CHUNK = 5000
+
+/**
+ * Sends again what failed since then, and at once what waits for another attempt; returns how many messages that is. In chunks, so that
+ * nobody waits for a long transaction: one that breaks off is called again.
+ * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED
+ */
+export async function recoverDeliveries(pool: pg.Pool, webhookId: string, since: Date): Promise<number> {
+  await inTransaction(pool, (client) => endPause(client, webhookId))
+  let recovered = 0
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `update notify.webhook_deliveries set ${anew} where id = any(array(
+         select id from notify.webhook_deliveries
+         where webhook_id = $1 and created_at >= $2 and state in ('queued', 'failed') and attempts > 0
+         limit ${ROWS_PER_CHUNK} for update skip locked))`,
+      [webhookId, since],
+    )
+    recovered += rowCount ?? 0
+    if ((rowCount ?? 0) < ROWS_PER_CHUNK) return recovered
+  }
+}
+
+/** Somebody expects it to work again. */
+async function endPause(client: pg.ClientBase, webhookId: string): Promise<void> {
+  const { rows } = await client.query<{ enabled: boolean }>(
+    'update notify.webhooks set paused_until = null where id = $1 returning disabled_at is null as enabled',
+    [webhookId],
+  )
+  if (!rows[0]) throw fail('WEBHOOK_NOT_FOUND')
+  if (!rows[0].enabled) throw fail('WEBHOOK_DISABLED', 'Enable it by PATCH {"enabled": true} first')
+}

@@ -1,0 +1,176 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import type { App } from '../../app.ts'
+import { answerOnce, type Caller, IdempotencyHeader } from '../../http/idempotency.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
+import { deliveryStates, listDeliveries, queueTest, recoverDeliveries, retryDelivery } from './deliveries.ts'
+import { requireEndpoint } from './endpoint.ts'
+import { webhookEvents } from './events.ts'
+import { createWebhook, deleteWebhook, getWebhook, listWebhooks, rotateSecret, updateWebhook } from './store.ts'
+
+const closed = { additionalProperties: false }
+const time = Type.String({ format: 'date-time' })
+const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+
+const url = Type.String({
+  minLength: 1,
+  maxLength: 2000,
+  pattern: '^https?://[^\\s\\\\]+$',
+  examples: ['https://example.org/hooks'],
+  description: 'https; http and private addresses only where WEBHOOK_HOSTS names the host',
+})
+const event = Type.Unsafe<(typeof webhookEvents)[number]>({ type: 'string', enum: [...webhookEvents] })
+const events = Type.Array(event, { minItems: 1, maxItems: webhookEvents.length, uniqueItems: true })
+const description = Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 200 })
+
+const NewWebhook = Type.Object({ url, events, description: Type.Optional(description) }, closed)
+const Change = Type.Object(
+  {
+    url: Type.Optional(url),
+    events: Type.Optional(events),
+    description: Type.Optional(description),
+    enabled: Type.Optional(Type.Boolean({ description: 'true begins anew: what waited is sent' })),
+  },
+  closed,
+)
+const Secret = Type.String({ examples: ['whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD'], description: 'Shown once' })
+const Webhook = Type.Object({
+  id: Id,
+  url: Type.String({ examples: url.examples }),
+  events,
+  description: textOrNull,
+  enabled: Type.Boolean(),
+  disabledAt: timeOrNull,
+  disabledBecause: Type.Unsafe<'byHand' | 'gone' | 'failing' | null>({
+    type: ['string', 'null'],
+    enum: ['byHand', 'gone', 'failing', null],
+    description: 'gone: it answered 410; failing: it accepted nothing for three days',
+  }),
+  failingSince: timeOrNull,
+  pausedUntil: timeOrNull,
+  lastError: textOrNull,
+  createdAt: time,
+  updatedAt: time,
+})
+const Delivery = Type.Object({
+  id: Id,
+  messageId: Type.String({ description: 'The header webhook-id, the same in every attempt' }),
+  event: Type.String({ examples: ['notification.created'], description: 'One of the events, or webhook.test' }),
+  userId: textOrNull,
+  notificationId: textOrNull,
+  state: Type.Unsafe<(typeof deliveryStates)[number]>({
+    type: 'string',
+    enum: [...deliveryStates],
+    description: 'sent: it answered 2xx; failed: given up',
+  }),
+  attempts: Type.Integer(),
+  status: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'HTTP status of the last answer' }),
+  lastError: textOrNull,
+  dueAt: timeOrNull,
+  createdAt: time,
+  updatedAt: time,
+})
+const OneWebhook = Type.Object({ id: Id })
+const OneDelivery = Type.Object({ id: Id, deliveryId: Id })
+
+const config = { service: 'webhooks' } as const
+
+/** Endpoints of applications that take events (Standard Webhooks 1.0.0), for admins and services. */
+export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.post(
+      '/webhooks',
+      { config, schema: { body: NewWebhook, response: { 201: Type.Object({ id: Id, secret: Secret }) } } },
+      async ({ body }, reply) => {
+        requireEndpoint(body.url, webhookHosts)
+        return reply.code(201).send(await createWebhook(pool, body))
+      },
+    )
+
+    server.get(
+      '/webhooks',
+      { config, schema: { querystring: PageQuery, response: { 200: pageOf(Webhook) } } },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [before = null] = decodeCursor(cursor, 1) ?? []
+        return cutPage(await listWebhooks(pool, before, limit + 1), limit, (last) => [last.id])
+      },
+    )
+
+    server.get('/webhooks/:id', { config, schema: { params: OneWebhook, response: { 200: Webhook } } }, ({ params }) =>
+      getWebhook(pool, params.id),
+    )
+
+    server.patch(
+      '/webhooks/:id',
+      { config, schema: { params: OneWebhook, body: Change, response: { 200: Webhook } } },
+      async ({ params, body }) => {
+        if (body.url !== undefined) requireEndpoint(body.url, webhookHosts)
+        return updateWebhook(pool, params.id, body)
+      },
+    )
+
+    server.delete(
+      '/webhooks/:id',
+      { config, schema: { params: OneWebhook, response: { 204: Type.Null() } } },
+      async ({ params }, reply) => {
+        await deleteWebhook(pool, params.id)
+        return reply.code(204).send(null)
+      },
+    )
+
+    server.post(
+      '/webhooks/:id/rotate-secret',
+      { config, schema: { params: OneWebhook, response: { 200: Type.Object({ secret: Secret }) } } },
+      async ({ params }) => ({ secret: await rotateSecret(pool, params.id) }),
+    )
+
+    server.post(
+      '/webhooks/:id/test',
+      {
+        config,
+        schema: { headers: IdempotencyHeader, params: OneWebhook, response: { 202: Type.Object({ deliveryId: Id }) } },
+      },
+      (request, reply) =>
+        answerOnce(pool, request, reply, callerOf(request), 202, (trx) => queueTest(trx, request.params.id)),
+    )
+
+    server.get(
+      '/webhooks/:id/deliveries',
+      { config, schema: { params: OneWebhook, querystring: PageQuery, response: { 200: pageOf(Delivery) } } },
+      async ({ params, query: { limit = 20, cursor } }) => {
+        const [before = null] = decodeCursor(cursor, 1) ?? []
+        const deliveries = await listDeliveries(pool, params.id, before, limit + 1)
+        return cutPage(deliveries, limit, (last) => [last.id])
+      },
+    )
+
+    server.post(
+      '/webhooks/:id/deliveries/:deliveryId/retry',
+      { config, schema: { headers: IdempotencyHeader, params: OneDelivery, response: { 202: Delivery } } },
+      (request, reply) => {
+        const { id, deliveryId } = request.params
+        return answerOnce(pool, request, reply, callerOf(request), 202, (trx) => retryDelivery(trx, id, deliveryId))
+      },
+    )
+
+    server.post(
+      '/webhooks/:id/recover',
+      {
+        config,
+        schema: {
+          params: OneWebhook,
+          body: Type.Object({ since: time }, closed),
+          response: { 200: Type.Object({ recovered: Type.Integer() }) },
+        },
+      },
+      async ({ params, body }) => ({ recovered: await recoverDeliveries(pool, params.id, new Date(body.since)) }),
+    )
+  }
+}
+
+function callerOf({ service, user }: FastifyRequest): Caller {
+  return service ? `token:${service.tokenId}` : `user:${user.userId}`
+}
