@@ -4,6 +4,7 @@ import { Stats } from '../notify/inbox/stats.ts'
 import { Why } from '../notify/inbox/why.ts'
 import { Preferences } from '../notify/preferences/document.ts'
 import { Progress } from '../notify/sends/progress.ts'
+import { Delivery, Webhook } from '../notify/webhooks/routes.ts'
 import { Changes } from '../protocol/changes.ts'
 import { Comment, Mention } from '../protocol/comment.ts'
 import { Actor, Notification } from '../protocol/notification.ts'
@@ -33,6 +34,8 @@ const shapes: Record<string, TSchema> = {
   Why,
   Stats,
   SendProgress: Progress,
+  Webhook,
+  WebhookDelivery: Delivery,
   NotificationPage: pageOf(Notification),
   UserPage: pageOf(User),
   PostPage: pageOf(Post),

@@ -182,13 +182,7 @@ export const operations: Record<string, Operation> = {
     'FORBIDDEN',
     'WEBHOOK_NOT_FOUND',
   ],
-  'POST /webhooks/{id}/test': [
-    'Send a test message',
-    'FORBIDDEN',
-    'WEBHOOK_NOT_FOUND',
-    'WEBHOOK_DISABLED',
-    ...once,
-  ],
+  'POST /webhooks/{id}/test': ['Send a test message', 'FORBIDDEN', 'WEBHOOK_NOT_FOUND', 'WEBHOOK_DISABLED', ...once],
   'GET /webhooks/{id}/deliveries': ['List the messages of a webhook', 'FORBIDDEN', 'WEBHOOK_NOT_FOUND'],
   'POST /webhooks/{id}/deliveries/{deliveryId}/retry': [
     'Retry a message, with the same webhook-id',

@@ -53,6 +53,12 @@ export const unreadable = new Counter({
   help: 'Times that a notification could not be shown in full; ops.unreadable_notifications and the log say which',
   registers,
 })
+export const webhookAttempts = new Counter({
+  name: 'ravenpost_webhook_attempts_total',
+  help: 'Messages sent to webhooks: sent (answered 2xx) or failed',
+  labelNames: ['outcome'] as const,
+  registers,
+})
 export const rejectedSignIns = new Counter({
   name: 'ravenpost_rejected_sign_ins_total',
   help: 'Sign-ins with a wrong login or password',

@@ -38,7 +38,16 @@ function showPools(): void {
 
 type Lane = { consumer: string; lane: number; events: number; age: number; failing: number }
 type Jobs = { task: string; state: string; jobs: number }
-type Totals = { appended: number; pending: number; attempts: number; dead: number; windows: number; queue: number }
+type Totals = {
+  appended: number
+  pending: number
+  attempts: number
+  dead: number
+  windows: number
+  queue: number
+  hooks: number
+  lost: number
+}
 
 /** One after the other, on one connection. */
 async function ask(pool: pg.Pool) {
@@ -70,6 +79,8 @@ const countTotals = `
   select (select last_value::float8 from notify.outbox_id_seq) as appended, pending.n as pending, pending.attempts,
          (select count(*)::float8 from (select from notify.pending where dead_at is not null limit ${MOST_COUNTED}) d) as dead,
          (select count(*)::float8 from (select from notify.windows where attempts > 0 limit ${MOST_COUNTED}) w) as windows,
+         (select coalesce(sum(waiting), 0)::float8 from ops.webhooks) as hooks,
+         (select count(*)::float8 from notify.webhooks where disabled_because in ('gone', 'failing')) as lost,
          pg_notification_queue_usage() as queue
   from (
     select count(*)::float8 as n, coalesce(sum(attempts), 0)::float8 as attempts
@@ -92,6 +103,8 @@ function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   deadLetters.set(totals.dead)
   failingWindows.set(totals.windows)
   notificationQueue.set(totals.queue)
+  webhooksWaiting.set(totals.hooks)
+  webhooksDisabled.set(totals.lost)
 }
 
 /** Of the database, so every process shows the same. */
@@ -124,6 +137,8 @@ const notificationQueue = shared(
   'notification_queue_usage',
   'Share of the NOTIFY queue of PostgreSQL in use; when it is full, commits that notify fail',
 )
+const webhooksWaiting = shared('webhook_deliveries_waiting', 'Messages that wait for webhooks, 10001 at most of each')
+const webhooksDisabled = shared('webhooks_disabled', 'Webhooks that were disabled because they accepted nothing')
 const fromDatabase: Gauge[] = [
   outboxLength,
   outboxOldest,
@@ -135,6 +150,8 @@ const fromDatabase: Gauge[] = [
   deadLetters,
   failingWindows,
   notificationQueue,
+  webhooksWaiting,
+  webhooksDisabled,
 ]
 const databaseUp = gauge('database_up', 'Whether the database answered this scrape')
 const poolConnections = gauge('pool_connections', 'Connections of a pool: open, idle, and those who wait for one', [

@@ -5,8 +5,8 @@ import { dispatchBatchSeconds, dispatchBatchSize } from '../base/metrics.ts'
 import type { Config } from '../config.ts'
 import { createPool } from '../db/pool.ts'
 import { DeliveryRunner } from '../notify/channels/runner.ts'
-import type { Senders } from '../notify/channels/send.ts'
-import { createSenders, type SenderOptions } from '../notify/channels/senders.ts'
+import { ChannelSending, channelNames, type Senders } from '../notify/channels/send.ts'
+import { createSenders, type SenderOptions, webhookOptions } from '../notify/channels/senders.ts'
 import { countWith } from '../notify/counters.ts'
 import { dispatchWith } from '../notify/dispatch/dispatch.ts'
 import { inboxFanOuts } from '../notify/fan-outs/kinds.ts'
@@ -17,6 +17,7 @@ import type { Consumer } from '../notify/outbox/consume.ts'
 import { Dispatcher } from '../notify/outbox/dispatcher.ts'
 import type { BatchReport } from '../notify/outbox/lane-runner.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
+import { WebhookSending } from '../notify/webhooks/sending.ts'
 import { actions } from '../social/actions.ts'
 import { socialFanOuts } from '../social/fan-outs.ts'
 import { JobShares } from './job-shares.ts'
@@ -56,7 +57,11 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   const consumers = { notifications: dispatchWith(types, actions), counters: countWith(actions) }
   const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
   const senders = createSenders(config, pool, { log, ...options })
-  const deliveries = new DeliveryRunner({ pool, log, types, senders })
+  const reader = { pool, log, types }
+  const deliveries = new DeliveryRunner([
+    ...channelNames.map((channel) => new ChannelSending({ ...reader, senders }, channel)),
+    new WebhookSending(reader, webhookOptions(config, options)),
+  ])
   const jobs = new JobShares(config.workerConcurrency)
   const [fanOuts, expiry] = [new FanOutRunner(allFanOuts), new Expiry()]
   return { config, log, pool, types, consumers, dispatcher, fanOuts, expiry, jobs, deliveries, senders }

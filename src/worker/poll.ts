@@ -1,5 +1,6 @@
 import { repeat } from '../base/repeat.ts'
 import { needsPartitions } from '../notify/delivery-log/partitions.ts'
+import { findDueEndpoints } from '../notify/webhooks/take.ts'
 import type { Engine } from './context.ts'
 
 const DISPATCH_TASK = 'dispatch_outbox'
@@ -44,6 +45,7 @@ const findDueWork = `
     select from graphile_worker.jobs j where j.key = '${WINDOWS_TASK}' and j.run_at <= w.due_at and j.locked_at is null and j.attempts < j.max_attempts)
   union all
   select '${DELIVERIES_TASK}', null where exists (select from notify.deliveries where channel in ('email', 'webPush') and due_at <= now())
+    or exists (${findDueEndpoints})
   union all
   select '${LOG_TASK}', null where ${needsPartitions}`
 

@@ -14,6 +14,7 @@ export const KEPT = {
   tombstones: '30 days',
   /** As long as notifications live by default. */
   deliveries: '90 days',
+  webhookDeliveries: '30 days',
   deadLetters: `${DEAD_LETTERS_KEPT_DAYS} days`,
   idempotencyKeys: IDEMPOTENCY_KEPT,
   sends: '90 days',
@@ -39,6 +40,7 @@ export async function purge({
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: () => forgetSources(pool),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
+    webhookDeliveries: () => repeatChunk(() => rowsOf(pool, oldWebhookDeliveries)),
     sessions: () => repeatChunk(() => inTransaction(pool, purgeSessions)),
     deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
     refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
@@ -124,6 +126,12 @@ const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
     select user_id, notification_id, channel, target from notify.deliveries
     where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at limit ${ROWS_PER_CHUNK})`
+
+/** By id, which grows with the time; whatever became of them, since an endpoint may be disabled for good. */
+const oldWebhookDeliveries = `
+  delete from notify.webhook_deliveries where id = any(array(
+    select id from (select id, created_at from notify.webhook_deliveries order by id limit ${ROWS_PER_CHUNK}) d
+    where created_at < now() - interval '${KEPT.webhookDeliveries}'))`
 
 const expiredSessions = `
   select id, user_id from social.sessions

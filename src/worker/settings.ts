@@ -43,6 +43,7 @@ function retention(config: Config): Setting[] {
     ['retention of sources', `with their notification, at least ${SOURCES_KEPT_DAYS} days`],
     ['retention of removed notifications, and of states to resume from', KEPT.tombstones],
     ['retention of finished mails and pushes', KEPT.deliveries],
+    ['retention of messages to webhooks', KEPT.webhookDeliveries],
     ['retention of dead letters', KEPT.deadLetters],
     ['retention of responses to Idempotency-Keys', KEPT.idempotencyKeys],
     ['retention of sends', KEPT.sends],

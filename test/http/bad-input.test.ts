@@ -9,6 +9,8 @@ import { someOf } from '../size.ts'
 const VALID: Record<string, unknown> = {
   'POST /auth/signup': { username: 'zoe', email: 'zoe@example.org', password: 'correct horse' },
   'POST /auth/signin': { login: 'ana', password: 'correct horse' },
+  'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.read'] },
+  'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },
   'POST /posts': { body: 'Hello' },
   'PATCH /posts/{id}': { body: 'Hello' },
   'POST /posts/{id}/comment': { body: 'Hello' },
@@ -127,7 +129,7 @@ async function callsOf(url: string): Promise<Call[]> {
       return {
         name: `${method} ${path}`,
         method,
-        path,
+        path: path.replace('{deliveryId}', '1'),
         open: security?.length === 0,
         query,
         takesBody: requestBody !== undefined,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
+import { queueRows } from '../webhooks/queue.ts'
 
 export type ChannelName = 'email' | 'webPush'
 
@@ -259,6 +260,14 @@ const recordStatement = `
     and d.user_id = any($1::bigint[]) and coalesce(d.due_at, 'infinity') < 'infinity'
     and (w.state = 'sent' or d.attempts = w.attempts)
   returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason
+  ),
+  hooked as (
+    ${queueRows('delivery.failed', {
+      userId: 'r.user_id',
+      notificationId: 'r.notification_id',
+      data: `jsonb_build_object('channel', r.channel, 'state', r.state)`,
+      from: `(select * from recorded where state in ('failed', 'bounced')) r`,
+    })}
   )
   insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
   select user_id, notification_id, case when state = 'sent' then 'sent' when state in ('failed', 'bounced') then 'failed' else 'filtered' end, channel, reason

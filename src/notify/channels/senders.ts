@@ -2,6 +2,8 @@ import type https from 'node:https'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../../config.ts'
+import { createAgents } from '../webhooks/endpoint.ts'
+import type { WebhookOptions } from '../webhooks/sending.ts'
 import { createEmail, createPrinter, createSmtp, type Transport } from './email/email.ts'
 import type { Senders } from './send.ts'
 import { createWebPush, publicAddressesOnly } from './web-push/web-push.ts'
@@ -19,6 +21,15 @@ export type SenderOptions = {
 const MAIL_TIMEOUT_MS = 10_000
 /** Push services answer within a tenth of a second. */
 const PUSH_TIMEOUT_MS = 3000
+/** Of endpoints, which may do their work before they answer. */
+const WEBHOOK_TIMEOUT_MS = 15_000
+
+export function webhookOptions(
+  { webhookHosts }: Config,
+  { timeoutMs = WEBHOOK_TIMEOUT_MS }: SenderOptions,
+): WebhookOptions {
+  return { agents: createAgents(webhookHosts), timeoutMs }
+}
 
 /** The channels that the configuration names. */
 export function createSenders(config: Config, pool: pg.Pool, options: SenderOptions): Senders {

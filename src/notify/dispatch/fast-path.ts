@@ -4,6 +4,7 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import { decide } from '../rules/decide.ts'
 import { unsilenced } from '../rules/silences.ts'
 import type { NotificationType, TypeLookup } from '../types/types.ts'
+import { queueRows } from '../webhooks/queue.ts'
 import { notifyPushNodes } from './store.ts'
 
 /** Some users: their ids in order, as PostgreSQL writes an array, which costs Node nothing to hand on; and how many. */
@@ -101,5 +102,8 @@ const tellStatement = `
   logged as (
     insert into notify.delivery_log (recipient_id, notification_id, event, channel)
     select user_id, modseq, 'stored', 'inApp' from plain where ${logIsOpen}
+  ),
+  hooked as (
+    ${queueRows('notification.created', { userId: 'p.user_id', notificationId: 'p.modseq', from: 'plain p' })}
   )
   select string_agg(user_id || ':' || modseq, ',') as told from plain`

@@ -12,6 +12,8 @@ export type Inbox = {
   seenModseq: number
   hasPreferences: boolean
   reachableBy: Channel[]
+  /** Whether a webhook takes changes of notifications; the same for every inbox. */
+  hasTakers: boolean
 }
 
 /** A notification while events are folded into it: the stored row, or one that is not stored yet (`id` 0). */

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { together } from '../../db/transaction.ts'
+import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
 /** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
@@ -11,7 +12,8 @@ export async function lockInboxes(
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
     text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
-             seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy"
+             seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy",
+             ${someTakesChanges} as "hasTakers"
            from notify.inbox where user_id = any($1::bigint[]) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
     values: [userIds],
   })

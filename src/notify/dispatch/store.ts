@@ -5,6 +5,7 @@ import { notify } from '../../db/notify.ts'
 import { together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
 import type { TypeLookup } from '../types/types.ts'
+import { queueChanges } from '../webhooks/queue.ts'
 import { hurryWindows, openWindows } from '../windows/open-windows.ts'
 import type { Draft, Folded, Inbox, Source } from './model.ts'
 import {
@@ -41,6 +42,7 @@ export async function storeFolded(
     appendToLog(client, logOf(folded)),
     openWindows(client, folded.windows),
     hurryWindows(client, folded.drafts),
+    queueChanges(client, changes),
     together([completeActors(client, types, updated), completeComments(client, updated)]).then(() =>
       updateNotifications(client, types, updated),
     ),

@@ -4,6 +4,8 @@ import { read } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
 import { parseState } from '../../protocol/state.ts'
 import { endSourcesAfter, SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
+import type { WebhookEvent } from '../webhooks/events.ts'
+import { queueRows } from '../webhooks/queue.ts'
 import { type Change, changeInbox, changeLocked, type Inbox, type InboxResult, NOTHING } from './lock.ts'
 
 /** What a request speaks of: named notifications, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
@@ -25,7 +27,12 @@ export async function markRead(app: App, userId: string, which: Which): Promise<
 
 /** The group stays closed: what comes later opens the next one. */
 export function markUnread(app: App, userId: string, which: Which): Promise<InboxResult> {
-  return changeAll(app, userId, which, { name: 'unread', unless: 'n.read_at is not null', set: 'read_at = null' })
+  return changeAll(app, userId, which, {
+    name: 'unread',
+    unless: 'n.read_at is not null',
+    set: 'read_at = null',
+    event: 'notification.updated',
+  })
 }
 
 export function archive(app: App, userId: string, which: Which): Promise<InboxResult> {
@@ -37,6 +44,7 @@ export function unarchive(app: App, userId: string, which: Which): Promise<Inbox
     name: 'unarchive',
     unless: 'n.archived_at is not null',
     set: 'archived_at = null',
+    event: 'notification.updated',
   })
 }
 
@@ -111,22 +119,30 @@ export async function resolveUpTo(
   return Math.min(wanted.modseq, inbox.modseq)
 }
 
-/** `unless`: holds for those that are not yet as wanted; `set`: null removes; `later`: the fan-out of what takes too long. */
-type Operation = { name: string; unless: string; set: string | null; later?: string }
+/** `event`: for webhooks; `unless`: holds for those that are not yet as wanted; `set`: null removes; `later`: the fan-out of what takes too long. */
+type Operation = { name: string; unless: string; set: string | null; event: WebhookEvent; later?: string }
 
 const reading: Operation = {
   name: 'read',
   unless: 'n.read_at is null',
   set: 'read_at = now(), delivered_at = coalesce(n.delivered_at, now()), closed_at = coalesce(n.closed_at, now())',
+  event: 'notification.read',
   later: 'read_inbox',
 }
 const archiving: Operation = {
   name: 'archive',
   unless: 'n.archived_at is null',
   set: 'archived_at = now(), closed_at = coalesce(n.closed_at, now())',
+  event: 'notification.updated',
   later: 'archive_inbox',
 }
-const deleting: Operation = { name: 'remove', unless: 'true', set: null, later: 'delete_inbox' }
+const deleting: Operation = {
+  name: 'remove',
+  unless: 'true',
+  set: null,
+  event: 'notification.removed',
+  later: 'delete_inbox',
+}
 
 /**
  * Chunk by chunk, the latest growth first: what people look at is done at once, also of an inbox that takes minutes. What
@@ -165,7 +181,7 @@ async function changeLater(pool: pg.Pool, kind: string, userId: string, upTo: nu
 async function changeChunk(
   client: pg.ClientBase,
   inbox: Inbox,
-  { name, unless, set }: Operation,
+  { name, unless, set, event }: Operation,
   which: Which,
 ): Promise<Change> {
   const byIds = 'ids' in which
@@ -175,10 +191,10 @@ async function changeChunk(
   const { rows } = await client.query<Omit<Change, 'more'> & { moreSources?: boolean }>({
     name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
     text: `with picked as materialized (
-             select n.id, n.grown_modseq, ${counts} from notify.notifications n
+             select n.id, n.grown_modseq, n.filtered, ${counts} from notify.notifications n
              where n.user_id = $1 and ${picked} and ${unless}
              ${byIds ? '' : `order by n.grown_modseq desc limit ${CHUNK}`}
-           ), ${set === null ? removing : changing(set)}`,
+           ), ${set === null ? removing : changing(set, event)}`,
     values: [inbox.userId, inbox.modseq, inbox.seenModseq, byIds ? (one ? which.ids[0] : which.ids) : which.upTo],
   })
   if (rows[0]?.moreSources) await endSourcesAfter(client, inbox.userId, inbox.modseq)
@@ -220,14 +236,20 @@ const visible = 'n.archived_at is null and not n.filtered'
 /** What one notification stands for in the counts of its inbox; $3 is the seen watermark. */
 const counts = `(${visible} and n.read_at is null)::int as unread, (${visible} and n.grown_modseq > $3::bigint)::int as unseen`
 
+/** What is filtered is not in the app, and its changes are nobody's. */
+const hooked = (event: WebhookEvent) => `hooked as (
+    ${queueRows(event, { userId: '$1::bigint', notificationId: 'p.id', from: '(select id from picked where not filtered) p' })}
+  )`
+
 /** Numbers the picked ones after the inbox's modseq, $2, and answers by how much the counts move. */
-const changing = (set: string) => `
+const changing = (set: string, event: WebhookEvent) => `
   numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
   changed as (
     update notify.notifications n set modseq = $2::bigint + p.place, ${set}
     from numbered p where n.user_id = $1 and n.id = p.id
     returning ${counts}
-  )
+  ),
+  ${hooked(event)}
   select b.updated, a.unread - b.unread as unread, a.unseen - b.unseen as unseen, b.last
   from (select count(*)::int as updated, coalesce(sum(unread), 0)::int as unread, coalesce(sum(unseen), 0)::int as unseen,
           coalesce(min(grown_modseq), 0)::float8 as last from picked) b,
@@ -249,7 +271,8 @@ const removing = `
   ),
   gone as (
     delete from notify.notifications n using picked p where n.user_id = $1 and n.id = p.id
-  )
+  ),
+  ${hooked('notification.removed')}
   select count(*)::int as updated, -coalesce(sum(unread), 0)::int as unread, -coalesce(sum(unseen), 0)::int as unseen,
     coalesce(min(grown_modseq), 0)::float8 as last, (select count(*) from ended) = ${SOURCES_PER_CHUNK} as "moreSources"
   from picked`

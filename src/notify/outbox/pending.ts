@@ -4,6 +4,7 @@ import { isContentError, isTimeout } from '../../base/failure.ts'
 import { retries } from '../../base/metrics.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
+import { queueRows } from '../webhooks/queue.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
 
@@ -124,10 +125,18 @@ export function backoff(attempts: string, longestSeconds = 3600): string {
 
 async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): Promise<void> {
   await pool.query(
-    `update notify.pending
-     set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => ${backoff('attempts')}),
-         dead_at = case when attempts + 1 >= $3 then now() end
-     where id = $1`,
+    `with failed as (
+       update notify.pending
+       set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => ${backoff('attempts')}),
+           dead_at = case when attempts + 1 >= $3 then now() end
+       where id = $1
+       returning id, recipient_id, dead_at
+     )
+     ${queueRows('dead_letter.created', {
+       userId: 'd.recipient_id',
+       data: `jsonb_build_object('deadLetterId', d.id::text)`,
+       from: '(select * from failed where dead_at is not null) d',
+     })}`,
     [id, messageOf(error), MAX_ATTEMPTS],
   )
 }

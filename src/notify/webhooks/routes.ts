@@ -37,7 +37,7 @@ const Change = Type.Object(
   closed,
 )
 const Secret = Type.String({ examples: ['whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD'], description: 'Shown once' })
-const Webhook = Type.Object({
+export const Webhook = Type.Object({
   id: Id,
   url: Type.String({ examples: url.examples }),
   events,
@@ -55,7 +55,7 @@ const Webhook = Type.Object({
   createdAt: time,
   updatedAt: time,
 })
-const Delivery = Type.Object({
+export const Delivery = Type.Object({
   id: Id,
   messageId: Type.String({ description: 'The header webhook-id, the same in every attempt' }),
   event: Type.String({ examples: ['notification.created'], description: 'One of the events, or webhook.test' }),

@@ -163,7 +163,7 @@ async function account({ user, token }: Person): Promise<void> {
 }
 
 async function webhooks({ token }: Person, root: Token): Promise<void> {
-  const hook = { url: 'https://example.org/hooks', events: ['notification.created' as const] }
+  const hook = { url: 'https://shop.invalid/hooks', events: ['notification.created' as const] }
   await refused(403, 'FORBIDDEN', api.postWebhooks(hook, token))
   const { id, secret } = await api.postWebhooks(hook, root)
   assert.notEqual((await api.postWebhooksByIdRotateSecret(id, root)).secret, secret)
@@ -171,7 +171,8 @@ async function webhooks({ token }: Person, root: Token): Promise<void> {
   const { deliveryId } = await api.postWebhooksByIdTest(id, {}, root)
   assert.deepEqual(ids(await api.getWebhooksByIdDeliveries(id, {}, root)), [deliveryId])
   assert.equal((await api.postWebhooksByIdDeliveriesByDeliveryIdRetry(id, deliveryId, {}, root)).event, 'webhook.test')
-  assert.equal((await api.postWebhooksByIdRecover(id, { since: '2026-01-01T00:00:00Z' }, root)).recovered, 0)
+  // Whether the first attempt has failed by then is open.
+  assert.ok((await api.postWebhooksByIdRecover(id, { since: '2026-01-01T00:00:00Z' }, root)).recovered <= 1)
   assert.equal((await api.patchWebhooksById(id, { enabled: false }, root)).disabledBecause, 'byHand')
   await refused(409, 'WEBHOOK_DISABLED', api.postWebhooksByIdTest(id, {}, root))
   assert.equal((await api.getWebhooksById(id, root)).enabled, false)

@@ -146,7 +146,8 @@ export function askedToWait(header: string | undefined, now: number): number {
   return Math.min(Math.max(asked || 0, 0), LONGEST_WAIT_SECONDS)
 }
 
-function isRefusedAddress(error: unknown): boolean {
+/** The agent refused it: see `publicAddressesOnly`. */
+export function isRefusedAddress(error: unknown): boolean {
   return error instanceof Error && / is not allowed\. Because, /.test(error.message)
 }
 

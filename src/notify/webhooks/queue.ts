@@ -1,0 +1,39 @@
+import type pg from 'pg'
+import type { Change } from '../dispatch/store.ts'
+import type { WebhookEvent } from './events.ts'
+
+/** Over a row `w` of notify.webhooks: whether it takes this event, an SQL expression. */
+export const takes = (event: string) => `w.disabled_at is null and ${event} = any(w.events)`
+
+/** Whether some endpoint takes events of notifications. Read once in the statement that locks inboxes. */
+export const someTakesChanges = `exists (select from notify.webhooks w
+  where w.disabled_at is null and w.events && '{notification.created,notification.updated,notification.removed}')`
+
+/** An insert, for a `with` of the statement that makes the event: one row for each endpoint that takes it and each row of `from`. */
+export function queueRows(
+  event: WebhookEvent,
+  { userId, notificationId = 'null::bigint', data = `'{}'::jsonb`, from }: Record<string, string> & { from: string },
+): string {
+  return `insert into notify.webhook_deliveries (webhook_id, event, user_id, notification_id, data)
+    select w.id, '${event}', ${userId}, ${notificationId}, ${data} from notify.webhooks w cross join ${from}
+    where ${takes(`'${event}'`)}`
+}
+
+/** Queues what changed in these inboxes. What is filtered is not in the app, and its changes are nobody's. */
+export async function queueChanges(client: pg.ClientBase, changes: Change[]): Promise<void> {
+  const queued = changes.filter(({ draft, inbox }) => inbox.hasTakers && !draft.filtered)
+  if (queued.length === 0) return
+  await client.query({
+    name: 'queue_webhooks',
+    text: `insert into notify.webhook_deliveries (webhook_id, event, user_id, notification_id)
+           select w.id, q.event, q.user_id, q.notification_id
+           from unnest($1::bigint[], $2::bigint[], $3::text[]) q (user_id, notification_id, event)
+           join notify.webhooks w on ${takes('q.event')}`,
+    values: [queued.map(({ draft }) => draft.userId), queued.map(({ draft }) => draft.id), queued.map(eventOf)],
+  })
+}
+
+function eventOf({ draft, born }: Change): WebhookEvent {
+  if (draft.removed) return 'notification.removed'
+  return born ? 'notification.created' : 'notification.updated'
+}

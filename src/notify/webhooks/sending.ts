@@ -1,0 +1,101 @@
+import { webhookAttempts } from '../../base/metrics.ts'
+import type { Reader } from '../inbox/view.ts'
+import type { Agents } from './endpoint.ts'
+import { bodiesOf } from './payload.ts'
+import { post } from './post.ts'
+import { type Batch, findDueEndpoints, recordFailure, recordSent, type Taken, takeMessages } from './take.ts'
+
+export type WebhookOptions = { agents: Agents; timeoutMs: number }
+
+/**
+ * Sends to endpoints, each in a line of its own, a few messages at a time: an endpoint that is slow or has a million messages holds up
+ * no other. Lines hold no messages but those under way; what waits is in the database.
+ */
+export class WebhookSending {
+  readonly #reader: Reader
+  readonly #options: WebhookOptions
+  readonly #lines = new Map<string, Promise<void>>()
+  #looking: Promise<void> | undefined
+  #called = false
+  #stopping = false
+
+  constructor(reader: Reader, options: WebhookOptions) {
+    this.#reader = reader
+    this.#options = options
+  }
+
+  /** Ends when something under way ended; undefined when nothing is to be done. */
+  get running(): Promise<unknown> | undefined {
+    const work = [...this.#lines.values(), ...(this.#looking ? [this.#looking] : [])]
+    return work.length > 0 ? Promise.race(work) : undefined
+  }
+
+  /** Something may be due. */
+  look(): void {
+    this.#called = true
+    this.#looking ??= this.#findLines().finally(() => {
+      this.#looking = undefined
+    })
+  }
+
+  /** Lets what is under way end. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    await Promise.all([this.#looking, ...this.#lines.values()])
+    this.#options.agents.close()
+  }
+
+  async #findLines(): Promise<void> {
+    const { pool, log } = this.#reader
+    while (this.#called && !this.#stopping) {
+      this.#called = false
+      try {
+        const { rows } = await pool.query<{ id: string }>({ name: 'due_webhooks', text: findDueEndpoints })
+        for (const { id } of rows) if (!this.#lines.has(id)) this.#begin(id)
+      } catch (err) {
+        log.error({ err }, 'cannot look for webhooks to send, trying again')
+      }
+    }
+  }
+
+  #begin(webhookId: string): void {
+    const line = this.#sendAll(webhookId)
+      .catch((err) => this.#reader.log.error({ err, webhookId }, 'cannot send to a webhook, trying again'))
+      .finally(() => this.#lines.delete(webhookId))
+    this.#lines.set(webhookId, line)
+  }
+
+  /** Until nothing is due: whenever a message ends, the next ones are taken. */
+  async #sendAll(webhookId: string): Promise<void> {
+    const underWay = new Set<Promise<void>>()
+    for (;;) {
+      const batch = this.#stopping ? null : await takeMessages(this.#reader.pool, webhookId)
+      if (batch) {
+        const bodies = await bodiesOf(this.#reader, batch.messages)
+        for (const message of batch.messages) {
+          const sent = this.#send(webhookId, batch, message, bodies.get(message.id) ?? '')
+          underWay.add(sent)
+          sent.finally(() => underWay.delete(sent))
+        }
+      }
+      if (underWay.size === 0) return
+      await Promise.race(underWay)
+    }
+  }
+
+  /** What is not written down is sent again when its lease ends. */
+  async #send(webhookId: string, batch: Batch, message: Taken, body: string): Promise<void> {
+    const { pool, log } = this.#reader
+    const { agents, timeoutMs } = this.#options
+    try {
+      const result = await post(agents, timeoutMs, batch, message, body)
+      webhookAttempts.inc({ outcome: result.error === null ? 'sent' : 'failed' })
+      if (result.error === null) return await recordSent(pool, webhookId, message, result.status ?? 0)
+      log.debug({ webhookId, messageId: message.messageId, ...result }, 'a webhook was not taken')
+      const because = await recordFailure(pool, webhookId, message, result)
+      if (because) log.warn({ webhookId, because, error: result.error }, 'a webhook was disabled')
+    } catch (err) {
+      log.error({ err, webhookId, messageId: message.messageId }, 'cannot write down what became of a webhook')
+    }
+  }
+}
