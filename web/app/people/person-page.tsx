@@ -195,7 +195,8 @@ function useSilence(user: User) {
   const queries = useQueryClient()
   const show = useViewerChange(user)
   const settled = () => {
-    void queries.invalidateQueries({ queryKey: ['posts'] })
+    // Those of the person whom one blocks are not to be had any more.
+    void queries.invalidateQueries({ queryKey: ['posts'], predicate: ({ queryKey }) => queryKey[2] !== user.id })
     void queries.invalidateQueries({ queryKey: ['users', 'silenced'] })
   }
   const mute = useMutation({

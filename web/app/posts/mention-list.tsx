@@ -21,7 +21,8 @@ export function useMentions({ value, set, field }: Text) {
     enabled: name !== '',
     staleTime: 60_000,
   })
-  const people = name === '' ? [] : (data?.items ?? [])
+  // An emptied text has been sent.
+  const people = name === '' || value === '' ? [] : (data?.items ?? [])
 
   const look = () => {
     const before = value.slice(0, field.current?.selectionStart ?? value.length)
@@ -79,6 +80,7 @@ export function useMentions({ value, set, field }: Text) {
     </div>
   )
   const attributes = {
+    onBlur: () => setName(''),
     'aria-autocomplete': 'list' as const,
     'aria-haspopup': 'listbox' as const,
     'aria-controls': people.length > 0 ? id : undefined,

@@ -283,6 +283,7 @@ export const de = ({ number, list, plural }: Format): Words => ({
       typeDefault: 'die Vorgabe dieser Art',
       dnd: 'die Ruhezeit',
       snooze: 'deine Pause',
+      unreachable: 'kein Weg zu dir',
     },
     deliveries: 'Zustellungen',
     until: (time) => `bis ${time}`,

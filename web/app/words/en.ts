@@ -269,6 +269,7 @@ export const en = ({ number, list, plural }: Format) => ({
       typeDefault: 'the default of this kind',
       dnd: 'do not disturb',
       snooze: 'your snooze',
+      unreachable: 'nothing to reach you by',
     },
     deliveries: 'Deliveries',
     until: (time: string) => `until ${time}`,
