@@ -19,6 +19,7 @@ create table notify.types (
   body text,
   url text,
   fallback text,
+  words jsonb not null default '{}' constraint type_words_by_locale check (jsonb_typeof(words) = 'object'),
   updated_at timestamptz not null default now()
 );
 comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId, preview (the beginning of the post or comment; without one the template is not used) and the texts and numbers of data.';
@@ -38,6 +39,7 @@ comment on column notify.types.title is 'Template of the title.';
 comment on column notify.types.body is 'Template of the body; null: none.';
 comment on column notify.types.url is 'Template of the link; null: none.';
 comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type; null: title and body.';
+comment on column notify.types.words is 'Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. What a locale lacks is taken from its language, then from the columns, which are English.';
 comment on column notify.types.updated_at is 'Time of the last change.';
 
 insert into notify.types (type, social, priority, followed_priority, channels, instant_threshold, window_seconds, title, url, body)
@@ -51,6 +53,18 @@ from (values
   ('user.followed', 'normal', null, '{inApp,webPush}', 0, 0, 'followed you', '/users/{actorId}', null),
   ('post.published', 'normal', null, '{inApp,webPush}', 0, 0, 'published a post', '/posts/{postId}', '{preview}')
 ) t (type, priority, followed_priority, channels, instant_threshold, window_seconds, phrase, url, body);
+
+update notify.types t set words = jsonb_build_object('de', jsonb_build_object('title',
+  '{count, plural, offset:2 =0 {' || somebody || '} =1 {{first}} =2 {{first} und {second}} one {{first}, {second} und # weitere Person} other {{first}, {second} und # weitere Personen}} ' || phrase))
+from (values
+  ('post.liked', 'Jemandem', 'gefällt dein Beitrag'),
+  ('comment.created', 'Jemand', '{count, plural, =0 {hat} one {hat} other {haben}} deinen Beitrag kommentiert'),
+  ('comment.replied', 'Jemand', '{count, plural, =0 {hat} one {hat} other {haben}} auf deinen Kommentar geantwortet'),
+  ('user.mentioned', 'Jemand', '{count, plural, =0 {hat} one {hat} other {haben}} dich in einem {object, select, post {Beitrag} comment {Kommentar} other {Text}} erwähnt'),
+  ('user.followed', 'Jemand', '{count, plural, =0 {folgt} one {folgt} other {folgen}} dir'),
+  ('post.published', 'Jemand', '{count, plural, =0 {hat} one {hat} other {haben}} einen Beitrag veröffentlicht')
+) w (type, somebody, phrase)
+where w.type = t.type;
 
 insert into notify.types (type, channels) values ('system', '{inApp,email,webPush}');
 

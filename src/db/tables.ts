@@ -931,6 +931,10 @@ export interface NotifyTypes {
    * How long later events are gathered before one update shows them; 0: never gathered.
    */
   windowSeconds: Generated<number>;
+  /**
+   * Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. What a locale lacks is taken from its language, then from the columns, which are English.
+   */
+  words: Generated<Json>;
 }
 
 export interface NotifyUnreached {

@@ -46,7 +46,14 @@ export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq
   n.request_id as "requestId", n.user_id as "recipientId", n.filter_reason is not distinct from 'strangers' as "fromStrangers"`
 
 /** What rows are shown with: the people behind them, what they wrote, and the words of their types. */
-export type Shown = { actors: Map<string, Actor>; previewOf: Previews; types: TypeLookup; log: Logger }
+export type Shown = {
+  actors: Map<string, Actor>
+  /** The language that a recipient has chosen; null: none. */
+  localeOf(userId: string): string | null
+  previewOf: Previews
+  types: TypeLookup
+  log: Logger
+}
 
 /**
  * `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. Never throws: rows are
@@ -71,7 +78,11 @@ function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notifi
   const actors = row.actorIds.flatMap((id) => shown.actors.get(id) ?? [])
   const preview = shown.previewOf(row)
   const actorNames = actors.map((actor) => actor.displayName)
-  const words = render({ ...row, actorNames, preview: preview?.text ?? null }, shown.types(row.type))
+  const words = render(
+    { ...row, actorNames, preview: preview?.text ?? null },
+    shown.types(row.type),
+    shown.localeOf(row.recipientId),
+  )
   const data = preview?.mediaId ? { ...row.data, mediaId: preview.mediaId } : row.data
   return shownAs(row, words, { data, actors, seen: row.grownModseq <= seenModseq })
 }
@@ -118,20 +129,24 @@ function timeOf(time: Date): string {
 
 export async function loadShown({ pool, types, log }: Reader, rows: NotificationRow[]): Promise<Shown> {
   const lookup = await types.current()
-  const [actors, previewOf] = await Promise.all([loadActors(pool, rows), loadPreviews(pool, lookup, rows)])
-  return { actors, previewOf, types: lookup, log }
+  const [users, previewOf] = await Promise.all([loadUsers(pool, rows), loadPreviews(pool, lookup, rows)])
+  const actors = new Map([...users].map(([id, { locale: _, ...actor }]) => [id, toActor(actor)]))
+  return { actors, localeOf: (userId) => users.get(userId)?.locale ?? null, previewOf, types: lookup, log }
 }
 
-/** The people shown with these rows. Deleted users have overwritten names and stay; who is unknown is left out. */
-async function loadActors(pool: pg.Pool, rows: Pick<NotificationRow, 'actorIds'>[]): Promise<Map<string, Actor>> {
-  const ids = [...new Set(rows.flatMap((row) => row.actorIds))]
+/** The people in these rows and their recipients. Deleted users have overwritten names and stay; who is unknown is left out. */
+async function loadUsers(
+  pool: pg.Pool,
+  rows: Pick<NotificationRow, 'actorIds' | 'recipientId'>[],
+): Promise<Map<string, ActorRow & { locale: string | null }>> {
+  const ids = [...new Set(rows.flatMap((row) => [...row.actorIds, row.recipientId]))]
   if (ids.length === 0) return new Map()
-  const { rows: actors } = await pool.query<ActorRow>({
+  const { rows: users } = await pool.query<ActorRow & { locale: string | null }>({
     name: 'actors_of_notifications',
-    text: `select ${actorColumns} from social.users u where u.id = any($1::bigint[])`,
+    text: `select ${actorColumns}, u.locale from social.users u where u.id = any($1::bigint[])`,
     values: [ids],
   })
-  return new Map(actors.map((actor) => [actor.id, toActor(actor)]))
+  return new Map(users.map((user) => [user.id, user]))
 }
 
 export const actorColumns = `u.id, u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId",

@@ -28,16 +28,42 @@ const TITLE_SHOWN = 200
 const BODY_SHOWN = 2000
 
 /** Title, body, link and fallback of a notification: what was sent with it wins, the rest is made from its type's templates. */
-export function render(notification: Renderable, type: Pick<NotificationType, Template>): Rendered {
+export function render(
+  notification: Renderable,
+  type: Pick<NotificationType, Template | 'words'>,
+  locale: string | null = null,
+): Rendered {
   const values = valuesOf(notification)
-  const fill = (template: string | null, longest = Number.POSITIVE_INFINITY) => {
-    const text = template === null ? null : format(template, values)
-    return text && shorten(text, longest)
+  const fill = (name: Template, longest = Number.POSITIVE_INFINITY) => {
+    for (const { template, language } of templatesOf(type, name, locale)) {
+      const text = format(template, language, values)
+      if (text !== null) return text && shorten(text, longest)
+    }
+    return null
   }
-  const title = notification.title ?? fill(type.title, TITLE_SHOWN) ?? notification.type
-  const body = notification.body ?? fill(type.body, BODY_SHOWN)
-  const url = notification.url ?? fill(type.url)
-  return { title, body, url, fallback: fill(type.fallback) ?? (body ? `${title}: ${body}` : title) }
+  const title = notification.title ?? fill('title', TITLE_SHOWN) ?? notification.type
+  const body = notification.body ?? fill('body', BODY_SHOWN)
+  const url = notification.url ?? fill('url')
+  return { title, body, url, fallback: fill('fallback') ?? (body ? `${title}: ${body}` : title) }
+}
+
+/** Of the columns of notify.types. */
+const DEFAULT_LANGUAGE = 'en'
+
+/** The templates to try: of the locale, of its shorter forms (de-AT, de), and the type's own. */
+function templatesOf(
+  type: Pick<NotificationType, Template | 'words'>,
+  name: Template,
+  locale: string | null,
+): { template: string; language: string }[] {
+  const found: { template: string; language: string }[] = []
+  if (name !== 'url')
+    for (let tag = locale ?? ''; tag !== ''; tag = tag.slice(0, Math.max(0, tag.lastIndexOf('-')))) {
+      const template = type.words[tag]?.[name]
+      if (template !== undefined) found.push({ template, language: tag })
+    }
+  const own = type[name]
+  return own === null ? found : [...found, { template: own, language: DEFAULT_LANGUAGE }]
 }
 
 export type Template = 'title' | 'body' | 'url' | 'fallback'
@@ -65,12 +91,13 @@ function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount
 const compiled = new Map<string, IntlMessageFormat>()
 
 /** Null when the template is malformed or speaks of something that is not there: nobody is told nonsense. */
-function format(template: string, values: Values): string | null {
+function format(template: string, language: string, values: Values): string | null {
   try {
-    let message = compiled.get(template)
+    const key = `${language} ${template}`
+    let message = compiled.get(key)
     if (!message) {
-      message = compile(template)
-      compiled.set(template, message)
+      message = compile(template, language)
+      compiled.set(key, message)
     }
     return String(message.format(values))
   } catch {
@@ -78,8 +105,8 @@ function format(template: string, values: Values): string | null {
   }
 }
 
-function compile(template: string): IntlMessageFormat {
-  return new IntlMessageFormat(template, 'en', undefined, { ignoreTag: true })
+function compile(template: string, language: string): IntlMessageFormat {
+  return new IntlMessageFormat(template, language, undefined, { ignoreTag: true })
 }
 
 /** Cuts by code points, so that no character is torn apart. */
@@ -93,10 +120,15 @@ function shorten(text: string, longest: number): string {
  * What is wrong with a template, for whoever writes it; null: nothing. Tried with nobody, one, two and many people.
  * @param anyData whether data may hold facts that we do not know, as those of sends
  */
-export function faultOfTemplate(name: Template, template: string, anyData: boolean): string | null {
+export function faultOfTemplate(
+  name: Template,
+  template: string,
+  anyData: boolean,
+  language = DEFAULT_LANGUAGE,
+): string | null {
   try {
-    const message = compile(template)
-    const words = [0, 1, 2, 10].map((people) => String(message.format(sampleOf(people, anyData))))
+    const message = compile(template, language)
+    const words = [0, 1, 2, 3, 10].map((people) => String(message.format(sampleOf(people, anyData))))
     if (words.some((text) => text.trim() === '')) return 'nothing is left of it'
     return name === 'url' && !words.every(isLink) ? 'a link begins with /, http:// or https://' : null
   } catch (error) {

@@ -6,7 +6,7 @@ import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
 import { faultOfTemplate, type Template } from './render.ts'
 import { listTypes, type StoredType, updateType } from './store.ts'
-import { channels, type NotificationType as Properties } from './types.ts'
+import { channels, type NotificationType as Properties, type WordsByLocale } from './types.ts'
 
 const WEEK_SECONDS = 604_800
 const TEN_YEARS_SECONDS = 315_360_000
@@ -17,6 +17,8 @@ const template = Type.Unsafe<string | null>({
   maxLength: 1000,
   description: 'ICU message',
 })
+const word = Type.Optional(Type.String({ minLength: 1, maxLength: 1000, description: 'ICU message' }))
+const Words = Type.Object({ title: word, body: word, fallback: word }, { additionalProperties: false })
 const settings = {
   priority: Priority,
   followedPriority: Type.Unsafe<Static<typeof Priority> | null>({
@@ -39,6 +41,12 @@ const settings = {
   body: template,
   url: template,
   fallback: template,
+  words: Type.Record(Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' }), Words, {
+    maxProperties: 100,
+    description:
+      'Templates in other languages, by BCP 47 tag; what one lacks is taken from its language, then from above',
+    examples: [{ de: { title: 'Jemand hat dich erwähnt' } }],
+  }),
 }
 const NotificationType = Type.Object({
   type: Type.String(),
@@ -68,8 +76,9 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
       '/admin/notification-types/:type',
       { config: admin, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
       async ({ params: { type }, body, user, log }) => {
-        checkTemplates((await types.current())(type), body)
-        const changed = await updateType(pool, type, body)
+        const change = body.words ? { ...body, words: canonical(body.words) } : body
+        checkTemplates((await types.current())(type), change)
+        const changed = await updateType(pool, type, change)
         if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
         log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a type of notification')
         return toAnswer(changed.now)
@@ -86,6 +95,25 @@ function checkTemplates({ type, social }: Properties, change: Static<typeof Chan
     const fault = typeof template === 'string' ? faultOfTemplate(name, template, !social) : null
     if (fault) throw fail('BAD_TEMPLATE', `${name}: ${fault}`)
   }
+  for (const [locale, words] of Object.entries(change.words ?? {}))
+    for (const name of ['title', 'body', 'fallback'] as const) {
+      const template = words[name]
+      const fault = template === undefined ? null : faultOfTemplate(name, template, !social, locale)
+      if (fault) throw fail('BAD_TEMPLATE', `words/${locale}/${name}: ${fault}`)
+    }
+}
+
+/** With tags as the locales of users are stored: pt-BR. */
+function canonical(words: WordsByLocale): WordsByLocale {
+  return Object.fromEntries(
+    Object.entries(words).map(([tag, templates]) => {
+      try {
+        return [Intl.getCanonicalLocales(tag)[0] ?? tag, templates]
+      } catch (cause) {
+        throw fail('VALIDATION_FAILED', `${tag} is not a language tag like pt-BR`, { pointer: '/words', cause })
+      }
+    }),
+  )
 }
 
 function toAnswer({ updatedAt, social: _, ...type }: StoredType) {

@@ -49,6 +49,7 @@ export function updateType(
       to.body,
       to.url,
       to.fallback,
+      to.words,
     ])
     const changed = Object.entries(before).filter(([name]) => name in change)
     return { before: Object.fromEntries(changed), now: rows[0] ?? before }
@@ -58,6 +59,6 @@ export function updateType(
 const updateStatement = `
   update notify.types
   set priority = $2, followed_priority = $3, severity = $4, channels = $5, instant_threshold = $6, window_seconds = $7, jitter = $8,
-    max_group_size = $9, retention = make_interval(secs => $10), dnd = $11, title = $12, body = $13, url = $14, fallback = $15, updated_at = now()
+    max_group_size = $9, retention = make_interval(secs => $10), dnd = $11, title = $12, body = $13, url = $14, fallback = $15, words = $16, updated_at = now()
   where type = $1
   returning ${columns}`

@@ -25,7 +25,11 @@ export type NotificationType = {
   body: string | null
   url: string | null
   fallback: string | null
+  words: WordsByLocale
 }
+
+/** Templates in other languages, by BCP 47 tag; the columns of the same names are English. */
+export type WordsByLocale = Record<string, { title?: string; body?: string; fallback?: string }>
 
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
@@ -83,6 +87,6 @@ export class NotificationTypes {
 export type TypeLookup = (type: string) => NotificationType
 
 export const typeColumns = `type, social, priority, severity, channels, instant_threshold as "instantThreshold", window_seconds as "windowSeconds",
-  jitter, max_group_size as "maxGroupSize", extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback`
+  jitter, max_group_size as "maxGroupSize", extract(epoch from retention)::float8 as "retentionSeconds", dnd, title, body, url, fallback, words`
 
 const readTypes = `select ${typeColumns}, coalesce(followed_priority, priority) as "followedPriority" from notify.types`

@@ -108,11 +108,13 @@ test('what is unread after a while comes as one mail', async (t) => {
 test('one-click unsubscription: GET shows a page, POST acts', async (t) => {
   const { server, system, ana, ben, verify } = await mailSystem(t)
   await verify(ana)
+  await ana.request('PATCH', '/auth/me', { locale: 'de' })
   await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { email: true } } })
   await ben.comment((await ana.post('hello')).id, 'one')
   await settled(system)
   await hurry(system)
   const mail = await eventually(() => server.mails[0])
+  t.equal(mail.headers.subject, 'ben hat deinen Beitrag kommentiert', 'in the language of its reader')
   const path = new URL(mail.headers['list-unsubscribe']?.slice(1, -1) ?? '').pathname
   t.match(await call(system.url, 'GET', path), { status: 200, body: /<form method="post"/ })
   t.match(await ana.get('/notifications/preferences'), {

@@ -33,6 +33,46 @@ t.test('people are named, two at most', (t) => {
   t.end()
 })
 
+t.test('words are those of the locale, of its language, or English; plurals follow the language', (t) => {
+  const people = [[], ['Ana'], ['Ana', 'Ben'], ['Ana', 'Ben', 'Cem']]
+  const titles = (type: string, locale: string, counts = [0, 1, 2, 3, 10]) =>
+    counts.map((actorCount) => {
+      const actorNames = people[Math.min(actorCount, 3)] ?? []
+      return renderWith({ ...aLike, type, actorNames, actorCount }, types(type), locale).title
+    })
+  t.same(titles('post.liked', 'de-AT'), [
+    'Jemandem gefällt dein Beitrag',
+    'Ana gefällt dein Beitrag',
+    'Ana und Ben gefällt dein Beitrag',
+    'Ana, Ben und 1 weitere Person gefällt dein Beitrag',
+    'Ana, Ben und 8 weitere Personen gefällt dein Beitrag',
+  ])
+  t.same(titles('comment.replied', 'de', [0, 1, 2]), [
+    'Jemand hat auf deinen Kommentar geantwortet',
+    'Ana hat auf deinen Kommentar geantwortet',
+    'Ana und Ben haben auf deinen Kommentar geantwortet',
+  ])
+  t.same(titles('post.liked', 'fr'), titles('post.liked', 'en'), 'a language without words has the English ones')
+  for (const type of ['comment.created', 'user.mentioned', 'user.followed', 'post.published'])
+    t.notMatch(titles(type, 'de').join(), /you|post\b|Someone/, type)
+
+  const title = '{count, plural, one {# osoba} few {# osoby} many {# osób} other {# osoby}}'
+  const polish = { ...types('post.liked'), words: { pl: { title } } }
+  const inPolish = (actorCount: number) =>
+    renderWith({ ...aLike, actorNames: ['Ana', 'Ben'], actorCount }, polish, 'pl').title
+  t.same([2, 4, 5, 12, 22, 25, 102].map(inPolish), [
+    '2 osoby',
+    '4 osoby',
+    '5 osób',
+    '12 osób',
+    '22 osoby',
+    '25 osób',
+    '102 osoby',
+  ])
+  t.match(renderWith(aLike, polish, 'pl'), { url: '/posts/9', fallback: '1 osoba' })
+  t.end()
+})
+
 t.test('each social type has its words and its link', (t) => {
   const words = (change: Partial<Renderable>) => {
     const { title, url } = render({ ...aLike, ...change })

@@ -3,6 +3,7 @@ import { test } from 'tap'
 import { NotificationTypes } from '../../../src/notify/types/types.ts'
 import { grantAdmin } from '../../../src/social/accounts/admin.ts'
 import { signIn } from '../../client.ts'
+import { TestSocket } from '../../push/socket.ts'
 import { settled } from '../../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
 
@@ -54,6 +55,42 @@ test('what an admin changes of a type every process notices, in words and in rul
     await settled(system)
     return (await windows()).rowCount
   })
+})
+
+test('words by locale: an admin sets them, and each user reads theirs, on the socket too', async (t) => {
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
+  const admin = await adminOf(system)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const speak = async (locale: string | null) => {
+    t.match(await ana.request('PATCH', '/auth/me', { locale }), { status: 200 })
+  }
+  await speak('de-ch')
+  const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)
+  socket.send({ type: 'hello', token: ana.accessToken })
+  await socket.next('synced')
+  const post = await ana.post('hello')
+  await ben.comment(post.id, 'well said')
+  const german = 'ben hat deinen Beitrag kommentiert'
+  t.equal((await socket.next('changes')).upserts[0]?.title, german)
+  const title = async () => (await ana.get('/notifications')).items[0].title
+  t.equal(await title(), german)
+
+  const words = { pl: { title: '{first} komentuje twój post' } }
+  const change = (body: object) => admin.request('PATCH', '/admin/notification-types/comment.created', body)
+  t.match(await change({ words }), { status: 200, body: { words } })
+  await speak('pl')
+  await eventually(async () => (await title()) === 'ben komentuje twój post', 5)
+  await speak('de')
+  t.equal(await title(), 'ben commented on your post', 'the words are replaced as a whole')
+  await speak(null)
+  t.equal(await title(), 'ben commented on your post')
+  for (const wrong of [
+    { 'x-': {} },
+    { de: { title: '{count, plural' } },
+    { de: { title: '' } },
+    { de: { titel: 'x' } },
+  ])
+    t.match(await change({ words: wrong }), { status: /4(00|22)/ }, JSON.stringify(wrong))
 })
 
 test('who has not asked for long is not answered with what was true then', async (t) => {
