@@ -3,9 +3,12 @@ import type { Reader } from '../inbox/view.ts'
 import type { Agents } from './endpoint.ts'
 import { bodiesOf } from './payload.ts'
 import { post } from './post.ts'
-import { type Batch, findDueEndpoints, recordFailure, recordSent, type Taken, takeMessages } from './take.ts'
+import { AT_ONCE, type Batch, findDueEndpoints, recordFailure, recordSent, type Taken, takeMessages } from './take.ts'
 
 export type WebhookOptions = { agents: Agents; timeoutMs: number }
+
+/** What is under way to one endpoint. `wake`: more may be due. */
+type Line = { done: Promise<void>; underWay: Set<Promise<void>>; wake(): void }
 
 /**
  * Sends to endpoints, each in a line of its own, a few messages at a time: an endpoint that is slow or has a million messages holds up
@@ -14,7 +17,7 @@ export type WebhookOptions = { agents: Agents; timeoutMs: number }
 export class WebhookSending {
   readonly #reader: Reader
   readonly #options: WebhookOptions
-  readonly #lines = new Map<string, Promise<void>>()
+  readonly #lines = new Map<string, Line>()
   #looking: Promise<void> | undefined
   #called = false
   #stopping = false
@@ -26,7 +29,8 @@ export class WebhookSending {
 
   /** Ends when something under way ended; undefined when nothing is to be done. */
   get running(): Promise<unknown> | undefined {
-    const work = [...this.#lines.values(), ...(this.#looking ? [this.#looking] : [])]
+    const lines = [...this.#lines.values()].map(({ done }) => done)
+    const work = this.#looking ? [this.#looking, ...lines] : lines
     return work.length > 0 ? Promise.race(work) : undefined
   }
 
@@ -41,7 +45,8 @@ export class WebhookSending {
   /** Lets what is under way end. */
   async close(): Promise<void> {
     this.#stopping = true
-    await Promise.all([this.#looking, ...this.#lines.values()])
+    await this.#looking
+    await Promise.all([...this.#lines.values()].map(({ done }) => done))
     this.#options.agents.close()
   }
 
@@ -51,24 +56,33 @@ export class WebhookSending {
       this.#called = false
       try {
         const { rows } = await pool.query<{ id: string }>({ name: 'due_webhooks', text: findDueEndpoints })
-        for (const { id } of rows) if (!this.#lines.has(id)) this.#begin(id)
+        for (const { id } of rows) this.#callLine(id)
       } catch (err) {
         log.error({ err }, 'cannot look for webhooks to send, trying again')
       }
     }
   }
 
-  #begin(webhookId: string): void {
-    const line = this.#sendAll(webhookId)
+  #callLine(webhookId: string): void {
+    const known = this.#lines.get(webhookId)
+    if (known) {
+      if (known.underWay.size < AT_ONCE) known.wake()
+      return
+    }
+    const line: Line = { done: Promise.resolve(), underWay: new Set(), wake() {} }
+    this.#lines.set(webhookId, line)
+    line.done = this.#sendAll(webhookId, line)
       .catch((err) => this.#reader.log.error({ err, webhookId }, 'cannot send to a webhook, trying again'))
       .finally(() => this.#lines.delete(webhookId))
-    this.#lines.set(webhookId, line)
   }
 
-  /** Until nothing is due: whenever a message ends, the next ones are taken. */
-  async #sendAll(webhookId: string): Promise<void> {
-    const underWay = new Set<Promise<void>>()
+  /** Until nothing is due: whenever a message ends or others come, the next ones are taken. */
+  async #sendAll(webhookId: string, line: Line): Promise<void> {
+    const { underWay } = line
     for (;;) {
+      const woken = new Promise<void>((resolve) => {
+        line.wake = resolve
+      })
       const batch = this.#stopping ? null : await takeMessages(this.#reader.pool, webhookId)
       if (batch) {
         const bodies = await bodiesOf(this.#reader, batch.messages)
@@ -79,7 +93,7 @@ export class WebhookSending {
         }
       }
       if (underWay.size === 0) return
-      await Promise.race(underWay)
+      await Promise.race([woken, ...underWay])
     }
   }
 

@@ -20,7 +20,7 @@ export type Batch = { endpoint: string; secrets: string[]; messages: Taken[] }
 export type Result = { status: number | null; error: string | null; afterSeconds: number }
 
 /** Messages under way to an endpoint, from all processes together; one while it fails. */
-const AT_ONCE = 5
+export const AT_ONCE = 5
 /** A worker that has not reported the result by then is taken for dead. Longer than an endpoint may take. */
 const LEASE_SECONDS = 60
 /** Failures in a row before the endpoint is left alone for a while. */
@@ -31,11 +31,13 @@ const LAST_RETRY_SECONDS = 6 * 3600
 /** How long a message is retried, and how long an endpoint may accept nothing. */
 const GIVE_UP = `interval '3 days'`
 
-/** Of those that are not busy here: endpoints with something due. One look into the index for each endpoint. */
+/** Endpoints with something due. One look into the index for each: with a plain `exists`, all of a backlog may be read for a join. */
 export const findDueEndpoints = `
   select w.id from notify.webhooks w
-  where w.disabled_at is null and coalesce(w.paused_until, '-infinity') <= now()
-    and exists (select from notify.webhook_deliveries d where d.webhook_id = w.id and d.due_at <= now())`
+  cross join lateral (
+    select from notify.webhook_deliveries d where d.webhook_id = w.id and d.due_at <= now() order by d.due_at limit 1
+  ) due
+  where w.disabled_at is null and coalesce(w.paused_until, '-infinity') <= now()`
 
 /** Takes the next messages of an endpoint; null when there is nothing to do now. */
 export function takeMessages(pool: pg.Pool, webhookId: string): Promise<Batch | null> {
