@@ -115,6 +115,7 @@ test('one-click unsubscription: GET shows a page, POST acts', async (t) => {
   await hurry(system)
   const mail = await eventually(() => server.mails[0])
   t.equal(mail.headers.subject, 'ben hat deinen Beitrag kommentiert', 'in the language of its reader')
+  t.match(mail.text, 'Keine solchen Mails mehr')
   const path = new URL(mail.headers['list-unsubscribe']?.slice(1, -1) ?? '').pathname
   t.match(await call(system.url, 'GET', path), { status: 200, body: /<form method="post"/ })
   t.match(await ana.get('/notifications/preferences'), {

@@ -121,9 +121,9 @@ async function writeAboutAccount(pool: pg.Pool, { userId, target }: Parcel, opti
 
 /** One-click unsubscription as of RFC 8058. */
 async function writeDigest(pool: pg.Pool, { userId, notifications }: Parcel, { config, publicUrl }: Options) {
-  const { rows } = await pool.query<{ email: string }>({
+  const { rows } = await pool.query<{ email: string; locale: string | null }>({
     name: 'addressee_of_digest',
-    text: 'select email from social.users where id = $1 and deleted_at is null and email_verified_at is not null',
+    text: 'select email, locale from social.users where id = $1 and deleted_at is null and email_verified_at is not null',
     values: [userId],
   })
   if (!rows[0]) return undefined
@@ -133,7 +133,7 @@ async function writeDigest(pool: pg.Pool, { userId, notifications }: Parcel, { c
     'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
     'Auto-Submitted': 'auto-generated',
   }
-  return { ...digest(notifications, publicUrl, url), to: rows[0].email, headers }
+  return { ...digest(notifications, publicUrl, url, rows[0].locale), to: rows[0].email, headers }
 }
 
 /** Mailboxes drop a second mail with the id of one they have. */

@@ -5,26 +5,52 @@ export type Words = { subject: string; text: string; html: string }
 /** Notifications that one mail names; it says how many more there are. */
 const NAMED = 20
 
-/** What is unread, newest last. Links of ours are relative and become absolute. */
-export function digest(notifications: Notification[], publicUrl: string, unsubscribeUrl: string): Words {
+/** What a digest adds to the words of its notifications, by language; English where a language is missing. */
+const wordsOfDigest = {
+  en: {
+    unread: (count: number) => `${count} unread notifications`,
+    more: (count: number) => [`… and `, `${count} more`] as const,
+    unsubscribe: 'No more mails like this',
+  },
+  de: {
+    unread: (count: number) => `${count} ungelesene Benachrichtigungen`,
+    more: (count: number) => [`… und `, `${count} weitere`] as const,
+    unsubscribe: 'Keine solchen Mails mehr',
+  },
+}
+
+/** What is unread, newest last. Links of ours are relative and become absolute. `locale` of the addressee. */
+export function digest(
+  notifications: Notification[],
+  publicUrl: string,
+  unsubscribeUrl: string,
+  locale: string | null = null,
+): Words {
+  const language = locale?.split('-', 1)[0] === 'de' ? 'de' : 'en'
+  const words = wordsOfDigest[language]
   const named = notifications.slice(-NAMED)
   const more = notifications.length - named.length
   const [only] = notifications
-  const subject = notifications.length === 1 && only ? only.title : `${notifications.length} unread notifications`
+  const subject = notifications.length === 1 && only ? only.title : words.unread(notifications.length)
+  const [and, others] = words.more(more)
   const items = named.map(({ title, body, url }) => ({ title, body, link: url && absolute(url, publicUrl) }))
   const text = [
     ...items.map(({ title, body, link }) => [title, body, link].filter(Boolean).join('\n')),
-    ...(more > 0 ? [`… and ${more} more: ${publicUrl}`] : []),
-    `--\nNo more mails like this: ${unsubscribeUrl}`,
+    ...(more > 0 ? [`${and}${others}: ${publicUrl}`] : []),
+    `--\n${words.unsubscribe}: ${unsubscribeUrl}`,
   ].join('\n\n')
-  const html = page(subject, [
-    ...items.map(({ title, body, link }) => {
-      const head = link ? `<a href="${escapeHtml(link)}">${escapeHtml(title)}</a>` : escapeHtml(title)
-      return `<p>${head}${body ? `<br>${escapeHtml(body)}` : ''}</p>`
-    }),
-    ...(more > 0 ? [`<p>… and <a href="${escapeHtml(publicUrl)}">${more} more</a></p>`] : []),
-    `<hr><p><a href="${escapeHtml(unsubscribeUrl)}">No more mails like this</a></p>`,
-  ])
+  const html = page(
+    subject,
+    [
+      ...items.map(({ title, body, link }) => {
+        const head = link ? `<a href="${escapeHtml(link)}">${escapeHtml(title)}</a>` : escapeHtml(title)
+        return `<p>${head}${body ? `<br>${escapeHtml(body)}` : ''}</p>`
+      }),
+      ...(more > 0 ? [`<p>${and}<a href="${escapeHtml(publicUrl)}">${others}</a></p>`] : []),
+      `<hr><p><a href="${escapeHtml(unsubscribeUrl)}">${words.unsubscribe}</a></p>`,
+    ],
+    language,
+  )
   return { subject: oneLine(subject), text, html }
 }
 
@@ -101,8 +127,8 @@ function plain({ subject, what, otherwise }: { subject: string; what: string; ot
 }
 
 /** A page without anything from elsewhere. `parts` are HTML. */
-export function page(title: string, parts: string[]): string {
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title></head><body>\n${parts.join('\n')}\n</body></html>\n`
+export function page(title: string, parts: string[], language = 'en'): string {
+  return `<!doctype html><html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title></head><body>\n${parts.join('\n')}\n</body></html>\n`
 }
 
 export function escapeHtml(text: string): string {
