@@ -155,6 +155,7 @@ export const operations: Record<string, Operation> = {
   'POST /notifications/ack': ['Acknowledge everything up to a state', 'BAD_STATE'],
   'GET /notifications/preferences': ['Get my preferences and what is in effect'],
   'PUT /notifications/preferences': ['Replace my preferences', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
+  'POST /notifications/preferences/what-if': ['Try preferences on my notifications of the last days', 'BAD_TIME_ZONE'],
   'POST /notifications/send': ['Send a notification to one user', 'FORBIDDEN', 'USER_NOT_FOUND', ...onceOnly],
   'POST /notifications/send/batch': ['Send a notification to a list of users', 'FORBIDDEN', ...onceOnly],
   'GET /notifications/sends/{sendId}': ['Get the progress of a send', 'FORBIDDEN', 'SEND_NOT_FOUND'],

@@ -7,6 +7,7 @@ import { someOf } from '../size.ts'
 
 /** A body that each call would accept, so that only what the test adds is wrong. */
 const VALID: Record<string, unknown> = {
+  'POST /notifications/preferences/what-if': { preferences: {} },
   'POST /auth/signup': { username: 'zoe', email: 'zoe@example.org', password: 'correct horse' },
   'POST /auth/signin': { login: 'ana', password: 'correct horse' },
   'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.read'] },

@@ -72,6 +72,7 @@ GET /notifications/stats                 401    200   200     401  401      401 
 GET /notifications/changes               401    200   200     401  401      401     401  200   200   200
 GET /notifications/preferences           401    200   200     401  401      401     401  200   200   200
 PUT /notifications/preferences           401    200   200     401  401      401     401  200   200   200
+POST /notifications/preferences/what-if  401    200   200     401  401      401     401  200   200   200
 GET /push/subscriptions                  401    200   200     401  401      401     401  200   200   200
 POST /push/subscriptions                 401    201   201     401  401      401     401  201   201   201
 POST /media/upload                       401    201   201     401  401      401     401  201   201   201
@@ -488,6 +489,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /posts/{id}/comment': { body: 'Hello' },
     'PATCH /comments/{id}': { body: 'A comment of the owner' },
     'PUT /notifications/preferences': {},
+    'POST /notifications/preferences/what-if': { preferences: {} },
     'POST /notifications/read': { ids: [id] },
     'POST /notifications/archive': { ids: [id] },
     'POST /notifications/delete': { ids: [id] },

@@ -6,6 +6,7 @@ import { preferencesOf } from '../rules/relations.ts'
 import { channels } from '../types/types.ts'
 import { Preferences, withDefaults } from './document.ts'
 import { storePreferences } from './store.ts'
+import { WhatIf, whatIf } from './what-if.ts'
 
 const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule>({ type: 'string' }) })
 
@@ -14,6 +15,11 @@ const Answer = Type.Object({
   preferences: Preferences,
   effective: Type.Record(Type.String(), Type.Object({ inApp: OnOff, email: OnOff, webPush: OnOff })),
 })
+
+const Question = Type.Object(
+  { preferences: Preferences, days: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 30 })) },
+  { additionalProperties: false },
+)
 
 export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
@@ -28,6 +34,12 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         await storePreferences(app.pool, user.userId, body)
         return answer(app, user.userId)
       },
+    )
+
+    server.post(
+      '/notifications/preferences/what-if',
+      { schema: { body: Question, response: { 200: WhatIf } } },
+      ({ user, body: { preferences, days = 30 } }) => whatIf(app, user.userId, preferences, days),
     )
   }
 }

@@ -37,7 +37,7 @@ export async function keepDocument(client: pg.ClientBase, userId: string, docume
 }
 
 /** @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone */
-export async function checkTimeZone(client: pg.ClientBase, timeZone: string): Promise<void> {
+export async function checkTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<void> {
   await client.query('select now() at time zone $1', [timeZone]).catch((error) => {
     throw error.code === INVALID_PARAMETER_VALUE ? fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`) : error
   })

@@ -124,6 +124,8 @@ async function inbox({ user, token }: Person, dot: Person, root: Token): Promise
   )
   const { preferences } = await api.putNotificationsPreferences({ channels: { email: false } }, dot.token)
   assert.deepEqual((await api.getNotificationsPreferences(dot.token)).preferences, preferences)
+  const tried = { preferences: { channels: { inApp: false } } }
+  assert.equal((await api.postNotificationsPreferencesWhatIf(tried, dot.token)).days, 30)
 }
 
 async function services({ user, token }: Person, root: Token): Promise<void> {

@@ -80,3 +80,51 @@ t.test('strangers are dropped or filtered, followed people are not; quiet is sil
   t.match(await ana.get('/notifications?filter=filtered'), { items: [] })
   await noDrift(t, system)
 })
+
+t.test('what-if decides the notifications of the last days again, and changes nothing', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const { id } = await ana.post('Hello')
+  await ben.like(id)
+  await ben.request('POST', `/users/${ana.id}/follow`)
+  await settled(system)
+  const before = await ana.get('/notifications/preferences')
+  const preferences = {
+    types: { 'post.liked': { inApp: false, email: true } },
+    policy: { strangers: 'filter' },
+    dnd: {
+      enabled: true,
+      timeZone: 'UTC',
+      windows: [
+        { days: [1, 2, 3, 4, 5, 6, 7], from: '00:00', to: '12:00' },
+        { days: [1, 2, 3, 4, 5, 6, 7], from: '12:00', to: '00:00' },
+      ],
+    },
+  }
+  const ask = (body: object) => ana.request('POST', '/notifications/preferences/what-if', body)
+  t.match(await ask({ preferences }), {
+    status: 200,
+    body: {
+      days: 30,
+      notifications: 2,
+      differs: 2,
+      types: {
+        'post.liked': { inApp: { before: { allow: 1 }, after: { filter: 1 } }, email: { before: { suppress: 1 } } },
+        'user.followed': { webPush: { before: { allow: 1 }, after: { filter: 1 } } },
+      },
+    },
+  })
+  await ana.request('POST', `/users/${ben.id}/follow`)
+  t.match((await ask({ preferences, days: 1 })).body.types, {
+    'post.liked': { inApp: { after: { suppress: 1 } }, email: { after: { defer: 1 } } },
+    'user.followed': { inApp: { after: { silent: 1 } } },
+  })
+  t.match((await ask({ preferences: {} })).body, { differs: 0 })
+  await system.pool.query(`update notify.notifications set updated_at = now() - interval '3 days'`)
+  t.match((await ask({ preferences, days: 1 })).body, { notifications: 0, types: {} })
+  t.match(await ask({ preferences: { dnd: { ...preferences.dnd, timeZone: 'Nowhere/Else' } } }), {
+    status: 400,
+    body: { code: 'BAD_TIME_ZONE' },
+  })
+  t.same(await ana.get('/notifications/preferences'), before)
+})
