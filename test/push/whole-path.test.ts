@@ -14,7 +14,7 @@ async function connect(t: Test, url: string, client: TestClient): Promise<TestSo
   return socket
 }
 
-t.test('what is done over REST reaches the sockets at once', async (t) => {
+t.test('changes over REST reach the sockets at once', async (t) => {
   const { as, url } = await setup(t, { worker: true, push: true, env: NO_SWEEP })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const [one, two] = [await ana.post('one'), await ana.post('two')]

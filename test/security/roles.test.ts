@@ -146,7 +146,7 @@ test('a log that ravenpost_app owns is taken from it, also a partition that is h
   t.same(await broken(), [])
 })
 
-test('granting again changes nothing, and a user without the right to is left in peace', async (t) => {
+test('granting again changes nothing, and a user without privileges is left unchanged', async (t) => {
   const { databaseUrl, pool } = await setup(t)
   const granted = async () =>
     (await pool.query('select oid::regclass::text as name, relacl::text, relowner from pg_class order by 1')).rows

@@ -50,7 +50,7 @@ async function everyLikeToldOnce(t: Test, system: TestSystem): Promise<void> {
 const backendsOf = (pid: number) => `select p.pid from notify.workers w, pg_stat_activity p
   where w.pid = ${pid} and p.datname = current_database() and p.application_name = 'ravenpost worker' and p.state = 'idle in transaction'`
 
-t.test('what a killed worker was at goes on elsewhere within 15 seconds', async (t) => {
+t.test('another worker continues the work of a killed one within 15 seconds', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)
@@ -79,7 +79,7 @@ t.test('what a killed worker was at goes on elsewhere within 15 seconds', async 
   t.pass('and its jobs are unlocked')
 })
 
-t.test('a worker that stands still loses its locks, and doubles nothing when it wakes up', async (t) => {
+t.test('a stopped worker loses its locks, and repeats nothing when it continues', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)

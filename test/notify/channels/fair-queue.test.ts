@@ -76,7 +76,7 @@ t.test('slow origins have half of all that is under way, however many they are',
 })
 
 t.test(
-  'what goes to an origin that is not asked comes back after that, not all at once and within minutes',
+  'messages to an origin whose breaker is open come back when it closes, not all at once and within minutes',
   async (t) => {
     const queue = new FairQueue<Place>(limits)
     const waits = Array.from({ length: 5000 }, (_, i) => queue.enter(place('o', `u${i}`), 15))

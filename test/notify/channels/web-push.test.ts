@@ -177,7 +177,7 @@ test('in quiet hours it waits for their end', async (t) => {
   await eventually(() => service.pushes.length === 1)
 })
 
-test('a service that hangs is given up on, and a worker that died is relieved', async (t) => {
+test('a service that hangs is given up on, and another worker takes over the pushes of one that died', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 'never'

@@ -25,7 +25,7 @@ type World = { authors: string[]; actors: string[]; posts: string[] }
 
 t.setTimeout(300_000)
 
-t.test('what comes of events does not depend on how they fell into batches', async (t) => {
+t.test('the result does not depend on how events are split into batches', async (t) => {
   const app = await inboxApp(t)
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 2, maxLength: 40 }), async (actions) => {

@@ -57,7 +57,7 @@ for (const [what, spoil, mend, says] of causes)
     t.same(await failing(app), [])
   })
 
-t.test('trouble of the database puts all off, longer each time and never for long', async (t) => {
+t.test('errors of the database postpone all windows, longer each time and never for long', async (t) => {
   const app = await inboxApp(t)
   const owners = await gathering(app)
   await app.pool.query(

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { eventually, setup } from '../../setup.ts'
 
-t.test('what people do is counted, and what they take back is not', async (t) => {
+t.test('actions are counted, and retracted actions are not', async (t) => {
   const { as, pool } = await setup(t, { worker: true })
   const [ana, ben, carl] = [await as('ana'), await as('ben'), await as('carl')]
   const post = await ana.post('Hello')
