@@ -3,7 +3,7 @@ import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { EventContentError } from '../base/failure.ts'
 import type { OutboxEvent } from './outbox/event.ts'
 
-/** Counters of social rows, in the order in which they are locked: posts before comments before users, rows by id. */
+/** Counters of social rows in lock order: posts before comments before users, rows by id. */
 export const counters = [
   { table: 'posts', column: 'like_count' },
   { table: 'posts', column: 'comment_count' },
@@ -17,7 +17,7 @@ export type Counter = (typeof counters)[number]['column']
 /** A post or a comment, as `post:9`. */
 export type ObjectKey = `post:${string}` | `comment:${string}`
 
-/** SQL expressions for the columns of an event, over the rows that a statement wrote or deleted. */
+/** SQL expressions for the columns of an event. They apply to the rows that a statement wrote or deleted. */
 export type EventColumns = {
   sourceId: string
   type: string
@@ -30,18 +30,19 @@ export type EventColumns = {
   data: string
 }
 
-/** One kind of social action: all that the pipeline has to know about it. */
+/** Describes one kind of social action for the whole pipeline. */
 export type Action = {
   /** `action` in notify.outbox. */
   name: string
   columns: EventColumns
   /**
-   * Counters that a counted event moves, each with the id of its row: up when the action happens, down when it is retracted.
+   * Counters that a counted event moves, each with the id of its row. An action increments them, a retraction
+   * decrements them.
    * @throws {EventContentError} when the event lacks a fact
    */
   counters(event: OutboxEvent): [Counter, string][]
   /**
-   * Objects that have to exist when the notification is written: once one is deleted, nobody is notified.
+   * Objects that must exist when the notification is written. After one is deleted, nobody is notified.
    * @throws {EventContentError} when the event lacks a fact
    */
   objects(event: OutboxEvent): ObjectKey[]
@@ -50,13 +51,13 @@ export type Action = {
 type Description<Data extends TObject> = {
   name: string
   columns: EventColumns
-  /** Facts in the event's data. */
+  /** Schema of the event's data. */
   data: Data
   counters(data: Static<Data>, event: OutboxEvent): [Counter, string | null][]
   objects(data: Static<Data>, event: OutboxEvent): ObjectKey[]
 }
 
-/** Makes an action whose functions get the event's data checked against the schema. */
+/** Makes an action. Its functions receive the event's data after the check against the schema. */
 export function defineAction<Data extends TObject>(description: Description<Data>): Action {
   const { name, columns, data } = description
   const check = TypeCompiler.Compile(data)
@@ -81,7 +82,7 @@ function idOf(event: OutboxEvent, id: string | null): string {
   throw new EventContentError(`event ${event.id} (${event.sourceId}) does not name the row it counts on`)
 }
 
-/** Actions by name. Events of other kinds, such as sends, move no counters and have no objects. */
+/** Actions by name. Other events, such as sends, move no counters and have no objects. */
 export class Actions {
   readonly #byName: Map<string, Action>
 

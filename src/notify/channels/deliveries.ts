@@ -8,7 +8,7 @@ export type ChannelName = 'email' | 'webPush'
 /** A row of notify.deliveries that this process has taken to send. */
 export type Delivery = {
   userId: string
-  /** 0: a mail about the account, by its target; see account-mails.ts. */
+  /** 0 for a mail about the account, which the target identifies; see account-mails.ts. */
   notificationId: string
   channel: ChannelName
   target: string
@@ -17,29 +17,29 @@ export type Delivery = {
   attempts: number
 }
 
-/** What became of a delivery. Only `retry` and `deferred` leave it due. */
+/** Result of a delivery. Only `retry` and `deferred` keep it due. */
 export type Outcome =
   | { state: 'sent' }
   | { state: 'failed' | 'bounced'; error: string }
   | { state: 'skipped' | 'cancelled'; reason: string }
   | { state: 'deferred'; reason: string; until: Date }
-  /** `counts`: false when nothing was tried, as while a circuit is open. */
+  /** `counts`: false when nothing was tried, for example while a circuit is open. */
   | { state: 'retry'; error: string; afterSeconds: number; counts: boolean }
 
-/** A worker that has not said what became of a delivery within this time is taken for dead. */
+/** A worker that reports no outcome within this time counts as dead. */
 export const LEASE_SECONDS = 180
 
 /**
- * Due rows looked at in one transaction: those that are due for longest, and a fifth as many of those that came due last, so
- * that a backlog of somebody who has much, which is put off bit by bit, hides nobody meanwhile.
+ * Due rows read in one transaction: the longest due, plus a fifth as many of the most recently due. Otherwise the
+ * backlog of one busy user, which is postponed bit by bit, would hide everyone else.
  */
 const LOOKED_AT: Record<ChannelName, number> = { email: 50, webPush: 500 }
-/** Notifications of one mail, besides those that are due. */
+/** Maximum number of further notifications in a mail, besides those that are due. */
 const IN_ONE_MAIL = 1000
-/** When somebody holds a row of a mail that is sent again. */
+/** Delay when another transaction holds a row of a mail that is retried. */
 const HELD_SECONDS = 2
 
-/** One message that is due: a Web Push of one notification, or a mail of all that waits for a user. */
+/** One due message: a Web Push of one notification, or a mail with everything that waits for a user. */
 export type Message = {
   userId: string
   sendId: string
@@ -48,16 +48,16 @@ export type Message = {
   deliveries: Delivery[]
 }
 
-/** 0: to be taken. Otherwise it is put off for so long; `error` is written down. */
+/** 0: take the message. Otherwise postpone it by this time and store `error`. */
 export type Wait = { seconds: number; error?: string }
 
-/** `more`: others may be due. `held`: another session holds the row under which mails are taken. */
+/** `more`: other messages may be due. `held`: another session holds the lock for taking mails. */
 export type Taken = { messages: Message[]; more: boolean; held?: boolean }
 
 /**
- * Takes messages that are due, or puts them off, as `waitOf` decides: until the lease ends nobody else sends what is taken.
- * One process at a time takes mails, so that the rows of one mail are never parted: all that waits for a user goes into the
- * next mail, and is tried again in the same one.
+ * Takes due messages, or postpones them, as `waitOf` decides. Nobody else sends a taken message until its lease ends.
+ * Only one process at a time takes mails, so the rows of one mail stay together. The next mail contains everything that
+ * waits for the user. A retry repeats the same mail.
  */
 export function takeDeliveries(
   pool: pg.Pool,
@@ -79,7 +79,7 @@ export function takeDeliveries(
   })
 }
 
-/** A row as it was when it was locked. */
+/** A row as read under its lock. */
 type Due = Omit<Delivery, 'sendId'> & {
   sendId: string | null
   critical: boolean
@@ -96,7 +96,7 @@ async function holdMails(client: pg.ClientBase): Promise<boolean> {
 
 const columns = `user_id as "userId", notification_id as "notificationId", channel, target, grown_modseq::float8 as "grownModseq",
   send_id as "sendId", attempts, critical`
-/** After a restore the same numbers may come again. */
+/** Part of the message id, because the same numbers may recur after a restore. */
 const epoch = '(select epoch::text from notify.installation) as epoch'
 
 async function lockDue(client: pg.ClientBase, channel: ChannelName): Promise<Due[]> {
@@ -126,7 +126,10 @@ function pushOf(due: Due): Found {
   return { userId, sendId, critical, endpoint, deliveries: [{ ...due, sendId }], isHeld: false }
 }
 
-/** What was tried stays in its mail; all else that waits for its user goes into a new one; a mail about the account is one of its own. */
+/**
+ * A retry keeps the rows of its mail. Everything else that waits for the user goes into a new mail. A mail about the
+ * account is always separate.
+ */
 async function mailsOf(client: pg.ClientBase, due: Due[]): Promise<Found[]> {
   const isOfAccount = ({ notificationId }: Due) => notificationId === '0'
   const users = [...new Set(due.filter((row) => !isOfAccount(row)).map(({ userId }) => userId))]
@@ -147,7 +150,10 @@ async function mailsOf(client: pg.ClientBase, due: Due[]): Promise<Found[]> {
   })
 }
 
-/** What goes into the same mails as that which is due. Rows that somebody holds are left to a later mail. */
+/**
+ * Locks the other rows that belong in the mails of the due rows. Rows that another transaction holds wait for a later
+ * mail.
+ */
 async function lockOthers(client: pg.ClientBase, users: string[], sendIds: string[]): Promise<Due[]> {
   const { rows } = await client.query<Due>({
     name: 'others_of_mails',
@@ -171,7 +177,10 @@ async function lockOthers(client: pg.ClientBase, users: string[], sendIds: strin
   return rows
 }
 
-/** By mail. What grew before this leaves its mail; what grows now is held, and belongs to it until the commit. */
+/**
+ * Rows per mail. A row that grew earlier has left its mail. A row that grows now is locked, and stays in its mail until
+ * the commit.
+ */
 async function countRows(client: pg.ClientBase, users: string[], sendIds: string[]): Promise<Map<string, number>> {
   const { rows } = await client.query<{ sendId: string; count: number }>({
     name: 'rows_of_mails',
@@ -217,7 +226,10 @@ const leaseStatement = `
   from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::text[]) w (u, n, target, send_id, later, error)
   where d.user_id = w.u and d.notification_id = w.n and d.channel = $7 and d.target = w.target and d.user_id = any($1::bigint[])`
 
-/** Writes down what became of deliveries. One that grew meanwhile has another send_id, or none: it is queued again and left alone. */
+/**
+ * Stores the outcomes of deliveries. A delivery that grew meanwhile has another send_id, or none: it is queued again
+ * and stays unchanged.
+ */
 export async function recordOutcomes(
   pool: pg.Pool,
   results: { delivery: Delivery; outcome: Outcome }[],
@@ -244,10 +256,10 @@ export async function recordOutcomes(
 }
 
 /**
- * What is deferred was not tried under its send_id, and may go out together with others later. A process whose lease has
- * ended reports only that it did send: another process has counted one more attempt, and decides about the rest. Whether a
- * row is unfinished is asked by an expression: statistics that are older than a backlog take such rows for few, and plain
- * conditions would have the planner read all of them.
+ * A deferred row was not tried under its send_id, so other rows may join it later. A process whose lease has ended
+ * reports only success: another process has counted a further attempt and decides the rest.
+ * An expression tests for unfinished rows. With plain conditions and statistics older than a backlog, the planner
+ * expects few rows and reads all.
  */
 const recordStatement = `
   with recorded as (

@@ -1,50 +1,55 @@
-/** Where a message goes: the origin of the provider, and whose it is. Critical ones wait for no turn of their user. */
+/**
+ * Destination of a message: the provider's origin and the recipient. Critical messages skip the turns of their user.
+ */
 export type Place = { origin: string; userId: string; critical: boolean }
 
 export type Limits = {
-  /** Messages under way at once to an origin that answers quickly. */
+  /** Concurrent messages to an origin that answers quickly. */
   slots: number
-  /** To one that was slow or failed last, or has not answered yet. */
+  /** Concurrent messages to an origin that was slow or failed last time, or has not answered yet. */
   slowSlots: number
-  /** What an origin takes. */
+  /** Rate that an origin accepts. */
   perSecond: number
-  /** All go to one origin, where there is no need to let one past another: nothing is put off for want of a place. */
+  /** All messages go to one origin. No origin needs to pass another, so no message is postponed for lack of a slot. */
   isSingle?: boolean
 }
 
-/** Messages under way in all. Origins that are not known to be quick have half of them, so that slow ones never have all. */
+/**
+ * Concurrent messages in total. Origins that are not known to be quick share half of them, so slow ones never occupy
+ * all.
+ */
 const SLOTS = 200
 const SLOTS_OF_SLOW = SLOTS / 2
 const SLOTS_OF_USER = 10
-/** Messages that wait in memory or are under way. */
+/** Maximum number of messages in memory, waiting or in flight. */
 const HELD = 600
-/** What slow origins are counted on. */
+/** Rate assumed for slow origins. */
 const SLOW_PER_SECOND = 2
-/** A user's messages in a minute; what is more is sent later. Twenty browsers take six notifications. */
+/** Messages per user and minute. Further ones are sent later. Twenty browsers use it up with six notifications. */
 export const USER_PER_MINUTE = 120
 const LONGEST_WAIT_OF_ORIGIN_SECONDS = 300
 const LONGEST_WAIT_OF_USER_SECONDS = 3600
 const SHORTEST_WAIT_SECONDS = 0.25
-/** Origins and users kept in mind. There is no end to the names that users can give. */
+/** Maximum number of origins and users in memory. Users can name any number of origins. */
 const KEPT = 1000
 
 type Origin<Item> = {
   waiting: Map<string, Item[]>
-  /** By user: those that wait, that are under way, and that have a place and are still looked at. */
+  /** Messages per user that wait, are in flight, or have a slot and are still being checked. */
   held: Map<string, number>
   running: number
-  /** Of its last answer; null: it has not answered yet. */
+  /** Whether the last answer was quick; null before the first answer. */
   quick: boolean | null
-  /** When the last one that was put off has its turn, in ms of `performance.now()`. */
+  /** Turn of the last postponed message, in ms of `performance.now()`. */
   turnAt: number
 }
 
-/** `tokenAt`: when all that was sent is worn off, in ms of `performance.now()`. */
+/** `tokenAt`: when the rate limit has recovered from all sent messages, in ms of `performance.now()`. */
 type User = { tokenAt: number; turnAt: number }
 
 /**
- * The messages of one channel that a process has taken: a few of each user and origin, sent in turn, so that nobody waits
- * for those whose providers are slow or who have much. What has no place is put off until its turn, and takes up no memory.
+ * Messages of one channel that a process has taken: a few per user and origin, sent in turn. So nobody waits for slow
+ * providers or for users with many messages. A message without a slot is postponed until its turn and uses no memory.
  */
 export class FairQueue<Item extends Place> {
   readonly #limits: Limits
@@ -63,14 +68,15 @@ export class FairQueue<Item extends Place> {
     return this.#held === 0
   }
 
-  /** Enough to look for more. */
+  /** Whether there is enough room to look for more messages. */
   get hasRoom(): boolean {
     return this.#held < HELD / 2
   }
 
   /**
-   * Seconds until the message may ask again; 0: it has a place now, until `leave` or `done`. Whoever is put off gets a turn of
-   * its own, so that a long queue is not rewritten again and again. `closedSeconds`: for which its origin is not asked.
+   * Returns the seconds until the message may ask again. 0: it has a slot now, until `leave` or `done`. Each postponed
+   * message gets its own turn, so a long queue is not rewritten repeatedly. `closedSeconds`: how long its origin
+   * receives nothing.
    */
   enter(place: Place, closedSeconds: number): number {
     const origin = this.#originOf(place.origin)
@@ -89,13 +95,13 @@ export class FairQueue<Item extends Place> {
     return 0
   }
 
-  /** It needs its place no longer. */
+  /** Frees the message's slot. */
   leave(place: Place): void {
     this.#held -= 1
     add(this.#originOf(place.origin).held, place.userId, -1)
   }
 
-  /** Waits for its turn in the place that it entered. */
+  /** Queues the message in its slot. */
   push(item: Item): void {
     const { waiting } = this.#originOf(item.origin)
     const items = waiting.get(item.userId) ?? []
@@ -104,7 +110,7 @@ export class FairQueue<Item extends Place> {
     waiting.set(item.userId, items)
   }
 
-  /** The next one to send: each origin in turn, and each of its users. */
+  /** The next message to send: origins take turns, and so do the users of each origin. */
   next(): Item | undefined {
     if (this.#running >= SLOTS) return undefined
     for (const [name, origin] of this.#origins) {
@@ -123,7 +129,7 @@ export class FairQueue<Item extends Place> {
     return undefined
   }
 
-  /** `quick`: how it was answered; null: it was not tried. */
+  /** `quick`: whether the answer was quick; null: the message was not tried. */
   done(item: Item, quick: boolean | null): void {
     const origin = this.#originOf(item.origin)
     this.#running -= 1
@@ -135,7 +141,7 @@ export class FairQueue<Item extends Place> {
     this.leave(item)
   }
 
-  /** Those that wait, which leave. */
+  /** Removes and returns the waiting messages. */
   drain(): Item[] {
     const items = [...this.#origins.values()].flatMap(({ waiting }) => [...waiting.values()].flat())
     for (const { waiting } of this.#origins.values()) waiting.clear()
@@ -154,7 +160,10 @@ export class FairQueue<Item extends Place> {
     return undefined
   }
 
-  /** Twice the slots, so that none is free for long. A user who has none there finds a place beside users who have many. */
+  /**
+   * Allows twice as many places as slots, so that no slot is idle for long. A user without a place gets one even beside
+   * users who have many.
+   */
   #hasPlace(origin: Origin<Item>, userId: string): boolean {
     if (this.#limits.isSingle) return true
     const held = [...origin.held.values()].reduce((sum, count) => sum + count, 0)
@@ -196,7 +205,9 @@ function takeToken(user: User): void {
   user.tokenAt = Math.max(user.tokenAt, performance.now()) + TOKEN_MS
 }
 
-/** One after the other, `perSecond` of them. From `longest` on they come back in no order, and ask again. */
+/**
+ * Assigns turns one after the other, `perSecond` a second. Beyond `longest`, messages return in no order and ask again.
+ */
 function nextTurn(line: { turnAt: number }, earliestSeconds: number, perSecond: number, longest: number): number {
   const now = performance.now()
   const earliest = now + Math.max(earliestSeconds, SHORTEST_WAIT_SECONDS) * 1000
@@ -205,7 +216,7 @@ function nextTurn(line: { turnAt: number }, earliestSeconds: number, perSecond: 
   return seconds < longest ? seconds : longest * (0.5 + Math.random() / 2)
 }
 
-/** A tenth of them, from those on that were not used for longest. */
+/** Forgets a tenth of the entries, the least recently used first. */
 function forget<Value>(known: Map<string, Value>, isIdle: (value: Value) => boolean): void {
   for (const [key, value] of known) {
     if (known.size < 0.9 * KEPT) return

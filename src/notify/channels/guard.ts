@@ -12,7 +12,9 @@ import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { messageOf } from '../../errors.ts'
 import type { Outcome } from './deliveries.ts'
 
-/** Trouble of the provider, which passes: the delivery is tried again. `afterSeconds`: when the provider asked to. */
+/**
+ * A temporary failure of the provider: the delivery is retried. `afterSeconds`: the delay that the provider requested.
+ */
 export class ProviderTrouble extends Error {
   readonly afterSeconds: number | undefined
 
@@ -24,17 +26,17 @@ export class ProviderTrouble extends Error {
 
 export type GuardOptions = { perSecond: number; atOnce: number; breakAfter: number; halfOpenAfterMs: number }
 
-/** When, by `performance.now()`, somebody else may send it, and how long the provider may take. */
+/** When another process may send the message, by `performance.now()`, and the timeout of the provider. */
 export type Turn = { leaseEndsAt: number; timeoutMs: number }
 
-/** Runs `send` as the provider can bear it, unless there is not enough time left when its turn comes; never throws. */
+/** Runs `send` within the provider's limits, unless too little time is left when its turn comes. Never throws. */
 export type Guard = {
   (turn: Turn, send: () => Promise<Outcome>): Promise<Outcome>
-  /** For how long nothing is tried. */
+  /** How long nothing will be tried. */
   closedSeconds(): number
 }
 
-/** Ends with this outcome, which speaks for no working provider. */
+/** Ends with this outcome, which does not prove that the provider works. */
 class Unproven extends Error {
   readonly outcome: Outcome
 
@@ -44,7 +46,7 @@ class Unproven extends Error {
   }
 }
 
-/** Nothing was tried: whoever takes it next sends it. */
+/** Nothing was tried: the next process that takes the message sends it. */
 class NotTried extends Unproven {
   constructor() {
     super({ state: 'retry', error: 'its turn came too late', afterSeconds: 0, counts: false })
@@ -53,18 +55,19 @@ class NotTried extends Unproven {
 
 /** A provider that stays down is tried every five minutes. */
 const LONGEST_OPEN_MS = 300_000
-/** How long a delivery waits at least that found the circuit open. */
+/** Minimum delay of a delivery that found the circuit open. */
 const SHORTEST_WAIT_SECONDS = 5
 
 export const PROVIDER_FAILS = 'the provider fails at the moment'
 
 /**
- * Keeps a provider from being flooded, and us from waiting for one that is down: so many a second, so many at once, and
- * after some failures in a row none for a while, then a single one to see; when that fails, none for twice as long.
+ * Limits the rate and concurrency of requests to a provider. After several failures in a row it sends nothing for a
+ * while, then tries one message. When that fails, the pause doubles.
  */
 export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))
-  // What is not tried says nothing while the circuit is closed, and does not close one that waits for the answer to a single try.
+  // An attempt that never ran proves nothing while the circuit is closed. It also must not close a circuit that waits
+  // for its single trial.
   const isFailure = (error: unknown) => !(error instanceof NotTried) || breaker.state === CircuitState.HalfOpen
   let closedUntil = 0
   const closedSeconds = () => Math.max(0, closedUntil - performance.now()) / 1000
@@ -72,7 +75,7 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
     halfOpenAfter: new DelegateBackoff(({ attempt }) => {
       const ms = Math.min(halfOpenAfterMs * 2 ** (attempt - 1), LONGEST_OPEN_MS)
       closedUntil = performance.now() + ms
-      // cockatiel would wait by a clock that can be set back; `turns` below asks one that cannot.
+      // cockatiel uses a clock that can be set back. `turns` below uses one that cannot.
       return Number.NEGATIVE_INFINITY
     }),
     breaker: new ConsecutiveBreaker(breakAfter),
@@ -95,7 +98,10 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
   return Object.assign(guard, { closedSeconds })
 }
 
-/** An answer that comes late is what became of the delivery, and the failure of a provider that others would wait for. */
+/**
+ * A late answer still decides the outcome of the delivery. For the provider it counts as a failure, because others
+ * would wait for it.
+ */
 async function inTime({ leaseEndsAt, timeoutMs }: Turn, send: () => Promise<Outcome>): Promise<Outcome> {
   const answerBy = performance.now() + timeoutMs
   if (answerBy >= leaseEndsAt) throw new NotTried()

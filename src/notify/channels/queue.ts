@@ -4,15 +4,19 @@ import type { Draft, Inbox } from '../dispatch/model.ts'
 import { decide, type UserPreferences } from '../rules/decide.ts'
 import type { TypeLookup } from '../types/types.ts'
 
-/** What is unread after this long goes out as one mail. A Web Push, and whatever is critical, goes at once. */
+/** Unread notifications go out in one mail after this delay. Web Pushes and critical notifications go out at once. */
 const EMAIL_DELAY_SECONDS = 600
-/** What is critical is due before all that came due in the last hour: a security code waits for no backlog. */
+/**
+ * Critical deliveries come before everything that became due in the last hour: a security code must not wait for a
+ * backlog.
+ */
 const CRITICAL_AHEAD_SECONDS = 3600
 
 /**
- * Queues what grew in this transaction for the channels that can reach its user and are wanted. What the user keeps from such
- * a channel is written down as skipped, with the rule. To be called after the notifications are stored, with the inboxes locked.
- * Users whom nothing reaches cost nothing, nor does what is off by default.
+ * Queues the notifications that grew in this transaction, for the channels that are wanted and can reach the user. Logs
+ * deliveries that the user's preferences suppress as skipped, with the rule.
+ * Requires stored notifications and locked inboxes. Unreachable users and channels that are off by default cost
+ * nothing.
  */
 export async function queueDeliveries(
   client: pg.ClientBase,
@@ -56,9 +60,9 @@ function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: U
 const nothing = { until: null, decidedBy: null }
 
 /**
- * Growing again queues again, as another message: a send under way then finds another send_id and leaves the row alone.
- * A mail that waits keeps its time, so that a busy group is not put off for ever. What is not wanted any more leaves a row
- * that is there as it is: it says what was sent before, or is decided again when it is due.
+ * Growing again queues a new message: a send in flight then finds another send_id and leaves the row unchanged. A
+ * waiting mail keeps its time, so a busy group does not postpone it forever. An unwanted delivery leaves an existing
+ * row unchanged: it records an earlier send, or is decided again when due.
  */
 const queueStatement = `
   with w as materialized (

@@ -1,6 +1,9 @@
 import type pg from 'pg'
 
-/** Says in the inboxes which channels reach their users. To be called with the inboxes locked, after what it depends on was written. */
+/**
+ * Stores in the inboxes which channels reach their users. Requires locked inboxes; call it after writing the data it
+ * depends on.
+ */
 export async function refreshReachability(client: pg.ClientBase, userIds: string[]): Promise<void> {
   await client.query(
     `update notify.inbox i set reachable_by = r.channels

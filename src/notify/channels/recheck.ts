@@ -7,13 +7,13 @@ import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../r
 import type { TypeLookup } from '../types/types.ts'
 import type { Delivery, Outcome } from './deliveries.ts'
 
-/** What is to be sent: the notification as it is now. */
+/** A delivery with the current state of its notification. */
 export type Sendable = { delivery: Delivery; notification: Notification }
 export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outcome: Outcome }[] }
 
 /**
- * Decides again, at the moment of sending, by all the rules and from what the database says now: what was read, archived or
- * removed meanwhile is cancelled, what the user does not want any more is skipped, and quiet hours that began meanwhile defer.
+ * Applies all rules again at the time of sending, to current data. Notifications that were read, archived or removed
+ * are cancelled. Those that the user no longer wants are skipped. Quiet hours that began meanwhile defer.
  * @param deliveries of one channel
  */
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
@@ -47,7 +47,7 @@ type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
   verified: Set<string>
 }
 
-/** Null: to be sent. */
+/** Null: send it. */
 function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome | null {
   if (!row) return { state: 'cancelled', reason: 'removed' }
   if (row.readAt) return { state: 'cancelled', reason: 'read' }
@@ -60,19 +60,21 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
   return null
 }
 
-/** What nobody did who showed an address to be theirs: a mail carries their words, and any number of accounts is quickly made. */
+/**
+ * Whether no actor has a verified address. A mail carries the actors' words, and accounts are quick to create in bulk.
+ */
 function isOfUnverified({ type, keptActorIds }: Row, { types, verified }: Now): boolean {
   return types(type).social && keptActorIds.length > 0 && !keptActorIds.some((id) => verified.has(id))
 }
 
-/** A body may quote the latest of them. */
+/** Leaves out unverified actors, because a body may quote the latest of them. */
 function withoutUnverified(row: Row, verified: Set<string>): Row {
   const shown = row.keptActorIds.filter((id) => verified.has(id))
   if (shown.length === row.keptActorIds.length) return row
   return { ...row, actorIds: shown.slice(0, row.actorIds.length), body: null }
 }
 
-/** The recipient's own words need no address of others. */
+/** Shows the words of verified authors only. The recipient's own words need no verified address. */
 function verifiedOnly(previewOf: Previews, verified: Set<string>): Previews {
   return (of) => {
     const preview = previewOf(of)
@@ -90,7 +92,7 @@ async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>>
   return new Set(found.map(({ id }) => id))
 }
 
-/** A group goes out as long as one of the people kept with it may be heard of. */
+/** A group goes out while the rules allow at least one of the people kept with it. */
 function decideNow(channel: Delivery['channel'], row: Row, { types, said, verified: _, ...people }: Now): Decision {
   const about = toldOf(row).map((told) => relationOf(told, people))
   const decideOn = (relation: Relation | null) =>
@@ -99,7 +101,7 @@ function decideNow(channel: Delivery['channel'], row: Row, { types, said, verifi
   return decideOn(welcome ?? about[0] ?? null)
 }
 
-/** As if each of the people behind it had done it now; behind some sends is nobody. */
+/** Treats each of the people in the notification as if they had acted now. Some sends have no actor. */
 function toldOf({ userId, threadKey, keptActorIds }: Row) {
   const actorIds = keptActorIds.length > 0 ? keptActorIds : [null]
   return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))

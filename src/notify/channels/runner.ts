@@ -1,9 +1,12 @@
-/** What sends to one kind of receiver: `running` ends when something of it has ended, and is undefined when nothing is to be done. */
+/**
+ * Sends to one kind of receiver. `running` resolves when one of its messages ends, and is undefined when there is no
+ * work.
+ */
 export type Sending = { readonly running: Promise<unknown> | undefined; look(): unknown; close(): Promise<void> }
 
 /**
- * Sends in this process: one loop per channel, so that a mail server that hangs holds up no push, all of them inside one job.
- * Other processes take other rows; their locks keep them apart.
+ * Sends in this process, with one loop per channel in one job, so that a hanging mail server does not delay pushes. Row
+ * locks keep processes apart.
  */
 export class DeliveryRunner {
   readonly #channels: Sending[]
@@ -12,23 +15,23 @@ export class DeliveryRunner {
     this.#channels = channels
   }
 
-  /** Something is under way here: `look` is enough for what comes meanwhile. */
+  /** Whether messages are in flight here. Then `look` is enough for new work. */
   get running(): boolean {
     return this.#channels.some(({ running }) => running)
   }
 
-  /** Sends what is due, and what comes meanwhile, to its end. */
+  /** Sends everything that is due, including what becomes due meanwhile. */
   async run(): Promise<void> {
     this.look()
     while (this.running) await Promise.race(this.#channels.flatMap(({ running }) => running ?? []))
   }
 
-  /** Something may be due. */
+  /** Checks for due messages. */
   look(): void {
     for (const channel of this.#channels) channel.look()
   }
 
-  /** Gives back what waits, and lets what is under way end. */
+  /** Returns waiting messages to the database and waits for those in flight. */
   async close(): Promise<void> {
     await Promise.all(this.#channels.map((channel) => channel.close()))
   }

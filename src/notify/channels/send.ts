@@ -18,19 +18,21 @@ import { PROVIDER_FAILS } from './guard.ts'
 import { type Judged, judgeDeliveries } from './recheck.ts'
 import { originOf, PUSH_LIMITS } from './web-push/web-push.ts'
 
-/** One message: a Web Push of one notification, or a mail of all that waited. `sendId` is the same in every attempt. */
+/**
+ * One message: a Web Push of one notification, or a mail with all waiting ones. `sendId` is the same in every attempt.
+ */
 export type Parcel = {
   userId: string
   target: string
   sendId: string
   notifications: Notification[]
-  /** By the clock of `performance.now()`: from then on another process may send it. */
+  /** When another process may send it, by the clock of `performance.now()`. */
   leaseEndsAt: number
 }
 
 /**
- * A channel to the outside; when `send` throws, it is tried again. Without notifications a mail is about the account: `target`
- * names which. `closedSeconds`: for which an origin is not asked, because it failed.
+ * An external channel. When `send` throws, the message is retried. A mail without notifications concerns the account,
+ * and `target` identifies it. `closedSeconds`: how long an origin is skipped after failures.
  */
 export type Sender = {
   send(parcel: Parcel): Promise<Outcome>
@@ -47,24 +49,24 @@ export const MAX_ATTEMPTS = 8
 const FIRST_RETRY_SECONDS = 15
 const LAST_RETRY_SECONDS = 3600
 
-/** An origin that answers later is a slow one. */
+/** An origin that takes longer to answer is slow. */
 const QUICK_MS = 1000
 
 const limits: Record<ChannelName, Limits> = { email: MAIL_LIMITS, webPush: PUSH_LIMITS }
 
-/** Sends what is due on every channel, outside of any transaction, and writes down what became of it. */
+/** Sends what is due on every channel, outside of any transaction, and stores the outcomes. */
 export async function sendDeliveries(sending: Sending): Promise<void> {
   await Promise.all(channelNames.map((channel) => new ChannelSending(sending, channel).look()))
 }
 
 export const channelNames: readonly ChannelName[] = ['email', 'webPush']
 
-/** A message that has been judged, and where it goes. */
+/** A message that passed the recheck, with its destination. */
 type Ready = Place & { sendId: string; contents: Content[]; leaseEndsAt: number }
 
 /**
- * Sends what is due on one channel. Keeps messages under way and takes the next as each ends, so that nobody waits for the
- * slowest; which one is next is up to the queue.
+ * Sends what is due on one channel. Keeps messages in flight and takes the next as each one ends, so that none waits
+ * for the slowest. The queue decides the order.
  */
 export class ChannelSending {
   readonly #sending: Sending
@@ -82,12 +84,12 @@ export class ChannelSending {
     this.#queue = new FairQueue(limits[channel])
   }
 
-  /** Ends when nothing is due or under way; undefined when nothing is to be done. */
+  /** Resolves when nothing is due or in flight; undefined when there is no work. */
   get running(): Promise<void> | undefined {
     return this.#run
   }
 
-  /** Something may be due. Returns the end of all that is. */
+  /** Checks for due messages. Resolves when all are done. */
   look(): Promise<void> {
     this.#called = true
     this.#wake()
@@ -97,7 +99,7 @@ export class ChannelSending {
     return this.#run
   }
 
-  /** Gives back what waits, and lets what is under way end. */
+  /** Returns waiting messages to the database and waits for those in flight. */
   async close(): Promise<void> {
     this.#stopping = true
     this.#wake()
@@ -119,7 +121,7 @@ export class ChannelSending {
     } while (!this.#queue.isEmpty || (this.#called && !this.#stopping))
   }
 
-  /** Returns whether more may be due. The database's trouble is over some time, and the poll calls again. */
+  /** Returns whether more may be due. Database errors are temporary: the poll calls again. */
   async #take(): Promise<boolean> {
     const { pool, log, leaseSeconds = LEASE_SECONDS } = this.#sending
     const channel = this.#channel
@@ -144,7 +146,7 @@ export class ChannelSending {
     return closedSeconds > 0 ? { seconds, error: PROVIDER_FAILS } : { seconds }
   }
 
-  /** Without a sender, and for a browser that is gone, nobody is asked. */
+  /** Without a sender, or when the browser no longer exists, no provider is called. */
   async #settle(taken: Message[], leaseEndsAt: number): Promise<void> {
     const isConfigured = this.#sending.senders[this.#channel] !== null
     const outcome: Outcome = { state: 'skipped', reason: isConfigured ? 'unsubscribed' : 'notConfigured' }
@@ -188,7 +190,7 @@ export class ChannelSending {
     }
   }
 
-  /** Each outcome is written down at once: what is sent twice after a crash is one message, not a batch. */
+  /** Stores each outcome at once, so that a crash repeats one message and not a batch. */
   async #send(sender: Sender, ready: Ready): Promise<void> {
     const { userId, sendId, contents, leaseEndsAt } = ready
     const [first] = contents
@@ -212,7 +214,7 @@ export class ChannelSending {
     await this.#record(waiting.map(({ delivery }) => ({ delivery, outcome })))
   }
 
-  /** What is not written down is tried again when its lease ends. */
+  /** A message without a stored outcome is retried when its lease ends. */
   async #record(results: Parameters<typeof recordOutcomes>[1]): Promise<void> {
     await recordOutcomes(this.#sending.pool, results).catch((err) =>
       this.#sending.log.error({ err, channel: this.#channel }, 'cannot write down what became of deliveries'),
@@ -236,7 +238,7 @@ function placeOf({ userId, critical, endpoint }: Message): Place {
   return { origin: endpoint === null ? '' : originOf(endpoint), userId, critical }
 }
 
-/** Together; when that fails, each message by itself, so that one that cannot be judged holds up no other. */
+/** Judges all together. When that fails, judges each message alone, so that a bad one does not block the others. */
 async function judgeApart(sending: Sending, deliveries: Delivery[]): Promise<Judged> {
   try {
     return await judgeDeliveries(sending, deliveries)
@@ -262,7 +264,10 @@ function again(error: unknown): Outcome {
   return { state: 'retry', error: messageOf(error), afterSeconds: 0, counts: true }
 }
 
-/** Exponential backoff with jitter; not before the provider asked for; failed for good after the last attempt. */
+/**
+ * Exponential backoff with jitter, at least the delay that the provider requested. Fails for good after the last
+ * attempt.
+ */
 function later(outcome: Outcome, attempts: number): Outcome {
   if (outcome.state !== 'retry' || !outcome.counts) return outcome
   if (attempts >= MAX_ATTEMPTS) return { state: 'failed', error: outcome.error }

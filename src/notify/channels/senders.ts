@@ -9,19 +9,19 @@ import type { Senders } from './send.ts'
 import { createWebPush, publicAddressesOnly } from './web-push/web-push.ts'
 
 export type SenderOptions = {
-  /** Instead of the one that refuses addresses that are not public; for tests against a push service on loopback. */
+  /** Replaces the agent that refuses non-public addresses. For tests against a push service on loopback. */
   pushAgent?: https.Agent
-  /** How long a provider may take to answer, instead of the times below. */
+  /** Timeout of a provider's answer, instead of the times below. */
   timeoutMs?: number
-  /** Where mails are printed while an embedded server has no SMTP_URL. */
+  /** Where an embedded server without SMTP_URL prints mails. */
   log?: Logger
 }
 
-/** Of each answer of the mail server. */
+/** Timeout of each answer of the mail server. */
 const MAIL_TIMEOUT_MS = 10_000
 /** Push services answer within a tenth of a second. */
 const PUSH_TIMEOUT_MS = 3000
-/** Of endpoints, which may do their work before they answer. */
+/** Timeout of endpoints, which may do their work before they answer. */
 const WEBHOOK_TIMEOUT_MS = 15_000
 
 export function webhookOptions(
@@ -31,7 +31,7 @@ export function webhookOptions(
   return { agents: createAgents(webhookHosts), timeoutMs }
 }
 
-/** The channels that the configuration names. */
+/** Creates the channels that the configuration names. */
 export function createSenders(config: Config, pool: pg.Pool, options: SenderOptions): Senders {
   const { pushAgent, timeoutMs } = options
   const transport = mailTransport(config, options)
@@ -48,7 +48,7 @@ export function createSenders(config: Config, pool: pg.Pool, options: SenderOpti
   }
 }
 
-/** Only an embedded server prints mails: elsewhere the log is collected, and nobody may read the tokens in it. */
+/** Only an embedded server prints mails. Other logs are collected, and nobody may read the tokens in them. */
 function mailTransport(
   { smtp, embedded }: Config,
   { timeoutMs = MAIL_TIMEOUT_MS, log }: SenderOptions,
@@ -57,7 +57,7 @@ function mailTransport(
   return embedded && log ? createPrinter(log) : null
 }
 
-/** PUBLIC_URL is required with SMTP_URL; an embedded server does without both. */
+/** SMTP_URL requires PUBLIC_URL; an embedded server needs neither. */
 function publicUrlOf({ publicUrl, basePath, host, port }: Config): string {
   const server = publicUrl?.replace(/\/+$/, '') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   return server + basePath

@@ -4,7 +4,7 @@ import type { Config } from '../../config.ts'
 
 type Purpose = 'verify-email' | 'reset-password' | 'unsubscribe'
 
-/** `<said>.<signature>`; `unsaid` is signed too, but known to both sides. A token of one purpose is of no use for another. */
+/** `<said>.<signature>`. `unsaid` is signed too, but both sides know it. A token works for one purpose only. */
 export function signToken(
   { jwtSecret }: Pick<Config, 'jwtSecret'>,
   purpose: Purpose,
@@ -14,12 +14,12 @@ export function signToken(
   return `${said}.${signatureOf(jwtSecret, purpose, said, unsaid).toString('base64url')}`
 }
 
-/** What a token says, which is not to be believed before `isSigned` has looked at it. */
+/** The content of a token. Do not trust it before `isSigned` has checked it. */
 export function saidBy(token: string): string {
   return token.slice(0, Math.max(0, token.lastIndexOf('.')))
 }
 
-/** Secrets as of the configuration: what was signed with the previous one holds, too. */
+/** Secrets come from the configuration. A signature with the previous secret is valid too. */
 export function isSigned(
   { jwtSecret, jwtSecretPrevious }: Pick<Config, 'jwtSecret' | 'jwtSecretPrevious'>,
   purpose: Purpose,

@@ -3,26 +3,34 @@ import { addressChanging, newAddress, passwordChanged, question, resetPassword, 
 import { resetToken } from './reset-token.ts'
 import { emailToken } from './verify.ts'
 
-/** Targets of deliveries with notification 0: mails about an account. This one asks whether the address is the user's. */
+/**
+ * Targets of deliveries with notification 0, which are mails about an account. This one asks whether the address
+ * belongs to the user.
+ */
 export const ASKS_ADDRESS = 'primary'
-/** Asks the same of the address that is to replace it. */
+/** Asks the same for an address that will replace the current one. */
 export const ASKS_NEW_ADDRESS = 'newAddress'
 export const PASSWORD_CHANGED = 'passwordChanged'
 export const RESETS_PASSWORD = 'resetPassword'
-/** Notifies the former address of a change. The target ends with it, because the account no longer has it when the mail is sent. */
+/**
+ * Notifies the former address of a change. The target contains the address, because the account no longer has it at the
+ * time of sending.
+ */
 export const emailChanging = (address: string) => `${EMAIL_CHANGING} ${address}`
 const EMAIL_CHANGING = 'emailChanging'
 
-/** The user as of the moment at which the mail is written; `email` is where the mail goes. */
+/** The user at the time the mail is written. `email` is the address of the mail. */
 type Addressee = { userId: string; email: string; passwordHash: string }
 type Links = { config: Pick<Config, 'jwtSecret'>; publicUrl: string }
 type AccountMail = {
-  /** SQL over the user `u` and the rest of the target, $2: the address, or null when nothing is to be sent any more. */
+  /**
+   * SQL for the address, using the user `u` and the rest of the target, $2. Null when there is nothing left to send.
+   */
   address: string
   write(addressee: Addressee, links: Links): Words
 }
 
-/** Whether someone else than the user `u` showed that an address is theirs; SQL. */
+/** SQL: whether a user other than `u` has verified this address. */
 export const isAnothers = (address: string) => `exists (
   select from social.users o where lower(o.email) = lower(${address}) and o.email_verified_at is not null and o.id <> u.id)`
 
@@ -61,8 +69,9 @@ export function accountMailOf(target: string): { name: string; mail: AccountMail
 }
 
 /**
- * A statement that queues the mail $2 about the account $1, if `condition` holds for its user `u` and no such mail waits already.
- * A later mail is another mail: its id, which is made of grown_modseq, no mailbox and no digest has.
+ * SQL that queues the mail $2 about the account $1, if `condition` holds for its user `u` and the same mail is not
+ * already queued.
+ * A later mail has a different id, because the id contains grown_modseq. No mailbox or digest has that id.
  */
 export function queueAccountMail(condition: string, { critical = false } = {}): string {
   return `

@@ -12,8 +12,8 @@ import { unsubscribeToken } from './unsubscribe.ts'
 
 const CONNECTIONS = 5
 /**
- * Of the server to one mail, at most: connection, greeting, EHLO, STARTTLS, EHLO, AUTH twice, MAIL, RCPT, DATA, and the mail itself.
- * Each may take as long as the timeout, and another process may send the mail when the lease ends.
+ * Maximum number of server answers for one mail: connection, greeting, EHLO, STARTTLS, EHLO, AUTH twice, MAIL, RCPT,
+ * DATA, and the mail itself. Each may take the whole timeout. After the lease ends, another process may send the mail.
  */
 const ANSWERS = 11
 export const MAIL_LIMITS: Limits = { slots: CONNECTIONS, slowSlots: CONNECTIONS, perSecond: 20, isSingle: true }
@@ -21,21 +21,21 @@ const guardOptions = { perSecond: MAIL_LIMITS.perSecond, atOnce: CONNECTIONS, br
 
 export type EmailOptions = {
   config: Pick<Config, 'jwtSecret'>
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   publicUrl: string
   transport: Transport
 }
 
 type Mail = Words & { to: string; headers: Record<string, string>; sendId: string }
 
-/** Where mails go. @throws {ProviderTrouble} when another try may help */
+/** Delivers mails. @throws {ProviderTrouble} when a retry may help */
 export type Transport = {
   send(mail: Mail, leaseEndsAt: number): Promise<Outcome>
   closedSeconds?(): number
   close(): void
 }
 
-/** A digest of unread notifications, to verified addresses only; besides, mails about the account. */
+/** Sends digests of unread notifications to verified addresses, and mails about the account. */
 export function createEmail(pool: pg.Pool, { transport, ...options }: EmailOptions): Sender {
   return {
     async send(parcel) {
@@ -65,7 +65,7 @@ export function createSmtp(options: SmtpOptions): Transport {
   }
 }
 
-/** Prints mails instead of sending them, with the tokens in their links: for trying things out on one machine. */
+/** Prints mails instead of sending them, including the tokens in their links. For trying things out on one machine. */
 export function createPrinter(log: Logger): Transport {
   return {
     async send({ to, subject, text }) {
@@ -77,8 +77,8 @@ export function createPrinter(log: Logger): Transport {
 }
 
 /**
- * Options of SMTP_URL win. Unless they say otherwise, nothing is sent without TLS: anyone between us and the server could remove its
- * offer of STARTTLS and read the password. That goes for servers on loopback too, since what listens there may be a tunnel.
+ * Options in SMTP_URL win. By default nothing is sent without TLS: an attacker on the path could remove the server's
+ * TLS offer and read the password. This includes servers on loopback, since the listener there may be a tunnel.
  */
 function connectionUrl({ smtp, timeoutMs }: SmtpOptions): string {
   const url = new URL(smtp.url)
@@ -98,7 +98,7 @@ function connectionUrl({ smtp, timeoutMs }: SmtpOptions): string {
 
 type Options = Omit<EmailOptions, 'transport'>
 
-/** Undefined when the user has no address for it any more. */
+/** Undefined when the user no longer has an address for it. */
 function write(pool: pg.Pool, parcel: Parcel, options: Options): Promise<Omit<Mail, 'sendId'> | undefined> {
   return parcel.notifications.length === 0
     ? writeAboutAccount(pool, parcel, options)
@@ -119,7 +119,7 @@ async function writeAboutAccount(pool: pg.Pool, { userId, target }: Parcel, opti
   return { ...words, to: email, headers: { 'Auto-Submitted': 'auto-generated' } }
 }
 
-/** One-click unsubscription as of RFC 8058. */
+/** Includes one-click unsubscription (RFC 8058). */
 async function writeDigest(pool: pg.Pool, { userId, notifications }: Parcel, { config, publicUrl }: Options) {
   const { rows } = await pool.query<{ email: string; locale: string | null }>({
     name: 'addressee_of_digest',
@@ -136,14 +136,17 @@ async function writeDigest(pool: pg.Pool, { userId, notifications }: Parcel, { c
   return { ...digest(notifications, publicUrl, url, rows[0].locale), to: rows[0].email, headers }
 }
 
-/** Mailboxes drop a second mail with the id of one they have. */
+/** Mailboxes drop a second mail with the same id. */
 function messageId(sendId: string, from: string): string {
   return `<ravenpost.${sendId}@${from.replace(/^.*@|>.*$/g, '')}>`
 }
 
 type SmtpError = Error & { code?: string; responseCode?: number; command?: string }
 
-/** 5xx after RCPT TO is about the address, after DATA about the mail; all else is about the server, and passes. */
+/**
+ * 5xx after RCPT TO concerns the address, and after DATA the mail. Every other error concerns the server and is
+ * temporary.
+ */
 function outcomeOf(error: SmtpError): Outcome {
   const refused = (error.responseCode ?? 0) >= 500
   if (refused && error.command === 'RCPT TO') return { state: 'bounced', error: error.message }

@@ -2,10 +2,10 @@ import type { Notification } from '../../../protocol/notification.ts'
 
 export type Words = { subject: string; text: string; html: string }
 
-/** Notifications that one mail names; it says how many more there are. */
+/** Number of notifications that a mail lists. It shows how many more exist. */
 const NAMED = 20
 
-/** What a digest adds to the words of its notifications, by language; English where a language is missing. */
+/** Words of the digest around its notifications, by language. English is the default. */
 const wordsOfDigest = {
   en: {
     unread: (count: number) => `${count} unread notifications`,
@@ -19,7 +19,7 @@ const wordsOfDigest = {
   },
 }
 
-/** What is unread, newest last. Links of ours are relative and become absolute. `locale` of the addressee. */
+/** Digest of unread notifications, newest last. Relative links become absolute. `locale` is that of the recipient. */
 export function digest(
   notifications: Notification[],
   publicUrl: string,
@@ -54,7 +54,9 @@ export function digest(
   return { subject: oneLine(subject), text, html }
 }
 
-/** Asks whether the address is the user's. Anyone can name an address, so nothing in this mail is of their choosing. */
+/**
+ * Asks whether the address belongs to the user. Anyone can enter an address, so the mail contains no text of theirs.
+ */
 export function question(url: string): Words {
   return linking({
     subject: 'Is this your address?',
@@ -65,7 +67,7 @@ export function question(url: string): Words {
   })
 }
 
-/** Asks the same of an address that is to replace another one. */
+/** Asks the same for an address that will replace another one. */
 export function newAddress(url: string): Words {
   return linking({
     subject: 'Confirm your new address',
@@ -76,7 +78,7 @@ export function newAddress(url: string): Words {
   })
 }
 
-/** Anyone can ask for it, so nothing in this mail is of their choosing. */
+/** Anyone can request this mail, so it contains no text of theirs. */
 export function resetPassword(url: string): Words {
   return linking({
     subject: 'Reset your password',
@@ -87,7 +89,7 @@ export function resetPassword(url: string): Words {
   })
 }
 
-/** To the owner of a verified address. */
+/** For the owner of a verified address. */
 export function passwordChanged(publicUrl: string): Words {
   return plain({
     subject: 'Your password was changed',
@@ -96,7 +98,7 @@ export function passwordChanged(publicUrl: string): Words {
   })
 }
 
-/** To the address that is to be replaced. */
+/** For the address that will be replaced. */
 export function addressChanging(publicUrl: string): Words {
   return plain({
     subject: 'Your address is about to change',
@@ -126,7 +128,7 @@ function plain({ subject, what, otherwise }: { subject: string; what: string; ot
   }
 }
 
-/** A page without anything from elsewhere. `parts` are HTML. */
+/** A page that loads nothing from other servers. `parts` are HTML. */
 export function page(title: string, parts: string[], language = 'en'): string {
   return `<!doctype html><html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title></head><body>\n${parts.join('\n')}\n</body></html>\n`
 }

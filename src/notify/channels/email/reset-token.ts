@@ -3,10 +3,10 @@ import { isSigned, saidBy, signToken } from '../signed-token.ts'
 
 const LIVES_MS = 30 * 60 * 1000
 
-/** What a token depends on: with another password or another address it is void, so nobody uses it twice. */
+/** Data that a token depends on. A change of password or address invalidates it, so nobody can use it twice. */
 type Account = { userId: string; email: string | null; passwordHash: string }
 
-/** Allows setting another password, once, within half an hour. */
+/** Allows one password change within half an hour. */
 export function resetToken(
   config: Pick<Config, 'jwtSecret'>,
   { userId, ...unsaid }: Account,
@@ -15,7 +15,7 @@ export function resetToken(
   return signToken(config, 'reset-password', `${userId}.${expiresAt}`, textOf(unsaid))
 }
 
-/** The user whom a token names, which `isResetToken` has to confirm; undefined when it has expired or is malformed. */
+/** The user that a token names; `isResetToken` must confirm it. Undefined when the token is malformed or expired. */
 export function namedByResetToken(token: string): string | undefined {
   const [, userId, expiresAt] = /^(\d{1,18})\.(\d{1,15})$/.exec(saidBy(token)) ?? []
   return Number(expiresAt) > Date.now() ? userId : undefined

@@ -12,10 +12,10 @@ const open = { public: true }
 const html = { content: { 'text/html': { schema: Type.String() } } }
 const HTML = 'text/html; charset=utf-8'
 
-/** What mails link to. Links are opened by mail scanners too, so GET shows a button and only POST acts. */
+/** Pages that mails link to. Mail scanners open links too, so GET shows a button and only POST acts. */
 export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    // The body of RFC 8058's POST says nothing that the link does not say; that of our form is a token.
+    // The body of RFC 8058's POST adds nothing to the link. The body of our form is a token.
     server.addContentTypeParser('multipart/form-data', (_request, payload, done) => {
       payload.resume().on('end', () => done(null, {}))
     })
@@ -70,7 +70,7 @@ function button(label: string, action: string): string {
   return page(label, [form(label, action)])
 }
 
-/** `action` is relative to the page, so that it works below any prefix. */
+/** `action` is relative to the page, so it works below any prefix. */
 function form(label: string, action: string, fields = ''): string {
   return `<form method="post" action="${escapeHtml(action)}">${fields}<button>${escapeHtml(label)}</button></form>`
 }

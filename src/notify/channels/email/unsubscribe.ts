@@ -7,7 +7,7 @@ import type { Preferences } from '../../preferences/document.ts'
 import { keepDocument, lockPreferences } from '../../preferences/store.ts'
 import { isSigned, saidBy, signToken } from '../signed-token.ts'
 
-/** Stands in every mail, and does not grow old: an old mail's link has to work, too. */
+/** Every mail contains this token. It never expires, because links in old mails must work too. */
 export function unsubscribeToken(config: Pick<Config, 'jwtSecret'>, userId: string): string {
   return signToken(config, 'unsubscribe', userId)
 }
@@ -20,8 +20,8 @@ export function checkUnsubscribeToken(config: Config, token: string): string {
 }
 
 /**
- * No mail from now on, whatever the user said of single types before. Critical ones still come.
- * @throws {AppError} BAD_TOKEN when the user is gone
+ * Stops all mails, regardless of preferences for single types. Critical mails are still sent.
+ * @throws {AppError} BAD_TOKEN when the user no longer exists
  */
 export async function stopMails(pool: pg.Pool, userId: string): Promise<void> {
   await inTransaction(pool, async (client) => {

@@ -10,7 +10,7 @@ import { isSigned, saidBy, signToken } from '../signed-token.ts'
 
 const LIVES_MS = 7 * 24 * 3600 * 1000
 
-/** For the mail that asks whether the address is the user's; good for a week, and for this address alone. */
+/** Token for the mail that verifies an address. Valid for a week and for this address only. */
 export function emailToken(
   config: Pick<Config, 'jwtSecret'>,
   userId: string,
@@ -21,9 +21,10 @@ export function emailToken(
 }
 
 /**
- * From now on mail may go to the address, and it is taken; a new address replaces the former one. Repeating it changes nothing.
- * @throws {AppError} BAD_TOKEN when it is forged, too old, or the address is another one meanwhile; EMAIL_TAKEN when another
- *   user showed that it is theirs
+ * Verifies the address: the user may now receive mail there, and no one else can take it. A new address replaces the
+ * former one. Idempotent.
+ * @throws {AppError} BAD_TOKEN when the token is forged or expired, or the address has changed; EMAIL_TAKEN when
+ *   another user has verified it
  */
 export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<void> {
   const { userId, email } = read(config, token)
@@ -47,12 +48,12 @@ const confirmAddress = 'update social.users set email_verified_at = coalesce(ema
 const replaceAddress =
   'update social.users set email = new_email, new_email = null, email_verified_at = now() where id = $1'
 
-/** More could only be there to hide one: the newest come first, and the owner can sign up anew. */
+/** A longer list could only serve to hide one account. The newest come first, and the owner can sign up again. */
 const SHOWN = 50
 
 /**
- * The accounts that the owner of the address may confirm, each with a token of its own: every account that names the address, or only
- * the one that has confirmed it. A stranger may have named it first, and only one mail a day asks.
+ * The accounts that the owner of the address may confirm, each with its own token: every account that names the
+ * address, or only the one that has verified it. A stranger may have named it first, and only one mail a day asks.
  * @throws {AppError} BAD_TOKEN
  */
 export async function accountsOf(
@@ -77,7 +78,7 @@ export async function accountsOf(
   }))
 }
 
-/** @throws {AppError} BAD_TOKEN when it is forged or too old */
+/** @throws {AppError} BAD_TOKEN when the token is forged or expired */
 function read(config: Config, token: string): { userId: string; email: string; expiresAt: number } {
   const [userId = '', expiresAt = '', address = ''] = saidBy(token).split('.')
   if (!isSigned(config, 'verify-email', token) || !(Number(expiresAt) > Date.now())) throw fail('BAD_TOKEN')

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** Of Chrome and its relatives, Chromium, Firefox, Edge and Safari. */
+/** Push services of Chrome and related browsers, Chromium, Firefox, Edge and Safari. */
 const KNOWN = [
   'fcm.googleapis.com',
   'jmt17.google.com',
@@ -10,8 +10,8 @@ const KNOWN = [
 ]
 
 /**
- * Whether an endpoint leads to a push service that we know or that `PUSH_HOSTS` names. Users send endpoints: any other host or port
- * would let them send requests from our address, and learn from the outcome what listens there.
+ * Whether an endpoint belongs to a known push service or matches `PUSH_HOSTS`. Users submit endpoints: any other host
+ * or port would let them send requests from our address, and learn from the outcome what listens there.
  */
 export function isPushService(endpoint: string, pushHosts: string[]): boolean {
   const url = URL.parse(endpoint)
@@ -20,7 +20,7 @@ export function isPushService(endpoint: string, pushHosts: string[]): boolean {
   return [...KNOWN, ...pushHosts].some((pattern) => fits(url, pattern))
 }
 
-/** A pattern is `host`, `*.host` or either with a port; without one it is for the port of the protocol, as in a URL. */
+/** A pattern is `host` or `*.host`, with or without a port. The default is the port of the protocol, as in a URL. */
 export function fits({ protocol, hostname, port }: URL, pattern: string): boolean {
   const usual = protocol === 'http:' ? '80' : '443'
   const [host = '', onPort = usual] = pattern.split(':')

@@ -20,7 +20,9 @@ const Browser = Type.Object({
 })
 const Subscribed = Type.Object({ id: SubscriptionId })
 
-/** What `PushSubscription.toJSON()` answers: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url. */
+/**
+ * The result of `PushSubscription.toJSON()`: an uncompressed P-256 point of 65 bytes and a secret of 16, in base64url.
+ */
 const PushSubscription = Type.Object(
   {
     endpoint: Type.String({ maxLength: 2000, pattern: '^https://' }),
@@ -58,7 +60,7 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    // Few enough for one page.
+    // All fit on one page.
     server.get('/push/subscriptions', { schema: { response: { 200: pageOf(Browser) } } }, async ({ user }) => ({
       items: await listBrowsers(pool, user),
       nextCursor: null,

@@ -12,21 +12,22 @@ import { isPushService } from './push-hosts.ts'
 
 export type Subscription = { endpoint: string; keys: { p256dh: string; auth: string } }
 
-/** As its owner sees it: the endpoint is shown to nobody. */
+/** A browser as its owner sees it. The endpoint is never shown. */
 export type Browser = { id: string; host: string; createdAt: string; sessionId: string; current: boolean }
 
-/** Of a row with session_id and user_id: whether the session goes on. */
+/** SQL: whether the session still exists, for a row with session_id and user_id. */
 export const sessionLives = (row: string) => `exists (
   select from social.sessions l where l.id = ${row}.session_id and l.user_id = ${row}.user_id and l.revoked_at is null and l.expires_at > now())`
 
-/** Browsers of one user; the oldest one makes room. */
+/** Browsers per user. A new one replaces the oldest. */
 export const MAX_SUBSCRIPTIONS = 20
 
 /**
- * Keeps a browser's subscription until the session ends, in the caller's transaction, and returns its id. A browser belongs to
- * the user who signed in there last; the one before gets nothing there any more. Taking it over needs its secret, not only its
- * endpoint.
- * @throws {AppError} BAD_ENDPOINT, VALIDATION_FAILED when the key is none, USER_NOT_FOUND, UNAUTHENTICATED when the session has ended
+ * Stores a browser's subscription until the session ends, in the caller's transaction, and returns its id. A browser
+ * belongs to the last user who signed in there. The previous user receives nothing there any more. Taking it over
+ * requires its secret besides its endpoint.
+ * @throws {AppError} BAD_ENDPOINT, VALIDATION_FAILED for an invalid key, USER_NOT_FOUND, UNAUTHENTICATED when the
+ *   session has ended
  */
 export async function subscribe(
   client: pg.ClientBase,
@@ -71,7 +72,10 @@ const badEndpoint = () => fail('BAD_ENDPOINT', 'Send the object that the browser
 
 const isSameSecret = (one: string, other: string) => Buffer.from(one, 'base64').equals(Buffer.from(other, 'base64'))
 
-/** Until the commit: it ends before, and nothing is kept, or after, and takes with it what is kept. Locked before inboxes, as by what ends it. */
+/**
+ * Locks the session until the commit. If it ended before, nothing is stored; if it ends later, its end removes the
+ * subscription. Locks the session before inboxes, as ending a session does.
+ */
 async function holdSession(client: pg.ClientBase, userId: string, sessionId: string): Promise<void> {
   const { rowCount } = await client.query(
     `select from social.sessions
@@ -81,7 +85,7 @@ async function holdSession(client: pg.ClientBase, userId: string, sessionId: str
   if (rowCount === 0) throw fail('UNAUTHENTICATED', 'Sign in again')
 }
 
-/** Those of living sessions, newest first. */
+/** Subscriptions of active sessions, newest first. */
 export async function listBrowsers(
   pool: pg.Pool,
   { userId, sessionId }: Pick<Identity, 'userId' | 'sessionId'>,
@@ -101,8 +105,9 @@ export async function listBrowsers(
 }
 
 /**
- * Removes the user's browsers whose sessions have ended. To be called in the transaction that ends one. While somebody holds
- * the inbox for long they stay until retention: nothing is sent there any more, and no end of a session may fail.
+ * Removes the user's browsers whose sessions have ended. Call it in the transaction that ends a session. If the inbox
+ * stays locked for long, retention removes them later: nothing is sent to them any more, and ending a session must not
+ * fail.
  */
 export async function forgetEnded(client: pg.ClientBase, userId: string): Promise<void> {
   const { rowCount } = await client.query(
@@ -120,7 +125,7 @@ export async function forgetEnded(client: pg.ClientBase, userId: string): Promis
   }
 }
 
-/** Of users whose inboxes are locked. */
+/** Requires locked inboxes of these users. */
 export async function removeEnded(client: pg.ClientBase, userIds: string[]): Promise<void> {
   await client.query(
     `delete from notify.push_subscriptions p where p.user_id = any($1::bigint[]) and not ${sessionLives('p')}`,
@@ -142,7 +147,7 @@ export function unsubscribe(pool: pg.Pool, userId: string, id: string): Promise<
   }).catch(translateBusy)
 }
 
-/** Whether something can be encrypted for this key: most 65 bytes are not a point of the curve. */
+/** Whether the key can be used for encryption. Most 65-byte values are not a point on the curve. */
 export function isPoint(p256dh: string): boolean {
   try {
     ECDH.convertKey(p256dh, 'prime256v1', 'base64url')

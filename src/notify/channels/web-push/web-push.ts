@@ -16,9 +16,9 @@ import { isPushService } from './push-hosts.ts'
 import { isPoint, type Subscription, sessionLives, unsubscribe } from './subscriptions.ts'
 
 const SECOND = 1000
-/** For each push service. */
+/** Limits per push service. */
 export const PUSH_LIMITS: Limits = { slots: 50, slowSlots: 5, perSecond: 200 }
-/** Push services are few; users who name others do not make this grow without end. */
+/** There are few push services. This bounds the memory when users name others. */
 const GUARDS_KEPT = 1000
 const guardOptions = {
   perSecond: PUSH_LIMITS.perSecond,
@@ -29,7 +29,7 @@ const guardOptions = {
 const LONGEST_WAIT_SECONDS = 24 * 3600
 const FOUR_WEEKS_SECONDS = 28 * 24 * 3600
 
-/** Refuses private and reserved addresses after the name is resolved: a subscription must not reach into our network. */
+/** Refuses private and reserved addresses after name resolution: a subscription must not reach into our network. */
 export const publicAddressesOnly = () => new RequestFilteringHttpsAgent({ keepAlive: true, maxSockets: 50 })
 
 export type PushOptions = {
@@ -39,7 +39,7 @@ export type PushOptions = {
   timeoutMs: number
 }
 
-/** Web Push (RFC 8030) with VAPID (RFC 8292). Each push service has a circuit of its own. */
+/** Web Push (RFC 8030) with VAPID (RFC 8292). Each push service has its own circuit breaker. */
 export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
   const guards = new Map<string, Guard>()
   const guardOf = ({ endpoint }: Subscription) => {
@@ -61,7 +61,7 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
       }
       const [notification] = parcel.notifications
       if (!notification) return { state: 'cancelled', reason: 'removed' }
-      // Older than the list, or than a change of PUSH_HOSTS.
+      // The subscription is older than the list or than a change of PUSH_HOSTS.
       if (!isPushService(subscription.endpoint, options.pushHosts))
         return { state: 'failed', error: 'the endpoint is not one of a push service' }
       if (!isPoint(subscription.keys.p256dh)) return { state: 'failed', error: 'the key of the browser is none' }
@@ -75,10 +75,10 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
   }
 }
 
-/** Of the push service. */
+/** The origin of the push service. */
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
-/** `lives`: whether its session does. */
+/** `lives`: whether its session still exists. */
 type Found = Subscription & { lives: boolean }
 
 async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Found | undefined> {
@@ -113,7 +113,7 @@ async function post(
     })
     request.end(body)
     const [response]: IncomingMessage[] = await once(request, 'response')
-    // Whatever it says is thrown away: nobody may make us hold it.
+    // Discard the response body, so that no server can make us buffer it.
     response?.on('error', () => {}).resume()
     return outcomeOf(response)
   } catch (error) {
@@ -124,7 +124,7 @@ async function post(
   }
 }
 
-/** Of RFC 8030: 404 and 410 say that the browser does not subscribe any more. */
+/** RFC 8030: 404 and 410 mean that the subscription has ended. */
 function outcomeOf(response: IncomingMessage | undefined): Outcome {
   const status = response?.statusCode ?? 0
   if (status >= 200 && status < 300) return { state: 'sent' }
@@ -137,8 +137,8 @@ function outcomeOf(response: IncomingMessage | undefined): Outcome {
 }
 
 /**
- * Seconds that a Retry-After asks for, which is a number or a date (RFC 9110, section 10.2.3); 0 for anything else. A day at
- * most: the endpoint is of a user's choosing. `now`: in ms since 1970.
+ * Seconds that Retry-After requests, as a number or a date (RFC 9110, section 10.2.3); 0 for anything else. At most a
+ * day, because users choose the endpoint. `now`: in ms since 1970.
  */
 export function askedToWait(header: string | undefined, now: number): number {
   const seconds = header?.trim() ? Number(header) : 0
@@ -146,12 +146,12 @@ export function askedToWait(header: string | undefined, now: number): number {
   return Math.min(Math.max(asked || 0, 0), LONGEST_WAIT_SECONDS)
 }
 
-/** The agent refused it: see `publicAddressesOnly`. */
+/** Whether the agent refused the address; see `publicAddressesOnly`. */
 export function isRefusedAddress(error: unknown): boolean {
   return error instanceof Error && / is not allowed\. Because, /.test(error.message)
 }
 
-/** An update of a group takes the place of what waits at the push service for a browser that is asleep. */
+/** An update of a group replaces the message that waits at the push service for a sleeping browser. */
 function optionsOf(userId: string, { id, groupKey, priority, expiresAt }: Notification) {
   const lives = Math.ceil((Date.parse(expiresAt) - Date.now()) / SECOND)
   const urgency = priority === 'critical' ? 'high' : priority
@@ -165,7 +165,7 @@ function optionsOf(userId: string, { id, groupKey, priority, expiresAt }: Notifi
   }
 }
 
-/** What the service worker shows. Push services take 4 KiB, a character may be 4 bytes. */
+/** Content that the service worker shows. Push services accept 4 KiB, and a character may take 4 bytes. */
 function shownBy({ id, type, priority, title, body, url, silent }: Notification) {
   return {
     id,
