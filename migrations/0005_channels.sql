@@ -112,6 +112,7 @@ create table notify.webhooks (
   last_error text
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on table notify.webhooks is 'Endpoints of applications that take events over HTTP, a hundred at most. Statements that queue events read it, so that nothing is written while no enabled endpoint takes them.';
+comment on column notify.webhooks.id is 'Id in the API.';
 comment on column notify.webhooks.endpoint is 'URL. It may hold a secret of the receiver.';
 comment on column notify.webhooks.events is 'Events that it takes.';
 comment on column notify.webhooks.description is 'For people.';
@@ -122,10 +123,12 @@ comment on column notify.webhooks.failures is 'Attempts that failed since the la
 comment on column notify.webhooks.failing_since is 'Time of the first of these failures; null: the last attempt succeeded.';
 comment on column notify.webhooks.paused_until is 'Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.';
 comment on column notify.webhooks.last_error is 'Error of the last attempt that failed.';
+comment on column notify.webhooks.created_at is 'Time of its creation.';
+comment on column notify.webhooks.updated_at is 'Time of the last change by the API.';
 
 create table notify.webhook_secrets (
   webhook_id bigint not null references notify.webhooks on delete cascade,
-  secret text not null,
+  secret text collate "C" not null,
   created_at timestamptz not null default clock_timestamp(),
   expires_at timestamptz,
   primary key (webhook_id, secret)
@@ -140,7 +143,7 @@ create table notify.webhook_deliveries (
   id bigint generated always as identity primary key,
   webhook_id bigint not null,
   event text not null,
-  user_id bigint,
+  recipient_id bigint,
   notification_id bigint,
   data jsonb not null default '{}',
   state text not null default 'queued' constraint webhook_delivery_state_known check (state in ('queued', 'sending', 'sent', 'failed')),
@@ -157,7 +160,7 @@ comment on table notify.webhook_deliveries is 'Messages to endpoints, a row per 
 comment on column notify.webhook_deliveries.id is 'Number of the message; webhook-id is made from it and created_at.';
 comment on column notify.webhook_deliveries.webhook_id is 'The endpoint.';
 comment on column notify.webhook_deliveries.event is 'Type of the event, or webhook.test.';
-comment on column notify.webhook_deliveries.user_id is 'Owner of the notification; recipient of what failed.';
+comment on column notify.webhook_deliveries.recipient_id is 'Owner of the notification; recipient of what failed.';
 comment on column notify.webhook_deliveries.notification_id is 'The notification.';
 comment on column notify.webhook_deliveries.data is 'Of other events what names them: channel and state of a delivery, id of a dead letter.';
 comment on column notify.webhook_deliveries.state is 'queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.';

@@ -615,7 +615,7 @@ create function ops.person(user_id bigint)
       from notify.deliveries t where t.user_id = person.user_id
       union all
       select 'notify.webhook_deliveries', 'messages to endpoints about the user', count(*), min(t.created_at), max(t.created_at), '30 days'
-      from notify.webhook_deliveries t where t.user_id = person.user_id
+      from notify.webhook_deliveries t where t.recipient_id = person.user_id
       union all
       select 'notify.delivery_log', 'history of notifications', count(*), min(t.at), max(t.at), 'DELIVERY_LOG_RETENTION_DAYS, 30 by default; cleared with the account'
       from notify.delivery_log t where t.recipient_id = person.user_id

@@ -994,6 +994,10 @@ export interface NotifyWebhookDeliveries {
    */
   notificationId: Int8 | null;
   /**
+   * Owner of the notification; recipient of what failed.
+   */
+  recipientId: Int8 | null;
+  /**
    * queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.
    */
   state: Generated<string>;
@@ -1010,16 +1014,15 @@ export interface NotifyWebhookDeliveries {
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Owner of the notification; recipient of what failed.
-   */
-  userId: Int8 | null;
-  /**
    * The endpoint.
    */
   webhookId: Int8;
 }
 
 export interface NotifyWebhooks {
+  /**
+   * Time of its creation.
+   */
   createdAt: Generated<Timestamp>;
   /**
    * For people.
@@ -1053,6 +1056,9 @@ export interface NotifyWebhooks {
    * Attempts that failed since the last one that succeeded.
    */
   failures: Generated<number>;
+  /**
+   * Id in the API.
+   */
   id: Generated<Int8>;
   /**
    * Error of the last attempt that failed.
@@ -1062,6 +1068,9 @@ export interface NotifyWebhooks {
    * Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.
    */
   pausedUntil: Timestamp | null;
+  /**
+   * Time of the last change by the API.
+   */
   updatedAt: Generated<Timestamp>;
 }
 

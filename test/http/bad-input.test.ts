@@ -96,8 +96,10 @@ test('bodies of the wrong type, form or content are refused and nothing is writt
         'x'.repeat(6000),
         undefined,
         Array.isArray(value) ? ['x'] : ['1'],
-      ))
+      )) {
+        if (JSON.stringify(wrong) === JSON.stringify(value)) continue
         refused(t, await send({ ...Object(VALID[name]), [property]: wrong }), 400, `${name} ${property} ${wrong}`)
+      }
   }
   t.same(await contents(pool), before)
 })

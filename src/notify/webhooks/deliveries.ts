@@ -32,7 +32,7 @@ type Row = Omit<WebhookDelivery, 'dueAt' | 'createdAt' | 'updatedAt'> & {
 export const messageId = (row: string) =>
   `'msg_' || ${row}.id || '_' || (extract(epoch from ${row}.created_at) * 1000000)::bigint`
 
-const columns = `d.id, ${messageId('d')} as "messageId", d.event, d.user_id as "userId", d.notification_id as "notificationId", d.state,
+const columns = `d.id, ${messageId('d')} as "messageId", d.event, d.recipient_id as "userId", d.notification_id as "notificationId", d.state,
   d.attempts, d.status, d.last_error as "lastError", d.due_at as "dueAt", d.created_at as "createdAt", d.updated_at as "updatedAt"`
 
 function toDelivery(row: Row): WebhookDelivery {

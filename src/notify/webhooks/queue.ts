@@ -14,7 +14,7 @@ export function queueRows(
   event: WebhookEvent,
   { userId, notificationId = 'null::bigint', data = `'{}'::jsonb`, from }: Record<string, string> & { from: string },
 ): string {
-  return `insert into notify.webhook_deliveries (webhook_id, event, user_id, notification_id, data)
+  return `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id, data)
     select w.id, '${event}', ${userId}, ${notificationId}, ${data} from notify.webhooks w cross join ${from}
     where ${takes(`'${event}'`)}`
 }
@@ -25,7 +25,7 @@ export async function queueChanges(client: pg.ClientBase, changes: Change[]): Pr
   if (queued.length === 0) return
   await client.query({
     name: 'queue_webhooks',
-    text: `insert into notify.webhook_deliveries (webhook_id, event, user_id, notification_id)
+    text: `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id)
            select w.id, q.event, q.user_id, q.notification_id
            from unnest($1::bigint[], $2::bigint[], $3::text[]) q (user_id, notification_id, event)
            join notify.webhooks w on ${takes('q.event')}`,

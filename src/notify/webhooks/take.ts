@@ -65,7 +65,7 @@ export function takeMessages(pool: pg.Pool, webhookId: string): Promise<Batch | 
              set state = 'sending', attempts = d.attempts + 1, tried_at = coalesce(d.tried_at, now()), updated_at = now(),
                due_at = now() + interval '${LEASE_SECONDS} seconds'
              from due where d.id = due.id
-             returning d.id, ${messageId('d')} as "messageId", d.event, d.user_id as "userId", d.notification_id as "notificationId", d.data,
+             returning d.id, ${messageId('d')} as "messageId", d.event, d.recipient_id as "userId", d.notification_id as "notificationId", d.data,
                d.created_at as "createdAt", d.attempts`,
       values: [webhookId, webhook.free],
     })

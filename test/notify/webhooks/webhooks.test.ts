@@ -291,7 +291,7 @@ test('slow, redirecting, limiting, gone and private endpoints, and one with a lo
   // Nobody answers there, and a name that leads to loopback is not public.
   ids.set('private', (await make(admin, 'https://localhost/hooks', CHANGES, 'private')).id)
   await pool.query(
-    `insert into notify.webhook_deliveries (webhook_id, event, user_id, notification_id)
+    `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id)
      select $1, 'notification.updated', 1, 1 from generate_series(1, $2::int)`,
     [ids.get('slow'), MANY],
   )
