@@ -7,7 +7,7 @@ import { type Actions, type Counter, counters } from './actions.ts'
 import type { Consumer, OnBusy } from './outbox/consume.ts'
 import type { OutboxEvent } from './outbox/event.ts'
 
-/** What a batch adds to which counter of which row; only sums that are not zero are written. */
+/** What a batch adds to each counter of each row. Zero sums are not written. */
 type Deltas = Map<string, Map<string, number>>
 
 const tables = ['posts', 'comments', 'users'] as const
@@ -15,9 +15,9 @@ type Table = (typeof tables)[number]
 const tableOf = new Map<Counter, Table>(counters.map(({ table, column }) => [column, table]))
 
 /**
- * The consumer `counters`: adds a batch's counted events to the counters of posts, comments and users, inside the
- * transaction that moves the position. No request ever writes these columns, so no row is hot in a user's transaction.
- * Returns the events that count on a row which somebody else holds (only with `set aside`).
+ * The consumer `counters`: adds a batch's counted events to the counters of posts, comments and users, in the
+ * transaction that moves the position. No request writes these columns, so no row is hot in a user's transaction.
+ * Returns the events that count on a row that another transaction holds (only with `set aside`).
  */
 export function countWith(actions: Actions): Consumer {
   return (client, events, onBusy) => foldCounters(client, actions, events, onBusy)
@@ -39,7 +39,7 @@ async function foldCounters(
   return held.size > 0 ? events.filter(waits) : []
 }
 
-/** Locks those of these rows, such as `posts 9`, that nobody holds; returns the others that exist. */
+/** Locks those of these rows, such as `posts 9`, that are free. Returns the other existing rows. */
 async function findHeld(client: pg.ClientBase, rows: Set<string>): Promise<Set<string>> {
   const held = new Set<string>()
   for (const table of tables) {

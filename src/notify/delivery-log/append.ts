@@ -8,10 +8,13 @@ export type LogRow = {
   reason: string | null
 }
 
-/** Holds in a statement that adds to the log: without a partition for now nothing is logged, and nobody is disturbed by it. */
+/**
+ * SQL condition for statements that add to the log. Without a partition for the current time nothing is logged, and no
+ * statement fails.
+ */
 export const logIsOpen = 'exists (select from notify.delivery_log_days where from_at <= now() and to_at > now())'
 
-/** Adds what happened to notifications in the app, in one statement. */
+/** Logs what happened to in-app notifications, in one statement. */
 export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: LogRow[]): Promise<void> {
   if (rows.length === 0) return
   await client.query({
@@ -28,7 +31,9 @@ export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: Lo
   })
 }
 
-/** What a batch did: notifications that are new or grew, and events that made none. To be called when they have their ids. */
+/**
+ * Results of a batch: notifications that are new or grew, and events that made none. Call it when they have their ids.
+ */
 export function logOf({ drafts, sources }: Folded): LogRow[] {
   const grown = drafts.filter((draft) => draft.grown && !draft.removed && draft.id !== 0)
   const suppressed = sources.filter((source) => source.decision === 'suppressed')

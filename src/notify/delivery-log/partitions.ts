@@ -2,14 +2,14 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { dropPartitions, maintainAlone, makePartition, withLockTimeout } from '../../db/partitions.ts'
 
-/** Today and these days after it. */
+/** Number of days ahead, besides today. */
 const DAYS_AHEAD = 3
 const deliveryLog = { table: 'delivery_log', list: 'delivery_log_days' } as const
 
-/** Holds when the partitions do not reach far enough ahead; looked at by the poll. */
+/** True when the partitions do not reach far enough ahead. The poll checks it. */
 export const needsPartitions = `not exists (select from notify.delivery_log_days where to_at > now() + interval '${DAYS_AHEAD - 1} days')`
 
-/** Makes partitions ahead and drops those that retention does not keep. Repeating it does nothing; safe in any process. */
+/** Makes partitions ahead and drops those beyond the retention period. Idempotent and safe in any process. */
 export function maintainDeliveryLog(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
   return maintainAlone(pool, log, 'delivery log partitions', (client) =>
     withLockTimeout(client, async () => {

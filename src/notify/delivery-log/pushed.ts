@@ -2,10 +2,12 @@ import type { App } from '../../app.ts'
 import { appendToLog, type LogRow } from './append.ts'
 
 const LINGER_MS = 1000
-/** What comes on top while the database is slow is not logged: a push node's memory is worth more than its log. */
+/**
+ * Entries beyond this number are dropped while the database is slow: a push node's memory matters more than its log.
+ */
 const MOST = 20_000
 
-/** Gathers for a second what was sent to sockets, and logs it in one statement. */
+/** Collects what was sent to sockets for a second, and logs it in one statement. */
 export class PushedLog {
   readonly #app: App
   #rows: LogRow[] = []

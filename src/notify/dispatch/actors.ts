@@ -2,7 +2,7 @@ import type { NotificationType } from '../types/types.ts'
 import { factsWith } from './event-content.ts'
 import { type Draft, type Loaded, NOBODY, type Source } from './model.ts'
 
-/** Latest actors kept with a notification: three are shown, the others stand by for retractions. */
+/** Latest actors kept with a notification. Three are shown; the others replace retracted ones. */
 export const ACTORS_KEPT = 8
 const ACTORS_SHOWN = 3
 
@@ -20,7 +20,7 @@ export function addActor(draft: Draft, source: Source, loaded: Loaded): void {
   draft.changed = true
 }
 
-/** Whom the recipient follows stands before strangers. */
+/** People whom the recipient follows come before strangers. */
 function putInFront(draft: Draft, actorId: string, followed: boolean): void {
   forget(draft, actorId)
   const place = followed ? 0 : draft.followedActors
@@ -35,7 +35,7 @@ export function forget(draft: Draft, actorId: string): void {
   if (place < draft.followedActors) draft.followedActors -= 1
 }
 
-/** Somebody whom the recipient follows lifts the group; strangers alone leave it where its type is. */
+/** An actor whom the recipient follows raises the group's priority. Strangers alone keep the priority of its type. */
 export function rank(draft: Draft, type: NotificationType): void {
   if (type.followedPriority !== type.priority)
     draft.priority = draft.followedActors > 0 ? type.followedPriority : type.priority
@@ -55,7 +55,7 @@ export function removeActor(draft: Draft, source: Pick<Source, 'actorId' | 'sour
   draft.removed = draft.actorCount === 0 && (draft.liveSources.get(NOBODY) ?? 0) === 0
 }
 
-/** The latest comment of the group is taken back: the next latest is looked up when the sources are stored. */
+/** The latest comment of the group was retracted. The next latest is looked up when the sources are stored. */
 export function forgetComment(draft: Draft): void {
   draft.data = factsWith(draft, null)
   draft.commentUnknown = true

@@ -9,7 +9,9 @@ import { loadForFold } from './load.ts'
 import { existingInboxes, lockFreeObjects, lockInboxes, lockObjects } from './objects.ts'
 import { storeFolded } from './store.ts'
 
-/** The consumer `notifications`: turns a batch of events into notifications, inside the transaction that moves the position. */
+/**
+ * The consumer `notifications`: turns a batch of events into notifications, in the transaction that moves the position.
+ */
 export function dispatchWith(types: NotificationTypes, actions: Actions): Consumer {
   return async (client, events, onBusy) => {
     const addressed = events.filter((event) => event.recipientId !== null)
@@ -19,8 +21,8 @@ export function dispatchWith(types: NotificationTypes, actions: Actions): Consum
 
 /**
  * Turns events with recipients into notifications. Lock order, as everywhere: position or fan-out, then objects, then
- * inboxes by user id; blocks and preferences are read after that.
- * Returns the events whose object or inbox was held by somebody else (only with `set aside`).
+ * inboxes by user id. Blocks and preferences are read after that.
+ * Returns the events whose object or inbox another transaction held (only with `set aside`).
  */
 export async function tell(
   client: pg.ClientBase,
@@ -66,7 +68,9 @@ async function tellFree(
   return busy
 }
 
-/** Of the events whose inbox was not locked, those whose inbox exists. The others have no recipient any more: nobody is told. */
+/**
+ * Of the events whose inbox was not locked, returns those whose inbox exists. The others no longer have a recipient.
+ */
 async function heldByOthers(
   client: pg.ClientBase,
   events: OutboxEvent[],

@@ -11,34 +11,34 @@ export function moreUrgent(one: Priority, other: Priority): Priority {
   return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
 }
 
-/** A send carries its words beside the facts of the sender's; a social event carries facts, and whether it may wait. */
+/** A send carries its words beside the sender's data. A social event carries data and whether it may wait. */
 export function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
   if (action === 'send') return (data.data as Record<string, unknown> | undefined) ?? {}
   const { mentioned: _, ...facts } = data
   return facts
 }
 
-/** The facts of the later comment: ids grow, while events may come in another order when some were set aside. */
+/** The data of the later comment. Ids grow over time, but events may come in another order when some were set aside. */
 export function latestFacts(one: Record<string, unknown>, other: Record<string, unknown>): Record<string, unknown> {
   return Number(one.commentId ?? 0) > Number(other.commentId ?? 0) ? one : other
 }
 
-/** Facts of a group of which another comment is the latest now; null: none is known. */
+/** Data of a group after its latest comment changed; null when none is known. */
 export function factsWith(
   { data, objectType }: Pick<OutboxEvent, 'data' | 'objectType'>,
   commentId: string | null,
 ): Record<string, unknown> {
   const { commentId: before, parentId, ...facts } = data
   if (before === commentId) return data
-  // The comments of a post answer different comments, or none.
+  // The comments of a post may reply to different comments, or to none.
   const parent = objectType === 'comment' && parentId !== undefined ? { parentId } : {}
   return { ...facts, ...parent, ...(commentId !== null && { commentId }) }
 }
 
-/** Id of the comment behind a row `s` of notify.sources; null: the source is no comment. */
+/** Id of the comment of a row `s` of notify.sources; null when the source is not a comment. */
 export const commentOfSource = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
 
-/** A send has words of its own, which a window does not keep; a mention does not wait, whatever it is in. */
+/** A send has its own words, which a window does not keep. A mention never waits, whatever it is in. */
 export function neverWaits({ action, data }: OutboxEvent): boolean {
   return action === 'send' || data.mentioned === true
 }
@@ -48,7 +48,10 @@ export function sentWords({ data }: OutboxEvent): SentWords {
   return { title, body, url, severity, expiresAt }
 }
 
-/** A group says what came last, and stays for what lives longest: without an expiry, as long as its type is kept. */
+/**
+ * A group shows the latest words and lives as long as the longest-lived event. Without an expiry it lives as long as
+ * its type is kept.
+ */
 export function saying(words: SentWords, before: SentWords): SentWords {
   if (before === noWords || words.expiresAt === null) return words
   const expiresAt = before.expiresAt && (before.expiresAt > words.expiresAt ? before.expiresAt : words.expiresAt)

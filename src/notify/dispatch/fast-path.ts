@@ -7,13 +7,13 @@ import type { NotificationType, TypeLookup } from '../types/types.ts'
 import { queueRows } from '../webhooks/queue.ts'
 import { notifyPushNodes } from './store.ts'
 
-/** Some users: their ids in order, as PostgreSQL writes an array, which costs Node nothing to hand on; and how many. */
+/** User ids in order and their number. The ids are a PostgreSQL array literal, which Node passes on at no cost. */
 export type Members = { ids: string; size: number }
 
 /**
- * Tells those of these users about whom there is nothing to consider: who said nothing about notifications, can be reached in
- * the app only, neither blocks nor mutes, and has not heard of the source. Does to them what folding and storing would, in one
- * statement and without their rows leaving the database. Returns whom it did not tell.
+ * Fast path for recipients with default settings: no stored preferences, in-app only, no blocks or mutes, and not yet
+ * notified of the source. Does the same as folding and storing, in one statement, without moving rows out of the
+ * database. Returns the other users.
  */
 export async function tellPlain(
   client: pg.ClientBase,
@@ -51,10 +51,13 @@ function readTold(told: string | null): Map<string, number> {
   return modseqByUser
 }
 
-/** Whether one follows the actor matters to preferences only. */
+/** Whether the recipient follows the actor matters to preferences only. */
 const someone = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
-/** In a statement before the one that reads blocks and mutes, which then sees whatever was committed by former holders. */
+/**
+ * A separate statement before the one that reads blocks and mutes, which then sees everything that former lock holders
+ * committed.
+ */
 async function lockSilent(client: pg.ClientBase, { ids }: Members): Promise<string> {
   const { rows } = await client.query<{ free: string }>({
     name: 'lock_silent_inboxes',
@@ -76,8 +79,8 @@ function columnsOf(
 }
 
 /**
- * Sources are looked up one by one: as a join, the index of everybody's would be read for those of this post. Who is plain is
- * found by the update that counts, so that each inbox is looked up once.
+ * Looks sources up one by one: a join would read the index entries of all users for this post. The update that counts
+ * also finds the plain recipients, so each inbox is looked up once.
  */
 const tellStatement = `
   with plain as (

@@ -16,9 +16,9 @@ import {
 } from './model.ts'
 
 /**
- * Folds events, each with a recipient whose inbox is locked, into notifications and sources. One by one in the order of
- * their ids, so that the result does not depend on how they fell into batches. Pure: reads `loaded`, changes only drafts,
- * sources and the sets in it, and returns what was touched.
+ * Folds events, each with a recipient whose inbox is locked, into notifications and sources. Goes by event id, so the
+ * result does not depend on the batches. Pure: reads `loaded`, changes only drafts, sources and the sets in it, and
+ * returns what it touched.
  */
 export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
   const folded = {
@@ -35,7 +35,7 @@ export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
     const draft = event.retracts ? retract(source, loaded) : emit(event, source, loaded, folded)
     if (!draft) continue
     draft.requestId = event.requestId
-    // It grew, and goes behind the others that did.
+    // The draft grew and moves behind the others that grew.
     if (source.decision === 'shown' || source.decision === 'filtered') folded.drafts.delete(draft)
     folded.drafts.add(draft)
   }
@@ -74,7 +74,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
 
 function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
   if (source.live || source.waitsFor !== null) return null
-  source.actorId = event.actorId ?? NOBODY // a retraction that came first knew none
+  source.actorId = event.actorId ?? NOBODY // unknown to a retraction that came first
   if (loaded.goneEvents.has(event)) {
     source.decision = 'object_gone'
     return null
@@ -132,7 +132,7 @@ function notify(
   return show(draft, event, source, loaded)
 }
 
-/** The first ones of a group are shown one by one; who comes later, or while others wait, waits for the window. */
+/** The first people of a group are shown one by one. Later ones, and all while others wait, wait for the window. */
 function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
   if (type.windowSeconds === 0 || neverWaits(event) || priorityOf(event, type) === 'critical') return false
   return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
@@ -152,7 +152,7 @@ function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded):
   return draft
 }
 
-/** A source that was shown before, retracted, and comes again: it joins its group silently while that is open. */
+/** A source that was shown, retracted, and comes again. It joins its group silently while the group is open. */
 function rejoin(source: Source, loaded: Loaded): Draft | null {
   const draft = source.draft
   if (!draft?.open || draft.removed) {

@@ -7,14 +7,14 @@ import type { TypeLookup } from '../types/types.ts'
 import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindow, type Source } from './model.ts'
 import { readNotifications, readOpenGroups } from './read-drafts.ts'
 
-/** What the caller locks for a batch, inboxes last; the statements may be under way. */
+/** What the caller locks for a batch, inboxes last. The statements may be in flight. */
 type Locks = { goneEvents: Set<OutboxEvent> | Promise<Set<OutboxEvent>>; inboxes: Inboxes | Promise<Inboxes> }
 type Inboxes = Map<string, Inbox>
 
 /**
- * Reads what a batch needs to know. To be called when the inboxes are locked or after the statement that locks them was sent:
- * each statement takes its own snapshot after the locks, so that it sees whatever the former holders committed, blocks and
- * preferences among it.
+ * Reads what a batch needs. Call it when the inboxes are locked or after sending the statement that locks them. Each
+ * statement takes its snapshot after the locks, so it sees everything that former lock holders committed, including
+ * blocks and preferences.
  */
 export async function loadForFold(
   client: pg.ClientBase,
@@ -64,7 +64,7 @@ function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[]
   )
 }
 
-/** Keys of the groups that gather, among those the batch's events may join. */
+/** Keys of the open windows among the groups that the batch's events may join. */
 async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: TypeLookup): Promise<Set<string>> {
   const wanted = events.filter(
     (event) => event.groupKey !== null && !event.retracts && types(String(event.type)).windowSeconds > 0,
@@ -80,7 +80,7 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
   return new Set(rows.map(keyOfGroup))
 }
 
-/** A send that waited for longer than it lives, in a backlog perhaps, notifies nobody. */
+/** A send that waited beyond its expiry, perhaps in a backlog, notifies nobody. */
 async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
   const sends = events.filter(({ action, data, retracts }) => action === 'send' && !retracts && data.expiresAt != null)
   if (sends.length === 0) return new Set()
@@ -93,8 +93,8 @@ async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promis
 }
 
 /**
- * How many live sources the batch's actors have in the stored notifications they may join or leave, and how many are of nobody:
- * a group that an order and a person speak of stands while one of them does.
+ * Number of live sources that the batch's actors have in the stored notifications they may join or leave, and number of
+ * sources without an actor. A group exists while it has at least one of either.
  */
 async function readLiveSources(
   client: pg.ClientBase,
@@ -136,7 +136,7 @@ async function readLiveSources(
   }
 }
 
-/** With its notification its part in it is gone, whether or not the row was ended yet. */
+/** A source whose notification no longer exists has no part in it, even if its row is not ended yet. */
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
   const { notificationId, ...source } = row
   const draft = stored.get(`${row.userId} ${notificationId}`) ?? null

@@ -3,7 +3,7 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import type { FilterReason, Relation, UserPreferences } from '../rules/decide.ts'
 import type { Channel, NotificationType, TypeLookup } from '../types/types.ts'
 
-/** A user's inbox as it stood when its row was locked. */
+/** A user's inbox as read under its row lock. */
 export type Inbox = {
   userId: string
   modseq: number
@@ -12,7 +12,7 @@ export type Inbox = {
   seenModseq: number
   hasPreferences: boolean
   reachableBy: Channel[]
-  /** Whether a webhook takes changes of notifications; the same for every inbox. */
+  /** Whether a webhook subscribes to changes of notifications; the same for every inbox. */
   hasTakers: boolean
 }
 
@@ -29,34 +29,34 @@ export type Draft = {
   objectId: string | null
   data: Record<string, unknown>
   sent: SentWords
-  /** Whom the recipient follows first, then by latest. */
+  /** First the people whom the recipient follows, then by latest. */
   actorIds: string[]
-  /** How many of `actorIds`, from the first one on, the recipient follows. */
+  /** Number of leading `actorIds` whom the recipient follows. */
   followedActors: number
   actorCount: number
   /** Of the newest event folded in now; null when it had none, or when nothing was folded in. */
   requestId: string | null
-  /** Live sources per actor, for the actors this batch speaks of. */
+  /** Live sources per actor, for the actors of this batch. */
   liveSources: Map<string, number>
   read: boolean
   archived: boolean
   filtered: boolean
   filterReason: FilterReason | null
   silent: boolean
-  /** The group may still take events: not read, archived or 24 hours old. */
+  /** The group may still take events: it is not read, not archived and less than 24 hours old. */
   open: boolean
-  /** Found 24 hours old: to be closed before its successor is made. */
+  /** The group is 24 hours old. It is closed before its successor is made. */
   expiredGroup: boolean
   changed: boolean
   grown: boolean
   removed: boolean
-  /** An actor left and fewer than three of the known latest ones remain: to be looked up again. */
+  /** An actor left and fewer than three of the known latest ones remain, so they must be looked up again. */
   actorsIncomplete: boolean
-  /** The latest comment was taken back: the latest of those that are left is to be looked up. */
+  /** The latest comment was retracted, so the latest remaining one must be looked up. */
   commentUnknown: boolean
 }
 
-/** What a direct send brings along; null: made from the type. */
+/** The words of a direct send; null: made from the type. */
 export type SentWords = {
   title: string | null
   body: string | null
@@ -83,7 +83,7 @@ export type Source = {
   sourceId: string
   eventId: number
   draft: Draft | null
-  /** Id of the stored notification it had a part in, when that is gone already. */
+  /** Id of its stored notification, when that no longer exists. */
   goneNotificationId: number | null
   actorId: string
   live: boolean
@@ -97,36 +97,39 @@ export type Source = {
 }
 
 /**
- * What a batch needs to know, read under the inbox locks. Keys are joined by a space: `user source`, `user actor`,
- * `user thread`; groups by `keyOfGroup`.
+ * What a batch needs, read under the inbox locks. Keys are joined by a space: `user source`, `user actor`, `user
+ * thread`; groups by `keyOfGroup`.
  */
 export type Loaded = {
   types: TypeLookup
   inboxes: Map<string, Inbox>
   sources: Map<string, Source>
   openGroups: Map<string, Draft>
-  /** Groups that gather. */
+  /** Keys of groups with an open window. */
   windows: Set<string>
   relations: Map<string, Omit<Relation, 'self' | 'threadMuted'>>
   mutedThreads: Set<string>
   preferences: Map<string, UserPreferences>
-  /** Events about objects that are deleted. */
+  /** Events about deleted objects. */
   goneEvents: Set<OutboxEvent>
-  /** Ids of events that were sent with an expiry which has passed. */
+  /** Ids of events whose expiry has passed. */
   expired: Set<number>
 }
 
 export type Folded = {
-  /** Touched notifications. Those that grew in the order in which they last did, since lists sort by the number of that change. */
+  /**
+   * Touched notifications. Those that grew are in the order of their last growth, because lists sort by the number of
+   * that change.
+   */
   drafts: Draft[]
-  /** Groups found 24 hours old or full, to be closed before their successors are made. */
+  /** Groups that are 24 hours old or full. They are closed before their successors are made. */
   expiredGroups: Draft[]
   sources: Source[]
-  /** Windows that somebody was added to, with what is now the latest of them. */
+  /** Windows that someone was added to, each with its latest event. */
   windows: OpenWindow[]
 }
 
-/** Key of an open group in `Loaded`; what is filtered is grouped apart, by reason. */
+/** Key of an open group in `Loaded`. Filtered notifications are grouped apart, by reason. */
 export function keyOfGroup({
   userId,
   groupKey,
@@ -137,7 +140,7 @@ export function keyOfGroup({
 
 export const noWords: SentWords = { title: null, body: null, url: null, severity: null, expiresAt: null }
 
-/** A notification that is not stored yet, and nobody behind it. */
+/** A notification that is not stored yet and has no actors. */
 export function emptyDraft(
   userId: string,
   type: string,
@@ -173,5 +176,5 @@ export function emptyDraft(
   }
 }
 
-/** An actor id that is nobody: a send without actor. */
+/** Actor id of a send without an actor. */
 export const NOBODY = '0'

@@ -3,7 +3,7 @@ import { together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
-/** Locks the inboxes of these users in the order of their ids; those that do not exist are not in the answer. */
+/** Locks the inboxes of these users in the order of their ids. Omits those that do not exist. */
 export async function lockInboxes(
   client: pg.ClientBase,
   userIds: string[],
@@ -20,7 +20,7 @@ export async function lockInboxes(
   return new Map(rows.map((row) => [row.userId, row]))
 }
 
-/** Of these users, those who have an inbox. */
+/** Those of these users who have an inbox. */
 export async function existingInboxes(client: pg.ClientBase, userIds: string[]): Promise<string[]> {
   if (userIds.length === 0) return []
   const { rows } = await client.query<{ userId: string }>({
@@ -32,8 +32,8 @@ export async function existingInboxes(client: pg.ClientBase, userIds: string[]):
 }
 
 /**
- * Of the objects `post:9`, `comment:7`, those that are deleted or gone. The others are locked `for key share`, so that a
- * deletion either waits for this transaction, and retracts what it wrote, or is seen here.
+ * Of the objects `post:9`, `comment:7`, returns those that are deleted or missing. Locks the others `for key share`. So
+ * a deletion either waits for this transaction, and retracts what it wrote, or is visible here.
  */
 export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
   const gone = new Set(objects)
@@ -52,8 +52,8 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
 }
 
 /**
- * As `lockObjects`, but waits for nobody: `held` are those on which somebody else has a lock that excludes ours, a deletion
- * under way as a rule.
+ * Like `lockObjects`, but does not wait. `held`: objects on which another transaction holds a conflicting lock, usually
+ * a deletion.
  */
 export async function lockFreeObjects(
   client: pg.ClientBase,

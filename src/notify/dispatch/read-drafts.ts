@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { oneByOne } from '../one-by-one.ts'
 import { type Draft, keyOfGroup, noWords } from './model.ts'
 
-/** The groups of these users and keys that are not closed yet, shown and filtered ones, by `keyOfGroup`. */
+/** The open groups of these users and keys, shown and filtered ones, by `keyOfGroup`. */
 export async function readOpenGroups(
   client: pg.ClientBase,
   groups: { userId: string; groupKey: string }[],
@@ -20,7 +20,7 @@ export async function readOpenGroups(
   return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
 }
 
-/** Adds to `stored`, by `user id`, the notifications in which these sources have a part. */
+/** Adds to `stored`, by `user id`, the notifications that contain these sources. */
 export async function readNotifications(
   client: pg.ClientBase,
   users: string[],
@@ -42,7 +42,10 @@ export async function readNotifications(
   for (const row of rows) toDraft(row, stored)
 }
 
-/** The notifications of these users that meet `condition` over `n`, with `value` as $2, at most `limit`. Their inboxes are locked. */
+/**
+ * The notifications of these users that meet `condition` over `n`, with `value` as $2, at most `limit`. Requires locked
+ * inboxes.
+ */
 export async function readDrafts(
   client: pg.ClientBase,
   users: string[],
@@ -51,7 +54,7 @@ export async function readDrafts(
   limit: number,
 ): Promise<Draft[]> {
   const { rows } = await client.query<DraftRow>(
-    // Limited before it is sorted: a limit over an order is a reason to walk whole inboxes in that order.
+    // Limits before sorting: with a limit on an ordered query, the planner may walk whole inboxes in that order.
     `select ${draftColumns}
      from (select n.* from notify.notifications n where n.user_id = any($1::bigint[]) and ${condition} limit ${limit}) n
      order by n.user_id, n.modseq`,

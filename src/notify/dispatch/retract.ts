@@ -6,7 +6,7 @@ import { loadForFold } from './load.ts'
 import { lockInboxes } from './objects.ts'
 import { storeFolded } from './store.ts'
 
-/** As if each of these sources, rows of notify.sources by a condition over `values`, had been taken back now. Locks their inboxes. */
+/** Retracts these sources now: the rows of notify.sources that meet a condition over `values`. Locks their inboxes. */
 export async function retractSources(
   client: pg.ClientBase,
   types: TypeLookup,

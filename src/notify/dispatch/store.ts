@@ -18,9 +18,9 @@ import {
 } from './write-notifications.ts'
 
 /**
- * Stores what was folded: numbers the changes of each inbox without gaps, sets its counts, writes notifications, sources
- * and tombstones, and notifies the push nodes. The inboxes are locked, so absolute values are right.
- * A removed notification leaves its sources with `removedBecause` as their decision.
+ * Stores the result of folding: numbers the changes of each inbox without gaps, sets its counts, writes notifications,
+ * sources and tombstones, and notifies the push nodes. The inboxes are locked, so absolute values are correct.
+ * The sources of a removed notification get `removedBecause` as their decision.
  */
 export async function storeFolded(
   client: pg.ClientBase,
@@ -50,7 +50,7 @@ export async function storeFolded(
   ])
 }
 
-/** Removes stored notifications of these inboxes, which are locked; otherwise as `storeFolded`. */
+/** Removes stored notifications of these locked inboxes. Otherwise like `storeFolded`. */
 export async function storeRemoved(
   client: pg.ClientBase,
   types: TypeLookup,
@@ -82,7 +82,7 @@ async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<v
   })
 }
 
-/** Every decided event leaves its row: the guard on event_id makes a repeat, and a late retry, do nothing. */
+/** Every decided event leaves its row. The guard on event_id makes repeats and late retries do nothing. */
 async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
   if (sources.length === 0) return
   await client.query({
@@ -112,17 +112,17 @@ async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<v
   })
 }
 
-/** In the same transaction: nothing is pushed that is not committed, and nothing committed waits for a poll. */
+/** Runs in the same transaction: nothing is pushed before its commit, and no commit waits for a poll. */
 export function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
   return notify(client, INBOX_CHANNEL, encodeChangedInboxes(modseqByUser))
 }
 
-/** One change of one inbox: the notification and the modseq it was given. */
+/** One change of one inbox: the notification and the modseq of the change. */
 export type Change = { draft: Draft; inbox: Inbox; modseq: number; born: boolean }
 
 /**
- * Numbers the changes of each inbox without gaps, in the order of these drafts, and moves its counts. What came and went
- * within one batch was never there: it is no change.
+ * Numbers the changes of each inbox without gaps, in the order of these drafts, and moves its counts. A notification
+ * that came and went within one batch is not a change.
  */
 export function numberChanges(drafts: Draft[], inboxes: Map<string, Inbox>): Change[] {
   return drafts
@@ -130,7 +130,10 @@ export function numberChanges(drafts: Draft[], inboxes: Map<string, Inbox>): Cha
     .flatMap((draft) => numberChange(draft, inboxes.get(draft.userId)))
 }
 
-/** Gives a change its modseq and moves the inbox's counts by what the notification stood for before and stands for now. */
+/**
+ * Assigns a modseq to a change. Moves the inbox's counts by the difference between the notification's counts before and
+ * now.
+ */
 function numberChange(draft: Draft, inbox: Inbox | undefined): Change[] {
   if (!inbox) return []
   const born = draft.id === 0

@@ -46,7 +46,9 @@ export async function insertNotifications(client: pg.ClientBase, types: TypeLook
   })
 }
 
-/** Looks the latest actors up again where too few of the known ones are left; rare, since eight are kept for the three shown. */
+/**
+ * Looks the latest actors up again where too few known ones are left. Rare, since eight are kept for the three shown.
+ */
 export async function completeActors(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   const incomplete = new Map(
     updated.filter(({ draft }) => draft.actorsIncomplete).map(({ draft }) => [`${draft.userId} ${draft.id}`, draft]),
@@ -77,8 +79,8 @@ export async function completeActors(client: pg.ClientBase, types: TypeLookup, u
 }
 
 /**
- * Looks the latest comment of these groups up again where it was taken back. Reads what is left of the group, which is seldom
- * much: what it costs to read those who are behind it, and only when the comment that is shown goes.
+ * Looks the latest comment of these groups up again where it was retracted. Reads the remaining sources of the group,
+ * which are rarely many. That costs as much as reading its actors, and happens only when the shown comment goes.
  */
 export async function completeComments(client: pg.ClientBase, updated: Change[]): Promise<void> {
   const drafts = updated.filter(({ draft }) => draft.commentUnknown).map(({ draft }) => draft)
@@ -99,7 +101,7 @@ export async function completeComments(client: pg.ClientBase, updated: Change[])
   }
 }
 
-/** What a send brings along, its group says from now on, and lives as long as the one that lives longest. */
+/** A group shows the words of its latest send, and lives as long as its longest-lived one. */
 export async function updateNotifications(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   if (updated.length === 0) return
   const drafts = updated.map(({ draft }) => draft)
@@ -160,7 +162,7 @@ export async function storeRemovals(client: pg.ClientBase, removed: Change[], be
   await together([removal, tombstones, ended])
 }
 
-/** Closing a group is not a change of its notification: nothing of it is visible to the user. */
+/** Closing a group is not a change of its notification, because the user does not see it. */
 export async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[]): Promise<void> {
   if (groups.length === 0) return
   await client.query({
@@ -172,7 +174,7 @@ export async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[])
   })
 }
 
-/** unnest would flatten an array of arrays, so the inner ones travel as literals. */
+/** unnest would flatten an array of arrays, so the inner ones are literals. */
 function arrayLiteral(ids: string[]): string {
   return `{${ids.join(',')}}`
 }

@@ -4,8 +4,8 @@ import type { ChunkResult, FanOut } from './run.ts'
 const TOMBSTONES_PER_CHUNK = 500
 
 /**
- * After large groups were removed: ends their sources, tombstone by tombstone. Nobody waits for it, and it locks no inbox:
- * to all others these sources are ended already. A source that an event writes at this moment is left to that event.
+ * Ends the sources of large removed groups, tombstone by tombstone. Nobody waits for it, and it locks no inbox: all
+ * other code treats these sources as ended already. A source that an event writes at this moment is left to that event.
  */
 export async function endSourcesChunk(client: pg.ClientBase, fanOut: FanOut): Promise<ChunkResult> {
   const tombstones = await nextTombstones(client, fanOut)
@@ -49,14 +49,17 @@ async function lockSources(client: pg.ClientBase, userId: string, notificationId
 }
 
 /**
- * Sources written by one statement. A group may have any number: the rest of a removed one is ended by fan-outs. A live
- * source whose notification is gone counts as ended already (see `toSource` in load.ts).
+ * Sources written by one statement. A group may have any number: fan-outs end the rest of a removed one. A live source
+ * whose notification no longer exists counts as ended already (see `toSource` in load.ts).
  */
 export const SOURCES_PER_CHUNK = 5000
 
 type Removed = { userId: string; id: number | string; modseq: number | string }
 
-/** Ends the sources of removed notifications, with `because` as their decision; those beyond a chunk are left to fan-outs. Their inboxes are locked. */
+/**
+ * Ends the sources of removed notifications, with `because` as their decision. Fan-outs end those beyond a chunk.
+ * Requires locked inboxes.
+ */
 export async function endSources(client: pg.ClientBase, removed: Removed[], because: string): Promise<void> {
   await client.query({
     name: 'end_sources_of_removed',
@@ -83,7 +86,7 @@ export async function endSources(client: pg.ClientBase, removed: Removed[], beca
   })
 }
 
-/** A fan-out for the sources of what was removed from an inbox after this modseq. */
+/** Starts a fan-out for the sources of everything removed from an inbox after this modseq. */
 export async function endSourcesAfter(client: pg.ClientBase, userId: string, modseq: number): Promise<void> {
   await client.query({
     name: 'end_sources_after',
@@ -94,7 +97,7 @@ export async function endSourcesAfter(client: pg.ClientBase, userId: string, mod
 
 const fanOut = 'insert into notify.fan_outs (kind, object_id, cursor_user_id)'
 
-/** A fan-out that is under way goes back to the first of them. Its chunk, which we may wait for, waits for no inbox. */
+/** Restarts a running fan-out at the first of them. We may wait for its chunk, which waits for no inbox. */
 const goesBack = `
   on conflict on constraint fan_out_once do update
   set cursor_user_id = case when fan_outs.finished_at is null then least(fan_outs.cursor_user_id, excluded.cursor_user_id) else excluded.cursor_user_id end,

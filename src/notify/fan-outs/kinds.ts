@@ -3,7 +3,7 @@ import { restOfInboxChunk } from './rest-of-inbox.ts'
 import type { FanOutKinds } from './run.ts'
 import { showAnewChunk } from './show-anew.ts'
 
-/** Long work inside the inboxes themselves. */
+/** Fan-outs within the inboxes themselves. */
 export const inboxFanOuts: FanOutKinds = {
   end_sources: endSourcesChunk,
   show_post: showAnewChunk('post'),

@@ -5,12 +5,12 @@ import { storeRemoved } from '../dispatch/store.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { FanOut } from './run.ts'
 
-/** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
+/** Inboxes locked at once. A chunk takes some tens of milliseconds, so no lane waits long. */
 const USERS_PER_CHUNK = 500
-/** A user may have any number of notifications of one thread: each mention is one. */
+/** A user may have any number of notifications of one thread, because each mention is a separate one. */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
-/** The next users after the cursor who have notifications of the thread, in the order in which inboxes are locked. */
+/** The next users after the cursor who have notifications of the thread, in the lock order of inboxes. */
 export async function usersOfThread(
   client: pg.ClientBase,
   { threadKey, cursorUserId }: Pick<FanOut, 'threadKey' | 'cursorUserId'>,
@@ -25,9 +25,10 @@ export async function usersOfThread(
 }
 
 /**
- * Removes the notifications of these users that meet `condition` over `n` with `value` as $2: a change of each inbox like
- * any other, with tombstones, counts, and a hint to the push nodes. Their sources stay, with `because` as their decision.
- * At most a chunk of them, by user: call it until it removes none. Returns how many it removed.
+ * Removes the notifications of these users that meet `condition` over `n` with `value` as $2. This is an ordinary
+ * change of each inbox, with tombstones, counts and a hint to the push nodes. The sources stay, with `because` as their
+ * decision.
+ * Removes at most a chunk, by user. Repeat until it returns 0, the number removed.
  */
 export async function removeNotifications(
   client: pg.ClientBase,

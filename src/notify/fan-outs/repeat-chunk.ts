@@ -1,4 +1,7 @@
-/** Until a chunk finds nothing, or only what someone else holds. Returns the sum of what the chunks found. */
+/**
+ * Repeats until a chunk finds nothing, or only what another transaction holds. Returns the sum of what the chunks
+ * found.
+ */
 export async function repeatChunk(chunk: () => Promise<number>): Promise<number> {
   let total = 0
   for (let count = await chunk(); count > 0; count = await chunk()) total += count

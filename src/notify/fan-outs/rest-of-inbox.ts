@@ -4,7 +4,7 @@ import { notifyPushNodes } from '../dispatch/store.ts'
 import { restOfInbox } from '../inbox/mark.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
-/** After somebody read, archived, deleted or saw all of a large inbox: what their request left. */
+/** Finishes a request that read, archived, deleted or saw all of a large inbox. */
 export async function restOfInboxChunk(
   client: pg.ClientBase,
   { kind, objectId: userId, cursorUserId }: FanOut,

@@ -5,37 +5,39 @@ import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
 import type { TypeLookup } from '../types/types.ts'
 
-/** One row of notify.fan_outs: long work that is done in chunks. */
+/** A row of notify.fan_outs: long work that is done in chunks. */
 export type FanOut = {
   id: string
   kind: string
   objectId: string
   threadKey: string | null
   cursorUserId: string
-  /** Of an audience; `event` is what it is told, `exceptIds` are told otherwise. */
+  /** For an audience: `event` is sent to it, and `exceptIds` are notified separately. */
   firstShard: number
   lastShard: number
   event: unknown
   exceptIds: string[]
-  /** Of a block: who was blocked, and the last event that is taken back, null when it is not drawn yet. */
+  /** For a block: the blocked user, and the last event that is retracted; null until its id is drawn. */
   actorId: string
   upTo: string | null
-  /** Chunks that failed since the last one that succeeded. */
+  /** Failed chunks since the last one that succeeded. */
   attempts: number
 }
 
-/** What a chunk came to: where the cursor stands now, or that nothing is left to do. */
+/** Result of a chunk: the new cursor, or that nothing is left to do. */
 export type ChunkResult = { cursorUserId: string } | 'finished'
 
-/** One chunk, in the transaction that moves the cursor: killed anywhere, the next worker goes on where the last commit was. */
+/**
+ * One chunk, in the transaction that moves the cursor. After a crash the next worker continues after the last commit.
+ */
 export type Chunk = (client: pg.ClientBase, fanOut: FanOut, types: TypeLookup) => Promise<ChunkResult>
 
 /** The kinds of fan-outs that a worker runs, by `kind`. */
 export type FanOutKinds = Record<string, Chunk>
 
 /**
- * Does chunk after chunk of whatever is due and nobody else is at, until nothing is left. Least recently served first, so
- * that a small fan-out never waits for the end of a large one. Several of these may run side by side.
+ * Runs chunks of due fan-outs that nobody else processes, until none is left. The least recently served comes first, so
+ * a small fan-out never waits for the end of a large one. Several calls may run in parallel.
  */
 export async function runFanOuts(
   { pool, log, types }: Pick<App, 'pool' | 'log' | 'types'>,
@@ -58,7 +60,7 @@ export async function runFanOuts(
   } while (taken && !stopping())
 }
 
-/** A chunk of one that was just written, without waiting for a worker; one that is under way is waited for. */
+/** Runs a chunk of a new fan-out without waiting for a worker. Waits for one that is already running. */
 export async function runChunkOf(client: pg.ClientBase, id: string, chunk: Chunk, types: TypeLookup): Promise<void> {
   const { rows } = await client.query<FanOut>(
     `select ${columns} from notify.fan_outs where id = $1 and finished_at is null for update`,
@@ -70,7 +72,9 @@ export async function runChunkOf(client: pg.ClientBase, id: string, chunk: Chunk
 const columns = `id, kind, object_id as "objectId", thread_key as "threadKey", cursor_user_id as "cursorUserId", first_shard as "firstShard",
   last_shard as "lastShard", event, except_ids as "exceptIds", actor_id as "actorId", up_to as "upTo", attempts`
 
-/** Not prepared: a deleted user makes thousands of fan-outs at once, and a plan made before would sort them all for each. */
+/**
+ * Not prepared: deleting a user makes thousands of fan-outs at once, and an older plan would sort all of them for each.
+ */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   const { rows } = await client.query<FanOut>(
     `select ${columns} from notify.fan_outs
@@ -97,8 +101,8 @@ async function runChunk(
 }
 
 /**
- * Backoff from a second to ten minutes; never given up, because what was deleted must not be shown. A lock that was not had
- * in time is nobody's failure: tried again two seconds later.
+ * Backoff from a second to ten minutes. Never gives up, because deleted content must not be shown. A lock timeout is
+ * not a failure: the fan-out is tried again two seconds later.
  */
 async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promise<void> {
   await pool.query(

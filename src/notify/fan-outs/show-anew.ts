@@ -7,13 +7,16 @@ import type { TypeLookup } from '../types/types.ts'
 import { usersOfThread } from './remove-notifications.ts'
 import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
-/** Inboxes are locked for so many changes at once, or for those of one user: one read group of likes after another may show a post. */
+/**
+ * A chunk locks inboxes for this many changes, or for those of one user: any number of a user's read groups of likes
+ * may show one post.
+ */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
 /**
- * After the beginning of a post or comment was edited: a change, and nothing else, of each notification that shows it, so that
- * devices read the words again. A notification that is committed later is read with the new words anyway. Held inboxes are
- * noted in `except_ids` and come last, so that nobody else waits for them.
+ * After an edit of the beginning of a post or comment, adds a change to each notification that shows it, so that
+ * devices read the words again. Notifications committed later show the new words anyway. Held inboxes are noted in
+ * `except_ids` and come last, so that nobody else waits for them.
  */
 export function showAnewChunk(kind: Kind): Chunk {
   return async (client, fanOut, types) => {
@@ -49,8 +52,8 @@ async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): 
 type Shown = { userId: string; total: number }
 
 /**
- * Read before any inbox is locked: most users of a thread are not shown a certain comment of it. `total`: notifications of this user
- * and those before.
+ * Read before any inbox is locked, because most notifications of a thread do not show a given comment. `total`:
+ * notifications of this user and of those before.
  */
 async function usersShown(
   client: pg.ClientBase,
@@ -67,7 +70,7 @@ async function usersShown(
   return rows
 }
 
-/** Returns the users whose inbox is held by somebody else. */
+/** Returns the users whose inbox another transaction holds. */
 async function touch(
   client: pg.ClientBase,
   kind: Kind,
@@ -85,7 +88,7 @@ async function touch(
   return existingInboxes(client, missing)
 }
 
-/** Over `n`; `$2` holds the id of the object and the thread. What is filtered is in no changes. */
+/** SQL over `n`. `$2` holds the id of the object and the thread. Filtered notifications do not occur in changes. */
 function conditionOf(kind: Kind): string {
   return `n.thread_key = ($2::text[])[2] and not n.filtered and ${showing(kind, '($2::text[])[1]')}`
 }
