@@ -30,7 +30,7 @@ const summaries: Record<keyof typeof clientFrames | keyof typeof serverFrames, s
   pong: 'Answer to ping',
 }
 
-/** The websocket as AsyncAPI 3, made from the schemas that check the frames. */
+/** The websocket as AsyncAPI 3, generated from the schemas that validate the frames. */
 export function describeSocket({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): object {
   const { host, protocol } = new URL(publicUrl ?? 'http://localhost:3000')
   const pathname = basePath === '' ? {} : { pathname: basePath }
@@ -66,7 +66,7 @@ export function describeSocket({ publicUrl, basePath }: Pick<Config, 'publicUrl'
   }
 }
 
-/** For the page that shows the REST calls. */
+/** Shown on the page that documents the REST calls. */
 export const socketInMarkdown = `[/asyncapi.json](/asyncapi.json) (AsyncAPI 3): \`GET /ws\`, subprotocol \`${SUBPROTOCOL}\`, JSON in text frames.
 
 ${tableOf('The client sends', clientFrames)}
@@ -84,7 +84,7 @@ function tableOf(title: string, frames: Partial<Record<Name, TSchema>>): string 
 type Name = keyof typeof summaries
 
 function namesOf(frames: Partial<Record<Name, TSchema>>): Name[] {
-  // The keys of a literal are those of its type.
+  // `Object.keys` returns `string[]`; the keys of this literal are known.
   return Object.keys(frames) as Name[]
 }
 

@@ -16,7 +16,7 @@ import { SessionView } from '../social/sessions/session.ts'
 import { User } from '../social/users/view.ts'
 import type { Document, OperationObject } from './describe.ts'
 
-/** The shapes of the contract. `Person` is also the author of a post and of a comment. */
+/** The named schemas of the API. `Person` is also the author of a post or comment. */
 const shapes: Record<string, TSchema> = {
   User,
   Me,
@@ -44,8 +44,8 @@ const shapes: Record<string, TSchema> = {
 }
 
 /**
- * Moves every shape of a document into `components.schemas`, each once: those above by their names, the other bodies
- * and answers by the name of their operation.
+ * Moves every object schema into `components.schemas`, each once. The schemas above keep their names. Other bodies and
+ * answers are named after their operation.
  */
 export function nameComponents(document: Document): void {
   const names = new Map(Object.entries(shapes).map(([name, schema]) => [textOf(schema), name]))
@@ -59,14 +59,17 @@ export function nameComponents(document: Document): void {
   Object.assign(document, { paths, components: { ...document.components, schemas: inOrder(components) } })
 }
 
-/** The same for a part of another document, such as the messages of AsyncAPI. Returns the part and the components it refers to. */
+/**
+ * Does the same for a part of another document, such as the messages of AsyncAPI. Returns the part and the components
+ * it refers to.
+ */
 export function referToComponents<T>(part: T): { part: T; schemas: Record<string, unknown> } {
   const names = new Map(Object.entries(shapes).map(([name, schema]) => [textOf(schema), name]))
   const schemas: Record<string, unknown> = {}
   return { part: referring(part, names, schemas), schemas: inOrder(schemas) }
 }
 
-/** The body and the good answers of an operation that are objects, with names for them. */
+/** The object schemas of an operation's body and successful answers, with their names. */
 function ownShapes({ operationId = '', requestBody, responses = {} }: OperationObject): [string, TSchema][] {
   const name = operationId.charAt(0).toUpperCase() + operationId.slice(1)
   const good = Object.entries(responses).filter(([status]) => status.startsWith('2'))
@@ -80,7 +83,7 @@ function ownShapes({ operationId = '', requestBody, responses = {} }: OperationO
   })
 }
 
-/** A copy in which every schema with a name is a reference; what they refer to is added to `components`. */
+/** A copy in which a reference replaces every named schema. Adds the schemas it refers to to `components`. */
 function referring<T>(value: T, names: Map<string, string>, components: Record<string, unknown>): T {
   if (typeof value !== 'object' || value === null) return value
   const name = 'type' in value && value.type === 'object' ? names.get(textOf(value)) : undefined
@@ -89,7 +92,7 @@ function referring<T>(value: T, names: Map<string, string>, components: Record<s
     components[name] = {}
     components[name] = inside(value, names, components)
   }
-  // A reference takes the place of the schema it was made from.
+  // The type of the replaced schema, because callers put the reference in its place.
   return { $ref: `#/components/schemas/${name}` } as T
 }
 
@@ -103,7 +106,7 @@ function inside<T>(value: T, names: Map<string, string>, components: Record<stri
   return Object.fromEntries(entries) as T
 }
 
-/** Two schemas are the same shape when these texts are equal. OpenAPI has no order of keys, and writes records as additional properties. */
+/** Equal texts mean equal schemas. Sorts keys, because OpenAPI ignores their order. */
 function textOf(schema: unknown): string {
   return JSON.stringify(schema, (_key, value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
@@ -111,7 +114,7 @@ function textOf(schema: unknown): string {
   })
 }
 
-/** TypeBox writes a record by a pattern of its names, OpenAPI as additional properties. */
+/** Writes a TypeBox record (`patternProperties`) as OpenAPI's `additionalProperties`. */
 function asOpenApi(value: object): object {
   if (!('patternProperties' in value)) return value
   const { patternProperties, ...rest } = value

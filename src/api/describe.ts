@@ -20,7 +20,7 @@ export type Document = {
   components?: Record<string, Record<string, unknown>>
 }
 
-/** Completes a document made from the schemas: a name, a summary, a group, the errors and examples of each call. */
+/** Completes the generated document: adds a name, a summary, a tag, errors and examples to each call. */
 export function describeOperations(document: Document): void {
   const used = new Set<string>()
   const answered = new Set<Code>()
@@ -41,15 +41,15 @@ export function describeOperations(document: Document): void {
   document.components = { ...document.components, examples: Object.fromEntries([...answered].map(exampleOfProblem)) }
 }
 
-/** No schema requires it: who sends none is told so by a code of its own. */
+/** Marks the key as required. The schemas leave it optional, because a missing key has an error code of its own. */
 function requireKey({ parameters = [] }: OperationObject): void {
   for (const parameter of parameters) if (parameter.name === 'idempotency-key') parameter.required = true
 }
 
-/** Refusals of an access token; all but the first concern tokens of an identity provider. */
+/** Refusals of an access token. All but the first apply only to tokens of an identity provider. */
 const ofTokens: Code[] = ['UNAUTHENTICATED', 'SESSION_ENDED', 'USER_NOT_PROVISIONED', 'IDENTITY_PROVIDER_UNAVAILABLE']
 
-/** Also what the layers before a call may answer: authentication, validation, limits, a database that is away. */
+/** Includes the codes of earlier layers: authentication, validation, limits, an unavailable database. */
 function codesOfCall(method: string, path: string, operation: OperationObject): Code[] {
   const [, ...own] = operations[`${method.toUpperCase()} ${path}`] ?? ['']
   const found = new Set<Code>(own)
@@ -63,7 +63,7 @@ function codesOfCall(method: string, path: string, operation: OperationObject): 
   return [...found].sort((a, b) => codes[a][0] - codes[b][0])
 }
 
-/** One answer for each status, with an example of each code. Answers of the call's own schema stay. */
+/** One answer per status, with an example of each code. Keeps the answers that the call's schema defines. */
 function problems(found: Code[], own: Record<string, Answer> = {}): Record<string, Answer> {
   const statuses = [...new Set(found.map((code) => codes[code][0]))].filter((status) => !(status in own))
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 
-/** What a value of this schema may look like: by the property's name where that says more than its type. */
+/** An example value for a schema. The property's name decides where it is more specific than the type. */
 export function exampleOf(schema: TSchema, name = ''): unknown {
   if (schema.const !== undefined) return schema.const
   if (schema.examples) return schema.examples[0]

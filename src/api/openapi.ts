@@ -10,8 +10,8 @@ import { type Document, describeOperations } from './describe.ts'
 const { $id: _, ...problemSchema } = Problem
 
 /**
- * The whole contract at /openapi.json, made from the schemas that validate the requests; /docs shows it to a person. Neither exists
- * with DOCS=off.
+ * Serves the API's contract at /openapi.json, generated from the schemas that validate requests, and a page for people
+ * at /docs. With DOCS=off, neither exists.
  */
 export async function describeApi(server: FastifyInstance, config: Config): Promise<void> {
   if (!config.docs) return
@@ -45,7 +45,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     }),
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject
-      // What the library makes is an OpenAPI document; its type says the same in other words.
+      // The library returns an OpenAPI document, but declares a different type for it.
       const openapi = document.openapiObject as Document
       describeOperations(openapi)
       nameComponents(openapi)
@@ -59,7 +59,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
     pages.addHook('onRoute', (route) => {
       route.config = { ...route.config, public: true }
     })
-    // Its files are the same for everybody, and say themselves how long they may be kept.
+    // These files are public and set their own Cache-Control.
     pages.addHook('onRequest', (_request, reply, done) => {
       reply.removeHeader('cache-control')
       done()
@@ -68,7 +68,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
   })
 }
 
-/** PUBLIC_URL and BASE_PATH; a path alone where no PUBLIC_URL is set. */
+/** PUBLIC_URL and BASE_PATH; only the path when PUBLIC_URL is not set. */
 function serverUrl({ publicUrl, basePath }: Config): string {
   return basePath === '' ? (publicUrl ?? '/') : `${publicUrl?.replace(/\/+$/, '') ?? ''}${basePath}`
 }

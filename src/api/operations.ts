@@ -5,7 +5,7 @@ export type Operation = readonly [summary: string, ...codes: Code[]]
 const once = ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_BUSY'] as const
 const onceOnly = ['IDEMPOTENCY_KEY_REQUIRED', ...once] as const
 
-/** What a line of the document says about each call, and the codes it may answer with beside those that every call has. */
+/** The summary of each call, and the error codes it may answer in addition to the common ones. */
 export const operations: Record<string, Operation> = {
   'POST /auth/signup': ['Create an account and sign in', 'PASSWORD_TOO_COMMON', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
   'POST /auth/signin': ['Sign in by username or address', 'BAD_CREDENTIALS'],
@@ -244,7 +244,7 @@ export const tags: Record<string, string> = {
   operation: 'Probes and metrics',
 }
 
-/** The group a call is shown in. */
+/** The documentation group of a call. */
 export function tagOf(path: string): string {
   const first = path.split('/')[1] ?? ''
   if (/^\/notifications\/send|^\/service-tokens|^\/webhooks|^\/users\/external/.test(path)) return 'services'
@@ -259,7 +259,10 @@ const tagOfFirst: Record<string, string> = {
   unsubscribe: 'notifications',
 }
 
-/** `PATCH /notifications/{id}/mark-read` → `patchNotificationsByIdMarkRead`: names that stay when a call gets a better summary. */
+/**
+ * `PATCH /notifications/{id}/mark-read` → `patchNotificationsByIdMarkRead`. Derived from the path, so that a new
+ * summary does not rename it.
+ */
 export function operationIdOf(method: string, path: string): string {
   const words = path.replaceAll(/\{(\w+)\}/g, 'by-$1').split(/[/-]/)
   return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('')

@@ -6,7 +6,7 @@ import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { socketRoute } from '../push/upgrade.ts'
 import { requireAccessToken } from '../social/sessions/authentication.ts'
 
-/** What a process without the api role serves: health, readiness and metrics. */
+/** The HTTP server of a process without the api role: health, readiness and metrics. */
 export async function createOpsServer(app: App, options: OpsOptions): Promise<FastifyInstance> {
   const server = createFastify(app)
   await sendSecurityHeaders(server, app.config)

@@ -71,11 +71,11 @@ const features = [
 
 export type ServerOptions = OpsOptions & {
   timeouts?: Partial<Timeouts>
-  /** Absent: no web app is served. */
+  /** Without it, no web app is served. */
   web?: Web
 }
 
-/** The REST server with every feature's routes, not listening yet. */
+/** The REST server with all routes. It does not listen yet. */
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
   sendSecurityHeaders(server, app.config)
@@ -98,7 +98,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     ],
   })
   noteRefusedOrigins(server, app)
-  // After CORS: a page of an allowed origin may read a 401 and a 429 too.
+  // Registered after CORS, so that pages of allowed origins can read a 401 or 429.
   recogniseUsers(server, app)
   watchLog(server, app)
   limitRates(server, app)

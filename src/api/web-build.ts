@@ -10,24 +10,24 @@ import type { OnClose } from '../base/process/lifetime.ts'
 import { messageOf } from '../errors.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** What a build is made of; paths relative to the root. */
+/** The inputs of a build, relative to the root. */
 const SOURCES = ['web/**/*', 'client/**/*', 'package-lock.json']
-/** Of the output of a build that failed, the end says why. Characters. */
+/** Characters of a failed build's output that are kept. The reason is at the end. */
 const LOG_KEPT = 4000
 
-/** Where the web app is, and what became of its build. */
+/** The web app's folder and the state of its build. */
 export type Web = {
-  /** The folder of index.html; it may not exist yet. */
+  /** The folder of index.html. It may not exist yet. */
   dist: string
-  /** `log`: the end of what a failed build printed. */
+  /** `log`: the end of a failed build's output. */
   build(): { running: boolean; log?: string }
 }
 
 export const DIST = join(ROOT, 'web/dist')
 
 /**
- * Starts a build at low priority if web/dist is missing or older than its sources, and returns without waiting for it. Without
- * sources or without Vite, as in the container image, web/dist is served as it is.
+ * Starts a build at low priority if web/dist is missing or older than its sources, and does not wait for it. Without
+ * sources or without Vite, as in the container image, serves web/dist as it is.
  */
 export function prepareWeb(mayBuild: boolean, log: Logger, onClose: OnClose): Web {
   if (!mayBuild || viteCommand() === undefined) return { dist: DIST, build: () => ({ running: false }) }
@@ -39,7 +39,7 @@ export function prepareWeb(mayBuild: boolean, log: Logger, onClose: OnClose): We
       (error: unknown) => {
         if (stop.signal.aborted) return
         state.log = messageOf(error)
-        log.error({ err: error }, 'the web app could not be built; run: npm run web:build')
+        log.error({ err: error }, 'cannot build the web app; run: npm run web:build')
       },
     )
     .finally(() => {
@@ -52,7 +52,7 @@ export function prepareWeb(mayBuild: boolean, log: Logger, onClose: OnClose): We
   return { dist: DIST, build: () => state }
 }
 
-/** True when it was missing or stale. @throws {Error} as `buildWeb` */
+/** Returns true when web/dist was missing or stale. @throws {Error} as `buildWeb` */
 export async function buildIfStale(signal?: AbortSignal): Promise<boolean> {
   const stamp = await stampOfSources()
   if ((await readFile(join(DIST, 'stamp'), 'utf8').catch(() => '')) === stamp) return false
@@ -61,8 +61,8 @@ export async function buildIfStale(signal?: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Builds into a folder of its own and puts that in place of web/dist, so that nobody is served half a build.
- * @throws {Error} whose message is the end of what Vite printed
+ * Builds into a temporary folder and then replaces web/dist, so that no request gets a partial build.
+ * @throws {Error} whose message is the end of Vite's output
  */
 export async function buildWeb(signal?: AbortSignal, stamp?: string): Promise<void> {
   const made = join(ROOT, `web/.dist-${process.pid}`)
@@ -108,7 +108,7 @@ function runVite(outDir: string, signal: AbortSignal | undefined): Promise<void>
   })
 }
 
-/** A hash of names and contents of all sources. */
+/** A hash of the names and contents of all sources. */
 async function stampOfSources(): Promise<string> {
   const hash = createHash('sha256')
   const isOutput = (name: string) => name === 'node_modules' || name === 'dist' || name.startsWith('.dist-')

@@ -8,15 +8,16 @@ import type { Config } from '../config.ts'
 import { escapeHtml } from '../notify/channels/email/mail.ts'
 import type { Web } from './web-build.ts'
 
-/** As index.html has it. */
+/** Must match index.html. */
 const BASE = '<base href="/" data-demo="false"'
 
-/** Files of web/dist that keep their name from build to build. */
+/** Files of web/dist without a hash in their name. */
 const NAMED_FILES = ['favicon.svg', 'icon.svg', 'manifest.webmanifest', 'sw.js', 'theme.js']
 
 /**
- * Serves the web app: a GET that prefers HTML to JSON and is no file gets its page, whatever the path, so that the `url` of a
- * notification opened in a tab shows the page and not JSON. Public routes serve browsers by themselves and keep their paths.
+ * Serves the web app. Any GET that prefers HTML to JSON and does not name a file gets the app's page. So a
+ * notification's `url` opened in a tab shows the page instead of JSON. Public routes already serve browsers and keep
+ * their paths.
  */
 export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'config'>, web: Web): Promise<void> {
   const csp = securityPolicy("'self'")
@@ -36,7 +37,7 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
     await files.register(fastifyStatic, { root: web.dist, serve: false, preCompressed: true, suppressWarning: true })
     const schema = { hide: true }
     const open = { public: true, rateLimit: 'off' } as const
-    // Fastify's logger would write a line for each file.
+    // Avoids a log line per file.
     files.addHook('onRoute', (route) => {
       route.logLevel = 'warn'
     })
@@ -52,7 +53,10 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
   })
 }
 
-/** Where browsers find the API: the path of PUBLIC_URL, which a proxy may strip, then BASE_PATH, with a slash at the end. */
+/**
+ * The path under which browsers reach the API: the path of PUBLIC_URL, which a proxy may strip, then BASE_PATH, with a
+ * trailing slash.
+ */
 function pathOfApi({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): string {
   const path = publicUrl === undefined ? '/' : new URL(publicUrl).pathname
   return `${path.replace(/\/+$/, '')}${basePath}/`
@@ -71,12 +75,12 @@ function securityPolicy(styles: string): string {
   ].join(';')
 }
 
-/** A name with an extension: it is there or missing, and no page of the app. */
+/** A URL with an extension names a file, never a page of the app. */
 function isFile({ url }: FastifyRequest): boolean {
   return /\.\w+$/.test(url.split('?', 1)[0] ?? '')
 }
 
-/** Whether HTML is named, and JSON is not, has a lower quality or comes later (RFC 9110, section 12.5.1). */
+/** Whether the header names HTML, and JSON is absent, has a lower quality or comes later (RFC 9110, section 12.5.1). */
 export function prefersHtml(accept = ''): boolean {
   const ranges = accept.split(',').map((range, place) => {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
@@ -94,7 +98,7 @@ const landingStyle = `:root{color-scheme:light dark}body{font:1rem/1.5 system-ui
 pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid;border-radius:.6rem;font-size:.8125rem}code{font-weight:600}`
 const landingPolicy = securityPolicy(`'sha256-${createHash('sha256').update(landingStyle).digest('base64')}'`)
 
-/** In place of an app that is not built yet, or cannot be; loads itself again until it is. */
+/** Shown while the app is not built. Reloads itself until the app is available. */
 function sendLanding(reply: FastifyReply, web: Web): FastifyReply {
   const { running, log } = web.build()
   const text = running
