@@ -25,7 +25,7 @@ type Row = Omit<DeadLetter, 'createdAt' | 'deadAt'> & { createdAt: Date; deadAt:
 const admin = { admin: true }
 const Params = Type.Object({ id: Id })
 
-/** Events whose last attempt failed: to be looked at, and tried again once their cause is gone. */
+/** Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. */
 export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { Gauge } from 'prom-client'
 import { registry } from '../base/metrics.ts'
 
-/** No transaction of ours is idle for so long. */
+/** Ravenpost's own transactions are never idle for this long. */
 const REPORTED_AFTER_MS = 10_000
 const BETWEEN_LINES_MS = 60_000
 
@@ -18,8 +18,9 @@ type Held = {
 type Seen = { since: number; lineAt: number }
 
 /**
- * Makes a look at who holds locks on our tables, to be taken every few seconds: `ravenpost_held_locks_seconds`
- * and the log show a transaction that is found again and again. What it holds is answered 503 or tried again; all else goes on.
+ * Returns a check of who holds locks on our tables, to be called every few seconds. `ravenpost_held_locks_seconds` and
+ * the log report a transaction that several checks find. Requests for the locked rows are retried or answered with 503;
+ * everything else continues.
  */
 export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REPORTED_AFTER_MS): () => Promise<void> {
   let seen = new Map<string, Seen>()
@@ -37,13 +38,19 @@ export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REP
       seen.set(key, { since, lineAt: isDue ? now : lineAt })
       if (isLong) longest = Math.max(longest, now - since)
       if (isDue)
-        log.warn({ ...held, forMs: Math.round(now - since) }, 'a transaction holds locks on our tables for long')
+        log.warn(
+          { ...held, forMs: Math.round(now - since) },
+          'a transaction has held locks on our tables for a long time',
+        )
     }
     heldSeconds.set(longest / 1000)
   }
 }
 
-/** Readers, dumps and vacuum block only migrations and the removal of old partitions, so they count only while somebody waits for them. */
+/**
+ * Readers, dumps and vacuum block only migrations and the removal of old partitions. So they count only while something
+ * waits for them.
+ */
 const heldLocks = `
   select pid, transaction, role, application, locks, waiting from ops.held_locks
   where waiting <> '{}' or exists (select from unnest(locks) l where l !~ ' (AccessShare|ShareUpdateExclusive)Lock$')`

@@ -13,27 +13,30 @@ import { bearerToken } from '../http/identity.ts'
 import { createScrape } from './scrape.ts'
 
 export type OpsOptions = {
-  /** Whether this process' LISTEN connection is up; absent when the push role does not run here. */
+  /** Whether this process's LISTEN connection is up. Absent when the push role does not run here. */
   listenAlive?: () => boolean
 }
 
-/** A database that takes longer to answer is not ready to serve anyone. */
+/** A database that answers more slowly is not ready. */
 const READY_TIMEOUT_MS = 2_000
-/** Of a statement for a scrape or a probe. Prometheus gives up after 10 s by default. */
+/** Timeout of a statement for a scrape or probe. Prometheus gives up after 10 s by default. */
 const STATEMENT_TIMEOUT_MS = 5_000
-/** Nobody waits for a scrape that is under way when the process stops. */
+/** Short, because a process that stops does not have to finish a scrape. */
 const CLOSE_MS = 1_000
-/** For so long the answer to one scrape or probe is the answer to all: anybody may ask, any number of times. */
+/**
+ * How long one answer serves all scrapes or probes. The routes are public, so their load must not depend on the number
+ * of requests.
+ */
 const KEPT_MS = 1_000
 
 const metricsText = { description: 'Prometheus text', content: { 'text/plain': { schema: Type.String() } } }
 
 const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) })
 
-/** Probes and scrapers come as often as they are set to. */
+/** Not limited, because the operator sets how often probes and scrapers call. */
 const unlimited = { public: true, rateLimit: 'off' } as const
 
-/** For load balancers, orchestrators and Prometheus. */
+/** Routes for load balancers, orchestrators and Prometheus. */
 export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): FastifyPluginAsyncTypebox {
   const { config } = app
   return async (server) => {
@@ -42,7 +45,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
     const scrape = shared(KEPT_MS, createScrape(app, pool))
     const databaseNotReady = shared(KEPT_MS, () => findDatabaseNotReady(app, pool))
 
-    // Asked every few seconds: only failures are worth a line of the log.
+    // Probes call every few seconds, so only failures are logged.
     server.addHook('onRoute', (route) => {
       route.logLevel = 'warn'
     })
@@ -75,20 +78,20 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
   }
 }
 
-/** One connection for the scrape and one for the probe: neither waits for requests, nor do requests for them. */
+/** One connection for the scrape and one for the probe, so that they and requests do not wait for each other. */
 function createOpsPool({ config, log }: App): pg.Pool {
   const url = config.databaseUrl
   const pooled = isPooled(config)
   return createPool({ url, size: 2, log, name: 'ops', queryTimeoutMs: STATEMENT_TIMEOUT_MS, pooled })
 }
 
-/** What is wrong with the database, for a person; undefined when nothing is. */
+/** The database's problem in words, or undefined when there is none. */
 async function findDatabaseNotReady({ log }: App, pool: pg.Pool): Promise<string | undefined> {
   try {
     const missing = await within(READY_TIMEOUT_MS, pendingMigrations(pool))
     return missing.length > 0 ? `migrations have not been run: ${missing.join(', ')}` : undefined
   } catch (error) {
-    log.warn({ err: error }, 'not ready: the database cannot be asked')
+    log.warn({ err: error }, 'not ready: cannot query the database')
     return 'the database cannot be reached'
   }
 }

@@ -5,12 +5,12 @@ import { within } from '../base/deadline.ts'
 import { registry } from '../base/metrics.ts'
 import { openPools } from '../db/pool.ts'
 
-/** Prometheus gives up after 10 s by default; what this process counted is to be shown even then. */
+/** Prometheus gives up after 10 s by default. This process's own metrics must appear even when the database is slow. */
 const DATABASE_TIMEOUT_MS = 4_000
-/** Where counting ends: past this it does not matter how many there are, and counting them would cost ever more. */
+/** Counting stops here: larger numbers mean the same to an operator, and counting further costs more and more. */
 const MOST_COUNTED = 100_000
 
-/** Makes the text of a scrape: what this process counted, and what the database says now if it can be asked. */
+/** Returns a function that renders the metrics of this process, and those of the database if it answers. */
 export function createScrape({ log }: Pick<App, 'log'>, pool: pg.Pool): () => Promise<string> {
   return async () => {
     showPools()
@@ -18,7 +18,7 @@ export function createScrape({ log }: Pick<App, 'log'>, pool: pg.Pool): () => Pr
       show(await within(DATABASE_TIMEOUT_MS, ask(pool)))
       databaseUp.set(1)
     } catch (error) {
-      log.warn({ err: error }, 'metrics without those of the database')
+      log.warn({ err: error }, 'cannot read metrics from the database; serving the others')
       for (const gauge of fromDatabase) gauge.reset()
       databaseUp.set(0)
     }
@@ -49,7 +49,7 @@ type Totals = {
   lost: number
 }
 
-/** One after the other, on one connection. */
+/** Runs the statements in sequence, on one connection. */
 async function ask(pool: pg.Pool) {
   const client = await pool.connect()
   let broken = true
@@ -87,7 +87,7 @@ const countTotals = `
     from (select attempts from notify.pending where dead_at is null limit ${MOST_COUNTED}) p
   ) pending`
 
-/** Reset first: a task that has no jobs any more is to disappear. */
+/** Resets first, so that a task without jobs disappears. */
 function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   for (const gauge of fromDatabase) gauge.reset()
   for (const { consumer, lane, events, age, failing } of lanes) {
@@ -107,7 +107,7 @@ function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   webhooksDisabled.set(totals.lost)
 }
 
-/** Of the database, so every process shows the same. */
+/** A gauge read from the database: every process reports the same value. */
 function shared<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
   return gauge(name, `${help}; the same on every process: take the max, not the sum`, labelNames)
 }

@@ -23,7 +23,7 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
-/** Why a user did not get something, step by step. */
+/** Explains step by step why a user did not get a notification. */
 export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
