@@ -7,14 +7,14 @@ import { Budgets } from './connections/budget.ts'
 import type { Limits } from './limits.ts'
 
 /**
- * Limits sockets of which nobody knows yet whose they are, by network and in this process: an upgrade is taken from the
- * network's budget, and given back when a good hello follows, which its user pays for.
+ * Limits sockets without a verified user, per network and in this process. An upgrade spends from the network's budget.
+ * A valid hello refunds it, because its user's budget pays instead.
  */
 export class Newcomers {
   readonly #log: App['log']
   readonly #addressOf: (request: IncomingMessage) => string
   readonly #budgets: Budgets
-  /** Refused in the present window; kept for the log's one line in each. */
+  /** Networks refused in the current window, so that each is logged once. */
   readonly #told: Budgets
 
   constructor({ log, config }: App, { upgradeBudget, upgradeWindowMs }: Limits) {
@@ -29,15 +29,16 @@ export class Newcomers {
     return networkOf(this.#addressOf(request))
   }
 
-  /** Why one more upgrade of this network is refused; null when it is not. */
+  /** The reason to refuse another upgrade from this network, or null. */
   refusal(network: string): AppError | null {
     const budget = this.#budgets.of(network)
     if (budget.spend(1)) return null
-    if (this.#told.of(network).spend(1)) this.#log.warn({ network }, 'too many upgrades without a good hello; refused')
+    if (this.#told.of(network).spend(1))
+      this.#log.warn({ network }, 'too many upgrades without a valid hello; refusing more')
     return fail('RATE_LIMITED', 'Too many upgrades that no hello followed', { retryAfter: budget.leftMs / 1000 })
   }
 
-  /** A good hello has followed. */
+  /** Called after a valid hello. */
   proved(network: string): void {
     this.#budgets.of(network).refund(1)
   }

@@ -28,13 +28,13 @@ import type { Limits } from './limits.ts'
 import { Newcomers } from './newcomers.ts'
 import { refusal, refuse } from './upgrade.ts'
 
-/** One process' sockets, and everything that works for them. */
+/** The sockets of one process, and their services. */
 export class Node {
   readonly hub: Hub
   readonly listener: Listener
   readonly sessions = new Set<Session>()
   readonly #app: App
-  /** The same with a pool of this node's own, for everything but what clients ask to be changed. */
+  /** The same app with this node's own pool, for everything except changes that clients request. */
   readonly #own: App
   readonly #limits: Limits
   readonly #path: string
@@ -46,7 +46,7 @@ export class Node {
   readonly #doubted: DoubtedSessions
   readonly #acknowledgements: Acknowledgements
   readonly #heartbeats: Heartbeats
-  /** Work on frames that has begun; awaited before the pool goes away. */
+  /** Pending work on frames. The pool closes only after it. */
   readonly #working = new Set<Promise<void>>()
   #sweepTimer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> = Promise.resolve()
@@ -140,13 +140,13 @@ export class Node {
       this.#heartbeats.delete(session)
       session.log('info', { code }, 'socket closed')
     })
-    // The websocket's own pings are frames too; ws itself cuts off who lets their pongs pile up.
+    // Websocket pings are frames too. The ws library closes a socket whose pongs pile up.
     socket.on('ping', () => this.#maySpend(session, this.#limits.ackCost))
-    // Frames are answered one after the other, in the order in which they came.
+    // Answers frames one at a time, in the order of arrival.
     let last: Promise<void> = Promise.resolve()
     socket.on('message', (data, isBinary) => {
       if (!session.open) return
-      // Until its hello is answered, a socket waits for nothing else.
+      // The first frame has arrived, so the wait for a hello ends.
       if (session.phase === 'hello') session.stopTimer()
       const frame = isBinary ? notText : parseFrame(data.toString())
       const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
@@ -186,7 +186,7 @@ export class Node {
     this.#watching.drained(session)
   }
 
-  /** Any role of the database can send these: each is a question, answered by the database, and only so often. */
+  /** Any role of the database can send these hints. Each only triggers a limited check in the database. */
   #heard(channel: string, payload: string): void {
     if (channel === INBOX_CHANNEL) {
       for (const [userId, modseq] of decodeChangedInboxes(payload)) this.hub.heard(userId, modseq)
@@ -194,7 +194,7 @@ export class Node {
     else if (channel === SESSION_CHANNEL) this.#doubted.doubt(payload)
   }
 
-  /** After lost notifications: states are read again at once, sessions looked up with them. */
+  /** After lost notifications, reads all states again at once, and looks up the sessions too. */
   #doubtAll(): void {
     this.hub.doubtAll()
     this.#watching.doubtAll()

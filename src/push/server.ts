@@ -6,11 +6,11 @@ import { Node } from './node.ts'
 import { isWebsocket } from './upgrade.ts'
 
 export type PushNode = {
-  /** Closes every socket with 1001, stores what was acknowledged, and ends all work; within a few seconds. */
+  /** Closes every socket with 1001, stores acknowledgements, and ends all work within a few seconds. */
   close(): Promise<void>
-  /** Whether LISTEN stands; without it changes are found by the sweep. */
+  /** Whether LISTEN is active. Without it, the sweep finds changes. */
   listenAlive(): boolean
-  /** `buffered`: bytes that wait in the buffers of all sockets. */
+  /** `buffered`: bytes in the buffers of all sockets. */
   stats(): { sockets: number; users: number; buffered: number }
 }
 
@@ -26,7 +26,7 @@ export async function startPush(
   const node = new Node(app, content, { ...defaults, ...options.limits }, options.path ?? '/ws')
   const upgrade = node.upgrade.bind(node)
   httpServer.on('upgrade', upgrade)
-  // An option of Node's server that Fastify's caller has set by then.
+  // A constructor option of Node's server. Fastify has already created the server, so it is set here.
   Object.assign(httpServer, {
     shouldUpgradeCallback: (request: IncomingMessage) =>
       httpServer.listenerCount('upgrade') > 0 && isWebsocket(request),

@@ -8,7 +8,7 @@ import { configuredOrigins } from '../http/origin.ts'
 import { endWithProblem } from '../http/problem.ts'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 
-/** Why an upgrade is refused; null when it is not. Origins are compared exactly. */
+/** The reason to refuse an upgrade, or null. Origins must match exactly. */
 export function refusal(request: IncomingMessage, path: string, config: Config): AppError | null {
   if (withoutBase(pathOf(request), config.basePath) !== path)
     return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
@@ -18,8 +18,8 @@ export function refusal(request: IncomingMessage, path: string, config: Config):
 }
 
 /**
- * Browsers always send an origin, other clients none: a page elsewhere cannot open a socket here. Only without a list is the
- * server's own origin taken from the host that the request names, which whoever controls a name may point here.
+ * Browsers always send an origin, other clients never, so a page elsewhere cannot open a socket here. The server's own
+ * origin comes from the Host header only without a list: anyone who controls a domain can point it here.
  */
 function originAllowed({ headers: { origin, host } }: IncomingMessage, config: Config): boolean {
   if (origin === undefined || configuredOrigins(config).includes(origin)) return true
@@ -27,7 +27,7 @@ function originAllowed({ headers: { origin, host } }: IncomingMessage, config: C
   return origin === `http://${host}` || origin === `https://${host}`
 }
 
-/** A plain GET of the websocket's path is answered with what to do instead (RFC 9110, section 15.5.22). */
+/** Explains the upgrade in the answer to a plain GET of the websocket's path (RFC 9110, section 15.5.22). */
 export async function socketRoute(server: FastifyInstance): Promise<void> {
   server.get('/ws', { config: { public: true }, schema: { hide: true } }, (request, reply) => {
     reply.header('upgrade', 'websocket').header('connection', 'upgrade')
@@ -40,12 +40,12 @@ export async function socketRoute(server: FastifyInstance): Promise<void> {
   })
 }
 
-/** Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110, section 7.8). */
+/** A server may ignore other upgrades, such as curl's h2c (RFC 9110, section 7.8). */
 export function isWebsocket({ headers: { upgrade = '' } }: IncomingMessage): boolean {
   return upgrade.toLowerCase() === 'websocket'
 }
 
-/** Answers an upgrade that is refused, and ends the connection. */
+/** Refuses an upgrade and ends the connection. */
 export function refuse(socket: Duplex, request: IncomingMessage, reason: AppError): void {
   socket.on('error', () => socket.destroy())
   socket.once('finish', () => socket.destroy())

@@ -1,4 +1,4 @@
-/** What may be spent in a window of time; the window begins with the first spending after the last one ended. */
+/** A budget per time window. A window begins with the first spending after the previous one ended. */
 export class Budget {
   readonly #perWindow: number
   readonly #windowMs: number
@@ -10,7 +10,7 @@ export class Budget {
     this.#windowMs = windowMs
   }
 
-  /** False when it is more than there is; what is refused counts too. */
+  /** False when the budget is exceeded. Refused costs count too. */
   spend(cost: number): boolean {
     const now = performance.now()
     if (now - this.#since >= this.#windowMs) {
@@ -21,7 +21,7 @@ export class Budget {
     return this.#spent <= this.#perWindow
   }
 
-  /** Takes back a spending. */
+  /** Undoes a spending. */
   refund(cost: number): void {
     this.#spent = Math.max(0, this.#spent - cost)
   }
@@ -32,10 +32,10 @@ export class Budget {
   }
 }
 
-/** Keys whose budgets are kept of one window; a flood of more makes the oldest be forgotten. */
+/** Keys kept per window. Beyond this, the oldest are dropped. */
 const MOST_KEYS = 100_000
 
-/** Budgets by key. One is kept for a window at least after it was last asked for, so that nobody gets a new one by coming again. */
+/** Budgets by key. Each is kept for at least one window after its last use, so that reconnecting does not renew it. */
 export class Budgets {
   readonly #perWindow: number
   readonly #windowMs: number

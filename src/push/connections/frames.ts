@@ -10,10 +10,10 @@ import type { Limits } from '../limits.ts'
 import { renewToken } from './hello.ts'
 import type { Identity, Session } from './session.ts'
 
-/** What answering a frame may need. */
+/** The services that frames need. */
 export type Services = { app: App; limits: Limits; acknowledgements: Acknowledgements; watching: Watching }
 
-/** Answers one frame of a socket that has said hello. */
+/** Answers one frame of a socket after its hello. */
 export async function answerFrame(services: Services, session: Session, frame: ClientFrame | BadFrame): Promise<void> {
   const { identity } = session
   if (!identity) return
@@ -65,7 +65,7 @@ async function answer(
 
 const changes = { read: markRead, unread: markUnread, archive, unarchive, delete: remove }
 
-/** Nobody can acknowledge what was not sent on this socket: a later state is cut to the cursor. */
+/** A client can acknowledge only what this socket was sent, so a later state is reduced to the cursor. */
 function acknowledged(session: Session, text: string): number {
   const state = parseState(text)
   if (state?.epoch !== session.epoch) throw fail('BAD_STATE')

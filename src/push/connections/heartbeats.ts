@@ -1,11 +1,11 @@
 import type { Session } from './session.ts'
 
-/** The timer runs this often per beat, so a beat comes late by 4 % at most. */
+/** Timer runs per heartbeat interval. A heartbeat is at most 4 % late. */
 const TURNS_PER_BEAT = 25
 
 /**
- * Lets every socket beat once per `everyMs`, with one timer for all. Whoever has beaten goes to the end of the line, so a
- * turn looks at those who are due and no others.
+ * Sends one heartbeat per socket every `everyMs`, with a single timer. A socket moves to the end of the queue after its
+ * heartbeat, so each run visits only sockets that are due.
  */
 export class Heartbeats {
   readonly #everyMs: number
@@ -17,7 +17,7 @@ export class Heartbeats {
     this.#timer = setInterval(() => this.#turn(), everyMs / TURNS_PER_BEAT)
   }
 
-  /** The first beat comes after `everyMs`. */
+  /** The first heartbeat follows after `everyMs`. */
   add(session: Session): void {
     this.#due.set(session, performance.now() + this.#everyMs)
   }

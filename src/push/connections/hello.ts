@@ -12,8 +12,8 @@ import type { Welcomes } from './welcomes.ts'
 export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welcomes }
 
 /**
- * Takes the first frame of a socket: checks the token, looks the session up, and starts the catch-up after `since`.
- * The socket joins its user before anything is read, so that a change or a revocation in between is heard.
+ * Handles the first frame of a socket: verifies the token, looks up the session, and starts the catch-up after `since`.
+ * The socket joins its user before any read, so that it does not miss a change or revocation in between.
  */
 export async function sayHello(
   { app, hub, limits, welcomes }: HelloContext,
@@ -34,7 +34,7 @@ export async function sayHello(
   if (!session.open) return
   const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
   const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
-  // A state this inbox never had leads to a reset; kept as the cursor, it would let acks reach what was never sent.
+  // A state that this inbox never had leads to a reset. As the cursor, it would let acks go beyond what was sent.
   const known = since?.epoch === epoch && since.modseq <= modseq ? since : { epoch: '', modseq: 0 }
   session.epoch = known.epoch
   session.sent = known.modseq
@@ -47,7 +47,7 @@ export async function sayHello(
   hub.readFor(session, modseq)
 }
 
-/** A new token for a socket: of the same user, though perhaps of a later sign-in. */
+/** Accepts a new token of the same user, possibly from a later sign-in. */
 export async function renewToken(app: App, session: Session, text: string): Promise<void> {
   const token = await app.sessions.identify(text)
   if (token instanceof AppError) return session.close(reasonOf(token), token.message)
@@ -57,7 +57,7 @@ export async function renewToken(app: App, session: Session, text: string): Prom
   session.expireAt(token.expiresAt)
 }
 
-/** What a client should do about a token that is refused: get a new one, come back later, or stay away. */
+/** What a client has to do after a refused token: get a new one, retry later, or give up. */
 function reasonOf({ code }: AppError): CloseReason {
   if (code === 'IDENTITY_PROVIDER_UNAVAILABLE') return 'goingAway'
   return code === 'SESSION_ENDED' || code === 'USER_NOT_PROVISIONED' ? 'forbidden' : 'badToken'

@@ -12,25 +12,28 @@ const DAY_MS = 86_400_000
 
 export type Identity = { userId: string; sessionId: string }
 
-/** One socket: a cursor into its user's inbox, and the limits of what it may cost. */
+/** One socket: a cursor into its user's inbox, and the limits on its cost. */
 export class Session {
   readonly socket: WebSocket
-  /** Null until the token of `hello` was good. */
+  /** Null until the token of `hello` is verified. */
   identity: Identity | null = null
 
-  /** The cursor: the state last sent on this socket. Goes down only with a `reset`. */
+  /** The cursor: the state last sent on this socket. Only a `reset` lowers it. */
   epoch = ''
   sent = 0
-  /** `hello`: not read for; `catchUp`: a first read is due, whatever was heard; `live`: read for when something changed. */
+  /** `hello`: no reads yet. `catchUp`: a first read is due, with or without a hint. `live`: reads follow changes. */
   phase: 'hello' | 'catchUp' | 'live' = 'hello'
-  /** False for a client that came without a state: purged tombstones cannot concern it. */
+  /** False for a client that connected without a state. Purged tombstones do not affect it. */
   resumes = false
-  /** It may be behind without our having heard of it: after lost notifications, or after it could not be written to. */
+  /** The socket may be behind without a hint: notifications were lost, or its buffer was full. */
   unsure = false
-  /** Notifications sent in the catch-up. */
+  /** Notifications sent during the catch-up. */
   caughtUp = 0
 
-  /** Watched posts and the counts last sent of them; replaced, never added to: most sockets share the empty one. */
+  /**
+   * Watched posts and their counts last sent. Replaced, never changed in place, because most sockets share the empty
+   * map.
+   */
   watched = watchesNothing
   comments: CommentWatch | undefined
   feed: FeedWatch | undefined
@@ -41,10 +44,10 @@ export class Session {
   #badFrames: Budget | undefined
   readonly #drained: (session: Session) => void
   #full = false
-  /** Carried by the last ping; where it begins, nobody can know who does not read. */
+  /** The number of the last ping. It starts at random, so that a client that does not read cannot guess it. */
   #beats = Math.floor(Math.random() * 1e9)
   #answered = true
-  /** One at a time: for the hello, then for the end of the token, then for the closing handshake. */
+  /** One timer in turn for the hello, the token's expiry and the closing handshake. */
   #timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -64,7 +67,7 @@ export class Session {
     })
   }
 
-  /** A line with who it is about. Not a child logger: an idle socket has no use for one. */
+  /** Adds the user and session to a log line. A child logger per socket would cost idle sockets memory. */
   log(level: 'debug' | 'info' | 'error', fields: object, message: string): void {
     this.#logger[level]({ ...this.identity, ...fields }, message)
   }
@@ -73,7 +76,7 @@ export class Session {
     return this.socket.readyState === this.socket.OPEN
   }
 
-  /** Too much is waiting in the socket's buffer; `drained` is called once it no longer is. */
+  /** The socket's buffer is above the limit. `drained` is called once it is below again. */
   get full(): boolean {
     this.#full ||= this.socket.bufferedAmount > this.#limits.maxBuffered
     return this.#full
@@ -83,14 +86,14 @@ export class Session {
     this.sendText(frame.type, JSON.stringify(frame))
   }
 
-  /** Sends a frame that was serialised before, for several sockets. */
+  /** Sends a serialised frame, which several sockets share. */
   sendText(type: ServerFrame['type'], text: string): void {
     if (!this.open) return
     framesSent.inc({ type })
     this.socket.send(text, this.#written)
   }
 
-  /** A buffer above the limit always has a write outstanding, so one of these calls sees it fall below. */
+  /** A buffer above the limit always has a pending write, so one of these callbacks sees it fall below. */
   #written = (err?: Error | null): void => {
     if (err) emitFailures.inc()
     if (err || !this.#full || this.socket.bufferedAmount > this.#limits.maxBuffered / 2) return
@@ -99,7 +102,7 @@ export class Session {
     this.#drained(this)
   }
 
-  /** Closes the socket when no frame comes soon; `stopTimer` when one has come. */
+  /** Closes the socket unless a frame arrives soon. `stopTimer` cancels this. */
   expectHello(): void {
     this.#startTimer(this.#limits.helloMs, () => {
       rejectedHellos.inc({ code: String(closeCodes.timeout[0]) })
@@ -107,7 +110,7 @@ export class Session {
     })
   }
 
-  /** Starts the closing handshake; who does not take part in it is cut off. */
+  /** Starts the closing handshake, and cuts the connection if the client does not complete it. */
   close(reason: CloseReason, detail?: string): void {
     if (!this.open) return
     const [code, text] = closeCodes[reason]
@@ -116,7 +119,7 @@ export class Session {
     this.#startTimer(this.#limits.closeMs, () => this.socket.terminate())
   }
 
-  /** Pings; a socket that has not answered the ping before, with its number, is dead. */
+  /** Sends a ping. A socket that did not answer the previous ping, with its number, is dead. */
   beat(): void {
     if (!this.#answered) this.close('timeout', 'no pong in time')
     if (!this.open) return
@@ -125,7 +128,7 @@ export class Session {
     this.socket.ping(String(this.#beats))
   }
 
-  /** Closes the socket when its token ends, unless a new one comes first. A timer runs for 24 days at most. */
+  /** Closes the socket when its token expires, unless a new one arrives first. Timers run for 24 days at most. */
   expireAt(time: number): void {
     if (!this.open) return
     const wait = Math.max(0, time - Date.now())
@@ -134,12 +137,12 @@ export class Session {
     )
   }
 
-  /** Whether the socket may send one more frame of this cost in this window. */
+  /** Whether the socket may send another frame of this cost in this window. */
   maySpend(cost: number): boolean {
     return this.#frames.spend(cost)
   }
 
-  /** Counts a frame that was not understood; false when there were too many. */
+  /** Counts an invalid frame. False when there were too many. */
   mayErr(): boolean {
     this.#badFrames ??= new Budget(this.#limits.badFrames, this.#limits.badFramesWindowMs)
     return this.#badFrames.spend(1)

@@ -3,13 +3,15 @@ import { Coalescer } from '../../db/coalescer.ts'
 
 export type Hello = { userId: string; sessionId: string }
 
-/** What a socket is welcomed with; `acked`: acknowledged by any device. */
+/** The data of a `welcome`. `acked`: the state that any device acknowledged. */
 export type Welcome = { epoch: string; modseq: number; acked: number; unreadCount: number; unseenCount: number }
 
-/** Null: the session is not live, or nobody of this id is there. */
+/** Null when the session is not live or the user does not exist. */
 export type Welcomes = Coalescer<'hello', Hello, Welcome | null>
 
-/** Looks up sessions and inboxes for many hellos in one statement: after a node was lost, its clients all come at once. */
+/**
+ * Looks up sessions and inboxes of many hellos in one statement. After a node fails, all its clients reconnect at once.
+ */
 export function createWelcomes(pool: pg.Pool): Welcomes {
   return new Coalescer({
     keyOf: ({ userId, sessionId }) => `${userId} ${sessionId}`,

@@ -4,7 +4,9 @@ import type { Limits } from '../limits.ts'
 
 const FAILED_MS = 1000
 
-/** Gathers the acks of all sockets for a few milliseconds and stores them with one call, one after the other. */
+/**
+ * Collects the acks of all sockets for a few milliseconds and stores them with one call. Calls run one after the other.
+ */
 export class Acknowledgements {
   readonly #app: App
   readonly #limits: Limits
@@ -22,7 +24,7 @@ export class Acknowledgements {
     this.#schedule(wait)
   }
 
-  /** Stores what is waiting; what cannot be stored now is lost, and acknowledged again by the next ack. */
+  /** Stores the waiting acks. Acks that cannot be stored now are lost; the client's next ack covers them. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#storing
@@ -41,14 +43,15 @@ export class Acknowledgements {
     this.#waiting = new Map()
     try {
       while (waiting.length > 0) {
-        // What a crash undoes is acknowledged again with the next ack; inboxes are not held locked until the disk has written.
+        // A crash may undo this commit; the next ack covers it. In return, inboxes are not locked until the disk has
+        // written.
         await acknowledge(this.#app.pool, waiting.slice(0, this.#limits.acksPerWrite), 'soon')
         waiting.splice(0, this.#limits.acksPerWrite)
       }
       this.#timer = undefined
       if (this.#waiting.size > 0) this.#schedule(this.#limits.ackLingerMs)
     } catch (err) {
-      this.#app.log.warn({ err, acks: waiting.length }, 'cannot store acknowledgements, trying again')
+      this.#app.log.warn({ err, acks: waiting.length }, 'cannot store acknowledgements; retrying')
       this.#timer = undefined
       for (const { userId, modseq } of waiting) this.add(userId, modseq, FAILED_MS)
     }

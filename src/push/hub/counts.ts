@@ -5,13 +5,13 @@ import { Paced } from './paced.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
 
-/** In place of the counts last sent. */
+/** Marks a post whose visibility has not been checked yet, in place of the counts last sent. */
 const UNCHECKED = ''
 const UNSENT = 'none'
 
 /**
- * Live counts of watched posts: one query for all posts that changed, at most once per `betweenMs`, and a frame only to
- * sockets that watch one whose counts differ from those last sent there.
+ * Live counts of watched posts. One query covers all posts that changed, at most once per `betweenMs`. A socket gets a
+ * frame only when the counts of a post it watches differ from those it was last sent.
  */
 export class WatchedCounts {
   readonly #app: App
@@ -26,7 +26,7 @@ export class WatchedCounts {
     this.#reads = new Paced(betweenMs, () => this.#read())
   }
 
-  /** Replaces what a socket watches; it is sent the counts as they are now, then whenever they change. */
+  /** Replaces what a socket watches. The socket gets the current counts, and then each change. */
   watch(session: Session, posts: string[]): void {
     this.#forget(session)
     session.watched = new Map(posts.map((id) => [id, UNCHECKED]))
@@ -47,7 +47,7 @@ export class WatchedCounts {
     if (this.#changed.size > 0) this.#reads.ask()
   }
 
-  /** Hints may have been lost, and people blocked: looks at everything that is watched. */
+  /** Hints may have been lost, and users may have blocked each other, so everything watched is read again. */
   doubtAll(): void {
     if (this.#watchers.size > 0) this.#doubtsBlocks = true
     else this.#blocksReadAt = performance.now()
@@ -78,7 +78,7 @@ export class WatchedCounts {
     }
   }
 
-  /** Users who blocked or were blocked since this was last read. */
+  /** Users who blocked someone or were blocked since the last read. */
   async #readDoubted(): Promise<Set<string>> {
     if (!this.#doubtsBlocks) return new Set()
     const now = performance.now()
@@ -89,8 +89,8 @@ export class WatchedCounts {
   }
 
   /**
-   * Posts whose author a block hides from the watcher are not watched. Asked once per socket and post, before the first counts, and
-   * again after a block of the watcher.
+   * Stops watching posts whose author a block hides from the watcher. Checks once per socket and post before the first
+   * counts, and again after a block that concerns the watcher.
    */
   async #forgetHidden(counts: Counts[], doubted: Set<string>): Promise<void> {
     const unsure = counts.flatMap(({ id: postId }) =>
@@ -108,7 +108,7 @@ export class WatchedCounts {
       } else if (session.watched.get(postId) === UNCHECKED) session.watched.set(postId, UNSENT)
   }
 
-  /** A socket that cannot be written to now is asked for again when it has drained. */
+  /** A socket whose buffer is full asks again after it has drained. */
   #send(counts: Counts[]): void {
     const news = new Map<Session, Counts[]>()
     for (const post of counts)
@@ -128,7 +128,7 @@ async function readCounts({ pool }: App, ids: string[]): Promise<Counts[]> {
   return rows
 }
 
-/** Of these pairs `post user`, those of whose author and user one blocks the other. */
+/** Those of these pairs `post user` in which the author and the user have a block between them. */
 async function readHidden({ pool }: App, pairs: { postId: string; userId: string }[]): Promise<Set<string>> {
   const { rows } = await pool.query<{ pair: string }>({
     name: 'hidden_posts',
@@ -140,7 +140,7 @@ async function readHidden({ pool }: App, pairs: { postId: string; userId: string
   return new Set(rows.map(({ pair }) => pair))
 }
 
-/** Transactions that were open when this was last asked may have begun so long before. */
+/** A transaction open at the last read may have begun this long before it. */
 const OPEN_FOR_SECONDS = 10
 
 async function readBlockedWithin({ pool }: App, seconds: number): Promise<Set<string>> {

@@ -4,8 +4,9 @@ import { formatState } from '../../protocol/state.ts'
 import type { Session } from '../connections/session.ts'
 
 /**
- * Moves a socket's cursor to the end of what was read after it. A cursor that the inbox cannot know (another epoch; a modseq
- * that was never reached, or no longer is after a crash without the last commits) or that purged tombstones have passed starts anew.
+ * Moves a socket's cursor to the end of the changes read after it. The socket gets a `reset` when its cursor is unknown
+ * to the inbox (another epoch, a modseq that was never reached, or one lost in a crash) or when tombstones after it
+ * have been purged.
  */
 export function advance(session: Session, changes: InboxChanges, serialised: () => string): void {
   if (session.epoch !== changes.epoch || session.sent > changes.modseq)

@@ -3,14 +3,15 @@ import type { Hub } from './hub.ts'
 import { Paced } from './paced.ts'
 import { closeEnded } from './sweep.ts'
 
-/** Between two looks, however many hints come. */
+/** Minimum time between two checks, for any number of hints. */
 const BETWEEN_MS = 100
-/** Beyond so many sessions in one look, every session here is looked at, as the sweep does. */
+/** With this many session ids, a check covers every session of this node, as the sweep does. */
 const MOST = 1000
 
 /**
- * Sessions that hints name as ended. Anybody who may connect to the database can send such a hint, so it is a question: the
- * sessions that are connected here are looked up, many in one statement, and only those that have ended are closed.
+ * Checks sessions that hints name as ended. Anyone who can connect to the database can send such a hint, so a hint is
+ * only a reason to check. One statement looks up many of the sessions connected here; only those that have ended are
+ * closed.
  */
 export class DoubtedSessions {
   readonly #app: App
@@ -38,7 +39,7 @@ export class DoubtedSessions {
     const sessions = this.#hub.sessions()
     const doubted = sessions.filter(({ identity }) => identity && (ids.size === MOST || ids.has(identity.sessionId)))
     await closeEnded(this.#app.pool, doubted).catch((err) =>
-      this.#app.log.warn({ err }, 'sessions that may have ended could not be looked up; the sweep will'),
+      this.#app.log.warn({ err }, 'cannot look up sessions that may have ended; the sweep retries'),
     )
   }
 }

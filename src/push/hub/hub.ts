@@ -13,42 +13,44 @@ import type { Session } from '../connections/session.ts'
 import type { Limits } from '../limits.ts'
 import { advance } from './cursor.ts'
 
-/** A read that failed is tried again after this; somebody who fails alone, ever more rarely. */
+/** Delay before a failed read is retried. The delay grows for a user whose reads fail alone. */
 const FAILED_READ_MS = 500
 const FAILED_READ_AT_MOST_MS = 30_000
-/** Rows that were notified but are not visible yet (two-phase commit) are looked for again, ever more slowly. */
+/**
+ * Delay before rows are read again that a hint named but that are not visible yet (two-phase commit). The delay grows.
+ */
 const INVISIBLE_MS = 20
 const INVISIBLE_TRIES = 8
-/** Between two reads for hints about a user of whom the last hint was not true. */
+/** Minimum time between two reads for hints about a user whose last hint was false. */
 const BETWEEN_DOUBTFUL_MS = 100
 
 /** The sockets of one user on this node. */
 type User = {
   id: string
   sessions: Set<Session>
-  /** Highest modseq heard of. */
+  /** The highest modseq that a hint named. */
   heard: number
-  /** Reads that did not find what was heard of. */
+  /** Reads that did not find the modseq of a hint. */
   missed: number
-  /** Reads that failed for this user alone, one after the other. */
+  /** Consecutive reads that failed for this user alone. */
   failures: number
-  /** Not before this time, by the clock of performance.now() as all times here, is the next live frame sent. */
+  /** Earliest time of the next live frame. Like all times here, by `performance.now()`. */
   notBefore: number
 }
 
 /**
- * Who is connected here and how far each socket has come. Whoever may be behind is due; a tick reads what changed for all
- * that are due in one statement and sends it. One tick runs at a time: what happens meanwhile is gathered for the next.
- * Catching up, live, and coming back after a full buffer are the same read: everything after the socket's cursor.
+ * The connected users and the cursor of each socket. A user who may be behind becomes due. A tick reads the changes of
+ * all due users in one statement and sends them. One tick runs at a time; the next one covers what happens meanwhile.
+ * Catch-up, live changes and recovery from a full buffer use the same read: everything after the cursor.
  */
 export class Hub {
   readonly #app: App
   readonly #limits: Limits
   readonly #pushed: PushedLog
   readonly #users = new Map<string, User>()
-  /** What all sockets of a user together may spend on frames. */
+  /** Limits the cost of frames of all sockets of a user together. */
   readonly #budgets: Budgets
-  /** Users to be read, and from when on; in the order in which they came. */
+  /** Users to read, with the earliest time of each, in order of arrival. */
   readonly #due = new Map<User, number>()
   #timer: NodeJS.Timeout | undefined
   #nextTick = Number.POSITIVE_INFINITY
@@ -62,7 +64,7 @@ export class Hub {
     this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.frameWindowMs)
   }
 
-  /** False when the user has too many sockets already. */
+  /** False when the user has too many sockets. */
   join(session: Session, userId: string): boolean {
     const user = this.#users.get(userId) ?? newUser(userId)
     const open = [...user.sessions].filter((other) => other.open)
@@ -79,12 +81,12 @@ export class Hub {
     this.#due.delete(user)
   }
 
-  /** Whether its user may send one more frame of this cost, over all sockets here. */
+  /** Whether the user may send another frame of this cost, counted over all sockets on this node. */
   maySpend(session: Session, cost: number): boolean {
     return !session.identity || this.#budgets.of(session.identity.userId).spend(cost)
   }
 
-  /** The inbox of this user has reached this modseq, says a hint that anybody could have sent. */
+  /** A hint names this modseq for the inbox. Anyone could have sent it. */
   heard(userId: string, modseq: number): void {
     const user = this.#users.get(userId)
     if (!user || modseq <= user.heard) return
@@ -93,7 +95,7 @@ export class Hub {
     this.#readIfBehind(user, Math.max(user.notBefore, performance.now() + wait))
   }
 
-  /** Reads for this socket soon: it can be written to again, or has just said hello, and its inbox is at this modseq. */
+  /** Schedules a read for a socket that has drained or has just sent its hello. `modseq`: the state of its inbox. */
   readFor(session: Session, modseq = 0): void {
     const user = this.#userOf(session)
     if (!user) return
@@ -101,12 +103,12 @@ export class Hub {
     this.#readIfBehind(user, 0)
   }
 
-  /** Hints were lost: everybody may be behind. */
+  /** Hints were lost, so every socket may be behind. */
   doubtAll(): void {
     for (const user of this.#users.values()) this.#doubt(user)
   }
 
-  /** What the database says about this inbox; whoever is elsewhere is read for. */
+  /** Compares the inbox's state in the database with the user's sockets. Those that differ are read. */
   compare(userId: string, epoch: string, modseq: number): void {
     const user = this.#users.get(userId)
     if (!user) return
@@ -151,7 +153,7 @@ export class Hub {
     this.#nextTick = time
     clearTimeout(this.#timer)
     const wait = time - performance.now()
-    // The shortest timeout is a millisecond.
+    // `setTimeout` waits for at least a millisecond.
     if (wait <= 0) setImmediate(() => this.#startTick())
     else this.#timer = setTimeout(() => this.#startTick(), wait)
   }
@@ -167,7 +169,10 @@ export class Hub {
     })
   }
 
-  /** Users are read together. When that fails for one of them, each is read alone, so that nobody else is held up. */
+  /**
+   * Reads users together. When that fails because of one of them, reads each alone, so that one user does not block the
+   * others.
+   */
   async #tick(): Promise<void> {
     const users = this.#takeDue()
     const err = await this.#readAll(users)
@@ -175,13 +180,16 @@ export class Hub {
     if (users.length === 1 || isTransient(err)) return this.#putOff(users, err)
     for (const [index, user] of users.entries()) {
       const failure = await this.#readAll([user])
-      // With the database itself in trouble the others would wait for one failure after the other.
+      // The database itself is in trouble: do not wait for one failure after the other.
       if (isTransient(failure)) return this.#putOff(users.slice(index), failure)
       if (failure !== undefined) this.#putOff([user], failure)
     }
   }
 
-  /** Who failed alone before is taken alone; of those who have much to catch up with, only so many that the others need not wait. */
+  /**
+   * Takes a user whose read failed alone as the only one. Limits the users who catch up, so that the others do not
+   * wait.
+   */
   #takeDue(): User[] {
     const { usersPerRead, itemsPerRead, itemsOfLive } = this.#limits
     const now = performance.now()
@@ -200,18 +208,18 @@ export class Hub {
     return users
   }
 
-  /** Items to be read at most: as many as there are, if what was heard is true, and a few that nobody spoke of. */
+  /** Maximum items to read: as many as the hint implies, plus a few without a hint. */
   #wantedBy({ user, since }: Reading): number {
     const { itemsPerFrame, itemsOfLive } = this.#limits
     return Math.min(itemsPerFrame, Math.max(itemsOfLive, user.heard - since))
   }
 
-  /** What went wrong, or undefined. */
+  /** Returns the error, or undefined. */
   async #readAll(users: User[]): Promise<unknown> {
     const readings = users.flatMap((user) => readingsOf(user))
     for (const session of readings.flatMap(({ sessions }) => sessions)) session.unsure = false
     try {
-      // A call answers one reading per user; sockets of one user at different states are read for one after the other.
+      // A call returns one reading per user. A user's sockets with different states are read in successive rounds.
       const rounds = Math.max(0, ...readings.map((reading) => reading.round + 1))
       for (let round = 0; round < rounds; round += 1) await this.#read(readings.filter((r) => r.round === round))
     } catch (err) {
@@ -223,7 +231,7 @@ export class Hub {
   }
 
   #putOff(users: User[], err: unknown): void {
-    this.#app.log.warn({ err, users: users.length, userId: users[0]?.id }, 'cannot read what changed, trying again')
+    this.#app.log.warn({ err, users: users.length, userId: users[0]?.id }, 'cannot read changes; retrying')
     for (const user of users) {
       const wait = Math.min(FAILED_READ_AT_MOST_MS, FAILED_READ_MS * 2 ** user.failures)
       user.notBefore = performance.now() + wait
@@ -245,7 +253,7 @@ export class Hub {
     }
   }
 
-  /** Sends a reading to its sockets, serialised once, and sees to what is left. */
+  /** Sends a reading to its sockets, serialised once, and schedules the rest. */
   #deliver({ user, since, sessions }: Reading, changes: InboxChanges): void {
     let text: string | undefined
     const serialised = () => {
@@ -259,7 +267,7 @@ export class Hub {
         changes.upserts.map((notification) => notification.id),
       )
     if (text !== undefined && !changes.more) user.notBefore = performance.now() + this.#limits.betweenFramesMs
-    // What is left of it is read at once, whoever spoke of it.
+    // The rest is read at once, even without a hint.
     user.heard = Math.max(user.heard, changes.modseq)
     if (changes.modseq >= user.heard) user.missed = 0
     else if (user.missed >= INVISIBLE_TRIES) user.heard = changes.modseq
@@ -272,10 +280,10 @@ function newUser(id: string): User {
   return { id, sessions: new Set(), heard: 0, missed: 0, failures: 0, notBefore: 0 }
 }
 
-/** Sockets of one user that stand at the same state. */
+/** Sockets of one user with the same state. */
 type Reading = { user: User; since: number; sessions: Session[]; round: number }
 
-/** Sockets whose buffer is full are left out: they are simply behind until they drain. */
+/** Omits sockets whose buffer is full. They remain behind until they drain. */
 function readingsOf(user: User): Reading[] {
   const behind = [...user.sessions].filter((session) => isBehind(session, user))
   const bySince = Map.groupBy(behind, (session) => session.sent)

@@ -5,27 +5,28 @@ import type { Session } from '../connections/session.ts'
 import { Paced } from './paced.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
-/** Comments and removals in one frame, and those that wait for a socket; the latest are kept. */
+/** Comments and removals per frame, and per socket that waits. Of the waiting ones, the latest are kept. */
 const PER_FRAME = 50
 const MOST_WAITING = 200
 
 /** A watched post on this node. */
 type Post = {
   watchers: Set<Session>
-  /** When its comments were last read, by performance.now(); undefined before the first read. */
+  /** Time of the last read of its comments, by `performance.now()`. Undefined before the first read. */
   readAt: number | undefined
-  /** Comments found lately: their state, and when they changed. */
+  /** Recently found comments: their state, and the time of the change. */
   seen: Map<string, { state: ChangedComment['state']; at: number }>
 }
 
-/** What a socket watches: `waiting` is to be sent, by comment; null removes. */
+/** What a socket watches. `waiting`: changes to send, by comment; null removes one. */
 export type CommentWatch = Watch & { postId: string; waiting: Map<string, Comment | null> }
 
 type Change = ChangedComment & { at: number }
 
 /**
- * New comments of watched posts, and those that are gone. What hints name is read for all watchers in one statement, at most once per
- * `betweenMs`; if anything changed, a second reads the comments and a third who of the watchers may not see them.
+ * New and removed comments of watched posts. One statement reads the posts named by hints for all watchers, at most
+ * once per `betweenMs`. After a change, a second reads the comments, and a third finds the watchers who must not see
+ * them.
  */
 export class LiveComments {
   readonly #app: App
@@ -33,7 +34,7 @@ export class LiveComments {
   readonly #reads: Paced
   readonly #posts = new Map<string, Post>()
   #due = new Set<string>()
-  /** Sockets for which something waits. */
+  /** Sockets with changes to send. */
   readonly #waiting = new Set<Session>()
 
   constructor(app: App, content: LiveContent, betweenMs: number) {
@@ -42,7 +43,7 @@ export class LiveComments {
     this.#reads = new Paced(betweenMs, () => this.#read())
   }
 
-  /** Replaces what a socket watches. The same post as before is watched on, without a gap. */
+  /** Replaces what a socket watches. The same post continues without a gap. */
   watch(session: Session, postId: string | undefined): void {
     if (session.comments?.postId === postId) return
     this.leave(session)
@@ -73,7 +74,7 @@ export class LiveComments {
     this.changed(this.#posts.keys())
   }
 
-  /** The socket can be written to again. */
+  /** The socket accepts writes again. */
   drained(session: Session): void {
     if (this.#waiting.has(session)) this.#reads.ask()
   }
@@ -114,7 +115,7 @@ export class LiveComments {
     for (const postId of postIds) this.#hasRead(postId, startedAt)
   }
 
-  /** Puts changes where they wait for the sockets that may see them. */
+  /** Queues changes for the sockets that may see them. */
   async #hand(news: Change[]): Promise<void> {
     const { pool } = this.#app
     const sessions = news.flatMap(({ postId }) => [...(this.#posts.get(postId)?.watchers ?? [])])
@@ -140,7 +141,7 @@ export class LiveComments {
     this.#waiting.add(session)
   }
 
-  /** Whoever watches the post now is sent all that the next reads find. */
+  /** From now on, the post's watchers get everything that later reads find. */
   #hasRead(postId: string, startedAt: number): void {
     const post = this.#posts.get(postId)
     if (!post) return
@@ -149,7 +150,10 @@ export class LiveComments {
     for (const { comments } of post.watchers) hasRead(comments, startedAt)
   }
 
-  /** One frame per socket; equal ones are serialised once. A socket that cannot be written to now waits until it has drained. */
+  /**
+   * Sends one frame per socket, and serialises equal frames once. A socket whose buffer is full waits until it has
+   * drained.
+   */
   #send(): void {
     const texts = new Map<string, string>()
     for (const session of this.#waiting) {

@@ -5,21 +5,24 @@ import type { Session } from '../connections/session.ts'
 import { Paced } from './paced.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
-/** Posts are counted up to here. */
+/** Counting stops at this number of posts. */
 const MOST_NEWER = 100
-/** Posts that are remembered, so that a deletion is noticed. */
+/** Posts remembered to recognise deletions. */
 const MOST_KNOWN = 2000
 
-/** What a socket watches: the posts that came since then, and how many it was last sent. */
+/** What a socket watches. `newer`: posts since the watch began. `sent`: the number last sent. */
 export type FeedWatch = Watch & { feed: Feed; newer: Set<string>; sent: number }
 
-/** How many posts of a feed are newer than the watch: what appeared is read for all watchers together, at most once per `betweenMs`. */
+/**
+ * Counts the posts of a feed that are newer than the watch. New posts are read for all watchers together, at most once
+ * per `betweenMs`.
+ */
 export class LiveFeeds {
   readonly #app: App
   readonly #content: LiveContent
   readonly #reads: Paced
   readonly #watchers = new Set<Session>()
-  /** Posts that were found, the oldest first. */
+  /** Posts found so far, oldest first. */
   readonly #known = new Set<string>()
   #readAt: number | undefined
 
@@ -29,7 +32,7 @@ export class LiveFeeds {
     this.#reads = new Paced(betweenMs, () => this.#read())
   }
 
-  /** Replaces what a socket watches; the count starts anew. */
+  /** Replaces what a socket watches. The count starts at zero. */
   watch(session: Session, feed: Feed | undefined): void {
     this.leave(session)
     if (feed === undefined) return
@@ -46,12 +49,12 @@ export class LiveFeeds {
     this.#readAt = undefined
   }
 
-  /** Posts came or went, or hints may have been lost. */
+  /** Posts appeared or disappeared, or hints may have been lost. */
   changed(): void {
     if (this.#watchers.size > 0) this.#reads.ask()
   }
 
-  /** The socket can be written to again. */
+  /** The socket accepts writes again. */
   drained({ feed }: Session): void {
     if (feed && feed.newer.size !== feed.sent) this.#reads.ask()
   }
@@ -92,7 +95,7 @@ export class LiveFeeds {
     this.#readAt = startedAt
   }
 
-  /** Whether a watcher's feed shows posts of an author. */
+  /** Returns a check of whether a watcher's feed shows posts of an author. */
   async #visibility(authorIds: string[]): Promise<(session: Session, authorId: string) => boolean> {
     const { pool } = this.#app
     const authors = [...new Set(authorIds)]
@@ -114,7 +117,7 @@ function count({ newer }: FeedWatch, postId: string): void {
   if (newer.size < MOST_NEWER) newer.add(postId)
 }
 
-/** A count that has reached its end stays there: how many more there are is not known. */
+/** A count at its maximum remains there, because the number beyond it is unknown. */
 function forget({ newer }: FeedWatch, deleted: string[]): void {
   if (newer.size < MOST_NEWER) for (const id of deleted) newer.delete(id)
 }

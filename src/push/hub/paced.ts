@@ -1,4 +1,7 @@
-/** Runs `work` soon after it was asked for: one run at a time, and `betweenMs` between the end of one and the start of the next. */
+/**
+ * Runs `work` soon after a request. One run at a time, with `betweenMs` between the end of one and the start of the
+ * next.
+ */
 export class Paced {
   readonly #betweenMs: number
   readonly #work: () => Promise<void>
@@ -14,7 +17,7 @@ export class Paced {
     this.#work = work
   }
 
-  /** What is asked for during a run is the next run's. */
+  /** A request during a run is left for the next run. */
   ask(): void {
     this.#isAsked = true
     if (this.#isClosed || this.#timer || this.#running) return
@@ -25,7 +28,7 @@ export class Paced {
     }, wait)
   }
 
-  /** Waits for the run that is under way; none follows. */
+  /** Waits for the current run. No other run follows. */
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)

@@ -3,8 +3,8 @@ import type { Session } from '../connections/session.ts'
 import type { Hub } from './hub.ts'
 
 /**
- * Compares everybody who is connected with the database: states with notify.inbox, sessions with social.sessions. It stands
- * behind every hint, so a lost one costs an interval, never data.
+ * Fallback for lost hints: compares the states of all connected users with notify.inbox, and their sessions with
+ * social.sessions. So a lost hint costs one interval, never data.
  */
 export async function sweep({ pool }: App, hub: Hub): Promise<void> {
   if (hub.userIds().length === 0) return
@@ -19,7 +19,7 @@ export async function sweep({ pool }: App, hub: Hub): Promise<void> {
   for (const { userId, epoch, modseq } of inboxes.rows) hub.compare(userId, epoch, modseq)
 }
 
-/** Closes those of these sockets whose session has ended. */
+/** Closes the sockets among these whose session has ended. */
 export async function closeEnded(pool: App['pool'], sessions: Session[]): Promise<void> {
   const named = sessions.flatMap((session) => (session.identity ? [{ session, id: session.identity.sessionId }] : []))
   if (named.length === 0) return

@@ -8,7 +8,7 @@ import { WatchedCounts } from './counts.ts'
 import { LiveComments } from './live-comments.ts'
 import { LiveFeeds } from './live-feeds.ts'
 
-/** Everything that sockets watch beside their inbox. */
+/** Everything that sockets watch in addition to their inbox. */
 export class Watching {
   readonly #counts: WatchedCounts
   readonly #comments: LiveComments
@@ -32,7 +32,7 @@ export class Watching {
     this.#feeds.leave(session)
   }
 
-  /** A hint, which any role of the database can send: it makes us read, no more often than the limits allow. */
+  /** Handles a hint. Any role of the database can send one, so it only triggers a read, within the limits. */
   heard(payload: string): void {
     const { counts, comments, feeds } = decodeChangedContent(payload)
     this.#counts.changed(counts)
