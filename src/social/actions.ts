@@ -4,5 +4,4 @@ import { follow } from './follows/event.ts'
 import { like } from './likes/event.ts'
 import { post } from './posts/event.ts'
 
-/** Every social action. */
 export const actions = new Actions([like, follow, comment, post])

@@ -5,7 +5,7 @@ import { retractCommentChunk } from './comments/retract.ts'
 import { retractPostChunk } from './posts/retract.ts'
 import { deleteUserChunk } from './users/erase.ts'
 
-/** Long work that social actions leave behind. */
+/** Background work after social actions. */
 export const socialFanOuts: FanOutKinds = {
   publish_post: publishPostChunk,
   retract_actor: retractActorChunk,

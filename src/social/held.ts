@@ -1,12 +1,17 @@
 import type pg from 'pg'
 import { HELD } from '../db/coalescer.ts'
 
-/** Asks which of some pairs of ids ($1 and $2, bigint[]) somebody holds, who are neither gone nor hidden; answers `first` and `second`. */
+/**
+ * Finds those of some pairs of ids ($1 and $2, bigint[]) that exist, are visible, and have a row locked by another
+ * transaction. Returns `first` and `second`.
+ */
 export type HeldQuery = { name: string; text: string }
 
 export const keyOf = (first: string, second: string): string => `${first} ${second}`
 
-/** Adds `HELD` to the outcomes of a batch, by `keyOf`, for those of its pairs that it left out because somebody else holds a row they need. */
+/**
+ * Sets the outcome `HELD`, by `keyOf`, for the pairs that a batch skipped because another transaction has locked a row.
+ */
 export async function addHeld<Outcome>(
   pool: pg.Pool,
   query: HeldQuery,

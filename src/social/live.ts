@@ -4,16 +4,19 @@ import { hasStandingReply } from './comments/read.ts'
 import { type CommentRow, commentColumns, toComment } from './comments/view.ts'
 import { authorColumns } from './posts/view.ts'
 
-/** Changes of the whole database that one statement looks through. */
+/** Maximum changes of the whole database that one statement examines. */
 const MOST_CHANGES = 20_000
 
-/** Times, in statements over comments: $1 has the seconds of each watched post, which costs no join; $2 the most of them. */
+/**
+ * Times in statements over comments. $1 has the seconds for each watched post, which avoids a join; $2 is their
+ * maximum.
+ */
 const sinceOf = (row: string) => `now() - make_interval(secs => ($1::jsonb ->> ${row}.post_id::text)::float8)`
 const longest = 'now() - make_interval(secs => $2::float8)'
 
 /**
- * What push nodes read of posts and comments that are watched. Each function is one statement for all watchers of a process.
- * New rows are found through the primary key, by their time: from the newest down to the first that is too old.
+ * The reads of push nodes for watched posts and comments. Each function runs one statement for all watchers of a
+ * process. It finds new rows through the primary key: from the newest down to the first that is too old.
  */
 export const live: LiveContent = {
   async changedComments(pool, watched) {
@@ -106,10 +109,10 @@ export const live: LiveContent = {
   },
 }
 
-/** Rows with a time of their own, such as imported ones, that may lie among the latest. */
+/** Rows with an explicit time, such as imported ones, that may be among the latest. */
 const OUT_OF_ORDER = 1000
 
-/** An expression: an id below which every row is older than this time, so that the primary key is read from there on. */
+/** An expression for an id below which every row is older than `time`. The primary key is read from there. */
 function newestBefore(table: string, time: string): string {
   return `coalesce((select o.id from ${table} o where o.created_at < ${time} order by o.id desc offset ${OUT_OF_ORDER} limit 1), 0)`
 }

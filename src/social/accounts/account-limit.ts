@@ -2,7 +2,10 @@ import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 
-/** A limit of `points`, times RATE_LIMIT_SCALE, in so many seconds for each user. What it makes @throws {AppError} RATE_LIMITED */
+/**
+ * A limit per user of `points`, times RATE_LIMIT_SCALE, in `seconds`. The returned function @throws {AppError}
+ * RATE_LIMITED
+ */
 export function createAccountLimit(app: App, name: string, points: number, seconds: number) {
   const scaled = Math.max(1, Math.round(points * app.config.rateLimitScale))
   const limiter = createSharedLimiter(app, name, scaled, seconds)

@@ -15,16 +15,19 @@ const DAY_SECONDS = 24 * HOUR_SECONDS
 /** Times RATE_LIMIT_SCALE. */
 const OF_NETWORK_A_DAY = 50
 const OF_DOMAIN_AN_HOUR = 1000
-/** For users who ask for it themselves: a mail may have been lost, or the address mistyped. Times RATE_LIMIT_SCALE. */
+/**
+ * For users who request the mail themselves, because a mail was lost or the address mistyped. Times RATE_LIMIT_SCALE.
+ */
 const WANTED_OF_ADDRESS_A_DAY = 5
 
 type Question = { userId: string; email: string; ip: string }
 type Kind = 'address' | 'wanted' | 'newAddress'
 
 /**
- * Queues the mail that asks whether an address is the user's: `address` after a sign-up or sign-in, `wanted` when the user asks for
- * another one, `newAddress` for one that is to replace it. Anyone may name any address, so an address gets few of these mails, however
- * many accounts claim it, and a network and a domain have limits of their own. Beyond them nothing is queued, and nothing shows it.
+ * Queues the mail that asks a user to confirm an address: `address` after a sign-up or sign-in, `wanted` on request,
+ * `newAddress` for a replacement. Anyone can enter any address, so each address gets few of these mails for all
+ * accounts together. Networks and domains have limits too. Beyond a limit nothing is queued, and the caller cannot
+ * notice.
  */
 export function createQuestions(app: App): (kind: Kind, question: Question) => Promise<void> {
   const { pool, config } = app
@@ -50,7 +53,9 @@ export function createQuestions(app: App): (kind: Kind, question: Question) => P
   }
 }
 
-/** Whether the user `u` is to be asked: the link of the last mail ran out, or none was sent because mail was not configured. */
+/**
+ * Whether the user `u` needs another mail: the last link expired, or no mail was sent because mail was not configured.
+ */
 export const isToBeAsked = `u.email_verified_at is null
   and not exists (
     select from notify.deliveries d

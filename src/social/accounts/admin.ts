@@ -8,12 +8,12 @@ import { hashPassword } from '../passwords/passwords.ts'
 
 const ADMIN = { username: 'admin', email: 'admin@localhost' }
 
-/** How somebody signs in as an admin, for the lines that a start prints. */
+/** How the admin can sign in, for the lines printed at startup. */
 export type AdminAccess = 'given' | 'given before' | 'made before' | 'nobody' | FirstPassword
 
 /**
- * On a database without users, makes the user `admin` with ADMIN_PASSWORD, or with a password made here when the database
- * is our own embedded one; that one has to be changed before it is of use.
+ * Creates the user `admin` on a database without users, with ADMIN_PASSWORD. On our embedded database, generates a
+ * password instead, which the admin has to change at the first sign-in.
  * @throws {StartError} when ADMIN_PASSWORD would be used and is a common password
  */
 export async function ensureAdmin(app: App, isTerminal = process.stdout.isTTY === true): Promise<AdminAccess> {
@@ -44,7 +44,9 @@ function accessOf({ config, log }: App, admins: boolean): AdminAccess {
   return 'nobody'
 }
 
-/** Processes that start together all find no users; the name's constraint lets one of them make the admin. */
+/**
+ * Several processes may start together and find no users. The unique username lets only one of them create the admin.
+ */
 async function insertAdmin(pool: pg.Pool, password: string, changeRequired: boolean): Promise<boolean> {
   const { rowCount } = await pool.query(
     `with u as (
@@ -58,7 +60,7 @@ async function insertAdmin(pool: pg.Pool, password: string, changeRequired: bool
   return rowCount === 1
 }
 
-/** The line of a start about the admin; a password made here is in it on a terminal only. */
+/** The startup line about the admin. It contains a generated password only on a terminal. */
 export function adminLine({ config }: App, access: AdminAccess): string {
   if (access === 'given') return 'admin, with ADMIN_PASSWORD'
   if (access === 'given before') return 'with the password of the first start, or a later one'
@@ -83,7 +85,7 @@ export async function grantAdmin(pool: pg.Pool, username: string): Promise<boole
   return rowCount === 1
 }
 
-/** From now on: calls for admins look the role up. @returns false when there is no such admin */
+/** Takes effect at once, because calls for admins look up the role. @returns false when there is no such admin */
 export async function revokeAdmin(pool: pg.Pool, username: string): Promise<boolean> {
   const { rowCount } = await pool.query(
     `update social.users set role = 'user' where username = $1 and role = 'admin' and deleted_at is null`,
@@ -94,7 +96,10 @@ export async function revokeAdmin(pool: pg.Pool, username: string): Promise<bool
 
 export type Candidate = { id: string; email: string | null; verified: boolean; createdAt: Date }
 
-/** What the operator should look at before this user becomes an admin: names can be alike, and who was first is not who is meant. */
+/**
+ * What the operator checks before granting the role, because usernames can look alike and the first match may be the
+ * wrong user.
+ */
 export async function findCandidate(pool: pg.Pool, username: string): Promise<Candidate | undefined> {
   const { rows } = await pool.query<Candidate>(
     `select id, email, email_verified_at is not null as verified, created_at as "createdAt" from social.users

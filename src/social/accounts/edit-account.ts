@@ -11,14 +11,15 @@ import { isAddressTaken, isReserved } from './sign-up.ts'
 
 export type AccountChange = { email?: string; username?: string; locale?: string | null; timeZone?: string | null }
 
-/** Of changes by one user; each throws RATE_LIMITED beyond it. */
+/** Limits of changes per user. Beyond them, each function throws RATE_LIMITED. */
 type Limits = { addresses(userId: string): Promise<void>; names(userId: string): Promise<void> }
 
 /**
- * Changes the account. A new address is written down and counts once it is verified; the former one is notified by mail. A former
- * username stays taken.
- * @returns the address that is to be asked whether it is the user's
- * @throws {AppError} WRONG_PASSWORD for an address, EMAIL_TAKEN, USERNAME_TAKEN, BAD_TIME_ZONE, VALIDATION_FAILED, RATE_LIMITED
+ * Changes the account. A new address takes effect once it is verified, and a mail informs the old one. The old username
+ * stays reserved.
+ * @returns the address to verify
+ * @throws {AppError} WRONG_PASSWORD for an address, EMAIL_TAKEN, USERNAME_TAKEN, BAD_TIME_ZONE, VALIDATION_FAILED,
+ * RATE_LIMITED
  */
 export async function editAccount(
   app: App,
@@ -77,7 +78,7 @@ async function rename(client: pg.ClientBase, userId: string, username: string): 
   }
 }
 
-/** A name that looks like the present one is the user's already. */
+/** A name that looks like the user's current one already belongs to the user. */
 const takeName = `
   with mine as (
     select id, social.name_look(username) as look from social.users where id = $1::bigint and deleted_at is null for update

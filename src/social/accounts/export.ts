@@ -9,9 +9,9 @@ import { findMe, Me } from './me.ts'
 const PAGE = 200
 
 /**
- * Everything that is stored about a user, as one JSON object: `account` and `preferences`, then a list for each kind of thing, oldest
- * or lowest id first. It is read page by page in short statements while the client takes it, so it holds neither a connection nor a
- * snapshot; what changes meanwhile may be in it or not. An export that is cut off is no valid JSON.
+ * All stored data about a user, as one JSON object: `account` and `preferences`, then a list per kind of data, by age
+ * or id. Reads page by page at the client's pace, so it holds no connection and no snapshot. It may or may not contain
+ * changes made meanwhile. A truncated export is not valid JSON.
  */
 export async function exportAccount(app: App, userId: string): Promise<Readable> {
   const { viewer: _, ...account } = await findMe(app, userId)
@@ -38,7 +38,7 @@ async function* listOf(name: string, pages: AsyncIterable<object[]>): AsyncGener
   yield ']'
 }
 
-/** `key` is the order of an index that begins with the owner: column, type, and a value below all others. */
+/** `key` is the order of an index that begins with the owner. Each part: column, type, and a value below all others. */
 type Section = { name: string; columns: string; from: string; owner: string; key: [string, string, string][] }
 
 const id = (column: string): [string, string, string] => [column, 'bigint', '-1']
@@ -159,7 +159,7 @@ async function preferencesOf(pool: pg.Pool, userId: string): Promise<unknown> {
   return rows[0]?.document ?? {}
 }
 
-/** All of them, those too that are archived or were kept out of the app. */
+/** Includes archived notifications and those filtered from the app. */
 async function* notificationPages(app: App, userId: string): AsyncGenerator<object[]> {
   let last = '0'
   for (;;) {
@@ -180,7 +180,7 @@ async function* notificationPages(app: App, userId: string): AsyncGenerator<obje
   }
 }
 
-/** Partition by partition: within one, no index has the rows of a user in an order to go on from. */
+/** Reads partition by partition, because no index within one allows paging through a user's rows. */
 async function* deliveryLogPages(pool: pg.Pool, userId: string): AsyncGenerator<object[]> {
   const { rows: days } = await pool.query<{ from: string; to: string }>(
     `select from_at::text as "from", to_at::text as "to" from notify.delivery_log_days where from_at <= now() order by from_at`,
@@ -199,7 +199,7 @@ async function* deliveryLogPages(pool: pg.Pool, userId: string): AsyncGenerator<
 
 const Items = Type.Array(Type.Record(Type.String(), Type.Unknown()))
 
-/** The form of the export, for the document: what is sent is the stream of it. */
+/** The schema of the export, for the API document. The actual answer is a stream. */
 export const Export = Type.Unsafe<Readable>(
   Type.Object({
     exportedAt: Type.String({ format: 'date-time' }),

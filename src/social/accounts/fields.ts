@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 
-/** Nothing that would make a list, a group, a name or a comment of it in a mail's header. */
+/** Characters that could turn an address in a mail header into a list, a group, a name or a comment. */
 const notInEmail = '\\s\\x00-\\x1f\\x7f@,;:<>()[\\]"\\\\'
 
 export const Username = Type.String({ pattern: '^[a-z0-9_]{3,30}$' })

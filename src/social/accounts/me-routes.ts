@@ -11,9 +11,9 @@ import { Email, Username } from './fields.ts'
 import { findMe, Me } from './me.ts'
 
 const HOUR_SECONDS = 3600
-/** Mails that a user has sent to addresses. */
+/** Mails to addresses that one user may trigger. */
 export const ADDRESS_MAILS_AN_HOUR = 5
-/** Each takes a name from everyone else. */
+/** Each change reserves another name. */
 export const NAMES_A_DAY = 5
 
 export const Locale = Type.String({ minLength: 2, maxLength: 35, description: 'BCP 47 tag, for example pt-BR' })

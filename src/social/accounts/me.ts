@@ -6,7 +6,7 @@ import { findUser, User } from '../users/view.ts'
 
 const Nullable = (description: string) => Type.Union([Type.String({ description }), Type.Null()])
 
-/** A user as only the user sees it. */
+/** The private view of a user, visible only to that user. */
 export const Me = Type.Composite([
   User,
   Type.Object({

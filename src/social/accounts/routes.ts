@@ -113,7 +113,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** The answer that starts or renews a session; its refresh token goes into the cookie alone when one was asked for. */
+/**
+ * The answer that starts or renews a session. When the client wants a cookie, the refresh token is only in the cookie.
+ */
 export async function tokens(
   app: App,
   reply: FastifyReply,

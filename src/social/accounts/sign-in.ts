@@ -12,12 +12,12 @@ import { isToBeAsked } from './address-mails.ts'
 
 type Attempt = { login: string; password: string; device: Device; limitFailures: FailureLimit }
 type Candidate = { id: string; passwordHash: string; known: boolean; email: string; asked: boolean }
-/** `ask`: the address that nobody showed to be theirs is to be asked for again, where mail is sent. */
+/** `ask`: the unverified address that needs another mail, if mail is configured. */
 export type SignedIn = Session & { ask: { email: string } | undefined }
 
 /**
- * Starts a session for the user with this username or address, and password.
- * @throws {AppError} BAD_CREDENTIALS, the same whatever was wrong and after the same work; RATE_LIMITED
+ * Starts a session for the user with this password and this username or address.
+ * @throws {AppError} BAD_CREDENTIALS, the same for every cause and after the same work; RATE_LIMITED
  */
 export async function signIn(app: App, { login, password, device, limitFailures }: Attempt): Promise<SignedIn> {
   const { pool, config } = app
@@ -35,7 +35,7 @@ export async function signIn(app: App, { login, password, device, limitFailures 
   return { ...session, ask: users[0]?.asked ? { email: users[0].email } : undefined }
 }
 
-/** A session for a user who has shown who they are; undefined when there is no such user, after the same work. */
+/** Starts a session for an authenticated user. Undefined when the user no longer exists, after the same work. */
 export async function startSession(
   { pool, config }: App,
   userId: string | undefined,
@@ -59,7 +59,7 @@ export async function startSession(
 const findLogin = `
   select u.id, u.password_hash as "passwordHash", u.email, ${isToBeAsked} as asked, ${isKnown} as known ${namedByLogin}`
 
-/** The lock makes a deletion of the user under way end first; then there is no row. */
+/** The lock waits for a concurrent deletion of the user. Then there is no row. */
 const insertSession = `
   with u as (
     select id, role from social.users where id = $1::bigint and deleted_at is null for key share

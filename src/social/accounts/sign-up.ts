@@ -16,11 +16,12 @@ export type NewUser = {
   role?: Role
 }
 
-/** A user deleted later is renamed to this and the id, so nobody may hold such a name. */
+/** Deletion renames a user to this prefix and the id, so no one may choose such a name. */
 export const isReserved = (username: string) => username.startsWith('deleted_')
 
 /**
- * Makes the account, its inbox and its first session in one statement. The name must not look like any that is reserved, in use, or was in use.
+ * Creates the account, its inbox and its first session in one statement. The name must not look like a reserved,
+ * current or former name.
  * @throws {AppError} PASSWORD_TOO_COMMON, USERNAME_TAKEN, EMAIL_TAKEN
  */
 export async function signUp(app: App, user: NewUser, device: Device): Promise<Session> {
@@ -56,7 +57,7 @@ export async function signUp(app: App, user: NewUser, device: Device): Promise<S
   }
 }
 
-/** Only an address that somebody else showed to be theirs: a claim keeps nobody out. */
+/** True only if another user verified the address. An unverified claim does not block others. */
 export async function isAddressTaken({ pool }: App, email: string, ownId: string | null = null): Promise<boolean> {
   const { rows } = await pool.query({
     name: 'is_address_taken',

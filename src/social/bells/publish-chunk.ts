@@ -8,17 +8,20 @@ import type { TypeLookup } from '../../notify/types/types.ts'
 import { actions } from '../actions.ts'
 
 /**
- * Inboxes locked at once. A recipient costs the same CPU time in chunks of 2,000 as of 5,000, and whoever waits for one of
- * these inboxes, or for the disk behind the commit, waits less than half as long.
+ * Inboxes locked at once. Chunks of 2,000 need the same CPU time per recipient as chunks of 5,000. Other transactions
+ * wait less than half as long for these inboxes and for the disk write of the commit.
  */
 const MEMBERS_PER_CHUNK = 2000
 
-/** A chunk that failed so often has somebody in it whose inbox cannot take the notification: each is tried alone. */
+/**
+ * After this many failures, the inbox of one recipient probably cannot take the notification. Each recipient then gets
+ * a pending event.
+ */
 const PATIENCE = 2
 
 /**
- * Tells the next ones of those who switched the bell of a post's author on. Most of them by one statement; those about whom
- * there is more to know like a batch of dispatch. Nobody's inbox is waited for: who is busy gets a pending event.
+ * Notifies the next subscribers to a post's author. One statement covers recipients with default settings; the others
+ * go through dispatch. Does not wait for locked inboxes: their users get a pending event.
  */
 export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   if (!(await postStands(client, fanOut.objectId))) return 'finished'
@@ -32,8 +35,8 @@ export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
 }
 
 /**
- * Locked `for key share`, as in dispatch: a deletion either comes before this chunk or retracts what it told. A post that
- * somebody else holds is not waited for (55P03): other fan-outs need this runner.
+ * Locks the post `for key share`, as dispatch does. A deletion comes before this chunk or retracts its notifications.
+ * Does not wait for a locked post (55P03), because other fan-outs need this runner.
  */
 async function postStands(client: pg.ClientBase, postId: string): Promise<boolean> {
   const { rowCount } = await client.query({
@@ -45,7 +48,10 @@ async function postStands(client: pg.ClientBase, postId: string): Promise<boolea
   return rowCount === 1
 }
 
-/** By user, as inboxes lie: in the order of shards each page of every table and index would be read and written once per shard. */
+/**
+ * Ordered by user, as inboxes are stored. Ordered by shard, each page of every table and index would be read and
+ * written once per shard.
+ */
 async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Members & { last: string | null }> {
   const { rows } = await client.query<Members & { last: string | null }>({
     name: 'next_members',
@@ -59,7 +65,7 @@ async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Membe
   return rows[0] ?? { ids: '{}', size: 0, last: null }
 }
 
-/** Returns what could not be told because an inbox was held by somebody else. */
+/** Returns the events of recipients whose inbox another transaction has locked. */
 async function tellMembers(
   client: pg.ClientBase,
   types: TypeLookup,
@@ -74,7 +80,7 @@ function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
   return users.map((recipientId) => ({ ...event, recipientId }))
 }
 
-/** Each with an id of its own, by which pending events are told apart. */
+/** Each copy gets its own id, which identifies pending events. */
 async function tellLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
   if (events.length === 0) return
   const { rows } = await client.query<{ id: number }>(

@@ -2,8 +2,8 @@ import type pg from 'pg'
 import type { NewEvent } from '../../notify/outbox/append.ts'
 
 /**
- * Has the new post told to those who switched its author's bell on, by a fan-out for each lane in which there is somebody.
- * `exceptIds` are told by events of their own. Costs a post nobody waits for four look-ups in an index.
+ * Adds a fan-out that notifies the author's subscribers of a new post, one for each lane with subscribers. `exceptIds`
+ * have events of their own. A post without subscribers costs four index lookups.
  */
 export async function publishToBells(client: pg.ClientBase, event: NewEvent, exceptIds: string[]): Promise<void> {
   await client.query({
@@ -24,8 +24,8 @@ export async function publishToBells(client: pg.ClientBase, event: NewEvent, exc
 }
 
 /**
- * Ends the fan-out of a post that is about to be deleted. Waits for the chunks under way; the lock on the post, which
- * every chunk shares, would be waited for until the last chunk, since those who share a lock do not queue.
+ * Ends the fan-out of a post before its deletion, after the current chunks. Locking the post instead could wait until
+ * the last chunk: all chunks share that lock, and new holders of a shared lock do not queue.
  */
 export async function stopPublishing(client: pg.ClientBase, postId: string): Promise<void> {
   await client.query({

@@ -11,7 +11,7 @@ const schema = {
   response: { 200: Type.Object({ bell: Type.Boolean() }) },
 }
 
-/** The bell of a user: whether one is told of every post of theirs. Idempotent. */
+/** Subscriptions to all posts of a user ("bells"). Idempotent. */
 export function bellRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.put('/users/:id/bell', { schema }, async ({ params, body: { enabled }, user }) => {

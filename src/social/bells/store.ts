@@ -2,7 +2,10 @@ import type pg from 'pg'
 
 type Bell = { userId: string; authorId: string }
 
-/** From now on the user is told of every post of the author. False when one of them does not exist, or blocks the other (see ../follows/write.ts). */
+/**
+ * Subscribes the user to all posts of the author. False when one of them does not exist or blocks the other (see
+ * ../follows/write.ts).
+ */
 export async function switchOn(pool: pg.Pool, { userId, authorId }: Bell): Promise<boolean> {
   const { rowCount } = await pool.query({
     name: 'switch_bell_on',
@@ -30,7 +33,7 @@ export async function switchOff(pool: pg.Pool, { userId, authorId }: Bell): Prom
   return rowCount === 1
 }
 
-/** Neither is told of the posts of the other any more. */
+/** Ends the subscriptions between two users in both directions. */
 export async function endBells(client: pg.ClientBase, userId: string, otherId: string): Promise<void> {
   await client.query(
     'delete from social.bells where (author_id, user_id) in (($1::bigint, $2::bigint), ($2::bigint, $1::bigint))',

@@ -8,13 +8,13 @@ import { SOURCES_PER_CHUNK } from '../../notify/fan-outs/end-sources.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
-/** Each is one look-up in an index. */
+/** Each costs one index lookup. */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
 /**
- * After a user was blocked: takes back what they did to the blocker so far, as if each source had been retracted; first who
- * waits in windows, then notification by notification from the newest. Events after `upTo` are of the time after the block:
- * the rules suppress them, or the block has ended meanwhile and they count.
+ * After a block, takes back what the blocked user did to the blocker, as if each source were retracted. Sources waiting
+ * in windows come first, then notifications from the newest. Events after `upTo` are later than the block. The rules
+ * suppress them, or they count because the block has ended.
  */
 export async function retractActorChunk(
   client: pg.ClientBase,
@@ -34,7 +34,7 @@ export async function retractActorChunk(
   return page.size < NOTIFICATIONS_PER_CHUNK ? 'finished' : { cursorUserId: String(page.lowest) }
 }
 
-/** Under the lock of the inbox: what was dispatched before has a lower id, and what is dispatched after this sees the block. */
+/** Runs under the inbox's lock. Events dispatched before have a lower id; later dispatches see the block. */
 async function drawUpTo(client: pg.ClientBase, { id }: FanOut): Promise<string> {
   const { rows } = await client.query<{ upTo: string }>({
     name: 'draw_up_to',
@@ -65,10 +65,13 @@ async function retractWaiting(
   return rowCount
 }
 
-/** `ids`: notifications of which sources were retracted; `size`, `lowest`: how many were looked at, and the last of them. */
+/** `ids`: notifications with retracted sources. `size`: notifications examined. `lowest`: the last of them. */
 type Page = { size: number; lowest: number; ids: number[]; sources: string[] }
 
-/** Looked up one by one: the index of sources begins with the notification, and an inbox may hold millions of other people's. */
+/**
+ * Looks up notifications one by one, because the index of sources begins with the notification. An inbox may hold
+ * millions from other people.
+ */
 async function retractPage(
   client: pg.ClientBase,
   userId: string,
@@ -101,10 +104,16 @@ async function retractPage(
   return rows[0] ?? { size: 0, lowest: 0, ids: [], sources: [] }
 }
 
-/** `earlier`, `later`: the actor has live sources of before or after the block left; `nobody`: there are some without an actor. */
+/**
+ * `earlier`, `later`: the actor has live sources left from before or after the block. `nobody`: there are live sources
+ * without an actor.
+ */
 type Left = { id: number; earlier: boolean; later: boolean; nobody: boolean }
 
-/** The notifications of the page as they are without the actor. Where they alone are behind one, it goes; its sources end later. */
+/**
+ * Returns the page's notifications without the actor. Removes a notification without other actors at once; its
+ * remaining sources end later.
+ */
 async function takeOut(
   client: pg.ClientBase,
   types: TypeLookup,
@@ -129,7 +138,10 @@ async function takeOut(
   return drafts.filter((draft) => draft.changed)
 }
 
-/** Of a group with more sources of the actor than a chunk: nobody sees them from now on, and the last chunk counts them out. */
+/**
+ * For a group with more of the actor's sources than one chunk: hides the actor now. The last chunk subtracts the actor
+ * from the count.
+ */
 function hide(draft: Draft, actorId: string): void {
   if (!draft.actorIds.includes(actorId)) return
   forget(draft, actorId)

@@ -15,7 +15,7 @@ const Mute = Type.Object(
   { additionalProperties: false },
 )
 
-/** Blocks, mutes of a user, mutes of a thread. All idempotent. */
+/** Blocks, mutes of users and mutes of threads. All calls are idempotent. */
 export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.put('/users/:id/block', { schema }, async ({ params, user, id: requestId }, reply) => {

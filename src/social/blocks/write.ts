@@ -13,9 +13,9 @@ import { retractActorChunk } from './retract-actor.ts'
 type Pair = { userId: string; otherId: string; requestId: string }
 
 /**
- * Each is hidden from the other from now on: posts, comments, lists and search leave them out, both follows end, bells too, and
- * what the other did disappears from the blocker's inbox: at once as a rule, the rest of very much by a fan-out.
- * The inbox is locked when the block is committed already: a batch under way has come before it, and later ones see the block.
+ * Hides two users from each other in posts, comments, lists and search. Ends their follows and bells. Removes the other
+ * user's actions from the blocker's inbox: usually at once, with a fan-out for a large rest. Locks the inbox only after
+ * the block is committed, so that earlier batches are covered and later ones see the block.
  */
 export async function block(app: App, pair: Pair): Promise<void> {
   const types = await app.types.current()
@@ -25,8 +25,8 @@ export async function block(app: App, pair: Pair): Promise<void> {
 }
 
 /**
- * Follows and bells lock both users, and look at blocks when they have the locks: they either come before this, and end, or see
- * the block. Of the two this locks the one with the lower id: with both it might wait in a circle with a batch of likes.
+ * Follows and bells lock both users and then check for blocks. So each comes before this block, which ends it, or sees
+ * the block. This locks only the lower id: locking both could deadlock with a batch of likes.
  */
 async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<string> {
   await client.query('select from social.users where id = least($1::bigint, $2::bigint) for update', [userId, otherId])
@@ -36,7 +36,7 @@ async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }:
     userId,
     otherId,
   ])
-  // Due in a moment: the request does the first chunk itself.
+  // Due a little later, because the request runs the first chunk itself.
   const { rows } = await client.query<{ id: string }>(
     `insert into notify.fan_outs (kind, object_id, actor_id, due_at) values ('retract_actor', $1, $2, now() + interval '2 seconds')
      on conflict on constraint fan_out_once do update
@@ -47,7 +47,10 @@ async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }:
   return String(rows[0]?.id)
 }
 
-/** What was said while the block stood is not told afterwards; the follows stay ended. What came before it goes on being taken back. */
+/**
+ * Does not deliver events from the time of the block, and does not restore follows. The removal of earlier ones
+ * continues.
+ */
 export async function unblock({ pool }: App, userId: string, otherId: string): Promise<void> {
   await inTransaction(pool, async (client) => {
     await client.query(
@@ -59,7 +62,7 @@ export async function unblock({ pool }: App, userId: string, otherId: string): P
   })
 }
 
-/** `seconds` null: until it is taken back. Nothing that was told already disappears. */
+/** `seconds` null: without an end. Existing notifications remain. */
 export async function mute({ pool }: App, userId: string, otherId: string, seconds: number | null): Promise<void> {
   await pool.query(
     `insert into social.mutes (user_id, other_id, until) values ($1, $2, now() + make_interval(secs => $3))
@@ -94,7 +97,7 @@ export async function unmuteThread({ pool }: App, userId: string, postId: string
   if (rowCount === 0) throw fail('POST_NOT_FOUND')
 }
 
-/** Like two unfollows, with their events. */
+/** Has the effect of two unfollows, including their events. */
 async function endFollows(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<void> {
   await appendRetractions(client, takenFollows(betweenBoth), [userId, otherId], requestId)
 }

@@ -8,7 +8,7 @@ import { addBookmark, listBookmarks, removeBookmark } from './store.ts'
 
 const schema = { params: Type.Object({ id: Id }), response: { 204: Type.Null() } }
 
-/** Posts that a user keeps. Nobody is told, so nothing goes through the outbox. */
+/** Posts that a user saves. No one is notified, so the outbox is not involved. */
 export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.put('/posts/:id/bookmark', { schema }, async ({ params, user }, reply) => {

@@ -5,7 +5,7 @@ import { unblocked } from '../../notify/rules/silences.ts'
 import { requirePost } from '../posts/read.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from '../posts/view.ts'
 
-/** A second time changes nothing. @throws {AppError} POST_NOT_FOUND */
+/** Idempotent. @throws {AppError} POST_NOT_FOUND */
 export async function addBookmark(pool: pg.Pool, userId: string, postId: string): Promise<void> {
   const { rows } = await pool.query({
     name: 'add_bookmark',
@@ -25,7 +25,7 @@ export async function removeBookmark(pool: pg.Pool, userId: string, postId: stri
   await pool.query('delete from social.bookmarks where user_id = $1 and post_id = $2', [userId, postId])
 }
 
-/** What was kept last comes first. */
+/** Latest bookmark first. */
 export async function listBookmarks(
   pool: pg.Pool,
   userId: string,

@@ -5,7 +5,7 @@ import { type CommentFacts, recipientsOfComment } from '../../notify/rules/recip
 import { Id } from '../../protocol/id.ts'
 import type { Actor } from '../posts/write.ts'
 
-/** Columns over (id, post_id, parent_id, author_id), for the retraction of comments: their notifications go by a fan-out. */
+/** Columns over (id, post_id, parent_id, author_id), for retractions. A fan-out removes the notifications. */
 export const comment = defineAction({
   name: 'comment',
   columns: {
@@ -33,7 +33,9 @@ export const comment = defineAction({
 
 type CommentKey = { id: string; postId: string; parentId: string | null }
 
-/** One event per person who is told, the first of them counted; without anybody, one that only counts. */
+/**
+ * One event per recipient, of which only the first counts the comment. Without recipients, one event that only counts.
+ */
 export function creationEvents(key: CommentKey, actor: Actor, facts: CommentFacts): NewEvent[] {
   const event = commentEvent(key, actor)
   const told = recipientsOfComment(facts).map(({ recipientId, type, mentioned }, index) => {
@@ -43,12 +45,12 @@ export function creationEvents(key: CommentKey, actor: Actor, facts: CommentFact
   return told.length > 0 ? told : [event]
 }
 
-/** Takes the comment out of the counters; its notifications are taken back by a fan-out. */
+/** Subtracts the comment from the counters. A fan-out takes back its notifications. */
 export function retraction(key: CommentKey, actor: Actor): NewEvent {
   return { ...commentEvent(key, actor), retracts: true }
 }
 
-/** The event of a comment that tells nobody. */
+/** The event of a comment without a recipient. */
 function commentEvent({ id, postId, parentId }: CommentKey, actor: Actor): NewEvent {
   return {
     action: comment.name,
@@ -66,7 +68,7 @@ function commentEvent({ id, postId, parentId }: CommentKey, actor: Actor): NewEv
   }
 }
 
-/** What the notification is about, and what it is grouped by. */
+/** The notification's object and group. */
 function aboutOf(
   type: string,
   { id, postId, parentId }: CommentKey,

@@ -18,8 +18,9 @@ export async function getComment(db: Pick<pg.ClientBase, 'query'>, commentId: st
 }
 
 /**
- * One level of a post's comments, oldest first, after the comment `after`: the first level, or the replies to `parentId`.
- * A deleted comment is there, emptied, while a reply below it stands. Whom a block hides from the viewer is left out.
+ * One level of a post's comments, oldest first, after the comment `after`: the top level, or the replies to `parentId`.
+ * A deleted comment appears without its text as long as a reply below it exists. Omits authors whom a block hides from
+ * the viewer.
  * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent
  */
 export async function listComments(
@@ -41,7 +42,7 @@ export async function listComments(
   return rows.map(toComment)
 }
 
-/** A condition on `social.comments c`: goes down through deleted replies until one is not. */
+/** A condition on `social.comments c`. Descends through deleted replies until it finds one that is not deleted. */
 export const hasStandingReply = `exists (
   with recursive below as (
     select r.id, r.deleted_at from social.comments r where r.post_id = c.post_id and r.parent_id = c.id

@@ -5,8 +5,8 @@ import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
 /**
- * After a comment was marked as deleted: takes it back from everyone who was told of it, and removes what spoke of it,
- * replies to it among them. The comments below it stay. The thread tells it from a comment of another application with its id.
+ * After a comment is marked as deleted, takes back its notifications, and removes those about it, including replies to
+ * it. The comments below it remain. The thread distinguishes it from another application's comment with the same id.
  */
 export async function retractCommentChunk(
   client: pg.ClientBase,

@@ -3,7 +3,7 @@ import type { Comment, Mention } from '../../protocol/comment.ts'
 import { mentionsColumn } from '../posts/mentions.ts'
 import { type AuthorRow, toAuthor } from '../posts/view.ts'
 
-/** A comment's columns, for statements over `social.comments c`. */
+/** The columns of a comment, for statements over `social.comments c`. */
 export const commentColumns = `c.id, c.post_id as "postId", c.parent_id as "parentId", c.body, c.reply_count as "replyCount",
   c.created_at as "createdAt", c.updated_at as "updatedAt", ${mentionsColumn('c')}`
 

@@ -16,9 +16,9 @@ import { getComment } from './read.ts'
 export type NewComment = { postId: string; parentId: string | null; body: string }
 
 /**
- * The comment and its events, in the caller's transaction; who commits it calls `eventsAppended`.
- * The post and the parent are locked `for key share`: their deletion waits for this comment, or is seen here. One that
- * somebody else holds is not waited for: who waits has a connection that others need.
+ * Inserts the comment and its events in the caller's transaction. The caller calls `eventsAppended` after the commit.
+ * Locks the post and the parent `for key share`, so that their deletion waits or is visible here. Does not wait for a
+ * locked row, because waiting occupies a connection.
  * @throws {AppError} POST_NOT_FOUND; COMMENT_NOT_FOUND when the post has no such parent; UNAUTHENTICATED; BUSY
  */
 export async function insertComment(client: pg.ClientBase, actor: Actor, comment: NewComment): Promise<Comment> {
@@ -43,8 +43,8 @@ export function editComment(app: App, actor: Actor, commentId: string, body: str
 }
 
 /**
- * Marks the comment as deleted and empties it; the row stays, so that replies keep their place. The fan-out takes its
- * notifications back. As with posts, the mark is set under `for update`.
+ * Marks the comment as deleted and empties it. The row remains, so that replies keep their place. The fan-out takes
+ * back its notifications. As for posts, the update holds the row `for update`.
  * @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR
  */
 export async function deleteComment(app: App, actor: Actor, commentId: string): Promise<void> {
@@ -62,11 +62,11 @@ export async function deleteComment(app: App, actor: Actor, commentId: string): 
   app.wakeUps.eventsAppended()
 }
 
-/** What a block hides is not there. */
+/** A post hidden by a block counts as missing. */
 const standingPost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
 const standingParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
 
-/** Returns the post's author, null when that account was deleted. */
+/** Returns the post's author, or null when that account is deleted. */
 async function lockPost(client: pg.ClientBase, { userId }: Actor, postId: string): Promise<string | null> {
   const { rows } = await client.query<{ authorId: string | null }>({
     name: 'lock_post_of_comment',
@@ -98,7 +98,7 @@ async function lockParent(
   throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
 }
 
-/** Mostly a deletion under way, after which it is not found. */
+/** Usually a deletion in progress, after which the row no longer exists. */
 function busy(): AppError {
   return fail('BUSY', 'Try again.', { retryAfter: 1, cause: HELD })
 }
@@ -107,9 +107,9 @@ const TRIES = 5
 const FIRST_PAUSE_MS = 50
 
 /**
- * Runs `work`, which inserts a comment in a transaction of its own, again while somebody holds the post or the parent: five times
- * within a second, and with no connection in the pauses. A deletion takes milliseconds.
- * @throws {AppError} BUSY when it is held for longer
+ * Runs `work`, which inserts a comment in its own transaction, again while the post or the parent is locked: five tries
+ * within a second, without a connection in the pauses. A deletion takes milliseconds.
+ * @throws {AppError} BUSY when the row is locked for longer
  */
 export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1)
@@ -138,7 +138,7 @@ async function insertRow(
   return rows[0].id
 }
 
-/** The post first, then the comment: the order in which everybody locks them. A comment goes with its post. */
+/** Locks the post first and then the comment, as all code does. Deleting a post also deletes its comments. */
 async function lockOwnComment(
   client: pg.ClientBase,
   actor: Actor,

@@ -29,7 +29,9 @@ const names = [
   'Vito Neri',
 ]
 
-/** Friends of the author (they follow each other), strangers, or alternately one of each; `count` users who have not liked the post. */
+/**
+ * `count` users who have not liked the post: friends of the author (mutual follows), strangers, or alternately both.
+ */
 export async function gatherCrowd(
   app: App,
   post: { id: string; authorId: string },
@@ -47,7 +49,7 @@ export async function gatherCrowd(
   ).filter((id) => id !== undefined)
 }
 
-/** Those who are there already first, then new ones. */
+/** Takes existing users first, then creates new ones. */
 async function fillUp(
   app: App,
   post: { id: string; authorId: string },
@@ -84,7 +86,7 @@ function nameOf(place: number): string {
   return names[(place + Math.floor(Math.random() * names.length)) % names.length] ?? 'Cleo Marsh'
 }
 
-/** Accounts that nobody can sign in to by a password. */
+/** Accounts without a usable password. */
 export async function makeUsers(trx: pg.ClientBase, kind: Kind, displayNames: string[]): Promise<string[]> {
   const { rows } = await trx.query<{ id: string }>(
     `with wanted as (
@@ -107,7 +109,10 @@ export async function makeUsers(trx: pg.ClientBase, kind: Kind, displayNames: st
   return rows.map(({ id }) => id)
 }
 
-/** Real follows in both directions; their events move the counters and notify nobody, so that the dials show likes and comments alone. */
+/**
+ * Real follows in both directions. Their events change the counters but notify no one, so that the demo's dials show
+ * only likes and comments.
+ */
 export async function befriend(trx: pg.ClientBase, ids: string[], authorId: string, requestId: string): Promise<void> {
   const { rows } = await trx.query<{ followerId: string; followeeId: string }>(
     `insert into social.follows (follower_id, followee_id)

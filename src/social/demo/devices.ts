@@ -4,7 +4,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { insertPost } from '../posts/write.ts'
 import { befriend, makeUsers } from './crowd.ts'
 
-/** Two friends with a post each, made at the first call and the same ones at every other. */
+/** Two friends with a post each. Created on the first call and reused after that. */
 export async function twoDevices(app: App, requestId: string): Promise<string[]> {
   return inTransaction(app.pool, async (trx) => {
     await lockName(trx, 'demo devices')

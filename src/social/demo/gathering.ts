@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 
-/** How notifications of one type about a post gather, and for its author where they are now. */
+/** How notifications of one type about a post are grouped, and their current state for its author. */
 export const Gathering = Type.Object({
   type: Type.String(),
   instantThreshold: Type.Integer({ description: 'People shown one by one' }),

@@ -3,13 +3,13 @@ import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { deleteUser } from '../users/delete.ts'
 
-/** Milliseconds that a request waits until the worker has taken back what the users did. What is left then goes with the next call. */
+/** Milliseconds that a request waits for the worker to take back the users' actions. The next call removes the rest. */
 const WAIT_MS = 20_000
 const LOOK_EVERY_MS = 50
 
 /**
- * Deletes users of the demo as any account is deleted, so that counters, inboxes and windows follow, and then their rows too.
- * Returns how many were deleted.
+ * Deletes demo users like any account, so that counters, inboxes and windows follow. Then deletes their rows too.
+ * Returns the number of deleted users.
  */
 export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promise<number> {
   const { rows } = await app.pool.query<{ id: string }>(
@@ -22,7 +22,7 @@ export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promi
   return rows.length
 }
 
-/** Deletes every account but those of admins, and what the demo left. */
+/** Deletes every account except admins, and all other data of the demo. */
 export async function removeEverything(app: App): Promise<number> {
   const { rows } = await app.pool.query<{ id: string }>(
     `select id from social.users where role <> 'admin' and deleted_at is null order by id`,
@@ -36,7 +36,7 @@ async function removeRows(app: App): Promise<void> {
   const deadline = Date.now() + WAIT_MS
   while ((await unfinished(app)) > 0 && Date.now() < deadline) await delay(LOOK_EVERY_MS)
   await inTransaction(app.pool, async (trx) => {
-    // An emptied comment without replies is a trace as well.
+    // A normal deletion leaves the emptied comments. Those without replies go too.
     await trx.query(`
       delete from social.comments c using social.demo_users d
       where c.author_id = d.user_id and c.deleted_at is not null
@@ -59,7 +59,7 @@ async function removeRows(app: App): Promise<void> {
   })
 }
 
-/** Deletions of demo users, and of their comments and posts, that the worker has not finished. */
+/** Deletions of demo users and of their comments and posts that the worker has not finished. */
 async function unfinished({ pool }: App): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(`
     select count(*)::int as count

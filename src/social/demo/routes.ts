@@ -42,7 +42,10 @@ const Devices = Type.Object({ devices: Type.Array(Tokens) })
 
 const hide = true
 
-/** Calls that exist with DEMO=true alone: simulated users act by the same code as requests do, and everything after that is real. */
+/**
+ * Calls that exist only with DEMO=true. Simulated users use the same code as requests, and everything after that is
+ * real.
+ */
 export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     const likes = likeWriter(app)

@@ -29,16 +29,16 @@ export const profileFields = {
   timeZone: orNull(TimeZone),
 }
 
-/** What an application says about one of its users. What is absent stays as it is; null removes it. */
+/** A user's data from the application. An absent field stays unchanged; null removes it. */
 export const ExternalProfile = Type.Object(profileFields, closed)
 const OneUser = Type.Object({ externalId: ExternalId, ...profileFields }, closed)
 export type ExternalUser = Static<typeof OneUser>
 
-/** As many as one transaction writes without holding others up. */
+/** As many as one transaction can write without delaying others. */
 const MAX_USERS = 1000
 export const ExternalUsers = Type.Object({ users: Type.Array(OneUser, { minItems: 1, maxItems: MAX_USERS }) }, closed)
 
-/** As services see them; other users are not told the external id. */
+/** The view for services. Other users do not see the external id. */
 export const ExternalUserView = Type.Composite([User, Type.Object({ externalId: ExternalId })])
 export type ExternalUserView = Static<typeof ExternalUserView>
 export const FoundUser = Type.Composite([User, Type.Object({ externalId: Type.Optional(ExternalId) })])

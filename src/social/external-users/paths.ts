@@ -5,12 +5,12 @@ import { fail } from '../../errors.ts'
 import { ExternalId } from '../../protocol/id.ts'
 import { findIdOf } from './read.ts'
 
-/** External users have these two calls as routes of their own. */
+/** These two calls have routes of their own for external users. */
 const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
 
 /**
- * Makes each route below `/users/:id` and `/admin/users/:id` that is added from now on also answer below
- * `/users/external/:externalId` and `/admin/users/external/:externalId`. The document does not repeat them.
+ * Makes each route below `/users/:id` and `/admin/users/:id` that is added later also available below
+ * `/users/external/:externalId` and `/admin/users/external/:externalId`. The API document does not repeat them.
  */
 export function nameUsersByExternalId(server: FastifyInstance, { db }: App): void {
   const resolve: preHandlerAsyncHookHandler = async (request) => {

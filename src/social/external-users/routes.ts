@@ -14,12 +14,12 @@ const Many = Type.Object({
   items: Type.Array(ExternalUserView, { description: 'In the order of the request' }),
   created: Type.Integer({ description: 'How many of them are new' }),
 })
-/** Room for 1000 users with everything in its longest form. */
+/** Enough for 1000 users with all fields at their maximum length. */
 const MANY_BODY_LIMIT = 4 * 1024 * 1024
 
 const config = { service: 'users:write' } as const
 
-/** Users of an application beside Ravenpost, by the ids that it has for them. */
+/** Users of the application that embeds Ravenpost, by the application's own ids. */
 export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool, db } = app
   return async (server) => {

@@ -13,14 +13,16 @@ import { cleanDisplayName } from '../users/names.ts'
 import type { ExternalUser } from './fields.ts'
 
 /**
- * Makes or changes users of another application, all or none, each with its inbox. Returns the ids of those that were made.
- * @throws {AppError} VALIDATION_FAILED, BAD_TIME_ZONE; USERNAME_TAKEN and EMAIL_TAKEN with the name or address; INBOX_BUSY
+ * Creates or changes users of another application, each with its inbox, all or none. Returns the ids of the created
+ * users.
+ * @throws {AppError} VALIDATION_FAILED, BAD_TIME_ZONE; USERNAME_TAKEN and EMAIL_TAKEN with the name or address;
+ * INBOX_BUSY
  */
 export async function writeExternalUsers(pool: pg.Pool, users: ExternalUser[]): Promise<string[]> {
   const clean = users.map((user, index) => cleaned(user, users.length > 1 ? `/users/${index}` : ''))
   refuseRepeated(clean)
   const write = () => inTransaction(pool, (client) => writeAll(client, clean)).catch(translateBusy)
-  // Another request may have made one of them meanwhile; then it is changed.
+  // Another request may have created one of them meanwhile. The second try updates it.
   return write()
     .catch((error) => (violates(error, 'external_id_taken') ? write() : Promise.reject(error)))
     .catch(translateTaken)
@@ -42,7 +44,7 @@ async function writeAll(client: pg.ClientBase, users: ExternalUser[]): Promise<s
 
 type Known = Map<string, { id: string; username: string }>
 
-/** In the order of ids, as everything that locks several users. */
+/** Locks by id, as all code that locks several users does. */
 async function lockKnown(client: pg.ClientBase, users: ExternalUser[]): Promise<Known> {
   const { rows } = await client.query<{ externalId: string; id: string; username: string }>(
     `select external_id as "externalId", id, username from social.users
@@ -72,7 +74,7 @@ async function insert(client: pg.ClientBase, users: (ExternalUser & { username: 
   return rows.map(({ id }) => id)
 }
 
-/** Of names that look alike, one is taken and the others are missing in the answer. */
+/** Takes one of several names that look alike. The others are missing from the result. */
 const insertUsers = `
   with w as (
     select distinct on (social.name_look(username)) *, social.name_look(username) as look
@@ -129,7 +131,7 @@ async function rename(client: pg.ClientBase, users: ExternalUser[], known: Known
   )
 }
 
-/** A name that looks like the user's present one is the user's already. */
+/** A name that looks like the user's current one already belongs to the user. */
 const renameUsers = `
   with w as (
     select distinct on (social.name_look(w.username))
@@ -143,7 +145,7 @@ const renameUsers = `
   from w where u.id = w.id and (w.look = w.former or exists (select from n where n.look = w.look))
   returning u.username`
 
-/** Writes only what differs: an application may send all its users every night. */
+/** Writes only differences, because an application may send all its users every night. */
 async function update(client: pg.ClientBase, users: ExternalUser[]): Promise<void> {
   if (users.length === 0) return
   const { rows } = await client.query<{ id: string; mailChanged: boolean }>(updateUsers, [
@@ -235,7 +237,7 @@ function refuseMissing(wanted: string[], written: { username: string }[]): void 
 
 const nameTaken = (username: string) => fail('USERNAME_TAKEN', `The username ${username} is taken`)
 
-/** A unique_violation names the value: `Key (lower(email))=(ana@example.org) already exists.` */
+/** The detail of a unique_violation contains the value: `Key (lower(email))=(ana@example.org) already exists.` */
 function translateTaken(error: unknown): never {
   const [, value] = (error instanceof Error && 'detail' in error && /=\((.*)\)/.exec(String(error.detail))) || []
   if (violates(error, 'email_taken'))
@@ -247,7 +249,7 @@ function translateTaken(error: unknown): never {
 
 const LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789'
 
-/** For a user whose application gives none: 60 random bits, so that it is free. */
+/** A name for a user without one. 60 random bits make it unique. */
 function madeUpName(): string {
   return `user_${Array.from({ length: 12 }, () => LETTERS[randomInt(LETTERS.length)]).join('')}`
 }

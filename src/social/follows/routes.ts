@@ -11,7 +11,7 @@ const schema = {
   response: { 200: Type.Object({ following: Type.Boolean() }) },
 }
 
-/** Follows and unfollows go through the coalescing writer, as likes do. */
+/** Like likes, follows and unfollows use the coalescing writer. */
 export function followRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     const writer = followWriter(app)

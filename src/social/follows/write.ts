@@ -7,12 +7,15 @@ import { follow } from './event.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
 
-/** Follows of many people in one statement; no pair twice. Answers in the order of the requests; false: no such user, or one blocks the other. Waits for nobody's lock. */
+/**
+ * Writes follows of many users in one statement. The pairs must be distinct. Results are in the order of the requests;
+ * false when a user does not exist or one blocks the other. Never waits for a lock.
+ */
 export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
   return runBatch(pool, { name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
 }
 
-/** Takes follows back; otherwise as `followBatch`. */
+/** Removes follows. Otherwise like `followBatch`. */
 export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
   return runBatch(pool, { name: 'unfollow_batch', text: unfollowStatement, held: heldUnfollows }, requests)
 }
@@ -41,7 +44,7 @@ const users = `
   join social.users a on a.id = w.follower_id and a.deleted_at is null
   join social.users u on u.id = w.followee_id and u.deleted_at is null`
 
-/** The pairs whose users both stand, locked against deletion until the commit. Single rows, looked up by primary key. */
+/** The pairs whose users both exist, locked against deletion until the commit. Looks up single rows by primary key. */
 const standing = `
   select w.follower_id, w.followee_id, w.request_id
   from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
@@ -59,13 +62,13 @@ const heldFollows: HeldQuery = {
 }
 const heldUnfollows: HeldQuery = { name: 'held_unfollows', text: held() }
 
-/** Only rows that were really written make an event; for the form of `changed` see src/social/likes/write.ts. */
+/** Only rows that were actually written create an event. src/social/likes/write.ts explains the form of `changed`. */
 const events = (retracts: boolean) =>
   appendEventPerRow({ action: follow, retracts, from: 'outcome where changed', requestId: 'request_id' })
 
 /**
- * A block locks one of both users, too. It comes before these locks, and the function sees it, even one that was committed
- * after this statement began; or it comes after the commit, and ends the follow.
+ * A block also locks one of the two users. If it comes before these locks, the function sees it, even when it was
+ * committed after this statement began. If it comes after the commit, it ends the follow.
  */
 const followStatement = `
   with standing as materialized (${standing}),

@@ -6,17 +6,17 @@ import type { Identity } from '../../http/identity.ts'
 import { writeExternalUsers } from '../external-users/write.ts'
 import { profileOf } from './profile.ts'
 
-/** Verified claims; times in seconds since 1970. `sub` is the external id. */
+/** Verified claims. Times are in seconds since 1970. `sub` is the external id. */
 export type ProviderClaims = { sub: string; sid?: string; iat: number; exp: number; [claim: string]: unknown }
 
-/** `sessionTtl`: seconds that a session lasts after its latest token. */
+/** `sessionTtl`: seconds until a session ends after its latest token. */
 type Options = { provision: boolean; sessionTtl: number }
 
 type Admitted = Omit<Identity, 'expiresAt'>
 
 /**
- * The user and the session of a verified token; a user who is not known is made, unless that is off.
- * Returns SESSION_ENDED for a token of before the user was deleted or the session revoked, and USER_NOT_PROVISIONED.
+ * Returns the user and session of a verified token, and creates an unknown user unless that is disabled. Returns
+ * SESSION_ENDED for a token issued before the user was deleted or the session revoked, and USER_NOT_PROVISIONED.
  */
 export async function admit(pool: pg.Pool, claims: ProviderClaims, options: Options): Promise<Admitted | AppError> {
   const enter = () => inTransaction(pool, (client) => findSession(client, claims, options))
@@ -41,7 +41,7 @@ async function findSession(
   })
   const [user] = users
   if (!user) return 'unknown'
-  // Locked first: a revocation under way ends before the next statement looks for it.
+  // Locks first, so that a concurrent revocation ends before the next statement looks for it.
   await client.query({
     name: 'lock_provider_session',
     text: `select from social.sessions
@@ -67,7 +67,10 @@ async function hasEnded(client: pg.ClientBase, externalId: string, iat: number):
   return rowCount !== 0
 }
 
-/** Lasts as long as a session by refresh tokens does after its latest one, so that a browser is pushed to for as long. */
+/**
+ * Lasts as long as a session with refresh tokens does after its latest one, so that pushes to a browser continue as
+ * long.
+ */
 const enterSession = `
   insert into social.sessions (user_id, provider_sid, expires_at)
   select $1::bigint, $2, greatest(now() + make_interval(secs => $3::int), to_timestamp($4::float8) + interval '1 minute')
@@ -78,7 +81,7 @@ const enterSession = `
   do update set expires_at = greatest(sessions.expires_at, excluded.expires_at), last_used_at = now()
   returning id`
 
-/** What the token says of the user is taken as far as it can be: the provider has checked it, and is not asked again. */
+/** Uses as many of the token's claims as possible. The provider has verified them, and is not asked again. */
 async function provision(pool: pg.Pool, claims: ProviderClaims): Promise<void> {
   const externalId = claims.sub
   const { username, email, emailVerified, ...rest } = profileOf(claims)

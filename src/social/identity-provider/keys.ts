@@ -5,9 +5,12 @@ const SECOND = 1000
 
 export const limits = {
   fetchTimeoutMs: 5 * SECOND,
-  /** Keys this old are read again beside the requests, which go on with the keys that are known. */
+  /** Keys older than this are read again in the background. Requests continue with the known keys. */
   refreshAfterMs: 600 * SECOND,
-  /** An unknown key is looked for this long after the last answer at the earliest: made-up keys cannot flood the provider. */
+  /**
+   * Minimum time after the last answer before an unknown key causes another read, so that invented keys cannot flood
+   * the provider.
+   */
   coolDownMs: 10 * SECOND,
   /** The same after a failure. */
   retryAfterMs: 5 * SECOND,
@@ -15,9 +18,9 @@ export const limits = {
 
 const MAX_BYTES = 1024 * 1024
 
-/** The keys of the identity provider cannot be read, and the one that is asked for is not known. */
+/** The requested key is unknown, and the identity provider's keys cannot be read. */
 export class KeysUnavailable extends Error {
-  /** Seconds until they are read again. */
+  /** Seconds until the next read. */
   readonly retryAfter: number
 
   constructor(message: string, retryAfterMs: number, options?: ErrorOptions) {
@@ -27,8 +30,8 @@ export class KeysUnavailable extends Error {
 }
 
 /**
- * Finds the key of a token in the provider's JWK Set (RFC 7517). While the provider cannot be reached, known keys go on.
- * The function throws jose's errors for tokens whose key does not exist, and KeysUnavailable.
+ * Finds the key of a token in the provider's JWK Set (RFC 7517). While the provider is unreachable, known keys remain
+ * in use. The returned function throws jose's errors for tokens with an unknown key, and KeysUnavailable.
  */
 export function createKeys(
   url: string,
@@ -46,7 +49,7 @@ export function createKeys(
       return Response.json(keys)
     } catch (cause) {
       failedAt = performance.now()
-      log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; known keys go on')
+      log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; still using the known keys')
       throw new KeysUnavailable('the keys cannot be read', retryAfterMs, { cause })
     }
   }

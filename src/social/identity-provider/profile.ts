@@ -3,7 +3,7 @@ import { type ExternalUser, profileFields } from '../external-users/fields.ts'
 
 type Profile = Omit<ExternalUser, 'externalId'>
 
-/** The standard claims of OpenID Connect (Core 1.0, 5.1) that a token carries, as far as they fit. */
+/** The valid standard claims of OpenID Connect (Core 1.0, 5.1) in a token. */
 export function profileOf(claims: Record<string, unknown>): Profile {
   const given: Record<keyof Profile, unknown> = {
     username: usernameOf(claims.preferred_username ?? claims.nickname),
@@ -22,7 +22,7 @@ export function profileOf(claims: Record<string, unknown>): Profile {
   )
 }
 
-/** Without what is not of our alphabet. An address is nobody's public name. */
+/** Drops characters that usernames cannot contain. Ignores mail addresses, because usernames are public. */
 function usernameOf(name: unknown): string | undefined {
   if (typeof name !== 'string' || name.includes('@')) return undefined
   return name

@@ -10,13 +10,13 @@ import { admit, type ProviderClaims } from './admit.ts'
 import { createKeys, KeysUnavailable } from './keys.ts'
 
 const SECOND = 1000
-/** Clocks of provider and server may differ by this. */
+/** The allowed difference between the provider's and the server's clocks. */
 const CLOCK_SKEW_SECONDS = 30
-/** RFC 7518 and RFC 8037. Never one with a shared secret: the keys are public. */
+/** RFC 7518 and RFC 8037. Never a symmetric algorithm, because the keys are public. */
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA']
-/** `typ` of access tokens by RFC 9068, and what providers send that do not follow it. */
+/** `typ` of access tokens by RFC 9068, and the values of providers that do not follow it. */
 const TYPES = new Set([undefined, 'JWT', 'at+jwt', 'application/at+jwt'])
-/** Tokens that were identified are looked up in memory. */
+/** Identified tokens kept in memory. */
 const KNOWN_TOKENS = 10_000
 
 const Claims = TypeCompiler.Compile(
@@ -36,9 +36,9 @@ type Known = { identity: Identity; until: number }
 type Context = { pool: pg.Pool; log: Logger; config: Config }
 
 /**
- * Verifies access tokens by the provider's keys, makes users at first sight, and gives each a session, so that revocation,
- * push subscriptions and sockets are the same as for our own tokens. A token is verified once and then known, no longer than
- * revoked sessions are remembered.
+ * Verifies access tokens with the provider's keys and creates unknown users. Each user gets a session, so that
+ * revocation, push subscriptions and sockets work as with our own tokens. A verified token is cached, but not longer
+ * than revoked sessions are remembered.
  */
 export function createIdentityProvider({ pool, log, config }: Context, settings: Settings): IdentityProvider {
   const keys: JWTVerifyGetKey =
@@ -103,7 +103,7 @@ function refusalOf(error: unknown): AppError {
 
 const refused = (why: string) => fail('UNAUTHENTICATED', `The access token is not valid: ${why}`)
 
-/** The oldest makes room. */
+/** Drops the oldest entry when the cache is full. */
 function remember(known: Map<string, Known>, token: string, found: Known): void {
   const [oldest] = known.size < KNOWN_TOKENS ? [] : known.keys()
   if (oldest !== undefined) known.delete(oldest)

@@ -2,7 +2,10 @@ import { Type } from '@sinclair/typebox'
 import { defineAction } from '../../notify/actions.ts'
 import { Id } from '../../protocol/id.ts'
 
-/** Columns over (post_id, user_id, recipient_id); `recipient_id` is null where the author likes the post or is gone. */
+/**
+ * Columns over (post_id, user_id, recipient_id). `recipient_id` is null when authors like their own post or no longer
+ * exist.
+ */
 export const like = defineAction({
   name: 'like',
   columns: {

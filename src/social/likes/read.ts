@@ -7,8 +7,8 @@ import { toUser, type User, type UserRow, userColumns } from '../users/view.ts'
 type List = { viewerId: string; postId: string; limit: number; cursor: string | undefined }
 
 /**
- * Users who like a post, the latest like first; served by index likes_of_post. Likes of one batch have the same time and are
- * listed by user id.
+ * Users who like a post, latest like first, by index likes_of_post. Likes of one batch have the same time and are
+ * ordered by user id.
  * @throws {AppError} POST_NOT_FOUND when it is unknown or deleted, or its author hidden from the viewer by a block
  */
 export async function listLikers(

@@ -15,7 +15,7 @@ const schema = {
   response: { 200: Type.Object({ liked: Type.Boolean(), likeCount: Type.Integer() }) },
 }
 
-/** Likes and unlikes go through the coalescing writer: each is answered after the commit of the batch it was in. */
+/** Likes and unlikes use the coalescing writer. Each is answered after its batch is committed. */
 export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     const writer = likeWriter(app)

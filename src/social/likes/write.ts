@@ -7,18 +7,24 @@ import { like } from './event.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
-/** `null`: the post does not exist, is deleted, or hidden by a block. `likeCount`: the folded count with what this request changed. */
+/**
+ * `null`: the post does not exist, is deleted, or is hidden by a block. `likeCount`: the folded count plus this
+ * request's change.
+ */
 export type LikeOutcome = { likeCount: number } | null
 
-/** `likeCount` null: held. */
+/** `likeCount` null: another transaction has locked a row. */
 type Row = { postId: string; userId: string; likeCount: number | null }
 
-/** Likes of many people in one statement; no pair twice. Answers in the order of the requests; waits for nobody's lock. */
+/**
+ * Writes likes of many users in one statement. The pairs must be distinct. Results are in the order of the requests.
+ * Never waits for a lock.
+ */
 export function likeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
   return runBatch(pool, 'like_batch', likeStatement, requests)
 }
 
-/** Takes likes back; otherwise as `likeBatch`. */
+/** Removes likes. Otherwise like `likeBatch`. */
 export function unlikeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
   return runBatch(pool, 'unlike_batch', unlikeStatement, requests)
 }
@@ -41,9 +47,9 @@ async function runBatch(
 }
 
 /**
- * The posts that stand and that no block hides, locked against deletion until the commit, by id; and whom an event is to tell.
- * The joins look single rows up by primary key, whatever the planner believes about the size of the batch; behind a
- * sub-select it cannot see that size, and so plans once and not anew for each batch.
+ * The existing posts that no block hides, by id, locked against deletion until the commit, with the recipient of each
+ * event. The joins look up single rows by primary key, whatever batch size the planner assumes. The sub-selects hide
+ * that size from the planner, so it plans once instead of per batch.
  */
 const standing = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
@@ -67,8 +73,8 @@ const heldLikes: HeldQuery = {
 }
 
 /**
- * Only rows that were really written make an event. `in (select …)` in a select list is a hash lookup in every plan,
- * while a join of two CTEs, whose size the planner cannot know, may become a nested loop over the batch.
+ * Only rows that were actually written create an event. `in (select …)` in a select list is a hash lookup in every
+ * plan. A join of two CTEs of unknown size may become a nested loop over the batch.
  */
 const events = (retracts: boolean) =>
   appendEventPerRow({ action: like, retracts, from: 'outcome where changed', requestId: 'request_id' })

@@ -1,6 +1,6 @@
 import { type AppError, fail } from '../../errors.ts'
 
-/** Reads a file that comes in pieces by as many bytes as are asked for, and holds no more of it than that and one piece. */
+/** Reads a stream in parts of the requested size. Holds at most one such part and one piece of the stream. */
 export class ByteReader {
   readonly #pieces: AsyncIterator<Buffer>
   #buffered: Buffer = Buffer.alloc(0)
@@ -9,7 +9,7 @@ export class ByteReader {
     this.#pieces = source[Symbol.asyncIterator]()
   }
 
-  /** What came and was not read yet. */
+  /** Received bytes that have not been read. */
   get buffered(): Buffer {
     return this.#buffered
   }
@@ -27,13 +27,19 @@ export class ByteReader {
     return false
   }
 
-  /** Exactly so many bytes, which are held: few. @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before */
+  /**
+   * Reads and holds exactly `size` bytes, so `size` should be small.
+   * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before
+   */
   async read(size: number): Promise<Buffer> {
     while (this.#buffered.length < size) if (!(await this.more())) throw malformed()
     return Buffer.from(this.#cut(size))
   }
 
-  /** The next so many bytes as they come. @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before, unless `size` is infinite */
+  /**
+   * Passes on the next `size` bytes as they arrive.
+   * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before, unless `size` is infinite
+   */
   async *take(size: number): AsyncGenerator<Buffer, void> {
     for (let left = size; left > 0; ) {
       if (await this.isAtEnd()) {

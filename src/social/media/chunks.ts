@@ -1,9 +1,12 @@
-/** A row of social.media_chunks: large enough to be few, small enough that a slow reader costs little. */
+/**
+ * Bytes of a row of social.media_chunks. Large enough for few rows, small enough that a slow reader needs little
+ * memory.
+ */
 export const CHUNK_BYTES = 256 * 1024
 
 /**
- * The same bytes in pieces of `size`; only the last may be shorter. A piece is valid until the next is asked for: all are
- * views of one buffer, so that a large file does not leave hundreds of dead ones to the garbage collector.
+ * The same bytes in pieces of `size`; only the last may be shorter. A piece is valid until the next is requested. All
+ * pieces share one buffer, so that a large file does not create hundreds of dead buffers.
  */
 export async function* inChunks(pieces: AsyncIterable<Buffer>, size: number): AsyncGenerator<Buffer, void> {
   const chunk = Buffer.allocUnsafeSlow(size)

@@ -2,17 +2,17 @@ import { crc32 } from 'node:zlib'
 import { ByteReader, malformed } from './byte-reader.ts'
 
 /**
- * The same file without what says where, when and by whom it was made: EXIF but for the orientation, XMP, IPTC, comments, embedded
- * thumbnails and whatever is appended to it. Pixels and samples are not decoded, and the file passes through in pieces.
- * Types without a cleaner pass as they are.
- * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file is not of the form that its first bytes promise
+ * Removes metadata that shows where, when and by whom a file was made: EXIF except orientation, XMP, IPTC, comments,
+ * embedded thumbnails, appended data. Streams the file without decoding pixels or samples. Types without a cleaner pass
+ * unchanged.
+ * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file does not have the format that its first bytes indicate
  */
 export async function* clean(mime: string, source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   const cleaner = cleaners[mime]
   if (!cleaner) return yield* source
   const reader = new ByteReader(source)
   yield* cleaner(reader)
-  // The end of the upload says whether all of it came.
+  // The end of the upload shows whether it is complete.
   await reader.skipRest()
 }
 
@@ -31,7 +31,7 @@ const cleaners: Record<string, Cleaner> = {
   'audio/x-m4a': cleanBoxes,
 }
 
-/** ITU T.81, annex B: segments, each a marker and a length, with the compressed image between some of them. */
+/** ITU T.81, annex B: segments, each with a marker and a length. Compressed image data follows some of them. */
 async function* cleanJpeg(reader: ByteReader): AsyncGenerator<Buffer, void> {
   yield await reader.read(2)
   for (let hasOrientation = false; ; ) {
@@ -64,10 +64,10 @@ async function* cleanJpeg(reader: ByteReader): AsyncGenerator<Buffer, void> {
 
 const [SOS, EOI, APP0, APP1, APP2, APP14, COM] = [0xda, 0xd9, 0xe0, 0xe1, 0xe2, 0xee, 0xfe]
 
-/** Markers without a length: restarts, and TEM. */
+/** Markers without a length: restarts and TEM. */
 const isBare = (marker: number) => (marker >= 0xd0 && marker <= 0xd7) || marker === 0x01
 
-/** How the colours are meant: JFIF without a thumbnail of its own kind, colour profiles, Adobe's transform. */
+/** Segments that define colours: JFIF without its own type of thumbnail, colour profiles, Adobe's transform. */
 function isKept(marker: number, content: Buffer): boolean {
   const begins = (text: string) => content.subarray(0, text.length).toString('latin1') === text
   if (marker === APP0) return begins('JFIF\0')
@@ -75,7 +75,9 @@ function isKept(marker: number, content: Buffer): boolean {
   return marker === APP14 && begins('Adobe')
 }
 
-/** Any number of 0xff may come before it. Undefined where the file ends without its last marker, as those that were cut do. */
+/**
+ * Any number of 0xff may precede a marker. Undefined when the file ends without its last marker, as truncated files do.
+ */
 async function readMarker(reader: ByteReader): Promise<number | undefined> {
   if (await reader.isAtEnd()) return undefined
   if ((await reader.read(1))[0] !== 0xff) throw malformed()
@@ -85,7 +87,7 @@ async function readMarker(reader: ByteReader): Promise<number | undefined> {
   }
 }
 
-/** Up to the next marker that is no restart; a 0xff of the data is followed by 0. */
+/** Passes data up to the next marker that is not a restart. In the data, 0 follows each 0xff. */
 async function* takeScan(reader: ByteReader): AsyncGenerator<Buffer, void> {
   for (let from = 0; ; ) {
     const { buffered } = reader
@@ -103,7 +105,10 @@ async function* takeScan(reader: ByteReader): AsyncGenerator<Buffer, void> {
   }
 }
 
-/** PNG, third edition, section 5. The chunks that decoders need, and those that say how colours, size and animation are meant. */
+/**
+ * PNG, third edition, section 5. Keeps the chunks that decoders need, and those that define colours, size and
+ * animation.
+ */
 async function* cleanPng(reader: ByteReader): AsyncGenerator<Buffer, void> {
   yield await reader.read(8)
   for (;;) {
@@ -135,10 +140,7 @@ function pngChunk(type: string, content: Buffer): Buffer {
   return chunk
 }
 
-/**
- * RFC 9649. The size of the whole comes first, so what is taken out is emptied in its place: decoders pass over chunks that they do
- * not know.
- */
+/** RFC 9649. The total size comes first, so removed chunks are overwritten in place: decoders skip unknown chunks. */
 async function* cleanWebp(reader: ByteReader): AsyncGenerator<Buffer, void> {
   const head = await reader.read(12)
   yield head
@@ -164,8 +166,8 @@ const XMP_FLAG = 0x04
 const webpImage = new Set(['VP8 ', 'VP8L', 'ALPH', 'ANIM', 'ANMF', 'ICCP'])
 
 /**
- * ISO/IEC 14496-12 and QuickTime. Other boxes hold offsets into the file, so boxes of metadata become free space of the same size.
- * Tracks stay, those that record where a camera moved among them.
+ * ISO/IEC 14496-12 and QuickTime. Other boxes hold offsets into the file, so boxes of metadata become free space of the
+ * same size. Tracks remain, including those that record the movement of a camera.
  */
 async function* cleanBoxes(reader: ByteReader, left = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer, void> {
   while (left >= 8 && !(await reader.isAtEnd())) {
@@ -195,7 +197,7 @@ async function* emptied(reader: ByteReader, size: number): AsyncGenerator<Buffer
     for (let at = 0; at < piece.length; at += ZEROS.length) yield ZEROS.subarray(0, piece.length - at)
 }
 
-/** TIFF 6.0, section 2, and its tag 274: how the picture is to be turned, 2 to 8; undefined where it is not, or not said. */
+/** The orientation, 2 to 8, from tag 274 of a TIFF (TIFF 6.0, section 2). Undefined when it is normal or missing. */
 export function orientationOf(tiff: Buffer): number | undefined {
   const little = tiff.toString('latin1', 0, 2) === 'II'
   const short = (at: number) => (at + 2 > tiff.length ? 0 : little ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at))

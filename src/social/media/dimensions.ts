@@ -3,8 +3,8 @@ import { orientationOf } from './clean.ts'
 export type Dimensions = { width: number; height: number }
 
 /**
- * Width and height in pixels of an image as it is shown, from its header; null for other files, and where `start`, its first
- * chunk, does not have them.
+ * Width and height of a displayed image in pixels, from its header. Null for other files, and when `start`, the first
+ * chunk, does not contain them.
  */
 export function dimensionsOf(mime: string, start: Buffer): Dimensions | null {
   try {
@@ -16,7 +16,7 @@ export function dimensionsOf(mime: string, start: Buffer): Dimensions | null {
   }
 }
 
-/** PNG, third edition, section 7.1: no file is larger. */
+/** PNG, third edition, section 7.1: the maximum length. */
 const isLength = (pixels: number) => pixels > 0 && pixels < 2 ** 31
 
 const readers: Record<string, (start: Buffer) => Dimensions | null> = {
@@ -28,7 +28,7 @@ const readers: Record<string, (start: Buffer) => Dimensions | null> = {
   'image/avif': ofAvif,
 }
 
-/** ITU T.81, annex B: the frame header, and the orientation of a TIFF before it. */
+/** ITU T.81, annex B: the frame header, and the orientation in a TIFF before it. */
 function ofJpeg(start: Buffer): Dimensions | null {
   let isTurned = false
   for (let at = 2; ; ) {
@@ -49,10 +49,10 @@ function ofJpeg(start: Buffer): Dimensions | null {
 }
 
 const APP1 = 0xe1
-/** Orientations from here on lie on their side. */
+/** From this orientation on, width and height are swapped. */
 const FIRST_TURNED = 5
 const isBare = (marker: number) => (marker >= 0xd0 && marker <= 0xd7) || marker === 0x01
-/** SOF0 to SOF15, without the tables that have numbers among them. */
+/** SOF0 to SOF15, except the three numbers in between that mark tables. */
 const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 
 /** PNG, third edition, section 11.2.2: the first chunk. */
@@ -60,7 +60,7 @@ function ofPng(start: Buffer): Dimensions {
   return { width: start.readUInt32BE(16), height: start.readUInt32BE(20) }
 }
 
-/** RFC 9649: the canvas, or the one image of the file, lossy or lossless. */
+/** RFC 9649: the canvas, or the file's only image, lossy or lossless. */
 function ofWebp(start: Buffer): Dimensions | null {
   const chunk = start.toString('latin1', 12, 16)
   if (chunk === 'VP8X') return { width: 1 + start.readUIntLE(24, 3), height: 1 + start.readUIntLE(27, 3) }
@@ -70,7 +70,7 @@ function ofWebp(start: Buffer): Dimensions | null {
   return { width: 1 + (bits & 0x3fff), height: 1 + ((bits >>> 14) & 0x3fff) }
 }
 
-/** ISO/IEC 23008-12: the largest of its images is the one that is shown, the others are tiles and thumbnails of it. */
+/** ISO/IEC 23008-12: the largest image is the one displayed. The others are its tiles and thumbnails. */
 function ofAvif(start: Buffer): Dimensions | null {
   const meta = start.indexOf('meta', 0, 'latin1')
   if (meta < 4) return null

@@ -4,12 +4,12 @@ import { inTransaction } from '../../db/transaction.ts'
 import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
 
 export const UNUSED_KEPT = '1 day'
-/** Longer than an upload may take. */
+/** Longer than an upload can take. */
 const UNFINISHED_KEPT = '1 hour'
-/** Media removed in one transaction: each may be 50 MiB. */
+/** Media removed in one transaction. Each may have 50 MiB. */
 const MEDIA_PER_CHUNK = 10
 
-/** Removes what nothing shows since a day, and what was left of uploads that broke off. */
+/** Removes media unused for a day, and the remains of interrupted uploads. */
 export async function cleanMedia({ pool, log }: Pick<App, 'pool' | 'log'>): Promise<void> {
   const removed = {
     unused: await repeatChunk(() =>
@@ -24,9 +24,10 @@ export async function cleanMedia({ pool, log }: Pick<App, 'pool' | 'log'>): Prom
 }
 
 /**
- * Deletes up to ten media that meet the condition, with the files that nobody else holds. The files are locked first: of two
- * who let go of one file, the second sees that it was the last; who uploads it again just now waits, and finds it or not.
- * @returns how many media it were
+ * Deletes up to ten media that match the condition, and files that no other medium uses. Locks the files first: of two
+ * transactions that release a file, the second sees that it is the last user. A concurrent upload of the same file
+ * waits, and then finds the file or not.
+ * @returns the number of media
  */
 export async function freeMedia(client: pg.ClientBase, condition: string, values: unknown[] = []): Promise<number> {
   const { rows } = await client.query<{ id: string; contentId: string }>(

@@ -1,9 +1,9 @@
-/** Bytes from `start` to `end`, both included. */
+/** Bytes from `start` to `end`, inclusive. */
 export type ByteRange = { start: number; end: number }
 
 /**
- * What a `Range` header asks of `size` bytes (RFC 9110, section 14): one range, or none when the whole is to be sent: without
- * a header, for several ranges, other units, and anything malformed, which a server may ignore.
+ * The range that a `Range` header requests of `size` bytes (RFC 9110, section 14). Undefined means the whole file: no
+ * header, several ranges, other units, or a malformed header, which a server may ignore.
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(header?.trim() ?? '') ?? []
@@ -17,14 +17,14 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   return start < size ? { start, end } : 'unsatisfiable'
 }
 
-/** Whether `If-None-Match` names the entity; weakly compared (RFC 9110, section 13.1.2). */
+/** Whether `If-None-Match` contains the entity, by weak comparison (RFC 9110, section 13.1.2). */
 export function noneMatch(header: string | undefined, etag: string): boolean {
   if (header === undefined) return true
   const tags = header.split(',').map((tag) => tag.trim().replace(/^W\//, ''))
   return header.trim() !== '*' && !tags.includes(etag)
 }
 
-/** Whether a range may be sent: `If-Range` is absent or names exactly this entity. There are no dates to compare. */
+/** Whether a range may be sent: `If-Range` is absent or names exactly this entity. Dates are not supported. */
 export function ifRange(header: string | undefined, etag: string): boolean {
   return header === undefined || header.trim() === etag
 }

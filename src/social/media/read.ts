@@ -18,7 +18,7 @@ export async function findMedia(pool: pg.Pool, id: string): Promise<StoredMedia>
   return rows[0]
 }
 
-/** One chunk is read ahead, and no connection is held between two: a slow reader costs memory for one chunk, nothing else. */
+/** Reads one chunk ahead and holds no connection between chunks. A slow reader costs only the memory of one chunk. */
 export function readContent(pool: pg.Pool, contentId: string, range: ByteRange): Readable {
   return Readable.from(chunksOf(pool, contentId, range), { objectMode: false, highWaterMark: 1 })
 }
@@ -34,7 +34,7 @@ async function* chunksOf(pool: pg.Pool, contentId: string, { start, end }: ByteR
              where content_id = $1 and number = $2`,
       values: [contentId, number, offset, length],
     })
-    // In the protocol's own hexadecimal form it would be half as long again, as text in this process's memory.
+    // Base64, because the protocol's hexadecimal text would take half as much memory again.
     const bytes = Buffer.from(rows[0]?.part ?? '', 'base64')
     if (bytes.length !== length) throw new Error(`content ${contentId} was deleted while it was read`)
     yield bytes

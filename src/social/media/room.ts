@@ -3,21 +3,24 @@ import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 
-/** As many pictures as a post may have. */
+/** The maximum number of pictures in a post. */
 export const UPLOADS_AT_A_TIME = 4
-/** Bytes of all files of a user who confirmed no address, where addresses can be confirmed: accounts are quickly made. */
+/**
+ * Quota in bytes of a user without a confirmed address, where addresses can be confirmed, because accounts are easy to
+ * create.
+ */
 export const UNVERIFIED_QUOTA = 20 * 1024 * 1024
-/** Longer than an upload may take: what is older was left by a process that was killed. */
+/** Longer than an upload can take. Older rows belong to a process that was killed. */
 const UNDER_WAY = `begun_at > now() - interval '10 minutes'`
-/** Of a multipart body, what is not the file. */
+/** Bytes of a multipart body around the file. */
 const ENVELOPE_BYTES = 1024
 
 type Owner = { id: string; verified: boolean }
 
 /**
- * Reserves room for an upload before any of it is read, so that those under way count.
- * @param announced Content-Length, if there is one; without it the upload counts as the largest that may come
- * @returns what `endUpload` ends
+ * Reserves space for an upload before reading it, so that concurrent uploads count.
+ * @param announced Content-Length, if present; otherwise the upload counts with the maximum size
+ * @returns the id for `endUpload`
  * @throws {AppError} UNAUTHENTICATED, TOO_MANY_UPLOADS, MEDIA_QUOTA_EXCEEDED, MEDIA_STORAGE_FULL
  */
 export function beginUpload(app: App, ownerId: string, announced = Number.POSITIVE_INFINITY): Promise<string> {
@@ -37,14 +40,14 @@ export function beginUpload(app: App, ownerId: string, announced = Number.POSITI
   })
 }
 
-/** Were this to fail, the room would be free again in ten minutes. */
+/** If this fails, the reservation expires after ten minutes. */
 export async function endUpload({ pool, log }: App, uploadId: string): Promise<void> {
   await pool
     .query('delete from social.media_uploads where id = $1', [uploadId])
-    .catch((err) => log.warn({ err }, 'an upload that ended keeps its room for ten minutes'))
+    .catch((err) => log.warn({ err }, 'cannot release the space of a finished upload; it is released in ten minutes'))
 }
 
-/** What one user uploads comes one after the other here, so that together it keeps the quota. @throws {AppError} UNAUTHENTICATED */
+/** Serialises the uploads of a user, so that together they respect the quota. @throws {AppError} UNAUTHENTICATED */
 export async function lockOwner(client: pg.ClientBase, ownerId: string): Promise<Owner> {
   const { rows } = await client.query<Owner>(
     `select id, email_verified_at is not null as verified from social.users
@@ -55,7 +58,7 @@ export async function lockOwner(client: pg.ClientBase, ownerId: string): Promise
   return rows[0]
 }
 
-/** @throws {AppError} MEDIA_QUOTA_EXCEEDED unless so many bytes fit beside the owner's files */
+/** @throws {AppError} MEDIA_QUOTA_EXCEEDED unless `bytes` fit in addition to the owner's files */
 export async function requireRoom({ config }: App, client: pg.ClientBase, owner: Owner, bytes: number): Promise<void> {
   const { rows } = await client.query<{ used: string }>(
     `select coalesce(sum(c.size), 0) as used from social.media m join social.media_contents c on c.id = m.content_id

@@ -49,9 +49,9 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
       '/media/upload',
       {
         config: { rateLimit: 'upload' },
-        // The body is read as it comes; what the schema says is checked here.
+        // The handler streams the body and checks the schema's rules itself.
         validatorCompiler: () => () => true,
-        // What is left of a refused upload is read and thrown away; nobody else would, and the connection stay open.
+        // Discards the rest of a refused upload. Otherwise no one reads it, and the connection stays open.
         onResponse: async ({ raw }) => void raw.unpipe().resume(),
         schema: { consumes: ['multipart/form-data'], headers: IdempotencyHeader, body: File, response: { 201: Media } },
       },
@@ -62,7 +62,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         const uploadId = await beginUpload(app, userId, announcedBytes(request))
         try {
           const { content, alt } = await receive(app, request)
-          // What an Idempotency-Key is compared by: the body, as the schema has it.
+          // The Idempotency-Key compares this body, in the form of the schema.
           request.body = { file: content.sha256.toString('hex'), ...(alt !== null && { alt }) }
           return await answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
             ownMedia(app, trx, { ownerId: userId, uploadId, alt }, content),
@@ -73,7 +73,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    // HEAD is served by the same handler, which reads no bytes for it; Fastify's own would read them all.
+    // Own HEAD routes: this handler does not read the file for HEAD, but Fastify's would.
     for (const method of ['GET', 'HEAD'] as const)
       server.route({
         method,
@@ -103,7 +103,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** The file and its text, in whatever order they come. */
+/** Accepts the file and its text in any order. */
 async function receive(app: App, request: FastifyRequest): Promise<{ content: Received; alt: string | null }> {
   let content: Received | undefined
   let alt: string | null = null
@@ -148,7 +148,10 @@ function description(id: string, { mime, extension }: StoredMedia) {
   return { 'content-type': mime, 'content-disposition': `attachment; filename="${id}.${extension}"` }
 }
 
-/** Opened by itself, a file is saved, never rendered; pages of allowed origins may show it in `<img>` and the like. */
+/**
+ * Browsers save a directly opened file and never render it. Pages of allowed origins may show it in `<img>` and similar
+ * elements.
+ */
 function safety({ allowedOrigins }: Config) {
   return {
     'content-security-policy': "default-src 'none'; sandbox",

@@ -11,7 +11,7 @@ import { type Dimensions, dimensionsOf } from './dimensions.ts'
 import { lockOwner, requireRoom } from './room.ts'
 import type { Media } from './view.ts'
 
-/** A file whose chunks are stored; until `ownMedia` has committed, it is nobody's. */
+/** A file with stored chunks. It has no owner until `ownMedia` commits. */
 export type Received = {
   contentId: string
   sha256: Buffer
@@ -21,9 +21,9 @@ export type Received = {
 }
 
 /**
- * Stores a file as it arrives, without its metadata, a chunk at a time and each in a statement of its own: while the client is slow,
- * no connection waits with it. Whatever happens then, `dropUnowned` has to be called with it.
- * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, and what reading `file` throws
+ * Stores a file as it arrives, without its metadata, one chunk per statement. So a slow client does not occupy a
+ * connection. Afterwards the caller must call `dropUnowned`, whatever happens.
+ * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED, and the errors of reading `file`
  */
 export async function receiveMedia(app: App, file: AsyncIterable<Buffer>): Promise<Received> {
   const { start, whole } = await peek(file)
@@ -39,7 +39,7 @@ export async function receiveMedia(app: App, file: AsyncIterable<Buffer>): Promi
   }
 }
 
-/** The first bytes of a file, enough to see its type, and then all of it. */
+/** The first bytes of a file, enough to detect its type, and the whole file. */
 async function peek(file: AsyncIterable<Buffer>): Promise<{ start: Buffer; whole: AsyncIterable<Buffer> }> {
   const pieces = file[Symbol.asyncIterator]()
   const first: Buffer[] = []
@@ -56,9 +56,11 @@ async function peek(file: AsyncIterable<Buffer>): Promise<{ start: Buffer; whole
   return { start: Buffer.concat(first), whole: whole() }
 }
 
-/** Removes what was received and became nobody's. Were this to fail, the clean-up finds it in an hour. */
+/** Removes a received file without an owner. If this fails, the clean-up finds it after an hour. */
 export async function dropUnowned({ pool, log }: App, contentId: string): Promise<void> {
-  await deleteContent(pool, contentId).catch((err) => log.warn({ err }, 'a broken upload stays for a while'))
+  await deleteContent(pool, contentId).catch((err) =>
+    log.warn({ err }, 'cannot remove an unfinished upload; the clean-up removes it later'),
+  )
 }
 
 async function mediaTypeOf(start: Buffer): Promise<{ mime: string; ext: string } | undefined> {
@@ -67,7 +69,9 @@ async function mediaTypeOf(start: Buffer): Promise<{ mime: string; ext: string }
   return type && allowed.has(mime) ? { mime, ext: type.ext } : undefined
 }
 
-/** What browsers show and play. Pictures of phones in HEIC, and raw ones, hold metadata that is not taken out here. */
+/**
+ * Types that browsers show and play. HEIC and raw pictures are excluded, because their metadata is not removed here.
+ */
 const allowed = new Set([
   ...['jpeg', 'png', 'apng', 'webp', 'gif', 'avif'].map((name) => `image/${name}`),
   ...['mp4', 'quicktime', 'x-m4v', '3gpp', 'webm', 'ogg'].map((name) => `video/${name}`),
@@ -101,8 +105,8 @@ async function storeChunks(pool: pg.Pool, contentId: string, mime: string, chunk
 }
 
 /**
- * Makes a file that was received a medium of its owner, in the caller's transaction; one that is there already is kept once.
- * Uploads of one user come one after the other here, so that together they keep the quota.
+ * Gives a received file to its owner, in the caller's transaction. Identical files are stored once. Serialises the
+ * uploads of a user, so that together they respect the quota.
  * @throws {AppError} UNAUTHENTICATED, MEDIA_QUOTA_EXCEEDED
  */
 export async function ownMedia(
@@ -121,13 +125,13 @@ export async function ownMedia(
     contentId,
     alt,
   ])
-  // With the medium, so that whoever has the answer finds the room that is left.
+  // Ends the reservation in the same transaction, so that after the answer the quota is up to date.
   await client.query('delete from social.media_uploads where id = $1', [uploadId])
   const { mime, size, sha256, dimensions } = content
   return { id, mime, size, sha256: sha256.toString('hex'), ...dimensions, ...(alt !== null && { alt }) }
 }
 
-/** Two uploads of one file that end together: the second waits, and finds what the first has stored. */
+/** When two uploads of one file end together, the second waits and finds the stored file of the first. */
 async function keepOnce(client: pg.ClientBase, { contentId, sha256, size, dimensions }: Received): Promise<string> {
   await lockName(client, `media:${sha256.toString('hex')}`)
   const { rows } = await client.query<{ id: string }>(
@@ -152,7 +156,7 @@ function deleteContent(db: Pick<pg.ClientBase, 'query'>, contentId: string) {
   return db.query('delete from social.media_contents where id = $1 and sha256 is null', [contentId])
 }
 
-/** What goes wrong while a body is read is the client's doing, unless it has a code of ours. */
+/** An error while reading a body is the client's fault, unless it has an error code of ours. */
 export async function* readPart(part: Readable & { truncated: boolean }): AsyncGenerator<Buffer> {
   try {
     yield* part

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { fail } from '../../errors.ts'
 
 /**
- * Puts media into a post, in this order. Each is used once: in one post, or as the picture of a profile.
+ * Attaches media to a post, in this order. Each medium is used once: in one post, or as a profile picture.
  * @throws {AppError} MEDIA_NOT_USABLE when one is unknown, another user's, in use, or named twice
  */
 export async function attachMedia(
@@ -22,8 +22,8 @@ export async function attachMedia(
 }
 
 /**
- * Makes a medium the picture of its owner's profile, or none. The former one stays for a day: others may be looking at it.
- * Expects the user's row to be locked.
+ * Sets or removes the owner's profile picture. The old one remains for a day, because others may still display it.
+ * Requires a lock on the user's row.
  * @throws {AppError} MEDIA_NOT_USABLE
  */
 export async function setAvatar(client: pg.ClientBase, ownerId: string, id: string | null): Promise<void> {

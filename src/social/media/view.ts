@@ -4,7 +4,7 @@ const pixels = Type.Optional(
   Type.Integer({ description: 'Pixels of an image as it is shown; absent where its header has none' }),
 )
 
-/** Absent where it is not known. */
+/** Absent when unknown. */
 const described = {
   width: pixels,
   height: pixels,
@@ -25,7 +25,7 @@ export const MediaId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description
 
 export const MediaOfPost = Type.Object({ id: Type.String(), mime: Type.String(), size: Type.Integer(), ...described })
 
-/** The media of a post as JSON, in order, for statements over `social.posts p`. */
+/** The media of a post as ordered JSON, for statements over `social.posts p`. */
 export const mediaOfPostColumn = `(
   select coalesce(json_agg(json_strip_nulls(json_build_object(
     'id', m.id, 'mime', c.mime, 'size', c.size, 'width', c.width, 'height', c.height, 'alt', m.alt)) order by m.position), '[]')

@@ -15,7 +15,7 @@ import { hashPassword, shareOf } from './passwords.ts'
 type Change = Confirmation & { currentPassword: string; password: string }
 
 /**
- * Gives the user another password, ends all of the user's other sessions, and says so in a mail to a verified address.
+ * Changes the user's password, ends all other sessions of the user, and sends a mail about it to a verified address.
  * @throws {AppError} WRONG_PASSWORD, PASSWORD_TOO_COMMON, PASSWORD_UNCHANGED, RATE_LIMITED
  */
 export async function changePassword(
@@ -35,7 +35,9 @@ export async function changePassword(
 
 type Replacement = { userId: string; keptSession: string | null; from: string; to: string }
 
-/** Ends the sessions of the user but one, or all of them. False when the password is another one meanwhile. */
+/**
+ * Ends all sessions of the user, except `keptSession` if given. False when the password has changed in the meantime.
+ */
 export async function replacePassword(app: App, { userId, keptSession, from, to }: Replacement): Promise<boolean> {
   const ended = await inTransaction(app.pool, async (client) => {
     const { rows } = await client.query<{ changed: boolean; ended: string[] }>(change, [userId, from, to, keptSession])
@@ -52,7 +54,7 @@ export async function forgetFirstPassword({ config }: App): Promise<void> {
   if (config.embedded) await rm(firstPasswordFile(config), { force: true })
 }
 
-/** Of two changes at a time, the second no longer finds the password that it was allowed by. */
+/** Of two concurrent changes, the second finds that its old password no longer matches. */
 const change = `
   with u as (
     update social.users set password_hash = $3, password_change_required = false

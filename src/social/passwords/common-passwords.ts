@@ -1,8 +1,8 @@
 import { fail } from '../../errors.ts'
 
 /**
- * Refuses what guessers try first: the passwords that leaks hold most often, and those made of the account's own name or address
- * (OWASP ASVS 5.0, 6.2.4 and 6.2.11).
+ * Rejects the passwords most frequent in leaks, and those made of the account's name or address (OWASP ASVS 5.0, 6.2.4
+ * and 6.2.11).
  * @throws {AppError} PASSWORD_TOO_COMMON
  */
 export async function refuseCommonPassword(
@@ -18,7 +18,10 @@ export async function refuseCommonPassword(
     throw fail('PASSWORD_TOO_COMMON', 'Choose one that is harder to guess: a few words, for example')
 }
 
-/** Read when first asked for: processes without accounts do without its megabytes. Shorter ones are refused by their length. */
+/**
+ * Loaded on first use, so that processes without accounts save the megabytes. The list omits passwords that are too
+ * short anyway.
+ */
 function commonPasswords(): Promise<Set<string>> {
   read ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) => new Set(dictionary['passwords-common'].filter((password) => password.length >= 8)),

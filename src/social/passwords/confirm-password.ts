@@ -9,8 +9,10 @@ export type Confirmation = { currentPassword: string | undefined; ip: string; li
 export type Account = { passwordHash: string | undefined; username: string; email: string | null; isFirst: boolean }
 
 /**
- * Makes sure that the user, and not only a holder of the access token, wants this. Accounts without a password are not asked.
- * @throws {AppError} WRONG_PASSWORD, also when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was deleted
+ * Confirms that the user, and not just a holder of the access token, makes the request. Skips accounts without a
+ * password.
+ * @throws {AppError} WRONG_PASSWORD, also when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was
+ * deleted
  */
 export async function confirmPassword(
   app: App,
@@ -37,7 +39,7 @@ async function findAccount({ db }: App, userId: string): Promise<Account> {
   return { ...found, passwordHash: isHash(found.passwordHash) ? found.passwordHash : undefined }
 }
 
-/** Anything else in the column means that there is no password. */
+/** Any other value in the column means that there is no password. */
 export function isHash(stored: string | null | undefined): stored is string {
   return stored?.startsWith('$') ?? false
 }

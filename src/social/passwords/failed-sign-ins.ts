@@ -9,15 +9,15 @@ export const FAILURES = 10
 export const FAILURES_WITHIN_SECONDS = 15 * 60
 
 /**
- * Counts wrong passwords for one name, from wherever they come: limits by address do not stop somebody with many addresses.
- * Names that nobody has are counted too, so a refusal says nothing about them.
+ * Counts wrong passwords per name, from all addresses, because limits per address do not stop an attacker with many
+ * addresses. Counts unknown names too, so that a refusal reveals nothing.
  */
 export function createFailureLimit(app: App) {
   const limiter = createSharedLimiter(app, 'sign-in-name', FAILURES, FAILURES_WITHIN_SECONDS)
   /**
-   * To be called before the password is looked at. A network from which this account was signed in to before goes on: the owner
-   * is not locked out by others' guesses.
-   * @returns what to call when the password was right
+   * Must be called before the password is checked. Exempts networks from which the account signed in before, so that
+   * others' guesses do not lock out the owner.
+   * @returns a function to call when the password was right
    * @throws {AppError} RATE_LIMITED
    */
   return async (name: string, fromKnownNetwork: boolean): Promise<() => Promise<unknown>> => {
@@ -33,12 +33,12 @@ export function createFailureLimit(app: App) {
 
 export type FailureLimit = ReturnType<typeof createFailureLimit>
 
-/** Of the network of an address, to be kept with a session. */
+/** A hash of an address's network, stored with a session. */
 export function networkHash(config: Pick<Config, 'jwtSecret'>, ip: string): Buffer {
   return hashOf(config, 'network', networkOf(ip))
 }
 
-/** Addresses and names are few enough to be tried one by one, so a plain hash would hide nothing. */
+/** Keyed, because addresses and names are few enough to try them all against a plain hash. */
 export function hashOf({ jwtSecret }: Pick<Config, 'jwtSecret'>, purpose: string, text: string): Buffer {
   return createHmac('sha256', keyFor(jwtSecret, purpose)).update(text).digest().subarray(0, 16)
 }

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 
 export const Password = Type.String({ minLength: 8, maxLength: 200 })
-/** One that is to be compared, so its length is not checked. */
+/** Only compared with the stored password, so its minimum length is not checked. */
 export const CurrentPassword = Type.String({ minLength: 1, maxLength: 200 })
-/** A username or an address. */
+/** A username or a mail address. */
 export const Login = Type.String({ minLength: 1, maxLength: 254 })

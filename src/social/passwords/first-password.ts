@@ -6,8 +6,8 @@ import type { Config } from '../../config.ts'
 export type FirstPassword = { password: string; shown: { onTerminal: true } | { inFile: string } }
 
 /**
- * A password for the admin of our own database: for the terminal where there is one. What is written elsewhere is collected and
- * kept as a log, so the password then goes into a file that only the owner of the process may read.
+ * Generates a password for the admin of our own database and shows it on a terminal. Without a terminal, output is
+ * usually collected in logs. So the password goes into a file that only the process's user can read.
  */
 export async function makeFirstPassword(config: Config, isTerminal: boolean): Promise<FirstPassword> {
   const password = randomBytes(12).toString('base64url')
@@ -18,7 +18,7 @@ export async function makeFirstPassword(config: Config, isTerminal: boolean): Pr
   return { password, shown: { inFile } }
 }
 
-/** Removed when the password is changed. */
+/** Removed when the password changes. */
 export function firstPasswordFile({ dataDir }: Pick<Config, 'dataDir'>): string {
   return join(dataDir, 'admin-password')
 }

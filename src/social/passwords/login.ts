@@ -1,9 +1,10 @@
-/** Whether someone signed in to the account from the network $2. */
+/** Whether the account has signed in from the network $2. */
 export const isKnown = 'exists (select from social.sessions s where s.user_id = u.id and s.network = $2)'
 
 /**
- * The account that the username or address $1 means to someone in the network $2. Several may have claimed an address: it belongs
- * to the one who verified it, before that to the one who signed in from this network before, or else to the first who claimed it.
+ * Finds the account of the username or address $1 for a client in the network $2. Several accounts may claim an
+ * address. It belongs to the one that verified it, otherwise to one that signed in from this network before, otherwise
+ * to the first.
  */
 export const namedByLogin = `
   from social.users u

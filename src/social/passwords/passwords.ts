@@ -5,20 +5,22 @@ import { passwordHashes } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
 import { wideNetworkOf } from '../../http/rate-limits.ts'
 
-/** OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane. The library's default is argon2id. */
+/**
+ * OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane. The library's default is argon2id.
+ */
 const argon2id: Options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** libuv has four threads: one is left for files and names. */
+/** libuv has four threads. One remains for files and DNS lookups. */
 const AT_ONCE = 3
-/** The last of them waits for some seconds. */
+/** With a full queue, the last hash waits for some seconds. */
 const WAITING = 500
 const hashing = bulkhead(AT_ONCE, WAITING)
 
-/** Hashes of one network that may wait, times RATE_LIMIT_SCALE: a flood from one network leaves room for the others. */
+/** Waiting hashes per network, times RATE_LIMIT_SCALE, so that a flood from one network does not block the others. */
 const OF_ONE_NETWORK = 50
 const networks = new Map<string, BulkheadPolicy>()
 
-/** The network that a hash counts against, and how many of its hashes may wait at a time. */
+/** The network of a hash, and how many of its hashes may wait at a time. */
 export type Share = { of: string; most: number }
 
 export function shareOf({ config }: App, ip: string): Share {
@@ -26,7 +28,7 @@ export function shareOf({ config }: App, ip: string): Share {
 }
 
 /**
- * In PHC string format.
+ * Returns PHC string format.
  * @throws {AppError} BUSY when too many hashes wait
  */
 export function hashPassword(password: string, share?: Share): Promise<string> {
@@ -37,7 +39,7 @@ export function hashPassword(password: string, share?: Share): Promise<string> {
 }
 
 /**
- * Costs the same when there is no such user (`stored` undefined), so that the time of an answer tells nobody who has an account.
+ * Costs the same when the user does not exist (`stored` undefined), so that response times do not reveal accounts.
  * @throws {AppError} BUSY when too many hashes wait
  */
 export async function passwordFits(stored: string | undefined, password: string, share?: Share): Promise<boolean> {

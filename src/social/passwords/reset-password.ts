@@ -12,14 +12,16 @@ import { namedByLogin } from './login.ts'
 import { hashPassword, shareOf } from './passwords.ts'
 
 const HOUR_SECONDS = 3600
-/** Times RATE_LIMIT_SCALE. Each of these mails has a link that works for half an hour, so nobody is locked out by others' requests. */
+/**
+ * Times RATE_LIMIT_SCALE. Each mail has a link that works for half an hour, so others' requests cannot lock out a user.
+ */
 export const MAILS_AN_HOUR = 5
 
 type Forgotten = { login: string; ip: string }
 
 /**
- * Queues the mail that lets the owner of the account behind this login choose another password. To be run after the answer:
- * it takes longer for an account that exists.
+ * Queues the mail with which the owner of this login's account sets a new password. Run it after the answer, because it
+ * takes longer for existing accounts.
  */
 export function createForgotten(app: App): {
   count(login: string): Promise<boolean>
@@ -31,7 +33,7 @@ export function createForgotten(app: App): {
     createSharedLimiter(app, name, points, HOUR_SECONDS),
   ) as [ReturnType<typeof createSharedLimiter>, ReturnType<typeof createSharedLimiter>]
   return {
-    /** The same work whether anyone has the login or not; false when it was named too often. */
+    /** Does the same work whether or not the login exists. False after too many requests for it. */
     async count(login) {
       const key = hashOf(config, 'forgotten login', login.toLowerCase()).toString('base64url')
       return (await consume(ofLogin, key)).allowed
@@ -55,7 +57,7 @@ const queueReset = queueAccountMail('true', { critical: true })
 type Reset = { token: string; password: string; ip: string }
 
 /**
- * Sets another password by the token of a mail, and ends every session of the user.
+ * Sets a new password with a mail's token, and ends every session of the user.
  * @throws {AppError} BAD_TOKEN when it is forged, expired or used; PASSWORD_TOO_COMMON
  */
 export async function resetPassword(app: App, { token, password, ip }: Reset): Promise<void> {

@@ -18,9 +18,9 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
   const limitFailures = createFailureLimit(app)
   const forgotten = createForgotten(app)
   const underWay = new Set<Promise<void>>()
-  /** After the answer, whose time would tell whether the account exists. */
+  /** Runs after the answer, so that the response time does not reveal whether the account exists. */
   const runLater = (work: Promise<void>) => {
-    const run = work.catch((err) => app.log.error({ err }, 'a mail that resets a password could not be queued'))
+    const run = work.catch((err) => app.log.error({ err }, 'cannot queue a password reset mail'))
     underWay.add(run)
     run.finally(() => underWay.delete(run))
   }
@@ -93,8 +93,10 @@ function refused(error: unknown, token: string): string {
   return page(TITLE, [`<p>${escapeHtml(error.title)}. ${escapeHtml(error.detail ?? '')}</p>`, ...again])
 }
 
-/** Links are opened by mail scanners too, so GET changes nothing. */
-/** The address is relative to the page, so that it works below any prefix. */
+/**
+ * A form, because mail scanners open links too, so GET must not change anything. Its action is relative to the page and
+ * works below any prefix.
+ */
 function form(token: string): string {
   return `<form method="post" action="reset"><input type="hidden" name="token" value="${escapeHtml(token)}">
 <label>New password, at least 8 characters <input type="password" name="password" minlength="8" maxlength="200" autocomplete="new-password" required></label>

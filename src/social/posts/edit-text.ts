@@ -1,9 +1,9 @@
 import { LONGEST_BEGINNING } from '../../notify/types/beginning.ts'
 
 /**
- * Replaces the text of a post or comment, whose row is locked, and leaves a fan-out where notifications show its beginning and that is
- * another now: in one statement, so that an edit takes no further round trip.
- * `$1`: its id, `$2`: the text, `$3`: its mentions, `$4`: the thread.
+ * Replaces the text of a post or comment with a locked row. Adds a fan-out when the text's beginning changes and
+ * notifications show it. One statement, so that an edit needs no extra round trip. `$1`: its id, `$2`: the text, `$3`:
+ * its mentions, `$4`: the thread.
  */
 export function editStatement(kind: 'post' | 'comment'): string {
   const beginning = (text: string) => `left(${text}, ${LONGEST_BEGINNING + 1})`

@@ -4,7 +4,7 @@ import type { NewEvent } from '../../notify/outbox/append.ts'
 import { Id } from '../../protocol/id.ts'
 import type { Actor } from './write.ts'
 
-/** Columns over (id, author_id), for the retraction of posts: their notifications go by a fan-out. */
+/** Columns over (id, author_id), for retractions. A fan-out removes the notifications. */
 export const post = defineAction({
   name: 'post',
   columns: {
@@ -23,7 +23,7 @@ export const post = defineAction({
   objects: ({ postId }) => [`post:${postId}`],
 })
 
-/** The event of a post that tells nobody; its counter is its author's. */
+/** The event of a post without a recipient. It changes a counter of the author. */
 export function postEvent(postId: string, actor: Actor): NewEvent {
   return {
     action: post.name,

@@ -3,16 +3,16 @@ import type pg from 'pg'
 import { namesIn } from '../../notify/rules/recipients.ts'
 import type { Mention } from '../../protocol/comment.ts'
 
-/** A mention as it is stored with a text. */
+/** A mention as stored with a text. */
 type StoredMention = Omit<Static<typeof Mention>, 'username'>
 
-/** `ids`: each person once, in the order of the text; `stored`: for the column `mentions`, null without any. */
+/** `ids`: each person once, in the order of the text. `stored`: for the column `mentions`; null without mentions. */
 export type Mentioned = { ids: string[]; stored: string | null }
 
-/** Of one text: people may be named again and again. */
+/** Per text, because one text can mention a person many times. */
 const MAX_STORED = 100
 
-/** The users whom a text names with @username. */
+/** The users whom a text mentions as @username. */
 export async function findMentioned(client: pg.ClientBase, body: string): Promise<Mentioned> {
   const found = namesIn(body)
   if (found.length === 0) return { ids: [], stored: null }
@@ -30,7 +30,7 @@ export async function findMentioned(client: pg.ClientBase, body: string): Promis
   return { ids: [...new Set(mentions.map(({ id }) => id))], stored }
 }
 
-/** The mentions of a row of posts or comments as JSON, without deleted users. Most texts mention nobody, and cost nothing. */
+/** The mentions of a post or comment as JSON, without deleted users. Most texts mention no one, and cost nothing. */
 export const mentionsColumn = (row: 'p' | 'c') => `case when ${row}.mentions is null then '[]' else (
   select coalesce(json_agg(json_build_object('id', m.id, 'username', u.username, 'start', m.start, 'end', m."end") order by m.start), '[]')
   from jsonb_to_recordset(${row}.mentions) m (id text, start integer, "end" integer)

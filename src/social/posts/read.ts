@@ -17,7 +17,7 @@ export async function getPost(db: Pick<pg.ClientBase, 'query'>, viewerId: string
   return toPost(rows[0])
 }
 
-/** Newest first, older than the post `before`: of everyone, of those the viewer follows, or of one user. */
+/** Newest first, older than the post `before`: posts of all users, of those the viewer follows, or of one user. */
 export async function listPosts(
   pool: pg.Pool,
   viewerId: string,
@@ -35,16 +35,16 @@ export async function listPosts(
 /** Without a cursor the page starts above every id. */
 const older = `p.deleted_at is null and p.id < coalesce($2::bigint, 9223372036854775807)`
 
-/** From so many followed on, the newest posts of all are looked through first: so many of them. */
+/** Viewers who follow more than MANY users first search the RECENT newest posts of all users. */
 const MANY = 500
 const RECENT = 2000
 
 const pageOf: Record<Scope, string> = {
   all: `select p.* from social.posts p where ${older} and ${unblocked('$1::bigint', 'p.author_id')} order by p.id desc limit $3`,
   user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
-  // Who follows many finds a page among the newest posts of all, as a rule. Otherwise, a page is of the authors whose newest
-  // posts are the newest: one look into the index for each who is followed, then the posts of a page's worth of them. The cost
-  // does not depend on how much all others post.
+  // A viewer who follows many users usually finds a page among the newest posts. Otherwise, one index lookup per
+  // followed user finds the authors with the newest posts. Only the posts of a page's worth of authors are read, so the
+  // cost does not depend on how much others post.
   following: `
     with recent as materialized (
       select p.* from (select p.* from social.posts p where ${older} order by p.id desc limit ${RECENT}) p

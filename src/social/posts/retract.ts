@@ -7,8 +7,8 @@ import { freeMedia } from '../media/free.ts'
 const ROWS_PER_CHUNK = 5000
 
 /**
- * After a post was marked as deleted: removes its thread's notifications user by user, then the rows below the post, then
- * the post. Dispatch looks at the mark under a lock, so nothing is added behind the cursor.
+ * After a post is marked as deleted, removes its thread's notifications user by user, then the rows below the post,
+ * then the post. Dispatch checks the mark under a lock, so nothing appears behind the cursor.
  */
 export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   const remove = (users: string[]) =>
@@ -18,7 +18,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
     const removed = await remove(users)
     return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
   }
-  // Those whose inbox was held when the cursor passed it, which held up nobody else.
+  // Users whose inbox was locked when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
     if ((await remove(passed)) === 0) throw new Error('the inboxes that are left are held by other transactions')
@@ -37,7 +37,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
 
 type Pairs = 'likes' | 'bookmarks' | 'thread_mutes'
 
-/** The order of the index of likes: no chunk sorts all likes of the post. */
+/** The order of the likes' index, so that no chunk sorts all likes of the post. */
 const orderOf: Record<Pairs, string> = { likes: 'created_at, user_id', bookmarks: 'user_id', thread_mutes: 'user_id' }
 
 async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): Promise<number> {
@@ -49,7 +49,7 @@ async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): 
   return rowCount ?? 0
 }
 
-/** From the newest: a reply has a higher id than what it answers, so no reply is left behind without its parent. */
+/** Newest first. A reply has a higher id than its parent, so no reply loses its parent. */
 async function clearComments(client: pg.ClientBase, postId: string): Promise<number> {
   const { rowCount } = await client.query(
     `delete from social.comments where id = any(array(

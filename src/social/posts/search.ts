@@ -3,11 +3,11 @@ import { unblocked } from '../../notify/rules/silences.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from './view.ts'
 
 /**
- * Posts that have all words of the text, of the last one the beginning is enough; newest first, older than the post `before`.
+ * Posts with all words of the text, newest first, older than the post `before`. The last word matches as a prefix.
  *
- * Full text rather than trigrams, measured with 300,000 posts on PostgreSQL 15 and 18: a quarter of the index (36 MB, not 146), a
- * third of the time for a new post, words of one and two letters, and all scripts, while a database in the C locale has no
- * trigrams of Cyrillic or Chinese. `simple` because posts are of many languages.
+ * Why full text and not trigrams, with 300,000 posts on PostgreSQL 15 and 18: index of 36 MB, not 146; a third of the
+ * time per new post; short words and all scripts. In the C locale, trigrams lack Cyrillic and Chinese. `simple` fits
+ * any language.
  */
 export async function searchPosts(
   pool: pg.Pool,
@@ -22,18 +22,21 @@ export async function searchPosts(
   return rows.map(toPost)
 }
 
-/** A word that is in one post of twenty fills a page from so many. */
+/** A word in one of twenty posts fills a page from this many. */
 const RECENT = 500
 
-/** Null, which nothing matches, where the text has no word. The query as text: only so can its last word become a prefix. */
+/**
+ * Null, which matches nothing, when the text has no word. Built as text, because only this way can the last word become
+ * a prefix.
+ */
 const query = `(nullif(plainto_tsquery('simple', $4::text)::text, '') || ':*')::tsquery`
 const older = 'p.id < coalesce($2::bigint, 9223372036854775807)'
 const matches = `to_tsvector('simple', p.body) @@ ${query} and ${unblocked('$1::bigint', 'p.author_id')}`
 
 /**
- * Frequent words are found among the newest posts, others by index posts_by_words. That has no order, so what it finds is sorted:
- * little, since a frequent word does not come so far. `offset 0` keeps the planner from walking all posts in their order
- * instead, and from reading the ids of all older ones.
+ * Finds frequent words among the newest posts, and others by index posts_by_words. That index has no order, so its few
+ * results are sorted; frequent words rarely get this far. `offset 0` keeps the planner from walking all posts in order,
+ * and from reading the ids of all older ones.
  */
 const statement = `
   with recent as materialized (

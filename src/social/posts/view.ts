@@ -22,7 +22,7 @@ export const Post = Type.Object({
 })
 export type Post = Static<typeof Post>
 
-/** An author's columns, for statements over `social.users u`. */
+/** The columns of an author, for statements over `social.users u`. */
 export const authorColumns = `u.id as "authorId", u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId",
   u.avatar_url as "avatarUrl"`
 
@@ -32,7 +32,7 @@ export function toAuthor({ authorId, username, displayName, avatarMediaId, avata
   return toActor({ id: authorId, username, displayName, avatarMediaId, avatarUrl })
 }
 
-/** A post's columns, for statements over `social.posts p` whose `$1` is the viewer. */
+/** The columns of a post, for statements over `social.posts p` whose `$1` is the viewer. */
 export const postColumns = `p.id, p.body, p.like_count as "likeCount", p.comment_count as "commentCount",
   p.created_at as "createdAt", p.updated_at as "updatedAt",
   exists (select from social.likes l where l.post_id = p.id and l.user_id = $1) as liked,

@@ -16,7 +16,7 @@ import type { Post } from './view.ts'
 export type Actor = { userId: string; requestId: string }
 
 /**
- * The post and its events, in the caller's transaction; who commits it calls `eventsAppended`.
+ * Inserts the post and its events in the caller's transaction. The caller calls `eventsAppended` after the commit.
  * @throws {AppError} MEDIA_NOT_USABLE; UNAUTHENTICATED when the author's account was deleted meanwhile
  */
 export async function insertPost(client: pg.ClientBase, actor: Actor, body: string, mediaIds: string[]): Promise<Post> {
@@ -50,8 +50,8 @@ export function editPost(app: App, actor: Actor, postId: string, body: string): 
 }
 
 /**
- * Marks the post as deleted and leaves the rest to the fan-out: taking its notifications back, deleting the rows below.
- * The mark is set under `for update`, so that whoever speaks of the post, holding it `for key share`, comes before or sees it.
+ * Marks the post as deleted. The fan-out takes back its notifications and deletes the rows below. Sets the mark under
+ * `for update`. A transaction that refers to the post holds it `for key share`, so it comes before the mark or sees it.
  * @throws {AppError} POST_NOT_FOUND, NOT_AUTHOR
  */
 export async function deletePost(app: App, actor: Actor, postId: string): Promise<void> {

@@ -23,7 +23,10 @@ const OneId = Type.Object({ id: Id })
 
 const admin = { admin: true }
 
-/** Keys for services that send notifications. The answer that holds one is never kept, so there is no Idempotency-Key. */
+/**
+ * Tokens for services that send notifications. There is no Idempotency-Key, because an answer with a token must not be
+ * stored.
+ */
 export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(

@@ -7,20 +7,20 @@ import type { Service } from '../../http/identity.ts'
 
 const PREFIX = 'rp_'
 
-/** 256 random bits behind a prefix by which scanners find leaked ones; only the hash is stored. */
+/** 256 random bits. Secret scanners find leaked tokens by the prefix. Only the hash is stored. */
 export function newServiceToken(): { token: string; hash: Buffer } {
   const token = PREFIX + randomBytes(32).toString('base64url')
   return { token, hash: hashOf(token) }
 }
 
-/** Wrong tokens from one address in a minute, times RATE_LIMIT_SCALE. */
+/** Wrong tokens per address and minute, times RATE_LIMIT_SCALE. */
 const WRONG_PER_MINUTE = 60
 const WINDOW_SECONDS = 60
 
 /**
- * Looks tokens up, for one address no more than so many wrong ones: beyond, a token that was never right here is refused
- * from memory, so that guessing costs the database nothing and services behind the same address go on.
- * The function it makes @throws {AppError} RATE_LIMITED
+ * Looks up tokens. Each address has a limit of wrong tokens. Beyond it, tokens that were never valid in this process
+ * are refused from memory. So guessing does not load the database, and services behind the same address continue. The
+ * returned function @throws {AppError} RATE_LIMITED
  */
 export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config'>) {
   const points = Math.max(1, Math.round(WRONG_PER_MINUTE * config.rateLimitScale))
@@ -43,7 +43,10 @@ export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config
   }
 }
 
-/** Null for a token that is unknown or revoked. Asks the database each time, so that a revoked one ends at once. */
+/**
+ * Null for a token that is unknown or revoked. Queries the database each time, so that a revocation takes effect at
+ * once.
+ */
 async function findService(pool: pg.Pool, token: string): Promise<Service | null> {
   const { rows } = await pool.query<Service>({
     name: 'find_service',

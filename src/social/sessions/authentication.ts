@@ -8,7 +8,7 @@ import { networkOf } from '../../http/rate-limits.ts'
 import { createServiceLookup } from '../service-tokens/tokens.ts'
 import { LOOK_EVERY_MS } from './revoked-sessions.ts'
 
-/** Reads the bearer token (RFC 6750) of routes that need one, of a session that was not revoked; refuses nobody. */
+/** Identifies the user by the bearer token (RFC 6750), unless the session was revoked. Refuses no request. */
 export function recogniseUsers(server: FastifyInstance, app: App): void {
   lookForRevocations(server, app)
   const findService = createServiceLookup(app)
@@ -26,7 +26,7 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
   })
 }
 
-/** Every route needs an access token unless its config says `public`. */
+/** Every route requires an access token unless its config has `public`. */
 export function requireAccessToken(server: FastifyInstance, { pool }: App): void {
   server.decorateRequest('user')
   server.addHook('onRequest', async (request) => {
@@ -43,7 +43,7 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
   })
 }
 
-/** The role in a token is that of its sign-in. The table has that of now, so that a role that was taken away ends at once. */
+/** Reads the role from the table, because the token has the role of its sign-in. So a withdrawn role ends at once. */
 async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<void> {
   if (role !== 'admin') throw fail('FORBIDDEN')
   const { rows } = await pool.query<{ mustChange: boolean }>({

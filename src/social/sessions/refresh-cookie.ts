@@ -4,8 +4,9 @@ import { fail } from '../../errors.ts'
 import { isHttps, requireOwnPage } from '../../http/origin.ts'
 
 /**
- * A cookie that no script can read. Over https its name has a prefix that browsers accept only with `Secure`; `__Host-`, for `/` alone,
- * also keeps sibling domains from setting it. Without https, and below a BASE_PATH, only calls below /auth receive it.
+ * A cookie that scripts cannot read. Over https, its name has a prefix that browsers accept only with `Secure`.
+ * `__Host-`, valid only for `/`, also keeps sibling domains from setting it. Without https, or below a BASE_PATH, only
+ * calls below /auth receive it.
  */
 function cookieFor(request: FastifyRequest, config: Config) {
   const secure = isHttps(request, config) || config.cookieSameSite === 'none'
@@ -33,7 +34,7 @@ export function clearRefreshCookie(reply: FastifyReply, config: Config): void {
 }
 
 /**
- * The token of the body, otherwise the cookie's; `byCookie` says that the next one is to be sent as a cookie too.
+ * The token of the body, otherwise the cookie's. `byCookie`: the next token goes into a cookie too.
  * @throws {AppError} NO_REFRESH_TOKEN when there is neither, ORIGIN_NOT_ALLOWED when a page elsewhere sends the cookie
  */
 export function givenRefreshToken(

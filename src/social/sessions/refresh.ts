@@ -9,14 +9,14 @@ import { longestSession, type Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken } from './tokens.ts'
 
 /**
- * For so long a token may be exchanged again: its answer was lost, or two tabs asked at once. A page that is reloaded cuts its requests
- * off, and what is retried after a lost connection comes within seconds.
+ * Seconds in which a token can be exchanged again, because its answer was lost or two tabs sent it at once. A reloaded
+ * page aborts its requests, and a client retries within seconds after a lost connection.
  */
 const AGAIN_SECONDS = 10
 
 /**
- * Exchanges a refresh token for a new one. One that comes again later, or after a successor of it was used, has been stolen, from
- * its owner or by him who came first, so the whole session is revoked (RFC 9700, section 4.14.2).
+ * Exchanges a refresh token for a new one. A token that returns later, or after its successor was used, is stolen:
+ * either this use or the earlier one was the thief's. So the whole session is revoked (RFC 9700, section 4.14.2).
  * @throws {AppError} BAD_REFRESH_TOKEN, REFRESH_TOKEN_REUSED
  */
 export async function refreshSession(app: App, refreshToken: string): Promise<Session> {
@@ -29,7 +29,7 @@ export async function refreshSession(app: App, refreshToken: string): Promise<Se
 type Outcome = { session: Session } | { code: 'BAD_REFRESH_TOKEN' | 'REFRESH_TOKEN_REUSED'; revoked?: string }
 type TokenRow = { userId: string; sessionId: string; role: Role; live: boolean }
 
-/** Of exchanges in one session at a time, each waits for the lock of the one before. */
+/** Concurrent exchanges in one session wait for each other's lock. */
 async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number): Promise<Outcome> {
   const hash = hashRefreshToken(refreshToken)
   const { rows } = await client.query<TokenRow>(
@@ -61,7 +61,7 @@ async function exchange(client: pg.ClientBase, refreshToken: string, ttl: number
   return { session: { userId, sessionId, role, refreshToken: successor } }
 }
 
-/** A statement of its own, after the lock was waited for: it sees what those before have done. */
+/** A separate statement after the lock, so that it sees the changes of earlier exchanges. */
 async function isReused(client: pg.ClientBase, hash: Buffer): Promise<boolean> {
   const { rows } = await client.query<{ reused: boolean }>(
     `select t.used_at is not null and (

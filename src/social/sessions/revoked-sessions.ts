@@ -2,28 +2,30 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 
 const SECOND = 1000
-/** Between two looks into the table: for how long another process may still accept a revoked session's token. */
+/** Interval between reads: how long another process may still accept a revoked session's token. */
 export const LOOK_EVERY_MS = SECOND
-/** A revocation is dated when its transaction begins and seen when it has committed, which takes less than this. */
+/**
+ * A revocation has the time of its transaction's start and is visible after the commit, which follows within this time.
+ */
 const COMMITTED_WITHIN = 60 * SECOND
 
-/** To be called after the commit: the session's tokens are refused from now on, and its sockets closed. */
+/** Call this after the commit. Refuses the session's tokens from now on, and closes its sockets. */
 export function endSession({ revokedSessions, wakeUps }: App, sessionId: string): void {
   revokedSessions.add(sessionId)
   wakeUps.sessionRevoked(sessionId)
 }
 
 /**
- * Sessions that were revoked while an access token of theirs may live, so that requests with it are refused: here at once, in
- * other processes within a second. A list of the few that ended costs requests nothing; asking for each session would
- * cost every request a query.
+ * Revoked sessions whose access tokens may still be valid. Requests with them are refused: here at once, in other
+ * processes within a second. This short list costs requests nothing; checking each session would cost every request a
+ * query.
  */
 export class RevokedSessions {
-  /** By id: when the last access token of the session has run out, by the clock that tokens are dated with. */
+  /** By session id: the time when its last access token expires, by the clock that dates tokens. */
   readonly #until = new Map<string, number>()
   readonly #tokenLifeMs: number
   #lookedAt = Number.NEGATIVE_INFINITY
-  /** The highest that clock has shown: when it is set back, tokens of before live for longer. */
+  /** The highest time of that clock. After it is set back, older tokens are valid for longer. */
   #latest = 0
 
   constructor(accessTokenTtl: number) {
@@ -38,7 +40,7 @@ export class RevokedSessions {
     if (!this.has(sessionId)) this.#until.set(sessionId, this.#highest() + this.#tokenLifeMs)
   }
 
-  /** Reads what was revoked since the last look; after a long silence as far back as a token lives. */
+  /** Reads revocations since the last read. After a long pause, reads back as far as a token's lifetime. */
   async look(pool: pg.Pool): Promise<void> {
     const now = performance.now()
     const back = Math.min(now - this.#lookedAt, this.#tokenLifeMs) + COMMITTED_WITHIN
@@ -50,7 +52,7 @@ export class RevokedSessions {
     this.#highest()
     for (const { id } of rows) this.add(id)
     this.#lookedAt = now
-    // Oldest first: the first that still counts ends the search.
+    // Ordered by age, so the search ends at the first entry that still counts.
     for (const [id, until] of this.#until) {
       if (until > Date.now()) break
       this.#until.delete(id)

@@ -9,15 +9,15 @@ import { Id } from '../../protocol/id.ts'
 import { endSession } from './revoked-sessions.ts'
 import { hashRefreshToken } from './tokens.ts'
 
-/** What a sign-up, sign-in or refresh has just given out. */
+/** The result of a sign-up, sign-in or refresh. */
 export type Session = { userId: string; sessionId: string; role: Role; refreshToken: string }
 
-/** Where a session is started from. */
+/** The client that starts a session. */
 export type Device = { userAgent: string; ip: string }
 
 /**
- * How long a session may be renewed after its sign-in, however often it is used: a stolen one ends some day. As SQL, of expressions
- * for the user's role and for REFRESH_TOKEN_TTL, which may ask for more.
+ * The maximum lifetime of a session from its sign-in, however often it is used, so that a stolen session ends. As SQL,
+ * from expressions for the user's role and for REFRESH_TOKEN_TTL, which may be longer.
  */
 export const longestSession = (role: string, ttl: string) =>
   `case when ${role} = 'admin' then interval '12 hours' else greatest(interval '90 days', make_interval(secs => ${ttl}::int)) end`
@@ -35,7 +35,7 @@ type SessionView = Static<typeof SessionView>
 type SessionRow = { id: string; userAgent: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date }
 type Page = { items: SessionView[]; nextCursor: string | null }
 
-/** The user's living sessions, newest first. */
+/** The user's live sessions, newest first. */
 export async function listSessions(
   { pool }: App,
   { userId, sessionId }: { userId: string; sessionId: string },
@@ -53,7 +53,7 @@ export async function listSessions(
   return { items: items.map((row) => toSessionView(row, sessionId)), nextCursor }
 }
 
-/** @throws {AppError} SESSION_NOT_FOUND when it is not a living session of this user */
+/** @throws {AppError} SESSION_NOT_FOUND when it is not a live session of this user */
 export async function revokeSession(app: App, userId: string, sessionId: string): Promise<void> {
   await inTransaction(app.pool, async (client) => {
     const { rowCount } = await client.query(
@@ -68,7 +68,7 @@ export async function revokeSession(app: App, userId: string, sessionId: string)
 }
 
 /**
- * Ends the session that this refresh token renews; one that has ended already stays so.
+ * Ends the session of this refresh token. Does nothing when it has already ended.
  * @throws {AppError} BAD_REFRESH_TOKEN when it is no token of this user
  */
 export async function signOut(app: App, userId: string, refreshToken: string): Promise<void> {

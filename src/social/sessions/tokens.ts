@@ -19,7 +19,7 @@ const Claims = Type.Object({
 })
 const claims = TypeCompiler.Compile(Claims)
 
-/** A JWT (RFC 7519) signed with HS256 that lives for `accessTokenTtl` seconds. */
+/** A JWT (RFC 7519) signed with HS256, valid for `accessTokenTtl` seconds. */
 export function signAccessToken(
   config: Pick<Config, 'jwtSecret' | 'accessTokenTtl'>,
   { userId, sessionId, role }: Omit<Identity, 'expiresAt'>,
@@ -29,8 +29,9 @@ export function signAccessToken(
 }
 
 /**
- * Null for a token that is malformed, forged, expired or of another kind. Does not look the session up: see `sessionIsLive`.
- * Null also for one that was made to live longer than tokens do now: revoked sessions are remembered for that long only.
+ * Null for a token that is malformed, forged, expired or of another kind. Also null for a lifetime longer than the
+ * current one, because revoked sessions are remembered only that long. Does not look up the session; see
+ * `sessionIsLive`.
  */
 export function verifyAccessToken(config: Config, token: string): Identity | null {
   const keys = keysFor(config, token)
@@ -48,7 +49,7 @@ function verify(keys: Keys, token: string): Verified | undefined {
   return verified
 }
 
-/** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
+/** False when the session was revoked or has expired, or its user was deleted. Its access token may still be valid. */
 export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<boolean> {
   const { rows } = await sql`
     select from social.sessions where id = ${sessionId}::bigint and revoked_at is null and expires_at > now()
@@ -56,7 +57,7 @@ export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<
   return rows.length > 0
 }
 
-/** Tokens of ours are verified at once; what is none of them is left to the identity provider, if there is one. */
+/** Verifies our own tokens directly. The identity provider, if configured, checks all others. */
 export function createSessions(config: Config, provider: IdentityProvider | null = null): Sessions {
   const identify: Sessions['identify'] = (token) =>
     verifyAccessToken(config, token) ?? (provider && isJwt(token) ? provider.identify(token) : notSignedIn())
@@ -67,7 +68,7 @@ const isJwt = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
 
 const notSignedIn = () => fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
 
-/** 256 random bits; only its hash is stored. */
+/** 256 random bits. Only the hash is stored. */
 export function newRefreshToken(): string {
   return randomBytes(32).toString('base64url')
 }
@@ -76,14 +77,14 @@ export function hashRefreshToken(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-/** Tokens that were verified a short while ago are only looked up. */
+/** Recently verified tokens kept in memory. */
 const VERIFIED_KEPT = 10_000
 
 type Verified = { identity: Identity; livesSeconds: number }
 type Keys = { header: string; jwt: fastifyJwt.JWT; verified: Map<string, Verified> }
 const keysBySecret = new Map<string, Keys>()
 
-/** RFC 8725, sections 3.8 to 3.11: no other token that is signed with the same secret passes for one of ours. */
+/** RFC 8725, sections 3.8 to 3.11: other tokens signed with the same secret are not accepted as ours. */
 const ISSUER = 'ravenpost'
 const AUDIENCE = 'ravenpost'
 /** RFC 9068, section 2.1. */
@@ -108,7 +109,7 @@ function keysOf(secret: string): Keys {
   return keys
 }
 
-/** Fastify's plugin on an instance of its own, one per secret: every role verifies tokens, also those without an HTTP API. */
+/** Fastify's plugin on its own instance, one per secret. Every role verifies tokens, even without an HTTP API. */
 function createJwt(options: fastifyJwt.FastifyJWTOptions): fastifyJwt.JWT {
   const instance = fastify()
   fastifyJwt(instance, options, (error) => {
@@ -117,7 +118,7 @@ function createJwt(options: fastifyJwt.FastifyJWTOptions): fastifyJwt.JWT {
   return instance.jwt
 }
 
-/** The header must be one that we write, letter by letter: it pins algorithm, type and key before anything is parsed. */
+/** The header must equal ours exactly. This fixes algorithm, type and key before anything is parsed. */
 function keysFor({ jwtSecret, jwtSecretPrevious }: Config, token: string): Keys | undefined {
   const secrets = jwtSecretPrevious ? [jwtSecret, jwtSecretPrevious] : [jwtSecret]
   return secrets.map(keysOf).find(({ header }) => header === headerOf(token))
@@ -131,7 +132,10 @@ function payloadOf(keys: Keys, token: string): unknown {
   }
 }
 
-/** The oldest makes room. By the token itself: the library's own cache hashes it, which costs as much as the verification. */
+/**
+ * Drops the oldest token when full. The key is the token itself: the library's cache hashes it, which costs as much as
+ * the verification.
+ */
 function keep(verified: Map<string, Verified>, token: string, seen: Verified): void {
   const [oldest] = verified.size < VERIFIED_KEPT ? [] : verified.keys()
   if (oldest !== undefined) verified.delete(oldest)

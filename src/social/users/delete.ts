@@ -6,8 +6,8 @@ import { forgetEnded } from '../../notify/channels/web-push/subscriptions.ts'
 import { endSession } from '../sessions/revoked-sessions.ts'
 
 /**
- * Marks the account as deleted, overwrites what was personal, and ends its sessions, at once and in one transaction. Its
- * username is given to nobody else. What the user did is taken back in chunks by the fan-out that is written here.
+ * Marks the account as deleted, overwrites personal data, and ends its sessions, in one transaction. The username stays
+ * reserved. The fan-out created here takes back the user's actions in chunks.
  * @throws {AppError} USER_NOT_FOUND when it was deleted before
  */
 export async function deleteUser(app: App, userId: string): Promise<void> {
@@ -58,7 +58,10 @@ const forgetPerson = `
       password_hash = '!'
   where id = $1::bigint`
 
-/** Kept as long as an access token of any process may live: that is where other processes see that they are revoked. */
+/**
+ * The rows remain while an access token of any process may be valid, because other processes read revocations from
+ * them.
+ */
 const endSessions = `
   update social.sessions set revoked_at = coalesce(revoked_at, now()), user_agent = '', network = null,
     expires_at = least(expires_at, now() + make_interval(secs => $2::int) + interval '1 minute')

@@ -7,14 +7,14 @@ import { like } from '../likes/event.ts'
 import { freeMedia } from '../media/free.ts'
 import { post } from '../posts/event.ts'
 
-/** Rows per transaction: each makes an event, or a fan-out of its own. */
+/** Rows per transaction. Each creates an event, or a fan-out of its own. */
 const ROWS_PER_CHUNK = 500
 const CLEARED_PER_CHUNK = 5000
 
 /**
- * After a user was marked as deleted: takes back what they did, row by row and each with its event, then clears their
- * inbox. The row in social.users stays, without name or address; sessions are left to retention. Each step does one chunk
- * of what is left and says how many rows that was; the first step that finds something ends the chunk.
+ * After a user is marked as deleted, takes back the user's actions row by row, each with its event, and then clears the
+ * inbox. The row in social.users remains without name or address; retention removes sessions. Each step handles one
+ * chunk and returns its number of rows. The first step that finds rows ends the chunk.
  */
 export const deleteUserChunk: Chunk = async (client, fanOut): Promise<ChunkResult> => {
   for (const step of [unlike, unfollow, loseFollowers, deleteComments, deletePosts, dropMedia, ...clearing])
@@ -68,7 +68,7 @@ const deletePosts: Step = takingBack({
   from: 'gone',
 })
 
-/** What is in posts goes with them. */
+/** Deleting a post frees its media. */
 const dropMedia: Step = (client, userId) => freeMedia(client, 'owner_id = $1 and post_id is null', [userId])
 
 function takingBack(taken: Taken): Step {
@@ -76,8 +76,8 @@ function takingBack(taken: Taken): Step {
 }
 
 /**
- * The inbox row goes first: from then on dispatch finds no recipient, and nothing is added to what the next chunks clear.
- * Its windows follow: a flush passes over those without an inbox.
+ * Deletes the inbox row first. From then on dispatch finds no recipient and adds nothing for the next chunks to clear.
+ * The windows follow, because a flush skips those without an inbox.
  */
 const clearing: Step[] = [
   'delete from notify.inbox where user_id = $1',
@@ -105,7 +105,7 @@ const clearing: Step[] = [
       (await client.query(statement, [userId])).rowCount ?? 0,
 )
 
-/** Rows of a user, whose `owner` is `user`; `key` tells them apart. */
+/** Deletes rows of a user, whose `owner` is `user`. `key` identifies them. */
 function clearRows(table: string, key: string, owner = 'user_id', user = '$1'): string {
   return `delete from ${table} where ${owner} = ${user} and ${key} = any(array(
             select ${key} from ${table} where ${owner} = ${user} order by ${key} limit ${CLEARED_PER_CHUNK}))`

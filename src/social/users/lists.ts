@@ -6,28 +6,31 @@ import { toUser, type User, type UserRow, userColumns } from './view.ts'
 export type Page = { items: User[]; nextCursor: string | null }
 export type PageRequest = { userId: string; viewerId: string; limit: number; cursor: string | undefined }
 
-/** Who follows the user, newest accounts first; served by index follows_by_followee. */
+/** The user's followers, newest accounts first, by index follows_by_followee. */
 export function listFollowers(pool: pg.Pool, request: PageRequest): Promise<Page> {
   return list(pool, request, 'l.follower_id', `social.follows l where l.followee_id = $1::bigint`)
 }
 
-/** Whom the user follows, newest accounts first; served by the primary key of follows. */
+/** The users this user follows, newest accounts first, by the primary key of follows. */
 export function listFollowing(pool: pg.Pool, request: PageRequest): Promise<Page> {
   return list(pool, request, 'l.followee_id', `social.follows l where l.follower_id = $1::bigint`)
 }
 
-/** Who follows the user and is followed back, newest accounts first. */
+/** Mutual follows of the user, newest accounts first. */
 export function listFriends(pool: pg.Pool, request: PageRequest): Promise<Page> {
   const back = `exists (select from social.follows b where b.follower_id = l.followee_id and b.followee_id = l.follower_id)`
   return list(pool, request, 'l.followee_id', `social.follows l where l.follower_id = $1::bigint and ${back}`)
 }
 
-/** Whom the viewer blocks, newest accounts first. Those who block the viewer too are in it: the block can be ended. */
+/**
+ * Users blocked by the viewer, newest accounts first. Includes those who block the viewer too, so that the viewer can
+ * end the block.
+ */
 export function listBlocked(pool: pg.Pool, request: PageRequest): Promise<Page> {
   return list(pool, request, 'l.other_id', 'social.blocks l where l.user_id = $1::bigint', 'true')
 }
 
-/** Whom the viewer mutes now, newest accounts first, without those who block the viewer. */
+/** Users currently muted by the viewer, newest accounts first, without those who block the viewer. */
 export function listMuted(pool: pg.Pool, request: PageRequest): Promise<Page> {
   const muted = 'social.mutes l where l.user_id = $1::bigint and coalesce(l.until > now(), true)'
   const visible = 'not exists (select from social.blocks b where b.user_id = k.id and b.other_id = $2::bigint)'

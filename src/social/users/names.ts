@@ -1,9 +1,8 @@
 import { fail } from '../../errors.ts'
 
 /**
- * A display name in Unicode's form C.
- * @throws {AppError} VALIDATION_FAILED for control characters, for what turns the direction of text, for a link, and for a
- *   name of which nothing is seen: it is shown beside the words of others, and in their mail
+ * A display name in Unicode's form C. Refuses names that are unsafe next to others' text and in mails.
+ * @throws {AppError} VALIDATION_FAILED for control characters, changes of text direction, links, and invisible names
  */
 export function cleanDisplayName(given: string): string {
   const name = clean(given, 100, '/displayName', control)
@@ -13,12 +12,12 @@ export function cleanDisplayName(given: string): string {
   return name
 }
 
-/** The same for the text of a profile, which may have lines and links, and may be empty. */
+/** The same for a profile's text, which may have lines and links, and may be empty. */
 export function cleanBio(given: string): string {
   return clean(given, 500, '/bio', controlButNewline)
 }
 
-/** Form C can be longer than what was given: a few characters are always taken apart. */
+/** Form C can be longer than the input, because some characters are always decomposed. */
 function clean(given: string, maxLength: number, pointer: string, refused: RegExp): string {
   const text = given.normalize('NFC')
   if ([...text].length > maxLength) throw wrong(pointer, `must NOT have more than ${maxLength} characters`)
@@ -26,13 +25,13 @@ function clean(given: string, maxLength: number, pointer: string, refused: RegEx
   return text
 }
 
-/** Joiners shape words of Persian and Hindi and make one emoji of several; tags make the flags of England, Scotland and Wales. */
+/** Joiners shape words of Persian and Hindi and combine emoji. Tags make the flags of England, Scotland and Wales. */
 const joiners =
   /(?<=[\p{L}\p{M}\p{So}\p{Sk}])[\u200c\u200d](?=[\p{L}\p{M}\p{So}])|(?<=\u{1f3f4})[\u{e0020}-\u{e007e}]+\u{e007f}/gu
-/** Cf holds the overrides of direction and what has no width; Zl and Zp are line ends; Cs are halves of characters. */
+/** Cf has direction overrides and characters without width. Zl and Zp are line ends. Cs are lone surrogates. */
 const control = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 const controlButNewline = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
-/** Letters and symbols that are drawn as nothing: the fillers of Hangul, Braille without a dot. */
+/** Letters and symbols drawn as nothing: Hangul fillers, Braille without a dot. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\u2800]/gu
 
 function wrong(pointer: string, message: string) {

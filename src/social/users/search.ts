@@ -7,8 +7,8 @@ import { toUser, type UserRow, userColumns } from './view.ts'
 export type SearchRequest = { text: string; viewerId: string; limit: number; cursor: string | undefined }
 
 /**
- * Users whose name begins with the text, then whose display name does, then who have it anywhere in a name (three characters
- * or more). Each rank is read by an index in its own order, the next one only when the page is not full.
+ * Users whose username begins with the text, then by display name, then those with it anywhere in a name (three
+ * characters or more). An index reads each rank in its own order. The next rank is read only when the page is not full.
  */
 export async function searchUsers(pool: pg.Pool, { text, viewerId, limit, cursor }: SearchRequest): Promise<Page> {
   const [firstRank = 0, afterId = null] = decodeCursor(cursor, 2)?.map(Number) ?? []
@@ -30,21 +30,21 @@ export async function searchUsers(pool: pg.Pool, { text, viewerId, limit, cursor
   }
 }
 
-/** A trigram index finds nothing by fewer characters. */
+/** Trigram indexes find nothing with fewer characters. */
 const SHORTEST_PART = 3
-/** Of the rank that is found by a trigram index. */
+/** The rank that a trigram index serves. */
 const PART = 2
-/** Of many who merely have it in a name, so many are looked at. */
+/** Maximum matches examined for this rank. */
 const MOST_PARTS = 1000
 
 const name = `u.username collate "C"`
 const displayName = `lower(u.display_name) collate "C"`
-/** Of those who may be found. */
+/** Users that the viewer may find. */
 const visible = `u.deleted_at is null and ${unblocked('$1::bigint', 'u.id')}`
-/** Of the last user of the previous page. */
+/** The position of the previous page's last user. */
 const after = (column: string) => `(select ${column} from social.users u where u.id = $3::bigint)`
 
-/** `$2` is the escaped text, in lower case. */
+/** `$2` is the escaped text in lower case. */
 const ranks = [
   `select ${userColumns('$1::bigint')} from social.users u
    where ${visible} and ${name} like $2 || '%' and ($3::bigint is null or ${name} > ${after(name)})

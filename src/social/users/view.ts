@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { Id } from '../../protocol/id.ts'
 import { AvatarUrl } from '../../protocol/notification.ts'
 
-/** A user as others see them; `viewer` is about the one who asks. */
+/** The public view of a user. `viewer` describes the relation to the viewer. */
 export const User = Type.Object({
   id: Id,
   username: Type.String(),
@@ -35,7 +35,10 @@ export type UserRow = Omit<User, 'avatarUrl' | 'createdAt' | 'viewer'> & {
   muted: boolean
 }
 
-/** The columns of a UserRow for statements over `social.users u`; `viewer` is the placeholder of the viewer's id: `$1::bigint`. */
+/**
+ * The columns of a UserRow, for statements over `social.users u`. `viewer` is the placeholder of the viewer's id:
+ * `$1::bigint`.
+ */
 export function userColumns(viewer: string): string {
   return `u.id, u.username, u.display_name as "displayName", u.bio, u.avatar_media_id as "avatarMediaId", u.avatar_url as "avatarUrl",
     u.follower_count as "followerCount", u.following_count as "followingCount", u.post_count as "postCount", u.created_at as "createdAt",
@@ -55,18 +58,21 @@ export function toUser({ avatarUrl, createdAt, following, followedBy, bell, bloc
   }
 }
 
-/** Undefined when there is no such user any more. */
+/** Undefined when the user does not exist or is deleted. */
 export async function findUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
   return (await readUser(pool, id, viewerId))?.user
 }
 
-/** As `findUser`; undefined for whom the user blocks, too. Who blocks still finds the blocked, to end it. */
+/**
+ * Like `findUser`, but also undefined when that user blocks the viewer. Viewers still find users they block, so that
+ * they can end the block.
+ */
 export async function findVisibleUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
   const found = await readUser(pool, id, viewerId)
   return found?.blockedBy ? undefined : found?.user
 }
 
-/** As `findVisibleUser`, by a username in any case. */
+/** Like `findVisibleUser`, by a username in any case. */
 export async function findVisibleUserByName(pool: pg.Pool, name: string, viewerId: string): Promise<User | undefined> {
   const found = await readUser(pool, name.toLowerCase(), viewerId, 'username')
   return found?.blockedBy ? undefined : found?.user
