@@ -4,38 +4,41 @@ import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../../base/failure.ts'
 import { eventAsJson } from './event.ts'
 
-/** What the stored row is compared with. The transaction ids belong to the cluster; timeline and database only tell copies apart. */
+/**
+ * Values to compare with the stored row. The cluster owns the transaction ids. Timeline and database only distinguish
+ * copies.
+ */
 const identity = `(select system_identifier from pg_control_system()) as system_identifier,
   left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline,
   (select oid from pg_database where datname = current_database()) as database_oid`
 
 const newEpoch = `substr(md5(gen_random_uuid()::text), 1, 8)`
 
-/** The unread may be millions: this one statement takes as long as it takes. */
+/** There may be millions of unread events, so this one statement may run for an hour. */
 const ADOPTION_MS = 60 * 60_000
-/** One try for the locks of an adoption: writers queue up behind it. */
+/** Timeout of one attempt to lock for an adoption, because writers queue up behind it. */
 const LOCK_TIMEOUT = '1s'
 const BETWEEN_TRIES_MS = 500
 const TRIES = 60
 
 /**
- * Called on each new connection before it is used, by each api once a second (its connections to a pooler outlive a failover), and by
- * `migrate`. After a promotion or a physical copy only the epoch changes; after a restore or logical replication the database is adopted.
- * A database without our schema is left alone.
+ * Runs on each new connection before its use, once a second in each api (connections to a pooler outlive a failover),
+ * and in `migrate`. A promotion or physical copy only changes the epoch. A restore or logical replication leads to an
+ * adoption. A database without our schema stays unchanged.
  * @throws {Error} when the database is still being restored
  */
 export async function checkInstallation(client: pg.ClientBase, log: Logger): Promise<void> {
   const found = await compare(client)
   if (!found || (found.adopted && found.same)) return
   if (found.adopted) return renewEpoch(client, log, { onlyIfDifferent: true })
-  // Triggers are restored after all data: what came with the dump may not be there yet.
+  // A restore creates triggers after all data, so the dump's data may still be incomplete.
   if (found.restoring) throw new Error('the database is being restored: its triggers are missing')
   await adopt(client, log, { onlyIfDifferent: true })
 }
 
 type Comparison = { adopted: boolean | null; same: boolean; restoring: boolean }
 
-/** Undefined without our schema, or with that of an older version, which `migrate` has yet to change. */
+/** Undefined without our schema, or with an older version, which `migrate` has yet to change. */
 async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
   try {
     const { rows } = await client.query<Comparison>(
@@ -50,7 +53,10 @@ async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
   }
 }
 
-/** For connections that outlive a failover or a restore: those to a pooler, and all of them when a dump is restored under running processes. */
+/**
+ * For connections that outlive a failover or restore: those to a pooler, and all of them when a dump is restored under
+ * running processes.
+ */
 export async function watchInstallation(pool: pg.Pool, log: Logger): Promise<void> {
   const client = await pool.connect()
   try {
@@ -61,9 +67,9 @@ export async function watchInstallation(pool: pg.Pool, log: Logger): Promise<voi
 }
 
 /**
- * Makes every client fetch its list again, and changes nothing else. After a promotion or in a physical copy the positions are right as they
- * are: the log of the database that holds a position holds, before it, the end of every transaction that the position's snapshot shows as
- * ended, and no transaction id below its xmax is given out again.
+ * Makes every client fetch its list again, and changes nothing else. Positions stay right after a promotion or in a
+ * physical copy. The log before a position contains the end of every transaction that its snapshot shows as ended, and
+ * no transaction id below its xmax is assigned again.
  */
 export async function renewEpoch(
   client: pg.ClientBase,
@@ -82,10 +88,10 @@ export async function renewEpoch(
 }
 
 /**
- * Adopts the database for this cluster: what a consumer had not read becomes pending, positions start at the current
- * snapshot, and a new epoch makes every client fetch its list again. Also to be called, by command, after a disk snapshot
- * was rolled back, which leaves no mark.
- * @throws {Error} naming the processes that hold transactions open which wrote to the log
+ * Adopts the database for this cluster: unread events become pending, positions start at the current snapshot, and a
+ * new epoch makes every client fetch its list again. Also run it by command after the rollback of a disk snapshot,
+ * which leaves no trace.
+ * @throws {Error} naming the processes with open transactions that wrote to the log
  */
 export async function adopt(
   client: pg.ClientBase,
@@ -113,7 +119,8 @@ async function tryToAdopt(client: pg.ClientBase, log: Logger, onlyIfDifferent: b
   try {
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
     await client.query('lock table notify.positions in exclusive mode')
-    // An event that is being written would be in neither: not yet visible to become pending, and below the ids that are read from now on.
+    // Otherwise an event that is being written would be lost: not yet visible to become pending, and below the ids that
+    // are read from now on.
     await client.query('lock table notify.outbox in share mode')
     const { rows } = await client.query(
       `insert into notify.installation as i (epoch, system_identifier, timeline, database_oid, adopted_by, table_oid)
@@ -137,7 +144,7 @@ async function tryToAdopt(client: pg.ClientBase, log: Logger, onlyIfDifferent: b
   }
 }
 
-/** Process ids of those who hold the log for writing. */
+/** Ids of the processes that hold the log for writing. */
 async function writers(client: pg.ClientBase): Promise<string> {
   const { rows } = await client.query<{ pids: string | null }>(
     `select string_agg(distinct pid::text, ', ') as pids from pg_locks
@@ -148,8 +155,8 @@ async function writers(client: pg.ClientBase): Promise<string> {
 }
 
 /**
- * The stored transaction ids and snapshots are of one and the same former cluster, so they still tell what had been read.
- * Critical events come before everything else that is due, as they do in the log.
+ * The stored transaction ids and snapshots belong to the same former cluster, so they still show which events were
+ * read. Critical events come before everything else that is due, as in the log.
  */
 async function makeUnreadPending(client: pg.ClientBase): Promise<number> {
   const statement = {
@@ -167,14 +174,15 @@ async function makeUnreadPending(client: pg.ClientBase): Promise<number> {
      on conflict on constraint pending_once do nothing`,
   }
   const { rowCount } = await client.query(statement)
-  // A backlog may have come into an empty table: with statistics, taking what is due walks its index instead of sorting all.
+  // A backlog may have filled an empty table. With statistics, the planner walks the index of due events instead of
+  // sorting all.
   await client.query('analyze notify.pending')
   return rowCount ?? 0
 }
 
 /**
- * The sequence goes on in the next partition, so that readers, who now start there, never look at rows whose transaction
- * ids are the former cluster's. Logical replication copies no sequences: then the highest id tells how far they came.
+ * Continues the sequence in the next partition, so readers, who now start there, never see rows with the former
+ * cluster's transaction ids. Logical replication does not copy sequences; then the highest id shows how far they came.
  */
 async function startAtCurrentSnapshot(client: pg.ClientBase): Promise<void> {
   await client.query(
@@ -188,7 +196,7 @@ async function startAtCurrentSnapshot(client: pg.ClientBase): Promise<void> {
        after_shard = null, after_xid = null, after_id = null, moved_at = now()
      from moved`,
   )
-  // What was noted about full partitions is in the former cluster's numbers too.
+  // Notes about full partitions use the former cluster's numbers too.
   await client.query(
     'update notify.outbox_partitions set filled_before = pg_current_xact_id() where filled_before is not null',
   )

@@ -1,15 +1,15 @@
 import type pg from 'pg'
 import type { Action } from '../actions.ts'
 
-/** One row of notify.outbox to be written: one per action and recipient. Ids are decimal strings. */
+/** A row of notify.outbox to write: one per action and recipient. Ids are decimal strings. */
 export type NewEvent = {
   action: string
-  /** True when the action is taken back. */
+  /** True when the action is retracted. */
   retracts?: boolean
-  /** True on exactly one event of an action: the one that moves counters. */
+  /** True on exactly one event per action: the one that moves counters. */
   counted: boolean
   sourceId: string
-  /** What the recipient is told; null when nobody is. */
+  /** Notification type for the recipient; null when nobody is notified. */
   type: string | null
   recipientId: string | null
   actorId: string | null
@@ -17,14 +17,14 @@ export type NewEvent = {
   objectId: string | null
   threadKey: string | null
   groupKey: string | null
-  /** Facts for clients and counters. */
+  /** Data for clients and counters. */
   data: Record<string, unknown>
   requestId: string | null
 }
 
 /**
- * Writes the events of an action inside the transaction of the action, while its rows are locked: the order of two events
- * about one thing is the order of their ids. Call `wakeUps.eventsAppended()` after the commit.
+ * Writes the events of an action inside its transaction, while its rows are locked. So the ids of two events about one
+ * thing have the order of the events. Call `wakeUps.eventsAppended()` after the commit.
  */
 export async function appendEvents(trx: pg.ClientBase, events: NewEvent[]): Promise<void> {
   if (events.length === 0) return
@@ -56,13 +56,16 @@ export async function appendEvents(trx: pg.ClientBase, events: NewEvent[]): Prom
 type Rows = {
   action: Action
   retracts: boolean
-  /** The rows that the columns of the action are written over: a `from` clause. */
+  /** A `from` clause with the rows that the action's columns refer to. */
   from: string
   /** SQL of the request id. */
   requestId: string
 }
 
-/** SQL that appends a counted event for each row. Its statement has written these rows: an event's id is drawn while its row is locked. */
+/**
+ * SQL that appends a counted event for each row. Its statement has written these rows, so an event's id is drawn while
+ * its row is locked.
+ */
 export function appendEventPerRow({ action: { name, columns }, retracts, from, requestId }: Rows): string {
   return `
     insert into notify.outbox (
@@ -82,16 +85,16 @@ export function appendEventPerRow({ action: { name, columns }, retracts, from, r
     from ${from}`
 }
 
-/** Rows that a statement takes away, and the action that it retracts. */
+/** Rows that a statement deletes, and the action that it retracts. */
 export type Taken = {
   action: Action
-  /** Common table expressions without `with`, the last of which returns the rows; the parameters are the caller's. */
+  /** Common table expressions without `with`. The last one returns the rows. The caller supplies the parameters. */
   ctes: string
   /** The rows, with the names that the action's columns use. */
   from: string
 }
 
-/** Takes rows away and appends a retraction for each, in one statement. Returns how many there were. */
+/** Deletes rows and appends a retraction for each, in one statement. Returns their number. */
 export async function appendRetractions(
   client: pg.ClientBase,
   { action, ctes, from }: Taken,

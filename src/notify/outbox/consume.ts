@@ -6,23 +6,26 @@ import { findDead, setAside } from './pending.ts'
 import { type Lanes, lockPositions, movePositions } from './position.ts'
 import { readNext } from './read.ts'
 
-/** What to do about an inbox, a post or another row that somebody else holds locked: wait up to a second for it, or leave its events aside. */
+/**
+ * How to handle an inbox, post or other row that another transaction holds: wait up to a second for it, or set its
+ * events aside.
+ */
 export type OnBusy = 'wait' | 'set aside'
 
-/** Applies events inside the given transaction and returns those whose rows were held (only when asked to set them aside). */
+/** Applies events in the given transaction. Returns those whose rows were held (only with `set aside`). */
 export type Consumer = (client: pg.ClientBase, events: OutboxEvent[], onBusy: OnBusy) => Promise<OutboxEvent[]>
 
 export type BatchOptions = {
   limit: number
   onBusy: OnBusy
-  /** An event that failed alone before: it becomes pending instead of being applied. */
+  /** An event that failed alone before. It becomes pending instead of being applied. */
   poison?: { eventId: number; error: unknown }
 }
 
-/** What was read, and the lanes whose window holds more; `held` when other dispatchers have the lanes. */
+/** The events read, and the lanes whose window holds more; `held` when other dispatchers hold the lanes. */
 export type BatchResult = { events: OutboxEvent[]; unfinished: number[] } | 'held'
 
-/** A batch failed: which events were in it, so that the bad one can be told from its neighbours. */
+/** A batch failed. Carries its events, so that the bad one can be found. */
 export class BatchError extends Error {
   readonly eventIds: number[]
   constructor(eventIds: number[], cause: unknown) {
@@ -32,7 +35,8 @@ export class BatchError extends Error {
 }
 
 /**
- * One batch in one transaction: lock the positions, read the next events of each lane, apply them, move the positions.
+ * One batch in one transaction: locks the positions, reads the next events of each lane, applies them, and moves the
+ * positions.
  * @throws {BatchError} when applying failed; the transaction is rolled back and nothing has happened
  */
 export async function consumeBatch(
@@ -47,7 +51,7 @@ export async function consumeBatch(
       const [, windows] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
       if (windows.length === 0) return 'held'
       events = windows.flatMap((window) => window.events)
-      // One that was skipped by hand is dead already. Only a failing lane looks.
+      // An event that was skipped by hand is a dead letter already. Only a failing lane checks.
       const dead = windows.some(({ failing }) => failing) ? await findDead(client, lanes.consumer, events) : new Set()
       const good = events.filter((event) => event.id !== poison?.eventId && !dead.has(event.id))
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
@@ -61,8 +65,8 @@ export async function consumeBatch(
       if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))
       return { events, unfinished: windows.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }
-    // Counts that a crash undoes are counted again, since the position is undone with them. What people were pushed has to stay.
-    // No lane is held outside a transaction, so nothing is read and written without one.
+    // A crash may undo counts: they are counted again, because the position is undone with them. Pushed notifications
+    // must be durable. Lanes are held only within a transaction, so nothing is read and written without one.
     return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once', 'sent along')
   } catch (error) {
     throw new BatchError(

@@ -9,46 +9,52 @@ import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from '
 import { CRITICAL_LANE, type Lane, noteLaneFailure } from './position.ts'
 import { type LaneWithWork, lanesWithWork } from './read.ts'
 
-/** A dispatch job ends when nobody called for so long, and after some minutes in any case: nothing is to depend on one. */
+/**
+ * A dispatch job ends after this time without calls, and after some minutes in any case, so that nothing depends on one
+ * job.
+ */
 const IDLE_MS = 10_000
 const STAND_MS = 600_000
 const CHECK_MS = 100
 
-/** Anybody may call, for nothing: after so many passes that found nothing, the next ones wait for a while. */
+/** Anyone may call needlessly. After this many empty passes, the next ones are delayed. */
 const EMPTY_PASSES = 20
 const BETWEEN_EMPTY_MS = 50
 
-/** Events of a lane in a pass: few enough that a critical event that comes meanwhile hardly waits. */
+/** Events of a lane per pass. Few enough that a critical event that arrives meanwhile hardly waits. */
 const PASS_SIZE = 100
 /**
- * Lanes in the middle of a batch. Half of the processors, since PostgreSQL has work with each batch too: more take as long
- * together, cost more each, and whatever is critical waits among them.
+ * Lanes that run a batch at the same time: half of the processors, since PostgreSQL works on each batch too. More lanes
+ * take equally long in total, cost more each, and delay critical events.
  */
 const BATCHES_AT_ONCE = Math.max(1, availableParallelism() >> 1)
-/** After a row was waited for in vain, no batch waits for one for so long: each would hold all lanes up for another second. */
+/**
+ * After a wait for a row timed out, no batch waits for rows for this time. Each wait would delay all lanes by another
+ * second.
+ */
 const IMPATIENT_MS = 10_000
-/** Counters may lag a little: what comes in this time is counted in one batch. */
+/** Counters may lag a little: events within this time are counted in one batch. */
 const COUNTING_MS = 50
 const counters = { consumer: 'counters', lane: 0 }
 
 /**
- * Runs the consumers in this process. While little comes, a call makes one pass over all lanes in one transaction; a lane that
- * has more than a pass takes is run alone, at most one run per lane at a time, so that the critical lane never waits for
- * another's backlog. Other processes hold other lanes; the positions' locks keep them apart.
+ * Runs the consumers in this process. Under low load, a call makes one pass over all lanes in one transaction. A lane
+ * with more events runs alone, at most once at a time, so the critical lane never waits for another's backlog. Other
+ * processes hold other lanes; the locks of the positions keep them apart.
  */
 export class Dispatcher {
   readonly #reading: Reading
   readonly #consumers: Record<string, Consumer>
   readonly #turns = bulkhead(BATCHES_AT_ONCE, Number.POSITIVE_INFINITY)
   readonly #running = new Map<string, { lane: Lane; end: Promise<void> }>()
-  /** Lanes that got a hint while they ran: their last read may have been before the event. */
+  /** Lanes that got a hint while they ran. Their last read may precede the event. */
   readonly #again = new Set<string>()
   #standing = false
   #calledAt = 0
   #called = false
   #passing = false
   #impatientUntil = 0
-  /** Passes in a row that found nothing. */
+  /** Consecutive passes that found nothing. */
   #emptyPasses = 0
   #passes: Promise<void> = Promise.resolve()
   #counting: NodeJS.Timeout | undefined
@@ -59,7 +65,7 @@ export class Dispatcher {
     this.#consumers = consumers
   }
 
-  /** Lanes with work that nobody in this process is at. */
+  /** Lanes with work that this process is not already doing. */
   async idleLanesWithWork(): Promise<Lane[]> {
     const lanes = await lanesWithWork(this.#reading.pool)
     return lanes.filter(
@@ -74,8 +80,8 @@ export class Dispatcher {
   }
 
   /**
-   * Runs the lanes that have work, then stands ready for calls of `look` until none came for a while: so a hint costs no job
-   * of its own. One call stands in a process, another one only runs.
+   * Runs the lanes that have work, then accepts calls of `look` until none came for a while, so that a hint needs no
+   * job of its own. Only one call per process waits for hints; further calls only run the lanes.
    */
   async serve(): Promise<void> {
     if (this.#standing) return this.run()
@@ -91,12 +97,12 @@ export class Dispatcher {
     }
   }
 
-  /** Whether `serve` is at it, so that `look` may be called. */
+  /** Whether `serve` is running, so that `look` may be called. */
   get standing(): boolean {
     return this.#standing && !this.#stopping
   }
 
-  /** Events may have come: passes over the lanes, and once more for calls that come meanwhile. */
+  /** Events may have come: makes passes over the lanes, and one more for calls that come meanwhile. */
   look(): void {
     this.#calledAt = performance.now()
     this.#called = true
@@ -108,7 +114,7 @@ export class Dispatcher {
     }, COUNTING_MS)
   }
 
-  /** Lets running batches end and starts no others. */
+  /** Waits for the running batches and starts no others. */
   async close(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#counting)
@@ -130,8 +136,8 @@ export class Dispatcher {
   }
 
   /**
-   * Over the lanes that do not run here; one that somebody has left in the middle of a window goes on with it. When a pass fails,
-   * each lane is run alone: there a bad event is told from the others. False when there was nothing at all.
+   * One pass over the lanes that are not running here. Continues windows that others left unfinished. When a pass
+   * fails, each lane runs alone, which isolates a bad event. Returns false when there was no event.
    */
   async #passOnce(): Promise<boolean> {
     const consumer = 'notifications'
@@ -173,7 +179,7 @@ export class Dispatcher {
     } while (this.#again.has(key) && !this.#stopping)
   }
 
-  /** When the database cannot be written to, the log has to do. */
+  /** When the database does not accept writes, the failure is only in the log. */
   async #noteFailure(lane: Lane, error: unknown): Promise<void> {
     const { pool, log } = this.#reading
     log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again')
@@ -196,7 +202,7 @@ export class Dispatcher {
   }
 }
 
-/** Names the event where there was only one. */
+/** Names the event when there was only one. */
 function reasonOf(error: unknown): string {
   const [only, ...others] = error instanceof BatchError ? error.eventIds : []
   return only !== undefined && others.length === 0 ? `event ${only}: ${messageOf(error)}` : messageOf(error)

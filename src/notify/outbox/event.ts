@@ -4,7 +4,9 @@ import { EventContentError } from '../../base/failure.ts'
 
 const NullableText = Type.Union([Type.String(), Type.Null()])
 
-/** One row of notify.outbox as its consumers see it. Ids of users are decimal strings, `id` orders two events about one thing. */
+/**
+ * A row of notify.outbox as its consumers see it. User ids are decimal strings. `id` orders two events about one thing.
+ */
 export const OutboxEvent = Type.Object({
   id: Type.Integer({ minimum: 0 }),
   action: Type.String(),
@@ -23,7 +25,7 @@ export const OutboxEvent = Type.Object({
 })
 export type OutboxEvent = Static<typeof OutboxEvent>
 
-/** The columns of an event with the names of the type above, for statements over `notify.outbox o`. */
+/** The columns of an event with the names of the type above, for queries on `notify.outbox o`. */
 export const eventColumns = `o.id::float8 as id, o.action, o.retracts, o.counted, o.source_id as "sourceId", o.type,
   o.recipient_id as "recipientId", o.actor_id as "actorId", o.object_type as "objectType", o.object_id as "objectId",
   o.thread_key as "threadKey", o.group_key as "groupKey", o.data, o.request_id as "requestId"`
@@ -34,7 +36,7 @@ export const eventAsJson = `jsonb_build_object('id', o.id, 'action', o.action, '
   'objectType', o.object_type, 'objectId', o.object_id, 'threadKey', o.thread_key, 'groupKey', o.group_key,
   'data', o.data, 'requestId', o.request_id)`
 
-/** An event that takes a source back, for work that retracts without the log. */
+/** An event that retracts a source, for code that retracts without the log. */
 export function retractionOf(recipientId: string, sourceId: string, id: number): OutboxEvent {
   const nothing = { type: null, actorId: null, objectType: null, objectId: null, threadKey: null, groupKey: null }
   return {

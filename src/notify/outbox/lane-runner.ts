@@ -6,35 +6,38 @@ import { messageOf } from '../../errors.ts'
 import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch, type OnBusy } from './consume.ts'
 import type { Lane, Lanes } from './position.ts'
 
-/** Events per transaction. Above this the gain is small and an inbox stays locked for longer. */
+/** Events per transaction. A larger number gains little and keeps inboxes locked for longer. */
 const BATCH_SIZE = 1000
 
-/** So many events in a row that fail alone have a common cause, which setting all of them aside would not mend. */
+/** This many consecutive events that fail alone have a common cause. Setting all of them aside would not fix it. */
 const SET_ASIDE_IN_A_ROW = 10
-/** Trouble that met so many runs in a row does not pass by itself. */
+/** A problem that persists for this many consecutive runs is not temporary. */
 const PATIENCE = 3
 
 export type BatchReport = { consumer: string; events: number; seconds: number }
 
-/** Where batches are read, and who is told of them. */
+/** Where batches are read, and who receives their reports. */
 export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchReport) => void }
 
 export type LaneOptions = {
   /** Runs a batch when it is this lane's turn. */
   turns: IPolicy
-  /** To begin with. Once a row was waited for in vain, none is waited for until the lane's end: other lanes wait for this one's turn. */
+  /**
+   * Initial behaviour. After one wait for a row times out, the lane no longer waits for rows until its end, because
+   * other lanes wait for its turn.
+   */
   onBusy: OnBusy
-  /** A row was waited for in vain. */
+  /** A wait for a row timed out. */
   onHeld: () => void
-  /** Failed runs of the lane since it last moved on. */
+  /** Failed runs of the lane since its last progress. */
   failures: number
   stopping: () => boolean
 }
 
 /**
- * Reads a lane to its end, batch by batch. A batch that fails for its content, or takes too long, is taken apart: halved until
- * one event fails alone, which then becomes pending while its neighbours go on. Other errors end the run, and so do many events
- * in a row that fail alone; the poll starts the next.
+ * Reads a lane to its end, batch by batch. A batch that times out or fails for its content is halved until one event
+ * fails alone. That event becomes pending, and the others continue. Other errors end the run, as do many consecutive
+ * events that fail alone. The poll starts the next run.
  */
 export async function runLane(
   reading: Reading,
@@ -60,7 +63,10 @@ export async function runLane(
   }
 }
 
-/** One batch, and word of it. The events' lines are the middle of a request's trace, between its answer and its frame. */
+/**
+ * Runs and reports one batch. The log lines of its events are the middle of a request's trace, between its answer and
+ * its frame.
+ */
 export async function runBatch(
   { pool, log, onBatch }: Reading,
   lanes: Lanes,
@@ -78,8 +84,9 @@ export async function runBatch(
 }
 
 /**
- * How to go on after a failed batch. Rethrows what another attempt at once would not mend. Trouble that does not pass may come
- * of one event, one that crashes the server for example: then too a batch is taken apart, and what is rethrown names the event.
+ * Decides how to continue after a failed batch. Rethrows errors that an immediate retry would not fix. A persistent
+ * failure may come from one event, for example one that crashes the server. Then too a batch is halved, and the
+ * rethrown error names the event.
  */
 function afterFailure(options: BatchOptions, error: unknown, failures: number): BatchOptions {
   if (options.onBusy === 'wait' && onBusyAfter(error) === 'set aside') return { ...options, onBusy: 'set aside' }
@@ -91,7 +98,7 @@ function afterFailure(options: BatchOptions, error: unknown, failures: number): 
   return { limit: 1, onBusy: options.onBusy, poison: { eventId: only, error: error.cause } }
 }
 
-/** Whoever holds a row for longer than is waited for may do so for long. */
+/** A transaction that holds a row beyond the timeout may hold it for long. */
 export function onBusyAfter(error: unknown): OnBusy {
   return isLockTimeout(error instanceof BatchError ? error.cause : error) ? 'set aside' : 'wait'
 }

@@ -2,17 +2,19 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { dropPartitions, maintainAlone, makePartition, withLockTimeout } from '../../db/partitions.ts'
 
-/** Partitions made ahead of the ids drawn; at 60,000 events a second and the least width they last two minutes. */
+/**
+ * Number of partitions ahead of the drawn ids. At 60,000 events a second and the minimum width they last two minutes.
+ */
 const PARTITIONS_AHEAD = 3
-/** A partition holds at least this many ids, and otherwise a tenth of what retention keeps, so that about ten exist. */
+/** A partition holds at least this many ids, and otherwise a tenth of the retained ids, so that about ten exist. */
 const MIN_WIDTH = 2_000_000
 const PARTITIONS_KEPT = 10
 
 const outbox = { table: 'outbox', list: 'outbox_partitions' } as const
 
 /**
- * Keeps the outbox's partitions: makes some ahead, notes which are full, lets readers forget those they have passed, and
- * drops those that every reader has passed and retention does not keep. Does nothing it did before; safe in any process.
+ * Maintains the outbox's partitions: makes some ahead, notes which are full, lets readers forget those they have
+ * passed, and drops those that every reader has passed and retention does not keep. Idempotent and safe in any process.
  */
 export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
   return maintainAlone(pool, log, 'outbox partitions', (client) =>
@@ -26,7 +28,7 @@ export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: nu
   )
 }
 
-/** For each api: without any worker for millions of ids, writes would find no partition. */
+/** Runs in each api: without a worker for millions of ids, writes would find no partition. */
 export async function makePartitionsInTime(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
   const { rows } = await pool.query(
     `select from notify.outbox_id_seq s where not exists (select from notify.outbox_partitions p where p.from_id > s.last_value)`,
@@ -54,13 +56,13 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
   }
 }
 
-/** Ids drawn in one run, some tenths of a second of work. */
+/** Ids drawn in one run, which takes some tenths of a second. */
 const MOST_DRAWN = 500_000
 
 /**
- * Ends the partition in use when its first event is older than a tenth of the retention: where little happens it would not fill for
- * years, and keep its events as long. The rest of its ids is drawn and thrown away, because a sequence only moves forward that way,
- * whatever others draw meanwhile.
+ * Ends the current partition when its first event is older than a tenth of the retention period. With few events it
+ * would take years to fill, and keep them as long. Draws and discards the remaining ids, because only that moves a
+ * sequence forward safely while others draw.
  */
 async function endOldPartition(client: pg.ClientBase, retentionDays: number): Promise<void> {
   await client.query(
@@ -77,8 +79,9 @@ async function endOldPartition(client: pg.ClientBase, retentionDays: number): Pr
 }
 
 /**
- * Notes a transaction id above those of all writers of a full partition: this transaction's own, taken after the last of
- * the partition's ids was drawn; every writer had its transaction id before it drew (columns of notify.outbox).
+ * Notes a transaction id above those of all writers of a full partition. It belongs to this transaction and is assigned
+ * after the partition's last id was drawn. Every writer had its transaction id before it drew (columns of
+ * notify.outbox).
  */
 async function noteFilled(client: pg.ClientBase): Promise<void> {
   await client.query(
@@ -88,8 +91,8 @@ async function noteFilled(client: pg.ClientBase): Promise<void> {
 }
 
 /**
- * A reader whose done snapshot has no open transaction below `filled_before` has read the partition whole. Asked again of the row as it is
- * when it is locked: a replay may just have moved it back.
+ * A reader has read the whole partition when its done snapshot has no open transaction below `filled_before`. Checked
+ * again on the locked row, because a replay may just have moved it back.
  */
 async function passPartitions(client: pg.ClientBase): Promise<void> {
   await client.query(

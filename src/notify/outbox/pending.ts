@@ -8,18 +8,20 @@ import { queueRows } from '../webhooks/queue.ts'
 import type { Consumer } from './consume.ts'
 import { type OutboxEvent, parseEvent } from './event.ts'
 
-/** After this many failed attempts, some three hours with the backoff below, a pending event is a dead letter. */
+/**
+ * After this many failed attempts a pending event is a dead letter. With the backoff below that takes some three hours.
+ */
 export const MAX_ATTEMPTS = 12
 
-/** Days from when the event was set aside: a replay does not renew them. */
+/** Days since the event was set aside. A replay does not extend them. */
 export const DEAD_LETTERS_KEPT_DAYS = 30
 
-/** Pending events taken in one transaction. When one of them fails they are tried one by one. */
+/** Pending events per transaction. When one of them fails they are tried one by one. */
 const RETRY_BATCH = 200
 
 type PendingRow = { id: string; event: unknown }
 
-/** Takes events out of a batch: they become pending in the transaction that moves the position past them. */
+/** Removes events from a batch: they become pending in the transaction that moves the position past them. */
 export async function setAside(
   client: pg.ClientBase,
   consumer: string,
@@ -35,7 +37,7 @@ export async function setAside(
   )
 }
 
-/** The ids of those of these events that are dead letters. */
+/** Ids of those of these events that are dead letters. */
 export async function findDead(client: pg.ClientBase, consumer: string, events: OutboxEvent[]): Promise<Set<number>> {
   const { rows } = await client.query<{ id: number }>(
     `select event_id::float8 as id from notify.pending
@@ -46,8 +48,9 @@ export async function findDead(client: pg.ClientBase, consumer: string, events: 
 }
 
 /**
- * Retries what is due, oldest first. Each event is applied and its row deleted in one transaction; a failure moves its
- * due time, so that it is in nobody's way, or makes it a dead letter after the last attempt. Returns how many succeeded.
+ * Retries due events, oldest first. Each event is applied and its row deleted in one transaction. A failure postpones
+ * the event, so that it blocks no others, or makes it a dead letter after the last attempt. Returns the number of
+ * successes.
  */
 export async function retryPending(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>): Promise<number> {
   let succeeded = 0
@@ -111,14 +114,14 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
   return rows
 }
 
-/** Something is held by someone else, or resources are short, which is not a failure of the event. */
+/** Another transaction holds something, or resources are short. The event itself did not fail. */
 async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise<void> {
   await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
     ids,
   ])
 }
 
-/** Seconds, in SQL: exponential from 1 s to an hour, with ± 25 % of jitter so that what failed together parts. */
+/** SQL for seconds: exponential from 1 s to an hour, with ± 25 % of jitter to spread simultaneous failures. */
 export function backoff(attempts: string, longestSeconds = 3600): string {
   return `least(${longestSeconds}, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
 }

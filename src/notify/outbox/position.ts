@@ -1,25 +1,25 @@
 import type pg from 'pg'
 
-/** One lane of one consumer: an ordered stream of events, held by locking its row in notify.positions. */
+/** One lane of one consumer: an ordered stream of events. A lock on its row in notify.positions holds it. */
 export type Lane = { consumer: string; lane: number }
 
-/** Of critical events, by the installation. */
+/** The lane of the installation's critical events. */
 export const CRITICAL_LANE = 99
 
-/** One lane of a consumer, or all but some. */
+/** One lane of a consumer, or all with exceptions. */
 export type Lanes = Lane | { consumer: string; allBut: number[] }
 
-/** Where a lane is to be moved: into the window (`after` is the last event read), or past it (`after` is null). */
+/** The new position of a lane: within the window (`after` is the last event read), or past it (`after` is null). */
 export type Move = {
   lane: number
-  /** The snapshot the window ends at, as PostgreSQL prints it: `xmin:xmax:xip,xip`. */
+  /** The snapshot at the end of the window, as PostgreSQL prints it: `xmin:xmax:xip,xip`. */
   target: string
   after: { shard: number; xid: string; id: string } | null
 }
 
 /**
- * Locks those of these positions that nobody holds, until the end of the transaction, and notes them for `heldLanes`. One that
- * failed is left alone until it is time.
+ * Locks those of these positions that are free, until the end of the transaction, and records them for `heldLanes`.
+ * Skips a failed lane until its retry time.
  */
 export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
   const one = 'lane' in lanes
@@ -34,10 +34,10 @@ export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promis
 /** A condition on notify.positions. */
 export const mayBeRead = 'coalesce(retry_at <= now(), true)'
 
-/** The lanes that this transaction has locked, in a statement sent after `lockPositions`. */
+/** The lanes that this transaction has locked. For a statement sent after `lockPositions`. */
 export const heldLanes = `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`
 
-/** Moves locked positions. `recovered`: whether the lanes have got past what they failed at, if they did. */
+/** Moves locked positions. `recovered`: whether lanes that failed have passed the problem. */
 export async function movePositions(
   client: pg.ClientBase,
   consumer: string,
@@ -68,8 +68,8 @@ export async function movePositions(
 }
 
 /**
- * Notes that a run of a lane failed. Twice in a row it is tried again at once, which mends a deadlock or a lost connection; after
- * that it waits for a second, and for up to half a minute.
+ * Records that a run of a lane failed. The first two failures allow an immediate retry, which fixes a deadlock or a
+ * lost connection. Further ones delay it by a second, and by up to half a minute.
  */
 export async function noteLaneFailure(pool: pg.Pool, { consumer, lane }: Lane, reason: string): Promise<void> {
   await pool.query(

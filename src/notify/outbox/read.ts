@@ -2,12 +2,12 @@ import type pg from 'pg'
 import { eventColumns, type OutboxEvent } from './event.ts'
 import { heldLanes, type Lane, type Move, mayBeRead } from './position.ts'
 
-/** What was read of one lane. */
+/** Result of reading one lane. */
 export type Window = Move & {
   events: OutboxEvent[]
-  /** Whether the position has to move: past events, out of a window, or because it stood for long. */
+  /** Whether the position must move: past events, out of a window, or because it has not moved for long. */
   moves: boolean
-  /** Whether the lane failed when it was last run. */
+  /** Whether the last run of the lane failed. */
   failing: boolean
 }
 
@@ -21,11 +21,11 @@ type Row = {
 } & OutboxEvent
 
 /**
- * The next events of each lane held, at most `limit` of a lane, in the order (shard, xid, id): those visible in the window's
- * snapshot and not in `done`. That is PgQ's way of reading: nothing is lost to a late commit, nothing waits for a
- * transaction that is still open, and nothing is ever updated or deleted.
- * To be sent after the lock, not with it: the snapshot of a statement may be older than the row version that it locks, and a
- * window that ends before `done` would move the position backwards.
+ * The next events of each held lane, at most `limit` per lane, in the order (shard, xid, id): those visible in the
+ * window's snapshot and not in `done`. This is PgQ's method: late commits are not lost, open transactions block
+ * nothing, and no row is updated or deleted.
+ * Send it after the lock: the snapshot of a combined statement could be older than the locked row, and move the
+ * position backwards.
  */
 export async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Window[]> {
   const counters = consumer === 'counters'
@@ -49,8 +49,8 @@ function windowOf(rows: Row[], limit: number): Window[] {
 }
 
 /**
- * Ids bound the partitions that are looked at. Behind sub-selects the planner cannot see the values, so it plans once: planning
- * costs more than reading a few events.
+ * Ids limit the partitions to read. The values are in sub-selects, hidden from the planner, so it plans only once:
+ * planning costs more than reading a few events.
  */
 function readHeld(which: string): string {
   const ofShard = unread(`o.shard = s.shard and not o.critical ${which}`, 's.shard = p.after_shard')
@@ -71,9 +71,9 @@ function readHeld(which: string): string {
 }
 
 /**
- * What is unread of the rows at `place` (a shard, or all that is critical), in the order (xid, id). Two index ranges, and neither
- * begins before the window, or it would read the whole past of the partition: the transactions that were open when `done`
- * was taken and have ended since, one by one in their order, and those that came after it. `isHere`: the window's last event read lies at this place.
+ * Unread rows at `place` (a shard, or all critical ones), in the order (xid, id). Reads two index ranges: transactions
+ * open when `done` was taken and ended since, one by one, and those after it. Neither begins before the window, which
+ * would read the whole past. `isHere`: the window's last read event is at this place.
  */
 function unread(place: string, isHere: string): string {
   const xmax = 'pg_snapshot_xmax(p.done)'
@@ -82,7 +82,7 @@ function unread(place: string, isHere: string): string {
     select o.* from notify.outbox o where ${place} and o.id >= p.from_id and o.id <= any (array[p.last_id]) and ${range}
     order by o.xid, o.id limit (select $2::int)`
   const ended = rows(`o.xid = x.xid and o.id > case when ${isHere} and x.xid = p.after_xid then p.after_id else 0 end`)
-  // A row comparison alone: beside another condition on xid, the descent into the index may begin at that one.
+  // Only a row comparison: with another condition on xid, the index scan may begin at that one.
   const later = rows(`
     (o.xid, o.id) > (case when ${isAfterDone} then p.after_xid else ${xmax} end, case when ${isAfterDone} then p.after_id else -1 end)
     and o.xid < pg_snapshot_xmax(p.upto) and pg_visible_in_snapshot(o.xid, p.upto)`)
@@ -96,8 +96,8 @@ function unread(place: string, isHere: string): string {
 }
 
 /**
- * A position that holds open transactions moves on after a second, any other after a minute, although nothing was read: what
- * lies behind it is looked through each time. So does that of the counters, behind which lies what is not counted.
+ * A position with open transactions moves after a second without events, any other after a minute, because each read
+ * scans everything behind it. So does the position of the counters, behind which uncounted events lie.
  */
 const isStale = `p.moved_at < now() - case
     when pg_snapshot_xmin(p.done) < pg_snapshot_xmax(p.done) then interval '1 second'
@@ -105,19 +105,19 @@ const isStale = `p.moved_at < now() - case
       then interval '1 second'
     else interval '1 minute' end`
 
-/** `failures`: failed runs since it last moved on. */
+/** `failures`: failed runs since its last progress. */
 export type LaneWithWork = Lane & { failures: number }
 
 /**
- * The lanes that have something to read: a window under way, a committed event that is not in `done`, or a `done` that
- * holds open transactions or is a minute old and should move on. One cheap query of index probes.
+ * The lanes with something to read: an unfinished window, a committed event that is not in `done`, or a `done` that
+ * should move because it holds open transactions or is a minute old. One cheap query of index probes.
  */
 export async function lanesWithWork(pool: pg.Pool): Promise<LaneWithWork[]> {
   const { rows } = await pool.query<LaneWithWork>({ name: 'lanes_with_work', text: findWork })
   return rows
 }
 
-/** Whether something is unread at a place: the same two ranges as `unread`, for whatever is committed by now. */
+/** Whether a place has unread events: the same two ranges as `unread`, for everything committed by now. */
 function hasUnread(place: string): string {
   const first = (range: string) => `
     select o.id from notify.outbox o

@@ -6,7 +6,7 @@ import { makePartitionsInTime } from './partitions.ts'
 
 const EVERY_MS = 1000
 
-/** While the server listens: whether the database is still the one it was, and whether its log has room. */
+/** While the server listens, checks whether the database is still the same and whether its log has room. */
 export function watchLog(server: FastifyInstance, { pool, log, config }: App): void {
   let watch: { close(): Promise<void> } | undefined
   server.addHook('onListen', async () => {

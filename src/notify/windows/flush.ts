@@ -18,12 +18,12 @@ import { asRows, keys, objectsOfWindow, type Window, waiting, windowColumns } fr
 
 /** Windows flushed in one transaction. */
 const BATCH = 500
-/** Trouble of the database is over some time, and nobody should then wait for long. */
+/** Database problems are temporary, and nobody should wait long after they end. */
 const TROUBLE_PASSES_SECONDS = 30
 
 /**
- * Shows what the windows that are due have gathered, page by page. Those whose inbox or post is held by somebody else are
- * left to the next run: the next page begins behind them.
+ * Shows what the due windows have gathered, page by page. Windows whose inbox or post is held wait for the next run:
+ * the next page begins behind them.
  */
 export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'types' | 'log'>): Promise<void> {
   const lookup = await types.current()
@@ -34,10 +34,10 @@ export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'typ
   }
 }
 
-/** As text, which keeps the microseconds. */
+/** Text keeps the microseconds. */
 type Due = Window & { dueAt: string }
 
-/** The next due windows behind `last`. Without an inbox there is nobody to notify: the deletion of the user clears those. */
+/** The next due windows behind `last`. Skips windows without an inbox; the deletion of the user removes those. */
 async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
   const { rows } = await pool.query<Due>({
     name: 'due_windows',
@@ -53,16 +53,16 @@ async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
 type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
 
 /**
- * All in one transaction. One that fails for its content is taken apart, halved until the bad window stands alone, which is
- * put off while its neighbours are flushed. Other errors end the run, and all of them are tried again together, with a short
- * backoff that parts them.
+ * All in one transaction. When it fails for its content, it is halved until the bad window is alone; that one is
+ * postponed and the others are flushed. Other errors end the run, and a short backoff with jitter postpones all
+ * windows.
  */
 async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
   try {
     await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
   } catch (error) {
     if (!isContentError(error)) {
-      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same trouble
+      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same problem
       throw error
     }
     if (due.length === 1) return putOff(flushing, due, error)
@@ -72,7 +72,10 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
   }
 }
 
-/** Who waits in one goes on waiting, with the backoff of a pending event, and newcomers with them. Those that somebody else is at are left alone. */
+/**
+ * The people in a postponed window keep waiting, with the backoff of a pending event, and newcomers join them. Skips
+ * windows that another process holds.
+ */
 async function putOff(
   { pool, log }: Flushing,
   windows: Window[],
@@ -94,8 +97,8 @@ async function putOff(
 }
 
 /**
- * One update per group, whoever waits in it. Locks objects, then inboxes, as everywhere; who waits is read under the lock
- * of the inbox, so that a retraction comes either before this, and that one does not wait any more, or after it.
+ * One update per group, however many people wait in it. Locks objects, then inboxes, as everywhere. Waiting sources are
+ * read under the inbox lock: a retraction either comes before and has removed its source, or comes after.
  */
 async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<void> {
   const waitingComments = await findWaitingComments(client, due)
@@ -116,7 +119,7 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[
   await reopen(client, types, windows, moved)
 }
 
-/** Comments have to be locked before the inboxes. Those that begin to wait after this, or are held, are left to the next window. */
+/** Comments must be locked before the inboxes. Later comments, and held ones, stay for the next window. */
 async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
   const { rows } = await client.query<{ sourceId: string }>({
     name: 'waiting_comments',
@@ -137,7 +140,10 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
   return rows
 }
 
-/** Who came while this was under way waits for the next window; who was moved to another one is shown with it, at once if it is new. */
+/**
+ * Sources that came meanwhile wait for the next window. Those moved to another window are shown with it, or at once if
+ * it is new.
+ */
 async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[], moved: Window[]): Promise<void> {
   const opened = [
     ...windows.map((window) => ({ ...window, type: types(window.type) })),

@@ -7,12 +7,12 @@ import type { TypeLookup } from '../types/types.ts'
 import type { Verdicts } from './recheck.ts'
 import { keys, type Window } from './waiting.ts'
 
-/** A group with what is added to it; `outgrown`: its predecessor, to be closed. */
+/** A group with its additions. `outgrown`: its predecessor, which must be closed. */
 export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
 
 /**
- * Puts all who wait in these windows into their groups, or into new ones where these are closed or full. `comments` were
- * locked before: whose comment is not among them is left to the next window.
+ * Adds all waiting people to their groups, or to new ones where these are closed or full. `comments` are locked
+ * already; sources with other comments stay for the next window.
  */
 export async function gather(
   client: pg.ClientBase,
@@ -44,17 +44,20 @@ export async function gather(
   })
 }
 
-/** Who waits in a window: distinct people new to the group, and the latest of all, whom the recipient follows first. */
+/**
+ * The people waiting in a window: distinct people new to the group, and the latest of all, with those the recipient
+ * follows first.
+ */
 type Waiting = {
   place: number
   newPeople: number
-  /** Null where nobody commented. */
+  /** Null when nobody commented. */
   latestComment: string | null
   followed: string[]
   strangers: string[]
 }
 
-/** Of those who wait as `s`, the ones whose comment was locked before; $4 is the list. */
+/** Limits the waiting sources `s` to those whose comment is locked; $4 is the list. */
 const commentLocked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
 
 const gatherStatement = `
@@ -98,7 +101,7 @@ function grow(draft: Draft, window: Window, { newPeople, latestComment, followed
   draft.grown = true
 }
 
-/** Whoever was gathered does not wait any more and has a part in the notification. It has an id by now: it is stored. */
+/** Gathered sources no longer wait and belong to the notification, which is stored and has an id by now. */
 export async function showSources(
   client: pg.ClientBase,
   gathered: Gathered[],

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Draft, OpenWindow } from '../dispatch/model.ts'
 
-/** Opens windows, with jitter so that they do not all end at once; one that is open already keeps its end. */
+/** Opens windows, with jitter so that they do not all end at once. An open window keeps its end. */
 export async function openWindows(client: pg.ClientBase, windows: OpenWindow[]): Promise<void> {
   if (windows.length === 0) return
   await client.query({
@@ -27,8 +27,8 @@ export async function openWindows(client: pg.ClientBase, windows: OpenWindow[]):
 }
 
 /**
- * When all who were shown have taken it back while others wait, those are shown at once; also when nobody saw it, since they
- * came and went in one batch.
+ * When everyone shown has retracted while others wait, those are shown at once. This includes people who came and went
+ * in one batch, whom nobody saw.
  */
 export async function hurryWindows(client: pg.ClientBase, drafts: Draft[]): Promise<void> {
   const groups = drafts.filter((draft) => draft.removed && draft.groupKey !== null)

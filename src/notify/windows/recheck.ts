@@ -13,15 +13,15 @@ import { silencedBy } from '../rules/silences.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { keys, objectsOfWindow, type Window, waiting } from './waiting.ts'
 
-/** What a window's type and its user's preferences say now to people the user follows, and to strangers. */
+/** Current decisions of a window's type and its user's preferences, for people the user follows and for strangers. */
 export type Verdicts = { known: Verdict; stranger: Verdict }
 
-/** `place`: the window it belongs in, by filter; null: nobody is to be told. */
+/** `place`: the window it belongs in, by filter; null: notify nobody. */
 type Verdict = { inApp: Decision; place: 'none' | FilterReason | null }
 
 const aStranger: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: false }
 
-/** Asks the rules again that are the same for all who wait in a window. */
+/** Applies again the rules that are the same for everyone who waits in a window. */
 export function judge(
   types: TypeLookup,
   inboxes: Map<string, Inbox>,
@@ -41,8 +41,8 @@ export function judge(
 }
 
 /**
- * Of those who wait, takes away whose object is gone meanwhile, who are blocked or muted, and whom the recipient's preferences
- * keep away now: these are logged. Who belongs in another window of the group now is moved to it; returns those windows.
+ * Removes waiting people whose object no longer exists, who are blocked or muted, or whom the preferences now exclude;
+ * logs the latter two. Moves people who now belong in another window of the group. Returns those windows.
  */
 export async function turnAway(
   client: pg.ClientBase,
@@ -73,7 +73,7 @@ export async function turnAway(
   return windowsMovedTo(windows, rows)
 }
 
-/** `window`: number of the one it waited in; without a reason its object is gone. */
+/** `window`: number of the window it waited in. Without a reason, its object no longer exists. */
 type Turned = { window: number; recipientId: string; reason: string | null; place: Verdict['place'] }
 
 /** The rules in their order: silences, the policy for strangers, preferences. Without an actor there is no stranger. */
