@@ -9,8 +9,8 @@ export type Acknowledgement = { userId: string; modseq: number }
 
 /**
  * Sets `delivered_at` of what grew since the last acknowledged state, for many users in one short transaction. Delivery
- * lies outside the state: no modseq, nobody is told. A modseq the inbox has not reached is cut to the one it has.
- * @throws {AppError} INBOX_BUSY when one of the inboxes is held for more than a second; to be tried again
+ * is not part of the state: it has no modseq and notifies nobody. A modseq beyond the inbox's own is cut to it.
+ * @throws {AppError} INBOX_BUSY when one of the inboxes is held for more than a second; retry then
  */
 export async function acknowledge(
   pool: pg.Pool,

@@ -7,7 +7,7 @@ import { fail } from '../../errors.ts'
 /** `updated`: notifications changed. Counts, epoch and modseq are those after the last change. */
 export type InboxResult = { updated: number; unreadCount: number; unseenCount: number; epoch: string; modseq: number }
 
-/** An inbox as it stood when its row was locked. */
+/** An inbox as read under its row lock. */
 export type Inbox = {
   userId: string
   epoch: string
@@ -43,7 +43,7 @@ export async function changeInbox(
   return step
 }
 
-/** As `changeInbox`, in the caller's transaction; who commits it notifies the push nodes. */
+/** Like `changeInbox`, in the caller's transaction. The code that commits it notifies the push nodes. */
 export async function changeLocked(
   client: pg.ClientBase,
   userId: string,

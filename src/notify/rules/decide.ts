@@ -1,7 +1,7 @@
 import type { Preferences } from '../preferences/document.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
 
-/** Rules in the order in which they are asked; the first that has something to say decides. */
+/** Rules in the order of evaluation. The first one that applies decides. */
 export type Rule =
   | 'self'
   | 'block'
@@ -20,13 +20,13 @@ export type Decision = {
   decidedBy: Rule
   /** For people who ask why. */
   reason: string
-  /** End of the quiet that was decided upon. */
+  /** End of the quiet period that led to the decision. */
   until: Date | null
   /** Held back by the policy for strangers, yet kept where the user can look it up. */
   filtered: boolean
 }
 
-/** Between the recipient and who acts; without an actor nothing of it holds. */
+/** Between the recipient and the actor; without an actor none of it applies. */
 export type Relation = {
   self: boolean
   /** Either of them blocks the other. */
@@ -122,7 +122,7 @@ const wanted = {
   typeDefault: 'this channel is on by default for this type',
 }
 
-/** The snooze stands where both end at once. */
+/** The snooze wins where both end at once. */
 function latest(dnd: Date | null, snooze: Date | null): Date | null {
   if (!dnd || !snooze) return dnd ?? snooze
   return snooze >= dnd ? snooze : dnd

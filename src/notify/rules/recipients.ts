@@ -1,4 +1,7 @@
-/** Who is told of an action, and what. One action tells one person once, by the most specific reason; nobody of their own doing. */
+/**
+ * A recipient of an action and the notification type. An action notifies a person once, for the most specific reason,
+ * and nobody of their own actions.
+ */
 export type Told = {
   recipientId: string
   type: string

@@ -58,7 +58,7 @@ export function relationOf(
 /** Without an actor there is no stranger. */
 const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
-/** What these users said; asked only of those whose inbox says that they said something. */
+/** Preferences of these users. Read only for users whose inbox records that they have some. */
 export async function readPreferences(
   client: pg.ClientBase,
   users: string[],
@@ -68,7 +68,7 @@ export async function readPreferences(
   return outspoken.length > 0 ? preferencesOf(client, outspoken) : new Map()
 }
 
-/** What these users said and until when they want quiet; who said nothing is not in the answer. */
+/** Preferences and quiet times of these users. Users without preferences are omitted. */
 export async function preferencesOf(client: Queryable, users: string[]): Promise<Map<string, UserPreferences>> {
   const { rows } = await client.query<{ userId: string } & UserPreferences>({
     name: 'preferences_of_users',

@@ -5,7 +5,9 @@ type Silence = {
   holds(user: string, actor: string, thread: string): string
 }
 
-/** What keeps one person from hearing of another, or of a thread: the one place that says so. The first is the reason. */
+/**
+ * The only list of what keeps one person from being notified of another, or of a thread. The first match is the reason.
+ */
 const silences: Silence[] = [
   {
     by: 'block',
