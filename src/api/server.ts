@@ -108,10 +108,15 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     validateRequests(scope)
     sealCursors(scope, app.config)
     nameUsersByExternalId(scope, app)
-    for (const routes of features) await scope.register(routes(app))
+    for (const routes of features) await scope.register(named(routes.name, routes(app)))
     if (app.config.demo) await scope.register(demoRoutes(app))
     await scope.register(opsRoutes(app, options))
     await scope.register(socketRoute)
   })
   return server
+}
+
+/** Without a name Fastify compares a plugin with every module that is loaded. */
+function named<T extends object>(name: string, plugin: T): T {
+  return Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })
 }
