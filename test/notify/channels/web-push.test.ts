@@ -41,20 +41,27 @@ test('a comment goes to the browser, encrypted, and its update takes its place',
     title: 'ben commented on your post',
     body: 'one',
     priority: 'normal',
+    state: /^\w+\.\d+$/,
+    unreadCount: 1,
+    tag: '1',
+    silent: false,
+    close: [],
   })
   t.match(first?.headers, { urgency: 'normal', 'content-encoding': 'aes128gcm', authorization: /^vapid t=/ })
   t.equal(Number(first?.headers.ttl), 28 * 24 * 3600, 'lives as long as the notification, four weeks at most')
   await cem.comment(post.id, 'two')
   await eventually(() => service.pushes.length === 2)
-  t.match(service.pushes[1]?.content, { title: 'cem and ben commented on your post', body: 'two' })
+  t.match(service.pushes[1]?.content, { title: 'cem and ben commented on your post', body: 'two', tag: '1' })
   t.equal(service.pushes[1]?.headers.topic, first?.headers.topic)
   await eventually(async () => (await deliveries(system)).every((d) => d.state === 'sent'))
   t.match(await deliveries(system), [{ state: 'sent', channel: 'webPush', attempts: 1, due_at: null }])
   await ben.like(post.id)
   await settled(system)
   t.equal((await deliveries(system)).length, 1, 'likes are not pushed unless somebody asks for it')
+  await ana.request('PATCH', '/notifications/1/read')
   await ben.comment((await ana.post('hello again')).id, 'three')
   await eventually(() => service.pushes.length === 3)
+  t.match(service.pushes[2]?.content, { tag: /^[2-9]$/, close: ['1'] }, 'what was read elsewhere is closed')
   t.not(service.pushes[2]?.headers.topic, first?.headers.topic, 'of another group takes no place but its own')
   await system.pool.query(`select notify.emit('system', array[$1::bigint], 's', 'Now', priority => 'critical')`, [
     ana.id,

@@ -8,6 +8,7 @@ import webPush from 'web-push'
 import type { Config } from '../../../config.ts'
 import { messageOf } from '../../../errors.ts'
 import type { Notification } from '../../../protocol/notification.ts'
+import { formatState } from '../../../protocol/state.ts'
 import type { Outcome } from '../deliveries.ts'
 import type { Limits } from '../fair-queue.ts'
 import { createGuard, type Guard, ProviderTrouble } from '../guard.ts'
@@ -78,21 +79,42 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
 /** The origin of the push service. */
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
-/** `lives`: whether its session still exists. */
-type Found = Subscription & { lives: boolean }
+/** Messages of a user that are looked through for those to close. */
+const LOOKED_THROUGH = 100
+
+/** `lives`: whether its session still exists. `close`: tags of messages sent there whose notification is read, archived or removed. */
+type Found = Subscription & { lives: boolean; epoch: string; modseq: number; unreadCount: number; close: string[] }
 
 async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Found | undefined> {
   const { rows } = await pool.query<Found>({
     name: 'subscription',
-    text: `select endpoint, jsonb_build_object('p256dh', p256dh, 'auth', auth) as keys, ${sessionLives('p')} as lives
-           from notify.push_subscriptions p where user_id = $1 and id = $2`,
+    text: `select
+             p.endpoint,
+             jsonb_build_object('p256dh', p.p256dh, 'auth', p.auth) as keys,
+             ${sessionLives('p')} as lives,
+             (select epoch from notify.installation) as epoch,
+             i.modseq::float8 as modseq,
+             i.unread_count as "unreadCount",
+             array(
+               select d.notification_id::text
+               from (
+                 select notification_id, channel, target, state from notify.deliveries
+                 where user_id = $1 order by notification_id desc limit ${LOOKED_THROUGH}
+               ) d
+               left join notify.notifications n on n.user_id = $1 and n.id = d.notification_id
+               where d.channel = 'webPush' and d.target = p.id and d.state = 'sent'
+                 and (n.id is null or n.read_at is not null or n.archived_at is not null)
+             ) as close
+           from notify.push_subscriptions p
+           join notify.inbox i on i.user_id = p.user_id
+           where p.user_id = $1 and p.id = $2`,
     values: [userId, target],
   })
   return rows[0]
 }
 
 async function post(
-  subscription: Subscription,
+  subscription: Found,
   notification: Notification,
   { userId, sendId }: Parcel,
   { vapid: vapidDetails, agent, timeoutMs }: PushOptions,
@@ -103,7 +125,7 @@ async function post(
       vapidDetails,
       headers: { 'X-Delivery-Id': sendId },
     }
-    const payload = JSON.stringify(shownBy(notification))
+    const payload = JSON.stringify(shownBy(notification, subscription))
     const { headers, body } = webPush.generateRequestDetails(subscription, payload, options)
     const request = https.request(subscription.endpoint, {
       method: 'POST',
@@ -165,10 +187,17 @@ function optionsOf(userId: string, { id, groupKey, priority, expiresAt }: Notifi
   }
 }
 
-/** Content that the service worker shows. Push services accept 4 KiB, and a character may take 4 bytes. */
-function shownBy({ id, type, priority, title, body, url, silent }: Notification) {
+/**
+ * Content that the service worker shows. A message replaces the one with its tag: a group keeps its id while it grows. Push services
+ * accept 4 KiB, and a character may take 4 bytes.
+ */
+function shownBy({ id, type, priority, title, body, url, silent }: Notification, found: Found) {
   return {
     id,
+    state: formatState(found.epoch, found.modseq),
+    unreadCount: found.unreadCount,
+    tag: id,
+    close: found.close,
     type,
     priority,
     title,
