@@ -591,6 +591,7 @@ const OWNERS = ['user_id', 'owner_id', 'author_id', 'follower_id']
 const OWNED: Record<string, string> = {
   'social.users': 'id = $1',
   'social.refresh_tokens': 'session_id in (select id from social.sessions where user_id = $1)',
+  'notify.webhook_deliveries': 'recipient_id = $1',
   'social.idempotency_keys': `caller = 'user:' || $1`,
 }
 /** Tables of which no user owns a row, or in which others leave what they did. */
