@@ -10,6 +10,8 @@ export type StartedClient = {
   /** Waits until the client has been live this often. */
   live(times?: number): Promise<unknown>
   titles(): string[]
+  /** The title of every notification that was shown so far, however briefly. */
+  shown: Set<string>
   /** Waits until these titles are shown, in this order. */
   shows(...titles: string[]): Promise<unknown>
 }
@@ -29,14 +31,19 @@ export function startClient(
     const { status, closeCode } = client.connection.getSnapshot()
     if (statuses.at(-1)?.[0] !== status) statuses.push([status, closeCode])
   })
+  const titles = () => client.inbox.getSnapshot().items.map(({ title }) => title)
+  const shown = new Set<string>()
+  client.inbox.subscribe(() => {
+    for (const title of titles()) shown.add(title)
+  })
   t.teardown(() => client.stop())
   client.start()
-  const titles = () => client.inbox.getSnapshot().items.map(({ title }) => title)
   return {
     client,
     statuses,
     live: (times = 1) => eventually(() => statuses.filter(([status]) => status === 'live').length >= times, 20),
     titles,
+    shown,
     shows: (...expected) => eventually(() => titles().join() === expected.join()),
   }
 }
