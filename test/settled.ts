@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import type { Test } from 'tap'
 import { eventually } from './setup.ts'
 
@@ -22,8 +22,13 @@ export async function flushed({ pool }: { pool: pg.Pool }): Promise<void> {
   })
 }
 
+/** On a connection without the pool's time limit: a recount of everything takes a busy machine long. */
 export async function noDrift(t: Test, { pool }: { pool: pg.Pool }): Promise<void> {
-  t.same((await pool.query('select * from ops.count_drift')).rows, [], 'every count equals its recount')
+  const client = new pg.Client({ connectionString: pool.options.connectionString })
+  await client.connect()
+  const { rows } = await client.query('select * from ops.count_drift')
+  await client.end()
+  t.same(rows, [], 'every count equals its recount')
 }
 
 /** The inbox as its user sees it, newest first, once everything written so far has been dispatched. */

@@ -146,7 +146,7 @@ async function onServer(url: string, statement: string): Promise<void> {
 /** Asks until `condition` is met and returns what it found; fails after `seconds`, which are many for a machine that is busy. */
 export async function eventually<T>(
   condition: () => Promise<T | undefined | false | null> | T | undefined | false | null,
-  seconds = 30,
+  seconds = 60,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000
   for (;;) {

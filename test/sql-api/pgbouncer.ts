@@ -44,7 +44,7 @@ ignore_startup_parameters = extra_float_digits, options, idle_in_transaction_ses
   t.teardown(() => stop(child, home))
   const url = new URL(databaseUrl)
   url.host = `127.0.0.1:${port}`
-  await eventually(() => answers(url.href), 20)
+  await eventually(() => answers(url.href))
   return url.href
 }
 

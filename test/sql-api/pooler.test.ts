@@ -65,7 +65,7 @@ async function goesThrough(t: Test, url: string, socketUrl: string): Promise<voi
   await Promise.all(posts.map(({ id }) => ben.like(id)))
   await Promise.all(posts.map(({ id }) => ben.comment(id, 'Well said, @ana')))
   await ben.follow(ana.id)
-  await eventually(() => socket.upserts.length >= 21, 30)
+  await eventually(() => socket.upserts.length >= 21)
   for (const path of [
     '/posts',
     '/posts?scope=following',
@@ -81,5 +81,5 @@ async function goesThrough(t: Test, url: string, socketUrl: string): Promise<voi
     body: { updated: 21, unreadCount: 0 },
   })
   await ana.request('DELETE', `/posts/${posts[0]?.id}`)
-  await eventually(async () => (await ana.get('/notifications?limit=100')).items.length === 19, 30)
+  await eventually(async () => (await ana.get('/notifications?limit=100')).items.length === 19)
 }

@@ -99,7 +99,7 @@ test('a replay reads what lies in partitions that its lanes have passed, but not
       'select from notify.positions where from_id < (select last_value from notify.outbox_id_seq)',
     )
     return rowCount === 0
-  }, 20)
+  })
   t.equal(await replay(), '2')
   await dispatch(app)
   t.equal(await pending(app), '0')

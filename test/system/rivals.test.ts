@@ -73,7 +73,7 @@ t.test(
     const busy = await ana.request('PATCH', '/notifications/mark-all-read')
     t.match(busy, { status: 503, body: { code: 'INBOX_BUSY' } })
     t.equal(busy.headers.get('retry-after'), '1')
-    await eventually(async () => (await told(ana.id)) === others.length, 30)
+    await eventually(async () => (await told(ana.id)) === others.length)
     await settled(system)
     await noDrift(t, system)
   },

@@ -53,7 +53,7 @@ test('a new user posts, and a like from another window shows as toast, badge and
   await ana.getByRole('button', { name: 'Notifications, 1 unread' }).click()
   const row = ana.getByRole('region', { name: 'Notifications' }).getByRole('listitem')
   await row.getByText('ben liked your post').waitFor()
-  await eventually(() => ana.locator('[data-likes="1"]').count(), 20)
+  await eventually(() => ana.locator('[data-likes="1"]').count())
 
   await ben.getByRole('button', { name: /^Like, / }).click()
   await row.waitFor({ state: 'detached' })
@@ -97,8 +97,8 @@ test('in every tab, list and badge equal REST whenever it is quiet', { skip }, a
     const { items, unreadCount } = await ana.get('/notifications?limit=100')
     const ids = items.map(({ id }: { id: string }) => id)
     for (const [place, tab] of tabs.entries()) {
-      await eventually(async () => (await badgeOf(tab)) === unreadCount, 30)
-      await eventually(async () => JSON.stringify(await listOf(tab)) === JSON.stringify(ids), 30)
+      await eventually(async () => (await badgeOf(tab)) === unreadCount)
+      await eventually(async () => JSON.stringify(await listOf(tab)) === JSON.stringify(ids))
       t.pass(`round ${round}, tab ${place}: ${ids.length} shown, ${unreadCount} unread`)
     }
   }
@@ -121,10 +121,10 @@ test('five tabs share one socket, and it moves on when its tab closes', { skip }
   }
   await eventually(() => system.push?.stats().sockets === 1)
   await ben.like(id)
-  for (const tab of tabs) await eventually(async () => (await badgeOf(tab)) === 1, 20)
+  for (const tab of tabs) await eventually(async () => (await badgeOf(tab)) === 1)
   await page.close()
   await ben.comment(id, 'hello')
-  for (const tab of tabs.slice(1)) await eventually(async () => (await badgeOf(tab)) >= 1, 20)
+  for (const tab of tabs.slice(1)) await eventually(async () => (await badgeOf(tab)) >= 1)
   system.noErrors()
 })
 
@@ -143,7 +143,7 @@ test('what is read offline shows at once and reaches the server later', { skip }
   await page.getByText('Saved here, will sync').waitFor()
   t.match(await ana.get('/notifications/unread-count'), { unreadCount: 1 }, 'the server does not know yet')
   await context.setOffline(false)
-  await eventually(async () => (await ana.get('/notifications/unread-count')).unreadCount === 0, 30)
+  await eventually(async () => (await ana.get('/notifications/unread-count')).unreadCount === 0)
   await page.getByText('Up to date, nothing missed').waitFor()
   system.noErrors()
 })

@@ -38,7 +38,7 @@ t.test(
     t.teardown(() => child.kill('SIGKILL'))
     const flushing = `select pid, state from pg_stat_activity
     where datname = current_database() and application_name = 'ravenpost worker' and query like 'update notify.sources%' and xact_start is not null`
-    await eventually(async () => (await pool.query(flushing)).rowCount, 30)
+    await eventually(async () => (await pool.query(flushing)).rowCount)
     child.kill('SIGSTOP')
     await eventually(async () => (await pool.query(flushing)).rows[0]?.state === 'idle in transaction', 9)
     t.match(await pool.query('select from audit.shown'), { rowCount: 0 }, 'nothing of it is committed')
@@ -46,7 +46,7 @@ t.test(
 
     await pool.query('drop trigger dawdle on notify.sources')
     await startSystem(t, system.databaseUrl, { worker: true })
-    await eventually(async () => (await pool.query('select from notify.windows')).rowCount === 0, 30)
+    await eventually(async () => (await pool.query('select from notify.windows')).rowCount === 0)
     t.same(await wrongs(pool), [])
     t.match(await pool.query('select from audit.grown'), { rowCount: OWNERS }, 'one update of each')
     const { rows } = await pool.query(

@@ -33,7 +33,7 @@ test('2,000 pushes to endpoints that take 9 s hold up no push of somebody else, 
   await eventually(async () => {
     const { rows } = await pool.query('select count(*)::int as n from notify.deliveries')
     return rows[0].n === PUPPETS * BROWSERS * COMMENTS
-  }, 30)
+  }, 120)
 
   const followedAt = performance.now()
   await ben.follow(ana.id)
@@ -57,7 +57,7 @@ test('2,000 pushes to endpoints that take 9 s hold up no push of somebody else, 
       `select from notify.deliveries where last_error = 'the provider fails at the moment' limit 1`,
     )
     return rows.length > 0
-  }, 20)
+  })
   t.ok(slow.asked <= 20, `${slow.asked} were asked of the slow service, then it was left alone`)
   const { rows: states } = await pool.query(`select distinct state from notify.deliveries where user_id <> $1`, [
     ana.id,

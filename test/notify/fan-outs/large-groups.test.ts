@@ -66,7 +66,7 @@ t.test('a deleted post leaves every inbox, whatever is large or held in one of t
   await work(t, system)
   const isLeft = async ({ id }: TestClient) =>
     (await system.pool.query('select from notify.notifications where user_id = $1', [id])).rowCount !== 0
-  await eventually(async () => !(await isLeft(ana)) && !(await isLeft(cem)), 30)
+  await eventually(async () => !(await isLeft(ana)) && !(await isLeft(cem)))
   t.ok(await isLeft(ben), 'whose inbox is held')
   await holder.query('rollback')
   holder.release()

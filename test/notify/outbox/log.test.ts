@@ -131,7 +131,7 @@ t.test('every committed event is read exactly once, whatever writers and dispatc
         ])
       ).rows[0]?.n === 0
     )
-  }, 30)
+  })
 
   const stored = await pool.query<{ id: string }>('select id from notify.outbox')
   const seen = await pool.query<{ event_id: string }>('select event_id from public.seen')

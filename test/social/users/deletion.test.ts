@@ -93,7 +93,7 @@ test('an export is complete, and nothing of a deleted user is left', async (t) =
     )
     await maintainDeliveryLog(pool, app.log, 30)
     return Object.keys(await personOf(pool, zelda.id)).length === 0
-  }, 30)
+  })
   t.same(await placesWith(pool, 'zelda_quirk'), [])
   t.same(await placesWith(pool, zelda.id), ['social.comments', 'social.users'], 'the number, in emptied rows')
   const { rows: comments } = await pool.query('select distinct body from social.comments where author_id = $1', [
