@@ -31,7 +31,7 @@ create table social.users (
   bio text not null default '' constraint bio_length check (length(bio) <= 500),
   avatar_media_id text collate "C",
   avatar_url text constraint avatar_url_is_http check (avatar_url ~ '^https?://\S+$' and length(avatar_url) <= 2000),
-  role text not null default 'user' constraint role_known check (role in ('user', 'admin')),
+  role text not null default 'user' constraint role_known check (role in ('user', 'reader', 'operator', 'admin')),
   locale text constraint locale_well_formed check (locale ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' and length(locale) <= 35),
   time_zone text constraint time_zone_length check (length(time_zone) between 1 and 100),
   follower_count integer not null default 0,
@@ -55,7 +55,7 @@ comment on column social.users.display_name is 'Name shown to people, 1 to 100 c
 comment on column social.users.bio is 'A few words about oneself, 500 characters at most.';
 comment on column social.users.avatar_media_id is 'Picture of the profile, if any.';
 comment on column social.users.avatar_url is 'Picture of the profile, hosted by the application beside Ravenpost, if any.';
-comment on column social.users.role is 'user or admin.';
+comment on column social.users.role is 'user, reader, operator or admin: each may do what those before it may.';
 comment on column social.users.locale is 'Language of the user as a BCP 47 tag, for example pt-BR; null: not chosen.';
 comment on column social.users.time_zone is 'IANA time zone of the user, for example Europe/Berlin; null: not chosen.';
 comment on column social.users.follower_count is 'Users who follow this one; folded by the consumer counters.';
@@ -84,6 +84,9 @@ comment on index social.users_by_display_name is 'Search: display names that beg
 
 create index users_by_part_of_name on social.users using gin (username gin_trgm_ops, lower(display_name) gin_trgm_ops) where deleted_at is null;
 comment on index social.users_by_part_of_name is 'Search: names that contain the text.';
+
+create index users_with_role on social.users (id) where role <> 'user';
+comment on index social.users_with_role is 'Admins to notify; the list of roles.';
 
 create index users_by_avatar on social.users (avatar_media_id) where avatar_media_id is not null;
 comment on index social.users_by_avatar is 'Serves the foreign key.';

@@ -34,6 +34,7 @@ export const codes = {
   PASSWORD_TOO_COMMON: [400, 'The password is too common'],
   PASSWORD_UNCHANGED: [400, 'The new password is the current one'],
   PASSWORD_CHANGE_REQUIRED: [403, 'The first password must be changed'],
+  CANNOT_CHANGE_OWN_ROLE: [422, 'You cannot change your own role'],
   SESSION_NOT_FOUND: [404, 'The session does not exist'],
   // Users
   USER_NOT_FOUND: [404, 'The user does not exist'],

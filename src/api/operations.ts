@@ -214,10 +214,18 @@ export const operations: Record<string, Operation> = {
   'GET /unsubscribe/{token}': ['Page that asks before unsubscribing, linked from a mail', 'BAD_TOKEN'],
   'POST /unsubscribe/{token}': ['Unsubscribe from mails (RFC 8058)', 'BAD_TOKEN'],
 
+  'GET /admin/roles': ['List the readers, operators and admins', 'FORBIDDEN'],
+  'PUT /admin/users/{id}/role': [
+    'Change the role of a user',
+    'FORBIDDEN',
+    'WRONG_PASSWORD',
+    'USER_NOT_FOUND',
+    'CANNOT_CHANGE_OWN_ROLE',
+  ],
   'GET /admin/dead-letters': ['List dead letters', 'FORBIDDEN'],
   'GET /admin/users/{id}/why-not': ['Explain why a user did not get a notification', 'FORBIDDEN'],
   'GET /admin/dead-letters/{id}': ['Get a dead letter and its last error', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
-  'POST /admin/dead-letters/{id}/replay': ['Replay a dead letter', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND'],
+  'POST /admin/dead-letters/{id}/replay': ['Replay a dead letter', 'FORBIDDEN', 'DEAD_LETTER_NOT_FOUND', ...once],
 
   'GET /admin/notification-types': ['List the notification types', 'FORBIDDEN'],
   'PATCH /admin/notification-types/{type}': [

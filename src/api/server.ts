@@ -23,6 +23,7 @@ import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { whyNotRoutes } from '../ops/why-not.ts'
 import { socketRoute } from '../push/upgrade.ts'
 import { meRoutes } from '../social/accounts/me-routes.ts'
+import { roleRoutes } from '../social/accounts/role-routes.ts'
 import { accountRoutes } from '../social/accounts/routes.ts'
 import { bellRoutes } from '../social/bells/routes.ts'
 import { silenceRoutes } from '../social/blocks/routes.ts'
@@ -47,6 +48,7 @@ const features = [
   accountRoutes,
   passwordRoutes,
   meRoutes,
+  roleRoutes,
   userRoutes,
   externalUserRoutes,
   followRoutes,

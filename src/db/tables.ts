@@ -1704,7 +1704,7 @@ export interface SocialUsers {
    */
   postCount: Generated<number>;
   /**
-   * user or admin.
+   * user, reader, operator or admin: each may do what those before it may.
    */
   role: Generated<string>;
   /**

@@ -18,6 +18,10 @@ export const IdempotencyHeader = Type.Object({
 /** Whose keys they are: two callers may use the same one. */
 export type Caller = `user:${string}` | `token:${string}`
 
+export function callerOf({ service, user }: FastifyRequest): Caller {
+  return service ? `token:${service.tokenId}` : `user:${user.userId}`
+}
+
 /**
  * Runs `work` in one transaction and returns what it returned, to be sent with this status. With an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)
  * the answer is kept in that transaction: the same request again is answered with it, and nothing is done. What fails is not

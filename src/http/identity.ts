@@ -4,8 +4,16 @@ import type { Kysely } from 'kysely'
 import type { DB } from '../db/tables.ts'
 import type { AppError } from '../errors.ts'
 
-export const Role = Type.Union([Type.Literal('user'), Type.Literal('admin')])
-export type Role = Static<typeof Role>
+/** Each role includes those before it. A reader reads everything of /admin, an operator also repairs, an admin does all. */
+const roles = ['user', 'reader', 'operator', 'admin'] as const
+export const Role = Type.Union(roles.map((role) => Type.Literal(role)))
+export type Role = (typeof roles)[number]
+export type StaffRole = Exclude<Role, 'user'>
+
+export const includesRole = (role: Role, needed: Role) => roles.indexOf(role) >= roles.indexOf(needed)
+
+/** Of a stored role. */
+export const roleOf = (text: string): Role => roles.find((role) => role === text) ?? 'user'
 
 /** The user of an access token; `expiresAt` in milliseconds since 1970. */
 export type Identity = { userId: string; sessionId: string; role: Role; expiresAt: number }
@@ -39,9 +47,9 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Needs no access token. */
     public?: boolean
-    /** Needs the role `admin`. */
-    admin?: boolean
-    /** Needs a service token with this scope, or the role `admin`. */
+    /** Needs this role, or one that includes it. Each route of /admin names one. */
+    role?: StaffRole
+    /** Needs a service token with this scope, or `role`, by default admin. */
     service?: Scope
     /** With `service`: open to every signed-in user too. */
     orUser?: boolean

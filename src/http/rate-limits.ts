@@ -76,7 +76,7 @@ async function refuseBeyond(limiter: RateLimiterAbstract, key: string): Promise<
 
 /** Who names a user without a valid token is counted by address: an invalid one costs as much as none. */
 function policyOf({ identity, service, routeOptions: { config } }: FastifyRequest): PolicyName | undefined {
-  const own = config.rateLimit ?? (config.admin ? 'admin' : undefined)
+  const own = config.rateLimit ?? (config.role && !config.service ? 'admin' : undefined)
   if (own === 'off') return undefined
   if (own && (policies[own].of === 'address' || identity)) return own
   return identity || service ? 'user' : 'address'

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
+import { answerOnce, callerOf, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
 import { Id } from '../protocol/id.ts'
 
@@ -22,7 +23,8 @@ const DeadLetter = Type.Object({
 type DeadLetter = Static<typeof DeadLetter>
 type Row = Omit<DeadLetter, 'createdAt' | 'deadAt'> & { createdAt: Date; deadAt: Date }
 
-const admin = { admin: true }
+const toRead = { role: 'reader' } as const
+const toRepair = { role: 'operator' } as const
 const Params = Type.Object({ id: Id })
 
 /** Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. */
@@ -30,7 +32,7 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
   return async (server) => {
     server.get(
       '/admin/dead-letters',
-      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(DeadLetter) } } },
+      { config: toRead, schema: { querystring: PageQuery, response: { 200: pageOf(DeadLetter) } } },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const { rows } = await pool.query<Row>(
@@ -44,7 +46,7 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
 
     server.get(
       '/admin/dead-letters/:id',
-      { config: admin, schema: { params: Params, response: { 200: DeadLetter } } },
+      { config: toRead, schema: { params: Params, response: { 200: DeadLetter } } },
       async ({ params }) => {
         const { rows } = await pool.query<Row>(`select ${columns} from ops.dead_letters d where d.id = $1::bigint`, [
           params.id,
@@ -56,12 +58,24 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
 
     server.post(
       '/admin/dead-letters/:id/replay',
-      { config: admin, schema: { params: Params, response: { 202: Type.Object({ replayed: Type.Boolean() }) } } },
-      async ({ params }, reply) => {
-        const { rows } = await pool.query('select notify.replay_dead_letter($1::bigint) as replayed', [params.id])
-        if (!rows[0]?.replayed) throw fail('DEAD_LETTER_NOT_FOUND')
+      {
+        config: toRepair,
+        schema: {
+          headers: IdempotencyHeader,
+          params: Params,
+          response: { 202: Type.Object({ replayed: Type.Boolean() }) },
+        },
+      },
+      async (request, reply) => {
+        const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+          const { rows } = await trx.query('select notify.replay_dead_letter($1::bigint) as replayed', [
+            request.params.id,
+          ])
+          if (!rows[0]?.replayed) throw fail('DEAD_LETTER_NOT_FOUND')
+          return { replayed: true }
+        })
         wakeUps.eventsAppended()
-        return reply.code(202).send({ replayed: true })
+        return answer
       },
     )
   }

@@ -29,7 +29,7 @@ export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
     server.get(
       '/admin/users/:id/why-not',
       {
-        config: { admin: true },
+        config: { role: 'reader' },
         schema: {
           params: Type.Object({ id: Id }),
           querystring: Query,

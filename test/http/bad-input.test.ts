@@ -19,6 +19,7 @@ const VALID: Record<string, unknown> = {
   'PUT /users/{id}/bell': { enabled: true },
   'POST /notifications/read': { ids: ['1'] },
   'POST /notifications/archive': { ids: ['1'] },
+  'PUT /admin/users/{id}/role': { role: 'reader' },
   'POST /notifications/delete': { ids: ['1'] },
 }
 /** The same for queries. */

@@ -4,7 +4,6 @@ import { resetToken } from '../../src/notify/channels/email/reset-token.ts'
 import { unsubscribeToken } from '../../src/notify/channels/email/unsubscribe.ts'
 import { emailToken } from '../../src/notify/channels/email/verify.ts'
 import { clientFrames, serverFrames } from '../../src/protocol/frames.ts'
-import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { newServiceToken } from '../../src/social/service-tokens/tokens.ts'
 import { type Answer, call, PASSWORD, signIn, signUp, type TestClient } from '../client.ts'
 import { answersOf } from '../http/described.ts'
@@ -19,7 +18,7 @@ import { PIXEL, upload, uploaded } from '../social/media/files.ts'
  *
  * - nobody: no token, in `hello` a forged one · other: another user · blocked: a user whom the owner blocks
  * - send, critical, users, webhooks: service tokens, one of each scope; where `users` or `webhooks` has no column, it is answered as `critical` · revoked: a service token that was revoked · gone: a user after sign-out
- * - fresh: an admin who has to change the first password · admin · owner
+ * - fresh: an admin who has to change the first password · reader, operator: where they have no column, they are answered as `other` · admin · owner
  */
 const CALLS = `
                                          nobody other blocked send critical revoked gone fresh admin owner
@@ -134,22 +133,6 @@ PATCH /comments/{id}                     401    403   404     401  401      401 
 DELETE /comments/{id}                    401    403   404     401  401      401     401  403   403   204
 PATCH /users/{id}                        401    403   404     401  401      401     401  403   403   200
 
-# Sends: services with the scope, and admins. A send belongs to its sender; admins see all.
-POST /notifications/send                 401    403   403     202  403      401     401  403   202   403
-POST /notifications/send/batch           401    403   403     202  403      401     401  403   202   403
-GET /notifications/sends/{sendId}        401    403   403     404  403      401     401  403   200   403
-
-# Administration. A service token is nobody's sign-in there.
-GET /service-tokens                      401    403   403     401  401      401     401  403   200   403
-POST /service-tokens                     401    403   403     401  401      401     401  403   201   403
-DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   204   403
-GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200   403
-GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200   403
-GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200   403
-POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   202   403
-GET /admin/notification-types            401    403   403     401  401      401     401  403   200   403
-PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   200   403
-
 # These end sessions and the account, so they come last. PUT /auth/password is about the caller's own.
 POST /auth/signout                       401    401   401     401  401      401     401  401   401   204
 PUT /auth/password                       401    204   204     401  401      401     401  204   204   204
@@ -157,6 +140,27 @@ DELETE /users/{id}                       401    403   404     401  401      401 
 
 # By the token of a mail to the caller; all sessions of the caller end.
 POST /auth/password/reset                400    204   204     400  400      400     204  204   204   400
+`
+
+/** For readers, operators and admins. A service token is nobody's sign-in there, but for sends, which belong to their sender. */
+const ADMIN_CALLS = `
+                                         nobody other blocked send critical revoked gone fresh reader operator admin owner
+
+POST /notifications/send                 401    403   403     202  403      401     401  403   403    403      202   403
+POST /notifications/send/batch           401    403   403     202  403      401     401  403   403    403      202   403
+GET /notifications/sends/{sendId}        401    403   403     404  403      401     401  403   200    200      200   403
+
+GET /service-tokens                      401    403   403     401  401      401     401  403   200    200      200   403
+POST /service-tokens                     401    403   403     401  401      401     401  403   403    403      201   403
+DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   403    403      204   403
+GET /admin/roles                         401    403   403     401  401      401     401  403   200    200      200   403
+PUT /admin/users/{id}/role               401    403   403     401  401      401     401  403   403    403      200   403
+GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   403    202      202   403
+GET /admin/notification-types            401    403   403     401  401      401     401  403   200    200      200   403
+PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   403    403      200   403
 `
 
 /**
@@ -174,18 +178,18 @@ DELETE /users/external/{externalId}  401    403   403     403  403      404   40
 
 /** Endpoints that take events: services with the scope, and admins. Nobody has the one that is to be deleted. */
 const WEBHOOK_CALLS = `
-                                                   nobody other blocked send critical webhooks revoked gone fresh admin owner
+                                                   nobody other blocked send critical webhooks revoked gone fresh reader operator admin owner
 
-POST /webhooks                                     401    403   403     403  403      201      401     401  403   201   403
-GET /webhooks                                      401    403   403     403  403      200      401     401  403   200   403
-GET /webhooks/{id}                                 401    403   403     403  403      200      401     401  403   200   403
-PATCH /webhooks/{id}                               401    403   403     403  403      200      401     401  403   200   403
-POST /webhooks/{id}/rotate-secret                  401    403   403     403  403      200      401     401  403   200   403
-POST /webhooks/{id}/test                           401    403   403     403  403      202      401     401  403   202   403
-GET /webhooks/{id}/deliveries                      401    403   403     403  403      200      401     401  403   200   403
-POST /webhooks/{id}/deliveries/{deliveryId}/retry  401    403   403     403  403      202      401     401  403   202   403
-POST /webhooks/{id}/recover                        401    403   403     403  403      200      401     401  403   200   403
-DELETE /webhooks/{id}                              401    403   403     403  403      404      401     401  403   404   403
+POST /webhooks                                     401    403   403     403  403      201      401     401  403   403    403      201   403
+GET /webhooks                                      401    403   403     403  403      200      401     401  403   200    200      200   403
+GET /webhooks/{id}                                 401    403   403     403  403      200      401     401  403   200    200      200   403
+PATCH /webhooks/{id}                               401    403   403     403  403      200      401     401  403   403    403      200   403
+POST /webhooks/{id}/rotate-secret                  401    403   403     403  403      200      401     401  403   403    403      200   403
+POST /webhooks/{id}/test                           401    403   403     403  403      202      401     401  403   403    403      202   403
+GET /webhooks/{id}/deliveries                      401    403   403     403  403      200      401     401  403   200    200      200   403
+POST /webhooks/{id}/deliveries/{deliveryId}/retry  401    403   403     403  403      202      401     401  403   403    202      202   403
+POST /webhooks/{id}/recover                        401    403   403     403  403      200      401     401  403   403    200      200   403
+DELETE /webhooks/{id}                              401    403   403     403  403      404      401     401  403   403    403      404   403
 `
 
 /** What each frame is answered with: a frame, a close code, or nothing (-). */
@@ -225,6 +229,8 @@ type Name =
   | 'revoked'
   | 'gone'
   | 'fresh'
+  | 'reader'
+  | 'operator'
   | 'admin'
   | 'owner'
 type Caller = { name: Name; token: string; user: TestClient | undefined }
@@ -297,7 +303,12 @@ test('every route and every frame, by everybody', async (t) => {
   await t.test('each call answers each caller as it should, in the form of the document', async (t) => {
     const document = (await call(world.system.url, 'GET', '/openapi.json')).body
     const fits = answersOf(document)
-    const rows = [...rowsOf(EXTERNAL_CALLS), ...rowsOf(WEBHOOK_CALLS), ...withExternalIds(rowsOf(CALLS))]
+    const rows = [
+      ...rowsOf(EXTERNAL_CALLS),
+      ...rowsOf(WEBHOOK_CALLS),
+      ...withExternalIds(rowsOf(ADMIN_CALLS)),
+      ...withExternalIds(rowsOf(CALLS)),
+    ]
     t.same(rows.map(({ what }) => what).sort(), routesOf(world).sort(), 'each route has its line')
     t.same(Object.values(scopes).sort(), [...Scope.enum].sort(), 'each scope has its column')
     for (const { what, cells } of rows) {
@@ -330,6 +341,7 @@ function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
       what: words.slice(0, -names.length).join(' '),
       cells: new Map([
         ...['users', 'webhooks'].map((name) => [name, byName.get('critical') ?? ''] as const),
+        ...['reader', 'operator'].map((name) => [name, byName.get('other') ?? ''] as const),
         ...byName,
       ]),
     }
@@ -364,14 +376,15 @@ async function makeWorld(t: Test): Promise<World> {
   const system = await setup(t, { env: { ...vapid, METRICS_TOKEN }, push: true })
   const { url, pool } = system
   const userOf = async (name: string) => signUp(url, name)
-  const adminOf = async (name: string) => {
-    await userOf(name)
-    await grantAdmin(pool, name)
+  const adminOf = async (name: string, role = 'admin') => {
+    const { id } = await userOf(name)
+    await pool.query('update social.users set role = $2 where id = $1', [id, role])
     return signIn(url, name)
   }
   const owner = await userOf('anahera')
   const [other, blocked, gone] = [await userOf('ben'), await userOf('cleo'), await userOf('dora')]
   const [fresh, admin] = [await adminOf('eve_first'), await adminOf('rita')]
+  const [reader, operator] = [await adminOf('fay', 'reader'), await adminOf('gus', 'operator')]
   await pool.query('update social.users set password_change_required = true where id = $1', [fresh.id])
   await pool.query('update social.users set external_id = $2 where id = $1', [owner.id, EXTERNAL_ID])
   await gone.request('POST', '/auth/signout', { refreshToken: gone.refreshToken })
@@ -386,7 +399,7 @@ async function makeWorld(t: Test): Promise<World> {
   })
   const state: string = (await owner.get('/notifications/unread-count')).state
   const caller = (name: Name, token: string, user?: TestClient) => ({ name, token, user })
-  const users = { other, blocked, gone, fresh, admin, owner }
+  const users = { other, blocked, gone, fresh, reader, operator, admin, owner }
   const callers = [
     caller('nobody', 'forged'),
     caller('revoked', await serviceToken(pool, 'notifications:send', true)),
@@ -501,6 +514,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /notifications/send/batch': { recipientIds: [owner.id], title: 'Hello', message: 'It is you' },
     'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
     'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
+    'PUT /admin/users/{id}/role': { role: 'user', currentPassword: PASSWORD },
     'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.created'] },
     'PATCH /webhooks/{id}': { description: 'Shop' },
     'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-import { answerOnce, type Caller, IdempotencyHeader, idempotencyKeyOf } from '../../http/idempotency.ts'
+import { answerOnce, type Caller, callerOf, IdempotencyHeader, idempotencyKeyOf } from '../../http/idempotency.ts'
 import type { Scope } from '../../http/identity.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
@@ -77,7 +77,7 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/notifications/sends/:sendId',
-      { config, schema: { params: OneSend, response: { 200: Progress } } },
+      { config: { ...config, role: 'reader' }, schema: { params: OneSend, response: { 200: Progress } } },
       async (request) => {
         const progress = await readProgress(app.pool, request.params.sendId, request.service ? callerOf(request) : null)
         if (!progress) throw fail('SEND_NOT_FOUND')
@@ -149,8 +149,4 @@ async function answerSend(
   } finally {
     app.wakeUps.eventsAppended()
   }
-}
-
-function callerOf({ service, user }: FastifyRequest): Caller {
-  return service ? `token:${service.tokenId}` : `user:${user.userId}`
 }

@@ -56,14 +56,12 @@ const NotificationType = Type.Object({
 const Change = Type.Partial(Type.Object(settings), { additionalProperties: false, minProperties: 1 })
 const OneType = Type.Object({ type: Type.String({ minLength: 1, maxLength: 100, examples: ['post.liked'] }) })
 
-const admin = { admin: true }
-
 /** What is true of each type of notification; processes notice a change within two seconds. */
 export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/notification-types',
-      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(NotificationType) } } },
+      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(NotificationType) } } },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const offset = Number(before ?? 0)
@@ -74,7 +72,7 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
 
     server.patch(
       '/admin/notification-types/:type',
-      { config: admin, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
+      { config: { role: 'admin' }, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
       async ({ params: { type }, body, user, log }) => {
         const change = body.words ? { ...body, words: canonical(body.words) } : body
         checkTemplates((await types.current())(type), change)

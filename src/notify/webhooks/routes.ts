@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
 import type { App } from '../../app.ts'
-import { answerOnce, type Caller, IdempotencyHeader } from '../../http/idempotency.ts'
+import { answerOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
 import { deliveryStates, listDeliveries, queueTest, recoverDeliveries, retryDelivery } from './deliveries.ts'
@@ -77,6 +76,8 @@ const OneWebhook = Type.Object({ id: Id })
 const OneDelivery = Type.Object({ id: Id, deliveryId: Id })
 
 const config = { service: 'webhooks' } as const
+const toRead = { ...config, role: 'reader' } as const
+const toRepair = { ...config, role: 'operator' } as const
 
 /** Endpoints of applications that take events (Standard Webhooks 1.0.0), for admins and services. */
 export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyPluginAsyncTypebox {
@@ -92,15 +93,17 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.get(
       '/webhooks',
-      { config, schema: { querystring: PageQuery, response: { 200: pageOf(Webhook) } } },
+      { config: toRead, schema: { querystring: PageQuery, response: { 200: pageOf(Webhook) } } },
       async ({ query: { limit = 20, cursor } }) => {
         const [before = null] = decodeCursor(cursor, 1) ?? []
         return cutPage(await listWebhooks(pool, before, limit + 1), limit, (last) => [last.id])
       },
     )
 
-    server.get('/webhooks/:id', { config, schema: { params: OneWebhook, response: { 200: Webhook } } }, ({ params }) =>
-      getWebhook(pool, params.id),
+    server.get(
+      '/webhooks/:id',
+      { config: toRead, schema: { params: OneWebhook, response: { 200: Webhook } } },
+      ({ params }) => getWebhook(pool, params.id),
     )
 
     server.patch(
@@ -139,7 +142,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.get(
       '/webhooks/:id/deliveries',
-      { config, schema: { params: OneWebhook, querystring: PageQuery, response: { 200: pageOf(Delivery) } } },
+      { config: toRead, schema: { params: OneWebhook, querystring: PageQuery, response: { 200: pageOf(Delivery) } } },
       async ({ params, query: { limit = 20, cursor } }) => {
         const [before = null] = decodeCursor(cursor, 1) ?? []
         const deliveries = await listDeliveries(pool, params.id, before, limit + 1)
@@ -149,7 +152,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.post(
       '/webhooks/:id/deliveries/:deliveryId/retry',
-      { config, schema: { headers: IdempotencyHeader, params: OneDelivery, response: { 202: Delivery } } },
+      { config: toRepair, schema: { headers: IdempotencyHeader, params: OneDelivery, response: { 202: Delivery } } },
       (request, reply) => {
         const { id, deliveryId } = request.params
         return answerOnce(pool, request, reply, callerOf(request), 202, (trx) => retryDelivery(trx, id, deliveryId))
@@ -159,7 +162,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
     server.post(
       '/webhooks/:id/recover',
       {
-        config,
+        config: toRepair,
         schema: {
           params: OneWebhook,
           body: Type.Object({ since: time }, closed),
@@ -169,8 +172,4 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
       async ({ params, body }) => ({ recovered: await recoverDeliveries(pool, params.id, new Date(body.since)) }),
     )
   }
-}
-
-function callerOf({ service, user }: FastifyRequest): Caller {
-  return service ? `token:${service.tokenId}` : `user:${user.userId}`
 }

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
-import { Role } from '../../http/identity.ts'
+import { Role, roleOf } from '../../http/identity.ts'
 import { findUser, User } from '../users/view.ts'
 
 const Nullable = (description: string) => Type.Union([Type.String({ description }), Type.Null()])
@@ -31,5 +31,5 @@ export async function findMe({ pool, db }: App, userId: string): Promise<Me> {
     .executeTakeFirst()
   if (!user || !own) throw fail('UNAUTHENTICATED', 'The account was deleted')
   const { emailVerifiedAt, role, ...others } = own
-  return { ...user, ...others, emailVerified: emailVerifiedAt !== null, role: role === 'admin' ? 'admin' : 'user' }
+  return { ...user, ...others, emailVerified: emailVerifiedAt !== null, role: roleOf(role) }
 }

@@ -22,10 +22,10 @@ export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promi
   return rows.length
 }
 
-/** Deletes every account except admins, and all other data of the demo. */
+/** Deletes every account except those with a role, and all other data of the demo. */
 export async function removeEverything(app: App): Promise<number> {
   const { rows } = await app.pool.query<{ id: string }>(
-    `select id from social.users where role <> 'admin' and deleted_at is null order by id`,
+    `select id from social.users where role = 'user' and deleted_at is null order by id`,
   )
   for (const { id } of rows) await deleteUser(app, id)
   await removeRows(app)

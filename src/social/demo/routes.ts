@@ -114,7 +114,7 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/demo/data',
-      { config: { admin: true }, schema: { hide, body: Confirm, response: { 200: Removed } } },
+      { config: { role: 'admin' }, schema: { hide, body: Confirm, response: { 200: Removed } } },
       async () => ({ removed: await removeEverything(app) }),
     )
   }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { isContentError } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
-import type { Identity } from '../../http/identity.ts'
+import { type Identity, roleOf } from '../../http/identity.ts'
 import { writeExternalUsers } from '../external-users/write.ts'
 import { profileOf } from './profile.ts'
 
@@ -54,7 +54,7 @@ async function findSession(
     values: [user.id, sid, sessionTtl, exp, iat],
   })
   if (!rows[0]) return fail('SESSION_ENDED', 'Sign in again')
-  return { userId: user.id, sessionId: rows[0].id, role: user.role === 'admin' ? 'admin' : 'user' }
+  return { userId: user.id, sessionId: rows[0].id, role: roleOf(user.role) }
 }
 
 async function hasEnded(client: pg.ClientBase, externalId: string, iat: number): Promise<boolean> {

@@ -21,8 +21,6 @@ const ServiceToken = Type.Object({
 })
 const OneId = Type.Object({ id: Id })
 
-const admin = { admin: true }
-
 /**
  * Tokens for services that send notifications. There is no Idempotency-Key, because an answer with a token must not be
  * stored.
@@ -31,7 +29,7 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/service-tokens',
-      { config: admin, schema: { body: NewToken, response: { 201: ShownOnce } } },
+      { config: { role: 'admin' }, schema: { body: NewToken, response: { 201: ShownOnce } } },
       async ({ body }, reply) => {
         const { token, hash } = newServiceToken()
         const { rows } = await pool.query<{ id: string }>(
@@ -44,7 +42,7 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/service-tokens',
-      { config: admin, schema: { querystring: PageQuery, response: { 200: pageOf(ServiceToken) } } },
+      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(ServiceToken) } } },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const { rows } = await pool.query(
@@ -66,7 +64,7 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/service-tokens/:id',
-      { config: admin, schema: { params: OneId, response: { 204: Type.Null() } } },
+      { config: { role: 'admin' }, schema: { params: OneId, response: { 204: Type.Null() } } },
       async ({ params }, reply) => {
         const { rowCount } = await pool.query(
           'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1',

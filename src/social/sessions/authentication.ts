@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/repeat.ts'
 import { AppError, fail } from '../../errors.ts'
-import { bearerToken, type Identity } from '../../http/identity.ts'
+import { bearerToken, type Identity, includesRole, roleOf, type StaffRole } from '../../http/identity.ts'
 import { networkOf } from '../../http/rate-limits.ts'
 import { createServiceLookup } from '../service-tokens/tokens.ts'
 import { LOOK_EVERY_MS } from './revoked-sessions.ts'
@@ -26,9 +26,12 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
   })
 }
 
-/** Every route requires an access token unless its config has `public`. */
+/** Every route requires an access token unless its config has `public`, and the role that its config names. */
 export function requireAccessToken(server: FastifyInstance, { pool }: App): void {
   server.decorateRequest('user')
+  server.addHook('onRoute', ({ url, method, config }) => {
+    if (url.startsWith('/admin/') && !config?.role) throw new Error(`${method} ${url} needs a role in its config`)
+  })
   server.addHook('onRequest', async (request) => {
     const route = request.routeOptions.config
     if (route.public || request.is404) return
@@ -38,20 +41,22 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
       return
     }
     if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended: sign in again')
-    if (route.admin || (route.service && !route.orUser)) await requireAdmin(pool, identity)
+    const role = route.role ?? (route.service && !route.orUser ? 'admin' : undefined)
+    if (role) await requireRole(pool, identity, role)
     request.user = identity
   })
 }
 
 /** Reads the role from the table, because the token has the role of its sign-in. So a withdrawn role ends at once. */
-async function requireAdmin(pool: pg.Pool, { userId, role }: Identity): Promise<void> {
-  if (role !== 'admin') throw fail('FORBIDDEN')
-  const { rows } = await pool.query<{ mustChange: boolean }>({
-    name: 'is_admin',
-    text: `select password_change_required as "mustChange" from social.users where id = $1::bigint and role = 'admin' and deleted_at is null`,
+async function requireRole(pool: pg.Pool, { userId, role }: Identity, needed: StaffRole): Promise<void> {
+  if (role === 'user') throw fail('FORBIDDEN')
+  const { rows } = await pool.query<{ role: string; mustChange: boolean }>({
+    name: 'role_of_staff',
+    text: `select role, password_change_required as "mustChange" from social.users
+           where id = $1::bigint and role <> 'user' and deleted_at is null`,
     values: [userId],
   })
-  if (!rows[0]) throw fail('FORBIDDEN')
+  if (!rows[0] || !includesRole(roleOf(rows[0].role), needed)) throw fail('FORBIDDEN')
   if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose one of your own by PUT /auth/password')
 }
 

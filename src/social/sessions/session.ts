@@ -17,10 +17,10 @@ export type Device = { userAgent: string; ip: string }
 
 /**
  * The maximum lifetime of a session from its sign-in, however often it is used, so that a stolen session ends. As SQL,
- * from expressions for the user's role and for REFRESH_TOKEN_TTL, which may be longer.
+ * from expressions for the user's role (those of the console are shorter) and for REFRESH_TOKEN_TTL, which may be longer.
  */
 export const longestSession = (role: string, ttl: string) =>
-  `case when ${role} = 'admin' then interval '12 hours' else greatest(interval '90 days', make_interval(secs => ${ttl}::int)) end`
+  `case when ${role} <> 'user' then interval '12 hours' else greatest(interval '90 days', make_interval(secs => ${ttl}::int)) end`
 
 const Time = Type.String({ format: 'date-time' })
 export const SessionView = Type.Object({

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { test } from 'tap'
 import { grantAdmin } from '../../../src/social/accounts/admin.ts'
-import { signIn } from '../../client.ts'
+import { call, PASSWORD, signIn } from '../../client.ts'
 import { setup } from '../../setup.ts'
 
 /** Runs a command as npm does, without a terminal. */
@@ -50,4 +50,41 @@ test('an admin whose role was taken away may nothing at once, with the token of 
   t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 0 })
   t.same(await statuses(), [403, 403, 200])
   t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin named ana/ })
+})
+
+test('an admin changes the roles of others with the own password, and each role may what it should', async (t) => {
+  const { url, pool, as } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await grantAdmin(pool, 'ana')
+  const admin = await signIn(url, 'ana')
+  const path = `/admin/users/${ben.id}/role`
+  const change = (role: string, currentPassword?: string) => admin.request('PUT', path, { role, currentPassword })
+  t.match(await change('operator'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await change('operator', 'not mine'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await change('operator', PASSWORD), { status: 200, body: { role: 'operator' } })
+  const own = await admin.request('PUT', `/admin/users/${ana.id}/role`, { role: 'user', currentPassword: PASSWORD })
+  t.match(own, { status: 422, body: { code: 'CANNOT_CHANGE_OWN_ROLE' } })
+  t.same(
+    (await admin.get('/admin/roles')).items.map(({ id, role }: { id: string; role: string }) => [id, role]),
+    [
+      [ana.id, 'admin'],
+      [ben.id, 'operator'],
+    ],
+  )
+
+  const operator = await signIn(url, 'ben')
+  t.equal((await operator.get('/auth/me')).role, 'operator')
+  const statuses = async () => [
+    (await operator.request('GET', '/admin/dead-letters')).status,
+    (await operator.request('POST', '/admin/dead-letters/1/replay')).status,
+    (await operator.request('PUT', `/admin/users/${ana.id}/role`, { role: 'user', currentPassword: PASSWORD })).status,
+  ]
+  t.same(await statuses(), [200, 404, 403])
+  await change('reader', PASSWORD)
+  t.same(await statuses(), [200, 403, 403], 'a lower role counts at once, with the token of before')
+  await change('user', PASSWORD)
+  t.same(await statuses(), [403, 403, 403])
+  const cookie = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  const byCookie = { cookie: cookie.headers.get('set-cookie') ?? '' }
+  t.equal((await call(url, 'GET', '/admin/roles', undefined, byCookie)).status, 401, 'no page acts by a cookie alone')
 })

@@ -1,0 +1,72 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { Role, roleOf } from '../../http/identity.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
+import { confirmPassword } from '../passwords/confirm-password.ts'
+import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { CurrentPassword } from '../passwords/fields.ts'
+import { requireUser } from '../posts/read.ts'
+
+const RoleChange = Type.Object(
+  { role: Role, currentPassword: Type.Optional(CurrentPassword) },
+  { additionalProperties: false, description: 'currentPassword: of the admin who changes the role' },
+)
+const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.String(), role: Role })
+
+/** Who may use the console, and as what. A new role counts from the next sign-in or refresh on, a lower one at once. */
+export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
+  const limitFailures = createFailureLimit(app)
+  return async (server) => {
+    server.get(
+      '/admin/roles',
+      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(Holder) } } },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [after = '0'] = decodeCursor(cursor, 1) ?? []
+        const found = await app.db
+          .selectFrom('social.users')
+          .select(['id', 'username', 'displayName', 'role'])
+          .where('role', '<>', 'user')
+          .where('deletedAt', 'is', null)
+          .where('id', '>', String(after))
+          .orderBy('id')
+          .limit(limit + 1)
+          .execute()
+        const { items, nextCursor } = cutPage(found, limit, (last) => [last.id])
+        return { items: items.map((row) => ({ ...row, role: roleOf(row.role) })), nextCursor }
+      },
+    )
+
+    server.put(
+      '/admin/users/:id/role',
+      {
+        config: { role: 'admin' },
+        schema: { params: Type.Object({ id: Id }), body: RoleChange, response: { 200: Type.Object({ role: Role }) } },
+      },
+      async ({ params: { id }, body: { role, currentPassword }, user: { userId }, ip }) => {
+        if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can')
+        await requireUser(app.pool, id, userId)
+        await confirmPassword(app, userId, { currentPassword, ip, limitFailures })
+        await inTransaction(app.pool, (trx) => changeRole(trx, userId, id, role))
+        return { role }
+      },
+    )
+  }
+}
+
+/** Locks both, so that of two admins who demote each other one is refused, and an admin remains. */
+async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, role: Role): Promise<void> {
+  const { rows } = await trx.query<{ id: string; role: string }>(
+    `select id, role from social.users where id in ($1::bigint, $2::bigint) and deleted_at is null
+     order by id for no key update`,
+    [adminId, userId],
+  )
+  const roles = new Map(rows.map((row) => [row.id, row.role]))
+  if (roles.get(adminId) !== 'admin') throw fail('FORBIDDEN')
+  if (!roles.has(userId)) throw fail('USER_NOT_FOUND')
+  await trx.query('update social.users set role = $2 where id = $1::bigint', [userId, role])
+}
