@@ -1,11 +1,12 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import type { FastifySchema, RouteOptions } from 'fastify'
 import { type Code, codes } from '../errors.ts'
 import { exampleOf } from './examples.ts'
-import { operationIdOf, operations, tagOf, tags } from './operations.ts'
 
 type Media = { schema?: TSchema; example?: unknown; examples?: unknown }
 type Answer = { description?: string; content?: Record<string, Media> }
 export type OperationObject = {
+  'x-errors'?: Code[]
   operationId?: string
   summary?: string
   tags?: string[]
@@ -20,25 +21,55 @@ export type Document = {
   components?: Record<string, Record<string, unknown>>
 }
 
-/** Completes the generated document: adds a name, a summary, a tag, errors and examples to each call. */
+/** The groups of the calls. A route names its group in `tags`. */
+const groups: Record<string, string> = {
+  accounts: 'Accounts and sessions',
+  users: 'Profiles, follows, blocks and mutes',
+  posts: 'Posts, likes, comments and bookmarks',
+  media: 'Images, audio and video',
+  notifications: 'The inbox, its changes and preferences',
+  services:
+    'For admins and services: sending, webhooks, and the users of your own application. Below `/users/external/{externalId}` there is also every call of `/users/{id}`',
+  admin: 'Administration',
+  operation: 'Probes and metrics',
+}
+
+/** A route's schema with what its configuration implies: whether it needs a token, and more error codes. */
+export function describeRoute(schema: FastifySchema = {}, { config = {} }: RouteOptions): FastifySchema {
+  const errors = new Set<Code>(schema.errors)
+  if (config.rateLimit !== 'off') errors.add('RATE_LIMITED')
+  if (config.role || config.service) errors.add('FORBIDDEN')
+  return Object.assign({ ...schema, 'x-errors': [...errors] }, config.public && { security: [] })
+}
+
+/** Completes the generated document: adds a name, errors and examples to each call, and the groups in use. */
 export function describeOperations(document: Document): void {
   const used = new Set<string>()
   const answered = new Set<Code>()
   for (const [path, methods] of Object.entries(document.paths ?? {}))
     for (const [method, operation] of Object.entries(methods)) {
-      const tag = tagOf(path)
-      const codesOf = codesOfCall(method, path, operation)
-      used.add(tag)
-      for (const code of codesOf) answered.add(code)
+      const errors = errorsOf(method, path, operation)
+      for (const tag of operation.tags ?? []) used.add(tag)
+      for (const code of errors) answered.add(code)
       operation.operationId = operationIdOf(method, path)
-      operation.summary = operations[`${method.toUpperCase()} ${path}`]?.[0] ?? operation.operationId
-      operation.tags = [tag]
-      if (codesOf.includes('IDEMPOTENCY_KEY_REQUIRED')) requireKey(operation)
+      if (errors.includes('IDEMPOTENCY_KEY_REQUIRED')) requireKey(operation)
       addExamples(operation)
-      operation.responses = { ...operation.responses, ...problems(codesOf, operation.responses) }
+      operation.responses = { ...operation.responses, ...problems(errors, operation.responses) }
+      delete operation['x-errors']
     }
-  document.tags = Object.entries(tags).flatMap(([name, description]) => (used.has(name) ? [{ name, description }] : []))
+  document.tags = Object.entries(groups).flatMap(([name, description]) =>
+    used.has(name) ? [{ name, description }] : [],
+  )
   document.components = { ...document.components, examples: Object.fromEntries([...answered].map(exampleOfProblem)) }
+}
+
+/**
+ * `PATCH /notifications/{id}/mark-read` → `patchNotificationsByIdMarkRead`. Derived from the path, so that a new
+ * summary does not rename it.
+ */
+function operationIdOf(method: string, path: string): string {
+  const words = path.replaceAll(/\{(\w+)\}/g, 'by-$1').split(/[/-]/)
+  return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('')
 }
 
 /** Marks the key as required. The schemas leave it optional, because a missing key has an error code of its own. */
@@ -49,16 +80,16 @@ function requireKey({ parameters = [] }: OperationObject): void {
 /** Refusals of an access token. All but the first apply only to tokens of an identity provider. */
 const ofTokens: Code[] = ['UNAUTHENTICATED', 'SESSION_ENDED', 'USER_NOT_PROVISIONED', 'IDENTITY_PROVIDER_UNAVAILABLE']
 
-/** Includes the codes of earlier layers: authentication, validation, limits, an unavailable database. */
-function codesOfCall(method: string, path: string, operation: OperationObject): Code[] {
-  const [, ...own] = operations[`${method.toUpperCase()} ${path}`] ?? ['']
-  const found = new Set<Code>(own)
+/** The codes of the route, and those of authentication, validation, limits and an unavailable database. */
+function errorsOf(method: string, path: string, operation: OperationObject): Code[] {
+  const found = new Set<Code>(operation['x-errors'])
+  const takes = (name: string) => operation.parameters?.some((parameter) => parameter.name === name)
   if (operation.security?.length !== 0) for (const code of ofTokens) found.add(code)
-  if (tagOf(path) !== 'operation') found.add('RATE_LIMITED')
   if (found.has('FORBIDDEN')) found.add('PASSWORD_CHANGE_REQUIRED')
   found.add('VALIDATION_FAILED')
   if (method !== 'get' && method !== 'head') found.add('BAD_JSON').add('BODY_TOO_LARGE').add('UNSUPPORTED_MEDIA_TYPE')
-  if (operation.parameters?.some(({ name }) => name === 'cursor')) found.add('BAD_CURSOR')
+  if (takes('cursor')) found.add('BAD_CURSOR')
+  if (takes('idempotency-key')) found.add('IDEMPOTENCY_KEY_REUSED').add('IDEMPOTENCY_KEY_BUSY')
   if (path !== '/healthz') found.add('BUSY').add('INTERNAL')
   return [...found].sort((a, b) => codes[a][0] - codes[b][0])
 }

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import { Problem } from '../http/problem.ts'
 import { describeSocket, socketInMarkdown } from './asyncapi.ts'
 import { nameComponents } from './components.ts'
-import { type Document, describeOperations } from './describe.ts'
+import { type Document, describeOperations, describeRoute } from './describe.ts'
 
 const { $id: _, ...problemSchema } = Problem
 
@@ -39,10 +39,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
       security: [{ accessToken: [] }],
     },
     convertConstToEnum: false,
-    transform: ({ schema, url, route }) => ({
-      url,
-      schema: route.config?.public ? { ...schema, security: [] } : (schema ?? {}),
-    }),
+    transform: ({ schema, url, route }) => ({ url, schema: describeRoute(schema, route) }),
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject
       // The library returns an OpenAPI document, but declares a different type for it.

@@ -33,6 +33,13 @@ export const Problem = Type.Object(
   { $id: 'Problem' },
 )
 
+declare module 'fastify' {
+  interface FastifySchema {
+    /** Error codes of this call for the API's documents, in addition to those that src/api/describe.ts derives. */
+    errors?: readonly Code[]
+  }
+}
+
 /** Answers every error as problem+json; what is not one of ours becomes a 500 that shows nothing of its cause. */
 export function answerProblems(server: FastifyInstance): void {
   server.setErrorHandler(sendProblem)

@@ -32,7 +32,15 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
   return async (server) => {
     server.get(
       '/admin/dead-letters',
-      { config: toRead, schema: { querystring: PageQuery, response: { 200: pageOf(DeadLetter) } } },
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'List dead letters',
+          querystring: PageQuery,
+          response: { 200: pageOf(DeadLetter) },
+        },
+      },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const { rows } = await pool.query<Row>(
@@ -46,7 +54,16 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
 
     server.get(
       '/admin/dead-letters/:id',
-      { config: toRead, schema: { params: Params, response: { 200: DeadLetter } } },
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Get a dead letter and its last error',
+          errors: ['DEAD_LETTER_NOT_FOUND'],
+          params: Params,
+          response: { 200: DeadLetter },
+        },
+      },
       async ({ params }) => {
         const { rows } = await pool.query<Row>(`select ${columns} from ops.dead_letters d where d.id = $1::bigint`, [
           params.id,
@@ -61,6 +78,9 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
       {
         config: toRepair,
         schema: {
+          tags: ['admin'],
+          summary: 'Replay a dead letter',
+          errors: ['DEAD_LETTER_NOT_FOUND'],
           headers: IdempotencyHeader,
           params: Params,
           response: { 202: Type.Object({ replayed: Type.Boolean() }) },

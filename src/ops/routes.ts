@@ -52,13 +52,27 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 
     server.get(
       '/healthz',
-      { config: unlimited, schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
+      {
+        config: unlimited,
+        schema: {
+          tags: ['operation'],
+          summary: 'Liveness probe',
+          response: { 200: Type.Object({ alive: Type.Boolean() }) },
+        },
+      },
       async () => ({ alive: true }),
     )
 
     server.get(
       '/readyz',
-      { config: unlimited, schema: { response: { 200: Ready, 503: Ready } } },
+      {
+        config: unlimited,
+        schema: {
+          tags: ['operation'],
+          summary: 'Readiness probe, with the reason when not ready',
+          response: { 200: Ready, 503: Ready },
+        },
+      },
       async (_request, reply) => {
         const reason = (await databaseNotReady()) ?? (listenAlive() ? undefined : 'the LISTEN connection is down')
         return reply.code(reason ? 503 : 200).send({ ready: !reason, reason })
@@ -67,7 +81,15 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
 
     server.get(
       '/metrics',
-      { config: unlimited, schema: { response: { 200: metricsText } } },
+      {
+        config: unlimited,
+        schema: {
+          tags: ['operation'],
+          summary: 'Metrics for Prometheus',
+          errors: ['UNAUTHENTICATED'],
+          response: { 200: metricsText },
+        },
+      },
       async (request, reply) => {
         const given = Buffer.from(bearerToken(request) ?? '')
         if (config.metricsToken && !sameBytes(Buffer.from(config.metricsToken), given)) throw fail('UNAUTHENTICATED')

@@ -31,6 +31,8 @@ export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       {
         config: { role: 'reader' },
         schema: {
+          tags: ['admin'],
+          summary: 'Explain why a user did not get a notification',
           params: Type.Object({ id: Id }),
           querystring: Query,
           response: { 200: Type.Object({ steps: Type.Array(Step) }) },

@@ -3,7 +3,6 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t, { test } from 'tap'
-import { operations } from '../../src/api/operations.ts'
 import { call } from '../client.ts'
 import { setup } from '../setup.ts'
 
@@ -103,8 +102,8 @@ test('each call has a name, a summary, a group, its errors with examples, and an
   for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
     for (const [method, { summary, tags: [tag = ''] = [], responses, operationId }] of Object.entries(methods)) {
       const name = `${method.toUpperCase()} ${path}`
-      t.equal(summary, operations[name]?.[0], `${name} has its line in src/api/operations.ts`)
-      t.ok(groups.includes(tag), `${name} is in a group`)
+      t.type(summary, 'string', `${name} has a summary in its schema`)
+      t.ok(groups.includes(tag), `${name} names a group of src/api/describe.ts in its tags`)
       t.match(operationId, /^[a-z]+([A-Z]\w*)+$/)
       for (const [status, { content = {} }] of Object.entries(responses))
         for (const [type, { example, examples }] of Object.entries(content)) {

@@ -16,7 +16,7 @@ import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive
 import { readStats, Stats } from './stats.ts'
 import { readWhy, Why } from './why.ts'
 
-const tags = ['Notifications']
+const tags = ['notifications']
 
 /** As many as fit one short transaction. */
 const MAX_IDS = 500
@@ -74,49 +74,95 @@ function reading(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/notifications',
-      { schema: { tags, querystring: ListQuery, response: { 200: CountedPage } } },
+      {
+        schema: {
+          tags,
+          summary: 'My notifications, newest first, with counts and state',
+          querystring: ListQuery,
+          response: { 200: CountedPage },
+        },
+      },
       (request) => listNotifications(app, request.user.userId, { filter: 'all', limit: 20, ...request.query }),
     )
 
     server.get(
       '/notifications/pending',
-      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      { schema: { tags, summary: 'Not yet delivered', querystring: PageQuery, response: { 200: Page } } },
       (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
     )
 
     server.get(
       '/notifications/history',
-      { schema: { tags, querystring: PageQuery, response: { 200: Page } } },
+      { schema: { tags, summary: 'Everything, archived too', querystring: PageQuery, response: { 200: Page } } },
       (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
     )
 
-    server.get('/notifications/unread-count', { schema: { tags, response: { 200: Counts } } }, (request) =>
-      readCounts(pool, request.user.userId),
+    server.get(
+      '/notifications/unread-count',
+      { schema: { tags, summary: 'The badge', response: { 200: Counts } } },
+      (request) => readCounts(pool, request.user.userId),
     )
 
-    server.get('/notifications/stats', { schema: { tags, response: { 200: Stats } } }, (request) =>
-      readStats(pool, request.user.userId),
+    server.get(
+      '/notifications/stats',
+      { schema: { tags, summary: 'Counts by type, priority and state', response: { 200: Stats } } },
+      (request) => readStats(pool, request.user.userId),
     )
 
     server.get(
       '/notifications/changes',
-      { schema: { tags, querystring: ChangesQuery, response: { 200: Changes } } },
+      {
+        schema: {
+          tags,
+          summary: 'What changed since a state',
+          errors: ['BAD_STATE', 'STATE_TOO_OLD'],
+          querystring: ChangesQuery,
+          response: { 200: Changes },
+        },
+      },
       (request) => resume(app, request.user.userId, { limit: 100, ...request.query }),
     )
 
-    server.get('/notifications/:id', { schema: { tags, params: OneId, response: { 200: Notification } } }, (request) =>
-      getNotification(app, request.user.userId, request.params.id),
+    server.get(
+      '/notifications/:id',
+      {
+        schema: {
+          tags,
+          summary: 'A notification',
+          errors: ['NOTIFICATION_NOT_FOUND'],
+          params: OneId,
+          response: { 200: Notification },
+        },
+      },
+      (request) => getNotification(app, request.user.userId, request.params.id),
     )
 
     server.get(
       '/notifications/:id/actors',
-      { schema: { tags, params: OneId, querystring: PageQuery, response: { 200: pageOf(Actor) } } },
+      {
+        schema: {
+          tags,
+          summary: 'Everybody behind a notification, latest first',
+          errors: ['NOTIFICATION_NOT_FOUND'],
+          params: OneId,
+          querystring: PageQuery,
+          response: { 200: pageOf(Actor) },
+        },
+      },
       ({ params, query: { limit = 20, cursor }, user }) => listActors(pool, user.userId, params.id, { limit, cursor }),
     )
 
     server.get(
       '/notifications/:id/why',
-      { schema: { tags, params: OneId, response: { 200: Why } } },
+      {
+        schema: {
+          tags,
+          summary: 'The decisions behind a notification',
+          errors: ['NOTIFICATION_NOT_FOUND'],
+          params: OneId,
+          response: { 200: Why },
+        },
+      },
       async ({ user: { userId }, params: { id } }) => {
         await getNotification(app, userId, id)
         return readWhy(pool, userId, id)
@@ -140,26 +186,40 @@ type Change = (app: App, userId: string, which: Which) => Promise<InboxResult>
 
 function changingOne(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    const change = (method: 'PATCH' | 'POST', verb: string, apply: Change) =>
+    const change = (method: 'PATCH' | 'POST', verb: string, summary: string, apply: Change) =>
       server.route({
         method,
         url: `/notifications/:id/${verb}`,
-        schema: { tags, params: OneId, response: { 200: Changed } },
+        schema: {
+          tags,
+          summary,
+          errors: ['NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+          params: OneId,
+          response: { 200: Changed },
+        },
         handler: async (request) => {
           const { userId } = request.user
           const result = await apply(app, userId, { ids: [request.params.id] })
           return { notification: await getNotification(app, userId, request.params.id), ...toCounts(result) }
         },
       })
-    change('PATCH', 'read', markRead)
-    change('POST', 'read', markRead)
-    change('PATCH', 'unread', markUnread)
-    change('PATCH', 'archive', archive)
-    change('PATCH', 'unarchive', unarchive)
+    change('PATCH', 'read', 'Mark as read', markRead)
+    change('POST', 'read', 'Mark as read, for clients without PATCH', markRead)
+    change('PATCH', 'unread', 'Mark as unread', markUnread)
+    change('PATCH', 'archive', 'Archive', archive)
+    change('PATCH', 'unarchive', 'Unarchive a notification', unarchive)
 
     server.delete(
       '/notifications/:id',
-      { schema: { tags, params: OneId, response: { 200: Counts } } },
+      {
+        schema: {
+          tags,
+          summary: 'Delete a notification',
+          errors: ['NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
+          params: OneId,
+          response: { 200: Counts },
+        },
+      },
       async (request) => {
         const result = await remove(app, request.user.userId, { ids: [request.params.id] })
         if (result.updated === 0) throw fail('NOTIFICATION_NOT_FOUND')
@@ -172,34 +232,58 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
 function changingMany(app: App): FastifyPluginAsyncTypebox {
   const { pool } = app
   return async (server) => {
-    const change = (verb: string, apply: Change) =>
+    const change = (verb: string, summary: string, apply: Change) =>
       server.post(
         `/notifications/${verb}`,
-        { schema: { tags, body: Bulk, response: { 200: Updated } } },
+        { schema: { tags, summary, errors: ['BAD_STATE', 'INBOX_BUSY'], body: Bulk, response: { 200: Updated } } },
         async ({ user: { userId }, body: { ids, upTo } }) =>
           toUpdated(await apply(app, userId, ids ? { ids } : { upTo: await resolveUpTo(pool, userId, upTo) })),
       )
-    change('read', markRead)
-    change('archive', archive)
-    change('delete', remove)
+    change('read', 'Mark many as read', markRead)
+    change('archive', 'Archive many', archive)
+    change('delete', 'Delete many', remove)
 
     server.patch(
       '/notifications/mark-all-read',
-      { schema: { tags, body: MarkAllBody, response: { 200: Updated } } },
+      {
+        schema: {
+          tags,
+          summary: 'Mark all as read',
+          errors: ['BAD_STATE', 'INBOX_BUSY'],
+          body: MarkAllBody,
+          response: { 200: Updated },
+        },
+      },
       async ({ user: { userId }, body }) =>
         toUpdated(await markRead(app, userId, { upTo: await resolveUpTo(pool, userId, body.upTo) })),
     )
 
     server.post(
       '/notifications/seen',
-      { schema: { tags, body: SeenBody, response: { 200: Updated } } },
+      {
+        schema: {
+          tags,
+          summary: 'Mark everything up to a state as seen',
+          errors: ['BAD_STATE', 'INBOX_BUSY'],
+          body: SeenBody,
+          response: { 200: Updated },
+        },
+      },
       async ({ user: { userId }, body }) =>
         toUpdated(await markSeen(app, userId, await resolveUpTo(pool, userId, body.upTo))),
     )
 
     server.post(
       '/notifications/ack',
-      { schema: { tags, body: AckBody, response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags,
+          summary: 'Acknowledge everything up to a state',
+          errors: ['BAD_STATE'],
+          body: AckBody,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ user: { userId }, body }, reply) => {
         await acknowledge(pool, [{ userId, modseq: await resolveUpTo(pool, userId, body.state, 'cut') }], 'at once')
         return reply.code(204).send(null)

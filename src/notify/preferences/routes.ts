@@ -23,13 +23,29 @@ const Question = Type.Object(
 
 export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.get('/notifications/preferences', { schema: { response: { 200: Answer } } }, ({ user }) =>
-      answer(app, user.userId),
+    server.get(
+      '/notifications/preferences',
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'Get my preferences and what is in effect',
+          response: { 200: Answer },
+        },
+      },
+      ({ user }) => answer(app, user.userId),
     )
 
     server.put(
       '/notifications/preferences',
-      { schema: { body: Preferences, response: { 200: Answer } } },
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'Replace my preferences',
+          errors: ['BAD_TIME_ZONE', 'INBOX_BUSY'],
+          body: Preferences,
+          response: { 200: Answer },
+        },
+      },
       async ({ user, body }) => {
         await storePreferences(app.pool, user.userId, body)
         return answer(app, user.userId)
@@ -38,7 +54,15 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/notifications/preferences/what-if',
-      { schema: { body: Question, response: { 200: WhatIf } } },
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'Try preferences on my notifications of the last days',
+          errors: ['BAD_TIME_ZONE'],
+          body: Question,
+          response: { 200: WhatIf },
+        },
+      },
       ({ user, body: { preferences, days = 30 } }) => whatIf(app, user.userId, preferences, days),
     )
   }

@@ -59,7 +59,17 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/notifications/send',
-      { config, schema: { headers: IdempotencyHeader, body: ToOne, response: { 202: SentAnswer } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Send a notification to one user',
+          errors: ['USER_NOT_FOUND', 'IDEMPOTENCY_KEY_REQUIRED'],
+          headers: IdempotencyHeader,
+          body: ToOne,
+          response: { 202: SentAnswer },
+        },
+      },
       (request, reply) => {
         return answerSend(app, request, reply, toOne(request.body), sendToOne)
       },
@@ -70,14 +80,30 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         config,
         bodyLimit: BATCH_BODY_LIMIT,
-        schema: { headers: IdempotencyHeader, body: ToMany, response: { 202: SentAnswer } },
+        schema: {
+          tags: ['services'],
+          summary: 'Send a notification to a list of users',
+          errors: ['IDEMPOTENCY_KEY_REQUIRED'],
+          headers: IdempotencyHeader,
+          body: ToMany,
+          response: { 202: SentAnswer },
+        },
       },
       (request, reply) => answerSend(app, request, reply, toMany(request.body), send),
     )
 
     server.get(
       '/notifications/sends/:sendId',
-      { config: { ...config, role: 'reader' }, schema: { params: OneSend, response: { 200: Progress } } },
+      {
+        config: { ...config, role: 'reader' },
+        schema: {
+          tags: ['services'],
+          summary: 'Get the progress of a send',
+          errors: ['SEND_NOT_FOUND'],
+          params: OneSend,
+          response: { 200: Progress },
+        },
+      },
       async (request) => {
         const progress = await readProgress(app.pool, request.params.sendId, request.service ? callerOf(request) : null)
         if (!progress) throw fail('SEND_NOT_FOUND')

@@ -61,7 +61,15 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/notification-types',
-      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(NotificationType) } } },
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['admin'],
+          summary: 'List the notification types',
+          querystring: PageQuery,
+          response: { 200: pageOf(NotificationType) },
+        },
+      },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const offset = Number(before ?? 0)
@@ -72,7 +80,17 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
 
     server.patch(
       '/admin/notification-types/:type',
-      { config: { role: 'admin' }, schema: { params: OneType, body: Change, response: { 200: NotificationType } } },
+      {
+        config: { role: 'admin' },
+        schema: {
+          tags: ['admin'],
+          summary: 'Change a notification type; processes notice within two seconds',
+          errors: ['NOTIFICATION_TYPE_NOT_FOUND', 'BAD_TEMPLATE'],
+          params: OneType,
+          body: Change,
+          response: { 200: NotificationType },
+        },
+      },
       async ({ params: { type }, body, user, log }) => {
         const change = body.words ? { ...body, words: canonical(body.words) } : body
         checkTemplates((await types.current())(type), change)

@@ -84,7 +84,16 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
   return async (server) => {
     server.post(
       '/webhooks',
-      { config, schema: { body: NewWebhook, response: { 201: Type.Object({ id: Id, secret: Secret }) } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Create a webhook; the answer shows its secret once',
+          errors: ['WEBHOOK_URL_REFUSED', 'TOO_MANY_WEBHOOKS'],
+          body: NewWebhook,
+          response: { 201: Type.Object({ id: Id, secret: Secret }) },
+        },
+      },
       async ({ body }, reply) => {
         requireEndpoint(body.url, webhookHosts)
         return reply.code(201).send(await createWebhook(pool, body))
@@ -93,7 +102,15 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.get(
       '/webhooks',
-      { config: toRead, schema: { querystring: PageQuery, response: { 200: pageOf(Webhook) } } },
+      {
+        config: toRead,
+        schema: {
+          tags: ['services'],
+          summary: 'List the webhooks',
+          querystring: PageQuery,
+          response: { 200: pageOf(Webhook) },
+        },
+      },
       async ({ query: { limit = 20, cursor } }) => {
         const [before = null] = decodeCursor(cursor, 1) ?? []
         return cutPage(await listWebhooks(pool, before, limit + 1), limit, (last) => [last.id])
@@ -102,13 +119,32 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.get(
       '/webhooks/:id',
-      { config: toRead, schema: { params: OneWebhook, response: { 200: Webhook } } },
+      {
+        config: toRead,
+        schema: {
+          tags: ['services'],
+          summary: 'Get a webhook',
+          errors: ['WEBHOOK_NOT_FOUND'],
+          params: OneWebhook,
+          response: { 200: Webhook },
+        },
+      },
       ({ params }) => getWebhook(pool, params.id),
     )
 
     server.patch(
       '/webhooks/:id',
-      { config, schema: { params: OneWebhook, body: Change, response: { 200: Webhook } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Change, disable or enable a webhook',
+          errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_URL_REFUSED'],
+          params: OneWebhook,
+          body: Change,
+          response: { 200: Webhook },
+        },
+      },
       async ({ params, body }) => {
         if (body.url !== undefined) requireEndpoint(body.url, webhookHosts)
         return updateWebhook(pool, params.id, body)
@@ -117,7 +153,16 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.delete(
       '/webhooks/:id',
-      { config, schema: { params: OneWebhook, response: { 204: Type.Null() } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Delete a webhook and the messages that wait for it',
+          errors: ['WEBHOOK_NOT_FOUND'],
+          params: OneWebhook,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ params }, reply) => {
         await deleteWebhook(pool, params.id)
         return reply.code(204).send(null)
@@ -126,7 +171,16 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.post(
       '/webhooks/:id/rotate-secret',
-      { config, schema: { params: OneWebhook, response: { 200: Type.Object({ secret: Secret }) } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Create a new secret; the old one also signs for 24 hours',
+          errors: ['WEBHOOK_NOT_FOUND'],
+          params: OneWebhook,
+          response: { 200: Type.Object({ secret: Secret }) },
+        },
+      },
       async ({ params }) => ({ secret: await rotateSecret(pool, params.id) }),
     )
 
@@ -134,7 +188,14 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
       '/webhooks/:id/test',
       {
         config,
-        schema: { headers: IdempotencyHeader, params: OneWebhook, response: { 202: Type.Object({ deliveryId: Id }) } },
+        schema: {
+          tags: ['services'],
+          summary: 'Send a test message',
+          errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DISABLED'],
+          headers: IdempotencyHeader,
+          params: OneWebhook,
+          response: { 202: Type.Object({ deliveryId: Id }) },
+        },
       },
       (request, reply) =>
         answerOnce(pool, request, reply, callerOf(request), 202, (trx) => queueTest(trx, request.params.id)),
@@ -142,7 +203,17 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.get(
       '/webhooks/:id/deliveries',
-      { config: toRead, schema: { params: OneWebhook, querystring: PageQuery, response: { 200: pageOf(Delivery) } } },
+      {
+        config: toRead,
+        schema: {
+          tags: ['services'],
+          summary: 'List the messages of a webhook',
+          errors: ['WEBHOOK_NOT_FOUND'],
+          params: OneWebhook,
+          querystring: PageQuery,
+          response: { 200: pageOf(Delivery) },
+        },
+      },
       async ({ params, query: { limit = 20, cursor } }) => {
         const [before = null] = decodeCursor(cursor, 1) ?? []
         const deliveries = await listDeliveries(pool, params.id, before, limit + 1)
@@ -152,7 +223,17 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
 
     server.post(
       '/webhooks/:id/deliveries/:deliveryId/retry',
-      { config: toRepair, schema: { headers: IdempotencyHeader, params: OneDelivery, response: { 202: Delivery } } },
+      {
+        config: toRepair,
+        schema: {
+          tags: ['services'],
+          summary: 'Retry a message, with the same webhook-id',
+          errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DELIVERY_NOT_FOUND', 'WEBHOOK_DISABLED'],
+          headers: IdempotencyHeader,
+          params: OneDelivery,
+          response: { 202: Delivery },
+        },
+      },
       (request, reply) => {
         const { id, deliveryId } = request.params
         return answerOnce(pool, request, reply, callerOf(request), 202, (trx) => retryDelivery(trx, id, deliveryId))
@@ -164,6 +245,9 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
       {
         config: toRepair,
         schema: {
+          tags: ['services'],
+          summary: 'Retry all messages that failed since a time',
+          errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DISABLED'],
           params: OneWebhook,
           body: Type.Object({ since: time }, closed),
           response: { 200: Type.Object({ recovered: Type.Integer() }) },

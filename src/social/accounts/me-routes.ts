@@ -41,18 +41,41 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
     names: createAccountLimit(app, 'renames', NAMES_A_DAY, 24 * HOUR_SECONDS),
   }
   return async (server) => {
-    server.get('/auth/me', { schema: { response: { 200: Me } } }, ({ user }) => findMe(app, user.userId))
+    server.get(
+      '/auth/me',
+      { schema: { tags: ['accounts'], summary: 'Get my account', response: { 200: Me } } },
+      ({ user }) => findMe(app, user.userId),
+    )
 
-    server.patch('/auth/me', { schema: { body: Change, response: { 200: Me } } }, async ({ user, body, ip }) => {
-      const { currentPassword, ...change } = body
-      const email = await editAccount(app, user.userId, change, { currentPassword, ip, limitFailures, limits })
-      if (email !== undefined) await ask('newAddress', { userId: user.userId, email, ip })
-      return findMe(app, user.userId)
-    })
+    server.patch(
+      '/auth/me',
+      {
+        schema: {
+          tags: ['accounts'],
+          summary: 'Change my address, username, language or time zone',
+          errors: ['WRONG_PASSWORD', 'EMAIL_TAKEN', 'USERNAME_TAKEN', 'BAD_TIME_ZONE'],
+          body: Change,
+          response: { 200: Me },
+        },
+      },
+      async ({ user, body, ip }) => {
+        const { currentPassword, ...change } = body
+        const email = await editAccount(app, user.userId, change, { currentPassword, ip, limitFailures, limits })
+        if (email !== undefined) await ask('newAddress', { userId: user.userId, email, ip })
+        return findMe(app, user.userId)
+      },
+    )
 
     server.get(
       '/auth/me/export',
-      { config: { rateLimit: 'export' }, schema: { response: { 200: Export } } },
+      {
+        config: { rateLimit: 'export' },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Export everything stored about me as one JSON stream',
+          response: { 200: Export },
+        },
+      },
       async ({ user }, reply) =>
         reply
           .type('application/json')
@@ -62,7 +85,14 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/auth/verify-email/resend',
-      { config: { rateLimit: 'account-mail' }, schema: { response: { 202: Type.Object({}) } } },
+      {
+        config: { rateLimit: 'account-mail' },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Resend the mail that confirms my address',
+          response: { 202: Type.Object({}) },
+        },
+      },
       async ({ user: { userId }, ip }, reply) => {
         const { email, pendingEmail } = await findMe(app, userId)
         await limits.addresses(userId)

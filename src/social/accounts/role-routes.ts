@@ -24,7 +24,15 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/roles',
-      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(Holder) } } },
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['admin'],
+          summary: 'List the readers, operators and admins',
+          querystring: PageQuery,
+          response: { 200: pageOf(Holder) },
+        },
+      },
       async ({ query: { limit = 20, cursor } }) => {
         const [after = '0'] = decodeCursor(cursor, 1) ?? []
         const found = await app.db
@@ -45,7 +53,14 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
       '/admin/users/:id/role',
       {
         config: { role: 'admin' },
-        schema: { params: Type.Object({ id: Id }), body: RoleChange, response: { 200: Type.Object({ role: Role }) } },
+        schema: {
+          tags: ['admin'],
+          summary: 'Change the role of a user',
+          errors: ['WRONG_PASSWORD', 'USER_NOT_FOUND', 'CANNOT_CHANGE_OWN_ROLE'],
+          params: Type.Object({ id: Id }),
+          body: RoleChange,
+          response: { 200: Type.Object({ role: Role }) },
+        },
       },
       async ({ params: { id }, body: { role, currentPassword }, user: { userId }, ip }) => {
         if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can')

@@ -49,7 +49,14 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/signup',
       {
         config: { ...open, rateLimit: 'sign-up' },
-        schema: { body: SignUp, querystring: CookieQuery, response: { 201: Tokens } },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Create an account and sign in',
+          errors: ['PASSWORD_TOO_COMMON', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
+          body: SignUp,
+          querystring: CookieQuery,
+          response: { 201: Tokens },
+        },
       },
       async (request, reply) => {
         const { username, email, password, displayName: given } = request.body
@@ -65,7 +72,14 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/signin',
       {
         config: { ...open, rateLimit: 'sign-in' },
-        schema: { body: SignIn, querystring: CookieQuery, response: { 200: Tokens } },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Sign in by username or address',
+          errors: ['BAD_CREDENTIALS'],
+          body: SignIn,
+          querystring: CookieQuery,
+          response: { 200: Tokens },
+        },
       },
       async (request, reply) => {
         const { login, password } = request.body
@@ -78,7 +92,16 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/auth/refresh',
-      { config: open, schema: { body: Refresh, response: { 200: Tokens } } },
+      {
+        config: open,
+        schema: {
+          tags: ['accounts'],
+          summary: 'Exchange a refresh token for a new pair',
+          errors: ['NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN', 'REFRESH_TOKEN_REUSED', 'BAD_CREDENTIALS'],
+          body: Refresh,
+          response: { 200: Tokens },
+        },
+      },
       async (request, reply) => {
         const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
         return tokens(app, reply, await refreshSession(app, token), byCookie)
@@ -87,7 +110,15 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/auth/signout',
-      { schema: { body: Refresh, response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['accounts'],
+          summary: 'End the session of a refresh token',
+          errors: ['NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN'],
+          body: Refresh,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         const { token, byCookie } = givenRefreshToken(request, app.config, request.body.refreshToken)
         await signOut(app, request.user.userId, token)
@@ -98,13 +129,28 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/auth/sessions',
-      { schema: { querystring: PageQuery, response: { 200: pageOf(SessionView) } } },
+      {
+        schema: {
+          tags: ['accounts'],
+          summary: 'List my sessions, newest first',
+          querystring: PageQuery,
+          response: { 200: pageOf(SessionView) },
+        },
+      },
       async ({ user, query }) => listSessions(app, user, query),
     )
 
     server.delete(
       '/auth/sessions/:id',
-      { schema: { params: Type.Object({ id: Id }), response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['accounts'],
+          summary: 'End one of my sessions',
+          errors: ['SESSION_NOT_FOUND'],
+          params: Type.Object({ id: Id }),
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ user, params }, reply) => {
         await revokeSession(app, user.userId, params.id)
         return reply.code(204).send(null)

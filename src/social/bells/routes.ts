@@ -14,12 +14,23 @@ const schema = {
 /** Subscriptions to all posts of a user ("bells"). Idempotent. */
 export function bellRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.put('/users/:id/bell', { schema }, async ({ params, body: { enabled }, user }) => {
-      if (params.id === user.userId) throw fail('CANNOT_RING_FOR_SELF')
-      const bell = { userId: user.userId, authorId: params.id }
-      const found = await (enabled ? switchOn : switchOff)(pool, bell)
-      if (!found) throw fail('USER_NOT_FOUND')
-      return { bell: enabled }
-    })
+    server.put(
+      '/users/:id/bell',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Turn notifications about the posts of a user on or off',
+          errors: ['USER_NOT_FOUND', 'CANNOT_RING_FOR_SELF'],
+          ...schema,
+        },
+      },
+      async ({ params, body: { enabled }, user }) => {
+        if (params.id === user.userId) throw fail('CANNOT_RING_FOR_SELF')
+        const bell = { userId: user.userId, authorId: params.id }
+        const found = await (enabled ? switchOn : switchOff)(pool, bell)
+        if (!found) throw fail('USER_NOT_FOUND')
+        return { bell: enabled }
+      },
+    )
   }
 }

@@ -18,36 +18,89 @@ const Mute = Type.Object(
 /** Blocks, mutes of users and mutes of threads. All calls are idempotent. */
 export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.put('/users/:id/block', { schema }, async ({ params, user, id: requestId }, reply) => {
-      const otherId = await someoneElse(app, user.userId, params.id)
-      await block(app, { userId: user.userId, otherId, requestId })
-      return reply.code(204).send(null)
-    })
+    server.put(
+      '/users/:id/block',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Block a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF', 'INBOX_BUSY'],
+          ...schema,
+        },
+      },
+      async ({ params, user, id: requestId }, reply) => {
+        const otherId = await someoneElse(app, user.userId, params.id)
+        await block(app, { userId: user.userId, otherId, requestId })
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.delete('/users/:id/block', { schema }, async ({ params, user }, reply) => {
-      await unblock(app, user.userId, await someoneElse(app, user.userId, params.id))
-      return reply.code(204).send(null)
-    })
+    server.delete(
+      '/users/:id/block',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Unblock a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+          ...schema,
+        },
+      },
+      async ({ params, user }, reply) => {
+        await unblock(app, user.userId, await someoneElse(app, user.userId, params.id))
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.put('/users/:id/mute', { schema: { ...schema, body: Mute } }, async ({ params, user, body }, reply) => {
-      await mute(app, user.userId, await someoneElse(app, user.userId, params.id), body.seconds ?? null)
-      return reply.code(204).send(null)
-    })
+    server.put(
+      '/users/:id/mute',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Mute a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+          ...schema,
+          body: Mute,
+        },
+      },
+      async ({ params, user, body }, reply) => {
+        await mute(app, user.userId, await someoneElse(app, user.userId, params.id), body.seconds ?? null)
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.delete('/users/:id/mute', { schema }, async ({ params, user }, reply) => {
-      await unmute(app, user.userId, await someoneElse(app, user.userId, params.id))
-      return reply.code(204).send(null)
-    })
+    server.delete(
+      '/users/:id/mute',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Unmute a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
+          ...schema,
+        },
+      },
+      async ({ params, user }, reply) => {
+        await unmute(app, user.userId, await someoneElse(app, user.userId, params.id))
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.put('/posts/:id/mute', { schema }, async ({ params, user }, reply) => {
-      await muteThread(app, user.userId, params.id)
-      return reply.code(204).send(null)
-    })
+    server.put(
+      '/posts/:id/mute',
+      { schema: { tags: ['posts'], summary: 'Mute a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user }, reply) => {
+        await muteThread(app, user.userId, params.id)
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.delete('/posts/:id/mute', { schema }, async ({ params, user }, reply) => {
-      await unmuteThread(app, user.userId, params.id)
-      return reply.code(204).send(null)
-    })
+    server.delete(
+      '/posts/:id/mute',
+      { schema: { tags: ['posts'], summary: 'Unmute a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user }, reply) => {
+        await unmuteThread(app, user.userId, params.id)
+        return reply.code(204).send(null)
+      },
+    )
   }
 }
 

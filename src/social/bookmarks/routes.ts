@@ -11,19 +11,34 @@ const schema = { params: Type.Object({ id: Id }), response: { 204: Type.Null() }
 /** Posts that a user saves. No one is notified, so the outbox is not involved. */
 export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    server.put('/posts/:id/bookmark', { schema }, async ({ params, user }, reply) => {
-      await addBookmark(pool, user.userId, params.id)
-      return reply.code(204).send(null)
-    })
+    server.put(
+      '/posts/:id/bookmark',
+      { schema: { tags: ['posts'], summary: 'Bookmark a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user }, reply) => {
+        await addBookmark(pool, user.userId, params.id)
+        return reply.code(204).send(null)
+      },
+    )
 
-    server.delete('/posts/:id/bookmark', { schema }, async ({ params, user }, reply) => {
-      await removeBookmark(pool, user.userId, params.id)
-      return reply.code(204).send(null)
-    })
+    server.delete(
+      '/posts/:id/bookmark',
+      { schema: { tags: ['posts'], summary: 'Remove a bookmark', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user }, reply) => {
+        await removeBookmark(pool, user.userId, params.id)
+        return reply.code(204).send(null)
+      },
+    )
 
     server.get(
       '/bookmarks',
-      { schema: { querystring: PageQuery, response: { 200: pageOf(Post) } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'List my bookmarks',
+          querystring: PageQuery,
+          response: { 200: pageOf(Post) },
+        },
+      },
       ({ user, query: { limit = 20, cursor } }) => listBookmarks(pool, user.userId, limit, cursor),
     )
   }

@@ -19,7 +19,17 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/posts/:id/comment',
-      { schema: { params: OneId, headers: IdempotencyHeader, body: NewComment, response: { 201: Comment } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Comment on a post, or reply to a comment',
+          errors: ['POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
+          params: OneId,
+          headers: IdempotencyHeader,
+          body: NewComment,
+          response: { 201: Comment },
+        },
+      },
       (request, reply) => {
         const { params, body, user, id: requestId } = request
         const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
@@ -32,7 +42,16 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/posts/:id/comments',
-      { schema: { params: OneId, querystring: ListQuery, response: { 200: pageOf(Comment) } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'List the comments of a post, or the replies to a comment, oldest first',
+          errors: ['POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
+          params: OneId,
+          querystring: ListQuery,
+          response: { 200: pageOf(Comment) },
+        },
+      },
       async ({ params, query, user }) => {
         const { parentId, limit = 20, cursor } = query
         const after = decodeCursor(cursor, 1)?.[0] ?? null
@@ -48,14 +67,31 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.patch(
       '/comments/:id',
-      { schema: { params: OneId, body: EditedComment, response: { 200: Comment } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Edit my comment',
+          errors: ['COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
+          params: OneId,
+          body: EditedComment,
+          response: { 200: Comment },
+        },
+      },
       ({ params, body, user, id: requestId }) =>
         editComment(app, { userId: user.userId, requestId }, params.id, body.body),
     )
 
     server.delete(
       '/comments/:id',
-      { schema: { params: OneId, response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Delete my comment',
+          errors: ['COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
+          params: OneId,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ params, user, id: requestId }, reply) => {
         await deleteComment(app, { userId: user.userId, requestId }, params.id)
         return reply.code(204).send(null)

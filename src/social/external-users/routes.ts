@@ -27,7 +27,14 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
       '/users/external/:externalId',
       {
         config,
-        schema: { params: OneId, body: ExternalProfile, response: { 200: ExternalUserView, 201: ExternalUserView } },
+        schema: {
+          tags: ['services'],
+          summary: 'Create or change a user of your application',
+          errors: ['USERNAME_TAKEN', 'EMAIL_TAKEN', 'BAD_TIME_ZONE', 'USER_NOT_FOUND', 'INBOX_BUSY'],
+          params: OneId,
+          body: ExternalProfile,
+          response: { 200: ExternalUserView, 201: ExternalUserView },
+        },
       },
       async ({ params: { externalId }, body, service, user }, reply) => {
         const made = await writeExternalUsers(pool, [{ externalId, ...body }])
@@ -39,7 +46,17 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.put(
       '/users/external',
-      { config, bodyLimit: MANY_BODY_LIMIT, schema: { body: ExternalUsers, response: { 200: Many } } },
+      {
+        config,
+        bodyLimit: MANY_BODY_LIMIT,
+        schema: {
+          tags: ['services'],
+          summary: 'Create or change up to 1,000 users of your application',
+          errors: ['USERNAME_TAKEN', 'EMAIL_TAKEN', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
+          body: ExternalUsers,
+          response: { 200: Many },
+        },
+      },
       async ({ body: { users }, service, user }) => {
         const made = await writeExternalUsers(pool, users)
         const ids = users.map(({ externalId }) => externalId)
@@ -51,7 +68,13 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
       '/users/external/:externalId',
       {
         config: { ...config, orUser: true },
-        schema: { params: OneId, response: { 200: FoundUser } },
+        schema: {
+          tags: ['services'],
+          summary: 'Get a user of your application',
+          errors: ['USER_NOT_FOUND'],
+          params: OneId,
+          response: { 200: FoundUser },
+        },
       },
       async ({ params: { externalId }, service, user }) => {
         if (service) return found((await readExternalUsers(pool, [externalId], null))[0])
@@ -61,7 +84,16 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/users/external/:externalId',
-      { config, schema: { params: OneId, response: { 204: Type.Null() } } },
+      {
+        config,
+        schema: {
+          tags: ['services'],
+          summary: 'Delete a user of your application',
+          errors: ['USER_NOT_FOUND'],
+          params: OneId,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ params }, reply) => {
         await deleteUser(app, found(await findIdOf(db, params.externalId)))
         return reply.code(204).send(null)

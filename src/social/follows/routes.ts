@@ -23,11 +23,29 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
       return { following: kind === 'follow' }
     }
 
-    server.post('/users/:id/follow', { schema }, (request) =>
-      write('follow', request.user.userId, request.params.id, request.id),
+    server.post(
+      '/users/:id/follow',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Follow a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
+          ...schema,
+        },
+      },
+      (request) => write('follow', request.user.userId, request.params.id, request.id),
     )
-    server.post('/users/:id/unfollow', { schema }, (request) =>
-      write('unfollow', request.user.userId, request.params.id, request.id),
+    server.post(
+      '/users/:id/unfollow',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Unfollow a user',
+          errors: ['USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
+          ...schema,
+        },
+      },
+      (request) => write('unfollow', request.user.userId, request.params.id, request.id),
     )
   }
 }

@@ -21,21 +21,38 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
     const writer = likeWriter(app)
     server.addHook('onClose', () => writer.close())
 
-    server.post('/posts/:id/like', { schema }, async ({ params, user, id: requestId }) => {
-      const outcome = await writer.add('like', { postId: params.id, userId: user.userId, requestId })
-      if (!outcome) throw fail('POST_NOT_FOUND')
-      return { liked: true, likeCount: outcome.likeCount }
-    })
+    server.post(
+      '/posts/:id/like',
+      { schema: { tags: ['posts'], summary: 'Like a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user, id: requestId }) => {
+        const outcome = await writer.add('like', { postId: params.id, userId: user.userId, requestId })
+        if (!outcome) throw fail('POST_NOT_FOUND')
+        return { liked: true, likeCount: outcome.likeCount }
+      },
+    )
 
-    server.delete('/posts/:id/like', { schema }, async ({ params, user, id: requestId }) => {
-      const outcome = await writer.add('unlike', { postId: params.id, userId: user.userId, requestId })
-      if (!outcome) throw fail('POST_NOT_FOUND')
-      return { liked: false, likeCount: outcome.likeCount }
-    })
+    server.delete(
+      '/posts/:id/like',
+      { schema: { tags: ['posts'], summary: 'Remove my like', errors: ['POST_NOT_FOUND'], ...schema } },
+      async ({ params, user, id: requestId }) => {
+        const outcome = await writer.add('unlike', { postId: params.id, userId: user.userId, requestId })
+        if (!outcome) throw fail('POST_NOT_FOUND')
+        return { liked: false, likeCount: outcome.likeCount }
+      },
+    )
 
     server.get(
       '/posts/:id/likes',
-      { schema: { params: OneId, querystring: PageQuery, response: { 200: pageOf(User) } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'List the users who like a post, latest first',
+          errors: ['POST_NOT_FOUND'],
+          params: OneId,
+          querystring: PageQuery,
+          response: { 200: pageOf(User) },
+        },
+      },
       ({ params, query: { limit = 20, cursor }, user }) =>
         listLikers(app.pool, { viewerId: user.userId, postId: params.id, limit, cursor }),
     )

@@ -53,7 +53,21 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         validatorCompiler: () => () => true,
         // Discards the rest of a refused upload. Otherwise no one reads it, and the connection stays open.
         onResponse: async ({ raw }) => void raw.unpipe().resume(),
-        schema: { consumes: ['multipart/form-data'], headers: IdempotencyHeader, body: File, response: { 201: Media } },
+        schema: {
+          tags: ['media'],
+          summary: 'Upload an image, audio or video',
+          errors: [
+            'MEDIA_TOO_LARGE',
+            'MEDIA_QUOTA_EXCEEDED',
+            'MEDIA_STORAGE_FULL',
+            'TOO_MANY_UPLOADS',
+            'MEDIA_TYPE_NOT_ALLOWED',
+          ],
+          consumes: ['multipart/form-data'],
+          headers: IdempotencyHeader,
+          body: File,
+          response: { 201: Media },
+        },
       },
       async (request, reply) => {
         if (!request.isMultipart())
@@ -74,13 +88,16 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
     )
 
     // Own HEAD routes: this handler does not read the file for HEAD, but Fastify's would.
-    for (const method of ['GET', 'HEAD'] as const)
+    for (const [method, summary] of [
+      ['GET', 'Get a file, or a range of it'],
+      ['HEAD', 'Get the headers of a file'],
+    ] as const)
       server.route({
         method,
         exposeHeadRoute: false,
         url: '/media/:id/stream',
         config: { public: true, rateLimit: 'media' },
-        schema: streamSchema,
+        schema: { tags: ['media'], summary, errors: ['MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'], ...streamSchema },
         handler: async ({ params, headers }, reply) => {
           const media = await findMedia(pool, params.id)
           const etag = `"${media.sha256}"`

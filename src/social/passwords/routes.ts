@@ -33,6 +33,9 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         config: { rateLimit: 'sign-in' },
         schema: {
+          tags: ['accounts'],
+          summary: 'Change my password and end my other sessions',
+          errors: ['WRONG_PASSWORD', 'PASSWORD_TOO_COMMON', 'PASSWORD_UNCHANGED'],
           body: Type.Object({ currentPassword: CurrentPassword, password: Password }, closed),
           response: { 204: Type.Null() },
         },
@@ -47,7 +50,12 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/password/forgot',
       {
         config: { public: true, rateLimit: 'account-mail' },
-        schema: { body: Type.Object({ login: Login }, closed), response: { 202: Type.Object({}) } },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Request a mail that resets a forgotten password',
+          body: Type.Object({ login: Login }, closed),
+          response: { 202: Type.Object({}) },
+        },
       },
       async ({ body: { login }, ip }, reply) => {
         if (await forgotten.count(login)) reply.raw.once('finish', () => runLater(forgotten.run({ login, ip })))
@@ -60,6 +68,9 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         config: { public: true, rateLimit: 'sign-in' },
         schema: {
+          tags: ['accounts'],
+          summary: 'Set a new password with the mailed token and end all my sessions',
+          errors: ['BAD_TOKEN', 'PASSWORD_TOO_COMMON'],
           body: Type.Object({ token: Token, password: Password }, closed),
           response: { 200: html, 204: Type.Null() },
         },
@@ -76,7 +87,12 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
       '/auth/password/reset',
       {
         config: { public: true },
-        schema: { querystring: Type.Object({ token: Token }, closed), response: { 200: html } },
+        schema: {
+          tags: ['accounts'],
+          summary: 'Page with a form for a new password, linked from a mail',
+          querystring: Type.Object({ token: Token }, closed),
+          response: { 200: html },
+        },
       },
       async ({ query: { token } }, reply) => reply.type(HTML).send(page(TITLE, [form(token)])),
     )

@@ -47,7 +47,16 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/posts',
-      { schema: { headers: IdempotencyHeader, body: NewPost, response: { 201: Post } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Publish a post',
+          errors: ['MEDIA_NOT_USABLE'],
+          headers: IdempotencyHeader,
+          body: NewPost,
+          response: { 201: Post },
+        },
+      },
       (request, reply) => {
         const { body, mediaIds = [] } = request.body
         const actor = { userId: request.user.userId, requestId: request.id }
@@ -57,21 +66,40 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    server.get('/posts', { schema: { querystring: ListQuery, response: { 200: pageOf(Post) } } }, async (request) => {
-      const { scope = 'all', userId: id, externalId, limit = 20, cursor } = request.query
-      if ((scope === 'user') !== ((id ?? externalId) !== undefined) || (id !== undefined && externalId !== undefined))
-        throw fail('VALIDATION_FAILED', 'scope=user goes together with userId or externalId', { pointer: '/userId' })
-      const userId = externalId === undefined ? id : await findIdOf(app.db, externalId)
-      if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
-      const before = decodeCursor(cursor, 1)?.[0] ?? null
-      if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
-      const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
-      return cutPage(posts, limit, (last) => [last.id])
-    })
+    server.get(
+      '/posts',
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'List posts of everyone, of people I follow, or of one user',
+          errors: ['USER_NOT_FOUND'],
+          querystring: ListQuery,
+          response: { 200: pageOf(Post) },
+        },
+      },
+      async (request) => {
+        const { scope = 'all', userId: id, externalId, limit = 20, cursor } = request.query
+        if ((scope === 'user') !== ((id ?? externalId) !== undefined) || (id !== undefined && externalId !== undefined))
+          throw fail('VALIDATION_FAILED', 'scope=user goes together with userId or externalId', { pointer: '/userId' })
+        const userId = externalId === undefined ? id : await findIdOf(app.db, externalId)
+        if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
+        const before = decodeCursor(cursor, 1)?.[0] ?? null
+        if (userId !== undefined) await requireUser(app.pool, userId, request.user.userId)
+        const posts = await listPosts(app.pool, request.user.userId, { scope, userId, before, limit: limit + 1 })
+        return cutPage(posts, limit, (last) => [last.id])
+      },
+    )
 
     server.get(
       '/posts/search',
-      { schema: { querystring: SearchQuery, response: { 200: pageOf(Post) } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Search posts by words, newest first',
+          querystring: SearchQuery,
+          response: { 200: pageOf(Post) },
+        },
+      },
       async ({ query: { q, limit = 20, cursor }, user }) => {
         const before = decodeCursor(cursor, 1)?.[0] ?? null
         const posts = await searchPosts(app.pool, user.userId, { text: q, before, limit: limit + 1 })
@@ -79,17 +107,47 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    server.get('/posts/:id', { schema: { params: OneId, response: { 200: Post } } }, (request) =>
-      getPost(app.pool, request.user.userId, request.params.id),
+    server.get(
+      '/posts/:id',
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Get a post',
+          errors: ['POST_NOT_FOUND'],
+          params: OneId,
+          response: { 200: Post },
+        },
+      },
+      (request) => getPost(app.pool, request.user.userId, request.params.id),
     )
 
-    server.patch('/posts/:id', { schema: { params: OneId, body: EditedPost, response: { 200: Post } } }, (request) =>
-      editPost(app, { userId: request.user.userId, requestId: request.id }, request.params.id, request.body.body),
+    server.patch(
+      '/posts/:id',
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Edit my post',
+          errors: ['POST_NOT_FOUND', 'NOT_AUTHOR'],
+          params: OneId,
+          body: EditedPost,
+          response: { 200: Post },
+        },
+      },
+      (request) =>
+        editPost(app, { userId: request.user.userId, requestId: request.id }, request.params.id, request.body.body),
     )
 
     server.delete(
       '/posts/:id',
-      { schema: { params: OneId, response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Delete my post',
+          errors: ['POST_NOT_FOUND', 'NOT_AUTHOR'],
+          params: OneId,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         await deletePost(app, { userId: request.user.userId, requestId: request.id }, request.params.id)
         return reply.code(204).send(null)

@@ -29,7 +29,10 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
       '/service-tokens',
-      { config: { role: 'admin' }, schema: { body: NewToken, response: { 201: ShownOnce } } },
+      {
+        config: { role: 'admin' },
+        schema: { tags: ['services'], summary: 'Create a service token', body: NewToken, response: { 201: ShownOnce } },
+      },
       async ({ body }, reply) => {
         const { token, hash } = newServiceToken()
         const { rows } = await pool.query<{ id: string }>(
@@ -42,7 +45,15 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/service-tokens',
-      { config: { role: 'reader' }, schema: { querystring: PageQuery, response: { 200: pageOf(ServiceToken) } } },
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['services'],
+          summary: 'List the service tokens',
+          querystring: PageQuery,
+          response: { 200: pageOf(ServiceToken) },
+        },
+      },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const { rows } = await pool.query(
@@ -64,7 +75,16 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/service-tokens/:id',
-      { config: { role: 'admin' }, schema: { params: OneId, response: { 204: Type.Null() } } },
+      {
+        config: { role: 'admin' },
+        schema: {
+          tags: ['services'],
+          summary: 'Revoke a service token',
+          errors: ['SERVICE_TOKEN_NOT_FOUND'],
+          params: OneId,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ params }, reply) => {
         const { rowCount } = await pool.query(
           'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1',

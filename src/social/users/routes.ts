@@ -47,32 +47,71 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/users/search',
-      { schema: { querystring: SearchQuery, response: { 200: pageOf(User) } } },
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Find users by name',
+          querystring: SearchQuery,
+          response: { 200: pageOf(User) },
+        },
+      },
       ({ query: { q, limit = 20, cursor }, user }) =>
         searchUsers(pool, { text: q.trim(), viewerId: user.userId, limit, cursor }),
     )
 
     server.get(
       '/users/by-name/:username',
-      { schema: { params: NameParams, response: { 200: User } } },
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Get a user by username',
+          errors: ['USER_NOT_FOUND'],
+          params: NameParams,
+          response: { 200: User },
+        },
+      },
       async ({ params, user }) => found(await findVisibleUserByName(pool, params.username, user.userId)),
     )
 
-    for (const [name, list] of Object.entries({ blocked: listBlocked, muted: listMuted }))
+    for (const [name, summary, list] of [
+      ['blocked', 'List the users I block', listBlocked],
+      ['muted', 'List the users I mute', listMuted],
+    ] as const)
       server.get(
         `/users/${name}`,
-        { schema: { querystring: PageQuery, response: { 200: pageOf(User) } } },
+        { schema: { tags: ['users'], summary, querystring: PageQuery, response: { 200: pageOf(User) } } },
         ({ query: { limit = 20, cursor }, user: { userId } }) =>
           list(pool, { userId, viewerId: userId, limit, cursor }),
       )
 
-    server.get('/users/:id', { schema: { params: Params, response: { 200: User } } }, async ({ params, user }) => {
-      return found(await findVisibleUser(pool, params.id, user.userId))
-    })
+    server.get(
+      '/users/:id',
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Get a user',
+          errors: ['USER_NOT_FOUND'],
+          params: Params,
+          response: { 200: User },
+        },
+      },
+      async ({ params, user }) => {
+        return found(await findVisibleUser(pool, params.id, user.userId))
+      },
+    )
 
     server.patch(
       '/users/:id',
-      { schema: { params: Params, body: Profile, response: { 200: User } } },
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Edit my profile',
+          errors: ['USER_NOT_FOUND', 'NOT_YOURSELF', 'MEDIA_NOT_USABLE'],
+          params: Params,
+          body: Profile,
+          response: { 200: User },
+        },
+      },
       async ({ params, body, user }) => {
         found(await findVisibleUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
@@ -87,7 +126,16 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/users/:id',
-      { schema: { params: Params, body: Deletion, response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['users'],
+          summary: 'Delete my account and everything with it',
+          errors: ['USER_NOT_FOUND', 'NOT_YOURSELF', 'WRONG_PASSWORD'],
+          params: Params,
+          body: Deletion,
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ params, user, body: { currentPassword }, ip }, reply) => {
         found(await findVisibleUser(pool, params.id, user.userId))
         if (params.id !== user.userId) throw fail('NOT_YOURSELF')
@@ -97,11 +145,23 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    const lists = { followers: listFollowers, following: listFollowing, friends: listFriends }
-    for (const [name, list] of Object.entries(lists)) {
+    for (const [name, summary, list] of [
+      ['followers', 'List the followers of a user', listFollowers],
+      ['following', 'List the users that a user follows', listFollowing],
+      ['friends', 'List the followers that a user follows back', listFriends],
+    ] as const)
       server.get(
         `/users/:id/${name}`,
-        { schema: { params: Params, querystring: PageQuery, response: { 200: pageOf(User) } } },
+        {
+          schema: {
+            tags: ['users'],
+            summary,
+            errors: ['USER_NOT_FOUND'],
+            params: Params,
+            querystring: PageQuery,
+            response: { 200: pageOf(User) },
+          },
+        },
         async ({ params, query, user }) => {
           found(await findVisibleUser(pool, params.id, user.userId))
           return list(pool, {
@@ -112,7 +172,6 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
           })
         },
       )
-    }
   }
 }
 

@@ -23,7 +23,16 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/auth/verify-email',
-      { config: open, schema: { body: WithToken, response: { 200: html, 204: Type.Null() } } },
+      {
+        config: open,
+        schema: {
+          tags: ['accounts'],
+          summary: 'Confirm an address with the mailed token',
+          errors: ['BAD_TOKEN', 'EMAIL_TAKEN'],
+          body: WithToken,
+          response: { 200: html, 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         await verifyEmail(pool, config, request.body.token)
         if (!isForm(request)) return reply.code(204).send(null)
@@ -33,7 +42,16 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/auth/verify-email',
-      { config: open, schema: { querystring: WithToken, response: { 200: html } } },
+      {
+        config: open,
+        schema: {
+          tags: ['accounts'],
+          summary: 'Page with a button that confirms an address, linked from a mail',
+          errors: ['BAD_TOKEN'],
+          querystring: WithToken,
+          response: { 200: html },
+        },
+      },
       async ({ query }, reply) => {
         const forms = (await accountsOf(pool, config, query.token)).map(({ username, token }) =>
           form(
@@ -47,15 +65,37 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    const unsubscribe = { config: open, schema: { params: WithToken, response: { 200: html } } }
-    server.get('/unsubscribe/:token', unsubscribe, async ({ params }, reply) => {
-      checkUnsubscribeToken(config, params.token)
-      return reply.type(HTML).send(button('No more mails', params.token))
-    })
+    server.get(
+      '/unsubscribe/:token',
+      {
+        config: open,
+        schema: {
+          tags: ['notifications'],
+          summary: 'Page that asks before unsubscribing, linked from a mail',
+          errors: ['BAD_TOKEN'],
+          params: WithToken,
+          response: { 200: html },
+        },
+      },
+      async ({ params }, reply) => {
+        checkUnsubscribeToken(config, params.token)
+        return reply.type(HTML).send(button('No more mails', params.token))
+      },
+    )
 
     server.post(
       '/unsubscribe/:token',
-      { ...unsubscribe, schema: { ...unsubscribe.schema, body: Type.Object({}) } },
+      {
+        config: open,
+        schema: {
+          tags: ['notifications'],
+          summary: 'Unsubscribe from mails (RFC 8058)',
+          errors: ['BAD_TOKEN'],
+          params: WithToken,
+          body: Type.Object({}),
+          response: { 200: html },
+        },
+      },
       async ({ params }, reply) => {
         await stopMails(pool, checkUnsubscribeToken(config, params.token))
         return reply

@@ -44,13 +44,30 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/push/vapid-public-key',
-      { config: { public: true }, schema: { response: { 200: Type.Object({ publicKey: Type.String() }) } } },
+      {
+        config: { public: true },
+        schema: {
+          tags: ['notifications'],
+          summary: 'Get the public key for web push subscriptions',
+          errors: ['PUSH_NOT_CONFIGURED'],
+          response: { 200: Type.Object({ publicKey: Type.String() }) },
+        },
+      },
       async () => ({ publicKey: keys().publicKey }),
     )
 
     server.post(
       '/push/subscriptions',
-      { schema: { headers: IdempotencyHeader, body: PushSubscription, response: { 201: Subscribed } } },
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'Subscribe a browser to web push',
+          errors: ['BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED', 'INBOX_BUSY'],
+          headers: IdempotencyHeader,
+          body: PushSubscription,
+          response: { 201: Subscribed },
+        },
+      },
       async (request, reply) => {
         keys()
         const { user } = request
@@ -61,14 +78,32 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
     )
 
     // All fit on one page.
-    server.get('/push/subscriptions', { schema: { response: { 200: pageOf(Browser) } } }, async ({ user }) => ({
-      items: await listBrowsers(pool, user),
-      nextCursor: null,
-    }))
+    server.get(
+      '/push/subscriptions',
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'List my web push subscriptions',
+          response: { 200: pageOf(Browser) },
+        },
+      },
+      async ({ user }) => ({
+        items: await listBrowsers(pool, user),
+        nextCursor: null,
+      }),
+    )
 
     server.delete(
       '/push/subscriptions/:id',
-      { schema: { params: Type.Object({ id: SubscriptionId }), response: { 204: Type.Null() } } },
+      {
+        schema: {
+          tags: ['notifications'],
+          summary: 'Delete a web push subscription',
+          errors: ['SUBSCRIPTION_NOT_FOUND'],
+          params: Type.Object({ id: SubscriptionId }),
+          response: { 204: Type.Null() },
+        },
+      },
       async ({ user, params }, reply) => {
         if (!(await unsubscribe(pool, user.userId, params.id))) throw fail('SUBSCRIPTION_NOT_FOUND')
         return reply.code(204).send(null)
