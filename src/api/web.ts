@@ -66,7 +66,8 @@ function securityPolicy(styles: string): string {
   return [
     "default-src 'self'",
     `style-src ${styles}`,
-    "img-src 'self' data: blob:",
+    // Users of another application have their pictures there.
+    "img-src 'self' https: data: blob:",
     "media-src 'self' blob:",
     "object-src 'none'",
     "base-uri 'self'",

@@ -9,6 +9,7 @@ export type User = {
   displayName: string
   bio: string
   avatarMediaId: string | null
+  avatarUrl?: string
   followerCount: number
   followingCount: number
   postCount: number
@@ -52,12 +53,13 @@ export type AuthSession = {
 export type PushBrowser = { id: string; host: string; createdAt: string; sessionId: string; current: boolean }
 export type UserList = 'followers' | 'following' | 'friends'
 
-type Outcome = Partial<Record<'allow' | 'suppress' | 'defer' | 'filter' | 'silent', number>>
-/** Per type and channel how many were decided which way, as it was and as it would have been. */
+type Outcome = Partial<Record<'allow' | 'silent' | 'filter' | 'suppress' | 'defer', number>>
+/** What other preferences would have done with the notifications of these days: `differs` of `notifications`, and per type and channel. */
 export type WhatIf = {
-  differs?: number
-  types?: Record<string, Record<string, { before?: Outcome; after?: Outcome }>>
-  [property: string]: unknown
+  days: number
+  notifications: number
+  differs: number
+  types: Record<string, Record<'inApp' | 'email' | 'webPush', { before: Outcome; after: Outcome }>>
 }
 
 export type From = 'mixed' | 'followers' | 'strangers'

@@ -1,17 +1,19 @@
-import type { Events, Ravenpost, Watch } from 'ravenpost-client'
+import { useRavenpost } from 'ravenpost-client/react'
+import { useEffect, useRef } from 'react'
 
-/**
- * Watches, unless the server is older than this app, as during an update: it refuses the whole frame for a property that it does
- * not know, so the wish is taken back and the counts stay live.
- */
-export function watchIfKnown(client: Ravenpost, wish: Watch): () => void {
-  const names = Object.keys(wish)
-  const stop = client.watch(wish)
-  const off = client.on('frame', ({ frame }: Events['frame']) => {
-    if (frame.type === 'error' && names.some((name) => frame.message.startsWith(`/${name}`))) stop()
-  })
-  return () => {
-    off()
-    stop()
-  }
+/** Calls back when the connection is live again after a break: what is watched starts anew, so changes may have been missed. */
+export function useReconnected(callback: () => void): void {
+  const { connection } = useRavenpost()
+  const latest = useRef(callback)
+  latest.current = callback
+  useEffect(() => {
+    let lost = false
+    return connection.subscribe(() => {
+      const { status } = connection.getSnapshot()
+      if (status === 'waiting' || status === 'offline') lost = true
+      if (status !== 'live' || !lost) return
+      lost = false
+      latest.current()
+    })
+  }, [connection])
 }

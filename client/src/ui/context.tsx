@@ -18,6 +18,7 @@ export type Part =
   | 'link'
   | 'faces'
   | 'face'
+  | 'picture'
   | 'text'
   | 'heading'
   | 'meta'

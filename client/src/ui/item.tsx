@@ -39,6 +39,7 @@ export function Item({ item, index, count }: { item: InboxItem; index?: number; 
         </time>
         {asks && <WhyText id={item.id} onClose={() => setAsks(false)} />}
       </div>
+      <Picture item={item} />
       {isUnread && <span {...part('dot')} aria-hidden="true" />}
       <Actions item={item} onWhy={() => setAsks(!asks)} asks={asks} />
     </li>
@@ -61,6 +62,13 @@ function Text({ item: { title, body, fallback } }: { item: InboxItem }): ReactNo
   )
 }
 
+/** The first one of the post or comment. */
+function Picture({ item: { data } }: { item: InboxItem }): ReactNode {
+  const { part, pictureUrl } = useUi()
+  if (typeof data.mediaId !== 'string') return null
+  return <img {...part('picture')} src={pictureUrl(data.mediaId)} alt="" loading="lazy" width="40" height="40" />
+}
+
 export function Faces({ item: { actors, severity } }: { item: InboxItem }): ReactNode {
   const { part, pictureUrl } = useUi()
   if (actors.length === 0)
@@ -71,12 +79,12 @@ export function Faces({ item: { actors, severity } }: { item: InboxItem }): Reac
     )
   return (
     <span {...part('faces')} aria-hidden="true">
-      {actors.slice(0, 3).map(({ id, displayName, avatarMediaId }) =>
-        avatarMediaId ? (
+      {actors.slice(0, 3).map(({ id, displayName, avatarMediaId, avatarUrl }) =>
+        avatarMediaId || avatarUrl ? (
           <img
             key={id}
             {...part('face')}
-            src={pictureUrl(avatarMediaId)}
+            src={avatarMediaId ? pictureUrl(avatarMediaId) : avatarUrl}
             alt=""
             loading="lazy"
             width="28"

@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from 'react'
 import { Empty } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { useApi } from '../device.tsx'
-import { watchIfKnown } from '../live.ts'
+import { useReconnected } from '../live.ts'
 import { Composer } from '../posts/composer.tsx'
 import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
@@ -26,7 +26,7 @@ export function FeedPage() {
   const container = useRef<HTMLDivElement>(null)
   const ids = itemsOf(list).map(({ id }) => id)
   useLiveInView(container, ids)
-  const { newer, clear } = useNewer(scope)
+  const { newer, clear } = useNewer(scope, ids[0])
 
   const showNewer = async () => {
     clear()
@@ -40,6 +40,7 @@ export function FeedPage() {
       to="/"
       search={value === 'all' ? {} : { scope: value }}
       className={tabClass}
+      activeOptions={{ exact: true }}
       aria-current={scope === value ? 'page' : undefined}
     >
       {label}
@@ -75,21 +76,33 @@ export function FeedPage() {
   )
 }
 
-/** How many posts are newer than what is shown. */
-function useNewer(scope: 'all' | 'following') {
+/** How many posts are newer than what is shown: those that came in a break of the connection, and those since. */
+function useNewer(scope: 'all' | 'following', newest: string | undefined) {
   const client = useRavenpost()
+  const api = useApi()
   const [newer, setNewer] = useState(0)
+  const [missed, setMissed] = useState(0)
   const [round, setRound] = useState(0)
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new round watches anew, so that the count starts at nothing
   useEffect(() => {
     setNewer(0)
+    setMissed(0)
     const stops = [
-      watchIfKnown(client, { feed: scope }),
+      client.watch({ feed: scope }),
       client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
     ]
     return () => {
       for (const stop of stops) stop()
     }
   }, [client, scope, round])
-  return { newer, clear: () => setRound((old) => old + 1) }
+  useReconnected(() => {
+    setNewer(0)
+    api
+      .posts(scope)()
+      .then(
+        ({ items }) => setMissed(items.filter(({ id }) => newest === undefined || Number(id) > Number(newest)).length),
+        () => undefined,
+      )
+  })
+  return { newer: newer + missed, clear: () => setRound((old) => old + 1) }
 }

@@ -2,24 +2,37 @@ import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/r
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useState } from 'react'
 import type { Comment, Page } from '../api.ts'
-import { watchIfKnown } from '../live.ts'
+import { useReconnected } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>
 
 /** One level of a post's comments: the first, or the replies to one. */
 export const commentsKey = (postId: string, parentId: string | null) => ['comments', postId, parentId ?? 'top']
 
-/** Puts a comment at the end of its level, unless that is not loaded to its end: then it comes with the next page. */
+/** Ids of the comments that were counted as replies; one may come by its answer and by the socket. */
+const counted = new WeakMap<QueryClient, Set<string>>()
+
+/** Shows a comment that is new, and counts it at its parent. False when it was known, and is changed instead. */
 export function addComment(queries: QueryClient, comment: Comment): boolean {
-  let added = false
-  queries.setQueryData<Pages>(commentsKey(comment.postId, comment.parentId), (data) => {
-    const last = data?.pages.at(-1)
-    if (!data || !last || last.nextCursor !== null) return data
-    if (data.pages.some(({ items }) => items.some(({ id }) => id === comment.id))) return data
-    added = true
-    return { ...data, pages: [...data.pages.slice(0, -1), { ...last, items: [...last.items, comment] }] }
-  })
-  return added
+  const { id, postId, parentId } = comment
+  const known = counted.get(queries) ?? new Set()
+  counted.set(queries, known)
+  const level = queries.getQueryData<Pages>(commentsKey(postId, parentId))
+  if (known.has(id) || level?.pages.some(({ items }) => items.some((item) => item.id === id))) {
+    changeComment(queries, postId, id, () => comment)
+    return false
+  }
+  known.add(id)
+  const last = level?.pages.at(-1)
+  // A level that is not loaded to its end gets it with its next page; one that is being loaded may just miss it.
+  if (!level) void queries.invalidateQueries({ queryKey: commentsKey(postId, parentId) })
+  else if (last && last.nextCursor === null)
+    queries.setQueryData<Pages>(commentsKey(postId, parentId), {
+      ...level,
+      pages: [...level.pages.slice(0, -1), { ...last, items: [...last.items, comment] }],
+    })
+  if (parentId !== null) countReply(queries, postId, parentId)
+  return true
 }
 
 export function changeComment(queries: QueryClient, postId: string, id: string, change: (old: Comment) => Comment) {
@@ -32,12 +45,17 @@ export function changeComment(queries: QueryClient, postId: string, id: string, 
 
 /** A deleted comment stays, emptied, while it has replies. */
 export function dropComment(queries: QueryClient, postId: string, id: string): void {
-  queries.setQueriesData<Pages>({ queryKey: ['comments', postId] }, (data) => {
-    if (!data) return data
-    const without = (items: Comment[]) =>
-      items.flatMap((each) => (each.id !== id ? each : each.replyCount > 0 ? { ...each, body: '' } : []))
-    return { ...data, pages: data.pages.map((page) => ({ ...page, items: without(page.items) })) }
-  })
+  const queryKey = ['comments', postId]
+  const items = queries.getQueriesData<Pages>({ queryKey }).flatMap(([, data]) => data?.pages ?? [])
+  const dropped = items.flatMap((page) => page.items).find((item) => item.id === id)
+  if (!dropped) return
+  const without = (all: Comment[]) =>
+    all.flatMap((each) => (each.id !== id ? each : each.replyCount > 0 ? { ...each, body: '' } : []))
+  queries.setQueriesData<Pages>(
+    { queryKey },
+    (data) => data && { ...data, pages: data.pages.map((page) => ({ ...page, items: without(page.items) })) },
+  )
+  if (dropped.parentId !== null && dropped.replyCount === 0) countReply(queries, postId, dropped.parentId, -1)
 }
 
 /** Comments of others as they come; the ids of those that came while the page was open. */
@@ -47,12 +65,11 @@ export function useLiveComments(postId: string, ownId: string): ReadonlySet<stri
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
   useEffect(() => {
     const take = (comment: Comment) => {
-      if (!addComment(queries, comment)) return changeComment(queries, postId, comment.id, () => comment)
-      if (comment.author.id !== ownId) setFresh((old) => new Set([...old, comment.id]))
-      if (comment.parentId !== null) countReply(queries, postId, comment.parentId)
+      if (comment.body === '') return changeComment(queries, postId, comment.id, () => comment)
+      if (addComment(queries, comment) && comment.author.id !== ownId) setFresh((old) => new Set([...old, comment.id]))
     }
     const stops = [
-      watchIfKnown(client, { comments: postId }),
+      client.watch({ comments: postId }),
       client.on('comments', (frame) => {
         if (frame.postId !== postId) return
         frame.comments.forEach(take)
@@ -63,6 +80,7 @@ export function useLiveComments(postId: string, ownId: string): ReadonlySet<stri
       for (const stop of stops) stop()
     }
   }, [client, queries, postId, ownId])
+  useReconnected(() => void queries.invalidateQueries({ queryKey: ['comments', postId] }))
   return fresh
 }
 

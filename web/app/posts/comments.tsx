@@ -13,7 +13,7 @@ import { useDevice } from '../device.tsx'
 import { explain } from '../problem.ts'
 import { newKey } from '../session.ts'
 import { useWords } from '../words/words.tsx'
-import { addComment, changeComment, commentsKey, countReply, dropComment, useLiveComments } from './comment-cache.ts'
+import { addComment, changeComment, commentsKey, dropComment, useLiveComments } from './comment-cache.ts'
 import { itemsOf, List, useList } from './list.tsx'
 import { useMentions } from './mention-list.tsx'
 import styles from './post.module.css'
@@ -151,9 +151,7 @@ function CommentForm({ postId, parent, done }: { postId: string; parent: Comment
   const send = useMutation({
     mutationFn: () => api.comment(postId, body.trim(), parent?.id, key.current),
     onSuccess: (comment) => {
-      if (addComment(queries, comment) || parent) {
-        if (parent) countReply(queries, postId, parent.id)
-      }
+      addComment(queries, comment)
       changePost(queries, postId, (post) => ({ ...post, commentCount: post.commentCount + 1 }))
       key.current = newKey()
       setBody('')
@@ -219,7 +217,6 @@ function CommentMenu({ comment, edit }: { comment: Comment; edit(): void }) {
     mutationFn: () => api.deleteComment(comment.id),
     onSuccess: () => {
       dropComment(queries, comment.postId, comment.id)
-      if (comment.parentId !== null) countReply(queries, comment.postId, comment.parentId, -1)
       changePost(queries, comment.postId, (post) => ({ ...post, commentCount: Math.max(0, post.commentCount - 1) }))
       setDeleting(false)
     },

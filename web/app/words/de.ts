@@ -270,7 +270,13 @@ export const de = ({ number, list, plural }: Format): Words => ({
       'security.alert': 'Sicherheitswarnungen',
     },
     channels: { inApp: 'In der App', email: 'E-Mail', webPush: 'Push' },
-    decisions: { allow: 'gesendet', suppress: 'nicht gesendet', defer: 'für später aufgehoben' },
+    decisions: {
+      allow: 'gesendet',
+      silent: 'still gesendet',
+      filter: 'zu den Anfragen',
+      suppress: 'nicht gesendet',
+      defer: 'für später aufgehoben',
+    },
     decidedBy: {
       self: 'du selbst',
       block: 'eine Blockierung',
@@ -320,7 +326,10 @@ export const de = ({ number, list, plural }: Format): Words => ({
     whatIfTitle: 'Mit diesen Einstellungen, in deinen letzten 30 Tagen',
     whatIfNone: 'Nichts wäre anders gewesen.',
     whatIfDiffers: (count) =>
-      plural(count, { one: '# Entscheidung wäre anders gewesen', other: '# Entscheidungen wären anders gewesen' }),
+      plural(count, {
+        one: '# Benachrichtigung wäre anders gekommen',
+        other: '# Benachrichtigungen wären anders gekommen',
+      }),
     before: 'wie es war',
     after: 'mit diesen',
     unsaved: 'Noch nicht gespeichert',

@@ -256,7 +256,13 @@ export const en = ({ number, list, plural }: Format) => ({
       'security.alert': 'Security alerts',
     },
     channels: { inApp: 'In the app', email: 'Email', webPush: 'Push' },
-    decisions: { allow: 'sent', suppress: 'not sent', defer: 'kept until later' },
+    decisions: {
+      allow: 'sent',
+      silent: 'sent silently',
+      filter: 'into requests',
+      suppress: 'not sent',
+      defer: 'kept until later',
+    },
     decidedBy: {
       self: 'your own doing',
       block: 'a block',
@@ -311,7 +317,10 @@ export const en = ({ number, list, plural }: Format) => ({
     whatIfTitle: 'With these settings, of your last 30 days',
     whatIfNone: 'Nothing would have been different.',
     whatIfDiffers: (count: number) =>
-      plural(count, { one: '# decision would have been different', other: '# decisions would have been different' }),
+      plural(count, {
+        one: '# notification would have come differently',
+        other: '# notifications would have come differently',
+      }),
     before: 'as it was',
     after: 'with these',
     unsaved: 'Not saved yet',
