@@ -98,6 +98,11 @@ function createRoutes() {
       path: '/demo',
       component: lazyRouteComponent(() => import('./demo/side-by-side.tsx'), 'SideBySide'),
     }),
+    createRoute({
+      getParentRoute: () => root,
+      path: '/gallery',
+      component: lazyRouteComponent(() => import('../gallery/gallery.tsx'), 'Gallery'),
+    }),
   ])
 }
 

@@ -69,14 +69,14 @@ export function BellButton() {
         aria-label={notifications.title}
         onToggle={toggled}
       >
-        {open && <Panel close={() => panel.current?.hidePopover()} onWhy={setWhy} />}
+        {open && <BellPanel close={() => panel.current?.hidePopover()} onWhy={setWhy} />}
       </section>
       {why !== undefined && <WhyDialog id={why} onClose={() => setWhy(undefined)} />}
     </>
   )
 }
 
-function Panel({ close, onWhy }: { close(): void; onWhy(id: string): void }) {
+export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): void }) {
   const words = useWords()
   const { notifications, app, connection } = words
   const client = useRavenpost()
