@@ -70,13 +70,20 @@ export function SearchPage() {
         />
       </form>
       <nav className={tabsClass} aria-label={nav.search}>
-        <Link to="/search" search={{ q }} className={tabClass} aria-current={kind ? undefined : 'page'}>
+        <Link
+          to="/search"
+          search={{ q }}
+          className={tabClass}
+          activeOptions={{ exact: true }}
+          aria-current={kind ? undefined : 'page'}
+        >
           {search.people}
         </Link>
         <Link
           to="/search"
           search={{ q, in: 'posts' }}
           className={tabClass}
+          activeOptions={{ exact: true }}
           aria-current={kind === 'posts' ? 'page' : undefined}
         >
           {search.posts}

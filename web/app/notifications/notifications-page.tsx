@@ -60,6 +60,7 @@ export function NotificationsPage() {
       to="/notifications"
       search={value ? { show: value } : {}}
       className={tabClass}
+      activeOptions={{ exact: true }}
       aria-current={show === value ? 'page' : undefined}
       onClick={() => setChosen(new Set())}
     >

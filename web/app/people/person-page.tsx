@@ -79,6 +79,7 @@ function TabLink({ userId, tab, current, label }: TabLinkProps) {
       params={{ userId }}
       search={tab ? { tab } : {}}
       className={tabClass}
+      activeOptions={{ exact: true }}
       aria-current={tab === current ? 'page' : undefined}
       resetScroll={false}
     >
