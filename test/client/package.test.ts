@@ -3,11 +3,11 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { build } from 'vite'
 import { eventually, setup } from '../setup.ts'
 import { isFull } from '../size.ts'
+import { budgets, sizeOf } from './size-of.ts'
 import { snippets } from './snippets.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -136,10 +136,8 @@ t.test('the package, packed and installed elsewhere', async (t) => {
   })
 
   await t.test('it is as small as docs/client.md promises', async (t) => {
-    type Budget = { imports: string[]; limit: number }
-    const budgets: Record<string, Budget> = JSON.parse(await readFile(join(root, 'client/sizes.json'), 'utf8'))
     const page = await readFile(join(root, 'docs/client.md'), 'utf8')
-    for (const [name, { imports, limit }] of Object.entries(budgets)) {
+    for (const [name, { imports, limit }] of Object.entries(await budgets())) {
       const size = await sizeOf(folder, imports)
       t.ok(size <= limit, `${name}: ${size.toFixed(1)} of ${limit} KB`)
       t.match(page, `| ${name} | ${limit} |`)
@@ -151,24 +149,3 @@ t.test('the package, packed and installed elsewhere', async (t) => {
 const oldCompilers = ['oazapfts', '@arethetypeswrong/core'].map((name) =>
   join(root, 'node_modules', name, 'node_modules/typescript/bin/tsc'),
 )
-
-/** Kilobytes (1000 octets) of a bundle, minified and gzipped, without React. */
-async function sizeOf(folder: string, imports: string[]): Promise<number> {
-  const entry = join(folder, 'size.js')
-  await writeFile(entry, imports.map((from) => (from.startsWith('{') ? `export ${from}` : `import ${from}`)).join('\n'))
-  const built = await build({
-    root: folder,
-    configFile: false,
-    logLevel: 'error',
-    build: {
-      write: false,
-      minify: true,
-      target: 'es2022',
-      rollupOptions: { input: entry, preserveEntrySignatures: 'strict', external: [/^react/, /^@tanstack/] },
-    },
-  })
-  if (!Array.isArray(built) && !('output' in built)) throw new Error('Vite watches instead of building')
-  const files = [built].flat().flatMap(({ output }) => output)
-  const octets = files.map((file) => gzipSync(file.type === 'chunk' ? file.code : file.source, { level: 9 }).length)
-  return octets.reduce((sum, each) => sum + each, 0) / 1000
-}

@@ -10,6 +10,8 @@ export type Proxy = {
   swallow(): void
   /** Refuses connections from now on, or takes them again. */
   refuse(refuses: boolean): void
+  /** Leads new connections to another server. */
+  turnTo(url: string): void
 }
 
 export async function startProxy(t: Test, target: string): Promise<Proxy> {
@@ -21,6 +23,9 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     swallow: () => proxy.swallow(),
     refuse(refuses) {
       proxy.weather = refuses ? 'refuse' : 'pass'
+    },
+    turnTo(url) {
+      proxy.target = Number(new URL(url).port)
     },
   }
 }

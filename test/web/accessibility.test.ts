@@ -56,6 +56,30 @@ test('main screens fit 320 pixels and have no accessibility faults, in both them
   system.noErrors()
 })
 
+test('the gallery has no accessibility faults, in both themes and directions', { skip }, async (t) => {
+  const system = await webSystem(t)
+  for (const language of ['en', 'ar']) {
+    const { page } = await system.window({ language })
+    await page.goto('/gallery')
+    for (const theme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: theme })
+      await page.locator('[data-tone]').nth(6).waitFor()
+      await page.locator('[data-toast]').first().waitFor()
+      t.same(await faultsOf(page), [], `${theme}, ${language}`)
+      const overlays = page.locator('[data-overlays] button')
+      for (let place = 0; place < 4; place += 1) {
+        await overlays.nth(place).click()
+        const overlay = page.locator('dialog, [role=menu]:popover-open')
+        await overlay.waitFor()
+        t.same(await faultsOf(page), [], `overlay ${place}, ${theme}, ${language}`)
+        await page.keyboard.press('Escape')
+        await overlay.waitFor({ state: place < 3 ? 'detached' : 'hidden' })
+      }
+    }
+  }
+  system.noErrors()
+})
+
 type Violation = { id: string; nodes: { target: unknown; failureSummary?: string }[] }
 
 async function faultsOf(page: Page): Promise<string[]> {

@@ -1,22 +1,13 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
-import { buildIfStale, DIST } from '../../src/api/web-build.ts'
 import { PASSWORD } from '../client.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually } from '../setup.ts'
 import { badgeOf, listOf, signInBy, skip, webSystem } from './browser.ts'
+import { firstRoute } from './measure.ts'
 
 test('the first page loads at most 160 KB of scripts and 12 KB of styles, compressed', async (t) => {
-  await buildIfStale()
-  const index = readFileSync(join(DIST, 'index.html'), 'utf8')
-  const sizeOf = (extension: string) =>
-    [...index.matchAll(new RegExp(`(?:src|href)="\\./(assets/[^"]+\\.${extension})"`, 'g'))]
-      .map(([, file = '']) => gzipSync(readFileSync(join(DIST, file))).length)
-      .reduce((sum, size) => sum + size, 0)
-  const [scripts, styles] = [sizeOf('js'), sizeOf('css')]
+  const { scripts, styles } = await firstRoute()
   t.ok(scripts > 1024 && scripts <= 160 * 1024, `${scripts} bytes of scripts`)
   t.ok(styles > 1024 && styles <= 12 * 1024, `${styles} bytes of styles`)
 })
@@ -99,6 +90,7 @@ test('in every tab, list and badge equal REST whenever it is quiet', { skip }, a
     for (const [place, tab] of tabs.entries()) {
       await eventually(async () => (await badgeOf(tab)) === unreadCount)
       await eventually(async () => JSON.stringify(await listOf(tab)) === JSON.stringify(ids))
+      await eventually(async () => Number(/^\((\d+)\)/.exec(await tab.title())?.[1] ?? 0) === unreadCount)
       t.pass(`round ${round}, tab ${place}: ${ids.length} shown, ${unreadCount} unread`)
     }
   }
@@ -145,6 +137,60 @@ test('what is read offline shows at once and reaches the server later', { skip }
   await context.setOffline(false)
   await eventually(async () => (await ana.get('/notifications/unread-count')).unreadCount === 0)
   await page.getByText('Up to date, nothing missed').waitFor()
+  system.noErrors()
+})
+
+test('posts and comments of others show on open pages, also those from a break of the connection', {
+  skip,
+}, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  const post = await ana.post('Good morning')
+  await system.pool.query('update social.users set avatar_url = $1 where id = $2', [`${system.url}/icon.svg`, ben.id])
+  const { context, page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  await page.getByRole('article').first().waitFor()
+  await ben.post('first')
+  await page.getByRole('button', { name: '1 new post' }).waitFor()
+  await context.setOffline(true)
+  await page
+    .getByText(/^Offline/)
+    .first()
+    .waitFor()
+  await ben.post('second')
+  await context.setOffline(false)
+  await page
+    .getByText('second')
+    .or(page.getByRole('button', { name: '2 new posts' }))
+    .waitFor()
+  const more = page.getByRole('button', { name: /new posts?$/ })
+  if (await more.isVisible()) await more.click()
+  await page.getByRole('article').getByText('second').waitFor()
+  await more.waitFor({ state: 'detached' })
+  t.equal(await page.locator('[data-post]').count(), 3)
+  const face = page.locator('[data-post]', { hasText: 'second' }).locator('img').first()
+  await eventually(() => face.evaluate((image: HTMLImageElement) => image.naturalWidth > 0))
+
+  await page.goto(`/posts/${post.id}`)
+  await page.getByText('No comments yet').waitFor()
+  const { id } = await ben.comment(post.id, 'Hello')
+  const comment = page.locator(`#comment-${id}`)
+  await comment.getByText('Hello').waitFor()
+  await comment.getByText('New').waitFor()
+  const reply = await ben.comment(post.id, 'Hello again', id)
+  await page.locator(`#comment-${reply.id}`).getByText('Hello again').waitFor()
+  await comment.getByRole('button', { name: 'Hide replies' }).click()
+  await ben.comment(post.id, 'And again', id)
+  await comment.getByRole('button', { name: 'Show 2 replies' }).click()
+  await comment.getByText('And again').waitFor()
+  await ben.request('DELETE', `/comments/${reply.id}`)
+  await page.locator(`#comment-${reply.id}`).waitFor({ state: 'detached' })
+
+  await page.goto('/settings/notifications')
+  await page.getByRole('radio', { name: 'Drop' }).check()
+  await page.getByRole('button', { name: 'Try on the last 30 days' }).click()
+  await page.getByText('1 notification would have come differently').waitFor()
   system.noErrors()
 })
 

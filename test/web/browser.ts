@@ -21,10 +21,11 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
+export type Look = { theme?: 'light' | 'dark'; language?: string; width?: number }
+/** A browser of its own, as far as cookies and storage go. */
 export type Window = { context: BrowserContext; page: Page }
 export type WebSystem = TestSystem & {
-  /** A browser of its own, as far as cookies and storage go. `look`: theme and language. */
-  window(look?: { theme?: 'light' | 'dark'; language?: string; width?: number }): Promise<Window>
+  window(look?: Look): Promise<Window>
   /** Asserts that no page has written an error to its console. */
   noErrors(): void
 }
@@ -34,36 +35,37 @@ export async function webSystem(t: Test, options: Options = {}): Promise<WebSyst
   await buildIfStale()
   const web = { dist: DIST, build: () => ({ running: false }) }
   const system = await setup(t, { worker: true, push: true, web, ...options, env: { DEMO: 'true', ...options.env } })
-  const browser = await startBrowser()
-  const contexts: BrowserContext[] = []
   const errors: string[] = []
-  t.teardown(() => Promise.all(contexts.map((context) => context.close())))
-  const window: WebSystem['window'] = async ({ theme = 'light', language = 'en', width = 1280 } = {}) => {
-    const context = await browser.newContext({
-      baseURL: system.url,
-      viewport: { width, height: 800 },
-      colorScheme: theme,
-      reducedMotion: 'reduce',
-    })
-    contexts.push(context)
-    await context.addInitScript((chosen) => {
-      // An empty page has no storage.
-      if (location.protocol === 'http:') localStorage.setItem('ravenpost.look', JSON.stringify({ language: chosen }))
-    }, language)
-    context.setDefaultTimeout(20_000)
-    const watch = (page: Page) => {
-      page.on('pageerror', (error) => errors.push(String(error)))
-      page.on('console', (message) => {
-        // The browser's own lines about answers that a test provokes.
-        if (message.type() === 'error' && !/status of 400|ERR_INTERNET_DISCONNECTED|WebSocket/.test(message.text()))
-          errors.push(message.text())
-      })
-    }
-    context.on('page', watch)
-    return { context, page: await context.newPage() }
-  }
   const noErrors = () => t.same(errors, [], 'no errors in the console of any page')
-  return { ...system, window, noErrors }
+  return { ...system, window: (look) => openWindow(t, system.url, look, errors), noErrors }
+}
+
+/** `errors` gets what pages write to their console. */
+export async function openWindow(t: Test, url: string, look: Look = {}, errors: string[] = []): Promise<Window> {
+  const { theme = 'light', language = 'en', width = 1280 } = look
+  const browser = await startBrowser()
+  const context = await browser.newContext({
+    baseURL: url,
+    viewport: { width, height: 800 },
+    colorScheme: theme,
+    reducedMotion: 'reduce',
+  })
+  t.teardown(() => context.close())
+  await context.addInitScript((chosen) => {
+    // An empty page has no storage.
+    if (location.protocol === 'http:') localStorage.setItem('ravenpost.look', JSON.stringify({ language: chosen }))
+  }, language)
+  // Many for a machine that is busy.
+  context.setDefaultTimeout(60_000)
+  context.on('page', (page) => {
+    page.on('pageerror', (error) => errors.push(String(error)))
+    page.on('console', (message) => {
+      // The browser's own lines about answers that a test provokes.
+      if (message.type() === 'error' && !/status of 400|ERR_INTERNET_DISCONNECTED|WebSocket/.test(message.text()))
+        errors.push(message.text())
+    })
+  })
+  return { context, page: await context.newPage() }
 }
 
 let started: Promise<Browser> | undefined

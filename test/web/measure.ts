@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import type { BrowserContext, Page } from 'playwright-core'
+import { buildIfStale, DIST } from '../../src/api/web-build.ts'
+import { signAccessToken } from '../../src/social/sessions/tokens.ts'
+import { call } from '../client.ts'
+import { settled } from '../settled.ts'
+import type { TestSystem } from '../setup.ts'
+
+/** Octets of what the first page loads, gzipped. */
+export async function firstRoute(): Promise<{ scripts: number; styles: number }> {
+  await buildIfStale()
+  const index = readFileSync(join(DIST, 'index.html'), 'utf8')
+  const sizeOf = (extension: string) =>
+    [...index.matchAll(new RegExp(`(?:src|href)="\\./(assets/[^"]+\\.${extension})"`, 'g'))]
+      .map(([, file = '']) => gzipSync(readFileSync(join(DIST, file))).length)
+      .reduce((sum, size) => sum + size, 0)
+  return { scripts: sizeOf('js'), styles: sizeOf('css') }
+}
+
+/** Stops a page's scripts, as a browser stops a tab: without an event, so that it keeps its lock and its socket. */
+export async function pause(context: BrowserContext, page: Page): Promise<() => Promise<void>> {
+  const debug = await context.newCDPSession(page)
+  await debug.send('Debugger.enable')
+  const paused = new Promise((resolve) => debug.once('Debugger.paused', resolve))
+  await debug.send('Debugger.pause')
+  await paused
+  return async () => {
+    await debug.send('Debugger.resume')
+    await debug.detach()
+  }
+}
+
+export type Rendered = { renders: number; toasts: number; seconds: number }
+
+/** What the page of the author shows while so many people like a post on it, each over HTTP, ten at a time. */
+export async function renderLikes(system: TestSystem, page: Page, postId: string, count: number): Promise<Rendered> {
+  await page.locator(`[data-post="${postId}"]`).waitFor()
+  await page.evaluate(() => {
+    const seen = { renders: 0, toasts: 0, from: 0, to: 0 }
+    Object.assign(globalThis, { seen })
+    const observer = new MutationObserver((mutations) => {
+      seen.renders += 1
+      seen.from ||= performance.now()
+      seen.to = performance.now()
+      for (const { addedNodes } of mutations)
+        for (const node of addedNodes) if (node instanceof Element && node.matches('[data-toast]')) seen.toasts += 1
+    })
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
+  })
+  await likeBy(system, postId, count)
+  await page.locator(`[data-likes="${count}"]`).waitFor()
+  await settled(system)
+  await page
+    .locator('[data-toast]')
+    .getByText(`${count - 2} others`)
+    .waitFor()
+  const seen: Rendered & { from: number; to: number } = await page.evaluate('seen')
+  return { ...seen, seconds: (seen.to - seen.from) / 1000 }
+}
+
+async function likeBy({ pool, url, config }: TestSystem, postId: string, count: number): Promise<void> {
+  const { rows } = await pool.query<{ id: string }>(
+    `insert into social.users (username, email, password_hash, display_name)
+     select 'fan_' || n, 'fan_' || n || '@example.org', '!', 'Fan ' || n from generate_series(1, $1::int) n returning id`,
+    [count],
+  )
+  const waiting = rows.map(({ id }) => id)
+  const next = async () => {
+    for (let fan = waiting.pop(); fan; fan = waiting.pop()) {
+      const token = signAccessToken(config, { userId: fan, sessionId: fan, role: 'user' })
+      const authorization = `Bearer ${token}`
+      const { status } = await call(url, 'POST', `/posts/${postId}/like`, undefined, { authorization })
+      if (status >= 300) throw new Error(`answered ${status}`)
+    }
+  }
+  await Promise.all(Array.from({ length: 10 }, next))
+}
