@@ -28,7 +28,9 @@ await endWithSignals(async (onClose) => {
   const app = createApp(config, log)
   onClose('pool', () => closeApp(app))
 
-  await writeSettings(app, role, limits).catch((err) => log.warn({ err }, 'ops.settings shows what was written before'))
+  await writeSettings(app, role, limits).catch((err) =>
+    log.warn({ err }, 'cannot update ops.settings; it shows older values'),
+  )
   const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)

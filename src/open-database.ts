@@ -79,6 +79,6 @@ async function checkPooler(config: Config, log: Logger): Promise<void> {
   )
   if (rows[0]?.ms === '0')
     log.warn(
-      'the pooler of DATABASE_URL sets no statement_timeout, so statements may hold locks for clients that are gone: see connect_query in docs/operations.md',
+      'the pooler in DATABASE_URL sets no statement_timeout, so statements of disconnected clients can hold locks: see connect_query in docs/operations.md',
     )
 }

@@ -5,7 +5,7 @@ export type Actor = {
   username: string
   displayName: string
   avatarMediaId: string | null
-  /** Picture hosted by another application, for when avatarMediaId is null; absent without one */
+  /** URL of a picture hosted by another application, used when avatarMediaId is null */
   avatarUrl?: string
 }
 
@@ -158,13 +158,13 @@ export type Comment = {
   author: Actor
   body: string
   mentions: {
-    /** Of the user */
+    /** Id of the user */
     id: string
-    /** As it is now; the text has the name of then */
+    /** Current username; the text contains the username at the time of writing */
     username: string
-    /** Where the @ is, in UTF-16 code units, as in JavaScript strings */
+    /** Start of the mention (the @), in UTF-16 code units, as in JavaScript strings */
     start: number
-    /** Behind the name, in UTF-16 code units, as in JavaScript strings */
+    /** End of the mention, exclusive, in UTF-16 code units, as in JavaScript strings */
     end: number
   }[]
   replyCount: number

@@ -31,7 +31,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
             type: 'http',
             scheme: 'bearer',
             bearerFormat: 'JWT',
-            description: 'From sign-up, sign-in or refresh, or of your identity provider; of a service, its token.',
+            description: 'From sign-up, sign-in, refresh or your identity provider. Services send their service token.',
           },
         },
         schemas: { Problem: problemSchema },

@@ -13,7 +13,7 @@ export function repeat(
 
   const next = () => {
     turn = work()
-      .catch((error) => log.warn({ err: error }, `${name} failed and tries again`))
+      .catch((error) => log.warn({ err: error }, `${name} failed; retrying`))
       .then(() => {
         if (!closed) timer = setTimeout(next, intervalMs)
       })

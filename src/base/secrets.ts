@@ -39,5 +39,5 @@ function parse(text: string, file: string): Secrets {
   } catch {
     // Said below, without the content.
   }
-  throw new StartError(`${file} is not what Ravenpost wrote there: put back the original from a backup`)
+  throw new StartError(`${file} was changed: restore the original from a backup`)
 }

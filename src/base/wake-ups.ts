@@ -66,7 +66,7 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
     const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
     await pool
       .query({ name: 'wake_up', text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', values })
-      .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep will find the work'))
+      .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep find the work'))
   }
 
   return {

@@ -29,7 +29,7 @@ function describe({ id, email, verified, createdAt }: Candidate): string {
 }
 
 async function confirm(username: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new StartError('Nothing was changed: add --yes when this is who you mean')
+  if (!process.stdin.isTTY) throw new StartError('Nothing was changed: add --yes to confirm this user')
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
   const answer = await terminal.question(`Make ${username} an admin? [y/N] `)
   terminal.close()

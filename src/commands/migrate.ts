@@ -9,5 +9,5 @@ await runCommand(async (config) => {
     throw new StartError('npm run migrate needs DATABASE_URL; the embedded server is migrated at each npm start')
   const log = pino({ level: config.logLevel })
   const ran = await migrate(config.databaseUrlDirect, log)
-  log.info({ ran }, ran.length > 0 ? 'the database is up to date now' : 'the database was up to date')
+  log.info({ ran }, ran.length > 0 ? 'migrated the database' : 'the database is already up to date')
 })

@@ -10,7 +10,7 @@ await runCommand(async (config, [username]) => {
   const pool = new pg.Pool({ connectionString: await databaseUrlOf(config), max: 1 })
   try {
     if (!(await revokeAdmin(pool, username))) throw new StartError(`There is no admin named ${username}`)
-    process.stdout.write(`${username} is no admin any more\n`)
+    process.stdout.write(`${username} is no longer an admin\n`)
   } finally {
     await pool.end()
   }

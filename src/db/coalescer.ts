@@ -91,7 +91,7 @@ export class Coalescer<Kind extends string, Item, Result> {
    */
   add(kind: Kind, item: Item): Promise<Result> {
     const lane = this.#lanes.get(kind)
-    if (!lane) throw new Error(`there is no kind ${kind}`)
+    if (!lane) throw new Error(`unknown kind ${kind}`)
     if (this.#closed || this.#size >= this.#capacity) return Promise.reject(busy())
     return new Promise((resolve, reject) => {
       const entry: Entry<Item, Result> = {
@@ -182,7 +182,7 @@ export class Coalescer<Kind extends string, Item, Result> {
       return
     }
     this.#release(entry.key)
-    if (result === undefined) entry.reject(new Error('the statement of a batch left out an item'))
+    if (result === undefined) entry.reject(new Error('the batch statement returned no result for an item'))
     else entry.resolve(result)
   }
 
@@ -213,5 +213,5 @@ export class Coalescer<Kind extends string, Item, Result> {
 }
 
 function busy(): AppError {
-  return fail('BUSY', 'Try again.', { retryAfter: 1 })
+  return fail('BUSY', 'Try again', { retryAfter: 1 })
 }

@@ -90,7 +90,7 @@ export class Listener {
     this.#subscriber = undefined
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
-    this.#app.log.warn({ err, wait }, 'cannot listen, connecting again')
+    this.#app.log.warn({ err, wait }, 'cannot listen; reconnecting')
     subscriber.events.removeAllListeners('notification')
     void end(subscriber)
     this.#retry = setTimeout(() => this.start(), wait)

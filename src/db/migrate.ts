@@ -88,7 +88,7 @@ async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
 async function runOfGraphile(url: string, log: Logger): Promise<void> {
   const pgPool = new pg.Pool({ connectionString: url, max: 1, options: LIMITS })
   // graphile-worker asks for these listeners on a pool that it is given.
-  const broken = (err: Error) => log.warn({ err }, 'a connection broke while migrating')
+  const broken = (err: Error) => log.warn({ err }, 'lost a connection during a migration')
   pgPool.on('error', broken).on('connect', (client) => client.on('error', broken))
   await patiently(log, "graphile-worker's tables", () => runMigrations({ pgPool })).finally(() => pgPool.end())
 }
@@ -129,7 +129,7 @@ export async function nextMigrations(client: pg.ClientBase | pg.Pool, folder = o
 
 async function grantPrivileges(client: pg.Client, log: Logger): Promise<void> {
   client.on('notice', ({ message }) => log.warn(message))
-  await patiently(log, 'tables to give privileges on', () => inTransaction(client, 'select ops.grant_privileges()'))
+  await patiently(log, 'tables to grant privileges on', () => inTransaction(client, 'select ops.grant_privileges()'))
 }
 
 /** Again and again until its locks are had in time. */
@@ -139,7 +139,7 @@ async function patiently<T>(log: Logger, what: string, work: () => Promise<T>): 
       return await work()
     } catch (error) {
       if (!isLockTimeout(error) && sqlState(error) !== '40P01') throw error
-      if (attempt % TRIES_PER_LINE === 0) log.warn(`waits for ${what}, which somebody else holds, and tries again`)
+      if (attempt % TRIES_PER_LINE === 0) log.warn(`waiting for ${what}, locked by another transaction`)
       await delay(BETWEEN_TRIES_MS)
     }
   }

@@ -67,7 +67,7 @@ async function warnIfOverdue(client: pg.ClientBase, log: Logger, what: Maintenan
     [what],
   )
   if (rows.length === 0)
-    log.warn({ what }, `not done for ${OVERDUE_AFTER}: another session holds its row of notify.maintenance`)
+    log.warn({ what }, `overdue by ${OVERDUE_AFTER}: another database session holds its row in notify.maintenance`)
 }
 
 /** A log in schema notify, and the table that lists its partitions by name. */
@@ -100,8 +100,8 @@ export async function dropPartitions(
 ): Promise<void> {
   for (const partition of names) {
     if (!(await dropPartition(client, partitioned, partition)))
-      return log.info({ partition }, 'not dropped yet: another transaction holds the log')
-    log.info({ partition }, `dropped a partition of ${partitioned.table} after its retention`)
+      return log.info({ partition }, 'cannot drop a partition yet: another transaction locks the log')
+    log.info({ partition }, `dropped an expired partition of ${partitioned.table}`)
   }
 }
 

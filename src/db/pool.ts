@@ -59,10 +59,10 @@ export function createPool({
     onConnect: (client) => onConnect?.(client, log),
   })
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
-  pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection broke'))
+  pool.on('error', (error) => log.warn({ err: error, pool: name }, 'lost an idle database connection'))
   // One that breaks while it is in use fails its query; this listener keeps the process alive.
   pool.on('connect', (client) =>
-    client.on('error', (error) => log.debug({ err: error, pool: name }, 'a connection broke')),
+    client.on('error', (error) => log.debug({ err: error, pool: name }, 'lost a connection')),
   )
   if (pooled) pool.on('connect', forgetNames)
   openPools.set(pool, name)

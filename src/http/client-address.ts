@@ -35,7 +35,7 @@ export function noticeUntrustedProxy(server: FastifyInstance, { config, log }: P
       noticed = true
       log.warn(
         { proxy: ip },
-        'requests come through a proxy that TRUSTED_PROXIES does not name: all its clients share the rate limits of one address',
+        'requests come through a proxy that is not in TRUSTED_PROXIES: all its clients share the rate limits of one address',
       )
     }
     done()

@@ -11,7 +11,7 @@ export const IDEMPOTENCY_KEPT = '24 hours'
 /** For the document; `idempotencyKeyOf` checks it. */
 export const IdempotencyHeader = Type.Object({
   'idempotency-key': Type.Optional(
-    Type.String({ description: 'The same key and body again are answered with the first answer, for 24 hours' }),
+    Type.String({ description: 'For 24 hours, a request with the same key and body returns the first response' }),
   ),
 })
 
@@ -89,7 +89,10 @@ async function takeKey(trx: pg.PoolClient, values: unknown[]): Promise<boolean> 
     return rowCount === 1
   } catch (error) {
     if (!isLockTimeout(error)) throw error
-    throw fail('IDEMPOTENCY_KEY_BUSY', 'The first request with this key is under way', { retryAfter: 1, cause: error })
+    throw fail('IDEMPOTENCY_KEY_BUSY', 'The first request with this key is still in progress', {
+      retryAfter: 1,
+      cause: error,
+    })
   }
 }
 
@@ -106,7 +109,7 @@ async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): P
      where caller = $1 and key = $2`,
     [caller, key],
   )
-  if (!rows[0]) throw fail('BUSY', 'The answer to the first request was just removed', { retryAfter: 1 })
+  if (!rows[0]) throw fail('BUSY', 'The stored response of the first request has just expired', { retryAfter: 1 })
   return rows[0]
 }
 

@@ -25,7 +25,10 @@ export function requireOwnPage(request: FastifyRequest, config: Addresses): void
   if (site === 'same-origin' || (origin === undefined && site === undefined)) return
   const own = [...(isHttps(request, config) ? [] : [`http://${request.host}`]), `https://${request.host}`]
   if (origin !== undefined && [...own, ...configuredOrigins(config)].includes(origin)) return
-  request.log.warn({ origin, site }, 'refused a call by cookie: ALLOWED_ORIGINS does not name the origin of its page')
+  request.log.warn(
+    { origin, site },
+    'refused a request with a cookie: the origin of its page is not in ALLOWED_ORIGINS',
+  )
   throw fail('ORIGIN_NOT_ALLOWED', 'Call from a page of this server, or of an origin in ALLOWED_ORIGINS')
 }
 

@@ -12,9 +12,9 @@ import { messageFor, pointerOf } from './validation.ts'
 const MAX_ERRORS = 20
 
 const Fault = Type.Object({
-  pointer: Type.String({ description: 'JSON Pointer to the value that is wrong' }),
-  message: Type.String({ description: 'In English, fit to be shown to a person' }),
-  keyword: Type.String({ description: 'Keyword of JSON Schema that failed, or `rule`; for translations' }),
+  pointer: Type.String({ description: 'JSON Pointer to the invalid value' }),
+  message: Type.String({ description: 'English message for users' }),
+  keyword: Type.String({ description: 'JSON Schema keyword that failed, or `rule`; for translations' }),
   params: Type.Record(Type.String(), Type.Unknown(), { description: 'Values of the keyword, such as `limit`' }),
 })
 type Fault = Static<typeof Fault>

@@ -60,7 +60,7 @@ export function limitRates(server: FastifyInstance, app: App): void {
     const seconds = Math.max(1, Math.ceil(left.msBeforeNext / 1000))
     reply.header('ratelimit-policy', `"${name}";q=${limiter.points};w=${limiter.duration}`)
     reply.header('ratelimit', `"${name}";r=${left.remainingPoints};t=${seconds}`)
-    if (!allowed) throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute`, { retryAfter: seconds })
+    if (!allowed) throw fail('RATE_LIMITED', `At most ${limiter.points} of these per minute`, { retryAfter: seconds })
     const wider = wide.get(name)
     if (wider && isIPv6(addressOf(request.ip))) await refuseBeyond(wider, wideNetworkOf(request.ip))
   })
@@ -69,7 +69,7 @@ export function limitRates(server: FastifyInstance, app: App): void {
 async function refuseBeyond(limiter: RateLimiterAbstract, key: string): Promise<void> {
   const { allowed, left } = await consume(limiter, key)
   if (!allowed)
-    throw fail('RATE_LIMITED', `At most ${limiter.points} of these in a minute from one network`, {
+    throw fail('RATE_LIMITED', `At most ${limiter.points} of these per minute from one network`, {
       retryAfter: Math.max(1, Math.ceil(left.msBeforeNext / 1000)),
     })
 }

@@ -47,9 +47,9 @@ export function validateRequests(server: FastifyInstance): void {
   server.addHook('preValidation', async (request) => {
     if (request.body === undefined) request.body = {}
     const { body, querystring } = request.routeOptions.schema ?? {}
-    if (!body && !isEmptyObject(request.body)) throw fail('VALIDATION_FAILED', 'This call takes no body')
+    if (!body && !isEmptyObject(request.body)) throw fail('VALIDATION_FAILED', 'This call accepts no body')
     if (!querystring && !isEmptyObject(request.query))
-      throw fail('VALIDATION_FAILED', 'This call takes no query parameters')
+      throw fail('VALIDATION_FAILED', 'This call accepts no query parameters')
   })
 }
 

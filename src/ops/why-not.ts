@@ -8,7 +8,7 @@ const Step = Type.Object({
   result: Type.Unsafe<'ok' | 'waits' | 'stops'>({ type: 'string', enum: ['ok', 'waits', 'stops'] }),
   reason: Type.String(),
   at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
-  source: Type.String({ description: 'The source as stored: a name may be of several senders' }),
+  source: Type.String({ description: 'Stored source id; several senders can use the same name' }),
 })
 type Row = { step: string; result: 'ok' | 'waits' | 'stops'; reason: string; at: Date | null; source: string }
 
@@ -17,7 +17,7 @@ const Query = Type.Object(
     sourceId: Type.String({
       minLength: 1,
       maxLength: 300,
-      description: 'As stored (like:9:4), or the name that a sender gave to it',
+      description: 'Stored source id (like:9:4), or the sourceId that a sender chose',
     }),
   },
   { additionalProperties: false },

@@ -6,10 +6,10 @@ const time = Type.String({ format: 'date-time' })
 const offset = 'in UTF-16 code units, as in JavaScript strings'
 
 export const Mention = Type.Object({
-  id: Type.String({ description: 'Of the user' }),
-  username: Type.String({ description: 'As it is now; the text has the name of then' }),
-  start: Type.Integer({ description: `Where the @ is, ${offset}` }),
-  end: Type.Integer({ description: `Behind the name, ${offset}` }),
+  id: Type.String({ description: 'Id of the user' }),
+  username: Type.String({ description: 'Current username; the text contains the username at the time of writing' }),
+  start: Type.Integer({ description: `Start of the mention (the @), ${offset}` }),
+  end: Type.Integer({ description: `End of the mention, exclusive, ${offset}` }),
 })
 
 /** A comment, in REST and on the socket. */

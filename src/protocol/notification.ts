@@ -22,7 +22,7 @@ export type Severity = Static<typeof Severity>
 /** Of users of an application beside Ravenpost. */
 export const AvatarUrl = Type.Optional(
   Type.String({
-    description: 'Picture hosted by another application, for when avatarMediaId is null; absent without one',
+    description: 'URL of a picture hosted by another application, used when avatarMediaId is null',
   }),
 )
 

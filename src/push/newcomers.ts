@@ -35,7 +35,7 @@ export class Newcomers {
     if (budget.spend(1)) return null
     if (this.#told.of(network).spend(1))
       this.#log.warn({ network }, 'too many upgrades without a valid hello; refusing more')
-    return fail('RATE_LIMITED', 'Too many upgrades that no hello followed', { retryAfter: budget.leftMs / 1000 })
+    return fail('RATE_LIMITED', 'Too many upgrades without a valid hello', { retryAfter: budget.leftMs / 1000 })
   }
 
   /** Called after a valid hello. */

@@ -92,7 +92,7 @@ export class Node {
     const refused = this.#newcomers.refusal(network) ?? refusal(request, this.#path, this.#app.config)
     if (refused?.code === 'ORIGIN_NOT_ALLOWED') this.#refusedOrigins.note(request.headers.origin ?? '', 'websockets')
     if (refused) refuse(socket, request, refused)
-    else if (this.#closed) refuse(socket, request, fail('BUSY', 'The server is going away'))
+    else if (this.#closed) refuse(socket, request, fail('BUSY', 'The server is shutting down'))
     else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#connected(ws, network))
   }
 

@@ -11,10 +11,10 @@ import { SUBPROTOCOL } from '../protocol/frames.ts'
 /** The reason to refuse an upgrade, or null. Origins must match exactly. */
 export function refusal(request: IncomingMessage, path: string, config: Config): AppError | null {
   if (withoutBase(pathOf(request), config.basePath) !== path)
-    return fail('ROUTE_NOT_FOUND', `Websockets are at ${path}`)
+    return fail('ROUTE_NOT_FOUND', `The websocket endpoint is ${path}`)
   if (!originAllowed(request, config)) return fail('ORIGIN_NOT_ALLOWED')
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
-  return offered.includes(SUBPROTOCOL) ? null : fail('SUBPROTOCOL_NEEDED', `It is ${SUBPROTOCOL}`)
+  return offered.includes(SUBPROTOCOL) ? null : fail('SUBPROTOCOL_NEEDED', `Use the subprotocol ${SUBPROTOCOL}`)
 }
 
 /**

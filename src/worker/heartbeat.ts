@@ -17,7 +17,7 @@ export function startSweep(engine: Engine, workerIds: string[]): { close(): Prom
   const sweep = repeat(config.sweepIntervalMs, log, 'the sweep', async () => {
     await beat(engine, workerIds)
     const { rows } = await pool.query<{ workers: string[] | null }>(unlockDead)
-    if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that fell silent')
+    if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that stopped responding')
     await lookForHeldLocks()
   })
   return {

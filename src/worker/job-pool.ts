@@ -30,7 +30,7 @@ export function createJobPool(options: PoolOptions): JobPool {
       } catch (error) {
         if (givenUp) return { rows: [], rowCount: 0 }
         if (!isLostConnection(error)) throw error
-        options.log.debug({ err: error, wait }, 'a statement about jobs lost its connection and is run again')
+        options.log.debug({ err: error, wait }, 'a job statement lost its connection; retrying')
         await delay(wait)
       }
     }

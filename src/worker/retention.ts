@@ -59,11 +59,11 @@ export async function purge({
     try {
       purged[what] = await step()
     } catch (err) {
-      log.error({ err, what }, 'cannot purge what expired, trying again with the next run')
+      log.error({ err, what }, 'cannot purge expired rows; retrying at the next run')
       failures.push(err)
     }
-  log.info(purged, 'purged what expired')
-  if (failures.length > 0) throw new AggregateError(failures, 'some of what expired could not be purged')
+  log.info(purged, 'purged expired rows')
+  if (failures.length > 0) throw new AggregateError(failures, 'some expired rows could not be purged')
 }
 
 /** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */

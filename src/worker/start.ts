@@ -44,14 +44,14 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   })
   const call = oneAtATime(() =>
     callDispatcher(engine).catch((err) =>
-      log.warn({ err }, 'a call for the dispatcher was lost; the poll will find the work'),
+      log.warn({ err }, 'a wake-up of the dispatcher was lost; the poll finds the work'),
     ),
   )
   const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
   await listener.start()
   const poll = startPoll(engine)
   const sweep = startSweep(engine, poolIds)
-  const giveUp = (err: unknown) => log.warn({ err }, 'graphile-worker does not stop, and is not waited for')
+  const giveUp = (err: unknown) => log.warn({ err }, 'graphile-worker did not stop in time; shutting down anyway')
   return {
     async close() {
       await listener.close()
@@ -60,7 +60,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
       await engine.fanOuts.close()
       jobs.giveUp()
       await within(GOODBYE_MS, engine.deliveries.close()).catch((err) =>
-        log.warn({ err }, 'messages under way are cut off'),
+        log.warn({ err }, 'messages in progress were aborted'),
       )
       for (const sender of Object.values(engine.senders)) sender?.close()
       await within(GOODBYE_MS, runner.stop()).catch(giveUp)

@@ -75,7 +75,7 @@ test('secrets are made once and only their owner reads them', async (t) => {
   t.equal(await readFile(secrets, 'utf8'), made)
 
   await writeFile(secrets, '{}')
-  await t.rejects(hold(t, dataDir), { message: /secrets.json is not what Ravenpost wrote there/ })
+  await t.rejects(hold(t, dataDir), { message: /secrets.json was changed/ })
 })
 
 test('an initdb that was interrupted is made again', async (t) => {

@@ -94,7 +94,7 @@ test('a call without body or query parameters takes none', async (t) => {
   const ana = await as('ana')
   t.match(await ana.request('GET', '/auth/me?verbose=1'), {
     status: 400,
-    body: { code: 'VALIDATION_FAILED', errors: [{ pointer: '', message: 'This call takes no query parameters' }] },
+    body: { code: 'VALIDATION_FAILED', errors: [{ pointer: '', message: 'This call accepts no query parameters' }] },
   })
   t.match(await ana.request('DELETE', '/auth/sessions/9', { now: true }), {
     status: 400,

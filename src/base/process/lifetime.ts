@@ -21,11 +21,11 @@ export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger
   const stop = async (exitCode: number): Promise<void> => {
     stoppingSince = performance.now()
     setTimeout(() => {
-      log.error({ parts: parts.map(({ part }) => part) }, 'not stopped in time, ending anyway')
+      log.error({ parts: parts.map(({ part }) => part) }, 'some parts did not stop in time; exiting anyway')
       process.exit(1)
     }, STOP_WITHIN)
     for (let last = parts.at(-1); last; last = parts.at(-1)) {
-      await last.close().catch((err) => log.error({ err, part: last?.part }, 'stopping a part failed'))
+      await last.close().catch((err) => log.error({ err, part: last?.part }, 'a part failed to stop'))
       parts.pop()
     }
     process.exit(exitCode)
@@ -34,13 +34,13 @@ export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       if (stoppingSince === undefined) {
-        log.info({ signal }, 'stopping; a second signal ends at once')
+        log.info({ signal }, 'stopping; a second signal exits immediately')
         void stop(0)
       } else if (performance.now() - stoppingSince > SAME_SIGNAL_WITHIN) process.exit(1)
     })
 
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'an error that nobody caught')
+    log.fatal({ err }, 'uncaught error')
     process.exit(1)
   })
 

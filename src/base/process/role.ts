@@ -6,6 +6,6 @@ export type Role = (typeof roles)[number]
 /** @throws {StartError} for an unknown role */
 export function readRole(argument = 'all'): Role {
   const role = roles.find((name) => name === argument)
-  if (!role) throw new StartError(`There is no role ${JSON.stringify(argument)}: expected ${roles.join(', ')}`)
+  if (!role) throw new StartError(`Unknown role ${JSON.stringify(argument)}: use one of ${roles.join(', ')}`)
   return role
 }

@@ -85,7 +85,7 @@ function find(place: string): Schema {
     schema = resolve(schema?.properties?.[property])
     schema = resolve(schema?.items) ?? schema
   }
-  if (!schema) throw new Error(`the server describes no ${place}`)
+  if (!schema) throw new Error(`the server's document has no ${place}`)
   return schema
 }
 
@@ -104,7 +104,7 @@ function declare(name: string, schema: Schema): string {
 function declareFrames(name: string, operation: 'fromClient' | 'fromServer'): string {
   const frames = asyncapi.operations[operation].messages.map(({ $ref }) => {
     const payload = asyncapi.components.messages[$ref.slice($ref.lastIndexOf('/') + 1)]?.payload
-    if (!payload) throw new Error(`the server describes no ${$ref}`)
+    if (!payload) throw new Error(`the server's document has no ${$ref}`)
     return `  | ${render(payload, '    ')}`
   })
   return `export type ${name} =\n${frames.join('\n')}`

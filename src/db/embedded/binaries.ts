@@ -19,7 +19,7 @@ export async function findBinaries(): Promise<Static<typeof Binaries>> {
       cause,
     })
   })
-  if (!Value.Check(Binaries, found)) throw new StartError(`${name} does not say where initdb and postgres are`)
+  if (!Value.Check(Binaries, found)) throw new StartError(`${name} does not export the paths of initdb and postgres`)
   await Promise.all([makeExecutable(found.initdb), makeExecutable(found.postgres), linkLibraries(found.postgres)])
   return { initdb: found.initdb, postgres: found.postgres }
 }
@@ -46,6 +46,6 @@ async function link(source: string, target: string): Promise<void> {
     await symlink(relative(dirname(target), source), target)
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return
-    throw new StartError(`${target} cannot be made: start Ravenpost once as the user who ran npm ci`, { cause })
+    throw new StartError(`Cannot create ${target}: start Ravenpost once as the user who ran npm ci`, { cause })
   }
 }

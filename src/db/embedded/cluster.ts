@@ -29,7 +29,7 @@ export async function makeCluster(cluster: string, password: string, initdb: str
 }
 
 export function diskFull(path: string, cause?: Error): Error {
-  return new StartError(`The disk of ${path} is full: make room, or set DATA_DIR to another disk`, { cause })
+  return new StartError(`The disk of ${path} is full: free some space, or set DATA_DIR to another disk`, { cause })
 }
 
 /** The builtin provider sorts and folds case the same on every machine, whatever its C library. */
@@ -45,7 +45,7 @@ async function runInitdb(initdb: string, folder: string, passwordFile: string, {
     said += chunk
   })
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve))
-  if (code !== 0) throw new StartError(`PostgreSQL's data directory cannot be made in ${folder}:\n${said.trim()}`)
+  if (code !== 0) throw new StartError(`Cannot create PostgreSQL's data directory in ${folder}:\n${said.trim()}`)
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -41,7 +41,7 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
       await server.stop()
       throw error
     })
-    log.info({ port, firstStart, ms: Math.round(performance.now() - started) }, 'the embedded PostgreSQL runs')
+    log.info({ port, firstStart, ms: Math.round(performance.now() - started) }, 'the embedded PostgreSQL is running')
     const stop = async () => {
       await server.stop()
       await unlock()

@@ -7,6 +7,6 @@ export async function freePort(): Promise<number> {
   await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve))
   const address = probe.address()
   await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new StartError('no free port on 127.0.0.1')
+  if (address === null || typeof address === 'string') throw new StartError('No free port on 127.0.0.1')
   return address.port
 }

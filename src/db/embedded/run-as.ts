@@ -28,7 +28,7 @@ export async function chooseRunAs(program: string, dataDir: string, log: Logger)
   const capable: RunAs = { prefix: ['setpriv', ...drop, ...caps, ...bits, '--'], ids: {}, owner }
   if (mayUse(capable, program, dataDir)) return capable
   throw new StartError(
-    `As root, PostgreSQL runs as the user postgres, who may not enter ${dataDir} or run ${program}: ` +
+    `When started by root, PostgreSQL runs as the user postgres, who cannot access ${dataDir} or run ${program}: ` +
       'move both where other users may enter, set DATABASE_URL, or start Ravenpost as an ordinary user',
   )
 }
@@ -43,14 +43,16 @@ async function findUser(): Promise<{ uid: number; gid: number } | undefined> {
 }
 
 async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
-  log.info('making the system user postgres: PostgreSQL does not run as root')
+  log.info('creating the system user postgres, because PostgreSQL does not run as root')
   try {
     await run('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', 'postgres'])
   } catch (cause) {
-    throw new StartError('The user postgres cannot be made: make it, or start Ravenpost as an ordinary user', { cause })
+    throw new StartError('Cannot create the user postgres: create it, or start Ravenpost as an ordinary user', {
+      cause,
+    })
   }
   const made = await findUser()
-  if (!made) throw new StartError('The user postgres was made but is not found')
+  if (!made) throw new StartError('The user postgres was created but cannot be found')
   return made
 }
 

@@ -10,7 +10,7 @@ import type { Config } from '../../config.ts'
  */
 export async function databaseUrlOf(config: Config): Promise<string> {
   const url = config.embedded ? await runningEmbeddedUrl(config.dataDir) : config.databaseUrl
-  if (!url) throw new StartError(`No Ravenpost runs in ${config.dataDir}: start it first, or set DATABASE_URL`)
+  if (!url) throw new StartError(`Ravenpost is not running in ${config.dataDir}: start it first, or set DATABASE_URL`)
   return url
 }
 

@@ -66,13 +66,13 @@ export async function stopLeftOverServer(cluster: string, log: Logger): Promise<
   const command = processArguments(pid)
   if (command === undefined) return
   if (!isServerOf(command, cluster)) return rm(join(cluster, 'postmaster.pid'), { force: true })
-  log.warn({ pid }, 'stopping the PostgreSQL that a killed Ravenpost left')
+  log.warn({ pid }, 'stopping the PostgreSQL of a killed Ravenpost process')
   const isGone = () => processArguments(pid) !== command
   for (const [signal, timeout] of stopSignals.slice(1)) {
     process.kill(pid, signal)
     if (await holds(isGone, timeout)) return
   }
-  throw new StartError(`PostgreSQL (process ${pid}) in ${cluster} does not stop: end it, then start again`)
+  throw new StartError(`PostgreSQL (process ${pid}) in ${cluster} does not stop: kill it, then start again`)
 }
 
 const isServerOf = (command: string, cluster: string) =>
@@ -107,7 +107,7 @@ async function isReady(child: ChildProcess, cluster: string): Promise<boolean> {
 
 function superviseUntilStopped(child: ChildProcess, { logFile }: ServerOptions): () => Promise<void> {
   const onExit = (code: number | null, signal: string | null) => {
-    throw new Error(`PostgreSQL ended by itself (${signal ?? code}): see ${logFile}`)
+    throw new Error(`PostgreSQL exited unexpectedly (${signal ?? code}): see ${logFile}`)
   }
   child.on('exit', onExit)
   return async () => {
@@ -141,7 +141,6 @@ async function readPidFile(cluster: string): Promise<string[]> {
 
 function startError(said: string, { cluster, port, logFile }: ServerOptions): Error {
   if (said.includes('No space left on device')) return diskFull(cluster)
-  if (said.includes('Address already in use'))
-    return new StartError(`Port ${port} was taken by another program: start again`)
-  return new StartError(`PostgreSQL does not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
+  if (said.includes('Address already in use')) return new StartError(`Another program took port ${port}: start again`)
+  return new StartError(`PostgreSQL did not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
 }

@@ -132,7 +132,7 @@ export class ChannelSending {
       await this.#settle(messages, leaseEndsAt)
       return more
     } catch (err) {
-      log.error({ err, channel }, 'cannot take deliveries, trying again')
+      log.error({ err, channel }, 'cannot take deliveries; retrying')
       return false
     }
   }
@@ -199,7 +199,7 @@ export class ChannelSending {
     const target = first?.delivery.target ?? ''
     const outcome = await sender.send({ userId, target, sendId, notifications, leaseEndsAt }).catch(again)
     if ('error' in outcome)
-      this.#sending.log.warn({ channel: this.#channel, userId, sendId, ...outcome }, 'a delivery was not taken')
+      this.#sending.log.warn({ channel: this.#channel, userId, sendId, ...outcome }, 'a delivery was not accepted')
     const isUntried = outcome.state === 'retry' && !outcome.counts
     const isQuick = outcome.state !== 'retry' && performance.now() - startedAt < QUICK_MS
     await this.#record(contents.map(({ delivery }) => ({ delivery, outcome: later(outcome, delivery.attempts) })))
@@ -217,7 +217,7 @@ export class ChannelSending {
   /** A message without a stored outcome is retried when its lease ends. */
   async #record(results: Parameters<typeof recordOutcomes>[1]): Promise<void> {
     await recordOutcomes(this.#sending.pool, results).catch((err) =>
-      this.#sending.log.error({ err, channel: this.#channel }, 'cannot write down what became of deliveries'),
+      this.#sending.log.error({ err, channel: this.#channel }, 'cannot store the results of deliveries'),
     )
   }
 
@@ -227,7 +227,7 @@ export class ChannelSending {
     if (this.#heldSince === undefined || performance.now() - this.#heldSince < HELD_TOO_LONG_MS) return
     this.#heldSince = undefined
     this.#sending.log.warn(
-      'no mails are taken for minutes: another session holds the row "mails" of notify.maintenance',
+      'no mail was sent for minutes: another database session holds the row "mails" of notify.maintenance',
     )
   }
 }
@@ -249,7 +249,7 @@ async function judgeApart(sending: Sending, deliveries: Delivery[]): Promise<Jud
       for (const message of messages) judged.push(await judgeApart(sending, message))
       return { sendable: judged.flatMap((j) => j.sendable), settled: judged.flatMap((j) => j.settled) }
     }
-    sending.log.warn({ err: error, sendId: deliveries[0]?.sendId }, 'a delivery cannot be judged')
+    sending.log.warn({ err: error, sendId: deliveries[0]?.sendId }, 'cannot decide whether to send a delivery')
     const outcome = again(error)
     return {
       sendable: [],

@@ -37,7 +37,7 @@ export class PushedLog {
     const rows = this.#rows
     this.#rows = []
     await appendToLog(this.#app.pool, rows).catch((err) =>
-      this.#app.log.warn({ err, rows: rows.length }, 'pushes could not be logged'),
+      this.#app.log.warn({ err, rows: rows.length }, 'cannot write pushes to the delivery log'),
     )
   }
 }

@@ -12,7 +12,7 @@ export async function restOfInboxChunk(
   const inboxes = await lockInboxes(client, [userId], false)
   if (inboxes.size === 0) return 'finished'
   const rest = await restOfInbox[kind]?.(client, userId, Number(cursorUserId))
-  if (!rest) throw new Error(`nothing is known of ${kind}`)
+  if (!rest) throw new Error(`unknown kind of fan-out: ${kind}`)
   if (rest.updated > 0) await notifyPushNodes(client, new Map([[userId, rest.modseq]]))
   return rest.next === null ? 'finished' : { cursorUserId: String(rest.next) }
 }

@@ -54,7 +54,7 @@ export async function runFanOuts(
       })
     } catch (error) {
       if (!taken) throw error
-      log.warn({ err: error, fanOut: taken }, 'a chunk failed and is tried again later')
+      log.warn({ err: error, fanOut: taken }, 'a fan-out chunk failed; retrying later')
       await noteFailure(pool, taken, error)
     }
   } while (taken && !stopping())
@@ -89,7 +89,7 @@ async function runChunk(
   chunk: Chunk | undefined,
   types: TypeLookup,
 ): Promise<void> {
-  if (!chunk) throw new Error(`no fan-out of kind ${fanOut.kind} in this version`)
+  if (!chunk) throw new Error(`this version has no fan-out of kind ${fanOut.kind}`)
   const result = await chunk(client, fanOut, types)
   await client.query({
     name: 'move_fan_out',

@@ -35,8 +35,7 @@ export function showAnewChunk(kind: Kind): Chunk {
 async function showHeld(client: pg.ClientBase, kind: Kind, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   const held = await touch(client, kind, fanOut, types, fanOut.exceptIds)
   if (held.length === 0) return 'finished'
-  if (held.length === fanOut.exceptIds.length)
-    throw new Error('the inboxes that are left are held by other transactions')
+  if (held.length === fanOut.exceptIds.length) throw new Error('the remaining inboxes are locked by other transactions')
   await noteHeld(client, fanOut, held)
   return { cursorUserId: fanOut.cursorUserId }
 }

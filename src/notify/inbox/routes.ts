@@ -77,7 +77,7 @@ function reading(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'My notifications, newest first, with counts and state',
+          summary: 'List my notifications, newest first, with counts and state',
           querystring: ListQuery,
           response: { 200: CountedPage },
         },
@@ -87,25 +87,39 @@ function reading(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/notifications/pending',
-      { schema: { tags, summary: 'Not yet delivered', querystring: PageQuery, response: { 200: Page } } },
+      {
+        schema: {
+          tags,
+          summary: 'List my notifications that were not delivered yet',
+          querystring: PageQuery,
+          response: { 200: Page },
+        },
+      },
       (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'pending' }),
     )
 
     server.get(
       '/notifications/history',
-      { schema: { tags, summary: 'Everything, archived too', querystring: PageQuery, response: { 200: Page } } },
+      {
+        schema: {
+          tags,
+          summary: 'List all my notifications, including archived ones',
+          querystring: PageQuery,
+          response: { 200: Page },
+        },
+      },
       (request) => listNotifications(app, request.user.userId, { limit: 20, ...request.query, filter: 'history' }),
     )
 
     server.get(
       '/notifications/unread-count',
-      { schema: { tags, summary: 'The badge', response: { 200: Counts } } },
+      { schema: { tags, summary: 'Get my unread and unseen counts', response: { 200: Counts } } },
       (request) => readCounts(pool, request.user.userId),
     )
 
     server.get(
       '/notifications/stats',
-      { schema: { tags, summary: 'Counts by type, priority and state', response: { 200: Stats } } },
+      { schema: { tags, summary: 'Count my notifications by type, priority and state', response: { 200: Stats } } },
       (request) => readStats(pool, request.user.userId),
     )
 
@@ -114,7 +128,7 @@ function reading(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'What changed since a state',
+          summary: 'List the changes of my inbox since a state',
           errors: ['BAD_STATE', 'STATE_TOO_OLD'],
           querystring: ChangesQuery,
           response: { 200: Changes },
@@ -128,7 +142,7 @@ function reading(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'A notification',
+          summary: 'Get a notification',
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           response: { 200: Notification },
@@ -142,7 +156,7 @@ function reading(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'Everybody behind a notification, latest first',
+          summary: 'List the actors of a notification, latest first',
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           querystring: PageQuery,
@@ -157,7 +171,7 @@ function reading(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'The decisions behind a notification',
+          summary: 'Explain the decisions about a notification',
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           response: { 200: Why },
@@ -178,7 +192,7 @@ async function resume(app: App, userId: string, query: { since: string; limit: n
   const changes = (await changesSince(app, [{ userId, since: since.modseq, limit: query.limit }])).get(userId)
   if (!changes) throw fail('USER_NOT_FOUND')
   if (since.epoch !== changes.epoch || since.modseq > changes.modseq || since.modseq < changes.floor)
-    throw fail('STATE_TOO_OLD', 'fetch the list again and go on from its state')
+    throw fail('STATE_TOO_OLD', 'Fetch the list again and continue from its state')
   return toChanges(changes)
 }
 
@@ -203,10 +217,10 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
           return { notification: await getNotification(app, userId, request.params.id), ...toCounts(result) }
         },
       })
-    change('PATCH', 'read', 'Mark as read', markRead)
-    change('POST', 'read', 'Mark as read, for clients without PATCH', markRead)
-    change('PATCH', 'unread', 'Mark as unread', markUnread)
-    change('PATCH', 'archive', 'Archive', archive)
+    change('PATCH', 'read', 'Mark a notification as read', markRead)
+    change('POST', 'read', 'Mark a notification as read, for clients without PATCH', markRead)
+    change('PATCH', 'unread', 'Mark a notification as unread', markUnread)
+    change('PATCH', 'archive', 'Archive a notification', archive)
     change('PATCH', 'unarchive', 'Unarchive a notification', unarchive)
 
     server.delete(
@@ -239,16 +253,16 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
         async ({ user: { userId }, body: { ids, upTo } }) =>
           toUpdated(await apply(app, userId, ids ? { ids } : { upTo: await resolveUpTo(pool, userId, upTo) })),
       )
-    change('read', 'Mark many as read', markRead)
-    change('archive', 'Archive many', archive)
-    change('delete', 'Delete many', remove)
+    change('read', 'Mark many notifications as read', markRead)
+    change('archive', 'Archive many notifications', archive)
+    change('delete', 'Delete many notifications', remove)
 
     server.patch(
       '/notifications/mark-all-read',
       {
         schema: {
           tags,
-          summary: 'Mark all as read',
+          summary: 'Mark all notifications as read',
           errors: ['BAD_STATE', 'INBOX_BUSY'],
           body: MarkAllBody,
           response: { 200: Updated },
@@ -263,7 +277,7 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'Mark everything up to a state as seen',
+          summary: 'Mark all notifications up to a state as seen',
           errors: ['BAD_STATE', 'INBOX_BUSY'],
           body: SeenBody,
           response: { 200: Updated },
@@ -278,7 +292,7 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags,
-          summary: 'Acknowledge everything up to a state',
+          summary: 'Acknowledge all notifications up to a state',
           errors: ['BAD_STATE'],
           body: AckBody,
           response: { 204: Type.Null() },

@@ -64,7 +64,10 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
     return inWords(row, shown, seenModseq)
   } catch (err) {
     unreadable.inc()
-    shown.log.error({ err, notification: row.id, type: row.type, requestId: row.requestId }, 'cannot be shown in full')
+    shown.log.error(
+      { err, notification: row.id, type: row.type, requestId: row.requestId },
+      'cannot render a notification in full',
+    )
     const title = row.title ?? row.type
     const plain = { title, body: null, url: null, fallback: title }
     return shownAs(row, plain, { data: {}, actors: [], seen: row.grownModseq <= seenModseq })

@@ -32,7 +32,7 @@ export async function checkInstallation(client: pg.ClientBase, log: Logger): Pro
   if (!found || (found.adopted && found.same)) return
   if (found.adopted) return renewEpoch(client, log, { onlyIfDifferent: true })
   // A restore creates triggers after all data, so the dump's data may still be incomplete.
-  if (found.restoring) throw new Error('the database is being restored: its triggers are missing')
+  if (found.restoring) throw new Error('the database is being restored: it has no triggers yet')
   await adopt(client, log, { onlyIfDifferent: true })
 }
 
@@ -84,7 +84,7 @@ export async function renewEpoch(
      returning epoch`,
     [onlyIfDifferent],
   )
-  if (rows[0]) log.warn({ epoch: rows[0].epoch }, 'gave the database a new epoch: it was promoted or copied')
+  if (rows[0]) log.warn({ epoch: rows[0].epoch }, 'started a new epoch, because the database was promoted or copied')
 }
 
 /**
@@ -108,7 +108,7 @@ export async function adopt(
           cause: error,
         })
       if (attempt === 1)
-        log.warn({ processes: await writers(client) }, 'waits for open transactions before it adopts the database')
+        log.warn({ processes: await writers(client) }, 'waiting for open transactions before adopting the database')
       await delay(BETWEEN_TRIES_MS)
     }
   }
@@ -135,7 +135,7 @@ async function tryToAdopt(client: pg.ClientBase, log: Logger, onlyIfDifferent: b
       const pending = await makeUnreadPending(client)
       await startAtCurrentSnapshot(client)
       await client.query('select ops.advance_sequences()')
-      log.warn({ epoch: rows[0].epoch, pending }, 'adopted the database: it was restored or copied')
+      log.warn({ epoch: rows[0].epoch, pending }, 'adopted the database, because it was restored or copied')
     }
     await client.query('commit')
   } catch (error) {

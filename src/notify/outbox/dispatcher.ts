@@ -127,7 +127,7 @@ export class Dispatcher {
     while (this.#called && !this.#stopping) {
       this.#called = false
       const found = await this.#passOnce().catch((error) =>
-        this.#reading.log.warn({ err: error }, 'no lane can be read now; the poll will try again'),
+        this.#reading.log.warn({ err: error }, 'cannot read any lane; the poll retries'),
       )
       this.#emptyPasses = found ? 0 : this.#emptyPasses + 1
       if (this.#emptyPasses > EMPTY_PASSES) await delay(BETWEEN_EMPTY_MS)
@@ -150,7 +150,7 @@ export class Dispatcher {
       for (const lane of result.unfinished) this.#start({ consumer, lane })
       return result.events.length > 0 || running.length > 0
     } catch (error) {
-      this.#reading.log.warn({ err: error }, 'a pass over the lanes failed, each is run alone')
+      this.#reading.log.warn({ err: error }, 'reading all lanes failed; reading each one alone')
       if (onBusyAfter(error) === 'set aside') this.#onHeld()
       for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
       return true
@@ -182,7 +182,7 @@ export class Dispatcher {
   /** When the database does not accept writes, the failure is only in the log. */
   async #noteFailure(lane: Lane, error: unknown): Promise<void> {
     const { pool, log } = this.#reading
-    log.error({ err: error, ...lane }, 'a lane stopped; the poll will start it again')
+    log.error({ err: error, ...lane }, 'a lane stopped; the poll restarts it')
     await noteLaneFailure(pool, lane, reasonOf(error)).catch(() => undefined)
   }
 
@@ -197,7 +197,7 @@ export class Dispatcher {
   /** @throws {Error} for a lane of another version */
   #consumerOf(name: string): Consumer {
     const consumer = this.#consumers[name]
-    if (!consumer) throw new Error(`no consumer named ${name} in this version`)
+    if (!consumer) throw new Error(`this version has no consumer named ${name}`)
     return consumer
   }
 }

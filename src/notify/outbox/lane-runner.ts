@@ -57,8 +57,8 @@ export async function runLane(
       if (onBusyAfter(error) === 'set aside') onHeld()
       options = afterFailure(options, error, failures)
       if (options.poison && inARow >= SET_ASIDE_IN_A_ROW)
-        throw new Error(`${inARow} events in a row were set aside: ${messageOf(error)}`, { cause: error })
-      reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed and is tried again')
+        throw new Error(`${inARow} consecutive events were set aside: ${messageOf(error)}`, { cause: error })
+      reading.log.warn({ err: error, ...lane, next: options }, 'a batch failed; retrying')
     }
   }
 }

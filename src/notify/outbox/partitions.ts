@@ -34,7 +34,7 @@ export async function makePartitionsInTime(pool: pg.Pool, log: Logger, retention
     `select from notify.outbox_id_seq s where not exists (select from notify.outbox_partitions p where p.from_id > s.last_value)`,
   )
   if (rows.length === 0) return
-  log.warn('the last partition of the log is in use, so this process makes some: is there a worker?')
+  log.warn('the last partition of the log is in use; creating more. Is a worker running?')
   await maintainAlone(pool, log, 'outbox partitions', (client) => makeAhead(client, retentionDays))
 }
 

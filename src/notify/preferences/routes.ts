@@ -28,7 +28,7 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags: ['notifications'],
-          summary: 'Get my preferences and what is in effect',
+          summary: 'Get my preferences and the effective settings',
           response: { 200: Answer },
         },
       },
@@ -57,7 +57,7 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags: ['notifications'],
-          summary: 'Try preferences on my notifications of the last days',
+          summary: 'Preview how preferences would have treated my recent notifications',
           errors: ['BAD_TIME_ZONE'],
           body: Question,
           response: { 200: WhatIf },

@@ -48,7 +48,9 @@ const TEN_YEARS_MS = 3650 * 86_400_000
 
 /** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
 async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
-  const unfit = fail('VALIDATION_FAILED', `${time} is not a time that can be kept`, { pointer: '/snoozeUntil' })
+  const unfit = fail('VALIDATION_FAILED', `${time} is outside the range of supported times`, {
+    pointer: '/snoozeUntil',
+  })
   if (Number.isNaN(Date.parse(time))) throw unfit
   if (Date.parse(time) > Date.now() + TEN_YEARS_MS)
     throw fail('VALIDATION_FAILED', `${time} is more than ten years away`, { pointer: '/snoozeUntil' })

@@ -17,9 +17,11 @@ const Difference = Type.Object({ before: Counts, after: Counts })
 
 export const WhatIf = Type.Object({
   days: Type.Integer(),
-  notifications: Type.Integer({ description: `Notifications of these days that were decided again, ${MOST} at most` }),
+  notifications: Type.Integer({
+    description: `Notifications of these days for which the decision was repeated, at most ${MOST}`,
+  }),
   differs: Type.Integer({
-    description: 'Notifications for which at least one channel would have been decided otherwise',
+    description: 'Notifications for which the decision changes in at least one channel',
   }),
   types: Type.Record(Type.String(), Type.Object({ inApp: Difference, email: Difference, webPush: Difference })),
 })

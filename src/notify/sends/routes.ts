@@ -22,7 +22,7 @@ const words = {
   type: Type.Optional(Type.String({ minLength: 1, maxLength: 100, default: 'system' })),
   title: Type.String({ minLength: 1, maxLength: 200 }),
   message: Type.String({ maxLength: 2000 }),
-  url: Type.Optional(Type.String({ minLength: 1, maxLength: 2000, description: 'http(s) or relative' })),
+  url: Type.Optional(Type.String({ minLength: 1, maxLength: 2000, description: 'http(s) or relative URL' })),
   data: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'At most 8 KiB as JSON' })),
   priority: Type.Optional(Priority),
   severity: Type.Optional(Severity),
@@ -42,7 +42,7 @@ const ToMany = Type.Object(
     externalIds: Type.Optional(Type.Array(ExternalId, { minItems: 1, maxItems: MAX_RECIPIENTS })),
     ...words,
   },
-  { additionalProperties: false, description: `recipientIds, externalIds or both: ${MAX_RECIPIENTS} together at most` },
+  { additionalProperties: false, description: `recipientIds, externalIds or both, at most ${MAX_RECIPIENTS} in total` },
 )
 const SentAnswer = Type.Object({
   sendId: Id,
@@ -116,23 +116,26 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
 /** @throws {AppError} VALIDATION_FAILED */
 function toOne({ recipientId, externalId, ...rest }: Static<typeof ToOne>): NewSend {
   if (recipientId !== undefined && externalId !== undefined)
-    throw fail('VALIDATION_FAILED', 'Name the recipient by recipientId or by externalId, not by both', {
+    throw fail('VALIDATION_FAILED', 'Send either recipientId or externalId, not both', {
       pointer: '/externalId',
     })
   if (recipientId !== undefined) return { recipientIds: [recipientId], ...rest }
   if (externalId !== undefined) return { externalIds: [externalId], ...rest }
-  throw fail('VALIDATION_FAILED', 'Name the recipient by recipientId or by externalId', { pointer: '/recipientId' })
+  throw fail('VALIDATION_FAILED', 'Send recipientId or externalId', { pointer: '/recipientId' })
 }
 
 /** @throws {AppError} VALIDATION_FAILED */
 function toMany(body: Static<typeof ToMany>): NewSend {
   const named = (body.recipientIds?.length ?? 0) + (body.externalIds?.length ?? 0)
-  if (named === 0)
-    throw fail('VALIDATION_FAILED', 'Name recipients by recipientIds or by externalIds', { pointer: '/recipientIds' })
+  if (named === 0) throw fail('VALIDATION_FAILED', 'Send recipientIds or externalIds', { pointer: '/recipientIds' })
   if (named > MAX_RECIPIENTS)
-    throw fail('VALIDATION_FAILED', `recipientIds and externalIds have more than ${MAX_RECIPIENTS} items together`, {
-      pointer: '/externalIds',
-    })
+    throw fail(
+      'VALIDATION_FAILED',
+      `recipientIds and externalIds together must not have more than ${MAX_RECIPIENTS} items`,
+      {
+        pointer: '/externalIds',
+      },
+    )
   return body
 }
 
@@ -166,10 +169,10 @@ async function answerSend(
   write: typeof send,
 ): Promise<Sent> {
   if (idempotencyKeyOf(request) === undefined)
-    throw fail('IDEMPOTENCY_KEY_REQUIRED', 'Send a new Idempotency-Key with each send, and the same one to repeat it')
+    throw fail('IDEMPOTENCY_KEY_REQUIRED', 'Use a new Idempotency-Key for each send, and the same key to retry it')
   const caller = callerOf(request)
   if (request.service && !request.service.scopes.includes(CRITICAL) && (await mayBeCritical(app.pool, what)))
-    throw fail('FORBIDDEN', `What is critical passes every preference and needs the scope ${CRITICAL}`)
+    throw fail('FORBIDDEN', `Critical notifications override preferences and require the scope ${CRITICAL}`)
   try {
     return await answerOnce(app.pool, request, reply, caller, 202, (trx) => write(trx, caller, request.id, what))
   } finally {

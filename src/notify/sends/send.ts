@@ -82,7 +82,7 @@ async function usersOf(trx: pg.ClientBase, externalIds: string[]): Promise<strin
 async function actorOf(trx: pg.ClientBase, { actorId, actorExternalId }: NewSend): Promise<string | undefined> {
   if (actorExternalId === undefined) return actorId
   if (actorId !== undefined)
-    throw fail('VALIDATION_FAILED', 'Name the actor by actorId or by actorExternalId, not by both', {
+    throw fail('VALIDATION_FAILED', 'Send either actorId or actorExternalId, not both', {
       pointer: '/actorExternalId',
     })
   const [id] = await usersOf(trx, [actorExternalId])

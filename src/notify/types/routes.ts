@@ -24,16 +24,24 @@ const settings = {
   followedPriority: Type.Unsafe<Static<typeof Priority> | null>({
     type: ['string', 'null'],
     enum: ['critical', 'high', 'normal', 'low', null],
-    description: 'When somebody whom the recipient follows stands behind it; null: the same',
+    description: 'Priority when the recipient follows the actor; null: same as priority',
   }),
   severity: Severity,
   channels: Type.Array(Type.Unsafe<(typeof channels)[number]>({ type: 'string', enum: [...channels] }), {
     uniqueItems: true,
-    description: 'On while a user has not said otherwise',
+    description: 'Whether the channel is on by default',
   }),
-  instantThreshold: Type.Integer({ minimum: 0, maximum: 1000, description: 'People shown one by one' }),
-  windowSeconds: Type.Integer({ minimum: 0, maximum: 86_400, description: '0: never gathered' }),
-  jitter: Type.Number({ minimum: 0, maximum: 1, description: 'Share by which windows are longer or shorter' }),
+  instantThreshold: Type.Integer({
+    minimum: 0,
+    maximum: 1000,
+    description: 'Actors shown one by one before grouping starts',
+  }),
+  windowSeconds: Type.Integer({ minimum: 0, maximum: 86_400, description: '0: notifications are never grouped' }),
+  jitter: Type.Number({
+    minimum: 0,
+    maximum: 1,
+    description: 'Random share by which windows are lengthened or shortened',
+  }),
   maxGroupSize: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   retentionSeconds: Type.Integer({ minimum: 60, maximum: TEN_YEARS_SECONDS, examples: [13 * WEEK_SECONDS] }),
   dnd: Type.Unsafe<'defer' | 'silent' | 'ignore'>({ type: 'string', enum: ['defer', 'silent', 'ignore'] }),
@@ -84,7 +92,7 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
         config: { role: 'admin' },
         schema: {
           tags: ['admin'],
-          summary: 'Change a notification type; processes notice within two seconds',
+          summary: 'Change a notification type; takes effect within two seconds',
           errors: ['NOTIFICATION_TYPE_NOT_FOUND', 'BAD_TEMPLATE'],
           params: OneType,
           body: Change,
@@ -96,7 +104,7 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
         checkTemplates((await types.current())(type), change)
         const changed = await updateType(pool, type, change)
         if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
-        log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a type of notification')
+        log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a notification type')
         return toAnswer(changed.now)
       },
     )
@@ -105,7 +113,7 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
 
 /** Social actions bring no title of their own, and no data but what we know. */
 function checkTemplates({ type, social }: Properties, change: Static<typeof Change>): void {
-  if (social && change.title === null) throw fail('BAD_TEMPLATE', `title: ${type} needs one`)
+  if (social && change.title === null) throw fail('BAD_TEMPLATE', `title: the type ${type} requires a title`)
   for (const name of ['title', 'body', 'url', 'fallback'] satisfies Template[]) {
     const template = change[name]
     const fault = typeof template === 'string' ? faultOfTemplate(name, template, !social) : null

@@ -77,7 +77,7 @@ export class NotificationTypes {
       this.#readAt = performance.now()
     } catch (error) {
       if (this.#types.size === 0) throw error
-      this.#log.warn({ err: error }, 'the types of notifications could not be read again; the former ones stand')
+      this.#log.warn({ err: error }, 'cannot reload notification types; keeping the previous ones')
     } finally {
       this.#reading = undefined
     }

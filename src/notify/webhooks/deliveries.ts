@@ -121,5 +121,5 @@ async function endPause(client: pg.ClientBase, webhookId: string): Promise<void>
     [webhookId],
   )
   if (!rows[0]) throw fail('WEBHOOK_NOT_FOUND')
-  if (!rows[0].enabled) throw fail('WEBHOOK_DISABLED', 'Enable it by PATCH {"enabled": true} first')
+  if (!rows[0].enabled) throw fail('WEBHOOK_DISABLED', 'Enable it first with PATCH {"enabled": true}')
 }

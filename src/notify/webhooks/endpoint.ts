@@ -12,12 +12,12 @@ import { publicAddressesOnly } from '../channels/web-push/web-push.ts'
 export function requireEndpoint(endpoint: string, webhookHosts: string[]): void {
   const url = URL.parse(endpoint)
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.password)
-    throw fail('WEBHOOK_URL_REFUSED', 'Use a URL like https://example.org/hooks, without a user name or password')
+    throw fail('WEBHOOK_URL_REFUSED', 'Use a URL like https://example.org/hooks, without username or password')
   if (isNamed(url, webhookHosts)) return
   if (url.protocol !== 'https:')
-    throw fail('WEBHOOK_URL_REFUSED', 'Use https; http only goes to hosts that WEBHOOK_HOSTS names')
+    throw fail('WEBHOOK_URL_REFUSED', 'Use https; http is allowed only for hosts in WEBHOOK_HOSTS')
   if (isIP(url.hostname.replace(/^\[|\]$/g, '')))
-    throw fail('WEBHOOK_URL_REFUSED', 'Use the name of a host; addresses only work if WEBHOOK_HOSTS names them')
+    throw fail('WEBHOOK_URL_REFUSED', 'Use a hostname; IP addresses are allowed only if listed in WEBHOOK_HOSTS')
 }
 
 const isNamed = (url: URL, webhookHosts: string[]) => webhookHosts.some((pattern) => fits(url, pattern))

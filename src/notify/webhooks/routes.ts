@@ -19,7 +19,7 @@ const url = Type.String({
   maxLength: 2000,
   pattern: '^https?://[^\\s\\\\]+$',
   examples: ['https://example.org/hooks'],
-  description: 'https; http and private addresses only where WEBHOOK_HOSTS names the host',
+  description: 'https; http and private addresses only for hosts in WEBHOOK_HOSTS',
 })
 const event = Type.Unsafe<(typeof webhookEvents)[number]>({ type: 'string', enum: [...webhookEvents] })
 const events = Type.Array(event, { minItems: 1, maxItems: webhookEvents.length, uniqueItems: true })
@@ -31,7 +31,7 @@ const Change = Type.Object(
     url: Type.Optional(url),
     events: Type.Optional(events),
     description: Type.Optional(description),
-    enabled: Type.Optional(Type.Boolean({ description: 'true begins anew: what waited is sent' })),
+    enabled: Type.Optional(Type.Boolean({ description: 'true resets failures and sends waiting messages' })),
   },
   closed,
 )
@@ -46,7 +46,7 @@ export const Webhook = Type.Object({
   disabledBecause: Type.Unsafe<'byHand' | 'gone' | 'failing' | null>({
     type: ['string', 'null'],
     enum: ['byHand', 'gone', 'failing', null],
-    description: 'gone: it answered 410; failing: it accepted nothing for three days',
+    description: 'gone: the endpoint answered 410; failing: it accepted no message for three days',
   }),
   failingSince: timeOrNull,
   pausedUntil: timeOrNull,
@@ -56,14 +56,14 @@ export const Webhook = Type.Object({
 })
 export const Delivery = Type.Object({
   id: Id,
-  messageId: Type.String({ description: 'The header webhook-id, the same in every attempt' }),
+  messageId: Type.String({ description: 'Value of the header webhook-id, the same in every attempt' }),
   event: Type.String({ examples: ['notification.created'], description: 'One of the events, or webhook.test' }),
   userId: textOrNull,
   notificationId: textOrNull,
   state: Type.Unsafe<(typeof deliveryStates)[number]>({
     type: 'string',
     enum: [...deliveryStates],
-    description: 'sent: it answered 2xx; failed: given up',
+    description: 'sent: the endpoint answered 2xx; failed: no more attempts',
   }),
   attempts: Type.Integer(),
   status: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'HTTP status of the last answer' }),
@@ -157,7 +157,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         config,
         schema: {
           tags: ['services'],
-          summary: 'Delete a webhook and the messages that wait for it',
+          summary: 'Delete a webhook and its waiting messages',
           errors: ['WEBHOOK_NOT_FOUND'],
           params: OneWebhook,
           response: { 204: Type.Null() },
@@ -227,7 +227,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         config: toRepair,
         schema: {
           tags: ['services'],
-          summary: 'Retry a message, with the same webhook-id',
+          summary: 'Retry a message with the same webhook-id',
           errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DELIVERY_NOT_FOUND', 'WEBHOOK_DISABLED'],
           headers: IdempotencyHeader,
           params: OneDelivery,

@@ -58,7 +58,7 @@ export class WebhookSending {
         const { rows } = await pool.query<{ id: string }>({ name: 'due_webhooks', text: findDueEndpoints })
         for (const { id } of rows) this.#callLine(id)
       } catch (err) {
-        log.error({ err }, 'cannot look for webhooks to send, trying again')
+        log.error({ err }, 'cannot look for due webhook messages; retrying')
       }
     }
   }
@@ -72,7 +72,7 @@ export class WebhookSending {
     const line: Line = { done: Promise.resolve(), underWay: new Set(), wake() {} }
     this.#lines.set(webhookId, line)
     line.done = this.#sendAll(webhookId, line)
-      .catch((err) => this.#reader.log.error({ err, webhookId }, 'cannot send to a webhook, trying again'))
+      .catch((err) => this.#reader.log.error({ err, webhookId }, 'cannot send to a webhook; retrying'))
       .finally(() => this.#lines.delete(webhookId))
   }
 
@@ -105,11 +105,11 @@ export class WebhookSending {
       const result = await post(agents, timeoutMs, batch, message, body)
       webhookAttempts.inc({ outcome: result.error === null ? 'sent' : 'failed' })
       if (result.error === null) return await recordSent(pool, webhookId, message, result.status ?? 0)
-      log.debug({ webhookId, messageId: message.messageId, ...result }, 'a webhook was not taken')
+      log.debug({ webhookId, messageId: message.messageId, ...result }, 'a webhook message was not accepted')
       const because = await recordFailure(pool, webhookId, message, result)
       if (because) log.warn({ webhookId, because, error: result.error }, 'a webhook was disabled')
     } catch (err) {
-      log.error({ err, webhookId, messageId: message.messageId }, 'cannot write down what became of a webhook')
+      log.error({ err, webhookId, messageId: message.messageId }, 'cannot store the result of a webhook message')
     }
   }
 }

@@ -60,7 +60,7 @@ export function createWebhook(
        select $1, $2, $3 where (select count(*) from notify.webhooks) < ${MOST_WEBHOOKS} returning id`,
       [url, events, description],
     )
-    if (!rows[0]) throw fail('TOO_MANY_WEBHOOKS', `There can be ${MOST_WEBHOOKS}: delete one first`)
+    if (!rows[0]) throw fail('TOO_MANY_WEBHOOKS', `The limit is ${MOST_WEBHOOKS} webhooks; delete one first`)
     const secret = newSecret()
     await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [rows[0].id, secret])
     return { id: rows[0].id, secret }

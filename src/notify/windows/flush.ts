@@ -83,7 +83,7 @@ async function putOff(
   longestSeconds?: number,
 ): Promise<void> {
   const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
-  log.warn({ err: error, count: windows.length, windows: named }, 'windows cannot be flushed and are tried again later')
+  log.warn({ err: error, count: windows.length, windows: named }, 'cannot flush windows; retrying later')
   await pool.query(
     `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
      from (

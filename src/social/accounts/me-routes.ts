@@ -72,7 +72,7 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         config: { rateLimit: 'export' },
         schema: {
           tags: ['accounts'],
-          summary: 'Export everything stored about me as one JSON stream',
+          summary: 'Export all my data as JSON',
           response: { 200: Export },
         },
       },

@@ -11,7 +11,7 @@ export const Me = Type.Composite([
   User,
   Type.Object({
     email: Nullable('Null: unknown, of a user of another application'),
-    emailVerified: Type.Boolean({ description: 'Whether the user showed that the address is theirs' }),
+    emailVerified: Type.Boolean({ description: 'Whether the user confirmed the address' }),
     pendingEmail: Nullable('Address that replaces email once it is verified'),
     role: Role,
     locale: Nullable('BCP 47 tag, for example pt-BR'),

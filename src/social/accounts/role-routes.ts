@@ -14,7 +14,7 @@ import { requireUser } from '../posts/read.ts'
 
 const RoleChange = Type.Object(
   { role: Role, currentPassword: Type.Optional(CurrentPassword) },
-  { additionalProperties: false, description: 'currentPassword: of the admin who changes the role' },
+  { additionalProperties: false, description: 'currentPassword is that of the calling admin' },
 )
 const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.String(), role: Role })
 
@@ -63,7 +63,7 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       async ({ params: { id }, body: { role, currentPassword }, user: { userId }, ip }) => {
-        if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can')
+        if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can change it')
         await requireUser(app.pool, id, userId)
         await confirmPassword(app, userId, { currentPassword, ip, limitFailures })
         await inTransaction(app.pool, (trx) => changeRole(trx, userId, id, role))

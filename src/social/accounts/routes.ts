@@ -36,8 +36,8 @@ const CookieQuery = Type.Object(
 export const Tokens = Type.Object({
   user: User,
   accessToken: Type.String(),
-  refreshToken: Type.Optional(Type.String({ description: 'Absent when it was sent as a cookie' })),
-  expiresIn: Type.Integer({ description: 'Seconds the access token lives' }),
+  refreshToken: Type.Optional(Type.String({ description: 'Absent when the refresh token was sent as a cookie' })),
+  expiresIn: Type.Integer({ description: 'Lifetime of the access token in seconds' }),
 })
 const open = { public: true } as const
 
@@ -96,7 +96,7 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         config: open,
         schema: {
           tags: ['accounts'],
-          summary: 'Exchange a refresh token for a new pair',
+          summary: 'Exchange a refresh token for new tokens',
           errors: ['NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN', 'REFRESH_TOKEN_REUSED', 'BAD_CREDENTIALS'],
           body: Refresh,
           response: { 200: Tokens },

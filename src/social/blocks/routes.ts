@@ -10,7 +10,9 @@ const schema = { params: Type.Object({ id: Id }), response: { 204: Type.Null() }
 const YEAR = 366 * 86_400
 const Mute = Type.Object(
   {
-    seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: YEAR, description: 'How long; absent: until unmuted' })),
+    seconds: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: YEAR, description: 'Duration of the mute; absent: until unmuted' }),
+    ),
   },
   { additionalProperties: false },
 )

@@ -100,7 +100,7 @@ async function lockParent(
 
 /** Usually a deletion in progress, after which the row no longer exists. */
 function busy(): AppError {
-  return fail('BUSY', 'Try again.', { retryAfter: 1, cause: HELD })
+  return fail('BUSY', 'Try again', { retryAfter: 1, cause: HELD })
 }
 
 const TRIES = 5

@@ -4,11 +4,11 @@ import type { App } from '../../app.ts'
 /** How notifications of one type about a post are grouped, and their current state for its author. */
 export const Gathering = Type.Object({
   type: Type.String(),
-  instantThreshold: Type.Integer({ description: 'People shown one by one' }),
+  instantThreshold: Type.Integer({ description: 'Actors shown one by one before grouping starts' }),
   windowSeconds: Type.Integer(),
-  jitter: Type.Number({ description: 'Share by which windows are longer or shorter' }),
-  delivered: Type.Integer({ description: 'People shown; 0 for anyone but the author' }),
-  waiting: Type.Integer({ description: 'People who wait for the end of the window; 0 for anyone but the author' }),
+  jitter: Type.Number({ description: 'Random share by which windows are lengthened or shortened' }),
+  delivered: Type.Integer({ description: 'Actors shown; 0 for anyone but the author' }),
+  waiting: Type.Integer({ description: 'Actors who wait for the end of the window; 0 for anyone but the author' }),
   flushesAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
 })
 export const Simulation = Type.Object({ likes: Gathering, comments: Gathering })

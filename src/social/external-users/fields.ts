@@ -22,7 +22,7 @@ export const profileFields = {
     Type.String({
       maxLength: 2000,
       pattern: '^https?://[\\x21-\\x7e]+$',
-      description: 'Picture that your application hosts',
+      description: 'URL of a picture hosted by your application',
     }),
   ),
   locale: orNull(Locale),

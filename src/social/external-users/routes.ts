@@ -12,7 +12,7 @@ import { writeExternalUsers } from './write.ts'
 const OneId = Type.Object({ externalId: ExternalId })
 const Many = Type.Object({
   items: Type.Array(ExternalUserView, { description: 'In the order of the request' }),
-  created: Type.Integer({ description: 'How many of them are new' }),
+  created: Type.Integer({ description: 'Number of users that did not exist before' }),
 })
 /** Enough for 1000 users with all fields at their maximum length. */
 const MANY_BODY_LIMIT = 4 * 1024 * 1024

@@ -22,7 +22,7 @@ export async function admit(pool: pg.Pool, claims: ProviderClaims, options: Opti
   const enter = () => inTransaction(pool, (client) => findSession(client, claims, options))
   const known = await enter()
   if (known !== 'unknown') return known
-  if (!options.provision) return fail('USER_NOT_PROVISIONED', 'Make the user by PUT /users/external first')
+  if (!options.provision) return fail('USER_NOT_PROVISIONED', 'Create the user first with PUT /users/external')
   await provision(pool, claims)
   const made = await enter()
   return made === 'unknown' ? fail('SESSION_ENDED', 'The user was deleted') : made

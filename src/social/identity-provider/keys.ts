@@ -49,7 +49,7 @@ export function createKeys(
       return Response.json(keys)
     } catch (cause) {
       failedAt = performance.now()
-      log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; still using the known keys')
+      log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; using the known keys')
       throw new KeysUnavailable('the keys cannot be read', retryAfterMs, { cause })
     }
   }

@@ -68,5 +68,5 @@ export class ByteReader {
 }
 
 export function malformed(): AppError {
-  return fail('MEDIA_TYPE_NOT_ALLOWED', 'The file is damaged, or of another type than it begins like')
+  return fail('MEDIA_TYPE_NOT_ALLOWED', 'The file is damaged, or its content does not match its type')
 }

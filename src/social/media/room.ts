@@ -29,7 +29,7 @@ export function beginUpload(app: App, ownerId: string, announced = Number.POSITI
     const owner = await lockOwner(client, ownerId)
     const { running, reserved, total } = await readUploads(client, ownerId)
     if (running >= UPLOADS_AT_A_TIME)
-      throw fail('TOO_MANY_UPLOADS', `At most ${UPLOADS_AT_A_TIME} at a time`, { retryAfter: 5 })
+      throw fail('TOO_MANY_UPLOADS', `At most ${UPLOADS_AT_A_TIME} uploads at a time`, { retryAfter: 5 })
     await requireRoom(app, client, owner, reserved + bytes)
     if (total + bytes > app.config.mediaTotal) throw fail('MEDIA_STORAGE_FULL')
     const { rows } = await client.query<{ id: string }>(
@@ -44,7 +44,7 @@ export function beginUpload(app: App, ownerId: string, announced = Number.POSITI
 export async function endUpload({ pool, log }: App, uploadId: string): Promise<void> {
   await pool
     .query('delete from social.media_uploads where id = $1', [uploadId])
-    .catch((err) => log.warn({ err }, 'cannot release the space of a finished upload; it is released in ten minutes'))
+    .catch((err) => log.warn({ err }, 'cannot release the reservation of a finished upload; it expires in ten minutes'))
 }
 
 /** Serialises the uploads of a user, so that together they respect the quota. @throws {AppError} UNAUTHENTICATED */
@@ -68,8 +68,8 @@ export async function requireRoom({ config }: App, client: pg.ClientBase, owner:
   const little = config.smtp !== null && !owner.verified
   const quota = little ? Math.min(UNVERIFIED_QUOTA, config.mediaQuota) : config.mediaQuota
   if (Number(rows[0]?.used) + bytes <= quota) return
-  const help = 'Delete posts with media, or wait a day for what is not used'
-  throw fail('MEDIA_QUOTA_EXCEEDED', little ? `Confirm your address to have more room. ${help}` : help)
+  const help = 'Delete posts with media, or wait a day until unused files are removed'
+  throw fail('MEDIA_QUOTA_EXCEEDED', little ? `Confirm your email address to get a larger quota. ${help}` : help)
 }
 
 async function readUploads(client: pg.ClientBase, ownerId: string) {

@@ -18,7 +18,7 @@ const MAX_ALT = 1000
 const Params = Type.Object({ id: MediaId })
 const File = Type.Object({
   file: Type.String({ format: 'binary', description: 'An image, audio or video' }),
-  alt: Type.Optional(Type.String({ maxLength: MAX_ALT, description: 'Text for people who do not see it' })),
+  alt: Type.Optional(Type.String({ maxLength: MAX_ALT, description: 'Alternative text for people who cannot see it' })),
 })
 const bytes = (description: string) => ({
   description,
@@ -27,14 +27,14 @@ const bytes = (description: string) => ({
 const streamSchema = {
   params: Params,
   headers: Type.Object({
-    range: Type.Optional(Type.String({ description: '`bytes=0-1023`; one range' })),
+    range: Type.Optional(Type.String({ description: '`bytes=0-1023`; only one range' })),
     'if-none-match': Type.Optional(Type.String()),
     'if-range': Type.Optional(Type.String()),
   }),
   response: {
     200: bytes('The whole file'),
-    206: bytes('The range that was asked for'),
-    304: { description: 'What the client has is current' },
+    206: bytes('The requested range'),
+    304: { description: 'The copy of the client is current' },
   },
 }
 
@@ -109,7 +109,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
           reply.header('accept-ranges', 'bytes')
           if (asked === 'unsatisfiable') {
             reply.header('content-range', `bytes */${media.size}`)
-            throw fail('RANGE_NOT_SATISFIABLE', `It has ${media.size} bytes`)
+            throw fail('RANGE_NOT_SATISFIABLE', `The file has ${media.size} bytes`)
           }
           const { start, end } = asked ?? { start: 0, end: media.size - 1 }
           if (asked) reply.code(206).header('content-range', `bytes ${start}-${end}/${media.size}`)
@@ -128,9 +128,9 @@ async function receive(app: App, request: FastifyRequest): Promise<{ content: Re
     for await (const part of partsOf(request)) {
       if (part.type === 'file' && part.fieldname === 'file') content = await receiveMedia(app, readPart(part.file))
       else if (part.type === 'field' && part.fieldname === 'alt') alt = cleanAlt(part)
-      else throw fail('VALIDATION_FAILED', `There is no field \`${part.fieldname}\``, { pointer: '/' })
+      else throw fail('VALIDATION_FAILED', `Unknown field \`${part.fieldname}\``, { pointer: '/' })
     }
-    if (!content) throw fail('VALIDATION_FAILED', 'There is no file in the field `file`', { pointer: '/file' })
+    if (!content) throw fail('VALIDATION_FAILED', 'The field `file` contains no file', { pointer: '/file' })
     return { content, alt }
   } catch (error) {
     if (content) await dropUnowned(app, content.contentId)
@@ -152,7 +152,7 @@ function cleanAlt({ value, valueTruncated }: MultipartValue): string | null {
   if (valueTruncated || [...alt].length > MAX_ALT)
     throw fail('VALIDATION_FAILED', `must NOT have more than ${MAX_ALT} characters`, { pointer: '/alt' })
   if (!alt.isWellFormed() || alt.includes('\0'))
-    throw fail('VALIDATION_FAILED', 'must not contain what is no character', { pointer: '/alt' })
+    throw fail('VALIDATION_FAILED', 'must not contain invalid characters', { pointer: '/alt' })
   return alt || null
 }
 

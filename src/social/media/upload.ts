@@ -171,5 +171,5 @@ export function brokenUpload(cause: unknown): AppError {
   const tooLarge = cause instanceof Error && 'code' in cause && cause.code === 'FST_REQ_FILE_TOO_LARGE'
   return tooLarge
     ? fail('MEDIA_TOO_LARGE', undefined, { cause })
-    : fail('VALIDATION_FAILED', 'The upload is malformed, or broke off', { cause })
+    : fail('VALIDATION_FAILED', 'The upload is malformed or was interrupted', { cause })
 }

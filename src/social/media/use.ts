@@ -41,7 +41,10 @@ export async function setAvatar(client: pg.ClientBase, ownerId: string, id: stri
       [id, ownerId],
     )
     if (rowCount === 0)
-      throw fail('MEDIA_NOT_USABLE', 'The picture of a profile is an image of your own that nothing else shows')
+      throw fail(
+        'MEDIA_NOT_USABLE',
+        'A profile picture must be an image that you uploaded and that is not used elsewhere',
+      )
   }
   await client.query('update social.users set avatar_media_id = $2 where id = $1', [ownerId, id])
 }

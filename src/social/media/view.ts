@@ -1,14 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 
 const pixels = Type.Optional(
-  Type.Integer({ description: 'Pixels of an image as it is shown; absent where its header has none' }),
+  Type.Integer({ description: 'Pixels of an image as displayed; absent when its header does not contain them' }),
 )
 
 /** Absent when unknown. */
 const described = {
   width: pixels,
   height: pixels,
-  alt: Type.Optional(Type.String({ description: 'Text for people who do not see it' })),
+  alt: Type.Optional(Type.String({ description: 'Alternative text for people who cannot see it' })),
 }
 
 export const Media = Type.Object({

@@ -15,7 +15,7 @@ export async function refuseCommonPassword(
     text.toLowerCase(),
   )
   if (own.includes(given.replace(/\d+$/, '')) || own.includes(given) || (await commonPasswords()).has(given))
-    throw fail('PASSWORD_TOO_COMMON', 'Choose one that is harder to guess: a few words, for example')
+    throw fail('PASSWORD_TOO_COMMON', 'Choose one that is harder to guess, such as several words')
 }
 
 /**

@@ -57,7 +57,7 @@ async function inTurn<T>(work: () => Promise<T>, share?: Share): Promise<T> {
   try {
     return await (share ? inShare(share, () => hashing.execute(work)) : hashing.execute(work))
   } catch (error) {
-    if (isBulkheadRejectedError(error)) throw fail('BUSY', 'Too many people sign in at once.', { retryAfter: 1 })
+    if (isBulkheadRejectedError(error)) throw fail('BUSY', 'Too many concurrent sign-ins', { retryAfter: 1 })
     throw error
   }
 }

@@ -21,7 +21,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
   // Users whose inbox was locked when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
-    if ((await remove(passed)) === 0) throw new Error('the inboxes that are left are held by other transactions')
+    if ((await remove(passed)) === 0) throw new Error('the remaining inboxes are locked by other transactions')
     return { cursorUserId: '0' }
   }
   const cleared =

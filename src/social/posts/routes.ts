@@ -36,7 +36,7 @@ const SearchQuery = Type.Object(
       minLength: 1,
       maxLength: 100,
       pattern: '\\S',
-      description: 'Words that a post has, all of them; of the last one the beginning is enough',
+      description: 'Finds posts that contain all these words; the last word may be a prefix',
     }),
     ...PageQuery.properties,
   },
@@ -80,7 +80,9 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       async (request) => {
         const { scope = 'all', userId: id, externalId, limit = 20, cursor } = request.query
         if ((scope === 'user') !== ((id ?? externalId) !== undefined) || (id !== undefined && externalId !== undefined))
-          throw fail('VALIDATION_FAILED', 'scope=user goes together with userId or externalId', { pointer: '/userId' })
+          throw fail('VALIDATION_FAILED', 'scope=user requires userId or externalId, and they require scope=user', {
+            pointer: '/userId',
+          })
         const userId = externalId === undefined ? id : await findIdOf(app.db, externalId)
         if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
         const before = decodeCursor(cursor, 1)?.[0] ?? null

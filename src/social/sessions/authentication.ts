@@ -40,7 +40,7 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
       if (!service.scopes.includes(route.service)) throw fail('FORBIDDEN')
       return
     }
-    if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended: sign in again')
+    if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended; sign in again')
     const role = route.role ?? (route.service && !route.orUser ? 'admin' : undefined)
     if (role) await requireRole(pool, identity, role)
     request.user = identity
@@ -57,7 +57,7 @@ async function requireRole(pool: pg.Pool, { userId, role }: Identity, needed: St
     values: [userId],
   })
   if (!rows[0] || !includesRole(roleOf(rows[0].role), needed)) throw fail('FORBIDDEN')
-  if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose one of your own by PUT /auth/password')
+  if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose a new password with PUT /auth/password')
 }
 
 function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {

@@ -29,7 +29,7 @@ export const SessionView = Type.Object({
   createdAt: Time,
   lastUsedAt: Time,
   expiresAt: Time,
-  current: Type.Boolean({ description: 'Whether this call was made with it' }),
+  current: Type.Boolean({ description: 'Whether this request uses it' }),
 })
 type SessionView = Static<typeof SessionView>
 type SessionRow = { id: string; userAgent: string; createdAt: Date; lastUsedAt: Date; expiresAt: Date }

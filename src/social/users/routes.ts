@@ -19,12 +19,12 @@ export const DisplayName = Type.String({
   minLength: 1,
   maxLength: 100,
   pattern: '\\S',
-  description: 'Without control characters and links',
+  description: 'Must not contain control characters or links',
 })
 
 const Params = Type.Object({ id: Id })
 const NameParams = Type.Object({
-  username: Type.String({ minLength: 1, maxLength: 30, description: 'Without the @, in any case' }),
+  username: Type.String({ minLength: 1, maxLength: 30, description: 'Without the @; case-insensitive' }),
 })
 const SearchQuery = Type.Object(
   { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },

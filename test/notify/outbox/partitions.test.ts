@@ -182,7 +182,7 @@ t.test(
     const holder = await pool.connect()
     await holder.query('begin; select from notify.maintenance for update')
     await maintainPartitions(pool, noting, 7)
-    t.match(lines, [/outbox partitions.*not done for 10 minutes/])
+    t.match(lines, [/outbox partitions.*overdue by 10 minutes/])
     await holder.query('rollback')
     holder.release()
   },

@@ -36,7 +36,7 @@ test('what an admin changes of a type every process notices, in words and in rul
   const answer = await admin.request('PATCH', '/admin/notification-types/post.liked', change)
   t.match(answer, { status: 200, body: { type: 'post.liked', priority: 'low', ...change } })
   t.match(answer.headers.get('ratelimit-policy'), /^"admin"/)
-  const logged = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'changed a type of notification')
+  const logged = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'changed a notification type')
   t.match(logged, { adminId: admin.id, type: 'post.liked', from: { windowSeconds: 120 }, to: { windowSeconds: 60 } })
   t.match(
     (await admin.get('/admin/notification-types')).items.find(({ type }: { type: string }) => type === 'post.liked'),

@@ -64,7 +64,7 @@ const mails: Record<string, AccountMail> = {
 export function accountMailOf(target: string): { name: string; mail: AccountMail; rest: string } {
   const [name = '', rest = ''] = target.split(' ', 2)
   const mail = mails[name]
-  if (!mail) throw new Error(`there is no mail about an account named ${name}`)
+  if (!mail) throw new Error(`there is no account mail named ${name}`)
   return { name, mail, rest }
 }
 

@@ -69,7 +69,7 @@ export function createSmtp(options: SmtpOptions): Transport {
 export function createPrinter(log: Logger): Transport {
   return {
     async send({ to, subject, text }) {
-      log.info({ to, subject, text }, 'mail, printed because SMTP_URL is not set')
+      log.info({ to, subject, text }, 'mail printed, because SMTP_URL is not set')
       return { state: 'sent' }
     },
     close() {},

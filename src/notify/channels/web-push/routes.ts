@@ -13,10 +13,10 @@ const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
 
 const Browser = Type.Object({
   id: SubscriptionId,
-  host: Type.String({ description: 'Of the push service' }),
+  host: Type.String({ description: 'Host of the push service' }),
   createdAt: Type.String({ format: 'date-time' }),
   sessionId: Id,
-  current: Type.Boolean({ description: 'Whether this call was made in its session' }),
+  current: Type.Boolean({ description: 'Whether it belongs to the session of this request' }),
 })
 const Subscribed = Type.Object({ id: SubscriptionId })
 
@@ -38,7 +38,7 @@ const PushSubscription = Type.Object(
 export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
   const keys = () => {
     if (!config.vapid)
-      throw fail('PUSH_NOT_CONFIGURED', 'Whoever runs this server has to set VAPID_PUBLIC_KEY and its like')
+      throw fail('PUSH_NOT_CONFIGURED', 'The operator must set VAPID_PUBLIC_KEY, VAPID_PRIVATE_KEY and VAPID_SUBJECT')
     return config.vapid
   }
   return async (server) => {

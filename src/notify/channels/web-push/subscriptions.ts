@@ -37,7 +37,7 @@ export async function subscribe(
 ): Promise<string> {
   if (!isPushService(endpoint, pushHosts)) throw badEndpoint()
   if (!isPoint(keys.p256dh))
-    throw fail('VALIDATION_FAILED', 'It is not a point of the curve P-256', { pointer: '/keys/p256dh' })
+    throw fail('VALIDATION_FAILED', 'Not a point of the curve P-256', { pointer: '/keys/p256dh' })
   await holdSession(client, userId, sessionId)
   const id = createHash('sha256').update(endpoint).digest('base64url').slice(0, 22)
   await lockName(client, `browser:${id}`)
@@ -68,7 +68,7 @@ export async function subscribe(
   return id
 }
 
-const badEndpoint = () => fail('BAD_ENDPOINT', 'Send the object that the browser answered, as it is')
+const badEndpoint = () => fail('BAD_ENDPOINT', 'Send the result of PushSubscription.toJSON() unchanged')
 
 const isSameSecret = (one: string, other: string) => Buffer.from(one, 'base64').equals(Buffer.from(other, 'base64'))
 
