@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { encodeChangedInboxes } from './channels.ts'
+import { Pulse } from './pulse.ts'
 
 /**
  * Hints that there is something to do, sent after commit and outside any user's transaction, at most once per few
@@ -33,26 +34,8 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
   let events = false
   let inboxes = new Map<string, number>()
   let sessions = new Set<string>()
-  let scheduled = false
-  let timer: NodeJS.Timeout | undefined
-  let sentAt = 0
-  let sending: Promise<void> = Promise.resolve()
 
-  const send = () => {
-    scheduled = false
-    sending = sending.then(flush)
-  }
-
-  /** The shortest timeout is a millisecond, so what may go now does without one. */
-  const schedule = () => {
-    if (scheduled) return
-    scheduled = true
-    const wait = sentAt + BETWEEN_MS - performance.now()
-    if (wait <= 0) setImmediate(send)
-    else timer = setTimeout(send, wait)
-  }
-
-  const flush = async () => {
+  const send = async () => {
     const messages = [
       ...(events ? [[OUTBOX_CHANNEL, ''] as const] : []),
       ...encodeChangedInboxes(inboxes).map((payload) => [INBOX_CHANNEL, payload] as const),
@@ -62,29 +45,30 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
     events = false
     inboxes = new Map()
     sessions = new Set()
-    sentAt = performance.now()
+    sends.pause(BETWEEN_MS)
     const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
     await pool
       .query({ name: 'wake_up', text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', values })
       .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep find the work'))
   }
+  const sends = new Pulse(send)
 
   return {
     eventsAppended() {
       events = true
-      schedule()
+      sends.request()
     },
     inboxChanged(userId, modseq) {
       inboxes.set(userId, Math.max(Number(modseq), inboxes.get(userId) ?? 0))
-      schedule()
+      sends.request()
     },
     sessionRevoked(sessionId) {
       sessions.add(sessionId)
-      schedule()
+      sends.request()
     },
     async close() {
-      clearTimeout(timer)
-      await sending.then(flush)
+      await sends.close()
+      await send()
     },
   }
 }

@@ -4,6 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { App } from '../app.ts'
 import { decodeChangedInboxes } from '../base/channels.ts'
 import { listeningSince, sockets } from '../base/metrics.ts'
+import { Pulse } from '../base/pulse.ts'
 import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../base/wake-ups.ts'
 import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
@@ -48,8 +49,7 @@ export class Node {
   readonly #heartbeats: Heartbeats
   /** Pending work on frames. The pool closes only after it. */
   readonly #working = new Set<Promise<void>>()
-  #sweepTimer: NodeJS.Timeout | undefined
-  #sweeping: Promise<void> = Promise.resolve()
+  readonly #sweeps = new Pulse(() => this.#sweep())
   #closed = false
   #closing: Promise<void> | undefined
 
@@ -84,7 +84,7 @@ export class Node {
 
   async start(): Promise<void> {
     await this.listener.start()
-    this.#scheduleSweep()
+    this.#sweeps.requestIn(this.#app.config.sweepIntervalMs)
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -103,7 +103,7 @@ export class Node {
 
   async #close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#sweepTimer)
+    const swept = this.#sweeps.close()
     this.#heartbeats.close()
     const gone = [...this.sessions].map((session) => new Promise((resolve) => session.socket.once('close', resolve)))
     for (const session of this.sessions) session.close('goingAway')
@@ -112,13 +112,7 @@ export class Node {
     }, this.#limits.closeMs)
     await Promise.all([...gone, this.listener.close()])
     clearTimeout(cut)
-    await Promise.all([
-      this.hub.close(),
-      this.#watching.close(),
-      this.#doubted.close(),
-      this.#sweeping,
-      ...this.#working,
-    ])
+    await Promise.all([this.hub.close(), this.#watching.close(), this.#doubted.close(), swept, ...this.#working])
     await this.#acknowledgements.close()
     await this.#own.pool.end()
   }
@@ -198,22 +192,17 @@ export class Node {
   #doubtAll(): void {
     this.hub.doubtAll()
     this.#watching.doubtAll()
-    this.#sweepNow()
+    this.#sweeps.request()
   }
 
-  #sweepNow(): void {
-    clearTimeout(this.#sweepTimer)
-    if (this.#closed) return
-    this.#sweeping = this.#sweeping
-      .then(() => sweep(this.#own, this.hub))
-      .then(() => this.#watching.doubtAll())
-      .catch((err) => this.#app.log.warn({ err }, 'the sweep failed'))
-      .finally(() => this.#scheduleSweep())
-  }
-
-  #scheduleSweep(): void {
-    clearTimeout(this.#sweepTimer)
-    if (!this.#closed) this.#sweepTimer = setTimeout(() => this.#sweepNow(), this.#app.config.sweepIntervalMs)
+  async #sweep(): Promise<void> {
+    try {
+      await sweep(this.#own, this.hub)
+      this.#watching.doubtAll()
+    } catch (err) {
+      this.#app.log.warn({ err }, 'the sweep failed')
+    }
+    this.#sweeps.requestIn(this.#app.config.sweepIntervalMs)
   }
 }
 

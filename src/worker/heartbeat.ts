@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { repeat } from '../base/repeat.ts'
+import { repeat } from '../base/pulse.ts'
 import { watchHeldLocks } from '../ops/held-locks.ts'
 import type { Engine } from './context.ts'
 

@@ -1,4 +1,4 @@
-import { repeat } from '../base/repeat.ts'
+import { repeat } from '../base/pulse.ts'
 import { needsPartitions } from '../notify/delivery-log/partitions.ts'
 import { findDueEndpoints } from '../notify/webhooks/take.ts'
 import type { Engine } from './context.ts'

@@ -3,6 +3,7 @@ import { Logger as GraphileLogger, run, type TaskList, type WorkerEvents } from 
 import type { Logger } from 'pino'
 import type { App } from '../app.ts'
 import { within } from '../base/deadline.ts'
+import { Pulse } from '../base/pulse.ts'
 import { OUTBOX_CHANNEL } from '../base/wake-ups.ts'
 import { Listener } from '../db/listener.ts'
 import type { SenderOptions } from '../notify/channels/senders.ts'
@@ -42,11 +43,13 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     events: notePools(poolIds),
     logger: graphileLogger(log),
   })
-  const call = oneAtATime(() =>
+  const callOnce = () =>
     callDispatcher(engine).catch((err) =>
       log.warn({ err }, 'a wake-up of the dispatcher was lost; the poll finds the work'),
-    ),
-  )
+    )
+  // Anyone who can connect to the database can send any number of hints.
+  const calls = new Pulse(callOnce, { eager: true })
+  const call = () => calls.request()
   const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
   await listener.start()
   const poll = startPoll(engine)
@@ -55,6 +58,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   return {
     async close() {
       await listener.close()
+      await calls.close()
       await poll.close()
       await engine.dispatcher.close()
       await engine.fanOuts.close()
@@ -68,22 +72,6 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
       await engine.pool.end()
       await within(GOODBYE_MS, jobs.pool.end()).catch(giveUp)
     },
-  }
-}
-
-/** Runs `work` for a call, and once more for all that come meanwhile: anybody can send any number of hints. */
-function oneAtATime(work: () => Promise<void>): () => Promise<void> {
-  let called = false
-  let running = false
-  return async () => {
-    called = true
-    if (running) return
-    running = true
-    while (called) {
-      called = false
-      await work()
-    }
-    running = false
   }
 }
 

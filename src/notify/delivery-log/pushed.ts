@@ -1,4 +1,5 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import { appendToLog, type LogRow } from './append.ts'
 
 const LINGER_MS = 1000
@@ -11,8 +12,7 @@ const MOST = 20_000
 export class PushedLog {
   readonly #app: App
   #rows: LogRow[] = []
-  #timer: NodeJS.Timeout | undefined
-  #writing: Promise<void> = Promise.resolve()
+  readonly #writes = new Pulse(() => this.#write())
 
   constructor(app: App) {
     this.#app = app
@@ -22,15 +22,12 @@ export class PushedLog {
     if (this.#rows.length >= MOST) return
     for (const notificationId of notificationIds)
       this.#rows.push({ recipientId, notificationId, event: 'pushed', reason: null })
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      this.#writing = this.#writing.then(() => this.#write())
-    }, LINGER_MS)
+    this.#writes.requestIn(LINGER_MS)
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#writing.then(() => this.#write())
+    await this.#writes.close()
+    await this.#write()
   }
 
   async #write(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { App } from '../../app.ts'
-import { repeat } from '../../base/repeat.ts'
+import { repeat } from '../../base/pulse.ts'
 import { watchInstallation } from './adopt.ts'
 import { makePartitionsInTime } from './partitions.ts'
 

@@ -1,4 +1,5 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import { acknowledge } from '../../notify/inbox/acknowledge.ts'
 import type { Limits } from '../limits.ts'
 
@@ -10,32 +11,24 @@ const FAILED_MS = 1000
 export class Acknowledgements {
   readonly #app: App
   readonly #limits: Limits
+  readonly #writes: Pulse
   #waiting = new Map<string, number>()
-  #timer: NodeJS.Timeout | undefined
-  #storing: Promise<void> = Promise.resolve()
 
   constructor(app: App, limits: Limits) {
     this.#app = app
     this.#limits = limits
+    this.#writes = new Pulse(() => this.#store(), { betweenMs: limits.ackLingerMs })
   }
 
-  add(userId: string, modseq: number, wait = this.#limits.ackLingerMs): void {
+  add(userId: string, modseq: number): void {
     this.#waiting.set(userId, Math.max(modseq, this.#waiting.get(userId) ?? 0))
-    this.#schedule(wait)
+    this.#writes.requestIn(this.#limits.ackLingerMs)
   }
 
   /** Stores the waiting acks. Acks that cannot be stored now are lost; the client's next ack covers them. */
   async close(): Promise<void> {
-    clearTimeout(this.#timer)
-    await this.#storing
+    await this.#writes.close()
     await this.#store()
-    clearTimeout(this.#timer)
-  }
-
-  #schedule(wait: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#storing = this.#store()
-    }, wait)
   }
 
   async #store(): Promise<void> {
@@ -48,12 +41,10 @@ export class Acknowledgements {
         await acknowledge(this.#app.pool, waiting.slice(0, this.#limits.acksPerWrite), 'soon')
         waiting.splice(0, this.#limits.acksPerWrite)
       }
-      this.#timer = undefined
-      if (this.#waiting.size > 0) this.#schedule(this.#limits.ackLingerMs)
     } catch (err) {
       this.#app.log.warn({ err, acks: waiting.length }, 'cannot store acknowledgements; retrying')
-      this.#timer = undefined
-      for (const { userId, modseq } of waiting) this.add(userId, modseq, FAILED_MS)
+      this.#writes.pause(FAILED_MS)
+      for (const { userId, modseq } of waiting) this.add(userId, modseq)
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import type { Session } from '../connections/session.ts'
-import { Paced } from './paced.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
 
@@ -15,7 +15,7 @@ const UNSENT = 'none'
  */
 export class WatchedCounts {
   readonly #app: App
-  readonly #reads: Paced
+  readonly #reads: Pulse
   #changed = new Set<string>()
   readonly #watchers = new Map<string, Set<Session>>()
   #doubtsBlocks = false
@@ -23,7 +23,7 @@ export class WatchedCounts {
 
   constructor(app: App, betweenMs: number) {
     this.#app = app
-    this.#reads = new Paced(betweenMs, () => this.#read())
+    this.#reads = new Pulse(() => this.#read(), { betweenMs })
   }
 
   /** Replaces what a socket watches. The socket gets the current counts, and then each change. */
@@ -44,7 +44,7 @@ export class WatchedCounts {
 
   changed(postIds: Iterable<string>): void {
     for (const id of postIds) if (this.#watchers.has(id)) this.#changed.add(id)
-    if (this.#changed.size > 0) this.#reads.ask()
+    if (this.#changed.size > 0) this.#reads.request()
   }
 
   /** Hints may have been lost, and users may have blocked each other, so everything watched is read again. */

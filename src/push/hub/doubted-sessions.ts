@@ -1,6 +1,6 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import type { Hub } from './hub.ts'
-import { Paced } from './paced.ts'
 import { closeEnded } from './sweep.ts'
 
 /** Minimum time between two checks, for any number of hints. */
@@ -16,7 +16,7 @@ const MOST = 1000
 export class DoubtedSessions {
   readonly #app: App
   readonly #hub: Hub
-  readonly #looks = new Paced(BETWEEN_MS, () => this.#look())
+  readonly #looks = new Pulse(() => this.#look(), { betweenMs: BETWEEN_MS })
   #ids = new Set<string>()
 
   constructor(app: App, hub: Hub) {
@@ -26,7 +26,7 @@ export class DoubtedSessions {
 
   doubt(sessionId: string): void {
     if (this.#ids.size < MOST) this.#ids.add(sessionId)
-    this.#looks.ask()
+    this.#looks.request()
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { App } from '../../app.ts'
 import { isTransient } from '../../base/failure.ts'
+import { Pulse } from '../../base/pulse.ts'
 import { PushedLog } from '../../notify/delivery-log/pushed.ts'
 import {
   type ChangesRequest,
@@ -52,10 +53,7 @@ export class Hub {
   readonly #budgets: Budgets
   /** Users to read, with the earliest time of each, in order of arrival. */
   readonly #due = new Map<User, number>()
-  #timer: NodeJS.Timeout | undefined
-  #nextTick = Number.POSITIVE_INFINITY
-  #ticking: Promise<void> | undefined
-  #closed = false
+  readonly #ticks = new Pulse(() => this.#tick())
 
   constructor(app: App, limits: Limits) {
     this.#app = app
@@ -126,9 +124,7 @@ export class Hub {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
-    await this.#ticking
+    await this.#ticks.close()
     await this.#pushed.close()
   }
 
@@ -145,35 +141,22 @@ export class Hub {
     if (![...user.sessions].some((session) => isBehind(session, user))) return
     const time = user.failures > 0 ? Math.max(from, user.notBefore) : from
     this.#due.set(user, Math.min(time, this.#due.get(user) ?? time))
-    this.#tickAt(time)
+    this.#ticks.request(time)
   }
 
-  #tickAt(time: number): void {
-    if (this.#closed || this.#ticking || time >= this.#nextTick) return
-    this.#nextTick = time
-    clearTimeout(this.#timer)
-    const wait = time - performance.now()
-    // `setTimeout` waits for at least a millisecond.
-    if (wait <= 0) setImmediate(() => this.#startTick())
-    else this.#timer = setTimeout(() => this.#startTick(), wait)
-  }
-
-  #startTick(): void {
-    if (this.#closed || this.#ticking) return
-    this.#nextTick = Number.POSITIVE_INFINITY
-    this.#ticking = this.#tick().finally(() => {
-      this.#ticking = undefined
-      let next = Number.POSITIVE_INFINITY
-      for (const time of this.#due.values()) next = Math.min(next, time)
-      this.#tickAt(next)
-    })
+  /** Reads the users who are due, and requests the next tick for the others. */
+  async #tick(): Promise<void> {
+    await this.#readDue()
+    let next = Number.POSITIVE_INFINITY
+    for (const time of this.#due.values()) next = Math.min(next, time)
+    this.#ticks.request(next)
   }
 
   /**
    * Reads users together. When that fails because of one of them, reads each alone, so that one user does not block the
    * others.
    */
-  async #tick(): Promise<void> {
+  async #readDue(): Promise<void> {
     const users = this.#takeDue()
     const err = await this.#readAll(users)
     if (err === undefined) return

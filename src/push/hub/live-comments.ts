@@ -1,8 +1,8 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import type { Comment } from '../../protocol/comment.ts'
 import type { ChangedComment, LiveContent } from '../../protocol/live-content.ts'
 import type { Session } from '../connections/session.ts'
-import { Paced } from './paced.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
 /** Comments and removals per frame, and per socket that waits. Of the waiting ones, the latest are kept. */
@@ -31,7 +31,7 @@ type Change = ChangedComment & { at: number }
 export class LiveComments {
   readonly #app: App
   readonly #content: LiveContent
-  readonly #reads: Paced
+  readonly #reads: Pulse
   readonly #posts = new Map<string, Post>()
   #due = new Set<string>()
   /** Sockets with changes to send. */
@@ -40,7 +40,7 @@ export class LiveComments {
   constructor(app: App, content: LiveContent, betweenMs: number) {
     this.#app = app
     this.#content = content
-    this.#reads = new Paced(betweenMs, () => this.#read())
+    this.#reads = new Pulse(() => this.#read(), { betweenMs })
   }
 
   /** Replaces what a socket watches. The same post continues without a gap. */
@@ -66,7 +66,7 @@ export class LiveComments {
 
   changed(postIds: Iterable<string>): void {
     for (const id of postIds) if (this.#posts.has(id)) this.#due.add(id)
-    if (this.#due.size > 0) this.#reads.ask()
+    if (this.#due.size > 0) this.#reads.request()
   }
 
   /** Hints may have been lost. */
@@ -76,7 +76,7 @@ export class LiveComments {
 
   /** The socket accepts writes again. */
   drained(session: Session): void {
-    if (this.#waiting.has(session)) this.#reads.ask()
+    if (this.#waiting.has(session)) this.#reads.request()
   }
 
   close(): Promise<void> {
@@ -167,7 +167,7 @@ export class LiveComments {
       texts.set(key, text)
       session.sendText('comments', text)
     }
-    if ([...this.#waiting].some((session) => !session.full)) this.#reads.ask()
+    if ([...this.#waiting].some((session) => !session.full)) this.#reads.request()
   }
 }
 

@@ -1,8 +1,8 @@
 import type { App } from '../../app.ts'
+import { Pulse } from '../../base/pulse.ts'
 import type { Feed } from '../../protocol/frames.ts'
 import type { LiveContent } from '../../protocol/live-content.ts'
 import type { Session } from '../connections/session.ts'
-import { Paced } from './paced.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
 /** Counting stops at this number of posts. */
@@ -20,7 +20,7 @@ export type FeedWatch = Watch & { feed: Feed; newer: Set<string>; sent: number }
 export class LiveFeeds {
   readonly #app: App
   readonly #content: LiveContent
-  readonly #reads: Paced
+  readonly #reads: Pulse
   readonly #watchers = new Set<Session>()
   /** Posts found so far, oldest first. */
   readonly #known = new Set<string>()
@@ -29,7 +29,7 @@ export class LiveFeeds {
   constructor(app: App, content: LiveContent, betweenMs: number) {
     this.#app = app
     this.#content = content
-    this.#reads = new Paced(betweenMs, () => this.#read())
+    this.#reads = new Pulse(() => this.#read(), { betweenMs })
   }
 
   /** Replaces what a socket watches. The count starts at zero. */
@@ -38,7 +38,7 @@ export class LiveFeeds {
     if (feed === undefined) return
     session.feed = { feed, since: performance.now(), isReady: false, newer: new Set(), sent: 0 }
     this.#watchers.add(session)
-    this.#reads.ask()
+    this.#reads.request()
   }
 
   leave(session: Session): void {
@@ -51,12 +51,12 @@ export class LiveFeeds {
 
   /** Posts appeared or disappeared, or hints may have been lost. */
   changed(): void {
-    if (this.#watchers.size > 0) this.#reads.ask()
+    if (this.#watchers.size > 0) this.#reads.request()
   }
 
   /** The socket accepts writes again. */
   drained({ feed }: Session): void {
-    if (feed && feed.newer.size !== feed.sent) this.#reads.ask()
+    if (feed && feed.newer.size !== feed.sent) this.#reads.request()
   }
 
   close(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
-import { repeat } from '../../base/repeat.ts'
+import { repeat } from '../../base/pulse.ts'
 import { AppError, fail } from '../../errors.ts'
 import { bearerToken, type Identity, includesRole, roleOf, type StaffRole } from '../../http/identity.ts'
 import { networkOf } from '../../http/rate-limits.ts'
