@@ -5,4 +5,4 @@ import type { Engine } from '../src/worker/context.ts'
 export const dispatchOutbox =
   ({ dispatcher }: Engine): Task =>
   () =>
-    dispatcher.serve()
+    dispatcher.runJob()

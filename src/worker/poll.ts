@@ -51,7 +51,7 @@ const findDueWork = `
 
 /** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
 export async function callDispatcher(engine: Engine): Promise<void> {
-  if (engine.dispatcher.standing) engine.dispatcher.look()
+  if (engine.dispatcher.isListening) engine.dispatcher.wake()
   else await addJobs(engine, [{ task: DISPATCH_TASK, runAt: null }])
 }
 

@@ -111,13 +111,13 @@ t.test('calls for the dispatcher are answered ever more slowly while there is no
   const queries = watchQueries(t)
   const from = performance.now()
   await eventually(() => {
-    dispatcher.look()
+    dispatcher.wake()
     return performance.now() - from > 2000
   })
   // Twenty at once, then one in 50 ms.
   const most = 22 + (performance.now() - from) / 50
   t.ok(queries('lock_free_positions') <= most, `${queries('lock_free_positions')} passes`)
   await tell(app, ana)
-  dispatcher.look()
+  dispatcher.wake()
   await eventually(() => queries('insert_notifications') > 0)
 })

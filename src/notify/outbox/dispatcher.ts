@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { bulkhead, noop } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { Pulse } from '../../base/pulse.ts'
 import { messageOf } from '../../errors.ts'
 import { BatchError, type Consumer, type OnBusy } from './consume.ts'
 import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from './lane-runner.ts'
@@ -10,14 +11,14 @@ import { CRITICAL_LANE, type Lane, noteLaneFailure } from './position.ts'
 import { type LaneWithWork, lanesWithWork } from './read.ts'
 
 /**
- * A dispatch job ends after this time without calls, and after some minutes in any case, so that nothing depends on one
+ * A dispatch job ends after this time without hints, and after some minutes in any case, so that nothing depends on one
  * job.
  */
 const IDLE_MS = 10_000
-const STAND_MS = 600_000
+const JOB_MS = 600_000
 const CHECK_MS = 100
 
-/** Anyone may call needlessly. After this many empty passes, the next ones are delayed. */
+/** Anyone may send needless hints. After this many empty passes, the next ones are delayed. */
 const EMPTY_PASSES = 20
 const BETWEEN_EMPTY_MS = 50
 
@@ -38,9 +39,15 @@ const COUNTING_MS = 50
 const counters = { consumer: 'counters', lane: 0 }
 
 /**
- * Runs the consumers in this process. Under low load, a call makes one pass over all lanes in one transaction. A lane
- * with more events runs alone, at most once at a time, so the critical lane never waits for another's backlog. Other
- * processes hold other lanes; the locks of the positions keep them apart.
+ * Runs the consumers in this process. Under low load, a hint costs one pass: a transaction that reads a few events of
+ * every lane. A lane with more events is drained alone, so the critical lane never waits for another's backlog. The
+ * locks of the positions keep processes apart.
+ *
+ *     idle ──runJob──▶ draining ──no events left──▶ listening ──10 s without wake──▶ idle
+ *
+ *     wake ─┬──▶ readAllLanes ─┬── woken meanwhile ──▶ readAllLanes
+ *           │                  └── a lane has more ──▶ drainLane ── woken meanwhile ──▶ drainLane
+ *           └──▶ 50 ms ──▶ drainLane of the counters
  */
 export class Dispatcher {
   readonly #reading: Reading
@@ -49,15 +56,13 @@ export class Dispatcher {
   readonly #running = new Map<string, { lane: Lane; end: Promise<void> }>()
   /** Lanes that got a hint while they ran. Their last read may precede the event. */
   readonly #again = new Set<string>()
-  #standing = false
-  #calledAt = 0
-  #called = false
-  #passing = false
+  readonly #passes = new Pulse(() => this.#readAllLanes(), { eager: true })
+  readonly #counting = new Pulse(() => this.#startLane(counters))
+  #hasJob = false
+  #wokenAt = 0
   #impatientUntil = 0
   /** Consecutive passes that found nothing. */
   #emptyPasses = 0
-  #passes: Promise<void> = Promise.resolve()
-  #counting: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>, onBatch: (report: BatchReport) => void) {
@@ -69,77 +74,66 @@ export class Dispatcher {
   async idleLanesWithWork(): Promise<Lane[]> {
     const lanes = await lanesWithWork(this.#reading.pool)
     return lanes.filter(
-      (lane) => !this.#running.has(keyOf(lane)) && !(this.#counting && lane.consumer === counters.consumer),
+      (lane) => !this.#running.has(keyOf(lane)) && !(this.#counting.isRequested && lane.consumer === counters.consumer),
     )
   }
 
-  /** Runs every lane that has work to its end. */
+  /** Drains every lane that has work. */
   async run(): Promise<void> {
     const lanes = await lanesWithWork(this.#reading.pool)
-    await Promise.all(lanes.map((lane) => this.#start(lane)))
+    await Promise.all(lanes.map((lane) => this.#startLane(lane)))
   }
 
   /**
-   * Runs the lanes that have work, then accepts calls of `look` until none came for a while, so that a hint needs no
-   * job of its own. Only one call per process waits for hints; further calls only run the lanes.
+   * A dispatch job: drains the lanes that have work, then listens for `wake` until none came for a while, so that a
+   * hint needs no job of its own. Only one job per process listens; further jobs only drain the lanes.
    */
-  async serve(): Promise<void> {
-    if (this.#standing) return this.run()
-    this.#standing = true
-    this.#calledAt = performance.now()
-    const standsUntil = performance.now() + STAND_MS
+  async runJob(): Promise<void> {
+    if (this.#hasJob) return this.run()
+    this.#hasJob = true
+    this.#wokenAt = performance.now()
+    const endsAt = performance.now() + JOB_MS
     try {
       await this.run()
-      while (!this.#stopping && performance.now() < Math.min(standsUntil, this.#calledAt + IDLE_MS))
-        await delay(CHECK_MS)
+      while (!this.#stopping && performance.now() < Math.min(endsAt, this.#wokenAt + IDLE_MS)) await delay(CHECK_MS)
     } finally {
-      this.#standing = false
+      this.#hasJob = false
     }
   }
 
-  /** Whether `serve` is running, so that `look` may be called. */
-  get standing(): boolean {
-    return this.#standing && !this.#stopping
+  /** Whether `runJob` is running, so that `wake` may be called. */
+  get isListening(): boolean {
+    return this.#hasJob && !this.#stopping
   }
 
-  /** Events may have come: makes passes over the lanes, and one more for calls that come meanwhile. */
-  look(): void {
-    this.#calledAt = performance.now()
-    this.#called = true
+  /** A hint: events may have come. Reads all lanes, and once more for hints that come meanwhile. */
+  wake(): void {
+    this.#wokenAt = performance.now()
     for (const key of this.#running.keys()) if (key !== keyOf(counters)) this.#again.add(key)
-    if (!this.#passing) this.#passes = this.#pass()
-    this.#counting ??= setTimeout(() => {
-      this.#counting = undefined
-      if (!this.#stopping) this.#start(counters)
-    }, COUNTING_MS)
+    this.#passes.request()
+    this.#counting.requestIn(COUNTING_MS)
   }
 
   /** Waits for the running batches and starts no others. */
   async close(): Promise<void> {
     this.#stopping = true
-    clearTimeout(this.#counting)
-    await this.#passes
+    await Promise.all([this.#passes.close(), this.#counting.close()])
     await Promise.allSettled([...this.#running.values()].map(({ end }) => end))
   }
 
-  async #pass(): Promise<void> {
-    this.#passing = true
-    while (this.#called && !this.#stopping) {
-      this.#called = false
-      const found = await this.#passOnce().catch((error) =>
-        this.#reading.log.warn({ err: error }, 'cannot read any lane; the poll retries'),
-      )
-      this.#emptyPasses = found ? 0 : this.#emptyPasses + 1
-      if (this.#emptyPasses > EMPTY_PASSES) await delay(BETWEEN_EMPTY_MS)
-    }
-    this.#passing = false
+  async #readAllLanes(): Promise<void> {
+    const found = await this.#readFreeLanes().catch((error) =>
+      this.#reading.log.warn({ err: error }, 'cannot read any lane; the poll retries'),
+    )
+    this.#emptyPasses = found ? 0 : this.#emptyPasses + 1
+    if (this.#emptyPasses > EMPTY_PASSES) this.#passes.pause(BETWEEN_EMPTY_MS)
   }
 
   /**
-   * One pass over the lanes that are not running here. Continues windows that others left unfinished. When a pass
-   * fails, each lane runs alone, which isolates a bad event. Returns false when there was no event.
+   * One pass over the lanes that are not running here. Continues slices that others left unfinished. When a pass fails,
+   * each lane is drained alone, which isolates a bad event. Returns false when there was no event.
    */
-  async #passOnce(): Promise<boolean> {
+  async #readFreeLanes(): Promise<boolean> {
     const consumer = 'notifications'
     const running = [...this.#running.values()].filter(({ lane }) => lane.consumer === consumer)
     const lanes = { consumer, allBut: running.map(({ lane }) => lane.lane) }
@@ -147,29 +141,29 @@ export class Dispatcher {
     try {
       const result = await runBatch(this.#reading, lanes, this.#consumerOf(consumer), options)
       if (result === 'held') return false
-      for (const lane of result.unfinished) this.#start({ consumer, lane })
+      for (const lane of result.unfinished) this.#startLane({ consumer, lane })
       return result.events.length > 0 || running.length > 0
     } catch (error) {
       this.#reading.log.warn({ err: error }, 'reading all lanes failed; reading each one alone')
       if (onBusyAfter(error) === 'set aside') this.#onHeld()
-      for (const lane of await lanesWithWork(this.#reading.pool)) this.#start(lane)
+      for (const lane of await lanesWithWork(this.#reading.pool)) this.#startLane(lane)
       return true
     }
   }
 
-  #start({ failures = 0, ...lane }: Lane & Partial<LaneWithWork>): Promise<void> {
+  #startLane({ failures = 0, ...lane }: Lane & Partial<LaneWithWork>): Promise<void> {
     const key = keyOf(lane)
     const running = this.#running.get(key)
     if (running) this.#again.add(key)
     if (running || this.#stopping) return Promise.resolve()
-    const run = this.#drain(lane, key, failures)
+    const run = this.#drainLane(lane, key, failures)
       .catch((error) => this.#noteFailure(lane, error))
       .finally(() => this.#running.delete(key))
     this.#running.set(key, { lane, end: run })
     return run
   }
 
-  async #drain(lane: Lane, key: string, failures: number): Promise<void> {
+  async #drainLane(lane: Lane, key: string, failures: number): Promise<void> {
     const consumer = this.#consumerOf(lane.consumer)
     const bulk = lane.consumer === 'notifications' && lane.lane !== CRITICAL_LANE
     const options = { turns: bulk ? this.#turns : noop, onHeld: () => this.#onHeld(), stopping: () => this.#stopping }

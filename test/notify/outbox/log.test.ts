@@ -196,7 +196,7 @@ t.test('a lane that was left in the middle of a window goes on at a call', async
   const left = await pool.query('select from notify.positions where target is not null')
   t.ok(left.rowCount, 'left in the middle')
   const { dispatcher: next } = dispatcher()
-  next.look()
+  next.wake()
   await eventually(
     async () => (await pool.query('select count(*)::int as rows from public.seen')).rows[0].rows === 9000,
   )

@@ -115,8 +115,8 @@ t.test('in a storm every committed event is read exactly once by each consumer, 
   }
   const dispatchers = [startDispatcher(), startDispatcher(), startDispatcher()]
   const working = dispatchers.flatMap((dispatcher) => [
-    keep(going, 5, async () => dispatcher.look()),
-    keep(going, 100, async () => (await dispatcher.idleLanesWithWork()).length > 0 && dispatcher.look()),
+    keep(going, 5, async () => dispatcher.wake()),
+    keep(going, 100, async () => (await dispatcher.idleLanesWithWork()).length > 0 && dispatcher.wake()),
     keep(going, 300, () => dispatcher.run()),
   ])
   const striking = [
