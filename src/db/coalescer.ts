@@ -37,12 +37,12 @@ type Entry<Item, Result> = {
   /** When it came, in milliseconds of the process' clock. */
   since: number
   heldSince?: number
-  lane: Lane<Item, Result>
+  queue: Queue<Item, Result>
   resolve: (result: Result) => void
   reject: (error: unknown) => void
 }
 
-type Lane<Item, Result> = {
+type Queue<Item, Result> = {
   run: (items: Item[]) => Promise<(Result | typeof HELD)[]>
   ready: Entry<Item, Result>[]
   running: number
@@ -50,7 +50,7 @@ type Lane<Item, Result> = {
 }
 
 /**
- * Gathers single writes into one statement per kind (decision 2). An idle lane writes at once; while a batch is under
+ * Gathers single writes into one statement per kind (decision 2). An idle queue writes at once; while a batch is under
  * way, what comes gathers for a few milliseconds. Each caller is answered after the commit of the batch, with a result of
  * its own. Items of one key, a like and an unlike of one pair for example, are never under way together.
  */
@@ -61,7 +61,7 @@ export class Coalescer<Kind extends string, Item, Result> {
   readonly #lingerMs: number
   readonly #maxWaitMs: number
   readonly #onCommit: () => void
-  readonly #lanes = new Map<Kind, Lane<Item, Result>>()
+  readonly #queues = new Map<Kind, Queue<Item, Result>>()
   /** Per key that is ready or running: what came for it since then, in order. */
   readonly #followers = new Map<string, Entry<Item, Result>[]>()
   #size = 0
@@ -76,7 +76,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#maxWaitMs = options.maxWaitMs ?? 5000
     this.#onCommit = options.onCommit ?? (() => {})
     for (const kind in options.run) {
-      this.#lanes.set(kind, { run: options.run[kind], ready: [], running: 0, scheduled: false })
+      this.#queues.set(kind, { run: options.run[kind], ready: [], running: 0, scheduled: false })
     }
   }
 
@@ -87,18 +87,18 @@ export class Coalescer<Kind extends string, Item, Result> {
 
   /**
    * Resolves with the item's result once its batch is committed.
-   * @throws {AppError} BUSY when the queue is full or closed, or the wait was too long
+   * @throws {AppError} BUSY when the coalescer is full or closed, or the wait was too long
    */
   add(kind: Kind, item: Item): Promise<Result> {
-    const lane = this.#lanes.get(kind)
-    if (!lane) throw new Error(`unknown kind ${kind}`)
+    const queue = this.#queues.get(kind)
+    if (!queue) throw new Error(`unknown kind ${kind}`)
     if (this.#closed || this.#size >= this.#capacity) return Promise.reject(busy())
     return new Promise((resolve, reject) => {
       const entry: Entry<Item, Result> = {
         key: this.#keyOf(item),
         item,
         since: performance.now(),
-        lane,
+        queue,
         resolve,
         reject,
       }
@@ -109,8 +109,8 @@ export class Coalescer<Kind extends string, Item, Result> {
         return
       }
       this.#followers.set(entry.key, [])
-      lane.ready.push(entry)
-      this.#schedule(lane)
+      queue.ready.push(entry)
+      this.#schedule(queue)
     })
   }
 
@@ -121,43 +121,43 @@ export class Coalescer<Kind extends string, Item, Result> {
     return new Promise((resolve) => this.#onIdle.push(resolve))
   }
 
-  #schedule(lane: Lane<Item, Result>): void {
-    if (lane.scheduled || lane.ready.length === 0 || lane.running >= STATEMENTS_PER_KIND) return
-    lane.scheduled = true
+  #schedule(queue: Queue<Item, Result>): void {
+    if (queue.scheduled || queue.ready.length === 0 || queue.running >= STATEMENTS_PER_KIND) return
+    queue.scheduled = true
     const start = () => {
-      lane.scheduled = false
-      this.#start(lane)
+      queue.scheduled = false
+      this.#start(queue)
     }
     // setImmediate: what arrived in the same turn of the event loop goes along.
-    if (lane.running === 0 || lane.ready.length >= this.#maxBatch) setImmediate(start)
+    if (queue.running === 0 || queue.ready.length >= this.#maxBatch) setImmediate(start)
     else setTimeout(start, this.#lingerMs)
   }
 
-  async #start(lane: Lane<Item, Result>): Promise<void> {
-    this.#refuseLate(lane)
-    const batch = lane.ready.splice(0, this.#maxBatch)
+  async #start(queue: Queue<Item, Result>): Promise<void> {
+    this.#refuseLate(queue)
+    const batch = queue.ready.splice(0, this.#maxBatch)
     if (batch.length === 0) return
-    lane.running++
-    this.#schedule(lane)
-    await this.#execute(lane, batch)
-    lane.running--
-    this.#schedule(lane)
+    queue.running++
+    this.#schedule(queue)
+    await this.#execute(queue, batch)
+    queue.running--
+    this.#schedule(queue)
   }
 
-  /** The items of a lane are nearly in the order they came, so the late ones stand in front. */
-  #refuseLate(lane: Lane<Item, Result>): void {
+  /** The items of a queue are nearly in the order they came, so the late ones are in front. */
+  #refuseLate(queue: Queue<Item, Result>): void {
     const earliest = performance.now() - this.#maxWaitMs
-    for (let entry = lane.ready[0]; entry && entry.since < earliest; entry = lane.ready[0]) {
-      lane.ready.shift()
+    for (let entry = queue.ready[0]; entry && entry.since < earliest; entry = queue.ready[0]) {
+      queue.ready.shift()
       this.#release(entry.key)
       entry.reject(busy())
     }
   }
 
   /** A batch that fails by its content is halved until the bad item stands alone; only that one fails. */
-  async #execute(lane: Lane<Item, Result>, batch: Entry<Item, Result>[]): Promise<void> {
+  async #execute(queue: Queue<Item, Result>, batch: Entry<Item, Result>[]): Promise<void> {
     try {
-      const results = await lane.run(batch.map((entry) => entry.item))
+      const results = await queue.run(batch.map((entry) => entry.item))
       this.#onCommit()
       batch.forEach((entry, index) => {
         this.#answer(entry, results[index])
@@ -171,8 +171,8 @@ export class Coalescer<Kind extends string, Item, Result> {
         return
       }
       const middle = batch.length >> 1
-      await this.#execute(lane, batch.slice(0, middle))
-      await this.#execute(lane, batch.slice(middle))
+      await this.#execute(queue, batch.slice(0, middle))
+      await this.#execute(queue, batch.slice(middle))
     }
   }
 
@@ -191,8 +191,8 @@ export class Coalescer<Kind extends string, Item, Result> {
     entry.heldSince ??= performance.now()
     if (performance.now() - entry.heldSince < HELD_MS) {
       setTimeout(() => {
-        entry.lane.ready.push(entry)
-        this.#schedule(entry.lane)
+        entry.queue.ready.push(entry)
+        this.#schedule(entry.queue)
       }, AGAIN_MS)
       return
     }
@@ -204,8 +204,8 @@ export class Coalescer<Kind extends string, Item, Result> {
   #release(key: string): void {
     const next = this.#followers.get(key)?.shift()
     if (next) {
-      next.lane.ready.push(next)
-      this.#schedule(next.lane)
+      next.queue.ready.push(next)
+      this.#schedule(next.queue)
     } else this.#followers.delete(key)
     this.#size--
     if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()

@@ -111,7 +111,7 @@ export function createSharedLimiter({ pool }: Pick<App, 'pool'>, name: string, p
 
 type Consumed = { allowed: boolean; left: RateLimiterRes }
 
-/** A window that ends later than it is long is one of before the clock was set back: it is over. */
+/** A period that ends later than it is long began before the clock was set back, so it is over. */
 export async function consume(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
   const consumed = await consumeOnce(limiter, key)
   if (consumed.left.msBeforeNext <= limiter.duration * 1000) return consumed

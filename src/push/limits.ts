@@ -12,21 +12,21 @@ export const limits = {
   /** No writes to a socket above this until it has drained. Its changes remain in the database. */
   maxBuffered: 256 * KIB,
   socketsPerUser: 20,
-  /** What one socket may spend on frames per window: 60 frames, or 600 acks, which are batched and cheap. */
-  frameWindowMs: 10 * SECOND,
+  /** What one socket may spend on frames per period: 60 frames, or 600 acks, which are batched and cheap. */
+  framePeriodMs: 10 * SECOND,
   frameBudget: 600,
   /** What all sockets of a user may spend: enough for 20 sockets that each acknowledge 10 frames a second. */
   userFrameBudget: 3000,
   frameCost: 10,
   ackCost: 1,
-  /** A hello reads an inbox. Allows a user 100 of them per window. */
+  /** A hello reads an inbox. Allows a user 100 of them per period. */
   helloCost: 30,
-  /** Upgrades per network and window without a valid hello. Enough for an office that reconnects at once. */
+  /** Upgrades per network and period without a valid hello. Enough for an office that reconnects at once. */
   upgradeBudget: 300,
-  upgradeWindowMs: 60 * SECOND,
+  upgradePeriodMs: 60 * SECOND,
   /** With more invalid frames per minute, the client is broken or hostile. */
   badFrames: 10,
-  badFramesWindowMs: 60 * SECOND,
+  badFramesPeriodMs: 60 * SECOND,
   /** Items in one `changes` frame. */
   itemsPerFrame: 100,
   /** A busy inbox gets 10 frames a second. A quiet inbox gets its frame at once. */
@@ -39,7 +39,7 @@ export const limits = {
   itemsPerRead: 500,
   octetsPerRead: 4096 * KIB,
   /** Dedicated connections for reads and acks, so that a flood of requests does not delay pushes. */
-  connections: 6,
+  poolSize: 6,
   /**
    * One read runs at a time. Without a timeout, a read lost in the network would block all users until TCP gives up,
    * after a quarter of an hour.

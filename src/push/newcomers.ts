@@ -14,14 +14,14 @@ export class Newcomers {
   readonly #log: App['log']
   readonly #addressOf: (request: IncomingMessage) => string
   readonly #budgets: Budgets
-  /** Networks refused in the current window, so that each is logged once. */
+  /** Networks refused in the current period, so that each is logged once. */
   readonly #told: Budgets
 
-  constructor({ log, config }: App, { upgradeBudget, upgradeWindowMs }: Limits) {
+  constructor({ log, config }: App, { upgradeBudget, upgradePeriodMs }: Limits) {
     this.#log = log
     this.#addressOf = addressFinder(config.trustedProxies)
-    this.#budgets = new Budgets(Math.max(1, Math.round(upgradeBudget * config.rateLimitScale)), upgradeWindowMs)
-    this.#told = new Budgets(1, upgradeWindowMs)
+    this.#budgets = new Budgets(Math.max(1, Math.round(upgradeBudget * config.rateLimitScale)), upgradePeriodMs)
+    this.#told = new Budgets(1, upgradePeriodMs)
   }
 
   /** The network of a request, as for REST. */

@@ -15,10 +15,10 @@ import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
 import { type BadFrame, type ClientFrame, notText, parseFrame, SUBPROTOCOL } from '../protocol/frames.ts'
 import type { LiveContent } from '../protocol/live-content.ts'
+import { Connection } from './connections/connection.ts'
 import { answerFrame } from './connections/frames.ts'
 import { Heartbeats } from './connections/heartbeats.ts'
 import { sayHello } from './connections/hello.ts'
-import { Session } from './connections/session.ts'
 import { createWelcomes, type Welcomes } from './connections/welcomes.ts'
 import { Acknowledgements } from './hub/acknowledgements.ts'
 import { DoubtedSessions } from './hub/doubted-sessions.ts'
@@ -33,7 +33,7 @@ import { refusal, refuse } from './upgrade.ts'
 export class Node {
   readonly hub: Hub
   readonly listener: Listener
-  readonly sessions = new Set<Session>()
+  readonly connections = new Set<Connection>()
   readonly #app: App
   /** The same app with this node's own pool, for everything except changes that clients request. */
   readonly #own: App
@@ -105,10 +105,12 @@ export class Node {
     this.#closed = true
     const swept = this.#sweeps.close()
     this.#heartbeats.close()
-    const gone = [...this.sessions].map((session) => new Promise((resolve) => session.socket.once('close', resolve)))
-    for (const session of this.sessions) session.close('goingAway')
+    const gone = [...this.connections].map(
+      (connection) => new Promise((resolve) => connection.socket.once('close', resolve)),
+    )
+    for (const connection of this.connections) connection.close('goingAway')
     const cut = setTimeout(() => {
-      for (const session of this.sessions) session.socket.terminate()
+      for (const connection of this.connections) connection.socket.terminate()
     }, this.#limits.closeMs)
     await Promise.all([...gone, this.listener.close()])
     clearTimeout(cut)
@@ -120,64 +122,64 @@ export class Node {
   #connected(socket: WebSocket, network: string): void {
     const { log, config } = this.#app
     const budget = Math.max(1, this.#limits.frameBudget * config.rateLimitScale)
-    const session = new Session(socket, log, this.#limits, budget, this.#drained)
-    this.sessions.add(session)
+    const connection = new Connection(socket, log, this.#limits, budget, this.#drained)
+    this.connections.add(connection)
     sockets.inc()
-    session.expectHello()
-    socket.on('error', (err) => session.log('debug', { err }, 'socket error'))
+    connection.expectHello()
+    socket.on('error', (err) => connection.log('debug', { err }, 'socket error'))
     socket.on('close', (code) => {
-      session.stopTimer()
+      connection.stopTimer()
       sockets.dec()
-      this.sessions.delete(session)
-      this.hub.leave(session)
-      this.#watching.leave(session)
-      this.#heartbeats.delete(session)
-      session.log('info', { code }, 'socket closed')
+      this.connections.delete(connection)
+      this.hub.leave(connection)
+      this.#watching.leave(connection)
+      this.#heartbeats.delete(connection)
+      connection.log('info', { code }, 'socket closed')
     })
     // Websocket pings are frames too. The ws library closes a socket whose pongs pile up.
-    socket.on('ping', () => this.#maySpend(session, this.#limits.ackCost))
+    socket.on('ping', () => this.#maySpend(connection, this.#limits.ackCost))
     // Answers frames one at a time, in the order of arrival.
     let last: Promise<void> = Promise.resolve()
     socket.on('message', (data, isBinary) => {
-      if (!session.open) return
+      if (!connection.open) return
       // The first frame has arrived, so the wait for a hello ends.
-      if (session.phase === 'hello') session.stopTimer()
+      if (connection.phase === 'hello') connection.stopTimer()
       const frame = isBinary ? notText : parseFrame(data.toString())
       const cost = frame.type === 'ack' ? this.#limits.ackCost : this.#limits.frameCost
-      if (!this.#maySpend(session, cost)) return
-      const work = last.then(() => this.#answer(session, frame, network))
+      if (!this.#maySpend(connection, cost)) return
+      const work = last.then(() => this.#answer(connection, frame, network))
       last = work
       this.#working.add(work)
       work.finally(() => this.#working.delete(work))
     })
   }
 
-  #maySpend(session: Session, cost: number): boolean {
-    if (session.maySpend(cost) && this.hub.maySpend(session, cost)) return true
-    session.close('tooMany', 'too many frames')
+  #maySpend(connection: Connection, cost: number): boolean {
+    if (connection.maySpend(cost) && this.hub.maySpend(connection, cost)) return true
+    connection.close('tooMany', 'too many frames')
     return false
   }
 
-  async #answer(session: Session, frame: ClientFrame | BadFrame, network: string): Promise<void> {
-    if (!session.open) return
+  async #answer(connection: Connection, frame: ClientFrame | BadFrame, network: string): Promise<void> {
+    if (!connection.open) return
     const { hub } = this
     const [app, limits, acknowledgements, watching] = [this.#app, this.#limits, this.#acknowledgements, this.#watching]
     try {
-      if (session.phase === 'hello') {
-        await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, session, frame)
-        if (session.phase !== 'hello') this.#newcomers.proved(network)
-        if (session.open) this.#heartbeats.add(session)
-      } else await answerFrame({ app, limits, acknowledgements, watching }, session, frame)
+      if (connection.phase === 'hello') {
+        await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, connection, frame)
+        if (connection.phase !== 'hello') this.#newcomers.proved(network)
+        if (connection.open) this.#heartbeats.add(connection)
+      } else await answerFrame({ app, limits, acknowledgements, watching }, connection, frame)
     } catch (err) {
-      session.log('error', { err }, 'hello could not be answered')
-      session.close('goingAway', 'try again')
+      connection.log('error', { err }, 'hello could not be answered')
+      connection.close('goingAway', 'try again')
     }
   }
 
   /** One function for all sockets. */
-  readonly #drained = (session: Session): void => {
-    this.hub.readFor(session)
-    this.#watching.drained(session)
+  readonly #drained = (connection: Connection): void => {
+    this.hub.readFor(connection)
+    this.#watching.drained(connection)
   }
 
   /** Any role of the database can send these hints. Each only triggers a limited check in the database. */
@@ -206,11 +208,11 @@ export class Node {
   }
 }
 
-function withOwnPool(app: App, { connections, queryMs }: Limits): App {
+function withOwnPool(app: App, { poolSize, queryMs }: Limits): App {
   const { config, log } = app
   const pool = createPool({
     url: config.databaseUrl,
-    size: connections,
+    size: poolSize,
     log,
     name: 'push',
     queryTimeoutMs: queryMs,

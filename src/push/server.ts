@@ -35,9 +35,9 @@ export async function startPush(
   return {
     listenAlive: () => node.listener.alive(),
     stats: () => ({
-      sockets: node.sessions.size,
+      sockets: node.connections.size,
       users: node.hub.userIds().length,
-      buffered: [...node.sessions].reduce((sum, { socket }) => sum + socket.bufferedAmount, 0),
+      buffered: [...node.connections].reduce((sum, { socket }) => sum + socket.bufferedAmount, 0),
     }),
     async close() {
       await node.close()

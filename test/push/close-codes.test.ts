@@ -29,7 +29,7 @@ const problem = (url: string, protocols: string[], origin?: string) =>
     })
   })
 /** However slow the machine is, all frames of a test are counted together. */
-const ONE_WINDOW = { frameWindowMs: 600_000 }
+const ONE_WINDOW = { framePeriodMs: 600_000 }
 const ownOrigin = (url: string) => url.replace('ws:', 'http:').replace('/ws', '')
 
 t.test('the upgrade is refused on another path, from another origin, and without the subprotocol', async (t) => {

@@ -57,7 +57,7 @@ t.test('an upgrade that a good hello follows costs its network nothing', async (
 })
 
 t.test('a user who comes again has the same budget of frames', async (t) => {
-  const node = await startNode(t, { env: SCALE, limits: { frameWindowMs: 60_000 } })
+  const node = await startNode(t, { env: SCALE, limits: { framePeriodMs: 60_000 } })
   const ana = await node.user('ana')
   let answered = 0
   let code = 0
@@ -78,7 +78,7 @@ t.test('a user who comes again has the same budget of frames', async (t) => {
 })
 
 t.test('hellos of one user without end are refused before anything is read for them', async (t) => {
-  const node = await startNode(t, { env: SCALE, limits: { frameWindowMs: 60_000 } })
+  const node = await startNode(t, { env: SCALE, limits: { framePeriodMs: 60_000 } })
   const ana = await node.user('ana')
   const codes = new Set<number | undefined>()
   for (let n = 0; n < 120; n += 1) {

@@ -22,7 +22,7 @@ export type BatchOptions = {
   poison?: { eventId: number; error: unknown }
 }
 
-/** The events read, and the lanes whose window holds more; `held` when other dispatchers hold the lanes. */
+/** The events read, and the lanes whose slice holds more; `held` when other dispatchers hold the lanes. */
 export type BatchResult = { events: OutboxEvent[]; unfinished: number[] } | 'held'
 
 /** A batch failed. Carries its events, so that the bad one can be found. */
@@ -48,14 +48,14 @@ export async function consumeBatch(
   let events: OutboxEvent[] = []
   try {
     const batch = async (client: pg.ClientBase): Promise<BatchResult> => {
-      const [, windows] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
-      if (windows.length === 0) return 'held'
-      events = windows.flatMap((window) => window.events)
+      const [, slices] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
+      if (slices.length === 0) return 'held'
+      events = slices.flatMap((slice) => slice.events)
       // An event that was skipped by hand is a dead letter already. Only a failing lane checks.
-      const dead = windows.some(({ failing }) => failing) ? await findDead(client, lanes.consumer, events) : new Set()
+      const dead = slices.some(({ failing }) => failing) ? await findDead(client, lanes.consumer, events) : new Set()
       const good = events.filter((event) => event.id !== poison?.eventId && !dead.has(event.id))
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
-      const moves = windows.filter((window) => window.moves)
+      const moves = slices.filter((slice) => slice.moves)
       const [, busy] = await together([
         movePositions(client, lanes.consumer, moves, bad.length === 0),
         good.length > 0 ? consumer(client, good, onBusy) : [],
@@ -63,7 +63,7 @@ export async function consumeBatch(
       if (busy.length > 0)
         await setAside(client, lanes.consumer, busy, 'a row that it needs was held by another transaction')
       if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))
-      return { events, unfinished: windows.flatMap(({ lane, after }) => (after ? [lane] : [])) }
+      return { events, unfinished: slices.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }
     // A crash may undo counts: they are counted again, because the position is undone with them. Pushed notifications
     // must be durable. Lanes are held only within a transaction, so nothing is read and written without one.

@@ -9,10 +9,10 @@ export const CRITICAL_LANE = 99
 /** One lane of a consumer, or all with exceptions. */
 export type Lanes = Lane | { consumer: string; allBut: number[] }
 
-/** The new position of a lane: within the window (`after` is the last event read), or past it (`after` is null). */
+/** The new position of a lane: within the slice (`after` is the last event read), or past it (`after` is null). */
 export type Move = {
   lane: number
-  /** The snapshot at the end of the window, as PostgreSQL prints it: `xmin:xmax:xip,xip`. */
+  /** The snapshot at the end of the slice, as PostgreSQL prints it: `xmin:xmax:xip,xip`. */
   target: string
   after: { shard: number; xid: string; id: string } | null
 }

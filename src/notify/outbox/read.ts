@@ -3,9 +3,9 @@ import { eventColumns, type OutboxEvent } from './event.ts'
 import { heldLanes, type Lane, type Move, mayBeRead } from './position.ts'
 
 /** Result of reading one lane. */
-export type Window = Move & {
+export type Slice = Move & {
   events: OutboxEvent[]
-  /** Whether the position must move: past events, out of a window, or because it has not moved for long. */
+  /** Whether the position must move: past events, out of a slice, or because it has not moved for long. */
   moves: boolean
   /** Whether the last run of the lane failed. */
   failing: boolean
@@ -22,22 +22,22 @@ type Row = {
 
 /**
  * The next events of each held lane, at most `limit` per lane, in the order (shard, xid, id): those visible in the
- * window's snapshot and not in `done`. This is PgQ's method: late commits are not lost, open transactions block
+ * slice's snapshot and not in `done`. This is PgQ's method: late commits are not lost, open transactions block
  * nothing, and no row is updated or deleted.
  * Send it after the lock: the snapshot of a combined statement could be older than the locked row, and move the
  * position backwards.
  */
-export async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Window[]> {
+export async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
   const counters = consumer === 'counters'
   const { rows } = await client.query<Row>({
     name: counters ? 'read_counted' : 'read_lanes',
     text: readHeld(counters ? 'and o.counted' : ''),
     values: [consumer, limit],
   })
-  return [...Map.groupBy(rows, (row) => row.lane).values()].flatMap((ofLane) => windowOf(ofLane, limit))
+  return [...Map.groupBy(rows, (row) => row.lane).values()].flatMap((ofLane) => sliceOf(ofLane, limit))
 }
 
-function windowOf(rows: Row[], limit: number): Window[] {
+function sliceOf(rows: Row[], limit: number): Slice[] {
   const [first] = rows
   if (!first) return []
   const { lane, target, waits, failing } = first
@@ -72,8 +72,8 @@ function readHeld(which: string): string {
 
 /**
  * Unread rows at `place` (a shard, or all critical ones), in the order (xid, id). Reads two index ranges: transactions
- * open when `done` was taken and ended since, one by one, and those after it. Neither begins before the window, which
- * would read the whole past. `isHere`: the window's last read event is at this place.
+ * open when `done` was taken and ended since, one by one, and those after it. Neither begins before the slice, which
+ * would read the whole past. `isHere`: the slice's last read event is at this place.
  */
 function unread(place: string, isHere: string): string {
   const xmax = 'pg_snapshot_xmax(p.done)'
@@ -109,7 +109,7 @@ const isStale = `p.moved_at < now() - case
 export type LaneWithWork = Lane & { failures: number }
 
 /**
- * The lanes with something to read: an unfinished window, a committed event that is not in `done`, or a `done` that
+ * The lanes with something to read: an unfinished slice, a committed event that is not in `done`, or a `done` that
  * should move because it holds open transactions or is a minute old. One cheap query of index probes.
  */
 export async function lanesWithWork(pool: pg.Pool): Promise<LaneWithWork[]> {

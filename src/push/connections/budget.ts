@@ -1,24 +1,24 @@
-/** A budget per time window. A window begins with the first spending after the previous one ended. */
+/** A budget per period. A period begins with the first spending after the previous one ended. */
 export class Budget {
-  readonly #perWindow: number
-  readonly #windowMs: number
+  readonly #perPeriod: number
+  readonly #periodMs: number
   #since = Number.NEGATIVE_INFINITY
   #spent = 0
 
-  constructor(perWindow: number, windowMs: number) {
-    this.#perWindow = perWindow
-    this.#windowMs = windowMs
+  constructor(perPeriod: number, periodMs: number) {
+    this.#perPeriod = perPeriod
+    this.#periodMs = periodMs
   }
 
   /** False when the budget is exceeded. Refused costs count too. */
   spend(cost: number): boolean {
     const now = performance.now()
-    if (now - this.#since >= this.#windowMs) {
+    if (now - this.#since >= this.#periodMs) {
       this.#since = now
       this.#spent = 0
     }
     this.#spent += cost
-    return this.#spent <= this.#perWindow
+    return this.#spent <= this.#perPeriod
   }
 
   /** Undoes a spending. */
@@ -26,38 +26,38 @@ export class Budget {
     this.#spent = Math.max(0, this.#spent - cost)
   }
 
-  /** Milliseconds until the window ends. */
+  /** Milliseconds until the period ends. */
   get leftMs(): number {
-    return Math.max(0, this.#since + this.#windowMs - performance.now())
+    return Math.max(0, this.#since + this.#periodMs - performance.now())
   }
 }
 
-/** Keys kept per window. Beyond this, the oldest are dropped. */
+/** Keys kept per period. Beyond this, the oldest are dropped. */
 const MOST_KEYS = 100_000
 
-/** Budgets by key. Each is kept for at least one window after its last use, so that reconnecting does not renew it. */
+/** Budgets by key. Each is kept for at least one period after its last use, so that reconnecting does not renew it. */
 export class Budgets {
-  readonly #perWindow: number
-  readonly #windowMs: number
+  readonly #perPeriod: number
+  readonly #periodMs: number
   #recent = new Map<string, Budget>()
   #older = new Map<string, Budget>()
   #since = performance.now()
 
-  constructor(perWindow: number, windowMs: number) {
-    this.#perWindow = perWindow
-    this.#windowMs = windowMs
+  constructor(perPeriod: number, periodMs: number) {
+    this.#perPeriod = perPeriod
+    this.#periodMs = periodMs
   }
 
   of(key: string): Budget {
     const now = performance.now()
-    if (now - this.#since >= this.#windowMs || this.#recent.size >= MOST_KEYS) {
+    if (now - this.#since >= this.#periodMs || this.#recent.size >= MOST_KEYS) {
       this.#older = this.#recent
       this.#recent = new Map()
       this.#since = now
     }
     const known = this.#recent.get(key)
     if (known) return known
-    const budget = this.#older.get(key) ?? new Budget(this.#perWindow, this.#windowMs)
+    const budget = this.#older.get(key) ?? new Budget(this.#perPeriod, this.#periodMs)
     this.#recent.set(key, budget)
     return budget
   }

@@ -1,4 +1,4 @@
-import type { Session } from './session.ts'
+import type { Connection } from './connection.ts'
 
 /** Timer runs per heartbeat interval. A heartbeat is at most 4 % late. */
 const TURNS_PER_BEAT = 25
@@ -9,7 +9,7 @@ const TURNS_PER_BEAT = 25
  */
 export class Heartbeats {
   readonly #everyMs: number
-  readonly #due = new Map<Session, number>()
+  readonly #due = new Map<Connection, number>()
   readonly #timer: NodeJS.Timeout
 
   constructor(everyMs: number) {
@@ -18,12 +18,12 @@ export class Heartbeats {
   }
 
   /** The first heartbeat follows after `everyMs`. */
-  add(session: Session): void {
-    this.#due.set(session, performance.now() + this.#everyMs)
+  add(connection: Connection): void {
+    this.#due.set(connection, performance.now() + this.#everyMs)
   }
 
-  delete(session: Session): void {
-    this.#due.delete(session)
+  delete(connection: Connection): void {
+    this.#due.delete(connection)
   }
 
   close(): void {
@@ -32,11 +32,11 @@ export class Heartbeats {
 
   #turn(): void {
     const now = performance.now()
-    for (const [session, time] of this.#due) {
+    for (const [connection, time] of this.#due) {
       if (time > now) return
-      this.#due.delete(session)
-      session.beat()
-      if (session.open) this.add(session)
+      this.#due.delete(connection)
+      connection.beat()
+      if (connection.open) this.add(connection)
     }
   }
 }

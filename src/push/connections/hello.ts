@@ -6,7 +6,7 @@ import type { BadFrame, ClientFrame } from '../../protocol/frames.ts'
 import { formatState, parseState } from '../../protocol/state.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Limits } from '../limits.ts'
-import type { Session } from './session.ts'
+import type { Connection } from './connection.ts'
 import type { Welcomes } from './welcomes.ts'
 
 export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welcomes }
@@ -17,44 +17,44 @@ export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welco
  */
 export async function sayHello(
   { app, hub, limits, welcomes }: HelloContext,
-  session: Session,
+  connection: Connection,
   frame: ClientFrame | BadFrame,
 ): Promise<void> {
-  if (frame.type !== 'hello') return reject(session, 'badFrame', 'the first frame must be a valid hello')
+  if (frame.type !== 'hello') return reject(connection, 'badFrame', 'the first frame must be a valid hello')
   const token = await app.sessions.identify(frame.token)
-  if (token instanceof AppError) return reject(session, reasonOf(token), token.message)
-  if (!session.open) return
+  if (token instanceof AppError) return reject(connection, reasonOf(token), token.message)
+  if (!connection.open) return
   const { userId, sessionId } = token
-  session.identity = { userId, sessionId }
-  if (!hub.maySpend(session, limits.helloCost)) return reject(session, 'tooMany', 'too many frames')
-  if (!hub.join(session, userId)) return reject(session, 'tooMany', 'too many sockets of this user')
+  connection.identity = { userId, sessionId }
+  if (!hub.maySpend(connection, limits.helloCost)) return reject(connection, 'tooMany', 'too many frames')
+  if (!hub.join(connection, userId)) return reject(connection, 'tooMany', 'too many sockets of this user')
 
   const inbox = await welcomes.add('hello', { userId, sessionId })
-  if (!inbox) return reject(session, 'forbidden')
-  if (!session.open) return
+  if (!inbox) return reject(connection, 'forbidden')
+  if (!connection.open) return
   const { epoch, modseq, acked, unreadCount, unseenCount } = inbox
   const since = frame.since === undefined ? { epoch, modseq: acked } : parseState(frame.since)
   // A state that this inbox never had leads to a reset. As the cursor, it would let acks go beyond what was sent.
   const known = since?.epoch === epoch && since.modseq <= modseq ? since : { epoch: '', modseq: 0 }
-  session.epoch = known.epoch
-  session.sent = known.modseq
-  session.resumes = frame.since !== undefined
-  session.expireAt(token.expiresAt)
-  session.log('info', { since: frame.since }, 'hello')
+  connection.epoch = known.epoch
+  connection.sent = known.modseq
+  connection.resumes = frame.since !== undefined
+  connection.expireAt(token.expiresAt)
+  connection.log('info', { since: frame.since }, 'hello')
   const [state, heartbeatSeconds] = [formatState(epoch, modseq), limits.heartbeatMs / 1000]
-  session.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
-  session.phase = 'catchUp'
-  hub.readFor(session, modseq)
+  connection.send({ type: 'welcome', userId, sessionId, state, unreadCount, unseenCount, heartbeatSeconds })
+  connection.phase = 'catchUp'
+  hub.readFor(connection, modseq)
 }
 
 /** Accepts a new token of the same user, possibly from a later sign-in. */
-export async function renewToken(app: App, session: Session, text: string): Promise<void> {
+export async function renewToken(app: App, connection: Connection, text: string): Promise<void> {
   const token = await app.sessions.identify(text)
-  if (token instanceof AppError) return session.close(reasonOf(token), token.message)
-  if (token.userId !== session.identity?.userId) return session.close('forbidden', 'a token of another user')
-  session.identity = { userId: token.userId, sessionId: token.sessionId }
-  if (!(await app.sessions.isLive(app.db, token.sessionId))) return session.close('forbidden')
-  session.expireAt(token.expiresAt)
+  if (token instanceof AppError) return connection.close(reasonOf(token), token.message)
+  if (token.userId !== connection.identity?.userId) return connection.close('forbidden', 'a token of another user')
+  connection.identity = { userId: token.userId, sessionId: token.sessionId }
+  if (!(await app.sessions.isLive(app.db, token.sessionId))) return connection.close('forbidden')
+  connection.expireAt(token.expiresAt)
 }
 
 /** What a client has to do after a refused token: get a new one, retry later, or give up. */
@@ -63,7 +63,7 @@ function reasonOf({ code }: AppError): CloseReason {
   return code === 'SESSION_ENDED' || code === 'USER_NOT_PROVISIONED' ? 'forbidden' : 'badToken'
 }
 
-function reject(session: Session, reason: CloseReason, detail?: string): void {
-  if (session.open) rejectedHellos.inc({ code: String(closeCodes[reason][0]) })
-  session.close(reason, detail)
+function reject(connection: Connection, reason: CloseReason, detail?: string): void {
+  if (connection.open) rejectedHellos.inc({ code: String(closeCodes[reason][0]) })
+  connection.close(reason, detail)
 }

@@ -1,7 +1,7 @@
 import type { App } from '../../app.ts'
 import { Pulse } from '../../base/pulse.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 
 type Counts = { id: string; likeCount: number; commentCount: number }
 
@@ -17,7 +17,7 @@ export class WatchedCounts {
   readonly #app: App
   readonly #reads: Pulse
   #changed = new Set<string>()
-  readonly #watchers = new Map<string, Set<Session>>()
+  readonly #watchers = new Map<string, Set<Connection>>()
   #doubtsBlocks = false
   #blocksReadAt = performance.now()
 
@@ -27,19 +27,19 @@ export class WatchedCounts {
   }
 
   /** Replaces what a socket watches. The socket gets the current counts, and then each change. */
-  watch(session: Session, posts: string[]): void {
-    this.#forget(session)
-    session.watched = new Map(posts.map((id) => [id, UNCHECKED]))
-    for (const id of session.watched.keys()) {
+  watch(connection: Connection, posts: string[]): void {
+    this.#forget(connection)
+    connection.watched = new Map(posts.map((id) => [id, UNCHECKED]))
+    for (const id of connection.watched.keys()) {
       const watchers = this.#watchers.get(id) ?? new Set()
-      this.#watchers.set(id, watchers.add(session))
+      this.#watchers.set(id, watchers.add(connection))
     }
     this.changed(posts)
   }
 
-  leave(session: Session): void {
-    this.#forget(session)
-    session.watched = new Map()
+  leave(connection: Connection): void {
+    this.#forget(connection)
+    connection.watched = new Map()
   }
 
   changed(postIds: Iterable<string>): void {
@@ -58,10 +58,10 @@ export class WatchedCounts {
     return this.#reads.close()
   }
 
-  #forget(session: Session): void {
-    for (const id of session.watched.keys()) {
+  #forget(connection: Connection): void {
+    for (const id of connection.watched.keys()) {
       const watchers = this.#watchers.get(id)
-      watchers?.delete(session)
+      watchers?.delete(connection)
       if (watchers?.size === 0) this.#watchers.delete(id)
     }
   }
@@ -94,27 +94,27 @@ export class WatchedCounts {
    */
   async #forgetHidden(counts: Counts[], doubted: Set<string>): Promise<void> {
     const unsure = counts.flatMap(({ id: postId }) =>
-      [...(this.#watchers.get(postId) ?? [])].flatMap((session) => {
-        const userId = session.identity?.userId
-        const isUnsure = userId && (session.watched.get(postId) === UNCHECKED || doubted.has(userId))
-        return isUnsure ? [{ postId, session, userId }] : []
+      [...(this.#watchers.get(postId) ?? [])].flatMap((connection) => {
+        const userId = connection.identity?.userId
+        const isUnsure = userId && (connection.watched.get(postId) === UNCHECKED || doubted.has(userId))
+        return isUnsure ? [{ postId, connection, userId }] : []
       }),
     )
     if (unsure.length === 0) return
     const hidden = await readHidden(this.#app, unsure)
-    for (const { postId, session, userId } of unsure)
+    for (const { postId, connection, userId } of unsure)
       if (hidden.has(`${postId} ${userId}`)) {
-        if (session.watched.delete(postId)) this.#watchers.get(postId)?.delete(session)
-      } else if (session.watched.get(postId) === UNCHECKED) session.watched.set(postId, UNSENT)
+        if (connection.watched.delete(postId)) this.#watchers.get(postId)?.delete(connection)
+      } else if (connection.watched.get(postId) === UNCHECKED) connection.watched.set(postId, UNSENT)
   }
 
   /** A socket whose buffer is full asks again after it has drained. */
   #send(counts: Counts[]): void {
-    const news = new Map<Session, Counts[]>()
+    const news = new Map<Connection, Counts[]>()
     for (const post of counts)
-      for (const session of this.#watchers.get(post.id) ?? [])
-        if (differs(session, post) && !session.full) news.set(session, [...(news.get(session) ?? []), post])
-    for (const [session, posts] of news) sendCounts(session, posts)
+      for (const connection of this.#watchers.get(post.id) ?? [])
+        if (differs(connection, post) && !connection.full) news.set(connection, [...(news.get(connection) ?? []), post])
+    for (const [connection, posts] of news) sendCounts(connection, posts)
   }
 }
 
@@ -155,12 +155,12 @@ async function readBlockedWithin({ pool }: App, seconds: number): Promise<Set<st
 
 const versionOf = ({ likeCount, commentCount }: Counts) => `${likeCount},${commentCount}`
 
-function differs(session: Session, post: Counts): boolean {
-  const last = session.watched.get(post.id)
+function differs(connection: Connection, post: Counts): boolean {
+  const last = connection.watched.get(post.id)
   return last !== undefined && last !== UNCHECKED && last !== versionOf(post)
 }
 
-function sendCounts(session: Session, posts: Counts[]): void {
-  for (const post of posts) session.watched.set(post.id, versionOf(post))
-  session.send({ type: 'counts', posts })
+function sendCounts(connection: Connection, posts: Counts[]): void {
+  for (const post of posts) connection.watched.set(post.id, versionOf(post))
+  connection.send({ type: 'counts', posts })
 }

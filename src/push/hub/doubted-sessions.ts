@@ -36,8 +36,8 @@ export class DoubtedSessions {
   async #look(): Promise<void> {
     const ids = this.#ids
     this.#ids = new Set()
-    const sessions = this.#hub.sessions()
-    const doubted = sessions.filter(({ identity }) => identity && (ids.size === MOST || ids.has(identity.sessionId)))
+    const connections = this.#hub.connections()
+    const doubted = connections.filter(({ identity }) => identity && (ids.size === MOST || ids.has(identity.sessionId)))
     await closeEnded(this.#app.pool, doubted).catch((err) =>
       this.#app.log.warn({ err }, 'cannot look up sessions that may have ended; the sweep retries'),
     )

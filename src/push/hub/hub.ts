@@ -10,7 +10,7 @@ import {
   toChanges,
 } from '../../notify/inbox/changes.ts'
 import { Budgets } from '../connections/budget.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 import type { Limits } from '../limits.ts'
 import { advance } from './cursor.ts'
 
@@ -28,7 +28,7 @@ const BETWEEN_DOUBTFUL_MS = 100
 /** The sockets of one user on this node. */
 type User = {
   id: string
-  sessions: Set<Session>
+  connections: Set<Connection>
   /** The highest modseq that a hint named. */
   heard: number
   /** Reads that did not find the modseq of a hint. */
@@ -59,29 +59,29 @@ export class Hub {
     this.#app = app
     this.#limits = limits
     this.#pushed = new PushedLog(app)
-    this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.frameWindowMs)
+    this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.framePeriodMs)
   }
 
   /** False when the user has too many sockets. */
-  join(session: Session, userId: string): boolean {
+  join(connection: Connection, userId: string): boolean {
     const user = this.#users.get(userId) ?? newUser(userId)
-    const open = [...user.sessions].filter((other) => other.open)
+    const open = [...user.connections].filter((other) => other.open)
     if (open.length >= this.#limits.socketsPerUser) return false
-    user.sessions.add(session)
+    user.connections.add(connection)
     this.#users.set(userId, user)
     return true
   }
 
-  leave(session: Session): void {
-    const user = this.#userOf(session)
-    if (!user?.sessions.delete(session) || user.sessions.size > 0) return
+  leave(connection: Connection): void {
+    const user = this.#userOf(connection)
+    if (!user?.connections.delete(connection) || user.connections.size > 0) return
     this.#users.delete(user.id)
     this.#due.delete(user)
   }
 
   /** Whether the user may send another frame of this cost, counted over all sockets on this node. */
-  maySpend(session: Session, cost: number): boolean {
-    return !session.identity || this.#budgets.of(session.identity.userId).spend(cost)
+  maySpend(connection: Connection, cost: number): boolean {
+    return !connection.identity || this.#budgets.of(connection.identity.userId).spend(cost)
   }
 
   /** A hint names this modseq for the inbox. Anyone could have sent it. */
@@ -94,8 +94,8 @@ export class Hub {
   }
 
   /** Schedules a read for a socket that has drained or has just sent its hello. `modseq`: the state of its inbox. */
-  readFor(session: Session, modseq = 0): void {
-    const user = this.#userOf(session)
+  readFor(connection: Connection, modseq = 0): void {
+    const user = this.#userOf(connection)
     if (!user) return
     user.heard = Math.max(user.heard, modseq)
     this.#readIfBehind(user, 0)
@@ -111,7 +111,8 @@ export class Hub {
     const user = this.#users.get(userId)
     if (!user) return
     user.heard = Math.max(user.heard, modseq)
-    for (const session of user.sessions) session.unsure ||= session.epoch !== epoch || session.sent !== modseq
+    for (const connection of user.connections)
+      connection.unsure ||= connection.epoch !== epoch || connection.sent !== modseq
     this.#readIfBehind(user, 0)
   }
 
@@ -119,8 +120,8 @@ export class Hub {
     return [...this.#users.keys()]
   }
 
-  sessions(): Session[] {
-    return [...this.#users.values()].flatMap((user) => [...user.sessions])
+  connections(): Connection[] {
+    return [...this.#users.values()].flatMap((user) => [...user.connections])
   }
 
   async close(): Promise<void> {
@@ -128,17 +129,17 @@ export class Hub {
     await this.#pushed.close()
   }
 
-  #userOf(session: Session): User | undefined {
-    return session.identity ? this.#users.get(session.identity.userId) : undefined
+  #userOf(connection: Connection): User | undefined {
+    return connection.identity ? this.#users.get(connection.identity.userId) : undefined
   }
 
   #doubt(user: User): void {
-    for (const session of user.sessions) session.unsure = true
+    for (const connection of user.connections) connection.unsure = true
     this.#readIfBehind(user, 0)
   }
 
   #readIfBehind(user: User, from: number): void {
-    if (![...user.sessions].some((session) => isBehind(session, user))) return
+    if (![...user.connections].some((connection) => isBehind(connection, user))) return
     const time = user.failures > 0 ? Math.max(from, user.notBefore) : from
     this.#due.set(user, Math.min(time, this.#due.get(user) ?? time))
     this.#ticks.request(time)
@@ -200,13 +201,13 @@ export class Hub {
   /** Returns the error, or undefined. */
   async #readAll(users: User[]): Promise<unknown> {
     const readings = users.flatMap((user) => readingsOf(user))
-    for (const session of readings.flatMap(({ sessions }) => sessions)) session.unsure = false
+    for (const connection of readings.flatMap(({ connections }) => connections)) connection.unsure = false
     try {
       // A call returns one reading per user. A user's sockets with different states are read in successive rounds.
       const rounds = Math.max(0, ...readings.map((reading) => reading.round + 1))
       for (let round = 0; round < rounds; round += 1) await this.#read(readings.filter((r) => r.round === round))
     } catch (err) {
-      for (const reading of readings) for (const session of reading.sessions) session.unsure = true
+      for (const reading of readings) for (const connection of reading.connections) connection.unsure = true
       return err
     }
     for (const user of users) user.failures = 0
@@ -237,13 +238,14 @@ export class Hub {
   }
 
   /** Sends a reading to its sockets, serialised once, and schedules the rest. */
-  #deliver({ user, since, sessions }: Reading, changes: InboxChanges): void {
+  #deliver({ user, since, connections }: Reading, changes: InboxChanges): void {
     let text: string | undefined
     const serialised = () => {
       text ??= JSON.stringify({ type: 'changes', ...toChanges(changes) })
       return text
     }
-    for (const session of sessions) if (session.open && session.sent === since) advance(session, changes, serialised)
+    for (const connection of connections)
+      if (connection.open && connection.sent === since) advance(connection, changes, serialised)
     if (text !== undefined)
       this.#pushed.add(
         user.id,
@@ -260,20 +262,20 @@ export class Hub {
 }
 
 function newUser(id: string): User {
-  return { id, sessions: new Set(), heard: 0, missed: 0, failures: 0, notBefore: 0 }
+  return { id, connections: new Set(), heard: 0, missed: 0, failures: 0, notBefore: 0 }
 }
 
 /** Sockets of one user with the same state. */
-type Reading = { user: User; since: number; sessions: Session[]; round: number }
+type Reading = { user: User; since: number; connections: Connection[]; round: number }
 
 /** Omits sockets whose buffer is full. They remain behind until they drain. */
 function readingsOf(user: User): Reading[] {
-  const behind = [...user.sessions].filter((session) => isBehind(session, user))
-  const bySince = Map.groupBy(behind, (session) => session.sent)
-  return [...bySince].map(([since, sessions], round) => ({ user, since, sessions, round }))
+  const behind = [...user.connections].filter((connection) => isBehind(connection, user))
+  const bySince = Map.groupBy(behind, (connection) => connection.sent)
+  return [...bySince].map(([since, connections], round) => ({ user, since, connections, round }))
 }
 
-function isBehind(session: Session, user: User): boolean {
-  if (session.phase === 'hello' || !session.open || session.full) return false
-  return session.phase === 'catchUp' || session.unsure || session.sent < user.heard
+function isBehind(connection: Connection, user: User): boolean {
+  if (connection.phase === 'hello' || !connection.open || connection.full) return false
+  return connection.phase === 'catchUp' || connection.unsure || connection.sent < user.heard
 }

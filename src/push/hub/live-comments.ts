@@ -2,7 +2,7 @@ import type { App } from '../../app.ts'
 import { Pulse } from '../../base/pulse.ts'
 import type { Comment } from '../../protocol/comment.ts'
 import type { ChangedComment, LiveContent } from '../../protocol/live-content.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
 /** Comments and removals per frame, and per socket that waits. Of the waiting ones, the latest are kept. */
@@ -11,7 +11,7 @@ const MOST_WAITING = 200
 
 /** A watched post on this node. */
 type Post = {
-  watchers: Set<Session>
+  watchers: Set<Connection>
   /** Time of the last read of its comments, by `performance.now()`. Undefined before the first read. */
   readAt: number | undefined
   /** Recently found comments: their state, and the time of the change. */
@@ -35,7 +35,7 @@ export class LiveComments {
   readonly #posts = new Map<string, Post>()
   #due = new Set<string>()
   /** Sockets with changes to send. */
-  readonly #waiting = new Set<Session>()
+  readonly #waiting = new Set<Connection>()
 
   constructor(app: App, content: LiveContent, betweenMs: number) {
     this.#app = app
@@ -44,24 +44,24 @@ export class LiveComments {
   }
 
   /** Replaces what a socket watches. The same post continues without a gap. */
-  watch(session: Session, postId: string | undefined): void {
-    if (session.comments?.postId === postId) return
-    this.leave(session)
+  watch(connection: Connection, postId: string | undefined): void {
+    if (connection.comments?.postId === postId) return
+    this.leave(connection)
     if (postId === undefined) return
     const post = this.#posts.get(postId) ?? { watchers: new Set(), readAt: undefined, seen: new Map() }
     this.#posts.set(postId, post)
-    post.watchers.add(session)
-    session.comments = { postId, since: performance.now(), isReady: false, waiting: new Map() }
+    post.watchers.add(connection)
+    connection.comments = { postId, since: performance.now(), isReady: false, waiting: new Map() }
     this.changed([postId])
   }
 
-  leave(session: Session): void {
-    const { postId = '' } = session.comments ?? {}
+  leave(connection: Connection): void {
+    const { postId = '' } = connection.comments ?? {}
     const post = this.#posts.get(postId)
-    post?.watchers.delete(session)
+    post?.watchers.delete(connection)
     if (post?.watchers.size === 0) this.#posts.delete(postId)
-    session.comments = undefined
-    this.#waiting.delete(session)
+    connection.comments = undefined
+    this.#waiting.delete(connection)
   }
 
   changed(postIds: Iterable<string>): void {
@@ -75,8 +75,8 @@ export class LiveComments {
   }
 
   /** The socket accepts writes again. */
-  drained(session: Session): void {
-    if (this.#waiting.has(session)) this.#reads.request()
+  drained(connection: Connection): void {
+    if (this.#waiting.has(connection)) this.#reads.request()
   }
 
   close(): Promise<void> {
@@ -118,27 +118,27 @@ export class LiveComments {
   /** Queues changes for the sockets that may see them. */
   async #hand(news: Change[]): Promise<void> {
     const { pool } = this.#app
-    const sessions = news.flatMap(({ postId }) => [...(this.#posts.get(postId)?.watchers ?? [])])
+    const connections = news.flatMap(({ postId }) => [...(this.#posts.get(postId)?.watchers ?? [])])
     const authors = new Set(news.flatMap(({ authorId, postAuthorId }) => [authorId, postAuthorId]))
     const shown = news.filter(({ state }) => state !== 'gone').map(({ id }) => id)
     const [comments, blocked] = await Promise.all([
       shown.length > 0 ? this.#content.comments(pool, shown) : new Map<string, Comment>(),
-      this.#content.blocked(pool, viewersOf(sessions), [...authors]),
+      this.#content.blocked(pool, viewersOf(connections), [...authors]),
     ])
     for (const change of news)
-      for (const session of this.#posts.get(change.postId)?.watchers ?? []) {
-        const hides = (authorId: string) => blocked.has(`${session.identity?.userId} ${authorId}`)
-        const watch = session.comments
+      for (const connection of this.#posts.get(change.postId)?.watchers ?? []) {
+        const hides = (authorId: string) => blocked.has(`${connection.identity?.userId} ${authorId}`)
+        const watch = connection.comments
         if (!watch || !isNewFor(watch, change.at) || hides(change.authorId) || hides(change.postAuthorId)) continue
-        this.#wait(session, watch, change.id, comments.get(change.id) ?? null)
+        this.#wait(connection, watch, change.id, comments.get(change.id) ?? null)
       }
   }
 
-  #wait(session: Session, { waiting }: CommentWatch, id: string, comment: Comment | null): void {
+  #wait(connection: Connection, { waiting }: CommentWatch, id: string, comment: Comment | null): void {
     waiting.delete(id)
     waiting.set(id, comment)
     for (const oldest of waiting.keys()) if (waiting.size > MOST_WAITING) waiting.delete(oldest)
-    this.#waiting.add(session)
+    this.#waiting.add(connection)
   }
 
   /** From now on, the post's watchers get everything that later reads find. */
@@ -156,18 +156,18 @@ export class LiveComments {
    */
   #send(): void {
     const texts = new Map<string, string>()
-    for (const session of this.#waiting) {
-      const watch = session.comments
-      if (!watch || session.full) continue
+    for (const connection of this.#waiting) {
+      const watch = connection.comments
+      if (!watch || connection.full) continue
       const part = [...watch.waiting].slice(0, PER_FRAME)
       for (const [id] of part) watch.waiting.delete(id)
-      if (watch.waiting.size === 0) this.#waiting.delete(session)
+      if (watch.waiting.size === 0) this.#waiting.delete(connection)
       const key = part.map(([id, comment]) => (comment ? id : `-${id}`)).join()
       const text = texts.get(key) ?? frameOf(watch.postId, part)
       texts.set(key, text)
-      session.sendText('comments', text)
+      connection.sendText('comments', text)
     }
-    if ([...this.#waiting].some((session) => !session.full)) this.#reads.request()
+    if ([...this.#waiting].some((connection) => !connection.full)) this.#reads.request()
   }
 }
 

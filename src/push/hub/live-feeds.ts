@@ -2,7 +2,7 @@ import type { App } from '../../app.ts'
 import { Pulse } from '../../base/pulse.ts'
 import type { Feed } from '../../protocol/frames.ts'
 import type { LiveContent } from '../../protocol/live-content.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
 /** Counting stops at this number of posts. */
@@ -21,7 +21,7 @@ export class LiveFeeds {
   readonly #app: App
   readonly #content: LiveContent
   readonly #reads: Pulse
-  readonly #watchers = new Set<Session>()
+  readonly #watchers = new Set<Connection>()
   /** Posts found so far, oldest first. */
   readonly #known = new Set<string>()
   #readAt: number | undefined
@@ -33,17 +33,17 @@ export class LiveFeeds {
   }
 
   /** Replaces what a socket watches. The count starts at zero. */
-  watch(session: Session, feed: Feed | undefined): void {
-    this.leave(session)
+  watch(connection: Connection, feed: Feed | undefined): void {
+    this.leave(connection)
     if (feed === undefined) return
-    session.feed = { feed, since: performance.now(), isReady: false, newer: new Set(), sent: 0 }
-    this.#watchers.add(session)
+    connection.feed = { feed, since: performance.now(), isReady: false, newer: new Set(), sent: 0 }
+    this.#watchers.add(connection)
     this.#reads.request()
   }
 
-  leave(session: Session): void {
-    session.feed = undefined
-    this.#watchers.delete(session)
+  leave(connection: Connection): void {
+    connection.feed = undefined
+    this.#watchers.delete(connection)
     if (this.#watchers.size > 0) return
     this.#known.clear()
     this.#readAt = undefined
@@ -55,7 +55,7 @@ export class LiveFeeds {
   }
 
   /** The socket accepts writes again. */
-  drained({ feed }: Session): void {
+  drained({ feed }: Connection): void {
     if (feed && feed.newer.size !== feed.sent) this.#reads.request()
   }
 
@@ -70,7 +70,7 @@ export class LiveFeeds {
     } catch (err) {
       this.#app.log.warn({ err }, 'cannot read new posts; the sweep tries again')
     }
-    for (const session of this.#watchers) sendNewer(session)
+    for (const connection of this.#watchers) sendNewer(connection)
   }
 
   async #count(): Promise<void> {
@@ -85,9 +85,10 @@ export class LiveFeeds {
     const posts = found.filter(({ id }) => !this.#known.has(id)).map((post) => ({ ...post, at: now - 1000 * post.age }))
     const mayCount = await this.#visibility(posts.map(({ authorId }) => authorId))
     for (const { feed } of this.#watchers) if (feed) forget(feed, deleted)
-    for (const session of this.#watchers)
+    for (const connection of this.#watchers)
       for (const { id, authorId, at } of posts)
-        if (session.feed && isNewFor(session.feed, at) && mayCount(session, authorId)) count(session.feed, id)
+        if (connection.feed && isNewFor(connection.feed, at) && mayCount(connection, authorId))
+          count(connection.feed, id)
     for (const { feed } of this.#watchers) hasRead(feed, startedAt)
     for (const id of deleted) this.#known.delete(id)
     for (const { id } of posts.reverse()) this.#known.add(id)
@@ -96,7 +97,7 @@ export class LiveFeeds {
   }
 
   /** Returns a check of whether a watcher's feed shows posts of an author. */
-  async #visibility(authorIds: string[]): Promise<(session: Session, authorId: string) => boolean> {
+  async #visibility(authorIds: string[]): Promise<(connection: Connection, authorId: string) => boolean> {
     const { pool } = this.#app
     const authors = [...new Set(authorIds)]
     const viewers = (wanted: Feed) => viewersOf([...this.#watchers].filter(({ feed }) => feed?.feed === wanted))
@@ -122,9 +123,9 @@ function forget({ newer }: FeedWatch, deleted: string[]): void {
   if (newer.size < MOST_NEWER) for (const id of deleted) newer.delete(id)
 }
 
-function sendNewer(session: Session): void {
-  const { feed } = session
-  if (!feed || feed.newer.size === feed.sent || session.full) return
+function sendNewer(connection: Connection): void {
+  const { feed } = connection
+  if (!feed || feed.newer.size === feed.sent || connection.full) return
   feed.sent = feed.newer.size
-  session.send({ type: 'feed', feed: feed.feed, newer: feed.sent })
+  connection.send({ type: 'feed', feed: feed.feed, newer: feed.sent })
 }

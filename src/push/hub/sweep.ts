@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 import type { Hub } from './hub.ts'
 
 /**
@@ -14,14 +14,16 @@ export async function sweep({ pool }: App, hub: Hub): Promise<void> {
        from notify.inbox cross join notify.installation where user_id = any($1::bigint[])`,
       [hub.userIds()],
     ),
-    closeEnded(pool, hub.sessions()),
+    closeEnded(pool, hub.connections()),
   ])
   for (const { userId, epoch, modseq } of inboxes.rows) hub.compare(userId, epoch, modseq)
 }
 
 /** Closes the sockets among these whose session has ended. */
-export async function closeEnded(pool: App['pool'], sessions: Session[]): Promise<void> {
-  const named = sessions.flatMap((session) => (session.identity ? [{ session, id: session.identity.sessionId }] : []))
+export async function closeEnded(pool: App['pool'], connections: Connection[]): Promise<void> {
+  const named = connections.flatMap((connection) =>
+    connection.identity ? [{ connection, id: connection.identity.sessionId }] : [],
+  )
   if (named.length === 0) return
   const { rows } = await pool.query<{ id: string }>({
     name: 'live_sessions',
@@ -29,5 +31,5 @@ export async function closeEnded(pool: App['pool'], sessions: Session[]): Promis
     values: [[...new Set(named.map(({ id }) => id))]],
   })
   const live = new Set(rows.map(({ id }) => id))
-  for (const { session, id } of named) if (!live.has(id)) session.close('forbidden')
+  for (const { connection, id } of named) if (!live.has(id)) connection.close('forbidden')
 }

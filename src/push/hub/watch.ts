@@ -1,4 +1,4 @@
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 
 /**
  * A transaction open at the last read may have begun this long before it. The database ends transactions that idle for
@@ -22,6 +22,6 @@ export function hasRead(watch: Watch | undefined, startedAt: number): void {
   if (watch && watch.since <= startedAt) watch.isReady = true
 }
 
-export function viewersOf(sessions: Iterable<Session>): string[] {
-  return [...new Set([...sessions].flatMap(({ identity }) => identity?.userId ?? []))]
+export function viewersOf(connections: Iterable<Connection>): string[] {
+  return [...new Set([...connections].flatMap(({ identity }) => identity?.userId ?? []))]
 }

@@ -2,7 +2,7 @@ import type { App } from '../../app.ts'
 import { decodeChangedContent } from '../../base/channels.ts'
 import type { ClientFrame } from '../../protocol/frames.ts'
 import type { LiveContent } from '../../protocol/live-content.ts'
-import type { Session } from '../connections/session.ts'
+import type { Connection } from '../connections/connection.ts'
 import type { Limits } from '../limits.ts'
 import { WatchedCounts } from './counts.ts'
 import { LiveComments } from './live-comments.ts'
@@ -20,16 +20,16 @@ export class Watching {
     this.#feeds = new LiveFeeds(app, content, betweenContentMs)
   }
 
-  watch(session: Session, { posts, comments, feed }: Extract<ClientFrame, { type: 'watch' }>): void {
-    this.#counts.watch(session, posts)
-    this.#comments.watch(session, comments)
-    this.#feeds.watch(session, feed)
+  watch(connection: Connection, { posts, comments, feed }: Extract<ClientFrame, { type: 'watch' }>): void {
+    this.#counts.watch(connection, posts)
+    this.#comments.watch(connection, comments)
+    this.#feeds.watch(connection, feed)
   }
 
-  leave(session: Session): void {
-    this.#counts.leave(session)
-    this.#comments.leave(session)
-    this.#feeds.leave(session)
+  leave(connection: Connection): void {
+    this.#counts.leave(connection)
+    this.#comments.leave(connection)
+    this.#feeds.leave(connection)
   }
 
   /** Handles a hint. Any role of the database can send one, so it only triggers a read, within the limits. */
@@ -46,10 +46,10 @@ export class Watching {
     this.#feeds.changed()
   }
 
-  drained(session: Session): void {
-    this.#counts.changed(session.watched.keys())
-    this.#comments.drained(session)
-    this.#feeds.drained(session)
+  drained(connection: Connection): void {
+    this.#counts.changed(connection.watched.keys())
+    this.#comments.drained(connection)
+    this.#feeds.drained(connection)
   }
 
   async close(): Promise<void> {

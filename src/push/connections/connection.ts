@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000
 export type Identity = { userId: string; sessionId: string }
 
 /** One socket: a cursor into its user's inbox, and the limits on its cost. */
-export class Session {
+export class Connection {
   readonly socket: WebSocket
   /** Null until the token of `hello` is verified. */
   identity: Identity | null = null
@@ -42,7 +42,7 @@ export class Session {
   readonly #limits: Limits
   readonly #frames: Budget
   #badFrames: Budget | undefined
-  readonly #drained: (session: Session) => void
+  readonly #drained: (connection: Connection) => void
   #full = false
   /** The number of the last ping. It starts at random, so that a client that does not read cannot guess it. */
   #beats = Math.floor(Math.random() * 1e9)
@@ -55,12 +55,12 @@ export class Session {
     logger: Logger,
     limits: Limits,
     frameBudget: number,
-    drained: (session: Session) => void,
+    drained: (connection: Connection) => void,
   ) {
     this.socket = socket
     this.#logger = logger
     this.#limits = limits
-    this.#frames = new Budget(frameBudget, limits.frameWindowMs)
+    this.#frames = new Budget(frameBudget, limits.framePeriodMs)
     this.#drained = drained
     socket.on('pong', (data) => {
       this.#answered ||= data.toString() === String(this.#beats)
@@ -137,14 +137,14 @@ export class Session {
     )
   }
 
-  /** Whether the socket may send another frame of this cost in this window. */
+  /** Whether the socket may send another frame of this cost in this period. */
   maySpend(cost: number): boolean {
     return this.#frames.spend(cost)
   }
 
   /** Counts an invalid frame. False when there were too many. */
   mayErr(): boolean {
-    this.#badFrames ??= new Budget(this.#limits.badFrames, this.#limits.badFramesWindowMs)
+    this.#badFrames ??= new Budget(this.#limits.badFrames, this.#limits.badFramesPeriodMs)
     return this.#badFrames.spend(1)
   }
 
