@@ -48,7 +48,11 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
     sends.pause(BETWEEN_MS)
     const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
     await pool
-      .query({ name: 'wake_up', text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) m (c, p)', values })
+      .query({
+        name: 'wake_up',
+        text: 'select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) m (channel, payload)',
+        values,
+      })
       .catch((err) => log.warn({ err }, 'a wake-up was lost; the poll and the sweep find the work'))
   }
   const sends = new Pulse(send)

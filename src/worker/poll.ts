@@ -1,4 +1,5 @@
 import { repeat } from '../base/pulse.ts'
+import { columns } from '../db/columns.ts'
 import { needsPartitions } from '../notify/delivery-log/partitions.ts'
 import { findDueEndpoints } from '../notify/webhooks/take.ts'
 import type { Engine } from './context.ts'
@@ -61,7 +62,12 @@ async function addJobs({ pool }: Engine, work: Work[]): Promise<void> {
   await pool.query(
     `select graphile_worker.add_job(task, run_at => at, job_key => task, max_attempts => 1,
        job_key_mode => case when at is null then 'preserve_run_at' else 'replace' end)
-     from unnest($1::text[], $2::timestamptz[]) w (task, at)`,
-    [work.map(({ task }) => task), work.map(({ runAt }) => runAt)],
+     from ${added.from}`,
+    added.values(work),
   )
 }
+
+const added = columns<Work>({
+  task: ['text', ({ task }) => task],
+  at: ['timestamptz', ({ runAt }) => runAt],
+})

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../db/columns.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { IDEMPOTENCY_KEPT } from '../http/idempotency.ts'
 import { removeEnded } from '../notify/channels/web-push/subscriptions.ts'
@@ -81,24 +82,31 @@ async function purgeTombstones(client: pg.ClientBase): Promise<number> {
     true,
   )
   const users = [...inboxes.keys()]
-  const { rows: floors } = await client.query<{ userId: string; floor: string }>(
+  const { rows: floors } = await client.query<Floor>(
     `select user_id as "userId", max(modseq) as floor from notify.tombstones
      where user_id = any($1::bigint[]) and removed_at < now() - interval '${KEPT.tombstones}' group by user_id`,
     [users],
   )
-  const moved = [floors.map((row) => row.userId), floors.map((row) => row.floor)]
+  const values = floored.values(floors)
   await client.query(
     `update notify.inbox i set floor_modseq = greatest(i.floor_modseq, w.floor)
-     from unnest($1::bigint[], $2::bigint[]) w (user_id, floor) where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
-    moved,
+     from ${floored.from} where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+    values,
   )
   const { rowCount } = await client.query(
-    `delete from notify.tombstones t using unnest($1::bigint[], $2::bigint[]) w (user_id, floor)
+    `delete from notify.tombstones t using ${floored.from}
      where t.user_id = w.user_id and t.modseq <= w.floor and t.user_id = any($1::bigint[])`,
-    moved,
+    values,
   )
   return rowCount ?? 0
 }
+
+type Floor = { userId: string; floor: string }
+
+const floored = columns<Floor>({
+  user_id: ['bigint', ({ userId }) => userId],
+  floor: ['bigint', ({ floor }) => floor],
+})
 
 /** What browsers subscribed in a session goes with it; when somebody holds the inbox, both wait for the next run. */
 async function purgeSessions(client: pg.ClientBase): Promise<number> {

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import type { Role } from '../base/process/role.ts'
 import type { Config } from '../config.ts'
+import { columns } from '../db/columns.ts'
 import { policies } from '../http/rate-limits.ts'
 import { USER_PER_MINUTE } from '../notify/channels/fair-queue.ts'
 import { MAX_ATTEMPTS } from '../notify/channels/send.ts'
@@ -21,20 +22,24 @@ export async function writeSettings({ pool, config }: App, role: Role, sockets: 
        delete from notify.settings where role = $1 and name <> all($2::text[])
      )
      insert into notify.settings (role, name, value, set_by)
-     select $1, name, value, set_by from unnest($2::text[], $3::text[], $4::text[]) given (name, value, set_by)
+     select $1, name, value, set_by from ${shown.from}
      on conflict (role, name) do update set value = excluded.value, set_by = excluded.set_by, written_at = now()`,
-    [
-      role,
-      settings.map(([name]) => name),
-      settings.map(([, value]) => value),
-      settings.map(([, , setBy]) => setBy ?? 'fixed'),
-    ],
+    [role, ...shown.values(settings)],
   )
 }
 
 /** Of the push role, which is another room. */
 type SocketLimits = { socketsPerUser: number; maxPayload: number }
 type Setting = [name: string, value: string, variable?: string]
+
+const shown = columns<Setting>(
+  {
+    name: ['text', ([name]) => name],
+    value: ['text', ([, value]) => value],
+    set_by: ['text', ([, , variable]) => variable ?? 'fixed'],
+  },
+  { first: 2 },
+)
 
 function retention(config: Config): Setting[] {
   return [

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { withClient } from '../../db/client.ts'
-import { describeSchema } from '../../db/schema-doc.ts'
+import { describeSchema } from './describe-schema.ts'
 import { withFreshDatabase } from './fresh-database.ts'
 
 /** `npm run schema-doc [-- --check]`: writes docs/schema.md, or fails when it is not what the migrations make. */

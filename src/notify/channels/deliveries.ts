@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { queueRows } from '../webhooks/queue.ts'
@@ -94,7 +95,7 @@ async function holdMails(client: pg.ClientBase): Promise<boolean> {
   return rowCount === 1
 }
 
-const columns = `user_id as "userId", notification_id as "notificationId", channel, target, grown_modseq::float8 as "grownModseq",
+const deliveryColumns = `user_id as "userId", notification_id as "notificationId", channel, target, grown_modseq::float8 as "grownModseq",
   send_id as "sendId", attempts, critical`
 /** Part of the message id, because the same numbers may recur after a restore. */
 const epoch = '(select epoch::text from notify.installation) as epoch'
@@ -112,7 +113,7 @@ async function lockDue(client: pg.ClientBase, channel: ChannelName): Promise<Due
         where channel = '${channel}' and due_at <= now() order by due_at desc limit $1::int / 5 for update skip locked
       ),
       due as (select * from oldest union select * from newest)
-      select ${columns}, ${epoch},
+      select ${deliveryColumns}, ${epoch},
         (select s.endpoint from notify.push_subscriptions s where s.user_id = due.user_id and s.id = due.target) as endpoint
       from due order by due_at`,
     values: [LOOKED_AT[channel]],
@@ -171,7 +172,7 @@ async function lockOthers(client: pg.ClientBase, users: string[], sendIds: strin
         where d.channel = 'email' and d.user_id = any($1::bigint[]) and d.state in ('queued', 'deferred') and d.send_id = any($2::text[])
         for update skip locked
       )
-      select ${columns}, ${epoch}, null as endpoint from (select * from waiting union all select * from tried) others`,
+      select ${deliveryColumns}, ${epoch}, null as endpoint from (select * from waiting union all select * from tried) others`,
     values: [users, sendIds],
   })
   return rows
@@ -204,56 +205,60 @@ async function leaseOrPutOff(
   await client.query({
     name: 'lease_or_put_off',
     text: leaseStatement,
-    values: [
-      rows.map(({ delivery }) => delivery.userId),
-      rows.map(({ delivery }) => delivery.notificationId),
-      rows.map(({ delivery }) => delivery.target),
-      rows.map(({ delivery }) => delivery.sendId),
-      rows.map(({ later }) => later),
-      rows.map(({ error }) => error ?? null),
-      channel,
-      leaseSeconds,
-    ],
+    values: [...taken.values(rows), channel, leaseSeconds],
   })
   for (const { delivery, later } of rows) if (later === null) delivery.attempts += 1
 }
+
+/** `later`: seconds until it may be taken again; null when it is taken now. */
+type Waiting = { delivery: Delivery; later: number | null; error: string | undefined }
+
+const taken = columns<Waiting>({
+  user_id: ['bigint', ({ delivery }) => delivery.userId],
+  notification_id: ['bigint', ({ delivery }) => delivery.notificationId],
+  target: ['text', ({ delivery }) => delivery.target],
+  send_id: ['text', ({ delivery }) => delivery.sendId],
+  later: ['float8', ({ later }) => later],
+  error: ['text', ({ error }) => error ?? null],
+})
 
 const leaseStatement = `
   update notify.deliveries d
   set attempts = d.attempts + (w.later is null)::int, state = case when w.later is null then 'queued' else d.state end,
     send_id = case when w.later is null then w.send_id else d.send_id end, due_at = now() + make_interval(secs => coalesce(w.later, $8::float8)),
     last_error = coalesce(w.error, d.last_error), updated_at = case when w.later is null then now() else d.updated_at end
-  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::text[]) w (u, n, target, send_id, later, error)
-  where d.user_id = w.u and d.notification_id = w.n and d.channel = $7 and d.target = w.target and d.user_id = any($1::bigint[])`
+  from ${taken.from}
+  where d.user_id = w.user_id and d.notification_id = w.notification_id and d.channel = $7 and d.target = w.target and d.user_id = any($1::bigint[])`
 
 /**
  * Stores the outcomes of deliveries. A delivery that grew meanwhile has another send_id, or none: it is queued again
  * and stays unchanged.
  */
-export async function recordOutcomes(
-  pool: pg.Pool,
-  results: { delivery: Delivery; outcome: Outcome }[],
-): Promise<void> {
+export async function recordOutcomes(pool: pg.Pool, results: Result[]): Promise<void> {
   if (results.length === 0) return
   await pool.query({
     name: 'record_outcomes',
     text: recordStatement,
-    values: [
-      results.map(({ delivery }) => delivery.userId),
-      results.map(({ delivery }) => delivery.notificationId),
-      results.map(({ delivery }) => delivery.channel),
-      results.map(({ delivery }) => delivery.target),
-      results.map(({ delivery }) => delivery.sendId),
-      results.map(({ outcome }) => (outcome.state === 'retry' ? 'queued' : outcome.state)),
-      results.map(({ outcome }) => ('reason' in outcome ? outcome.reason : null)),
-      results.map(({ outcome }) => ('error' in outcome ? outcome.error.slice(0, 500) : null)),
-      results.map(({ outcome }) => (outcome.state === 'retry' ? outcome.afterSeconds : null)),
-      results.map(({ outcome }) => (outcome.state === 'deferred' ? outcome.until : null)),
-      results.map(({ outcome }) => ('counts' in outcome && !outcome.counts) || outcome.state === 'deferred'),
-      results.map(({ delivery }) => delivery.attempts),
-    ],
+    values: recorded.values(results),
   })
 }
+
+type Result = { delivery: Delivery; outcome: Outcome }
+
+const recorded = columns<Result>({
+  user_id: ['bigint', ({ delivery }) => delivery.userId],
+  notification_id: ['bigint', ({ delivery }) => delivery.notificationId],
+  channel: ['text', ({ delivery }) => delivery.channel],
+  target: ['text', ({ delivery }) => delivery.target],
+  send_id: ['text', ({ delivery }) => delivery.sendId],
+  state: ['text', ({ outcome }) => (outcome.state === 'retry' ? 'queued' : outcome.state)],
+  reason: ['text', ({ outcome }) => ('reason' in outcome ? outcome.reason : null)],
+  error: ['text', ({ outcome }) => ('error' in outcome ? outcome.error.slice(0, 500) : null)],
+  again: ['float8', ({ outcome }) => (outcome.state === 'retry' ? outcome.afterSeconds : null)],
+  until: ['timestamptz', ({ outcome }) => (outcome.state === 'deferred' ? outcome.until : null)],
+  untried: ['boolean', ({ outcome }) => ('counts' in outcome && !outcome.counts) || outcome.state === 'deferred'],
+  attempts: ['int', ({ delivery }) => delivery.attempts],
+})
 
 /**
  * A deferred row was not tried under its send_id, so other rows may join it later. A process whose lease has ended
@@ -266,9 +271,8 @@ const recordStatement = `
   update notify.deliveries d
   set state = w.state, reason = w.reason, last_error = w.error, updated_at = now(), due_at = coalesce(w.until, now() + make_interval(secs => w.again)),
     attempts = d.attempts - w.untried::int, send_id = case when w.until is null then d.send_id end
-  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[], $11::boolean[], $12::int[])
-    w (u, n, c, target, send_id, state, reason, error, again, until, untried, attempts)
-  where d.user_id = w.u and d.notification_id = w.n and d.channel = w.c and d.target = w.target and d.send_id = w.send_id
+  from ${recorded.from}
+  where d.user_id = w.user_id and d.notification_id = w.notification_id and d.channel = w.channel and d.target = w.target and d.send_id = w.send_id
     and d.user_id = any($1::bigint[]) and coalesce(d.due_at, 'infinity') < 'infinity'
     and (w.state = 'sent' or d.attempts = w.attempts)
   returning d.user_id, nullif(d.notification_id, 0) as notification_id, d.channel, d.state, coalesce(d.reason, d.last_error) as reason

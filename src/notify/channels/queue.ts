@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import type { Draft, Inbox } from '../dispatch/model.ts'
 import { decide, type UserPreferences } from '../rules/decide.ts'
@@ -27,26 +28,16 @@ export async function queueDeliveries(
 ): Promise<void> {
   const queued = drafts
     .filter((draft) => draft.grown && !draft.removed && draft.filterReason !== 'strangers')
-    .flatMap((draft) => ways(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
+    .flatMap((draft) => waysOf(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
   if (queued.length === 0) return
   await client.query({
     name: 'queue_deliveries',
     text: queueStatement,
-    values: [
-      queued.map(({ draft }) => draft.userId),
-      queued.map(({ draft }) => draft.id),
-      queued.map(({ draft }) => draft.grownModseq),
-      queued.map(({ channel }) => channel),
-      queued.map(({ delaySeconds }) => delaySeconds),
-      queued.map(({ until }) => until),
-      queued.map(({ decidedBy }) => decidedBy),
-      queued.map(({ wanted }) => wanted),
-      queued.map(({ draft }) => draft.priority === 'critical'),
-    ],
+    values: ways.values(queued),
   })
 }
 
-function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
+function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
   const critical = draft.priority === 'critical'
   return (inbox?.reachableBy ?? []).flatMap((channel) => {
     const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
@@ -59,25 +50,55 @@ function ways(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: U
 
 const nothing = { until: null, decidedBy: null }
 
+/** A notification on a channel. */
+type Way = ReturnType<typeof waysOf>[number]
+
+const ways = columns<Way>({
+  user_id: ['bigint', ({ draft }) => draft.userId],
+  notification_id: ['bigint', ({ draft }) => draft.id],
+  grown_modseq: ['bigint', ({ draft }) => draft.grownModseq],
+  channel: ['text', ({ channel }) => channel],
+  delay_seconds: ['float8', ({ delaySeconds }) => delaySeconds],
+  until: ['timestamptz', ({ until }) => until],
+  decided_by: ['text', ({ decidedBy }) => decidedBy],
+  wanted: ['boolean', ({ wanted }) => wanted],
+  critical: ['boolean', ({ draft }) => draft.priority === 'critical'],
+})
+
 /**
  * Growing again queues a new message: a send in flight then finds another send_id and leaves the row unchanged. A
  * waiting mail keeps its time, so a busy group does not postpone it forever. An unwanted delivery leaves an existing
  * row unchanged: it records an earlier send, or is decided again when due.
  */
 const queueStatement = `
-  with w as materialized (
-    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::timestamptz[], $7::text[], $8::boolean[], $9::boolean[])
-      w (u, n, g, c, delay, until, by, wanted, critical)
-  ),
+  with w as materialized (select * from ${ways.from}),
   queued as (
-    insert into notify.deliveries as d (user_id, notification_id, channel, target, grown_modseq, critical, state, reason, due_at)
-    select w.u, w.n, w.c, t.id, w.g, w.critical, case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end, w.by,
-      case when w.wanted then greatest(w.until, now() + make_interval(secs => w.delay)) end
+    insert into notify.deliveries as d (
+      user_id,
+      notification_id,
+      channel,
+      target,
+      grown_modseq,
+      critical,
+      state,
+      reason,
+      due_at
+    )
+    select
+      w.user_id,
+      w.notification_id,
+      w.channel,
+      t.id,
+      w.grown_modseq,
+      w.critical,
+      case when not w.wanted then 'skipped' when w.until is null then 'queued' else 'deferred' end,
+      w.decided_by,
+      case when w.wanted then greatest(w.until, now() + make_interval(secs => w.delay_seconds)) end
     from w
     cross join lateral (
-      select 'primary' as id where w.c = 'email'
+      select 'primary' as id where w.channel = 'email'
       union all
-      select s.id from notify.push_subscriptions s where w.c = 'webPush' and s.user_id = w.u
+      select s.id from notify.push_subscriptions s where w.channel = 'webPush' and s.user_id = w.user_id
     ) t
     on conflict (user_id, notification_id, channel, target) do update
     set grown_modseq = excluded.grown_modseq, critical = excluded.critical, state = excluded.state, reason = excluded.reason, updated_at = now(),
@@ -86,4 +107,4 @@ const queueStatement = `
     where excluded.state <> 'skipped'
   )
   insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
-  select u, n, 'filtered', c, by from w where not wanted and ${logIsOpen}`
+  select user_id, notification_id, 'filtered', channel, decided_by from w where not wanted and ${logIsOpen}`

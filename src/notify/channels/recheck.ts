@@ -1,3 +1,4 @@
+import { columns } from '../../db/columns.ts'
 import type { Notification } from '../../protocol/notification.ts'
 import type { Loaded } from '../dispatch/model.ts'
 import type { Previews } from '../inbox/previews.ts'
@@ -113,13 +114,18 @@ async function readNotifications({ pool }: Reader, deliveries: Delivery[]): Prom
   const { rows } = await pool.query<Row>({
     name: 'notifications_to_send',
     text: `select n.user_id as "userId", n.thread_key as "threadKey", n.actor_ids::text[] as "keptActorIds", ${notificationColumns}
-           from unnest($1::bigint[], $2::bigint[]) w (u, n)
-           join notify.notifications n on n.user_id = w.u and n.id = w.n
+           from ${sent.from}
+           join notify.notifications n on n.user_id = w.user_id and n.id = w.notification_id
            where n.user_id = any($1::bigint[]) and n.expires_at > now()`,
-    values: [deliveries.map((d) => d.userId), deliveries.map((d) => d.notificationId)],
+    values: sent.values(deliveries),
   })
   return new Map(rows.map((row) => [keyOf({ userId: row.userId, notificationId: row.id }), row]))
 }
+
+const sent = columns<Delivery>({
+  user_id: ['bigint', (delivery) => delivery.userId],
+  notification_id: ['bigint', (delivery) => delivery.notificationId],
+})
 
 function keyOf({ userId, notificationId }: Pick<Delivery, 'userId' | 'notificationId'>): string {
   return `${userId} ${notificationId}`

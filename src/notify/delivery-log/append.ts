@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { Folded } from '../dispatch/model.ts'
 
 export type LogRow = {
@@ -20,16 +21,18 @@ export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: Lo
   await client.query({
     name: 'append_to_delivery_log',
     text: `insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
-           select r, n, e, 'inApp', why from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) w (r, n, e, why)
+           select recipient_id, notification_id, event, 'inApp', reason from ${logged.from}
            where ${logIsOpen}`,
-    values: [
-      rows.map((row) => row.recipientId),
-      rows.map((row) => row.notificationId),
-      rows.map((row) => row.event),
-      rows.map((row) => row.reason),
-    ],
+    values: logged.values(rows),
   })
 }
+
+const logged = columns<LogRow>({
+  recipient_id: ['bigint', (row) => row.recipientId],
+  notification_id: ['bigint', (row) => row.notificationId],
+  event: ['text', (row) => row.event],
+  reason: ['text', (row) => row.reason],
+})
 
 /**
  * Results of a batch: notifications that are new or grew, and events that made none. Call it when they have their ids.

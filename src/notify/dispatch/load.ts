@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { together } from '../../db/transaction.ts'
 import { oneByOne } from '../one-by-one.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
@@ -50,13 +51,18 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
     text: `select s.user_id as "userId", s.source_id as "sourceId", s.event_id::float8 as "eventId",
              s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
              s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
-           from (select distinct u, s from unnest($1::bigint[], $2::text[]) w (u, s)) w
-           ${oneByOne('notify.sources s where s.user_id = w.u and s.source_id = w.s', 's')}
-           where s.user_id = any($3::bigint[])`,
-    values: [events.map((event) => event.recipientId), events.map((event) => event.sourceId), users],
+           from (select distinct user_id, source_id from ${told.from}) w
+           ${oneByOne('notify.sources s where s.user_id = w.user_id and s.source_id = w.source_id', 's')}
+           where s.user_id = any(${told.next}::bigint[])`,
+    values: [...told.values(events), users],
   })
   return rows
 }
+
+const told = columns<OutboxEvent>({
+  user_id: ['bigint', (event) => event.recipientId],
+  source_id: ['text', (event) => event.sourceId],
+})
 
 function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[] {
   return events.flatMap(({ recipientId, groupKey, retracts }) =>
@@ -73,12 +79,17 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
   const { rows } = await client.query<Pick<OpenWindow, 'userId' | 'groupKey' | 'filterReason'>>({
     name: 'windows_of_batch',
     text: `select x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason"
-           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
-           join notify.windows x on x.user_id = w.u and x.group_key = w.g`,
-    values: [wanted.map((event) => event.recipientId), wanted.map((event) => event.groupKey)],
+           from (select distinct user_id, group_key from ${gathering.from}) w
+           join notify.windows x on x.user_id = w.user_id and x.group_key = w.group_key`,
+    values: gathering.values(wanted),
   })
   return new Set(rows.map(keyOfGroup))
 }
+
+const gathering = columns<OutboxEvent>({
+  user_id: ['bigint', (event) => event.recipientId],
+  group_key: ['text', (event) => event.groupKey],
+})
 
 /** A send that waited beyond its expiry, perhaps in a backlog, notifies nobody. */
 async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
@@ -86,11 +97,16 @@ async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promis
   if (sends.length === 0) return new Set()
   const { rows } = await client.query<{ id: number }>({
     name: 'expired_sends_of_batch',
-    text: 'select w.id::float8 as id from unnest($1::bigint[], $2::timestamptz[]) w (id, at) where w.at <= now()',
-    values: [sends.map(({ id }) => id), sends.map(({ data }) => data.expiresAt)],
+    text: `select w.id::float8 as id from ${expiring.from} where w.expires_at <= now()`,
+    values: expiring.values(sends),
   })
   return new Set(rows.map(({ id }) => id))
 }
+
+const expiring = columns<OutboxEvent>({
+  id: ['bigint', (event) => event.id],
+  expires_at: ['timestamptz', (event) => event.data.expiresAt],
+})
 
 /**
  * Number of live sources that the batch's actors have in the stored notifications they may join or leave, and number of
@@ -103,7 +119,7 @@ async function readLiveSources(
   sources: Map<string, Source>,
   openGroups: Map<string, Draft>,
 ): Promise<void> {
-  const wanted = new Map<string, { draft: Draft; actorId: string }>()
+  const wanted = new Map<string, Joined>()
   const want = (draft: Draft | null | undefined, ...actors: string[]) => {
     if (draft) for (const actorId of actors) wanted.set(`${draft.userId} ${draft.id} ${actorId}`, { draft, actorId })
   }
@@ -124,17 +140,25 @@ async function readLiveSources(
   const { rows } = await client.query<{ key: string; sources: number }>({
     name: 'live_sources_of_batch',
     text: `select concat_ws(' ', s.user_id, s.notification_id, s.actor_id) as key, count(*)::int as sources
-           from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (u, n, a)
-           join notify.sources s on s.user_id = w.u and s.notification_id = w.n and s.actor_id = w.a and s.live
-           where s.user_id = any($4::bigint[])
+           from ${joined.from}
+           join notify.sources s on s.user_id = w.user_id and s.notification_id = w.notification_id and s.actor_id = w.actor_id and s.live
+           where s.user_id = any(${joined.next}::bigint[])
            group by s.user_id, s.notification_id, s.actor_id`,
-    values: [pairs.map((p) => p.draft.userId), pairs.map((p) => p.draft.id), pairs.map((p) => p.actorId), users],
+    values: [...joined.values(pairs), users],
   })
   for (const { key, sources: count } of rows) {
     const pair = wanted.get(key)
     pair?.draft.liveSources.set(pair.actorId, count)
   }
 }
+
+type Joined = { draft: Draft; actorId: string }
+
+const joined = columns<Joined>({
+  user_id: ['bigint', ({ draft }) => draft.userId],
+  notification_id: ['bigint', ({ draft }) => draft.id],
+  actor_id: ['bigint', ({ actorId }) => actorId],
+})
 
 /** A source whose notification no longer exists has no part in it, even if its row is not ended yet. */
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {

@@ -1,30 +1,45 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { oneByOne } from '../one-by-one.ts'
 import { type Draft, keyOfGroup, noWords } from './model.ts'
+
+type GroupKey = { userId: string; groupKey: string }
+
+const asked = columns<GroupKey>({
+  user_id: ['bigint', (group) => group.userId],
+  group_key: ['text', (group) => group.groupKey],
+})
 
 /** The open groups of these users and keys, shown and filtered ones, by `keyOfGroup`. */
 export async function readOpenGroups(
   client: pg.ClientBase,
-  groups: { userId: string; groupKey: string }[],
+  groups: GroupKey[],
   stored = new Map<string, Draft>(),
 ): Promise<Map<string, Draft>> {
   if (groups.length === 0) return new Map()
   const { rows } = await client.query<DraftRow>({
     name: 'open_groups_of_batch',
     text: `select ${draftColumns}
-           from (select distinct u, g from unnest($1::bigint[], $2::text[]) w (u, g)) w
-           ${oneByOne('notify.notifications n where n.user_id = w.u and n.group_key = w.g and n.closed_at is null', 'n')}
+           from (select distinct user_id, group_key from ${asked.from}) w
+           ${oneByOne('notify.notifications n where n.user_id = w.user_id and n.group_key = w.group_key and n.closed_at is null', 'n')}
            where n.user_id = any($1::bigint[])`,
-    values: [groups.map((group) => group.userId), groups.map((group) => group.groupKey)],
+    values: asked.values(groups),
   })
   return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
 }
+
+type NotificationKey = { userId: string; notificationId: number | null }
+
+const containing = columns<NotificationKey>({
+  user_id: ['bigint', (row) => row.userId],
+  id: ['bigint', (row) => row.notificationId],
+})
 
 /** Adds to `stored`, by `user id`, the notifications that contain these sources. */
 export async function readNotifications(
   client: pg.ClientBase,
   users: string[],
-  sources: { userId: string; notificationId: number | null }[],
+  sources: NotificationKey[],
   stored: Map<string, Draft>,
 ): Promise<void> {
   const wanted = sources.filter(
@@ -34,10 +49,10 @@ export async function readNotifications(
   const { rows } = await client.query<DraftRow>({
     name: 'notifications_of_batch',
     text: `select ${draftColumns}
-           from (select distinct u, n from unnest($1::bigint[], $2::bigint[]) w (u, n)) w
-           ${oneByOne('notify.notifications n where n.user_id = w.u and n.id = w.n', 'n')}
-           where n.user_id = any($3::bigint[])`,
-    values: [wanted.map((row) => row.userId), wanted.map((row) => row.notificationId), users],
+           from (select distinct user_id, id from ${containing.from}) w
+           ${oneByOne('notify.notifications n where n.user_id = w.user_id and n.id = w.id', 'n')}
+           where n.user_id = any(${containing.next}::bigint[])`,
+    values: [...containing.values(wanted), users],
   })
   for (const row of rows) toDraft(row, stored)
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { encodeChangedInboxes } from '../../base/channels.ts'
 import { INBOX_CHANNEL } from '../../base/wake-ups.ts'
+import { columns } from '../../db/columns.ts'
 import { notify } from '../../db/notify.ts'
 import { together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
@@ -71,46 +72,73 @@ async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<v
   await client.query({
     name: 'store_inboxes',
     text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen
-           from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[]) w (user_id, modseq, unread, unseen)
+           from ${moved.from}
            where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
-    values: [
-      inboxes.map((i) => i.userId),
-      inboxes.map((i) => i.modseq),
-      inboxes.map((i) => i.unread),
-      inboxes.map((i) => i.unseen),
-    ],
+    values: moved.values(inboxes),
   })
 }
+
+const moved = columns<Inbox>({
+  user_id: ['bigint', (inbox) => inbox.userId],
+  modseq: ['bigint', (inbox) => inbox.modseq],
+  unread: ['int', (inbox) => inbox.unread],
+  unseen: ['int', (inbox) => inbox.unseen],
+})
 
 /** Every decided event leaves its row. The guard on event_id makes repeats and late retries do nothing. */
 async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
   if (sources.length === 0) return
   await client.query({
     name: 'store_sources',
-    text: `insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, waits_for, waits_filter, decision, decided_by, silent)
-           select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::text[],
-             $9::text[], $10::text[], $11::text[], $12::boolean[])
-           on conflict (user_id, source_id) do update
-           set event_id = excluded.event_id, actor_id = excluded.actor_id, notification_id = excluded.notification_id, live = excluded.live,
-               notified = excluded.notified, waits_for = excluded.waits_for, waits_filter = excluded.waits_filter,
-               decision = excluded.decision, decided_by = excluded.decided_by, silent = excluded.silent, decided_at = excluded.decided_at
-           where sources.event_id < excluded.event_id`,
-    values: [
-      sources.map((s) => s.userId),
-      sources.map((s) => s.sourceId),
-      sources.map((s) => s.eventId),
-      sources.map((s) => (s.draft ? s.draft.id || null : s.goneNotificationId)),
-      sources.map((s) => s.actorId),
-      sources.map((s) => s.live),
-      sources.map((s) => s.notified),
-      sources.map((s) => s.waitsFor),
-      sources.map((s) => s.waitsFilter ?? 'none'),
-      sources.map((s) => s.decision),
-      sources.map((s) => s.decidedBy),
-      sources.map((s) => s.silent),
-    ],
+    text: storeSourcesStatement,
+    values: decided.values(sources),
   })
 }
+
+const decided = columns<Source>({
+  user_id: ['bigint', (source) => source.userId],
+  source_id: ['text', (source) => source.sourceId],
+  event_id: ['bigint', (source) => source.eventId],
+  notification_id: ['bigint', ({ draft, goneNotificationId }) => (draft ? draft.id || null : goneNotificationId)],
+  actor_id: ['bigint', (source) => source.actorId],
+  live: ['boolean', (source) => source.live],
+  notified: ['boolean', (source) => source.notified],
+  waits_for: ['text', (source) => source.waitsFor],
+  waits_filter: ['text', (source) => source.waitsFilter ?? 'none'],
+  decision: ['text', (source) => source.decision],
+  decided_by: ['text', (source) => source.decidedBy],
+  silent: ['boolean', (source) => source.silent],
+})
+
+const storeSourcesStatement = `
+  insert into notify.sources (
+    user_id,
+    source_id,
+    event_id,
+    notification_id,
+    actor_id,
+    live,
+    notified,
+    waits_for,
+    waits_filter,
+    decision,
+    decided_by,
+    silent
+  )
+  select * from ${decided.from}
+  on conflict (user_id, source_id) do update
+  set event_id = excluded.event_id,
+      actor_id = excluded.actor_id,
+      notification_id = excluded.notification_id,
+      live = excluded.live,
+      notified = excluded.notified,
+      waits_for = excluded.waits_for,
+      waits_filter = excluded.waits_filter,
+      decision = excluded.decision,
+      decided_by = excluded.decided_by,
+      silent = excluded.silent,
+      decided_at = excluded.decided_at
+  where sources.event_id < excluded.event_id`
 
 /** Runs in the same transaction: nothing is pushed before its commit, and no commit waits for a poll. */
 export function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
 const TOMBSTONES_PER_CHUNK = 500
@@ -65,26 +66,30 @@ export async function endSources(client: pg.ClientBase, removed: Removed[], beca
     name: 'end_sources_of_removed',
     text: `with counted as materialized (
              select w.user_id, w.id, w.modseq, k.sources, sum(k.sources) over (order by w.place) <= ${SOURCES_PER_CHUNK} as fits
-             from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality w (user_id, id, modseq, place)
+             from ${ended.from}
              cross join lateral (
                select count(*) as sources from (
                  select from notify.sources s where s.user_id = w.user_id and s.notification_id = w.id and s.live limit ${SOURCES_PER_CHUNK + 1}) s) k
            ), ended as (
-             update notify.sources s set live = false, decision = $4, decided_at = now()
+             update notify.sources s set live = false, decision = ${ended.next}, decided_at = now()
              from counted w
              where s.user_id = w.user_id and s.notification_id = w.id and s.live and w.fits and s.user_id = any($1::bigint[])
            )
            ${fanOut}
            select 'end_sources', user_id, min(modseq) - 1 from counted where not fits and sources > 0 group by user_id order by user_id
            ${goesBack}`,
-    values: [
-      removed.map(({ userId }) => userId),
-      removed.map(({ id }) => id),
-      removed.map(({ modseq }) => modseq),
-      because,
-    ],
+    values: [...ended.values(removed), because],
   })
 }
+
+const ended = columns<Removed>(
+  {
+    user_id: ['bigint', ({ userId }) => userId],
+    id: ['bigint', ({ id }) => id],
+    modseq: ['bigint', ({ modseq }) => modseq],
+  },
+  { place: 'place' },
+)
 
 /** Starts a fan-out for the sources of everything removed from an inbox after this modseq. */
 export async function endSourcesAfter(client: pg.ClientBase, userId: string, modseq: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { acknowledged } from '../../base/metrics.ts'
+import { columns } from '../../db/columns.ts'
 import { type Durability, inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { translateBusy } from './lock.ts'
@@ -35,14 +36,19 @@ async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Pr
   const { rows } = await client.query<Moved>({
     name: 'lock_acknowledged_inboxes',
     text: `select i.user_id as "userId", i.acked_modseq::float8 as from, least(w.modseq, i.modseq)::float8 as to
-           from unnest($1::bigint[], $2::bigint[]) w (user_id, modseq)
+           from ${acked.from}
            join notify.inbox i on i.user_id = w.user_id
            where i.user_id = any($1::bigint[]) and i.acked_modseq < least(w.modseq, i.modseq)
            order by i.user_id for update of i`,
-    values: [[...latest.keys()], [...latest.values()]],
+    values: acked.values([...latest]),
   })
   return rows
 }
+
+const acked = columns<[userId: string, modseq: number]>({
+  user_id: ['bigint', ([userId]) => userId],
+  modseq: ['bigint', ([, modseq]) => modseq],
+})
 
 /** A statement of its own: its snapshot is younger than the locks. Returns how many were delivered. */
 async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<number> {
@@ -50,7 +56,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
     name: 'store_delivery',
     text: `with delivered as (
              update notify.notifications n set delivered_at = now()
-             from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (user_id, acked_before, acked)
+             from ${received.from}
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
                and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
              returning n.user_id, n.id
@@ -59,11 +65,17 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
              select user_id, id, 'acknowledged', 'inApp' from delivered where ${logIsOpen}
            ), moved as (
              update notify.inbox i set acked_modseq = w.acked
-             from unnest($1::bigint[], $3::bigint[]) w (user_id, acked)
+             from ${received.from}
              where i.user_id = w.user_id and i.user_id = any($1::bigint[])
            )
            select count(*)::int as delivered from delivered`,
-    values: [moved.map((m) => m.userId), moved.map((m) => m.from), moved.map((m) => m.to)],
+    values: received.values(moved),
   })
   return rows[0]?.delivered ?? 0
 }
+
+const received = columns<Moved>({
+  user_id: ['bigint', (moved) => moved.userId],
+  acked_before: ['bigint', (moved) => moved.from],
+  acked: ['bigint', (moved) => moved.to],
+})

@@ -1,3 +1,4 @@
+import { columns } from '../../db/columns.ts'
 import type { Changes } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
 import { formatState } from '../../protocol/state.ts'
@@ -43,12 +44,7 @@ export async function changesSince(reader: Reader, requests: ChangesRequest[]): 
   const { rows } = await reader.pool.query<ChangeRow>({
     name: 'changes_since',
     text: changesStatement,
-    values: [
-      requests.map((r) => r.userId),
-      requests.map((r) => r.since),
-      requests.map((r) => r.limit),
-      requests.map((r) => r.octets ?? MAX_OCTETS),
-    ],
+    values: asked.values(requests),
   })
   const rowsByUser = Map.groupBy(rows, (row) => row.userId)
   const upserts = rows.filter(isUpsert)
@@ -109,6 +105,13 @@ function isUpsert(row: ChangeRow): row is UpsertRow {
   return row.removed === false
 }
 
+const asked = columns<ChangesRequest>({
+  user_id: ['bigint', ({ userId }) => userId],
+  since: ['bigint', ({ since }) => since],
+  lim: ['int', ({ limit }) => limit],
+  octets: ['int', ({ octets = MAX_OCTETS }) => octets],
+})
+
 /**
  * A notification travels through the union as a whole row, so that it is read once, by the index on its modseq; both arms
  * stop after limit + 1, the one more tells whether there is more. What begins beyond `octets` is left for the next read. A row per user comes also when nothing changed.
@@ -119,7 +122,7 @@ const changesStatement = `
          i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
          i.acked_modseq::float8 as "ackedModseq", i.seen_modseq::float8 as "seenModseq",
          c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, c.found::int as found, ${notificationColumns}
-  from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[]) w (user_id, since, lim, octets)
+  from ${asked.from}
   join notify.inbox i on i.user_id = w.user_id
   left join lateral (
     select * from (

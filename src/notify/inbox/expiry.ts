@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { App } from '../../app.ts'
 import { isContentError } from '../../base/failure.ts'
+import { columns } from '../../db/columns.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import type { Draft } from '../dispatch/model.ts'
 import { lockInboxes } from '../dispatch/objects.ts'
@@ -93,14 +94,19 @@ async function expireChunk(client: pg.ClientBase, types: TypeLookup, page: Key[]
 async function stillExpired(client: pg.ClientBase, keys: Key[]): Promise<{ userId: string; notificationId: number }[]> {
   const { rows } = await client.query<{ userId: string; notificationId: number }>({
     name: 'still_expired',
-    text: `select w.u as "userId", w.n::float8 as "notificationId"
-           from unnest($1::bigint[], $2::bigint[]) w (u, n)
-           ${oneByOne('notify.notifications n where n.user_id = w.u and n.id = w.n and n.expires_at <= now()', 'n')}
+    text: `select w.user_id as "userId", w.id::float8 as "notificationId"
+           from ${expiring.from}
+           ${oneByOne('notify.notifications n where n.user_id = w.user_id and n.id = w.id and n.expires_at <= now()', 'n')}
            where n.user_id = any($1::bigint[])`,
-    values: [keys.map(({ userId }) => userId), keys.map(({ id }) => id)],
+    values: expiring.values(keys),
   })
   return rows
 }
+
+const expiring = columns<Key>({
+  user_id: ['bigint', ({ userId }) => userId],
+  id: ['bigint', ({ id }) => id],
+})
 
 /** Looked for so often: a job for each notification would be many, and the contract allows a second. */
 const LOOK_EVERY_MS = 400

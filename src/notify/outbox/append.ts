@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { Action } from '../actions.ts'
 
 /** A row of notify.outbox to write: one per action and recipient. Ids are decimal strings. */
@@ -28,30 +29,30 @@ export type NewEvent = {
  */
 export async function appendEvents(trx: pg.ClientBase, events: NewEvent[]): Promise<void> {
   if (events.length === 0) return
-  const column = <T>(read: (event: NewEvent) => T) => events.map(read)
   await trx.query({
     name: 'append_events',
     text: `insert into notify.outbox (action, retracts, counted, source_id, type, recipient_id, actor_id, object_type, object_id,
              thread_key, group_key, data, request_id)
-           select * from unnest($1::text[], $2::boolean[], $3::boolean[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-             $8::text[], $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::text[])`,
-    values: [
-      column((event) => event.action),
-      column((event) => event.retracts ?? false),
-      column((event) => event.counted),
-      column((event) => event.sourceId),
-      column((event) => event.type),
-      column((event) => event.recipientId),
-      column((event) => event.actorId),
-      column((event) => event.objectType),
-      column((event) => event.objectId),
-      column((event) => event.threadKey),
-      column((event) => event.groupKey),
-      column((event) => JSON.stringify(event.data)),
-      column((event) => event.requestId),
-    ],
+           select * from ${appended.from}`,
+    values: appended.values(events),
   })
 }
+
+const appended = columns<NewEvent>({
+  action: ['text', (event) => event.action],
+  retracts: ['boolean', (event) => event.retracts ?? false],
+  counted: ['boolean', (event) => event.counted],
+  source_id: ['text', (event) => event.sourceId],
+  type: ['text', (event) => event.type],
+  recipient_id: ['bigint', (event) => event.recipientId],
+  actor_id: ['bigint', (event) => event.actorId],
+  object_type: ['text', (event) => event.objectType],
+  object_id: ['text', (event) => event.objectId],
+  thread_key: ['text', (event) => event.threadKey],
+  group_key: ['text', (event) => event.groupKey],
+  data: ['jsonb', (event) => JSON.stringify(event.data)],
+  request_id: ['text', (event) => event.requestId],
+})
 
 type Rows = {
   action: Action

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 
 /** One lane of one consumer: an ordered stream of events. A lock on its row in notify.positions holds it. */
 export type Lane = { consumer: string; lane: number }
@@ -53,19 +54,22 @@ export async function movePositions(
                after_shard = w.shard, after_xid = w.xid::xid8, after_id = w.id, moved_at = now(),
                failures = case when $7 then 0 else p.failures end, retry_at = case when not $7 then p.retry_at end,
                failing_since = case when not $7 then p.failing_since end, last_error = case when not $7 then p.last_error end
-           from unnest($2::smallint[], $3::text[], $4::smallint[], $5::text[], $6::bigint[]) w (lane, target, shard, xid, id)
+           from ${moved.from}
            where p.consumer = $1 and p.lane = w.lane`,
-    values: [
-      consumer,
-      moves.map((move) => move.lane),
-      moves.map((move) => move.target),
-      moves.map((move) => move.after?.shard ?? null),
-      moves.map((move) => move.after?.xid ?? null),
-      moves.map((move) => move.after?.id ?? null),
-      recovered,
-    ],
+    values: [consumer, ...moved.values(moves), recovered],
   })
 }
+
+const moved = columns<Move>(
+  {
+    lane: ['smallint', (move) => move.lane],
+    target: ['text', (move) => move.target],
+    shard: ['smallint', (move) => move.after?.shard ?? null],
+    xid: ['text', (move) => move.after?.xid ?? null],
+    id: ['bigint', (move) => move.after?.id ?? null],
+  },
+  { first: 2 },
+)
 
 /**
  * Records that a run of a lane failed. The first two failures allow an immediate retry, which fixes a deadlock or a

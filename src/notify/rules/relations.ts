@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { Inbox, Loaded } from '../dispatch/model.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Relation, UserPreferences } from './decide.ts'
@@ -7,42 +8,50 @@ import { mutedThreads, silencedPairs } from './silences.ts'
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /** Per pair `recipient actor`: blocks either way, the recipient's mute, and whether the recipient follows the actor. */
-export async function readRelations(
-  client: Queryable,
-  events: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>[],
-): Promise<Loaded['relations']> {
+export async function readRelations(client: Queryable, events: Told[]): Promise<Loaded['relations']> {
   const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
   if (pairs.length === 0) return new Map()
   const { rows } = await client.query<{ key: string; blocked: boolean; muted: boolean; followed: boolean }>({
     name: 'relations_of_batch',
-    text: `select w.u || ' ' || w.a as key, bool_or(w.what = 'block') as blocked, bool_or(w.what = 'mute') as muted,
+    text: `select w.user_id || ' ' || w.actor_id as key, bool_or(w.what = 'block') as blocked, bool_or(w.what = 'mute') as muted,
              bool_or(w.what = 'follow') as followed
            from (
-             with w as materialized (select distinct u, a from unnest($1::bigint[], $2::bigint[]) w (u, a))
+             with w as materialized (select distinct user_id, actor_id from ${told.from})
              ${silencedPairs}
              union all
-             select w.*, 'follow' from w join social.follows f on f.follower_id = w.u and f.followee_id = w.a
-           ) w group by w.u, w.a`,
-    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.actorId)],
+             select w.*, 'follow' from w join social.follows f on f.follower_id = w.user_id and f.followee_id = w.actor_id
+           ) w group by w.user_id, w.actor_id`,
+    values: told.values(pairs),
   })
   return new Map(rows.map(({ key, ...relation }) => [key, relation]))
 }
 
+type Told = Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>
+
+const told = columns<Told>({
+  user_id: ['bigint', (event) => event.recipientId],
+  actor_id: ['bigint', (event) => event.actorId],
+})
+
 /** Pairs `recipient thread` of threads that the recipient muted. */
-export async function readMutedThreads(
-  client: Queryable,
-  events: Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>[],
-): Promise<Set<string>> {
+export async function readMutedThreads(client: Queryable, events: Threaded[]): Promise<Set<string>> {
   const pairs = events.filter((event) => event.threadKey?.startsWith('post:') && !event.retracts)
   if (pairs.length === 0) return new Set()
   const { rows } = await client.query<{ key: string }>({
     name: 'muted_threads_of_batch',
-    text: `with w as materialized (select distinct u, t from unnest($1::bigint[], $2::text[]) w (u, t))
-           select w.u || ' ' || w.t as key from (${mutedThreads}) w`,
-    values: [pairs.map((event) => event.recipientId), pairs.map((event) => event.threadKey)],
+    text: `with w as materialized (select distinct user_id, thread_key from ${threaded.from})
+           select w.user_id || ' ' || w.thread_key as key from (${mutedThreads}) w`,
+    values: threaded.values(pairs),
   })
   return new Set(rows.map((row) => row.key))
 }
+
+type Threaded = Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>
+
+const threaded = columns<Threaded>({
+  user_id: ['bigint', (event) => event.recipientId],
+  thread_key: ['text', (event) => event.threadKey],
+})
 
 /** Null: there is nobody to have one with. */
 export function relationOf(

@@ -68,14 +68,17 @@ export function silencedBy({ user, actor, thread }: Who): string {
   return `case ${cases.join(' ')} end`
 }
 
-/** Rows `w` (u, a: user and actor) with `what` silences them. */
+/** Rows `w` (user_id, actor_id) with `what` silences them. */
 export const silencedPairs = silences
   .filter(({ by }) => by !== 'threadMute')
-  .map(({ by, table, holds }) => `select w.*, '${by}' as what from w join ${table} x on ${holds('w.u', 'w.a', '')}`)
+  .map(
+    ({ by, table, holds }) =>
+      `select w.*, '${by}' as what from w join ${table} x on ${holds('w.user_id', 'w.actor_id', '')}`,
+  )
   .join(' union all ')
 
-/** Rows `w` (u, t: user and thread) of which the user muted the thread. */
+/** Rows `w` (user_id, thread_key) of which the user muted the thread. */
 export const mutedThreads = silences
   .filter(({ by }) => by === 'threadMute')
-  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.u', '', 'w.t')}`)
+  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.user_id', '', 'w.thread_key')}`)
   .join(' union all ')

@@ -1,3 +1,4 @@
+import { columns } from '../../db/columns.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import type { Taken } from './take.ts'
 
@@ -48,15 +49,21 @@ async function readNotifications(reader: Reader, messages: Taken[]) {
   const { rows } = await reader.pool.query<Row>({
     name: 'notifications_of_webhooks',
     text: `select w.delivery_id as "deliveryId", i.seen_modseq::float8 as "seenModseq", ${notificationColumns}
-           from unnest($1::bigint[], $2::bigint[], $3::bigint[]) w (delivery_id, user_id, notification_id)
+           from ${shown.from}
            join notify.notifications n on n.user_id = w.user_id and n.id = w.notification_id
            join notify.inbox i on i.user_id = n.user_id
            where n.user_id = any($2::bigint[])`,
-    values: [showing.map((m) => m.id), showing.map((m) => m.userId), showing.map((m) => m.notificationId)],
+    values: shown.values(showing),
   })
-  const shown = await loadShown(reader, rows)
-  return new Map(rows.map((row) => [row.deliveryId, toNotification(row, shown, row.seenModseq)]))
+  const shownWith = await loadShown(reader, rows)
+  return new Map(rows.map((row) => [row.deliveryId, toNotification(row, shownWith, row.seenModseq)]))
 }
+
+const shown = columns<Taken>({
+  delivery_id: ['bigint', (message) => message.id],
+  user_id: ['bigint', (message) => message.userId],
+  notification_id: ['bigint', (message) => message.notificationId],
+})
 
 /** The error of a mail or push, which is kept with it. */
 async function readFailures({ pool }: Reader, messages: Taken[]): Promise<Map<string, { error: string | null }>> {
@@ -65,21 +72,23 @@ async function readFailures({ pool }: Reader, messages: Taken[]): Promise<Map<st
   const { rows } = await pool.query<{ id: string; error: string | null }>({
     name: 'failures_of_webhooks',
     text: `select w.id, d.last_error as error
-           from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) w (id, user_id, notification_id, channel)
+           from ${failing.from}
            left join lateral (
              select d.last_error from notify.deliveries d
              where d.user_id = w.user_id and d.notification_id = w.notification_id and d.channel = w.channel and d.state in ('failed', 'bounced')
              order by d.updated_at desc limit 1
            ) d on true`,
-    values: [
-      failed.map((m) => m.id),
-      failed.map((m) => m.userId),
-      failed.map((m) => m.notificationId ?? '0'),
-      failed.map((m) => m.data.channel),
-    ],
+    values: failing.values(failed),
   })
   return new Map(rows.map(({ id, error }) => [id, { error }]))
 }
+
+const failing = columns<Taken>({
+  id: ['bigint', (message) => message.id],
+  user_id: ['bigint', (message) => message.userId],
+  notification_id: ['bigint', (message) => message.notificationId ?? '0'],
+  channel: ['text', (message) => message.data.channel],
+})
 
 async function readDeadLetters({ pool }: Reader, messages: Taken[]): Promise<Map<string, object>> {
   const dead = messages.filter(({ event }) => event === 'dead_letter.created')
@@ -87,8 +96,13 @@ async function readDeadLetters({ pool }: Reader, messages: Taken[]): Promise<Map
   const { rows } = await pool.query<{ id: string }>({
     name: 'dead_letters_of_webhooks',
     text: `select w.id, d.consumer, d.event_id as "eventId", d.source_id as "sourceId", d.type, d.attempts, d.last_error as error
-           from unnest($1::bigint[], $2::bigint[]) w (id, dead_letter_id) join ops.dead_letters d on d.id = w.dead_letter_id`,
-    values: [dead.map((m) => m.id), dead.map((m) => m.data.deadLetterId)],
+           from ${naming.from} join ops.dead_letters d on d.id = w.dead_letter_id`,
+    values: naming.values(dead),
   })
   return new Map(rows.map(({ id, ...letter }) => [id, letter]))
 }
+
+const naming = columns<Taken>({
+  id: ['bigint', (message) => message.id],
+  dead_letter_id: ['bigint', (message) => message.data.deadLetterId],
+})

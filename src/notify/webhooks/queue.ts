@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { Change } from '../dispatch/store.ts'
 import type { WebhookEvent } from './events.ts'
 
@@ -27,11 +28,17 @@ export async function queueChanges(client: pg.ClientBase, changes: Change[]): Pr
     name: 'queue_webhooks',
     text: `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id)
            select w.id, q.event, q.user_id, q.notification_id
-           from unnest($1::bigint[], $2::bigint[], $3::text[]) q (user_id, notification_id, event)
+           from (select * from ${changed.from}) q
            join notify.webhooks w on ${takes('q.event')}`,
-    values: [queued.map(({ draft }) => draft.userId), queued.map(({ draft }) => draft.id), queued.map(eventOf)],
+    values: changed.values(queued),
   })
 }
+
+const changed = columns<Change>({
+  user_id: ['bigint', ({ draft }) => draft.userId],
+  notification_id: ['bigint', ({ draft }) => draft.id],
+  event: ['text', eventOf],
+})
 
 function eventOf({ draft, born }: Change): WebhookEvent {
   if (draft.removed) return 'notification.removed'

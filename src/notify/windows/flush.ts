@@ -14,7 +14,7 @@ import type { TypeLookup } from '../types/types.ts'
 import { gather, showSources } from './gather.ts'
 import { openWindows } from './open-windows.ts'
 import { judge, turnAway } from './recheck.ts'
-import { asRows, keys, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
+import { keyed, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
 
 /** Windows flushed in one transaction. */
 const BATCH = 500
@@ -85,14 +85,14 @@ async function putOff(
   const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
   log.warn({ err: error, count: windows.length, windows: named }, 'cannot flush windows; retrying later')
   await pool.query(
-    `update notify.windows x set attempts = attempts + 1, last_error = $4, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
+    `update notify.windows x set attempts = attempts + 1, last_error = ${keyed.next}, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
      from (
-       select x.user_id as u, x.group_key as g, x.filter as f from ${asRows}
-       join notify.windows x on x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now()
+       select x.user_id, x.group_key, x.filter from ${keyed.from}
+       join notify.windows x on x.user_id = w.user_id and x.group_key = w.group_key and x.filter = w.filter and x.due_at <= now()
        for update of x skip locked
      ) w
-     where x.user_id = w.u and x.group_key = w.g and x.filter = w.f`,
-    [...keys(windows), messageOf(error)],
+     where x.user_id = w.user_id and x.group_key = w.group_key and x.filter = w.filter`,
+    [...keyed.values(windows), messageOf(error)],
   )
 }
 
@@ -123,8 +123,8 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[
 async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
   const { rows } = await client.query<{ sourceId: string }>({
     name: 'waiting_comments',
-    text: `select distinct s.source_id as "sourceId" from ${asRows} ${waiting} where s.source_id like 'comment:%'`,
-    values: keys(windows),
+    text: `select distinct s.source_id as "sourceId" from ${keyed.from} ${waiting} where s.source_id like 'comment:%'`,
+    values: keyed.values(windows),
   })
   return rows.map((row) => row.sourceId)
 }
@@ -132,10 +132,11 @@ async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Pr
 async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): Promise<Window[]> {
   const { rows } = await client.query<Window>({
     name: 'take_due_windows',
-    text: `delete from notify.windows x using ${asRows}
-           where x.user_id = w.u and x.group_key = w.g and x.filter = w.f and x.due_at <= now() and x.user_id = any($4::bigint[])
+    text: `delete from notify.windows x using ${keyed.from}
+           where x.user_id = w.user_id and x.group_key = w.group_key and x.filter = w.filter and x.due_at <= now()
+             and x.user_id = any(${keyed.next}::bigint[])
            returning ${windowColumns}`,
-    values: [...keys(due), users],
+    values: [...keyed.values(due), users],
   })
   return rows
 }
@@ -151,9 +152,12 @@ async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[
   ]
   const { rows } = await client.query<{ place: number }>({
     name: 'still_waiting',
-    text: `select w.place::int as place from ${asRows}
-           where exists (select from notify.sources s where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f)`,
-    values: keys(opened),
+    text: `select w.place::int as place from ${keyed.from}
+           where exists (
+             select from notify.sources s
+             where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter
+           )`,
+    values: keyed.values(opened),
   })
   const awaited = new Map(
     rows.flatMap(({ place }) => {

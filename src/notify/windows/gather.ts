@@ -1,11 +1,12 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { ACTORS_KEPT, rank } from '../dispatch/actors.ts'
 import { commentOfSource, factsWith, latestFacts } from '../dispatch/event-content.ts'
 import { type Draft, emptyDraft, keyOfGroup, NOBODY } from '../dispatch/model.ts'
 import { readOpenGroups } from '../dispatch/read-drafts.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { Verdicts } from './recheck.ts'
-import { keys, type Window } from './waiting.ts'
+import { keyColumns, type Window } from './waiting.ts'
 
 /** A group with its additions. `outgrown`: its predecessor, which must be closed. */
 export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
@@ -31,7 +32,7 @@ export async function gather(
   const { rows } = await client.query<Waiting>({
     name: 'gather_waiting',
     text: gatherStatement,
-    values: [...keys(windows), comments, groups.map(({ draft }) => draft.id)],
+    values: [...growing.values(groups), comments],
   })
   return rows.flatMap((row) => {
     const group = groups[row.place - 1]
@@ -57,12 +58,18 @@ type Waiting = {
   strangers: string[]
 }
 
-/** Limits the waiting sources `s` to those whose comment is locked; $4 is the list. */
-const commentLocked = `(s.source_id not like 'comment:%' or s.source_id = any($4::text[]))`
+/** Limits the waiting sources `s` to those whose comment is locked. `comments`: the parameter with the list. */
+const commentLocked = (comments: string) =>
+  `(s.source_id not like 'comment:%' or s.source_id = any(${comments}::text[]))`
+
+const growing = columns<Gathered>(
+  { ...keyColumns(({ window }: Gathered) => window), notification_id: ['bigint', ({ draft }) => draft.id] },
+  { place: 'place' },
+)
 
 const gatherStatement = `
   select w.place::int as place, a.*
-  from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) with ordinality w (u, g, f, n, place)
+  from ${growing.from}
   cross join lateral (
     select count(*) filter (where p.is_new and p.actor_id <> ${NOBODY})::int as "newPeople",
       max(p.latest_comment) as "latestComment",
@@ -70,10 +77,14 @@ const gatherStatement = `
       coalesce((array_agg(p.actor_id::text order by p.latest desc) filter (where not p.followed and p.actor_id <> ${NOBODY}))[1:${ACTORS_KEPT}], '{}') as strangers
     from (
       select s.actor_id, max(s.event_id) as latest, max(${commentOfSource}) as latest_comment,
-        exists (select from social.follows f where f.follower_id = w.u and f.followee_id = s.actor_id) as followed,
-        not exists (select from notify.sources l where l.user_id = w.u and l.notification_id = w.n and l.actor_id = s.actor_id and l.live) as is_new
+        exists (select from social.follows f where f.follower_id = w.user_id and f.followee_id = s.actor_id) as followed,
+        not exists (
+          select from notify.sources l
+          where l.user_id = w.user_id and l.notification_id = w.notification_id and l.actor_id = s.actor_id and l.live
+        ) as is_new
       from notify.sources s
-      where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${commentLocked}
+      where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter
+        and ${commentLocked(growing.next)}
       group by s.actor_id
     ) p
     having count(*) > 0
@@ -112,16 +123,22 @@ export async function showSources(
   await client.query({
     name: 'show_waiting',
     text: `update notify.sources s
-           set waits_for = null, live = true, notified = true, notification_id = w.n, silent = w.q, decided_at = now(),
-               decision = case when w.f <> 'none' then 'filtered' else 'shown' end, decided_by = coalesce(w.by, s.decided_by)
-           from unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[], $6::boolean[], $7::text[]) w (u, g, f, n, q, by)
-           where s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f and ${commentLocked}`,
-    values: [
-      ...keys(gathered.map(({ window }) => window)),
-      comments,
-      gathered.map(({ draft }) => draft.id),
-      gathered.map(({ draft }) => draft.silent),
-      gathered.map(({ window }) => (window.filterReason ? null : verdicts.get(window)?.known.inApp.decidedBy)),
-    ],
+           set waits_for = null, live = true, notified = true, notification_id = w.notification_id, silent = w.silent,
+               decided_at = now(), decision = case when w.filter <> 'none' then 'filtered' else 'shown' end,
+               decided_by = coalesce(w.decided_by, s.decided_by)
+           from ${shown.from}
+           where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter
+             and ${commentLocked(shown.next)}`,
+    values: [...shown.values(gathered, verdicts), comments],
   })
 }
+
+const shown = columns<Gathered, Map<Window, Verdicts>>({
+  ...keyColumns(({ window }: Gathered) => window),
+  notification_id: ['bigint', ({ draft }) => draft.id],
+  silent: ['boolean', ({ draft }) => draft.silent],
+  decided_by: [
+    'text',
+    ({ window }, verdicts) => (window.filterReason ? null : verdicts.get(window)?.known.inApp.decidedBy),
+  ],
+})

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import { appendToLog } from '../delivery-log/append.ts'
 import { type Inbox, NOBODY } from '../dispatch/model.ts'
 import {
@@ -11,7 +12,7 @@ import {
 } from '../rules/decide.ts'
 import { silencedBy } from '../rules/silences.ts'
 import type { TypeLookup } from '../types/types.ts'
-import { keys, objectsOfWindow, type Window, waiting } from './waiting.ts'
+import { keyColumns, objectsOfWindow, type Window, waiting } from './waiting.ts'
 
 /** Current decisions of a window's type and its user's preferences, for people the user follows and for strangers. */
 export type Verdicts = { known: Verdict; stranger: Verdict }
@@ -49,32 +50,34 @@ export async function turnAway(
   verdicts: Map<Window, Verdicts>,
   gone: Set<string>,
 ): Promise<Window[]> {
-  const windows = [...verdicts.keys()]
-  const judged = [...verdicts.values()]
   const { rows } = await client.query<Turned>({
     name: 'turn_away',
     text: turnAwayStatement,
-    values: [
-      ...keys(windows),
-      [...gone].filter((object) => object.startsWith('comment:')),
-      windows.map((window) => objectsOfWindow(window).some((object) => gone.has(object))),
-      windows.map((window) => window.threadKey),
-      judged.map(({ known }) => known.place),
-      judged.map(({ known }) => known.inApp.decidedBy),
-      judged.map(({ stranger }) => stranger.place),
-      judged.map(({ stranger }) => stranger.inApp.decidedBy),
-    ],
+    values: [...judged.values([...verdicts], gone), [...gone].filter((object) => object.startsWith('comment:'))],
   })
   const suppressed = rows.filter(({ place, reason }) => place === null && reason !== null)
   await appendToLog(
     client,
     suppressed.map(({ recipientId, reason }) => ({ recipientId, reason, notificationId: null, event: 'filtered' })),
   )
-  return windowsMovedTo(windows, rows)
+  return windowsMovedTo([...verdicts.keys()], rows)
 }
 
 /** `window`: number of the window it waited in. Without a reason, its object no longer exists. */
 type Turned = { window: number; recipientId: string; reason: string | null; place: Verdict['place'] }
+
+const judged = columns<[Window, Verdicts], Set<string>>(
+  {
+    ...keyColumns(([window]: [Window, Verdicts]) => window),
+    object_gone: ['boolean', ([window], gone) => objectsOfWindow(window).some((object) => gone.has(object))],
+    thread_key: ['text', ([window]) => window.threadKey],
+    known_place: ['text', ([, { known }]) => known.place],
+    known_by: ['text', ([, { known }]) => known.inApp.decidedBy],
+    stranger_place: ['text', ([, { stranger }]) => stranger.place],
+    stranger_by: ['text', ([, { stranger }]) => stranger.inApp.decidedBy],
+  },
+  { place: 'number' },
+)
 
 /** The rules in their order: silences, the policy for strangers, preferences. Without an actor there is no stranger. */
 const turnAwayStatement = `
@@ -82,21 +85,20 @@ const turnAwayStatement = `
   set waits_for = case when v.place is not null then t.waits_for end, waits_filter = coalesce(v.place, t.waits_filter), decided_at = now(),
     decision = case when v.gone then 'object_gone' when v.place is null then 'suppressed' else t.decision end, decided_by = v.by
   from (
-    select s.user_id, s.source_id, w.number, w.f, x.gone,
+    select s.user_id, s.source_id, w.number, w.filter, x.gone,
       case when x.gone or x.silence is not null then null when x.stranger then w.stranger_place else w.known_place end as place,
       case when x.gone then null when x.silence is not null then x.silence when x.stranger then w.stranger_by else w.known_by end as by
-    from unnest($1::bigint[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-      with ordinality w (u, g, f, object_gone, thread, known_place, known_by, stranger_place, stranger_by, number)
+    from ${judged.from}
     ${waiting}
     cross join lateral (
-      select s.source_id = any($4::text[]) or w.object_gone as gone,
-        ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread' })} as silence,
+      select s.source_id = any(${judged.next}::text[]) or w.object_gone as gone,
+        ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread_key' })} as silence,
         case when w.known_by is distinct from w.stranger_by and s.actor_id <> ${NOBODY} then
           not exists (select from social.follows f where f.follower_id = s.user_id and f.followee_id = s.actor_id) end as stranger
       offset 0
     ) x
   ) v
-  where t.user_id = v.user_id and t.source_id = v.source_id and v.place is distinct from v.f
+  where t.user_id = v.user_id and t.source_id = v.source_id and v.place is distinct from v.filter
   returning v.number::int as window, t.user_id as "recipientId", v.by as reason, v.place`
 
 function windowsMovedTo(windows: Window[], turned: Turned[]): Window[] {

@@ -1,3 +1,4 @@
+import { columns } from '../../db/columns.ts'
 import type { FilterReason } from '../rules/decide.ts'
 
 /** A row of notify.windows: a group that gathers, separate for each filter reason. */
@@ -16,13 +17,24 @@ export type Window = {
 export const windowColumns = `x.user_id as "userId", x.group_key as "groupKey", nullif(x.filter, 'none') as "filterReason", x.type, x.object_type as "objectType",
   x.object_id as "objectId", x.thread_key as "threadKey", x.data`
 
-/** Windows as rows `w`, and the sources that wait in them as `s`. `keys(windows)` gives the parameters. */
-export const asRows = 'unnest($1::bigint[], $2::text[], $3::text[]) with ordinality w (u, g, f, place)'
-export const waiting = 'join notify.sources s on s.user_id = w.u and s.waits_for = w.g and s.waits_filter = w.f'
-
-export function keys(windows: Pick<Window, 'userId' | 'groupKey' | 'filterReason'>[]) {
-  return [windows.map((w) => w.userId), windows.map((w) => w.groupKey), windows.map((w) => w.filterReason ?? 'none')]
+/** The key of a window, as columns of a statement. `windowOf`: the window that an item is about. */
+export function keyColumns<Item>(windowOf: (item: Item) => WindowKey) {
+  return {
+    user_id: ['bigint', (item: Item) => windowOf(item).userId],
+    group_key: ['text', (item: Item) => windowOf(item).groupKey],
+    filter: ['text', (item: Item) => windowOf(item).filterReason ?? 'none'],
+  } as const
 }
+
+type WindowKey = Pick<Window, 'userId' | 'groupKey' | 'filterReason'>
+
+/** Windows as rows `w`, and the sources that wait in them as `s`. */
+export const keyed = columns<WindowKey>(
+  keyColumns((window: WindowKey) => window),
+  { place: 'place' },
+)
+export const waiting =
+  'join notify.sources s on s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter'
 
 /** The post and, for replies, the comment they answer. */
 export function objectsOfWindow({ threadKey, objectType, objectId }: Window): string[] {

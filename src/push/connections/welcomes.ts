@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { Coalescer } from '../../db/coalescer.ts'
+import { columns } from '../../db/columns.ts'
 
 export type Hello = { userId: string; sessionId: string }
 
@@ -21,16 +22,21 @@ export function createWelcomes(pool: pg.Pool): Welcomes {
 
 /** In the order of the hellos. */
 export async function readWelcomes(pool: pg.Pool, hellos: Hello[]): Promise<(Welcome | null)[]> {
-  const { rows } = await pool.query<Welcome & { n: number }>({
+  const { rows } = await pool.query<Welcome & { place: number }>({
     name: 'welcomes',
-    text: `select w.n::int as n, epoch, modseq::float8 as modseq, acked_modseq::float8 as acked,
+    text: `select w.place::int as place, epoch, modseq::float8 as modseq, acked_modseq::float8 as acked,
              unread_count as "unreadCount", unseen_count as "unseenCount"
-           from unnest($1::bigint[], $2::bigint[]) with ordinality w (user_id, session_id, n)
+           from ${asked.from}
            join social.sessions s on s.id = w.session_id and s.user_id = w.user_id and s.revoked_at is null and s.expires_at > now()
            join notify.inbox i on i.user_id = w.user_id
            cross join notify.installation`,
-    values: [hellos.map(({ userId }) => userId), hellos.map(({ sessionId }) => sessionId)],
+    values: asked.values(hellos),
   })
-  const found = new Map(rows.map(({ n, ...welcome }) => [n, welcome]))
+  const found = new Map(rows.map(({ place, ...welcome }) => [place, welcome]))
   return hellos.map((_, index) => found.get(index + 1) ?? null)
 }
+
+const asked = columns<Hello>(
+  { user_id: ['bigint', ({ userId }) => userId], session_id: ['bigint', ({ sessionId }) => sessionId] },
+  { place: 'place' },
+)

@@ -1,5 +1,6 @@
 import type { App } from '../../app.ts'
 import { Pulse } from '../../base/pulse.ts'
+import { columns } from '../../db/columns.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import type { Connection } from '../connections/connection.ts'
 
@@ -129,16 +130,23 @@ async function readCounts({ pool }: App, ids: string[]): Promise<Counts[]> {
 }
 
 /** Those of these pairs `post user` in which the author and the user have a block between them. */
-async function readHidden({ pool }: App, pairs: { postId: string; userId: string }[]): Promise<Set<string>> {
+async function readHidden({ pool }: App, pairs: Pair[]): Promise<Set<string>> {
   const { rows } = await pool.query<{ pair: string }>({
     name: 'hidden_posts',
-    text: `select w.post_id || ' ' || w.user_id as pair from unnest($1::bigint[], $2::bigint[]) w (post_id, user_id)
+    text: `select w.post_id || ' ' || w.user_id as pair from ${watched.from}
            join social.posts p on p.id = w.post_id
            where not (${unblocked('w.user_id', 'p.author_id')})`,
-    values: [pairs.map(({ postId }) => postId), pairs.map(({ userId }) => userId)],
+    values: watched.values(pairs),
   })
   return new Set(rows.map(({ pair }) => pair))
 }
+
+type Pair = { postId: string; userId: string }
+
+const watched = columns<Pair>({
+  post_id: ['bigint', ({ postId }) => postId],
+  user_id: ['bigint', ({ userId }) => userId],
+})
 
 /** A transaction open at the last read may have begun this long before it. */
 const OPEN_FOR_SECONDS = 10

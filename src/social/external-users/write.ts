@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type pg from 'pg'
 import { violates } from '../../base/failure.ts'
+import { columns } from '../../db/columns.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { refreshReachability } from '../../notify/channels/reachability.ts'
@@ -57,16 +58,7 @@ async function lockKnown(client: pg.ClientBase, users: ExternalUser[]): Promise<
 async function insert(client: pg.ClientBase, users: (ExternalUser & { username: string })[]): Promise<string[]> {
   if (users.length === 0) return []
   refuseReserved(users)
-  const { rows } = await client.query<{ id: string; username: string }>(insertUsers, [
-    users.map((user) => user.externalId),
-    users.map((user) => user.username),
-    users.map((user) => user.displayName ?? user.username),
-    users.map((user) => user.email ?? null),
-    users.map((user) => (user.emailVerified ?? false) && user.email != null),
-    users.map((user) => user.avatarUrl ?? null),
-    users.map((user) => user.locale ?? null),
-    users.map((user) => user.timeZone ?? null),
-  ])
+  const { rows } = await client.query<{ id: string; username: string }>(insertUsers, created.values(users))
   refuseMissing(
     users.map(({ username }) => username),
     rows,
@@ -74,12 +66,22 @@ async function insert(client: pg.ClientBase, users: (ExternalUser & { username: 
   return rows.map(({ id }) => id)
 }
 
+const created = columns<ExternalUser & { username: string }>({
+  external_id: ['text', (user) => user.externalId],
+  username: ['text', (user) => user.username],
+  display_name: ['text', (user) => user.displayName ?? user.username],
+  email: ['text', (user) => user.email ?? null],
+  verified: ['boolean', (user) => (user.emailVerified ?? false) && user.email != null],
+  avatar_url: ['text', (user) => user.avatarUrl ?? null],
+  locale: ['text', (user) => user.locale ?? null],
+  time_zone: ['text', (user) => user.timeZone ?? null],
+})
+
 /** Takes one of several names that look alike. The others are missing from the result. */
 const insertUsers = `
   with w as (
     select distinct on (social.name_look(username)) *, social.name_look(username) as look
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[])
-      w (external_id, username, display_name, email, verified, avatar_url, locale, time_zone)
+    from ${created.from}
     order by social.name_look(username)
   ), n as (
     insert into social.taken_names (look) select look from w on conflict do nothing returning look
@@ -121,22 +123,24 @@ async function rename(client: pg.ClientBase, users: ExternalUser[], known: Known
   })
   if (renamed.length === 0) return
   refuseReserved(renamed)
-  const { rows } = await client.query<{ username: string }>(renameUsers, [
-    renamed.map(({ id }) => id),
-    renamed.map(({ username }) => username),
-  ])
+  const { rows } = await client.query<{ username: string }>(renameUsers, newNames.values(renamed))
   refuseMissing(
     renamed.map(({ username }) => username),
     rows,
   )
 }
 
+const newNames = columns<{ id: string; username: string }>({
+  id: ['bigint', ({ id }) => id],
+  username: ['text', ({ username }) => username],
+})
+
 /** A name that looks like the user's current one already belongs to the user. */
 const renameUsers = `
   with w as (
     select distinct on (social.name_look(w.username))
       w.id, w.username, social.name_look(w.username) as look, social.name_look(u.username) as former
-    from unnest($1::bigint[], $2::text[]) w (id, username) join social.users u on u.id = w.id
+    from ${newNames.from} join social.users u on u.id = w.id
     order by social.name_look(w.username)
   ), n as (
     insert into social.taken_names (look) select look from w where look <> former on conflict do nothing returning look
@@ -148,24 +152,26 @@ const renameUsers = `
 /** Writes only differences, because an application may send all its users every night. */
 async function update(client: pg.ClientBase, users: ExternalUser[]): Promise<void> {
   if (users.length === 0) return
-  const { rows } = await client.query<{ id: string; mailChanged: boolean }>(updateUsers, [
-    users.map((user) => user.externalId),
-    users.map((user) => user.displayName ?? null),
-    users.map((user) => user.email !== undefined),
-    users.map((user) => user.email ?? null),
-    users.map((user) => user.emailVerified ?? null),
-    users.map((user) => user.avatarUrl !== undefined),
-    users.map((user) => user.avatarUrl ?? null),
-    users.map((user) => user.locale !== undefined),
-    users.map((user) => user.locale ?? null),
-    users.map((user) => user.timeZone !== undefined),
-    users.map((user) => user.timeZone ?? null),
-  ])
+  const { rows } = await client.query<{ id: string; mailChanged: boolean }>(updateUsers, given.values(users))
   const reached = rows.filter(({ mailChanged }) => mailChanged).map(({ id }) => id)
   if (reached.length === 0) return
   await lockInboxes(client, reached, false)
   await refreshReachability(client, reached)
 }
+
+const given = columns<ExternalUser>({
+  external_id: ['text', (user) => user.externalId],
+  display_name: ['text', (user) => user.displayName ?? null],
+  has_email: ['boolean', (user) => user.email !== undefined],
+  email: ['text', (user) => user.email ?? null],
+  verified: ['boolean', (user) => user.emailVerified ?? null],
+  has_avatar: ['boolean', (user) => user.avatarUrl !== undefined],
+  avatar_url: ['text', (user) => user.avatarUrl ?? null],
+  has_locale: ['boolean', (user) => user.locale !== undefined],
+  locale: ['text', (user) => user.locale ?? null],
+  has_time_zone: ['boolean', (user) => user.timeZone !== undefined],
+  time_zone: ['text', (user) => user.timeZone ?? null],
+})
 
 const updateUsers = `
   with w as (
@@ -183,9 +189,7 @@ const updateUsers = `
       case when w.has_locale then w.locale else u.locale end as locale,
       case when w.has_time_zone then w.time_zone else u.time_zone end as time_zone,
       u.email_verified_at as former
-    from unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::boolean[], $6::boolean[], $7::text[], $8::boolean[], $9::text[],
-        $10::boolean[], $11::text[])
-      w (external_id, display_name, has_email, email, verified, has_avatar, avatar_url, has_locale, locale, has_time_zone, time_zone)
+    from ${given.from}
     join social.users u on u.external_id = w.external_id
     cross join lateral (select case when w.has_email then w.email else u.email end as email) e
   )

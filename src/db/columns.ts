@@ -1,0 +1,42 @@
+/** A column's type in PostgreSQL, and its value in an item. */
+type Column<Item, Context> = readonly [type: string, read: (item: Item, context: Context) => unknown]
+
+/** The columns of rows that a statement receives as parameters, by name. */
+export type ColumnsOf<Item, Context = void> = Record<string, Column<Item, Context>>
+
+export type Options = {
+  /** Number of the first parameter. */
+  first?: number
+  /** Adds a column of this name: the position of each row, from 1. */
+  place?: string
+}
+
+export type Columns<Item, Context> = {
+  /** `unnest($1::bigint[], $2::text[]) w (user_id, source_id)`, for a `from` clause. */
+  from: string
+  /** The next parameter, such as `$3`. */
+  next: string
+  /** The parameters: one array per column. `context`: what else the columns read from. */
+  values: (items: readonly Item[], context: Context) => unknown[][]
+}
+
+/**
+ * Rows `w` for a statement that handles many items. Each column appears once, with its name, its type and its value.
+ * Define it beside the statement, so that the text is built once.
+ */
+export function columns<Item, Context = void>(
+  columns: ColumnsOf<Item, Context>,
+  { first = 1, place }: Options = {},
+): Columns<Item, Context> {
+  const names = Object.keys(columns)
+  const defined = Object.values(columns)
+  const parameters = defined.map(([type], index) => `$${first + index}::${type}[]`).join(', ')
+  const from = place
+    ? `unnest(${parameters}) with ordinality w (${[...names, place].join(', ')})`
+    : `unnest(${parameters}) w (${names.join(', ')})`
+  return {
+    from,
+    next: `$${first + defined.length}`,
+    values: (items, context) => defined.map(([, read]) => items.map((item) => read(item, context))),
+  }
+}
