@@ -6,6 +6,12 @@ export type Durability = 'at once' | 'soon'
 /** Of every lock in `inTransaction`. */
 export const LOCK_TIMEOUT = '1s'
 
+/**
+ * A statement that was sent and is not awaited yet, or what is made of its answer. PostgreSQL runs the statements of a
+ * connection in the order in which they were sent. `together` awaits them.
+ */
+export type Sent<T> = Promise<T>
+
 const BEGIN = `begin; set local lock_timeout = '${LOCK_TIMEOUT}'`
 
 /**
@@ -30,7 +36,9 @@ export async function inTransaction<T>(
   }
   client.on('error', onError)
   try {
-    const begun = client.query(durability === 'soon' ? `${BEGIN}; set local synchronous_commit = off` : BEGIN)
+    const begun: Sent<unknown> = client.query(
+      durability === 'soon' ? `${BEGIN}; set local synchronous_commit = off` : BEGIN,
+    )
     if (beginning === 'awaited') await begun
     else begun.catch(() => undefined) // awaited below
     const result = await work(client)

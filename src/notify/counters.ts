@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { encodeChangedContent } from '../base/channels.ts'
 import { COUNTS_CHANNEL } from '../base/wake-ups.ts'
 import { notify } from '../db/notify.ts'
-import { together } from '../db/transaction.ts'
+import { type Sent, together } from '../db/transaction.ts'
 import { type Actions, type Counter, counters } from './actions.ts'
 import type { Consumer, OnBusy } from './outbox/consume.ts'
 import type { OutboxEvent } from './outbox/event.ts'
@@ -34,7 +34,7 @@ async function foldCounters(
   const held = onBusy === 'set aside' ? await findHeld(client, new Set(events.flatMap(rowsOf))) : new Set<string>()
   const waits = (event: OutboxEvent) => rowsOf(event).some((row) => held.has(row))
   const deltas = sumDeltas([...counts].filter(([event]) => held.size === 0 || !waits(event)))
-  const folded = tables.map((table) => foldTable(client, table, deltas))
+  const folded: Sent<void>[] = tables.map((table) => foldTable(client, table, deltas))
   await together([...folded, notifyWatchers(client, deltas)])
   return held.size > 0 ? events.filter(waits) : []
 }
@@ -73,13 +73,13 @@ async function foldTable(client: pg.ClientBase, table: Table, deltas: Deltas): P
   const sums = columns.map((column) => deltas.get(column) ?? new Map<string, number>())
   const ids = [...new Set(sums.flatMap((sum) => [...sum].filter(([, by]) => by !== 0).map(([id]) => id)))]
   if (ids.length === 0) return
-  const locked = client.query({
+  const locked: Sent<unknown> = client.query({
     name: `lock_counted_${table}`,
     text: `select id from social.${table} where id = any($1::bigint[]) order by id for no key update`,
     values: [ids],
   })
   const params = columns.map((_, index) => `$${index + 2}::int[]`)
-  const added = client.query({
+  const added: Sent<unknown> = client.query({
     name: `fold_${table}`,
     text: `update social.${table} t set ${columns.map((column) => `${column} = t.${column} + w.${column}`).join(', ')}
            from unnest($1::bigint[], ${params.join(', ')}) w (id, ${columns.join(', ')})

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Sent } from '../../db/transaction.ts'
 import type { Actions } from '../actions.ts'
 import { queueDeliveries } from '../channels/queue.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
@@ -6,6 +7,7 @@ import type { OutboxEvent } from '../outbox/event.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
+import type { Inbox } from './model.ts'
 import { existingInboxes, lockFreeObjects, lockInboxes, lockObjects } from './objects.ts'
 import { storeFolded } from './store.ts'
 
@@ -37,7 +39,8 @@ export async function tell(
     objects.get(event)?.some((key) => found.has(key)) ?? false
   const goneEvents = (gone: Set<string>) => new Set(gone.size > 0 ? events.filter(among(gone)) : [])
   if (onBusy === 'wait') {
-    await tellFree(client, types, events, lockObjects(client, needed).then(goneEvents), onBusy)
+    const gone: Sent<Set<OutboxEvent>> = lockObjects(client, needed).then(goneEvents)
+    await tellFree(client, types, events, gone, onBusy)
     return []
   }
   const { gone, held } = await lockFreeObjects(client, needed)
@@ -47,16 +50,19 @@ export async function tell(
   return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(goneEvents(gone)), onBusy))]
 }
 
-/** Returns the events whose inbox was held. */
+/**
+ * Locks the inboxes and sends the reads behind the locks at once, each with a snapshot after them. Returns the events
+ * whose inbox was held.
+ */
 async function tellFree(
   client: pg.ClientBase,
   types: TypeLookup,
   events: OutboxEvent[],
-  goneEvents: Promise<Set<OutboxEvent>>,
+  goneEvents: Sent<Set<OutboxEvent>>,
   onBusy: OnBusy,
 ): Promise<OutboxEvent[]> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
-  const locked = lockInboxes(client, users, onBusy === 'set aside')
+  const locked: Sent<Map<string, Inbox>> = lockInboxes(client, users, onBusy === 'set aside')
   const loaded = await loadForFold(client, types, { goneEvents, inboxes: locked }, events)
   const { inboxes } = loaded
   const reachable = events.filter((event) => inboxes.has(String(event.recipientId)))

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { columns } from '../../db/columns.ts'
-import { together } from '../../db/transaction.ts'
+import { type Sent, together } from '../../db/transaction.ts'
 import { oneByOne } from '../one-by-one.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { readMutedThreads, readPreferences, readRelations } from '../rules/relations.ts'
@@ -8,14 +8,12 @@ import type { TypeLookup } from '../types/types.ts'
 import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindow, type Source } from './model.ts'
 import { readNotifications, readOpenGroups } from './read-drafts.ts'
 
-/** What the caller locks for a batch, inboxes last. The statements may be in flight. */
-type Locks = { goneEvents: Set<OutboxEvent> | Promise<Set<OutboxEvent>>; inboxes: Inboxes | Promise<Inboxes> }
-type Inboxes = Map<string, Inbox>
+/** The locks that the caller has sent for a batch, inboxes last. */
+type Locks = { goneEvents: Sent<Set<OutboxEvent>>; inboxes: Sent<Map<string, Inbox>> }
 
 /**
- * Reads what a batch needs. Call it when the inboxes are locked or after sending the statement that locks them. Each
- * statement takes its snapshot after the locks, so it sees everything that former lock holders committed, including
- * blocks and preferences.
+ * Reads what a batch needs. Sends the reads behind the locks, without waiting for them. Each statement takes its
+ * snapshot after the locks, so it sees everything that former lock holders committed, including blocks and preferences.
  */
 export async function loadForFold(
   client: pg.ClientBase,
@@ -25,22 +23,33 @@ export async function loadForFold(
 ): Promise<Loaded> {
   const users = [...new Set(events.map((event) => String(event.recipientId)))]
   const stored = new Map<string, Draft>()
-  const [goneEvents, inboxes, preferences, relations, mutedThreads, sourceRows, openGroups, windows, expired] =
-    await together([
-      locks.goneEvents,
-      locks.inboxes,
-      Promise.resolve(locks.inboxes).then((inboxes) => readPreferences(client, users, inboxes)),
-      readRelations(client, events),
-      readMutedThreads(client, events),
-      readSources(client, users, events),
-      readOpenGroups(client, groupsOf(events), stored),
-      readWindows(client, events, types),
-      readExpired(client, events),
-    ])
+  const sent = {
+    ...locks,
+    preferences: locks.inboxes.then((inboxes) => readPreferences(client, users, inboxes)),
+    relations: readRelations(client, events),
+    mutedThreads: readMutedThreads(client, events),
+    sourceRows: readSources(client, users, events),
+    openGroups: readOpenGroups(client, groupsOf(events), stored),
+    windows: readWindows(client, events, types),
+    expired: readExpired(client, events),
+  }
+  await together(Object.values<Sent<unknown>>(sent))
+  const [sourceRows, openGroups] = [await sent.sourceRows, await sent.openGroups]
   await readNotifications(client, users, sourceRows, stored)
   const sources = new Map(sourceRows.map((row) => [`${row.userId} ${row.sourceId}`, toSource(row, stored)]))
   await readLiveSources(client, users, events, sources, openGroups)
-  return { types, inboxes, sources, openGroups, windows, relations, mutedThreads, preferences, goneEvents, expired }
+  return {
+    types,
+    sources,
+    openGroups,
+    goneEvents: await sent.goneEvents,
+    inboxes: await sent.inboxes,
+    preferences: await sent.preferences,
+    relations: await sent.relations,
+    mutedThreads: await sent.mutedThreads,
+    windows: await sent.windows,
+    expired: await sent.expired,
+  }
 }
 
 type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { together } from '../../db/transaction.ts'
+import { type Sent, together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
@@ -37,7 +37,7 @@ export async function existingInboxes(client: pg.ClientBase, userIds: string[]):
  */
 export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
   const gone = new Set(objects)
-  const locked = (['post', 'comment'] as const).map(async (table) => {
+  const sent: Sent<void>[] = (['post', 'comment'] as const).map(async (table) => {
     const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
     if (ids.length === 0) return
     const { rows } = await client.query<{ id: string }>({
@@ -47,7 +47,7 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
     })
     for (const { id } of rows) gone.delete(`${table}:${id}`)
   })
-  await together(locked)
+  await together(sent)
   return gone
 }
 

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { retractionOf } from '../outbox/event.ts'
+import { type OutboxEvent, retractionOf } from '../outbox/event.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
@@ -21,6 +21,7 @@ export async function retractSources(
   if (rows.length === 0) return
   const events = rows.map(({ userId, sourceId, eventId }) => retractionOf(userId, sourceId, eventId))
   const inboxes = await lockInboxes(client, [...new Set(rows.map((row) => row.userId))], false)
-  const loaded = await loadForFold(client, types, { goneEvents: new Set(), inboxes }, events)
+  const locks = { goneEvents: Promise.resolve(new Set<OutboxEvent>()), inboxes: Promise.resolve(inboxes) }
+  const loaded = await loadForFold(client, types, locks, events)
   await storeFolded(client, types, inboxes, foldEvents(events, loaded))
 }

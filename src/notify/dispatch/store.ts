@@ -44,11 +44,14 @@ export async function storeFolded(
     openWindows(client, folded.windows),
     hurryWindows(client, folded.drafts),
     queueChanges(client, changes),
-    together([completeActors(client, types, updated), completeComments(client, updated)]).then(() =>
-      updateNotifications(client, types, updated),
-    ),
+    updateCompleted(client, types, updated),
     notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
+}
+
+async function updateCompleted(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
+  await together([completeActors(client, types, updated), completeComments(client, updated)])
+  await updateNotifications(client, types, updated)
 }
 
 /** Removes stored notifications of these locked inboxes. Otherwise like `storeFolded`. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
-import { together } from '../../db/transaction.ts'
+import { type Sent, together } from '../../db/transaction.ts'
 import { endSources } from '../fan-outs/end-sources.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
@@ -217,19 +217,19 @@ const updateStatement = `
 
 export async function storeRemovals(client: pg.ClientBase, removed: Change[], because: string): Promise<void> {
   if (removed.length === 0) return
-  const removal = client.query({
+  const removal: Sent<unknown> = client.query({
     name: 'remove_notifications',
     text: `delete from notify.notifications n using ${stored.from}
            where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`,
     values: stored.values(removed.map(({ draft }) => draft)),
   })
-  const tombstones = client.query({
+  const tombstones: Sent<unknown> = client.query({
     name: 'leave_tombstones',
     text: `insert into notify.tombstones (user_id, modseq, id)
            select user_id, modseq, id from ${gone.from}`,
     values: gone.values(removed),
   })
-  const ended = endSources(
+  const ended: Sent<void> = endSources(
     client,
     removed.map(({ draft, modseq }) => ({ userId: draft.userId, id: draft.id, modseq })),
     because,

@@ -1,10 +1,10 @@
 import type pg from 'pg'
-import { inTransaction, together } from '../../db/transaction.ts'
+import { inTransaction, type Sent, together } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
 import type { OutboxEvent } from './event.ts'
 import { findDead, setAside } from './pending.ts'
-import { type Lanes, lockPositions, movePositions } from './position.ts'
-import { readNext } from './read.ts'
+import { type Lanes, movePositions } from './position.ts'
+import { lockAndRead } from './read.ts'
 
 /**
  * How to handle an inbox, post or other row that another transaction holds: wait up to a second for it, or set its
@@ -48,7 +48,7 @@ export async function consumeBatch(
   let events: OutboxEvent[] = []
   try {
     const batch = async (client: pg.ClientBase): Promise<BatchResult> => {
-      const [, slices] = await together([lockPositions(client, lanes), readNext(client, lanes.consumer, limit)])
+      const slices = await lockAndRead(client, lanes, limit)
       if (slices.length === 0) return 'held'
       events = slices.flatMap((slice) => slice.events)
       // An event that was skipped by hand is a dead letter already. Only a failing lane checks.
@@ -56,10 +56,8 @@ export async function consumeBatch(
       const good = events.filter((event) => event.id !== poison?.eventId && !dead.has(event.id))
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []
       const moves = slices.filter((slice) => slice.moves)
-      const [, busy] = await together([
-        movePositions(client, lanes.consumer, moves, bad.length === 0),
-        good.length > 0 ? consumer(client, good, onBusy) : [],
-      ])
+      const moved: Sent<void> = movePositions(client, lanes.consumer, moves, bad.length === 0)
+      const [busy] = await together([good.length > 0 ? consumer(client, good, onBusy) : [], moved])
       if (busy.length > 0)
         await setAside(client, lanes.consumer, busy, 'a row that it needs was held by another transaction')
       if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))

@@ -19,24 +19,33 @@ export type Move = {
 }
 
 /**
- * Locks those of these positions that are free, until the end of the transaction, and records them for `heldLanes`.
- * Skips a failed lane until its retry time.
+ * Hands the locked lanes from `lockPositions` to the statement behind it. So both are sent in one round trip, and the
+ * second one still takes its snapshot after the lock. The setting ends with the transaction.
+ */
+const handedLanes = {
+  set: (lanes: string) => `set_config('ravenpost.lanes', coalesce(string_agg(${lanes}::text, ','), ''), true)`,
+  get: `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`,
+}
+
+/** The lanes that this transaction has locked. For a statement sent after `lockPositions`. */
+export const heldLanes = handedLanes.get
+
+/**
+ * Locks those of these positions that are free, until the end of the transaction, and hands them to `heldLanes`. Skips
+ * a failed lane until its retry time.
  */
 export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
   const one = 'lane' in lanes
   await client.query({
     name: one ? 'lock_position' : 'lock_free_positions',
     text: `with held as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} and ${mayBeRead} for update skip locked)
-           select set_config('ravenpost.lanes', coalesce(string_agg(lane::text, ','), ''), true) from held`,
+           select ${handedLanes.set('lane')} from held`,
     values: [lanes.consumer, one ? lanes.lane : lanes.allBut],
   })
 }
 
 /** A condition on notify.positions. */
 export const mayBeRead = 'coalesce(retry_at <= now(), true)'
-
-/** The lanes that this transaction has locked. For a statement sent after `lockPositions`. */
-export const heldLanes = `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`
 
 /** Moves locked positions. `recovered`: whether lanes that failed have passed the problem. */
 export async function movePositions(

@@ -1,6 +1,7 @@
 import type pg from 'pg'
+import { type Sent, together } from '../../db/transaction.ts'
 import { eventColumns, type OutboxEvent } from './event.ts'
-import { heldLanes, type Lane, type Move, mayBeRead } from './position.ts'
+import { heldLanes, type Lane, type Lanes, lockPositions, type Move, mayBeRead } from './position.ts'
 
 /** Result of reading one lane. */
 export type Slice = Move & {
@@ -20,6 +21,14 @@ type Row = {
   shard: number
 } & OutboxEvent
 
+/** Locks the free ones of these lanes and reads their next events, in one round trip. */
+export async function lockAndRead(client: pg.ClientBase, lanes: Lanes, limit: number): Promise<Slice[]> {
+  const locked: Sent<void> = lockPositions(client, lanes)
+  const slices: Sent<Slice[]> = readNext(client, lanes.consumer, limit)
+  await together([locked, slices])
+  return slices
+}
+
 /**
  * The next events of each held lane, at most `limit` per lane, in the order (shard, xid, id): those visible in the
  * slice's snapshot and not in `done`. This is PgQ's method: late commits are not lost, open transactions block
@@ -27,7 +36,7 @@ type Row = {
  * Send it after the lock: the snapshot of a combined statement could be older than the locked row, and move the
  * position backwards.
  */
-export async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
+async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
   const counters = consumer === 'counters'
   const { rows } = await client.query<Row>({
     name: counters ? 'read_counted' : 'read_lanes',

@@ -1,0 +1,70 @@
+import { pino } from 'pino'
+import { test } from 'tap'
+import { columns } from '../../src/db/columns.ts'
+import { createPool } from '../../src/db/pool.ts'
+import { inTransaction, together } from '../../src/db/transaction.ts'
+import { cloneDatabase } from '../setup.ts'
+
+type Item = { id: string; at: Date | null }
+
+const given = {
+  id: ['bigint', ({ id }: Item) => id],
+  seen_at: ['timestamptz', ({ at }: Item) => at],
+} as const
+
+test('columns give the rows of a statement and their values', async (t) => {
+  const rows = columns<Item>(given)
+  t.equal(rows.from, 'unnest($1::bigint[], $2::timestamptz[]) w (id, seen_at)')
+  t.equal(rows.next, '$3')
+  const at = new Date(0)
+  t.same(
+    rows.values([
+      { id: '7', at },
+      { id: '8', at: null },
+    ]),
+    [
+      ['7', '8'],
+      [at, null],
+    ],
+  )
+  t.same(rows.values([]), [[], []])
+})
+
+test('columns may begin at another parameter, number the rows, and read from a context', async (t) => {
+  const rows = columns<Item, Map<string, string>>(
+    { ...given, name: ['text', ({ id }, names) => names.get(id) ?? null] },
+    { first: 3, place: 'place' },
+  )
+  t.equal(rows.from, 'unnest($3::bigint[], $4::timestamptz[], $5::text[]) with ordinality w (id, seen_at, name, place)')
+  t.equal(rows.next, '$6')
+  t.same(rows.values([{ id: '7', at: null }], new Map([['7', 'ana']])), [['7'], [null], ['ana']])
+})
+
+test('the database reads these rows, and statements that are sent together run in their order', async (t) => {
+  const pool = createPool({ url: await cloneDatabase(t), size: 1, log: pino({ level: 'silent' }), name: 'statements' })
+  t.teardown(() => pool.end())
+  const rows = columns<Item>(given, { place: 'place' })
+  const found = await inTransaction(pool, async (client) => {
+    const sent = {
+      table: client.query('create temporary table seen (id bigint, seen_at timestamptz, place int) on commit drop'),
+      inserted: client.query(
+        `insert into seen select * from ${rows.from}`,
+        rows.values([
+          { id: '7', at: new Date(0) },
+          { id: '8', at: null },
+        ]),
+      ),
+      read: client.query<Item>('select id, seen_at as at, place from seen order by place'),
+    }
+    await together(Object.values(sent))
+    return (await sent.read).rows
+  })
+  t.same(found, [
+    { id: '7', at: new Date(0), place: 1 },
+    { id: '8', at: null, place: 2 },
+  ])
+  const fails = inTransaction(pool, async (client) => {
+    await together([client.query('select 1 / 0'), client.query('select 1')])
+  })
+  await t.rejects(fails, { code: '22012' }, 'the failure is reported, not what follows from it')
+})
