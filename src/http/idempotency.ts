@@ -100,7 +100,7 @@ async function keepAnswer(trx: pg.PoolClient, values: unknown[]): Promise<void> 
   await trx.query('update social.idempotency_keys set status = $3, answer = $4 where caller = $1 and key = $2', values)
 }
 
-/** Its body is what this call answered to the same request, so of the same form. */
+/** The answer to the first request with the key. Its request has the same hash, so `body` has the form of this call. */
 type Answer<T> = { requestHash: Buffer; status: number; body: T }
 
 async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer<T>> {

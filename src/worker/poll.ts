@@ -50,7 +50,7 @@ const findDueWork = `
   union all
   select '${LOG_TASK}', null where ${needsPartitions}`
 
-/** Events may have come. A dispatch job that stands ready in this process looks at once, which saves the commits of another. */
+/** Events may have come. Wakes the dispatch job of this process, or adds one. */
 export async function callDispatcher(engine: Engine): Promise<void> {
   if (engine.dispatcher.isListening) engine.dispatcher.wake()
   else await addJobs(engine, [{ task: DISPATCH_TASK, runAt: null }])

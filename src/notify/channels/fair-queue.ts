@@ -129,7 +129,7 @@ export class FairQueue<Item extends Place> {
     return undefined
   }
 
-  /** `quick`: whether the answer was quick; null: the message was not tried. */
+  /** The message was sent. `quick`: whether the provider answered quickly; null: the message was not tried. */
   done(item: Item, quick: boolean | null): void {
     const origin = this.#originOf(item.origin)
     this.#running -= 1

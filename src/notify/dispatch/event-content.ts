@@ -49,8 +49,8 @@ export function sentWords({ data }: OutboxEvent): SentWords {
 }
 
 /**
- * A group shows the latest words and lives as long as the longest-lived event. Without an expiry it lives as long as
- * its type is kept.
+ * The words of a group after another send joined it: the latest ones, with the latest expiry of all its sends. When one
+ * of them has no expiry, the group expires with the retention of its type.
  */
 export function saying(words: SentWords, before: SentWords): SentWords {
   if (before === noWords || words.expiresAt === null) return words

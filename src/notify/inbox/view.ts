@@ -56,8 +56,8 @@ export type Shown = {
 }
 
 /**
- * `shown` comes from `loadShown`; `seenModseq` is the inbox's watermark in the snapshot of the row. Never throws: rows are
- * shown together, and one that cannot be must not hold up the others. Of it only what needs no rendering is shown.
+ * The contract's object for a row. `shown` comes from `loadShown`; `seenModseq`: the inbox's watermark in the snapshot of
+ * the row. Never throws, because one bad row must not hide the others: such a row is shown with its title only.
  */
 export function toNotification(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
   try {

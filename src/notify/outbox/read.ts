@@ -30,11 +30,9 @@ export async function lockAndRead(client: pg.ClientBase, lanes: Lanes, limit: nu
 }
 
 /**
- * The next events of each held lane, at most `limit` per lane, in the order (shard, xid, id): those visible in the
- * slice's snapshot and not in `done`. This is PgQ's method: late commits are not lost, open transactions block
- * nothing, and no row is updated or deleted.
- * Send it after the lock: the snapshot of a combined statement could be older than the locked row, and move the
- * position backwards.
+ * The next events of each held lane, at most `limit`: those visible in the slice's snapshot and not in `done`. So no
+ * late commit is lost (PgQ's method). A statement of its own, because one that also locks would take its snapshot
+ * before the lock, and might move the position backwards.
  */
 async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
   const counters = consumer === 'counters'

@@ -73,8 +73,8 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
 }
 
 /**
- * The people in a postponed window keep waiting, with the backoff of a pending event, and newcomers join them. Skips
- * windows that another process holds.
+ * Postpones these windows, each failure by more, up to `longestSeconds`. Their sources keep waiting, and new ones join.
+ * Skips windows that another process holds.
  */
 async function putOff(
   { pool, log }: Flushing,

@@ -46,8 +46,8 @@ export async function gather(
 }
 
 /**
- * The people waiting in a window: distinct people new to the group, and the latest of all, with those the recipient
- * follows first.
+ * What one window has gathered. `newPeople`: how many are not in the group yet. `followed` and `strangers`: the latest
+ * people, by whether the recipient follows them.
  */
 type Waiting = {
   place: number

@@ -12,11 +12,11 @@ import { hashOf } from '../passwords/failed-sign-ins.ts'
 
 const HOUR_SECONDS = 3600
 const DAY_SECONDS = 24 * HOUR_SECONDS
-/** Times RATE_LIMIT_SCALE. */
+/** Maximum mails per network and day, and per mail domain and hour. RATE_LIMIT_SCALE multiplies both. */
 const OF_NETWORK_A_DAY = 50
 const OF_DOMAIN_AN_HOUR = 1000
 /**
- * For users who request the mail themselves, because a mail was lost or the address mistyped. Times RATE_LIMIT_SCALE.
+ * Maximum mails per address and day on request, for users whose mail was lost. RATE_LIMIT_SCALE multiplies it.
  */
 const WANTED_OF_ADDRESS_A_DAY = 5
 

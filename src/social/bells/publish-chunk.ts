@@ -49,8 +49,8 @@ async function postStands(client: pg.ClientBase, postId: string): Promise<boolea
 }
 
 /**
- * Ordered by user, as inboxes are stored. Ordered by shard, each page of every table and index would be read and
- * written once per shard.
+ * The next subscribers, by user id. Tables and indexes of inboxes have the same order, so neighbours share pages. By
+ * shard, every page would be read and written once per shard.
  */
 async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Members & { last: string | null }> {
   const { rows } = await client.query<Members & { last: string | null }>({

@@ -135,7 +135,10 @@ const newNames = columns<{ id: string; username: string }>({
   username: ['text', ({ username }) => username],
 })
 
-/** A name that looks like the user's current one already belongs to the user. */
+/**
+ * A name is reserved by its look, the form that `social.name_look` gives to all names that look alike. A new name with
+ * the look of the user's former name needs no reservation.
+ */
 const renameUsers = `
   with w as (
     select distinct on (social.name_look(w.username))
