@@ -505,6 +505,28 @@ comment on column notify.settings.value is 'Value with its unit.';
 comment on column notify.settings.set_by is 'The variable that sets it; fixed: the code.';
 comment on column notify.settings.written_at is 'Start of the process that wrote it; of several processes of a role, the last.';
 
+create table notify.processes (
+  id text collate "C" primary key,
+  role text not null,
+  host text not null,
+  pid integer not null,
+  started_at timestamptz not null default now(),
+  beat_at timestamptz not null default now(),
+  memory_bytes bigint not null,
+  figures jsonb not null default '{}',
+  breakers jsonb not null default '[]'
+) with (fillfactor = 20);
+comment on table notify.processes is 'Processes of every role and their heartbeats, for the console. A row without a heartbeat for ten minutes is removed.';
+comment on column notify.processes.id is 'Random, new with each start.';
+comment on column notify.processes.role is 'all, api, worker or push.';
+comment on column notify.processes.host is 'Host name of the process.';
+comment on column notify.processes.pid is 'Process id on that host.';
+comment on column notify.processes.started_at is 'Start of the process.';
+comment on column notify.processes.beat_at is 'Time of the last heartbeat.';
+comment on column notify.processes.memory_bytes is 'Resident memory.';
+comment on column notify.processes.figures is 'Numbers since the heartbeat before: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.';
+comment on column notify.processes.breakers is 'Circuit breakers of the process: [{name, closed}], seconds until an open one lets the next message through.';
+
 create view ops.settings as
 select s.role, s.name, s.value, s.set_by, s.written_at
 from notify.settings s

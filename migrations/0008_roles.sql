@@ -62,10 +62,14 @@ declare
 begin
   grant usage on schema social, notify, ops, graphile_worker to ravenpost_readonly;
   for t in
-    select c.oid::regclass as name, c.relrowsecurity as by_row, c.oid
+    select c.oid::regclass as name, c.relkind as kind, c.relrowsecurity as by_row, c.oid
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
   loop
+    -- The console reads the last pages of a table.
+    if t.kind in ('r', 'p') then
+      execute format('grant select (ctid) on %s to ravenpost_readonly', t.name);
+    end if;
     select string_agg(format('%I', attname), ', ') filter (where not attname ~ closed),
            string_agg(format('%I', attname), ', ') filter (where attname ~ closed)
     into open_columns, closed_columns
@@ -80,8 +84,21 @@ begin
       execute format('create policy ravenpost_readonly on %s for select using (pg_has_role(current_user, ''ravenpost_readonly'', ''usage''))', t.name);
     end if;
   end loop;
+  -- The console of a server, which signs in as one of these, reads as ravenpost_readonly.
+  begin
+    if not pg_has_role('ravenpost_readonly', 'member') then
+      execute format('grant ravenpost_readonly to %I', current_user);
+    end if;
+    if to_regrole('ravenpost_app') is not null and not pg_has_role('ravenpost_app', 'ravenpost_readonly', 'member') then
+      grant ravenpost_readonly to ravenpost_app;
+    end if;
+  exception
+    -- The last two: the migration of another database did it at the same time.
+    when insufficient_privilege or unique_violation or internal_error then
+      raise notice 'the console cannot read as ravenpost_readonly: %; docs/console.md says what to do', sqlerrm;
+  end;
 end $$;
-comment on function ops.grant_to_readonly is 'Lets ravenpost_readonly read every table but columns with a secret, recognised by their names: hashes, tokens, keys, endpoints of browsers, stored responses. Such a column that was granted by hand is revoked.';
+comment on function ops.grant_to_readonly is 'Lets ravenpost_readonly read every table but columns with a secret, recognised by their names: hashes, tokens, keys, endpoints of browsers, stored responses. Such a column that was granted by hand is revoked. Lets ravenpost_app and the caller read as this role.';
 
 create function ops.grant_to_emitters() returns void
   language plpgsql

@@ -76,6 +76,12 @@ export const codes = {
   TOO_MANY_WEBHOOKS: [422, 'There are too many webhooks'],
   // Operation
   DEAD_LETTER_NOT_FOUND: [404, 'The dead letter does not exist'],
+  SQL_NOT_FOUND: [404, 'The console has no statement of this name'],
+  TABLE_NOT_FOUND: [404, 'The table does not exist'],
+  COLUMN_NOT_SEARCHABLE: [422, 'The column cannot be searched'],
+  BAD_PARAMETER: [422, 'A parameter does not fit the statement'],
+  READ_TOO_SLOW: [503, 'The read took longer than two seconds'],
+  CONSOLE_ROLE_MISSING: [503, 'The server may not read as ravenpost_readonly'],
   RATE_LIMITED: [429, 'Too many requests'],
   BUSY: [503, 'The server is overloaded'],
   INTERNAL: [500, 'Internal server error'],

@@ -9,6 +9,7 @@ import { printWelcome } from './base/process/welcome.ts'
 import { readConfig } from './config.ts'
 import { createLogger } from './log.ts'
 import { openDatabase } from './open-database.ts'
+import { startProcessHeartbeat } from './ops/processes.ts'
 import { limits } from './push/limits.ts'
 import { type PushNode, startPush } from './push/server.ts'
 import { adminLine, ensureAdmin } from './social/accounts/admin.ts'
@@ -31,6 +32,8 @@ await endWithSignals(async (onClose) => {
   await writeSettings(app, role, limits).catch((err) =>
     log.warn({ err }, 'cannot update ops.settings; it shows older values'),
   )
+  const heartbeat = startProcessHeartbeat(app, role)
+  onClose('heartbeat', () => heartbeat.close())
   const admin = does('api') ? adminLine(app, await ensureAdmin(app)) : undefined
   if (does('worker')) {
     const worker = await startWorker(app, tasks)

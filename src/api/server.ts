@@ -18,6 +18,7 @@ import { preferenceRoutes } from '../notify/preferences/routes.ts'
 import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { webhookRoutes } from '../notify/webhooks/routes.ts'
+import { consoleRoutes } from '../ops/console/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { whyNotRoutes } from '../ops/why-not.ts'
@@ -64,6 +65,7 @@ const features = [
   silenceRoutes,
   emailRoutes,
   pushRoutes,
+  consoleRoutes,
   deadLetterRoutes,
   whyNotRoutes,
   sendRoutes,

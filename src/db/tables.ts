@@ -676,6 +676,45 @@ export interface NotifyPreferences {
   userId: Int8;
 }
 
+export interface NotifyProcesses {
+  /**
+   * Time of the last heartbeat.
+   */
+  beatAt: Generated<Timestamp>;
+  /**
+   * Circuit breakers of the process: [{name, closed}], seconds until an open one lets the next message through.
+   */
+  breakers: Generated<Json>;
+  /**
+   * Numbers since the heartbeat before: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.
+   */
+  figures: Generated<Json>;
+  /**
+   * Host name of the process.
+   */
+  host: string;
+  /**
+   * Random, new with each start.
+   */
+  id: string;
+  /**
+   * Resident memory.
+   */
+  memoryBytes: Int8;
+  /**
+   * Process id on that host.
+   */
+  pid: number;
+  /**
+   * all, api, worker or push.
+   */
+  role: string;
+  /**
+   * Start of the process.
+   */
+  startedAt: Generated<Timestamp>;
+}
+
 export interface NotifyPushSubscriptions {
   /**
    * Secret shared with the browser (RFC 8291).
@@ -1734,6 +1773,7 @@ export interface DB {
   "notify.pending": NotifyPending;
   "notify.positions": NotifyPositions;
   "notify.preferences": NotifyPreferences;
+  "notify.processes": NotifyProcesses;
   "notify.pushSubscriptions": NotifyPushSubscriptions;
   "notify.retentionCursors": NotifyRetentionCursors;
   "notify.sends": NotifySends;

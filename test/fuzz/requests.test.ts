@@ -48,7 +48,11 @@ test('whatever a call is sent, it answers as the document says, never with 5xx, 
   const first = await newAdmin(server.url, pool, 'first')
   for (const body of ['one', 'two']) await first.comment((await first.post(body)).id, 'Well said')
   const calls = Object.entries<Record<string, Operation>>((await first.get('/openapi.json')).paths).flatMap(
-    ([path, methods]) => Object.entries(methods).map(([method, operation]) => requestOf(method, path, operation)),
+    ([path, methods]) =>
+      // Its answer does not end.
+      path === '/admin/pipeline/stream'
+        ? []
+        : Object.entries(methods).map(([method, operation]) => requestOf(method, path, operation)),
   )
   const found: Record<string, number> = {}
   /** With the last request that led to it. */

@@ -156,6 +156,24 @@ DELETE /service-tokens/{id}              401    403   403     401  401      401 
 GET /admin/roles                         401    403   403     401  401      401     401  403   200    200      200   403
 PUT /admin/users/{id}/role               401    403   403     401  401      401     401  403   403    403      200   403
 GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/system                        401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/history                       401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/pipeline/stream               401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/tables                        401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/tables/{name}                 401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/jobs                          401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/workers                       401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/lanes                         401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/pending                       401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/invariants                    401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/deliveries                    401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/webhooks                      401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/breakers                      401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/settings                      401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/users/{id}/timeline           401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/users/{id}/explain            401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/users/{id}/badge              401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/sql/{name}                    401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   403    202      202   403
@@ -447,6 +465,8 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what.includes('/comments/{id}')) return (await owner.comment(publicPostId, 'A comment of the owner')).id
   if (what.includes('/push/subscriptions/')) return (await owner.get('/push/subscriptions')).items[0].id
   if (what.includes('/media/{id}')) return uploaded(url, owner)
+  if (what.includes('/admin/tables/')) return 'social.posts'
+  if (what.includes('/admin/sql/')) return 'lanes'
   if (what.includes('/notification-types/')) return 'post.liked'
   if (what.includes('/sends/')) return numberOf(pool, newSend)
   if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
@@ -524,6 +544,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'GET /posts/search': '?q=post',
     'GET /auth/verify-email': `?token=${link}`,
     'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
+    'GET /admin/pipeline/stream': '?ticks=1',
     'GET /auth/password/reset': `?token=${link}`,
     'GET /notifications/changes': `?since=${epoch}.0`,
   }
@@ -612,7 +633,8 @@ const OWNED: Record<string, string> = {
 const NOBODYS = names(
   `social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
-   notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.retention_cursors
+   notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions
+   notify.processes notify.retention_cursors
    notify.settings notify.sends notify.types notify.unreached notify.webhooks notify.webhook_secrets
    notify.workers`,
 )

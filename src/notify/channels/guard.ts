@@ -24,7 +24,14 @@ export class ProviderTrouble extends Error {
   }
 }
 
-export type GuardOptions = { perSecond: number; atOnce: number; breakAfter: number; halfOpenAfterMs: number }
+export type GuardOptions = {
+  perSecond: number
+  atOnce: number
+  breakAfter: number
+  halfOpenAfterMs: number
+  /** Names the breaker in `guards`. */
+  name?: string
+}
 
 /** When another process may send the message, by `performance.now()`, and the timeout of the provider. */
 export type Turn = { leaseEndsAt: number; timeoutMs: number }
@@ -53,6 +60,10 @@ class NotTried extends Unproven {
   }
 }
 
+/** The named guards of this process, for operators. A guard that was replaced, or is the oldest of many, is not in it. */
+export const guards = new Map<string, Guard>()
+const GUARDS_NAMED = 1000
+
 /** A provider that stays down is tried every five minutes. */
 const LONGEST_OPEN_MS = 300_000
 /** Minimum delay of a delivery that found the circuit open. */
@@ -64,7 +75,7 @@ export const PROVIDER_FAILS = 'the provider fails at the moment'
  * Limits the rate and concurrency of requests to a provider. After several failures in a row it sends nothing for a
  * while, then tries one message. When that fails, the pause doubles.
  */
-export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: GuardOptions): Guard {
+export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs, name }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))
   // An attempt that never ran proves nothing while the circuit is closed. It also must not close a circuit that waits
   // for its single trial.
@@ -95,7 +106,16 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs }: 
       return outcomeOf(error, closedSeconds())
     }
   }
-  return Object.assign(guard, { closedSeconds })
+  const made = Object.assign(guard, { closedSeconds })
+  if (name !== undefined) remember(name, made)
+  return made
+}
+
+function remember(name: string, guard: Guard): void {
+  guards.delete(name)
+  guards.set(name, guard)
+  const [oldest = ''] = guards.keys()
+  if (guards.size > GUARDS_NAMED) guards.delete(oldest)
 }
 
 /**

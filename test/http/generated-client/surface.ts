@@ -187,6 +187,27 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.deepEqual(ids(await api.getAdminDeadLetters({}, root)), [])
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', root))
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdReplay('1', {}, root))
+  for (const read of [
+    api.getAdminHistory,
+    api.getAdminTables,
+    api.getAdminJobs,
+    api.getAdminWorkers,
+    api.getAdminLanes,
+    api.getAdminInvariants,
+    api.getAdminWebhooks,
+    api.getAdminBreakers,
+    api.getAdminSettings,
+  ])
+    assert.ok((await read(root)).sql.milliseconds > 0)
+  assert.equal((await api.getAdminSystem(root)).failingLanes, 0)
+  assert.deepEqual((await api.getAdminPending({}, root)).items, [])
+  assert.deepEqual((await api.getAdminDeliveries({ show: 'finished' }, root)).items, [])
+  assert.match(await api.getAdminPipelineStream({ ticks: 1 }, root), /^event: tick\ndata: \{/)
+  assert.ok((await api.getAdminTablesByName('social.users', {}, root)).items.length > 1)
+  assert.ok((await api.getAdminUsersByIdTimeline(user.id, {}, root)).items.length > 0)
+  assert.ok((await api.getAdminUsersByIdExplain(user.id, {}, root)).items.length > 10)
+  assert.equal((await api.getAdminUsersByIdBadge(user.id, root)).username, user.username)
+  assert.match(await api.getAdminSqlByName('lanes', root), /ops\.lag/)
   assert.ok((await api.getAdminUsersByIdWhyNot('like:1:1', user.id, root)).steps.length > 0)
   assert.ok((await api.getAdminNotificationTypes({}, root)).items.some(({ type }) => type === 'post.liked'))
   assert.equal((await api.patchAdminNotificationTypesByType('post.liked', { jitter: 0.5 }, root)).jitter, 0.5)

@@ -53,7 +53,7 @@ export type SmtpOptions = { smtp: NonNullable<Config['smtp']>; timeoutMs: number
 export function createSmtp(options: SmtpOptions): Transport {
   const { smtp, timeoutMs } = options
   const transport = nodemailer.createTransport(connectionUrl(options), { from: smtp.from })
-  const guard = createGuard(guardOptions)
+  const guard = createGuard({ ...guardOptions, name: 'email' })
   return {
     send({ to, sendId, ...mail }, leaseEndsAt) {
       const addressed = { ...mail, to: { name: '', address: to }, messageId: messageId(sendId, smtp.from) }

@@ -45,7 +45,7 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
   const guards = new Map<string, Guard>()
   const guardOf = ({ endpoint }: Subscription) => {
     const origin = originOf(endpoint)
-    const guard = guards.get(origin) ?? createGuard(guardOptions)
+    const guard = guards.get(origin) ?? createGuard({ ...guardOptions, name: `webPush ${origin}` })
     guards.delete(origin)
     guards.set(origin, guard)
     const [unusedForLongest = ''] = guards.keys()

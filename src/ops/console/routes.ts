@@ -1,0 +1,310 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { type Code, fail } from '../../errors.ts'
+import { includesRole } from '../../http/identity.ts'
+import { Id } from '../../protocol/id.ts'
+import { Reader, Sql, textOf } from './reader.ts'
+import { Badge, listOf, rowsOf, System } from './reads.ts'
+import { Pipeline, type Viewer } from './stream.ts'
+import { Column, readRows, textOfRows } from './tables.ts'
+
+const forReaders = { role: 'reader' } as const
+
+/** The part of a route's schema that describes it. */
+const described = (summary: string, ...errors: Code[]) => ({
+  tags: ['admin'],
+  summary,
+  errors: ['BAD_PARAMETER', 'READ_TOO_SLOW', 'CONSOLE_ROLE_MISSING', ...errors] satisfies Code[],
+})
+const Params = Type.Object({ id: Id })
+const Limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 100 }))
+const closed = { additionalProperties: false }
+const Limited = Type.Object({ limit: Limit }, closed)
+const Time = Type.Optional(Type.String({ format: 'date-time' }))
+
+/** For how long an answer serves all viewers of this process: they refresh every three seconds. Milliseconds. */
+const KEPT_MS = 1000
+/** Answers that change slowly, or are dearer. */
+const KEPT_LONG_MS = 10_000
+const MOST_VIEWERS = 50
+
+/** What the console shows. Each answer names its statement; `GET /admin/sql/:name` has the text that ran. */
+export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    const reader = new Reader(app)
+    const pipeline = new Pipeline(reader, app.log)
+    server.addHook('preClose', () => pipeline.close())
+    server.addHook('onClose', () => reader.close())
+
+    const list = (name: string, summary: string, row: TSchema, keptMs = KEPT_MS) =>
+      server.get(
+        `/admin/${name}`,
+        {
+          config: forReaders,
+          schema: { ...described(summary), querystring: Type.Object({}, closed), response: { 200: listOf(row) } },
+        },
+        async () => answerOf(await reader.read(name, [], keptMs)),
+      )
+    list('lanes', 'List how far each lane has read the log', rowsOf.lanes)
+    list('jobs', 'List the jobs by task and state', rowsOf.jobs)
+    list('workers', 'List the worker processes', rowsOf.workers)
+    list('webhooks', 'List the webhooks and what waits for them', rowsOf.webhooks)
+    list('breakers', 'List the circuit breakers', rowsOf.breakers)
+    list('settings', 'List the retention times and limits in force', rowsOf.settings)
+    list('history', 'List the events of each of the last 24 hours', rowsOf.history, KEPT_LONG_MS)
+    list('invariants', 'Check what must always hold', rowsOf.invariants, KEPT_LONG_MS)
+    list('tables', 'List the tables with their sizes and what is new', rowsOf.tables, 2 * KEPT_MS)
+
+    server.get(
+      '/admin/system',
+      {
+        config: forReaders,
+        schema: {
+          ...described('Get what is not delivered yet, what fails, and the processes that work on it'),
+          querystring: Type.Object({}, closed),
+          response: { 200: System },
+        },
+      },
+      async () => rowAnswerOf(await reader.read('system', [], KEPT_MS)),
+    )
+    server.get(
+      '/admin/pending',
+      {
+        config: forReaders,
+        schema: {
+          ...described('List the events that wait for another attempt'),
+          querystring: Limited,
+          response: { 200: listOf(rowsOf.pending) },
+        },
+      },
+      async ({ query: { limit = 100 } }) => answerOf(await reader.read('pending', [limit], KEPT_MS)),
+    )
+    server.get(
+      '/admin/deliveries',
+      {
+        config: forReaders,
+        schema: {
+          ...described('List mails and pushes that wait, or that are finished'),
+          querystring: Type.Object(
+            {
+              show: Type.Optional(
+                Type.Unsafe<'waiting' | 'finished'>({
+                  type: 'string',
+                  enum: ['waiting', 'finished'],
+                  default: 'waiting',
+                }),
+              ),
+              limit: Limit,
+            },
+            closed,
+          ),
+          response: { 200: listOf(rowsOf.deliveries) },
+        },
+      },
+      async ({ query: { show = 'waiting', limit = 100 } }) =>
+        answerOf(await reader.read(`deliveries-${show}`, [limit], KEPT_MS)),
+    )
+
+    ofUser(server, reader, app)
+    tables(server, reader)
+    stream(server, pipeline, app)
+
+    server.get(
+      '/admin/sql/:name',
+      {
+        config: forReaders,
+        schema: {
+          ...described(
+            'Get the text of a statement of the console',
+            'SQL_NOT_FOUND',
+            'TABLE_NOT_FOUND',
+            'COLUMN_NOT_SEARCHABLE',
+          ),
+          params: Type.Object({ name: Type.String({ maxLength: 200, pattern: '^[a-z][\\w.-]*$' }) }),
+          response: { 200: { description: 'The text', content: { 'text/plain': { schema: Type.String() } } } },
+        },
+      },
+      async ({ params: { name } }, reply) =>
+        reply.type('text/plain; charset=utf-8').send((await textOfRows(reader, name)) ?? textOf(name)),
+    )
+  }
+}
+
+type Server = Parameters<FastifyPluginAsyncTypebox>[0]
+
+function ofUser(server: Server, reader: Reader, { pool }: App): void {
+  /** @throws {AppError} USER_NOT_FOUND */
+  const requireUser = async (id: string) => {
+    const { rowCount } = await pool.query('select from social.users where id = $1::bigint', [id])
+    if (!rowCount) throw fail('USER_NOT_FOUND')
+  }
+  server.get(
+    '/admin/users/:id/timeline',
+    {
+      config: forReaders,
+      schema: {
+        ...described('List what happened in an inbox, latest first', 'USER_NOT_FOUND'),
+        params: Params,
+        querystring: Limited,
+        response: { 200: listOf(rowsOf.timeline) },
+      },
+    },
+    async ({ params: { id }, query: { limit = 100 } }) => {
+      await requireUser(id)
+      return answerOf(await reader.read('timeline', [id, limit]))
+    },
+  )
+  server.get(
+    '/admin/users/:id/explain',
+    {
+      config: forReaders,
+      schema: {
+        ...described('Explain what a user gets, or got, by which channel and why', 'USER_NOT_FOUND'),
+        params: Params,
+        querystring: Type.Object({ at: Time, notificationId: Type.Optional(Id) }, closed),
+        response: { 200: listOf(rowsOf.explain) },
+      },
+    },
+    async ({ params: { id }, query: { at, notificationId } }) => {
+      await requireUser(id)
+      return answerOf(
+        notificationId === undefined
+          ? await reader.read('explain', [id, at ?? null])
+          : await reader.read('why', [id, notificationId]),
+      )
+    },
+  )
+  server.get(
+    '/admin/users/:id/badge',
+    {
+      config: forReaders,
+      schema: {
+        ...described('Recount the counts of an inbox', 'USER_NOT_FOUND'),
+        params: Params,
+        querystring: Type.Object({}, closed),
+        response: { 200: Badge },
+      },
+    },
+    async ({ params: { id } }) => {
+      const read = await reader.read('badge', [id])
+      if (!read.rows[0]) throw fail('USER_NOT_FOUND')
+      return rowAnswerOf(read)
+    },
+  )
+}
+
+function tables(server: Server, reader: Reader): void {
+  const Page = Type.Object({
+    columns: Type.Array(Column),
+    items: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+    nextCursor: Type.Union([Type.String(), Type.Null()]),
+    estimated: Type.Boolean({ description: 'Newest rows of a large table: from its last 4 MB' }),
+    sql: Type.Intersect([Sql, Type.Object({ text: Type.String() })]),
+  })
+  server.get(
+    '/admin/tables/:name',
+    {
+      config: forReaders,
+      schema: {
+        ...described('List rows of a table, newest first or by key', 'TABLE_NOT_FOUND', 'COLUMN_NOT_SEARCHABLE'),
+        params: Type.Object({ name: Type.String({ maxLength: 130, pattern: '^[a-z_]+\\.[a-z_0-9]+$' }) }),
+        querystring: Type.Object(
+          {
+            order: Type.Optional(
+              Type.Unsafe<'newest' | 'key'>({ type: 'string', enum: ['newest', 'key'], default: 'newest' }),
+            ),
+            column: Type.Optional(Type.String({ maxLength: 63, pattern: '^[a-z_]+$' })),
+            value: Type.Optional(Type.String({ maxLength: 300 })),
+            reveal: Type.Optional(Type.Boolean({ default: false })),
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 50 })),
+            cursor: Type.Optional(Type.String({ maxLength: 1000 })),
+          },
+          closed,
+        ),
+        response: { 200: Page },
+      },
+    },
+    async ({
+      params: { name },
+      query: { order = 'newest', column, value, reveal = false, limit = 50, cursor },
+      user,
+    }) => {
+      if (reveal && !includesRole(user.role, 'operator')) throw fail('FORBIDDEN')
+      const search = column === undefined || value === undefined ? undefined : { column, value }
+      return readRows(reader, { name, order, limit, reveal, search, cursor: keyOf(cursor) })
+    },
+  )
+}
+
+function keyOf(cursor: string | undefined): string[] | undefined {
+  if (cursor === undefined) return undefined
+  try {
+    return Buffer.from(cursor, 'base64url').toString('latin1').split(',').map(decodeURIComponent)
+  } catch {
+    throw fail('BAD_CURSOR')
+  }
+}
+
+function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): void {
+  server.get(
+    '/admin/pipeline/stream',
+    {
+      config: forReaders,
+      schema: {
+        tags: ['admin'],
+        summary: 'Stream what happens at each stage of the pipeline, once a second',
+        querystring: Type.Object(
+          {
+            ticks: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 86_400,
+                description: 'Ends after so many events; without it, with the access token',
+              }),
+            ),
+          },
+          closed,
+        ),
+        response: {
+          200: {
+            description: 'Server-sent events, a `tick` a second',
+            content: { 'text/event-stream': { schema: Type.String() } },
+          },
+        },
+      },
+    },
+    async ({ query: { ticks = Number.POSITIVE_INFINITY }, user }, reply) => {
+      if (pipeline.viewers >= MOST_VIEWERS) throw fail('BUSY', 'Too many viewers of the pipeline')
+      reply.header('x-accel-buffering', 'no').type('text/event-stream')
+      const headers = reply.getHeaders() as Record<string, string>
+      reply.hijack()
+      reply.raw.writeHead(200, headers)
+      reply.raw.flushHeaders()
+      let left = ticks
+      const viewer: Viewer = {
+        show(tick) {
+          const over = Date.now() >= user.expiresAt || revokedSessions.has(user.sessionId)
+          // A viewer that reads slowly misses seconds, so that nothing piles up here.
+          if (!over && !reply.raw.writableNeedDrain) reply.raw.write(`event: tick\ndata: ${JSON.stringify(tick)}\n\n`)
+          left -= 1
+          if (over || left <= 0) viewer.end()
+        },
+        end() {
+          pipeline.leave(viewer)
+          reply.raw.end()
+        },
+      }
+      reply.raw.on('close', viewer.end)
+      pipeline.join(viewer)
+    },
+  )
+}
+
+function answerOf({ rows, sql }: { rows: Record<string, unknown>[]; sql: unknown }) {
+  return { items: rows, sql } as never
+}
+
+function rowAnswerOf({ rows: [row], sql }: { rows: Record<string, unknown>[]; sql: unknown }) {
+  return { ...row, sql } as never
+}

@@ -1,0 +1,36 @@
+-- What the last seconds left behind at each stage, at most 60 of each: events of the log after an id, and lines of the delivery log after a time.
+with today as materialized (
+  select ('(' || greatest(pg_relation_size(format('notify.%I', d.name)::regclass) / current_setting('block_size')::int - 64, 0) || ',0)')::tid as tail
+  from notify.delivery_log_days d
+  where d.from_at <= now() and d.to_at > now()
+)
+select * from (
+  select
+    'write' as "stage",
+    o.id::text as "id",
+    o.created_at as "at",
+    o.recipient_id::text as "userId",
+    null as "notificationId",
+    o.type as "type",
+    o.source_id as "sourceId"
+  from notify.outbox o
+  where o.id > $1::bigint
+  order by o.id desc
+  limit 60
+) w
+union all
+select * from (
+  select
+    case l.event when 'stored' then 'inbox' when 'pushed' then 'push' when 'acknowledged' then 'acknowledged' else l.event end,
+    l.at || ' ' || l.recipient_id || ' ' || coalesce(l.notification_id, 0) || ' ' || l.event,
+    l.at,
+    l.recipient_id::text,
+    l.notification_id::text,
+    case when l.channel <> 'inApp' then l.channel end,
+    l.reason
+  from notify.delivery_log l
+  where l.at > $2::timestamptz and l.at > now() - interval '1 minute' and l.ctid >= (select tail from today)
+  order by l.at desc
+  limit 180
+) d
+order by 3, 2

@@ -1,0 +1,257 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { Reader } from '../../src/ops/console/reader.ts'
+import { startProcessHeartbeat } from '../../src/ops/processes.ts'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { signIn, type TestClient } from '../client.ts'
+import { settled } from '../settled.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
+
+const PSQL = ['/usr/bin/psql', '/usr/local/bin/psql'].find(existsSync)
+type Sql = { name: string; parameters: (string | number | null)[]; rows: number; text?: string }
+type Read = { items?: Record<string, unknown>[]; sql: Sql; [column: string]: unknown }
+
+/** Ana's post is liked by eight, of whom three are shown and five wait; ben follows her. */
+async function makeStory(t: Tap): Promise<{ system: TestSystem; admin: TestClient; ana: TestClient }> {
+  const system = await setup(t, { worker: true, push: true })
+  const heartbeat = startProcessHeartbeat(system.app, 'all')
+  t.teardown(() => heartbeat.close())
+  await system.as('rita')
+  await grantAdmin(system.pool, 'rita')
+  const [admin, ana] = [await signIn(system.url, 'rita'), await system.as('ana')]
+  const post = await ana.post('A secret about the harbour')
+  for (let n = 1; n <= 8; n += 1) await (await system.as(`fan_${n}`)).like(post.id)
+  await settled(system)
+  await system.pool.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+     values ('notifications', 90001, $1, '{"sourceId": "like:1:1"}', 12, 'comment too deep', now()),
+            ('notifications', 90002, $1, '{"sourceId": "like:1:2"}', 1, 'held', null)`,
+    [ana.id],
+  )
+  await system.pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, due_at)
+     values ($1, 1, 'email', 'primary', 'deferred', 1, now() + interval '1 hour'), ($1, 2, 'webPush', 'x', 'sent', 1, null)`,
+    [ana.id],
+  )
+  return { system, admin, ana }
+}
+type Tap = Parameters<typeof setup>[0]
+
+const story = await makeStory(t)
+
+t.test(
+  'the text of each statement, run by psql, gives the rows of its route',
+  { skip: !PSQL && 'psql is missing' },
+  async (t) => {
+    const { system, admin, ana } = story
+    const paths =
+      `system history tables jobs workers lanes pending?limit=5 invariants deliveries deliveries?show=finished webhooks breakers settings
+    users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
+    tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
+    tables/notify.notifications?order=key&column=user_id&value=${ana.id}`.split(/\s+/)
+    for (const path of paths) {
+      const { items, columns, nextCursor, estimated, sql, ...row }: Read = await admin.get(`/admin/${path}`)
+      const { status, body: text, headers } = await admin.request('GET', `/admin/sql/${sql.name}`)
+      t.equal(status, 200, sql.name)
+      t.match(headers.get('content-type'), 'text/plain')
+      if (sql.text !== undefined) t.equal(text, sql.text, `${path} shows what it ran`)
+      const shown = items ?? [row]
+      const printed = await runByPsql(system.databaseUrl, text, sql.parameters)
+      t.equal(printed.length, sql.rows, `${path}: ${sql.rows} rows`)
+      t.same(
+        printed.slice(0, shown.length).map(withoutAges),
+        shown.map((item) =>
+          withoutAges(Object.fromEntries(Object.entries(item).map(([name, value]) => [name, asPrinted(value)]))),
+        ),
+        path,
+      )
+    }
+  },
+)
+
+t.test('no statement of the console reads a large table whole, and none may write', async (t) => {
+  const { system, admin, ana } = story
+  const reads: Read[] = await Promise.all(
+    [
+      'system',
+      'history',
+      'jobs',
+      'lanes',
+      'pending',
+      'invariants',
+      'deliveries',
+      'deliveries?show=finished',
+      'webhooks',
+      `users/${ana.id}/timeline`,
+      `users/${ana.id}/badge`,
+      'tables/social.likes',
+      'tables/notify.notifications',
+      'tables/notify.outbox',
+      'tables/notify.delivery_log',
+      'tables/notify.sources?order=key',
+      `tables/notify.notifications?order=key&column=user_id&value=${ana.id}`,
+    ].map((path) => admin.get(`/admin/${path}`)),
+  )
+  for (const { sql } of reads) {
+    const text = (await admin.request('GET', `/admin/sql/${sql.name}`)).body
+    const { rows } = await system.pool.query(`explain (format json) ${text}`, sql.parameters)
+    const plan = JSON.stringify(rows[0]['QUERY PLAN'])
+    const scans = [...plan.matchAll(/"Node Type":"Seq Scan"[^}]*?"Relation Name":"(\w+)"/g)].map(
+      ([, table = '']) => table,
+    )
+    const large = scans.filter((table) =>
+      /^(likes|comments|posts|users|follows|notifications|sources|inbox|outbox|delivery_log|deliveries|tombstones)(_\d+)?$/.test(
+        table,
+      ),
+    )
+    t.same(large, [], `${sql.name} has an index`)
+  }
+  const reader = new Reader(system.app)
+  t.teardown(() => reader.close())
+  await t.rejects(reader.run('x', 'delete from social.likes', []), { code: '42501' }, 'the role may not write')
+  await t.rejects(reader.run('x', 'select password_hash from social.users', []), { code: '42501' }, 'nor read secrets')
+  await t.rejects(reader.run('x', 'select pg_sleep(10)', []), { code: 'READ_TOO_SLOW' }, 'nor take its time')
+})
+
+t.test('tables are read in pages, by their newest rows and by a column, without what is private', async (t) => {
+  const { system, admin, ana } = story
+  const likes = await admin.get('/admin/tables/social.likes')
+  t.equal(likes.items.length, 8)
+  const times = likes.items.map(({ created_at }: { created_at: string }) => created_at)
+  t.same(times, [...times].sort().reverse(), 'newest first')
+  const { items: tables } = await admin.get('/admin/tables')
+  const found = tables.find(({ name }: { name: string }) => name === 'social.likes')
+  t.match(found, { rows: 8, estimated: false, lastFiveMinutes: 8, comment: /^Likes of posts/ })
+
+  const seen: unknown[] = []
+  let cursor: string | null = ''
+  while (cursor !== null) {
+    const page: { items: unknown[]; nextCursor: string | null } = await admin.get(
+      `/admin/tables/social.likes?order=key&limit=3${cursor && `&cursor=${cursor}`}`,
+    )
+    seen.push(...page.items)
+    cursor = page.nextCursor
+  }
+  t.equal(new Set(seen.map((row) => JSON.stringify(row))).size, 8, 'pages of keys have every row once')
+
+  const windows = await admin.get('/admin/tables/notify.windows')
+  t.match(windows.items, [{ user_id: ana.id, type: 'post.liked' }])
+  const waiting = await admin.get(`/admin/tables/notify.sources?column=user_id&value=${ana.id}&order=key`)
+  t.equal(
+    waiting.items.filter(({ waits_for }: { waits_for: string | null }) => waits_for !== null).length,
+    5,
+    'five likes wait for one window',
+  )
+
+  const posts = await admin.get('/admin/tables/social.posts')
+  t.notMatch(JSON.stringify(posts), /harbour/)
+  t.match(
+    posts.columns.find(({ name }: { name: string }) => name === 'body'),
+    { private: true, shown: false },
+  )
+  t.match(
+    posts.columns.find(({ name }: { name: string }) => name === 'author_id'),
+    { references: 'social.users.id', searchable: true },
+  )
+  t.match((await admin.get('/admin/tables/social.posts?reveal=true')).items, [{ body: 'A secret about the harbour' }])
+  const users = await admin.get('/admin/tables/social.users?reveal=true')
+  t.notMatch(JSON.stringify(users.items), /argon2/, 'secrets are not revealed')
+
+  const refused = async (path: string) => (await admin.request('GET', `/admin/tables/${path}`)).body.code
+  t.equal(await refused('social.nothing'), 'TABLE_NOT_FOUND')
+  t.equal(await refused('graphile_worker.jobs'), 'TABLE_NOT_FOUND')
+  t.equal(await refused('social.users?column=display_name&value=x'), 'COLUMN_NOT_SEARCHABLE')
+  t.equal(await refused('social.users?column=id&value=x'), 'BAD_PARAMETER')
+  t.equal((await admin.request('GET', '/admin/sql/nothing')).body.code, 'SQL_NOT_FOUND')
+  t.equal((await ana.request('GET', '/admin/tables/social.likes')).status, 403)
+  await system.pool.query(`update notify.inbox set unread_count = unread_count + 1 where user_id = $1`, [ana.id])
+  t.match(
+    await admin.get(`/admin/users/${ana.id}/badge`),
+    { unreadCount: 2, unreadRecounted: 1 },
+    'a wrong badge is seen',
+  )
+  await system.pool.query(`update notify.inbox set unread_count = unread_count - 1 where user_id = $1`, [ana.id])
+})
+
+t.test('the stream shows a like at each stage of the pipeline, once', async (t) => {
+  const { system, admin, ana } = story
+  const [post] = (await ana.get('/posts?scope=all')).items
+  const gus = await system.as('gus')
+  const abort = new AbortController()
+  t.teardown(() => abort.abort())
+  const response = await fetch(`${system.url}/admin/pipeline/stream`, {
+    headers: { authorization: `Bearer ${admin.accessToken}` },
+    signal: abort.signal,
+  })
+  t.match(response.headers.get('content-type'), 'text/event-stream')
+  let text = ''
+  const reading = (async () => {
+    for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString()
+  })().catch(() => undefined)
+  await eventually(() => text.includes('event: tick'))
+  await gus.like(post.id)
+  await gus.follow(ana.id)
+  const events = () =>
+    [...text.matchAll(/^data: (.+)$/gm)].flatMap(
+      ([, data = '']) => JSON.parse(data).events as { stage: string; id: string; sourceId: string }[],
+    )
+  await eventually(() =>
+    events().some(({ stage, sourceId }) => stage === 'write' && sourceId === `like:${post.id}:${gus.id}`),
+  )
+  await eventually(() => events().some(({ stage }) => stage === 'inbox'))
+  const keys = events().map(({ stage, id }) => `${stage} ${id}`)
+  t.equal(new Set(keys).size, keys.length, 'each once')
+  abort.abort()
+  await reading
+})
+
+async function runByPsql(url: string, text: string, parameters: Sql['parameters']): Promise<Record<string, string>[]> {
+  const values = parameters.map((value) => (value === null ? 'null' : `'${String(value).replaceAll("'", "''")}'`))
+  const run = promisify(execFile)(PSQL ?? '', ['-Xq', '--csv', '-v', 'ON_ERROR_STOP=1', url])
+  run.child.stdin?.end(
+    `set role ravenpost_readonly;\nprepare shown as ${text.trim()};\nexecute shown${values.length > 0 ? `(${values.join(', ')})` : ''};\n`,
+  )
+  return parseCsv((await run).stdout)
+}
+
+function parseCsv(text: string): Record<string, string>[] {
+  const rows: string[][] = [[]]
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,\n"]*))(,|\n|$)/g)) {
+    rows.at(-1)?.push(quoted?.replaceAll('""', '"') ?? plain ?? '')
+    if (end === '\n') rows.push([])
+    if (end === '') break
+  }
+  const [head = [], ...found] = rows
+  return found
+    .filter((row) => row.length === head.length)
+    .map((row) => Object.fromEntries(head.map((name, at) => [name, row[at] ?? ''])))
+}
+
+/** A value of an answer as psql prints it; times, numbers and JSON by their value. */
+function asPrinted(value: unknown): string {
+  if (value === null) return ''
+  if (typeof value === 'boolean') return value ? 't' : 'f'
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return `{${value.join(',')}}`
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+/** What passes between two reads is left out, and what is equal but printed in two ways is made the same. */
+function withoutAges(row: Record<string, string>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(row)
+      .filter(
+        ([name]) =>
+          !/^(at|processes|seenAt|beatAt|movedAt|.*Seconds|.*Queue.*|bytes|jobs.*|oldestRunAt|rows)$/.test(name) ||
+          (name === 'rows' && /^\d+$/.test(row[name] ?? '')),
+      )
+      .map(([name, value]) => [name, normal(value)]),
+  )
+}
+
+function normal(value: string): unknown {
+  if (/^\d{4}-\d\d-\d\d[ T]/.test(value)) return new Date(value).toISOString()
+  if (value.startsWith('{"') || value.startsWith('[')) return JSON.parse(value)
+  return value
+}
