@@ -22,6 +22,7 @@ const account = () => import('./account/pages.tsx')
 const found = () => import('./feed/found-pages.tsx')
 const person = () => import('./people/person-page.tsx')
 const settings = () => import('./settings/settings-page.tsx')
+const operation = () => import('../console/console.tsx')
 
 /** A tree of its own for each router: routers keep state in their routes. */
 function createRoutes() {
@@ -93,6 +94,22 @@ function createRoutes() {
       createRoute({ ...outside('/reset'), component: lazyRouteComponent(account, 'ResetPage') }),
       createRoute({ ...outside('/confirm'), component: lazyRouteComponent(account, 'ConfirmPage') }),
     ]),
+    createRoute({
+      getParentRoute: () => root,
+      path: '/console',
+      component: lazyRouteComponent(operation, 'ConsolePage'),
+    }),
+    createRoute({
+      getParentRoute: () => root,
+      path: '/console/$',
+      component: lazyRouteComponent(operation, 'ConsolePage'),
+      validateSearch: (
+        search: Record<string, unknown>,
+      ): { column?: string | undefined; value?: string | undefined } => ({
+        column: text(search.column),
+        value: search.value === undefined ? undefined : String(search.value),
+      }),
+    }),
     createRoute({
       getParentRoute: () => root,
       path: '/demo',

@@ -1,0 +1,167 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
+import { useDevice } from '../app/device.tsx'
+
+export type Parameter = string | number | null
+export type Sql = { name: string; parameters: Parameter[]; milliseconds: number; rows: number; text?: string }
+export type Row = Record<string, unknown>
+export type List<T = Row> = { items: T[]; sql: Sql }
+
+export type Process = {
+  id: string
+  role: string
+  host: string
+  pid: number
+  startedAt: string
+  silentSeconds: number
+  memoryBytes: number
+  figures: Partial<
+    Record<'cpu' | 'loopDelayMs' | 'sockets' | 'eventsPerSecond' | 'framesPerSecond' | 'acknowledgedPerSecond', number>
+  >
+}
+export type System = {
+  at: string
+  epoch: string
+  lastEventId: string | null
+  unreadEvents: number
+  oldestUnreadSeconds: number
+  failingLanes: number
+  pendingEvents: number
+  deadLetters: number
+  lastDeadLetter: string | null
+  windows: number
+  failingWindows: number
+  overdueWindows: number
+  overdueDeliveries: number
+  overdueFanOuts: number
+  failingWebhooks: number
+  notificationsEstimate: number
+  usersEstimate: number
+  notifyQueueUsage: number
+  processes: Process[]
+}
+export type Stage = 'write' | 'inbox' | 'push' | 'acknowledged' | 'filtered' | 'sent' | 'failed'
+export type PipelineEvent = {
+  stage: Stage
+  id: string
+  at: string
+  userId: string | null
+  notificationId: string | null
+  type: string | null
+  sourceId: string | null
+}
+export type Tick = { at: string; system: System; events: PipelineEvent[]; sql: { system: Sql; pipeline: Sql } }
+
+type Console = {
+  /** reader, operator or admin. */
+  role: string
+  /** Whether screens refresh by themselves. */
+  live: boolean
+  setLive(live: boolean): void
+  /** Until when the buttons that change something work; 0: they do not. Milliseconds since 1970. */
+  operateUntil: number
+  setOperateUntil(until: number): void
+  /** Of the last five minutes, oldest first. */
+  ticks: readonly Tick[]
+  connected: boolean
+}
+
+const Context = createContext<Console | undefined>(undefined)
+const REFRESH_MS = 3000
+const TICKS_KEPT = 300
+const RECONNECT_MS = 2000
+
+/** @throws {Error} outside of ConsoleData */
+export function useConsole(): Console {
+  const console = useContext(Context)
+  if (!console) throw new Error('this is part of the console')
+  return console
+}
+
+export function ConsoleData({ role, children }: { role: string; children: ReactNode }) {
+  const [live, setLive] = useState(true)
+  const [operateUntil, setOperateUntil] = useState(0)
+  const { ticks, connected } = useTicks(live)
+  useEffect(() => {
+    if (operateUntil === 0) return
+    const timer = setTimeout(() => setOperateUntil(0), operateUntil - Date.now())
+    return () => clearTimeout(timer)
+  }, [operateUntil])
+  const value = useMemo(
+    () => ({ role, live, setLive, operateUntil, setOperateUntil, ticks, connected }),
+    [role, live, operateUntil, ticks, connected],
+  )
+  return <Context value={value}>{children}</Context>
+}
+
+/** A read of the console, every three seconds while the page is looked at. `every`: other milliseconds; 0: once. */
+export function useRead<T>(path: string | undefined, every = REFRESH_MS) {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  return useQuery({
+    queryKey: ['console', path],
+    queryFn: () => session.request<T>('GET', `/admin/${path}`),
+    enabled: path !== undefined,
+    refetchInterval: live && every > 0 ? every : false,
+    staleTime: 1000,
+    placeholderData: keepPreviousData,
+    retry: false,
+  })
+}
+
+/** The stream of the pipeline: one connection for the page, none while it is hidden or paused. */
+function useTicks(live: boolean): { ticks: readonly Tick[]; connected: boolean } {
+  const { session } = useDevice()
+  const [ticks, setTicks] = useState<readonly Tick[]>([])
+  const [connected, setConnected] = useState(false)
+  const visible = useVisible()
+  useEffect(() => {
+    if (!live || !visible) return
+    let wanted = true
+    let reader: ReadableStreamDefaultReader<string> | undefined
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const connect = async () => {
+      try {
+        const response = await session.send('GET', '/admin/pipeline/stream')
+        reader = response.body
+          ?.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array<ArrayBuffer>>)
+          .getReader()
+        if (!wanted) return void reader?.cancel()
+        setConnected(true)
+        let rest = ''
+        for (;;) {
+          const { value, done } = (await reader?.read()) ?? { done: true, value: '' }
+          if (done) break
+          const parts = (rest + value).split('\n\n')
+          rest = parts.pop() ?? ''
+          const found = parts.flatMap((part) => {
+            const data = /^data: (.*)$/m.exec(part)?.[1]
+            return data === undefined ? [] : [JSON.parse(data) as Tick]
+          })
+          if (wanted && found.length > 0) setTicks((before) => [...before, ...found].slice(-TICKS_KEPT))
+        }
+      } catch {
+        // Tried again below.
+      }
+      setConnected(false)
+      if (wanted) timer = setTimeout(connect, RECONNECT_MS)
+    }
+    void connect()
+    return () => {
+      wanted = false
+      clearTimeout(timer)
+      void reader?.cancel().catch(() => undefined)
+    }
+  }, [session, live, visible])
+  return { ticks, connected }
+}
+
+function useVisible(): boolean {
+  const [visible, setVisible] = useState(document.visibilityState === 'visible')
+  useEffect(() => {
+    const look = () => setVisible(document.visibilityState === 'visible')
+    document.addEventListener('visibilitychange', look)
+    return () => document.removeEventListener('visibilitychange', look)
+  }, [])
+  return visible
+}

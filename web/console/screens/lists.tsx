@@ -1,0 +1,380 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import type { ReactNode } from 'react'
+import { useState } from 'react'
+import { useDevice } from '../../app/device.tsx'
+import { newKey } from '../../app/session.ts'
+import { Button } from '../../ui/button.tsx'
+import { Segments } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type List, type Row, useConsole, useRead } from '../data.tsx'
+import { type Column, DataTable } from '../ui/data-table.tsx'
+import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
+import { capped, count, plural, seconds } from '../words.ts'
+
+type Read = {
+  title: string
+  lead: string
+  path: string
+  empty: string
+  every?: number
+  keyOf(row: Row): string
+  columns: readonly Column<Row>[]
+}
+
+const text = (key: string, label: string, hint?: string): Column<Row> => ({ key, label, hint })
+const number = (key: string, label: string, format = count): Column<Row> => ({
+  key,
+  label,
+  numeric: true,
+  render: (row) => (row[key] === null || row[key] === undefined ? '–' : format(Number(row[key]))),
+})
+const user = (key: string, label: string): Column<Row> => ({ key, label, render: (row) => <User id={row[key]} /> })
+const state = (key: string, label: string, moodOf: (row: Row) => Mood): Column<Row> => ({
+  key,
+  label,
+  render: (row) => <State mood={moodOf(row)}>{String(row[key])}</State>,
+})
+
+const lanes: Read = {
+  title: 'Lanes and lag',
+  lead: 'How far each lane of each consumer has read the log. Events are unread until the position moves past them.',
+  path: 'lanes',
+  empty: 'There is no lane.',
+  keyOf: ({ consumer, lane }) => `${consumer} ${lane}`,
+  columns: [
+    { key: 'consumer', label: 'Consumer' },
+    { key: 'lane', label: 'Lane', render: ({ lane, critical }) => (critical ? 'critical' : String(lane)) },
+    {
+      key: 'failingSince',
+      label: 'State',
+      render: ({ failingSince, ageSeconds }) =>
+        failingSince ? (
+          <State mood="bad">fails</State>
+        ) : Number(ageSeconds) > 2 ? (
+          <State mood="waiting">behind</State>
+        ) : (
+          <State mood="good">read</State>
+        ),
+    },
+    number('events', 'Unread', capped),
+    number('ageSeconds', 'Oldest', seconds),
+    text('movedAt', 'Moved'),
+    text('lastError', 'Last error'),
+  ],
+}
+
+const jobs: Read = {
+  title: 'Jobs',
+  lead: 'Jobs of graphile-worker by task and state. They are hints: what has to be done is in tables, so a lost job loses nothing.',
+  path: 'jobs',
+  empty: 'No job waits. Work is found by the poll, too.',
+  keyOf: (row) => `${row.task} ${row.state}`,
+  columns: [
+    text('task', 'Task'),
+    state('state', 'State', ({ state }) => (state === 'failed' ? 'bad' : state === 'retrying' ? 'waiting' : 'good')),
+    number('jobs', 'Jobs'),
+    text('oldestRunAt', 'Oldest, due'),
+    number('mostAttempts', 'Most attempts'),
+    text('anError', 'An error'),
+  ],
+}
+
+const workers: Read = {
+  title: 'Workers',
+  lead: 'Worker processes. The jobs of one that is silent for 10 s are given to others.',
+  path: 'workers',
+  empty: 'No worker runs: nothing is dispatched. Start one with: node src/main.ts worker',
+  keyOf: ({ workerId }) => String(workerId),
+  columns: [
+    { key: 'host', label: 'Process', render: ({ host, pid }) => `${host}:${pid}` },
+    {
+      key: 'state',
+      label: 'State',
+      render: ({ silentSeconds }) => (
+        <State mood={Number(silentSeconds) < 10 ? 'good' : 'bad'}>
+          {Number(silentSeconds) < 10 ? 'alive' : 'silent'}
+        </State>
+      ),
+    },
+    number('silentSeconds', 'Heartbeat', seconds),
+    number('jobsLocked', 'Jobs'),
+    text('startedAt', 'Started'),
+    text('workerId', 'Worker'),
+  ],
+}
+
+const pending: Read = {
+  title: 'Pending',
+  lead: 'Events that failed or were held up, and wait for another attempt; the next ones first. After twelve attempts an event is a dead letter.',
+  path: 'pending',
+  empty: 'No event waits for another attempt.',
+  keyOf: ({ id }) => String(id),
+  columns: [
+    text('id', 'Id'),
+    text('consumer', 'Consumer'),
+    user('recipientId', 'Recipient'),
+    text('sourceId', 'Source'),
+    number('attempts', 'Attempts'),
+    text('dueAt', 'Next attempt'),
+    text('lastError', 'Last error'),
+  ],
+}
+
+const webhooks: Read = {
+  title: 'Webhooks',
+  lead: 'Endpoints that take events, and the messages that wait for them.',
+  path: 'webhooks',
+  empty: 'No endpoint takes events. Create one with POST /webhooks.',
+  keyOf: ({ id }) => String(id),
+  columns: [
+    text('id', 'Id'),
+    text('host', 'Host'),
+    state('state', 'State', ({ state }) => (state === 'enabled' ? 'good' : state === 'failing' ? 'waiting' : 'bad')),
+    { key: 'events', label: 'Events', render: ({ events }) => (events as string[]).join(', ') },
+    number('waiting', 'Waiting', capped),
+    number('oldestSeconds', 'Oldest', seconds),
+    number('failures', 'Failures'),
+    text('lastError', 'Last error'),
+  ],
+}
+
+const breakers: Read = {
+  title: 'Circuit breakers',
+  lead: 'After several failures in a row a provider gets nothing for a while, then one message as a trial.',
+  path: 'breakers',
+  empty: 'No provider has been called yet.',
+  keyOf: ({ process, name }) => `${process} ${name}`,
+  columns: [
+    text('name', 'Provider'),
+    text('process', 'Process'),
+    {
+      key: 'state',
+      label: 'State',
+      render: ({ state }) => (
+        <State mood={state === 'closed' ? 'good' : 'bad'}>
+          {state === 'closed' ? 'sending' : state === 'open' ? 'pausing' : String(state)}
+        </State>
+      ),
+    },
+    number('secondsUntilTrial', 'Next trial in', seconds),
+    text('seenAt', 'Seen'),
+  ],
+}
+
+const settings: Read = {
+  title: 'Settings',
+  lead: 'Every retention time and limit in force, and where it is set.',
+  path: 'settings',
+  every: 0,
+  empty: 'No process has written its settings.',
+  keyOf: ({ role, name }) => `${role} ${name}`,
+  columns: [
+    text('name', 'What'),
+    text('value', 'Value'),
+    text('setBy', 'Set by'),
+    text('role', 'Role'),
+    text('writtenAt', 'Since'),
+  ],
+}
+
+export const reads: Record<string, Read> = { lanes, jobs, workers, pending, webhooks, breakers, settings }
+
+/** A screen that is one statement and its rows. */
+export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, columns } }: { read: Read }) {
+  const { data, error } = useRead<List>(path, every)
+  return (
+    <Screen title={title} lead={lead}>
+      <Failed error={error} />
+      {data && <DataTable label={title} rows={data.items} keyOf={keyOf} columns={columns} empty={empty} />}
+      {data && <SqlDrawer sql={data.sql} />}
+    </Screen>
+  )
+}
+
+export function Deliveries() {
+  const [show, setShow] = useState<'waiting' | 'finished'>('waiting')
+  const { data, error } = useRead<List>(`deliveries?show=${show}`)
+  return (
+    <Screen title="Deliveries" lead="Mails and web pushes: a row per notification, channel and target.">
+      <Segments<'waiting' | 'finished'>
+        label="Show"
+        value={show}
+        options={[
+          { value: 'waiting', label: 'Waiting' },
+          { value: 'finished', label: 'Finished' },
+        ]}
+        onChange={setShow}
+      />
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Deliveries"
+          rows={data.items}
+          keyOf={(row) => `${row.userId} ${row.notificationId} ${row.channel} ${row.queuedAt} ${row.updatedAt}`}
+          empty={show === 'waiting' ? 'Nothing waits to be sent.' : 'Nothing was sent yet.'}
+          columns={[
+            user('userId', 'Recipient'),
+            text('notificationId', 'Notification'),
+            text('channel', 'Channel'),
+            state('state', 'State', ({ state }) =>
+              state === 'failed' || state === 'bounced'
+                ? 'bad'
+                : state === 'deferred' || state === 'queued'
+                  ? 'waiting'
+                  : 'good',
+            ),
+            text('reason', 'Why'),
+            number('attempts', 'Attempts'),
+            text('dueAt', 'Due'),
+            text('updatedAt', 'Changed'),
+            text('lastError', 'Last error'),
+          ]}
+        />
+      )}
+      {data && <SqlDrawer sql={data.sql} />}
+    </Screen>
+  )
+}
+
+type Invariant = { name: string; title: string; checked: number; holds: boolean; rows: Row[] }
+
+export function Invariants() {
+  const { data, error } = useRead<List<Invariant>>('invariants', 10_000)
+  const broken = data?.items.filter(({ holds }) => !holds).length ?? 0
+  return (
+    <Screen
+      title="Invariants"
+      lead={
+        data
+          ? broken === 0
+            ? `All ${data.items.length} hold. Counts are recounted for what the newest 2,000 events concern; ops.count_drift recounts everything.`
+            : `${plural(broken, 'invariant')} broken. The rows are below.`
+          : 'Reading …'
+      }
+    >
+      <Failed error={error} />
+      <ul className={styles.invariants}>
+        {data?.items.map(({ name, title, checked, holds, rows }) => (
+          <li key={name} className={styles.card}>
+            <State mood={holds ? 'good' : 'bad'}>{holds ? 'holds' : 'broken'}</State> <strong>{title}</strong>{' '}
+            <span className={styles.muted}>{count(checked)} looked at</span>
+            {rows.length > 0 && (
+              <DataTable
+                label={title}
+                rows={rows}
+                keyOf={(row) => JSON.stringify(row)}
+                empty=""
+                columns={Object.keys(rows[0] ?? {}).map((key) =>
+                  key === 'userId' || key === 'recipientId' ? user(key, key) : text(key, key),
+                )}
+              />
+            )}
+          </li>
+        ))}
+      </ul>
+      {data && <SqlDrawer sql={data.sql} />}
+    </Screen>
+  )
+}
+
+type DeadLetter = Row & { id: string; lastError: string | null; event: unknown }
+
+export function DeadLetters() {
+  const { session } = useDevice()
+  const queries = useQueryClient()
+  const operating = useOperating()
+  const { data, error } = useRead<{ items: DeadLetter[] }>('dead-letters?limit=100')
+  const replay = useMutation({
+    mutationFn: (id: string) => session.request('POST', `/admin/dead-letters/${id}/replay`, {}, newKey()),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
+  })
+  const causes = Map.groupBy(data?.items ?? [], ({ lastError }) => lastError ?? 'unknown')
+  return (
+    <Screen
+      title="Dead letters"
+      lead="Events that used up their attempts. Correct the cause, then replay them: nothing is lost meanwhile, and nothing is applied twice."
+    >
+      <Failed error={error ?? replay.error} />
+      {data?.items.length === 0 && <p className={styles.empty}>No event is given up.</p>}
+      {[...causes].map(([cause, items]) => (
+        <Card key={cause} title={`${cause} (${count(items.length)})`}>
+          <DataTable
+            label={cause}
+            rows={items}
+            keyOf={({ id }) => String(id)}
+            empty=""
+            columns={[
+              text('id', 'Id'),
+              user('recipientId', 'Recipient'),
+              text('sourceId', 'Source'),
+              text('type', 'Type'),
+              number('attempts', 'Attempts'),
+              text('deadAt', 'Given up'),
+              {
+                key: 'replay',
+                label: 'Action',
+                render: ({ id }) => (
+                  <Button
+                    disabled={!operating || replay.isPending}
+                    title={operating ? undefined : 'Switch on Operate first'}
+                    onClick={() => replay.mutate(String(id))}
+                  >
+                    Replay
+                  </Button>
+                ),
+              },
+            ]}
+          />
+        </Card>
+      ))}
+    </Screen>
+  )
+}
+
+type Type = Row & { type: string }
+
+export function Types() {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const { data, error } = useQuery({
+    queryKey: ['console', 'types'],
+    queryFn: () => session.request<{ items: Type[] }>('GET', '/admin/notification-types'),
+    refetchInterval: live ? 10_000 : false,
+  })
+  return (
+    <Screen
+      title="Types"
+      lead={
+        <>
+          Thresholds, windows and retention of each type of notification, as in{' '}
+          <To to="tables/notify.types">notify.types</To>. PATCH /admin/notification-types changes them for all processes
+          within two seconds.
+        </>
+      }
+    >
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Types"
+          rows={data.items}
+          keyOf={({ type }) => String(type)}
+          empty="There is no type."
+          columns={[
+            text('type', 'Type'),
+            text('priority', 'Priority'),
+            {
+              key: 'channels',
+              label: 'Channels',
+              render: ({ channels }): ReactNode => (channels as string[]).join(', '),
+            },
+            number('instantThreshold', 'Shown at once'),
+            number('windowSeconds', 'Window', seconds),
+            number('maxGroupSize', 'Most in a group'),
+            text('dnd', 'When quiet'),
+          ]}
+        />
+      )}
+    </Screen>
+  )
+}

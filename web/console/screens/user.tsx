@@ -1,0 +1,299 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import type { Page, User as Person } from '../../app/api.ts'
+import { useDevice } from '../../app/device.tsx'
+import { Button } from '../../ui/button.tsx'
+import { Field } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type List, type Row, type Sql, useRead } from '../data.tsx'
+import { At, DataTable, Value } from '../ui/data-table.tsx'
+import { Card, Failed, Screen, State, To } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
+import { count, plural } from '../words.ts'
+
+/** Finds a user by name or id. */
+export function FindUser() {
+  const navigate = useNavigate()
+  const { session } = useDevice()
+  const [asked, setAsked] = useState('')
+  const { data, error } = useQuery({
+    queryKey: ['console', 'search', asked],
+    queryFn: () => session.request<Page<Person>>('GET', `/users/search?q=${encodeURIComponent(asked)}`),
+    enabled: asked !== '',
+    retry: false,
+  })
+  const find = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const q = String(new FormData(event.currentTarget).get('q')).trim()
+    if (/^\d+$/.test(q)) void navigate({ to: '/console/$', params: { _splat: `user/${q}` }, search: {} })
+    else setAsked(q)
+  }
+  return (
+    <Screen title="Inbox of a user" lead="What happened, what was decided and why, and whether the badge is right.">
+      <form className={styles.find} onSubmit={find}>
+        <Field label="Username or id" name="q" required maxLength={100} />
+        <Button kind="primary" type="submit">
+          Find
+        </Button>
+      </form>
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Users"
+          rows={data.items}
+          keyOf={({ id }) => id}
+          empty="No user has this name."
+          columns={[
+            { key: 'username', label: 'User', render: ({ id, username }) => <To to={`user/${id}`}>{username}</To> },
+            { key: 'displayName', label: 'Name' },
+            { key: 'id', label: 'Id' },
+          ]}
+        />
+      )}
+    </Screen>
+  )
+}
+
+type Badge = {
+  userId: string
+  username: string
+  modseq: string
+  seenModseq: string
+  ackedModseq: string
+  floorModseq: string
+  unreadCount: number
+  unreadRecounted: number
+  unseenCount: number
+  unseenRecounted: number
+  windows: number
+  waiting: number
+  hasPreferences: boolean
+  reachableBy: string[]
+  sql: Sql
+}
+type Line = {
+  at: string
+  what: string
+  notificationId: string | null
+  type: string | null
+  sourceId: string | null
+  reason: string | null
+}
+type Decision = {
+  type: string
+  channel: string
+  decision: string
+  decidedBy: string
+  reason: string | null
+  until: string | null
+}
+
+export function UserScreen({ id }: { id: string }) {
+  const badge = useRead<Badge>(`users/${id}/badge`, 0)
+  const timeline = useRead<List<Line>>(`users/${id}/timeline?limit=100`)
+  const [chosen, setChosen] = useState<string>()
+  const { data } = badge
+  return (
+    <Screen
+      title={data ? `Inbox of ${data.username}` : 'Inbox of a user'}
+      lead={
+        <>
+          <To to="user">Another user</To> · rows in{' '}
+          <To to="tables/notify.notifications" search={{ column: 'user_id', value: id }}>
+            notifications
+          </To>
+          ,{' '}
+          <To to="tables/notify.sources" search={{ column: 'user_id', value: id }}>
+            sources
+          </To>
+          ,{' '}
+          <To to="tables/notify.windows" search={{ column: 'user_id', value: id }}>
+            windows
+          </To>
+          ,{' '}
+          <To to="tables/notify.deliveries" search={{ column: 'user_id', value: id }}>
+            deliveries
+          </To>
+        </>
+      }
+    >
+      <Failed error={badge.error ?? timeline.error} />
+      {data && <Proof badge={data} onProve={() => void badge.refetch()} busy={badge.isFetching} />}
+      <Card title="Timeline">
+        {timeline.data && (
+          <DataTable
+            label="Timeline"
+            rows={timeline.data.items}
+            keyOf={(row) => JSON.stringify(row)}
+            empty="Nothing happened in this inbox."
+            columns={[
+              { key: 'at', label: 'At' },
+              { key: 'what', label: 'What' },
+              {
+                key: 'notificationId',
+                label: 'Notification',
+                render: ({ notificationId }) =>
+                  notificationId ? (
+                    <button type="button" className={styles.link} onClick={() => setChosen(notificationId)}>
+                      {notificationId}: why
+                    </button>
+                  ) : (
+                    '–'
+                  ),
+              },
+              { key: 'type', label: 'Type' },
+              { key: 'sourceId', label: 'Source' },
+              { key: 'reason', label: 'Because of' },
+            ]}
+          />
+        )}
+        {timeline.data && <SqlDrawer sql={timeline.data.sql} />}
+      </Card>
+      {chosen && <Why userId={id} notificationId={chosen} />}
+      <WhyNot userId={id} />
+      <Explain userId={id} />
+    </Screen>
+  )
+}
+
+/** Stored and recounted in one snapshot. */
+function Proof({ badge, onProve, busy }: { badge: Badge; onProve(): void; busy: boolean }) {
+  const right = badge.unreadCount === badge.unreadRecounted && badge.unseenCount === badge.unseenRecounted
+  return (
+    <Card title="State and badge">
+      <div className={styles.facts}>
+        <div>
+          <p className={styles.number} data-proof={right}>
+            {count(badge.unreadCount)} unread
+          </p>
+          <State mood={right ? 'good' : 'bad'}>
+            {right
+              ? `right: ${count(badge.unreadRecounted)} unread and ${count(badge.unseenRecounted)} unseen, recounted in one snapshot`
+              : `wrong: ${count(badge.unreadRecounted)} unread and ${count(badge.unseenRecounted)} unseen were counted`}
+          </State>
+        </div>
+        <dl>
+          <dt>State</dt>
+          <dd>{badge.modseq}</dd>
+          <dt>Acknowledged up to</dt>
+          <dd>{badge.ackedModseq}</dd>
+          <dt>Seen up to</dt>
+          <dd>{badge.seenModseq}</dd>
+          <dt>Resumable from</dt>
+          <dd>{badge.floorModseq}</dd>
+          <dt>Gathering</dt>
+          <dd>
+            {plural(badge.waiting, 'source')} in {plural(badge.windows, 'window')}
+          </dd>
+          <dt>Reachable by</dt>
+          <dd>{['app', ...badge.reachableBy].join(', ')}</dd>
+        </dl>
+        <Button busy={busy} onClick={onProve}>
+          Prove the badge
+        </Button>
+      </div>
+      <SqlDrawer sql={badge.sql} />
+    </Card>
+  )
+}
+
+function Why({ userId, notificationId }: { userId: string; notificationId: string }) {
+  const { data, error } = useRead<List<Decision>>(`users/${userId}/explain?notificationId=${notificationId}`, 0)
+  return (
+    <Card title={`Why notification ${notificationId}`}>
+      <Failed error={error} />
+      {data && <Decisions rows={data.items} empty="The notification is gone." />}
+      {data && <SqlDrawer sql={data.sql} />}
+    </Card>
+  )
+}
+
+function Explain({ userId }: { userId: string }) {
+  const [at, setAt] = useState('')
+  const query = at ? `?at=${encodeURIComponent(new Date(at).toISOString())}` : ''
+  const { data, error } = useRead<List<Decision>>(`users/${userId}/explain${query}`, 0)
+  return (
+    <Card title="What this user gets">
+      <div className={styles.bar}>
+        <Field
+          label="At (empty: now)"
+          type="datetime-local"
+          value={at}
+          onChange={({ currentTarget }) => setAt(currentTarget.value)}
+        />
+      </div>
+      <Failed error={error} />
+      {data && <Decisions rows={data.items} empty="There is no type." />}
+      {data && <SqlDrawer sql={data.sql} />}
+    </Card>
+  )
+}
+
+function Decisions({ rows, empty }: { rows: readonly Decision[]; empty: string }) {
+  return (
+    <DataTable
+      label="Decisions"
+      rows={rows}
+      keyOf={(row) => JSON.stringify(row)}
+      empty={empty}
+      columns={[
+        { key: 'type', label: 'Type' },
+        { key: 'channel', label: 'Channel' },
+        {
+          key: 'decision',
+          label: 'Decision',
+          render: ({ decision }) => (
+            <State mood={decision === 'allow' ? 'good' : decision === 'suppress' ? 'bad' : 'waiting'}>{decision}</State>
+          ),
+        },
+        { key: 'decidedBy', label: 'Decided by' },
+        { key: 'reason', label: 'Reason' },
+        { key: 'until', label: 'Until', render: ({ until }) => <At at={until} /> },
+      ]}
+    />
+  )
+}
+
+type Step = Row & { step: string; result: 'ok' | 'waits' | 'stops'; reason: string; at: string | null }
+
+function WhyNot({ userId }: { userId: string }) {
+  const [source, setSource] = useState('')
+  const { data, error } = useRead<{ steps: Step[] }>(
+    source ? `users/${userId}/why-not?sourceId=${encodeURIComponent(source)}` : undefined,
+    0,
+  )
+  const ask = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    setSource(String(new FormData(event.currentTarget).get('source')).trim())
+  }
+  return (
+    <Card title="Why did something not arrive">
+      <form className={styles.find} onSubmit={ask}>
+        <Field label="Source, for example like:9:4" name="source" maxLength={300} required />
+        <Button type="submit">Explain</Button>
+      </form>
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Steps"
+          rows={data.steps}
+          keyOf={(row) => `${row.step} ${row.at} ${row.reason}`}
+          empty=""
+          columns={[
+            { key: 'step', label: 'Step' },
+            {
+              key: 'result',
+              label: 'Result',
+              render: ({ result }) => (
+                <State mood={result === 'ok' ? 'good' : result === 'waits' ? 'waiting' : 'bad'}>{result}</State>
+              ),
+            },
+            { key: 'reason', label: 'Why' },
+            { key: 'at', label: 'At', render: ({ at }) => <Value value={at} /> },
+          ]}
+        />
+      )}
+    </Card>
+  )
+}

@@ -1,0 +1,78 @@
+import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
+import { explain } from '../../app/problem.ts'
+import { useWords } from '../../app/words/words.tsx'
+import { Alert } from '../../ui/notes.tsx'
+import styles from '../console.module.css'
+import { useConsole } from '../data.tsx'
+
+export function Screen({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
+  return (
+    <>
+      <header className={styles.head}>
+        <h1>{title}</h1>
+        {lead && <p className={styles.muted}>{lead}</p>}
+      </header>
+      {children}
+    </>
+  )
+}
+
+export function Card({ title, children, className = '' }: { title: string; children: ReactNode; className?: string }) {
+  return (
+    <section className={`${styles.card} ${className}`} aria-label={title}>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  )
+}
+
+export type Mood = 'good' | 'waiting' | 'bad'
+
+/** A state in words, with a shape beside its colour. */
+export function State({ mood, children }: { mood: Mood; children: ReactNode }) {
+  return <span className={`${styles.state} ${styles[mood]}`}>{children}</span>
+}
+
+export function Failed({ error }: { error: unknown }) {
+  const words = useWords()
+  return error ? <Alert>{explain(error, words)}</Alert> : null
+}
+
+/** A page of the console by its path. */
+export function To({ to, search, children }: { to: string; search?: Record<string, string>; children: ReactNode }) {
+  return (
+    <Link to="/console/$" params={{ _splat: to }} search={search ?? {}}>
+      {children}
+    </Link>
+  )
+}
+
+export function User({ id }: { id: unknown }) {
+  return typeof id === 'string' && id !== '0' ? <To to={`user/${id}`}>{id}</To> : <span className={styles.null}>–</span>
+}
+
+/** Whether buttons that change something work now. */
+export function useOperating(): boolean {
+  return useConsole().operateUntil > Date.now()
+}
+
+/** A line over the last values; the number beside it has the meaning. */
+export function Spark({ values }: { values: readonly number[] }) {
+  if (values.length < 2) return <svg className={styles.spark} viewBox="0 0 100 30" aria-hidden="true" />
+  const most = Math.max(...values, 1)
+  const points = values.map(
+    (value, at) => `${((at / (values.length - 1)) * 100).toFixed(2)} ${(28 - (value / most) * 26).toFixed(2)}`,
+  )
+  return (
+    <svg className={styles.spark} viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
+      <path
+        d={`M${points.join(' L')}`}
+        fill="none"
+        stroke="var(--accent)"
+        strokeWidth="1.5"
+        vectorEffect="non-scaling-stroke"
+      />
+    </svg>
+  )
+}

@@ -1,0 +1,76 @@
+import { useNavigate } from '@tanstack/react-router'
+import type { CSSProperties } from 'react'
+import styles from '../console.module.css'
+import { type PipelineEvent, type Stage, useConsole } from '../data.tsx'
+import { capped, count, plural, seconds } from '../words.ts'
+
+/** Of one stage and second; more would be a bar, and the number says it. */
+const MOST_DOTS = 24
+
+/** The stages from a request to a device, with what really passed them in the last second. */
+export function PipelineView() {
+  const { ticks } = useConsole()
+  const tick = ticks.at(-1)
+  const system = tick?.system
+  const events = tick?.events ?? []
+  const of = (...stages: Stage[]) => events.filter(({ stage }) => stages.includes(stage))
+  const sum = (name: 'eventsPerSecond' | 'framesPerSecond' | 'acknowledgedPerSecond') =>
+    system?.processes.reduce((total, { figures }) => total + (figures[name] ?? 0), 0) ?? 0
+  const written =
+    Number(system?.lastEventId ?? 0) - Number(ticks.at(-2)?.system.lastEventId ?? system?.lastEventId ?? 0)
+  const stages = [
+    { name: 'Write', dots: of('write'), text: `${count(written)} events/s` },
+    {
+      name: 'Log',
+      dots: of('write'),
+      late: (system?.oldestUnreadSeconds ?? 0) > 2,
+      text: system?.unreadEvents
+        ? `${capped(system.unreadEvents)} unread, ${seconds(system.oldestUnreadSeconds)}`
+        : '0 unread',
+    },
+    { name: 'Dispatch', dots: of('inbox', 'filtered'), text: `${count(sum('eventsPerSecond'))} events/s` },
+    {
+      name: 'Inbox',
+      dots: of('inbox'),
+      waiting: system?.windows ?? 0,
+      text: system?.windows
+        ? `${plural(system.windows, 'window')} ${system.windows === 1 ? 'gathers' : 'gather'}`
+        : 'nothing waits',
+    },
+    { name: 'Push', dots: of('push'), text: `${count(sum('framesPerSecond'))} frames/s` },
+    { name: 'Acknowledged', dots: of('acknowledged'), text: `${count(sum('acknowledgedPerSecond'))} notifications/s` },
+  ]
+  return (
+    <section className={styles.pipe} aria-label="Pipeline, the last second">
+      {stages.map(({ name, dots, text, late, waiting = 0 }) => (
+        <div key={name} className={styles.stage} data-late={late || undefined}>
+          <b>{name}</b>
+          <div className={styles.track} aria-hidden="true">
+            {dots.slice(0, MOST_DOTS).map((event) => (
+              <Dot key={`${tick?.at} ${event.stage} ${event.id}`} event={event} />
+            ))}
+            {Array.from({ length: Math.min(waiting, 6) }, (_, at) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: the dots are the same but for their place
+              <i key={at} className={styles.waits} style={{ insetInlineStart: `${92 - at * 8}%` }} />
+            ))}
+          </div>
+          <span className={styles.muted}>{text}</span>
+        </div>
+      ))}
+    </section>
+  )
+}
+
+/** Travels once through its stage; a click opens the inbox it is about. */
+function Dot({ event }: { event: PipelineEvent }) {
+  const navigate = useNavigate()
+  const { userId, type, sourceId } = event
+  // Spread over the second by the time at which it happened.
+  const style = { '--delay': `${new Date(event.at).getMilliseconds() * 0.6}ms` } as CSSProperties
+  const open = () => userId && navigate({ to: '/console/$', params: { _splat: `user/${userId}` }, search: {} })
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the list of latest events has the same links
+    // biome-ignore lint/a11y/noStaticElementInteractions: as above
+    <i className={styles.dot} style={style} title={sourceId ?? type ?? event.stage} onClick={() => void open()} />
+  )
+}
