@@ -37,14 +37,14 @@ import styles from './gallery.module.css'
 export function Gallery() {
   return (
     <Fixed state={{ items: shown.items, unread: 5 }}>
-      <div className={styles.page}>
+      <main className={styles.page}>
         <Controls />
         <Basics />
         <Inbox />
         <Content />
         <Settings />
         <Overlays />
-      </div>
+      </main>
       <Toaster />
     </Fixed>
   )

@@ -7,7 +7,7 @@ import { Button, IconButton, iconClass } from '../../ui/button.tsx'
 import { Alert, Empty, Loading } from '../../ui/notes.tsx'
 import { Tabs } from '../../ui/tabs.tsx'
 import { explain } from '../problem.ts'
-import { useWords } from '../words/words.tsx'
+import { useFormat, useWords } from '../words/words.tsx'
 import { NotificationItem } from './item.tsx'
 import styles from './notifications.module.css'
 import { useSeen } from './seen.ts'
@@ -25,6 +25,7 @@ const filters: Record<Tab, Filter> = {
 
 export function BellButton() {
   const { notifications } = useWords()
+  const { badge } = useFormat()
   const unread = useUnreadCount()
   const [open, setOpen] = useState(false)
   const [why, setWhy] = useState<string | undefined>(undefined)
@@ -56,7 +57,7 @@ export function BellButton() {
         <Icon aria-hidden="true" />
         {unread > 0 && (
           <span className={styles.badge} aria-hidden="true">
-            {unread > 99 ? '99+' : unread}
+            {badge(unread)}
           </span>
         )}
       </IconButton>

@@ -32,7 +32,12 @@ export function WhyDialog({ id, onClose }: { id: string; onClose(): void }) {
                 {until && ` ${notifications.until(moment(new Date(until), language))}`}
                 {': '}
                 {deciders[decidedBy] ?? decidedBy}
-                {reason && <small>{reason}</small>}
+                {reason && (
+                  <>
+                    <span className="visually-hidden">. </span>
+                    <small>{reason}</small>
+                  </>
+                )}
               </span>
             </li>
           ))}

@@ -222,7 +222,7 @@ function SilenceMenu({ user }: { user: User }) {
   const { app, people } = words
   const { mute, block } = useSilence(user)
   const [asking, setAsking] = useState(false)
-  const label = app.moreActions(user.displayName)
+  const label = people.muteOrBlock(user.displayName)
   const muteFor = [
     [people.muteFor.hour, HOUR],
     [people.muteFor.day, DAY],

@@ -60,7 +60,9 @@ export function FollowButton({ user }: { user: User }) {
     <Button
       kind={following ? 'plain' : 'primary'}
       aria-pressed={following}
-      aria-label={following ? people.unfollow(user.displayName) : `${people.follow} ${user.displayName}`}
+      aria-label={
+        following ? `${people.following}, ${people.unfollow(user.displayName)}` : `${people.follow} ${user.displayName}`
+      }
       onClick={() => follow.mutate(!following)}
     >
       {following ? people.following : people.follow}

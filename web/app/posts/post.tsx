@@ -14,7 +14,7 @@ import { useDevice } from '../device.tsx'
 import { UsersDialog } from '../people/users.tsx'
 import { explain } from '../problem.ts'
 import { serverUrl } from '../session.ts'
-import { useWords } from '../words/words.tsx'
+import { useFormat, useWords } from '../words/words.tsx'
 import styles from './post.module.css'
 import { changePost, removePost } from './post-cache.ts'
 import { RichText } from './rich-text.tsx'
@@ -87,6 +87,7 @@ function PostMedia({ post }: { post: Post }) {
 
 function PostBar({ post, whole }: { post: Post; whole: boolean }) {
   const { post: words } = useWords()
+  const { number } = useFormat()
   const { api } = useDevice()
   const queries = useQueryClient()
   const [likers, setLikers] = useState(false)
@@ -116,7 +117,8 @@ function PostBar({ post, whole }: { post: Post; whole: boolean }) {
         aria-label={`${words.like}, ${words.likes(post.likeCount)}`}
         onClick={() => like.mutate(!liked)}
       >
-        <Heart aria-hidden="true" /> <span data-likes={post.likeCount}>{post.likeCount || ''}</span>
+        <Heart aria-hidden="true" />{' '}
+        <span data-likes={post.likeCount}>{post.likeCount > 0 && number(post.likeCount)}</span>
       </button>
       <Link
         to="/posts/$postId"
@@ -124,7 +126,7 @@ function PostBar({ post, whole }: { post: Post; whole: boolean }) {
         className={styles.action}
         aria-label={words.comments(post.commentCount)}
       >
-        <MessageCircle aria-hidden="true" /> {post.commentCount || ''}
+        <MessageCircle aria-hidden="true" /> {post.commentCount > 0 && number(post.commentCount)}
       </Link>
       {whole && post.likeCount > 0 && (
         <button type="button" className={styles.action} onClick={() => setLikers(true)}>

@@ -8,7 +8,7 @@ import { BellButton } from '../notifications/bell.tsx'
 import { Toaster } from '../notifications/toaster.tsx'
 import { useKeepPostsLive } from '../posts/post-cache.ts'
 import { useGo } from '../routes.tsx'
-import { useWords } from '../words/words.tsx'
+import { useFormat, useWords } from '../words/words.tsx'
 import { AccountMenu } from './account-menu.tsx'
 import { ConnectionStatus } from './connection-status.tsx'
 import { Refusals } from './refusals.tsx'
@@ -104,6 +104,7 @@ function PageBadge() {
 
 function NavLinks({ short = false }: { short?: boolean }) {
   const { nav } = useWords()
+  const { badge } = useFormat()
   const { session } = useDevice()
   const unread = useUnreadCount()
   const links = [
@@ -122,7 +123,7 @@ function NavLinks({ short = false }: { short?: boolean }) {
           {label}
           {'count' in rest && rest.count > 0 && (
             <span className={styles.count} aria-hidden="true">
-              {rest.count > 99 ? '99+' : rest.count}
+              {badge(rest.count)}
             </span>
           )}
         </Link>

@@ -1,7 +1,7 @@
 import type { Words } from './en.ts'
 import type { Format } from './format.ts'
 
-export const ar = ({ number, list, plural }: Format): Words => {
+export const ar = ({ number, list, plural, badge }: Format): Words => {
   /** For one, two, 3 to 10, 11 to 99, and other numbers. */
   const count = (one: string, two: string, few: string, many: string, other: string) => (value: number) =>
     plural(value, { one, two, few, many, other })
@@ -17,7 +17,7 @@ export const ar = ({ number, list, plural }: Format): Words => {
       saved: 'حُفظ',
       retry: 'حاول مجددًا',
       more: 'عرض المزيد',
-      moreActions: (name) => `المزيد عن ${name}`,
+      moreActions: (name) => `إجراءات أخرى: ${name}`,
       back: 'رجوع',
       copyLink: 'نسخ الرابط',
       copied: 'نُسخ الرابط',
@@ -125,10 +125,10 @@ export const ar = ({ number, list, plural }: Format): Words => {
     post: {
       like: 'إعجاب',
       liked: 'أعجبك',
-      likes: count('إعجاب واحد', 'إعجابان', '# إعجابات', '# إعجابًا', '# إعجاب'),
+      likes: count('# إعجاب', '# إعجاب', '# إعجابات', '# إعجابًا', '# إعجاب'),
       likedBy: 'أعجب',
       nobodyLiked: 'لا أحد بعد',
-      comments: count('تعليق واحد', 'تعليقان', '# تعليقات', '# تعليقًا', '# تعليق'),
+      comments: count('# تعليق', '# تعليق', '# تعليقات', '# تعليقًا', '# تعليق'),
       bookmark: 'حفظ',
       bookmarked: 'محفوظ',
       edit: 'تعديل',
@@ -173,6 +173,7 @@ export const ar = ({ number, list, plural }: Format): Words => {
       friendsHint: 'من يتابع بعضهم بعضًا',
       bellOn: (name) => `استلام كل منشور من ${name}`,
       bellOff: (name) => `إيقاف استلام كل منشور من ${name}`,
+      muteOrBlock: (name) => `كتم أو حظر ${name}`,
       mute: 'كتم',
       muteFor: { hour: 'كتم ساعة', day: 'كتم يومًا', week: 'كتم أسبوعًا', ever: 'كتم حتى ألغيه' },
       unmute: 'إلغاء الكتم',
@@ -203,7 +204,7 @@ export const ar = ({ number, list, plural }: Format): Words => {
     notifications: {
       title: 'الإشعارات',
       unreadCount: (value) => (value === 0 ? 'لا شيء غير مقروء' : `${number(value)} غير مقروءة`),
-      bell: (value) => `الإشعارات، ${number(value)} غير مقروءة`,
+      bell: (value) => `الإشعارات، ${badge(value)} غير مقروءة`,
       tabs: { all: 'الكل', unread: 'غير المقروءة', mentions: 'الإشارات', requests: 'الطلبات', archived: 'الأرشيف' },
       withCount: (label, value) => (value > 0 ? `${label} ${number(value)}` : label),
       requestsHint: 'من أشخاص لا تتابعهم. لا تدخل في أي عدّاد.',
@@ -223,7 +224,7 @@ export const ar = ({ number, list, plural }: Format): Words => {
       unarchive: 'إعادة إلى الوارد',
       delete: 'حذف',
       why: 'لماذا وصلني هذا؟',
-      whyHint: 'قرّرت أول قاعدة لها رأي.',
+      whyHint: 'تقرّر أول قاعدة تنطبق.',
       fresh: same('# جديد'),
       bulk: 'إجراءات للإشعارات المختارة',
       selected: same('اختير #'),

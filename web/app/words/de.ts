@@ -1,7 +1,7 @@
 import type { Words } from './en.ts'
 import type { Format } from './format.ts'
 
-export const de = ({ number, list, plural }: Format): Words => ({
+export const de = ({ number, list, plural, badge }: Format): Words => ({
   app: {
     name: 'Ravenpost',
     skip: 'Zum Inhalt',
@@ -12,7 +12,7 @@ export const de = ({ number, list, plural }: Format): Words => ({
     saved: 'Gespeichert',
     retry: 'Noch einmal',
     more: 'Mehr anzeigen',
-    moreActions: (name) => `Mehr zu ${name}`,
+    moreActions: (name) => `Weitere Aktionen: ${name}`,
     back: 'Zurück',
     copyLink: 'Link kopieren',
     copied: 'Link kopiert',
@@ -164,6 +164,7 @@ export const de = ({ number, list, plural }: Format): Words => ({
     friendsHint: 'Leute, die einander folgen',
     bellOn: (name) => `Jeden Beitrag von ${name} mitbekommen`,
     bellOff: (name) => `Nicht mehr jeden Beitrag von ${name} mitbekommen`,
+    muteOrBlock: (name) => `${name} stummschalten oder blockieren`,
     mute: 'Stummschalten',
     muteFor: {
       hour: 'Eine Stunde stumm',
@@ -202,7 +203,7 @@ export const de = ({ number, list, plural }: Format): Words => ({
   notifications: {
     title: 'Mitteilungen',
     unreadCount: (count) => (count === 0 ? 'nichts ungelesen' : `${number(count)} ungelesen`),
-    bell: (count) => `Mitteilungen, ${number(count)} ungelesen`,
+    bell: (count) => `Mitteilungen, ${badge(count)} ungelesen`,
     tabs: {
       all: 'Alle',
       unread: 'Ungelesen',
@@ -228,7 +229,7 @@ export const de = ({ number, list, plural }: Format): Words => ({
     unarchive: 'Zurück in den Eingang',
     delete: 'Löschen',
     why: 'Warum bekomme ich das?',
-    whyHint: 'Die erste Regel, die etwas zu sagen hatte, hat entschieden.',
+    whyHint: 'Die erste Regel, die zutrifft, entscheidet.',
     fresh: (count) => plural(count, { one: '# neue', other: '# neue' }),
     bulk: 'Aktionen für die Auswahl',
     selected: (count) => `${number(count)} ausgewählt`,

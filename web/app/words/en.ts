@@ -1,7 +1,7 @@
 import type { Format } from './format.ts'
 
 /** Every sentence of the app. `{who}` is where names go, in bold. */
-export const en = ({ number, list, plural }: Format) => ({
+export const en = ({ number, list, plural, badge }: Format) => ({
   app: {
     name: 'Ravenpost',
     skip: 'Skip to content',
@@ -12,7 +12,7 @@ export const en = ({ number, list, plural }: Format) => ({
     saved: 'Saved',
     retry: 'Try again',
     more: 'Show more',
-    moreActions: (name: string) => `More about ${name}`,
+    moreActions: (name: string) => `More actions: ${name}`,
     back: 'Back',
     copyLink: 'Copy link',
     copied: 'Link copied',
@@ -162,6 +162,7 @@ export const en = ({ number, list, plural }: Format) => ({
     friendsHint: 'People who follow each other',
     bellOn: (name: string) => `Get every post of ${name}`,
     bellOff: (name: string) => `Stop getting every post of ${name}`,
+    muteOrBlock: (name: string) => `Mute or block ${name}`,
     mute: 'Mute',
     muteFor: { hour: 'Mute for an hour', day: 'Mute for a day', week: 'Mute for a week', ever: 'Mute until I unmute' },
     unmute: 'Unmute',
@@ -194,7 +195,7 @@ export const en = ({ number, list, plural }: Format) => ({
     title: 'Notifications',
     unreadCount: (count: number) =>
       count === 0 ? 'none unread' : plural(count, { one: '# unread', other: '# unread' }),
-    bell: (count: number) => plural(count, { one: 'Notifications, # unread', other: 'Notifications, # unread' }),
+    bell: (count: number) => `Notifications, ${badge(count)} unread`,
     tabs: { all: 'All', unread: 'Unread', mentions: 'Mentions', requests: 'Requests', archived: 'Archived' },
     withCount: (label: string, count: number) => (count > 0 ? `${label} ${number(count)}` : label),
     requestsHint: 'From people you do not follow. They count in no badge.',
@@ -214,7 +215,7 @@ export const en = ({ number, list, plural }: Format) => ({
     unarchive: 'Move back to the inbox',
     delete: 'Delete',
     why: 'Why did I get this?',
-    whyHint: 'The first rule that had something to say decided.',
+    whyHint: 'The first rule that applies decides.',
     fresh: (count: number) => plural(count, { one: '# new', other: '# new' }),
     bulk: 'Actions for the chosen notifications',
     selected: (count: number) => plural(count, { one: '# chosen', other: '# chosen' }),

@@ -1,6 +1,8 @@
 /** What the sentences of a language are made with. */
 export type Format = {
   number(value: number): string
+  /** As on a badge: above 99 it is 99+. */
+  badge(count: number): string
   /** "Ana, Ben and Cleo" */
   list(items: readonly string[]): string
   plural(
@@ -17,6 +19,7 @@ export function formatOf(language: string): Format {
   const lists = new Intl.ListFormat(language === 'en' ? 'en-GB' : language, { type: 'conjunction' })
   return {
     number: (value) => numbers.format(value),
+    badge: (count) => (count > 99 ? `${numbers.format(99)}+` : numbers.format(count)),
     list: (items) => lists.format(items),
     plural: (count, forms) => (forms[rules.select(count)] ?? forms.other).replace('#', numbers.format(count)),
   }

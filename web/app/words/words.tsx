@@ -37,6 +37,7 @@ const Context = createContext<Spoken>(english)
 /** Sentences of the chosen language. */
 export const useWords = () => useContext(Context).words
 export const useLanguage = () => useContext(Context).language
+export const useFormat = () => useContext(Context).format
 
 export function WordsProvider({ children }: { children: ReactNode }) {
   const { language } = useLook()
