@@ -8,7 +8,7 @@ const rows = [...coverage.matchAll(/^\| (.+) \| `([\w/-]+\.test\.ts)` \| (.+) \|
   ([, promise = '', file = '', name = '']) => ({ promise, file, name }),
 )
 
-test('each test that docs/api-coverage.md names is there', async (t) => {
+test('every test named in docs/api-coverage.md exists', async (t) => {
   t.ok(rows.length > 100)
   t.same(
     rows.filter(({ file, name }) => !namesOf(file).has(name)),
@@ -16,7 +16,7 @@ test('each test that docs/api-coverage.md names is there', async (t) => {
   )
 })
 
-test('docs/api-coverage.md names every call of the document, and no other', async (t) => {
+test('docs/api-coverage.md lists exactly the calls of the OpenAPI document', async (t) => {
   const { server } = await setup(t)
   const { paths } = (await server.inject('/openapi.json')).json<{ paths: Record<string, object> }>()
   const calls = Object.entries(paths).flatMap(([path, methods]) =>

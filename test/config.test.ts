@@ -9,7 +9,7 @@ import { ConfigError, readConfig, variables } from '../src/config.ts'
 
 const secret = 'a secret of more than thirty-two bytes'
 
-test('without any variable it is a small installation of its own', async (t) => {
+test('without environment variables the configuration describes a small, self-contained installation', async (t) => {
   t.match(readConfig({}), {
     embedded: true,
     databaseUrl: '',
@@ -25,7 +25,7 @@ test('without any variable it is a small installation of its own', async (t) => 
   })
 })
 
-test('values are read as what they are', async (t) => {
+test('values are parsed by their types', async (t) => {
   const url = 'postgres://ana:pw@db.example:5432/ravenpost'
   const config = readConfig({
     DATABASE_URL: url,
@@ -78,7 +78,7 @@ for (const [name, value] of wrong)
     t.match(message, /: expected .+/, 'what was expected')
   })
 
-test('secrets are masked in messages', async (t) => {
+test('secrets are masked in error messages', async (t) => {
   for (const [name, value] of [
     ['JWT_SECRET', 'too short'],
     ['JWT_SECRET_PREVIOUS', 'too short'],
@@ -93,25 +93,25 @@ test('secrets are masked in messages', async (t) => {
   t.notOk(message.includes('hunter2'), 'nor is the password in a url')
 })
 
-test('every wrong variable is named at once', async (t) => {
+test('all wrong variables are reported at once', async (t) => {
   const message = messageOf({ PORT: 'x', LOG_LEVEL: 'y', HOST: '0.0.0.0' })
   t.match(message, /PORT/)
   t.match(message, /LOG_LEVEL/)
   t.notMatch(message, /HOST/)
 })
 
-test('with DATABASE_URL a secret has to be given', async (t) => {
+test('DATABASE_URL requires a secret', async (t) => {
   t.match(messageOf({ DATABASE_URL: 'postgres://localhost/x' }), /JWT_SECRET is missing/)
 })
 
-test('where others can connect, metrics need a token', async (t) => {
+test('metrics need a token when other machines can connect', async (t) => {
   for (const HOST of ['0.0.0.0', '::', '192.168.1.9', 'ravenpost.internal', '127.0.0.1.example.org'])
     t.match(messageOf({ HOST }), /METRICS_TOKEN is missing: with HOST/, HOST)
   for (const HOST of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(readConfig({ HOST }).host, HOST)
   t.equal(readConfig({ HOST: '0.0.0.0', METRICS_TOKEN: 'sixteen or longer' }).host, '0.0.0.0')
 })
 
-test('an identity provider is named whole, by one kind of key', async (t) => {
+test('an identity provider needs all its variables and exactly one kind of key', async (t) => {
   const url = 'https://login.example.org/jwks'
   const names = { AUTH_ISSUER: 'https://login.example.org/', AUTH_AUDIENCE: 'notifications' }
   t.equal(readConfig({}).identityProvider, null)
@@ -161,7 +161,7 @@ test('an identity provider is named whole, by one kind of key', async (t) => {
   }
 })
 
-test('NAME_FILE names a file that holds the value', async (t) => {
+test('NAME_FILE names a file that contains the value of NAME', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-config-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const [file, empty] = [join(folder, 'secret'), join(folder, 'empty')]
@@ -180,7 +180,7 @@ test('NAME_FILE names a file that holds the value', async (t) => {
   t.match(message, 'DATABASE_URL is "mysql://ana:******@localhost/x"', 'what the file holds is shown, masked')
 })
 
-test('docker-compose.yml passes every variable on, and every secret also as a file', async (t) => {
+test('docker-compose.yml passes every variable, and every secret also as a file', async (t) => {
   const { services, secrets } = await compose()
   // The image's own: every address and port 3000 of the container, no embedded PostgreSQL, and a web app that is built.
   const ofTheImage = ['HOST', 'PORT', 'DATA_DIR', 'NODE_ENV']
@@ -205,7 +205,7 @@ test('docker-compose.yml passes every variable on, and every secret also as a fi
   }
 })
 
-test('docker-compose.yml lets only the migration connect as the owner of the database', async (t) => {
+test('in docker-compose.yml only the migration connects as the owner of the database', async (t) => {
   const { services } = await compose()
   for (const service of ['api', 'worker', 'push', 'single'])
     t.match(services[service].environment.DATABASE_URL, /\/\/ravenpost_app:\$\{APP_PASSWORD:-/, service)
@@ -213,7 +213,7 @@ test('docker-compose.yml lets only the migration connect as the owner of the dat
   t.match(services.postgres.environment.APP_PASSWORD, /^\$\{APP_PASSWORD:-/)
 })
 
-test('docker-compose.yml publishes to this machine alone, and gives containers no more than they need', async (t) => {
+test('docker-compose.yml publishes ports on this machine only, and gives containers minimal rights', async (t) => {
   const { services } = await compose()
   for (const [name, service] of Object.entries<Service>(services)) {
     for (const port of service.ports ?? []) t.match(port, /^\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:/, `${name}: ${port}`)

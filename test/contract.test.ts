@@ -7,7 +7,7 @@ import { setup } from './setup.ts'
 
 const DAY = 86_400_000
 
-test('answers have the properties that the contract names, and no others', async (t) => {
+test('answers have exactly the properties of the contract', async (t) => {
   const { app, as } = await setup(t, { windowSeconds: 0 })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const user = names(
@@ -52,7 +52,7 @@ test('answers have the properties that the contract names, and no others', async
   t.same(shapeOf(wrong.body.errors[0]), names('pointer message keyword params'))
 })
 
-test('texts and lists are as long as the contract says, and no longer', async (t) => {
+test('texts and lists have the maximum lengths of the contract', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   const signUp = (username: string, password: string) =>
@@ -84,7 +84,7 @@ test('texts and lists are as long as the contract says, and no longer', async (t
     )
 })
 
-test('a list has 20 items without a limit, and null after its last page', async (t) => {
+test('a list has 20 items by default, and nextCursor is null on its last page', async (t) => {
   const { app, as } = await setup(t)
   const ana = await as('ana')
   for (let i = 0; i < 21; i++) await ana.post(`Post ${i}`)
@@ -96,7 +96,7 @@ test('a list has 20 items without a limit, and null after its last page', async 
   }
 })
 
-test('unscaled, the limits of rates are those of the contract', async (t) => {
+test('unscaled rate limits equal those of the contract', async (t) => {
   const { url, as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
   const ana = await as('ana')
   const policy = async (method: string, path: string, body?: object) =>
@@ -134,7 +134,7 @@ test('tokens, notifications and Idempotency-Keys live as long as the contract sa
   t.not((await make()).body.id, first.body.id)
 })
 
-test('the list is filtered by type and priority; reading moves no updatedAt; three actors stand for all', async (t) => {
+test('the list filters by type and priority, reading keeps updatedAt, and a group shows three actors', async (t) => {
   const { app, pool, as } = await setup(t, { windowSeconds: 0 })
   const ana = await as('ana')
   const others = [await as('ben'), await as('cem'), await as('dot'), await as('eve')]

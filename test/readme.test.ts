@@ -18,14 +18,14 @@ for (const page of pages)
     )
   })
 
-t.test('the README is short, and follows a like through eight files at most', async (t) => {
+t.test('the README is short and follows a like through at most eight files', async (t) => {
   t.ok(readme.split('\n').length <= 250)
   const walk = readme.slice(readme.indexOf('## Follow one like'), readme.indexOf('## Your own PostgreSQL'))
   const files = new Set([...walk.matchAll(/\]\(((?:src|workers)\/[^)]+)\)/g)].map(([, path]) => path))
   t.ok(files.size > 4 && files.size <= 8, `${files.size} files`)
 })
 
-t.test('every test that docs/security.md names exists, and every risk has one', async (t) => {
+t.test('every test that docs/security.md names exists, and every risk names one', async (t) => {
   const page = read('docs/security.md')
   const paths = [...page.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path = '']) => path)
   t.same(

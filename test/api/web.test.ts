@@ -10,7 +10,7 @@ import { setup } from '../setup.ts'
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8'
 
-test('a GET that prefers HTML gets the app at any path, everything else what the API answers; assets are kept for ever', async (t) => {
+test('a GET that prefers HTML gets the app at any path, other requests get the API, and assets are cached forever', async (t) => {
   const dist = await distFolder(t)
   const web = { dist, build: () => ({ running: false }) }
   const { url, as } = await setup(t, { web, env: { PUBLIC_URL: 'http://example.org/social' } })
@@ -49,7 +49,7 @@ test('a GET that prefers HTML gets the app at any path, everything else what the
   t.equal((await fetch(`${url}/assets/..%2f..%2fpackage.json`)).status, 400, 'nothing outside the folder')
 })
 
-test('until the app is built a page says so, and why it cannot be built', async (t) => {
+test('before the app is built, a page explains it and shows why a build failed', async (t) => {
   const state: { running: boolean; log?: string } = { running: true }
   const dist = await mkdtemp(join(tmpdir(), 'ravenpost-dist-'))
   t.teardown(() => rm(dist, { recursive: true }))
@@ -64,14 +64,14 @@ test('until the app is built a page says so, and why it cannot be built', async 
   t.match(await page(), '<title>Ravenpost</title>', 'a build that is made later is served at once')
 })
 
-test('a build that may not run leaves the folder as it is', async (t) => {
+test('a build that is not allowed to run leaves the folder unchanged', async (t) => {
   const closes: string[] = []
   const log = pino({ level: 'silent' })
   t.same(prepareWeb(false, log, (part) => closes.push(part)).build(), { running: false })
   t.same(closes, [])
 })
 
-test('which answer an Accept header prefers', async (t) => {
+test('the Accept header decides between HTML and JSON', async (t) => {
   for (const accept of [BROWSER, 'text/html', 'text/html, application/json', 'application/json;q=0.5, text/html'])
     t.ok(prefersHtml(accept), accept)
   t.notOk(prefersHtml(undefined))

@@ -4,7 +4,7 @@ import { collapseRepeats } from '../../src/base/repeated-errors.ts'
 import { startServerProcess } from '../server-process.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 
-test('the same error is written once in a while, with the number of those between', async (t) => {
+test('a repeated error is logged at intervals, with the number of repetitions', async (t) => {
   const lines: Record<string, unknown>[] = []
   const log = pino(
     { hooks: { logMethod: collapseRepeats(100) } },
@@ -28,7 +28,7 @@ test('the same error is written once in a while, with the number of those betwee
   t.ok(Number(lines[5]?.repeated) >= 49)
 })
 
-test('a request that fails as others did keeps its line, without the stack', async (t) => {
+test('a request that fails like earlier ones keeps its log line but loses the stack', async (t) => {
   const lines: Record<string, unknown>[] = []
   const log = pino(
     { hooks: { logMethod: collapseRepeats(60_000) } },
@@ -41,7 +41,7 @@ test('a request that fails as others did keeps its line, without the stack', asy
   ])
 })
 
-test('where stdout is no terminal, every line is JSON, the welcome too', async (t) => {
+test('without a terminal, every line on stdout is JSON, including the welcome', async (t) => {
   const { child, url } = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t), LOG_LEVEL: 'info' })
   let printed = ''
   child.stdout?.on('data', (text) => {

@@ -38,7 +38,7 @@ async function writeFiles(t: Test, blocks: Map<string, string>): Promise<string>
   return folder
 }
 
-test('docs/beside-your-app.md, word by word: an Express application and an OpenID provider beside Ravenpost', async (t) => {
+test('an Express application and an OpenID provider work with Ravenpost as docs/beside-your-app.md describes', async (t) => {
   const blocks = await readBlocks()
   const values = Object.fromEntries(
     [...block(blocks, 'environment').matchAll(/^export (\w+)=(\S+)$/gm)].map(([, name = '', value = '']) => [

@@ -19,7 +19,7 @@ async function start(t: Test) {
 
 type Page = { items: Notification[]; nextCursor: string | null }
 
-t.test('cached queries of every shape follow, and nothing is fetched', async (t) => {
+t.test('cached queries of every shape follow changes without fetching', async (t) => {
   const { system, ana, ben, post, started, client } = await start(t)
   const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } })
   t.teardown(() => queries.clear())
@@ -64,7 +64,7 @@ t.test('cached queries of every shape follow, and nothing is fetched', async (t)
   t.equal(posts?.pages[0]?.items[0]?.likeCount, 2)
 })
 
-t.test('a toast comes once, changes in place, and goes when it is read elsewhere', async (t) => {
+t.test('a toast appears once, changes in place, and disappears when it is read elsewhere', async (t) => {
   const { system, ana, ben, post, started, client } = await start(t)
   const show = (options: ToastOptions = {}) => {
     const toasts = createToasts(client, options)
@@ -108,7 +108,7 @@ t.test('a toast comes once, changes in place, and goes when it is read elsewhere
   t.same(elsewhere.shown, [], 'none for the page that is open')
 })
 
-t.test('the journal keeps what came, and folds it again up to any frame', async (t) => {
+t.test('the journal records frames and can rebuild the state of any of them', async (t) => {
   const { ana, ben, post, started, client } = await start(t)
   const journal = createJournal(client, { limit: 3 })
   t.teardown(journal.stop)
@@ -131,7 +131,7 @@ t.test('the journal keeps what came, and folds it again up to any frame', async 
   t.same(past(), ['ben followed you,ben liked your post', 'ben followed you', 'ben followed you'], 'the oldest goes')
 })
 
-t.test('what is silent has no toast', async (t) => {
+t.test('silent notifications have no toast', async (t) => {
   const { ana, ben, post, started, client } = await start(t)
   const always = [{ days: [1, 2, 3, 4, 5, 6, 7], from: '00:00', to: '00:00' }]
   await client.preferences.save({ dnd: { enabled: true, timeZone: 'UTC', windows: always } })
@@ -143,7 +143,7 @@ t.test('what is silent has no toast', async (t) => {
   t.equal((await ana.get('/notifications')).items[0].silent, true)
 })
 
-t.test('the service worker replaces by tag, closes what is gone, and brings up an open page', async (t) => {
+t.test('the service worker replaces by tag, closes removed notifications, and focuses an open page', async (t) => {
   const worker = fakeWorker()
   handlePush(worker, { icon: '/icon.png' })
   const message = {

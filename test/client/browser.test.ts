@@ -11,7 +11,7 @@ import { snippets } from './snippets.ts'
 const folder = fileURLToPath(new URL('../../client/example', import.meta.url))
 const axe = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
-t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
+t.test('the inbox works in an app in a real browser', needsBrowser, async (t) => {
   const app = await serveApp(t, folder)
   const system = await setup(t, { worker: true, push: true, windowSeconds: 0, env: { ALLOWED_ORIGINS: app } })
   const browser = await openBrowser(t)
@@ -47,7 +47,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
     return { person, context, sockets, faults, open, post: await person.post('hello') }
   }
 
-  await t.test('a like shows as toast, row, badge and title in all tabs, by one socket', async (t) => {
+  await t.test('a like appears as toast, row, badge and title in all tabs over one socket', async (t) => {
     const { person, sockets, faults, open, post } = await start(t, 'ana')
     const [first, second] = [await open(), await open()]
     await eventually(() => sockets.size === 1)
@@ -77,7 +77,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
     t.equal(sockets.size, 1)
   })
 
-  await t.test('by keyboard alone: open, move, archive, close', async (t) => {
+  await t.test('the keyboard alone opens, navigates, archives and closes', async (t) => {
     const { person, faults, open, post } = await start(t, 'dora')
     const page = await open()
     await ben.like(post.id)
@@ -107,7 +107,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
   })
 
   await t.test(
-    'offline, what is done is kept and sent later; started again, it paints without a network',
+    'actions made offline are sent later, and a restart without network shows the stored inbox',
     async (t) => {
       const { person, context, open, post } = await start(t, 'emil')
       const page = await open()
@@ -141,7 +141,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
     },
   )
 
-  await t.test('nothing moves while the list is pointed at, and older ones come by scrolling', async (t) => {
+  await t.test('the list does not move under the pointer, and scrolling loads older notifications', async (t) => {
     const { person, open, post } = await start(t, 'gina')
     for (let n = 0; n < 35; n++) await ben.like((await person.post(`number ${n}`)).id)
     const page = await open()
@@ -163,7 +163,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
     t.equal(await list.count(), 36)
   })
 
-  await t.test('axe finds nothing, light and dark, from left and from right, narrow and large', async (t) => {
+  await t.test('axe finds no faults in light and dark themes, both directions, narrow and wide', async (t) => {
     for (const [index, options] of [
       { colorScheme: 'light', language: 'en' },
       { colorScheme: 'dark', language: 'de' },
@@ -199,7 +199,7 @@ t.test('the inbox in an app, in a real browser', needsBrowser, async (t) => {
   })
 })
 
-t.test('the pages of docs/client.md, as they are written there', needsBrowser, async (t) => {
+t.test('the pages in docs/client.md work as written', needsBrowser, async (t) => {
   const folder = t.testdir()
   const auth = `const { url, userId, token } = Object.fromEntries(new URLSearchParams(location.search))
     export { url, userId }

@@ -4,7 +4,7 @@ import { eventually, setup } from '../setup.ts'
 import { startClient } from './client.ts'
 import { startProxy } from './proxy.ts'
 
-t.test('a token is renewed before it ends, and the connection outlives it', async (t) => {
+t.test('a token is renewed before it expires, without closing the connection', async (t) => {
   const system = await setup(t, { push: true, env: { ACCESS_TOKEN_TTL: '4' } })
   const ana = await system.as('ana')
   const session = { accessToken: ana.accessToken, refreshToken: ana.refreshToken }
@@ -28,7 +28,7 @@ t.test('a token is renewed before it ends, and the connection outlives it', asyn
   )
 })
 
-t.test('a token that is refused is renewed, once for all requests', async (t) => {
+t.test('a refused token is renewed once for all requests', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   const asked: boolean[] = []
@@ -43,7 +43,7 @@ t.test('a token that is refused is renewed, once for all requests', async (t) =>
   t.same(asked, [false, true])
 })
 
-t.test('it connects again and again, ever more slowly, until there is a server', async (t) => {
+t.test('the client reconnects with growing delays until a server answers', async (t) => {
   const system = await setup(t, { push: true })
   const network = await startProxy(t, system.url)
   const started = startClient(t, await system.as('ana'), network)
@@ -63,7 +63,7 @@ t.test('it connects again and again, ever more slowly, until there is a server',
   }
 })
 
-t.test('a connection that says nothing any more is given up', async (t) => {
+t.test('a silent connection is closed and replaced', async (t) => {
   const system = await setup(t, { worker: true, push: { heartbeatMs: 100 } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const network = await startProxy(t, system.url)
@@ -76,7 +76,7 @@ t.test('a connection that says nothing any more is given up', async (t) => {
   await started.shows('ben followed you')
 })
 
-t.test('a revoked session ends it, a server that goes away does not', async (t) => {
+t.test('a revoked session stops the client; a server that shuts down does not', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   const started = startClient(t, ana, system)
@@ -100,7 +100,7 @@ t.test('a revoked session ends it, a server that goes away does not', async (t) 
   t.equal(cleo.statuses.at(-1)?.[0], 'stopped')
 })
 
-t.test('stopped and started again, as React does it in development, it ends as live', async (t) => {
+t.test('a client that React stops and restarts in development ends up live', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   let release = () => {}
@@ -128,7 +128,7 @@ t.test('stopped and started again, as React does it in development, it ends as l
   )
 })
 
-t.test('when the network is back, the browser says so, and it does not wait', async (t) => {
+t.test("the browser's online event makes the client reconnect immediately", async (t) => {
   const system = await setup(t, { push: true })
   const network = await startProxy(t, system.url)
   const page = fakePage(t)
@@ -152,7 +152,7 @@ t.test('when the network is back, the browser says so, and it does not wait', as
   await started.live(3)
 })
 
-t.test('close codes are followed as docs/protocol.md asks for', async (t) => {
+t.test('the client reacts to close codes as docs/protocol.md describes', async (t) => {
   const system = await setup(t, {})
   const ana = await system.as('ana')
   const statusAfter = async (code: number): Promise<{ status: ConnectionStatus; waits: number }> => {

@@ -12,7 +12,7 @@ function heldAt(state: string): HeldInbox {
   return inbox
 }
 
-t.test('what begins at or before the held state and ends after it is next', async (t) => {
+t.test('changes that start at or before the held state and end after it are applied', async (t) => {
   const inbox = heldAt('e.9')
   t.equal(inbox.place(changes('e.9', 'e.10')), 'next', 'by number, not by letter')
   t.equal(inbox.place(changes('e.3', 'e.10')), 'next')
@@ -31,7 +31,7 @@ t.test('counts come with the last frame of a catch-up', async (t) => {
   t.equal(inbox.counts.unreadCount, 7)
 })
 
-t.test('a change of an old notification that is not held makes no hole in the list', async (t) => {
+t.test('a change of an old notification that is not loaded leaves no hole in the list', async (t) => {
   const model = new InboxModel()
   for (let n = 0; n < 20; n++) model.create()
   const inbox = new HeldInbox()
@@ -53,7 +53,7 @@ t.test('a change of an old notification that is not held makes no hole in the li
   )
 })
 
-t.test('a new notification whose time is before that of the oldest one held is in the list', async (t) => {
+t.test('a new notification that is older than the oldest loaded one enters the list', async (t) => {
   const at = (id: string, milliseconds: number): Notification => ({
     ...NOTIFICATION,
     id,
@@ -70,7 +70,7 @@ t.test('a new notification whose time is before that of the oldest one held is i
 })
 
 /** Whatever a server does, and whenever pages and frames arrive: each list is what the server lists, without a gap. */
-t.test('lists and counts are those of the server, whatever arrives in whatever order', async (t) => {
+t.test('lists and counts equal those of the server for any order of arrival', async (t) => {
   const filters = [{}, { filter: 'unread' }, { filter: 'archived' }, { type: 'post.liked' }] as const
   const commands = fc.array(
     fc.record({
@@ -146,7 +146,7 @@ t.test('lists and counts are those of the server, whatever arrives in whatever o
 const ids = (items: Notification[]) => items.map(({ id }) => id).join()
 
 /** While it waits, an action shows what the server will show once it has done it, and hides nothing that came meanwhile. */
-t.test('what is shown before the server has confirmed is what it shows afterwards', async (t) => {
+t.test('the optimistic state equals the state after the server confirms', async (t) => {
   const command = fc.record({
     what: fc.constantFrom(
       'create',

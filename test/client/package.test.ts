@@ -34,11 +34,11 @@ async function install(t: Test): Promise<string> {
   return folder
 }
 
-t.test('the package, packed and installed elsewhere', async (t) => {
+t.test('the packed package works when installed elsewhere', async (t) => {
   const folder = await install(t)
   const dist = join(root, 'client/dist')
 
-  await t.test('publint and attw find nothing', async (t) => {
+  await t.test('publint and attw find no faults in the package', async (t) => {
     const { stdout } = await run(bin('publint'), [dist, '--strict'])
     t.match(stdout, 'All good!')
     if (isFull) await run(bin('attw'), ['--pack', dist, '--profile', 'esm-only', '--exclude-entrypoints', 'ui.css'])
@@ -47,7 +47,7 @@ t.test('the package, packed and installed elsewhere', async (t) => {
     t.ok(exports['./core'])
   })
 
-  await t.test('a Vite app builds with it', async (t) => {
+  await t.test('a Vite app builds with the package', async (t) => {
     await cp(join(root, 'client/example'), join(folder, 'example'), { recursive: true })
     await build({
       root: join(folder, 'example'),
@@ -59,7 +59,7 @@ t.test('the package, packed and installed elsewhere', async (t) => {
   })
 
   await t.test(
-    'its declarations and the snippets of docs/client.md suit compilers from TypeScript 5.6 on',
+    'the declarations and the snippets of docs/client.md compile with TypeScript 5.6 and later',
     async (t) => {
       const config = {
         compilerOptions: {
@@ -89,7 +89,7 @@ t.test('the package, packed and installed elsewhere', async (t) => {
     },
   )
 
-  await t.test('a Node script lists, acts and follows with it', async (t) => {
+  await t.test('a Node script lists, acts and follows with the package', async (t) => {
     const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
     const [ana, ben] = [await system.as('ana'), await system.as('ben')]
     await ben.follow(ana.id)
@@ -115,7 +115,7 @@ t.test('the package, packed and installed elsewhere', async (t) => {
     t.equal((await ana.get('/notifications/unread-count')).unreadCount, 0)
   })
 
-  await t.test('the headless snippet follows', async (t) => {
+  await t.test('the headless snippet of docs/client.md works', async (t) => {
     const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
     const [ana, ben] = [await system.as('ana'), await system.as('ben')]
     await writeFile(join(folder, 'headless.js'), (await snippets()).get('headless.js') ?? '')
@@ -135,7 +135,7 @@ t.test('the package, packed and installed elsewhere', async (t) => {
     t.match(said, /^ben liked your post$/m)
   })
 
-  await t.test('it is as small as docs/client.md promises', async (t) => {
+  await t.test('the package is as small as docs/client.md promises', async (t) => {
     const page = await readFile(join(root, 'docs/client.md'), 'utf8')
     for (const [name, { imports, limit }] of Object.entries(await budgets())) {
       const size = await sizeOf(folder, imports)

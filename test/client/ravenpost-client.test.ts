@@ -42,7 +42,7 @@ async function agrees(started: StartedClient, ana: { get(path: string): Promise<
   })
 }
 
-t.test('after a lost connection it goes on where it was', async (t) => {
+t.test('after a lost connection the client resumes where it was', async (t) => {
   const { system, network, ana, ben, post, started } = await start(t)
   await started.live()
   await ben.follow(ana.id)
@@ -68,7 +68,7 @@ t.test('after a lost connection it goes on where it was', async (t) => {
   t.pass('what arrived was acknowledged')
 })
 
-t.test('nothing is asked over REST for what arrives, and little after a connection that missed nothing', async (t) => {
+t.test('arriving changes cause no REST calls, and a reconnect that missed nothing causes few', async (t) => {
   const { network, ana, ben, post, started } = await start(t)
   await started.live()
   const asked: string[] = []
@@ -91,29 +91,56 @@ t.test('nothing is asked over REST for what arrives, and little after a connecti
   await agrees(started, ana)
 })
 
-t.test('a state that the server does not know is answered with a reset, and the list is fetched anew', async (t) => {
-  const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
-  const [ana, ben, post] = await makePeople(system)
-  await ben.like(post.id)
-  await settled(system)
-  const { state } = await ana.get('/notifications')
-  for (const unknown of ['elsewhere.7', `${state}000`]) {
-    const held = {
-      item: { ...(await ana.get('/notifications')).items[0], id: '77', title: 'of another inbox' },
-      asOf: 1,
-      grown: 1,
+t.test(
+  'a state that the server does not know is answered with a reset, and the client fetches the list again',
+  async (t) => {
+    const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
+    const [ana, ben, post] = await makePeople(system)
+    await ben.like(post.id)
+    await settled(system)
+    const { state } = await ana.get('/notifications')
+    for (const unknown of ['elsewhere.7', `${state}000`]) {
+      const held = {
+        item: { ...(await ana.get('/notifications')).items[0], id: '77', title: 'of another inbox' },
+        asOf: 1,
+        grown: 1,
+      }
+      const saved = {
+        owner: ana.id,
+        state: unknown,
+        counts: { unreadCount: 5, unseenCount: 5 },
+        held: [held],
+        bottom: 'all' as const,
+        marks: [],
+      }
+      const nothing = async () => {}
+      const storage = {
+        load: async () => ({ saved, intents: [] }),
+        save: nothing,
+        putIntent: nothing,
+        deleteIntents: nothing,
+        wipe: nothing,
+        close() {},
+      }
+      const started = startClient(t, ana, system, (options) =>
+        createClient(options, accompanyWith({ openStorage: () => storage })),
+      )
+      await started.live()
+      t.ok(started.shown.has('of another inbox'), 'what was stored is shown until the server answers')
+      t.same(started.titles(), ['ben liked your post'])
+      await agrees(started, ana)
     }
-    const saved = {
-      owner: ana.id,
-      state: unknown,
+    const others = {
+      owner: '999999',
+      state,
       counts: { unreadCount: 5, unseenCount: 5 },
-      held: [held],
+      held: [],
       bottom: 'all' as const,
       marks: [],
     }
     const nothing = async () => {}
     const storage = {
-      load: async () => ({ saved, intents: [] }),
+      load: async () => ({ saved: others, intents: [] }),
       save: nothing,
       putIntent: nothing,
       deleteIntents: nothing,
@@ -124,35 +151,11 @@ t.test('a state that the server does not know is answered with a reset, and the 
       createClient(options, accompanyWith({ openStorage: () => storage })),
     )
     await started.live()
-    t.ok(started.shown.has('of another inbox'), 'what was stored is shown until the server answers')
-    t.same(started.titles(), ['ben liked your post'])
-    await agrees(started, ana)
-  }
-  const others = {
-    owner: '999999',
-    state,
-    counts: { unreadCount: 5, unseenCount: 5 },
-    held: [],
-    bottom: 'all' as const,
-    marks: [],
-  }
-  const nothing = async () => {}
-  const storage = {
-    load: async () => ({ saved: others, intents: [] }),
-    save: nothing,
-    putIntent: nothing,
-    deleteIntents: nothing,
-    wipe: nothing,
-    close() {},
-  }
-  const started = startClient(t, ana, system, (options) =>
-    createClient(options, accompanyWith({ openStorage: () => storage })),
-  )
-  await started.live()
-  t.same(started.titles(), ['ben liked your post'], "somebody else's inbox is dropped")
-})
+    t.same(started.titles(), ['ben liked your post'], "somebody else's inbox is dropped")
+  },
+)
 
-t.test('a frame that is missing is noticed by the next one, and made good', async (t) => {
+t.test('the next frame reveals a missing frame, and the client fetches it', async (t) => {
   const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
   const [ana, ben, post] = await makePeople(system)
   let swallow = 0
@@ -197,7 +200,7 @@ t.test('a frame that is missing is noticed by the next one, and made good', asyn
   await agrees(started, ana)
 })
 
-t.test('after "read all" the list has no holes, and goes on down to the oldest', async (t) => {
+t.test('after "read all" the list has no holes and continues to the oldest notification', async (t) => {
   const { system, ana, ben, started } = await start(t)
   await started.live()
   for (let n = 0; n < 12; n++) {
@@ -223,7 +226,7 @@ t.test('after "read all" the list has no holes, and goes on down to the oldest',
   await agrees(started, ana)
 })
 
-t.test('a page that is under way while the list is fetched anew is asked for again', async (t) => {
+t.test('a page that loads while the list is refetched is requested again', async (t) => {
   const { system, ana, ben, post, started } = await start(t)
   await ben.like(post.id)
   await settled(system)
@@ -253,7 +256,7 @@ t.test('a page that is under way while the list is fetched anew is asked for aga
   await agrees(started, ana)
 })
 
-t.test('what is done shows at once, and everywhere', async (t) => {
+t.test('an action shows at once on every device', async (t) => {
   const { system, ana, ben, post, started } = await start(t)
   const other = startClient(t, ana, { url: system.url })
   const { client } = started
@@ -300,7 +303,7 @@ t.test('what is done shows at once, and everywhere', async (t) => {
   await agrees(started, ana)
 })
 
-t.test('without a network actions wait, over a restart too, and take nothing along that came meanwhile', async (t) => {
+t.test('without a network, actions wait, also across a restart, and do not affect later notifications', async (t) => {
   const { system, network, ana, ben, post } = await start(t)
   const create = (options: ClientOptions) => createClient(options, accompanyWith({ openStorage }))
   const options = { url: network.url, userId: ana.id }
@@ -355,7 +358,7 @@ t.test('without a network actions wait, over a restart too, and take nothing alo
   t.same(third.titles(), [], 'nothing is kept after sign-out')
 })
 
-t.test('all tabs of a user share one socket, and the next one takes over', async (t) => {
+t.test('all tabs of a user share one socket, and another tab takes over', async (t) => {
   const { system, ana, ben, post } = await start(t)
   let sockets = 0
   let renewals = 0
@@ -411,7 +414,7 @@ t.test('all tabs of a user share one socket, and the next one takes over', async
   for (const tab of others) t.same(tab.titles(), [])
 })
 
-t.test('a tab that is frozen loses the lead', async (t) => {
+t.test('a frozen tab stops being the leader', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   // As a frozen tab: it keeps its lock, and is silent.
@@ -426,7 +429,7 @@ t.test('a tab that is frozen loses the lead', async (t) => {
   thaw()
 })
 
-t.test('live counts go on after a lost connection', async (t) => {
+t.test('live counts continue after a lost connection', async (t) => {
   const { system, network, ana, ben, post } = await start(t)
   const started = startClient(t, ana, { url: network.url })
   const counts: (number | undefined)[] = []
@@ -457,7 +460,7 @@ t.test('live counts go on after a lost connection', async (t) => {
   unwatch()
 })
 
-t.test("preferences show at once, and the server's again when it refuses them", async (t) => {
+t.test('preferences show at once, and revert when the server refuses them', async (t) => {
   const { started } = await start(t)
   const { preferences } = started.client
   t.teardown(preferences.subscribe(() => {}))

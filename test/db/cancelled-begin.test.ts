@@ -14,7 +14,7 @@ const cancelForAWhile = `
     for i in 1..300 loop perform pg_cancel_backend(target); perform pg_sleep(0.0003); end loop;
   end $$`
 
-t.test('nothing of a transaction stays whose begin was cancelled', async (t) => {
+t.test('a transaction whose BEGIN is cancelled leaves nothing on its connection', async (t) => {
   const url = await cloneDatabase(t)
   const [pool, other] = ['struck', 'other'].map((name) =>
     createPool({ url, size: 1, log: pino({ level: 'silent' }), name }),

@@ -14,7 +14,7 @@ import { openDatabase } from '../../src/open-database.ts'
 const run = promisify(execFile)
 const log = pino({ level: 'silent' })
 
-test('a data directory that was copied back gets a new epoch, one that was only started again does not', async (t) => {
+test('a restored copy of a data directory gets a new epoch, a plain restart does not', async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'ravenpost-copied-'))
   t.teardown(() => rm(home, { recursive: true, force: true }))
   const [data, backup] = [join(home, 'data'), join(home, 'backup')]
@@ -34,7 +34,7 @@ test('a data directory that was copied back gets a new epoch, one that was only 
   t.equal(await epochAfterStart(data), third)
 })
 
-test('the processes of an embedded server are ravenpost_app, in a data directory of its superuser too', async (t) => {
+test('the embedded server runs its processes as ravenpost_app, also in a data directory made by its superuser', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-app-'))
   t.teardown(() => rm(dataDir, { recursive: true, force: true }))
   const ofOld = await startEmbedded(dataDir, log)

@@ -11,7 +11,7 @@ import { eventually } from '../setup.ts'
 /** Most tests start in this one, one after another: making a cluster takes a second. */
 const dataDir = await makeDataDir(t)
 
-test('data kept by a clean stop is there at the next start', async (t) => {
+test('data survives a clean stop and a new start', async (t) => {
   const first = await hold(t, dataDir)
   t.equal(first.firstStart, true)
   await query(first.url, 'create table kept as select 42 as answer')
@@ -24,7 +24,7 @@ test('data kept by a clean stop is there at the next start', async (t) => {
   t.match(await query(second.url, 'show server_version'), [{ server_version: /^18\./ }])
 })
 
-test('a killed process leaves a data directory that starts again, and no server behind', async (t) => {
+test('a data directory of a killed process starts again, and no server is left behind', async (t) => {
   const first = await hold(t, dataDir)
   await query(first.url, 'update kept set answer = 43')
   const orphan = await serverPid(dataDir)
@@ -35,7 +35,7 @@ test('a killed process leaves a data directory that starts again, and no server 
   t.equal(processArguments(orphan), undefined, 'the orphaned server was stopped')
 })
 
-test('a killed server is an uncaught error, and its data starts again', async (t) => {
+test('the death of the PostgreSQL server is an uncaught error, and its data directory starts again', async (t) => {
   const first = await hold(t, dataDir)
   await query(first.url, 'update kept set answer = 44')
   process.kill(await serverPid(dataDir), 'SIGKILL')
@@ -45,20 +45,20 @@ test('a killed server is an uncaught error, and its data starts again', async (t
   t.same(await query(second.url, 'select answer from kept'), [{ answer: 44 }])
 })
 
-test('a second start in a data directory that is in use says so, and harms nothing', async (t) => {
+test('a second start in a data directory in use fails with a message and does no harm', async (t) => {
   const first = await hold(t, dataDir)
   await t.rejects(hold(t, dataDir), { message: /Ravenpost already runs in .* \(process \d+\): stop that one first/ })
   t.same(await query(first.url, 'select 1 as one'), [{ one: 1 }])
 })
 
-test('a claim by an earlier process whose id another one has now does not count', async (t) => {
+test('a lock of an earlier process is ignored when another process now has its id', async (t) => {
   await writeFile(join(dataDir, `ravenpost-${process.pid}.lock`), 'another boot 4711')
   const { url } = await hold(t, dataDir)
   t.same(await query(url, 'select 1 as one'), [{ one: 1 }])
   t.notOk((await readdir(dataDir)).includes(`ravenpost-${process.pid}.lock`), 'the stale claim is gone')
 })
 
-test('a postmaster.pid that names an unrelated process does not stop the start', async (t) => {
+test('a postmaster.pid with an unrelated process id does not prevent the start', async (t) => {
   const bystander = spawn('sleep', ['600'])
   t.teardown(() => bystander.kill())
   await writeFile(join(dataDir, 'postgres', 'postmaster.pid'), `${bystander.pid}\n${dataDir}/postgres\n1\n5432\n\n\n`)
@@ -67,7 +67,7 @@ test('a postmaster.pid that names an unrelated process does not stop the start',
   t.equal(bystander.exitCode, null, 'the bystander lives')
 })
 
-test('secrets are made once and only their owner reads them', async (t) => {
+test('secrets are created once and only their owner can read them', async (t) => {
   const secrets = join(dataDir, 'secrets.json')
   const made = await readFile(secrets, 'utf8')
   t.equal((await stat(secrets)).mode & 0o777, 0o600)
@@ -78,7 +78,7 @@ test('secrets are made once and only their owner reads them', async (t) => {
   await t.rejects(hold(t, dataDir), { message: /secrets.json was changed/ })
 })
 
-test('an initdb that was interrupted is made again', async (t) => {
+test('an interrupted initdb is repeated', async (t) => {
   const dataDir = await makeDataDir(t)
   await mkdir(join(dataDir, 'postgres.new', 'base'), { recursive: true })
   await writeFile(join(dataDir, 'postgres.new', 'PG_VERSION'), '18\n')

@@ -20,7 +20,7 @@ const log = pino({ level: 'silent' })
 
 const root = join(import.meta.dirname, '..', '..')
 
-test('processes that migrate one fresh database at once run each migration once, and one that comes later none', async (t) => {
+test('processes that migrate a fresh database concurrently run each migration once', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   const names = await ourNames()
   t.same(await pendingMigrations(pool), names, 'nothing has been run before')
@@ -70,7 +70,7 @@ function opened(t: Test, url: string): Database {
   return { url, pool }
 }
 
-test('a migration waits for a reader in short tries, and nobody waits behind it', async (t) => {
+test('a migration waits for a reader in short attempts and blocks nobody', async (t) => {
   const { url, pool } = await migratedDatabase(t)
   const folder = await ourMigrationsAnd(t, '9990_windows', 'alter table notify.windows add column wide text;')
   const dump = new pg.Client({ connectionString: url })
@@ -99,7 +99,7 @@ test('a migration waits for a reader in short tries, and nobody waits behind it'
   t.same(await migrate(url, log, folder), [])
 })
 
-test('a role with a time limit migrates all the same', async (t) => {
+test('a role with a statement timeout can migrate', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   await pool.query(
     `do $$ begin execute format('alter role %I in database %I set statement_timeout = ''200ms''', current_user, current_database()); end $$`,
@@ -108,7 +108,7 @@ test('a role with a time limit migrates all the same', async (t) => {
   t.ok((await migrate(url, log, folder)).includes('9990_slow'))
 })
 
-test('each migration is a transaction of its own: one that fails leaves those before it', async (t) => {
+test('each migration runs in its own transaction: a failed one leaves the earlier ones', async (t) => {
   const { url, pool } = await migratedDatabase(t)
   const folder = await ourMigrationsAnd(t, '9990_right', 'create table notify.made ();')
   await writeFile(join(fileURLToPath(folder), '9991_wrong.sql'), 'create table notify.half (); select 1 / 0;')
@@ -119,7 +119,7 @@ test('each migration is a transaction of its own: one that fails leaves those be
   t.same(rows, [{ made: true, half: false }])
 })
 
-test('a database of another line of versions is refused in a sentence', async (t) => {
+test('a database of an unknown version is refused with one sentence', async (t) => {
   const { url, pool } = await migratedDatabase(t)
   const earlier = await ourMigrationsAnd(t, '0003_before_others', 'select 1;')
   await t.rejects(migrate(url, log, earlier), {
@@ -137,7 +137,7 @@ test('a database of another line of versions is refused in a sentence', async (t
   await t.rejects(command, { code: 1, stderr: /^The database has run the migration 9999_later.*\n$/ })
 })
 
-test('a database of before the first release is refused, by a start that migrates and by one that does not', async (t) => {
+test('a database older than the first release is refused with or without migrating', async (t) => {
   const { url, pool } = await migratedDatabase(t)
   const replaced = [
     '0001_social',
@@ -166,7 +166,7 @@ test('a database of before the first release is refused, by a start that migrate
   )
 })
 
-test('a start that does not migrate asks for it on an empty database', async (t) => {
+test('a start without migrating asks for the migration of an empty database', async (t) => {
   const { url } = await emptyDatabase(t)
   const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
   await t.rejects(
@@ -175,7 +175,7 @@ test('a start that does not migrate asks for it on an empty database', async (t)
   )
 })
 
-test('released migrations are the first ones and keep their content', async (t) => {
+test('released migrations come first and keep their content', async (t) => {
   const names = await ourNames()
   const released: Record<string, string> = JSON.parse(await readFile(join(root, 'migrations', 'released.json'), 'utf8'))
   t.same(Object.keys(released), names.slice(0, Object.keys(released).length))
@@ -190,7 +190,7 @@ test('released migrations are the first ones and keep their content', async (t) 
   t.same(await changed({ [first]: await checksumOf(first), [second]: 'another' }), [second], 'a change is found')
 })
 
-test('a stranger who holds advisory locks keeps no migration from running', async (t) => {
+test('advisory locks of another session do not block migrations', async (t) => {
   const { url, pool } = await emptyDatabase(t)
   // The keys that an earlier version and Kysely lock.
   const stranger = await pool.connect()
@@ -199,7 +199,7 @@ test('a stranger who holds advisory locks keeps no migration from running', asyn
   stranger.release()
 })
 
-test('an owner who may not create roles reads so', async (t) => {
+test('an owner who cannot create roles gets a clear message', async (t) => {
   const { url } = await emptyDatabase(t)
   const admin = new pg.Client({ connectionString: url })
   await admin.connect()

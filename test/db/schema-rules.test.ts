@@ -127,12 +127,12 @@ const rules: Rule[] = [
   },
 ]
 
-t.test('the schema keeps its rules', async (t) => {
+t.test('the schema follows its rules', async (t) => {
   const { pool } = await setup(t)
   await checkRules(t, pool, rules)
 })
 
-t.test('the per-user tables are found by the rules', async (t) => {
+t.test('the rules find the per-user tables', async (t) => {
   const { pool } = await setup(t)
   const { rows } = await pool.query(`select attrelid::regclass::text as name from ${perUser} u order by 1`)
   for (const name of ['inbox', 'notifications', 'sources', 'tombstones'])

@@ -19,7 +19,7 @@ async function behindProxy(t: Test) {
   }
 }
 
-t.test('a transaction on a connection that was swallowed fails, and the pool gives another one', async (t) => {
+t.test('a transaction on a dead connection fails, and the pool replaces the connection', async (t) => {
   const { proxy, options } = await behindProxy(t)
   const pool = createPool(options)
   t.teardown(() => pool.end())
@@ -34,7 +34,7 @@ t.test('a transaction on a connection that was swallowed fails, and the pool giv
   t.same(await inTransaction(pool, async (client) => (await client.query('select 3 as n')).rows), [{ n: 3 }])
 })
 
-t.test('a statement about jobs is answered although its connection was swallowed', async (t) => {
+t.test('a job statement succeeds although its connection is dead', async (t) => {
   const { proxy, options } = await behindProxy(t)
   const { pool } = createJobPool(options)
   t.teardown(() => pool.end())

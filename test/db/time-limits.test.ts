@@ -24,7 +24,7 @@ async function running(t: Test, url: string, name: string): Promise<() => Promis
   }
 }
 
-test('the server ends a statement before its client gives it up', async (t) => {
+test('the server cancels a statement before its client times out', async (t) => {
   const url = await cloneDatabase(t)
   const count = await running(t, url, 'slow')
   const pool = createPool({ url, size: 1, log, name: 'slow', queryTimeoutMs: 500 })
@@ -34,7 +34,7 @@ test('the server ends a statement before its client gives it up', async (t) => {
   t.match((await pool.query('select 1 as n')).rows, [{ n: 1 }], 'the connection is of use still')
 })
 
-test('a statement about jobs that took too long is run again', async (t) => {
+test('a job statement that timed out is retried', async (t) => {
   const url = await cloneDatabase(t)
   const { pool } = createJobPool({ url, size: 1, log, name: 'slow', queryTimeoutMs: 500 })
   t.teardown(() => pool.end())
@@ -44,7 +44,7 @@ test('a statement about jobs that took too long is run again', async (t) => {
   t.match((await pool.query('select last_value::int as n from public.tried')).rows, [{ n: 3 }])
 })
 
-test('a statement whose client was killed ends soon', async (t) => {
+test('the statement of a killed client ends soon', async (t) => {
   const url = await cloneDatabase(t)
   const count = await running(t, url, 'killed')
   const child = fork(join(import.meta.dirname, 'sleeping-client.ts'), [url])
@@ -55,7 +55,7 @@ test('a statement whose client was killed ends soon', async (t) => {
   await eventually(async () => (await count()) === 0)
 })
 
-test('every pool has time limits', async (t) => {
+test('every pool has timeouts', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const names = new Set<string>()
   for (const [pool, name] of openPools) {

@@ -15,7 +15,7 @@ import { ownPostgres } from '../system/postgres.ts'
 
 const log = pino({ level: 'silent' })
 
-test('with sslmode=verify-full every connection is encrypted, and none is made to another server', async (t) => {
+test('sslmode=verify-full encrypts every connection and refuses another server', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-tls-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const [ca, otherCa] = [await makeAuthority('Ours'), await makeAuthority('Theirs')]

@@ -31,7 +31,7 @@ const WARM_UP = 2_000
 const MEASURE_EVERY = 500
 
 /** Ten frames a socket; by hand `FUZZ_RUNS=100000 npm test -- --timeout=7200 test/fuzz/frames.test.ts`. */
-test('whatever a socket is sent, before and after its hello, the node answers in its protocol, goes on and does not grow', async (t) => {
+test('for any input before and after hello, the node follows its protocol, keeps running and does not grow', async (t) => {
   t.setTimeout(7_200_000)
   const server = await startServerProcess(t, 'all', { DATABASE_URL: await cloneDatabase(t), RATE_LIMIT_SCALE: '1000' })
   const { url } = server

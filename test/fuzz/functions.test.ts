@@ -6,7 +6,7 @@ import { argumentOf, isOurs, refusals } from './sql-arguments.ts'
 
 type Signature = { name: string; types: string[] }
 
-test('SQL functions refuse what they cannot take, with an error that says so', async (t) => {
+test('SQL functions refuse invalid arguments with a clear error', async (t) => {
   const { pool } = await setup(t)
   const { rows: functions } = await pool.query<Signature>(
     `select p.oid::regproc::text as name, array(select format_type(a, null) from unnest(p.proargtypes) a) as types

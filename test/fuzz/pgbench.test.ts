@@ -45,7 +45,7 @@ const scripts: Record<string, [weight: number, ...lines: string[]]> = {
   'any.sql': [10, 'begin;', 'select fuzz.call(array(select name from fuzz.functions));', 'rollback;'],
 }
 
-test('SQL functions called on four connections at once refuse or do what they are asked, and what they tell arrives', {
+test('SQL functions on four concurrent connections refuse or succeed, and their notifications arrive', {
   skip: !pgbench && 'needs pgbench',
 }, async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })

@@ -35,7 +35,7 @@ const COME_BACK = new Set(['BUSY', 'INBOX_BUSY', 'REQUEST_TOO_SLOW'])
 const MOST_ATTEMPTS = 5
 
 /** A few hundred requests in every run of the tests; by hand `FUZZ_RUNS=100000 npm test -- --timeout=7200 test/fuzz/requests.test.ts`. */
-test('whatever a call is sent, it answers as the document says, never with 5xx, and the server does not grow', async (t) => {
+test('for any input, a call answers as documented, never with 5xx, and the server does not grow', async (t) => {
   t.setTimeout(7_200_000)
   const databaseUrl = await cloneDatabase(t)
   const pool = new pg.Pool({ connectionString: databaseUrl })

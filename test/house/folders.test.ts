@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import t from 'tap'
 import { imports, isAgainstTheDirection, sourceFiles } from './folders.ts'
 
-t.test('imports between rooms run in one direction', async (t) => {
+t.test('imports between folders run in one direction', async (t) => {
   const against = imports().filter(isAgainstTheDirection)
   t.same(
     against.map(({ from, to }) => `${from} imports ${to}`),
@@ -19,7 +19,7 @@ t.test('the check finds an import in the wrong direction', async (t) => {
   t.same(found, [true, true, false])
 })
 
-t.test('no folder holds more files than one can overlook', async (t) => {
+t.test('no folder has more than twelve files', async (t) => {
   const folders = Map.groupBy(sourceFiles(), (file) => dirname(file))
   const crowded = [...folders].filter(([, files]) => files.length > 12)
   t.same(

@@ -37,7 +37,7 @@ await grantAdmin(pool, 'ana')
 const ana = await signIn(url, 'ana')
 const calls = await callsOf(url)
 
-test('without a valid token every call that is not public answers 401', async (t) => {
+test('without a valid token every non-public call answers 401', async (t) => {
   for (const { name, method, path, open } of calls) {
     if (open) continue
     for (const authorization of someOf('', 'Bearer', 'Bearer x.y.z', 'Basic YTpi'))
@@ -55,7 +55,7 @@ test('malformed and unknown ids in paths are refused', async (t) => {
   }
 })
 
-test('query parameters that are unknown, or out of their range, are refused', async (t) => {
+test('unknown or out-of-range query parameters are refused', async (t) => {
   for (const { name, method, path, query, open } of calls) {
     if (open) continue
     const ask = async (parameters: string) => {
@@ -72,7 +72,7 @@ test('query parameters that are unknown, or out of their range, are refused', as
   }
 })
 
-test('bodies of the wrong type, form or content are refused and nothing is written', async (t) => {
+test('invalid bodies are refused and write nothing', async (t) => {
   const post = await ana.post('Hello')
   const before = await contents(pool)
   for (const { name, method, path, takesBody } of calls) {

@@ -6,7 +6,7 @@ const refused = { status: 400, body: { code: 'BAD_CURSOR' } }
 const nextOf = async (client: TestClient, path: string): Promise<string> =>
   (await client.get(`${path}${path.includes('?') ? '&' : '?'}limit=1`)).nextCursor
 
-test('a cursor goes on where the page ended, and is refused when anything in it was changed', async (t) => {
+test('a cursor continues after its page, and is refused after any change to it', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const posts = [await ana.post('One'), await ana.post('Two'), await ana.post('Three')].map(({ id }) => id)
@@ -23,7 +23,7 @@ test('a cursor goes on where the page ended, and is refused when anything in it 
     t.match(await ana.request('GET', `/posts?cursor=${other}`), refused, other)
 })
 
-test('a cursor is of one list and one user', async (t) => {
+test('a cursor is valid for one list and one user only', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   for (const body of ['One', 'Two']) {
@@ -36,7 +36,7 @@ test('a cursor is of one list and one user', async (t) => {
   t.match(await ben.request('GET', `/bookmarks?cursor=${cursor}`), refused)
 })
 
-test('a cursor is good at every process, and while the secret is changed', async (t) => {
+test('a cursor works at every process, also while the secret is rotated', async (t) => {
   const one = await setup(t)
   const former = 'a secret that only the tests know, 32 bytes and more'
   const secret = 'another secret that only the tests know, as long'

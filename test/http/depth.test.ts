@@ -5,7 +5,7 @@ import { setup } from '../setup.ts'
 const nested = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
 const inArrays = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
 
-test('what nests more than a hundred levels is refused wherever JSON is taken, whatever it says', async (t) => {
+test('JSON nested deeper than a hundred levels is refused everywhere', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
   await pool.query(`update social.users set role = 'admin'`)

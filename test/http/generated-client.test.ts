@@ -8,7 +8,7 @@ import { setup } from '../setup.ts'
 
 const directory = new URL('generated-client/', import.meta.url)
 
-test('a client generated from the document compiles in strict mode and does what it says, with every call', async (t) => {
+test('a generated client compiles in strict mode and can make every call', async (t) => {
   const { url, pool, as } = await setup(t, { env: vapid, worker: true, windowSeconds: 0 })
   await as('rita')
   await grantAdmin(pool, 'rita')

@@ -50,7 +50,7 @@ const creating: Creating[] = [
 ]
 
 for (const { name, table, make } of creating)
-  test(`${name}: the same key and body make one thing, another body is refused`, async (t) => {
+  test(`${name}: the same key and body create once, another body is refused`, async (t) => {
     const system = await setup(t, { env: vapid })
     const { as, pool } = system
     const [ana, ben] = [await as('ana'), await as('ben')]
@@ -86,7 +86,7 @@ for (const { name, table, make } of creating)
     t.match(await make(system, ana, 'two words'), { status: 400, body: { code: 'VALIDATION_FAILED' } })
   })
 
-test('what failed is not kept: the same key may try again', async (t) => {
+test('failures are not stored: the same key can be retried', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const ask = () => ana.request('POST', '/posts/1/comment', { body: 'Hello' }, { 'idempotency-key': 'k' })
@@ -97,7 +97,7 @@ test('what failed is not kept: the same key may try again', async (t) => {
   t.equal((await ask()).headers.get('idempotent-replayed'), 'true')
 })
 
-test('a key stands for one call: with another path it is refused', async (t) => {
+test('a key belongs to one call: another path is refused', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const headers = { 'idempotency-key': 'k' }
@@ -108,7 +108,7 @@ test('a key stands for one call: with another path it is refused', async (t) => 
   })
 })
 
-test('a replay is of the caller, so nobody without a token gets one', async (t) => {
+test('a stored answer is only replayed to its caller', async (t) => {
   const { as, url } = await setup(t)
   const ana = await as('ana')
   const headers = { 'idempotency-key': 'k' }
@@ -121,7 +121,7 @@ async function firstPost(pool: Pool): Promise<string> {
   return rows[0]?.id ?? ''
 }
 
-test('advisory locks, which any role may take, stop nothing', async (t) => {
+test('advisory locks of another role do not block idempotent calls', async (t) => {
   const system = await setup(t, { env: vapid })
   const { as, pool, url, databaseUrl } = system
   const { id } = await as('ana')
@@ -155,7 +155,7 @@ test('advisory locks, which any role may take, stop nothing', async (t) => {
   t.same(rows, [], 'nor does a function of ours take one')
 })
 
-test('rows that somebody holds are waited for a moment, then the call may be tried again', async (t) => {
+test('a call waits briefly for locked rows, then asks to retry', async (t) => {
   const system = await setup(t, { env: vapid })
   const { as, pool, databaseUrl } = system
   const { id } = await as('ana')

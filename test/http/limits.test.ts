@@ -7,7 +7,7 @@ import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { signIn } from '../client.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
 
-test('likes beyond the queue are answered with 503 and Retry-After; the one in it once the row is free', async (t) => {
+test('likes beyond the queue get 503 with Retry-After, queued ones succeed once the row is free', async (t) => {
   const { as, pool } = await setup(t, { env: { WRITE_QUEUE_SIZE: '1' } })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -26,7 +26,7 @@ test('likes beyond the queue are answered with 503 and Retry-After; the one in i
   t.match(await ben.like(post.id), { liked: true })
 })
 
-test('a like does not wait for a locked row for longer than two seconds', async (t) => {
+test('a like waits at most two seconds for a locked row', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -39,7 +39,7 @@ test('a like does not wait for a locked row for longer than two seconds', async 
   t.match(await ana.like(post.id), { liked: true, likeCount: 1 })
 })
 
-test('who gets no connection of the pool in time is asked to come again', async (t) => {
+test('a request that gets no connection in time is asked to retry', async (t) => {
   const { as, pool } = await setup(t, { env: { POOL_SIZE: '2' } })
   const ana = await as('ana')
   pool.options.connectionTimeoutMillis = 100
@@ -51,7 +51,7 @@ test('who gets no connection of the pool in time is asked to come again', async 
   t.match(await ana.request('GET', `/users/${ana.id}`), { status: 200 })
 })
 
-test('headers and bodies that come too slowly are answered with 408, and idle connections closed', async (t) => {
+test('slow headers and bodies get 408, and idle connections are closed', async (t) => {
   const { app } = await startSystem(t, await cloneDatabase(t))
   const server = await createServer(app, { timeouts: { headers: 150, request: 300, keepAlive: 200, check: 25 } })
   t.teardown(() => server.close())
@@ -73,7 +73,7 @@ test('headers and bodies that come too slowly are answered with 408, and idle co
   )
 })
 
-test('a body is taken up to 128 KiB, that of a send to many up to what 10,000 ids need', async (t) => {
+test('bodies are limited to 128 KiB, bodies of batch sends to the size of 10,000 ids', async (t) => {
   const { as, pool, url } = await setup(t)
   const ana = await as('ana')
   await grantAdmin(pool, 'ana')
@@ -93,7 +93,7 @@ test('a body is taken up to 128 KiB, that of a send to many up to what 10,000 id
   t.match(await send({ title: 'x'.repeat(3 * 1024 * 1024) }), tooLarge)
 })
 
-test('a served process has limits on headers, requests and idle connections', async (t) => {
+test('a running server limits headers, requests and idle connections', async (t) => {
   const { server } = (await setup(t)).server
   const { headersTimeout, requestTimeout, timeout, keepAliveTimeout } = server
   for (const [name, value] of Object.entries({ headersTimeout, requestTimeout, timeout, keepAliveTimeout }))

@@ -3,7 +3,7 @@ import { call } from '../client.ts'
 import { setup } from '../setup.ts'
 import { uploaded } from '../social/media/files.ts'
 
-test('answers, refusals too, are stored nowhere, but for media and the pages of the documentation', async (t) => {
+test('answers, including errors, are not cacheable, except media and documentation pages', async (t) => {
   const { url, server, as, pool } = await setup(t)
   const ana = await as('ana')
   const media = await uploaded(url, ana)
@@ -36,7 +36,7 @@ test('answers, refusals too, are stored nowhere, but for media and the pages of 
   t.match((await call(url, 'GET', '/docs/static/swagger-ui.css')).headers.get('cache-control'), /^public/)
 })
 
-test('with DOCS=off the API does not describe itself, and works', async (t) => {
+test('with DOCS=off the API works without its documents', async (t) => {
   const { url, as } = await setup(t, { env: { DOCS: 'off' } })
   for (const path of ['/docs', '/docs/', '/docs/static/index.html', '/docs/json', '/openapi.json', '/asyncapi.json'])
     t.match(await call(url, 'GET', path), { status: 404, body: { code: 'ROUTE_NOT_FOUND' } }, path)

@@ -20,7 +20,7 @@ test('the document is valid OpenAPI 3.1', async (t) => {
   t.ok(valid, JSON.stringify(errors, null, 2))
 })
 
-test('the document has every call of this scope, and says which are public', async (t) => {
+test('the OpenAPI document has every call of the contract and marks the public ones', async (t) => {
   const { paths } = (await call(url, 'GET', '/openapi.json')).body
   const calls = Object.entries<Record<string, { security?: unknown[] }>>(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { security }]) => ({
@@ -55,7 +55,7 @@ test('the document has every call of this scope, and says which are public', asy
   for (const expected of EXPECTED) t.ok(found.has(expected), expected)
 })
 
-test('every call that makes something, and every POST of an admin, takes an Idempotency-Key, but those whose answer holds a secret', async (t) => {
+test('calls that create something, and POST calls of admins, accept an Idempotency-Key unless their answer contains a secret', async (t) => {
   const { paths } = (await call(url, 'GET', '/openapi.json')).body
   const without: string[] = []
   const required: string[] = []
@@ -79,7 +79,7 @@ test('every call that makes something, and every POST of an admin, takes an Idem
 const problemOf = ({ responses }: Described, status: string) =>
   responses[status]?.content?.['application/problem+json']?.examples ?? {}
 
-test('the linter of the document finds no error', async (t) => {
+test('the OpenAPI linter finds no errors', async (t) => {
   const file = join(t.testdir(), 'openapi.json')
   const lint = () =>
     spawnSync('redocly', ['lint', file, '--format', 'json', '--extends', 'recommended'], {
@@ -96,7 +96,7 @@ test('the linter of the document finds no error', async (t) => {
   t.equal(lint().status, 1, 'it finds a name that is there twice')
 })
 
-test('each call has a name, a summary, a group, its errors with examples, and an example of its answer', async (t) => {
+test('each call has a name, summary, group, error examples and an example of its answer', async (t) => {
   const { paths, tags, components } = (await call(url, 'GET', '/openapi.json')).body
   const groups: string[] = tags.map(({ name }: { name: string }) => name)
   for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
@@ -122,7 +122,7 @@ type Described = {
   responses: Record<string, { content?: Record<string, { example?: unknown; examples?: object }> }>
 }
 
-test('the readable page is public', async (t) => {
+test('the documentation page is public', async (t) => {
   const { status, headers } = await call(url, 'GET', '/docs/')
   t.equal(status, 200)
   t.match(headers.get('content-type'), /^text\/html/)

@@ -11,7 +11,7 @@ import { setup, startSystem } from '../setup.ts'
 const few = { env: { RATE_LIMIT_SCALE: '0.05' } }
 const bad = { login: 'nobody', password: PASSWORD }
 
-test('every answer says how many requests are left, and the one too many when to come back', async (t) => {
+test('every answer shows the remaining requests, and a refused one when to retry', async (t) => {
   const { url } = await setup(t, { env: { RATE_LIMIT_SCALE: '0.05', ALLOWED_ORIGINS: 'https://app.example.org' } })
   for (const [left, status] of [
     [2, 401],
@@ -33,7 +33,7 @@ test('every answer says how many requests are left, and the one too many when to
   for (let probe = 0; probe < 10; probe++) t.equal((await call(url, 'GET', '/healthz')).status, 200)
 })
 
-test('a user has a budget apart from the address, which a false token does not get', async (t) => {
+test('a user has a separate budget from the address; an invalid token does not get it', async (t) => {
   const { as, url } = await setup(t, few)
   const ana = await as('ana')
   for (let i = 0; i < 5; i++)
@@ -41,7 +41,7 @@ test('a user has a budget apart from the address, which a false token does not g
   for (let i = 0; i < 31; i++) t.equal((await ana.request('GET', '/auth/me')).status, i < 30 ? 200 : 429)
 })
 
-test('beyond the budget of an address no wrong service token is looked up; a right one still is', async (t) => {
+test('an address over budget gets no lookups of invalid service tokens, but valid ones still work', async (t) => {
   const { pool, url } = await setup(t, few)
   const { token, hash } = newServiceToken()
   await pool.query(
@@ -60,7 +60,7 @@ test('beyond the budget of an address no wrong service token is looked up; a rig
   t.equal(await status(token), 404)
 })
 
-test('sign-ins, sign-ups and admin calls are counted for all processes together', async (t) => {
+test('sign-ins, sign-ups and admin calls are counted across all processes', async (t) => {
   const one = await setup(t, { env: { RATE_LIMIT_SCALE: '0.2' } })
   const other = await startSystem(t, one.databaseUrl, { env: { RATE_LIMIT_SCALE: '0.2' } })
   const status = async (url: string, path: string, body: object) => (await call(url, 'POST', path, body)).status
@@ -85,7 +85,7 @@ test('sign-ins, sign-ups and admin calls are counted for all processes together'
   }
 })
 
-test('who is refused writes nothing, nor does an ordinary request; counts that are over are removed', async (t) => {
+test('refused and ordinary requests write nothing, and expired counts are removed', async (t) => {
   const system = await setup(t, few)
   const { url, pool, app, as } = system
   const counted = async () => (await pool.query('select sum(points)::int as sum from social.rate_limits')).rows[0]?.sum
@@ -102,7 +102,7 @@ test('who is refused writes nothing, nor does an ordinary request; counts that a
   t.equal(await counted(), null)
 })
 
-test('the address is the client’s only where the proxy is trusted', async (t) => {
+test("only trusted proxies can set the client's address", async (t) => {
   const from = (url: string, address: string) =>
     call(url, 'POST', '/auth/signin', bad, { 'x-forwarded-for': address }).then(({ status }) => status)
   const warnings: string[] = []
@@ -121,7 +121,7 @@ test('the address is the client’s only where the proxy is trusted', async (t) 
   t.equal(noticed(), 1)
 })
 
-test('an IPv6 address counts as its /64', async (t) => {
+test('an IPv6 address is counted by its /64 network', async (t) => {
   t.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
   t.equal(networkOf('2001:db8:1:2::9'), '2001:db8:1:2::/64')
   t.equal(networkOf('2001:db8::9'), '2001:db8:0:0::/64')
@@ -131,7 +131,7 @@ test('an IPv6 address counts as its /64', async (t) => {
   t.equal(networkOf('192.0.2.1'), '192.0.2.1')
 })
 
-test('a clock that is set back by an hour refuses nobody for longer', async (t) => {
+test('a clock set back by an hour does not prolong limits', async (t) => {
   const { url } = await setup(t, { env: { RATE_LIMIT_SCALE: '0.05' } })
   const { now } = Date
   t.teardown(() => {

@@ -6,7 +6,7 @@ import { call, PASSWORD } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { setup } from '../setup.ts'
 
-test('every answer names its request, by the caller’s id if it is well-formed', async (t) => {
+test("every answer has a request id, the caller's if it is well-formed", async (t) => {
   const { url } = await setup(t)
   const idOf = async (given: string) =>
     (await call(url, 'GET', '/healthz', undefined, { 'x-request-id': given })).headers.get('x-request-id')
@@ -17,7 +17,7 @@ test('every answer names its request, by the caller’s id if it is well-formed'
     t.ok((await call(url, 'GET', path)).headers.get('x-request-id'), path)
 })
 
-test('browsers are told to keep pages to themselves, and https to stay https', async (t) => {
+test('headers forbid browsers to share pages, and enforce https', async (t) => {
   const { url, app } = await setup(t)
   for (const path of ['/healthz', '/nowhere', '/users/1', '/docs/']) {
     const { headers } = await call(url, 'GET', path)
@@ -31,7 +31,7 @@ test('browsers are told to keep pages to themselves, and https to stay https', a
   t.match((await server.inject('/healthz')).headers['strict-transport-security'], /^max-age=31536000/)
 })
 
-test('an unknown route and a malformed path are problems with a code', async (t) => {
+test('unknown routes and malformed paths answer problems with a code', async (t) => {
   const { url } = await setup(t)
   for (const [method, path, status, code] of [
     ['GET', '/nowhere', 404, 'ROUTE_NOT_FOUND'],
@@ -45,7 +45,7 @@ test('an unknown route and a malformed path are problems with a code', async (t)
   }
 })
 
-test('what is not HTTP gets a problem and the connection is closed', async (t) => {
+test('a request that is not HTTP gets a problem, and its connection is closed', async (t) => {
   const { url } = await setup(t)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   let text = ''
@@ -57,7 +57,7 @@ test('what is not HTTP gets a problem and the connection is closed', async (t) =
   t.match(text, /^HTTP\/1\.1 400 .*application\/problem\+json.*x-request-id: .*BAD_HTTP/s)
 })
 
-test('bodies: absent and empty count as {}, everything that is not JSON is refused with a code', async (t) => {
+test('absent and empty bodies count as {}, and anything but JSON is refused with a code', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   const json = { 'content-type': 'application/json' }
@@ -89,7 +89,7 @@ test('bodies: absent and empty count as {}, everything that is not JSON is refus
   })
 })
 
-test('a call without body or query parameters takes none', async (t) => {
+test('a call that defines no body or query parameters refuses them', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   t.match(await ana.request('GET', '/auth/me?verbose=1'), {
@@ -102,7 +102,7 @@ test('a call without body or query parameters takes none', async (t) => {
   })
 })
 
-test('only allowed origins may read answers, refusals too', async (t) => {
+test('only allowed origins can read answers, including errors', async (t) => {
   const { url } = await setup(t, { env: { ALLOWED_ORIGINS: 'https://app.example.org,https://other.example.org' } })
   const allowed = (origin: string, method = 'GET', headers = {}) =>
     call(url, method, '/auth/me', undefined, { origin, ...headers }).then((answer) => [
@@ -131,7 +131,7 @@ test('without ALLOWED_ORIGINS no other origin is allowed', async (t) => {
   t.notOk(['*', 'https://evil.example'].includes(headers.get('access-control-allow-origin') ?? ''))
 })
 
-test('a database that fails is not shown to clients', async (t) => {
+test('answers do not reveal database errors', async (t) => {
   const { url, pool, as } = await setup(t)
   const ana = await as('ana')
   await pool.query('alter table social.blocks rename to blocks_away')
@@ -143,7 +143,7 @@ test('a database that fails is not shown to clients', async (t) => {
   t.equal((await call(url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD })).status, 200)
 })
 
-test('below BASE_PATH every call and the socket work too, and cookies and documents name it', async (t) => {
+test('with BASE_PATH every call and the socket work below it, and cookies and documents contain it', async (t) => {
   const { url, as } = await setup(t, { env: { BASE_PATH: '/api' }, push: true })
   await as('ana')
   const below = `${url}/api`
@@ -186,7 +186,7 @@ test('a web app on another site gets its refresh cookie with SameSite=None and S
   t.equal((await call(url, 'POST', '/auth/refresh', undefined, own)).status, 200)
 })
 
-test('a validation error says in plain words, by keyword and by values what is wrong', async (t) => {
+test('a validation error explains the fault in plain words, with keyword and values', async (t) => {
   const { url } = await setup(t)
   const account = { username: 'ana', email: 'ana@example.org', password: 'short', age: 7 }
   const { body } = await call(url, 'POST', '/auth/signup', account)

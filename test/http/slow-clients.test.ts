@@ -11,7 +11,7 @@ import { sized } from '../size.ts'
 const CONNECTIONS = sized(300, 60)
 const TRICKLE_MS = 100
 
-test('many who trickle headers keep nobody waiting, and are hung up on however they go on', async (t) => {
+test('clients that trickle headers delay nobody and are disconnected', async (t) => {
   const { url, port } = await startServer(t, { headers: 500, check: 50 })
   const ana = await signUp(url, 'ana')
   const slow = await openMany(t, port, 'GET /healthz HTTP/1.1\r\nhost: x\r\n')
@@ -22,7 +22,7 @@ test('many who trickle headers keep nobody waiting, and are hung up on however t
   t.match(await ana.request('GET', '/auth/me'), { status: 200 })
 })
 
-test('many who trickle a body keep nobody waiting, and are hung up on', async (t) => {
+test('clients that trickle bodies delay nobody and are disconnected', async (t) => {
   const { url, port } = await startServer(t, { request: 1000, check: 50 })
   const ana = await signUp(url, 'ana')
   const upload = [
@@ -41,7 +41,7 @@ test('many who trickle a body keep nobody waiting, and are hung up on', async (t
   t.match(await ana.request('GET', '/auth/me'), { status: 200 })
 })
 
-test('many connections that say nothing keep nobody waiting, and are closed', async (t) => {
+test('silent connections delay nobody and are closed', async (t) => {
   const { url, port } = await startServer(t, { headers: 500, check: 50 })
   const idle = await openMany(t, port, '')
   const ana = await signUp(url, 'ana')
@@ -49,7 +49,7 @@ test('many connections that say nothing keep nobody waiting, and are closed', as
   await allClosed(idle)
 })
 
-test('who asks and then neither reads nor says anything is closed, and so is who ends his half', async (t) => {
+test('clients that stop reading, or close their half, are disconnected', async (t) => {
   const { url, port, holds } = await startServer(t, { idle: 2000, check: 50 })
   const ana = await signUp(url, 'ana')
   // A connection that she keeps is idle, too.

@@ -15,7 +15,7 @@ async function connection(t: Test, url: string, said: string): Promise<Socket> {
 }
 
 /** Node closes connections that are idle between two requests; those that have said nothing yet it does not count among them. */
-test('clients that connect and say nothing, or not all, do not keep a process from stopping', async (t) => {
+test('silent or slow clients do not prevent a process from stopping', async (t) => {
   const { url, child } = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t) })
   const half =
     'POST /auth/signin HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"login"'

@@ -9,13 +9,13 @@ import { call } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { eventually, setup, testConfig } from '../setup.ts'
 
-test('a process is alive and ready', async (t) => {
+test('a running process is alive and ready', async (t) => {
   const { url } = await setup(t)
   t.match(await call(url, 'GET', '/healthz'), { status: 200, body: { alive: true } })
   t.match(await call(url, 'GET', '/readyz'), { status: 200, body: { ready: true } })
 })
 
-test('a process whose database is away is alive but not ready', async (t) => {
+test('a process without its database is alive but not ready', async (t) => {
   const app = createApp(testConfig('postgres://nobody@127.0.0.1:1/none'), pino({ level: 'silent' }))
   const server = await createServer(app)
   t.teardown(async () => {
@@ -33,7 +33,7 @@ test('a process whose database is away is alive but not ready', async (t) => {
   t.match(JSON.parse(asked.body), { code: 'BUSY' })
 })
 
-test('it is not ready without LISTEN or without a migration, and says so', async (t) => {
+test('a process without LISTEN or with a missing migration is not ready and says why', async (t) => {
   const { app, pool, url } = await setup(t)
   let listening = false
   const server = await createServer(app, { listenAlive: () => listening })
@@ -57,7 +57,7 @@ test('it is not ready without LISTEN or without a migration, and says so', async
   t.match(await call(url, 'GET', '/healthz'), { status: 200 })
 })
 
-test('metrics show the log, the jobs and the process', async (t) => {
+test('metrics cover the log, the jobs and the process', async (t) => {
   const { url, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await ana.follow(ben.id)
@@ -127,7 +127,7 @@ test('metrics follow a like from the log to the socket', async (t) => {
   t.match(after, /^ravenpost_database_up 1$/m)
 })
 
-test('a database that answers nothing makes the process unready', async (t) => {
+test('a database that does not answer makes the process unready', async (t) => {
   const blackHole = createTcpServer(() => undefined)
   await new Promise<void>((resolve) => blackHole.listen(0, '127.0.0.1', resolve))
   const { port } = blackHole.address() as AddressInfo
@@ -146,7 +146,7 @@ test('a database that answers nothing makes the process unready', async (t) => {
   t.match(text, /^ravenpost_database_up 0$/m)
 })
 
-test('with METRICS_TOKEN, metrics need it', async (t) => {
+test('with METRICS_TOKEN set, metrics require it', async (t) => {
   const { url } = await setup(t, { env: { METRICS_TOKEN: 'a token for the scraper' } })
   t.match(await call(url, 'GET', '/metrics'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   const scrape = (token: string) => call(url, 'GET', '/metrics', undefined, { authorization: `Bearer ${token}` })
@@ -154,7 +154,7 @@ test('with METRICS_TOKEN, metrics need it', async (t) => {
   t.equal((await scrape('a token for the scraper')).status, 200)
 })
 
-test('a process without the api role serves operators only', async (t) => {
+test('a process without the api role serves only probes and metrics', async (t) => {
   const { app } = await setup(t)
   const server = await createOpsServer(app, {})
   t.teardown(() => server.close())
@@ -164,7 +164,7 @@ test('a process without the api role serves operators only', async (t) => {
   t.ok(other.headers['x-request-id'])
 })
 
-test('dead letters are for admins: listed, shown, replayed once', async (t) => {
+test('admins list, read and replay dead letters, each once', async (t) => {
   const { pool, as, url } = await setup(t)
   const ana = await as('ana')
   await pool.query(`update social.users set role = 'admin' where id = $1`, [ana.id])

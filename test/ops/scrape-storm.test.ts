@@ -5,7 +5,7 @@ import { eventually, setup } from '../setup.ts'
 
 const SCRAPERS = 40
 
-test('forty scrapers over a table that somebody holds ask the database once, and keep no request waiting', async (t) => {
+test('forty scrapers over a locked table cause one query and delay no request', async (t) => {
   const { url, as, pool, databaseUrl } = await setup(t)
   const ana = await as('ana')
   const holder = new pg.Client({ connectionString: databaseUrl })
@@ -39,7 +39,7 @@ test('forty scrapers over a table that somebody holds ask the database once, and
 const WAITING = `select application_name as name from pg_stat_activity
   where datname = current_database() and wait_event_type = 'Lock' and query not like '%lock table%' order by 1`
 
-test('counting ends at a bound', async (t) => {
+test('counting stops at a bound', async (t) => {
   const { url, pool } = await setup(t)
   await pool.query(
     `insert into notify.pending (consumer, event_id, event, attempts, dead_at)

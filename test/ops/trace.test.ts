@@ -4,7 +4,7 @@ import { test } from 'tap'
 import { TestSocket } from '../push/socket.ts'
 import { eventually, setup } from '../setup.ts'
 
-test('one id leads through the log from the request to the event and the frame', async (t) => {
+test('one request id connects the log lines of request, event and frame', async (t) => {
   const lines: Record<string, unknown>[] = []
   const stream = new Writable({
     write(chunk, _encoding, done) {

@@ -7,7 +7,7 @@ import { writeSettings } from '../../src/worker/settings.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
-t.test('ops.lag: what each lane has not read yet, and since when', async (t) => {
+t.test('ops.lag shows what each lane has not read, and since when', async (t) => {
   const { as, pool } = await setup(t)
   const lag = async () => {
     const { rows } = await pool.query(
@@ -27,7 +27,7 @@ t.test('ops.lag: what each lane has not read yet, and since when', async (t) => 
   ])
 })
 
-t.test('ops.jobs and ops.workers: jobs by state, and the process that holds them', async (t) => {
+t.test('ops.jobs and ops.workers show jobs by state and the process that runs them', async (t) => {
   const { pool } = await setup(t)
   await pool.query(
     `select graphile_worker.add_job('dispatch-outbox', run_at := now() + interval '1 hour'),
@@ -57,7 +57,7 @@ t.test('ops.jobs and ops.workers: jobs by state, and the process that holds them
   t.same(workers, [{ worker_id: 'worker-1', host: 'db1', pid: 42, jobs_locked: 1, silent: true }])
 })
 
-t.test('ops.pending and ops.dead_letters: the same rows before and after their last attempt', async (t) => {
+t.test('ops.pending and ops.dead_letters show the same rows before and after their last attempt', async (t) => {
   const { pool } = await setup(t)
   await pool.query(
     `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
@@ -70,7 +70,7 @@ t.test('ops.pending and ops.dead_letters: the same rows before and after their l
   t.same(await of('ops.dead_letters'), [{ event_id: 2, source_id: 'like:1:2', attempts: 2, last_error: 'why' }])
 })
 
-t.test('ops.count_drift: each counter that differs from its recount, and nothing else', async (t) => {
+t.test('ops.count_drift shows exactly the counters that differ from a recount', async (t) => {
   const system = await setup(t, { worker: true })
   const { as, pool } = system
   const [ana, ben] = [await as('ana'), await as('ben')]
@@ -110,7 +110,7 @@ t.test('ops.count_drift: each counter that differs from its recount, and nothing
   )
 })
 
-t.test('ops.inbox_of: the inbox of a user by name', async (t) => {
+t.test('ops.inbox_of shows the inbox of a user by name', async (t) => {
   const system = await setup(t, { worker: true })
   const { as, pool } = system
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
@@ -133,7 +133,7 @@ t.test('ops.inbox_of: the inbox of a user by name', async (t) => {
   t.same((await pool.query(`select * from ops.inbox_of('nobody')`)).rows, [])
 })
 
-t.test('ops.held_locks: who holds an inbox, and who waits; a worker reports it', async (t) => {
+t.test('ops.held_locks shows who locks an inbox and who waits, and a worker reports it', async (t) => {
   const { as, pool, databaseUrl } = await setup(t)
   const ana = await as('ana')
   const lines: { application: string; role: string; locks: string[] }[] = []
@@ -176,7 +176,7 @@ t.test('ops.held_locks: who holds an inbox, and who waits; a worker reports it',
   t.same((await pool.query(`select from ops.held_locks where application = 'somebody'`)).rows, [])
 })
 
-t.test('ops.deliveries and ops.fan_outs: what waits, for how long, and what failed', async (t) => {
+t.test('ops.deliveries and ops.fan_outs show waiting and failed work and its age', async (t) => {
   const { pool, as } = await setup(t)
   const ana = await as('ana')
   await pool.query(
@@ -214,7 +214,7 @@ t.test('ops.deliveries and ops.fan_outs: what waits, for how long, and what fail
   t.same(fanOuts, [{ subject: 'user 5', attempts: 2, last_error: 'held', long: true }])
 })
 
-t.test('ops.settings: every retention time and limit, and where it is set', async (t) => {
+t.test('ops.settings shows every retention time and limit and where it is set', async (t) => {
   const { app, pool } = await setup(t, { env: { OUTBOX_RETENTION_DAYS: '3', RATE_LIMIT_SCALE: '2' } })
   await pool.query(
     `insert into notify.settings (role, name, value, set_by) values ('api', 'of an older version', '1', 'fixed')`,

@@ -19,13 +19,13 @@ const PAGES_OF_A_TASK = 20_000
 
 t.setTimeout(300_000)
 
-t.test('what a system does costs the same with a past as without', onlyInFullSize, async (t) => {
+t.test('operations cost the same with and without a past', onlyInFullSize, async (t) => {
   const url = await cloneDatabase(t, { windowSeconds: 0 })
   const old = await openTransaction(t, url)
   await makePast(url, PAST)
   const statements = await observeStatements(t, url)
 
-  await t.test('no statement of a living system looks at the past', async (t) => {
+  await t.test('no statement of a running system scans old rows', async (t) => {
     const system = await startSystem(t, url, { env, worker: true, push: true })
     await runStory(t, system)
     await eventually(() => statements.seen(/from ops\.lag/) && statements.seen(/notify\.workers/))
@@ -38,7 +38,7 @@ t.test('what a system does costs the same with a past as without', onlyInFullSiz
     t.ok(statements.texts.length > 150, `${statements.texts.length} statements were observed`)
   })
 
-  await t.test('no run of a recurring task walks through the past', async (t) => {
+  await t.test('no recurring task scans old rows', async (t) => {
     const system = await startSystem(t, url, { env })
     const engine = createEngine(system.app)
     t.teardown(() => engine.pool.end())

@@ -21,7 +21,7 @@ t.setTimeout(600_000)
  * Every statement that handles many rows, on a database of real sizes, with plans made for the batch and with generic
  * ones: no large table is read whole, and ten times the rows cost about ten times the work.
  */
-t.test('no statement reads a large table whole, and work grows with the batch', onlyInFullSize, async (t) => {
+t.test('no statement scans a whole large table, and work grows with the batch', onlyInFullSize, async (t) => {
   const url = await cloneDatabase(t)
   // Adopts the clone before it is filled, which takes a slow machine minutes.
   const admin = createPool({ url, size: 2, log: pino({ level: 'silent' }), name: 'test', queryTimeoutMs: 600_000 })

@@ -23,7 +23,7 @@ t.test('/asyncapi.json is valid AsyncAPI 3 and public', async (t) => {
   }
 })
 
-t.test('its frames are the ones that are sent and understood', async (t) => {
+t.test('the frames of the AsyncAPI document are the ones that are sent and accepted', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const { url, as } = system
   const { messages, schemas } = (await call(url, 'GET', '/asyncapi.json')).body.components

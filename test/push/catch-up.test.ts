@@ -36,7 +36,7 @@ function weigh(t: Test, url: string, token: string) {
   return seen
 }
 
-t.test('two hundred users with large inboxes come back at once, and hold up nobody', async (t) => {
+t.test('two hundred users with large inboxes reconnect at once and delay nobody', async (t) => {
   const node = await startNode(t, { env: { SWEEP_INTERVAL_MS: '60000' } })
   const users: TestUser[] = []
   for (let n = 0; n < 200; n += 1) users.push(await node.user(`u${n}`))
@@ -68,7 +68,7 @@ t.test('two hundred users with large inboxes come back at once, and hold up nobo
   t.ok(largest <= 256 * KIB + 2 * LARGEST, `the largest frame: ${largest} bytes`)
 })
 
-t.test('changes are cut by their size, and never to none', async (t) => {
+t.test('a frame of changes is limited by size but has at least one change', async (t) => {
   const { app, user } = await startNode(t)
   const [ana, ben] = [await user('ana'), await user('ben')]
   await fillWithLarge(app, [ana.id], 100)

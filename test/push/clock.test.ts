@@ -40,7 +40,7 @@ for (const [name, ms] of [
     t.equal(socket.of('changes').length, 3)
   })
 
-t.test('a session that is revoked after the clock was set back is noticed, and stays refused', async (t) => {
+t.test('a session revoked after the clock was set back is detected and stays refused', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const { pool, config } = node.app

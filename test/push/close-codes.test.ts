@@ -32,7 +32,7 @@ const problem = (url: string, protocols: string[], origin?: string) =>
 const ONE_WINDOW = { framePeriodMs: 600_000 }
 const ownOrigin = (url: string) => url.replace('ws:', 'http:').replace('/ws', '')
 
-t.test('the upgrade is refused on another path, from another origin, and without the subprotocol', async (t) => {
+t.test('an upgrade on a wrong path, from a wrong origin or without the subprotocol is refused', async (t) => {
   const node = await startNode(t, { env: { ALLOWED_ORIGINS: 'https://example.org' } })
   t.equal(await status(node.url.replace('/ws', '/other'), ['ravenpost.v1']), 404)
   t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org.evil.example'), 403)
@@ -44,7 +44,7 @@ t.test('the upgrade is refused on another path, from another origin, and without
   t.equal(await status(node.url, ['other', 'ravenpost.v1']), 101)
 })
 
-t.test('a refused upgrade is answered with a problem, as everywhere', async (t) => {
+t.test('a refused upgrade is answered with a problem', async (t) => {
   const node = await startNode(t, { env: { ALLOWED_ORIGINS: 'https://example.org' } })
   const found = { requestId: /./, title: /./, instance: '/ws' }
   t.match(await problem(node.url.replace('/ws', '/other?token=x'), ['ravenpost.v1']), {
@@ -61,58 +61,58 @@ t.test('a refused upgrade is answered with a problem, as everywhere', async (t) 
   t.match(await problem(node.url, []), { ...found, status: 400, code: 'SUBPROTOCOL_NEEDED' })
 })
 
-t.test('a refused origin leaves one line that names it and ALLOWED_ORIGINS; that of PUBLIC_URL is ours', async (t) => {
-  const lines: { origin?: string; msg: string }[] = []
-  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
-  const env = { ALLOWED_ORIGINS: 'https://example.org', PUBLIC_URL: 'https://raven.example.org/api' }
-  const { url } = await setup(t, { push: true, log, env })
-  const socketUrl = `${url.replace('http', 'ws')}/ws`
-  t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://raven.example.org'), 101)
-  for (let n = 0; n < 3; n += 1) t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://elsewhere.example'), 403)
-  for (const origin of [
-    'https://example.org',
-    'https://raven.example.org',
-    url,
-    'http://localhost:5173',
-    'http://localhost:5173',
-  ])
-    await call(url, 'GET', '/docs', undefined, { origin })
-  const refusals = lines.filter(({ origin }) => origin !== undefined)
-  t.match(refusals, [
-    { origin: 'https://elsewhere.example', msg: /websockets from https:\/\/elsewhere\.example.*ALLOWED_ORIGINS/ },
-    { origin: 'http://localhost:5173', msg: /calls from http:\/\/localhost:5173.*ALLOWED_ORIGINS/ },
-  ])
-  t.equal(refusals.length, 2)
-})
-
 t.test(
-  'a plain GET of /ws is answered with 426, and another upgrade than to a websocket with what was asked for',
+  'a refused origin logs one line that names it and ALLOWED_ORIGINS; the origin of PUBLIC_URL is accepted',
   async (t) => {
-    const { url, server } = await setup(t, { push: true })
-    const { status, headers, body } = await call(url, 'GET', '/ws')
-    t.equal(status, 426)
-    t.equal(headers.get('upgrade'), 'websocket')
-    t.match(headers.get('content-type'), 'application/problem+json')
-    t.match(body, { code: 'UPGRADE_REQUIRED', detail: /ravenpost\.v1/, instance: '/ws' })
-    const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': '' }
-    const answered = (path: string) =>
-      new Promise<number | undefined>((resolve, reject) => {
-        get(url + path, { headers: offer }, (response) => resolve(response.resume().statusCode)).on('error', reject)
-      })
-    t.equal(await answered('/healthz'), 200)
-    t.equal(await answered('/ws'), 426)
-    const apart = await server.inject({ url: '/ws', headers: { connection: 'upgrade', upgrade: 'websocket' } })
-    t.match(apart.json(), { code: 'UPGRADE_REQUIRED', detail: /role push or all/ }, 'in a process without sockets')
+    const lines: { origin?: string; msg: string }[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
+    const env = { ALLOWED_ORIGINS: 'https://example.org', PUBLIC_URL: 'https://raven.example.org/api' }
+    const { url } = await setup(t, { push: true, log, env })
+    const socketUrl = `${url.replace('http', 'ws')}/ws`
+    t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://raven.example.org'), 101)
+    for (let n = 0; n < 3; n += 1) t.equal(await status(socketUrl, ['ravenpost.v1'], 'https://elsewhere.example'), 403)
+    for (const origin of [
+      'https://example.org',
+      'https://raven.example.org',
+      url,
+      'http://localhost:5173',
+      'http://localhost:5173',
+    ])
+      await call(url, 'GET', '/docs', undefined, { origin })
+    const refusals = lines.filter(({ origin }) => origin !== undefined)
+    t.match(refusals, [
+      { origin: 'https://elsewhere.example', msg: /websockets from https:\/\/elsewhere\.example.*ALLOWED_ORIGINS/ },
+      { origin: 'http://localhost:5173', msg: /calls from http:\/\/localhost:5173.*ALLOWED_ORIGINS/ },
+    ])
+    t.equal(refusals.length, 2)
   },
 )
 
-t.test('without a list of origins only its own is accepted', async (t) => {
+t.test('a plain GET of /ws answers 426, and an upgrade to another protocol is ignored', async (t) => {
+  const { url, server } = await setup(t, { push: true })
+  const { status, headers, body } = await call(url, 'GET', '/ws')
+  t.equal(status, 426)
+  t.equal(headers.get('upgrade'), 'websocket')
+  t.match(headers.get('content-type'), 'application/problem+json')
+  t.match(body, { code: 'UPGRADE_REQUIRED', detail: /ravenpost\.v1/, instance: '/ws' })
+  const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': '' }
+  const answered = (path: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      get(url + path, { headers: offer }, (response) => resolve(response.resume().statusCode)).on('error', reject)
+    })
+  t.equal(await answered('/healthz'), 200)
+  t.equal(await answered('/ws'), 426)
+  const apart = await server.inject({ url: '/ws', headers: { connection: 'upgrade', upgrade: 'websocket' } })
+  t.match(apart.json(), { code: 'UPGRADE_REQUIRED', detail: /role push or all/ }, 'in a process without sockets')
+})
+
+t.test("without ALLOWED_ORIGINS only the server's own origin is accepted", async (t) => {
   const node = await startNode(t)
   t.equal(await status(node.url, ['ravenpost.v1'], ownOrigin(node.url)), 101)
   t.equal(await status(node.url, ['ravenpost.v1'], 'https://example.org'), 403)
 })
 
-t.test('who says nothing is closed with 4408, and so is who answers no ping', async (t) => {
+t.test('a silent connection closes with 4408, with or without a hello', async (t) => {
   const impatient = await startNode(t, { limits: { helloMs: 100 } })
   const silent = await TestSocket.open(t, impatient.url)
   t.equal(await silent.closed(), 4408)
@@ -126,7 +126,7 @@ t.test('who says nothing is closed with 4408, and so is who answers no ping', as
   t.equal(await dead.closed(), 4408, 'pongs that answer no ping do not count')
 })
 
-t.test('a first frame that is no valid hello closes with 4400', async (t) => {
+t.test('a first frame that is not a valid hello closes with 4400', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const firsts = [
@@ -173,7 +173,7 @@ t.test('a forged, foreign or expired token closes with 4401', async (t) => {
   t.equal(await socket.closed(), 4401, 'the token ends while the socket is open')
 })
 
-t.test('a new token keeps the socket, unless it is bad or of someone else', async (t) => {
+t.test("a new token keeps the socket, unless it is invalid or another user's", async (t) => {
   const node = await startNode(t, { env: { SWEEP_INTERVAL_MS: '60000' } })
   const [ana, ben] = [await node.user('ana'), await node.user('ben')]
   const { config } = node.app
@@ -247,7 +247,7 @@ t.test('more than 20 sockets of a user, or too many frames, close with 4429', as
   await (await ana.connect()).next('synced')
 })
 
-t.test('pings of the websocket itself count as frames', async (t) => {
+t.test('websocket pings count as frames', async (t) => {
   const node = await startNode(t, { env: { RATE_LIMIT_SCALE: '1' }, limits: ONE_WINDOW })
   const socket = await (await node.user('ana')).connect()
   await socket.next('synced')
@@ -285,7 +285,7 @@ t.test('a frame of more than 64 KiB closes with 1009', async (t) => {
   t.equal(await socket.closed(), 1009)
 })
 
-t.test('a node that goes away closes with 1001, in bounded time', async (t) => {
+t.test('a node that shuts down closes with 1001 in bounded time', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const socket = await ana.connect()

@@ -8,7 +8,7 @@ import { startNode, tell } from './node.ts'
 /** The sweep does not help within the deadline of a test. */
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }
 
-t.test('with every hint lost the sweep finds what happened', async (t) => {
+t.test('without any hints, the sweep finds all changes', async (t) => {
   const deaf = await startNode(t, { env: { WAKE_UPS: 'off', DATABASE_URL_DIRECT: await cloneDatabase(t) } })
   const ana = await deaf.user('ana')
   const sockets = [await ana.connect(), await ana.connect()]
@@ -20,7 +20,7 @@ t.test('with every hint lost the sweep finds what happened', async (t) => {
   for (const socket of sockets) t.equal(await socket.closed(), 4403)
 })
 
-t.test('a live socket whose hints were lost is sent everything at once, however much it is', async (t) => {
+t.test('a live socket whose hints were lost gets everything at once, in any amount', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -32,35 +32,32 @@ t.test('a live socket whose hints were lost is sent everything at once, however 
   t.match(socket.of('changes').at(-1), { more: false, unreadCount: 450 })
 })
 
-t.test(
-  'a client that never reads costs little memory, hinders nobody, and gets everything once it reads',
-  async (t) => {
-    const node = await startNode(t, { env: NO_SWEEP })
-    const ana = await node.user('ana')
-    const [slow, quick] = [await ana.connect(), await ana.connect()]
-    await Promise.all([slow.next('synced'), quick.next('synced')])
-    slow.socket.pause()
-    const [total, bytes] = [3000, 7000]
-    let most = 0
-    for (let sent = 0; sent < total; sent += 500) {
-      await tell(node.app, ana.id, 500, bytes)
-      await dispatch(node.app)
-      await eventually(() => {
-        most = Math.max(most, node.push.stats().buffered)
-        return quick.upserts.length === sent + 500
-      })
-    }
-    t.ok(slow.upserts.length < total)
-    t.ok(most > 0, 'its buffer was full at times')
-    t.ok(most < 3_000_000, `little was buffered: ${most}`)
-    slow.socket.resume()
-    await eventually(() => slow.upserts.length >= total)
-    t.same(slow.upserts, quick.upserts, 'all, in order, none twice')
-    t.equal(slow.state, quick.state)
-  },
-)
+t.test('a client that never reads costs little memory, delays nobody, and gets everything once it reads', async (t) => {
+  const node = await startNode(t, { env: NO_SWEEP })
+  const ana = await node.user('ana')
+  const [slow, quick] = [await ana.connect(), await ana.connect()]
+  await Promise.all([slow.next('synced'), quick.next('synced')])
+  slow.socket.pause()
+  const [total, bytes] = [3000, 7000]
+  let most = 0
+  for (let sent = 0; sent < total; sent += 500) {
+    await tell(node.app, ana.id, 500, bytes)
+    await dispatch(node.app)
+    await eventually(() => {
+      most = Math.max(most, node.push.stats().buffered)
+      return quick.upserts.length === sent + 500
+    })
+  }
+  t.ok(slow.upserts.length < total)
+  t.ok(most > 0, 'its buffer was full at times')
+  t.ok(most < 3_000_000, `little was buffered: ${most}`)
+  slow.socket.resume()
+  await eventually(() => slow.upserts.length >= total)
+  t.same(slow.upserts, quick.upserts, 'all, in order, none twice')
+  t.equal(slow.state, quick.state)
+})
 
-t.test('a client that never reads is closed, and nothing is lost when it comes back', async (t) => {
+t.test('a client that never reads is disconnected, and loses nothing after reconnecting', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP, limits: { heartbeatMs: 1000, maxBuffered: 64 * 1024 } })
   const ana = await node.user('ana')
   const [stuck, quick] = [await ana.connect(), await ana.connect()]
@@ -83,7 +80,7 @@ t.test('a client that never reads is closed, and nothing is lost when it comes b
   t.equal(quick.closeCode, undefined)
 })
 
-t.test('rows that are not visible yet when they are notified are looked for again', async (t) => {
+t.test('rows not yet visible at their hint are looked up again', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -94,7 +91,7 @@ t.test('rows that are not visible yet when they are notified are looked for agai
   t.match(await socket.next('changes'), { unreadCount: 3 })
 })
 
-t.test('hints that are lies, nonsense or about strangers do no harm', async (t) => {
+t.test('false, malformed or foreign hints do no harm', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -115,7 +112,7 @@ t.test('hints that are lies, nonsense or about strangers do no harm', async (t) 
   }
 })
 
-t.test('a read that fails is tried again, and the socket stays', async (t) => {
+t.test('a failed read is retried, and the socket stays open', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const { pool } = node.app
   const ana = await node.user('ana')

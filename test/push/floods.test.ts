@@ -24,7 +24,7 @@ const upgrade = (t: Test, url: string, forwardedFor?: string) =>
     })
   })
 
-t.test('upgrades that no hello follows are limited by network, with one line in the log', async (t) => {
+t.test('upgrades without a hello are limited by network, with one log line', async (t) => {
   const lines: string[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
   const system = await setup(t, { push: true, log, env: { ...SCALE, TRUSTED_PROXIES: 'loopback' } })
@@ -41,7 +41,7 @@ t.test('upgrades that no hello follows are limited by network, with one line in 
   t.equal(lines.filter((line) => line.includes('upgrades')).length, 1)
 })
 
-t.test('an upgrade that a good hello follows costs its network nothing', async (t) => {
+t.test('an upgrade with a valid hello does not count against its network', async (t) => {
   const node = await startNode(t, { env: SCALE, limits: { upgradeBudget: 10 } })
   const people = await Promise.all(['ana', 'ben', 'cem'].map((name) => node.user(name)))
   for (const person of [...people, ...people, ...people, ...people, ...people]) {
@@ -56,7 +56,7 @@ t.test('an upgrade that a good hello follows costs its network nothing', async (
   t.match(await upgrade(t, node.url), { status: 429 })
 })
 
-t.test('a user who comes again has the same budget of frames', async (t) => {
+t.test('a user who reconnects keeps the same budget of frames', async (t) => {
   const node = await startNode(t, { env: SCALE, limits: { framePeriodMs: 60_000 } })
   const ana = await node.user('ana')
   let answered = 0
@@ -77,7 +77,7 @@ t.test('a user who comes again has the same budget of frames', async (t) => {
   await ben.next('synced')
 })
 
-t.test('hellos of one user without end are refused before anything is read for them', async (t) => {
+t.test('endless hellos of one user are refused before anything is read for them', async (t) => {
   const node = await startNode(t, { env: SCALE, limits: { framePeriodMs: 60_000 } })
   const ana = await node.user('ana')
   const codes = new Set<number | undefined>()

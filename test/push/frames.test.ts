@@ -11,7 +11,7 @@ async function withNotifications(node: TestNode, count: number): Promise<TestUse
   return ana
 }
 
-t.test('read, readAll and seen are answered with ok and told to every socket', async (t) => {
+t.test('read, readAll and seen are answered with ok and sent to every socket', async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 5)
   const [phone, laptop] = [await ana.connect(), await ana.connect()]
@@ -32,7 +32,7 @@ t.test('read, readAll and seen are answered with ok and told to every socket', a
   }
 })
 
-t.test('unread, archive, unarchive and delete do what REST does, on every socket', async (t) => {
+t.test('unread, archive, unarchive and delete work like REST, on every socket', async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 3)
   const [phone, laptop] = [await ana.connect(), await ana.connect()]
@@ -63,7 +63,7 @@ t.test('unread, archive, unarchive and delete do what REST does, on every socket
   t.same(rows, Array(2).fill({ read_at: null, archived_at: null }), 'nor of anybody else')
 })
 
-t.test("another user's notifications cannot be read", async (t) => {
+t.test("a frame cannot mark another user's notifications as read", async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 1)
   const ben = await node.user('ben')
@@ -74,7 +74,7 @@ t.test("another user's notifications cannot be read", async (t) => {
   t.equal(rows[0].read_at, null)
 })
 
-t.test('an ack of what was never sent is cut to what was', async (t) => {
+t.test('an ack beyond what was sent is capped at what was sent', async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 2)
   const socket = await ana.connect()
@@ -101,7 +101,7 @@ t.test('an ack of what was never sent is cut to what was', async (t) => {
   t.match(await socket.next('error'), { code: 'BAD_STATE' })
 })
 
-t.test('an ack right after a hello from the future acknowledges nothing', async (t) => {
+t.test('an ack after a hello with a future state acknowledges nothing', async (t) => {
   const node = await startNode(t)
   const ana = await withNotifications(node, 2)
   const epoch = (await (await ana.connect()).next('synced')).state.split('.')[0]
@@ -114,7 +114,7 @@ t.test('an ack right after a hello from the future acknowledges nothing', async 
 })
 
 t.test(
-  'a bad frame is answered with error and changes nothing; more than 10 in a minute close with 4400',
+  'an invalid frame is answered with error and changes nothing; more than 10 a minute close with 4400',
   async (t) => {
     const node = await startNode(t)
     const ana = await withNotifications(node, 1)
@@ -160,44 +160,54 @@ t.test(
   },
 )
 
-t.test('counts of watched posts come at once, and when they change; a new list replaces the former', async (t) => {
-  const node = await startNode(t)
-  const { pool } = node.app
-  const ana = await node.user('ana')
-  const [one, two] = [await makePost(node.app, ana.id), await makePost(node.app, ana.id)]
-  const socket = await ana.connect()
-  await socket.next('synced')
-  socket.send({ type: 'watch', posts: [one] })
-  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 0, commentCount: 0 }])
-  await pool.query('update social.posts set like_count = 7 where id = $1', [one])
-  await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${one},${two}`])
-  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 0 }])
-  await pool.query('update social.posts set comment_count = 1 where id = $1', [one])
-  t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 1 }], 'also without a hint')
-  socket.send({ type: 'watch', posts: [two] })
-  t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 0, commentCount: 0 }])
-  await pool.query('update social.posts set like_count = like_count + 1')
-  t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 1, commentCount: 0 }])
-  socket.send({ type: 'watch', posts: Array(201).fill(one) })
-  await socket.next('error')
-})
+t.test(
+  'counts of watched posts arrive at once and when they change; a new watch replaces the previous one',
+  async (t) => {
+    const node = await startNode(t)
+    const { pool } = node.app
+    const ana = await node.user('ana')
+    const [one, two] = [await makePost(node.app, ana.id), await makePost(node.app, ana.id)]
+    const socket = await ana.connect()
+    await socket.next('synced')
+    socket.send({ type: 'watch', posts: [one] })
+    t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 0, commentCount: 0 }])
+    await pool.query('update social.posts set like_count = 7 where id = $1', [one])
+    await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${one},${two}`])
+    t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 0 }])
+    await pool.query('update social.posts set comment_count = 1 where id = $1', [one])
+    t.same((await socket.next('counts')).posts, [{ id: one, likeCount: 7, commentCount: 1 }], 'also without a hint')
+    socket.send({ type: 'watch', posts: [two] })
+    t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 0, commentCount: 0 }])
+    await pool.query('update social.posts set like_count = like_count + 1')
+    t.same((await socket.next('counts')).posts, [{ id: two, likeCount: 1, commentCount: 0 }])
+    socket.send({ type: 'watch', posts: Array(201).fill(one) })
+    await socket.next('error')
+  },
+)
 
-t.test('counts of a post whose author a block hides do not come, whoever of the two blocks', async (t) => {
-  const node = await startNode(t)
-  const { pool } = node.app
-  const [ana, ben, cem] = [await node.user('ana'), await node.user('ben'), await node.user('cem')]
-  const [bens, cems, open] = await Promise.all([ben, cem, ana].map(({ id }) => makePost(node.app, id)))
-  await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($3, $1)', [ana.id, ben.id, cem.id])
-  const socket = await ana.connect()
-  await socket.next('synced')
-  socket.send({ type: 'watch', posts: [bens, cems, open] })
-  t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 0, commentCount: 0 }])
-  await pool.query('update social.posts set like_count = 1')
-  await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${bens},${cems},${open}`])
-  t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 1, commentCount: 0 }])
-})
+t.test(
+  'counts of a post are not sent if its author and the watcher block each other, in either direction',
+  async (t) => {
+    const node = await startNode(t)
+    const { pool } = node.app
+    const [ana, ben, cem] = [await node.user('ana'), await node.user('ben'), await node.user('cem')]
+    const [bens, cems, open] = await Promise.all([ben, cem, ana].map(({ id }) => makePost(node.app, id)))
+    await pool.query('insert into social.blocks (user_id, other_id) values ($1, $2), ($3, $1)', [
+      ana.id,
+      ben.id,
+      cem.id,
+    ])
+    const socket = await ana.connect()
+    await socket.next('synced')
+    socket.send({ type: 'watch', posts: [bens, cems, open] })
+    t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 0, commentCount: 0 }])
+    await pool.query('update social.posts set like_count = 1')
+    await pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, `${bens},${cems},${open}`])
+    t.same((await socket.next('counts')).posts, [{ id: open, likeCount: 1, commentCount: 0 }])
+  },
+)
 
-t.test('a block ends the counts of what is watched already, on both sides, within a sweep', async (t) => {
+t.test('a block ends watched counts on both sides within a sweep', async (t) => {
   const node = await startNode(t)
   const { pool } = node.app
   const [ana, ben] = [await node.user('ana'), await node.user('ben')]
@@ -225,7 +235,7 @@ t.test('a block ends the counts of what is watched already, on both sides, withi
   t.same(await watched(), [[anas], [bens]], 'each goes on with their own')
 })
 
-t.test('counts come at most four times a second, however often they change, and the last ones always', async (t) => {
+t.test('counts arrive at most four times a second, and the last values always arrive', async (t) => {
   const node = await startNode(t)
   const { pool } = node.app
   const ana = await node.user('ana')

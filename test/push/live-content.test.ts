@@ -37,7 +37,7 @@ async function hint(node: TestNode, payload: string): Promise<void> {
   await node.app.pool.query('select pg_notify($1, $2)', [COUNTS_CHANNEL, payload])
 }
 
-t.test('comments of the watched post come and go; a block hides them, both ways, and so does a deletion', async (t) => {
+t.test('comments of the watched post appear and disappear; blocks hide them in both directions', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const { url, as } = system
   const [ana, ben, cem, dia] = await Promise.all(['ana', 'ben', 'cem', 'dia'].map(as))
@@ -98,38 +98,35 @@ t.test('comments of the watched post come and go; a block hides them, both ways,
   t.equal(cems.of('comments').length, seen, 'of a deleted post nothing comes')
 })
 
-t.test(
-  'a feed is told how many posts are newer, of those that the watcher may see; a deletion takes one away',
-  async (t) => {
-    const { url, as } = await setup(t, { worker: true, push: true })
-    const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(as))
-    if (!ana || !ben || !cem) return
-    await ana.follow(ben.id)
-    await ben.post('older than the watch')
-    const open = async (feed: 'all' | 'following', who = ana) => {
-      const socket = await TestSocket.open(t, `${url.replace('http', 'ws')}/ws`)
-      socket.send({ type: 'hello', token: who.accessToken })
-      await socket.next('synced')
-      await watch([socket], { posts: [], feed })
-      return socket
-    }
-    const [all, following, bens] = [await open('all'), await open('following'), await open('all', ben)]
-    await ben.request('PUT', `/users/${cem.id}/block`)
-    await cem.post('of a stranger, whom ben blocked')
-    const own = await ben.post('of one who is followed')
-    await eventually(() => newerOf(all) === 2 && newerOf(following) === 1 && newerOf(bens) === 1)
-    t.match(await all.next('feed'), { feed: 'all' })
-    t.match(await following.next('feed'), { feed: 'following' })
-    await ben.request('DELETE', `/posts/${own.id}`)
-    await eventually(() => newerOf(all) === 1 && newerOf(following) === 0)
-    await watch([all], { posts: [], feed: 'all' })
-    const frames = all.of('feed').length
-    await ben.post('newer than the second watch')
-    t.equal((await eventually(() => all.of('feed')[frames])).newer, 1, 'each watch counts anew')
-  },
-)
+t.test('a feed gets the number of newer posts that the watcher can see; a deletion lowers it', async (t) => {
+  const { url, as } = await setup(t, { worker: true, push: true })
+  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(as))
+  if (!ana || !ben || !cem) return
+  await ana.follow(ben.id)
+  await ben.post('older than the watch')
+  const open = async (feed: 'all' | 'following', who = ana) => {
+    const socket = await TestSocket.open(t, `${url.replace('http', 'ws')}/ws`)
+    socket.send({ type: 'hello', token: who.accessToken })
+    await socket.next('synced')
+    await watch([socket], { posts: [], feed })
+    return socket
+  }
+  const [all, following, bens] = [await open('all'), await open('following'), await open('all', ben)]
+  await ben.request('PUT', `/users/${cem.id}/block`)
+  await cem.post('of a stranger, whom ben blocked')
+  const own = await ben.post('of one who is followed')
+  await eventually(() => newerOf(all) === 2 && newerOf(following) === 1 && newerOf(bens) === 1)
+  t.match(await all.next('feed'), { feed: 'all' })
+  t.match(await following.next('feed'), { feed: 'following' })
+  await ben.request('DELETE', `/posts/${own.id}`)
+  await eventually(() => newerOf(all) === 1 && newerOf(following) === 0)
+  await watch([all], { posts: [], feed: 'all' })
+  const frames = all.of('feed').length
+  await ben.post('newer than the second watch')
+  t.equal((await eventually(() => all.of('feed')[frames])).newer, 1, 'each watch counts anew')
+})
 
-t.test('what was not hinted at, or came from a slow transaction, is found by the sweep', async (t) => {
+t.test('the sweep finds posts and comments without hints and from slow transactions', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const post = await makePost(node.app, ana.id)
@@ -155,7 +152,7 @@ t.test('what was not hinted at, or came from a slow transaction, is found by the
   t.same(commentsOf(socket).length, 2, 'each once')
 })
 
-t.test('500 watchers cost what one costs, and what nobody watches costs nothing', async (t) => {
+t.test('500 watchers cost as much as one, and unwatched posts cost nothing', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP, limits: { socketsPerUser: 100, betweenContentMs: 50 } })
   const users = await Promise.all(['ana', 'ben', 'cem', 'dia', 'eva'].map((name) => node.user(name)))
   const [ana, ben] = users
@@ -208,7 +205,7 @@ t.test('500 watchers cost what one costs, and what nobody watches costs nothing'
   }
 })
 
-t.test('a burst comes in at most two frames a second, and all of it', async (t) => {
+t.test('a burst arrives completely in at most two frames a second', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const post = await makePost(node.app, ana.id)
@@ -228,7 +225,7 @@ t.test('a burst comes in at most two frames a second, and all of it', async (t) 
   t.equal(new Set(commentsOf(socket).map(({ id }) => id)).size, 120, 'each once')
 })
 
-t.test('for a socket that does not read, the latest wait, and the others get everything', async (t) => {
+t.test('a socket that does not read gets the latest comments later, and others get everything', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP, limits: { betweenContentMs: 20, maxBuffered: 100_000 } })
   const [ana, ben] = [await node.user('ana'), await node.user('ben')]
   const post = await makePost(node.app, ana.id)

@@ -4,7 +4,7 @@ import { dispatch } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
 import { startNode, tell } from './node.ts'
 
-t.test('a client that is connected is sent what happens, and may come back where it was', async (t) => {
+t.test('a connected client is sent changes, and can resume where it was', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const first = await ana.connect()
@@ -28,7 +28,7 @@ t.test('a client that is connected is sent what happens, and may come back where
   t.equal(second.frames[0]?.type, 'welcome')
 })
 
-t.test('without a state a client is sent what no device has acknowledged', async (t) => {
+t.test('without a state, a client is sent what no device has acknowledged', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   await tell(node.app, ana.id, 2)
@@ -52,32 +52,35 @@ t.test('without a state a client is sent what no device has acknowledged', async
   }
 })
 
-t.test('a long catch-up comes in frames of 100, with more in all but the last, then live goes on', async (t) => {
-  const node = await startNode(t)
-  const ana = await node.user('ana')
-  await tell(node.app, ana.id, 250)
-  await dispatch(node.app)
-  const socket = await ana.connect()
-  t.match(await socket.next('synced'), { count: 250 })
-  const frames = socket.of('changes')
-  t.same(
-    frames.map(({ upserts, more, unreadCount }) => [upserts.length, more, unreadCount]),
-    [
-      [100, true, undefined],
-      [100, true, undefined],
-      [50, false, 250],
-    ],
-  )
-  t.same(
-    frames.slice(1).map(({ from }) => from),
-    frames.slice(0, -1).map(({ to }) => to),
-    'each begins where the one before ended',
-  )
-  await tell(node.app, ana.id, 120)
-  await dispatch(node.app)
-  await eventually(() => socket.upserts.length === 370)
-  t.equal(new Set(socket.upserts).size, 370, 'none twice')
-})
+t.test(
+  'a long catch-up arrives in frames of 100, with `more` in all but the last, then live changes follow',
+  async (t) => {
+    const node = await startNode(t)
+    const ana = await node.user('ana')
+    await tell(node.app, ana.id, 250)
+    await dispatch(node.app)
+    const socket = await ana.connect()
+    t.match(await socket.next('synced'), { count: 250 })
+    const frames = socket.of('changes')
+    t.same(
+      frames.map(({ upserts, more, unreadCount }) => [upserts.length, more, unreadCount]),
+      [
+        [100, true, undefined],
+        [100, true, undefined],
+        [50, false, 250],
+      ],
+    )
+    t.same(
+      frames.slice(1).map(({ from }) => from),
+      frames.slice(0, -1).map(({ to }) => to),
+      'each begins where the one before ended',
+    )
+    await tell(node.app, ana.id, 120)
+    await dispatch(node.app)
+    await eventually(() => socket.upserts.length === 370)
+    t.equal(new Set(socket.upserts).size, 370, 'none twice')
+  },
+)
 
 t.test('a user on two nodes with two devices each sees the same everywhere', async (t) => {
   const node = await startNode(t)
@@ -105,7 +108,7 @@ t.test('a user on two nodes with two devices each sees the same everywhere', asy
   t.equal(stranger.of('changes').length, 0, 'nobody else is told')
 })
 
-t.test('a busy inbox is sent at most ten frames a second, and all of it', async (t) => {
+t.test('a busy inbox is sent completely in at most ten frames a second', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -119,7 +122,7 @@ t.test('a busy inbox is sent at most ten frames a second, and all of it', async 
   t.equal(new Set(socket.upserts).size, 60)
 })
 
-t.test('a state that cannot be resumed is answered with reset, and the socket goes on from there', async (t) => {
+t.test('a state that cannot be resumed is answered with reset, and the socket continues from there', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   await tell(node.app, ana.id, 3)
@@ -147,7 +150,7 @@ t.test('a state that cannot be resumed is answered with reset, and the socket go
   for (const socket of sockets) t.equal(socket.of('synced').length, 0)
 })
 
-t.test('a restored database, with another epoch, resets whoever is connected', async (t) => {
+t.test('a restored database with a new epoch resets connected clients', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const socket = await ana.connect()

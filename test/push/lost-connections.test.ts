@@ -8,7 +8,7 @@ import { startNode, type TestNode, tell } from './node.ts'
 /** The sweep does not help within the deadline of a test. */
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }
 
-t.test('what happens while LISTEN is broken is sent as soon as it stands again', async (t) => {
+t.test('changes during a broken LISTEN are sent once it works again', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const { pool } = node.app
   const ana = await node.user('ana')
@@ -47,7 +47,7 @@ t.test('a node starts and serves while it cannot listen, and listens once it can
   await eventually(() => node.push.listenAlive())
 })
 
-t.test('connections that the database ends are replaced, and clients notice nothing', async (t) => {
+t.test('connections that the database closes are replaced, and clients notice nothing', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -75,7 +75,7 @@ t.test('connections that the database ends are replaced, and clients notice noth
   t.equal(socket.closeCode, undefined)
 })
 
-t.test('a read whose connection is ended in the middle is done again, and the socket stays', async (t) => {
+t.test('a read whose connection is closed is repeated, and the socket stays open', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -90,7 +90,7 @@ t.test('a read whose connection is ended in the middle is done again, and the so
   t.equal(socket.closeCode, undefined)
 })
 
-t.test('a hello whose connection is ended in the middle closes with 1001: the client comes back', async (t) => {
+t.test('a hello whose connection is closed ends with 1001, and the client reconnects', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   await tell(node.app, ana.id)
@@ -104,7 +104,7 @@ t.test('a hello whose connection is ended in the middle closes with 1001: the cl
   t.match(await (await ana.connect()).next('synced'), { count: 1 })
 })
 
-t.test('an ack whose connection is ended in the middle is stored later', async (t) => {
+t.test('an ack whose connection is closed is stored later', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   await tell(node.app, ana.id)
@@ -122,7 +122,7 @@ t.test('an ack whose connection is ended in the middle is stored later', async (
   t.equal(socket.closeCode, undefined)
 })
 
-t.test('a network that swallows what is sent holds up a node for no longer than a statement may take', async (t) => {
+t.test('a network that drops packets blocks a node no longer than a statement timeout', async (t) => {
   const database = await cloneDatabase(t)
   const proxy = await startProxy(t, database)
   const throughProxy = new URL(database)

@@ -43,7 +43,7 @@ async function afterHints(t: Test, node: TestNode): Promise<void> {
   t.equal(await socket.closed(), 4403, 'a true hint among them closes')
 }
 
-t.test('a role that may do nothing names every session: nobody is closed, at the cost of few queries', async (t) => {
+t.test('false hints about all sessions close nobody and cost few queries', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const users = await Promise.all(['ana', 'ben', 'cem'].map((name) => node.user(name)))
   const sockets = await Promise.all(users.map((user) => user.connect()))
@@ -61,7 +61,7 @@ t.test('a role that may do nothing names every session: nobody is closed, at the
   t.ok(queries('live_sessions') <= 5 + (performance.now() - from) / 100, `${queries('live_sessions')} queries`)
 })
 
-t.test('rising states of real users send no frame and cost few reads', async (t) => {
+t.test('false hints about states send no frame and cost few reads', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -87,7 +87,7 @@ t.test('rising states of real users send no frame and cost few reads', async (t)
   t.match(await socket.next('changes'), { unreadCount: 2 }, 'and what is true still comes')
 })
 
-t.test('posts that did not change send no frame', async (t) => {
+t.test('false hints about unchanged posts send no frame', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   const socket = await ana.connect()
@@ -103,7 +103,7 @@ t.test('posts that did not change send no frame', async (t) => {
   t.ok(queries('watched_counts') <= (performance.now() - from) / 250 + 2)
 })
 
-t.test('calls for the dispatcher are answered ever more slowly while there is nothing', async (t) => {
+t.test('useless wake-ups of the dispatcher are answered with growing delays', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   const dispatcher = new Dispatcher(app.pool, app.log, consumersOf(app), () => {})

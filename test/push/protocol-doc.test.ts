@@ -13,7 +13,7 @@ import { eventually, setup } from '../setup.ts'
 
 const page = await readFile(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 
-t.test('the client in docs/protocol.md works as it stands there', async (t) => {
+t.test('the client in docs/protocol.md works as written', async (t) => {
   const { as, url, app, server, push, pool, ...system } = await setup(t, { worker: true, push: true, windowSeconds: 0 })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const { id } = await ana.post('hello')
@@ -52,7 +52,7 @@ t.test('the client in docs/protocol.md works as it stands there', async (t) => {
   t.same(await exit, [0, null], said)
 })
 
-t.test('docs/protocol.md knows every close code, and the limits as they are', async (t) => {
+t.test('docs/protocol.md lists every close code and the current limits', async (t) => {
   for (const [code] of Object.values(closeCodes)) t.match(page, new RegExp(`^\\|[^|]*\\b${code}\\b`, 'm'), String(code))
   const {
     frameBudget,

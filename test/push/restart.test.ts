@@ -15,7 +15,7 @@ import { startNode, type TestUser, tell } from './node.ts'
 
 const log = pino({ level: 'silent' })
 
-t.test('PostgreSQL restarts under load: sockets stay or come back, and nothing is lost', async (t) => {
+t.test('PostgreSQL restarts under load: sockets stay or reconnect, and nothing is lost', async (t) => {
   const postgres = await startPostgres(t)
   const node = await startNode(t, { databaseUrl: postgres.url })
   const users = [await node.user('ana'), await node.user('ben'), await node.user('eve')]

@@ -55,7 +55,7 @@ t.test('changes over REST reach the sockets at once', async (t) => {
     )
 })
 
-t.test('who signs out, is signed out elsewhere or is deleted loses the sockets of that session at once', async (t) => {
+t.test("signing out, revoking a session and deleting the account close the session's sockets at once", async (t) => {
   const { as, url } = await setup(t, { push: true, env: NO_SWEEP })
   const first = await as('ana')
   const [second, third] = [await signIn(url, 'ana'), await signIn(url, 'ana')]
@@ -80,7 +80,7 @@ t.test('who signs out, is signed out elsewhere or is deleted loses the sockets o
   t.equal(late.frames.length, 0)
 })
 
-t.test('likes and comments move the counts of a watched post, over two nodes', async (t) => {
+t.test('likes and comments change the counts of a watched post across two nodes', async (t) => {
   const system = await setup(t, { worker: true, push: true, env: NO_SWEEP })
   const other = await startNode(t, { databaseUrl: system.databaseUrl, env: NO_SWEEP })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
@@ -96,7 +96,7 @@ t.test('likes and comments move the counts of a watched post, over two nodes', a
   }
 })
 
-t.test('with every wake-up off and LISTEN deaf, all of it still arrives', async (t) => {
+t.test('without wake-ups and with a deaf LISTEN, every change still arrives', async (t) => {
   const system = await setup(t, { worker: true, env: { WAKE_UPS: 'off' } })
   const deaf = { WAKE_UPS: 'off', DATABASE_URL_DIRECT: await cloneDatabase(t) }
   const node = await startNode(t, { databaseUrl: system.databaseUrl, env: deaf })

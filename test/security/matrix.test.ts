@@ -280,10 +280,10 @@ const EXTERNAL_ID = 'auth0|owner'
 const METRICS_TOKEN = 'a token that only Prometheus has'
 const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
 
-test('every route and every frame, by everybody', async (t) => {
+test('every route and every frame is tried by every kind of caller', async (t) => {
   const world = await makeWorld(t)
 
-  await t.test('each frame is answered as it should be, and no other socket hears of an inbox', async (t) => {
+  await t.test('each frame gets the expected answer, and no other socket receives anything of an inbox', async (t) => {
     const rows = rowsOf(FRAMES)
     t.same(rows.map(({ what }) => what).sort(), Object.keys(clientFrames).sort(), 'each frame has its line')
     const before = await ownedBy(world, world.owner.id)
@@ -318,7 +318,7 @@ test('every route and every frame, by everybody', async (t) => {
     }
   })
 
-  await t.test('each call answers each caller as it should, in the form of the document', async (t) => {
+  await t.test('each call gives each caller the expected answer in the documented form', async (t) => {
     const document = (await call(world.system.url, 'GET', '/openapi.json')).body
     const fits = answersOf(document)
     const rows = [

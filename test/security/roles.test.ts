@@ -55,7 +55,7 @@ test('api, worker and push node do all their work as ravenpost_app', async (t) =
   t.equal((await owner.query(`select to_regclass('notify.outbox_1') as first`)).rows[0].first, null, 'and dropped one')
 })
 
-test('who does not own the tables starts everything on a migrated database, and is refused on another', async (t) => {
+test('a role without ownership starts everything on a migrated database, and is refused on another', async (t) => {
   const databaseUrl = await cloneDatabase(t)
   const config = readConfig({ DATABASE_URL: asRole(databaseUrl, 'ravenpost_app'), JWT_SECRET: 'x'.repeat(32) })
   const open = () => openDatabase(config, 'all', pino({ level: 'silent' }), () => {})
@@ -65,7 +65,7 @@ test('who does not own the tables starts everything on a migrated database, and 
   await t.rejects(open(), { message: /lacks the migrations .*: run npm run migrate first/ })
 })
 
-test('ravenpost_app changes rows, and nothing else', async (t) => {
+test('ravenpost_app can change rows and nothing else', async (t) => {
   const { databaseUrl } = await setup(t)
   const app = await poolOf(t, databaseUrl, 'ravenpost_app')
   for (const statement of [
@@ -87,7 +87,7 @@ test('ravenpost_app changes rows, and nothing else', async (t) => {
     await t.rejects(app.query(statement), { code: /42501|42P16/ }, statement)
 })
 
-test('ravenpost_readonly reads what a DBA looks at, no hash and no token, and writes nothing', async (t) => {
+test('ravenpost_readonly reads what a DBA needs, no hashes or tokens, and writes nothing', async (t) => {
   const { databaseUrl, as } = await setup(t)
   await as('ana')
   const reader = await poolOf(t, databaseUrl, 'ravenpost_readonly')
@@ -116,7 +116,7 @@ test('ravenpost_readonly reads what a DBA looks at, no hash and no token, and wr
     await t.rejects(reader.query(statement), denied, statement)
 })
 
-test('a secret that ravenpost_readonly was allowed to read is revoked', async (t) => {
+test('a grant of a secret to ravenpost_readonly is revoked', async (t) => {
   const { databaseUrl, pool } = await setup(t)
   const reader = await poolOf(t, databaseUrl, 'ravenpost_readonly')
   await pool.query('grant select (endpoint) on notify.push_subscriptions to ravenpost_readonly')
@@ -126,7 +126,7 @@ test('a secret that ravenpost_readonly was allowed to read is revoked', async (t
   await reader.query('select id from notify.push_subscriptions')
 })
 
-test('a log that ravenpost_app owns is taken from it, also a partition that is half detached', async (t) => {
+test('logs owned by ravenpost_app change owner, including a half-detached partition', async (t) => {
   const { pool } = await setup(t)
   await pool.query(`alter table notify.outbox owner to ravenpost_app; alter table notify.outbox_1 owner to ravenpost_app;
     alter function notify.emit owner to current_user; grant create on schema notify to ravenpost_app`)
@@ -146,7 +146,7 @@ test('a log that ravenpost_app owns is taken from it, also a partition that is h
   t.same(await broken(), [])
 })
 
-test('granting again changes nothing, and a user without privileges is left unchanged', async (t) => {
+test('repeated grants change nothing, and a user without privileges is not affected', async (t) => {
   const { databaseUrl, pool } = await setup(t)
   const granted = async () =>
     (await pool.query('select oid::regclass::text as name, relacl::text, relowner from pg_class order by 1')).rows
@@ -214,7 +214,7 @@ const rules: Rule[] = [
   },
 ]
 
-test('who owns what, who may create where, and as whom functions run', async (t) => {
+test('owners, create privileges and the roles of functions are as intended', async (t) => {
   const { pool } = await setup(t)
   await checkRules(t, pool, rules)
 })
@@ -247,7 +247,7 @@ const traps = `
   create function pg_temp.trapped(text, integer) returns boolean language sql return pg_temp.trapped();
   create function pg_temp.trap() returns trigger language plpgsql as $$ begin perform pg_temp.trapped(); return new; end $$;`
 
-test('nothing that a low role owns or may create runs as a higher one', async (t) => {
+test('no object that a low role owns or can create runs as a higher role', async (t) => {
   const databaseUrl = await cloneDatabase(t)
   const ran: string[] = []
   const signIn = async (role?: string) => {

@@ -4,7 +4,7 @@ import { test } from 'tap'
 import { setup } from '../setup.ts'
 import { runStory } from './story.ts'
 
-test('at the most talkative level, the log of a full story holds no secret and nothing that people wrote', async (t) => {
+test('at the most verbose level, the log contains no secret and no user text', async (t) => {
   const lines: string[] = []
   const stream = new Writable({
     write(chunk, _encoding, done) {

@@ -45,7 +45,7 @@ const taken = {
   from: 'gone join social.posts p on p.id = post_id',
 }
 
-t.test('a new action is a descriptor, a statement and a type, and reaches the socket', async (t) => {
+t.test('a new action needs a descriptor, a statement and a type, and reaches the socket', async (t) => {
   const { app, user } = await startNode(t)
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(user))
   if (!ana || !ben || !cem) throw new Error('three users are needed')

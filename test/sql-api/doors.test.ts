@@ -25,7 +25,7 @@ async function withInboxes(t: Test) {
 
 const emit = `select notify.emit('order.shipped', $1::bigint[], $2, title => 'Shipped') as n`
 
-test('ravenpost_emitter may notify and retract, and nothing else', async (t) => {
+test('ravenpost_emitter can notify and retract, and nothing else', async (t) => {
   const { databaseUrl } = await withInboxes(t)
   const emitter = await connectAs(t, databaseUrl, 'ravenpost_emitter')
   t.match((await emitter.query(emit, [[1, 2], 'order:1'])).rows, [{ n: '2' }])
@@ -55,7 +55,7 @@ test('ravenpost_emitter may notify and retract, and nothing else', async (t) => 
     await t.rejects(emitter.query(statement), { code: '42501' }, statement)
 })
 
-test('who is neither may not even notify; ravenpost_critical may do so critically', async (t) => {
+test('other roles cannot notify, and only ravenpost_critical can send critical notifications', async (t) => {
   const { databaseUrl, owner } = await withInboxes(t)
   const reader = await connectAs(t, databaseUrl, 'ravenpost_readonly')
   await t.rejects(reader.query(emit, [[1], 'x']), { code: '42501' })
@@ -66,7 +66,7 @@ test('who is neither may not even notify; ravenpost_critical may do so criticall
   ])
 })
 
-test('a hostile search_path changes nothing of what a door does', async (t) => {
+test('a hostile search_path does not change the SQL functions', async (t) => {
   const { databaseUrl, owner } = await withInboxes(t)
   await owner.query(
     `grant create, temporary on database ${owner.escapeIdentifier(owner.database ?? '')} to ravenpost_emitter`,
@@ -80,7 +80,7 @@ test('a hostile search_path changes nothing of what a door does', async (t) => {
   t.match((await owner.query('select source_id from notify.outbox')).rows, [{ source_id: 'sql:ravenpost_emitter:x' }])
 })
 
-test('what is out of bounds is refused, and nothing is written', async (t) => {
+test('arguments out of bounds are refused, and nothing is written', async (t) => {
   const { pool } = await inboxApp(t)
   const wrong: [string, string][] = [
     ...['post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'user.followed', 'post.published'].map(
@@ -136,7 +136,7 @@ test('what is out of bounds is refused, and nothing is written', async (t) => {
   )
 })
 
-test('who has no inbox is not counted, and ops.unreached and why_not name them', async (t) => {
+test('recipients without an inbox are not counted, and ops.unreached and why_not list them', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   const emitter = await connectAs(t, app.config.databaseUrl, 'ravenpost_emitter')
@@ -181,7 +181,7 @@ test('who has no inbox is not counted, and ops.unreached and why_not name them',
   )
 })
 
-test('why_not names the rule that kept a source from the app, and what is still retried', async (t) => {
+test('why_not names the rule that filtered a source, and pending retries', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
   await app.pool.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana, ben])
@@ -204,7 +204,7 @@ test('why_not names the rule that kept a source from the app, and what is still 
   t.match(await whyNot('failed'), [{ step: 'dispatch', result: 'stops', reason: /out of order/ }])
 })
 
-test('users_of answers ids in the order of the external ids, and leaves out unknown ones', async (t) => {
+test('users_of returns ids in the order of the external ids, and omits unknown ones', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
   await app.pool.query(
@@ -226,7 +226,7 @@ test('users_of answers ids in the order of the external ids, and leaves out unkn
   t.equal(rows[0]?.n, '1')
 })
 
-test('the doors have the signatures of the contract', async (t) => {
+test('the SQL functions have the signatures of the contract', async (t) => {
   const { owner } = await withInboxes(t)
   const { rows } = await owner.query(
     `select proname as name, pg_get_function_arguments(oid) as arguments, pg_get_function_result(oid) as result, prosecdef as definer
@@ -244,7 +244,7 @@ test('the doors have the signatures of the contract', async (t) => {
   ])
 })
 
-test('no door can forge or retract what came through another', async (t) => {
+test('no SQL or HTTP interface can forge or retract sources of another one', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
   const databaseUrl = app.config.databaseUrl

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { dispatch, drift, inboxApp, makeUsers } from '../notify/dispatch/events.ts'
 
-test('a group of which one send is of nobody stays when that of a person is retracted', async (t) => {
+test('a group with a send without actor stays when the send of a person is retracted', async (t) => {
   for (const together of [false, true]) {
     const app = await inboxApp(t)
     const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
@@ -22,7 +22,7 @@ test('a group of which one send is of nobody stays when that of a person is retr
   }
 })
 
-test('a group of sends says what came last, as urgently as any, and stays for what lives longest', async (t) => {
+test('a group of sends shows the last text, the highest priority and the latest expiry', async (t) => {
   const send = (key: string, app: App, ana: string, rest: string) =>
     app.pool.query(`select notify.emit('order.x', array[$1::bigint], '${key}', '${key}', group_key => 'g', ${rest})`, [
       ana,

@@ -12,7 +12,7 @@ const skip = spawnSync('pgbouncer', ['--version']).status !== 0 && 'pgbouncer is
 const emit = (source: string) =>
   `select notify.emit('order.shipped', array[$1::bigint], '${source}', title => '${source}') as n`
 
-test('through a transaction pooler: rolled back, nothing; committed, on the socket; taken back, gone', {
+test('through a transaction pooler, rollback, commit and retraction behave the same', {
   skip,
 }, async (t) => {
   const system = await setup(t, { worker: true, push: true })
@@ -48,7 +48,7 @@ test('through a transaction pooler: rolled back, nothing; committed, on the sock
   t.ok((await read(`timeline(${ana.id})`)).length >= 21)
 })
 
-test('the roles work through a transaction pooler, with DATABASE_URL_DIRECT beside it', { skip }, async (t) => {
+test('the roles work through a transaction pooler with DATABASE_URL_DIRECT', { skip }, async (t) => {
   const databaseUrl = await cloneDatabase(t, { windowSeconds: 0 })
   const env = { DATABASE_URL: await startPooler(t, databaseUrl), DATABASE_URL_DIRECT: databaseUrl }
   const all = await startServerProcess(t, 'all', env)

@@ -15,7 +15,7 @@ const pending = async ({ pool }: App) =>
     )
   ).rows[0]?.n
 
-test('a replay reads everything again, and nobody is told or counted twice', async (t) => {
+test('a replay reads everything again, and nobody is notified or counted twice', async (t) => {
   const app = await inboxApp(t)
   const users = await makeUsers(app, ['ana', 'ben', 'cem', 'dia'])
   const [ana = '', ben = '', cem = '', dia = ''] = users
@@ -42,7 +42,7 @@ test('a replay reads everything again, and nobody is told or counted twice', asy
   t.same(await drift(app, users), [])
 })
 
-test('what was still unread, or open when the lane last looked, is read after a replay', async (t) => {
+test('events unread or open before a replay are read after it', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   const emit = (source: string) => ({
@@ -67,7 +67,7 @@ test('what was still unread, or open when the lane last looked, is read after a 
   t.same(rows.map((row) => row.title).sort(), ['open', 'read', 'unread'])
 })
 
-test('a replay does not skip what a lane behind by more has not read', async (t) => {
+test('a replay skips nothing that a slower lane has not read', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   await app.pool.query(`select notify.emit('system', array[$1::bigint], 'old', 'old')`, [ana])
@@ -79,7 +79,7 @@ test('a replay does not skip what a lane behind by more has not read', async (t)
   t.same(rows, [{ title: 'old' }, { title: 'new' }])
 })
 
-test('a replay reads what lies in partitions that its lanes have passed, but nothing from before an adoption', async (t) => {
+test('a replay reads partitions that its lanes have passed, but nothing older than an adoption', async (t) => {
   const app = await inboxApp(t)
   const { pool, log } = app
   const [ana = ''] = await makeUsers(app, ['ana'])
@@ -128,7 +128,7 @@ test('a replay reads what lies in partitions that its lanes have passed, but not
   t.equal(await replay(), '1')
 })
 
-test('counters, unknown consumers and too long ago are refused', async (t) => {
+test('a replay of counters, unknown consumers or too old events is refused', async (t) => {
   const { pool } = await inboxApp(t)
   for (const [consumer, since, message] of [
     ['counters', '1 hour', /count twice/],

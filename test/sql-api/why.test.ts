@@ -6,7 +6,7 @@ import { dispatch, inboxApp, like, makePost, makeUsers } from '../notify/dispatc
 import { settled } from '../settled.ts'
 import { setup } from '../setup.ts'
 
-test('the timeline of an inbox tells what happened, and what was suppressed and why', async (t) => {
+test('the timeline of an inbox shows what happened, what was suppressed, and why', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['ana', 'ben', 'cem'])
   const post = await makePost(app, ana)
@@ -55,7 +55,7 @@ test('why names the rule behind each decision, and only to its user', async (t) 
   t.match(await ben.request('GET', `/notifications/${item.id}/why`), { status: 404 })
 })
 
-test('why-not says where the way of a source to a user ends', async (t) => {
+test('why-not shows where a source stopped on its way to a user', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const { pool, as } = system
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]

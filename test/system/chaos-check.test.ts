@@ -19,7 +19,7 @@ async function quietWorld(t: Parameters<typeof setup>[0], options: Parameters<ty
   return { ...system, world, load, author, like }
 }
 
-t.test('a like that commits while the check is under way is not taken for lost', async (t) => {
+t.test('a like that commits during the check is not reported as lost', async (t) => {
   const { pool, world, load, like } = await quietWorld(t, {})
   const holder = await pool.connect()
   await holder.query('begin; lock table social.comments in access exclusive mode')
@@ -36,7 +36,7 @@ t.test('a like that commits while the check is under way is not taken for lost',
   t.same(await checking, { lost: [], doubled: [], broken: [] })
 })
 
-t.test('a like that nobody was told of is lost', async (t) => {
+t.test('a like that notified nobody is reported as lost', async (t) => {
   const { pool, world, load, author, like } = await quietWorld(t, { worker: true })
   await like()
   await eventually(async () => (await pool.query('select from notify.sources')).rowCount)
@@ -48,7 +48,7 @@ t.test('a like that nobody was told of is lost', async (t) => {
   })
 })
 
-t.test('what is unread when time is up is late, which is wrong in itself, but not lost', async (t) => {
+t.test('events unread at the deadline are late, which fails the check but is not a loss', async (t) => {
   const { pool, world, load, like } = await quietWorld(t, {})
   await like()
   t.match(await check(pool, world, load, [], 0), {

@@ -7,7 +7,7 @@ import { ownPostgres } from './postgres.ts'
 const RECOVERS_IN = 20
 
 for (const mode of ['fast', 'immediate'] as const)
-  t.test(`PostgreSQL is stopped (${mode}) and started again under load: nothing lost, nothing doubled`, async (t) => {
+  t.test(`PostgreSQL stopped (${mode}) and restarted under load loses and doubles nothing`, async (t) => {
     const postgres = await ownPostgres(t)
     const system = await startSystem(t, postgres.url, { worker: true, push: true })
     const load = await startLoad(t, system)

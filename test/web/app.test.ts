@@ -12,7 +12,7 @@ test('the first page loads at most 160 KB of scripts and 12 KB of styles, compre
   t.ok(styles > 1024 && styles <= 12 * 1024, `${styles} bytes of styles`)
 })
 
-test('a new user posts, and a like from another window shows as toast, badge and row, and goes again', {
+test('a like from another window appears as toast, badge and row, and disappears again', {
   skip,
 }, async (t) => {
   const system = await webSystem(t)
@@ -53,7 +53,7 @@ test('a new user posts, and a like from another window shows as toast, badge and
   system.noErrors()
 })
 
-test('in every tab, list and badge equal REST whenever it is quiet', { skip }, async (t) => {
+test('in every tab, list and badge equal REST whenever the system is idle', { skip }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0 })
   const ana = await system.as('ana')
   const friends = await Promise.all(['ben', 'cleo', 'dora'].map((name) => system.as(name)))
@@ -98,7 +98,7 @@ test('in every tab, list and badge equal REST whenever it is quiet', { skip }, a
   system.noErrors()
 })
 
-test('five tabs share one socket, and it moves on when its tab closes', { skip }, async (t) => {
+test('five tabs share one socket, and another tab takes over when its tab closes', { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const ben = await system.as('ben')
@@ -120,7 +120,7 @@ test('five tabs share one socket, and it moves on when its tab closes', { skip }
   system.noErrors()
 })
 
-test('what is read offline shows at once and reaches the server later', { skip }, async (t) => {
+test('a notification read offline shows as read at once and reaches the server later', { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const ben = await system.as('ben')
@@ -140,7 +140,7 @@ test('what is read offline shows at once and reaches the server later', { skip }
   system.noErrors()
 })
 
-test('posts and comments of others show on open pages, also those from a break of the connection', {
+test('new posts and comments appear on open pages, also after a lost connection', {
   skip,
 }, async (t) => {
   const system = await webSystem(t)
@@ -194,7 +194,7 @@ test('posts and comments of others show on open pages, also those from a break o
   system.noErrors()
 })
 
-test('a person who uses the keyboard alone signs in, opens the bell and follows a notification', {
+test('a keyboard user signs in, opens the bell and follows a notification', {
   skip,
 }, async (t) => {
   const system = await webSystem(t)
@@ -244,7 +244,7 @@ test('a person who uses the keyboard alone signs in, opens the bell and follows 
   system.noErrors()
 })
 
-test('the dials send real people through the pipeline, and the strip shows who waits', { skip }, async (t) => {
+test("the demo's controls send users through the pipeline, and the strip shows who waits", { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const post = await ana.post('Good morning')

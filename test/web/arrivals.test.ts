@@ -6,7 +6,7 @@ import { eventually } from '../setup.ts'
 import { badgeOf, signInBy, skip, webSystem } from './browser.ts'
 import { renderLikes } from './measure.ts'
 
-test('a push message is shown by the service worker, and closes what was read elsewhere', { skip }, async (t) => {
+test('the service worker shows a push message and closes notifications read elsewhere', { skip }, async (t) => {
   const service = await startPushService(t)
   const system = await webSystem(t, { windowSeconds: 0, env: vapid, senders: { pushAgent: service.agent } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
@@ -54,7 +54,7 @@ test('a push message is shown by the service worker, and closes what was read el
   system.noErrors()
 })
 
-test('a thousand likes of a watched post: at most four renders a second and one toast', { skip }, async (t) => {
+test('a thousand likes of a watched post cause at most four renders a second and one toast', { skip }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0 })
   const ana = await system.as('ana')
   const post = await ana.post('Good morning')
@@ -67,7 +67,7 @@ test('a thousand likes of a watched post: at most four renders a second and one 
   system.noErrors()
 })
 
-test('what an administrator sends arrives as toast, badge and row, also after a break', { skip }, async (t) => {
+test('a send of an admin appears as toast, badge and row, also after a lost connection', { skip }, async (t) => {
   const system = await webSystem(t)
   const [ana, dora] = [await system.as('ana'), await system.as('dora')]
   await system.pool.query(`update social.users set role = 'admin' where id = $1`, [dora.id])

@@ -63,7 +63,7 @@ test('a socket outlives its access token', { skip }, async (t) => {
   system.noErrors()
 })
 
-test('server and database start again while a page is open: nothing lost, nothing doubled', { skip }, async (t) => {
+test('a restart of server and database with an open page loses and doubles nothing', { skip }, async (t) => {
   const postgres = await ownPostgres(t)
   const options = {
     worker: true,

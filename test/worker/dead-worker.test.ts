@@ -79,7 +79,7 @@ t.test('another worker continues the work of a killed one within 15 seconds', as
   t.pass('and its jobs are unlocked')
 })
 
-t.test('a stopped worker loses its locks, and repeats nothing when it continues', async (t) => {
+t.test('a paused worker loses its locks, and repeats nothing when it continues', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   await writeLikes(system)
   const child = spawnWorker(t, system)

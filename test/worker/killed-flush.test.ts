@@ -16,7 +16,7 @@ const slowly = `
   create trigger dawdle after update on notify.sources for each statement execute function audit.dawdle()`
 
 t.test(
-  'a worker killed between the flush and its commit: the next one flushes, and everybody is shown once',
+  'after a worker is killed between flush and commit, the next one flushes and everybody is shown once',
   async (t) => {
     const system = await setup(t)
     const { app, pool } = system

@@ -4,7 +4,7 @@ import t from 'tap'
 import { settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
-t.test('a worker outlives the connection on which it ends a job, and goes on', async (t) => {
+t.test('a worker survives the loss of the connection on which it completes a job', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const [post, other] = [await ana.post('hello'), await ana.post('and again')]

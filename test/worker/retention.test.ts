@@ -15,7 +15,7 @@ async function liked(system: TestSystem, posts: number) {
   return { ana, ben }
 }
 
-t.test('an expired notification is a removal like any other', async (t) => {
+t.test('an expired notification is removed like any other', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 3)
   const { state } = await ana.get('/notifications')
@@ -27,7 +27,7 @@ t.test('an expired notification is a removal like any other', async (t) => {
   await noDrift(t, system)
 })
 
-t.test('purging tombstones moves the floor: states below are too old, states above go on', async (t) => {
+t.test('purging tombstones raises the floor: older states are refused, newer ones resume', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 4)
   const before = (await ana.get('/notifications')).state
@@ -45,7 +45,7 @@ t.test('purging tombstones moves the floor: states below are too old, states abo
   t.same(rows, [{ id: '2' }])
 })
 
-t.test('a source is kept as long as its notification, and 32 days at least', async (t) => {
+t.test('a source is kept as long as its notification, and at least 32 days', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 3)
   await ana.request('DELETE', '/notifications/1')
@@ -58,7 +58,7 @@ t.test('a source is kept as long as its notification, and 32 days at least', asy
   t.match(rows, [{ source_id: /^like:2:/ }, { source_id: /^like:3:/ }])
 })
 
-t.test('expired sessions and old dead letters go', async (t) => {
+t.test('expired sessions and old dead letters are deleted', async (t) => {
   const system = await setup(t)
   const ana = await system.as('ana')
   await system.pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
@@ -72,7 +72,7 @@ t.test('expired sessions and old dead letters go', async (t) => {
   t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
 })
 
-t.test('sources are walked through a share at a time, and all of them in a day', async (t) => {
+t.test('sources are purged a share at a time, and all of them within a day', async (t) => {
   const { app, pool, as } = await setup(t)
   const ana = await as('ana')
   await pool.query(
@@ -108,23 +108,20 @@ t.test('a source that waits for a window is kept, however long the window fails'
   t.equal((await pool.query('select from notify.sources')).rowCount, 1)
 })
 
-t.test(
-  'refresh tokens of a living session that were used long ago are forgotten, and the session lives on',
-  async (t) => {
-    const { app, pool, as, url } = await setup(t)
-    const ana = await as('ana')
-    const first = await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken })
-    const second = await ana.request('POST', '/auth/refresh', { refreshToken: first.body.refreshToken })
-    await pool.query(
-      `update social.refresh_tokens set used_at = used_at - interval '31 days' where used_at = (select min(used_at) from social.refresh_tokens)`,
-    )
-    await purge({ ...app, log })
-    t.equal((await pool.query('select from social.refresh_tokens')).rowCount, 2)
-    t.match(await call(url, 'POST', '/auth/refresh', { refreshToken: second.body.refreshToken }), { status: 200 })
-  },
-)
+t.test('old used refresh tokens of a living session are deleted, and the session stays valid', async (t) => {
+  const { app, pool, as, url } = await setup(t)
+  const ana = await as('ana')
+  const first = await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken })
+  const second = await ana.request('POST', '/auth/refresh', { refreshToken: first.body.refreshToken })
+  await pool.query(
+    `update social.refresh_tokens set used_at = used_at - interval '31 days' where used_at = (select min(used_at) from social.refresh_tokens)`,
+  )
+  await purge({ ...app, log })
+  t.equal((await pool.query('select from social.refresh_tokens')).rowCount, 2)
+  t.match(await call(url, 'POST', '/auth/refresh', { refreshToken: second.body.refreshToken }), { status: 200 })
+})
 
-t.test('what cannot be purged stops nothing else, and is told in the end', async (t) => {
+t.test('a failing purge does not stop the others and is reported at the end', async (t) => {
   const { app, pool, as } = await setup(t)
   await as('ana')
   await pool.query(`update social.sessions set expires_at = now() - interval '1 second'`)
@@ -133,7 +130,7 @@ t.test('what cannot be purged stops nothing else, and is told in the end', async
   t.equal((await pool.query('select from social.sessions')).rowCount, 0)
 })
 
-t.test('what has expired is told by the clock of the database', async (t) => {
+t.test('expiry uses the clock of the database', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 1)
   await system.pool.query(`update notify.notifications set expires_at = now() - interval '1 second'`)
@@ -144,7 +141,7 @@ t.test('what has expired is told by the clock of the database', async (t) => {
   t.same((await ana.get('/notifications')).items, [])
 })
 
-t.test('notes of people without an inbox, and of deleted external ids, are kept for 30 days', async (t) => {
+t.test('notes of users without an inbox and of deleted external ids are kept for 30 days', async (t) => {
   const { app, pool } = await setup(t)
   await pool.query(
     `select notify.emit('system', '{404}', 'old', 'Hello'), notify.emit('system', '{404}', 'new', 'Hello')`,

@@ -37,7 +37,7 @@ async function deliveries({ pool }: TestSystem) {
 const hurry = ({ pool }: TestSystem) =>
   pool.query('update notify.deliveries set due_at = now() where due_at is not null')
 
-test('sign-up asks by mail whether the address is right; before that nothing else comes', async (t) => {
+test('sign-up sends a verification mail, and no other mail is sent before verification', async (t) => {
   const { server, system, ana, ben, questions } = await mailSystem(t)
   const question = questions.find(({ to }) => to === 'ana@example.org')
   t.match(question?.headers, { subject: 'Is this your address?', from: 'Ravenpost <news@mail.example>' })
@@ -70,7 +70,7 @@ test('sign-up asks by mail whether the address is right; before that nothing els
   t.same(server.mails, [])
 })
 
-test('what is unread after a while comes as one mail', async (t) => {
+test('notifications unread for a while arrive in one mail', async (t) => {
   const { server, system, ana, ben, cem, verify } = await mailSystem(t)
   await verify(ana)
   const posts = [await ana.post('one'), await ana.post('two'), await ana.post('three')]
@@ -105,7 +105,7 @@ test('what is unread after a while comes as one mail', async (t) => {
   t.equal(mail?.headers['message-id'], `<ravenpost.${done.find((d) => d.state === 'sent').send_id}@mail.example>`)
 })
 
-test('one-click unsubscription: GET shows a page, POST acts', async (t) => {
+test('unsubscribing takes one click: GET shows a page, POST unsubscribes', async (t) => {
   const { server, system, ana, ben, verify } = await mailSystem(t)
   await verify(ana)
   await ana.request('PATCH', '/auth/me', { locale: 'de' })
@@ -134,7 +134,7 @@ test('one-click unsubscription: GET shows a page, POST acts', async (t) => {
   t.match(await call(system.url, 'POST', `/auth/verify-email`, { token: path.split('/').at(-1) }), { status: 400 })
 })
 
-test('a mail that is refused for good bounces; one refused for now comes again in the same mail', async (t) => {
+test('a permanent refusal bounces; after a temporary one the same mail is resent', async (t) => {
   const { server, system, ana, ben, verify } = await mailSystem(t)
   await verify(ana)
   const comment = async () => ben.comment((await ana.post('hello')).id, 'one')
@@ -171,7 +171,7 @@ test('a mail that is refused for good bounces; one refused for now comes again i
   await eventually(async () => (await deliveries(system))[3]?.state === 'failed')
 })
 
-test('a server that hangs opens the circuit and holds nobody up', async (t) => {
+test('a hanging mail server opens the circuit and delays nobody', async (t) => {
   const { server, system, ana, ben, cem, verify } = await mailSystem(t)
   await verify(ana)
   server.does = 'hang'
@@ -193,7 +193,7 @@ test('a server that hangs opens the circuit and holds nobody up', async (t) => {
   t.ok(tried.filter((d) => d.attempts === 0).length >= 20, 'which counts as no attempt')
 })
 
-test('the mail that asks for the address comes again at sign-in, when the last one is of no use any more', async (t) => {
+test('sign-in resends the verification mail when the last one is no longer usable', async (t) => {
   const { server, system } = await questionSystem(t)
   const ana = await system.as('ana')
   const senders = createSenders(system.config, system.pool, {})
@@ -223,7 +223,7 @@ test('the mail that asks for the address comes again at sign-in, when the last o
   senders.email?.close()
 })
 
-test('a slow server gets each mail once: what would begin too late in its lease is left to the next run', async (t) => {
+test('a slow mail server gets each mail once; mails too late for their lease wait for the next run', async (t) => {
   const { server, system } = await questionSystem(t)
   server.does = { afterMs: 500 }
   await ask(
@@ -243,7 +243,7 @@ test('a slow server gets each mail once: what would begin too late in its lease 
   t.same(rows, [{ state: 'sent', attempts: 1 }], 'what was left was not tried')
 })
 
-test('an address is one address: refused at sign-up, and taken as it is when it was stored', async (t) => {
+test('an invalid address is refused at sign-up, and a stored address is used unchanged', async (t) => {
   const { server, system } = await questionSystem(t)
   const odd = ['x,y@example.net', 'a<y@example.net>', 'g:y@example.net;', '(c)y@example.net', 'y@[example.net]']
   for (const email of [...odd, '"q"y@example.net', 'a\\y@example.net', 'a\u0000y@example.net', 'y@example.net.'])
@@ -260,7 +260,7 @@ test('an address is one address: refused at sign-up, and taken as it is when it 
   t.notOk(addressed.includes('y@example.net'), 'nobody else is asked')
 })
 
-test('the password and the mail go over TLS to the right server, or nowhere, unless SMTP_URL says otherwise', async (t) => {
+test('password and mail are sent over verified TLS only, unless SMTP_URL allows otherwise', async (t) => {
   const { system } = await questionSystem(t)
   await ask(system, ['right@example.net'])
   const send = async (server: { url: string; seen: string[] }, options = '') => {

@@ -16,26 +16,23 @@ function fill(queue: FairQueue<Place>, places: Place[]): Place[] {
   return entered
 }
 
-t.test(
-  'a user is sent 120 messages a minute; the others get turns, one after the other, and the critical do not wait',
-  async (t) => {
-    const queue = new FairQueue<Place>(limits)
-    const waits = Array.from({ length: 200 }, (_, i) => queue.enter(place(`o${i}`, 'mallory'), 0))
-    t.same(waits.slice(0, 119), Array(119).fill(0))
-    const putOff = waits.filter((wait) => wait > 0)
-    t.ok(putOff.length >= 78, `${putOff.length} are put off`)
-    t.same(
-      putOff,
-      [...putOff].sort((a, b) => a - b),
-      'in their order',
-    )
-    t.ok((putOff.at(-1) ?? 0) > 35, 'as long as it takes to send those before')
-    t.equal(queue.enter(place('o', 'mallory', true), 0), 0)
-    t.equal(queue.enter(place('o', 'ana'), 0), 0, 'nobody else waits')
-  },
-)
+t.test('a user is sent 120 messages a minute; others take turns, and critical messages do not wait', async (t) => {
+  const queue = new FairQueue<Place>(limits)
+  const waits = Array.from({ length: 200 }, (_, i) => queue.enter(place(`o${i}`, 'mallory'), 0))
+  t.same(waits.slice(0, 119), Array(119).fill(0))
+  const putOff = waits.filter((wait) => wait > 0)
+  t.ok(putOff.length >= 78, `${putOff.length} are put off`)
+  t.same(
+    putOff,
+    [...putOff].sort((a, b) => a - b),
+    'in their order',
+  )
+  t.ok((putOff.at(-1) ?? 0) > 35, 'as long as it takes to send those before')
+  t.equal(queue.enter(place('o', 'mallory', true), 0), 0)
+  t.equal(queue.enter(place('o', 'ana'), 0), 0, 'nobody else waits')
+})
 
-t.test('an origin that has not answered has five at once, and a quick one fifty', async (t) => {
+t.test('an unproven origin gets five concurrent messages, a fast one fifty', async (t) => {
   const queue = new FairQueue<Place>(limits)
   const many = Array.from({ length: 100 }, (_, i) => place('o', `u${i % 20}`))
   t.equal(fill(queue, many).length, 20, 'twice as many wait, and users who have none there yet')
@@ -46,7 +43,7 @@ t.test('an origin that has not answered has five at once, and a quick one fifty'
   t.equal(started(queue).length, 50)
 })
 
-t.test('a user who has none at an origin finds a place beside one who has many, and is next but one', async (t) => {
+t.test('a user without messages at an origin gets a slot next to a user with many', async (t) => {
   const queue = new FairQueue<Place>(limits)
   t.equal(
     fill(
@@ -61,7 +58,7 @@ t.test('a user who has none at an origin finds a place beside one who has many, 
   t.ok(started(queue).some(({ userId }) => userId === 'ana'))
 })
 
-t.test('slow origins have half of all that is under way, however many they are', async (t) => {
+t.test('slow origins together use at most half of all slots', async (t) => {
   const queue = new FairQueue<Place>(limits)
   const [opening] = fill(queue, [place('quick', 'ana')])
   started(queue)
@@ -75,13 +72,10 @@ t.test('slow origins have half of all that is under way, however many they are',
   t.equal(started(queue).length, 20)
 })
 
-t.test(
-  'messages to an origin whose breaker is open come back when it closes, not all at once and within minutes',
-  async (t) => {
-    const queue = new FairQueue<Place>(limits)
-    const waits = Array.from({ length: 5000 }, (_, i) => queue.enter(place('o', `u${i}`), 15))
-    t.ok(waits.every((wait) => wait >= 15 && wait <= 315))
-    t.ok(new Set(waits.map((wait) => Math.round(wait))).size > 100)
-    t.ok(queue.isEmpty)
-  },
-)
+t.test('messages of an open circuit return gradually within minutes after it closes', async (t) => {
+  const queue = new FairQueue<Place>(limits)
+  const waits = Array.from({ length: 5000 }, (_, i) => queue.enter(place('o', `u${i}`), 15))
+  t.ok(waits.every((wait) => wait >= 15 && wait <= 315))
+  t.ok(new Set(waits.map((wait) => Math.round(wait))).size > 100)
+  t.ok(queue.isEmpty)
+})

@@ -33,7 +33,7 @@ const openCircuit = async () => {
   return guard
 }
 
-t.test('what answers after its time closes no circuit, and is sent all the same', async (t) => {
+t.test('a late answer does not close the circuit, but the message counts as sent', async (t) => {
   const guard = await openCircuit()
   t.same(await firstTried(guard, turn(10), late), sent)
   t.match(await guard(turn(), answers), refused)
@@ -41,7 +41,7 @@ t.test('what answers after its time closes no circuit, and is sent all the same'
   t.same(await guard(turn(), answers), sent, 'an answer in time closes it')
 })
 
-t.test('what was never tried closes no circuit', async (t) => {
+t.test('a message that was never attempted does not close a circuit', async (t) => {
   const guard = await openCircuit()
   t.match(await firstTried(guard, tooLate(), answers), {
     state: 'retry',
@@ -52,7 +52,7 @@ t.test('what was never tried closes no circuit', async (t) => {
   t.same(await firstTried(guard, turn(), answers), sent)
 })
 
-t.test('nor does it open one, or count for the provider', async (t) => {
+t.test('a message that was never attempted neither opens a circuit nor counts for the provider', async (t) => {
   const guard = createGuard({ perSecond: 1000, atOnce: 5, breakAfter: 2, halfOpenAfterMs: 60_000 })
   for (let i = 0; i < 5; i += 1) t.match(await guard(tooLate(), answers), { error: 'its turn came too late' })
   t.same(await guard(turn(), answers), sent)
@@ -62,14 +62,14 @@ t.test('nor does it open one, or count for the provider', async (t) => {
   t.match(await guard(turn(), answers), refused)
 })
 
-t.test('late answers in a row open the circuit', async (t) => {
+t.test('consecutive late answers open the circuit', async (t) => {
   const guard = createGuard({ perSecond: 1000, atOnce: 5, breakAfter: 2, halfOpenAfterMs: 60_000 })
   t.same(await guard(turn(10), late), sent)
   t.same(await guard(turn(10), late), sent)
   t.match(await guard(turn(), answers), refused)
 })
 
-t.test('so many go out in a second, and so many at once', async (t) => {
+t.test('the rate per second and the number of concurrent messages are limited', async (t) => {
   const guard = createGuard({ perSecond: 4, atOnce: 2, breakAfter: 2, halfOpenAfterMs: 1000 })
   const begun: number[] = []
   let [open, most] = [0, 0]
@@ -89,7 +89,7 @@ t.test('so many go out in a second, and so many at once', async (t) => {
 })
 
 for (const hours of [-1, 1])
-  t.test(`a clock that steps by ${hours} hours keeps no circuit open for longer, nor for less`, async (t) => {
+  t.test(`a clock that steps by ${hours} hours does not change how long a circuit stays open`, async (t) => {
     const guard = await openCircuit()
     const { now } = Date
     t.teardown(() => {

@@ -10,7 +10,7 @@ import { inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 type Case = [rule: string, became: string, change: (people: People) => Promise<unknown>]
 type People = { ana: string; ben: string; cem: string; post: string; say(document: Preferences): Promise<void> }
 
-test('every rule is asked again when a notification is sent', async (t) => {
+test('all rules are checked again when a notification is sent', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   const requestId = 'test'

@@ -53,7 +53,7 @@ async function dueDeliveries(t: Test) {
 }
 
 for (const answer of ['never', 'taken'] as const)
-  test(`a sender killed while providers ${answer === 'taken' ? 'took its messages' : 'hang'} is relieved when its lease ends`, async (t) => {
+  test(`a sender killed while providers ${answer === 'taken' ? 'took its messages' : 'hang'} is replaced when its lease ends`, async (t) => {
     const { mails, pushes, rows, send, endLeases, inAnotherProcess } = await dueDeliveries(t)
     mails.does = 'hang'
     pushes.answer = answer

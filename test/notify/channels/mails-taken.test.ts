@@ -33,7 +33,7 @@ async function dueMails(t: Test) {
   return { server, pool, ana, ben, holder, rows, makeDue, send: () => sendDeliveries({ ...app, senders }) }
 }
 
-test('a session that holds an advisory lock of ours stops no mail', async (t) => {
+test("another session's advisory lock stops no mail", async (t) => {
   const { server, holder, send } = await dueMails(t)
   await holder.query(`select pg_advisory_lock(hashtext('ravenpost mails'))`)
   await send()
@@ -51,7 +51,7 @@ test('while another process takes mails, nobody waits for it', async (t) => {
   t.equal(server.mails.length, 2)
 })
 
-test('a mail that is sent again waits for its row that grows; nobody else does, and no two mails have one id', async (t) => {
+test('a retried mail waits for its growing notification alone, and no two mails have the same id', async (t) => {
   const { server, pool, ana, ben, holder, rows, makeDue, send } = await dueMails(t)
   server.does = { refuse: 'RCPT', code: 451 }
   await send()

@@ -29,7 +29,7 @@ async function pushSystem(t: Test) {
   return { ...system, service, subscribe, reach }
 }
 
-test('a browser is told nothing after the end of the session that it subscribed in', async (t) => {
+test('a browser receives nothing after its session ends', async (t) => {
   const { url, as, service, subscribe, reach } = await pushSystem(t)
   const reuse = async ({ refreshToken }: TestClient) => {
     const next = (await call(url, 'POST', '/auth/refresh', { refreshToken })).body
@@ -66,7 +66,7 @@ test('a browser is told nothing after the end of the session that it subscribed 
   t.equal(service.asked, 1)
 })
 
-test('what is under way is not sent after a session ended that nobody could tidy up after', async (t) => {
+test('queued pushes of an ended session are not sent even if its cleanup failed', async (t) => {
   const system = await pushSystem(t)
   const { pool, as, service, subscribe, reach } = system
   const [ana, ben] = [await as('ana'), await as('ben')]
@@ -83,7 +83,7 @@ test('what is under way is not sent after a session ended that nobody could tidy
   t.same(await reach(ana), { reachable: [], browsers: 0 })
 })
 
-test('a session ends while its inbox is held; what stays is tidied up with the session', async (t) => {
+test('a session ends although its inbox is locked, and its leftovers are removed with the session', async (t) => {
   const { app, pool, as, subscribe, reach } = await pushSystem(t)
   const ana = await as('ana')
   await subscribe(ana)
@@ -104,7 +104,7 @@ test('a session ends while its inbox is held; what stays is tidied up with the s
   t.equal((await pool.query('select from social.sessions')).rowCount, 0)
 })
 
-test('users see where they are pushed to, and end it', async (t) => {
+test('users list and remove their push subscriptions', async (t) => {
   const { url, as, service, subscribe } = await pushSystem(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const phone = await signIn(url, 'ana')
@@ -120,7 +120,7 @@ test('users see where they are pushed to, and end it', async (t) => {
   t.equal((await phone.request('DELETE', `/push/subscriptions/${second}`)).status, 404)
 })
 
-test('a browser that subscribes again belongs to the session of now; an ended session subscribes nothing', async (t) => {
+test('a browser that subscribes again belongs to the current session; an ended session cannot subscribe', async (t) => {
   const { url, pool, as, service, reach } = await pushSystem(t)
   const ana = await as('ana')
   const browser = service.browser()
@@ -134,7 +134,7 @@ test('a browser that subscribes again belongs to the session of now; an ended se
   t.equal((await again.request('POST', '/push/subscriptions', service.browser())).status, 401)
 })
 
-test('a deleted account has no browsers at once', async (t) => {
+test('a deleted account has no push subscriptions at once', async (t) => {
   const { pool, as, subscribe } = await pushSystem(t)
   const ana = await as('ana')
   await subscribe(ana)

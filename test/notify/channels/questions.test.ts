@@ -32,7 +32,7 @@ const mailEnv = ({ config }: TestSystem) => ({
 const signUp = ({ url }: TestSystem, username: string, email: string, more: object = {}, from = '192.0.2.1') =>
   call(url, 'POST', '/auth/signup', { username, email, password: PASSWORD, ...more }, { 'x-forwarded-for': from })
 
-test('a mail to an unverified address has nothing in it that a stranger chose', async (t) => {
+test('a mail to an unverified address contains no text of strangers', async (t) => {
   const { system, send } = await mailSystem(t)
   const displayName = 'Account suspended! Sign in at evil.example within 24h'
   t.equal((await signUp(system, 'call_555_0199', 'victim@example.com', { displayName })).status, 201)
@@ -44,7 +44,7 @@ test('a mail to an unverified address has nothing in it that a stranger chose', 
   t.match(await call(system.url, 'GET', `${path}x`), { status: 400, body: { code: 'BAD_TOKEN' } })
 })
 
-test('an address is asked once a day, however many accounts come and go', async (t) => {
+test('an address gets one verification mail a day, for any number of accounts', async (t) => {
   const { system, send } = await mailSystem(t)
   for (let n = 0; n < 3; n++) {
     const { body } = await signUp(system, `temporary_${n}`, n === 1 ? 'Target@Example.com' : 'target@example.com')
@@ -63,7 +63,7 @@ test('an address is asked once a day, however many accounts come and go', async 
   t.equal((await send()).length, 2, 'the next day a sign-in asks')
 })
 
-test('a network makes the server send few of these mails', async (t) => {
+test('one network can trigger only few verification mails', async (t) => {
   const { system, send } = await mailSystem(t, { TRUSTED_PROXIES: 'loopback' })
   await system.pool.query(
     `insert into social.rate_limits (key, points, expire) values ('ask-network:2001:db8:7::/48', 1000000, (extract(epoch from now()) * 1000)::bigint + 60000)`,
@@ -74,7 +74,7 @@ test('a network makes the server send few of these mails', async (t) => {
   t.match(await send(), [{ to: 'two@example.com' }])
 })
 
-test('what accounts do that verified nothing is shown in the app, and mailed to nobody', async (t) => {
+test('actions of unverified accounts show in the app but are not mailed', async (t) => {
   const { system, mails } = await mailSystem(t, {}, true)
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   for (const { id, username } of [ana, cem]) {
@@ -102,7 +102,7 @@ test('what accounts do that verified nothing is shown in the app, and mailed to 
   ])
 })
 
-test('a mail about a group names those who verified their address, and quotes nobody else', async (t) => {
+test('a mail about a group names only verified users and quotes nobody else', async (t) => {
   const { system, send } = await mailSystem(t)
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   for (const { id, username } of [ana, cem]) {
@@ -121,7 +121,7 @@ test('a mail about a group names those who verified their address, and quotes no
   t.notMatch(mail?.text, /ben|prize/i)
 })
 
-test('a mail says to the owner of a verified address, and to nobody else, that the password was changed', async (t) => {
+test('only a verified address gets the mail about a changed password', async (t) => {
   const { system, send } = await mailSystem(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const token = emailToken(system.config, ana.id, 'ana@example.org')

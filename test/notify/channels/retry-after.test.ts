@@ -5,7 +5,7 @@ import { startPushService, vapid } from './push-service.ts'
 
 const DAY_SECONDS = 24 * 3600
 
-test('a push service may ask for a day at most', async (t) => {
+test('a push service can postpone by a day at most', async (t) => {
   const service = await startPushService(t)
   const system = await setup(t, { worker: true, windowSeconds: 0, env: vapid, senders: { pushAgent: service.agent } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]

@@ -10,7 +10,7 @@ const COMMENTS = 10
 const PUSH_WITHIN_SECONDS = 5
 const LIKE_WITHIN_SECONDS = 3
 
-test('2,000 pushes to endpoints that take 9 s hold up no push of somebody else, and no like', async (t) => {
+test('2,000 pushes to endpoints that take 9 s delay no other push and no like', async (t) => {
   const [slow, quick] = [await startPushService(t), await startPushService(t)]
   slow.afterMs = 9000
   const system = await setup(t, {
@@ -67,7 +67,7 @@ test('2,000 pushes to endpoints that take 9 s hold up no push of somebody else, 
   await eventually(() => quick.pushes.length === 2, PUSH_WITHIN_SECONDS)
 })
 
-test('a mail server that hangs holds up no push', async (t) => {
+test('a hanging mail server delays no push', async (t) => {
   const [mails, pushes] = [await startMailServer(t), await startPushService(t)]
   const env = { ...vapid, SMTP_URL: mails.url, MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example' }
   mails.does = 'hang'

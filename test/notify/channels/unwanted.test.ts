@@ -7,7 +7,7 @@ import { follow, inboxApp, like, makePost, makeUsers } from '../dispatch/events.
 
 const snoozed = { snoozeUntil: new Date(Date.now() + 3_600_000).toISOString() }
 
-test('what a user keeps from a channel that would reach them is written down with the rule, and stays so', async (t) => {
+test('notifications that a user filters from a reachable channel are logged with the rule', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   await maintainDeliveryLog(pool, app.log, 7)
@@ -47,7 +47,7 @@ test('what a user keeps from a channel that would reach them is written down wit
   }
 })
 
-test('what grows unwanted leaves what was queued or sent; what is off by default leaves nothing', async (t) => {
+test('a group that becomes unwanted keeps its queued and sent messages; channels that are off by default queue nothing', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   const [ana = '', eve = '', ...likers] = await makeUsers(app, ['ana', 'eve', 'ben', 'cem', 'dia'])

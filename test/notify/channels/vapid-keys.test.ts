@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { testConfig } from '../../setup.ts'
 
-test('the keys that the command makes are taken by the configuration, and are new each time', async (t) => {
+test('the configuration accepts the generated VAPID keys, and each run generates new ones', async (t) => {
   const command = fileURLToPath(new URL('../../../src/commands/vapid-keys.ts', import.meta.url))
   const [one, other] = [1, 2].map(() => {
     const { stdout, stderr } = spawnSync(process.execPath, [command], { encoding: 'utf8' })

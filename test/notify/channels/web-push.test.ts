@@ -29,7 +29,7 @@ async function deliveries({ pool }: TestSystem) {
 const hurry = ({ pool }: TestSystem) =>
   pool.query('update notify.deliveries set due_at = now() where due_at is not null')
 
-test('a comment goes to the browser, encrypted, and its update takes its place', async (t) => {
+test('a comment reaches the browser encrypted, and its update replaces it', async (t) => {
   const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
   await subscribe()
   const post = await ana.post('hello')
@@ -70,7 +70,7 @@ test('a comment goes to the browser, encrypted, and its update takes its place',
   t.match(service.pushes[3], { headers: { urgency: 'high' }, content: { priority: 'critical', title: 'Now' } })
 })
 
-test('while the push service fails it is tried again, under the same id', async (t) => {
+test('failed pushes are retried under the same id', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 503
@@ -89,7 +89,7 @@ test('while the push service fails it is tried again, under the same id', async 
   t.equal(service.pushes[0]?.headers['x-delivery-id'], tried.send_id)
 })
 
-test('after failures in a row the circuit opens: nobody asks, and no attempt is lost', async (t) => {
+test('consecutive failures open the circuit, and no attempt is lost', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   for (let i = 0; i < 8; i += 1) await subscribe()
   service.answer = 500
@@ -102,7 +102,7 @@ test('after failures in a row the circuit opens: nobody asks, and no attempt is 
   t.ok((await deliveries(system)).every((d) => d.attempts <= 1 && d.state === 'queued'))
 })
 
-test('given up after the last attempt; a subscription that is gone is forgotten', async (t) => {
+test('a push is given up after its last attempt, and expired subscriptions are removed', async (t) => {
   const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 500
@@ -136,7 +136,7 @@ test('given up after the last attempt; a subscription that is gone is forgotten'
   await eventually(async () => (await system.pool.query('select from notify.push_subscriptions')).rowCount === 0)
 })
 
-test('what is read, retracted or unwanted before it is sent is not sent', async (t) => {
+test('notifications that are read, retracted or filtered before sending are not sent', async (t) => {
   const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 503
@@ -163,7 +163,7 @@ test('what is read, retracted or unwanted before it is sent is not sent', async 
   t.same(service.pushes, [])
 })
 
-test('in quiet hours it waits for their end', async (t) => {
+test('in quiet hours a push waits for their end', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   await subscribe()
   const snoozeUntil = new Date(Date.now() + 3_600_000).toISOString()
@@ -184,7 +184,7 @@ test('in quiet hours it waits for their end', async (t) => {
   await eventually(() => service.pushes.length === 1)
 })
 
-test('a service that hangs is given up on, and another worker takes over the pushes of one that died', async (t) => {
+test('a hanging push service times out, and another worker takes over the pushes of a dead one', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 'never'
@@ -197,7 +197,7 @@ test('a service that hangs is given up on, and another worker takes over the pus
   await eventually(() => service.pushes.length === 1)
 })
 
-test('an endpoint that leads into a private network is refused', async (t) => {
+test('an endpoint in a private network is refused', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
   await subscribe()
   await ben.follow(ana.id)
@@ -223,7 +223,7 @@ test('an endpoint that leads into a private network is refused', async (t) => {
   t.equal(service.asked, 0)
 })
 
-test('an endpoint has to be one of a push service that is known or named, on its port, when it comes and when it is used', async (t) => {
+test('an endpoint must be a known push service on its port, when stored and when used', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
   const { keys } = service.browser()
   const answer = async (endpoint: string) =>
@@ -273,7 +273,7 @@ test('an endpoint has to be one of a push service that is known or named, on its
   t.equal(service.asked, 1, 'nobody is sent elsewhere')
 })
 
-test('what knows an endpoint but not its secret does not take it over', async (t) => {
+test('knowing an endpoint without its secret does not allow taking it over', async (t) => {
   const { service, system, ana, ben } = await pushSystem(t, false)
   const [browser, other] = [service.browser(), service.browser()]
   t.equal((await ana.request('POST', '/push/subscriptions', browser)).status, 201)
@@ -285,7 +285,7 @@ test('what knows an endpoint but not its secret does not take it over', async (t
   t.same(await owners(), [{ user_id: ben.id }])
 })
 
-test('a key that is none is refused; one that is stored costs its owner a push, and nobody else', async (t) => {
+test("an invalid key is refused; a stored invalid key fails only its owner's push", async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
   const { endpoint, keys } = service.browser()
   const p256dh = Buffer.alloc(65, 4).toString('base64url')
@@ -305,7 +305,7 @@ test('a key that is none is refused; one that is stored costs its owner a push, 
   t.same(states.sort(), [...Array(6).fill([false, 'failed', 1]), [true, 'sent', 1]], 'their circuit is not opened')
 })
 
-test('a sender that throws takes nobody else with it', async (t) => {
+test('a failing sender affects no other message', async (t) => {
   const { system, ana, ben, subscribe } = await pushSystem(t, false)
   for (const who of [ana, ben]) await subscribe(who)
   await dueToAll(system)
@@ -339,7 +339,7 @@ async function dueToAll({ pool }: TestSystem): Promise<void> {
   )
 }
 
-test('a browser belongs to who signed in there last; others cannot take it away', async (t) => {
+test('a browser belongs to the user who signed in last; others cannot take it', async (t) => {
   const { service, system, ana, ben } = await pushSystem(t)
   const browser = service.browser()
   const { id } = (await ana.request('POST', '/push/subscriptions', browser)).body

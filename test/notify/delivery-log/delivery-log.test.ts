@@ -17,7 +17,7 @@ async function logged({ pool }: Pick<TestSystem, 'pool'>, recipientId: string): 
   return rows.map((row) => row.line)
 }
 
-test('what became of a notification is logged: stored, pushed, acknowledged, sent, filtered', async (t) => {
+test('the delivery log records stored, pushed, acknowledged, sent and filtered', async (t) => {
   const service = await startPushService(t)
   const system = await setup(t, { worker: true, push: true, env: vapid, senders: { pushAgent: service.agent } })
   await eventually(async () => (await system.pool.query('select from notify.delivery_log_days')).rowCount === 4)
@@ -38,7 +38,7 @@ test('what became of a notification is logged: stored, pushed, acknowledged, sen
   t.ok((await logged(system, ana.id)).includes('filtered inApp mute'), 'with the rule that decided')
 })
 
-test('partitions are made ahead and dropped after retention; without one nothing fails', async (t) => {
+test('partitions of the delivery log are created ahead and dropped after retention; a missing one fails nothing', async (t) => {
   const system = await setup(t)
   const { pool } = system
   const ana = await system.as('ana')

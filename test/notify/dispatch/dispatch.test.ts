@@ -2,7 +2,7 @@ import t from 'tap'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { eventually, setup } from '../../setup.ts'
 
-t.test('likes of one post become one notification, with distinct people and the latest first', async (t) => {
+t.test('likes of one post become one notification with distinct people, latest first', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem, dia, eli] = await Promise.all(['ana', 'ben', 'cem', 'dia', 'eli'].map(system.as))
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
@@ -24,7 +24,7 @@ t.test('likes of one post become one notification, with distinct people and the 
   await noDrift(t, system)
 })
 
-t.test('each person is told of a comment once, by the most specific reason', async (t) => {
+t.test('a comment notifies each person once, by the most specific reason', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -43,28 +43,31 @@ t.test('each person is told of a comment once, by the most specific reason', asy
   await noDrift(t, system)
 })
 
-t.test('deleting a post empties every inbox of it, also while its comments are being dispatched', async (t) => {
-  const system = await setup(t, { worker: true, windowSeconds: 0 })
-  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
-  if (!ana || !ben || !cem) throw new Error('nobody signed up')
-  const post = await ana.post('hello @cem')
-  const first = await ben.comment(post.id, 'first')
-  const storm = Array.from({ length: 60 }, (_, i) =>
-    [ana, ben, cem][i % 3]?.request('POST', `/posts/${post.id}/comment`, {
-      body: `@ana @ben @cem ${i}`,
-      parentId: first.id,
-    }),
-  )
-  await new Promise((resolve) => setTimeout(resolve, 30))
-  t.match(await ana.request('DELETE', `/posts/${post.id}`), { status: 204 })
-  const answers = await Promise.all(storm)
-  t.ok(answers.every((answer) => answer && [201, 404].includes(answer.status)))
-  for (const name of ['ana', 'ben', 'cem']) t.same(await inboxOf(system, name), [], name)
-  t.same((await system.pool.query('select id from social.posts')).rows, [], 'and the rows below it are cleared')
-  await noDrift(t, system)
-})
+t.test(
+  'deleting a post removes its notifications from every inbox, also while its comments are dispatched',
+  async (t) => {
+    const system = await setup(t, { worker: true, windowSeconds: 0 })
+    const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
+    if (!ana || !ben || !cem) throw new Error('nobody signed up')
+    const post = await ana.post('hello @cem')
+    const first = await ben.comment(post.id, 'first')
+    const storm = Array.from({ length: 60 }, (_, i) =>
+      [ana, ben, cem][i % 3]?.request('POST', `/posts/${post.id}/comment`, {
+        body: `@ana @ben @cem ${i}`,
+        parentId: first.id,
+      }),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    t.match(await ana.request('DELETE', `/posts/${post.id}`), { status: 204 })
+    const answers = await Promise.all(storm)
+    t.ok(answers.every((answer) => answer && [201, 404].includes(answer.status)))
+    for (const name of ['ana', 'ben', 'cem']) t.same(await inboxOf(system, name), [], name)
+    t.same((await system.pool.query('select id from social.posts')).rows, [], 'and the rows below it are cleared')
+    await noDrift(t, system)
+  },
+)
 
-t.test('a deleted comment takes nothing with it that another application says of a comment with its id', async (t) => {
+t.test("a deleted comment does not remove another application's sends with the same comment id", async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
   if (!ana || !ben) throw new Error('nobody signed up')
@@ -111,39 +114,36 @@ t.test('a deleted user disappears from every group and count', async (t) => {
   await noDrift(t, system)
 })
 
-t.test(
-  'a blocked person tells nobody anything, also when the block commits while the batch is under way',
-  async (t) => {
-    const system = await setup(t)
-    const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
-    if (!ana || !ben) throw new Error('nobody signed up')
-    const post = await ana.post('hello')
-    await ben.like(post.id)
-    const blocker = await system.pool.connect()
-    await blocker.query('begin')
-    await blocker.query('select 1 from notify.inbox where user_id = $1 for update', [ana.id])
-    const { startWorker } = await import('../../../src/worker/start.ts')
-    const { tasks } = await import('../../../workers/index.ts')
-    const worker = await startWorker(system.app, tasks)
-    t.teardown(() => worker.close())
-    await eventually(async () => {
-      const { rows } = await system.pool.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%notify.inbox%' and datname = current_database()`,
-      )
-      return rows.length > 0
-    })
-    await blocker.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana.id, ben.id])
-    await blocker.query('commit')
-    blocker.release()
-    t.same(await inboxOf(system, 'ana'), [])
-    const { rows } = await system.pool.query('select decision, decided_by from notify.sources where user_id = $1', [
-      ana.id,
-    ])
-    t.same(rows, [{ decision: 'suppressed', decided_by: 'block' }], 'and the decision says so')
-  },
-)
+t.test('a blocked user notifies nobody, also when the block commits during the batch', async (t) => {
+  const system = await setup(t)
+  const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
+  if (!ana || !ben) throw new Error('nobody signed up')
+  const post = await ana.post('hello')
+  await ben.like(post.id)
+  const blocker = await system.pool.connect()
+  await blocker.query('begin')
+  await blocker.query('select 1 from notify.inbox where user_id = $1 for update', [ana.id])
+  const { startWorker } = await import('../../../src/worker/start.ts')
+  const { tasks } = await import('../../../workers/index.ts')
+  const worker = await startWorker(system.app, tasks)
+  t.teardown(() => worker.close())
+  await eventually(async () => {
+    const { rows } = await system.pool.query(
+      `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%notify.inbox%' and datname = current_database()`,
+    )
+    return rows.length > 0
+  })
+  await blocker.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana.id, ben.id])
+  await blocker.query('commit')
+  blocker.release()
+  t.same(await inboxOf(system, 'ana'), [])
+  const { rows } = await system.pool.query('select decision, decided_by from notify.sources where user_id = $1', [
+    ana.id,
+  ])
+  t.same(rows, [{ decision: 'suppressed', decided_by: 'block' }], 'and the decision says so')
+})
 
-t.test('with every wake-up off, everything still arrives', async (t) => {
+t.test('without any wake-ups, every notification still arrives', async (t) => {
   const system = await setup(t, { worker: true, env: { WAKE_UPS: 'off' } })
   const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
   if (!ana || !ben) throw new Error('nobody signed up')

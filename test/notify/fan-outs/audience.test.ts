@@ -21,7 +21,7 @@ const actor = { userId: AUTHOR, requestId: 'test' }
 
 t.setTimeout(300_000)
 
-t.test('several at once, cut off again and again, tell everybody once', async (t) => {
+t.test('interrupted concurrent fan-outs notify everybody once', async (t) => {
   const app = await appWith(t, AUDIENCE)
   const post = await createPost(app, actor, 'Hello')
   const [, , , cutOff] = await Promise.all([...[1, 2, 3].map(() => untilFinished(app)), cutOffWorkers(app, 8)])
@@ -31,22 +31,25 @@ t.test('several at once, cut off again and again, tell everybody once', async (t
   t.same(await drift(app), [])
 })
 
-t.test('a deletion does not wait for the last chunk, and nothing of the post stays or comes after it', async (t) => {
-  const app = await appWith(t, AUDIENCE)
-  const post = await createPost(app, actor, 'Hello')
-  const working = Promise.all([1, 2].map(() => untilFinished(app)))
-  await eventually(async () => (await outcome(app, post.id)).notifications > 0)
-  await deletePost(app, actor, post.id)
-  await working
-  await retryAll(app)
-  const { notifications, sources } = await outcome(app, post.id)
-  t.equal(notifications, 0)
-  t.ok(sources > 0 && sources < AUDIENCE, `${sources} were told before`)
-  t.same((await app.pool.query('select count(*)::int as n from social.posts')).rows, [{ n: 0 }])
-  t.same(await drift(app), [])
-})
+t.test(
+  "a deletion does not wait for the fan-out's last chunk, and nothing of the post appears afterwards",
+  async (t) => {
+    const app = await appWith(t, AUDIENCE)
+    const post = await createPost(app, actor, 'Hello')
+    const working = Promise.all([1, 2].map(() => untilFinished(app)))
+    await eventually(async () => (await outcome(app, post.id)).notifications > 0)
+    await deletePost(app, actor, post.id)
+    await working
+    await retryAll(app)
+    const { notifications, sources } = await outcome(app, post.id)
+    t.equal(notifications, 0)
+    t.ok(sources > 0 && sources < AUDIENCE, `${sources} were told before`)
+    t.same((await app.pool.query('select count(*)::int as n from social.posts')).rows, [{ n: 0 }])
+    t.same(await drift(app), [])
+  },
+)
 
-t.test('an audience whose author deletes the account is not told any further', async (t) => {
+t.test('a fan-out stops when its author deletes the account', async (t) => {
   const app = await appWith(t, 100)
   const post = await createPost(app, actor, 'Hello')
   await app.pool.query('update social.users set deleted_at = now() where id = $1', [AUTHOR])
@@ -54,7 +57,7 @@ t.test('an audience whose author deletes the account is not told any further', a
   t.equal((await outcome(app, post.id)).notifications, 0)
 })
 
-t.test('an inbox that somebody holds keeps nobody waiting, and is told later', async (t) => {
+t.test('a locked inbox delays nobody and is notified later', async (t) => {
   const app = await appWith(t, 200)
   const post = await createPost(app, actor, 'Hello')
   const holder = await app.pool.connect()
@@ -69,7 +72,7 @@ t.test('an inbox that somebody holds keeps nobody waiting, and is told later', a
   t.same(await drift(app), [])
 })
 
-t.test('a post that somebody holds is published once it is let go, and makes nobody wait for an attempt', async (t) => {
+t.test('a locked post is published after its release, and its attempts block nobody', async (t) => {
   const app = await appWith(t, 200)
   const post = await createPost(app, actor, 'Hello')
   const holder = await app.pool.connect()
@@ -86,7 +89,7 @@ t.test('a post that somebody holds is published once it is let go, and makes nob
   t.same((await app.pool.query('select recipient_id from notify.pending')).rows, [])
 })
 
-t.test('one inbox that cannot take it holds up nobody else', async (t) => {
+t.test('a failing inbox delays no other inbox', async (t) => {
   const app = await appWith(t, 300)
   const post = await createPost(app, actor, 'Hello')
   await app.pool.query('alter table notify.notifications add constraint not_nine check (user_id <> 9)')
@@ -98,7 +101,7 @@ t.test('one inbox that cannot take it holds up nobody else', async (t) => {
   ])
 })
 
-t.test('who is told by one statement is told the same as by dispatch', async (t) => {
+t.test('the single-statement path writes the same as dispatch', async (t) => {
   const app = await appWith(t, 20)
   await maintainDeliveryLog(app.pool, app.log, 30)
   await app.pool.query(

@@ -12,7 +12,7 @@ const CHUNK = 5000
 /** Nobody else's request waits for long: the process does no work row by row. */
 const STILL_MS = 1000
 
-t.test('an inbox of large groups is emptied by one request, and the sources end behind it', async (t) => {
+t.test('one request empties an inbox of large groups, and their sources end afterwards', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('viral')
@@ -29,7 +29,7 @@ t.test('an inbox of large groups is emptied by one request, and the sources end 
   await noDrift(t, system)
 })
 
-t.test('what a group was made of counts as ended before it is', async (t) => {
+t.test('sources of a removed group count as ended before they are ended', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   const { pool } = system
   const ana = await system.as('ana')
@@ -52,7 +52,7 @@ t.test('what a group was made of counts as ended before it is', async (t) => {
   t.same(await inboxOf(system, 'ana'), [])
 })
 
-t.test('a deleted post leaves every inbox, whatever is large or held in one of them', async (t) => {
+t.test('a deleted post leaves every inbox, including large groups and locked inboxes', async (t) => {
   const system = await setup(t)
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -77,7 +77,7 @@ t.test('a deleted post leaves every inbox, whatever is large or held in one of t
   await noDrift(t, system)
 })
 
-t.test('blocking somebody who did very much is answered at once, and takes all of it back', async (t) => {
+t.test('blocking a very active user returns at once and removes all their notifications', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')

@@ -24,7 +24,7 @@ const FRAME_PAUSE_MS = 150
 
 t.setTimeout(300_000)
 
-t.test('an ordinary like and a critical event pass a fan-out to many', async (t) => {
+t.test('an ordinary like and a critical event overtake a large fan-out', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   await fillAudience(patientPool(t, system), AUDIENCE)
   const { like, critical } = await senders(t, system)
@@ -41,7 +41,7 @@ t.test('an ordinary like and a critical event pass a fan-out to many', async (t)
   await noDrift(t, system)
 })
 
-t.test('a critical event passes a backlog', async (t) => {
+t.test('a critical event overtakes a backlog', async (t) => {
   const system = await setup(t, { push: true })
   const patient = patientPool(t, system)
   await fillAudience(patient, BACKLOG_OF)

@@ -41,7 +41,7 @@ async function fill({ pool }: TestSystem, userId: string, count: number, { secon
 
 const isEmpty = (user: TestClient) => async () => (await user.get('/notifications/unread-count')).unreadCount === 0
 
-t.test('what expires is taken from the socket, the list and the counts within a second', async (t) => {
+t.test('an expired notification disappears from socket, list and counts within a second', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const ana = await system.as('ana')
   await system.as('rita')
@@ -69,7 +69,7 @@ t.test('what expires is taken from the socket, the list and the counts within a 
   await noDrift(t, system)
 })
 
-t.test('an inbox that is held stops nobody else from being rid of what has expired', async (t) => {
+t.test('a locked inbox delays the expiry of no other inbox', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const holder = await system.pool.connect()
@@ -86,7 +86,7 @@ t.test('an inbox that is held stops nobody else from being rid of what has expir
   await noDrift(t, system)
 })
 
-t.test('one that cannot be removed keeps no other', async (t) => {
+t.test('a notification that cannot be removed blocks no other', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(`
@@ -101,7 +101,7 @@ t.test('one that cannot be removed keeps no other', async (t) => {
   t.match(await ana.get('/notifications'), { items: [{ id: '2' }], unreadCount: 1 })
 })
 
-t.test('large groups go a few at a time, a small one with many others', async (t) => {
+t.test('large groups expire a few at a time, a small one with many others', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(`
@@ -125,12 +125,10 @@ t.test('large groups go a few at a time, a small one with many others', async (t
   await noDrift(t, system)
 })
 
-t.test(
-  'while an inbox is held its expired notifications are tried a few times a second, not with every poll',
-  async (t) => {
-    const system = await setup(t, { worker: true })
-    const [ana, ben] = [await system.as('ana'), await system.as('ben')]
-    await system.pool.query(`
+t.test('expired notifications of a locked inbox are retried a few times a second, not at every poll', async (t) => {
+  const system = await setup(t, { worker: true })
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  await system.pool.query(`
     create table added (at timestamptz default clock_timestamp());
     create function note_added() returns trigger language plpgsql as $$
     begin
@@ -139,28 +137,27 @@ t.test(
     end $$;
     create trigger note_added after insert on graphile_worker._private_jobs for each row
     when (new.key = 'expire_notifications') execute function note_added()`)
-    const holder = await system.pool.connect()
-    t.teardown(() => holder.release())
-    await fill(system, ana.id, 500, { seconds: 1 })
-    await fill(system, ben.id, 1, { seconds: 2 })
-    await holder.query('begin')
-    await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
-    await eventually(isEmpty(ben), 2 + GONE_WITHIN_SECONDS)
-    const times = async () =>
-      (await system.pool.query<{ at: Date }>('select at from added order by at limit 8')).rows.map(({ at }) =>
-        at.getTime(),
-      )
-    await eventually(async () => (await times()).length === 8)
-    const [first = 0, ...later] = await times()
-    const seconds = ((later.at(-1) ?? 0) - first) / 1000
-    t.ok(seconds > 2, `eight jobs in ${seconds} s`)
-    await holder.query('commit')
-    await eventually(isEmpty(ana))
-    await noDrift(t, system)
-  },
-)
+  const holder = await system.pool.connect()
+  t.teardown(() => holder.release())
+  await fill(system, ana.id, 500, { seconds: 1 })
+  await fill(system, ben.id, 1, { seconds: 2 })
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+  await eventually(isEmpty(ben), 2 + GONE_WITHIN_SECONDS)
+  const times = async () =>
+    (await system.pool.query<{ at: Date }>('select at from added order by at limit 8')).rows.map(({ at }) =>
+      at.getTime(),
+    )
+  await eventually(async () => (await times()).length === 8)
+  const [first = 0, ...later] = await times()
+  const seconds = ((later.at(-1) ?? 0) - first) / 1000
+  t.ok(seconds > 2, `eight jobs in ${seconds} s`)
+  await holder.query('commit')
+  await eventually(isEmpty(ana))
+  await noDrift(t, system)
+})
 
-t.test('a group of very many is gone at once, and its sources are ended in chunks', async (t) => {
+t.test('a very large group disappears at once, and its sources end in chunks', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   await fill(system, ana.id, 1, { seconds: 3600, actors: LARGE })
@@ -185,7 +182,7 @@ t.test('a group of very many is gone at once, and its sources are ended in chunk
   await noDrift(t, system)
 })
 
-t.test('a send that has expired before it is read from the log notifies nobody', async (t) => {
+t.test('a send that expires before dispatch notifies nobody', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   const emitter = await system.pool.connect()
@@ -202,7 +199,7 @@ t.test('a send that has expired before it is read from the log notifies nobody',
   t.equal((await system.pool.query('select from notify.tombstones')).rowCount, 0)
 })
 
-t.test('what was removed while an old snapshot is open costs the next looks nothing', async (t) => {
+t.test('notifications removed under an old snapshot do not slow the next searches', async (t) => {
   const { pool, databaseUrl } = await setup(t)
   const old = await pool.connect()
   await old.query('begin isolation level repeatable read; select pg_current_xact_id()')

@@ -10,41 +10,38 @@ import { catchUp, emptyHand, foldedItems, type Held, listedItems } from '../disp
 
 const ROUNDS = 25
 
-t.test(
-  'several devices and the dispatcher at once: right in every snapshot, the same list on each device',
-  async (t) => {
-    const app = await inboxApp(t)
-    const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
-    const post = await makePost(app, me)
-    const devices = [emptyHand(), emptyHand()]
-    let running = true
+t.test('several devices and the dispatcher together keep every snapshot right and all devices equal', async (t) => {
+  const app = await inboxApp(t)
+  const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
+  const post = await makePost(app, me)
+  const devices = [emptyHand(), emptyHand()]
+  let running = true
 
-    const people = async () => {
-      for (let round = 0; round < ROUNDS; round++) {
-        await like(app, { postId: post, actorId: round % 2 ? ana : ben, recipientId: me, retracts: round % 3 === 2 })
-        await follow(app, ana, me)
-      }
+  const people = async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      await like(app, { postId: post, actorId: round % 2 ? ana : ben, recipientId: me, retracts: round % 3 === 2 })
+      await follow(app, ana, me)
     }
-    const device = async (held: Held, offset: number) => {
-      for (let round = offset; round < ROUNDS + offset; round++) {
-        await catchUp(app, me, held, 2)
-        await act(app, me, held, round)
-      }
+  }
+  const device = async (held: Held, offset: number) => {
+    for (let round = offset; round < ROUNDS + offset; round++) {
+      await catchUp(app, me, held, 2)
+      await act(app, me, held, round)
     }
-    const observer = async () => {
-      while (running) t.same(await drift(app, [me]), [])
-    }
+  }
+  const observer = async () => {
+    while (running) t.same(await drift(app, [me]), [])
+  }
 
-    const observing = observer()
-    await Promise.all([people(), device(devices[0] ?? emptyHand(), 0), device(devices[1] ?? emptyHand(), 3)])
-    running = false
-    await observing
-    for (const held of [...devices, emptyHand()]) {
-      await catchUp(app, me, held, 3)
-      t.same(foldedItems(held), await listedItems(app, me))
-    }
-  },
-)
+  const observing = observer()
+  await Promise.all([people(), device(devices[0] ?? emptyHand(), 0), device(devices[1] ?? emptyHand(), 3)])
+  running = false
+  await observing
+  for (const held of [...devices, emptyHand()]) {
+    await catchUp(app, me, held, 3)
+    t.same(foldedItems(held), await listedItems(app, me))
+  }
+})
 
 async function act(app: App, userId: string, held: Held, round: number): Promise<void> {
   const ids = [...held.items.keys()].slice(-2)
@@ -57,7 +54,7 @@ async function act(app: App, userId: string, held: Held, round: number): Promise
   else await acknowledge(app.pool, [{ userId, modseq: held.modseq }], 'soon')
 }
 
-t.test('what arrives while everything is marked as read stays unread', async (t) => {
+t.test('notifications that arrive during mark-all-read stay unread', async (t) => {
   const app = await inboxApp(t)
   const [me = '', ana = ''] = await makeUsers(app, ['Me', 'Ana'])
   await fillInbox(app, me, 10_000)

@@ -7,7 +7,7 @@ import { formatState } from '../../../src/protocol/state.ts'
 import { drift, fillInbox, inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 import { catchUp, emptyHand } from '../dispatch/fold-client.ts'
 
-t.test('reading marks, delivers, closes the group and takes one state; reading again takes none', async (t) => {
+t.test('reading marks as delivered, closes the group and uses one state; reading again uses none', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['Ana', 'Ben', 'Cem'])
   const postId = await makePost(app, ana)
@@ -33,7 +33,7 @@ t.test('reading marks, delivers, closes the group and takes one state; reading a
   )
 })
 
-t.test('a removed notification leaves a tombstone, and its sources bring nothing back', async (t) => {
+t.test('a removed notification leaves a tombstone, and its sources do not recreate it', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
   const aLike = { postId: await makePost(app, ana), actorId: ben, recipientId: ana }
@@ -49,7 +49,7 @@ t.test('a removed notification leaves a tombstone, and its sources bring nothing
   t.same(await drift(app, [ana, ben]), [])
 })
 
-t.test('bulk changes go chunk by chunk and end with the right counts', async (t) => {
+t.test('bulk changes run in chunks and end with the right counts', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['Ana'])
   const all = 2500
@@ -66,7 +66,7 @@ t.test('bulk changes go chunk by chunk and end with the right counts', async (t)
   t.equal(held.items.size, 1100)
 })
 
-t.test('a cursor stays good while its items are read and others arrive', async (t) => {
+t.test('a cursor stays valid while its items are read and new ones arrive', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
   await fillInbox(app, ana, 7)
@@ -81,31 +81,34 @@ t.test('a cursor stays good while its items are read and others arrive', async (
   await t.rejects(listNotifications(app, ana, { filter: 'all', limit: 3, cursor: 'x' }), { code: 'BAD_CURSOR' })
 })
 
-t.test('acknowledging delivers what grew up to the state, takes no state, and is cut to the inbox', async (t) => {
-  const app = await inboxApp(t)
-  const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
-  await fillInbox(app, ana, 5)
-  await fillInbox(app, ben, 3)
-  const acknowledgements = [
-    { userId: ben, modseq: 1000 },
-    { userId: ana, modseq: 3 },
-    { userId: ana, modseq: 2 },
-  ]
-  await acknowledge(app.pool, acknowledgements, 'soon')
-  const pending = async (userId: string) =>
-    (await listNotifications(app, userId, { filter: 'pending', limit: 20 })).items.map((n) => n.id)
-  t.same(await pending(ana), ['5', '4'])
-  t.same(await pending(ben), [])
-  const changes = await changesSince(app, [
-    { userId: ana, since: 5, limit: 10 },
-    { userId: ben, since: 0, limit: 10 },
-  ])
-  t.match(changes.get(ana), { modseq: 5, to: 5, ackedModseq: 3, upserts: [] })
-  t.match(changes.get(ben), { modseq: 3, to: 3, ackedModseq: 3 })
-  t.equal(changes.get(ben)?.upserts.length, 3)
-})
+t.test(
+  "an acknowledgement delivers everything up to its state, uses no state, and is capped at the inbox's state",
+  async (t) => {
+    const app = await inboxApp(t)
+    const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])
+    await fillInbox(app, ana, 5)
+    await fillInbox(app, ben, 3)
+    const acknowledgements = [
+      { userId: ben, modseq: 1000 },
+      { userId: ana, modseq: 3 },
+      { userId: ana, modseq: 2 },
+    ]
+    await acknowledge(app.pool, acknowledgements, 'soon')
+    const pending = async (userId: string) =>
+      (await listNotifications(app, userId, { filter: 'pending', limit: 20 })).items.map((n) => n.id)
+    t.same(await pending(ana), ['5', '4'])
+    t.same(await pending(ben), [])
+    const changes = await changesSince(app, [
+      { userId: ana, since: 5, limit: 10 },
+      { userId: ben, since: 0, limit: 10 },
+    ])
+    t.match(changes.get(ana), { modseq: 5, to: 5, ackedModseq: 3, upserts: [] })
+    t.match(changes.get(ben), { modseq: 3, to: 3, ackedModseq: 3 })
+    t.equal(changes.get(ben)?.upserts.length, 3)
+  },
+)
 
-t.test('filtered notifications are in no changes and in no count, only in their own list', async (t) => {
+t.test('filtered notifications appear only in their own list, not in changes or counts', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['Ana'])
   await fillInbox(app, ana, 3)
@@ -137,7 +140,7 @@ t.test('states of another epoch or of the future are refused', async (t) => {
     await t.rejects(resolveUpTo(app.pool, ana, state), { code: 'BAD_STATE' }, state)
 })
 
-t.test('an inbox that somebody holds locked is busy, not broken', async (t) => {
+t.test('a locked inbox answers "busy" instead of failing', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['Ana'])
   await fillInbox(app, ana, 1)

@@ -8,7 +8,7 @@ const SIZE = sized(60_000, 15_000)
 /** A request works for half a second; the rest is for a machine that does much else. */
 const DEADLINE_MS = 20_000
 
-t.test('all of a large inbox: what people look at is changed at once, the rest soon after', async (t) => {
+t.test('marking a large inbox changes recent notifications at once, the rest soon after', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   await fillInbox(system.app, ana.id, SIZE)
@@ -39,7 +39,7 @@ t.test('all of a large inbox: what people look at is changed at once, the rest s
   await noDrift(t, system)
 })
 
-t.test('all of a large inbox is deleted; what comes meanwhile stays', async (t) => {
+t.test('deleting a large inbox removes everything but later arrivals', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   await fillInbox(system.app, ana.id, SIZE)

@@ -26,7 +26,7 @@ const list = async (system: TestSystem, who: TestClient, query = '') => {
   return (await who.get(`/notifications${query}`)).items
 }
 
-t.test('a notification shows how the post or comment begins, and its first picture', async (t) => {
+t.test('a notification shows the beginning and the first picture of its post or comment', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -50,7 +50,7 @@ t.test('a notification shows how the post or comment begins, and its first pictu
   await ana.comment(post.id, 'A reply', first.id)
   t.match((await list(system, ben))[0], { type: 'comment.replied', body: 'A reply' })
 
-  t.test('an edit is a change of the inbox, and moves nothing else', async (t) => {
+  t.test("editing a post changes the notification's text and nothing else", async (t) => {
     const [before] = await list(system, ana)
     const { state } = await ana.get('/notifications/unread-count')
     await cem.request('PATCH', `/comments/${second.id}`, { body: 'Second thoughts' })
@@ -77,7 +77,7 @@ t.test('a notification shows how the post or comment begins, and its first pictu
     t.same(await ana.get('/notifications/unread-count'), quiet, 'what nobody sees changes nothing')
   })
 
-  t.test('what is deleted is shown no more: the next latest of a group is', async (t) => {
+  t.test('a group shows its next latest comment when the latest is deleted', async (t) => {
     await cem.request('DELETE', `/comments/${second.id}`)
     const [group] = await list(system, ana)
     t.match(group, {
@@ -93,7 +93,7 @@ t.test('a notification shows how the post or comment begins, and its first pictu
     )
   })
 
-  t.test('words of a blocked user are gone, and those of filtered strangers are never shown', async (t) => {
+  t.test('texts of blocked users disappear, and texts of filtered strangers never show', async (t) => {
     const third = await cem.comment(post.id, 'Something rude')
     t.match((await list(system, ana))[0], { body: 'Something rude' })
     await ana.request('PUT', `/users/${cem.id}/block`)
@@ -111,7 +111,7 @@ t.test('a notification shows how the post or comment begins, and its first pictu
     t.match((await ana.get('/notifications')).items[0], { body: null }, `${third.id} and all that a block hides`)
   })
 
-  t.test('the facts of a send are no preview', async (t) => {
+  t.test('the data of a send is not used as preview', async (t) => {
     await system.pool.query(`select notify.emit('shop.paid', array[$1::bigint], 's', 'Paid', data => $2)`, [
       cem.id,
       { postId: post.id, commentId: first.id },
@@ -120,7 +120,7 @@ t.test('a notification shows how the post or comment begins, and its first pictu
   })
 })
 
-t.test('an inbox that is held keeps nobody else from an edit, and is changed when it is free', async (t) => {
+t.test("a locked inbox delays nobody's edit and changes after its release", async (t) => {
   const app = await inboxApp(t)
   const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
   await app.pool.query(`update social.users set username = 'user_' || id`)
@@ -158,7 +158,7 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
 t.test(
-  'a group shows its latest comment as it is now, in whatever order events are applied; devices are told',
+  'a group shows the current text of its latest comment, in any order of events, and devices are notified',
   async (t) => {
     const app = await inboxApp(t)
     await app.pool.query(`update notify.types set instant_threshold = 1 where type = 'comment.replied'`)

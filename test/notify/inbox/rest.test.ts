@@ -4,7 +4,7 @@ import type { TestClient } from '../../client.ts'
 import { setup } from '../../setup.ts'
 import { dispatch, drift, fillInbox } from '../dispatch/events.ts'
 
-t.test('an inbox over REST', async (t) => {
+t.test('the inbox works over REST', async (t) => {
   const { app, as } = await setup(t)
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
 
@@ -17,7 +17,7 @@ t.test('an inbox over REST', async (t) => {
   }
   const list = async (who: TestClient, query = '') => who.get(`/notifications${query}`)
 
-  t.test('the list shows who did what, with counts and state', async (t) => {
+  t.test('the list shows actors, actions, counts and state', async (t) => {
     const post = await likedTwice(ana)
     const page = await list(ana)
     t.match(page, { unreadCount: 1, unseenCount: 1, nextCursor: null })
@@ -55,7 +55,7 @@ t.test('an inbox over REST', async (t) => {
     })
   })
 
-  t.test('everybody behind a group is listed, the latest first, page by page; a block hides them', async (t) => {
+  t.test('the actors of a group are listed in pages, latest first, without blocked users', async (t) => {
     const post = await ana.post('Who is behind this?')
     const others = [cem, ben, ...(await Promise.all(['gus', 'hal', 'ivy'].map(as)))]
     for (const other of others) await other.like(post.id)
@@ -89,7 +89,7 @@ t.test('an inbox over REST', async (t) => {
     await ana.request('DELETE', `/notifications/${group.id}`)
   })
 
-  t.test('one notification goes through its life', async (t) => {
+  t.test('one notification passes through all its states', async (t) => {
     const before = await list(ana)
     const { id } = before.items[0]
     const patch = async (verb: string, method = 'PATCH') => {
@@ -120,7 +120,7 @@ t.test('an inbox over REST', async (t) => {
     })
   })
 
-  t.test('pending is what no device has, history is everything', async (t) => {
+  t.test('pending lists undelivered notifications, history lists all', async (t) => {
     const ids = async (name: string) => (await list(ana, `/${name}`)).items.map(({ id }: { id: string }) => id)
     const history = await ids('history')
     await likedTwice(ana)
@@ -150,7 +150,7 @@ t.test('an inbox over REST', async (t) => {
     await app.pool.query('drop trigger note_durability on notify.inbox')
   })
 
-  t.test('many at once, by ids or up to a state', async (t) => {
+  t.test('many notifications change at once, by ids or up to a state', async (t) => {
     const dot = await as('dot')
     await fillInbox(app, dot.id, 10)
     const { state } = await list(dot)
@@ -167,7 +167,7 @@ t.test('an inbox over REST', async (t) => {
     t.same(await drift(app, [dot.id]), [])
   })
 
-  t.test('a client without a socket pages through changes and acknowledges', async (t) => {
+  t.test('a client without a socket pages through changes and acknowledges them', async (t) => {
     const eve = await as('eve')
     await fillInbox(app, eve.id, 5)
     const { state } = await list(eve)
@@ -195,7 +195,7 @@ t.test('an inbox over REST', async (t) => {
     t.equal((await eve.request('GET', `/notifications/changes?since=${epoch}.2`)).status, 200)
   })
 
-  t.test("nobody reaches another's notifications", async (t) => {
+  t.test("nobody can access another user's notifications", async (t) => {
     const { items } = await list(ana).then(async () => {
       await likedTwice(ana)
       return list(ana)
@@ -216,7 +216,7 @@ t.test('an inbox over REST', async (t) => {
     t.equal((await list(ana)).unreadCount, 1)
   })
 
-  t.test('what is malformed is refused with a code', async (t) => {
+  t.test('malformed input is refused with a code', async (t) => {
     const { state } = await list(ana)
     const [epoch, modseq] = state.split('.')
     const refused: [method: string, path: string, body?: unknown][] = [

@@ -56,7 +56,7 @@ for (const [what, change] of Object.entries(spoilt))
     t.match(rows, [{ user_id: ana.id, id: '1', type: 'shop.order', reason: /time|data/ }])
   })
 
-t.test('mails and pushes of others go out beside it, and its own with what can be shown', async (t) => {
+t.test('mails and pushes of other notifications are sent, and the faulty one is sent as far as possible', async (t) => {
   const system = await setup(t, { worker: true })
   const people = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(
@@ -84,7 +84,7 @@ t.test('mails and pushes of others go out beside it, and its own with what can b
   }
 })
 
-t.test('what cannot be written out is counted', async (t) => {
+t.test('notifications that cannot be rendered are counted', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   await emit(system, [ana.id], 'first')
@@ -95,7 +95,7 @@ t.test('what cannot be written out is counted', async (t) => {
   t.match(text, /ravenpost_unreadable_notifications_total [1-9]/)
 })
 
-t.test('a user who cannot be read is put off alone, ever longer, and is read once it can be', async (t) => {
+t.test('a user whose inbox cannot be read is retried alone with growing delays', async (t) => {
   const system = await setup(t, { worker: true, push: true, env: NO_SWEEP })
   const people = []
   for (const name of ['ana', 'ben', 'cem', 'dia']) people.push(await connected(t, system, name))

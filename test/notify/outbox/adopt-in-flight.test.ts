@@ -31,7 +31,7 @@ async function emitAndWait(t: Test, system: TestSystem, anaId: string): Promise<
   return emitter
 }
 
-t.test('what is being written while a standby is promoted is told, and positions stay as they are', async (t) => {
+t.test('events written during the promotion of a standby notify, and positions stay', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   await settled(system)
@@ -47,76 +47,76 @@ t.test('what is being written while a standby is promoted is told, and positions
   await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
 })
 
-t.test(
-  'a restored database is adopted when no transaction writes to its log, and what they wrote is told',
-  async (t) => {
-    const system = await setup(t)
-    const ana = await system.as('ana')
-    const emitter = await emitAndWait(t, system, ana.id)
-    await system.pool.query(restored)
-    const adopted = connectAnew(system)
-    await eventually(async () => {
-      const { rows } = await system.pool.query(
-        `select from pg_locks where relation = 'notify.outbox'::regclass and mode = 'ShareLock' and not granted`,
-      )
-      return rows.length > 0
-    })
-    await emitter.query('commit')
-    await adopted
-    const { startWorker } = await import('../../../src/worker/start.ts')
-    const { tasks } = await import('../../../workers/index.ts')
-    const worker = await startWorker(system.app, tasks)
-    t.teardown(() => worker.close())
-    await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
-  },
-)
+t.test('a restored database is adopted after its open transactions end, and their events notify', async (t) => {
+  const system = await setup(t)
+  const ana = await system.as('ana')
+  const emitter = await emitAndWait(t, system, ana.id)
+  await system.pool.query(restored)
+  const adopted = connectAnew(system)
+  await eventually(async () => {
+    const { rows } = await system.pool.query(
+      `select from pg_locks where relation = 'notify.outbox'::regclass and mode = 'ShareLock' and not granted`,
+    )
+    return rows.length > 0
+  })
+  await emitter.query('commit')
+  await adopted
+  const { startWorker } = await import('../../../src/worker/start.ts')
+  const { tasks } = await import('../../../workers/index.ts')
+  const worker = await startWorker(system.app, tasks)
+  t.teardown(() => worker.close())
+  await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
+})
 
 for (const [name, change] of [
   ['promoted', promoted],
   ['restored', restored],
 ] as const)
-  t.test(`a database is ${name} again and again under load: every comment is told, every counter right`, async (t) => {
-    const system = await setup(t, { worker: true })
-    const [author, ...others] = await Promise.all(Array.from({ length: 8 }, (_, i) => system.as(`user${i}`)))
-    if (!author) throw new Error('there is nobody')
-    const posts = await Promise.all(Array.from({ length: 20 }, (_, i) => author.post(`Post ${i}`)))
-    await settled(system)
-    let on = true
-    const answers: Record<number, number> = {}
-    const load = others.map(async (person, n) => {
-      for (let i = 0; on; i += 1) {
-        const path = `/posts/${posts[(i * 7 + n) % posts.length]?.id}/comment`
-        const { status } = await person.request('POST', path, { body: 'hello' })
-        answers[status] = (answers[status] ?? 0) + 1
+  t.test(
+    `a database is ${name} repeatedly under load: every comment notifies, and every counter is right`,
+    async (t) => {
+      const system = await setup(t, { worker: true })
+      const [author, ...others] = await Promise.all(Array.from({ length: 8 }, (_, i) => system.as(`user${i}`)))
+      if (!author) throw new Error('there is nobody')
+      const posts = await Promise.all(Array.from({ length: 20 }, (_, i) => author.post(`Post ${i}`)))
+      await settled(system)
+      let on = true
+      const answers: Record<number, number> = {}
+      const load = others.map(async (person, n) => {
+        for (let i = 0; on; i += 1) {
+          const path = `/posts/${posts[(i * 7 + n) % posts.length]?.id}/comment`
+          const { status } = await person.request('POST', path, { body: 'hello' })
+          answers[status] = (answers[status] ?? 0) + 1
+        }
+      })
+      for (let round = 0; round < 5; round += 1) {
+        const done = answers[201] ?? 0
+        await eventually(() => (answers[201] ?? 0) > done + 20)
+        await system.pool.query(change)
+        await connectAnew(system)
       }
-    })
-    for (let round = 0; round < 5; round += 1) {
-      const done = answers[201] ?? 0
-      await eventually(() => (answers[201] ?? 0) > done + 20)
-      await system.pool.query(change)
-      await connectAnew(system)
-    }
-    on = false
-    await Promise.all(load)
-    await settled(system, 60)
-    // In between, what is written is refused: 503, and try again.
-    t.strictSame(
-      Object.keys(answers).filter((status) => status !== '201' && status !== '503'),
-      [],
-      'no other answers',
-    )
-    const { rows: lost } = await system.pool.query(
-      `select c.id from social.comments c where author_id <> $1 and not exists (
+      on = false
+      await Promise.all(load)
+      await settled(system, 60)
+      // In between, what is written is refused: 503, and try again.
+      t.strictSame(
+        Object.keys(answers).filter((status) => status !== '201' && status !== '503'),
+        [],
+        'no other answers',
+      )
+      const { rows: lost } = await system.pool.query(
+        `select c.id from social.comments c where author_id <> $1 and not exists (
          select from notify.sources s where s.user_id = $1 and s.source_id = 'comment:' || c.id)`,
-      [author.id],
-    )
-    t.same(lost, [], 'every committed comment was told')
-    const { rows } = await system.pool.query('select count(*)::int as n from social.comments')
-    t.equal(rows[0].n, answers[201], 'every answered one is there, and no other')
-    await noDrift(t, system)
-  })
+        [author.id],
+      )
+      t.same(lost, [], 'every committed comment was told')
+      const { rows } = await system.pool.query('select count(*)::int as n from social.comments')
+      t.equal(rows[0].n, answers[201], 'every answered one is there, and no other')
+      await noDrift(t, system)
+    },
+  )
 
-t.test('connections that outlive a failover notice it: lists and sockets get the new epoch', async (t) => {
+t.test('connections that survive a failover get the new epoch in lists and on sockets', async (t) => {
   const system = await setup(t, { worker: true, push: true })
   const ana = await system.as('ana')
   const socket = await TestSocket.open(t, `${system.url.replace('http', 'ws')}/ws`)

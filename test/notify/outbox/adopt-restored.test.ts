@@ -23,7 +23,7 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-t.test('a restored database takes no events until it is migrated or started, and then loses none', async (t) => {
+t.test('a restored database accepts no events before a migration or start, and then loses none', async (t) => {
   const system = await setup(t)
   const ana = await system.as('ana')
   const application = await connect(t, system.databaseUrl)
@@ -45,7 +45,7 @@ t.test('a restored database takes no events until it is migrated or started, and
   await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
 })
 
-t.test('an api whose connections outlive the change of databases adopts the new one', async (t) => {
+t.test('an api whose connections survive a change of databases adopts the new database', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')
@@ -55,7 +55,7 @@ t.test('an api whose connections outlive the change of databases adopts the new 
   await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
 })
 
-t.test('the mark outlives a vacuum and a rewrite of its table, and the copy by template', async (t) => {
+t.test('the identity mark survives vacuum, table rewrite and template copy', async (t) => {
   const url = await cloneDatabase(t)
   const client = await connect(t, url)
   const isAdopted = async () => (await client.query('select notify.is_adopted() as yes')).rows[0].yes
@@ -67,7 +67,7 @@ t.test('the mark outlives a vacuum and a rewrite of its table, and the copy by t
   t.notOk(await isAdopted(), 'another transaction wrote the same row')
 })
 
-t.test('a database that is still being restored is left alone', async (t) => {
+t.test('a database still being restored is left unchanged', async (t) => {
   const url = await cloneDatabase(t)
   const client = await connect(t, url)
   await client.query('drop trigger outbox_adopted on notify.outbox')
@@ -75,7 +75,7 @@ t.test('a database that is still being restored is left alone', async (t) => {
   await t.rejects(migrate(url, log), /being restored/)
 })
 
-t.test('of what had not been read, critical events come first', async (t) => {
+t.test('unread events of an adopted database are dispatched critical ones first', async (t) => {
   const system = await setup(t)
   const ana = await system.as('ana')
   const client = await connect(t, system.databaseUrl)
@@ -90,7 +90,7 @@ t.test('of what had not been read, critical events come first', async (t) => {
   t.match(rows, [{ type: 'shop.code' }, { type: 'shop.order' }])
 })
 
-t.test('sequences that stayed behind, as after logical replication, are moved past the ids', async (t) => {
+t.test('sequences that lag behind, as after logical replication, are moved past existing ids', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')
@@ -105,11 +105,11 @@ t.test('sequences that stayed behind, as after logical replication, are moved pa
   await goesOn(t, await startSystem(t, system.databaseUrl, { worker: true }))
 })
 
-t.test('a dump is restored into the database that it was taken of', skipWithoutTools, async (t) => {
+t.test('a dump can be restored into its own database', skipWithoutTools, async (t) => {
   const cluster = await startCluster(t)
   await migrate(cluster.url, log)
   const during = (work: (system: TestSystem) => Promise<void>) =>
-    t.test('a run of the system', async (t) => {
+    t.test('the system runs through backup and restore', async (t) => {
       const system = await startSystem(t, cluster.url, { worker: true })
       await work(system)
       await settled(system)

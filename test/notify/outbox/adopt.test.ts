@@ -64,7 +64,7 @@ t.test('a copied database is adopted', async (t) => {
   await goesOn(t, `${system.databaseUrl}_copy`, epoch)
 })
 
-t.test('a dump restored into a fresh cluster goes on', skipWithoutTools, async (t) => {
+t.test('a dump restored into a fresh cluster continues', skipWithoutTools, async (t) => {
   const [old, fresh] = [await startCluster(t), await startCluster(t)]
   await migrate(old.url, log)
   const system = await startSystem(t, old.url)
@@ -76,7 +76,7 @@ t.test('a dump restored into a fresh cluster goes on', skipWithoutTools, async (
   await goesOn(t, fresh.url, await epochOf(system.pool))
 })
 
-t.test('a subscriber of logical replication goes on', skipWithoutTools, async (t) => {
+t.test('a subscriber of logical replication continues', skipWithoutTools, async (t) => {
   const [blue, green] = [await startCluster(t, '-c wal_level=logical'), await startCluster(t)]
   await migrate(blue.url, log)
   const system = await startSystem(t, blue.url)
@@ -96,7 +96,7 @@ t.test('a subscriber of logical replication goes on', skipWithoutTools, async (t
   await goesOn(t, green.url, await epochOf(system.pool))
 })
 
-t.test('a promoted standby goes on', skipWithoutTools, async (t) => {
+t.test('a promoted standby continues', skipWithoutTools, async (t) => {
   const primary = await startCluster(t)
   await migrate(primary.url, log)
   const system = await startSystem(t, primary.url)

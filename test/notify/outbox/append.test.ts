@@ -18,7 +18,7 @@ const event: NewEvent = {
   requestId: 'a-request',
 }
 
-t.test('events are written as they are, in their order, by the transaction they belong to', async (t) => {
+t.test('events are written unchanged, in order, in their transaction', async (t) => {
   const { pool } = await setup(t)
   const nobody = {
     ...event,
@@ -61,7 +61,7 @@ t.test('events are written as they are, in their order, by the transaction they 
   t.equal(rows[0].xid, rows[1].xid)
 })
 
-t.test('what is rolled back leaves no event', async (t) => {
+t.test('a rollback leaves no event', async (t) => {
   const { pool } = await setup(t)
   const undone = inTransaction(pool, async (client) => {
     await appendEvents(client, [event])

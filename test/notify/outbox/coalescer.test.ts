@@ -29,7 +29,7 @@ function recorder(options: { capacity?: number; maxBatch?: number; maxWaitMs?: n
   return { writer, statements, nth }
 }
 
-t.test('an idle writer writes at once; what comes meanwhile gathers into one statement', async (t) => {
+t.test('an idle writer writes at once, and requests that arrive meanwhile share one statement', async (t) => {
   const { writer, statements, nth } = recorder()
   const first = writer.add('like', 'a')
   await nth(0)
@@ -45,7 +45,7 @@ t.test('an idle writer writes at once; what comes meanwhile gathers into one sta
   t.equal(writer.size, 0)
 })
 
-t.test('a full queue refuses with 503 and takes more once there is room', async (t) => {
+t.test('a full queue refuses with 503 and accepts again once it has room', async (t) => {
   const { writer, nth } = recorder({ capacity: 2 })
   const taken = [writer.add('like', 'a'), writer.add('like', 'b')]
   const refused = await writer.add('like', 'c').catch((error: unknown) => error)
@@ -57,7 +57,7 @@ t.test('a full queue refuses with 503 and takes more once there is room', async 
   t.equal(await later, 'like c')
 })
 
-t.test('closing answers what is under way and refuses what comes after', async (t) => {
+t.test('closing answers requests in progress and refuses later ones', async (t) => {
   const { writer, nth } = recorder()
   const taken = [writer.add('like', 'a'), writer.add('unlike', 'a')]
   const closed = writer.close()
@@ -68,7 +68,7 @@ t.test('closing answers what is under way and refuses what comes after', async (
   t.same(await Promise.all(taken), ['like a', 'unlike a'])
 })
 
-t.test('what waited too long is refused and never written', async (t) => {
+t.test('a request that waited too long is refused and never written', async (t) => {
   const { writer, statements, nth } = recorder({ maxBatch: 1, maxWaitMs: 30 })
   const taken = [writer.add('like', 'a'), writer.add('like', 'b')]
   const late = writer.add('like', 'c')
@@ -87,7 +87,7 @@ t.test('what waited too long is refused and never written', async (t) => {
   t.equal(writer.size, 0)
 })
 
-t.test('a bad item fails alone', async (t) => {
+t.test('an invalid item fails alone', async (t) => {
   const writer = new Coalescer<'like', number, number>({
     keyOf: String,
     run: {
@@ -104,7 +104,7 @@ t.test('a bad item fails alone', async (t) => {
   })
 })
 
-t.test('a lost connection fails the batch and is not tried again item by item', async (t) => {
+t.test('a lost connection fails the batch without retrying its items', async (t) => {
   let statements = 0
   const writer = new Coalescer<'like', number, number>({
     keyOf: String,
@@ -120,7 +120,7 @@ t.test('a lost connection fails the batch and is not tried again item by item', 
   t.equal(statements, 1)
 })
 
-t.test('items of one key run one after the other in the order they came, each once', async () => {
+t.test('items with the same key run once each, in order of arrival', async () => {
   const action = fc.record({ kind: fc.constantFrom('like', 'unlike'), key: fc.nat(3), wait: fc.nat(2) })
   await fc.assert(
     fc.asyncProperty(fc.array(action, { maxLength: 60 }), fc.integer({ min: 1, max: 5 }), async (actions, maxBatch) => {
@@ -161,7 +161,7 @@ t.test('items of one key run one after the other in the order they came, each on
   )
 })
 
-t.test('onCommit is called after each batch, before its items are answered, and not after a failed one', async (t) => {
+t.test('onCommit runs after each successful batch, before its items are answered', async (t) => {
   const order: string[] = []
   const writer = new Coalescer<'like', string, string>({
     keyOf: (item) => item,

@@ -43,7 +43,7 @@ async function lane({ pool }: TestSystem) {
   return rows[0] ?? { failures: 0, since: null, error: null }
 }
 
-t.test('when everything fails a lane waits, says so, and goes on when it is mended', async (t) => {
+t.test('a lane that always fails waits, reports it, and continues after the repair', async (t) => {
   const system = await writeEvents(t)
   const mend = await refuse(system, '42501', 'true')
   await startSystem(t, system.databaseUrl, { worker: true })
@@ -66,7 +66,7 @@ t.test('when everything fails a lane waits, says so, and goes on when it is mend
   t.match(await lane(system), { failures: 0, since: null, error: null })
 })
 
-t.test('an event that a lane cannot get past is named, and skipped by hand', async (t) => {
+t.test('an event that blocks a lane is named, and an operator can skip it', async (t) => {
   const system = await writeEvents(t)
   const { rows } = await system.pool.query<{ id: string; user: string }>(
     `select id, recipient_id as user from notify.outbox order by shard, xid, id offset ${EVENTS / 2} limit 1`,
@@ -100,7 +100,7 @@ t.test('an event that a lane cannot get past is named, and skipped by hand', asy
   t.equal(await told(system), EVENTS)
 })
 
-t.test('a pending event is skipped by hand', async (t) => {
+t.test('an operator can skip a pending event', async (t) => {
   const system = await writeEvents(t)
   await refuse(system, 'P0001', `new.title = 'Hello' and new.user_id % ${EVENTS} = 7`)
   await startSystem(t, system.databaseUrl, { worker: true })

@@ -28,7 +28,7 @@ async function toldOf({ pool }: TestSystem): Promise<string> {
 }
 
 for (const table of ['posts', 'comments'] as const)
-  t.test(`a held row of ${table} makes its own events wait, and no others of the lane`, async (t) => {
+  t.test(`a locked row of ${table} delays its own events and no others of the lane`, async (t) => {
     const system = await setup(t, { windowSeconds: 0 })
     await oneLane(system)
     const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
@@ -49,7 +49,7 @@ for (const table of ['posts', 'comments'] as const)
   })
 
 for (const table of ['posts', 'users'] as const)
-  t.test(`a held row of ${table} makes its own counts wait, and no others`, async (t) => {
+  t.test(`a locked row of ${table} delays its own counts and no others`, async (t) => {
     const system = await setup(t, { windowSeconds: 0 })
     const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
     const [held, free] = [await ana.post('held'), await ben.post('free')]

@@ -81,7 +81,7 @@ async function write(pool: pg.Pool, random: () => number, committed: Set<string>
   }
 }
 
-t.test('every committed event is read exactly once, whatever writers and dispatchers do', async (t) => {
+t.test('every committed event is read exactly once, for any writers and dispatchers', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   const committed = new Set<string>()
   const random = Math.random
@@ -144,7 +144,7 @@ t.test('every committed event is read exactly once, whatever writers and dispatc
   t.ok(committed.size > 10 * TRANSACTIONS, `${committed.size} events were written`)
 })
 
-t.test('an open transaction holds nobody up, and is read when it commits', async (t) => {
+t.test('an open transaction delays nobody, and its events are read after it commits', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   const seen = async () =>
     (await pool.query<{ event_id: string }>('select event_id from public.seen order by 1')).rows.map((r) => r.event_id)
@@ -163,7 +163,7 @@ t.test('an open transaction holds nobody up, and is read when it commits', async
   t.same(await seen(), [early, late], 'and not again')
 })
 
-t.test('a window that is read in pieces goes on after a crash where the last piece was committed', async (t) => {
+t.test('a slice read in parts continues after a crash behind the last committed part', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   await pool.query(
     `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g % 900 + 1 from generate_series(1, 9000) g`,
@@ -182,7 +182,7 @@ t.test('a window that is read in pieces goes on after a crash where the last pie
   t.same(rows[0], { rows: 9000, events: 9000 })
 })
 
-t.test('a lane that was left in the middle of a window goes on at a call', async (t) => {
+t.test('a lane that stopped inside a slice continues at the next wake-up', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   await pool.query(
     `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g % 900 + 1 from generate_series(1, 9000) g`,
@@ -222,7 +222,7 @@ t.test('a critical event does not wait behind a backlog', async (t) => {
   t.ok(backlogAtCritical > 20_000, `${backlogAtCritical} events were still waiting when it was read`)
 })
 
-t.test('neither reading nor retention leaves a dead row in the log', async (t) => {
+t.test('neither reading nor retention leaves dead rows in the log', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   await pool.query(
     `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g from generate_series(1, 5000) g`,

@@ -26,7 +26,7 @@ async function ahead(pool: pg.Pool): Promise<number> {
 
 const toNextPartition = `select setval('notify.outbox_id_seq', (select min(to_id) from notify.outbox_partitions where to_id > (select last_value from notify.outbox_id_seq)), false)`
 
-t.test('partitions are made ahead, and dropped after retention once every reader has passed', async (t) => {
+t.test('partitions are created ahead, and dropped after retention once every consumer has read them', async (t) => {
   const system = await setup(t, { worker: true })
   const { pool } = system
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
@@ -71,7 +71,7 @@ t.test('partitions are made ahead, and dropped after retention once every reader
   t.match(await inboxOf(system, 'ana'), [{ actors: 'eve, ben' }, { type: 'user.followed' }], 'and the log goes on')
 })
 
-t.test('a partition in use ends when its first event is older than a tenth of the retention', async (t) => {
+t.test('the current partition ends when its first event is older than a tenth of the retention', async (t) => {
   const system = await setup(t, { worker: true })
   const { pool } = system
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
@@ -98,7 +98,7 @@ t.test('a partition in use ends when its first event is older than a tenth of th
   t.match(await inboxOf(system, 'ana'), [{ actors: 'eve, ben' }], 'and the log goes on')
 })
 
-t.test('making partitions waits for nobody who holds the log, and keeps no insert waiting', async (t) => {
+t.test('creating partitions waits for no lock on the log and delays no insert', async (t) => {
   const { pool } = await setup(t)
   const dump = await pool.connect()
   await dump.query('begin')
@@ -112,7 +112,7 @@ t.test('making partitions waits for nobody who holds the log, and keeps no inser
   dump.release()
 })
 
-t.test('dropping a partition keeps no insert waiting behind a dump, and is done when that has ended', async (t) => {
+t.test('dropping a partition delays no insert behind a dump, and happens after the dump ends', async (t) => {
   const { pool } = await setup(t)
   const [first] = await partitions(pool)
   await pool.query(toNextPartition)
@@ -148,7 +148,7 @@ t.test('dropping a partition keeps no insert waiting behind a dump, and is done 
   t.pass('then dropped')
 })
 
-t.test('whoever holds an advisory lock keeps nobody from making partitions', async (t) => {
+t.test("another session's advisory lock does not prevent new partitions", async (t) => {
   const { pool } = await setup(t)
   const stranger = await pool.connect()
   await stranger.query(`set role ravenpost_readonly; select pg_advisory_lock(hashtext('ravenpost outbox partitions'))`)
@@ -159,7 +159,7 @@ t.test('whoever holds an advisory lock keeps nobody from making partitions', asy
 })
 
 t.test(
-  'one process at a time maintains partitions; a lease that is not given back ends, and a row held for long is reported',
+  'one process at a time maintains partitions; an abandoned lease expires, and a row locked for long is reported',
   async (t) => {
     const { pool } = await setup(t)
     const lines: string[] = []
@@ -188,7 +188,7 @@ t.test(
   },
 )
 
-t.test('without a worker an api makes partitions when the last one is in use', async (t) => {
+t.test('without a worker, an api creates partitions when the last one is in use', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')
@@ -200,7 +200,7 @@ t.test('without a worker an api makes partitions when the last one is in use', a
   t.equal(rows[0].n, 3)
 })
 
-t.test("a missing partition is nobody's content: the answer is to try again", async (t) => {
+t.test('a missing partition answers that the client should retry', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')

@@ -15,7 +15,7 @@ async function pendingRows({ pool }: TestSystem) {
   return rows
 }
 
-t.test('a bad event is set aside alone, ends as a dead letter, and can be replayed', async (t) => {
+t.test('an invalid event is set aside alone, ends as a dead letter, and can be replayed', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const posts = await Promise.all(Array.from({ length: 40 }, (_, i) => ana.post(`post ${i}`)))
@@ -56,7 +56,7 @@ t.test('a bad event is set aside alone, ends as a dead letter, and can be replay
 })
 
 for (const code of ['P0001', '42501', 'XX001'])
-  t.test(`an event that fails alone is set aside whatever the error: ${code}`, async (t) => {
+  t.test(`an event that fails alone is set aside for any error: ${code}`, async (t) => {
     const system = await setup(t, { worker: true, windowSeconds: 0 })
     const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
     await system.pool.query(
@@ -78,7 +78,7 @@ for (const code of ['P0001', '42501', 'XX001'])
     t.same(rows, [{ source_id: `like:${bad.id}:${cem.id}`, last_error: 'not this one' }])
   })
 
-t.test('a held inbox stops neither its lane nor anyone else, and loses nothing', async (t) => {
+t.test('a locked inbox delays neither its lane nor other users, and loses nothing', async (t) => {
   const system = await setup(t, { worker: true })
   const people = await Promise.all(Array.from({ length: 6 }, (_, i) => system.as(`user${i}`)))
   const [held, liker, ...others] = people

@@ -103,7 +103,7 @@ const holdLanes = `
   with held as materialized (select from notify.positions where random() < 0.4 for update skip locked)
   select pg_sleep(0.3 * random()) from (select count(*) from held) h`
 
-t.test('in a storm every committed event is read exactly once by each consumer, and no other', async (t) => {
+t.test('under heavy load each consumer reads every committed event exactly once', async (t) => {
   const { pool, openPool } = await openLog(t)
   const writers = openPool('writer', 2 * WRITERS)
   let storming = true

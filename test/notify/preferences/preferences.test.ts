@@ -2,7 +2,7 @@ import t from 'tap'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { setup } from '../../setup.ts'
 
-t.test('the document is kept whole and answered with its effect', async (t) => {
+t.test('preferences are stored whole and returned with their effect', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   t.match(await ana.get('/notifications/preferences'), {
@@ -25,7 +25,7 @@ t.test('the document is kept whole and answered with its effect', async (t) => {
   t.match(await ana.request('PUT', '/notifications/preferences', {}), { body: { preferences: { types: {} } } })
 })
 
-t.test('what does not fit is refused and changes nothing', async (t) => {
+t.test('invalid preferences are refused and change nothing', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const windows = [{ days: [1], from: '22:00', to: '07:00' }]
@@ -50,7 +50,7 @@ t.test('what does not fit is refused and changes nothing', async (t) => {
   t.match(await ana.get('/notifications/preferences'), { preferences: { channels: { email: false } } })
 })
 
-t.test('strangers are dropped or filtered, followed people are not; quiet is silent', async (t) => {
+t.test('strangers are dropped or filtered, followed users are not, and quiet hours silence', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -81,7 +81,7 @@ t.test('strangers are dropped or filtered, followed people are not; quiet is sil
   await noDrift(t, system)
 })
 
-t.test('what-if decides the notifications of the last days again, and changes nothing', async (t) => {
+t.test('what-if repeats the decisions of recent notifications and changes nothing', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const { id } = await ana.post('Hello')

@@ -11,7 +11,7 @@ const types = await app.types.current()
 
 const friend: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
-t.test('rules are asked in their order, the first that has something to say decides', async (t) => {
+t.test('rules are applied in order, and the first that matches decides', async (t) => {
   const said = (document: Preferences) => ({ document, dndUntil: null, snoozeUntil: null })
   const likes = types('post.liked')
   const by = (relation: Relation, document: Preferences = {}) =>
@@ -37,7 +37,7 @@ t.test('rules are asked in their order, the first that has something to say deci
   })
 })
 
-t.test('SQL explains what TypeScript decides', async (t) => {
+t.test('the explanation in SQL equals the decision in TypeScript', async (t) => {
   await pool.query(`update notify.types set dnd = 'ignore' where type = 'user.followed';
                     update notify.types set dnd = 'silent' where type = 'comment.created';
                     insert into notify.types (type, priority) values ('login.code', 'critical')`)
@@ -97,7 +97,7 @@ const stored = [
   [true, null],
 ] as const
 
-t.test('a snooze that is badly stored is explained as it is decided, and fails nobody', async (t) => {
+t.test('an invalid stored snooze is explained as it is decided, and causes no failure', async (t) => {
   for (const [snoozeUntil, end] of stored) {
     await pool.query('update notify.preferences set document = $1 where user_id = 1', [{ snoozeUntil }])
     const said = (await preferencesOf(pool, ['1'])).get('1')

@@ -27,57 +27,53 @@ const windows = [
 
 const skip = spawnSync('python3', ['-c', 'import zoneinfo']).status !== 0 && 'python3 with zoneinfo is not here'
 
-t.test(
-  'quiet hours, as decided and as explained, end when zoneinfo says so, also on the days when clocks are changed',
-  { skip },
-  async (t) => {
-    const { app, pool } = await setup(t)
-    const cases = days.flatMap(([timeZone, ...changes]) =>
-      changes.flatMap((day) =>
-        windows.flatMap((windows) =>
-          Array.from({ length: 48 }, (_, i) => ({
-            dnd: { enabled: true, timeZone, windows },
-            at: Date.parse(`${day}T00:00:00Z`) / 1000 - 14 * 3600 + i * 41 * 60,
-          })),
-        ),
+t.test('quiet hours end when zoneinfo says so, also on days when clocks change', { skip }, async (t) => {
+  const { app, pool } = await setup(t)
+  const cases = days.flatMap(([timeZone, ...changes]) =>
+    changes.flatMap((day) =>
+      windows.flatMap((windows) =>
+        Array.from({ length: 48 }, (_, i) => ({
+          dnd: { enabled: true, timeZone, windows },
+          at: Date.parse(`${day}T00:00:00Z`) / 1000 - 14 * 3600 + i * 41 * 60,
+        })),
       ),
-    )
-    const input = cases.map((each) => JSON.stringify(each)).join('\n')
-    const python = spawnSync('python3', [`${import.meta.dirname}/quiet_hours.py`], { input, encoding: 'utf8' })
-    t.equal(python.stderr, '')
-    const expected = python.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-    await pool.query(
-      `insert into notify.preferences (user_id, document)
+    ),
+  )
+  const input = cases.map((each) => JSON.stringify(each)).join('\n')
+  const python = spawnSync('python3', [`${import.meta.dirname}/quiet_hours.py`], { input, encoding: 'utf8' })
+  t.equal(python.stderr, '')
+  const expected = python.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  await pool.query(
+    `insert into notify.preferences (user_id, document)
      select place, jsonb_build_object('dnd', dnd) from unnest($1::jsonb[]) with ordinality c (dnd, place)`,
-      [cases.map(({ dnd }) => JSON.stringify(dnd))],
-    )
-    const rows: { until: Date | null; explained: unknown }[] = []
-    while (rows.length < cases.length) {
-      const { rows: some } = await pool.query(
-        `select notify.quiet_until(p.document -> 'dnd', to_timestamp(c.at)) as until, jsonb_build_array(e.decision, e.decided_by, extract(epoch from e.until)) as explained
+    [cases.map(({ dnd }) => JSON.stringify(dnd))],
+  )
+  const rows: { until: Date | null; explained: unknown }[] = []
+  while (rows.length < cases.length) {
+    const { rows: some } = await pool.query(
+      `select notify.quiet_until(p.document -> 'dnd', to_timestamp(c.at)) as until, jsonb_build_array(e.decision, e.decided_by, extract(epoch from e.until)) as explained
        from unnest($1::float8[]) with ordinality c (at, place)
        join notify.preferences p on p.user_id = c.place + $2
        cross join lateral notify.explain(p.user_id, 'user.followed', 'webPush', to_timestamp(c.at)) e
        order by c.place`,
-        [cases.slice(rows.length, rows.length + 200).map(({ at }) => at), rows.length],
-      )
-      if (some.length === 0) break
-      rows.push(...some)
-    }
-    t.equal(expected.length, cases.length)
-    t.equal(rows.length, cases.length)
-    t.ok(expected.some((until) => until !== null) && expected.some((until) => until === null))
-    const type = (await app.types.current())('user.followed')
-    for (const [i, { until: dndUntil, explained }] of rows.entries()) {
-      const said = { document: { dnd: cases[i]?.dnd }, dndUntil, snoozeUntil: null }
-      const { decision, decidedBy, until } = decide(type, 'webPush', null, said)
-      const found = { explained, decided: [decision, decidedBy, until && until.getTime() / 1000] }
-      const right = expected[i] === null ? ['allow', 'typeDefault', null] : ['defer', 'dnd', expected[i]]
-      const wanted = { explained: right, decided: right }
-      if (!isDeepStrictEqual(found, wanted)) t.same({ ...found, ...cases[i] }, { ...wanted, ...cases[i] })
-    }
-  },
-)
+      [cases.slice(rows.length, rows.length + 200).map(({ at }) => at), rows.length],
+    )
+    if (some.length === 0) break
+    rows.push(...some)
+  }
+  t.equal(expected.length, cases.length)
+  t.equal(rows.length, cases.length)
+  t.ok(expected.some((until) => until !== null) && expected.some((until) => until === null))
+  const type = (await app.types.current())('user.followed')
+  for (const [i, { until: dndUntil, explained }] of rows.entries()) {
+    const said = { document: { dnd: cases[i]?.dnd }, dndUntil, snoozeUntil: null }
+    const { decision, decidedBy, until } = decide(type, 'webPush', null, said)
+    const found = { explained, decided: [decision, decidedBy, until && until.getTime() / 1000] }
+    const right = expected[i] === null ? ['allow', 'typeDefault', null] : ['defer', 'dnd', expected[i]]
+    const wanted = { explained: right, decided: right }
+    if (!isDeepStrictEqual(found, wanted)) t.same({ ...found, ...cases[i] }, { ...wanted, ...cases[i] })
+  }
+})

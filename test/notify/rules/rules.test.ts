@@ -4,7 +4,7 @@ import { namesIn, recipientsOfComment, recipientsOfPost } from '../../../src/not
 
 const names = (body: string) => namesIn(body).map(({ name }) => name)
 
-t.test('names after an @ are mentions, in lower case, wherever they are', async (t) => {
+t.test('names after an @ are mentions, lower-cased, anywhere in the text', async (t) => {
   t.same(names('@ana, @Ben and (@carl_9)! @ana again'), ['ana', 'ben', 'carl_9', 'ana'])
   t.same(names('ana@example.org é@ben _@carl @al @ @@dora'), ['dora'])
   t.same(names(`@${'a'.repeat(30)} @${'b'.repeat(31)}`), ['a'.repeat(30)])
@@ -23,7 +23,7 @@ t.test('offsets of mentions cut the name out of a JavaScript string', async (t) 
   )
 })
 
-t.test('at most 50 people are mentioned, each as often as they are named', async (t) => {
+t.test('at most 50 users are mentioned, each with all their mentions', async (t) => {
   const body = Array.from({ length: 80 }, (_, i) => `@user_${i}`).join(' ')
   t.equal(names(body).length, 50)
   t.equal(names(`${body} @user_0 @user_79`).length, 51)
@@ -43,7 +43,7 @@ t.test('the most specific reason wins', async (t) => {
   t.same(recipientsOfPost({ authorId: '1', mentionedIds: ['1', '2'] }), [{ recipientId: '2', type: 'user.mentioned' }])
 })
 
-t.test('whoever is concerned is told once, but the author never', async () => {
+t.test('each person concerned is notified once, and the author never', async () => {
   const id = fc.constantFrom('1', '2', '3', '4')
   const facts = fc.record({
     authorId: id,

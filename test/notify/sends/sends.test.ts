@@ -29,7 +29,7 @@ function serviceOf({ url }: TestSystem, token: string) {
 
 const words = { title: 'Hello', message: 'Your order is on its way' }
 
-test('a service sends to one user, who finds it as it was sent; progress counts people', async (t) => {
+test('a service sends a notification to one user unchanged, and its progress counts users', async (t) => {
   const system = await withService(t, { worker: true })
   const { send, get } = system.asService(system.token)
   const ana = await system.as('ana')
@@ -71,7 +71,7 @@ test('a service sends to one user, who finds it as it was sent; progress counts 
   ])
 })
 
-test('a key makes a send happen once, a source id makes it told once', async (t) => {
+test('a key runs a send once, and a source id notifies once', async (t) => {
   const system = await withService(t)
   const { send } = system.asService(system.token)
   const ana = await system.as('ana')
@@ -115,7 +115,7 @@ test('a key makes a send happen once, a source id makes it told once', async (t)
   t.match(await other.send('/notifications/send', body, 'k1'), { status: 202 }, 'and keys of its own')
 })
 
-test('only admins and services with a valid token send, and a service sees its own sends', async (t) => {
+test('only admins and services with a valid token send, and a service sees only its own sends', async (t) => {
   const system = await withService(t)
   const ana = await system.as('ana')
   const body = { recipientId: ana.id, ...words }
@@ -141,7 +141,7 @@ test('only admins and services with a valid token send, and a service sees its o
   t.equal((await ana.request('POST', '/notifications/send', body, { 'idempotency-key': 'b' })).status, 403)
 })
 
-test('critical is sent by admins and by services with the scope for it, also when the type is critical', async (t) => {
+test('critical notifications need an admin or a service with that scope, also when the type is critical', async (t) => {
   const system = await withService(t)
   const { send } = system.asService(system.token)
   const ana = await system.as('ana')
@@ -175,7 +175,7 @@ test('critical is sent by admins and by services with the scope for it, also whe
   t.match(await send('/notifications/send', { ...one, type: 'not.described' }), refused, 'treated like system')
 })
 
-test('what a send may not say is refused; nobody there is told apart', async (t) => {
+test('invalid sends are refused, and unknown recipients are reported separately', async (t) => {
   const system = await withService(t)
   const { send, get } = system.asService(system.token)
   const ana = await system.as('ana')
@@ -209,7 +209,7 @@ test('what a send may not say is refused; nobody there is told apart', async (t)
   t.equal((await system.pool.query('select from notify.outbox')).rowCount, 1)
 })
 
-test('10,000 are told by one call, and a like meanwhile waits for none of them', async (t) => {
+test('one call notifies 10,000 users, and a concurrent like does not wait', async (t) => {
   const system = await withService(t, { worker: true }, ['notifications:send', 'notifications:critical'])
   const { send, get } = system.asService(system.token)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]

@@ -21,7 +21,7 @@ const aLike: Renderable = {
   preview: null,
 }
 
-t.test('people are named, two at most', (t) => {
+t.test('a title names at most two actors', (t) => {
   const title = (actorNames: string[], actorCount: number) => render({ ...aLike, actorNames, actorCount }).title
   t.equal(title(['Ana'], 1), 'Ana liked your post')
   t.equal(title(['Ana', 'Ben'], 2), 'Ana and Ben liked your post')
@@ -33,7 +33,7 @@ t.test('people are named, two at most', (t) => {
   t.end()
 })
 
-t.test('words are those of the locale, of its language, or English; plurals follow the language', (t) => {
+t.test('texts use the locale, its language or English, with the plural rules of the language', (t) => {
   const people = [[], ['Ana'], ['Ana', 'Ben'], ['Ana', 'Ben', 'Cem']]
   const titles = (type: string, locale: string, counts = [0, 1, 2, 3, 10]) =>
     counts.map((actorCount) => {
@@ -73,7 +73,7 @@ t.test('words are those of the locale, of its language, or English; plurals foll
   t.end()
 })
 
-t.test('each social type has its words and its link', (t) => {
+t.test('each social type has its own text and link', (t) => {
   const words = (change: Partial<Renderable>) => {
     const { title, url } = render({ ...aLike, ...change })
     return [title, url]
@@ -97,7 +97,7 @@ t.test('each social type has its words and its link', (t) => {
   t.end()
 })
 
-t.test('the body of a social notification is the beginning of the post or comment, and null without one', (t) => {
+t.test('the body of a social notification is the beginning of its post or comment, otherwise null', (t) => {
   for (const type of ['post.liked', 'comment.created', 'comment.replied', 'user.mentioned', 'post.published']) {
     const title = render({ ...aLike, type }).title
     t.match(render({ ...aLike, type, preview: '<b>{x}</b>' }), { body: '<b>{x}</b>', fallback: `${title}: <b>{x}</b>` })
@@ -107,7 +107,7 @@ t.test('the body of a social notification is the beginning of the post or commen
   t.end()
 })
 
-t.test('a beginning has at most 200 characters, whole words, and no part of a character that people see', (t) => {
+t.test('a preview has at most 200 characters and splits no word or visible character', (t) => {
   t.equal(beginningOf('Hello, world'), 'Hello, world')
   t.equal(beginningOf(' \n\t '), null)
   t.equal(beginningOf('x'.repeat(200)), 'x'.repeat(200))
@@ -138,7 +138,7 @@ t.test('a beginning has at most 200 characters, whole words, and no part of a ch
   t.end()
 })
 
-t.test('what was sent wins, and the fallback is plain text', (t) => {
+t.test('the text of a send overrides the template, and the fallback is plain text', (t) => {
   const sent = { ...aLike, type: 'system', title: 'Hello', body: 'There you are', url: '/x', data: {} }
   t.same(render(sent), { title: 'Hello', body: 'There you are', url: '/x', fallback: 'Hello: There you are' })
   t.same(render({ ...sent, type: 'shop.paid', title: null, body: null, url: null }), {

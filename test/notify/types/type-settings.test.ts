@@ -4,7 +4,7 @@ import { loadShown, type NotificationRow, notificationColumns, toNotification } 
 import { storePreferences } from '../../../src/notify/preferences/store.ts'
 import { dispatch, inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 
-test('what a row says of a type holds: severity, retention, size of a group, plural forms and fallback', async (t) => {
+test('the settings of a type apply: severity, retention, group size, plural forms and fallback', async (t) => {
   const app = await inboxApp(t)
   await app.pool.query(
     `update notify.types set window_seconds = 0, max_group_size = 2, retention = '1 hour', severity = 'success',
@@ -28,7 +28,7 @@ test('what a row says of a type holds: severity, retention, size of a group, plu
   ])
 })
 
-test('what is critical is never gathered, and comes at once by every channel whatever its user said', async (t) => {
+test('critical notifications are never grouped and use every channel regardless of preferences', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   await pool.query(`update notify.types set priority = 'critical', instant_threshold = 0 where type = 'post.liked'`)

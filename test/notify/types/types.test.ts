@@ -13,7 +13,7 @@ async function adminOf({ pool, url, as }: TestSystem) {
   return signIn(url, 'rita')
 }
 
-test('what an admin changes of a type every process notices, in words and in rules', async (t) => {
+test("every process applies an admin's change of a type to texts and rules", async (t) => {
   const lines: string[] = []
   const log = pino({ level: 'info' }, { write: (line) => void lines.push(line) })
   const system = await setup(t, { log })
@@ -57,7 +57,7 @@ test('what an admin changes of a type every process notices, in words and in rul
   })
 })
 
-test('words by locale: an admin sets them, and each user reads theirs, on the socket too', async (t) => {
+test('an admin sets texts by locale, and each user reads their own, also on the socket', async (t) => {
   const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
   const admin = await adminOf(system)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
@@ -93,7 +93,7 @@ test('words by locale: an admin sets them, and each user reads theirs, on the so
     t.match(await change({ words: wrong }), { status: /4(00|22)/ }, JSON.stringify(wrong))
 })
 
-test('who has not asked for long is not answered with what was true then', async (t) => {
+test('a process that has not read types for long does not use outdated ones', async (t) => {
   const { pool, app } = await setup(t)
   const types = new NotificationTypes(pool, app.log)
   t.equal((await types.current())('post.liked').windowSeconds, 120)
@@ -104,7 +104,7 @@ test('who has not asked for long is not answered with what was true then', async
   t.equal((await types.current())('post.liked').windowSeconds, 7)
 })
 
-test('what would break the words or the rules is not stored', async (t) => {
+test('invalid texts and rules are refused', async (t) => {
   const system = await setup(t)
   const admin = await adminOf(system)
   const before = await admin.get('/admin/notification-types')
@@ -113,7 +113,7 @@ test('what would break the words or the rules is not stored', async (t) => {
     [{ title: '{count, plural, one {x}' }, /title/],
     [{ title: '{count, plural, one {#}}' }, /title/],
     [{ title: '{frist} liked your post' }, /frist/],
-    [{ title: null }, /needs one/],
+    [{ title: null }, /requires a title/],
     [{ title: '{second}' }, /nothing is left/],
     [{ url: 'javascript:alert(1)' }, /link/],
     [{ url: '//evil.example/{postId}' }, /link/],
@@ -141,7 +141,7 @@ test('what would break the words or the rules is not stored', async (t) => {
   t.same(await admin.get('/admin/notification-types'), before)
 })
 
-test('a type of sends may speak of its own data', async (t) => {
+test('a type of sends can use its own data in texts', async (t) => {
   const system = await setup(t, { worker: true })
   const admin = await adminOf(system)
   const ana = await system.as('ana')

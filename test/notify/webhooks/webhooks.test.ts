@@ -27,7 +27,7 @@ async function make(admin: TestClient, url: string, events: string[], descriptio
   return body as { id: string; secret: string }
 }
 
-test('admins and services with the scope make, change, list and delete webhooks; a secret is shown once', async (t) => {
+test('admins and services with the scope manage webhooks, and a secret is shown once', async (t) => {
   const { admin, as, url } = await withAdmin(t, { env: { WEBHOOK_HOSTS: 'app.internal, 10.0.0.5:8080' } })
   const ana = await as('ana')
   const made = await admin.request('POST', '/webhooks', { url: URL_OF_SHOP, events: ['notification.read'] })
@@ -156,7 +156,7 @@ const hostsOf = (...receivers: Receiver[]) => receivers.map(({ url }) => new URL
 
 const CHANGES = ['notification.created', 'notification.updated', 'notification.read', 'notification.removed']
 
-test('events are sent once they are committed, and the reference library verifies them', async (t) => {
+test('events are sent after their commit and verify with the reference library', async (t) => {
   const receiver = await Receiver.start(t)
   const env = { WEBHOOK_HOSTS: hostsOf(receiver) }
   const { admin, as, pool, app } = await withAdmin(t, { env, worker: true, windowSeconds: 0 })
@@ -239,7 +239,7 @@ test('events are sent once they are committed, and the reference library verifie
   t.equal((await pool.query('select from notify.webhook_deliveries')).rowCount, 0, 'retention')
 })
 
-test('a mail or push that failed for good is an event, which waits for no other message', async (t) => {
+test('a permanently failed mail or push is an event and delays no other message', async (t) => {
   const [receiver, service] = [await Receiver.start(t), await startPushService(t)]
   const env = { ...vapid, WEBHOOK_HOSTS: hostsOf(receiver) }
   const senders = { pushAgent: service.agent }
@@ -267,7 +267,7 @@ test('a mail or push that failed for good is an event, which waits for no other 
   })
 })
 
-test('slow, redirecting, limiting, gone and private endpoints, and one with a long backlog, delay nobody else', async (t) => {
+test('slow, redirecting, limiting, gone, private and backlogged endpoints delay no others', async (t) => {
   const receivers = await Promise.all(Array.from({ length: 6 }, () => Receiver.start(t)))
   const [good, slow, redirecting, limiting, gone, failing] = receivers as [
     Receiver,

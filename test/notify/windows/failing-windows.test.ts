@@ -35,7 +35,7 @@ const backoffs = [
 ] as const
 
 for (const [what, spoil, mend, says] of causes)
-  t.test(`${what}: its window is put off, longer each time, and holds up no other`, async (t) => {
+  t.test(`${what}: its window is retried with growing delays and delays no other`, async (t) => {
     const app = await inboxApp(t)
     const [bad = '', ...others] = await gathering(app)
     await app.pool.query(spoil, [bad])
@@ -57,7 +57,7 @@ for (const [what, spoil, mend, says] of causes)
     t.same(await failing(app), [])
   })
 
-t.test('errors of the database postpone all windows, longer each time and never for long', async (t) => {
+t.test('database errors postpone all windows with growing but bounded delays', async (t) => {
   const app = await inboxApp(t)
   const owners = await gathering(app)
   await app.pool.query(

@@ -7,7 +7,7 @@ import { inboxApp, makePost, makeUsers } from '../dispatch/events.ts'
 /** More than one transaction flushes. */
 const MANY = 1100
 
-t.test('due windows of an inbox that somebody holds keep no other window waiting', async (t) => {
+t.test('due windows of a locked inbox delay no other window', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['ana', 'ben', 'cem'])
   await manyWindows(app, ana)
@@ -21,7 +21,7 @@ t.test('due windows of an inbox that somebody holds keep no other window waiting
   t.equal(await left(app, ana), 0)
 })
 
-t.test('due windows whose inbox is gone keep no other window waiting', async (t) => {
+t.test('due windows of a deleted inbox delay no other window', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['ana', 'ben', 'cem'])
   await manyWindows(app, ana)
@@ -31,7 +31,7 @@ t.test('due windows whose inbox is gone keep no other window waiting', async (t)
   t.equal(await shown(app, ben), 1)
 })
 
-t.test('a post that somebody holds keeps only its own windows waiting', async (t) => {
+t.test('a locked post delays only its own windows', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['ana', 'ben', 'cem'])
   const held = await gathering(app, ana, cem)

@@ -9,7 +9,7 @@ import { dispatch, inboxApp, like, makePost, makeUsers } from '../dispatch/event
 const POSTS = 200
 
 t.test(
-  'windows end by chance up to a quarter earlier or later; all that are due are flushed in one transaction',
+  'windows end randomly up to a quarter earlier or later, and all due ones are flushed in one transaction',
   async (t) => {
     const app = await inboxApp(t)
     await app.pool.query(`update notify.types set instant_threshold = 0 where type = 'post.liked'`)
@@ -36,7 +36,7 @@ t.test(
   },
 )
 
-t.test('one job stands ready for the earliest window', async (t) => {
+t.test('one job is scheduled for the earliest window', async (t) => {
   const system = await setup(t, { worker: true })
   const { app, pool } = system
   const [owner = '', ...actors] = await makeUsers(app, ['Owner', 'Ana', 'Ben', 'Cem', 'Dia'])
@@ -70,7 +70,7 @@ t.test('one job stands ready for the earliest window', async (t) => {
   })
 })
 
-t.test('all who would be shown come and go in one batch while others wait: those are shown at once', async (t) => {
+t.test('actors who wait are shown at once when all earlier ones come and go within a batch', async (t) => {
   const app = await inboxApp(t)
   const [owner = '', ...actors] = await makeUsers(app, ['Owner', 'Ana', 'Ben', 'Cem', 'Dia'])
   const postId = await makePost(app, owner)
@@ -81,7 +81,7 @@ t.test('all who would be shown come and go in one batch while others wait: those
   t.same(rows, [{ actor_ids: [actors[3]], actor_count: 1 }])
 })
 
-t.test('a comment that begins to wait while its window is flushed waits for the next one, a whole one', async (t) => {
+t.test('a comment that starts to wait during the flush of its window waits for a full new window', async (t) => {
   const system = await setup(t)
   const { app, pool } = system
   const [ana, ben] = await Promise.all(['ana', 'ben'].map(system.as))
@@ -130,7 +130,7 @@ const waitsForPost = `
   select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%social.posts%key share%'`
 
 t.test(
-  'who is turned away at the end of a window is logged with the reason, and who is shown with what decided then',
+  'at the end of a window, refused actors are logged with the reason and others with the current decision',
   async (t) => {
     const app = await inboxApp(t)
     await app.pool.query(`update notify.types set instant_threshold = 0 where type = 'post.liked'`)
@@ -157,7 +157,7 @@ t.test(
   },
 )
 
-t.test('of two rules that turn somebody away at the end of a window, the first is the reason', async (t) => {
+t.test('when two rules refuse an actor at the end of a window, the first is the reason', async (t) => {
   const app = await inboxApp(t)
   await app.pool.query(`update notify.types set instant_threshold = 0 where type = 'post.liked'`)
   const [owner = '', friend = '', stranger = ''] = await makeUsers(app, ['Owner', 'Friend', 'Stranger'])

@@ -34,7 +34,7 @@ t.test('three likes arrive at once, the others in one update at the end of the w
   await noDrift(t, system)
 })
 
-t.test('comments are always gathered; nobody hears of one that was deleted meanwhile', async (t) => {
+t.test('comments are always grouped, and one deleted while it waits notifies nobody', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben, cem] = await everybody(system, 'ana', 'ben', 'cem')
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -54,28 +54,25 @@ t.test('comments are always gathered; nobody hears of one that was deleted meanw
   await noDrift(t, system)
 })
 
-t.test(
-  'three replies arrive at once, the others in one update; one that mentions the recipient never waits',
-  async (t) => {
-    const system = await setup(t, { worker: true })
-    const [ana, ...others] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay')
-    if (!ana) throw new Error('nobody signed up')
-    const post = await ana.post('hello')
-    const parent = await ana.comment(post.id, 'first')
-    for (const other of others.slice(0, 4)) await other.comment(post.id, 'reply', parent.id)
-    t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'dia, cem, ben', actor_count: 3 }])
-    const mention = await others[4]?.comment(post.id, 'reply to @ana', parent.id)
-    t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'fay, dia, cem', actor_count: 4 }])
-    const [{ data }] = (await ana.get('/notifications')).items
-    t.same(data, { postId: post.id, commentId: mention?.id, parentId: parent.id })
-    await flushed(system)
-    t.match(await inboxOf(system, 'ana'), [{ actor_count: 5 }])
-    t.match((await ana.get('/notifications')).items[0].data, { commentId: mention?.id }, 'the latest, whoever waited')
-    await noDrift(t, system)
-  },
-)
+t.test('three replies arrive at once, the others in one update, and mentions never wait', async (t) => {
+  const system = await setup(t, { worker: true })
+  const [ana, ...others] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay')
+  if (!ana) throw new Error('nobody signed up')
+  const post = await ana.post('hello')
+  const parent = await ana.comment(post.id, 'first')
+  for (const other of others.slice(0, 4)) await other.comment(post.id, 'reply', parent.id)
+  t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'dia, cem, ben', actor_count: 3 }])
+  const mention = await others[4]?.comment(post.id, 'reply to @ana', parent.id)
+  t.match(await inboxOf(system, 'ana'), [{ type: 'comment.replied', actors: 'fay, dia, cem', actor_count: 4 }])
+  const [{ data }] = (await ana.get('/notifications')).items
+  t.same(data, { postId: post.id, commentId: mention?.id, parentId: parent.id })
+  await flushed(system)
+  t.match(await inboxOf(system, 'ana'), [{ actor_count: 5 }])
+  t.match((await ana.get('/notifications')).items[0].data, { commentId: mention?.id }, 'the latest, whoever waited')
+  await noDrift(t, system)
+})
 
-t.test('nobody hears of replies that wait to a comment that was deleted meanwhile', async (t) => {
+t.test('waiting replies to a deleted comment notify nobody', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben, cem, ...more] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay')
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -89,7 +86,7 @@ t.test('nobody hears of replies that wait to a comment that was deleted meanwhil
   await noDrift(t, system)
 })
 
-t.test('a send shows its own words at once, whatever window its type has', async (t) => {
+t.test('a send shows its text at once, whatever the window of its type', async (t) => {
   const system = await setup(t, { worker: true })
   await system.pool.query(`insert into notify.types (type, window_seconds) values ('shop.order', 60)`)
   const ana = await system.as('ana')
@@ -101,7 +98,7 @@ t.test('a send shows its own words at once, whatever window its type has', async
   t.match(await ana.get('/notifications'), { items: [{ type: 'shop.order', title: 'Paid' }] })
 })
 
-t.test('a window whose people all took it back makes no update', async (t) => {
+t.test('a window causes no update when all its actors took their action back', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = await everybody(system, 'ana', 'ben')
   if (!ana || !ben) throw new Error('nobody signed up')
@@ -113,7 +110,7 @@ t.test('a window whose people all took it back makes no update', async (t) => {
   t.match(await ana.get('/notifications/unread-count'), { unreadCount: 0, state: /\.0$/ })
 })
 
-t.test('what waits when the group is read opens the next one', async (t) => {
+t.test('actors who wait when the group is read open the next group', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
@@ -129,7 +126,7 @@ t.test('what waits when the group is read opens the next one', async (t) => {
   await noDrift(t, system)
 })
 
-t.test('when all who were shown take it back, those who wait are shown at once', async (t) => {
+t.test('waiting actors show at once when all shown ones took their action back', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
@@ -141,7 +138,7 @@ t.test('when all who were shown take it back, those who wait are shown at once',
   await noDrift(t, system)
 })
 
-t.test('whom the recipient follows lifts the group and stands first', async (t) => {
+t.test("an actor whom the recipient follows raises the group's priority and is listed first", async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben, cem, dia, eli] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli')
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
@@ -162,7 +159,7 @@ t.test('whom the recipient follows lifts the group and stands first', async (t) 
   await noDrift(t, system)
 })
 
-t.test('whatever happens, everybody is in exactly one shown count', async (t) => {
+t.test('for any actions, everybody is in exactly one shown count', async (t) => {
   const system = await setup(t, { worker: true })
   await system.pool.query(`update notify.types set max_group_size = 4 where type = 'post.liked'`)
   const [ana, ...likers] = await everybody(system, 'ana', 'ben', 'cem', 'dia', 'eli', 'fay', 'gus')

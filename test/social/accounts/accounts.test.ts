@@ -14,7 +14,7 @@ function isProblem(t: Test, { status, headers, body }: Answer, expected: number,
   t.match(body, { status: expected, code, title: String, type: String, instance: String })
 }
 
-test('sign-up gives tokens, and an inbox, and answers like the contract', async (t) => {
+test('sign-up returns tokens, creates an inbox and answers as the contract says', async (t) => {
   const { url, pool } = await setup(t)
   const { status, body, headers } = await call(url, 'POST', '/auth/signup', { ...account('ana'), displayName: 'Ana' })
 
@@ -39,7 +39,7 @@ test('sign-up gives tokens, and an inbox, and answers like the contract', async 
   t.match(users[0].password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
 })
 
-test('a taken name or address is a conflict, without regard to case of the address, and writes nothing', async (t) => {
+test('a taken name or address is a conflict, ignoring the case of the address, and writes nothing', async (t) => {
   const { url, pool, as } = await setup(t)
   await as('ana')
   await pool.query('update social.users set email_verified_at = now()')
@@ -62,13 +62,13 @@ test('a taken name or address is a conflict, without regard to case of the addre
   t.same(rows, [{ users: 1, inboxes: 1 }])
 })
 
-test('many sign-ups with one name at a time make one account', async (t) => {
+test('concurrent sign-ups with one name create one account', async (t) => {
   const { url } = await setup(t)
   const answers = await Promise.all(Array.from({ length: 8 }, () => call(url, 'POST', '/auth/signup', account('ana'))))
   t.same(answers.map((answer) => answer.status).sort(), [201, 409, 409, 409, 409, 409, 409, 409])
 })
 
-test('sign-in by name and by address', async (t) => {
+test('users sign in by name and by address', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   for (const login of ['ana', 'ana@example.org', 'Ana@Example.org']) {
@@ -80,7 +80,7 @@ test('sign-in by name and by address', async (t) => {
     isProblem(t, await call(url, 'POST', '/auth/signin', { login, password: 'a wrong one' }), 401, 'BAD_CREDENTIALS')
 })
 
-test('whatever is wrong with a sign-in, the answer and the work are the same', async (t) => {
+test('every failed sign-in has the same answer and the same cost', async (t) => {
   const { url, as } = await setup(t)
   await as('ana')
   const hashes = async () => (await passwordHashes.get()).values[0]?.value ?? 0
@@ -94,7 +94,7 @@ test('whatever is wrong with a sign-in, the answer and the work are the same', a
   for (const answer of answers) t.same(answer, answers[0])
 })
 
-test('a refresh token that comes again after its successor ends its session', async (t) => {
+test('a refresh token used again after its successor ends its session', async (t) => {
   const { url, db, as } = await setup(t)
   const ana = await as('ana')
   const other = await signIn(url, 'ana')
@@ -163,7 +163,7 @@ test('a browser keeps its refresh token in a cookie that scripts cannot read', a
   isProblem(t, await call(url, 'POST', '/auth/refresh', '', { cookie: nextCookie }), 401, 'BAD_REFRESH_TOKEN')
 })
 
-test('where browsers come by https, the cookie is sent over nothing else, and no sibling domain can set it', async (t) => {
+test('with https the cookie is sent over https only, and no sibling domain can set it', async (t) => {
   const signIn = async (env: Record<string, string>, headers = {}) => {
     const { url, as } = await setup(t, { env })
     await as('ana')
@@ -189,7 +189,7 @@ test('where browsers come by https, the cookie is sent over nothing else, and no
   t.match(out.headers.get('set-cookie'), /^__Host-ravenpost_refresh=;.* Path=\/;.* Secure/, 'a browser takes no other')
 })
 
-test('only pages of ours and of allowed origins may act by the cookie', async (t) => {
+test('only our own pages and those of allowed origins can use the cookie', async (t) => {
   const env = { ALLOWED_ORIGINS: 'https://app.example.org', PUBLIC_URL: 'https://api.example.org' }
   const { url, as } = await setup(t, { env })
   const ana = await as('ana')
@@ -225,14 +225,14 @@ test('only pages of ours and of allowed origins may act by the cookie', async (t
   t.equal(inBody.status, 200, 'a token in the body is not sent by browsers on their own')
 })
 
-test('me shows what others do not see', async (t) => {
+test('GET /auth/me shows private properties that others do not see', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const own = { email: 'ana@example.org', emailVerified: false, pendingEmail: null, role: 'user' }
   t.match(await ana.get('/auth/me'), { id: ana.id, username: 'ana', ...own, locale: null, timeZone: null })
 })
 
-test('sessions are listed page by page and ended one by one', async (t) => {
+test('sessions are listed in pages and ended one by one', async (t) => {
   const { url, db, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const second = await signIn(url, 'ana')
@@ -274,7 +274,7 @@ test('only our own unexpired tokens are accepted', async (t) => {
   t.match(verifyAccessToken(config, ana.accessToken), claims)
 })
 
-test('the access token of a session that has ended is refused, whatever ended it', async (t) => {
+test('the access token of an ended session is refused, however it ended', async (t) => {
   const { url, pool, as } = await setup(t)
   const status = async ({ request }: TestClient) => (await request('GET', '/auth/me')).status
   const ana = await as('ana')
@@ -296,7 +296,7 @@ test('the access token of a session that has ended is refused, whatever ended it
   t.equal(await status(ana), 401)
 })
 
-test('another process refuses it within seconds, also one that starts later, and with no wake-ups', async (t) => {
+test('another process refuses it within seconds, also one that starts later or gets no wake-ups', async (t) => {
   const env = { WAKE_UPS: 'off' }
   const { url, as, databaseUrl } = await setup(t, { env })
   const ana = await as('ana')
@@ -311,7 +311,7 @@ test('another process refuses it within seconds, also one that starts later, and
   t.match(await second.get('/auth/me'), { id: ana.id })
 })
 
-test('a signed-out token stays dead when ACCESS_TOKEN_TTL is lowered later, also in a process that knew it', async (t) => {
+test('a signed-out token stays invalid after ACCESS_TOKEN_TTL is lowered, also in a process that knew it', async (t) => {
   const before = await setup(t, { env: { ACCESS_TOKEN_TTL: '86400' } })
   const ana = await before.as('ana')
   t.equal((await ana.request('GET', '/auth/me')).status, 200)
@@ -324,7 +324,7 @@ test('a signed-out token stays dead when ACCESS_TOKEN_TTL is lowered later, also
   t.equal((await call(after.url, 'GET', '/auth/me', undefined, { authorization })).status, 401)
 })
 
-test('another process refuses the token of a deleted user, after all they left was cleared', async (t) => {
+test('another process refuses the token of a deleted user, also after the cleanup', async (t) => {
   const env = { WAKE_UPS: 'off' }
   const system = await setup(t, { env, worker: true })
   const other = await startSystem(t, system.databaseUrl, { env })

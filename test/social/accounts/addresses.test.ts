@@ -13,7 +13,7 @@ const verify = ({ url, config }: TestSystem, id: string) =>
   call(url, 'POST', '/auth/verify-email', { token: emailToken(config, id, 'OWNER@example.org') })
 const signIn = ({ url }: TestSystem, password: string) => call(url, 'POST', '/auth/signin', { login: OWNERS, password })
 
-test('who only claims an address keeps its owner neither from signing up nor from confirming it', async (t) => {
+test('claiming an address does not prevent its owner from signing up or confirming it', async (t) => {
   const system = await setup(t)
   const squatter = await claims(system, 'squatter', 'the squatter’s own')
   const owner = await claims(system, 'proper', PASSWORD)
@@ -28,14 +28,14 @@ test('who only claims an address keeps its owner neither from signing up nor fro
   t.equal((await verify(system, owner.body.user.id)).status, 204, 'repeating it changes nothing')
 })
 
-test('of two who confirm one address at a time, one has it', async (t) => {
+test('when two users confirm one address concurrently, one of them gets it', async (t) => {
   const system = await setup(t)
   const accounts = [await claims(system, 'first', PASSWORD), await claims(system, 'second', PASSWORD)]
   const answers = await Promise.all(accounts.map(({ body }) => verify(system, body.user.id)))
   t.same(answers.map(({ status }) => status).sort(), [204, 409])
 })
 
-test('the owner of an address can confirm an account by a mail that another one had sent, also when that one is gone', async (t) => {
+test('the owner of an address can confirm an account by a mail that someone else requested', async (t) => {
   const system = await setup(t)
   const squatter = await claims(system, 'squatter', 'the squatter’s own')
   await claims(system, 'proper', PASSWORD)
@@ -60,7 +60,7 @@ test('the owner of an address can confirm an account by a mail that another one 
   t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
 })
 
-test('until an address is confirmed, it signs in the account that was used from the same network', async (t) => {
+test('until it is confirmed, an address signs in the account last used from the same network', async (t) => {
   const { url } = await setup(t, { env: { TRUSTED_PROXIES: 'loopback' } })
   const from = (ip: string, path: string, body: object) => call(url, 'POST', path, body, { 'x-forwarded-for': ip })
   const claim = (ip: string, username: string, password: string) =>
@@ -87,7 +87,7 @@ async function mailSystem(t: Test, env: Record<string, string> = {}) {
   return { ...system, server, mailTo, confirm }
 }
 
-test('a new address counts once it is verified, and the former one is notified', async (t) => {
+test('a new address counts once it is verified, and the former address is notified', async (t) => {
   const { as, url, mailTo, confirm, server, pool } = await mailSystem(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   t.equal((await confirm('ana@example.org', 'Is this your address?')).status, 204)
@@ -121,7 +121,7 @@ test('a new address counts once it is verified, and the former one is notified',
   t.match(await ben.get('/auth/me'), { email: 'ben@example.org' })
 })
 
-test('users have the mail that confirms their address sent again, a few times', async (t) => {
+test('users can request the verification mail again a few times', async (t) => {
   const { as, pool, server } = await mailSystem(t, { RATE_LIMIT_SCALE: '1' })
   const ana = await as('ana')
   const asked = () => server.mails.filter(({ headers }) => headers.subject === 'Is this your address?').length

@@ -20,7 +20,7 @@ async function run(databaseUrl: string, command: string, ...args: string[]) {
   return { out, err, status: child.exitCode }
 }
 
-test('an admin is made after the operator has seen who it is, and agreed', async (t) => {
+test('granting admin shows the user and asks the operator to confirm', async (t) => {
   const { databaseUrl, url, as } = await setup(t)
   const ana = await as('ana')
   const role = async () => (await ana.get('/auth/me')).role
@@ -35,7 +35,7 @@ test('an admin is made after the operator has seen who it is, and agreed', async
   t.match(await run(databaseUrl, 'grant-admin', 'nobody', '--yes'), { status: 1, err: /no user named nobody/ })
 })
 
-test('an admin whose role was taken away may nothing at once, with the token of before', async (t) => {
+test('a revoked admin loses all rights at once, also with an old token', async (t) => {
   const { databaseUrl, url, pool, as } = await setup(t)
   const ana = await as('ana')
   await grantAdmin(pool, 'ana')
@@ -52,7 +52,7 @@ test('an admin whose role was taken away may nothing at once, with the token of 
   t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin named ana/ })
 })
 
-test('an admin changes the roles of others with the own password, and each role may what it should', async (t) => {
+test('an admin changes the roles of others with their own password, and each role has its rights', async (t) => {
   const { url, pool, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await grantAdmin(pool, 'ana')

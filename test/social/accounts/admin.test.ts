@@ -31,7 +31,7 @@ async function firstStart(t: Test) {
   return { ...system, file: join(dataDir, 'admin-password') }
 }
 
-test('a password is made for our own database, and shown once, on a terminal', async (t) => {
+test('a generated admin password is shown once on a terminal', async (t) => {
   const { app, url, file } = await firstStart(t)
   const line = adminLine(app, await ensureAdmin(app, true))
   const password = /password ([\w-]{16}) \(shown only this once\)/.exec(line)?.[1]
@@ -40,7 +40,7 @@ test('a password is made for our own database, and shown once, on a terminal', a
   t.equal((await call(url, 'POST', '/auth/signin', { login: 'admin', password })).status, 200)
 })
 
-test('where there is no terminal, the password is in a file that only its owner reads, until it is changed', async (t) => {
+test('without a terminal, the admin password is in a file only its owner can read, until it is changed', async (t) => {
   const { app, url, file } = await firstStart(t)
   const line = adminLine(app, await ensureAdmin(app, false))
   const password = (await readFile(file, 'utf8')).trim()
@@ -60,7 +60,7 @@ test('where there is no terminal, the password is in a file that only its owner 
   await t.rejects(readFile(file), { code: 'ENOENT' })
 })
 
-test('ADMIN_PASSWORD is no common one, and is not ignored in silence', async (t) => {
+test('ADMIN_PASSWORD must not be common, and is never ignored silently', async (t) => {
   const warnings: string[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(JSON.parse(line).msg) })
   const common = await setup(t, { env: { ADMIN_PASSWORD: 'password1' }, log })
@@ -77,7 +77,7 @@ test('ADMIN_PASSWORD is no common one, and is not ignored in silence', async (t)
   )
 })
 
-test('a database with users gets no admin; one of them can be made it', async (t) => {
+test('a database with users gets no new admin, but one of them can become admin', async (t) => {
   const { app, url, pool, as } = await setup(t, { env: { ADMIN_PASSWORD: 'the operator knows' } })
   const ana = await as('ana')
   await ensureAdmin(app)

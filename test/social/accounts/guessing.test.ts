@@ -8,7 +8,7 @@ const env = { TRUSTED_PROXIES: 'loopback', RATE_LIMIT_SCALE: '1' }
 const from = (url: string) => async (address: string, login: string, password: string) =>
   (await call(url, 'POST', '/auth/signin', { login, password }, { 'x-forwarded-for': address })).status
 
-test('wrong passwords for one account are limited, from however many networks they come', async (t) => {
+test('wrong passwords for one account are limited across all networks', async (t) => {
   const { url } = await setup(t, { env })
   const signIn = from(url)
   const account = { username: 'carla', email: 'carla@example.org', password: PASSWORD }
@@ -24,7 +24,7 @@ test('wrong passwords for one account are limited, from however many networks th
   t.equal(await signIn('198.51.100.7', 'carla', 'a wrong one'), 401)
 })
 
-test('right passwords count as no failure', async (t) => {
+test('correct passwords do not count as failures', async (t) => {
   const { url, as } = await setup(t, { env })
   await as('ana')
   const signIn = from(url)

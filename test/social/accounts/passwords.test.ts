@@ -10,7 +10,7 @@ import { cloneDatabase, eventually, setup, startSystem } from '../../setup.ts'
 
 const NEW = 'a horse that is new'
 
-test('common passwords are refused, and the own name and address', async (t) => {
+test('common passwords, the username and the address are refused as password', async (t) => {
   const { url, as } = await setup(t)
   const account = { username: 'rosamunde', email: 'rosa.munde@example.org' }
   const ana = await as('ana')
@@ -34,7 +34,7 @@ test('common passwords are refused, and the own name and address', async (t) => 
   t.equal((await call(url, 'POST', '/auth/signup', { ...account, password: PASSWORD })).status, 201)
 })
 
-test('a user changes the password by the current one; all other sessions end', async (t) => {
+test('a user changes the password with the current one, and all other sessions end', async (t) => {
   const { url, db, as } = await setup(t)
   const ana = await as('ana')
   const [phone, ben] = [await signIn(url, 'ana'), await as('ben')]
@@ -52,7 +52,7 @@ test('a user changes the password by the current one; all other sessions end', a
   t.same([await signInWith(PASSWORD), await signInWith(NEW)], [401, 200])
 })
 
-test('of two changes at a time, one is made', async (t) => {
+test('of two concurrent password changes, one succeeds', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const answers = await Promise.all(
@@ -61,7 +61,7 @@ test('of two changes at a time, one is made', async (t) => {
   t.same(answers.map(({ status }) => status).sort(), [204, 403, 403])
 })
 
-test('guessing the current password is limited like signing in', async (t) => {
+test('guesses of the current password are limited like sign-ins', async (t) => {
   const { as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
   const ana = await as('ana')
   const guess = () => ana.request('PUT', '/auth/password', { currentPassword: 'a wrong one', password: NEW })
@@ -70,11 +70,11 @@ test('guessing the current password is limited like signing in', async (t) => {
   t.same(statuses, [...Array(10).fill(403), 429])
 })
 
-test('a password without an account never fits', async (t) => {
+test('no password fits an account without a password', async (t) => {
   t.equal(await passwordFits(undefined, 'nobody has this password'), false)
 })
 
-test('hashes beyond the share of one network are refused, and another network still has room', async (t) => {
+test("password hashing beyond one network's share is refused, and another network still has room", async (t) => {
   const hashFor = (of: string) => hashPassword(PASSWORD, { of, most: 1 })
   // Three run and one waits.
   const flood = Array.from({ length: 4 }, () => hashFor('192.0.2.0'))
@@ -108,7 +108,7 @@ async function printingSystem(t: Test, env: Record<string, string> = {}) {
   return { ...system, lines, mailsTo, forgot, reset, tokenFor }
 }
 
-test('a forgotten password is reset by a mailed token, once, and every session ends', async (t) => {
+test('a mailed token resets a forgotten password once and ends every session', async (t) => {
   const { url, db, as, forgot, reset, tokenFor, mailsTo, pool } = await printingSystem(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await pool.query(`update social.users set email_verified_at = now() where username = 'ana'`)
@@ -129,7 +129,7 @@ test('a forgotten password is reset by a mailed token, once, and every session e
   await eventually(() => mailsTo('ana@example.org').some(({ subject }) => subject === 'Your password was changed'))
 })
 
-test('a token for a reset ends after half an hour, with the password and with the address', async (t) => {
+test('a reset token expires after half an hour, with a new password and with a new address', async (t) => {
   const { config, pool, as, reset } = await printingSystem(t)
   const ana = await as('ana')
   const account = async () => {
@@ -152,7 +152,7 @@ test('a token for a reset ends after half an hour, with the password and with th
   t.same(answers.map(({ status }) => status).sort(), [204, 400, 400], 'at one time, one is used')
 })
 
-test('the answer to a forgotten password comes before the account is looked up', async (t) => {
+test('the answer to a forgotten password is sent before the account is looked up', async (t) => {
   const { pool, as, forgot, tokenFor } = await printingSystem(t)
   await as('ana')
   const client = await pool.connect()
@@ -164,7 +164,7 @@ test('the answer to a forgotten password comes before the account is looked up',
   t.ok(await tokenFor('ana@example.org'), 'and nothing is lost')
 })
 
-test('few mails reset the password of one account, and the answer does not show it', async (t) => {
+test('reset mails of one account are limited, and the answer does not reveal it', async (t) => {
   const { as, pool, forgot, mailsTo } = await printingSystem(t, { RATE_LIMIT_SCALE: '1' })
   await as('ana')
   const resets = () => mailsTo('ana@example.org').filter(({ subject }) => subject === 'Reset your password').length
@@ -184,7 +184,7 @@ test('few mails reset the password of one account, and the answer does not show 
   t.equal((await forgot('ana')).status, 429, 'requests from one address are limited openly')
 })
 
-test('the page that the mail links to changes nothing until its form is sent', async (t) => {
+test('the page linked in the mail changes nothing until its form is submitted', async (t) => {
   const { url, as, forgot, tokenFor, db } = await printingSystem(t)
   const ana = await as('ana')
   await forgot('ana')
@@ -202,7 +202,7 @@ test('the page that the mail links to changes nothing until its form is sent', a
   t.equal(await sessionIsLive(db, ana.sessionId), false)
 })
 
-test('with a database of its own and without SMTP_URL, the log has no mail', async (t) => {
+test('with the embedded database and without SMTP_URL, mails are not logged', async (t) => {
   const { app, as, url } = await setup(t)
   await as('ana')
   await call(url, 'POST', '/auth/password/forgot', { login: 'ana' })

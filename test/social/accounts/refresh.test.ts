@@ -20,7 +20,7 @@ async function ended(t: Test, { db }: TestSystem, sessionId: string): Promise<vo
   t.equal(await sessionIsLive(db, sessionId), false, 'the session is revoked')
 }
 
-test('two tabs that refresh with one token at once both go on', async (t) => {
+test('two tabs that refresh with one token at once both succeed', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const tabs = await Promise.all(Array.from({ length: 2 }, () => refresh(system.url, refreshToken)))
@@ -31,7 +31,7 @@ test('two tabs that refresh with one token at once both go on', async (t) => {
   for (const token of tokens) t.equal(codeOf(await refresh(system.url, token)), 'ok', 'each with its own token')
 })
 
-test('an answer that was cut off is asked for again', async (t) => {
+test('a lost refresh answer can be requested again', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   // Held up before it answers, and given up by its client meanwhile.
@@ -81,7 +81,7 @@ test('twelve fast reloads with one cookie keep the session', async (t) => {
   t.equal(body.username, 'ana')
 })
 
-test('a token that comes again after ten seconds is reused, and ends its session', async (t) => {
+test('a token used again after ten seconds counts as reused and ends its session', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const first = await refresh(system.url, refreshToken)
@@ -93,7 +93,7 @@ test('a token that comes again after ten seconds is reused, and ends its session
   t.equal(codeOf(await refresh(system.url, first.body.refreshToken)), 'BAD_REFRESH_TOKEN')
 })
 
-test('a token older than the predecessor is reused, however soon it comes', async (t) => {
+test('a token older than the predecessor counts as reused at any time', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const first = await refresh(system.url, refreshToken)
@@ -104,7 +104,7 @@ test('a token older than the predecessor is reused, however soon it comes', asyn
   t.equal(codeOf(await refresh(system.url, second.body.refreshToken)), 'BAD_REFRESH_TOKEN')
 })
 
-test('after sign-out the last token is of no use, not even at once', async (t) => {
+test('after sign-out the last token is refused immediately', async (t) => {
   const system = await setup(t)
   const ana = await system.as('ana')
   t.equal(codeOf(await refresh(system.url, ana.refreshToken)), 'ok')
@@ -112,7 +112,7 @@ test('after sign-out the last token is of no use, not even at once', async (t) =
   t.equal(codeOf(await refresh(system.url, ana.refreshToken)), 'BAD_REFRESH_TOKEN')
 })
 
-test('without a token, in the body or as a cookie, there is nothing to exchange', async (t) => {
+test('a refresh without a token in body or cookie is refused', async (t) => {
   const { url } = await setup(t)
   for (const body of [undefined, {}])
     t.match(await call(url, 'POST', '/auth/refresh', body), { status: 401, body: { code: 'NO_REFRESH_TOKEN' } })

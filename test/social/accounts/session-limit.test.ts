@@ -3,7 +3,7 @@ import { grantAdmin } from '../../../src/social/accounts/admin.ts'
 import { call, signIn } from '../../client.ts'
 import { setup } from '../../setup.ts'
 
-test('a session ends 90 days after its sign-in, however often it was renewed, an admin’s after 12 hours', async (t) => {
+test("a session ends 90 days after sign-in, an admin's after 12 hours, however often it is refreshed", async (t) => {
   const { url, pool, as } = await setup(t)
   const age = (interval: string) =>
     pool.query(`update social.sessions set created_at = now() - $1::interval`, [interval])
@@ -33,7 +33,7 @@ test('a session ends 90 days after its sign-in, however often it was renewed, an
   t.match(await refresh(again.body.refreshToken), { status: 401, body: { code: 'BAD_REFRESH_TOKEN' } })
 })
 
-test('REFRESH_TOKEN_TTL may be longer than that', async (t) => {
+test('REFRESH_TOKEN_TTL can exceed 90 days', async (t) => {
   const { url, pool, as } = await setup(t, { env: { REFRESH_TOKEN_TTL: String(200 * 86_400) } })
   const ana = await as('ana')
   await pool.query(`update social.sessions set created_at = now() - interval '100 days'`)

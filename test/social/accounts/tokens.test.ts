@@ -18,7 +18,7 @@ function signed(changedHeader: object, changedPayload: object, hash = 'sha256'):
   return `${input}.${createHmac(hash, config.jwtSecret).update(input).digest('base64url')}`
 }
 
-test('an access token says its type, key, issuer and audience, and is accepted', async (t) => {
+test('an access token names its type, key, issuer and audience, and is accepted', async (t) => {
   t.match(header, { alg: 'HS256', typ: 'at+jwt', kid: /^[\w-]{8}$/ })
   t.match(payload, { iss: 'ravenpost', aud: 'ravenpost', sub: '7', sid: '9', role: 'user', iat: Number, exp: Number })
   t.match(verifyAccessToken(config, good), identity)
@@ -50,14 +50,14 @@ const wrong: Record<string, string> = {
 for (const [what, token] of Object.entries(wrong))
   test(`a token ${what} is refused`, async (t) => t.equal(verifyAccessToken(config, token), null))
 
-test('a token that was accepted before is refused once it has expired', async (t) => {
+test('an accepted token is refused once it has expired', async (t) => {
   const short = signAccessToken({ ...config, accessTokenTtl: 2 }, identity)
   t.match(verifyAccessToken(config, short), identity)
   await eventually(() => verifyAccessToken(config, short) === null)
   t.match(verifyAccessToken(config, good), identity)
 })
 
-test('while secrets are changed, tokens of both are accepted; afterwards only those of the new one', async (t) => {
+test('during a rotation both secrets are accepted, afterwards only the new one', async (t) => {
   const next = 'the next secret, which is 32 bytes long or longer'
   const [before, during, after] = [
     { ...config, jwtSecretPrevious: next },

@@ -3,7 +3,7 @@ import type { TestClient } from '../../client.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { setup } from '../../setup.ts'
 
-t.test("a block ends both follows, empties the blocker's inbox of the other, and keeps it so", async (t) => {
+t.test("a block ends both follows, and removes the other's notifications for good", async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -28,7 +28,7 @@ t.test("a block ends both follows, empties the blocker's inbox of the other, and
   await noDrift(t, system)
 })
 
-t.test('a block hides each from the other, wherever they would meet, until it ends', async (t) => {
+t.test('a block hides both users from each other everywhere until it ends', async (t) => {
   const { as } = await setup(t)
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -92,7 +92,7 @@ t.test('a block hides each from the other, wherever they would meet, until it en
   t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
 })
 
-t.test('a muted user and a muted thread tell nothing, the decision says why, and a mute ends', async (t) => {
+t.test('muted users and threads notify nobody, the decision names the mute, and mutes expire', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -121,7 +121,7 @@ t.test('a muted user and a muted thread tell nothing, the decision says why, and
   await noDrift(t, system)
 })
 
-t.test('a user finds whom they block and mute, page by page, and nobody else does', async (t) => {
+t.test('users list whom they block and mute, in pages, and nobody else can', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, cem, dot] = await Promise.all(['ana', 'ben', 'cem', 'dot'].map(as))
   if (!ana || !ben || !cem || !dot) throw new Error('nobody signed up')
@@ -147,7 +147,7 @@ t.test('a user finds whom they block and mute, page by page, and nobody else doe
   t.same([await names(ana, 'blocked'), await names(ana, 'muted')], [['cem'], []])
 })
 
-t.test('nobody silences themselves, nobody who is not there, no post that is not there', async (t) => {
+t.test('blocks and mutes of oneself, unknown users and unknown posts are refused', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   for (const what of ['block', 'mute']) {

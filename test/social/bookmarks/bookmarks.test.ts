@@ -2,7 +2,7 @@ import t from 'tap'
 import { settled } from '../../settled.ts'
 import { setup } from '../../setup.ts'
 
-t.test('kept posts are listed by who kept them, the last one first; twice is once', async (t) => {
+t.test('bookmarks are listed for their owner, latest first, each post once', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const posts = [await ana.post('One'), await ana.post('Two'), await ana.post('Three')]
@@ -25,7 +25,7 @@ t.test('kept posts are listed by who kept them, the last one first; twice is onc
     t.match(await ben.request(method, '/posts/999/bookmark'), { status: 404, body: { code: 'POST_NOT_FOUND' } })
 })
 
-t.test('a deleted post, and a deleted user, leave no bookmarks', async (t) => {
+t.test('deleted posts and users leave no bookmarks', async (t) => {
   const system = await setup(t, { worker: true })
   const { as, pool } = system
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]

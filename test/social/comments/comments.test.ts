@@ -2,7 +2,7 @@ import t from 'tap'
 import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup } from '../../setup.ts'
 
-t.test('a comment is answered as it is listed', async (t) => {
+t.test('the answer to a new comment equals its entry in the list', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -22,7 +22,7 @@ t.test('a comment is answered as it is listed', async (t) => {
   t.same((await ana.get(`/posts/${post.id}/comments?parentId=${comment.id}`)).items, [reply])
 })
 
-t.test('one comment tells each person the most specific reason, and counts once', async (t) => {
+t.test('a comment notifies each person by the most specific reason and counts once', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, carl, dora] = [await as('ana'), await as('ben'), await as('carl'), await as('dora')]
   const post = await ana.post('Hello')
@@ -67,7 +67,7 @@ t.test('one comment tells each person the most specific reason, and counts once'
   t.equal(events.length, 3)
 })
 
-t.test('commenting on one’s own post counts and tells nobody', async (t) => {
+t.test("a comment on one's own post counts and notifies nobody", async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -83,7 +83,7 @@ t.test('commenting on one’s own post counts and tells nobody', async (t) => {
   ])
 })
 
-t.test('users who deleted their account are not told', async (t) => {
+t.test('deleted users are not notified of comments', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -92,7 +92,7 @@ t.test('users who deleted their account are not told', async (t) => {
   t.match(await readEvents(pool, 'comment'), [{ counted: true, recipientId: null, type: null }])
 })
 
-t.test('a comment needs a post and a parent of that post', async (t) => {
+t.test('a comment needs an existing post and a parent of that post', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const [post, other] = [await ana.post('One'), await ana.post('Two')]
@@ -136,7 +136,7 @@ t.test('only the author edits or deletes a comment', async (t) => {
   })
 })
 
-t.test('a deletion makes one event that only counts, and a fan-out', async (t) => {
+t.test('deleting a comment appends one counting event and a fan-out', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -154,7 +154,7 @@ t.test('a deletion makes one event that only counts, and a fan-out', async (t) =
   t.same(rows, [{ kind: 'retract_comment', object_id: id, thread_key: `post:${post.id}` }])
 })
 
-t.test('a comment goes with its post', async (t) => {
+t.test('deleting a post deletes its comments', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -166,7 +166,7 @@ t.test('a comment goes with its post', async (t) => {
   t.equal((await readEvents(pool, 'comment')).length, 1)
 })
 
-t.test('a deleted comment stays, emptied, while a reply below it stands', async (t) => {
+t.test('a deleted comment stays, emptied, while it has replies', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -183,7 +183,7 @@ t.test('a deleted comment stays, emptied, while a reply below it stands', async 
   t.same(await listed(), [])
 })
 
-t.test('comments are listed oldest first, page by page', async (t) => {
+t.test('comments are listed oldest first, in pages', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -198,7 +198,7 @@ t.test('comments are listed oldest first, page by page', async (t) => {
   t.same(ids, made)
 })
 
-t.test('a comment written while its post is being deleted comes before the deletion or is refused', async (t) => {
+t.test('a comment concurrent with the deletion of its post is written before it or refused', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   for (let round = 0; round < 10; round++) {

@@ -3,7 +3,7 @@ import { call } from '../../client.ts'
 import { flushed, noDrift, settled } from '../../settled.ts'
 import { eventually, setup } from '../../setup.ts'
 
-test('simulated people act through the whole pipeline, and cleaning up leaves no trace of them', async (t) => {
+test('simulated users act through the whole pipeline, and the cleanup removes them completely', async (t) => {
   const system = await setup(t, { worker: true, push: true, env: { DEMO: 'true' } })
   const { pool } = system
   const ana = await system.as('ana')
@@ -86,7 +86,7 @@ test('simulated people act through the whole pipeline, and cleaning up leaves no
   await noDrift(t, system)
 })
 
-test('without DEMO the calls do not exist', async (t) => {
+test('without DEMO the demo calls do not exist', async (t) => {
   const { as, url } = await setup(t)
   const ana = await as('ana')
   t.match(await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'send' }), { status: 404 })

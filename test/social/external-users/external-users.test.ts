@@ -21,7 +21,7 @@ async function withService(t: Test, options: Options = {}, scopes = ['users:writ
   return { ...system, ask, put }
 }
 
-test('a user of another application is made, changed, found and deleted by its id there', async (t) => {
+test('an external user is created, changed, found and deleted by the external id', async (t) => {
   const { put, ask, as, pool } = await withService(t, { worker: true })
   const profile = {
     username: 'ana_b',
@@ -95,7 +95,7 @@ test('a user of another application is made, changed, found and deleted by its i
   t.match(await put(`${odd}x`), { status: 400 })
 })
 
-test('many users are written by one call, all or none', async (t) => {
+test('one call writes many users, all or none', async (t) => {
   const { ask, as, pool } = await withService(t)
   const users = Array.from({ length: 1000 }, (_, n) => ({ externalId: `u${n}`, displayName: `User ${n}` }))
   const write = (list: object[]) => ask('PUT', '/users/external', { users: list })
@@ -155,7 +155,7 @@ test('many users are written by one call, all or none', async (t) => {
   t.same(race.map(({ status }) => status).sort(), [200, 200, 200, 200, 200, 200, 200, 201])
 })
 
-test('the external id works wherever a user is named by id', async (t) => {
+test('an external id works wherever a user id does', async (t) => {
   const system = await withService(t, { worker: true })
   const { ask, put, as, pool } = system
   const { id } = (await put('ext/ana', { username: 'ana_x', avatarUrl: 'https://cdn.example.org/a.png' })).body
@@ -216,7 +216,7 @@ test('the external id works wherever a user is named by id', async (t) => {
   await noDrift(t, system)
 })
 
-test('only services with users:write and admins write users of another application', async (t) => {
+test('only services with users:write and admins write external users', async (t) => {
   const system = await withService(t, {}, ['notifications:send'])
   const { ask, put, as, pool } = system
   const writes = (client: Pick<TestClient, 'request'>) =>

@@ -2,7 +2,7 @@ import t from 'tap'
 import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup } from '../../setup.ts'
 
-t.test('a follow tells the followed, an unfollow takes it back; repeating either makes no second event', async (t) => {
+t.test('a follow notifies, an unfollow retracts it, and repeating either appends no event', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   t.same(await ben.follow(ana.id), { following: true })
@@ -31,7 +31,7 @@ t.test('a follow tells the followed, an unfollow takes it back; repeating either
   t.equal(events.length, 2)
 })
 
-t.test('nobody follows themselves, somebody unknown or somebody deleted', async (t) => {
+t.test('following oneself, an unknown or a deleted user is refused', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await pool.query('update social.users set deleted_at = now() where id = $1', [ben.id])
@@ -43,7 +43,7 @@ t.test('nobody follows themselves, somebody unknown or somebody deleted', async 
   t.same(await readEvents(pool, 'follow'), [])
 })
 
-t.test('two people who follow each other at once both do', async (t) => {
+t.test('two users can follow each other concurrently', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   for (let round = 0; round < 20; round++) {

@@ -20,7 +20,7 @@ async function hello(t: Test, { url }: TestSystem, token: string): Promise<TestS
   return socket
 }
 
-test('a user of the identity provider is made at first sight, over REST and on the socket', async (t) => {
+test('a user of the identity provider is created on first use, over REST and on the socket', async (t) => {
   const issuer = await startIssuer(t, [await newKey('r'), await newKey('e', 'ES256'), await newKey('d', 'EdDSA')])
   const system = await setup(t, { env: issuer.env, push: true })
   const { url, pool } = system
@@ -81,7 +81,7 @@ test('a user of the identity provider is made at first sight, over REST and on t
   t.match(await ana('DELETE', `/users/${me.id}`), { status: 204 }, 'without a password, since there is none')
 })
 
-test('a token that is not an access token of this provider for this audience is refused, and told why', async (t) => {
+test('a token of another provider, audience or type is refused with a reason', async (t) => {
   const issuer = await startIssuer(t, [await newKey('r'), await newKey('e', 'ES256')])
   const { url } = await setup(t, { env: issuer.env })
   const [key] = issuer.keys
@@ -148,7 +148,7 @@ test('a token that is not an access token of this provider for this audience is 
     t.match(await as(url, await issuer.token('a', {}, { typ }))('GET', '/auth/me'), { status: 200 }, String(typ))
 })
 
-test('AUTH_PUBLIC_KEY verifies without a key set, and pins its algorithm', async (t) => {
+test('AUTH_PUBLIC_KEY verifies without a key set and pins its algorithm', async (t) => {
   const issuer = await startIssuer(t, [await newKey('e', 'ES256'), await newKey('r')])
   const [ec, rsa] = issuer.keys
   const { AUTH_JWKS_URL: _, ...env } = issuer.env
@@ -169,7 +169,7 @@ async function verifies(keys: JWTVerifyGetKey, token: string): Promise<string> {
   )
 }
 
-test('keys are rotated: a new one is found, and a former one ends', async (t) => {
+test('after a key rotation a new key is found and a removed key ends', async (t) => {
   const issuer = await startIssuer(t)
   const keys = createKeys(issuer.url, noLog, fast)
   const former = await issuer.token('a')
@@ -183,7 +183,7 @@ test('keys are rotated: a new one is found, and a former one ends', async (t) =>
   t.equal(await verifies(keys, third), 'yes')
 })
 
-test('while the provider is down, known keys go on, and unknown ones are looked for once in a while', async (t) => {
+test('while the provider is down, known keys work and unknown ones are looked up at intervals', async (t) => {
   const issuer = await startIssuer(t)
   const known = await issuer.token('a')
   const unknown = await issuer.token('a', {}, {}, await newKey('second'))
@@ -215,7 +215,7 @@ test('while the provider is down, known keys go on, and unknown ones are looked 
   t.equal(issuer.requests - start, 1, 'made-up keys do not flood the provider')
 })
 
-test('without any key a token is answered with 503 and 1001, and our own users go on', async (t) => {
+test('without keys, provider tokens get 503 and 1001, and our own users are not affected', async (t) => {
   const issuer = await startIssuer(t)
   issuer.trouble = 503
   const system = await setup(t, { env: issuer.env, push: true })
@@ -228,7 +228,7 @@ test('without any key a token is answered with 503 and 1001, and our own users g
   t.match(await ana.get('/auth/me'), { username: 'ana' })
 })
 
-test('with AUTH_PROVISION=off only users who were written before come in', async (t) => {
+test('with AUTH_PROVISION=off only users written before can sign in', async (t) => {
   const issuer = await startIssuer(t)
   const system = await setup(t, { env: { ...issuer.env, AUTH_PROVISION: 'off' }, push: true })
   const token = await issuer.token('ana')

@@ -13,7 +13,7 @@ async function hold(t: Test, { databaseUrl }: TestSystem, row: string): Promise<
 
 const statuses = (answers: { status: number }[]) => [...new Set(answers.map(({ status }) => status))].sort()
 
-t.test('likes of a held post are refused for the moment, those of other posts are written', async (t) => {
+t.test('likes of a locked post get "try again", and likes of other posts are written', async (t) => {
   const system = await setup(t)
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   const held = await ana.post('held')
@@ -38,7 +38,7 @@ t.test('likes of a held post are refused for the moment, those of other posts ar
   t.match(await cem.request('POST', '/posts/999999/like'), { status: 404 })
 })
 
-t.test('a like, an unlike and a like of a held post are written in their order', async (t) => {
+t.test('like, unlike and like of a locked post are written in order', async (t) => {
   const system = await setup(t)
   const ana = await system.as('ana')
   const post = await ana.post('Hello')
@@ -62,7 +62,7 @@ t.test('a like, an unlike and a like of a held post are written in their order',
   )
 })
 
-t.test('an unlike whose like is held is refused for the moment', async (t) => {
+t.test('an unlike behind a locked like gets "try again"', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const [held, other] = [await ana.post('held'), await ana.post('other')]
@@ -74,7 +74,7 @@ t.test('an unlike whose like is held is refused for the moment', async (t) => {
   t.match([refused, written], [{ status: 503 }, { status: 200, body: { liked: false } }])
 })
 
-t.test('follows of a held user are refused for the moment, others are written', async (t) => {
+t.test('follows of a locked user get "try again", and other follows are written', async (t) => {
   const system = await setup(t)
   const [held, ...others] = await Promise.all(Array.from({ length: 8 }, (_, i) => system.as(`user${i}`)))
   const [ana, ...rest] = others
@@ -89,7 +89,7 @@ t.test('follows of a held user are refused for the moment, others are written', 
   t.match(await ana.request('POST', '/users/999999/follow'), { status: 404 })
 })
 
-t.test('comments on a held post take no connection from other requests', async (t) => {
+t.test('comments on a locked post take no connections from other requests', async (t) => {
   const system = await setup(t, { env: { POOL_SIZE: '2' } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const [held, other] = [await ana.post('held'), await ana.post('other')]

@@ -5,7 +5,7 @@ import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup, startSystem } from '../../setup.ts'
 import { sized } from '../../size.ts'
 
-t.test('likes and unlikes of the same pairs by two processes: every change makes one event, in turns', async (t) => {
+t.test('two processes that like and unlike the same posts append one event per change, alternating', async (t) => {
   const first = await setup(t)
   const second = await startSystem(t, first.databaseUrl)
   const { users, posts } = await seed(first.app, { users: 5, posts: 4 })
@@ -39,7 +39,7 @@ t.test('likes and unlikes of the same pairs by two processes: every change makes
   t.same([...liked].sort(), likes.map((like) => like.source).sort(), 'what the events say is what is liked')
 })
 
-t.test('a post is deleted in the middle of a storm of likes, and nothing is liked after that', async (t) => {
+t.test('a post deleted during many likes gets no like afterwards', async (t) => {
   const { app, pool, as } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Viral')

@@ -3,7 +3,7 @@ import { likeWriter } from '../../../src/social/likes/routes.ts'
 import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup } from '../../setup.ts'
 
-t.test('a like tells the author, an unlike takes it back; repeating either makes no second event', async (t) => {
+t.test('a like notifies the author, an unlike retracts it, and repeating either appends no event', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -33,7 +33,7 @@ t.test('a like tells the author, an unlike takes it back; repeating either makes
   t.equal((await readEvents(pool, 'like')).length, 2)
 })
 
-t.test('liking one’s own post counts and tells nobody', async (t) => {
+t.test("a like of one's own post counts and notifies nobody", async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -41,7 +41,7 @@ t.test('liking one’s own post counts and tells nobody', async (t) => {
   t.match(await readEvents(pool, 'like'), [{ counted: true, type: null, recipientId: null, actorId: ana.id }])
 })
 
-t.test('the event carries the id of the request', async (t) => {
+t.test('the event carries the request id', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -49,7 +49,7 @@ t.test('the event carries the id of the request', async (t) => {
   t.match(await readEvents(pool, 'like'), [{ requestId: headers.get('x-request-id') }])
 })
 
-t.test('a missing or deleted post fails its own request only', async (t) => {
+t.test('a missing or deleted post fails only its own request', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const posts = await Promise.all(['one', 'two', 'three'].map((body) => ana.post(body)))
@@ -66,7 +66,7 @@ t.test('a missing or deleted post fails its own request only', async (t) => {
   t.equal((await readEvents(pool, 'like')).length, 2)
 })
 
-t.test('the users who like a post are listed, the latest like first; a block hides them', async (t) => {
+t.test('users who like a post are listed, latest like first, without blocked users', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, cem, dot] = [await as('ana'), await as('ben'), await as('cem'), await as('dot')]
   const post = await ana.post('Hello')
@@ -93,7 +93,7 @@ t.test('the users who like a post are listed, the latest like first; a block hid
     t.match(await who.request('GET', `/posts/${id}/likes`), { status: 404, body: { code: 'POST_NOT_FOUND' } })
 })
 
-t.test('a deleted user likes nothing any more', async (t) => {
+t.test('a deleted user cannot like', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')

@@ -99,7 +99,7 @@ const files: [mime: string, given: Buffer, kept: string[]][] = [
 ]
 
 for (const [mime, given, kept] of files)
-  test(`${mime} is stored without what says where it was made`, async (t) => {
+  test(`${mime} is stored without location metadata`, async (t) => {
     const { url, as } = await setup(t)
     const { status, body } = await upload(url, await as('ana'), given)
     t.match({ status, body }, { status: 201, body: { mime } })
@@ -111,7 +111,7 @@ for (const [mime, given, kept] of files)
     else t.equal(stored.at(-1), mime === 'image/jpeg' ? 0xd9 : 0x82, 'nothing is appended')
   })
 
-test('a picture keeps the way it is to be turned, and no other tag', async (t) => {
+test('an image keeps its orientation and no other metadata', async (t) => {
   for (const [mime, given] of files.slice(0, 3)) {
     const stored = await cleaned(mime, [given])
     t.ok(stored.includes(Buffer.from('4d4d002a00000008000101120003000000010006000000000000', 'hex')), mime)
@@ -122,7 +122,7 @@ test('a picture keeps the way it is to be turned, and no other tag', async (t) =
   t.ok(upright.equals(jpegOf()))
 })
 
-test('however a file comes in pieces, the same is stored; what is clean stays as it is', async (t) => {
+test('a file is stored the same however it is split, and a clean file is unchanged', async (t) => {
   for (const [mime, given] of files) {
     const whole = await cleaned(mime, [given])
     t.ok((await cleaned(mime, [whole])).equals(whole), `${mime}: once is enough`)
@@ -142,7 +142,7 @@ test('however a file comes in pieces, the same is stored; what is clean stays as
   t.pass()
 })
 
-test('a damaged file is refused, or ends where it was cut; nothing else goes wrong', async (t) => {
+test('a damaged file is refused or cut, without other failures', async (t) => {
   for (const [mime, given] of files)
     await fc.assert(
       fc.asyncProperty(
@@ -164,7 +164,7 @@ test('a damaged file is refused, or ends where it was cut; nothing else goes wro
   await refused(t, 'video/mp4', film.subarray(0, -5))
 })
 
-test('types that may hold metadata that stays in are refused', async (t) => {
+test('types with metadata that cannot be removed are refused', async (t) => {
   const { url, as } = await setup(t)
   const heic = box('ftyp', Buffer.from('heic\0\0\0\0mif1heic'))
   const tiff = Buffer.concat([exif(1), Buffer.alloc(100)])

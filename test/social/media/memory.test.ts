@@ -12,7 +12,7 @@ import { picture, sha256, upload, uploaded } from './files.ts'
 const MIB = 1024 * 1024
 const PIECE_BYTES = 64 * 1024
 
-test('50 MiB go up and down', async (t) => {
+test('50 MiB are uploaded and downloaded within bounded memory', async (t) => {
   const { url, as } = await setup(t)
   const bytes = picture(50 * MIB)
   const { status, body } = await upload(url, await as('ana'), bytes)
@@ -23,7 +23,7 @@ test('50 MiB go up and down', async (t) => {
   t.equal(hash.digest('hex'), sha256(bytes))
 })
 
-test('while a chunk is stored, no more of the file is read than the next piece', async (t) => {
+test('while a chunk is stored, only the next piece of the file is read', async (t) => {
   const { app } = await setup(t)
   const bytes = picture(4 * MIB)
   let read = 0
@@ -54,7 +54,7 @@ test('while a chunk is stored, no more of the file is read than the next piece',
   t.ok(most <= CHUNK_BYTES + PIECE_BYTES, `${most} bytes of the file were held`)
 })
 
-test('while storing stands still, so does the upload', async (t) => {
+test('slow storage slows the upload down', async (t) => {
   const { url, as, server, databaseUrl } = await setup(t)
   const sockets: Socket[] = []
   server.server.on('connection', (socket: Socket) => sockets.push(socket))
@@ -77,7 +77,7 @@ test('while storing stands still, so does the upload', async (t) => {
   t.equal((await answer).status, 201)
 })
 
-test('a file that nobody reads is read one chunk ahead', async (t) => {
+test('a download that the client does not read is read one chunk ahead', async (t) => {
   const { app, url, as } = await setup(t)
   const bytes = picture(4 * MIB)
   const media = await findMedia(app.pool, await uploaded(url, await as('ana'), bytes))

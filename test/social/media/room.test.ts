@@ -22,7 +22,7 @@ function hold(t: Test, { url }: TestSystem, { accessToken }: TestClient, size: n
 const underWay = ({ pool }: TestSystem, count: number) =>
   eventually(async () => (await pool.query('select from social.media_uploads')).rowCount === count)
 
-test('uploads under way count against the quota, also those whose length is not told', async (t) => {
+test('uploads in progress count against the quota, also without a declared length', async (t) => {
   const system = await setup(t, { env: { MEDIA_MAX_MIB: '2', MEDIA_QUOTA_MIB: '3' } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const held = hold(t, system, ana, 1.5 * MIB)
@@ -38,7 +38,7 @@ test('uploads under way count against the quota, also those whose length is not 
   t.match(await upload(system.url, ana, picture(1000)), tooMuch)
 })
 
-test('a user has four uploads at a time; what a killed process left counts for ten minutes', async (t) => {
+test('a user has at most four concurrent uploads, and those of a killed process expire after ten minutes', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(
@@ -53,7 +53,7 @@ test('a user has four uploads at a time; what a killed process left counts for t
   t.equal((await upload(system.url, ana, picture(1000))).status, 201)
 })
 
-test('all together keep MEDIA_TOTAL_MIB, uploads under way among them', async (t) => {
+test('all uploads together respect MEDIA_TOTAL_MIB, including those in progress', async (t) => {
   const system = await setup(t, { env: { MEDIA_TOTAL_MIB: '2' } })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   t.equal((await upload(system.url, ana, picture(MIB))).status, 201)
@@ -63,7 +63,7 @@ test('all together keep MEDIA_TOTAL_MIB, uploads under way among them', async (t
   t.equal((await upload(system.url, ben, picture(0.4 * MIB))).status, 201)
 })
 
-test('where mail is sent, who confirmed no address has little room', async (t) => {
+test('with mail configured, users without a verified address have a small quota', async (t) => {
   const env = { SMTP_URL: 'smtp://127.0.0.1:9', MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example' }
   const system = await setup(t, { env })
   const ana = await system.as('ana')

@@ -8,7 +8,7 @@ import { eventually, setup } from '../../setup.ts'
 import { sized } from '../../size.ts'
 import { picture, sha256, uploaded } from './files.ts'
 
-test('random ranges are byte for byte what was uploaded', async (t) => {
+test('random ranges equal the uploaded bytes', async (t) => {
   t.setTimeout(180_000)
   const { url, as } = await setup(t)
   const bytes = picture(1_500_000)
@@ -60,7 +60,7 @@ test('curl --range gets the same bytes', async (t) => {
 const curl = (args: string[], options: { encoding: 'buffer'; maxBuffer: number }) =>
   promisify(execFile)('curl', args, options)
 
-test('headers: what it is, for how long, and that nobody renders it', async (t) => {
+test('media headers name the type, allow caching and prevent rendering', async (t) => {
   const { url, as } = await setup(t)
   const bytes = picture(1000)
   const id = await uploaded(url, await as('ana'), bytes)
@@ -85,7 +85,7 @@ test('headers: what it is, for how long, and that nobody renders it', async (t) 
     t.ok([400, 404].includes((await fetch(`${url}/media/${unknown}/stream`)).status), unknown)
 })
 
-test('pages of allowed origins may show it, and read it', async (t) => {
+test('pages of allowed origins can show and read media', async (t) => {
   const origin = 'https://app.example.org'
   const { url, as } = await setup(t, { env: { ALLOWED_ORIGINS: origin } })
   const at = `${url}/media/${await uploaded(url, await as('ana'))}/stream`
@@ -116,7 +116,7 @@ test('conditional requests are answered by the entity tag', async (t) => {
   t.equal((await answer({ range }, 'HEAD'))[0], 200, 'ranges are of GET only')
 })
 
-test('ranges that cannot be are 416; malformed and several ones give the whole', async (t) => {
+test('unsatisfiable ranges answer 416; malformed and multiple ranges get the whole file', async (t) => {
   const { url, as } = await setup(t)
   const at = `${url}/media/${await uploaded(url, await as('ana'), picture(1000))}/stream`
   for (const range of ['bytes=1000-', 'bytes=5000-6000', 'bytes=-0']) {
@@ -130,7 +130,7 @@ test('ranges that cannot be are 416; malformed and several ones give the whole',
   t.same(parseRange('bytes=0-99999999999999999999999', 10), { start: 0, end: 9 })
 })
 
-test('readers who stand still hold no database connection, and are sent the rest when they go on', async (t) => {
+test('slow readers hold no database connection and get the rest when they continue', async (t) => {
   const { url, as, pool } = await setup(t, { env: { POOL_SIZE: '2' } })
   const ana = await as('ana')
   const bytes = picture(12_000_000)
@@ -150,7 +150,7 @@ test('readers who stand still hold no database connection, and are sent the rest
   }
 })
 
-test('who goes away in the middle stops the reading', async (t) => {
+test('a client that disconnects stops the reading', async (t) => {
   const { url, as, pool, server } = await setup(t)
   const at = `${url}/media/${await uploaded(url, await as('ana'), picture(12_000_000))}/stream`
   let chunks = 0

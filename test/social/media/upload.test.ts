@@ -35,7 +35,7 @@ const smallest: [mime: string, base64: string, sides: number, name: string][] = 
 
 const count = async (pool: Pool, table: string) => (await pool.query(`select from social.${table}`)).rowCount
 
-test('a file is stored under a random id, with the type its bytes have', async (t) => {
+test('a file is stored under a random id with the type of its content', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
   for (const size of [100, 262_143, 262_144, 262_145, 1_000_000]) {
@@ -50,7 +50,7 @@ test('a file is stored under a random id, with the type its bytes have', async (
   t.equal(rows[0]?.max, 262_144)
 })
 
-test('an image has a width and a height as it is shown', async (t) => {
+test('an image has its width and height as displayed', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   for (const [mime, base64, sides, name] of smallest) {
@@ -83,7 +83,7 @@ test('an image has a width and a height as it is shown', async (t) => {
   }
 })
 
-test('a header, however broken, gives dimensions or none', async () => {
+test('any header, even a broken one, gives valid dimensions or none', async () => {
   const known = smallest.map(([mime, base64]) => [mime, Buffer.from(base64, 'base64')] as const)
   const broken = fc.tuple(fc.constantFrom(...known), fc.nat(300), fc.array(fc.tuple(fc.nat(300), fc.nat(255))))
   fc.assert(
@@ -96,7 +96,7 @@ test('a header, however broken, gives dimensions or none', async () => {
   )
 })
 
-test('a file comes with a text for people who do not see it, before or after it', async (t) => {
+test('a file has an alternative text, sent before or after it', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   type Field = [name: string, value: string | Blob]
@@ -132,7 +132,7 @@ test('a file comes with a text for people who do not see it, before or after it'
   t.equal((await again('two')).status, 422, 'another text is another body')
 })
 
-test('what is no image, audio or video is refused, whatever it is called', async (t) => {
+test('files other than images, audio and video are refused under any name', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
   for (const text of [
@@ -150,7 +150,7 @@ test('what is no image, audio or video is refused, whatever it is called', async
   t.equal(await count(pool, 'media_contents'), 0)
 })
 
-test('bodies that are not one file in the field `file` are refused and leave nothing', async (t) => {
+test('bodies other than one file in the field `file` are refused and leave nothing', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
   const wrong = { status: 400, body: { code: 'VALIDATION_FAILED' } }
@@ -172,7 +172,7 @@ test('bodies that are not one file in the field `file` are refused and leave not
   t.equal(await count(pool, 'media_chunks'), 0)
 })
 
-test('a file above the limit is refused, and so is what exceeds the quota, also by two at once', async (t) => {
+test('files above the size limit or the quota are refused, also when uploaded concurrently', async (t) => {
   const { url, as, pool } = await setup(t, { env: { MEDIA_MAX_MIB: '1', MEDIA_QUOTA_MIB: '2' } })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const MIB = 1024 * 1024
@@ -185,7 +185,7 @@ test('a file above the limit is refused, and so is what exceeds the quota, also 
   t.equal(await count(pool, 'media_contents'), 3, 'what was refused is not kept')
 })
 
-test('a file is kept once, whoever uploads it and however many at once, until the last lets go', async (t) => {
+test('identical files are stored once until the last owner deletes them', async (t) => {
   const { url, as, pool, app } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const bytes = picture(300_000)
@@ -207,7 +207,7 @@ test('a file is kept once, whoever uploads it and however many at once, until th
   for (const table of ['media', 'media_contents', 'media_chunks']) t.equal(await count(pool, table), 0, table)
 })
 
-test('an upload that breaks off leaves nothing; one whose process was killed is cleaned up by the worker', async (t) => {
+test('an interrupted upload leaves nothing, and the worker cleans up after a killed process', async (t) => {
   const { url, as, pool } = await setup(t, { worker: true })
   const ana = await as('ana')
   const { body, headers } = multipart(picture(2_000_000))
@@ -232,7 +232,7 @@ test('an upload that breaks off leaves nothing; one whose process was killed is 
   t.equal((await fetch(`${url}/media/${kept}/stream`)).status, 200)
 })
 
-test('an upload of a user who is deleted meanwhile is not kept', async (t) => {
+test('an upload of a user who is deleted meanwhile is not stored', async (t) => {
   const { url, as, pool } = await setup(t)
   const ana = await as('ana')
   await ana.deleteAccount()

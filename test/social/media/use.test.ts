@@ -45,7 +45,7 @@ test('a post shows up to four media of its author, in order', async (t) => {
   t.same(await unused(pool), [e])
 })
 
-test('of two posts that take the same medium at once, one gets it', async (t) => {
+test('when two posts use the same file concurrently, one gets it', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   const id = await uploaded(url, ana)
@@ -53,7 +53,7 @@ test('of two posts that take the same medium at once, one gets it', async (t) =>
   t.same(posts.map(({ status }) => status).sort(), [201, 422, 422])
 })
 
-test('a profile has a picture of its owner’s own, until it is changed', async (t) => {
+test('a profile shows an image of its owner until it is changed', async (t) => {
   const { url, as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const [one, two, bens] = [await uploaded(url, ana), await uploaded(url, ana), await uploaded(url, ben)]
@@ -76,7 +76,7 @@ test('a profile has a picture of its owner’s own, until it is changed', async 
   t.match(await set(video.body.id), { status: 422, body: { code: 'MEDIA_NOT_USABLE' } })
 })
 
-test('media go with the post and with the user', async (t) => {
+test('media are deleted with their post and with their user', async (t) => {
   const { url, as, pool } = await setup(t, { worker: true })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const shared = picture(400_000)

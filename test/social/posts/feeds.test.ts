@@ -11,7 +11,7 @@ const readers = {
   'many who write': { followed: 700, newerByOthers: 0 },
   'many who have not written for long': { followed: 700, newerByOthers: 2500 },
 }
-t.test('the feed of those I follow holds their posts, newest first, whoever of them wrote how many', async (t) => {
+t.test('the feed of followed users lists all their posts, newest first', async (t) => {
   for (const [name, { followed, newerByOthers }] of Object.entries(readers))
     t.test(`following ${name}`, async (t) => {
       const { as, pool } = await setup(t)
@@ -44,7 +44,7 @@ t.test('the feed of those I follow holds their posts, newest first, whoever of t
     })
 })
 
-t.test('a page for who follows many costs no look into the index for each of them', async (t) => {
+t.test('a feed page for a user who follows many does not search the index once per followed user', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   await fill(pool, ana.id, 1000)
@@ -56,7 +56,7 @@ t.test('a page for who follows many costs no look into the index for each of the
 })
 
 t.test(
-  'a page costs a look into the index for each of some hundred who are followed, however many posts there are',
+  'a feed page searches the index once per followed user up to some hundred, for any number of posts',
   async (t) => {
     const { as, pool } = await setup(t)
     const ana = await as('ana')
@@ -110,7 +110,7 @@ async function explained(pool: pg.Pool, work: (pool: pg.Pool) => Promise<unknown
   return { plan, pages: Number(hit) + Number(read) }
 }
 
-t.test('posts are found by their words, newest first, page by page', async (t) => {
+t.test('posts are found by their words, newest first, in pages', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
   const texts = [

@@ -2,7 +2,7 @@ import t from 'tap'
 import { readEvents } from '../../notify/outbox/read-events.ts'
 import { setup } from '../../setup.ts'
 
-t.test('a post is answered as it is read', async (t) => {
+t.test('the answer to a new post equals a later read', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -19,7 +19,7 @@ t.test('a post is answered as it is read', async (t) => {
   t.same(await ana.get(`/posts/${post.id}`), post)
 })
 
-t.test('a post tells the mentioned, once each and never its author', async (t) => {
+t.test('a post notifies each mentioned user once, but not its author', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, carl] = [await as('ana'), await as('ben'), await as('carl')]
   const post = await ana.post('@ben @Carl @ben @ana @nobody_known')
@@ -42,7 +42,7 @@ t.test('a post tells the mentioned, once each and never its author', async (t) =
   t.equal(events.length, 2)
 })
 
-t.test('a post that mentions nobody makes one event that only counts', async (t) => {
+t.test('a post without mentions appends one counting event', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')
@@ -50,7 +50,7 @@ t.test('a post that mentions nobody makes one event that only counts', async (t)
   t.match(events, [{ sourceId: `post:${post.id}`, counted: true, recipientId: null, type: null, actorId: ana.id }])
 })
 
-t.test('a post and a comment name whom they mention and where, in whatever name they have now', async (t) => {
+t.test('posts and comments list their mentions with offsets and current usernames', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, cem] = [await as('ana'), await as('ben'), await as('cem')]
   const text = '👩🏽‍🚀 @Ben, @cem and @nobody_here: @ben!'
@@ -91,7 +91,7 @@ t.test('only the author edits or deletes a post', async (t) => {
   t.ok(edited.body.updatedAt > edited.body.createdAt)
 })
 
-t.test('a deleted post is gone; its event only counts and a fan-out takes its notifications back', async (t) => {
+t.test('a deleted post disappears, its event counts, and a fan-out removes its notifications', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await ben.follow(ana.id)
@@ -108,7 +108,7 @@ t.test('a deleted post is gone; its event only counts and a fan-out takes its no
   t.same(rows, [{ kind: 'retract_post', object_id: id, thread_key: `post:${id}` }])
 })
 
-t.test('posts are listed newest first, page by page', async (t) => {
+t.test('posts are listed newest first, in pages', async (t) => {
   const { as } = await setup(t)
   const [ana, ben, carl] = [await as('ana'), await as('ben'), await as('carl')]
   const made: { id: string; by: string }[] = []
@@ -125,7 +125,7 @@ t.test('posts are listed newest first, page by page', async (t) => {
   t.same(await readAll(ana.get, '/posts?scope=following'), [])
 })
 
-t.test('wrong requests are refused', async (t) => {
+t.test('invalid requests about posts are refused', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   for (const body of [{}, { body: '' }, { body: 'x'.repeat(5001) }, { body: 'x', extra: 1 }, { body: 7 }])

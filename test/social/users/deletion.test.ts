@@ -15,7 +15,7 @@ const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eF
 /** No other number in the database has these digits. */
 const FIRST_ID = 748_159_263
 
-test('an export is complete, and nothing of a deleted user is left', async (t) => {
+test('an export is complete, and a deletion leaves nothing of the user', async (t) => {
   // Mails are printed, so that there are deliveries.
   const config = { embedded: true, dataDir: t.testdir() }
   const system = await setup(t, { env: vapid, config, worker: true, windowSeconds: 0 })
@@ -102,7 +102,7 @@ test('an export is complete, and nothing of a deleted user is left', async (t) =
   t.same(comments, [{ body: '' }])
 })
 
-test('an export has every page of every list, in order and once', async (t) => {
+test('an export contains every page of every list, in order, without repetition', async (t) => {
   const { as, pool, app } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await fillInbox(app, ana.id, 201)
@@ -152,7 +152,7 @@ test('an account without a password is deleted without one', async (t) => {
   t.equal((await ana.request('DELETE', `/users/${ana.id}`)).status, 204)
 })
 
-test('ops.person looks into every table that names users', async (t) => {
+test('ops.person covers every table that refers to users', async (t) => {
   const { pool } = await setup(t)
   const { rows } = await pool.query<{ place: string }>(
     `select distinct format('%s.%s', c.table_schema, c.table_name) as place

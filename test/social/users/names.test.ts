@@ -4,7 +4,7 @@ import { setup } from '../../setup.ts'
 
 const account = (username: string) => ({ username, email: `${username}@example.org`, password: PASSWORD })
 
-test('the name of a deleted user is given to nobody, also of one who was made by SQL', async (t) => {
+test('the name of a deleted user is not reused, also if the user was created by SQL', async (t) => {
   const { url, pool, as } = await setup(t)
   const bob = await as('bob_star')
   await bob.deleteAccount()
@@ -21,7 +21,7 @@ test('the name of a deleted user is given to nobody, also of one who was made by
   t.same(rows, [], 'the name itself is kept nowhere')
 })
 
-test('names that only the operator may have are not given out, nor what looks like them', async (t) => {
+test('reserved names and similar ones are refused', async (t) => {
   const { url } = await setup(t)
   for (const name of [
     'admin',
@@ -43,7 +43,7 @@ test('names that only the operator may have are not given out, nor what looks li
   t.equal((await call(url, 'POST', '/auth/signup', account('adminton'))).status, 201)
 })
 
-test('a name that looks like another’s is taken', async (t) => {
+test('a name that looks like an existing one counts as taken', async (t) => {
   const { url, as } = await setup(t)
   await as('willow_10')
   for (const name of ['willow10', 'wi11ow_10', 'vvillow_10', 'willow_l0', 'willow_1o', '_willow_10'])
@@ -55,14 +55,14 @@ test('a name that looks like another’s is taken', async (t) => {
   t.equal((await call(url, 'POST', '/auth/signup', account('willow_11'))).status, 201)
 })
 
-test('of two names that look alike, asked for at a time, one is given', async (t) => {
+test('when two similar names are requested concurrently, one is given', async (t) => {
   const { url } = await setup(t)
   const names = ['milo', 'mi1o', 'rnilo', 'mil0']
   const answers = await Promise.all(names.map((name) => call(url, 'POST', '/auth/signup', account(name))))
   t.same(answers.map(({ status }) => status).sort(), [201, 409, 409, 409])
 })
 
-test('a display name has no control characters, overrides of direction, links, and is seen', async (t) => {
+test('a display name has no control characters, direction overrides or links, and is visible', async (t) => {
   const { url, as } = await setup(t)
   const ana = await as('ana')
   const refused = [
@@ -103,7 +103,7 @@ test('a display name has no control characters, overrides of direction, links, a
   t.match(long, { status: 400, body: { code: 'VALIDATION_FAILED' } })
 })
 
-test('the text of a profile may have lines, and nothing else of that kind', async (t) => {
+test('a profile text can contain line breaks but no other control characters', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   for (const bio of ['a\u202eb', 'a\u0000b', 'a\tb', 'a\u2029b'])

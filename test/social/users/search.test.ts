@@ -2,7 +2,7 @@ import t from 'tap'
 import type { TestClient } from '../../client.ts'
 import { setup } from '../../setup.ts'
 
-t.test('names that begin with the text come first, then display names, then names that contain it', async (t) => {
+t.test('the search lists usernames that begin with the text, then display names, then other matches', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   await named(await as('xavier'), 'Anatole')
@@ -16,7 +16,7 @@ t.test('names that begin with the text come first, then display names, then name
   t.same(await search(ana, 'nobody'), [])
 })
 
-t.test('pages of a search hold each user once, while others sign up', async (t) => {
+t.test('search pages contain each user once, also during sign-ups', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   await pool.query(
@@ -39,7 +39,7 @@ t.test('pages of a search hold each user once, while others sign up', async (t) 
   t.same(found.slice(0, 2), ['kim_10', 'kim_11'])
 })
 
-t.test('what looks like a pattern is text, and the deleted are not found', async (t) => {
+t.test('the search treats pattern characters as text and omits deleted users', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben_x')]
   for (const text of ['%', '_', 'b%n', '\\', "'; drop table social.users; --"])

@@ -3,7 +3,7 @@ import { sessionIsLive } from '../../../src/social/sessions/tokens.ts'
 import { call, PASSWORD, signIn } from '../../client.ts'
 import { setup } from '../../setup.ts'
 
-test('a profile says how the viewer stands to the user', async (t) => {
+test('a profile shows the relation of the viewer to the user', async (t) => {
   const { pool, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await ana.follow(ben.id)
@@ -14,7 +14,7 @@ test('a profile says how the viewer stands to the user', async (t) => {
   t.equal((await ana.request('GET', `/users/${ben.id}`)).status, 404, 'who is blocked finds nobody')
 })
 
-test('a user is found by name, whatever its case; one who is deleted, or blocks the viewer, is not', async (t) => {
+test('a user is found by name in any case, but not if deleted or blocking the viewer', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   t.same(await ana.get('/users/by-name/BEN'), await ana.get(`/users/${ben.id}`))
@@ -28,7 +28,7 @@ test('a user is found by name, whatever its case; one who is deleted, or blocks 
   t.equal((await ana.request('GET', '/users/by-name/ben')).status, 404)
 })
 
-test('users edit their own profile and no other', async (t) => {
+test('users edit only their own profile', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const { status, body } = await ana.request('PATCH', `/users/${ana.id}`, { displayName: 'Ana B.', bio: 'Hello' })
@@ -49,7 +49,7 @@ test('users edit their own profile and no other', async (t) => {
   t.match(await ben.get(`/users/${ana.id}`), { displayName: 'Ana B.', bio: '' })
 })
 
-test('an unknown user is not found, a malformed id is refused', async (t) => {
+test('an unknown user is not found, and a malformed id is refused', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   for (const path of ['/users/99', '/users/99/followers', '/users/99/following', '/users/99/friends'])
@@ -58,7 +58,7 @@ test('an unknown user is not found, a malformed id is refused', async (t) => {
     t.match(await ana.request('GET', `/users/${id}`), { status: 400, body: { code: 'VALIDATION_FAILED' } })
 })
 
-test('followers, following and friends are listed page by page, each once', async (t) => {
+test('followers, following and friends are listed in pages, each once', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const others = [await as('ben'), await as('cleo'), await as('dan')]
@@ -91,7 +91,7 @@ test('followers, following and friends are listed page by page, each once', asyn
     )
 })
 
-test('a deleted user is gone at once: profile, lists, sessions, sign-in', async (t) => {
+test('a deleted user disappears at once from profile, lists, sessions and sign-in', async (t) => {
   const { url, pool, db, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const phone = await signIn(url, 'ana')
