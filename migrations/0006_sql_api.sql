@@ -113,6 +113,166 @@ begin
 end $$;
 comment on function notify.refuse is 'Raises invalid_parameter_value with this message.';
 
+create table notify.audit (
+  id bigint not null,
+  at timestamptz not null,
+  actor text collate "C" not null,
+  action text collate "C" not null,
+  target text collate "C",
+  before jsonb,
+  after jsonb,
+  request_id text,
+  address text,
+  database_role text not null,
+  application text not null,
+  previous bytea not null,
+  hash bytea not null,
+  primary key (id, at)
+) partition by range (at);
+comment on table notify.audit is 'Append-only log of what admins and operators changed, each row in the transaction of its change; a partition per month (UTC). Each row holds the hash of the one before: ops.audit_breaks shows a row that was changed, added or removed.';
+comment on column notify.audit.id is 'Number of the row, without gaps, in the order of the commits.';
+comment on column notify.audit.at is 'Time of the change, never before that of an earlier row.';
+comment on column notify.audit.actor is 'user:<id> or token:<id> for calls of the API, role:<name> for the database role that called a SQL function.';
+comment on column notify.audit.action is 'What was done, for example webhook.delete.';
+comment on column notify.audit.target is 'What it was done to, for example webhook:7.';
+comment on column notify.audit.before is 'The part that changed, as it was; null: there was nothing.';
+comment on column notify.audit.after is 'The part that changed, as it is now, or what was asked for. Never a secret.';
+comment on column notify.audit.request_id is 'The request; null for SQL functions.';
+comment on column notify.audit.address is 'IP address of the caller; null for SQL functions.';
+comment on column notify.audit.database_role is 'Database role of the session, which a caller of the API cannot choose.';
+comment on column notify.audit.application is 'application_name of the session.';
+comment on column notify.audit.previous is 'hash of the row before; the first one has 32 zero bytes.';
+comment on column notify.audit.hash is 'SHA-256 of previous and all other columns (notify.audit_hash).';
+
+create index audit_of_actor on notify.audit (actor, id);
+comment on index notify.audit_of_actor is 'What somebody did.';
+
+create index audit_of_action on notify.audit (action, id);
+comment on index notify.audit_of_action is 'Changes of one kind.';
+
+create index audit_of_target on notify.audit (target, id);
+comment on index notify.audit_of_target is 'What was done to something.';
+
+create table notify.audit_chain (
+  only_row boolean primary key default true constraint one_audit_chain check (only_row),
+  first_id bigint not null default 1,
+  first_previous bytea not null default decode(repeat('00', 32), 'hex'),
+  last_id bigint not null default 0,
+  last_hash bytea not null default decode(repeat('00', 32), 'hex'),
+  last_at timestamptz not null default '-infinity'
+);
+comment on table notify.audit_chain is 'Both ends of notify.audit. Its row is locked until an audited change commits, so that the rows are chained in the order of the commits. No change of a user touches it.';
+comment on column notify.audit_chain.only_row is 'Always true: there is one row.';
+comment on column notify.audit_chain.first_id is 'Number of the first row that retention has left.';
+comment on column notify.audit_chain.first_previous is 'What that row has as previous.';
+comment on column notify.audit_chain.last_id is 'Number of the newest row.';
+comment on column notify.audit_chain.last_hash is 'Its hash.';
+comment on column notify.audit_chain.last_at is 'Its time.';
+insert into notify.audit_chain default values;
+
+create function notify.refuse_audit_change() returns trigger
+  language plpgsql
+as $$
+begin
+  raise exception using errcode = 'object_not_in_prerequisite_state', message = 'notify: the audit log is only appended to';
+end $$;
+comment on function notify.refuse_audit_change is 'Refuses to change or remove rows of notify.audit.';
+
+create trigger audit_append_only before update or delete on notify.audit for each row execute function notify.refuse_audit_change();
+comment on trigger audit_append_only on notify.audit is 'Rows are only added. Retention drops partitions.';
+
+create trigger audit_not_truncated before truncate on notify.audit for each statement execute function notify.refuse_audit_change();
+comment on trigger audit_not_truncated on notify.audit is 'Rows are only added. Retention drops partitions.';
+
+create function notify.audit_hash(entry notify.audit) returns bytea
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp
+  set timezone = 'UTC'
+as $$
+begin
+  return sha256(convert_to(encode(entry.previous, 'hex') || jsonb_build_array(entry.id, entry.at, entry.actor, entry.action, entry.target,
+    entry.before, entry.after, entry.request_id, entry.address, entry.database_role, entry.application)::text, 'UTF8'));
+end $$;
+comment on function notify.audit_hash is 'SHA-256 of the hash before in hexadecimal digits, followed by the other columns as a JSON array in the text form of jsonb, times in UTC.';
+
+create function notify.write_audit(
+  actor text,
+  action text,
+  target text,
+  before jsonb default null,
+  after jsonb default null,
+  request_id text default null,
+  address text default null
+) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  chain notify.audit_chain;
+  entry notify.audit;
+  month timestamp;
+begin
+  select c.* into chain from notify.audit_chain c for no key update;
+  entry.id := chain.last_id + 1;
+  entry.at := greatest(clock_timestamp(), chain.last_at);
+  entry.actor := coalesce(actor, 'role:' || notify.door_caller());
+  entry.action := action;
+  entry.target := target;
+  entry.before := before;
+  entry.after := after;
+  entry.request_id := request_id;
+  entry.address := address;
+  entry.database_role := notify.door_caller();
+  entry.application := current_setting('application_name');
+  entry.previous := chain.last_hash;
+  entry.hash := notify.audit_hash(entry);
+  -- The row of the chain is locked: nobody else makes the partition.
+  month := date_trunc('month', entry.at at time zone 'UTC');
+  if month > date_trunc('month', chain.last_at at time zone 'UTC') then
+    execute format('create table notify.%I (like notify.audit including all)', to_char(month, '"audit_"YYYYMM'));
+    execute format('alter table notify.audit attach partition notify.%I for values from (%L) to (%L)', to_char(month, '"audit_"YYYYMM'),
+      to_char(month, 'YYYY-MM-DD "00:00Z"'), to_char(month + interval '1 month', 'YYYY-MM-DD "00:00Z"'));
+  end if;
+  insert into notify.audit select entry.*;
+  update notify.audit_chain c set last_id = entry.id, last_hash = entry.hash, last_at = entry.at;
+  return entry.id;
+end $$;
+comment on function notify.write_audit is 'Appends a row to notify.audit, in the transaction of the change, and returns its number. Call it last: others who change something wait for the commit. Without an actor it is the calling database role.';
+
+create function notify.expire_audit(months integer) returns integer
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+  set lock_timeout = '500ms'
+as $$
+declare
+  month record;
+  newest notify.audit;
+  dropped integer := 0;
+begin
+  if months is null or months < 1 then
+    perform notify.refuse('the audit log is kept for a month at least');
+  end if;
+  perform from notify.audit_chain for no key update;
+  for month in
+    select c.relname as name
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'notify.audit'::regclass
+      and to_date(right(c.relname, 6), 'YYYYMM') + make_interval(months => months + 1) <= now() at time zone 'UTC'
+    order by c.relname
+  loop
+    execute format('select * from notify.%I order by id desc limit 1', month.name) into newest;
+    execute format('drop table notify.%I', month.name);
+    if newest.id is not null then
+      update notify.audit_chain set first_id = newest.id + 1, first_previous = newest.hash;
+    end if;
+    perform notify.write_audit(null, 'audit.expire', month.name, null, jsonb_build_object('upTo', newest.id));
+    dropped := dropped + 1;
+  end loop;
+  return dropped;
+end $$;
+comment on function notify.expire_audit is 'Drops the months of notify.audit that ended this many months ago or earlier, with an audit row for each; returns how many. The chain begins behind them.';
+
 create function notify.append_unreached(recipients bigint[], source_id text, retracts boolean, type text) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -584,18 +744,24 @@ begin
     select from notify.positions p
     where p.consumer = replay.consumer and p.critical = e.critical and e.shard between p.shard_from and p.shard_to
       and e.id >= p.from_id and not pg_visible_in_snapshot(e.xid, p.done));
+  perform notify.write_audit(null, 'events.replay', replay.consumer, null, jsonb_build_object('since', since, 'events', again));
   return again;
 end $$;
 comment on function notify.replay is 'Makes a consumer read again the events written since then, at most 7 days ago; returns how many. Nothing notifies twice, since every event left its source. counters is refused.';
 
 create function notify.replay_dead_letter(dead_letter_id bigint) returns boolean
-  language sql
-  begin atomic
-    update notify.pending
-    set dead_at = null, attempts = 0, due_at = now()
-    where id = dead_letter_id and dead_at is not null
-    returning true;
-  end;
+  language plpgsql
+as $$
+begin
+  update notify.pending w
+  set dead_at = null, attempts = 0, due_at = now()
+  where w.id = dead_letter_id and w.dead_at is not null;
+  if not found then
+    return null;
+  end if;
+  perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || dead_letter_id);
+  return true;
+end $$;
 comment on function notify.replay_dead_letter is 'Tries a dead letter again from its first attempt; null when there is no such dead letter. The event is applied once, however often it is replayed.';
 
 create function notify.skip_event(consumer text, event_id bigint) returns text
@@ -609,6 +775,7 @@ begin
   set dead_at = now(), last_error = 'skipped by hand; before: ' || coalesce(w.last_error, '')
   where w.consumer = skip_event.consumer and w.event_id = skip_event.event_id and w.dead_at is null;
   if found then
+    perform notify.write_audit(null, 'event.skip', 'event:' || skip_event.event_id, null, jsonb_build_object('consumer', skip_event.consumer));
     return 'dead letter';
   end if;
   select e.* into skipped
@@ -662,6 +829,7 @@ begin
   where p.consumer = skip_event.consumer
     and p.critical = skipped.critical
     and skipped.shard between p.shard_from and p.shard_to;
+  perform notify.write_audit(null, 'event.skip', 'event:' || skip_event.event_id, null, jsonb_build_object('consumer', skip_event.consumer));
   return 'skipped';
 end $$;
 comment on function notify.skip_event is 'Makes a dead letter of an event that is pending, or that blocks a failing lane: the lane goes on without it. notify.replay_dead_letter tries it again. Refused (22023) for any other event.';

@@ -552,6 +552,45 @@ comment on column ops.settings.value is 'Value with its unit.';
 comment on column ops.settings.set_by is 'A variable of the environment; notify.types: PATCH /admin/notification-types; fixed: the code.';
 comment on column ops.settings.written_at is 'Start of the process that wrote it, or last change of the type.';
 
+create view ops.audit_breaks as
+with entries as (
+  select
+    a.id,
+    a.at,
+    a.actor,
+    a.action,
+    a.previous,
+    a.hash,
+    notify.audit_hash(a) as computed,
+    coalesce(lag(a.id) over chain, c.first_id - 1) as id_before,
+    coalesce(lag(a.hash) over chain, c.first_previous) as hash_before
+  from notify.audit a
+  cross join notify.audit_chain c
+  window chain as (order by a.id, a.at)
+)
+select
+  id,
+  at,
+  actor,
+  action,
+  case
+    when hash <> computed then 'the row was changed'
+    when id <> id_before + 1 then 'rows before it were removed or added'
+    else 'the row before it was replaced'
+  end as reason
+from entries
+where hash <> computed or id <> id_before + 1 or previous <> hash_before
+union all
+select c.last_id, c.last_at, null, null, 'the newest rows were removed or replaced'
+from notify.audit_chain c
+where c.last_hash <> coalesce((select a.hash from notify.audit a order by a.id desc limit 1), c.first_previous);
+comment on view ops.audit_breaks is 'Rows of notify.audit that were changed, removed or added by hand. Empty while the chain holds. Computes the hash of every row.';
+comment on column ops.audit_breaks.id is 'Number of the row.';
+comment on column ops.audit_breaks.at is 'Its time.';
+comment on column ops.audit_breaks.actor is 'Who made the change that it records.';
+comment on column ops.audit_breaks.action is 'The change that it records.';
+comment on column ops.audit_breaks.reason is 'What is wrong.';
+
 create function ops.person(user_id bigint)
   returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
   language sql stable
@@ -659,6 +698,9 @@ create function ops.person(user_id bigint)
       select 'notify.unreached', 'sends that named the user without an inbox', count(*), min(t.created_at), max(t.created_at), '30 days'
       from notify.unreached t where t.recipient_id = person.user_id
       union all
+      select 'notify.audit', 'changes by the user as an admin, or of the user', count(*), min(t.at), max(t.at), 'AUDIT_RETENTION_MONTHS, 24 by default'
+      from notify.audit t where t.actor = 'user:' || person.user_id or t.target = 'user:' || person.user_id
+      union all
       select 'social.demo_users', 'mark of a demo user', count(*), null, null, 'with the demo user'
       from social.demo_users t where t.user_id = person.user_id
       union all
@@ -691,6 +733,9 @@ begin
       advanced := advanced + 1;
     end if;
   end loop;
+  if advanced > 0 then
+    perform notify.write_audit(null, 'sequences.advance', null, null, jsonb_build_object('sequences', advanced));
+  end if;
   return advanced;
 end $$;
 comment on function ops.advance_sequences is 'Moves every sequence that is behind the ids of its table to the highest of them, as after logical replication, which copies no sequences; returns how many. Adoption calls it.';

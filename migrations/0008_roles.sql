@@ -36,7 +36,7 @@ begin
       if not has_sequence_privilege('ravenpost_app', t.oid, 'update') then
         execute format('grant usage, select, update on sequence %s to ravenpost_app', t.name);
       end if;
-    elsif t.kind in ('v', 'm') or t.name::text like '%migrations%' then
+    elsif t.kind in ('v', 'm') or t.name::text like '%migrations%' or t.oid in ('notify.audit'::regclass, 'notify.audit_chain'::regclass) then
       if not has_table_privilege('ravenpost_app', t.oid, 'select') then
         execute format('grant select on %s to ravenpost_app', t.name);
       end if;
@@ -49,7 +49,7 @@ begin
     end if;
   end loop;
 end $$;
-comment on function ops.grant_to_app is 'Lets ravenpost_app read and write the rows of every table, but not change a table, truncate it or mark a migration as run.';
+comment on function ops.grant_to_app is 'Lets ravenpost_app read and write the rows of every table, but not change a table, truncate it, mark a migration as run, or write the audit log other than by notify.write_audit.';
 
 create function ops.grant_to_readonly() returns void
   language plpgsql
@@ -110,7 +110,7 @@ begin
     grant execute on all functions in schema notify to ravenpost_app;
   end if;
   if to_regrole('ravenpost_readonly') is not null then
-    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline to ravenpost_readonly;
+    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline, notify.audit_hash to ravenpost_readonly;
   end if;
   if to_regrole('ravenpost_emitter') is not null then
     grant usage on schema notify to ravenpost_emitter;
@@ -140,11 +140,11 @@ begin
   grant select (user_id) on notify.inbox to ravenpost_log;
   grant select (id, external_id) on social.users to ravenpost_log;
   grant select, insert on notify.unreached to ravenpost_log;
-  grant execute on function notify.append_send, notify.append_unreached, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name to ravenpost_log;
+  grant execute on function notify.append_send, notify.append_unreached, notify.refuse, notify.sql_source, notify.door_caller, notify.require_partition_name, notify.audit_hash, notify.refuse_audit_change to ravenpost_log;
   for t in
     select c.oid::regclass as name, i.inhparent::regclass as log, i.inhdetachpending as pending
     from pg_class c left join pg_inherits i on i.inhrelid = c.oid
-    where c.relnamespace = 'notify'::regnamespace and c.relkind in ('r', 'p') and c.relname ~ '^(outbox|delivery_log)(_[0-9]+)?$'
+    where c.relnamespace = 'notify'::regnamespace and c.relkind in ('r', 'p') and c.relname ~ '^(outbox|delivery_log|audit)(_[0-9]+)?$|^audit_chain$'
       and c.relowner <> 'ravenpost_log'::regrole
   loop
     -- A concurrent detach that was interrupted: such a partition cannot change its owner.
@@ -162,7 +162,7 @@ begin
 exception when insufficient_privilege then
   raise notice 'the log cannot be given to ravenpost_log: %; docs/security.md says what to do', sqlerrm;
 end $$;
-comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, their partitions, and the functions that run as their owner.';
+comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, the audit log, their partitions, and the functions that run as their owner.';
 
 create function ops.grant_privileges() returns void
   language plpgsql

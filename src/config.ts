@@ -97,6 +97,7 @@ export const variables = {
   MEDIA_TOTAL_MIB: integer(1, 1_000_000_000, 10_240),
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
   DELIVERY_LOG_RETENTION_DAYS: integer(1, 3650, 30),
+  AUDIT_RETENTION_MONTHS: integer(1, 1200, 24),
 }
 
 const Environment = Type.Object(variables)
@@ -168,6 +169,7 @@ export type Config = {
   mediaTotal: number
   outboxRetentionDays: number
   deliveryLogRetentionDays: number
+  auditRetentionMonths: number
 }
 
 /** What is wrong with the environment; every problem in one message, secrets masked. */
@@ -328,6 +330,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     mediaTotal: env.MEDIA_TOTAL_MIB * MIB,
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
     deliveryLogRetentionDays: env.DELIVERY_LOG_RETENTION_DAYS,
+    auditRetentionMonths: env.AUDIT_RETENTION_MONTHS,
   }
 }
 

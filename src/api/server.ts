@@ -18,6 +18,7 @@ import { preferenceRoutes } from '../notify/preferences/routes.ts'
 import { sendRoutes } from '../notify/sends/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { webhookRoutes } from '../notify/webhooks/routes.ts'
+import { auditRoutes } from '../ops/audit.ts'
 import { consoleRoutes } from '../ops/console/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
@@ -65,6 +66,7 @@ const features = [
   silenceRoutes,
   emailRoutes,
   pushRoutes,
+  auditRoutes,
   consoleRoutes,
   deadLetterRoutes,
   whyNotRoutes,

@@ -36,6 +36,88 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface NotifyAudit {
+  /**
+   * What was done, for example webhook.delete.
+   */
+  action: string;
+  /**
+   * user:<id> or token:<id> for calls of the API, role:<name> for the database role that called a SQL function.
+   */
+  actor: string;
+  /**
+   * IP address of the caller; null for SQL functions.
+   */
+  address: string | null;
+  /**
+   * The part that changed, as it is now, or what was asked for. Never a secret.
+   */
+  after: Json | null;
+  /**
+   * application_name of the session.
+   */
+  application: string;
+  /**
+   * Time of the change, never before that of an earlier row.
+   */
+  at: Timestamp;
+  /**
+   * The part that changed, as it was; null: there was nothing.
+   */
+  before: Json | null;
+  /**
+   * Database role of the session, which a caller of the API cannot choose.
+   */
+  databaseRole: string;
+  /**
+   * SHA-256 of previous and all other columns (notify.audit_hash).
+   */
+  hash: Buffer;
+  /**
+   * Number of the row, without gaps, in the order of the commits.
+   */
+  id: Int8;
+  /**
+   * hash of the row before; the first one has 32 zero bytes.
+   */
+  previous: Buffer;
+  /**
+   * The request; null for SQL functions.
+   */
+  requestId: string | null;
+  /**
+   * What it was done to, for example webhook:7.
+   */
+  target: string | null;
+}
+
+export interface NotifyAuditChain {
+  /**
+   * Number of the first row that retention has left.
+   */
+  firstId: Generated<Int8>;
+  /**
+   * What that row has as previous.
+   */
+  firstPrevious: Generated<Buffer>;
+  /**
+   * Its time.
+   */
+  lastAt: Generated<Timestamp>;
+  /**
+   * Its hash.
+   */
+  lastHash: Generated<Buffer>;
+  /**
+   * Number of the newest row.
+   */
+  lastId: Generated<Int8>;
+  /**
+   * Always true: there is one row.
+   */
+  onlyRow: Generated<boolean>;
+}
+
 export interface NotifyDeliveries {
   /**
    * Attempts at this send so far.
@@ -1757,6 +1839,8 @@ export interface SocialUsers {
 }
 
 export interface DB {
+  "notify.audit": NotifyAudit;
+  "notify.auditChain": NotifyAuditChain;
   "notify.deliveries": NotifyDeliveries;
   "notify.deliveryLog": NotifyDeliveryLog;
   "notify.deliveryLogDays": NotifyDeliveryLogDays;

@@ -4,6 +4,7 @@ import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { answerOnce, callerOf, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+import { audited } from '../notify/audit/audited.ts'
 import { Id } from '../protocol/id.ts'
 
 const Nullable = Type.Union([Type.String(), Type.Null()])
@@ -88,10 +89,13 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
       },
       async (request, reply) => {
         const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
-          const { rows } = await trx.query('select notify.replay_dead_letter($1::bigint) as replayed', [
-            request.params.id,
-          ])
-          if (!rows[0]?.replayed) throw fail('DEAD_LETTER_NOT_FOUND')
+          const { id } = request.params
+          const { rowCount } = await trx.query(
+            `update notify.pending set dead_at = null, attempts = 0, due_at = now() where id = $1::bigint and dead_at is not null`,
+            [id],
+          )
+          if (rowCount === 0) throw fail('DEAD_LETTER_NOT_FOUND')
+          await audited(trx, request, { action: 'dead_letter.replay', target: `dead_letter:${id}` })
           return { replayed: true }
         })
         wakeUps.eventsAppended()

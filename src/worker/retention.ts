@@ -53,6 +53,7 @@ export async function purge({
     rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
     fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
     failedJobs: () => rowsOf(pool, failedJobs),
+    auditMonths: () => expireAudit(pool, config.auditRetentionMonths),
   }
   const purged: Record<string, number> = {}
   const failures: unknown[] = []
@@ -65,6 +66,12 @@ export async function purge({
     }
   log.info(purged, 'purged expired rows')
   if (failures.length > 0) throw new AggregateError(failures, 'some expired rows could not be purged')
+}
+
+/** Months that another transaction holds are dropped by a later run. */
+async function expireAudit(pool: pg.Pool, months: number): Promise<number> {
+  const { rows } = await pool.query<{ dropped: number }>('select notify.expire_audit($1) as dropped', [months])
+  return rows[0]?.dropped ?? 0
 }
 
 /** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */

@@ -45,6 +45,7 @@ function retention(config: Config): Setting[] {
   return [
     ['retention of the log', `${config.outboxRetentionDays} days and a tenth`, 'OUTBOX_RETENTION_DAYS'],
     ['retention of the delivery log', `${config.deliveryLogRetentionDays} days`, 'DELIVERY_LOG_RETENTION_DAYS'],
+    ['retention of the audit log', `${config.auditRetentionMonths} months`, 'AUDIT_RETENTION_MONTHS'],
     ['retention of sources', `with their notification, at least ${SOURCES_KEPT_DAYS} days`],
     ['retention of removed notifications, and of states to resume from', KEPT.tombstones],
     ['retention of finished mails and pushes', KEPT.deliveries],

@@ -144,7 +144,7 @@ const EXPECTED = `
   PATCH /notifications/{id}/unread, PATCH /notifications/{id}/archive, PATCH /notifications/{id}/unarchive, DELETE /notifications/{id},
   POST /notifications/read, POST /notifications/archive, POST /notifications/delete, PATCH /notifications/mark-all-read, POST /notifications/seen,
   GET /admin/dead-letters, GET /admin/dead-letters/{id}, POST /admin/dead-letters/{id}/replay,
-  GET /admin/roles, PUT /admin/users/{id}/role,
+  GET /admin/audit, GET /admin/audit/export, GET /admin/roles, PUT /admin/users/{id}/role,
   GET /admin/system, GET /admin/pipeline/stream, GET /admin/tables, GET /admin/tables/{name}, GET /admin/jobs, GET /admin/workers, GET /admin/lanes,
   GET /admin/pending, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/users/{id}/timeline,
   GET /admin/users/{id}/explain, GET /admin/sql/{name},

@@ -153,6 +153,8 @@ GET /notifications/sends/{sendId}        401    403   403     404  403      401 
 GET /service-tokens                      401    403   403     401  401      401     401  403   200    200      200   403
 POST /service-tokens                     401    403   403     401  401      401     401  403   403    403      201   403
 DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   403    403      204   403
+GET /admin/audit                         401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/audit/export                  401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/roles                         401    403   403     401  401      401     401  403   200    200      200   403
 PUT /admin/users/{id}/role               401    403   403     401  401      401     401  403   403    403      200   403
 GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200    200      200   403
@@ -631,7 +633,7 @@ const OWNED: Record<string, string> = {
 }
 /** Tables of which no user owns a row, or in which others leave what they did. */
 const NOBODYS = names(
-  `social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
+  `notify.audit notify.audit_chain social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
    notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions
    notify.processes notify.retention_cursors

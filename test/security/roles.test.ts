@@ -78,6 +78,9 @@ test('ravenpost_app can change rows and nothing else', async (t) => {
     'create trigger mine before update on social.users for each row execute function suppress_redundant_updates_trigger()',
     `insert into notify.migrations (name, timestamp) values ('9999_mine', 'now')`,
     'delete from notify.migrations',
+    `insert into notify.audit (actor) values ('user:1')`,
+    'delete from notify.audit',
+    'update notify.audit_chain set last_id = 0',
     'create or replace view ops.lag as select 1 as one',
     'create role mine',
     'select * from pg_authid',
@@ -338,6 +341,8 @@ const doors: Record<string, string> = {
   'notify.emit': `select notify.emit('order.shipped', '{1}', 'order:1', title => 'Shipped')`,
   'notify.retract': `select notify.retract('{1}', 'order:1')`,
   'notify.users_of': `select notify.users_of('{ana}')`,
+  'notify.write_audit': `select notify.write_audit('user:1', 'door.call', 'door:1')`,
+  'notify.expire_audit': 'select notify.expire_audit(24)',
   'notify.attach_partition': `select notify.attach_partition('delivery_log', 'delivery_log_20990101', '2099-01-01', '2099-01-02')`,
   'notify.drop_partition': `select notify.drop_partition('delivery_log', 'delivery_log_20990101')`,
 }

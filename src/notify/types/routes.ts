@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
+import { audited } from '../audit/audited.ts'
 import { faultOfTemplate, type Template } from './render.ts'
 import { listTypes, type StoredType, updateType } from './store.ts'
 import { channels, type NotificationType as Properties, type WordsByLocale } from './types.ts'
@@ -99,13 +101,25 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
           response: { 200: NotificationType },
         },
       },
-      async ({ params: { type }, body, user, log }) => {
+      async (request) => {
+        const {
+          params: { type },
+          body,
+        } = request
         const change = body.words ? { ...body, words: canonical(body.words) } : body
         checkTemplates((await types.current())(type), change)
-        const changed = await updateType(pool, type, change)
-        if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
-        log.info({ adminId: user.userId, type, from: changed.before, to: body }, 'changed a notification type')
-        return toAnswer(changed.now)
+        return inTransaction(pool, async (trx) => {
+          const changed = await updateType(trx, type, change)
+          if (!changed) throw fail('NOTIFICATION_TYPE_NOT_FOUND')
+          const { before, now } = changed
+          await audited(trx, request, {
+            action: 'notification_type.change',
+            target: `notification_type:${type}`,
+            before,
+            after: change,
+          })
+          return toAnswer(now)
+        })
       },
     )
   }

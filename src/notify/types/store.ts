@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { inTransaction } from '../../db/transaction.ts'
+import { formerOf } from '../audit/audited.ts'
 import { type NotificationType, typeColumns } from './types.ts'
 
 /** A row of notify.types as an admin sees it; `followedPriority` null: the same as `priority`. */
@@ -21,39 +21,34 @@ export async function listTypes(pool: pg.Pool, offset: number, limit: number): P
 }
 
 /** Changes what is named, and answers with what that was before and the row as it is now; null: there is no such type. */
-export function updateType(
-  pool: pg.Pool,
+export async function updateType(
+  client: pg.ClientBase,
   type: string,
   change: TypeChange,
 ): Promise<{ before: TypeChange; now: StoredType } | null> {
-  return inTransaction(pool, async (client) => {
-    const found = await client.query<StoredType>(`select ${columns} from notify.types where type = $1 for update`, [
-      type,
-    ])
-    const before = found.rows[0]
-    if (!before) return null
-    const to: StoredType = { ...before, ...change }
-    const { rows } = await client.query<StoredType>(updateStatement, [
-      type,
-      to.priority,
-      to.followedPriority,
-      to.severity,
-      to.channels,
-      to.instantThreshold,
-      to.windowSeconds,
-      to.jitter,
-      to.maxGroupSize,
-      to.retentionSeconds,
-      to.dnd,
-      to.title,
-      to.body,
-      to.url,
-      to.fallback,
-      to.words,
-    ])
-    const changed = Object.entries(before).filter(([name]) => name in change)
-    return { before: Object.fromEntries(changed), now: rows[0] ?? before }
-  })
+  const found = await client.query<StoredType>(`select ${columns} from notify.types where type = $1 for update`, [type])
+  const before = found.rows[0]
+  if (!before) return null
+  const to: StoredType = { ...before, ...change }
+  const { rows } = await client.query<StoredType>(updateStatement, [
+    type,
+    to.priority,
+    to.followedPriority,
+    to.severity,
+    to.channels,
+    to.instantThreshold,
+    to.windowSeconds,
+    to.jitter,
+    to.maxGroupSize,
+    to.retentionSeconds,
+    to.dnd,
+    to.title,
+    to.body,
+    to.url,
+    to.fallback,
+    to.words,
+  ])
+  return { before: formerOf(before, change), now: rows[0] ?? before }
 }
 
 const updateStatement = `

@@ -95,11 +95,19 @@ const ROWS_PER_CHUNK = 5000
 
 /**
  * Sends again what failed since then, and at once what waits for another attempt; returns how many messages that is. In chunks, so that
- * nobody waits for a long transaction: one that breaks off is called again.
+ * nobody waits for a long transaction: one that breaks off is called again. `begun` is called in the first transaction.
  * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED
  */
-export async function recoverDeliveries(pool: pg.Pool, webhookId: string, since: Date): Promise<number> {
-  await inTransaction(pool, (client) => endPause(client, webhookId))
+export async function recoverDeliveries(
+  pool: pg.Pool,
+  webhookId: string,
+  since: Date,
+  begun: (trx: pg.ClientBase) => Promise<void>,
+): Promise<number> {
+  await inTransaction(pool, async (client) => {
+    await endPause(client, webhookId)
+    await begun(client)
+  })
   let recovered = 0
   for (;;) {
     const { rowCount } = await pool.query(

@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { answerOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
+import { audited, formerOf } from '../audit/audited.ts'
 import { deliveryStates, listDeliveries, queueTest, recoverDeliveries, retryDelivery } from './deliveries.ts'
 import { requireEndpoint } from './endpoint.ts'
 import { webhookEvents } from './events.ts'
@@ -94,9 +96,16 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
           response: { 201: Type.Object({ id: Id, secret: Secret }) },
         },
       },
-      async ({ body }, reply) => {
+      async (request, reply) => {
+        const { body } = request
         requireEndpoint(body.url, webhookHosts)
-        return reply.code(201).send(await createWebhook(pool, body))
+        const made = await inTransaction(pool, async (trx) => {
+          const created = await createWebhook(trx, body)
+          const target = `webhook:${created.id}`
+          await audited(trx, request, { action: 'webhook.create', target, after: withoutPath(body) })
+          return created
+        })
+        return reply.code(201).send(made)
       },
     )
 
@@ -145,9 +154,23 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
           response: { 200: Webhook },
         },
       },
-      async ({ params, body }) => {
+      async (request) => {
+        const {
+          params: { id },
+          body,
+        } = request
         if (body.url !== undefined) requireEndpoint(body.url, webhookHosts)
-        return updateWebhook(pool, params.id, body)
+        return inTransaction(pool, async (trx) => {
+          const before = withoutPath(formerOf(await getWebhook(trx, id), body))
+          const changed = await updateWebhook(trx, id, body)
+          await audited(trx, request, {
+            action: 'webhook.change',
+            target: `webhook:${id}`,
+            before,
+            after: withoutPath(body),
+          })
+          return changed
+        })
       },
     )
 
@@ -163,8 +186,14 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
           response: { 204: Type.Null() },
         },
       },
-      async ({ params }, reply) => {
-        await deleteWebhook(pool, params.id)
+      async (request, reply) => {
+        const { id } = request.params
+        await inTransaction(pool, async (trx) => {
+          const { url, events, description } = await getWebhook(trx, id)
+          await deleteWebhook(trx, id)
+          const before = withoutPath({ url, events, description })
+          await audited(trx, request, { action: 'webhook.delete', target: `webhook:${id}`, before })
+        })
         return reply.code(204).send(null)
       },
     )
@@ -181,7 +210,13 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
           response: { 200: Type.Object({ secret: Secret }) },
         },
       },
-      async ({ params }) => ({ secret: await rotateSecret(pool, params.id) }),
+      (request) =>
+        inTransaction(pool, async (trx) => {
+          const { id } = request.params
+          const secret = await rotateSecret(trx, id)
+          await audited(trx, request, { action: 'webhook.rotate_secret', target: `webhook:${id}` })
+          return { secret }
+        }),
     )
 
     server.post(
@@ -198,7 +233,12 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         },
       },
       (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 202, (trx) => queueTest(trx, request.params.id)),
+        answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+          const { id } = request.params
+          const queued = await queueTest(trx, id)
+          await audited(trx, request, { action: 'webhook.test', target: `webhook:${id}`, after: queued })
+          return queued
+        }),
     )
 
     server.get(
@@ -236,7 +276,11 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
       },
       (request, reply) => {
         const { id, deliveryId } = request.params
-        return answerOnce(pool, request, reply, callerOf(request), 202, (trx) => retryDelivery(trx, id, deliveryId))
+        return answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+          const delivery = await retryDelivery(trx, id, deliveryId)
+          await audited(trx, request, { action: 'webhook.retry', target: `webhook:${id}`, after: { deliveryId } })
+          return delivery
+        })
       },
     )
 
@@ -253,7 +297,21 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
           response: { 200: Type.Object({ recovered: Type.Integer() }) },
         },
       },
-      async ({ params, body }) => ({ recovered: await recoverDeliveries(pool, params.id, new Date(body.since)) }),
+      async (request) => {
+        const {
+          params: { id },
+          body: { since },
+        } = request
+        const recovered = await recoverDeliveries(pool, id, new Date(since), (trx) =>
+          audited(trx, request, { action: 'webhook.recover', target: `webhook:${id}`, after: { since } }),
+        )
+        return { recovered }
+      },
     )
   }
+}
+
+/** The path of an endpoint may be a secret of the receiver. */
+function withoutPath<T extends { url?: string | undefined }>({ url, ...rest }: T) {
+  return { ...(url !== undefined && { host: new URL(url).origin }), ...rest }
 }

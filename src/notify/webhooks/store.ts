@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import type { WebhookEvent } from './events.ts'
 
@@ -50,21 +49,19 @@ function toWebhook(row: Row): Webhook {
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
 
 /** @throws {AppError} TOO_MANY_WEBHOOKS */
-export function createWebhook(
-  pool: pg.Pool,
+export async function createWebhook(
+  client: pg.ClientBase,
   { url, events, description = null }: Pick<Webhook, 'url' | 'events'> & { description?: string | null | undefined },
 ): Promise<{ id: string; secret: string }> {
-  return inTransaction(pool, async (client) => {
-    const { rows } = await client.query<{ id: string }>(
-      `insert into notify.webhooks (endpoint, events, description)
+  const { rows } = await client.query<{ id: string }>(
+    `insert into notify.webhooks (endpoint, events, description)
        select $1, $2, $3 where (select count(*) from notify.webhooks) < ${MOST_WEBHOOKS} returning id`,
-      [url, events, description],
-    )
-    if (!rows[0]) throw fail('TOO_MANY_WEBHOOKS', `The limit is ${MOST_WEBHOOKS} webhooks; delete one first`)
-    const secret = newSecret()
-    await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [rows[0].id, secret])
-    return { id: rows[0].id, secret }
-  })
+    [url, events, description],
+  )
+  if (!rows[0]) throw fail('TOO_MANY_WEBHOOKS', `The limit is ${MOST_WEBHOOKS} webhooks; delete one first`)
+  const secret = newSecret()
+  await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [rows[0].id, secret])
+  return { id: rows[0].id, secret }
 }
 
 /** Newest first, older than `before`. */
@@ -77,7 +74,7 @@ export async function listWebhooks(pool: pg.Pool, before: string | null, limit: 
 }
 
 /** @throws {AppError} WEBHOOK_NOT_FOUND */
-export async function getWebhook(pool: pg.Pool, id: string): Promise<Webhook> {
+export async function getWebhook(pool: Pick<pg.ClientBase, 'query'>, id: string): Promise<Webhook> {
   const { rows } = await pool.query<Row>(`select ${columns} from notify.webhooks where id = $1`, [id])
   return found(rows)
 }
@@ -86,9 +83,9 @@ export async function getWebhook(pool: pg.Pool, id: string): Promise<Webhook> {
  * Changes what is named. Enabling begins anew: messages that waited are sent, and failures so far are forgotten.
  * @throws {AppError} WEBHOOK_NOT_FOUND
  */
-export async function updateWebhook(pool: pg.Pool, id: string, change: WebhookChange): Promise<Webhook> {
+export async function updateWebhook(client: pg.ClientBase, id: string, change: WebhookChange): Promise<Webhook> {
   const { url, events, description, enabled } = change
-  const { rows } = await pool.query<Row>(
+  const { rows } = await client.query<Row>(
     `update notify.webhooks w
      set endpoint = coalesce($2, w.endpoint), events = coalesce($3, w.events), description = case when $4 then $5 else w.description end,
        enabled_at = case when begins then now() else w.enabled_at end,
@@ -107,29 +104,27 @@ export async function updateWebhook(pool: pg.Pool, id: string, change: WebhookCh
 }
 
 /** What was queued for it is not sent; retention removes it. @throws {AppError} WEBHOOK_NOT_FOUND */
-export async function deleteWebhook(pool: pg.Pool, id: string): Promise<void> {
-  const { rowCount } = await pool.query('delete from notify.webhooks where id = $1', [id])
+export async function deleteWebhook(client: pg.ClientBase, id: string): Promise<void> {
+  const { rowCount } = await client.query('delete from notify.webhooks where id = $1', [id])
   if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
 }
 
 /** A new secret; for a day the former ones sign too. @throws {AppError} WEBHOOK_NOT_FOUND */
-export function rotateSecret(pool: pg.Pool, id: string): Promise<string> {
-  return inTransaction(pool, async (client) => {
-    const { rowCount } = await client.query('update notify.webhooks set updated_at = now() where id = $1', [id])
-    if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
-    await client.query(
-      `update notify.webhook_secrets set expires_at = now() + interval '${OVERLAP_HOURS} hours' where webhook_id = $1 and expires_at is null`,
-      [id],
-    )
-    await client.query(
-      `delete from notify.webhook_secrets s where s.webhook_id = $1 and (s.expires_at <= now() or s.secret in (
+export async function rotateSecret(client: pg.ClientBase, id: string): Promise<string> {
+  const { rowCount } = await client.query('update notify.webhooks set updated_at = now() where id = $1', [id])
+  if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
+  await client.query(
+    `update notify.webhook_secrets set expires_at = now() + interval '${OVERLAP_HOURS} hours' where webhook_id = $1 and expires_at is null`,
+    [id],
+  )
+  await client.query(
+    `delete from notify.webhook_secrets s where s.webhook_id = $1 and (s.expires_at <= now() or s.secret in (
          select f.secret from notify.webhook_secrets f where f.webhook_id = $1 order by f.created_at desc offset ${FORMER_SECRETS}))`,
-      [id],
-    )
-    const secret = newSecret()
-    await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [id, secret])
-    return secret
-  })
+    [id],
+  )
+  const secret = newSecret()
+  await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [id, secret])
+  return secret
 }
 
 function found(rows: Row[]): Webhook {

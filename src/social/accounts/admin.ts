@@ -78,17 +78,24 @@ export function adminLine({ config }: App, access: AdminAccess): string {
 
 /** @returns false when there is no such user */
 export async function grantAdmin(pool: pg.Pool, username: string): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `update social.users set role = 'admin' where username = $1 and deleted_at is null`,
-    [username],
-  )
-  return rowCount === 1
+  return changeRole(pool, `role = 'admin'`, `deleted_at is null`, username)
 }
 
 /** Takes effect at once, because calls for admins look up the role. @returns false when there is no such admin */
 export async function revokeAdmin(pool: pg.Pool, username: string): Promise<boolean> {
+  return changeRole(pool, `role = 'user'`, `role = 'admin' and deleted_at is null`, username)
+}
+
+/** With the audit row, whose actor is the database role. */
+async function changeRole(pool: pg.Pool, set: string, where: string, username: string): Promise<boolean> {
   const { rowCount } = await pool.query(
-    `update social.users set role = 'user' where username = $1 and role = 'admin' and deleted_at is null`,
+    `with former as (
+       select id, role from social.users where username = $1 and ${where} for update
+     ), changed as (
+       update social.users u set ${set} from former where u.id = former.id returning u.id, former.role as before, u.role as after
+     )
+     select notify.write_audit(null, 'user.change_role', 'user:' || id, jsonb_build_object('role', before), jsonb_build_object('role', after))
+     from changed`,
     [username],
   )
   return rowCount === 1

@@ -6,6 +6,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { Role, roleOf } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
 import { confirmPassword } from '../passwords/confirm-password.ts'
 import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
@@ -62,19 +63,29 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: Type.Object({ role: Role }) },
         },
       },
-      async ({ params: { id }, body: { role, currentPassword }, user: { userId }, ip }) => {
+      async (request) => {
+        const {
+          params: { id },
+          body: { role, currentPassword },
+          user: { userId },
+          ip,
+        } = request
         if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can change it')
         await requireUser(app.pool, id, userId)
         await confirmPassword(app, userId, { currentPassword, ip, limitFailures })
-        await inTransaction(app.pool, (trx) => changeRole(trx, userId, id, role))
+        await inTransaction(app.pool, async (trx) => {
+          const before = await changeRole(trx, userId, id, role)
+          const target = `user:${id}`
+          await audited(trx, request, { action: 'user.change_role', target, before: { role: before }, after: { role } })
+        })
         return { role }
       },
     )
   }
 }
 
-/** Locks both, so that of two admins who demote each other one is refused, and an admin remains. */
-async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, role: Role): Promise<void> {
+/** Returns the former role. Locks both, so that of two admins who demote each other one is refused, and an admin remains. */
+async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, role: Role): Promise<string> {
   const { rows } = await trx.query<{ id: string; role: string }>(
     `select id, role from social.users where id in ($1::bigint, $2::bigint) and deleted_at is null
      order by id for no key update`,
@@ -82,6 +93,8 @@ async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, r
   )
   const roles = new Map(rows.map((row) => [row.id, row.role]))
   if (roles.get(adminId) !== 'admin') throw fail('FORBIDDEN')
-  if (!roles.has(userId)) throw fail('USER_NOT_FOUND')
+  const before = roles.get(userId)
+  if (before === undefined) throw fail('USER_NOT_FOUND')
   await trx.query('update social.users set role = $2 where id = $1::bigint', [userId, role])
+  return before
 }

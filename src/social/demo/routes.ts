@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import { send } from '../../notify/sends/send.ts'
 import { Id } from '../../protocol/id.ts'
 import { deviceOf, Tokens, tokens } from '../accounts/routes.ts'
@@ -115,7 +116,10 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
     server.delete(
       '/demo/data',
       { config: { role: 'admin' }, schema: { hide, body: Confirm, response: { 200: Removed } } },
-      async () => ({ removed: await removeEverything(app) }),
+      async (request) => {
+        await inTransaction(app.pool, (trx) => audited(trx, request, { action: 'demo.clear', target: null }))
+        return { removed: await removeEverything(app) }
+      },
     )
   }
 }

@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { Scope } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
 import { newServiceToken } from './tokens.ts'
 
@@ -33,13 +35,19 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         config: { role: 'admin' },
         schema: { tags: ['services'], summary: 'Create a service token', body: NewToken, response: { 201: ShownOnce } },
       },
-      async ({ body }, reply) => {
+      async (request, reply) => {
+        const { name, scopes } = request.body
         const { token, hash } = newServiceToken()
-        const { rows } = await pool.query<{ id: string }>(
-          'insert into social.service_tokens (name, scopes, token_hash) values ($1, $2, $3) returning id',
-          [body.name, body.scopes, hash],
-        )
-        return reply.code(201).send({ id: rows[0]?.id ?? '', token })
+        const id = await inTransaction(pool, async (trx) => {
+          const { rows } = await trx.query<{ id: string }>(
+            'insert into social.service_tokens (name, scopes, token_hash) values ($1, $2, $3) returning id',
+            [name, scopes, hash],
+          )
+          const target = `service_token:${rows[0]?.id}`
+          await audited(trx, request, { action: 'service_token.create', target, after: { name, scopes } })
+          return rows[0]?.id ?? ''
+        })
+        return reply.code(201).send({ id, token })
       },
     )
 
@@ -85,12 +93,17 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           response: { 204: Type.Null() },
         },
       },
-      async ({ params }, reply) => {
-        const { rowCount } = await pool.query(
-          'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1',
-          [params.id],
-        )
-        if (!rowCount) throw fail('SERVICE_TOKEN_NOT_FOUND')
+      async (request, reply) => {
+        const { id } = request.params
+        await inTransaction(pool, async (trx) => {
+          const { rows } = await trx.query<{ name: string; scopes: string[] }>(
+            'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1 returning name, scopes',
+            [id],
+          )
+          if (!rows[0]) throw fail('SERVICE_TOKEN_NOT_FOUND')
+          const target = `service_token:${id}`
+          await audited(trx, request, { action: 'service_token.revoke', target, before: rows[0] })
+        })
         return reply.code(204).send(null)
       },
     )

@@ -211,6 +211,8 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.ok((await api.getAdminUsersByIdWhyNot('like:1:1', user.id, root)).steps.length > 0)
   assert.ok((await api.getAdminNotificationTypes({}, root)).items.some(({ type }) => type === 'post.liked'))
   assert.equal((await api.patchAdminNotificationTypesByType('post.liked', { jitter: 0.5 }, root)).jitter, 0.5)
+  assert.ok((await api.getAdminAudit({ action: 'webhook.delete' }, root)).items.length > 0)
+  assert.match(await api.getAdminAuditExport({ format: 'csv' }, root), /webhook.delete/)
   const roles = (await api.getAdminRoles({}, root)).items.map(({ role }) => role)
   assert.deepEqual(roles, ['admin'])
   const role = { role: 'reader' as const, currentPassword: PASSWORD }

@@ -1,0 +1,149 @@
+import { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import type { App } from '../app.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+
+const Nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
+const AuditEntry = Type.Object({
+  id: Type.String({ description: 'Without gaps, in the order of the commits' }),
+  at: Type.String({ format: 'date-time' }),
+  actor: Type.String({ examples: ['user:7'], description: 'user:<id>, token:<id>, or role:<name> of the database' }),
+  action: Type.String({ examples: ['webhook.delete'] }),
+  target: Nullable('Kind and id, for example webhook:7'),
+  before: Type.Unknown({ description: 'The part that changed, as it was' }),
+  after: Type.Unknown({ description: 'The part that changed, as it is now, or what was asked for' }),
+  requestId: Nullable('x-request-id of the call'),
+  address: Nullable('IP address of the caller'),
+  databaseRole: Type.String(),
+  application: Type.String({ description: 'application_name of the database session' }),
+  hash: Type.String({ description: 'SHA-256 in hexadecimal digits, over this row and the hash of the one before' }),
+})
+type AuditEntry = Static<typeof AuditEntry>
+
+const word = Type.Optional(Type.String({ minLength: 1, maxLength: 300 }))
+const time = Type.Optional(Type.String({ format: 'date-time' }))
+const filter = { actor: word, action: word, target: word, from: time, to: time }
+const Filter = Type.Object(filter)
+const AuditQuery = Type.Object({ ...PageQuery.properties, ...filter }, { additionalProperties: false })
+const ExportQuery = Type.Object(
+  {
+    ...filter,
+    format: Type.Optional(
+      Type.Unsafe<'csv' | 'ndjson'>({ type: 'string', enum: ['csv', 'ndjson'], default: 'ndjson' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const EXPORT_PAGE = 500
+
+/** The audit log: what was changed by whom. */
+export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/admin/audit',
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['admin'],
+          summary: 'List what was changed by whom, newest first',
+          querystring: AuditQuery,
+          response: { 200: pageOf(AuditEntry) },
+        },
+      },
+      async ({ query: { limit = 20, cursor, ...which } }) => {
+        const [before] = decodeCursor(cursor, 1) ?? []
+        return cutPage(await readAudit(pool, which, before, limit + 1), limit, (last) => [last.id])
+      },
+    )
+
+    server.get(
+      '/admin/audit/export',
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['admin'],
+          summary: 'Export what was changed by whom, as CSV or JSON lines',
+          querystring: ExportQuery,
+          response: { 200: Type.Unsafe<Readable>(Type.String()) },
+        },
+      },
+      async ({ query: { format = 'ndjson', ...which } }, reply) =>
+        reply
+          .type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
+          .header('content-disposition', `attachment; filename="ravenpost-audit.${format}"`)
+          .send(Readable.from(exported(pool, which, format), { objectMode: false })),
+    )
+  }
+}
+
+/** Newest first, older than `before`. */
+async function readAudit(
+  pool: pg.Pool,
+  { actor, action, target, from, to }: Static<typeof Filter>,
+  before: string | undefined,
+  limit: number,
+): Promise<AuditEntry[]> {
+  const { rows } = await pool.query<Omit<AuditEntry, 'at'> & { at: Date }>(selectAudit, [
+    actor ?? null,
+    action ?? null,
+    target ?? null,
+    from ?? null,
+    to ?? null,
+    before ?? null,
+    limit,
+  ])
+  return rows.map((row) => ({ ...row, at: row.at.toISOString() }))
+}
+
+const selectAudit = `
+  select
+    a.id::text,
+    a.at,
+    a.actor,
+    a.action,
+    a.target,
+    a.before,
+    a.after,
+    a.request_id as "requestId",
+    a.address,
+    a.database_role as "databaseRole",
+    a.application,
+    encode(a.hash, 'hex') as hash
+  from notify.audit a
+  where ($1::text is null or a.actor = $1)
+    and ($2::text is null or a.action = $2)
+    and ($3::text is null or a.target = $3)
+    and ($4::timestamptz is null or a.at >= $4)
+    and ($5::timestamptz is null or a.at < $5)
+    and ($6::bigint is null or a.id < $6)
+  order by a.id desc
+  limit $7::int`
+
+/** Page by page at the client's pace, so that it holds no connection and no snapshot. */
+async function* exported(
+  pool: pg.Pool,
+  which: Static<typeof Filter>,
+  format: 'csv' | 'ndjson',
+): AsyncGenerator<string> {
+  const columns = Object.keys(AuditEntry.properties) as (keyof AuditEntry)[]
+  if (format === 'csv') yield `${columns.join(',')}\r\n`
+  let before: string | undefined
+  for (;;) {
+    const page = await readAudit(pool, which, before, EXPORT_PAGE)
+    if (format === 'csv')
+      yield page.map((row) => `${columns.map((column) => csvOf(row[column])).join(',')}\r\n`).join('')
+    else yield page.map((row) => `${JSON.stringify(row)}\n`).join('')
+    before = page.at(-1)?.id
+    if (page.length < EXPORT_PAGE) return
+  }
+}
+
+/** RFC 4180. A text that a spreadsheet would take for a formula begins with an apostrophe. */
+function csvOf(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`
+}
