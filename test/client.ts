@@ -51,7 +51,7 @@ export async function call(
     body: hasBody ? (typeof body === 'string' ? body : JSON.stringify(body)) : null,
   })
   const text = await response.text()
-  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
   return {
     status: response.status,
     headers: response.headers,

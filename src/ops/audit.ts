@@ -37,6 +37,9 @@ const ExportQuery = Type.Object(
   { additionalProperties: false },
 )
 
+const text = { schema: Type.Unsafe<Readable>(Type.String()) }
+const lines = { description: 'Newest first', content: { 'application/x-ndjson': text, 'text/csv': text } }
+
 const EXPORT_PAGE = 500
 
 /** The audit log: what was changed by whom. */
@@ -67,7 +70,7 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           tags: ['admin'],
           summary: 'Export what was changed by whom, as CSV or JSON lines',
           querystring: ExportQuery,
-          response: { 200: Type.Unsafe<Readable>(Type.String()) },
+          response: { 200: lines },
         },
       },
       async ({ query: { format = 'ndjson', ...which } }, reply) =>

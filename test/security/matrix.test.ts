@@ -335,7 +335,9 @@ test('every route and every frame is tried by every kind of caller', async (t) =
       const id = await thingFor(world, what)
       const [method = '', path = ''] = what.split(' ')
       const tryAs = async (caller: Caller) => {
-        const answer = await ask(world, what, id, caller)
+        // What one of them has replayed, the next one does not find.
+        const thing = what.startsWith('POST /admin/') ? await thingFor(world, what) : id
+        const answer = await ask(world, what, thing, caller)
         const cell = `${what} by ${caller.name}`
         const found = { status: String(answer.status), leaked: leaked(answer.body, caller.name) }
         t.same(found, { status: cells.get(caller.name), leaked: [] }, cell)

@@ -211,7 +211,8 @@ const rules: Rule[] = [
     violations: `select pg_describe_object(classid, objid, objsubid) as what from pg_shdepend
       where deptype = 'o' and refclassid = 'pg_authid'::regclass and refobjid = 'ravenpost_log'::regrole
         and dbid in (0, (select oid from pg_database where datname = current_database()))
-        and not (classid = 'pg_class'::regclass and objid in (select relid from pg_partition_tree('notify.outbox') union select relid from pg_partition_tree('notify.delivery_log')))
+        and not (classid = 'pg_class'::regclass and objid in (select relid from pg_partition_tree('notify.outbox') union select relid from pg_partition_tree('notify.delivery_log')
+          union select relid from pg_partition_tree('notify.audit') union select 'notify.audit_chain'::regclass))
         and not (classid = 'pg_proc'::regclass and objid in (select oid from pg_proc where prosecdef))`,
     broken: ['alter table social.users owner to ravenpost_log', 'table social.users'],
   },
