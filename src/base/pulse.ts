@@ -56,6 +56,11 @@ export class Pulse {
     return this.#at < Number.POSITIVE_INFINITY
   }
 
+  /** Resolves when the current run ends; undefined when none runs. */
+  get running(): Promise<void> | undefined {
+    return this.#isRunning ? this.#running : undefined
+  }
+
   /** Waits for the current run. No other run follows. */
   async close(): Promise<void> {
     this.#isClosed = true

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t from 'tap'
 import { imports, isAgainstTheDirection, sourceFiles } from './folders.ts'
@@ -24,6 +25,15 @@ t.test('no folder has more than twelve files', async (t) => {
   const crowded = [...folders].filter(([, files]) => files.length > 12)
   t.same(
     crowded.map(([folder, files]) => `${folder}: ${files.length} files`),
+    [],
+  )
+})
+
+t.test('the rows of a batch statement have named columns', async (t) => {
+  const letters = /unnest\([^)]*\$\d[^`]*?\) (with ordinality )?\w+ \((\w, )*\w[,)]/
+  t.match('from unnest($1::bigint[], $2::text[]) w (u, g)', letters)
+  t.same(
+    sourceFiles().filter((file) => letters.test(readFileSync(file, 'utf8'))),
     [],
   )
 })

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { unblocked } from '../rules/silences.ts'
 import { beginningOf, LONGEST_BEGINNING } from '../types/beginning.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -32,14 +33,15 @@ export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previe
   const idsOf = (kind: Kind) => [...new Set(wanted.filter((one) => one.kind === kind).map(({ id }) => id))]
   // Likes show the recipient's own post.
   const byOthers = wanted.filter(({ of }) => of.type !== 'post.liked')
-  const pairs = (kind: Kind) => {
-    const ofKind = byOthers.filter((one) => one.kind === kind)
-    return [ofKind.map(({ of }) => of.recipientId), ofKind.map(({ id }) => id)]
-  }
   const { rows } = await pool.query<Row>({
     name: 'previews',
     text: statement,
-    values: [idsOf('post'), idsOf('comment'), ...pairs('post'), ...pairs('comment')],
+    values: [
+      idsOf('post'),
+      idsOf('comment'),
+      ...shown.post.values(byOthers.filter(({ kind }) => kind === 'post')),
+      ...shown.comment.values(byOthers.filter(({ kind }) => kind === 'comment')),
+    ],
   })
   const previews = new Map<string, Preview>()
   const hidden = new Set<string>()
@@ -75,9 +77,18 @@ export function showing(kind: Kind, id: string): string {
 }
 
 const beginning = (row: 'p' | 'c') => `left(${row}.body, ${LONGEST_BEGINNING + 1})`
-const hiddenFrom = (table: Kind, position: number) => `
+
+type Shown = { of: Previewed; id: string }
+
+const shownColumns: ColumnsOf<Shown> = {
+  recipient_id: ['bigint', ({ of }) => of.recipientId],
+  id: ['bigint', ({ id }) => id],
+}
+const shown = { post: columns(shownColumns, { first: 3 }), comment: columns(shownColumns, { first: 5 }) }
+
+const hiddenFrom = (table: Kind) => `
   select '${table}:' || w.id, null, null, null, w.recipient_id::text
-  from unnest($${position}::bigint[], $${position + 1}::bigint[]) w (recipient_id, id)
+  from ${shown[table].from}
   join social.${table}s o on o.id = w.id
   where o.author_id <> w.recipient_id and not (${unblocked('w.recipient_id', 'o.author_id')})`
 
@@ -91,5 +102,5 @@ const statement = `
   select 'comment:' || c.id, c.author_id, ${beginning('c')}, null, null
   from social.comments c join social.posts p on p.id = c.post_id and p.deleted_at is null
   where c.id = any($2::bigint[]) and c.deleted_at is null
-  union all ${hiddenFrom('post', 3)}
-  union all ${hiddenFrom('comment', 5)}`
+  union all ${hiddenFrom('post')}
+  union all ${hiddenFrom('comment')}`

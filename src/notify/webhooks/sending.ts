@@ -1,4 +1,5 @@
 import { webhookAttempts } from '../../base/metrics.ts'
+import { Pulse } from '../../base/pulse.ts'
 import type { Reader } from '../inbox/view.ts'
 import type { Agents } from './endpoint.ts'
 import { bodiesOf } from './payload.ts'
@@ -18,8 +19,7 @@ export class WebhookSending {
   readonly #reader: Reader
   readonly #options: WebhookOptions
   readonly #lines = new Map<string, Line>()
-  #looking: Promise<void> | undefined
-  #called = false
+  readonly #looks = new Pulse(() => this.#findLines(), { eager: true })
   #stopping = false
 
   constructor(reader: Reader, options: WebhookOptions) {
@@ -30,36 +30,30 @@ export class WebhookSending {
   /** Ends when something under way ended; undefined when nothing is to be done. */
   get running(): Promise<unknown> | undefined {
     const lines = [...this.#lines.values()].map(({ done }) => done)
-    const work = this.#looking ? [this.#looking, ...lines] : lines
+    const work = this.#looks.running ? [this.#looks.running, ...lines] : lines
     return work.length > 0 ? Promise.race(work) : undefined
   }
 
   /** Something may be due. */
   look(): void {
-    this.#called = true
-    this.#looking ??= this.#findLines().finally(() => {
-      this.#looking = undefined
-    })
+    this.#looks.request()
   }
 
   /** Lets what is under way end. */
   async close(): Promise<void> {
     this.#stopping = true
-    await this.#looking
+    await this.#looks.close()
     await Promise.all([...this.#lines.values()].map(({ done }) => done))
     this.#options.agents.close()
   }
 
   async #findLines(): Promise<void> {
     const { pool, log } = this.#reader
-    while (this.#called && !this.#stopping) {
-      this.#called = false
-      try {
-        const { rows } = await pool.query<{ id: string }>({ name: 'due_webhooks', text: findDueEndpoints })
-        for (const { id } of rows) this.#callLine(id)
-      } catch (err) {
-        log.error({ err }, 'cannot look for due webhook messages; retrying')
-      }
+    try {
+      const { rows } = await pool.query<{ id: string }>({ name: 'due_webhooks', text: findDueEndpoints })
+      for (const { id } of rows) this.#callLine(id)
+    } catch (err) {
+      log.error({ err }, 'cannot look for due webhook messages; retrying')
     }
   }
 
