@@ -9,6 +9,8 @@ export type Options = {
   first?: number
   /** Adds a column of this name: the position of each row, from 1. */
   place?: string
+  /** Hides the number of rows from the planner in sub-selects, so that it plans once instead of per batch. */
+  hidden?: boolean
 }
 
 export type Columns<Item, Context> = {
@@ -26,11 +28,12 @@ export type Columns<Item, Context> = {
  */
 export function columns<Item, Context = void>(
   columns: ColumnsOf<Item, Context>,
-  { first = 1, place }: Options = {},
+  { first = 1, place, hidden = false }: Options = {},
 ): Columns<Item, Context> {
   const names = Object.keys(columns)
   const defined = Object.values(columns)
-  const parameters = defined.map(([type], index) => `$${first + index}::${type}[]`).join(', ')
+  const arrays = defined.map(([type], index) => `$${first + index}::${type}[]`)
+  const parameters = arrays.map((array) => (hidden ? `(select ${array})` : array)).join(', ')
   const from = place
     ? `unnest(${parameters}) with ordinality w (${[...names, place].join(', ')})`
     : `unnest(${parameters}) w (${names.join(', ')})`

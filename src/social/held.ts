@@ -1,29 +1,35 @@
 import type pg from 'pg'
 import { HELD } from '../db/coalescer.ts'
+import type { Columns } from '../db/columns.ts'
 
 /**
- * Finds those of some pairs of ids ($1 and $2, bigint[]) that exist, are visible, and have a row locked by another
- * transaction. Returns `first` and `second`.
+ * Finds those of some pairs of ids that exist, are visible, and have a row locked by another transaction. `text` returns
+ * `first` and `second` of each, from the rows of `pairs`.
  */
-export type HeldQuery = { name: string; text: string }
+export type HeldQuery<Request> = {
+  name: string
+  text: string
+  pairs: Columns<Request, void>
+  keyOf: (request: Request) => string
+}
 
 export const keyOf = (first: string, second: string): string => `${first} ${second}`
 
 /**
  * Sets the outcome `HELD`, by `keyOf`, for the pairs that a batch skipped because another transaction has locked a row.
  */
-export async function addHeld<Outcome>(
+export async function addHeld<Request, Outcome>(
   pool: pg.Pool,
-  query: HeldQuery,
-  firsts: string[],
-  seconds: string[],
+  query: HeldQuery<Request>,
+  requests: Request[],
   outcomes: Map<string, Outcome | typeof HELD>,
 ): Promise<void> {
-  if (outcomes.size === firsts.length) return
-  const isMissing = (_: string, at: number) => !outcomes.has(keyOf(firsts[at] ?? '', seconds[at] ?? ''))
+  if (outcomes.size === requests.length) return
+  const missing = requests.filter((request) => !outcomes.has(query.keyOf(request)))
   const { rows } = await pool.query<{ first: string; second: string }>({
-    ...query,
-    values: [firsts.filter(isMissing), seconds.filter(isMissing)],
+    name: query.name,
+    text: query.text,
+    values: query.pairs.values(missing),
   })
   for (const { first, second } of rows) outcomes.set(keyOf(first, second), HELD)
 }

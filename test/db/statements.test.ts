@@ -37,6 +37,10 @@ test('columns may begin at another parameter, number the rows, and read from a c
   )
   t.equal(rows.from, 'unnest($3::bigint[], $4::timestamptz[], $5::text[]) with ordinality w (id, seen_at, name, place)')
   t.equal(rows.next, '$6')
+  t.equal(
+    columns<Item>(given, { hidden: true }).from,
+    'unnest((select $1::bigint[]), (select $2::timestamptz[])) w (id, seen_at)',
+  )
   t.same(rows.values([{ id: '7', at: null }], new Map([['7', 'ana']])), [['7'], [null], ['ana']])
 })
 

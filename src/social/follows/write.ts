@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { HELD } from '../../db/coalescer.ts'
+import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { addHeld, type HeldQuery, keyOf } from '../held.ts'
@@ -22,23 +23,30 @@ export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise
 
 async function runBatch(
   pool: pg.Pool,
-  { name, text, held }: { name: string; text: string; held: HeldQuery },
+  { name, text, held }: { name: string; text: string; held: HeldQuery<FollowRequest> },
   requests: FollowRequest[],
 ): Promise<(boolean | typeof HELD)[]> {
-  const followerIds = requests.map((request) => request.followerId)
-  const followeeIds = requests.map((request) => request.followeeId)
-  const requestIds = requests.map((request) => request.requestId)
   const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
     name,
     text,
-    values: [followerIds, followeeIds, requestIds],
+    values: requested.values(requests),
   })
   const outcomes = new Map<string, boolean | typeof HELD>(
     rows.map((row) => [keyOf(row.followerId, row.followeeId), row.held ? HELD : true]),
   )
-  await addHeld(pool, held, followerIds, followeeIds, outcomes)
+  await addHeld(pool, held, requests, outcomes)
   return requests.map(({ followerId, followeeId }) => outcomes.get(keyOf(followerId, followeeId)) ?? false)
 }
+
+const pair: ColumnsOf<FollowRequest> = {
+  follower_id: ['bigint', (request) => request.followerId],
+  followee_id: ['bigint', (request) => request.followeeId],
+}
+const pairs = columns(pair, { hidden: true })
+const requested = columns<FollowRequest>(
+  { ...pair, request_id: ['text', (request) => request.requestId] },
+  { hidden: true },
+)
 
 const users = `
   join social.users a on a.id = w.follower_id and a.deleted_at is null
@@ -47,20 +55,25 @@ const users = `
 /** The pairs whose users both exist, locked against deletion until the commit. Looks up single rows by primary key. */
 const standing = `
   select w.follower_id, w.followee_id, w.request_id
-  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (follower_id, followee_id, request_id)
+  from ${requested.from}
   ${users}
   order by w.follower_id, w.followee_id
   for key share of a, u skip locked`
 
 const held = (condition = '') => `
   select w.follower_id as first, w.followee_id as second
-  from unnest((select $1::bigint[]), (select $2::bigint[])) w (follower_id, followee_id)
+  from ${pairs.from}
   ${users} ${condition}`
-const heldFollows: HeldQuery = {
+const ofPairs = {
+  pairs,
+  keyOf: ({ followerId, followeeId }: FollowRequest) => keyOf(followerId, followeeId),
+}
+const heldFollows: HeldQuery<FollowRequest> = {
+  ...ofPairs,
   name: 'held_follows',
   text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`),
 }
-const heldUnfollows: HeldQuery = { name: 'held_unfollows', text: held() }
+const heldUnfollows: HeldQuery<FollowRequest> = { ...ofPairs, name: 'held_unfollows', text: held() }
 
 /** Only rows that were actually written create an event. src/social/likes/write.ts explains the form of `changed`. */
 const events = (retracts: boolean) =>

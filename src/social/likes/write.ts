@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { HELD } from '../../db/coalescer.ts'
+import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { addHeld, type HeldQuery, keyOf } from '../held.ts'
@@ -35,16 +36,23 @@ async function runBatch(
   text: string,
   requests: LikeRequest[],
 ): Promise<(LikeOutcome | typeof HELD)[]> {
-  const postIds = requests.map((request) => request.postId)
-  const userIds = requests.map((request) => request.userId)
-  const requestIds = requests.map((request) => request.requestId)
-  const { rows } = await pool.query<Row>({ name, text, values: [postIds, userIds, requestIds] })
+  const { rows } = await pool.query<Row>({ name, text, values: requested.values(requests) })
   const outcomes = new Map<string, LikeOutcome | typeof HELD>(
     rows.map((row) => [keyOf(row.postId, row.userId), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
   )
-  await addHeld(pool, heldLikes, postIds, userIds, outcomes)
+  await addHeld(pool, heldLikes, requests, outcomes)
   return requests.map(({ postId, userId }) => outcomes.get(keyOf(postId, userId)) ?? null)
 }
+
+const pair: ColumnsOf<LikeRequest> = {
+  post_id: ['bigint', (request) => request.postId],
+  user_id: ['bigint', (request) => request.userId],
+}
+const pairs = columns(pair, { hidden: true })
+const requested = columns<LikeRequest>(
+  { ...pair, request_id: ['text', (request) => request.requestId] },
+  { hidden: true },
+)
 
 /**
  * The existing posts that no block hides, by id, locked against deletion until the commit, with the recipient of each
@@ -54,7 +62,7 @@ async function runBatch(
 const standing = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
          case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
-  from unnest((select $1::bigint[]), (select $2::bigint[]), (select $3::text[])) w (post_id, user_id, request_id)
+  from ${requested.from}
   join social.posts p on p.id = w.post_id and p.deleted_at is null
   join social.users u on u.id = p.author_id
   join social.users a on a.id = w.user_id and a.deleted_at is null
@@ -62,11 +70,13 @@ const standing = `
   order by w.post_id, w.user_id
   for key share of p, a skip locked`
 
-const heldLikes: HeldQuery = {
+const heldLikes: HeldQuery<LikeRequest> = {
   name: 'held_likes',
+  pairs,
+  keyOf: ({ postId, userId }) => keyOf(postId, userId),
   text: `
     select w.post_id as first, w.user_id as second
-    from unnest((select $1::bigint[]), (select $2::bigint[])) w (post_id, user_id)
+    from ${pairs.from}
     join social.posts p on p.id = w.post_id and p.deleted_at is null
     join social.users a on a.id = w.user_id and a.deleted_at is null
     where ${unblocked('w.user_id', 'p.author_id')}`,
