@@ -43,3 +43,11 @@ export function columns<Item, Context = void>(
     values: (items, context) => defined.map(([, read]) => items.map((item) => read(item, context))),
   }
 }
+
+/**
+ * Joins rows of a table to each row before it by a separate index lookup. `offset 0` prevents other joins: where the
+ * planner expects inboxes to be small, it would read whole inboxes for a batch that needs one row of each.
+ */
+export function oneByOne(lookup: string, name: string): string {
+  return `cross join lateral (select ${name}.* from ${lookup} offset 0) ${name}`
+}

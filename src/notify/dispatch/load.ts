@@ -1,7 +1,6 @@
 import type pg from 'pg'
-import { columns } from '../../db/columns.ts'
+import { columns, oneByOne } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
-import { oneByOne } from '../one-by-one.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { readMutedThreads, readPreferences, readRelations } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'

@@ -1,6 +1,5 @@
 import type pg from 'pg'
-import { columns } from '../../db/columns.ts'
-import { oneByOne } from '../one-by-one.ts'
+import { columns, oneByOne } from '../../db/columns.ts'
 import { type Draft, keyOfGroup, noWords } from './model.ts'
 
 type GroupKey = { userId: string; groupKey: string }
