@@ -1,17 +1,17 @@
 import type { Ravenpost } from './ravenpost.ts'
 
 export type BadgeOptions = {
-  /** "(3) " before the title of the page; on by default. */
+  /** Shows "(3) " before the title of the page. Default: true. */
   title?: boolean
-  /** A dot on the favicon, on by default; the content security policy has to allow `img-src data:`. */
+  /** Shows a dot on the favicon. Default: true. The content security policy must allow `img-src data:`. */
   favicon?: boolean
-  /** The number on the icon of an installed app; on by default. */
+  /** Shows the number on the icon of an installed app. Default: true. */
   app?: boolean
-  /** Which count: `unseen` goes out when the bell is opened, `unread` by reading; `unread` by default. */
+  /** `unseen` becomes 0 when the bell opens, `unread` when everything is read. Default: `unread`. */
   count?: 'unread' | 'unseen'
 }
 
-/** Keeps the badges of the page right, until the function it returns is called. */
+/** Keeps the badges of the page up to date, until the returned function is called. */
 export function bindBadge(client: Ravenpost, options: BadgeOptions = {}): () => void {
   const { title = true, favicon = true, app = true, count = 'unread' } = options
   const unfollowTitle = title ? followTitle(() => current) : () => {}
@@ -44,14 +44,14 @@ function showInTitle(count: number): void {
   if (title !== document.title) document.title = title
 }
 
-/** Routers set the title of each page anew. */
+/** Adds the count again when a router sets a new title. */
 function followTitle(count: () => number): () => void {
   const observer = new MutationObserver(() => showInTitle(Math.max(0, count())))
   observer.observe(document.head, { subtree: true, childList: true, characterData: true })
   return () => observer.disconnect()
 }
 
-/** Not every browser has it, and some ask for permission. */
+/** Not every browser supports app badges, and some ask for permission. */
 function showOnApp(count: number): void {
   if (!('setAppBadge' in navigator)) return
   const shown = count > 0 ? navigator.setAppBadge(count) : navigator.clearAppBadge()
@@ -82,7 +82,7 @@ function showOnIcon(isNew: boolean): void {
     try {
       link.href = canvas.toDataURL()
     } catch {
-      // The icon is of another origin: it cannot be drawn upon.
+      // The icon comes from another origin, so the canvas cannot be exported.
     }
   }
   icon.src = plain

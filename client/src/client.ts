@@ -13,7 +13,7 @@ import { epochOf, numberOf } from './states.ts'
 import { createEmitter, createStore, type Emitter, kept, type Settable } from './stores.ts'
 import { type Watch, Watching } from './watching.ts'
 
-/** What one tab has done or learnt, and the others want to know. */
+/** Message to the other tabs about something that happened in this one. */
 export type News =
   | { type: 'connection'; connection: ConnectionSnapshot; state: string | undefined }
   | { type: 'frame'; frame: ServerFrame }
@@ -26,7 +26,7 @@ export type News =
   | { type: 'retry' }
   | { type: 'signedOut' }
 
-/** The client, as its companion sees it. */
+/** The parts of the client that its companion uses. */
 export type Host = {
   options: Options
   inbox: HeldInbox
@@ -49,24 +49,24 @@ export type Host = {
   report(part: Partial<ConnectionSnapshot>): void
 }
 
-/** What a browser adds to the core: the inbox on disk, and one socket for all tabs. */
+/** Extends the core in a browser: stores the inbox on disk and shares one socket between tabs. */
 export type Companion = {
-  /** Shows what is stored. True when it elects a leader among the tabs and calls `lead`. */
+  /** Shows the stored inbox. Resolves with true if the tabs elect a leader; `lead` is called for it. */
   start(signal: AbortSignal): Promise<boolean>
   stop(): void
-  /** Forgets what is stored. */
+  /** Deletes everything stored. */
   wipe(): Promise<void>
   tell(news: News): void
   changed(settled: Intent[]): void
-  /** Of the tab that leads; undefined when this one is to ask by itself. */
+  /** Asks the leading tab for a token. Undefined if this tab must call `getToken` itself. */
   token(refused: string | undefined): Promise<string | undefined>
-  /** Resolves when another tab has handed over its inbox, or will not. */
+  /** Resolves when another tab has sent its inbox, or when none answers in time. */
   inbox(): Promise<void>
-  /** Whether what is held is of another user than the one who is signed in. */
+  /** True if the held inbox belongs to a different user than the one signed in. */
   isOthers(userId: string): boolean
 }
 
-/** How long the frame may take that shows what the server has confirmed. */
+/** Maximum wait for the frame that shows a confirmed action, in milliseconds. */
 const CONFIRMED_MS = 3000
 const PAGE = 100
 const STOPPED: ConnectionSnapshot = {
@@ -210,7 +210,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     return forget()
   }
 
-  /** Ends, and keeps nothing of the user. */
+  /** Ends the client and deletes everything stored about the user. */
   async function forget(): Promise<void> {
     const wiped = companion?.wipe()
     end('signedOut')
@@ -248,14 +248,14 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     return own
   }
 
-  /** Until there is an inbox: from another tab, or from the server. */
+  /** Loads the first inbox: from another tab if possible, otherwise from the server. */
   async function fetchFirst(): Promise<void> {
     while (inbox.state === undefined && !isRunning.getSnapshot()) await next(isRunning.subscribe)
     if (inbox.state === undefined) await companion?.inbox()
     if (inbox.state === undefined) await startAnew()
   }
 
-  /** Fetches the first page, and drops what is held beyond it. */
+  /** Fetches the first page and discards everything held. */
   async function startAnew(): Promise<void> {
     const { generation } = inbox
     const page = await request<Page>('GET', `/notifications?limit=${pageSize}`)
@@ -267,7 +267,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     tell({ type: 'list' })
   }
 
-  /** Asks over REST for what came after the held state. */
+  /** Requests the changes since the held state over REST. */
   async function fetchChanges(): Promise<void> {
     if (inbox.state === undefined) return ready()
     try {
@@ -338,10 +338,10 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     }
   }
 
-  /** The held inbox or the intents have changed. */
+  /** Updates what is shown after a change of the held inbox or of the intents. */
   function changed(): void {
     const done = overlay.settle(inbox)
-    // Those that were never confirmed are about an inbox that is gone.
+    // Intents without confirmation refer to an inbox that no longer exists.
     for (const { key, confirmed } of done)
       settle(key, confirmed === undefined ? new RavenpostError(410, 'STATE_TOO_OLD', 'this inbox is gone') : undefined)
     lists.show()
@@ -376,7 +376,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   function act(action: Action): Promise<void> {
     const { key } = queue.add(action)
     const done = new Promise<void>((resolve, reject) => waiting.set(key, { resolve, reject }))
-    // Those who do not wait hear of it by `refused`.
+    // Prevents an unhandled rejection. A caller that does not wait gets the event `refused`.
     done.catch(ignore)
     if (isLeader.getSnapshot()) queue.flush()
     return done
@@ -387,7 +387,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     overlay.intents = overlay.intents.map((intent) => (isOf(intent) ? { ...intent, confirmed: state } : intent))
     for (const key of keys) settle(key)
     changed()
-    // In case that the frame does not come which shows it.
+    // Fetches the changes if the frame that shows this action does not arrive.
     const check = () => run && overlay.intents.some(isOf) && catchUp().catch(ignore)
     if (overlay.intents.some(isOf)) setTimeout(check, isLive() ? CONFIRMED_MS : 0)
     lists.load()
@@ -420,7 +420,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   }
 }
 
-/** Calls at the same time are one. */
+/** Joins concurrent calls into one. */
 function once(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined
   return () => {

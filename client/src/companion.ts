@@ -9,7 +9,7 @@ import { epochOf, numberOf } from './states.ts'
 import type { Saved, Storage } from './storage.ts'
 import type { Tabs, TabsOptions } from './tabs.ts'
 
-/** What tabs of one user send each other. `tab`: whose wish it is. */
+/** Messages between the tabs of one user. `tab`: id of the tab that requested it. */
 export type TabMessage =
   | (News & { tab?: string })
   | { type: 'beat'; connection: ConnectionSnapshot; state: string | undefined }
@@ -18,7 +18,7 @@ export type TabMessage =
   | { type: 'saved'; saved: Saved }
   | { type: 'token?'; refused?: string }
 
-/** What of a browser is there; each may be missing. */
+/** Features of the browser. Each can be missing. */
 export type Extras = {
   openStorage?(name: string): Storage | undefined
   joinTabs?(options: TabsOptions<TabMessage>): Tabs<TabMessage> | undefined
@@ -26,10 +26,10 @@ export type Extras = {
 
 const SAVED_ITEMS = 300
 const SAVE_MS = 300
-/** How long another tab may take to answer before this one helps itself. */
+/** Maximum wait for an answer of another tab, in milliseconds. */
 const TAB_MS = 1500
 
-/** Keeps the inbox and the intents on disk, and shares the socket between the tabs of a user. */
+/** Stores the inbox and the intents on disk, and shares one socket between the tabs of a user. */
 export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) => Companion {
   return (host) => {
     const { options, inbox, overlay, link, queue, watching, tokens, events, connection, isLeader } = host
@@ -99,7 +99,7 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
       },
     }
 
-    /** The name of what is stored. Undefined when the token does not tell. */
+    /** Name of the database of this user. Undefined if the token does not contain the user. */
     async function findUser(signal: AbortSignal): Promise<string | undefined> {
       if (options.userId !== undefined) return options.userId
       for (let failures = 0; !signal.aborted; failures++) {
@@ -189,7 +189,7 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
       if (saved) void storage?.save(saved).catch(ignore)
     }
 
-    /** The newest of the inbox, down to the end of a page: from there on pages can be fetched. */
+    /** The newest part of the held inbox. It ends where a page ended, so that further pages can be fetched. */
     function snapshot(): Saved | undefined {
       const { state, counts, main } = inbox
       if (state === undefined) return undefined
@@ -220,7 +220,10 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
   }
 }
 
-/** What the listener is called with, or undefined when that takes too long. `subscribe` returns what ends it. */
+/**
+ * Resolves with the first value the listener gets, or undefined after the timeout. `subscribe` returns the functions that
+ * unsubscribe.
+ */
 function soon<T>(subscribe: (listener: (value?: T) => void) => (() => void)[]): Promise<T | undefined> {
   return new Promise((resolve) => {
     const done = (value?: T) => {
@@ -233,7 +236,7 @@ function soon<T>(subscribe: (listener: (value?: T) => void) => (() => void)[]): 
   })
 }
 
-/** Storage that does not work costs the start from it, nothing else; the network is tried again. */
+/** Without working storage, the client starts from the network. */
 function ignore(): undefined {
   return undefined
 }

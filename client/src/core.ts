@@ -8,7 +8,7 @@ export type * from './ravenpost.ts'
 export { waitAfter } from './reconnect.ts'
 export { epochOf, numberOf } from './states.ts'
 
-/** As `createRavenpost` of the package, without a store and with a socket for each tab. */
+/** Same as `createRavenpost` of the package, but without storage, and each tab has its own socket. */
 export function createRavenpost(options: Options): Ravenpost {
   return createClient(options)
 }

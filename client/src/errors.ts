@@ -1,10 +1,10 @@
-/** An answer of the server that is not 2xx: problem+json of RFC 9457. */
+/** Error for a response that is not 2xx. Its fields come from problem+json (RFC 9457). */
 export class RavenpostError extends Error {
   override name = 'RavenpostError'
   readonly status: number
-  /** Stable, such as NOTIFICATION_NOT_FOUND. */
+  /** Stable code, for example NOTIFICATION_NOT_FOUND. */
   readonly code: string
-  /** Seconds, of a 429 or 503. */
+  /** Seconds to wait, with status 429 or 503. */
   readonly retryAfter: number | undefined
 
   constructor(status: number, code: string, message: string, retryAfter?: number) {
@@ -15,7 +15,7 @@ export class RavenpostError extends Error {
   }
 }
 
-/** Thrown by `getToken` when nobody is signed in any more: the client ends, and forgets what it stored. */
+/** Error that `getToken` throws when the user is signed out. The client ends and deletes what it stored. */
 export class SignedOut extends Error {
   override name = 'SignedOut'
 }

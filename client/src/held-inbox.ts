@@ -2,7 +2,7 @@ import type { Changes, Notification } from './protocol.ts'
 import { compare, contains, type Key, newRange, type Range } from './ranges.ts'
 import { epochOf, numberOf } from './states.ts'
 
-/** A page of `GET /notifications`. Without `nextCursor` it is the last one. */
+/** A page of `GET /notifications`. The last page has no `nextCursor`. */
 export type Page = {
   items: Notification[]
   nextCursor?: string | null
@@ -12,39 +12,45 @@ export type Page = {
 }
 
 /**
- * A notification as of a state: `asOf` is the number of the state it was read at, `grown` that of the first one at which its
- * content was seen as it is.
+ * A notification as of a state. `asOf`: number of the state at which it was read. `grown`: number of the first state with its
+ * present content.
  */
 export type Held = { item: Notification; asOf: number; grown: number }
 
-/** What a change did to one notification. `grew`: it is new, or there is more to it than before. */
+/** Effect of a change on one notification. `grew`: it is new, or its content was extended. */
 export type Effect =
   | { id: string; item: Notification; previous: Notification | undefined; grew: boolean }
   | { id: string; item: undefined }
 
-/** Times are of the transactions that made them, which end in another order than they began. They wait no longer than this. */
+/**
+ * Maximum disorder between update times and commits, in milliseconds: transactions do not commit in the order in which they
+ * begin.
+ */
 const DISORDER_MS = 10_000
 
 /**
- * What the server said about an inbox: the notifications within the held ranges, and the counts, as of one state. Each list
- * has no gap between its top and its bottom, whatever changes below the bottom.
+ * The inbox as the server reported it: the notifications within the held ranges and the counts, as of one state. Each range is
+ * complete between its top and its bottom.
  */
 export class HeldInbox {
   state: string | undefined
   counts = { unreadCount: 0, unseenCount: 0 }
   readonly held = new Map<string, Held>()
-  /** The inbox itself, neither archived nor filtered. */
+  /** The inbox without archived and filtered notifications. */
   readonly main: Range = newRange({})
   readonly ranges = new Set([this.main])
-  /** Moves when the list is fetched anew: pages that were asked for before are of no use. */
+  /** Incremented when the list is fetched again. Responses to earlier page requests are then discarded. */
   generation = 0
-  /** Newest content so far. */
+  /** Latest `updatedAt` of all notifications so far. */
   #newest = ''
-  /** Pages under way. Until they have come, nothing is forgotten that they may tell an older version of. */
+  /**
+   * Number of page requests in flight. Removals are remembered until all have arrived, because a page may contain an older
+   * version.
+   */
   #pages = 0
   readonly #gone = new Map<string, number>()
 
-  /** The inbox, newest content first. */
+  /** The notifications of the inbox, newest content first. */
   get items(): Notification[] {
     return this.within(this.main).map(({ item }) => item)
   }
@@ -54,14 +60,17 @@ export class HeldInbox {
     return within.sort((a, b) => compare(a.item, b.item))
   }
 
-  /** What to do with changes: apply the `next`; after a gap (`missed`) ask for those since `state`; fetch the list in `otherEpoch`. */
+  /**
+   * Decides how to process changes. `next`: apply them. `known`: skip them. `missed`: fetch the changes since `state`.
+   * `otherEpoch`: fetch the list again.
+   */
   place({ from, to }: Pick<Changes, 'from' | 'to'>): 'next' | 'known' | 'missed' | 'otherEpoch' {
     if (this.state === undefined || epochOf(to) !== epochOf(this.state)) return 'otherEpoch'
     if (numberOf(from) > numberOf(this.state)) return 'missed'
     return numberOf(to) > numberOf(this.state) ? 'next' : 'known'
   }
 
-  /** Applies changes that are `next`. */
+  /** Applies changes for which `place` returned `next`. */
   apply({ upserts, removes, to, more, unreadCount = 0, unseenCount = 0 }: Omit<Changes, 'from'>): Effect[] {
     const asOf = numberOf(to)
     const effects = [
@@ -73,7 +82,7 @@ export class HeldInbox {
     return effects
   }
 
-  /** Starts anew with the first page of the inbox. */
+  /** Replaces everything held by the first page of the inbox. */
   replace({ items, nextCursor, state, unreadCount, unseenCount }: Page): void {
     this.clear()
     for (const item of items) this.#put(item, numberOf(state))
@@ -82,7 +91,7 @@ export class HeldInbox {
     extend(this.main, items, nextCursor)
   }
 
-  /** Goes on with notifications that were held before. */
+  /** Loads notifications that were stored earlier. */
   restore(held: Held[]): void {
     for (const each of held) {
       this.held.set(each.item.id, each)
@@ -98,7 +107,7 @@ export class HeldInbox {
     for (const range of this.ranges) Object.assign(range, newRange(range.filter))
   }
 
-  /** Before a page of a list is asked for; `pageDone` follows, whatever comes of it. */
+  /** Must be called before each page request, and `pageDone` after it, even if the request fails. */
   pageAsked(): void {
     this.#pages += 1
   }
@@ -109,8 +118,8 @@ export class HeldInbox {
   }
 
   /**
-   * Adds a page to a list. It may be of an earlier or a later state than what is held: of each notification the later version
-   * stays. Its counts are left to the changes that lead to its state.
+   * Adds a page to a list. The page may be older or newer than what is held: the later version of each notification wins. The
+   * counts of the page are ignored, because changes bring them.
    */
   addPage(range: Range, { items, nextCursor, state }: Page): void {
     const asOf = numberOf(state)
@@ -142,7 +151,7 @@ export class HeldInbox {
     for (const range of this.ranges) if (range.bottom !== 'none' && !contains(range, item)) range.lifted.add(item.id)
   }
 
-  /** One that is not held is either new, or an old one of which something else changed. */
+  /** A notification that is not held is either new, or old with a change outside its content. */
   #grew(item: Notification, previous: Notification | undefined): boolean {
     if (previous) return item.updatedAt > previous.updatedAt
     if (item.readAt !== null || item.archivedAt !== null || item.seen) return item.updatedAt > this.#newest

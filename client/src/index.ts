@@ -12,10 +12,10 @@ export type * from './ravenpost.ts'
 export { createToasts, type ToastOptions, type Toasts, type ToastsSnapshot } from './toasts.ts'
 
 /**
- * A client of one user. In a browser it keeps the inbox over restarts and shares one socket between tabs. It does nothing
- * before `start`.
+ * Creates the client of one user. In a browser it keeps the inbox across restarts and shares one socket between tabs. It does
+ * nothing before `start`.
  */
 export function createRavenpost(options: Options): Ravenpost {
-  // A process that is no page has no tabs, and is no place to keep a user's inbox.
+  // Outside a page there are no tabs, and the inbox is not stored.
   return createClient(options, typeof document === 'undefined' ? undefined : accompanyWith({ openStorage, joinTabs }))
 }

@@ -5,43 +5,43 @@ import { claimsOf, type Tokens } from './rest.ts'
 import { Socket, type WebSocketLike } from './socket.ts'
 
 export type ConnectionStatus =
-  /** Before `start`, and after `stop`. */
+  /** Not started yet, or stopped. */
   | 'stopped'
   | 'connecting'
-  /** Connected; what came while away is being sent. */
+  /** Connected. The server sends the missed changes. */
   | 'catchingUp'
   | 'live'
-  /** The connection is lost; the next attempt is at `retryAt`. */
+  /** The connection is lost. The next attempt is at `retryAt`. */
   | 'waiting'
-  /** The browser reports that there is no network. */
+  /** The browser reports that it is offline. */
   | 'offline'
-  /** The session has ended; signing in makes a new client. */
+  /** The session has ended. A new sign-in needs a new client. */
   | 'signedOut'
-  /** The server refuses this client for good; `closeCode` is why. */
+  /** The server refuses this client permanently, for the reason `closeCode`. */
   | 'refused'
 
 export type ConnectionSnapshot = {
   status: ConnectionStatus
-  /** When it last was live, in milliseconds since 1970; undefined when it never was. */
+  /** Last time the status was `live`, in milliseconds since 1970. Undefined if it never was. */
   liveUntil: number | undefined
   /** Time of the next attempt, in milliseconds since 1970. */
   retryAt: number | undefined
   closeCode: number | undefined
-  /** Changes still to come while `catchingUp`, as far as it is known. */
+  /** Number of changes not yet received while `catchingUp`, if known. */
   missing: number | undefined
-  /** Whether this tab holds the socket. */
+  /** True if this tab holds the socket. */
   isLeader: boolean
 }
 
 export type LinkOptions = {
   open(): WebSocketLike
   tokens: Tokens
-  /** Before each attempt: whatever `since` needs. */
+  /** Called before each attempt, to load what `since` needs. */
   prepare(): Promise<unknown>
   since(): string | undefined
-  /** Frames that are about the inbox. The next one waits. */
+  /** Processes a frame about the inbox. The next frame waits for it. */
   take(frame: ServerFrame): Promise<void> | void
-  /** What is watched; none when nothing is. */
+  /** The frame that subscribes to what the page watches. Undefined if it watches nothing. */
   watching(): ClientFrame | undefined
   report(part: Partial<ConnectionSnapshot>): void
 }
@@ -55,7 +55,7 @@ export class Link {
   #socket: Socket | undefined
   #nudge: (() => void) | undefined
   #isPatient = false
-  /** The last one that the socket had. */
+  /** The token that the socket used last. */
   #token: string | undefined
   #renewal: ReturnType<typeof setTimeout> | undefined
 
@@ -80,12 +80,12 @@ export class Link {
     this.#socket?.send(frame)
   }
 
-  /** Ends the wait for the next attempt. */
+  /** Connects now instead of waiting for the next attempt. */
   retryNow(): void {
     this.#nudge?.()
   }
 
-  /** The page is looked at again, or the network is back: time to know how things are. */
+  /** Checks the connection when the page becomes visible or the network returns. */
   wake(): void {
     if (this.#nudge && !this.#isPatient) this.#nudge()
     else this.#socket?.probe()
@@ -96,7 +96,7 @@ export class Link {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    // What an earlier run still has to report is of no interest.
+    // Ignores reports of an earlier run.
     const report: LinkOptions['report'] = (part) => !signal.aborted && this.#options.report(part)
     let failures = 0
     let refused: string | undefined
@@ -118,7 +118,7 @@ export class Link {
     }
   }
 
-  /** Resolves with the close code when the connection has ended. */
+  /** Opens one connection. Resolves with the close code when it has ended. */
   async #attempt(
     signal: AbortSignal,
     refused: string | undefined,
@@ -154,14 +154,14 @@ export class Link {
     }
   }
 
-  /** Hands over a new token before the old one ends, so that the connection outlives it. */
+  /** Sends a new token before the current one expires, so that the connection stays open. */
   #renewBeforeEnd(socket: Socket, token: string): void {
     const { exp, iat = 0 } = claimsOf(token)
     clearTimeout(this.#renewal)
     if (exp === undefined) return
     const life = (exp - iat) * 1000
     const left = exp * 1000 - Date.now()
-    // A clock that is wrong by more than the token's life is no help.
+    // Ignores the clock of the device if it is wrong by more than the lifetime of the token.
     const wait = left > 0 && left <= life ? left - Math.min(30_000, life / 4) : life / 2
     const renew = async () => {
       const next = await this.#options.tokens.get(token)
@@ -169,7 +169,7 @@ export class Link {
       socket.send({ type: 'token', token: next })
       if (this.#socket === socket) this.#renewBeforeEnd(socket, next)
     }
-    // When it fails, the server closes in time, and the next attempt begins with a new token.
+    // If renewal fails, the server closes the connection on expiry, and the next attempt gets a new token.
     this.#renewal = setTimeout(() => renew().catch(() => {}), Math.min(Math.max(wait, 1000), 2 ** 31 - 1))
   }
 

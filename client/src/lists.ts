@@ -6,21 +6,21 @@ import { epochOf, numberOf } from './states.ts'
 import { createStore, kept, type Settable, type Store } from './stores.ts'
 
 export type InboxSnapshot = {
-  /** Newest content first. An item stays the same object until it changes. */
+  /** Sorted by content time, newest first. An item stays the same object until it changes. */
   items: readonly InboxItem[]
-  /** `loading` and `error` only where nothing can be shown. */
+  /** `loading` and `error` appear only while there is nothing to show. */
   status: 'loading' | 'ready' | 'error'
-  /** Of the last page that was asked for. */
+  /** The error of the last page request. */
   error: Error | undefined
-  /** Whether older ones are on the server. */
+  /** True if the server has older notifications. */
   hasMore: boolean
   isLoadingMore: boolean
 }
 
 export type InboxList = Store<InboxSnapshot> & {
-  /** Fetches the next older page; a second call while one is under way is the same call. */
+  /** Fetches the next older page. Concurrent calls share one request. */
   loadMore(): Promise<void>
-  /** Fetches the first page again; for `error`, and for `filtered`, which is not live. */
+  /** Fetches the first page again: after an error, or for `filtered`, which is not live. */
   refresh(): Promise<void>
 }
 
@@ -31,12 +31,12 @@ export type ListsOptions = {
   pageSize: number
   /** Resolves when the first page of the inbox is held. */
   ready(): Promise<void>
-  /** Fetches the first page of the inbox again, and so starts anew. */
+  /** Fetches the first page of the inbox and discards everything held. */
   startAnew(): Promise<void>
   changed(): void
 }
 
-/** One list that is used: a range of the held inbox, or what the policy filtered, which is in no change. */
+/** One list in use: a range of the held inbox, or the filtered notifications, which no change contains. */
 type Entry = {
   range: Range
   store: Settable<InboxSnapshot>
@@ -63,12 +63,12 @@ export class Lists {
     return (this.#entries.get(key) ?? this.#create(key, filter)).list
   }
 
-  /** Shows what is held now. */
+  /** Updates each list from the held inbox. */
   show(): void {
     for (const entry of this.#entries.values()) this.#show(entry)
   }
 
-  /** Fetches what is used and not held, and what does not come by itself. */
+  /** Fetches the lists in use that are not held, and those that are not live. */
   load(): void {
     for (const entry of this.#entries.values()) {
       if (!entry.store.isUsed()) continue
@@ -158,9 +158,9 @@ export class Lists {
     try {
       const page = await request<Page>('GET', `/notifications?${toQuery(range, pageSize)}`)
       if (filtered) return keepFiltered(range, filtered, page, isFirst)
-      // The list was fetched anew meanwhile, and this is a page of the former one.
+      // The list was fetched again in the meantime, so this page belongs to the former list.
       if (generation !== inbox.generation) return await this.#fetch(entry)
-      // Of another database, or of one that is behind: a page cannot be joined to what is held.
+      // The page comes from another database or from an older state, so it cannot be joined to the held range.
       if (epochOf(page.state) !== epochOf(state) || numberOf(page.state) < numberOf(state)) return await startAnew()
       inbox.addPage(range, page)
     } finally {

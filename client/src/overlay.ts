@@ -2,14 +2,14 @@ import type { Held, HeldInbox } from './held-inbox.ts'
 import type { Notification } from './protocol.ts'
 import { epochOf, numberOf } from './states.ts'
 
-/** What a user does to notifications. */
+/** An action of the user on notifications. */
 export type Action =
   | { type: 'read' | 'unread' | 'archive' | 'unarchive' | 'delete'; ids: readonly string[] }
   | { type: 'readAll' | 'seen'; upTo: string }
 
 /**
- * An action that the held inbox does not show yet. `key` sorts by time. `epoch`: of the inbox that it is about; empty when that
- * was not known. `of`: `updatedAt` of its notifications as the user saw them. `confirmed`: the state at which the server has done it.
+ * An action that the held inbox does not show yet. `key` sorts by time. `epoch`: epoch of the inbox it refers to, or empty if
+ * unknown. `of`: `updatedAt` of each notification when the user saw it. `confirmed`: state at which the server applied it.
  */
 export type Intent = {
   key: string
@@ -20,18 +20,21 @@ export type Intent = {
   confirmed?: string
 }
 
-/** `pending`: shown as the user wants it; the server has not confirmed it yet. */
+/** `pending`: shown as the user wants it, but not confirmed by the server. */
 export type InboxItem = Notification & { pending?: true }
 
 type Shown = { from: Notification; item: InboxItem }
 
-/** What is shown: the held inbox, and over it what the user wants. Nothing is ever put back, so nothing that came meanwhile is lost. */
+/**
+ * Shows the held inbox with the intents of the user applied. It never restores an old value, so it loses no change that arrives
+ * in the meantime.
+ */
 export class Overlay {
   intents: Intent[] = []
-  /** The same object as long as the same is shown. */
+  /** Returns the same object as long as the same content is shown. */
   readonly #shown = new Map<string, Shown>()
 
-  /** Undefined when it is deleted. */
+  /** Undefined if the user deletes it. */
   show({ item, grown }: Held): InboxItem | undefined {
     let wanted: InboxItem | undefined = item
     for (const intent of this.intents) if (wanted && covers(intent, item, grown)) wanted = applied(intent, wanted)
@@ -46,8 +49,8 @@ export class Overlay {
   }
 
   /**
-   * The server's counts, corrected by the notifications that are held. What came after a "read all" is always held, so beyond
-   * it nothing but those counts.
+   * The counts of the server, corrected by the intents. All notifications newer than a "read all" are held, so after a "read
+   * all" only they count.
    */
   counts(inbox: HeldInbox): { unreadCount: number; unseenCount: number } {
     const has = (...types: Action['type'][]) => this.intents.some(({ action }) => types.includes(action.type))
@@ -62,7 +65,7 @@ export class Overlay {
     return { unreadCount: Math.max(0, unread), unseenCount: Math.max(0, unseen) }
   }
 
-  /** Drops what the inbox shows by itself now, and what it no longer can be about. */
+  /** Drops intents that the inbox already shows or that no longer apply. Returns the dropped ones. */
   settle(inbox: HeldInbox): Intent[] {
     const { state } = inbox
     if (state === undefined) return []
@@ -77,7 +80,7 @@ export class Overlay {
   }
 }
 
-/** Whether it is about this notification, as far as it was known to the user: what has grown since is not. */
+/** True if the intent applies to this notification. It does not apply to content that the user had not seen. */
 export function covers({ action, of }: Intent, { id, updatedAt }: Notification, grown: number): boolean {
   if ('upTo' in action) return grown <= numberOf(action.upTo)
   return action.ids.includes(id) && (of[id] ?? updatedAt) === updatedAt
@@ -90,7 +93,7 @@ function applied({ action: { type }, at, confirmed }: Intent, item: InboxItem): 
   if (type === 'unarchive') return item.archivedAt === null ? item : { ...item, ...pending, archivedAt: null }
   if (type === 'archive') return item.archivedAt === null ? { ...item, ...pending, archivedAt: at } : item
   if (type === 'seen') return item.seen ? item : { ...item, seen: true }
-  // "Read all" is about the inbox, not about the archive.
+  // "Read all" applies to the inbox, not to the archive.
   if (item.readAt !== null || (type === 'readAll' && item.archivedAt !== null)) return item
   return { ...item, ...pending, readAt: at }
 }
@@ -99,7 +102,7 @@ function isUnread(item: Notification | undefined): number {
   return item && item.readAt === null && item.archivedAt === null ? 1 : 0
 }
 
-/** What is read counts as seen. */
+/** A read notification counts as seen. */
 function isUnseen(item: Notification | undefined): number {
   return item && !item.seen && item.readAt === null && item.archivedAt === null ? 1 : 0
 }

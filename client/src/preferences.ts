@@ -3,7 +3,7 @@ import type { Request } from './rest.ts'
 import { createStore, type Store } from './stores.ts'
 
 export type PreferencesSnapshot = {
-  /** As shown: with what is being saved. */
+  /** The preferences as shown, including a change that is being saved. */
   preferences: Preferences | undefined
   effective: PreferencesAnswer['effective'] | undefined
   status: 'loading' | 'ready' | 'saving' | 'error'
@@ -12,7 +12,7 @@ export type PreferencesSnapshot = {
 
 export type PreferencesStore = Store<PreferencesSnapshot> & {
   load(): Promise<void>
-  /** Shows the document at once, and the server's again when it is refused. */
+  /** Shows the new preferences at once. If the server refuses them, shows the former ones again. */
   save(preferences: Preferences): Promise<void>
 }
 
@@ -25,7 +25,7 @@ export function createPreferences(request: Request): PreferencesStore {
     () => void load().catch(() => {}),
   )
   const set = (part: Partial<PreferencesSnapshot>) => store.set({ ...store.getSnapshot(), ...part })
-  /** One after the other, so that the latest document is the one that stays. */
+  /** Saves one document after the other, so that the latest one wins. */
   const inTurn = (work: () => Promise<void>): Promise<void> => {
     const next = last.then(work, work)
     last = next.catch(() => {})
@@ -50,7 +50,6 @@ export function createPreferences(request: Request): PreferencesStore {
           await request('PUT', PATH, preferences)
         } catch (error) {
           await fetch().catch(() => {})
-          // Whatever the request threw.
           return fail(error as Error)
         }
         await fetch().catch(fail)

@@ -2,23 +2,23 @@ import type { Ravenpost, Store } from './ravenpost.ts'
 import { createStore } from './stores.ts'
 
 export type PushState =
-  /** This browser cannot, or the server has no keys. */
+  /** The browser does not support push, or the server has no keys. */
   | 'unsupported'
   | 'loading'
   | 'off'
-  /** The user refused; only the browser's settings can change that. */
+  /** The user refused. Only the settings of the browser can change that. */
   | 'denied'
   | 'on'
 
 export type PushSnapshot = { state: PushState; error: Error | undefined }
 
 export type Push = Store<PushSnapshot> & {
-  /** Asks the user: only after a click. */
+  /** Asks the user for permission. Call it only after a click. */
   enable(): Promise<void>
   disable(): Promise<void>
 }
 
-/** Web push in this browser. `serviceWorker`: address of a script that calls `handlePush`. */
+/** Controls web push in this browser. `serviceWorker`: URL of a script that calls `handlePush`. */
 export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker: string | URL }): Push {
   const store = createStore<PushSnapshot>({ state: 'loading', error: undefined }, () => void look().catch(() => {}))
   const set = (state: PushState, error?: Error) => store.set({ state, error })
@@ -37,7 +37,6 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
       await look()
     } catch (error) {
       await look()
-      // Whatever the browser or the request threw.
       set(store.getSnapshot().state, error as Error)
       throw error
     }
@@ -60,7 +59,7 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
           await navigator.serviceWorker.getRegistration(serviceWorker)
         )?.pushManager.getSubscription()
         if (!subscription) return
-        // The server knows it by an id, which it answers again.
+        // The server returns the same id for a known subscription.
         const { id } = await keep(client, subscription)
         await client.request('DELETE', `/push/subscriptions/${id}`)
         await subscription.unsubscribe()
@@ -77,12 +76,12 @@ function isSupported(): boolean {
   return typeof navigator !== 'undefined' && 'serviceWorker' in navigator && 'PushManager' in globalThis
 }
 
-/** Parameter of an address that a click on a push message opened. */
+/** Query parameter of a URL opened by a click on a push message. */
 export const OPENED = 'rp-opened'
 
 /**
- * Follows clicks on push messages: reads the notification, and calls `navigate` where this page was open already. Takes
- * messages away that are read or gone. Until the function it returns is called.
+ * Handles clicks on push messages: marks the notification as read, and calls `navigate` if this page was already open. Closes
+ * messages whose notification is read or gone. Ends when the returned function is called.
  */
 export function followPush(client: Ravenpost, navigate: (url: string) => void): () => void {
   const address = new URL(location.href)

@@ -9,11 +9,11 @@ export type QueueOptions = {
   inbox: HeldInbox
   overlay: Overlay
   request: Request
-  /** Whether this tab is the one that sends. */
+  /** True if this tab sends the actions. */
   isSender(): boolean
-  /** Brings the inbox up to date, so that nothing is sent about what has grown since. */
+  /** Updates the inbox, so that no action covers content the user has not seen. */
   catchUp(): Promise<void>
-  /** Keeps an intent over a restart, and shows it in the other tabs. */
+  /** Stores an intent and shows it in the other tabs. */
   added(intent: Intent): void
   confirmed(keys: string[], state: string): void
   refused(intent: Intent, error: RavenpostError): void
@@ -23,7 +23,7 @@ const MAX_IDS = 500
 const LAST_WAIT_MS = 30_000
 const BULK = ['read', 'archive', 'delete']
 
-/** Sends what the user has done, one after the other, until the server has confirmed or refused it. */
+/** Sends the actions of the user one after the other, and repeats each until the server confirms or refuses it. */
 export class Queue {
   readonly #options: QueueOptions
   #sending: Promise<void> | undefined
@@ -49,7 +49,7 @@ export class Queue {
     return intent
   }
 
-  /** Sends what waits; again after a while when it cannot. */
+  /** Sends the waiting actions. Tries again later if that fails. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#sending ??= this.#send()
@@ -92,7 +92,7 @@ export class Queue {
     }
   }
 
-  /** The first that is not confirmed, and those after it that can be sent together with it. */
+  /** The first unconfirmed intent, and the following ones that fit into the same request. */
   #next(): Intent[] {
     const waiting = this.#options.overlay.intents.filter(({ confirmed }) => confirmed === undefined)
     const [first] = waiting
@@ -108,7 +108,7 @@ export class Queue {
     return together
   }
 
-  /** Without those that have grown since the user saw them: what is new in them was not meant. */
+  /** Omits notifications that changed after the user saw them. The user's action does not cover the new content. */
   #idsOf(intents: Intent[]): string[] {
     const { held } = this.#options.inbox
     const ids = intents.flatMap(({ action, of }) => {
@@ -119,7 +119,7 @@ export class Queue {
     return [...new Set(ids)]
   }
 
-  /** Resolves with the state at which it is done. */
+  /** Sends one request for several notifications. Resolves with the state after it. */
   async #sendTogether({ type, ...rest }: Action, ids: string[]): Promise<string> {
     const { request, inbox } = this.#options
     if ('upTo' in rest) {
@@ -137,21 +137,21 @@ export class Queue {
       try {
         state = (await request<Counts>('PATCH', `/notifications/${id}/${type}`)).state
       } catch (error) {
-        // It is gone, and so is what was wanted of it.
+        // The notification no longer exists, so the action is done.
         if (!(error instanceof RavenpostError && error.status === 404)) throw error
       }
     }
     return state
   }
 
-  /** Sorts by time, and is of this tab alone. */
+  /** Creates a key that sorts by time and is unique to this tab. */
   #newKey(): string {
     this.#last = Math.max(Date.now(), this.#last + 1)
     return `${this.#last.toString(36).padStart(9, '0')}-${Math.random().toString(36).slice(2)}`
   }
 }
 
-/** Whether sending it again is useless. */
+/** True if a retry cannot succeed. */
 function isFinal(error: unknown): error is RavenpostError {
   return error instanceof RavenpostError && error.status < 500 && ![401, 408, 409, 425, 429].includes(error.status)
 }

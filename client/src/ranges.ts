@@ -1,19 +1,21 @@
 import type { Notification } from './protocol.ts'
 
-/** Which notifications a list holds. `filtered`: what the user's policy for strangers held back; not live. */
+/**
+ * Selects the notifications of a list. `filtered`: notifications hidden by the user's policy for strangers; this list is not
+ * live.
+ */
 export type Filter = {
   filter?: 'all' | 'unread' | 'archived' | 'filtered'
   type?: string | readonly string[]
   priority?: Notification['priority']
 }
 
-/** What a list sorts by, newest first. */
+/** Sort key of a list, newest first. */
 export type Key = { updatedAt: string; id: string }
 
 /**
- * The part of one list that is held: all that matches the filter and is not older than `bottom`. `none`: not fetched yet;
- * `all`: down to the oldest. `marks`: where each page ended, and the cursor to go on from there. `lifted`: what is new, though
- * its time is before the bottom.
+ * The held part of one list: all matches not older than `bottom`. `none`: not fetched yet. `all`: complete. `marks`: end of
+ * each page, with its cursor. `lifted`: new notifications with a time before `bottom`.
  */
 export type Range = {
   readonly filter: Filter
@@ -32,7 +34,7 @@ export function matches({ filter = 'all', type, priority }: Filter, item: Notifi
   return (type === undefined || [type].flat().includes(item.type)) && (!priority || item.priority === priority)
 }
 
-/** Below zero when `a` is newer than `b`. Ids are decimal, and may be too large for a number. */
+/** Compares for sorting: negative if `a` is newer. Ids are decimal and may exceed a JavaScript number. */
 export function compare(a: Key, b: Key): number {
   if (a.updatedAt !== b.updatedAt) return a.updatedAt > b.updatedAt ? -1 : 1
   return b.id.length - a.id.length || (a.id === b.id ? 0 : a.id > b.id ? -1 : 1)

@@ -18,20 +18,20 @@ export type { Store } from './stores.ts'
 export type { LiveCounts, Watch } from './watching.ts'
 
 export type Options = {
-  /** Of the server, with its base path: https://example.org or https://example.org/api. */
+  /** URL of the server, with its base path: https://example.org or https://example.org/api. */
   url: string
-  /** Of its websocket, where that is not `url` + /ws. */
+  /** URL of the websocket, if it is not `url` + /ws. */
   socketUrl?: string
   /**
-   * A valid access token. `renew` is true when the last one was refused or is about to expire. Never called twice at the same
-   * time, and by one tab only. When it throws, it is called again later; `SignedOut` ends the client instead.
+   * Returns a valid access token. `renew` is true if the last one was refused or is about to expire. Calls do not overlap, and
+   * only one tab calls. After an error the client calls again later; after `SignedOut` it ends.
    */
   getToken(request: { renew: boolean }): string | Promise<string>
-  /** Of the user; lets the client show the stored inbox before it has a token. Without it, the token's subject is used. */
+  /** Id of the user. With it, the client shows the stored inbox before it has a token. Default: the subject of the token. */
   userId?: string
-  /** Notifications in a page; 30 by default, 100 at most. */
+  /** Notifications per page. Default: 30; maximum: 100. */
   pageSize?: number
-  /** Instead of the WebSocket of the platform. */
+  /** Opens a websocket with another implementation than the platform's. */
   openSocket?(url: string, protocol: string): WebSocketLike
 }
 
@@ -39,51 +39,57 @@ type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>
 
 export type CountsSnapshot = {
   unreadCount: number
-  /** For a badge that goes out when the bell is opened. */
+  /** Count for a badge that becomes 0 when the bell opens. */
   unseenCount: number
-  /** Actions of the user that wait for the server. */
+  /** Number of actions that wait for the server. */
   pendingCount: number
-  /** State that the list and the counts are of; undefined before the first answer. */
+  /** State of the list and the counts. Undefined before the first response. */
   state: string | undefined
 }
 
 export type Events = {
-  /** A notification is new or has changed. `previous`: as it was held. `grew`: new, or more than before. `live`: it came after the catch-up. */
+  /**
+   * A notification is new or changed. `previous`: the former version. `grew`: it is new, or its content was extended. `live`:
+   * it arrived after the catch-up.
+   */
   notification: { notification: Notification; previous: Notification | undefined; grew: boolean; live: boolean }
-  /** It was deleted, retracted, or has expired. */
+  /** A notification was deleted, retracted, or expired. */
   removed: { id: string }
-  /** The list was fetched anew: what was held before says nothing any more. */
+  /** The list was fetched again. Everything held before is invalid. */
   reset: undefined
-  /** An action was refused by the server, and is shown no longer. */
+  /** The server refused an action, which is therefore no longer shown. */
   refused: { action: Action; error: Error }
   /** New and removed comments of the watched post. */
   comments: FrameOf<'comments'>
-  /** How many posts of the watched feed are newer than the watch. */
+  /** Number of posts in the watched feed since the watch began. */
   feed: FrameOf<'feed'>
-  /** Every frame as it came, for devtools. */
+  /** Every received frame, for developer tools. */
   frame: { frame: ServerFrame; at: number }
   /** Every change of the held inbox, from the socket or from REST. */
   changes: Changes
 }
 
-/** Actions show at once, wait for the network if need be, and resolve when the server has confirmed them; see `Events.refused`. */
+/**
+ * An action shows at once, waits for the network if necessary, and resolves when the server confirms it. See also
+ * `Events.refused`.
+ */
 export type Ravenpost = {
   readonly options: Readonly<Options>
-  /** Connects, again and again, until `stop`. */
+  /** Connects, and reconnects after each loss, until `stop`. */
   start(): void
   stop(): void
-  /** Stops in all tabs and forgets what is stored of this user. */
+  /** Stops the client in all tabs and deletes everything stored about this user. */
   signOut(): Promise<void>
 
-  /** The inbox: neither archived nor filtered. */
+  /** The inbox without archived and filtered notifications. */
   readonly inbox: InboxList
-  /** One list per filter: the same object for the same filter. */
+  /** The list for a filter. The same filter returns the same object. */
   list(filter: Filter): InboxList
   readonly counts: Store<CountsSnapshot>
   readonly connection: Store<ConnectionSnapshot>
-  /** Calls back after each change of what is held or shown, until the function it returns is called. */
+  /** Calls `listener` after each change of the held or shown data. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void
-  /** As shown; undefined when it is not held. The same object until it changes. */
+  /** The notification as shown, or undefined if it is not held. It stays the same object until it changes. */
   get(id: string): InboxItem | undefined
   /** @throws {RavenpostError} 404 */
   fetchNotification(id: string): Promise<Notification>
@@ -93,24 +99,27 @@ export type Ravenpost = {
   archive(ids: readonly string[]): Promise<void>
   unarchive(ids: readonly string[]): Promise<void>
   delete(ids: readonly string[]): Promise<void>
-  /** Everything that this client knows of; nothing that comes later, even if this waits for the network. */
+  /** Marks everything this client knows as read. Later notifications stay unread, even if the request waits for the network. */
   readAll(): Promise<void>
   seen(): Promise<void>
 
   readonly preferences: PreferencesStore
   why(id: string): Promise<Why>
 
-  /** Live until the function it returns is called. */
+  /** Subscribes to live updates. Returns a function that unsubscribes. */
   watch(wanted: Watch): () => void
-  /** The latest of a watched post. */
+  /** Latest counts of each watched post. */
   readonly liveCounts: Store<ReadonlyMap<string, LiveCounts>>
 
   on<E extends keyof Events>(event: E, listener: (value: Events[E]) => void): () => void
 
-  /** Tries to connect now. */
+  /** Connects now instead of waiting for the next attempt. */
   retryNow(): void
-  /** An authorized request; the token is renewed once when it is refused. `path` begins with a slash. @throws {RavenpostError} when the answer is not 2xx */
+  /**
+   * Sends an authorized request, and renews a refused token once. `path` begins with a slash.
+   * @throws {RavenpostError} the response is not 2xx
+   */
   request<T>(method: string, path: string, body?: unknown): Promise<T>
-  /** A valid access token, for requests of the application: another one than that which was refused. Only one tab renews it. */
+  /** Returns a valid access token for requests of the application, different from `refused`. Only one tab renews it. */
   token(refused?: string): Promise<string>
 }

@@ -1,12 +1,12 @@
 import { RavenpostError } from './errors.ts'
 
-/** Longer than the server takes for anything. */
+/** Request timeout, longer than any timeout of the server. */
 const REQUEST_MS = 20_000
 
 export type Tokens = {
-  /** The current one, or another one when that is the one that was refused. Requests at the same time share one answer. */
+  /** Returns the current token, or a new one if `refused` is the current one. Concurrent calls share one result. */
   get(refused?: string): Promise<string>
-  /** One that somebody else got, and from then on the current one. */
+  /** Replaces the current token by one from another tab. */
   take(token: string): void
 }
 
@@ -35,7 +35,7 @@ export function createTokens(getToken: (refused: string | undefined) => string |
 
 export type Request = <T>(method: string, path: string, body?: unknown) => Promise<T>
 
-/** Authorized requests; a refused token is renewed once. */
+/** Creates a function that sends authorized requests. It renews a refused token once. */
 export function createRequest(url: string, tokens: Tokens): Request {
   const send = async (method: string, path: string, body: unknown, token: string) => {
     const response = await fetch(url + path, {
@@ -61,14 +61,14 @@ function toError({ status, statusText, headers }: Response, text: string): Raven
   try {
     problem = JSON.parse(text) ?? {}
   } catch {
-    // A proxy's page.
+    // The body is not JSON, for example an error page of a proxy.
   }
   const retryAfter = Number(headers.get('retry-after')) || undefined
   const message = problem.detail ?? problem.title ?? `${status} ${statusText}`
   return new RavenpostError(status, problem.code ?? 'UNKNOWN', message, retryAfter)
 }
 
-/** Part of the payload of a JWT; nothing of a token that is none. Not verified: that is the server's. */
+/** Claims of a JWT, without verification. An empty object if the token is not a JWT. */
 export function claimsOf(token: string): { sub?: string; exp?: number; iat?: number } {
   try {
     const [, payload = ''] = token.split('.')

@@ -1,6 +1,6 @@
 import type { ClientFrame, ServerFrame } from './protocol.ts'
 
-/** What a client needs of a websocket; that of browsers, of Node and of `ws` fit. */
+/** The part of the WebSocket interface that the client uses. Browsers, Node and `ws` implement it. */
 export type WebSocketLike = {
   readonly readyState: number
   send(data: string): void
@@ -11,15 +11,15 @@ export type WebSocketLike = {
   onmessage: ((event: never) => void) | null
 }
 
-/** Milliseconds, until the server's `welcome` names its own. */
+/** Milliseconds between pings, until `welcome` contains the server's value. */
 const FIRST_BEAT = 5000
-/** How long the answer to a ping may take before the connection is given up. */
+/** Milliseconds to wait for a pong before the connection counts as lost. */
 const PATIENCE = 5000
 const OPEN = 1
 
-/** One websocket, from its hello to its end. */
+/** One websocket connection, from its hello to its close. */
 export class Socket {
-  /** Resolves with the close code when it has ended. */
+  /** Resolves with the close code when the connection has ended. */
   readonly ended: Promise<number>
   readonly #socket: WebSocketLike
   readonly #resolveEnded: (code: number) => void
@@ -27,7 +27,7 @@ export class Socket {
   #timer: ReturnType<typeof setTimeout> | undefined
   #isOver = false
 
-  /** Frames are taken one after the other; one that cannot be taken ends the connection. */
+  /** Processes frames one after the other. An error in `take` ends the connection. */
   constructor(socket: WebSocketLike, hello: () => ClientFrame, take: (frame: ServerFrame) => Promise<void> | void) {
     let resolveEnded: (code: number) => void = () => {}
     this.ended = new Promise((resolve) => {
@@ -51,19 +51,19 @@ export class Socket {
     if (this.#socket.readyState === OPEN) this.#socket.send(JSON.stringify(frame))
   }
 
-  /** Milliseconds of silence after which it asks whether the other side is there. */
+  /** Sets the milliseconds without a frame after which it sends a ping. */
   beatEvery(milliseconds: number): void {
     this.#beatMs = milliseconds
     this.#beatIn(milliseconds)
   }
 
-  /** Asks now: after sleep, or when the network has changed. */
+  /** Sends a ping now: after sleep, or when the network changes. */
   probe(): void {
     this.send({ type: 'ping' })
     this.#expectWithin(PATIENCE)
   }
 
-  /** Ends it here at once; a closing handshake with a dead peer would take minutes. */
+  /** Ends the connection locally at once. A closing handshake with an unreachable server takes minutes. */
   end(code: number): void {
     if (this.#isOver) return
     this.#isOver = true
@@ -72,7 +72,7 @@ export class Socket {
     this.#resolveEnded(code)
   }
 
-  /** A ping is sent before the silence is judged: timers of hidden pages are late by a minute. */
+  /** Pings before it judges the silence, because browsers delay timers of hidden pages by up to a minute. */
   #beatIn(milliseconds: number): void {
     if (this.#isOver) return
     clearTimeout(this.#timer)

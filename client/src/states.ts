@@ -1,4 +1,4 @@
-/** A state is `<epoch>.<n>`; states of one epoch compare by n. */
+/** A state is `<epoch>.<n>`. States of one epoch are ordered by n. */
 export function epochOf(state: string): string {
   return state.slice(0, state.lastIndexOf('.'))
 }

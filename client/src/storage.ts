@@ -2,9 +2,9 @@ import type { Held } from './held-inbox.ts'
 import type { Intent } from './overlay.ts'
 import type { Range } from './ranges.ts'
 
-/** What a tab shows before the network answers, and what it sends a new tab. Nothing in it grants access. */
+/** The inbox that a tab shows before the network answers, and that it sends to new tabs. It contains no credentials. */
 export type Saved = {
-  /** Whose it is, by the server's `welcome`. */
+  /** User id of the owner, from the server's `welcome`. */
   owner: string | undefined
   state: string
   counts: { unreadCount: number; unseenCount: number }
@@ -18,17 +18,17 @@ export type Storage = {
   save(saved: Saved): Promise<void>
   putIntent(intent: Intent): Promise<void>
   deleteIntents(keys: string[]): Promise<void>
-  /** Forgets everything. */
+  /** Deletes the database. */
   wipe(): Promise<void>
   close(): void
 }
 
-/** Moves when `Saved` or `Intent` get another shape: what was stored is dropped. */
+/** Version of the stored shape of `Saved` and `Intent`. Data of another version is dropped. */
 const SCHEMA = 1
 const INBOX = 'inbox'
 const INTENTS = 'intents'
 
-/** A database of its own for each user and server. */
+/** Opens the database of one user on one server. */
 export function openStorage(name: string): Storage | undefined {
   if (typeof indexedDB === 'undefined') return undefined
   let opening: Promise<IDBDatabase> | undefined
@@ -48,7 +48,6 @@ export function openStorage(name: string): Storage | undefined {
   return {
     async load() {
       const [saved, intents] = await run('readonly', (of) => [of(INBOX).get(INBOX), of(INTENTS).getAll()])
-      // Only `save` and `putIntent` of this schema write there.
       return { saved: saved as Saved | undefined, intents: intents as Intent[] }
     },
     async save(saved) {

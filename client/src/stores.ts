@@ -1,19 +1,19 @@
-/** A value that changes: what `useSyncExternalStore` takes. A snapshot stays the same object until something in it changes. */
+/** An observable value for `useSyncExternalStore`. A snapshot stays the same object until its content changes. */
 export type Store<T> = {
   getSnapshot(): T
-  /** Calls back after each change, until the function it returns is called. */
+  /** Calls `listener` after each change. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void
 }
 
 export type Settable<T> = Store<T> & { set(value: T): void; isUsed(): boolean }
 
-/** `onUse`: called when the first listener comes. */
+/** `onUse` is called when the first listener subscribes. */
 export function createStore<T>(value: T, onUse?: () => void): Settable<T> {
   const listeners = new Set<() => void>()
   return {
     getSnapshot: () => value,
     subscribe(listener) {
-      // Each subscription is one of its own, though the same function be given twice.
+      // Wraps the listener, so that subscribing the same function twice makes two subscriptions.
       const own = () => listener()
       listeners.add(own)
       if (listeners.size === 1) onUse?.()
@@ -28,7 +28,7 @@ export function createStore<T>(value: T, onUse?: () => void): Settable<T> {
   }
 }
 
-/** The old value where nothing in the new one differs. */
+/** Returns the old object if all fields of the new one are equal. */
 export function kept<T extends object>(old: T, next: T): T {
   const keys = Object.keys(next) as (keyof T)[]
   return keys.length === Object.keys(old).length && keys.every((key) => Object.is(old[key], next[key])) ? old : next
@@ -52,7 +52,7 @@ export function createEmitter<E>(): Emitter<E> {
         try {
           listener(value as never)
         } catch (error) {
-          // A listener's fault is the page's, and must not stop what comes after it.
+          // Rethrows the error of a listener in a microtask, so that it does not stop the other listeners.
           queueMicrotask(() => {
             throw error
           })

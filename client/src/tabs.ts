@@ -1,25 +1,27 @@
-/** What tabs of one user send each other. */
+/** A message between the tabs of one user. */
 export type Message = { type: string }
 
 export type TabsOptions<M extends Message> = {
-  /** Of the user and the server: the tabs of one name have one leader. */
+  /** Name for the user and the server. Tabs of the same name elect one leader. */
   name: string
-  /** Whether this tab is to hold the socket; not before the answer is known. May be called again with the same answer. */
+  /**
+   * Reports whether this tab holds the socket. First called when the election is decided, possibly again with the same result.
+   */
   onRole(isLeader: boolean): void
   onMessage(message: M): void
-  /** What the leader sends with each beat. */
+  /** Creates the message that the leader sends with each beat. */
   beat(): M
 }
 
 export type Tabs<M extends Message> = { post(message: M): void; close(): void }
 
 const BEAT_MS = 2500
-/** A frozen tab keeps its lock: after this long without a beat, and one more question, it is taken away. */
+/** Milliseconds without a beat after which the leader is asked once more and then replaced. A frozen tab keeps its lock. */
 const SILENCE_MS = 6000
 
 /**
- * Elects one tab by a Web Lock. The leader beats; a visible tab that hears nothing takes the lock away, within 12 s. Two
- * leaders for a moment are harmless: changes are folded by their states. Undefined where the browser lacks what it takes.
+ * Elects a leader among the tabs by a Web Lock. The leader sends beats; without beats, a visible tab steals the lock within 12
+ * s. Two leaders for a moment do no harm, because changes carry their states. Undefined if the browser lacks a feature.
  */
 export function joinTabs<M extends Message>({ name, onRole, onMessage, beat }: TabsOptions<M>): Tabs<M> | undefined {
   const locks = globalThis.navigator?.locks
@@ -44,13 +46,13 @@ export function joinTabs<M extends Message>({ name, onRole, onMessage, beat }: T
     asking?.abort()
     const own = new AbortController()
     asking = own
-    // `steal` and `signal` exclude each other.
+    // The Web Locks API does not allow `steal` together with `signal`.
     const options = steal ? { steal } : { signal: own.signal }
     const error: unknown = await locks
       .request(name, options, () => (own.signal.aborted ? undefined : lead()))
       .catch(toError)
     if (own.signal.aborted) return
-    // Refused to this page for good: a socket of its own.
+    // The browser refuses locks to this page, so the tab opens its own socket.
     if (error instanceof Error && error.name !== 'AbortError') return onRole(true)
     follow()
     return stand(false)

@@ -2,11 +2,11 @@ import type { InboxItem, Ravenpost, Store } from './ravenpost.ts'
 import { createStore } from './stores.ts'
 
 export type ToastOptions = {
-  /** Three by default; the others are counted in `more`. */
+  /** Maximum number of toasts. Default: 3. `more` counts the others. */
   limit?: number
-  /** Seconds that a toast stays after its last change; 6 by default. A critical one stays until it is dismissed. */
+  /** Seconds a toast stays after its last change. Default: 6. A critical toast stays until it is dismissed. */
   seconds?: number
-  /** No toast for what is on screen: by default when `url` is the page's. */
+  /** Suppresses the toast if true. Default: true if `url` is the URL of the page. */
   isOnScreen?(notification: InboxItem): boolean
 }
 
@@ -15,17 +15,17 @@ export type ToastsSnapshot = { toasts: readonly InboxItem[]; more: number }
 export type Toasts = Store<ToastsSnapshot> & {
   dismiss(id: string): void
   dismissAll(): void
-  /** While true, no toast runs out: for hover and focus. */
+  /** While paused, toasts do not expire. For hover and focus. */
   pause(isPaused: boolean): void
 }
 
 const NONE: ToastsSnapshot = { toasts: [], more: 0 }
-/** Longer texts take longer to read. */
+/** Extra milliseconds per character, because longer texts take longer to read. */
 const MS_PER_CHARACTER = 25
 
 /**
- * One toast for each notification that comes live and not silently. It changes in place as its group grows, and goes when the
- * notification is read, archived or retracted, on whatever device. Lives as long as somebody subscribes.
+ * Shows a toast for each notification that arrives live and is not silent. The toast updates as its group grows, and disappears
+ * when the notification is read, archived or retracted on any device. Active while it has subscribers.
  */
 export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toasts {
   const { limit = 3, seconds = 6, isOnScreen = isThisPage } = options
@@ -104,7 +104,7 @@ export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toa
     pause(value) {
       if (isPaused === value) return
       isPaused = value
-      // What ran out meanwhile stays for a moment longer.
+      // Toasts that expired during the pause stay two seconds longer.
       const soon = Date.now() + 2000
       if (!isPaused) for (const [id, end] of ends) ends.set(id, Math.max(end, soon))
       schedule()
@@ -115,7 +115,7 @@ export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toa
 const FOCUS_KEY = 'ravenpost:focus'
 const pageId = Math.random().toString(36).slice(2)
 
-/** Whether this tab has the focus, or had it last of all tabs. */
+/** True if this tab has the focus, or was the last tab to have it. */
 function isPageOfUser(): boolean {
   if (typeof document === 'undefined') return true
   if (document.visibilityState !== 'visible') return false
@@ -128,7 +128,7 @@ function followFocus(): () => void {
     try {
       localStorage.setItem(FOCUS_KEY, pageId)
     } catch {
-      // Refused to this page: each visible tab shows its own.
+      // The browser blocks storage for this page, so each visible tab shows its own toasts.
     }
   }
   if (document.hasFocus()) note()

@@ -1,23 +1,23 @@
 import type { ClientFrame } from './protocol.ts'
 import { createStore, type Store } from './stores.ts'
 
-/** What one part of a page wants live; `watch` joins the wishes of all parts and all tabs. */
+/** What one part of a page subscribes to. `watch` merges the subscriptions of all parts and tabs. */
 export type Watch = {
-  /** Live counts of these posts; 200 in all tabs together. */
+  /** Posts with live counts. Maximum: 200 in all tabs together. */
   posts?: readonly string[]
-  /** New comments of one post; the latest wish counts. */
+  /** Post whose new comments are sent. The latest subscription wins. */
   comments?: string
-  /** How many posts are newer than now; the latest wish counts. */
+  /** Feed whose newer posts are counted. The latest subscription wins. */
   feed?: 'all' | 'following'
 }
 
 export type LiveCounts = { likeCount: number; commentCount: number }
 
 const MAX_POSTS = 200
-/** A tab that is gone or frozen repeats its wish no longer. */
+/** Milliseconds after which the subscription of a closed or frozen tab expires. */
 const TAB_MS = 20_000
 
-/** What is watched in this tab, and in the others as far as they have said so lately. */
+/** The subscriptions of this tab, and those that the other tabs sent recently. */
 export class Watching {
   readonly #own = new Set<Watch>()
   readonly #tabs = new Map<string, { wish: Watch; at: number }>()
@@ -29,7 +29,7 @@ export class Watching {
     this.#changed = changed
   }
 
-  /** The latest of each watched post. */
+  /** The latest counts of each watched post. */
   get counts(): Store<ReadonlyMap<string, LiveCounts>> {
     return this.#counts
   }
@@ -52,7 +52,7 @@ export class Watching {
     this.#counts.set(counts)
   }
 
-  /** Of this tab. */
+  /** Merges the subscriptions of this tab. */
   wish(): Watch {
     return join([...this.#own])
   }
@@ -66,14 +66,14 @@ export class Watching {
     return this.#own.size + this.#tabs.size > 0
   }
 
-  /** Of all tabs, as the server takes it. */
+  /** Merges the subscriptions of all tabs into a frame for the server. */
   frame(): ClientFrame {
     for (const [id, { at }] of this.#tabs) if (Date.now() - at > TAB_MS) this.#tabs.delete(id)
     const { posts = [], ...rest } = join([...[...this.#tabs.values()].map(({ wish }) => wish), this.wish()])
     return { type: 'watch', posts: posts.slice(-MAX_POSTS), ...rest }
   }
 
-  /** A page that scrolls changes its mind for every row. */
+  /** Waits a moment before sending, because a scrolling page changes its subscriptions with every row. */
   #soon(): void {
     if (this.#isDue) return
     this.#isDue = true

@@ -4,19 +4,19 @@ import type { Ravenpost, Store } from '../ravenpost.ts'
 import { numberOf } from '../states.ts'
 import { createStore } from '../stores.ts'
 
-/** Something that came. `lagMs`: from the youngest change in it to its arrival, by the clock of this device. */
+/** A received frame or change. `lagMs`: time between the newest change in it and its arrival, by the clock of this device. */
 export type Entry = { at: number; type: string; text: string; changes: Changes | undefined; lagMs: number | undefined }
 
-/** What was held at some time. */
+/** The inbox at one point in the journal. */
 export type Past = { items: Notification[]; unreadCount: number; unseenCount: number; state: string | undefined }
 
 export type Journal = Store<readonly Entry[]> & {
-  /** The inbox after this entry, folded again from the frames. */
+  /** The inbox after this entry, computed again from the frames. */
   at(index: number): Past
   stop(): void
 }
 
-/** Keeps the latest frames of a client from now on, to look at and to go back through. */
+/** Records the latest frames of a client, for inspection. */
 export function createJournal(client: Ravenpost, { limit = 200 }: { limit?: number } = {}): Journal {
   const store = createStore<readonly Entry[]>([])
   let before = now()

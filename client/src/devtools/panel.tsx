@@ -6,7 +6,7 @@ import { createJournal, type Entry, type Journal } from './journal.ts'
 
 const NOTHING = createStore<readonly Entry[]>([])
 
-/** State, connection, leader, lag, and the latest frames; the slider goes back through them. For development. */
+/** Development panel: state, connection, leader, lag, and the latest frames, with a slider that goes back through them. */
 export function Devtools(): ReactNode {
   const client = useRavenpost()
   const [journal, setJournal] = useState<Journal>()

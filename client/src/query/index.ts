@@ -2,19 +2,19 @@ import type { QueryClient, QueryKey } from '@tanstack/react-query'
 import type { LiveCounts, Notification, Ravenpost } from '../index.ts'
 
 export type BoundKeys = {
-  /** Queries that hold notifications; ['notifications'] by default. */
+  /** Key prefix of queries that contain notifications. Default: ['notifications']. */
   notifications?: QueryKey
-  /** Queries that hold posts; ['posts'] and ['post'] by default. */
+  /** Key prefixes of queries that contain posts. Default: ['post'] and ['posts']. */
   posts?: readonly QueryKey[]
-  /** Whether a new notification belongs into a query; by default into those whose key has nothing beyond `notifications`. */
+  /** True if a new notification belongs to a query. Default: true if the key is exactly `notifications`. */
   belongs?(key: QueryKey, notification: Notification): boolean
 }
 
 type Entity = { id: string }
 
 /**
- * Keeps cached queries right, be their data one object, an array, a page (`{ items }`) or infinite (`{ pages }`): notifications
- * are changed, moved and removed in place, and posts get their live counts. Nothing is fetched. Returns the function that ends it.
+ * Updates cached queries in place: one object, an array, a page (`{ items }`) or infinite (`{ pages }`). Changes, moves and
+ * removes notifications, and sets live counts of posts. Fetches nothing. Returns a function that ends it.
  */
 export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, keys: BoundKeys = {}): () => void {
   const { notifications = ['notifications'], posts = [['posts'], ['post']] } = keys
@@ -39,7 +39,7 @@ export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, key
       update((items) => (items.some((item) => item.id === id) ? items.filter((item) => item.id !== id) : items)),
     ),
     client.on('reset', () => void queryClient.invalidateQueries({ queryKey: notifications })),
-    // What the user has just done shows here too.
+    // Shows the user's own actions in the queries at once.
     client.subscribe(() => update((items) => replace(items, (item) => client.get(item.id) ?? item))),
     client.liveCounts.subscribe(() => {
       const counts = client.liveCounts.getSnapshot()
@@ -54,7 +54,7 @@ export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, key
   }
 }
 
-/** The same data when no item has changed. */
+/** Returns the same data if no item changes. */
 function changeItems(data: unknown, change: (items: Entity[], isFirst: boolean) => Entity[]): unknown {
   if (Array.isArray(data)) return data.every(isEntity) ? change(data, true) : data
   if (typeof data !== 'object' || data === null) return data

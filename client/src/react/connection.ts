@@ -3,10 +3,10 @@ import type { ConnectionSnapshot } from '../ravenpost.ts'
 import { useRavenpost } from './context.ts'
 import { useStore } from './inbox.ts'
 
-/** Shorter breaks are nobody's business. */
+/** Milliseconds. Shorter breaks are not shown. */
 const TROUBLE_MS = 2000
 
-/** `troubled`: not live for two seconds, so that it is worth showing. */
+/** `troubled` is true after two seconds without a live connection. */
 export function useConnection(): ConnectionSnapshot & { troubled: boolean; retryNow(): void } {
   const { connection, retryNow } = useRavenpost()
   const snapshot = useStore(connection)

@@ -3,7 +3,7 @@ import type { Ravenpost } from '../ravenpost.ts'
 
 const Context = createContext<Ravenpost | undefined>(undefined)
 
-/** Starts the client while it is mounted. The client is made outside of React, once for each user who signs in. */
+/** Starts the client while mounted. Create the client outside React, one for each user who signs in. */
 export function RavenpostProvider({ client, children }: { client: Ravenpost; children?: ReactNode }): ReactNode {
   useEffect(() => {
     client.start()

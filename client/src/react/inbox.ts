@@ -6,7 +6,10 @@ export function useStore<T>({ subscribe, getSnapshot }: Store<T>): T {
   return useSyncExternalStore(subscribe, getSnapshot, getSnapshot)
 }
 
-/** A list; without a filter the inbox. Renders only when something in it changes; an item stays the same object until it does. */
+/**
+ * A list of notifications. Default: the inbox. Renders only after a change in this list. An item stays the same object until it
+ * changes.
+ */
 export function useInbox(filter: Filter = {}): InboxSnapshot & { loadMore(): Promise<void>; refresh(): Promise<void> } {
   const { loadMore, refresh, ...store } = useRavenpost().list(filter)
   return { ...useStore(store), loadMore, refresh }
@@ -18,28 +21,28 @@ export function useUnreadCount(): number {
   return useSyncExternalStore(counts.subscribe, get, get)
 }
 
-/** For a badge that goes out when the bell is opened. */
+/** Count for a badge that becomes 0 when the bell opens. */
 export function useUnseenCount(): number {
   const { counts } = useRavenpost()
   const get = () => counts.getSnapshot().unseenCount
   return useSyncExternalStore(counts.subscribe, get, get)
 }
 
-/** Actions of the user that wait for the server. */
+/** Number of actions that wait for the server. */
 export function usePendingCount(): number {
   const { counts } = useRavenpost()
   const get = () => counts.getSnapshot().pendingCount
   return useSyncExternalStore(counts.subscribe, get, get)
 }
 
-/** As shown; undefined when it is not held. */
+/** The notification as shown, or undefined if it is not held. */
 export function useNotification(id: string): InboxItem | undefined {
   const client = useRavenpost()
   const get = () => client.get(id)
   return useSyncExternalStore(client.subscribe, get, get)
 }
 
-/** Live while mounted; a post is missing until its first counts have come. */
+/** Live counts of these posts while mounted. A post is absent until its first counts arrive. */
 export function useLiveCounts(posts: readonly string[]): ReadonlyMap<string, LiveCounts> {
   const { watch, liveCounts } = useRavenpost()
   const key = posts.join()

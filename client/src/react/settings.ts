@@ -5,7 +5,7 @@ import type { PreferencesSnapshot } from '../ravenpost.ts'
 import { useRavenpost } from './context.ts'
 import { useStore } from './inbox.ts'
 
-/** The preference document: fetched when first used, shown at once when saved. */
+/** The preferences. The first use fetches them. `save` shows the new ones before the server answers. */
 export function usePreferences(): PreferencesSnapshot & {
   save(preferences: Preferences): Promise<void>
   reload(): Promise<void>
@@ -16,7 +16,7 @@ export function usePreferences(): PreferencesSnapshot & {
 
 type Asked = { id: string; why: Why | undefined; error: Error | undefined }
 
-/** The decisions behind a notification; both undefined until they have come. */
+/** The decisions about a notification. Both fields are undefined until the response arrives. */
 export function useWhy(id: string): { why: Why | undefined; error: Error | undefined } {
   const client = useRavenpost()
   const [{ why, error, id: of }, set] = useState<Asked>({ id, why: undefined, error: undefined })
@@ -34,7 +34,7 @@ export function useWhy(id: string): { why: Why | undefined; error: Error | undef
   return of === id ? { why, error } : { why: undefined, error: undefined }
 }
 
-/** Web push in this browser. `enable` asks the user: only after a click. */
+/** Web push in this browser. `enable` asks the user for permission, so call it only after a click. */
 export function usePush({ serviceWorker }: { serviceWorker: string }): PushSnapshot & {
   enable(): Promise<void>
   disable(): Promise<void>

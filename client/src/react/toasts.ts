@@ -5,7 +5,10 @@ import { createToasts, type ToastOptions, type ToastsSnapshot } from '../toasts.
 import { useRavenpost } from './context.ts'
 import { useStore } from './inbox.ts'
 
-/** Toasts of what comes live. `isOnScreen` may be another function at each render; the other options count once. */
+/**
+ * Shows toasts for live notifications. `isOnScreen` may change at each render. A change of `limit` or `seconds` makes new
+ * toasts.
+ */
 export function useToasts(options: ToastOptions = {}): ToastsSnapshot & {
   dismiss(id: string): void
   dismissAll(): void
@@ -19,19 +22,19 @@ export function useToasts(options: ToastOptions = {}): ToastsSnapshot & {
   })
   const { getSnapshot, subscribe, ...actions } = useMemo(() => {
     const isOnScreen: ToastOptions['isOnScreen'] = (item) => latest.current.isOnScreen?.(item) ?? false
-    // Without a function the default counts.
+    // Passes no function if there is none, so that the default applies.
     return createToasts(client, { limit, seconds, isOnScreen: latest.current.isOnScreen && isOnScreen })
   }, [client, limit, seconds])
   return { ...useStore({ getSnapshot, subscribe }), ...actions }
 }
 
-/** Title, favicon dot and app badge of the page, while it is mounted. */
+/** Shows the count in the title, the favicon and the app badge while mounted. */
 export function useBadge({ title, favicon, app, count }: BadgeOptions = {}): void {
   const client = useRavenpost()
   useEffect(() => bindBadge(client, { title, favicon, app, count }), [client, title, favicon, app, count])
 }
 
-/** Follows clicks on push messages, while it is mounted. */
+/** Handles clicks on push messages while mounted. */
 export function usePushClicks(navigate: (url: string) => void): void {
   const client = useRavenpost()
   const latest = useRef(navigate)

@@ -3,7 +3,7 @@ import type { InboxItem } from '../index.ts'
 import { useRavenpost } from '../react/context.ts'
 import { english, type Strings } from './strings.ts'
 
-/** Names of the parts: `data-rp-part` in the DOM, and keys of `classNames`. */
+/** Names of the parts: values of `data-rp-part` in the DOM and keys of `classNames`. */
 export type Part =
   | 'bell'
   | 'badge'
@@ -41,15 +41,15 @@ export type Part =
   | 'hidden'
 
 export type UiOptions = {
-  /** English by default; `german`, or a catalogue of your own. */
+  /** Texts of the interface. Default: English. `german` is included. */
   strings?: Strings
-  /** Opens the `url` of a notification: a router's push. By default the link is followed. */
+  /** Opens the `url` of a notification with a router. Default: the browser follows the link. */
   navigate?(url: string): void
-  /** Of each part, beside the styles of ui.css. */
+  /** Class names of each part, in addition to the styles of ui.css. */
   classNames?: Partial<Record<Part, string>>
-  /** What is shown of a notification, by its type; the frame with its actions stays. */
+  /** Components that show the content of a notification, by type. The frame and its actions stay. */
   kinds?: Readonly<Record<string, ComponentType<{ item: InboxItem }>>>
-  /** Address of a picture; by default where the server streams it. */
+  /** Returns the URL of a picture. Default: the media URL of the server. */
   pictureUrl?(mediaId: string): string
 }
 
@@ -61,7 +61,7 @@ type Modifiers = { metaKey: boolean; ctrlKey: boolean; shiftKey: boolean; button
 
 const Context = createContext<Ui | undefined>(undefined)
 
-/** Words, classes and routing of the parts within. */
+/** Provides texts, class names and routing to the components inside. */
 export function RavenpostUi({ children, ...options }: UiOptions & { children?: ReactNode }): ReactNode {
   return <Context.Provider value={useOptions(options)}>{children}</Context.Provider>
 }

@@ -12,15 +12,15 @@ import { type Tab, Tabs } from './tabs.tsx'
 
 export type PanelProps = Omit<ListProps, 'filter'> & {
   tabs?: readonly Tab[]
-  /** At the end of the panel, beside the status: a link to a page of its own, for example. */
+  /** Content for the end of the panel, beside the status, for example a link to a page. */
   footer?: ReactNode
-  /** Whether it offers the settings; on by default. */
+  /** Shows the settings. Default: true. */
   settings?: boolean
 }
 
 export type InboxProps = UiOptions &
   PanelProps & {
-    /** Which count the bell shows: `unseen` goes out when it is opened, `unread` by reading. */
+    /** `unseen` becomes 0 when the bell opens, `unread` when everything is read. */
     count?: 'unread' | 'unseen'
   }
 
@@ -42,7 +42,7 @@ function Dropdown({ count, ...panel }: PanelProps & Pick<InboxProps, 'count'>): 
   useEffect(() => {
     const element = popover.current
     if (!element || !bell.current) return
-    // By property: what is opened closes by the same button, by Escape and by a click outside.
+    // With this property, the same button, Escape and a click outside close the popover.
     bell.current.popoverTargetElement = element
     const onToggle = (event: Event) => {
       const opens = (event as ToggleEvent).newState === 'open'
@@ -67,7 +67,7 @@ function Dropdown({ count, ...panel }: PanelProps & Pick<InboxProps, 'count'>): 
   )
 }
 
-/** Below the bell, within the window. */
+/** Places the popover below the bell and inside the window. */
 function place(popover: HTMLElement, bell: HTMLElement | null): void {
   if (!bell) return
   const { bottom, left, right } = bell.getBoundingClientRect()
@@ -80,7 +80,7 @@ function place(popover: HTMLElement, bell: HTMLElement | null): void {
 export type BellProps = {
   count?: 'unread' | 'unseen'
   isOpen?: boolean
-  /** Id of what it opens. */
+  /** Id of the element that the bell opens. */
   controls?: string
   onClick?(): void
   bellRef?: Ref<HTMLButtonElement>

@@ -6,7 +6,7 @@ import { useUi } from './context.tsx'
 import { Icon } from './icons.tsx'
 import { exactTime, timeAgo } from './times.ts'
 
-/** One notification with its actions; an `<li>`. */
+/** One notification with its actions, as an `<li>`. */
 export function Item({ item, index, count }: { item: InboxItem; index?: number; count?: number }): ReactNode {
   const { part, kinds, strings, open } = useUi()
   const [asks, setAsks] = useState(false)
@@ -62,7 +62,7 @@ function Text({ item: { title, body, fallback } }: { item: InboxItem }): ReactNo
   )
 }
 
-/** The first one of the post or comment. */
+/** The first picture of the post or comment. */
 function Picture({ item: { data } }: { item: InboxItem }): ReactNode {
   const { part, pictureUrl } = useUi()
   if (typeof data.mediaId !== 'string') return null
@@ -131,7 +131,7 @@ function Actions({ item, asks, onWhy }: { item: InboxItem; asks: boolean; onWhy(
   )
 }
 
-/** Where it went, and who decided so. */
+/** Explains why the notification was delivered, and to which channels. */
 function WhyText({ id, onClose }: { id: string; onClose(): void }): ReactNode {
   const { part, strings } = useUi()
   const { why, error } = useWhy(id)

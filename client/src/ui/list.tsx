@@ -7,18 +7,18 @@ import { Item } from './item.tsx'
 
 export type ListProps = {
   filter?: Filter
-  /** Instead of the item with its actions. Return an `<li>`. */
+  /** Renders an item instead of the default. Must return an `<li>`. */
   renderItem?(item: InboxItem): ReactNode
-  /** Single keys: j, k, e, u, #, Shift+A. On by default; they work while the list has the focus. */
+  /** Enables the keys j, k, e, u, # and Shift+A while the list has the focus. Default: true. */
   shortcuts?: boolean
-  /** Whether it is on screen: only then is what it shows seen. */
+  /** True if the list is on screen. Otherwise its items do not count as seen. */
   isOpen?: boolean
 }
 
-/** Milliseconds that something is in view before it counts as seen. */
+/** Milliseconds in view after which an item counts as seen. */
 const SEEN_MS = 1000
 
-/** A scrolling list of notifications. While it is scrolled or pointed at, nothing moves: what is new waits behind a button. */
+/** A scrolling list of notifications. While the user scrolls or points at it, nothing moves: new items wait behind a button. */
 export function List({ filter = {}, renderItem, shortcuts = true, isOpen = true }: ListProps): ReactNode {
   const client = useRavenpost()
   const { part, strings } = useUi()
@@ -74,7 +74,7 @@ export function List({ filter = {}, renderItem, shortcuts = true, isOpen = true 
 
 function Nothing({ isFailed, onRetry }: { isFailed: boolean; onRetry(): Promise<void> }): ReactNode {
   const { part, strings } = useUi()
-  // A list from the store is there at once; words that flash up help nobody.
+  // Delays the loading text, so that it does not flash when the list is already stored.
   const [isSlow, setSlow] = useState(false)
   useEffect(() => {
     const timer = setTimeout(setSlow, 300, true)
@@ -91,7 +91,7 @@ function Nothing({ isFailed, onRetry }: { isFailed: boolean; onRetry(): Promise<
   )
 }
 
-/** While held, the order stays, contents change in place, what is gone goes, and what is new waits. */
+/** While held, the order stays: contents change in place, removed items disappear, and new items wait. */
 function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
   const order = useRef<readonly string[]>([])
   const [, render] = useState(0)
@@ -99,7 +99,7 @@ function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
   const byId = new Map(items.map((item) => [item.id, item]))
   const known = new Set(order.current)
   const last = items.findLastIndex(({ id }) => known.has(id))
-  // Older ones were asked for.
+  // The user loaded older items.
   const older = items.slice(last + 1)
   const shown = [...order.current.flatMap((id) => byId.get(id) ?? []), ...older]
   const waiting = items.length - shown.length
@@ -110,7 +110,7 @@ function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
   return { shown, waiting, release }
 }
 
-/** What is in view for a second counts as seen, all of it by one request. */
+/** Marks items that are in view for a second as seen, with one request for all. */
 function useSeen(list: RefObject<HTMLUListElement | null>, isNeeded: boolean): void {
   const client = useRavenpost()
   useEffect(() => {
@@ -152,7 +152,7 @@ function onKey(event: KeyboardEvent<HTMLElement>, client: Client): void {
       u: () => (client.get(id)?.readAt === null ? client.read([id]) : client.unread([id])),
     }),
   }
-  // The row goes: the focus moves to the next one before.
+  // Moves the focus to the next row before this one disappears.
   const leave = (act: () => unknown) => {
     ;(links[at + 1] ?? links[at - 1])?.focus()
     act()

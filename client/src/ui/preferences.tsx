@@ -5,7 +5,7 @@ import { useUi } from './context.tsx'
 
 const CHANNELS = ['inApp', 'email', 'webPush'] as const
 
-/** Which types go by which channels, and what happens to strangers' notifications; saved at once. */
+/** Settings for types, channels and notifications from strangers. Saves each change at once. */
 export function Preferences(): ReactNode {
   const { part, strings } = useUi()
   const { preferences, effective, status, error, save } = usePreferences()

@@ -9,7 +9,7 @@ const DAYS = [1, 2, 3, 4, 5, 6, 7]
 const NIGHT: Window = { days: DAYS, from: '22:00', to: '07:00' }
 const HOUR_MS = 3_600_000
 
-/** Hours in which nothing sounds, by weekday and time zone, and a pause of everything; saved at once. */
+/** Settings for quiet hours by weekday and time zone, and for a pause of all notifications. Saves each change at once. */
 export function Schedule(): ReactNode {
   const { part, strings } = useUi()
   const { preferences, save } = usePreferences()
@@ -118,7 +118,7 @@ function WindowFields({
           <input
             type="checkbox"
             checked={days.includes(day)}
-            // A window without days is none.
+            // A window needs at least one day.
             disabled={days.length === 1 && days[0] === day}
             onChange={({ target: { checked } }) =>
               onChange({ days: DAYS.filter((each) => (each === day ? checked : days.includes(each))) })

@@ -4,7 +4,7 @@ import { usePendingCount } from '../react/inbox.ts'
 import { useUi } from './context.tsx'
 import { clock } from './times.ts'
 
-/** How things are, in words: live, catching up, offline since, signed out. Shorter breaks than two seconds are not shown. */
+/** Shows the connection status as text. Hides breaks shorter than two seconds. */
 export function ConnectionStatus(): ReactNode {
   const { part, strings } = useUi()
   const { status, troubled, missing, liveUntil, retryAt, retryNow } = useConnection()
@@ -29,7 +29,7 @@ export function ConnectionStatus(): ReactNode {
       </span>
       {isWaiting && retryAt !== undefined && (
         <>
-          {/* Not in the live region: nobody wants every second read out. */}
+          {/* The countdown is outside the live region, so that screen readers do not read every second. */}
           {status === 'waiting' && <Countdown until={retryAt} />}
           <button {...part('button')} type="button" onClick={retryNow}>
             {strings.now}

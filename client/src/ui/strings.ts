@@ -1,9 +1,9 @@
-/** Every word that the components show. Texts of notifications come from the server. */
+/** All texts of the components. The server provides the texts of notifications. */
 export type Strings = {
-  /** BCP 47, for numbers, times and plurals. */
+  /** BCP 47 tag for numbers, times and plurals. */
   locale: string
   notifications: string
-  /** Name of the bell. */
+  /** Accessible name of the bell. */
   bell(unread: number): string
   markAllRead: string
   all: string
@@ -25,7 +25,7 @@ export type Strings = {
   failed: string
   retry: string
   upToDate: string
-  /** Actions that wait for the network. */
+  /** Number of actions that wait for the network. */
   saved(count: number): string
   live: string
   connecting: string
@@ -36,17 +36,17 @@ export type Strings = {
   signedOut: string
   refused: string
   dismiss: string
-  /** Name of the region of toasts. */
+  /** Accessible name of the toast region. */
   toasts: string
   moreToasts(count: number): string
-  /** Said once for what came lately. */
+  /** Sentence for screen readers about the latest toasts. */
   arrived(count: number, latest: string): string
   settings: string
   back: string
   channels: { inApp: string; email: string; webPush: string }
-  /** Of a type; what is not here is shown by its name. */
+  /** Labels of types. A type without a label is shown by its name. */
   types: Readonly<Record<string, string>>
-  /** Of the whole row of a channel. */
+  /** Label of the row that sets a channel for all types. */
   allTypes: string
   decidedBy(by: string): string
   strangers: string

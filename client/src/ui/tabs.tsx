@@ -7,7 +7,7 @@ import type { Strings } from './strings.ts'
 
 export type Tab = { name: string; filter: Filter; count?: number }
 
-/** All, unread, mentions, and what was filtered. */
+/** Tabs for all, unread, mentions, and filtered notifications. */
 export function defaultTabs(strings: Strings, unreadCount: number): Tab[] {
   return [
     { name: strings.all, filter: {} },
@@ -17,7 +17,6 @@ export function defaultTabs(strings: Strings, unreadCount: number): Tab[] {
   ]
 }
 
-/** One list per tab. */
 export function Tabs({ tabs, ...list }: Omit<ListProps, 'filter'> & { tabs?: readonly Tab[] }): ReactNode {
   const { part, strings } = useUi()
   const unread = useUnreadCount()

@@ -3,7 +3,7 @@ const STEPS: [limit: number, unit: Intl.RelativeTimeFormatUnit, seconds: number]
   [86_400, 'hour', 3600],
 ]
 
-/** Relative up to a day, then the date; "now" for what is younger than a minute. */
+/** Formats a time: "now" below a minute, relative up to a day, then the date. */
 export function timeAgo(time: string, locale: string, now = Date.now()): string {
   const seconds = Math.max(0, (now - Date.parse(time)) / 1000)
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })

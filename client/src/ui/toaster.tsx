@@ -5,16 +5,16 @@ import { RavenpostUi, type UiOptions, useUi } from './context.tsx'
 import { Icon } from './icons.tsx'
 import { Faces } from './item.tsx'
 
-/** At most one sentence in this time: screen readers finish none otherwise. */
+/** Minimum milliseconds between two sentences, because screen readers stop a sentence when the next one arrives. */
 const SAID_MS = 3000
 
 export type ToasterProps = UiOptions &
   ToastOptions & {
-    /** Shows those for which there is no room: opens the inbox, for example. They are dismissed in any case. */
+    /** Called when the user opens the toasts beyond the limit, for example to open the inbox. They are dismissed in any case. */
     onMore?(): void
   }
 
-/** Toasts of what comes live, said politely to screen readers, critical ones at once. Mounted once, from the start. */
+/** Shows toasts and announces them to screen readers: politely, critical ones at once. Mount it once, from the start. */
 export function Toaster({ limit, seconds, isOnScreen, onMore, ...options }: ToasterProps): ReactNode {
   return (
     <RavenpostUi {...options}>
@@ -36,7 +36,7 @@ function Toasts({ onMore, ...options }: ToastOptions & Pick<ToasterProps, 'onMor
       onFocus={() => pause(true)}
       onBlur={() => pause(false)}
     >
-      {/* Regions exist before their words: words that come with a region are not read out. */}
+      {/* A live region must exist before its text; otherwise screen readers ignore the text. */}
       <p {...part('hidden')} role="status">
         {said.polite}
       </p>
@@ -93,7 +93,7 @@ function Toasts({ onMore, ...options }: ToastOptions & Pick<ToasterProps, 'onMor
   )
 }
 
-/** What screen readers are told: the latest, and how many came since the last sentence. */
+/** Text for screen readers: the latest toast, and the number of toasts since the last sentence. */
 function useSaid(toasts: readonly InboxItem[]): { polite: string; critical: string } {
   const { strings } = useUi()
   const [said, setSaid] = useState({ polite: '', critical: '' })

@@ -1,4 +1,4 @@
-/** Payload of a push message; docs/web-push.md. */
+/** Payload of a push message, described in docs/web-push.md. */
 export type PushMessage = {
   id: string
   state: string
@@ -8,20 +8,20 @@ export type PushMessage = {
   url: string | null
   tag: string
   silent: boolean
-  /** Tags of shown messages that are read or retracted. */
+  /** Tags of shown messages whose notification is read or retracted. */
   close: string[]
 }
 
 export type PushOptions = {
-  /** Of the picture beside each message. */
+  /** URL of the picture beside each message. */
   icon?: string
-  /** Of the small picture in the status bar. */
+  /** URL of the small picture in the status bar. */
   badge?: string
-  /** Where a message without `url` leads; / by default. */
+  /** URL that a message without `url` opens. Default: / */
   home?: string
 }
 
-/** What is used of a service worker's scope. */
+/** The part of a service worker's scope that this module uses. */
 type WorkerScope = {
   location: { href: string; origin: string }
   navigator: { setAppBadge?(count: number): Promise<void>; clearAppBadge?(): Promise<void> }
@@ -33,7 +33,7 @@ type WorkerScope = {
     matchAll(options: object): Promise<readonly OpenPage[]>
     openWindow(url: string): Promise<unknown>
   }
-  // An event of a service worker: this package does not bring their types.
+  // Declared by hand, because this package does not load the types of service workers.
   addEventListener(type: string, listener: (event: never) => void): void
 }
 type OpenPage = { url: string; focused?: boolean; focus?(): Promise<unknown>; postMessage(message: unknown): void }
@@ -43,15 +43,15 @@ type ClickEvent = {
   waitUntil(work: Promise<unknown>): void
 }
 
-/** Parameter by which the page learns what was opened; `followPush` reads it. */
+/** Query parameter that contains the opened notification. `followPush` reads it. */
 const OPENED = 'rp-opened'
 
 /**
- * For the application's own service worker: `handlePush(self)`. A message replaces the former one of its tag, closes what is
- * read or retracted, and sets the app badge; a click brings up a page that is open, or opens one.
+ * Handles push messages in the application's service worker: `handlePush(self)`. A message replaces the previous one with its
+ * tag, closes read or retracted ones, and sets the app badge. A click focuses an open page or opens one.
  */
 export function handlePush(scope: object, options: PushOptions = {}): void {
-  // Of a service worker, whose types exclude those of pages: a project has either.
+  // Cast, because a project loads the types of service workers or of pages, not both.
   const self = scope as WorkerScope
   self.addEventListener('push', (event: PushEvent) => {
     const message = event.data?.json()
@@ -65,13 +65,13 @@ export function handlePush(scope: object, options: PushOptions = {}): void {
   })
 }
 
-/** Browsers want every message shown, also one that only closes others: it shows the newest state in silence. */
+/** Browsers require a visible message for each push. A push that only closes others therefore shows the newest state silently. */
 async function show({ registration }: WorkerScope, message: PushMessage, options: PushOptions): Promise<void> {
   const { id, title, body, url, tag, silent } = message
   await registration.showNotification(title, {
     body: body ?? undefined,
     tag,
-    // A group that grew is worth a sound; what was silent stays so.
+    // A grown group makes a sound again, unless it is silent.
     renotify: !silent,
     silent,
     icon: options.icon,
