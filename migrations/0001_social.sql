@@ -471,3 +471,34 @@ comment on column social.rate_limits.expire is 'End of the period, in millisecon
 
 create index rate_limits_by_expiry on social.rate_limits (expire);
 comment on index social.rate_limits_by_expiry is 'Retention.';
+
+create table social.segments (
+  id bigint generated always as identity primary key,
+  name text collate "C" not null constraint segment_name_length check (length(name) between 1 and 100),
+  rule jsonb,
+  query text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint segment_name_taken unique (name),
+  constraint rule_or_query check ((rule is null) <> (query is null))
+);
+comment on table social.segments is 'Named sets of users, for broadcasts. A broadcast keeps a copy, so that a segment may be changed and deleted.';
+comment on column social.segments.id is 'Id in the API.';
+comment on column social.segments.name is 'Name for people.';
+comment on column social.segments.rule is 'Rule as in the API: all, any and not of conditions on one user; null: it has a query.';
+comment on column social.segments.query is 'A select of user ids, run by social.users_of_query; null: it has a rule.';
+comment on column social.segments.created_at is 'Time it was made.';
+comment on column social.segments.updated_at is 'Time of the last change.';
+
+create function social.users_of_query(query text) returns setof bigint
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if current_user <> 'ravenpost_readonly' then
+    raise exception 'segments in SQL need the role ravenpost_readonly, which does not own this function; docs/security.md says what to do'
+      using errcode = 'feature_not_supported';
+  end if;
+  return query execute 'select distinct user_id::bigint from (' || query || ') as segment (user_id) where user_id is not null';
+end $$;
+comment on function social.users_of_query is 'User ids that a segment in SQL selects. Runs as ravenpost_readonly, which owns it: inside, the role cannot be changed, nothing can be written, and secrets cannot be read. The caller sets statement_timeout.';

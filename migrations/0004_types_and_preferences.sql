@@ -68,6 +68,48 @@ where w.type = t.type;
 
 insert into notify.types (type, channels) values ('system', '{inApp,email,webPush}');
 
+create table notify.templates (
+  id bigint generated always as identity primary key,
+  name text collate "C" not null constraint template_name_length check (length(name) between 1 and 100),
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz
+);
+comment on table notify.templates is 'Texts of broadcasts, written by administrators. The text is in notify.template_versions.';
+comment on column notify.templates.id is 'Id in the API.';
+comment on column notify.templates.name is 'Name for people; one template each, deleted ones aside.';
+comment on column notify.templates.version is 'Number of the current version.';
+comment on column notify.templates.created_at is 'Time of the first version.';
+comment on column notify.templates.updated_at is 'Time of the last change.';
+comment on column notify.templates.deleted_at is 'Null: not deleted. Rows stay, because broadcasts refer to their versions.';
+
+create unique index template_name_taken on notify.templates (name) where deleted_at is null;
+comment on index notify.template_name_taken is 'One template per name.';
+
+create table notify.template_versions (
+  template_id bigint not null references notify.templates (id) on delete no action,
+  version integer not null,
+  type text collate "C" not null,
+  title text not null,
+  body text,
+  url text,
+  variables jsonb not null constraint variables_by_name check (jsonb_typeof(variables) = 'object'),
+  translations jsonb not null constraint translations_by_locale check (jsonb_typeof(translations) = 'object'),
+  created_at timestamptz not null default now(),
+  primary key (template_id, version)
+);
+comment on table notify.template_versions is 'Every version of a template, never changed. Texts are ICU messages over the variables.';
+comment on column notify.template_versions.template_id is 'The template.';
+comment on column notify.template_versions.version is 'Number of the version, from 1.';
+comment on column notify.template_versions.type is 'Type of the notifications made from it.';
+comment on column notify.template_versions.title is 'Title in the default language.';
+comment on column notify.template_versions.body is 'Body in the default language; null: none.';
+comment on column notify.template_versions.url is 'Link; null: none.';
+comment on column notify.template_versions.variables is 'Variables by name: {"amount": {"type": "number", "required": true}}.';
+comment on column notify.template_versions.translations is 'Texts in other languages, by BCP 47 tag: {"de": {"title", "body"}}.';
+comment on column notify.template_versions.created_at is 'Time at which it was saved.';
+
 create table notify.preferences (
   user_id bigint primary key,
   document jsonb not null,

@@ -164,6 +164,28 @@ exception when insufficient_privilege then
 end $$;
 comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, the audit log, their partitions, and the functions that run as their owner.';
 
+create function ops.guard_segments() returns void
+  language plpgsql
+as $$
+begin
+  revoke execute on function social.users_of_query from public;
+  if to_regrole('ravenpost_app') is not null then
+    grant execute on function social.users_of_query to ravenpost_app;
+  end if;
+  if not exists (select from pg_proc where oid = 'social.users_of_query'::regproc and proowner = 'ravenpost_readonly'::regrole) then
+    if not pg_has_role('ravenpost_readonly', 'usage') then
+      execute format('grant ravenpost_readonly to %I', current_user);
+    end if;
+    -- Only a role that may create in the schema can become the owner.
+    grant create on schema social to ravenpost_readonly;
+    alter function social.users_of_query owner to ravenpost_readonly;
+    revoke create on schema social from ravenpost_readonly;
+  end if;
+exception when insufficient_privilege then
+  raise notice 'social.users_of_query cannot be given to ravenpost_readonly: %; docs/security.md says what to do', sqlerrm;
+end $$;
+comment on function ops.guard_segments is 'Makes ravenpost_readonly the owner of social.users_of_query, so that segments in SQL run with its rights.';
+
 create function ops.grant_privileges() returns void
   language plpgsql
 as $$
@@ -182,6 +204,7 @@ begin
   end if;
   if to_regrole('ravenpost_readonly') is not null then
     perform ops.grant_to_readonly();
+    perform ops.guard_segments();
   end if;
   perform ops.grant_to_emitters();
 end $$;

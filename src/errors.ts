@@ -61,6 +61,10 @@ export const codes = {
   SERVICE_TOKEN_NOT_FOUND: [404, 'The service token does not exist'],
   BAD_TIME_ZONE: [400, 'The time zone is unknown'],
   NOTIFICATION_TYPE_NOT_FOUND: [404, 'The notification type does not exist'],
+  TEMPLATE_NOT_FOUND: [404, 'The template does not exist'],
+  SEGMENT_NOT_FOUND: [404, 'The segment does not exist'],
+  BAD_SEGMENT: [422, 'The segment is not valid'],
+  NAME_TAKEN: [409, 'The name is taken'],
   BAD_TEMPLATE: [422, 'A template is not valid'],
   INBOX_BUSY: [503, 'The inbox is busy'],
   // Channels

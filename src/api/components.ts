@@ -4,6 +4,8 @@ import { Stats } from '../notify/inbox/stats.ts'
 import { Why } from '../notify/inbox/why.ts'
 import { Preferences } from '../notify/preferences/document.ts'
 import { Progress } from '../notify/sends/progress.ts'
+import { Preview } from '../notify/templates/preview.ts'
+import { Template } from '../notify/templates/routes.ts'
 import { Delivery, Webhook } from '../notify/webhooks/routes.ts'
 import { Changes } from '../protocol/changes.ts'
 import { Comment, Mention } from '../protocol/comment.ts'
@@ -12,6 +14,9 @@ import { Me } from '../social/accounts/me.ts'
 import { Tokens } from '../social/accounts/routes.ts'
 import { Media, MediaOfPost } from '../social/media/view.ts'
 import { Post } from '../social/posts/view.ts'
+import { Estimate } from '../social/segments/audience.ts'
+import { Segment } from '../social/segments/routes.ts'
+import { RuleSchema } from '../social/segments/rule.ts'
 import { SessionView } from '../social/sessions/session.ts'
 import { User } from '../social/users/view.ts'
 import type { Document, OperationObject } from './describe.ts'
@@ -34,6 +39,11 @@ const shapes: Record<string, TSchema> = {
   Why,
   Stats,
   SendProgress: Progress,
+  Template,
+  TemplatePreview: Preview,
+  Segment,
+  SegmentRule: RuleSchema,
+  SegmentEstimate: Estimate,
   Webhook,
   WebhookDelivery: Delivery,
   NotificationPage: pageOf(Notification),

@@ -16,6 +16,7 @@ import { notificationRoutes } from '../notify/inbox/routes.ts'
 import { watchLog } from '../notify/outbox/watch.ts'
 import { preferenceRoutes } from '../notify/preferences/routes.ts'
 import { sendRoutes } from '../notify/sends/routes.ts'
+import { templateRoutes } from '../notify/templates/routes.ts'
 import { typeRoutes } from '../notify/types/routes.ts'
 import { webhookRoutes } from '../notify/webhooks/routes.ts'
 import { auditRoutes } from '../ops/audit.ts'
@@ -39,6 +40,7 @@ import { likeRoutes } from '../social/likes/routes.ts'
 import { mediaRoutes } from '../social/media/routes.ts'
 import { passwordRoutes } from '../social/passwords/routes.ts'
 import { postRoutes } from '../social/posts/routes.ts'
+import { segmentRoutes } from '../social/segments/routes.ts'
 import { serviceTokenRoutes } from '../social/service-tokens/routes.ts'
 import { recogniseUsers, requireAccessToken } from '../social/sessions/authentication.ts'
 import { userRoutes } from '../social/users/routes.ts'
@@ -62,6 +64,8 @@ const features = [
   mediaRoutes,
   notificationRoutes,
   typeRoutes,
+  templateRoutes,
+  segmentRoutes,
   preferenceRoutes,
   silenceRoutes,
   emailRoutes,

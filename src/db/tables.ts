@@ -964,6 +964,72 @@ export interface NotifySources {
   waitsFor: string | null;
 }
 
+export interface NotifyTemplates {
+  /**
+   * Time of the first version.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Null: not deleted. Rows stay, because broadcasts refer to their versions.
+   */
+  deletedAt: Timestamp | null;
+  /**
+   * Id in the API.
+   */
+  id: Generated<Int8>;
+  /**
+   * Name for people; one template each, deleted ones aside.
+   */
+  name: string;
+  /**
+   * Time of the last change.
+   */
+  updatedAt: Generated<Timestamp>;
+  /**
+   * Number of the current version.
+   */
+  version: Generated<number>;
+}
+
+export interface NotifyTemplateVersions {
+  /**
+   * Body in the default language; null: none.
+   */
+  body: string | null;
+  /**
+   * Time at which it was saved.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * The template.
+   */
+  templateId: Int8;
+  /**
+   * Title in the default language.
+   */
+  title: string;
+  /**
+   * Texts in other languages, by BCP 47 tag: {"de": {"title", "body"}}.
+   */
+  translations: Json;
+  /**
+   * Type of the notifications made from it.
+   */
+  type: string;
+  /**
+   * Link; null: none.
+   */
+  url: string | null;
+  /**
+   * Variables by name: {"amount": {"type": "number", "required": true}}.
+   */
+  variables: Json;
+  /**
+   * Number of the version, from 1.
+   */
+  version: number;
+}
+
 export interface NotifyTombstones {
   /**
    * Id of the notification that was removed.
@@ -1667,6 +1733,33 @@ export interface SocialRefreshTokens {
   usedAt: Timestamp | null;
 }
 
+export interface SocialSegments {
+  /**
+   * Time it was made.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * Id in the API.
+   */
+  id: Generated<Int8>;
+  /**
+   * Name for people.
+   */
+  name: string;
+  /**
+   * A select of user ids, run by social.users_of_query; null: it has a rule.
+   */
+  query: string | null;
+  /**
+   * Rule as in the API: all, any and not of conditions on one user; null: it has a query.
+   */
+  rule: Json | null;
+  /**
+   * Time of the last change.
+   */
+  updatedAt: Generated<Timestamp>;
+}
+
 export interface SocialServiceTokens {
   /**
    * Time of issue.
@@ -1863,6 +1956,8 @@ export interface DB {
   "notify.sends": NotifySends;
   "notify.settings": NotifySettings;
   "notify.sources": NotifySources;
+  "notify.templates": NotifyTemplates;
+  "notify.templateVersions": NotifyTemplateVersions;
   "notify.tombstones": NotifyTombstones;
   "notify.types": NotifyTypes;
   "notify.unreached": NotifyUnreached;
@@ -1888,6 +1983,7 @@ export interface DB {
   "social.posts": SocialPosts;
   "social.rateLimits": SocialRateLimits;
   "social.refreshTokens": SocialRefreshTokens;
+  "social.segments": SocialSegments;
   "social.serviceTokens": SocialServiceTokens;
   "social.sessions": SocialSessions;
   "social.takenNames": SocialTakenNames;

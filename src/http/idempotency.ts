@@ -56,6 +56,17 @@ export async function answerOnce<T>(
   return answer.body
 }
 
+/** For a POST that reads only: the work runs before the transaction, which may not stay open for so long. */
+export async function answerReadOnce<T>(
+  pool: pg.Pool,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: () => Promise<T>,
+): Promise<T> {
+  const answer = await work()
+  return answerOnce(pool, request, reply, callerOf(request), 200, async () => answer)
+}
+
 /** @throws {AppError} when the header is there and is not 1 to 255 printable characters */
 export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const key = headers['idempotency-key']

@@ -181,6 +181,18 @@ GET /admin/dead-letters/{id}             401    403   403     401  401      401 
 POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   403    202      202   403
 GET /admin/notification-types            401    403   403     401  401      401     401  403   200    200      200   403
 PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   403    403      200   403
+GET /admin/segments                      401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/segments                     401    403   403     401  401      401     401  403   403    403      201   403
+POST /admin/segments/estimate            401    403   403     401  401      401     401  403   403    200      200   403
+GET /admin/segments/{id}                 401    403   403     401  401      401     401  403   200    200      200   403
+PATCH /admin/segments/{id}               401    403   403     401  401      401     401  403   403    403      200   403
+DELETE /admin/segments/{id}              401    403   403     401  401      401     401  403   403    403      204   403
+GET /admin/templates                     401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/templates                    401    403   403     401  401      401     401  403   403    403      201   403
+GET /admin/templates/{id}                401    403   403     401  401      401     401  403   200    200      200   403
+PATCH /admin/templates/{id}              401    403   403     401  401      401     401  403   403    403      200   403
+POST /admin/templates/{id}/preview       401    403   403     401  401      401     401  403   200    200      200   403
+DELETE /admin/templates/{id}             401    403   403     401  401      401     401  403   403    403      204   403
 `
 
 /**
@@ -475,6 +487,8 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what.includes('/sends/')) return numberOf(pool, newSend)
   if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (what.includes('/dead-letters/')) return numberOf(pool, newDeadLetter)
+  if (what.includes('/admin/templates/')) return numberOf(pool, newTemplate)
+  if (what.includes('/admin/segments/{id}')) return numberOf(pool, newSegment)
   if (what.includes('/webhooks/')) return what.startsWith('DELETE') ? '999' : numberOf(pool, newWebhook)
   return what.includes('/notifications') ? addNotice(world) : ''
 }
@@ -485,6 +499,10 @@ const newToken = `insert into social.service_tokens (name, scopes, token_hash)
   values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
 const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
   select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`
+const newSegment = `insert into social.segments (name, query) values (gen_random_uuid()::text, 'select 1') returning id`
+const newTemplate = `with t as (insert into notify.templates (name) values (gen_random_uuid()::text) returning id)
+  insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t
+  returning template_id as id`
 /** With a delivery of the same number. */
 const newWebhook = `with w as (
     insert into notify.webhooks (endpoint, events) values ('https://example.org/hooks', '{dead_letter.created}') returning id)
@@ -539,6 +557,11 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
     'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
     'PUT /admin/users/{id}/role': { role: 'user', currentPassword: PASSWORD },
+    'POST /admin/segments': { name: `Segment ${asked}`, rule: { role: 'admin' } },
+    'POST /admin/segments/estimate': { rule: { role: 'admin' } },
+    'PATCH /admin/segments/{id}': { rule: { role: 'admin' } },
+    'POST /admin/templates': { name: `Template ${asked}`, title: 'Hello' },
+    'PATCH /admin/templates/{id}': { title: 'Hello again' },
     'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.created'] },
     'PATCH /webhooks/{id}': { description: 'Shop' },
     'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },
@@ -637,9 +660,8 @@ const OWNED: Record<string, string> = {
 const NOBODYS = names(
   `notify.audit notify.audit_chain social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
-   notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions
-   notify.processes notify.retention_cursors
-   notify.settings notify.sends notify.types notify.unreached notify.webhooks notify.webhook_secrets
+   notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.processes notify.retention_cursors notify.settings notify.sends notify.types notify.unreached notify.webhooks notify.webhook_secrets
+   social.segments notify.template_versions notify.templates
    notify.workers`,
 )
 

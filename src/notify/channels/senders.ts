@@ -58,7 +58,7 @@ function mailTransport(
 }
 
 /** SMTP_URL requires PUBLIC_URL; an embedded server needs neither. */
-function publicUrlOf({ publicUrl, basePath, host, port }: Config): string {
+export function publicUrlOf({ publicUrl, basePath, host, port }: Config): string {
   const server = publicUrl?.replace(/\/+$/, '') ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   return server + basePath
 }

@@ -145,6 +145,6 @@ function sampleOf(people: number, anyData: boolean): Values {
   return anyData ? new Proxy(values, { has: () => true, get: (known, fact) => Reflect.get(known, fact) ?? 1 }) : values
 }
 
-function isLink(text: string): boolean {
+export function isLink(text: string): boolean {
   return /^(https?:\/\/|\/(?!\/))[^\s\\]*$/.test(text)
 }

@@ -217,6 +217,23 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.deepEqual(roles, ['admin'])
   const role = { role: 'reader' as const, currentPassword: PASSWORD }
   assert.deepEqual(await api.putAdminUsersByIdRole(user.id, role, root), { role: 'reader' })
+  const segment = await api.postAdminSegments({ name: 'Germans', rule: { locale: 'de' } }, {}, root)
+  assert.deepEqual(ids(await api.getAdminSegments({}, root)), [segment.id])
+  assert.equal((await api.postAdminSegmentsEstimate({ rule: { ids: [user.id] } }, {}, root)).count, 1)
+  assert.equal((await api.patchAdminSegmentsById(segment.id, { rule: { locale: 'en' } }, root)).name, 'Germans')
+  assert.equal((await api.getAdminSegmentsById(segment.id, root)).id, segment.id)
+  await api.deleteAdminSegmentsById(segment.id, root)
+  const template = await api.postAdminTemplates(
+    { name: 'Invoice', title: 'Invoice {number}', variables: { number: { type: 'number' } } },
+    {},
+    root,
+  )
+  assert.deepEqual(ids(await api.getAdminTemplates({}, root)), [template.id])
+  assert.equal((await api.patchAdminTemplatesById(template.id, { title: 'Your invoice {number}' }, root)).version, 2)
+  const preview = await api.postAdminTemplatesByIdPreview(template.id, { variables: { number: 7 } }, {}, root)
+  assert.equal(preview.inApp.title, 'Your invoice 7')
+  assert.equal((await api.getAdminTemplatesById(template.id, root)).name, 'Invoice')
+  await api.deleteAdminTemplatesById(template.id, root)
   assert.deepEqual(await api.getHealthz(), { alive: true })
   assert.equal((await api.getReadyz()).ready, true)
   assert.match(await api.getMetrics(), /ravenpost_/)

@@ -191,7 +191,10 @@ function optionsOf(userId: string, { id, groupKey, priority, expiresAt }: Notifi
  * Content that the service worker shows. A message replaces the one with its tag: a group keeps its id while it grows. Push services
  * accept 4 KiB, and a character may take 4 bytes.
  */
-function shownBy({ id, type, priority, title, body, url, silent }: Notification, found: Found) {
+export function shownBy(
+  { id, type, priority, title, body, url, silent }: Notification,
+  found: Pick<Found, 'epoch' | 'modseq' | 'unreadCount' | 'close'>,
+) {
   return {
     id,
     state: formatState(found.epoch, found.modseq),

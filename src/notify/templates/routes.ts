@@ -1,0 +1,241 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
+import { checkMessages, Values, Variables } from './message.ts'
+import { Preview, previewTemplate } from './preview.ts'
+import {
+  createTemplate,
+  deleteTemplate,
+  findTemplate,
+  listTemplates,
+  type Template as Stored,
+  type TemplateContent,
+  updateTemplate,
+} from './store.ts'
+
+const closed = { additionalProperties: false }
+const message = (maxLength: number) =>
+  Type.String({ minLength: 1, maxLength, description: 'ICU message over the variables' })
+const messageOrNull = (maxLength: number) =>
+  Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    minLength: 1,
+    maxLength,
+    description: 'ICU message over the variables',
+  })
+const name = Type.String({ minLength: 1, maxLength: 100, examples: ['Invoice'] })
+const type = Type.String({
+  maxLength: 100,
+  pattern: '^(system|[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)+)$',
+  description: 'system, or a name with a dot that belongs to no social action',
+  examples: ['shop.invoice'],
+})
+const title = message(1000)
+const body = messageOrNull(4000)
+const url = messageOrNull(2000)
+export const Translations = Type.Record(
+  Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' }),
+  Type.Object({ title, body: Type.Optional(body) }, closed),
+  { maxProperties: 100, description: 'By BCP 47 tag; each has a title, and a body where the template has one' },
+)
+
+const example = {
+  name: 'Invoice',
+  type: 'shop.invoice',
+  title: 'Invoice {number}',
+  body: '{items, plural, one {# item} other {# items}}',
+  url: '/invoices/{number}',
+  variables: {
+    number: { type: 'string' as const, required: true },
+    items: { type: 'number' as const, required: true },
+  },
+  translations: {
+    de: { title: 'Rechnung {number}', body: '{items, plural, one {# Artikel} other {# Artikel}}' },
+  },
+}
+const optional = {
+  type: Type.Optional(Type.Unsafe<string>({ ...type, default: 'system' })),
+  body: Type.Optional(body),
+  url: Type.Optional(url),
+  variables: Type.Optional(Variables),
+  translations: Type.Optional(Translations),
+}
+const NewTemplate = Type.Object({ name, title, ...optional }, { ...closed, examples: [example] })
+const Change = Type.Object(
+  { ...optional, type: Type.Optional(type), name: Type.Optional(name), title: Type.Optional(title) },
+  { ...closed, minProperties: 1 },
+)
+const time = Type.String({ format: 'date-time' })
+export const Template = Type.Object({
+  id: Id,
+  name,
+  version: Type.Integer({ minimum: 1, description: 'Grows with each change; former versions are kept' }),
+  type: Type.String(),
+  title,
+  body,
+  url,
+  variables: Variables,
+  translations: Translations,
+  createdAt: time,
+  updatedAt: time,
+})
+const OneTemplate = Type.Object({ id: Id })
+const PreviewOf = Type.Object(
+  {
+    variables: Type.Optional(Values),
+    userId: Type.Optional(Id),
+    locale: Type.Optional(Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', maxLength: 35 })),
+  },
+  closed,
+)
+
+const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
+
+/** Texts of broadcasts. */
+export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
+  const { pool, types } = app
+  const check = async (content: TemplateContent): Promise<TemplateContent> => {
+    if ((await types.current())(content.type).social)
+      throw fail('VALIDATION_FAILED', `${content.type} belongs to social actions`, { pointer: '/type' })
+    return { ...content, ...checkMessages(content) }
+  }
+
+  return async (server) => {
+    server.get(
+      '/admin/templates',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'List the templates of broadcasts',
+          querystring: PageQuery,
+          response: { 200: pageOf(Template) },
+        },
+      },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [after = '0'] = decodeCursor(cursor, 1) ?? []
+        const { items, nextCursor } = cutPage(await listTemplates(pool, after, limit + 1), limit, (last) => [last.id])
+        return { items: items.map(toAnswer), nextCursor }
+      },
+    )
+
+    server.post(
+      '/admin/templates',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Create a template',
+          errors: ['NAME_TAKEN', 'BAD_TEMPLATE'],
+          headers: IdempotencyHeader,
+          body: NewTemplate,
+          response: { 201: Template },
+        },
+      },
+      (request, reply) =>
+        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+          const created = await createTemplate(trx, await check(toContent(request.body)))
+          if (!created) throw fail('NAME_TAKEN')
+          return toAnswer(created)
+        }),
+    )
+
+    server.get(
+      '/admin/templates/:id',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Get a template',
+          errors: ['TEMPLATE_NOT_FOUND'],
+          params: OneTemplate,
+          response: { 200: Template },
+        },
+      },
+      async ({ params }) => toAnswer(required(await findTemplate(pool, params.id))),
+    )
+
+    server.patch(
+      '/admin/templates/:id',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Save a new version of a template',
+          errors: ['TEMPLATE_NOT_FOUND', 'NAME_TAKEN', 'BAD_TEMPLATE'],
+          params: OneTemplate,
+          body: Change,
+          response: { 200: Template },
+        },
+      },
+      ({ params, body }) =>
+        inTransaction(pool, async (trx) => {
+          const before = required(await findTemplate(trx, params.id, { lock: true }))
+          if (!(await updateTemplate(trx, before, await check({ ...before, ...body })))) throw fail('NAME_TAKEN')
+          return toAnswer(required(await findTemplate(trx, params.id)))
+        }),
+    )
+
+    server.delete(
+      '/admin/templates/:id',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Delete a template',
+          errors: ['TEMPLATE_NOT_FOUND'],
+          params: OneTemplate,
+          response: { 204: Type.Null() },
+        },
+      },
+      async ({ params }, reply) => {
+        await inTransaction(pool, async (trx) => {
+          required(await findTemplate(trx, params.id, { lock: true }))
+          await deleteTemplate(trx, params.id)
+        })
+        return reply.code(204).send(null)
+      },
+    )
+
+    server.post(
+      '/admin/templates/:id/preview',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Preview a template on every channel, as a user would see it',
+          errors: ['TEMPLATE_NOT_FOUND', 'USER_NOT_FOUND', 'BAD_TEMPLATE'],
+          headers: IdempotencyHeader,
+          params: OneTemplate,
+          body: PreviewOf,
+          response: { 200: Preview },
+        },
+      },
+      (request, reply) =>
+        answerReadOnce(pool, request, reply, async () => {
+          const { variables = {}, userId, locale } = request.body
+          const template = required(await findTemplate(pool, request.params.id))
+          const type = (await types.current())(template.type)
+          return previewTemplate(app, template, type, { variables, userId, locale })
+        }),
+    )
+  }
+}
+
+function required(template: Stored | undefined): Stored {
+  if (!template) throw fail('TEMPLATE_NOT_FOUND')
+  return template
+}
+
+function toContent(given: Static<typeof NewTemplate>): TemplateContent {
+  return { type: 'system', body: null, url: null, variables: {}, translations: {}, ...given }
+}
+
+function toAnswer({ createdAt, updatedAt, ...template }: Stored): Static<typeof Template> {
+  return { ...template, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() }
+}

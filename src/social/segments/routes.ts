@@ -1,0 +1,194 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { fail } from '../../errors.ts'
+import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import type { Audience } from '../../notify/broadcasts/audience.ts'
+import { Id } from '../../protocol/id.ts'
+import { Estimate, estimate } from './audience.ts'
+import { checkRule, type Rule, RuleSchema } from './rule.ts'
+import { checkSql } from './sql.ts'
+import {
+  createSegment,
+  deleteSegment,
+  findSegment,
+  listSegments,
+  type SegmentContent,
+  type Segment as Stored,
+  updateSegment,
+} from './store.ts'
+
+const closed = { additionalProperties: false }
+const name = Type.String({ minLength: 1, maxLength: 100, examples: ['Germans'] })
+export const Sql = Type.String({
+  minLength: 1,
+  maxLength: 10_000,
+  description: 'A select of user ids. It runs as ravenpost_readonly, read only, with a time limit',
+  examples: ["select id from social.users where locale = 'de'"],
+})
+const set = { rule: Type.Optional(RuleSchema), sql: Type.Optional(Sql) }
+const oneOf = 'Exactly one of rule and sql'
+const example = { name: 'Germans', rule: { locale: 'de' } }
+const NewSegment = Type.Object({ name, ...set }, { ...closed, description: oneOf, examples: [example] })
+const Change = Type.Object({ name: Type.Optional(name), ...set }, { ...closed, minProperties: 1, examples: [example] })
+const ToEstimate = Type.Object(set, { ...closed, description: oneOf, examples: [{ rule: example.rule }] })
+const time = Type.String({ format: 'date-time' })
+export const Segment = Type.Object({
+  id: Id,
+  name,
+  rule: Type.Union([RuleSchema, Type.Null()]),
+  sql: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+  createdAt: time,
+  updatedAt: time,
+})
+const OneSegment = Type.Object({ id: Id })
+
+const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
+
+/** Sets of users for broadcasts. */
+export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+  return async (server) => {
+    server.get(
+      '/admin/segments',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'List the segments',
+          querystring: PageQuery,
+          response: { 200: pageOf(Segment) },
+        },
+      },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [after = '0'] = decodeCursor(cursor, 1) ?? []
+        const { items, nextCursor } = cutPage(await listSegments(pool, after, limit + 1), limit, (last) => [last.id])
+        return { items: items.map(toAnswer), nextCursor }
+      },
+    )
+
+    server.post(
+      '/admin/segments',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Create a segment: users by a rule or by SQL',
+          errors: ['NAME_TAKEN'],
+          headers: IdempotencyHeader,
+          body: NewSegment,
+          response: { 201: Segment },
+        },
+      },
+      (request, reply) =>
+        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+          const created = await createSegment(trx, { name: request.body.name, ...setOf(request.body) })
+          if (!created) throw fail('NAME_TAKEN')
+          return toAnswer(created)
+        }),
+    )
+
+    server.post(
+      '/admin/segments/estimate',
+      {
+        config: { role: 'operator' },
+        schema: {
+          tags: ['admin'],
+          summary: 'Count the users of a rule or of SQL, and show some',
+          errors: ['BAD_SEGMENT'],
+          headers: IdempotencyHeader,
+          body: ToEstimate,
+          response: { 200: Estimate },
+        },
+      },
+      (request, reply) =>
+        answerReadOnce(pool, request, reply, () =>
+          estimate(pool, audienceOf(setOf(request.body)), request.user.userId),
+        ),
+    )
+
+    server.get(
+      '/admin/segments/:id',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Get a segment',
+          errors: ['SEGMENT_NOT_FOUND'],
+          params: OneSegment,
+          response: { 200: Segment },
+        },
+      },
+      async ({ params }) => toAnswer(required(await findSegment(pool, params.id))),
+    )
+
+    server.patch(
+      '/admin/segments/:id',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Change a segment',
+          errors: ['SEGMENT_NOT_FOUND', 'NAME_TAKEN'],
+          params: OneSegment,
+          body: Change,
+          response: { 200: Segment },
+        },
+      },
+      ({ params, body }) =>
+        inTransaction(pool, async (trx) => {
+          const before = required(await findSegment(trx, params.id, { lock: true }))
+          const changed = body.rule || body.sql ? setOf(body) : before
+          const now = await updateSegment(trx, params.id, {
+            name: body.name ?? before.name,
+            rule: changed.rule,
+            sql: changed.sql,
+          })
+          if (!now) throw fail('NAME_TAKEN')
+          return toAnswer(now)
+        }),
+    )
+
+    server.delete(
+      '/admin/segments/:id',
+      {
+        config: toWrite,
+        schema: {
+          tags: ['admin'],
+          summary: 'Delete a segment',
+          errors: ['SEGMENT_NOT_FOUND'],
+          params: OneSegment,
+          response: { 204: Type.Null() },
+        },
+      },
+      async ({ params }, reply) => {
+        await inTransaction(pool, async (trx) => {
+          required(await findSegment(trx, params.id, { lock: true }))
+          await deleteSegment(trx, params.id)
+        })
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+/** @throws {AppError} VALIDATION_FAILED */
+function setOf({ rule, sql }: { rule?: unknown; sql?: string | undefined }): Pick<SegmentContent, 'rule' | 'sql'> {
+  if ((rule === undefined) === (sql === undefined)) throw fail('VALIDATION_FAILED', oneOf, { pointer: '/rule' })
+  return sql === undefined ? { rule: checkRule(rule), sql: null } : { rule: null, sql: checkSql(sql) }
+}
+
+export function audienceOf({ rule, sql }: Pick<SegmentContent, 'rule' | 'sql'>): Audience<Rule> {
+  if (rule !== null) return { rule }
+  return { sql: sql ?? '' }
+}
+
+function required(segment: Stored | undefined): Stored {
+  if (!segment) throw fail('SEGMENT_NOT_FOUND')
+  return segment
+}
+
+function toAnswer({ createdAt, updatedAt, ...segment }: Stored): Static<typeof Segment> {
+  return { ...segment, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() }
+}
