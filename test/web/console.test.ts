@@ -1,6 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { test } from 'tap'
+import { buildIfStale, DIST } from '../../src/api/web-build.ts'
 import { startProcessHeartbeat } from '../../src/ops/processes.ts'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { PASSWORD, signIn } from '../client.ts'
@@ -8,6 +11,14 @@ import { eventually } from '../setup.ts'
 import { signInBy, skip, webSystem } from './browser.ts'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+test('the console loads at most 90 KB of its own, compressed', async (t) => {
+  await buildIfStale()
+  const own = readdirSync(join(DIST, 'assets')).filter((file) => /^console-.+\.(js|css)$/.test(file))
+  const sizes = own.map((file) => gzipSync(readFileSync(join(DIST, 'assets', file))).length)
+  const size = sizes.reduce((sum, each) => sum + each, 0)
+  t.ok(own.length >= 2 && size <= 90 * 1024, `${size} bytes`)
+})
 
 test('an admin sees eight likes go through the console, and every screen; a user sees whose it is', {
   skip,

@@ -8,9 +8,12 @@ import { useLook } from '../app/words/words.tsx'
 import { Button, buttonClass } from '../ui/button.tsx'
 import styles from './console.module.css'
 import { ConsoleData, useConsole } from './data.tsx'
+import { Audit } from './screens/audit.tsx'
 import { DeadLetters, Deliveries, Invariants, ReadScreen, reads, Types } from './screens/lists.tsx'
 import { Overview } from './screens/overview.tsx'
+import { SegmentsScreen } from './screens/segments.tsx'
 import { Experiment, TableScreen, Tables } from './screens/tables.tsx'
+import { TemplateScreen, Templates } from './screens/templates.tsx'
 import { FindUser, UserScreen } from './screens/user.tsx'
 import { Failed } from './ui/parts.tsx'
 import { count } from './words.ts'
@@ -73,6 +76,7 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
         { path: 'tables', label: 'Tables' },
         { path: 'user', label: 'Inbox of a user' },
         { path: 'invariants', label: 'Invariants' },
+        { path: 'audit', label: 'Audit' },
       ],
     },
     {
@@ -211,12 +215,16 @@ const screens: Record<string, () => ReactNode> = {
   'dead-letters': () => <DeadLetters />,
   deliveries: () => <Deliveries />,
   types: () => <Types />,
+  audit: () => <Audit />,
+  templates: () => <Templates />,
+  segments: () => <SegmentsScreen />,
 }
 
 function ScreenOf({ path }: { path: string }) {
   const [top = '', rest] = path.split('/').map(decodeURIComponent)
   if (top === 'tables' && rest) return <TableScreen key={rest} name={rest} />
   if (top === 'user' && rest) return <UserScreen key={rest} id={rest} />
+  if (top === 'templates' && rest) return <TemplateScreen key={rest} id={rest} />
   const read = reads[top]
   if (read) return <ReadScreen key={top} read={read} />
   const screen = screens[top]

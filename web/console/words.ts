@@ -9,6 +9,7 @@ const clock = new Intl.DateTimeFormat('en-GB', {
 const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 
 export const count = (value: number) => number.format(value)
+export const rate = (value: number) => count(value < 10 ? Math.round(value * 10) / 10 : Math.round(value))
 export const estimate = (value: number, estimated: boolean) => `${estimated ? '≈ ' : ''}${count(Math.round(value))}`
 export const capped = (value: number) => (value > 10_000 ? '10,000 or more' : count(value))
 export const plural = (value: number, one: string, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`

@@ -3,6 +3,7 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { type Code, fail } from '../../errors.ts'
 import { includesRole } from '../../http/identity.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
 import { Reader, Sql, textOf } from './reader.ts'
 import { Badge, listOf, rowsOf, System } from './reads.ts'
@@ -27,6 +28,8 @@ const Time = Type.Optional(Type.String({ format: 'date-time' }))
 const KEPT_MS = 1000
 /** Answers that change slowly, or are dearer. */
 const KEPT_LONG_MS = 10_000
+/** Counts every table. */
+const KEPT_OF_TABLES_MS = 3000
 const MOST_VIEWERS = 50
 
 /** What the console shows. Each answer names its statement; `GET /admin/sql/:name` has the text that ran. */
@@ -54,7 +57,7 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
     list('settings', 'List the retention times and limits in force', rowsOf.settings)
     list('history', 'List the events of each of the last 24 hours', rowsOf.history, KEPT_LONG_MS)
     list('invariants', 'Check what must always hold', rowsOf.invariants, KEPT_LONG_MS)
-    list('tables', 'List the tables with their sizes and what is new', rowsOf.tables, 2 * KEPT_MS)
+    list('tables', 'List the tables with their sizes and what is new', rowsOf.tables, KEPT_OF_TABLES_MS)
 
     server.get(
       '/admin/system',
@@ -107,7 +110,7 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
     )
 
     ofUser(server, reader, app)
-    tables(server, reader)
+    tables(server, reader, app)
     stream(server, pipeline, app)
 
     server.get(
@@ -194,7 +197,7 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
   )
 }
 
-function tables(server: Server, reader: Reader): void {
+function tables(server: Server, reader: Reader, { pool }: App): void {
   const Page = Type.Object({
     columns: Type.Array(Column),
     items: Type.Array(Type.Record(Type.String(), Type.Unknown())),
@@ -225,13 +228,15 @@ function tables(server: Server, reader: Reader): void {
         response: { 200: Page },
       },
     },
-    async ({
-      params: { name },
-      query: { order = 'newest', column, value, reveal = false, limit = 50, cursor },
-      user,
-    }) => {
+    async (request) => {
+      const { params, query, user } = request
+      const { order = 'newest', column, value, reveal = false, limit = 50, cursor } = query
+      const { name } = params
       if (reveal && !includesRole(user.role, 'operator')) throw fail('FORBIDDEN')
       const search = column === undefined || value === undefined ? undefined : { column, value }
+      // Before the read: nothing is revealed that the audit log does not show.
+      if (reveal)
+        await audited(pool, request, { action: 'table.reveal', target: `table:${name}`, after: { order, ...search } })
       return readRows(reader, { name, order, limit, reveal, search, cursor: keyOf(cursor) })
     },
   )

@@ -47,6 +47,8 @@ export type Request = {
 const PRIVATE = new Set(
   'body title url data event document email new_email bio alt user_agent mentions words payload variables'.split(' '),
 )
+/** Anyone who has the id of a medium may see it; rate limits count by address. */
+const PRIVATE_OF: Record<string, string> = { 'social.media': 'id', 'social.rate_limits': 'key' }
 /** Tables without anything of a person. */
 const OPEN = new Set(['notify.types'])
 /** Columns that hold when a row was written; the first that a table has. */
@@ -72,7 +74,8 @@ export async function describeTable(reader: Reader, name: string, reveal: boolea
 function columnOf(table: string, row: Row, reveal: boolean): Column {
   const name = String(row.name)
   // The delivery log names what happened, the other tables keep a copy of the event.
-  const isPrivate = PRIVATE.has(name) && !OPEN.has(table) && !(name === 'event' && row.type === 'text')
+  const isPrivate =
+    PRIVATE_OF[table] === name || (PRIVATE.has(name) && !OPEN.has(table) && !(name === 'event' && row.type === 'text'))
   return {
     name,
     type: String(row.type),
@@ -139,7 +142,8 @@ export async function readRows(reader: Reader, request: Request): Promise<Page> 
   const read = await reader.run(nameOf(request), text, parameters)
   const items = read.rows.slice(0, limit)
   const last = items.at(-1)
-  const more = read.rows.length > limit && last !== undefined && table.keys.length > 0 && !byTime
+  const hasKey = table.keys.length > 0 && table.keys.every(({ shown }) => shown)
+  const more = read.rows.length > limit && last !== undefined && hasKey && !byTime
   return {
     columns: table.columns,
     items,

@@ -9,7 +9,7 @@ import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Spark, State, To, User } from '../ui/parts.tsx'
 import { PipelineView } from '../ui/pipeline.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
-import { bytes, capped, count, isAre, plural, seconds } from '../words.ts'
+import { bytes, capped, count, isAre, plural, rate, seconds } from '../words.ts'
 
 /** Older than this, an event is late; younger, it is on its way. Seconds. */
 const LATE = 2
@@ -19,7 +19,7 @@ const SILENT = 15
 export function Overview() {
   const { ticks, connected, live } = useConsole()
   const read = useRead<System & { sql: Sql }>('system', connected ? 0 : undefined)
-  const history = useRead<List<{ at: string; events: number }>>('history', 60_000)
+  const history = useRead<List<{ at: string; events: number }>>('history', 15_000)
   const tick = ticks.at(-1)
   const system = tick?.system ?? read.data
   const sql = tick?.sql.system ?? read.data?.sql
@@ -188,9 +188,9 @@ function Processes({ processes }: { processes: readonly Process[] }) {
 
 function workOf({ eventsPerSecond = 0, framesPerSecond = 0, sockets = 0 }: Process['figures']): string {
   const parts = [
-    eventsPerSecond > 0 && `${count(eventsPerSecond)} events/s`,
+    eventsPerSecond > 0 && `${rate(eventsPerSecond)} events/s`,
     sockets > 0 && plural(sockets, 'socket'),
-    framesPerSecond > 0 && `${count(framesPerSecond)} frames/s`,
+    framesPerSecond > 0 && `${rate(framesPerSecond)} frames/s`,
   ]
   return parts.filter(Boolean).join(', ') || 'idle'
 }

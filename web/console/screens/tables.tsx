@@ -1,14 +1,14 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { demoEnabled } from '../../app/demo/enabled.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
-import { Segments, Select, SwitchRow } from '../../ui/field.tsx'
+import { Field, Segments, Select, SwitchRow } from '../../ui/field.tsx'
 import styles from '../console.module.css'
 import { type List, type Row, type Sql, useConsole, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, To } from '../ui/parts.tsx'
+import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { bytes, count, estimate } from '../words.ts'
 import { TryIt } from './overview.tsx'
@@ -69,7 +69,49 @@ export function Tables() {
         ]}
       />
       {data && <SqlDrawer sql={data.sql} />}
+      {demoEnabled && <ClearData />}
     </Screen>
+  )
+}
+
+const CONFIRMATION = 'delete all data'
+
+/** Of the demo: everything but the accounts of those who work here, after a typed confirmation. */
+function ClearData() {
+  const { session } = useDevice()
+  const { role } = useConsole()
+  const operating = useOperating()
+  const queries = useQueryClient()
+  const [typed, setTyped] = useState('')
+  const clear = useMutation({
+    mutationFn: () => session.request<{ removed: number }>('DELETE', '/demo/data', { confirm: typed }),
+    onSuccess: () => {
+      setTyped('')
+      return queries.invalidateQueries()
+    },
+  })
+  if (role !== 'admin') return null
+  return (
+    <Card title="Clear data (demo mode)">
+      <div className={styles.find}>
+        <Field
+          label={`Type “${CONFIRMATION}”`}
+          value={typed}
+          onChange={({ currentTarget }) => setTyped(currentTarget.value)}
+        />
+        <Button
+          kind="danger"
+          busy={clear.isPending}
+          disabled={!operating || typed !== CONFIRMATION}
+          title={operating ? undefined : 'Switch on Operate first'}
+          onClick={() => clear.mutate()}
+        >
+          Clear data
+        </Button>
+      </div>
+      <Failed error={clear.error} />
+      {clear.data && <p role="status">{count(clear.data.removed)} accounts are removed, with all they did.</p>}
+    </Card>
   )
 }
 
@@ -95,7 +137,8 @@ export function TableScreen({ name }: { name: string }) {
         `/admin/tables/${name}?${query}${pageParam && `&cursor=${encodeURIComponent(pageParam)}`}`,
       ),
     getNextPageParam: (page) => page.nextCursor ?? undefined,
-    refetchInterval: (state) => (live && (state.state.data?.pages.length ?? 0) < 2 ? 3000 : false),
+    // Each read of private columns leaves a row in the audit log.
+    refetchInterval: (state) => (live && !reveal && (state.state.data?.pages.length ?? 0) < 2 ? 3000 : false),
     staleTime: 1000,
     retry: false,
   })

@@ -2,7 +2,7 @@ import { useNavigate } from '@tanstack/react-router'
 import type { CSSProperties } from 'react'
 import styles from '../console.module.css'
 import { type PipelineEvent, type Stage, useConsole } from '../data.tsx'
-import { capped, count, plural, seconds } from '../words.ts'
+import { capped, count, plural, rate, seconds } from '../words.ts'
 
 /** Of one stage and second; more would be a bar, and the number says it. */
 const MOST_DOTS = 24
@@ -28,7 +28,7 @@ export function PipelineView() {
         ? `${capped(system.unreadEvents)} unread, ${seconds(system.oldestUnreadSeconds)}`
         : '0 unread',
     },
-    { name: 'Dispatch', dots: of('inbox', 'filtered'), text: `${count(sum('eventsPerSecond'))} events/s` },
+    { name: 'Dispatch', dots: of('inbox', 'filtered'), text: `${rate(sum('eventsPerSecond'))} events/s` },
     {
       name: 'Inbox',
       dots: of('inbox'),
@@ -37,8 +37,8 @@ export function PipelineView() {
         ? `${plural(system.windows, 'window')} ${system.windows === 1 ? 'gathers' : 'gather'}`
         : 'nothing waits',
     },
-    { name: 'Push', dots: of('push'), text: `${count(sum('framesPerSecond'))} frames/s` },
-    { name: 'Acknowledged', dots: of('acknowledged'), text: `${count(sum('acknowledgedPerSecond'))} notifications/s` },
+    { name: 'Push', dots: of('push'), text: `${rate(sum('framesPerSecond'))} frames/s` },
+    { name: 'Acknowledged', dots: of('acknowledged'), text: `${rate(sum('acknowledgedPerSecond'))} notifications/s` },
   ]
   return (
     <section className={styles.pipe} aria-label="Pipeline, the last second">
@@ -46,8 +46,8 @@ export function PipelineView() {
         <div key={name} className={styles.stage} data-late={late || undefined}>
           <b>{name}</b>
           <div className={styles.track} aria-hidden="true">
-            {dots.slice(0, MOST_DOTS).map((event) => (
-              <Dot key={`${tick?.at} ${event.stage} ${event.id}`} event={event} />
+            {dots.slice(0, MOST_DOTS).map((event, place) => (
+              <Dot key={`${tick?.at} ${event.stage} ${event.id}`} event={event} place={place} />
             ))}
             {Array.from({ length: Math.min(waiting, 6) }, (_, at) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: the dots are the same but for their place
@@ -62,11 +62,11 @@ export function PipelineView() {
 }
 
 /** Travels once through its stage; a click opens the inbox it is about. */
-function Dot({ event }: { event: PipelineEvent }) {
+function Dot({ event, place }: { event: PipelineEvent; place: number }) {
   const navigate = useNavigate()
   const { userId, type, sourceId } = event
-  // Spread over the second by the time at which it happened.
-  const style = { '--delay': `${new Date(event.at).getMilliseconds() * 0.6}ms` } as CSSProperties
+  // By the time at which it happened; those of one transaction one behind the other.
+  const style = { '--delay': `${new Date(event.at).getMilliseconds() * 0.3 + place * 35}ms` } as CSSProperties
   const open = () => userId && navigate({ to: '/console/$', params: { _splat: `user/${userId}` }, search: {} })
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list of latest events has the same links

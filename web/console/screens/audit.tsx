@@ -1,0 +1,96 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
+import type { Page } from '../../app/api.ts'
+import { useDevice } from '../../app/device.tsx'
+import { Button } from '../../ui/button.tsx'
+import { Field } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type Row, useConsole } from '../data.tsx'
+import { DataTable } from '../ui/data-table.tsx'
+import { Failed, Screen, To } from '../ui/parts.tsx'
+
+type Entry = Row & {
+  id: string
+  at: string
+  actor: string
+  action: string
+  target: string | null
+  before: unknown
+  after: unknown
+  requestId: string | null
+  address: string | null
+}
+
+/** Who changed what, newest first. */
+export function Audit() {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const [filter, setFilter] = useState<Record<string, string>>({})
+  const { data, error, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
+    queryKey: ['console', 'audit', filter],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) => {
+      const query = new URLSearchParams({ limit: '50', ...filter, ...(pageParam && { cursor: pageParam }) })
+      return session.request<Page<Entry>>('GET', `/admin/audit?${query}`)
+    },
+    getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
+    refetchInterval: ({ state }) => (live && (state.data?.pages.length ?? 0) < 2 ? 5000 : false),
+    retry: false,
+  })
+  const find = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const given = [...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).trim()] as const)
+    setFilter(Object.fromEntries(given.filter(([, value]) => value !== '')))
+  }
+  return (
+    <Screen
+      title="Audit"
+      lead={
+        <>
+          Who changed what, when and from where. Each row is chained to the one before by a hash: ops.audit_breaks lists
+          what was tampered with. As rows in <To to="tables/notify.audit">notify.audit</To>.
+        </>
+      }
+    >
+      <form className={styles.find} onSubmit={find}>
+        <Field label="Actor, for example user:7" name="actor" maxLength={300} />
+        <Field label="Action" name="action" maxLength={300} />
+        <Field label="Target" name="target" maxLength={300} />
+        <Button type="submit">Find</Button>
+      </form>
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Audit"
+          rows={data.pages.flatMap(({ items }) => items)}
+          keyOf={({ id }) => id}
+          empty="Nothing was changed."
+          columns={[
+            { key: 'at', label: 'At' },
+            {
+              key: 'actor',
+              label: 'Actor',
+              render: ({ actor }) =>
+                actor.startsWith('user:') ? <To to={`user/${actor.slice('user:'.length)}`}>{actor}</To> : actor,
+            },
+            { key: 'action', label: 'Action' },
+            { key: 'target', label: 'Target' },
+            { key: 'before', label: 'Before', render: ({ before }) => <Part value={before} /> },
+            { key: 'after', label: 'After', render: ({ after }) => <Part value={after} /> },
+            { key: 'address', label: 'From' },
+            { key: 'requestId', label: 'Request' },
+          ]}
+        />
+      )}
+      {hasNextPage && (
+        <Button busy={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+          Older
+        </Button>
+      )}
+    </Screen>
+  )
+}
+
+function Part({ value }: { value: unknown }) {
+  return value === null || value === undefined ? '–' : <code>{JSON.stringify(value)}</code>
+}

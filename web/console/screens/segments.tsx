@@ -1,0 +1,149 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import type { Page, User } from '../../app/api.ts'
+import { useDevice } from '../../app/device.tsx'
+import { Problem } from '../../app/problem.ts'
+import { newKey } from '../../app/session.ts'
+import { Button } from '../../ui/button.tsx'
+import { Segments as Choice, Field, TextArea } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type Row, useConsole } from '../data.tsx'
+import { At, DataTable } from '../ui/data-table.tsx'
+import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
+import { count } from '../words.ts'
+
+export type Segment = Row & { id: string; name: string; rule: unknown; sql: string | null; updatedAt: string }
+type Estimate = { count: number; exact: boolean; sample: User[]; ms: number }
+
+export function useSegments() {
+  const { session } = useDevice()
+  return useQuery({
+    queryKey: ['console', 'segments'],
+    queryFn: () => session.request<Page<Segment>>('GET', '/admin/segments?limit=100'),
+    retry: false,
+  })
+}
+
+/** Sets of users, by a rule or by SQL; an estimate before anything is saved. */
+export function SegmentsScreen() {
+  const { data, error } = useSegments()
+  return (
+    <Screen
+      title="Segments"
+      lead="Sets of users for broadcasts, by a rule or by a select that runs as ravenpost_readonly."
+    >
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Segments"
+          rows={data.items}
+          keyOf={({ id }) => id}
+          empty="There is no segment yet."
+          columns={[
+            { key: 'name', label: 'Name' },
+            { key: 'rule', label: 'Users', render: ({ rule, sql }) => <code>{sql ?? JSON.stringify(rule)}</code> },
+            { key: 'updatedAt', label: 'Changed', render: ({ updatedAt }) => <At at={updatedAt} /> },
+          ]}
+        />
+      )}
+      <Editor />
+    </Screen>
+  )
+}
+
+function Editor() {
+  const { session } = useDevice()
+  const { role } = useConsole()
+  const operating = useOperating()
+  const queries = useQueryClient()
+  const [by, setBy] = useState<'rule' | 'sql'>('rule')
+  const [name, setName] = useState('')
+  const [rule, setRule] = useState('{"all": [{"role": "user"}, {"activeWithin": 2592000}]}')
+  const [sql, setSql] = useState("select id from social.users where locale = 'de'")
+  const set = () => (by === 'sql' ? { sql } : { rule: parse(rule) })
+  const estimate = useMutation({
+    mutationFn: async () => session.request<Estimate>('POST', '/admin/segments/estimate', set(), newKey()),
+  })
+  const save = useMutation({
+    mutationFn: async () => session.request<Segment>('POST', '/admin/segments', { name, ...set() }, newKey()),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['console', 'segments'] }),
+  })
+  const { data } = estimate
+  return (
+    <Card title="New segment">
+      <Choice<'rule' | 'sql'>
+        label="By"
+        value={by}
+        options={[
+          { value: 'rule', label: 'Rule' },
+          { value: 'sql', label: 'SQL' },
+        ]}
+        onChange={setBy}
+      />
+      {by === 'rule' ? (
+        <TextArea
+          label="Rule, as JSON"
+          rows={4}
+          value={rule}
+          onChange={({ currentTarget }) => setRule(currentTarget.value)}
+        />
+      ) : (
+        <TextArea
+          label="A select of user ids"
+          rows={4}
+          value={sql}
+          onChange={({ currentTarget }) => setSql(currentTarget.value)}
+        />
+      )}
+      <div className={styles.find}>
+        <Button busy={estimate.isPending} disabled={role === 'reader'} onClick={() => estimate.mutate()}>
+          Estimate
+        </Button>
+        <Field
+          label="Name"
+          value={name}
+          maxLength={100}
+          onChange={({ currentTarget }) => setName(currentTarget.value)}
+        />
+        <Button
+          kind="primary"
+          busy={save.isPending}
+          disabled={!operating || role !== 'admin' || name.trim() === ''}
+          title={operating ? undefined : 'Switch on Operate first'}
+          onClick={() => save.mutate()}
+        >
+          Save
+        </Button>
+      </div>
+      <Failed error={estimate.error ?? save.error} />
+      {save.isSuccess && <p role="status">Saved.</p>}
+      {data && (
+        <>
+          <p className={styles.number}>
+            {data.exact ? '' : '≈ '}
+            {count(data.count)} users
+          </p>
+          <p className={styles.muted}>
+            {data.exact ? 'counted' : 'estimated'} in {Math.round(data.ms)} ms
+          </p>
+          <ul>
+            {data.sample.map(({ id, username }) => (
+              <li key={id}>
+                <To to={`user/${id}`}>{username}</To>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Card>
+  )
+}
+
+/** @throws {Problem} where the text is not JSON */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Problem(400, { code: 'BAD_JSON', title: 'The rule is not JSON' })
+  }
+}

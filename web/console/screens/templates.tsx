@@ -1,0 +1,294 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { type FormEvent, useDeferredValue, useState } from 'react'
+import type { Page } from '../../app/api.ts'
+import { useDevice } from '../../app/device.tsx'
+import { Problem } from '../../app/problem.ts'
+import { newKey } from '../../app/session.ts'
+import { Button } from '../../ui/button.tsx'
+import { Field, TextArea } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type Row, useConsole } from '../data.tsx'
+import { At, DataTable } from '../ui/data-table.tsx'
+import { Card, Failed, Screen, State, To, useOperating } from '../ui/parts.tsx'
+
+type Variable = { type: string; required?: boolean; default?: unknown }
+export type Template = Row & {
+  id: string
+  name: string
+  version: number
+  type: string
+  title: string
+  body: string | null
+  url: string | null
+  variables: Record<string, Variable>
+  translations: Record<string, { title: string; body?: string | null }>
+  updatedAt: string
+}
+type Preview = {
+  locale: string | null
+  inApp: { title: string; body: string | null; url: string | null }
+  email: { subject: string; text: string; html: string }
+  push: { title: string; body: string | null }
+  decisions: { channel: string; decision: string; reason: string; reachable: boolean }[]
+}
+
+export function useTemplates() {
+  const { session } = useDevice()
+  return useQuery({
+    queryKey: ['console', 'templates'],
+    queryFn: () => session.request<Page<Template>>('GET', '/admin/templates?limit=100'),
+    retry: false,
+  })
+}
+
+export function Templates() {
+  const { data, error } = useTemplates()
+  return (
+    <Screen
+      title="Templates"
+      lead="Texts of broadcasts: ICU messages over typed variables, with translations. Each change keeps the version before."
+    >
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Templates"
+          rows={data.items}
+          keyOf={({ id }) => id}
+          empty="There is no template yet."
+          columns={[
+            { key: 'name', label: 'Name', render: ({ id, name }) => <To to={`templates/${id}`}>{name}</To> },
+            { key: 'version', label: 'Version', numeric: true },
+            { key: 'type', label: 'Type' },
+            { key: 'title', label: 'Title' },
+            {
+              key: 'variables',
+              label: 'Variables',
+              render: ({ variables }) => Object.keys(variables).join(', ') || '–',
+            },
+            {
+              key: 'translations',
+              label: 'Languages',
+              render: ({ translations }) => ['default', ...Object.keys(translations)].join(', '),
+            },
+            { key: 'updatedAt', label: 'Changed', render: ({ updatedAt }) => <At at={updatedAt} /> },
+          ]}
+        />
+      )}
+      <To to="templates/new">New template</To>
+    </Screen>
+  )
+}
+
+const NEW = {
+  name: '',
+  type: 'system',
+  title: 'Hello {name}',
+  body: '',
+  url: '',
+  variables: '{"name": {"type": "string", "required": true}}',
+  translations: '{}',
+}
+type Draft = typeof NEW
+
+/** Edits a template; the preview follows what is saved. */
+export function TemplateScreen({ id }: { id: string }) {
+  const { session } = useDevice()
+  const { data, error } = useQuery({
+    queryKey: ['console', 'template', id],
+    queryFn: () => session.request<Template>('GET', `/admin/templates/${id}`),
+    enabled: id !== 'new',
+    retry: false,
+  })
+  if (id !== 'new' && !data) return <Failed error={error} />
+  const draft: Draft = data
+    ? {
+        name: data.name,
+        type: data.type,
+        title: data.title,
+        body: data.body ?? '',
+        url: data.url ?? '',
+        variables: JSON.stringify(data.variables, null, 2),
+        translations: JSON.stringify(data.translations, null, 2),
+      }
+    : NEW
+  return (
+    <Screen
+      title={data ? `${data.name}, version ${data.version}` : 'New template'}
+      lead={<To to="templates">All templates</To>}
+    >
+      <div className={styles.two}>
+        <Editor key={data?.version ?? 0} id={id} draft={draft} />
+        {data && <PreviewCard template={data} />}
+      </div>
+    </Screen>
+  )
+}
+
+function Editor({ id, draft }: { id: string; draft: Draft }) {
+  const { session } = useDevice()
+  const { role } = useConsole()
+  const operating = useOperating()
+  const queries = useQueryClient()
+  const [created, setCreated] = useState<string>()
+  const save = useMutation({
+    mutationFn: (form: Draft) => {
+      const body = {
+        ...form,
+        body: form.body || null,
+        url: form.url || null,
+        variables: parse('variables', form.variables),
+        translations: parse('translations', form.translations),
+      }
+      return id === 'new'
+        ? session.request<Template>('POST', '/admin/templates', body, newKey())
+        : session.request<Template>('PATCH', `/admin/templates/${id}`, body)
+    },
+    onSuccess: (template) => {
+      if (id === 'new') setCreated(template.id)
+      return queries.invalidateQueries({ queryKey: ['console'] })
+    },
+  })
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    save.mutate(Object.fromEntries(new FormData(event.currentTarget)) as Draft)
+  }
+  const fault = (name: string) => (save.error instanceof Problem ? save.error.at(name) : undefined)
+  return (
+    <Card title="Text">
+      <form className={styles.stack} onSubmit={submit}>
+        <Field label="Name" name="name" defaultValue={draft.name} required maxLength={100} error={fault('name')} />
+        <Field label="Type" name="type" defaultValue={draft.type} required maxLength={100} error={fault('type')} />
+        <Field label="Title" name="title" defaultValue={draft.title} required maxLength={1000} error={fault('title')} />
+        <TextArea label="Body" name="body" defaultValue={draft.body} rows={3} maxLength={4000} error={fault('body')} />
+        <Field label="Link" name="url" defaultValue={draft.url} maxLength={2000} error={fault('url')} />
+        <TextArea
+          label="Variables, as JSON"
+          name="variables"
+          defaultValue={draft.variables}
+          rows={4}
+          error={fault('variables')}
+        />
+        <TextArea
+          label="Translations, as JSON"
+          name="translations"
+          defaultValue={draft.translations}
+          rows={4}
+          error={fault('translations')}
+        />
+        <Failed error={save.error} />
+        <Button
+          kind="primary"
+          type="submit"
+          busy={save.isPending}
+          disabled={!operating || role !== 'admin'}
+          title={operating ? undefined : 'Switch on Operate first'}
+        >
+          Save
+        </Button>
+        {created && (
+          <p role="status">
+            Saved: <To to={`templates/${created}`}>open it</To>
+          </p>
+        )}
+        {save.isSuccess && !created && <p role="status">Saved.</p>}
+      </form>
+    </Card>
+  )
+}
+
+/** @throws {Problem} where the text is not JSON */
+function parse(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text || '{}')
+  } catch {
+    throw new Problem(400, { code: 'BAD_JSON', title: `${name} is not JSON` })
+  }
+}
+
+/** On every channel, as a user would see it; follows every key. */
+function PreviewCard({ template }: { template: Template }) {
+  const { session } = useDevice()
+  const [values, setValues] = useState<Record<string, string>>({})
+  const [userId, setUserId] = useState('')
+  const [locale, setLocale] = useState('')
+  const asked = useDeferredValue(JSON.stringify({ values, userId, locale, version: template.version }))
+  const { data, error } = useQuery({
+    queryKey: ['console', 'preview', template.id, asked],
+    queryFn: () =>
+      session.request<Preview>(
+        'POST',
+        `/admin/templates/${template.id}/preview`,
+        { variables: valuesOf(template, values), ...(userId && { userId }), ...(locale && { locale }) },
+        newKey(),
+      ),
+    placeholderData: (before) => before,
+    retry: false,
+  })
+  return (
+    <Card title="Preview">
+      <div className={styles.find}>
+        {Object.entries(template.variables).map(([name, { type }]) => (
+          <Field
+            key={name}
+            label={`${name} (${type})`}
+            value={values[name] ?? ''}
+            onChange={({ currentTarget }) => setValues({ ...values, [name]: currentTarget.value })}
+          />
+        ))}
+        <Field
+          label="As user (id)"
+          value={userId}
+          inputMode="numeric"
+          onChange={({ currentTarget }) => setUserId(currentTarget.value.trim())}
+        />
+        <Field
+          label="Language"
+          value={locale}
+          onChange={({ currentTarget }) => setLocale(currentTarget.value.trim())}
+        />
+      </div>
+      <Failed error={error} />
+      {data && (
+        <>
+          <h3>In the app</h3>
+          <p>
+            <strong>{data.inApp.title}</strong>
+            <br />
+            {data.inApp.body}
+          </p>
+          <h3>Push</h3>
+          <p>
+            <strong>{data.push.title}</strong>
+            <br />
+            {data.push.body}
+          </p>
+          <h3>Email: {data.email.subject}</h3>
+          <pre className={styles.mail}>{data.email.text}</pre>
+          <ul>
+            {data.decisions.map(({ channel, decision, reason, reachable }) => (
+              <li key={channel}>
+                <State mood={decision === 'allow' && reachable ? 'good' : 'waiting'}>
+                  {channel}: {decision}, {reason}
+                  {!reachable && ', but not reachable'}
+                </State>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Card>
+  )
+}
+
+/** An example where nothing was typed. */
+function valuesOf({ variables }: Template, values: Record<string, string>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(variables).map(([name, { type }]) => {
+      const text = values[name] ?? ''
+      if (type === 'number') return [name, Number(text || 2)]
+      if (type === 'boolean') return [name, text !== 'false']
+      if (/date/.test(type)) return [name, text || new Date(0).toISOString()]
+      return [name, text || name]
+    }),
+  )
+}
