@@ -130,7 +130,7 @@ comment on column notify.sources.live is 'True while it counts among the actors 
 comment on column notify.sources.notified is 'True once it has ever been shown: the same source never notifies twice.';
 comment on column notify.sources.silent is 'True when the recipient wanted quiet.';
 comment on column notify.sources.decision is 'shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, or expired (its notification, or the send before dispatch).';
-comment on column notify.sources.decided_by is 'The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze.';
+comment on column notify.sources.decided_by is 'The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.';
 comment on column notify.sources.decided_at is 'Time of the decision.';
 comment on column notify.sources.waits_for is 'Key of the group whose window it waits for; null: it does not wait.';
 comment on column notify.sources.waits_filter is 'Filter of the window it waits for.';

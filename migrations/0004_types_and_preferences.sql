@@ -113,11 +113,13 @@ comment on column notify.template_versions.created_at is 'Time at which it was s
 create table notify.preferences (
   user_id bigint primary key,
   document jsonb not null,
+  recent jsonb not null default '[]',
   updated_at timestamptz not null default now()
 );
 comment on table notify.preferences is 'Notification settings of users. Written while the inbox row is locked, which carries has_preferences: users without settings cost a batch nothing.';
 comment on column notify.preferences.user_id is 'Owner of the settings.';
-comment on column notify.preferences.document is 'types, channels, policy, dnd, snoozeUntil as in the API; a missing field means its default.';
+comment on column notify.preferences.document is 'types, channels, policy, dnd, snoozeUntil, cap, digest as in the API; a missing field means its default.';
+comment on column notify.preferences.recent is 'The latest notifications with a sound, [{type, at}], newest first, as far as a cap of the document counts them. Empty without a cap.';
 comment on column notify.preferences.updated_at is 'Time of the last replacement.';
 
 create function notify.clock_change(zone text, low timestamptz, high timestamptz) returns timestamptz
@@ -193,7 +195,48 @@ end
 $$;
 comment on function notify.snooze_until is 'The end of a snooze until an RFC 3339 time, to the millisecond; null when it is over at the given moment, and for any other text.';
 
-create function notify.explain(user_id bigint, type text, channel text, at timestamptz default now())
+create function notify.digest_at(digest jsonb, zone text, at timestamptz) returns timestamptz
+  language sql stable strict parallel safe
+  begin atomic
+    select min(t.at)
+    from (
+      select (d.day + (digest_at.digest ->> 'at')::time) at time zone digest_at.zone as at
+      from generate_series(-1, 8) n
+      cross join lateral (select (digest_at.at at time zone digest_at.zone)::date + n as day) d
+      where digest_at.digest ->> 'every' = 'day' or extract(isodow from d.day) = (digest_at.digest ->> 'day')::int
+    ) t
+    where t.at > digest_at.at;
+  end;
+comment on function notify.digest_at is 'The first digest after the given moment, by the wall clock of the zone. A time that the clocks skip is an hour later, one that they repeat is the second.';
+
+create function notify.digest_zone(user_id bigint, digest jsonb) returns text
+  language sql stable
+  begin atomic
+    select coalesce(digest_zone.digest ->> 'timeZone', (select u.time_zone from social.users u where u.id = digest_zone.user_id), 'UTC');
+  end;
+comment on function notify.digest_zone is 'The time zone of a digest: its own, else that of the user, else UTC.';
+
+create function notify.capped_until(document jsonb, recent jsonb, type text, at timestamptz) returns timestamptz
+  language sql stable strict parallel safe
+  begin atomic
+    select max(e.until)
+    from (
+      select (array_agg(r.at order by r.at desc))[(c.cap ->> 'atMost')::int] + make_interval(secs => (c.cap ->> 'seconds')::float8) as until
+      from (values
+        (capped_until.document -> 'cap', null),
+        (capped_until.document #> array['types', capped_until.type, 'cap'], capped_until.type)
+      ) c (cap, type)
+      cross join lateral (
+        select (x.item ->> 'at')::timestamptz as at from jsonb_array_elements(capped_until.recent) x (item)
+        where c.type is null or x.item ->> 'type' = c.type
+      ) r
+      group by c.cap, c.type
+    ) e
+    where e.until > capped_until.at;
+  end;
+comment on function notify.capped_until is 'End of the time in which a notification of this type exceeds a cap of the preferences; null: one more may make a sound.';
+
+create function notify.explain(user_id bigint, type text, channel text, at timestamptz default now(), recent jsonb default null)
   returns table (decision text, decided_by text, reason text, until timestamptz)
   language sql stable
   begin atomic
@@ -205,38 +248,42 @@ create function notify.explain(user_id bigint, type text, channel text, at times
         coalesce((p.document #>> array['channels', explain.channel])::boolean, true) as of_channel,
         explain.channel = any (t.channels) as by_default,
         notify.quiet_until(p.document -> 'dnd', explain.at) as dnd_until,
-        notify.snooze_until(p.document ->> 'snoozeUntil', explain.at) as snooze_until
-      from (select * from notify.types k where k.type in (explain.type, 'system') order by k.type = 'system' limit 1) t
+        notify.snooze_until(p.document ->> 'snoozeUntil', explain.at) as snooze_until,
+        case when explain.channel = 'email' then
+          notify.digest_at(p.document -> 'digest', notify.digest_zone(explain.user_id, p.document -> 'digest'), explain.at)
+        end as digest_at,
+        notify.capped_until(p.document, coalesce(explain.recent, p.recent), t.asked, explain.at) as capped_until
+      from (select k.*, explain.type as asked from notify.types k where k.type in (explain.type, 'system') order by k.type = 'system' limit 1) t
       left join notify.preferences p on p.user_id = explain.user_id
     ), enabled as (
       select
         *,
         coalesce(of_type, of_channel and by_default) as wanted,
-        greatest(dnd_until, snooze_until) as quiet_until,
-        case
-          when snooze_until >= coalesce(dnd_until, snooze_until) then 'snooze'
-          when dnd_until is not null then 'dnd'
-        end as quiet_by,
         case
           when of_type is not null then 'typePreference'
           when not of_channel then 'channelPreference'
           else 'typeDefault'
-        end as wanted_by
+        end as wanted_by,
+        coalesce(digest_at, greatest(dnd_until, snooze_until), capped_until) as later,
+        case
+          when digest_at is not null then 'digest'
+          when snooze_until >= coalesce(dnd_until, snooze_until) then 'snooze'
+          when dnd_until is not null then 'dnd'
+          else 'cap'
+        end as later_by
       from facts
+    ), decided as (
+      select *, not critical and wanted and dnd <> 'ignore' and later is not null as is_later from enabled
     )
     select
       case
         when critical then 'allow'
         when not wanted then 'suppress'
-        when quiet_until is null or e.dnd = 'ignore' or explain.channel = 'inApp' then 'allow'
-        when e.dnd = 'defer' then 'defer'
+        when not is_later or explain.channel = 'inApp' then 'allow'
+        when e.dnd = 'defer' or later_by in ('digest', 'cap') then 'defer'
         else 'suppress'
       end,
-      case
-        when critical then 'critical'
-        when not wanted or quiet_until is null or e.dnd = 'ignore' then wanted_by
-        else quiet_by
-      end,
+      case when critical then 'critical' when is_later then later_by else wanted_by end,
       case
         when critical then 'critical notifications pass every preference'
         when not wanted then
@@ -245,16 +292,19 @@ create function notify.explain(user_id bigint, type text, channel text, at times
             when 'channelPreference' then 'the user switched this channel off'
             else 'this channel is off by default for this type'
           end
-        when quiet_until is null or e.dnd = 'ignore' then
+        when not is_later then
           case wanted_by
             when 'typePreference' then 'the user switched this type on for this channel'
             else 'this channel is on by default for this type'
           end
+        when later_by = 'digest' then 'kept for the digest of the user'
+        when later_by = 'cap' then
+          case when explain.channel = 'inApp' then 'more than the user wants at a time: shown silently' else 'more than the user wants at a time: gathered' end
         when explain.channel = 'inApp' then 'the user wants quiet: shown silently'
         when e.dnd = 'defer' then 'the user wants quiet: kept until later'
         else 'the user wants quiet'
       end,
-      case when not critical and wanted and e.dnd <> 'ignore' then quiet_until end
-    from enabled e;
+      case when is_later then later end
+    from decided e;
   end;
-comment on function notify.explain is 'What the preferences of a user decide for a type on a channel (inApp, email, webPush) at a moment, and by which rule. The actor plays no part here: notify.why has the decisions for a notification. The same rules as decide.ts; a test compares both on generated documents.';
+comment on function notify.explain is 'What the preferences of a user decide for a type on a channel (inApp, email, webPush) at a moment, and by which rule. recent: what counts for a cap, by default what the preferences have. The actor plays no part here: notify.why has the decisions for a notification. The same rules as decide.ts; a test compares both on generated documents.';

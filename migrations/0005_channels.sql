@@ -63,6 +63,9 @@ comment on index notify.deliveries_due is 'Messages to send.';
 create index mails_waiting on notify.deliveries (user_id) where channel = 'email' and state in ('queued', 'deferred');
 comment on index notify.mails_waiting is 'Taking mails: the others that wait for the same user. By state, so that the search for due rows, by due_at, never prefers it.';
 
+create index pushes_deferred on notify.deliveries (user_id, target, grown_modseq) where channel = 'webPush' and reason is not null and due_at is not null;
+comment on index notify.pushes_deferred is 'Sending pushes of users with a cap: whether a later one goes out in its place.';
+
 create index deliveries_done on notify.deliveries (updated_at, user_id) where due_at is null;
 comment on index notify.deliveries_done is 'Retention.';
 

@@ -474,6 +474,7 @@ create function notify.why(user_id bigint, notification_id bigint)
             when 'typeDefault' then 'this channel is on by default for this type'
             when 'dnd' then 'the user wants quiet: shown silently'
             when 'snooze' then 'the user wants quiet: shown silently'
+            when 'cap' then 'more than the user wants at a time: shown silently'
             else s.decision
           end
       end,
@@ -505,13 +506,25 @@ create function notify.why(user_id bigint, notification_id bigint)
     cross join (
       values ('email', 'the user has confirmed no address'), ('webPush', 'no browser of the user takes pushes')
     ) c (channel, unreachable)
-    cross join lateral notify.explain(n.user_id, n.type, c.channel, now()) e
+    cross join lateral notify.explain(n.user_id, n.type, c.channel, now(), '[]') e
+    -- A cap decides once, when it counts.
+    left join lateral (
+      select d.state, d.due_at
+      from notify.deliveries d
+      where d.user_id = n.user_id and d.notification_id = n.id and d.channel = c.channel and d.reason = 'cap'
+      order by d.due_at desc nulls last limit 1
+    ) capped on e.decision = 'allow'
     cross join lateral (
       select
-        case when n.priority = 'critical' then 'allow' else e.decision end,
-        case when n.priority = 'critical' then 'critical' else e.decided_by end,
-        case when n.priority = 'critical' then 'critical notifications pass every preference' else e.reason end,
-        case when n.priority <> 'critical' then e.until end
+        case when n.priority = 'critical' then 'allow' when capped.state = 'skipped' then 'suppress' when capped.state is not null then 'defer' else e.decision end,
+        case when n.priority = 'critical' then 'critical' when capped.state is not null then 'cap' else e.decided_by end,
+        case
+          when n.priority = 'critical' then 'critical notifications pass every preference'
+          when capped.state = 'skipped' then 'more than the user wants at a time: a later one went out in its place'
+          when capped.state is not null then 'more than the user wants at a time: gathered'
+          else e.reason
+        end,
+        case when n.priority <> 'critical' then coalesce(capped.due_at, e.until) end
     ) said (decision, by, reason, until)
     cross join lateral (
       select case
@@ -521,7 +534,7 @@ create function notify.why(user_id bigint, notification_id bigint)
     ) kept (by)
     where n.user_id = why.user_id and n.id = why.notification_id;
   end;
-comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results).';
+comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results); a cap as it decided then.';
 
 create function notify.timeline(user_id bigint)
   returns table (at timestamptz, what text, notification_id bigint, type text, source_id text, decided_by text)
@@ -654,7 +667,11 @@ create function notify.why_not(user_id bigint, source_id text)
             when 'typeDefault' then 'this type is off by default'
             else format('suppressed by %s', s.decided_by)
           end
-        end || case when s.silent and s.decision in ('shown', 'rejoined') then ', silently: the user wanted quiet' else '' end,
+        end || case
+          when s.silent and s.decision in ('shown', 'rejoined') then
+            case when s.decided_by = 'cap' then ', silently: more than the user wants at a time' else ', silently: the user wanted quiet' end
+          else ''
+        end,
         s.decided_at,
         s.source_id
       from decided s

@@ -77,6 +77,13 @@ export type Preferences = {
     inApp?: boolean
     email?: boolean
     webPush?: boolean
+    /** Limits this type. More than that are shown silently; their mails and pushes wait, and go out as one mail and one push. */
+    cap?: {
+      /** Notifications that may make a sound */
+      atMost: number
+      /** in any time of this length */
+      seconds: number
+    } | null
   }>
   channels?: {
     inApp?: boolean
@@ -97,6 +104,22 @@ export type Preferences = {
     }[]
   }
   snoozeUntil?: string | null
+  /** Limits all types together. More than that are shown silently; their mails and pushes wait, and go out as one mail and one push. */
+  cap?: {
+    /** Notifications that may make a sound */
+    atMost: number
+    /** in any time of this length */
+    seconds: number
+  } | null
+  /** Mails come once a day or week, with everything that is unread by then, instead of some minutes after each notification */
+  digest?: {
+    every: 'day' | 'week'
+    /** Weekday of a weekly digest, 1 = Monday (the default) */
+    day?: number
+    at: string
+    /** IANA zone; that of the account when it is missing, and UTC when that is too */
+    timeZone?: string
+  } | null
 }
 
 export type PreferencesAnswer = {

@@ -745,9 +745,13 @@ export interface NotifyPositions {
 
 export interface NotifyPreferences {
   /**
-   * types, channels, policy, dnd, snoozeUntil as in the API; a missing field means its default.
+   * types, channels, policy, dnd, snoozeUntil, cap, digest as in the API; a missing field means its default.
    */
   document: Json;
+  /**
+   * The latest notifications with a sound, [{type, at}], newest first, as far as a cap of the document counts them. Empty without a cap.
+   */
+  recent: Generated<Json>;
   /**
    * Time of the last replacement.
    */
@@ -919,7 +923,7 @@ export interface NotifySources {
    */
   decidedAt: Generated<Timestamp>;
   /**
-   * The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze.
+   * The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.
    */
   decidedBy: string | null;
   /**

@@ -163,7 +163,8 @@ async function lockOthers(client: pg.ClientBase, users: string[], sendIds: strin
         select w.* from unnest($1::bigint[]) u
         cross join lateral (
           select * from notify.deliveries d
-          where d.channel = 'email' and d.user_id = u and d.notification_id <> 0 and d.send_id is null and d.state = 'queued'
+          where d.channel = 'email' and d.user_id = u and d.notification_id <> 0 and d.send_id is null
+            and d.state in ('queued', 'deferred') and (d.state = 'queued' or d.due_at <= now())
           order by d.due_at limit ${IN_ONE_MAIL} for update skip locked
         ) w
       ),

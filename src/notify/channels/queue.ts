@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { columns } from '../../db/columns.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import type { Draft, Inbox } from '../dispatch/model.ts'
-import { decide, type UserPreferences } from '../rules/decide.ts'
+import { decide } from '../rules/decide.ts'
 import type { TypeLookup } from '../types/types.ts'
 
 /** Unread notifications go out in one mail after this delay. Web Pushes and critical notifications go out at once. */
@@ -24,11 +24,10 @@ export async function queueDeliveries(
   types: TypeLookup,
   inboxes: Map<string, Inbox>,
   drafts: Draft[],
-  preferences: Map<string, UserPreferences>,
 ): Promise<void> {
   const queued = drafts
     .filter((draft) => draft.grown && !draft.removed && draft.filterReason !== 'strangers')
-    .flatMap((draft) => waysOf(draft, types, inboxes.get(draft.userId), preferences.get(draft.userId)))
+    .flatMap((draft) => waysOf(draft, types, inboxes.get(draft.userId)))
   if (queued.length === 0) return
   await client.query({
     name: 'queue_deliveries',
@@ -37,17 +36,18 @@ export async function queueDeliveries(
   })
 }
 
-function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined, said: UserPreferences | undefined) {
+function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined) {
   const critical = draft.priority === 'critical'
   return (inbox?.reachableBy ?? []).flatMap((channel) => {
-    const { decision, until, decidedBy } = decide(types(draft.type), channel, null, said, critical)
+    const { decision, until, decidedBy } = decide(types(draft.type), channel, null, draft.said, critical)
     if (decision === 'suppress' && decidedBy === 'typeDefault') return []
-    const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : channel === 'email' ? EMAIL_DELAY_SECONDS : 0
+    const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : decidedBy === 'digest' ? 0 : delays[channel]
     const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
     return [{ draft, channel, delaySeconds, wanted: decision !== 'suppress', ...because }]
   })
 }
 
+const delays = { inApp: 0, email: EMAIL_DELAY_SECONDS, webPush: 0 }
 const nothing = { until: null, decidedBy: null }
 
 /** A notification on a channel. */

@@ -31,10 +31,13 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
   ])
   const judged: Judged = { sendable: [], settled: [] }
+  const gathered = isMail ? nobody : await readGathered(reader, deliveries, rows, preferences)
   const words = isMail ? { ...shown, previewOf: verifiedOnly(shown.previewOf, verified) } : shown
   for (const delivery of deliveries) {
     const row = rows.get(keyOf(delivery))
-    const now = { relations, mutedThreads, types: shown.types, verified, said: preferences.get(delivery.userId) }
+    const said = saidNow(preferences.get(delivery.userId), row)
+    const isGathered = gathered.has(`${keyOf(delivery)} ${delivery.target}`)
+    const now = { relations, mutedThreads, types: shown.types, verified, said, isGathered }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
     else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), words, 0) })
@@ -46,6 +49,15 @@ type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
   types: TypeLookup
   said: UserPreferences | undefined
   verified: Set<string>
+  /** A later push goes out in its place. */
+  isGathered: boolean
+}
+
+const nobody: ReadonlySet<string> = new Set()
+
+/** A cap decided when it counted, so it does not count again here. A digest is due when it was the next one then. */
+function saidNow(said: UserPreferences | undefined, row: Row | undefined): UserPreferences | undefined {
+  return said && { ...said, recent: [], digestAt: row?.digestAt ?? null }
 }
 
 /** Null: send it. */
@@ -56,6 +68,7 @@ function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome |
   if (channel === 'email' && isOfUnverified(row, now)) return { state: 'skipped', reason: 'unverified' }
   const verdict = decideNow(channel, row, now)
   if (verdict.decision === 'suppress') return { state: 'skipped', reason: verdict.decidedBy }
+  if (now.isGathered) return { state: 'skipped', reason: 'cap' }
   if (verdict.decision === 'defer' && verdict.until)
     return { state: 'deferred', reason: verdict.decidedBy, until: verdict.until }
   return null
@@ -94,7 +107,7 @@ async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>>
 }
 
 /** A group goes out while the rules allow at least one of the people kept with it. */
-function decideNow(channel: Delivery['channel'], row: Row, { types, said, verified: _, ...people }: Now): Decision {
+function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
   const about = toldOf(row).map((told) => relationOf(told, people))
   const decideOn = (relation: Relation | null) =>
     decide(types(row.type), channel, relation, said, row.priority === 'critical')
@@ -108,14 +121,64 @@ function toldOf({ userId, threadKey, keptActorIds }: Row) {
   return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
 }
 
-type Row = NotificationRow & { userId: string; threadKey: string | null; keptActorIds: string[] }
+/**
+ * Pushes that waited for the end of a cap or a quiet time, while a later one of a type under the same cap waits too: of
+ * these, one goes out for all. As `user notification target`. Users without a cap cost no statement.
+ */
+async function readGathered(
+  { pool }: Reader,
+  deliveries: Delivery[],
+  rows: Map<string, Row>,
+  preferences: Map<string, UserPreferences>,
+): Promise<Set<string>> {
+  const capped = deliveries.flatMap(({ userId, notificationId, target }) => {
+    const type = rows.get(keyOf({ userId, notificationId }))?.type
+    const document = preferences.get(userId)?.document
+    if (type === undefined || !(document?.cap ?? document?.types?.[type]?.cap)) return []
+    return [{ userId, notificationId, target, type: document.cap ? null : type }]
+  })
+  if (capped.length === 0) return new Set()
+  const { rows: gathered } = await pool.query<{ key: string }>({
+    name: 'gathered_pushes',
+    text: `select concat_ws(' ', d.user_id, d.notification_id, d.target) as key
+           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) w (user_id, notification_id, target, type)
+           join notify.deliveries d on d.user_id = w.user_id and d.notification_id = w.notification_id and d.channel = 'webPush' and d.target = w.target
+           where d.reason in ('cap', 'dnd', 'snooze') and exists (
+             select from notify.deliveries l
+             join notify.notifications n on n.user_id = l.user_id and n.id = l.notification_id
+             where l.user_id = d.user_id and l.target = d.target and l.grown_modseq > d.grown_modseq
+               and l.channel = 'webPush' and l.reason is not null and l.due_at is not null
+               and n.read_at is null and n.archived_at is null and (w.type is null or n.type = w.type))`,
+    values: [
+      capped.map(({ userId }) => userId),
+      capped.map(({ notificationId }) => notificationId),
+      capped.map(({ target }) => target),
+      capped.map(({ type }) => type),
+    ],
+  })
+  return new Set(gathered.map(({ key }) => key))
+}
+
+type Row = NotificationRow & {
+  userId: string
+  threadKey: string | null
+  keptActorIds: string[]
+  /** The digest that it waits for; null: none, or due. */
+  digestAt: Date | null
+}
 
 async function readNotifications({ pool }: Reader, deliveries: Delivery[]): Promise<Map<string, Row>> {
   const { rows } = await pool.query<Row>({
     name: 'notifications_to_send',
-    text: `select n.user_id as "userId", n.thread_key as "threadKey", n.actor_ids::text[] as "keptActorIds", ${notificationColumns}
+    text: `select n.user_id as "userId", n.thread_key as "threadKey", n.actor_ids::text[] as "keptActorIds",
+             case when p.digest_at > now() then p.digest_at end as "digestAt",
+             ${notificationColumns}
            from ${sent.from}
            join notify.notifications n on n.user_id = w.user_id and n.id = w.notification_id
+           left join lateral (
+             select notify.digest_at(s.document -> 'digest', notify.digest_zone(s.user_id, s.document -> 'digest'), n.updated_at) as digest_at
+             from notify.preferences s where s.user_id = w.user_id and s.document ? 'digest'
+           ) p on true
            where n.user_id = any($1::bigint[]) and n.expires_at > now()`,
     values: sent.values(deliveries),
   })

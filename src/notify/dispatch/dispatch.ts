@@ -4,6 +4,7 @@ import type { Actions } from '../actions.ts'
 import { queueDeliveries } from '../channels/queue.ts'
 import type { Consumer, OnBusy } from '../outbox/consume.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
+import { storeCounted } from '../rules/cap.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 import { foldEvents } from './fold.ts'
 import { loadForFold } from './load.ts'
@@ -70,7 +71,8 @@ async function tellFree(
   if (reachable.length === 0) return busy
   const folded = foldEvents(reachable, loaded)
   await storeFolded(client, types, inboxes, folded)
-  await queueDeliveries(client, types, inboxes, folded.drafts, loaded.preferences)
+  await queueDeliveries(client, types, inboxes, folded.drafts)
+  await storeCounted(client, loaded.preferences)
   return busy
 }
 

@@ -1,4 +1,5 @@
 import type { OutboxEvent } from '../outbox/event.ts'
+import { counts, withOneMore } from '../rules/cap.ts'
 import { type Decision, decide, type FilterReason, whyFiltered } from '../rules/decide.ts'
 import { relationOf } from '../rules/relations.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
@@ -17,8 +18,8 @@ import {
 
 /**
  * Folds events, each with a recipient whose inbox is locked, into notifications and sources. Goes by event id, so the
- * result does not depend on the batches. Pure: reads `loaded`, changes only drafts, sources and the sets in it, and
- * returns what it touched.
+ * result does not depend on the batches. Pure: reads `loaded`, changes only drafts, sources, counts and the sets in it,
+ * and returns what it touched.
  */
 export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
   const folded = {
@@ -146,10 +147,21 @@ function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded):
     draft.priority = moreUrgent(draft.priority, priorityOf(event, loaded.types(draft.type)))
     draft.sent = saying(sentWords(event), draft.sent)
   }
-  draft.silent = source.silent
+  draft.silent = source.silent && (draft.silent || !draft.said)
+  draft.said ??= loaded.preferences.get(source.userId)
+  if (!source.silent && draft.filterReason !== 'strangers') count(event, draft.type, loaded)
   source.notified = true
   source.decision = draft.filtered ? 'filtered' : 'shown'
   return draft
+}
+
+/** Once per event, so that what the next ones find does not depend on the batches. */
+function count(event: OutboxEvent, typeName: string, { types, preferences }: Loaded): void {
+  const userId = String(event.recipientId)
+  const said = preferences.get(userId)
+  const type = types(typeName)
+  if (said && counts(said, type, priorityOf(event, type) === 'critical'))
+    preferences.set(userId, withOneMore(said, type.type))
 }
 
 /** A source that was shown, retracted, and comes again. It joins its group silently while the group is open. */

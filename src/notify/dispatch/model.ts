@@ -43,6 +43,8 @@ export type Draft = {
   filtered: boolean
   filterReason: FilterReason | null
   silent: boolean
+  /** The recipient's preferences when it first grew in this transaction, before it was counted. */
+  said: UserPreferences | undefined
   /** The group may still take events: it is not read, not archived and less than 24 hours old. */
   open: boolean
   /** The group is 24 hours old. It is closed before its successor is made. */
@@ -166,6 +168,7 @@ export function emptyDraft(
     filtered: false,
     filterReason: null,
     silent: false,
+    said: undefined,
     open: true,
     expiredGroup: false,
     changed: true,

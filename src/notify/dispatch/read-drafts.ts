@@ -86,7 +86,15 @@ const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq:
 
 type DraftRow = Omit<
   Draft,
-  'sent' | 'requestId' | 'liveSources' | 'changed' | 'grown' | 'removed' | 'actorsIncomplete' | 'commentUnknown'
+  | 'sent'
+  | 'said'
+  | 'requestId'
+  | 'liveSources'
+  | 'changed'
+  | 'grown'
+  | 'removed'
+  | 'actorsIncomplete'
+  | 'commentUnknown'
 >
 
 function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
@@ -95,6 +103,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
     ...row,
     requestId: null,
     sent: noWords,
+    said: undefined,
     liveSources: new Map(),
     changed: false,
     grown: false,

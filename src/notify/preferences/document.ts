@@ -2,8 +2,40 @@ import { type Static, Type } from '@sinclair/typebox'
 
 const closed = { additionalProperties: false }
 const onOff = Type.Optional(Type.Boolean())
-const PerChannel = Type.Object({ inApp: onOff, email: onOff, webPush: onOff }, closed)
+const perChannel = { inApp: onOff, email: onOff, webPush: onOff }
 const TimeOfDay = Type.String({ pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$' })
+const TimeZone = (description: string) => Type.String({ minLength: 1, maxLength: 100, description })
+
+const Cap = Type.Object(
+  {
+    atMost: Type.Integer({ minimum: 1, maximum: 100, description: 'Notifications that may make a sound' }),
+    seconds: Type.Integer({ minimum: 60, maximum: 7 * 86_400, description: 'in any time of this length' }),
+  },
+  closed,
+)
+export type Cap = Static<typeof Cap>
+
+const cap = (of: string) =>
+  Type.Optional(
+    Type.Union([Cap, Type.Null()], {
+      description: `Limits ${of}. More than that are shown silently; their mails and pushes wait, and go out as one mail and one push.`,
+      examples: [{ atMost: 3, seconds: 3600 }],
+    }),
+  )
+
+const OfType = Type.Object({ ...perChannel, cap: cap('this type') }, closed)
+
+const Digest = Type.Object(
+  {
+    every: Type.Unsafe<'day' | 'week'>({ type: 'string', enum: ['day', 'week'] }),
+    day: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 7, description: 'Weekday of a weekly digest, 1 = Monday (the default)' }),
+    ),
+    at: TimeOfDay,
+    timeZone: Type.Optional(TimeZone('IANA zone; that of the account when it is missing, and UTC when that is too')),
+  },
+  closed,
+)
 
 /** On weekdays (1 = Monday) from one time of the wall clock to another; across midnight when `to` is not after `from`. */
 const QuietWindow = Type.Object(
@@ -18,7 +50,7 @@ const QuietWindow = Type.Object(
 const Dnd = Type.Object(
   {
     enabled: Type.Boolean(),
-    timeZone: Type.String({ minLength: 1, maxLength: 100, description: 'IANA zone, for example Europe/Berlin' }),
+    timeZone: TimeZone('IANA zone, for example Europe/Berlin'),
     windows: Type.Array(QuietWindow, { maxItems: 50 }),
   },
   closed,
@@ -34,24 +66,34 @@ export type Strangers = 'accept' | 'filter' | 'drop'
 export const Preferences = Type.Object(
   {
     types: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[\\w.:-]{1,100}$' }), PerChannel, { ...closed, maxProperties: 200 }),
+      Type.Record(Type.String({ pattern: '^[\\w.:-]{1,100}$' }), OfType, { ...closed, maxProperties: 200 }),
     ),
-    channels: Type.Optional(PerChannel),
+    channels: Type.Optional(Type.Object(perChannel, closed)),
     policy: Type.Optional(Policy),
     dnd: Type.Optional(Dnd),
     snoozeUntil: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })),
+    cap: cap('all types together'),
+    digest: Type.Optional(
+      Type.Union([Digest, Type.Null()], {
+        description:
+          'Mails come once a day or week, with everything that is unread by then, instead of some minutes after each notification',
+        examples: [{ every: 'day', at: '08:00', timeZone: 'Europe/Berlin' }],
+      }),
+    ),
   },
   closed,
 )
 export type Preferences = Static<typeof Preferences>
 
 /** The document as it is answered: whole. */
-export function withDefaults({ types, channels, policy, dnd, snoozeUntil }: Preferences) {
+export function withDefaults({ types, channels, policy, dnd, snoozeUntil, cap, digest }: Preferences) {
   return {
     types: types ?? {},
     channels: { inApp: true, email: true, webPush: true, ...channels },
     policy: { strangers: policy?.strangers ?? ('accept' as const) },
     dnd: dnd ?? { enabled: false, timeZone: 'UTC', windows: [] },
     snoozeUntil: snoozeUntil ?? null,
+    cap: cap ?? null,
+    digest: digest ?? null,
   }
 }

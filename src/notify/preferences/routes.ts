@@ -79,7 +79,7 @@ async function answer(app: App, userId: string) {
         type,
         channel,
         null,
-        said && { ...said, dndUntil: null, snoozeUntil: null },
+        said && { ...said, dndUntil: null, snoozeUntil: null, digestAt: null, recent: [] },
       )
       return [channel, { enabled: decision !== 'suppress', decidedBy }]
     })

@@ -14,7 +14,7 @@ const NO_TIME = ['22007', '22008', '22009']
  */
 export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
   await inTransaction(pool, async (client) => {
-    if (document.dnd) await checkTimeZone(client, document.dnd.timeZone)
+    await checkTimeZones(client, document)
     if (document.snoozeUntil) await checkTime(client, document.snoozeUntil)
     if (!(await lockPreferences(client, userId))) throw fail('USER_NOT_FOUND')
     await keepDocument(client, userId, document)
@@ -27,13 +27,22 @@ export async function lockPreferences(client: pg.ClientBase, userId: string): Pr
   return rowCount === 1
 }
 
-/** To be called with the preferences locked. */
-export async function keepDocument(client: pg.ClientBase, userId: string, document: Preferences): Promise<void> {
+/** To be called with the preferences locked. Weekly digests come on Mondays where no day is named. */
+export async function keepDocument(client: pg.ClientBase, userId: string, said: Preferences): Promise<void> {
+  const document = said.digest?.every === 'week' ? { ...said, digest: { day: 1, ...said.digest } } : said
   await client.query(
     `insert into notify.preferences (user_id, document) values ($1, $2)
      on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
     [userId, document],
   )
+}
+
+/** @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know one of the document's zones */
+export async function checkTimeZones(
+  client: Pick<pg.ClientBase, 'query'>,
+  { dnd, digest }: Preferences,
+): Promise<void> {
+  for (const zone of [dnd?.timeZone, digest?.timeZone]) if (zone) await checkTimeZone(client, zone)
 }
 
 /** @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone */

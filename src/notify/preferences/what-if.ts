@@ -1,10 +1,11 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { counts, type Sounded, withOneMore } from '../rules/cap.ts'
 import { type Decision, decide, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
 import { type Channel, channels } from '../types/types.ts'
 import type { Preferences } from './document.ts'
-import { checkTimeZone } from './store.ts'
+import { checkTimeZones } from './store.ts'
 
 /** Notifications that are looked at, the newest ones: each is decided six times. */
 const MOST = 2000
@@ -36,6 +37,9 @@ type Row = {
   quietAfter: Date | null
   snoozedBefore: Date | null
   snoozedAfter: Date | null
+  digestBefore: Date | null
+  digestAfter: Date | null
+  at: Date
 }
 
 /**
@@ -44,7 +48,7 @@ type Row = {
  * @throws {AppError} BAD_TIME_ZONE
  */
 export async function whatIf(app: App, userId: string, document: Preferences, days: number): Promise<WhatIf> {
-  if (document.dnd) await checkTimeZone(app.pool, document.dnd.timeZone)
+  await checkTimeZones(app.pool, document)
   const [lookup, said] = await Promise.all([app.types.current(), preferencesOf(app.pool, [userId])])
   const stored = said.get(userId)?.document ?? {}
   const { rows } = await app.pool.query<Row>({
@@ -53,9 +57,13 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
              notify.quiet_until($3::jsonb -> 'dnd', n.updated_at) as "quietBefore",
              notify.quiet_until($4::jsonb -> 'dnd', n.updated_at) as "quietAfter",
              notify.snooze_until($3::jsonb ->> 'snoozeUntil', n.updated_at) as "snoozedBefore",
-             notify.snooze_until($4::jsonb ->> 'snoozeUntil', n.updated_at) as "snoozedAfter"
+             notify.snooze_until($4::jsonb ->> 'snoozeUntil', n.updated_at) as "snoozedAfter",
+             notify.digest_at($3::jsonb -> 'digest', notify.digest_zone($1, $3::jsonb -> 'digest'), n.updated_at) as "digestBefore",
+             notify.digest_at($4::jsonb -> 'digest', notify.digest_zone($1, $4::jsonb -> 'digest'), n.updated_at) as "digestAfter",
+             n.updated_at as at
            from (select * from notify.notifications where user_id = $1 order by grown_modseq desc limit ${MOST}) n
-           where n.updated_at > now() - make_interval(days => $2)`,
+           where n.updated_at > now() - make_interval(days => $2)
+           order by n.grown_modseq`,
     values: [userId, days, stored, document],
   })
   const events = rows.map(({ actorId, threadKey }) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
@@ -65,25 +73,42 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
   ])
   const types: WhatIf['types'] = {}
   let differs = 0
+  let counted: { before: Sounded[]; after: Sounded[] } = { before: [], after: [] }
   for (const [at, row] of rows.entries()) {
+    const type = lookup(row.type)
+    const critical = row.priority === 'critical'
     const relation = events[at] ? relationOf(events[at], { relations, mutedThreads }) : null
-    const outcomeOf = (channel: Channel, preferences: UserPreferences) =>
-      nameOf(decide(lookup(row.type), channel, relation, preferences, row.priority === 'critical'))
+    const before = { document: stored, ...timesBefore(row), recent: counted.before, at: row.at }
+    const after = { document, ...timesAfter(row), recent: counted.after, at: row.at }
+    const outcomeOf = (channel: Channel, said: UserPreferences) =>
+      nameOf(decide(type, channel, relation, said, critical))
     let differsHere = false
     types[row.type] ??= emptyDifferences()
     for (const channel of channels) {
-      const before = outcomeOf(channel, { document: stored, dndUntil: row.quietBefore, snoozeUntil: row.snoozedBefore })
-      const after = outcomeOf(channel, { document, dndUntil: row.quietAfter, snoozeUntil: row.snoozedAfter })
+      const outcome = { before: outcomeOf(channel, before), after: outcomeOf(channel, after) }
       const difference = types[row.type]?.[channel]
       if (difference) {
-        count(difference.before, before)
-        count(difference.after, after)
+        count(difference.before, outcome.before)
+        count(difference.after, outcome.after)
       }
-      differsHere ||= before !== after
+      differsHere ||= outcome.before !== outcome.after
     }
     if (differsHere) differs += 1
+    const recentWith = (said: UserPreferences) =>
+      outcomeOf('inApp', said) === 'allow' && counts(said, type, critical)
+        ? withOneMore(said, row.type).recent
+        : said.recent
+    counted = { before: recentWith(before), after: recentWith(after) }
   }
   return { days, notifications: rows.length, differs, types }
+}
+
+function timesBefore({ quietBefore, snoozedBefore, digestBefore }: Row) {
+  return { dndUntil: quietBefore, snoozeUntil: snoozedBefore, digestAt: digestBefore }
+}
+
+function timesAfter({ quietAfter, snoozedAfter, digestAfter }: Row) {
+  return { dndUntil: quietAfter, snoozeUntil: snoozedAfter, digestAt: digestAfter }
 }
 
 function nameOf({ decision, filtered, until }: Decision): Outcome {

@@ -1,5 +1,6 @@
 import type { Preferences } from '../preferences/document.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
+import { cappedUntil, type Sounded } from './cap.ts'
 
 /** Rules in the order of evaluation. The first one that applies decides. */
 export type Rule =
@@ -12,8 +13,10 @@ export type Rule =
   | 'typePreference'
   | 'channelPreference'
   | 'typeDefault'
+  | 'digest'
   | 'dnd'
   | 'snooze'
+  | 'cap'
 
 export type Decision = {
   decision: 'allow' | 'suppress' | 'defer'
@@ -42,9 +45,25 @@ export type UserPreferences = {
   /** End of the quiet hours under way, found by notify.quiet_until; null outside. */
   dndUntil: Date | null
   snoozeUntil: Date | null
+  /** The next digest, found by notify.digest_at; null when it is due, or when there is none. */
+  digestAt: Date | null
+  /** What counts for a cap, newest first. */
+  recent: Sounded[]
+  /** Something was added to `recent` that is not stored yet. */
+  hasCounted?: boolean
+  /** The moment of the decision. */
+  at: Date
 }
 
-const nothingSaid: UserPreferences = { document: {}, dndUntil: null, snoozeUntil: null }
+/** Of a user who has stored none. */
+export const nothingSaid: UserPreferences = {
+  document: {},
+  dndUntil: null,
+  snoozeUntil: null,
+  digestAt: null,
+  recent: [],
+  at: new Date(0),
+}
 
 /**
  * Whether a notification goes out on a channel, and which rule says so. Pure. From `critical` on it is the same as the SQL
@@ -91,23 +110,31 @@ function decideByRelation(relation: Relation, { policy }: Preferences): Decision
   return null
 }
 
-function decideByPreferences(
-  type: NotificationType,
-  channel: Channel,
-  { document, dndUntil, snoozeUntil }: UserPreferences,
-): Decision {
+function decideByPreferences(type: NotificationType, channel: Channel, said: UserPreferences): Decision {
+  const { document, dndUntil, snoozeUntil, digestAt } = said
   const ofType = document.types?.[type.type]?.[channel]
   const ofChannel = document.channels?.[channel] ?? true
   const byDefault = type.channels.includes(channel)
   const wantedBy = ofType !== undefined ? 'typePreference' : ofChannel ? 'typeDefault' : 'channelPreference'
   if (!(ofType ?? (ofChannel && byDefault))) return suppress(wantedBy, unwanted[wantedBy])
-  const until = latest(dndUntil, snoozeUntil)
-  if (!until || type.dnd === 'ignore') return allow(wantedBy, wanted[wantedBy])
-  const quietBy = until === snoozeUntil ? 'snooze' : 'dnd'
-  if (channel === 'inApp') return { ...allow(quietBy, 'the user wants quiet: shown silently'), until }
-  if (type.dnd === 'defer')
-    return { ...allow(quietBy, 'the user wants quiet: kept until later'), decision: 'defer', until }
-  return { ...suppress(quietBy, 'the user wants quiet'), until }
+  const now = allow(wantedBy, wanted[wantedBy])
+  if (type.dnd === 'ignore') return now
+  if (channel === 'email' && document.digest)
+    return digestAt ? defer('digest', 'kept for the digest of the user', digestAt) : now
+  const quietUntil = latest(dndUntil, snoozeUntil)
+  if (quietUntil) return keepQuiet(type, channel, quietUntil === snoozeUntil ? 'snooze' : 'dnd', quietUntil)
+  const until = cappedUntil(said, type.type)
+  if (!until) return now
+  if (channel === 'inApp') return { ...allow('cap', `${tooMany}: shown silently`), until }
+  return defer('cap', `${tooMany}: gathered`, until)
+}
+
+const tooMany = 'more than the user wants at a time'
+
+function keepQuiet(type: NotificationType, channel: Channel, by: 'snooze' | 'dnd', until: Date): Decision {
+  if (channel === 'inApp') return { ...allow(by, 'the user wants quiet: shown silently'), until }
+  if (type.dnd === 'defer') return defer(by, 'the user wants quiet: kept until later', until)
+  return { ...suppress(by, 'the user wants quiet'), until }
 }
 
 const unwanted = {
@@ -134,4 +161,8 @@ function allow(decidedBy: Rule, reason: string): Decision {
 
 function suppress(decidedBy: Rule, reason: string): Decision {
   return { decision: 'suppress', decidedBy, reason, until: null, filtered: false }
+}
+
+function defer(decidedBy: Rule, reason: string, until: Date): Decision {
+  return { decision: 'defer', decidedBy, reason, until, filtered: false }
 }

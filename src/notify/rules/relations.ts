@@ -77,12 +77,15 @@ export async function readPreferences(
   return outspoken.length > 0 ? preferencesOf(client, outspoken) : new Map()
 }
 
-/** Preferences and quiet times of these users. Users without preferences are omitted. */
+/** Preferences, quiet times, digests and counts of these users. Users without preferences are omitted. */
 export async function preferencesOf(client: Queryable, users: string[]): Promise<Map<string, UserPreferences>> {
   const { rows } = await client.query<{ userId: string } & UserPreferences>({
     name: 'preferences_of_users',
     text: `select user_id as "userId", document, notify.quiet_until(document -> 'dnd', now()) as "dndUntil",
-             notify.snooze_until(document ->> 'snoozeUntil', now()) as "snoozeUntil"
+             notify.snooze_until(document ->> 'snoozeUntil', now()) as "snoozeUntil",
+             case when document ? 'digest' then
+               notify.digest_at(document -> 'digest', notify.digest_zone(user_id, document -> 'digest'), now()) end as "digestAt",
+             recent, now() as at
            from notify.preferences where user_id = any($1::bigint[])`,
     values: [users],
   })

@@ -9,6 +9,7 @@ import { keyOfGroup } from '../dispatch/model.ts'
 import { lockFreeObjects, lockInboxes } from '../dispatch/objects.ts'
 import { storeFolded } from '../dispatch/store.ts'
 import { backoff } from '../outbox/pending.ts'
+import { storeCounted } from '../rules/cap.ts'
 import { readPreferences } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { gather, showSources } from './gather.ts'
@@ -110,12 +111,13 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[
   const preferences = await readPreferences(client, [...inboxes.keys()], inboxes)
   const verdicts = judge(types, inboxes, preferences, windows)
   const moved = await turnAway(client, verdicts, gone)
-  const gathered = await gather(client, types, windows, verdicts, comments)
+  const gathered = await gather(client, types, windows, preferences, comments)
   const drafts = gathered.map(({ draft }) => draft)
   const outgrown = gathered.flatMap(({ outgrown }) => outgrown ?? [])
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: outgrown, sources: [], windows: [] })
-  await queueDeliveries(client, types, inboxes, drafts, preferences)
-  await showSources(client, gathered, verdicts, comments)
+  await queueDeliveries(client, types, inboxes, drafts)
+  await storeCounted(client, preferences)
+  await showSources(client, gathered, comments)
   await reopen(client, types, windows, moved)
 }
 

@@ -4,22 +4,23 @@ import { ACTORS_KEPT, rank } from '../dispatch/actors.ts'
 import { commentOfSource, factsWith, latestFacts } from '../dispatch/event-content.ts'
 import { type Draft, emptyDraft, keyOfGroup, NOBODY } from '../dispatch/model.ts'
 import { readOpenGroups } from '../dispatch/read-drafts.ts'
+import { counts, withOneMore } from '../rules/cap.ts'
+import { type Decision, decide, type UserPreferences } from '../rules/decide.ts'
 import type { TypeLookup } from '../types/types.ts'
-import type { Verdicts } from './recheck.ts'
 import { keyColumns, type Window } from './waiting.ts'
 
 /** A group with its additions. `outgrown`: its predecessor, which must be closed. */
-export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined }
+export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined; inApp: Decision }
 
 /**
  * Adds all waiting people to their groups, or to new ones where these are closed or full. `comments` are locked
- * already; sources with other comments stay for the next window.
+ * already; sources with other comments stay for the next window. Counts them in `preferences` for caps.
  */
 export async function gather(
   client: pg.ClientBase,
   types: TypeLookup,
   windows: Window[],
-  verdicts: Map<Window, Verdicts>,
+  preferences: Map<string, UserPreferences>,
   comments: string[],
 ): Promise<Gathered[]> {
   const openGroups = await readOpenGroups(client, windows)
@@ -37,11 +38,17 @@ export async function gather(
   return rows.flatMap((row) => {
     const group = groups[row.place - 1]
     if (!group) return []
-    grow(group.draft, group.window, row)
-    const quietUntil = verdicts.get(group.window)?.known.inApp.until ?? null
-    group.draft.silent = group.window.filterReason === null && quietUntil !== null
-    rank(group.draft, types(group.draft.type))
-    return [group]
+    const { draft, window } = group
+    grow(draft, window, row)
+    const type = types(draft.type)
+    const said = preferences.get(draft.userId)
+    const inApp = decide(type, 'inApp', null, said)
+    draft.said = said
+    draft.silent = window.filterReason === null && inApp.until !== null
+    if (said && !draft.silent && window.filterReason !== 'strangers' && counts(said, type, false))
+      preferences.set(draft.userId, withOneMore(said, type.type))
+    rank(draft, type)
+    return [{ ...group, inApp }]
   })
 }
 
@@ -113,12 +120,7 @@ function grow(draft: Draft, window: Window, { newPeople, latestComment, followed
 }
 
 /** Gathered sources no longer wait and belong to the notification, which is stored and has an id by now. */
-export async function showSources(
-  client: pg.ClientBase,
-  gathered: Gathered[],
-  verdicts: Map<Window, Verdicts>,
-  comments: string[],
-): Promise<void> {
+export async function showSources(client: pg.ClientBase, gathered: Gathered[], comments: string[]): Promise<void> {
   if (gathered.length === 0) return
   await client.query({
     name: 'show_waiting',
@@ -129,16 +131,13 @@ export async function showSources(
            from ${shown.from}
            where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter
              and ${commentLocked(shown.next)}`,
-    values: [...shown.values(gathered, verdicts), comments],
+    values: [...shown.values(gathered), comments],
   })
 }
 
-const shown = columns<Gathered, Map<Window, Verdicts>>({
+const shown = columns<Gathered>({
   ...keyColumns(({ window }: Gathered) => window),
   notification_id: ['bigint', ({ draft }) => draft.id],
   silent: ['boolean', ({ draft }) => draft.silent],
-  decided_by: [
-    'text',
-    ({ window }, verdicts) => (window.filterReason ? null : verdicts.get(window)?.known.inApp.decidedBy),
-  ],
+  decided_by: ['text', ({ window, inApp }) => (window.filterReason ? null : inApp.decidedBy)],
 })

@@ -117,12 +117,18 @@ test('unsubscribing takes one click: GET shows a page, POST unsubscribes', async
   t.equal(mail.headers.subject, 'ben hat deinen Beitrag kommentiert', 'in the language of its reader')
   t.match(mail.text, 'Keine solchen Mails mehr')
   const path = new URL(mail.headers['list-unsubscribe']?.slice(1, -1) ?? '').pathname
-  t.match(await call(system.url, 'GET', path), { status: 200, body: /<form method="post"/ })
+  t.match(await call(system.url, 'GET', path), {
+    status: 200,
+    body: /<html lang="de">[\s\S]*<form method="post" [^>]*><button>Keine Mails mehr/,
+  })
   t.match(await ana.get('/notifications/preferences'), {
     effective: { 'comment.created': { email: { enabled: true } } },
   })
   const form = { 'content-type': 'application/x-www-form-urlencoded' }
-  t.match(await call(system.url, 'POST', path, 'List-Unsubscribe=One-Click', form), { status: 200 })
+  t.match(await call(system.url, 'POST', path, 'List-Unsubscribe=One-Click', form), {
+    status: 200,
+    body: /Abbestellt/,
+  })
   t.match(await ana.get('/notifications/preferences'), {
     preferences: { channels: { email: false } },
     effective: { 'comment.created': { email: { enabled: false } }, 'user.mentioned': { email: { enabled: false } } },
@@ -132,6 +138,55 @@ test('unsubscribing takes one click: GET shows a page, POST unsubscribes', async
     body: { code: 'BAD_TOKEN' },
   })
   t.match(await call(system.url, 'POST', `/auth/verify-email`, { token: path.split('/').at(-1) }), { status: 400 })
+})
+
+test('a digest comes once, at its hour of the wall clock, with all that is unread, and not at all without it', async (t) => {
+  const { server, system, ana, ben, cem, verify } = await mailSystem(t)
+  const { pool } = system
+  await verify(ana)
+  await ana.request('PATCH', '/auth/me', { timeZone: 'Asia/Kathmandu' })
+  await ana.request('PUT', '/notifications/preferences', { digest: { every: 'day', at: '08:00' } })
+  const posts = [await ana.post('one'), await ana.post('two')]
+  for (const post of posts) await ben.comment(post.id, 'well said')
+  const waiting = async () => {
+    await settled(system)
+    const { rows } = await pool.query(
+      `select state, reason, attempts, to_char(due_at at time zone 'Asia/Kathmandu', 'HH24:MI:SS') as at, due_at > now() as later
+       from notify.deliveries where notification_id <> 0 and due_at is not null`,
+    )
+    return rows
+  }
+  const tomorrow = { state: 'deferred', reason: 'digest', attempts: 0, at: '08:00:00', later: true }
+  t.same(await waiting(), [tomorrow, tomorrow])
+  await hurry(system)
+  await eventually(async () => (await waiting()).every(({ later, state }) => later && state === 'deferred'))
+  t.same(await waiting(), [tomorrow, tomorrow], 'what was taken early waits for its hour again')
+  t.same(server.mails, [])
+  const { id } = (await ana.get('/notifications')).items[0]
+  const why = await ana.get(`/notifications/${id}/why`)
+  t.match(
+    why.decisions.find(({ channel }: { channel: string }) => channel === 'email'),
+    { decision: 'defer', decidedBy: 'digest' },
+  )
+  const comeHour = async () => {
+    await pool.query(`update notify.notifications set updated_at = updated_at - interval '1 day' where user_id = $1`, [
+      ana.id,
+    ])
+    await hurry(system)
+    await eventually(async () => (await waiting()).length === 0)
+  }
+  await comeHour()
+  t.equal(server.mails.length, 1, 'one mail for all')
+  t.match(server.mails[0], { to: 'ana@example.org', headers: { subject: '2 unread notifications' } })
+  await cem.comment(posts[0]?.id ?? '', 'me too')
+  await settled(system)
+  await ana.request('PATCH', '/notifications/mark-all-read')
+  await comeHour()
+  t.equal(server.mails.length, 1, 'nothing unread, no mail')
+  const path = new URL(server.mails[0]?.headers['list-unsubscribe']?.slice(1, -1) ?? '').pathname
+  t.match(await call(system.url, 'POST', path, {}), { status: 200 })
+  await cem.comment(posts[1]?.id ?? '', 'and here')
+  t.same(await waiting(), [], 'unsubscribed')
 })
 
 test('a permanent refusal bounces; after a temporary one the same mail is resent', async (t) => {

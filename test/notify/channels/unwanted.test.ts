@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { type Parcel, sendDeliveries } from '../../../src/notify/channels/send.ts'
 import { maintainDeliveryLog } from '../../../src/notify/delivery-log/partitions.ts'
 import { readWhy } from '../../../src/notify/inbox/why.ts'
 import type { Preferences } from '../../../src/notify/preferences/document.ts'
@@ -68,4 +69,44 @@ test('a group that becomes unwanted keeps its queued and sent messages; channels
   await say(false)
   await told()
   t.same(await rows(), [{ user_id: ana, state: 'sent', reason: null }])
+})
+
+test('pushes beyond a cap wait for its end, and the last of them goes out for all', async (t) => {
+  const app = await inboxApp(t)
+  const { pool } = app
+  const [ana = '', ...others] = await makeUsers(app, ['ana', 'ben', 'cem', 'dia', 'eva', 'fay'])
+  await pool.query(`update notify.inbox set reachable_by = '{webPush}' where user_id = $1`, [ana])
+  await pool.query(
+    `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
+    [ana],
+  )
+  await storePreferences(pool, ana, { cap: { atMost: 2, seconds: 3600 } })
+  for (const other of others.slice(0, 4)) await follow(app, other, ana)
+  const sent: string[] = []
+  const send = async ({ notifications }: Parcel) => {
+    sent.push(...notifications.map(({ id }) => id))
+    return { state: 'sent' as const }
+  }
+  const rows = async () => {
+    await sendDeliveries({ ...app, senders: { email: null, webPush: { send, close() {} } } })
+    const { rows } = await pool.query(
+      `select concat_ws(' ', notification_id, state, reason) as became from notify.deliveries order by notification_id`,
+    )
+    return rows.map(({ became }) => became)
+  }
+  t.same(await rows(), ['1 sent', '2 sent', '3 deferred cap', '4 deferred cap'])
+  t.match(
+    (await readWhy(pool, ana, '2')).decisions.find(({ channel }) => channel === 'webPush'),
+    { decision: 'allow' },
+  )
+  t.match(
+    (await readWhy(pool, ana, '4')).decisions.find(({ channel }) => channel === 'webPush'),
+    {
+      decision: 'defer',
+      decidedBy: 'cap',
+    },
+  )
+  await pool.query('update notify.deliveries set due_at = now() where due_at is not null')
+  t.same(await rows(), ['1 sent', '2 sent', '3 skipped cap', '4 sent'])
+  t.same(sent, ['1', '2', '4'])
 })

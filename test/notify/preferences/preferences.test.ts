@@ -13,10 +13,13 @@ t.test('preferences are stored whole and returned with their effect', async (t) 
     types: { 'post.liked': { inApp: false, email: true }, 'shop.paid': { email: false } },
     channels: { webPush: false },
     dnd: { enabled: true, timeZone: 'Europe/Berlin', windows: [{ days: [1, 7], from: '22:00', to: '07:00' }] },
+    cap: { atMost: 10, seconds: 3600 },
+    digest: { every: 'week', at: '08:00' },
   }
   const { status, body } = await ana.request('PUT', '/notifications/preferences', document)
   t.equal(status, 200)
-  t.match(body.preferences, document)
+  t.match(body.preferences, { ...document, digest: { every: 'week', day: 1, at: '08:00' } })
+  t.match(await ana.request('PUT', '/notifications/preferences', body.preferences), { status: 200 })
   t.match(body.effective, {
     'post.liked': { inApp: { enabled: false, decidedBy: 'typePreference' }, email: { enabled: true } },
     'comment.created': { webPush: { enabled: false, decidedBy: 'channelPreference' } },
@@ -42,6 +45,13 @@ t.test('invalid preferences are refused and change nothing', async (t) => {
     { snoozeUntil: '0000-01-01T00:00:00Z' },
     { snoozeUntil: '2030-01-01T00:00:00+23:59' },
     { snoozeUntil: '2030-12-31T23:59:60Z' },
+    { cap: { atMost: 0, seconds: 3600 } },
+    { cap: { atMost: 3 } },
+    { types: { 'post.liked': { cap: { atMost: 3, seconds: 10 } } } },
+    { channels: { cap: { atMost: 3, seconds: 3600 } } },
+    { digest: { every: 'month', at: '08:00' } },
+    { digest: { every: 'day', at: '8' } },
+    { digest: { every: 'day', at: '08:00', timeZone: 'Europe/Atlantis' } },
   ])
     t.match(await ana.request('PUT', '/notifications/preferences', wrong), { status: 400 }, JSON.stringify(wrong))
   t.match(await ana.request('PUT', '/notifications/preferences', { snoozeUntil: '2030-12-31T23:59:60Z' }), {
@@ -78,6 +88,52 @@ t.test('strangers are dropped or filtered, followed users are not, and quiet hou
   await cem.unlike(post.id)
   await settled(system)
   t.match(await ana.get('/notifications?filter=filtered'), { items: [] })
+  await noDrift(t, system)
+})
+
+t.test('more than a cap allows is shown silently, counted for its user alone, and a critical one never', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  const cap = { atMost: 2, seconds: 3600 }
+  await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { cap } } })
+  const silent = async () => {
+    await settled(system)
+    const { items } = await ana.get('/notifications')
+    return items.map(({ type, silent }: { type: string; silent: boolean }) => `${type} ${silent}`).reverse()
+  }
+  const posts = [await ana.post('one'), await ana.post('two'), await ana.post('three')]
+  for (const { id } of posts) {
+    await ben.comment(id, 'hello')
+    await settled(system)
+  }
+  await ben.like(String(posts[0]?.id))
+  t.same(await silent(), ['comment.created false', 'comment.created false', 'comment.created true', 'post.liked false'])
+  const { items } = await ana.get('/notifications?type=comment.created')
+  t.match((await ana.get(`/notifications/${items[0].id}/why`)).decisions[0], { decidedBy: 'cap', channel: 'inApp' })
+  const recent = async (id: string) =>
+    (await system.pool.query('select recent from notify.preferences where user_id = $1', [id])).rows[0]?.recent
+  t.match(await recent(ana.id), [{ type: 'comment.created' }, { type: 'comment.created' }])
+  t.equal((await recent(ana.id)).length, 2, 'likes have no cap and are not counted')
+  t.equal(await recent(ben.id), undefined)
+  const asked = await ana.request('POST', '/notifications/preferences/what-if', {
+    preferences: { cap: { atMost: 1, seconds: 3600 } },
+  })
+  t.match(asked.body.types, {
+    'comment.created': {
+      inApp: { before: { allow: 2, silent: 1 }, after: { allow: 1, silent: 2 } },
+      webPush: { after: { allow: 1, defer: 2 } },
+    },
+    'post.liked': { inApp: { after: { silent: 1 } } },
+  })
+  await system.pool.query(
+    `select notify.emit('shop.code', array[$1]::bigint[], 'code', 'Code 123', priority => 'critical')`,
+    [ana.id],
+  )
+  await system.pool.query(
+    `update notify.preferences set recent = jsonb_set(recent, '{1,at}', to_jsonb((now() - interval '61 minutes')::text))`,
+  )
+  await cem.comment(String(posts[2]?.id), 'an hour later')
+  t.same((await silent()).slice(-2).sort(), ['comment.created false', 'shop.code false'])
   await noDrift(t, system)
 })
 

@@ -1,0 +1,60 @@
+import type pg from 'pg'
+import type { Cap, Preferences } from '../preferences/document.ts'
+import type { NotificationType } from '../types/types.ts'
+import type { UserPreferences } from './decide.ts'
+
+/** A notification that was shown with a sound. `at`: RFC 3339. */
+export type Sounded = { type: string; at: string }
+
+type Counted = Pick<UserPreferences, 'document' | 'recent' | 'at'>
+
+/** End of the time in which a notification of this type exceeds a cap. The same as the SQL function notify.capped_until. */
+export function cappedUntil({ document, recent, at }: Counted, type: string): Date | null {
+  const ends = capsOf(document, type).flatMap(({ atMost, seconds, of }) => {
+    const last = recent.filter((sounded) => of === null || sounded.type === of)[atMost - 1]
+    return last ? [Date.parse(last.at) + seconds * 1000] : []
+  })
+  const end = Math.max(...ends)
+  return end > at.getTime() ? new Date(end) : null
+}
+
+/** Whether it counts when it makes a sound. What passes quiet hours passes caps too. */
+export function counts(said: UserPreferences | undefined, { type, dnd }: NotificationType, critical: boolean): boolean {
+  return said !== undefined && !critical && dnd !== 'ignore' && capsOf(said.document, type).length > 0
+}
+
+/** The preferences after one more notification with a sound; keeps only what a cap may still count. */
+export function withOneMore(said: UserPreferences, type: string): UserPreferences {
+  const { document, at } = said
+  const recent = [{ type, at: at.toISOString() }, ...said.recent]
+  const kept = new Set(
+    [null, ...Object.keys(document.types ?? {})].flatMap((name) => {
+      const cap = name === null ? document.cap : document.types?.[name]?.cap
+      if (!cap) return []
+      const since = at.getTime() - cap.seconds * 1000
+      return recent
+        .filter((sounded) => (name === null || sounded.type === name) && Date.parse(sounded.at) > since)
+        .slice(0, cap.atMost)
+    }),
+  )
+  return { ...said, recent: recent.filter((sounded) => kept.has(sounded)), hasCounted: true }
+}
+
+/** Stores what was counted in this transaction. Requires locked inboxes. Users without a cap cost no statement. */
+export async function storeCounted(client: pg.ClientBase, preferences: Map<string, UserPreferences>): Promise<void> {
+  const counted = [...preferences].filter(([, { hasCounted }]) => hasCounted)
+  if (counted.length === 0) return
+  await client.query({
+    name: 'store_counted',
+    text: `update notify.preferences p set recent = w.recent
+           from unnest($1::bigint[], $2::jsonb[]) w (user_id, recent)
+           where p.user_id = w.user_id and p.user_id = any($1::bigint[])`,
+    values: [counted.map(([userId]) => userId), counted.map(([, { recent }]) => JSON.stringify(recent))],
+  })
+}
+
+/** `of` null: of all types together. */
+function capsOf({ cap, types }: Preferences, type: string): (Cap & { of: string | null })[] {
+  const ofType = types?.[type]?.cap
+  return [...(cap ? [{ ...cap, of: null }] : []), ...(ofType ? [{ ...ofType, of: type }] : [])]
+}
