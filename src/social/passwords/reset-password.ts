@@ -4,6 +4,7 @@ import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 import { queueAccountMail, RESETS_PASSWORD } from '../../notify/channels/email/account-mails.ts'
 import { isResetToken, namedByResetToken } from '../../notify/channels/email/reset-token.ts'
+import { type Catalogue, wordsIn } from '../../notify/channels/email/words.ts'
 import { forgetFirstPassword, replacePassword } from './change-password.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
 import { isHash } from './confirm-password.ts'
@@ -71,10 +72,17 @@ export async function resetPassword(app: App, { token, password, ip }: Reset): P
   if (account.isFirst) await forgetFirstPassword(app)
 }
 
+/** The language of the page behind a mail's link: that of the account, or English while the token is not valid. */
+export async function wordsOfReset(app: App, token: string): Promise<Catalogue> {
+  const userId = namedByResetToken(token)
+  const account = userId === undefined ? undefined : await findAccount(app, userId)
+  return wordsIn(account && isResetToken(app.config, token, account) ? account.locale : null)
+}
+
 async function findAccount({ db }: App, userId: string) {
   return db
     .selectFrom('social.users')
-    .select(['username', 'email', 'passwordHash', 'passwordChangeRequired as isFirst'])
+    .select(['username', 'email', 'locale', 'passwordHash', 'passwordChangeRequired as isFirst'])
     .where('id', '=', userId)
     .where('deletedAt', 'is', null)
     .executeTakeFirst()

@@ -5,10 +5,11 @@ import { AppError } from '../../errors.ts'
 import { acceptForms, isForm } from '../../http/forms.ts'
 import { escapeHtml, page } from '../../notify/channels/email/mail.ts'
 import { Token } from '../../notify/channels/email/routes.ts'
+import type { Catalogue } from '../../notify/channels/email/words.ts'
 import { changePassword } from './change-password.ts'
 import { createFailureLimit } from './failed-sign-ins.ts'
 import { CurrentPassword, Login, Password } from './fields.ts'
-import { createForgotten, resetPassword } from './reset-password.ts'
+import { createForgotten, resetPassword, wordsOfReset } from './reset-password.ts'
 
 const closed = { additionalProperties: false }
 const html = { content: { 'text/html': { schema: Type.String() } } }
@@ -77,9 +78,14 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       async (request, reply) => {
         const { token, password } = request.body
-        const reset = resetPassword(app, { token, password, ip: request.ip })
-        if (!isForm(request)) return reply.code(204).send(await reset.then(() => null))
-        return reply.type(HTML).send(await reset.then(changed, (error) => refused(error, token)))
+        const reset = () => resetPassword(app, { token, password, ip: request.ip })
+        if (!isForm(request)) return reply.code(204).send(await reset().then(() => null))
+        const words = await wordsOfReset(app, token) // a used token names nobody
+        const page = await reset().then(
+          () => changed(words),
+          (error) => refused(error, token, words),
+        )
+        return reply.type(HTML).send(page)
       },
     )
 
@@ -94,27 +100,31 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: html },
         },
       },
-      async ({ query: { token } }, reply) => reply.type(HTML).send(page(TITLE, [form(token)])),
+      async ({ query: { token } }, reply) => {
+        const words = await wordsOfReset(app, token)
+        return reply.type(HTML).send(page(words.pages.choosePassword, [form(token, words)], words.language))
+      },
     )
   }
 }
 
-const TITLE = 'Choose a new password'
+function changed({ pages, language }: Catalogue): string {
+  return page(pages.passwordChanged, [`<p>${pages.isPasswordChanged}</p>`], language)
+}
 
-const changed = () => page('Password changed', ['<p>Your password was changed. You can sign in with it now.</p>'])
-
-function refused(error: unknown, token: string): string {
+function refused(error: unknown, token: string, words: Catalogue): string {
   if (!(error instanceof AppError) || error.status >= 500) throw error
-  const again = error.code === 'BAD_TOKEN' ? [] : [form(token)]
-  return page(TITLE, [`<p>${escapeHtml(error.title)}. ${escapeHtml(error.detail ?? '')}</p>`, ...again])
+  const again = error.code === 'BAD_TOKEN' ? [] : [form(token, words)]
+  const why = words.errors[error.code] ?? `${error.title}. ${error.detail ?? ''}`
+  return page(words.pages.choosePassword, [`<p>${escapeHtml(why)}</p>`, ...again], words.language)
 }
 
 /**
  * A form, because mail scanners open links too, so GET must not change anything. Its action is relative to the page and
  * works below any prefix.
  */
-function form(token: string): string {
+function form(token: string, { pages }: Catalogue): string {
   return `<form method="post" action="reset"><input type="hidden" name="token" value="${escapeHtml(token)}">
-<label>New password, at least 8 characters <input type="password" name="password" minlength="8" maxlength="200" autocomplete="new-password" required></label>
-<button>Save</button></form>`
+<label>${pages.newPassword} <input type="password" name="password" minlength="8" maxlength="200" autocomplete="new-password" required></label>
+<button>${pages.save}</button></form>`
 }

@@ -111,10 +111,15 @@ test('a new address counts once it is verified, and the former address is notifi
   t.same([(await login('new@example.org')).status, (await login('ana@example.org')).status], [200, 401])
   t.equal((await confirm('new@example.org', 'Confirm your new address')).status, 204, 'repeating it changes nothing')
 
+  await ana.request('PATCH', '/auth/me', { locale: 'de-AT' })
   await change('other@example.org', PASSWORD)
-  await mailTo('new@example.org', 'Your address is about to change')
+  t.match((await mailTo('new@example.org', 'Deine Adresse soll geändert werden')).text, /möchte diese Adresse/)
+  const path = /\/auth\/verify-email\?token=[\w.-]+/.exec(
+    (await mailTo('other@example.org', 'Bestätige deine neue Adresse')).text,
+  )?.[0]
+  t.match(await call(url, 'GET', path ?? ''), { status: 200, body: /lang="de"[\s\S]*Mails für das Konto ana/ })
   t.match(await change('new@example.org', PASSWORD), { body: { pendingEmail: null } }, 'taken back')
-  t.match(await confirm('other@example.org', 'Confirm your new address'), { body: { code: 'BAD_TOKEN' } })
+  t.match(await confirm('other@example.org', 'Bestätige deine neue Adresse'), { body: { code: 'BAD_TOKEN' } })
   const { rows } = await pool.query(`select reachable_by from notify.inbox where user_id = $1`, [ana.id])
   t.same(rows, [{ reachable_by: ['email'] }])
   t.same(server.mails.filter(({ to }) => to === 'ben@example.org').length, 1, 'nobody else is written to')

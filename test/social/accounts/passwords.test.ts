@@ -152,6 +152,27 @@ test('a reset token expires after half an hour, with a new password and with a n
   t.same(answers.map(({ status }) => status).sort(), [204, 400, 400], 'at one time, one is used')
 })
 
+test('the mail and the page behind its link are in the language of the account', async (t) => {
+  const { url, config, pool, as, forgot, mailsTo } = await printingSystem(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await ana.request('PATCH', '/auth/me', { locale: 'de' })
+  await forgot('ana')
+  await eventually(() => mailsTo('ana@example.org').some(({ subject }) => subject === 'Setze dein Passwort zurück'))
+  const { rows } = await pool.query(`select email, password_hash as "passwordHash" from social.users where id = $1`, [
+    ana.id,
+  ])
+  const token = resetToken(config, { userId: ana.id, ...rows[0] })
+  const open = (token: string) => call(url, 'GET', `/auth/password/reset?token=${token}`)
+  t.match((await open(token)).body, /lang="de"[\s\S]*Neues Passwort, mindestens 8 Zeichen/)
+  t.match((await open(token.replace(/^\d+/, ben.id))).body, /lang="en"/, 'a forged one shows no language')
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  const submit = (password: string) =>
+    call(url, 'POST', '/auth/password/reset', `token=${token}&password=${password}`, form)
+  t.match((await submit('password')).body, /zu gebräuchlich[\s\S]*<form/)
+  t.match((await submit('another+new+horse')).body, /Dein Passwort wurde geändert/)
+  t.match((await submit('another+new+horse')).body, /ungültig oder abgelaufen/)
+})
+
 test('the answer to a forgotten password is sent before the account is looked up', async (t) => {
   const { pool, as, forgot, tokenFor } = await printingSystem(t)
   await as('ana')

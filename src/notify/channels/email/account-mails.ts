@@ -1,7 +1,8 @@
 import type { Config } from '../../../config.ts'
-import { addressChanging, newAddress, passwordChanged, question, resetPassword, type Words } from './mail.ts'
+import { linking, reporting, type Words } from './mail.ts'
 import { resetToken } from './reset-token.ts'
 import { emailToken } from './verify.ts'
+import type { Catalogue } from './words.ts'
 
 /**
  * Targets of deliveries with notification 0, which are mails about an account. This one asks whether the address
@@ -21,7 +22,7 @@ const EMAIL_CHANGING = 'emailChanging'
 
 /** The user at the time the mail is written. `email` is the address of the mail. */
 type Addressee = { userId: string; email: string; passwordHash: string }
-type Links = { config: Pick<Config, 'jwtSecret'>; publicUrl: string }
+type Links = { config: Pick<Config, 'jwtSecret'>; publicUrl: string; words: Catalogue }
 type AccountMail = {
   /**
    * SQL for the address, using the user `u` and the rest of the target, $2. Null when there is nothing left to send.
@@ -37,26 +38,26 @@ export const isAnothers = (address: string) => `exists (
 const mails: Record<string, AccountMail> = {
   [ASKS_ADDRESS]: {
     address: `case when u.email_verified_at is null and not ${isAnothers('u.email')} then u.email end`,
-    write: ({ userId, email }, { config, publicUrl }) =>
-      question(`${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
+    write: ({ userId, email }, { config, publicUrl, words }) =>
+      linking(words, 'address', `${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
   },
   [ASKS_NEW_ADDRESS]: {
     address: `case when not ${isAnothers('u.new_email')} then u.new_email end`,
-    write: ({ userId, email }, { config, publicUrl }) =>
-      newAddress(`${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
+    write: ({ userId, email }, { config, publicUrl, words }) =>
+      linking(words, 'newAddress', `${publicUrl}/auth/verify-email?token=${emailToken(config, userId, email)}`),
   },
   [PASSWORD_CHANGED]: {
     address: 'case when u.email_verified_at is not null then u.email end',
-    write: (_addressee, { publicUrl }) => passwordChanged(publicUrl),
+    write: (_addressee, { publicUrl, words }) => reporting(words, 'passwordChanged', publicUrl),
   },
   [RESETS_PASSWORD]: {
     address: `case when not ${isAnothers('u.email')} then u.email end`,
-    write: (addressee, { config, publicUrl }) =>
-      resetPassword(`${publicUrl}/auth/password/reset?token=${resetToken(config, addressee)}`),
+    write: (addressee, { config, publicUrl, words }) =>
+      linking(words, 'resetPassword', `${publicUrl}/auth/password/reset?token=${resetToken(config, addressee)}`),
   },
   [EMAIL_CHANGING]: {
     address: `nullif($2::text, '')`,
-    write: (_addressee, { publicUrl }) => addressChanging(publicUrl),
+    write: (_addressee, { publicUrl, words }) => reporting(words, 'addressChanging', publicUrl),
   },
 }
 

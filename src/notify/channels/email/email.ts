@@ -9,6 +9,7 @@ import type { Parcel, Sender } from '../send.ts'
 import { accountMailOf } from './account-mails.ts'
 import { digest, type Words } from './mail.ts'
 import { unsubscribeToken } from './unsubscribe.ts'
+import { wordsIn } from './words.ts'
 
 const CONNECTIONS = 5
 /**
@@ -107,15 +108,15 @@ function write(pool: pg.Pool, parcel: Parcel, options: Options): Promise<Omit<Ma
 
 async function writeAboutAccount(pool: pg.Pool, { userId, target }: Parcel, options: Options) {
   const { name, mail, rest } = accountMailOf(target)
-  const { rows } = await pool.query<{ email: string | null; passwordHash: string }>({
+  const { rows } = await pool.query<{ email: string | null; passwordHash: string; locale: string | null }>({
     name: `addressee_${name}`,
-    text: `select ${mail.address} as email, u.password_hash as "passwordHash", $2::text from social.users u
+    text: `select ${mail.address} as email, u.password_hash as "passwordHash", u.locale, $2::text from social.users u
            where u.id = $1 and u.deleted_at is null`,
     values: [userId, rest],
   })
-  const [{ email, passwordHash } = { email: null, passwordHash: '' }] = rows
+  const [{ email, passwordHash, locale } = { email: null, passwordHash: '', locale: null }] = rows
   if (email === null) return undefined
-  const words = mail.write({ userId, email, passwordHash }, options)
+  const words = mail.write({ userId, email, passwordHash }, { ...options, words: wordsIn(locale) })
   return { ...words, to: email, headers: { 'Auto-Submitted': 'auto-generated' } }
 }
 

@@ -1,23 +1,10 @@
 import type { Notification } from '../../../protocol/notification.ts'
+import { type Catalogue, wordsIn } from './words.ts'
 
 export type Words = { subject: string; text: string; html: string }
 
 /** Number of notifications that a mail lists. It shows how many more exist. */
 const NAMED = 20
-
-/** Words of the digest around its notifications, by language. English is the default. */
-const wordsOfDigest = {
-  en: {
-    unread: (count: number) => `${count} unread notifications`,
-    more: (count: number) => [`… and `, `${count} more`] as const,
-    unsubscribe: 'No more mails like this',
-  },
-  de: {
-    unread: (count: number) => `${count} ungelesene Benachrichtigungen`,
-    more: (count: number) => [`… und `, `${count} weitere`] as const,
-    unsubscribe: 'Keine solchen Mails mehr',
-  },
-}
 
 /** Digest of unread notifications, newest last. Relative links become absolute. `locale` is that of the recipient. */
 export function digest(
@@ -26,8 +13,7 @@ export function digest(
   unsubscribeUrl: string,
   locale: string | null = null,
 ): Words {
-  const language = locale?.split('-', 1)[0] === 'de' ? 'de' : 'en'
-  const words = wordsOfDigest[language]
+  const { digest: words, language } = wordsIn(locale)
   const named = notifications.slice(-NAMED)
   const more = notifications.length - named.length
   const [only] = notifications
@@ -55,76 +41,39 @@ export function digest(
 }
 
 /**
- * Asks whether the address belongs to the user. Anyone can enter an address, so the mail contains no text of theirs.
+ * Asks for something by a link: whether an address belongs to the user, or for a new password. Anyone can have it sent
+ * to any address, so it contains no text of theirs.
  */
-export function question(url: string): Words {
-  return linking({
-    subject: 'Is this your address?',
-    ask: 'Please confirm that mail of ours may come to this address:',
-    url,
-    label: 'Confirm',
-    otherwise: 'If you did not sign up, do nothing: you will not hear from us again.',
-  })
-}
-
-/** Asks the same for an address that will replace another one. */
-export function newAddress(url: string): Words {
-  return linking({
-    subject: 'Confirm your new address',
-    ask: 'Please confirm that this is the new address of your account:',
-    url,
-    label: 'Confirm',
-    otherwise: 'If you did not ask for this, do nothing: the address is not used.',
-  })
-}
-
-/** Anyone can request this mail, so it contains no text of theirs. */
-export function resetPassword(url: string): Words {
-  return linking({
-    subject: 'Reset your password',
-    ask: 'Follow this link within 30 minutes to choose a new password:',
-    url,
-    label: 'Choose a new password',
-    otherwise: 'If you did not ask for this, do nothing: your password stays as it is.',
-  })
-}
-
-/** For the owner of a verified address. */
-export function passwordChanged(publicUrl: string): Words {
-  return plain({
-    subject: 'Your password was changed',
-    what: `The password of your account at ${publicUrl} was changed, and all other sessions were ended.`,
-    otherwise: 'If it was not you who changed it, ask the people who run this service for help.',
-  })
-}
-
-/** For the address that will be replaced. */
-export function addressChanging(publicUrl: string): Words {
-  return plain({
-    subject: 'Your address is about to change',
-    what: `Someone who knows the password of your account at ${publicUrl} asked to replace this address by another one.`,
-    otherwise:
-      'If it was not you, change your password now, or reset it, and ask the people who run this service for help.',
-  })
-}
-
-type Linking = { subject: string; ask: string; url: string; label: string; otherwise: string }
-
-function linking({ subject, ask, url, label, otherwise }: Linking): Words {
+export function linking(
+  { language, ...words }: Catalogue,
+  about: 'address' | 'newAddress' | 'resetPassword',
+  url: string,
+): Words {
+  const { subject, ask, label, otherwise } = words[about]
   return {
     subject,
     text: `${ask}\n\n${url}\n\n${otherwise}`,
-    html: page(subject, [
-      `<p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(url)}">${escapeHtml(label)}</a></p><p>${escapeHtml(otherwise)}</p>`,
-    ]),
+    html: page(
+      subject,
+      [
+        `<p>${escapeHtml(ask)}</p><p><a href="${escapeHtml(url)}">${escapeHtml(label)}</a></p><p>${escapeHtml(otherwise)}</p>`,
+      ],
+      language,
+    ),
   }
 }
 
-function plain({ subject, what, otherwise }: { subject: string; what: string; otherwise: string }): Words {
+/** Reports a change to the owner of an address. */
+export function reporting(
+  { language, ...words }: Catalogue,
+  about: 'passwordChanged' | 'addressChanging',
+  publicUrl: string,
+): Words {
+  const { subject, what, otherwise } = words[about]
   return {
     subject,
-    text: `${what}\n\n${otherwise}`,
-    html: page(subject, [`<p>${escapeHtml(what)}</p><p>${escapeHtml(otherwise)}</p>`]),
+    text: `${what(publicUrl)}\n\n${otherwise}`,
+    html: page(subject, [`<p>${escapeHtml(what(publicUrl))}</p><p>${escapeHtml(otherwise)}</p>`], language),
   }
 }
 

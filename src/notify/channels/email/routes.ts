@@ -5,6 +5,7 @@ import { acceptForms, isForm } from '../../../http/forms.ts'
 import { escapeHtml, page } from './mail.ts'
 import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
 import { accountsOf, verifyEmail } from './verify.ts'
+import { wordsFor, wordsIn } from './words.ts'
 
 export const Token = Type.String({ minLength: 1, maxLength: 600, pattern: '^[\\w.-]+$' })
 const WithToken = Type.Object({ token: Token }, { additionalProperties: false })
@@ -34,9 +35,10 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         },
       },
       async (request, reply) => {
-        await verifyEmail(pool, config, request.body.token)
+        const userId = await verifyEmail(pool, config, request.body.token)
         if (!isForm(request)) return reply.code(204).send(null)
-        return reply.type(HTML).send(page('Confirmed', ['<p>Thank you, the address is confirmed.</p>']))
+        const { pages, language } = await wordsFor(pool, userId)
+        return reply.type(HTML).send(page(pages.confirmed, [`<p>${pages.isConfirmed}</p>`], language))
       },
     )
 
@@ -53,15 +55,16 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         },
       },
       async ({ query }, reply) => {
-        const forms = (await accountsOf(pool, config, query.token)).map(({ username, token }) =>
+        const accounts = await accountsOf(pool, config, query.token)
+        const { pages, language } = wordsIn(accounts[0]?.locale)
+        const forms = accounts.map(({ username, token }) =>
           form(
-            'Confirm this address',
+            pages.confirm,
             'verify-email',
-            `<p>Mail for the account <b>${escapeHtml(username)}</b> will come to your address.</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
+            `<p>${escapeHtml(pages.mailFor(username))}</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
           ),
         )
-        const otherwise = '<p>Confirm an account only if it is yours; otherwise close this page.</p>'
-        return reply.type(HTML).send(page('Confirm this address', [otherwise, ...forms]))
+        return reply.type(HTML).send(page(pages.confirm, [`<p>${pages.onlyYours}</p>`, ...forms], language))
       },
     )
 
@@ -78,8 +81,8 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         },
       },
       async ({ params }, reply) => {
-        checkUnsubscribeToken(config, params.token)
-        return reply.type(HTML).send(button('No more mails', params.token))
+        const { pages, language } = await wordsFor(pool, checkUnsubscribeToken(config, params.token))
+        return reply.type(HTML).send(page(pages.noMails, [form(pages.noMails, params.token)], language))
       },
     )
 
@@ -97,17 +100,13 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         },
       },
       async ({ params }, reply) => {
-        await stopMails(pool, checkUnsubscribeToken(config, params.token))
-        return reply
-          .type(HTML)
-          .send(page('Unsubscribed', ['<p>No more mails. You can change your mind in your preferences.</p>']))
+        const userId = checkUnsubscribeToken(config, params.token)
+        await stopMails(pool, userId)
+        const { pages, language } = await wordsFor(pool, userId)
+        return reply.type(HTML).send(page(pages.unsubscribed, [`<p>${pages.isUnsubscribed}</p>`], language))
       },
     )
   }
-}
-
-function button(label: string, action: string): string {
-  return page(label, [form(label, action)])
 }
 
 /** `action` is relative to the page, so it works below any prefix. */

@@ -23,10 +23,11 @@ export function emailToken(
 /**
  * Verifies the address: the user may now receive mail there, and no one else can take it. A new address replaces the
  * former one. Idempotent.
+ * Returns the user.
  * @throws {AppError} BAD_TOKEN when the token is forged or expired, or the address has changed; EMAIL_TAKEN when
  *   another user has verified it
  */
-export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<void> {
+export async function verifyEmail(pool: pg.Pool, config: Config, token: string): Promise<string> {
   const { userId, email } = read(config, token)
   await inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ email: string; newEmail: string | null }>(
@@ -42,6 +43,7 @@ export async function verifyEmail(pool: pg.Pool, config: Config, token: string):
       throw violates(error, 'email_taken') ? fail('EMAIL_TAKEN', undefined, { cause: error }) : error
     })
     .catch(translateBusy)
+  return userId
 }
 
 const confirmAddress = 'update social.users set email_verified_at = coalesce(email_verified_at, now()) where id = $1'
@@ -60,13 +62,19 @@ export async function accountsOf(
   pool: pg.Pool,
   config: Config,
   token: string,
-): Promise<{ username: string; token: string }[]> {
+): Promise<{ username: string; locale: string | null; token: string }[]> {
   const { email, expiresAt } = read(config, token)
-  const { rows } = await pool.query<{ id: string; username: string; email: string; verified: boolean }>(
-    `select id, username, email, email_verified_at is not null as verified from social.users
+  const { rows } = await pool.query<{
+    id: string
+    username: string
+    email: string
+    locale: string | null
+    verified: boolean
+  }>(
+    `select id, username, email, locale, email_verified_at is not null as verified from social.users
      where lower(email) = lower($1) and deleted_at is null
      union all
-     select id, username, new_email, false from social.users where lower(new_email) = lower($1) and deleted_at is null
+     select id, username, new_email, locale, false from social.users where lower(new_email) = lower($1) and deleted_at is null
      order by verified desc, id desc limit ${SHOWN}`,
     [email],
   )
@@ -74,6 +82,7 @@ export async function accountsOf(
   if (accounts.length === 0) throw fail('BAD_TOKEN')
   return accounts.map((account) => ({
     username: account.username,
+    locale: account.locale,
     token: emailToken(config, account.id, account.email, expiresAt),
   }))
 }
