@@ -52,8 +52,29 @@ function parse(raw: string): Omit<Mail, 'to'> {
   const [head = '', ...body] = raw.split('\r\n\r\n')
   const lines = head.replace(/\r\n\s+/g, ' ').split('\r\n')
   const headers = Object.fromEntries(
-    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    lines.map((line) => [
+      line.slice(0, line.indexOf(':')).toLowerCase(),
+      decodeWords(line.slice(line.indexOf(':') + 1).trim()),
+    ]),
   )
-  const text = body.join('\r\n\r\n').replace(/=\r\n/g, '').replace(/=3D/g, '=')
+  const text = decodeLetters(body.join('\r\n\r\n').replace(/=\r\n/g, '')).replace(/=3D/g, '=')
   return { headers, text }
+}
+
+/** RFC 2047. */
+function decodeWords(header: string): string {
+  return header.replace(/=\?utf-8\?([qb])\?(.*?)\?=(\s+(?==\?))?/gi, (_word, kind: string, text: string) =>
+    kind.toLowerCase() === 'b'
+      ? Buffer.from(text, 'base64').toString()
+      : decodeLetters(text.replaceAll('_', ' ')).replace(/=([0-9A-F]{2})/g, (_, hex) =>
+          String.fromCharCode(Number.parseInt(hex, 16)),
+        ),
+  )
+}
+
+/** Letters beyond ASCII in quoted-printable text. Nothing else, because a link in plain text may look encoded. */
+function decodeLetters(text: string): string {
+  return text.replace(/(?:=[C-F][0-9A-F](?:=[89AB][0-9A-F])+)+/g, (bytes) =>
+    Buffer.from(bytes.replaceAll('=', ''), 'hex').toString(),
+  )
 }

@@ -117,7 +117,7 @@ test('a new address counts once it is verified, and the former address is notifi
   const path = /\/auth\/verify-email\?token=[\w.-]+/.exec(
     (await mailTo('other@example.org', 'Bestätige deine neue Adresse')).text,
   )?.[0]
-  t.match(await call(url, 'GET', path ?? ''), { status: 200, body: /lang="de"[\s\S]*Mails für das Konto ana/ })
+  t.match(await call(url, 'GET', path ?? ''), { status: 200, body: /lang="de"[\s\S]*Mails für das Konto <b>ana/ })
   t.match(await change('new@example.org', PASSWORD), { body: { pendingEmail: null } }, 'taken back')
   t.match(await confirm('other@example.org', 'Bestätige deine neue Adresse'), { body: { code: 'BAD_TOKEN' } })
   const { rows } = await pool.query(`select reachable_by from notify.inbox where user_id = $1`, [ana.id])

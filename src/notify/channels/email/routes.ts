@@ -61,7 +61,7 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
           form(
             pages.confirm,
             'verify-email',
-            `<p>${escapeHtml(pages.mailFor(username))}</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
+            `<p>${pages.mailFor(`<b>${escapeHtml(username)}</b>`)}</p><input type="hidden" name="token" value="${escapeHtml(token)}">`,
           ),
         )
         return reply.type(HTML).send(page(pages.confirm, [`<p>${pages.onlyYours}</p>`, ...forms], language))

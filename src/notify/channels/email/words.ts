@@ -39,6 +39,7 @@ const english = {
   },
   pages: {
     confirm: 'Confirm this address',
+    /** HTML. */
     mailFor: (username: string) => `Mail for the account ${username} will come to your address.`,
     onlyYours: 'Confirm an account only if it is yours; otherwise close this page.',
     confirmed: 'Confirmed',
