@@ -304,6 +304,9 @@ comment on index social.comments_of_author is 'Clean-up of a deleted user.';
 create index comments_by_deletion on social.comments (deleted_at) where deleted_at is not null;
 comment on index social.comments_by_deletion is 'Comments that were deleted in the last seconds, for push nodes.';
 
+create index comments_by_edit on social.comments (updated_at) where updated_at > created_at;
+comment on index social.comments_by_edit is 'Comments that were edited in the last seconds, for push nodes.';
+
 create table social.bookmarks (
   user_id bigint not null references social.users (id) on delete no action,
   post_id bigint not null references social.posts (id) on delete no action,

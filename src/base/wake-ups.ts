@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { encodeChangedInboxes } from './channels.ts'
+import { encodeChangedContent, encodeChangedInboxes } from './channels.ts'
 import { Pulse } from './pulse.ts'
 
 /**
@@ -12,6 +12,8 @@ export type WakeUps = {
   eventsAppended(): void
   /** The user's inbox reached this modseq by a request (dispatch notifies in its own transaction). */
   inboxChanged(userId: string, modseq: string | number): void
+  /** A comment of this post was edited: push nodes read the comments that their sockets watch. */
+  commentEdited(postId: string): void
   /** This session was revoked, or its user deleted: its sockets are to be closed. */
   sessionRevoked(sessionId: string): void
   /** Sends what is waiting and stops. */
@@ -29,22 +31,28 @@ export const OUTBOX_CHANNEL = 'ravenpost_outbox'
 const BETWEEN_MS = 4
 
 export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {
-  if (!enabled) return { eventsAppended() {}, inboxChanged() {}, sessionRevoked() {}, async close() {} }
+  if (!enabled)
+    return { eventsAppended() {}, inboxChanged() {}, commentEdited() {}, sessionRevoked() {}, async close() {} }
 
   let events = false
   let inboxes = new Map<string, number>()
   let sessions = new Set<string>()
+  let commented = new Set<string>()
 
   const send = async () => {
     const messages = [
       ...(events ? [[OUTBOX_CHANNEL, ''] as const] : []),
       ...encodeChangedInboxes(inboxes).map((payload) => [INBOX_CHANNEL, payload] as const),
+      ...encodeChangedContent({ counts: [], comments: [...commented], feeds: false }).map(
+        (payload) => [COUNTS_CHANNEL, payload] as const,
+      ),
       ...[...sessions].map((id) => [SESSION_CHANNEL, id] as const),
     ]
     if (messages.length === 0) return
     events = false
     inboxes = new Map()
     sessions = new Set()
+    commented = new Set()
     sends.pause(BETWEEN_MS)
     const values = [messages.map(([channel]) => channel), messages.map(([, payload]) => payload)]
     await pool
@@ -64,6 +72,10 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
     },
     inboxChanged(userId, modseq) {
       inboxes.set(userId, Math.max(Number(modseq), inboxes.get(userId) ?? 0))
+      sends.request()
+    },
+    commentEdited(postId) {
+      commented.add(postId)
       sends.request()
     },
     sessionRevoked(sessionId) {

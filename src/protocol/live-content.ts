@@ -1,13 +1,15 @@
 import type pg from 'pg'
 import type { Comment } from './comment.ts'
 
-/** A comment that appeared or was deleted; `age` in seconds. `emptied`: deleted, and kept for its replies. */
+/** A comment that appeared, was edited or deleted; `age` in seconds. `emptied`: deleted, and kept for its replies. */
 export type ChangedComment = {
   id: string
   postId: string
   authorId: string
   postAuthorId: string
   state: 'shown' | 'emptied' | 'gone'
+  /** Time of the latest edit, to compare. */
+  updatedAt: string
   age: number
 }
 
@@ -16,7 +18,7 @@ export type NewPost = { id: string; authorId: string; age: number }
 
 /** How the push role reads what sockets watch: one statement each, for all watchers of a process. */
 export type LiveContent = {
-  /** Comments of these posts that appeared or were deleted within so many seconds; none of deleted posts. */
+  /** Comments of these posts that appeared, were edited or deleted within so many seconds; none of deleted posts. */
   changedComments(pool: pg.Pool, watched: { postId: string; seconds: number }[]): Promise<ChangedComment[]>
   /** Comments as lists show them, by id. */
   comments(pool: pg.Pool, ids: string[]): Promise<Map<string, Comment>>

@@ -33,8 +33,13 @@ export const live: LiveContent = {
           where c.deleted_at > ${longest} and c.deleted_at > ${sinceOf('c')}
           order by c.deleted_at desc limit ${MOST_CHANGES}
         ),
+        edited as materialized (
+          select c.id, c.post_id, c.parent_id, c.updated_at as at, false as is_deleted from social.comments c
+          where c.updated_at > c.created_at and c.updated_at > ${longest} and c.updated_at > ${sinceOf('c')}
+          order by c.updated_at desc limit ${MOST_CHANGES}
+        ),
         changed as (
-          select * from (select * from written union all select * from deleted) x
+          select * from (select * from written union all select * from deleted union all select * from edited) x
           union
           -- A deleted parent goes with its last reply.
           select p.id, p.post_id, p.parent_id, x.at, true from changed x
@@ -46,6 +51,7 @@ export const live: LiveContent = {
         )
         select c.id, c.post_id as "postId", c.author_id as "authorId", p.author_id as "postAuthorId",
           case when c.deleted_at is null then 'shown' when ${hasStandingReply} then 'emptied' else 'gone' end as state,
+          c.updated_at::text as "updatedAt",
           extract(epoch from clock_timestamp() - x.at)::float8 as age
         from (select id, max(at) as at from changed group by id) x
         join social.comments c on c.id = x.id

@@ -70,6 +70,11 @@ t.test('comments of the watched post appear and disappear; blocks hide them in b
     [first.id, ofDia.id],
   )
 
+  const edited = await ben.request('PATCH', `/comments/${first.id}`, { body: 'edited, @ana' })
+  await eventually(() => commentsOf(anas).some(({ body }) => body === 'edited, @ana'))
+  t.same(commentsOf(anas).at(-1), edited.body, 'an edited comment comes again')
+  await ana.request('PATCH', `/comments/${ofCem.id}`, { body: 'not hers' })
+
   const reply = await ana.comment(post, 'a reply', first.id)
   await ben.request('DELETE', `/comments/${first.id}`)
   await eventually(() => commentsOf(anas).some(({ id, body }) => id === first.id && body === ''))

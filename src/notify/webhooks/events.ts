@@ -1,4 +1,4 @@
-/** What an endpoint can take. `broadcast.finished` comes once there are broadcasts. */
+/** What an endpoint can take. */
 export const webhookEvents = [
   'notification.created',
   'notification.updated',

@@ -20,6 +20,27 @@ export function queueRows(
     where ${takes(`'${event}'`)}`
 }
 
+/** `data` of `broadcast.finished`. Counts are recipients; `state` is how it ended. */
+export type BroadcastFinished = {
+  broadcastId: string
+  name: string
+  state: 'finished' | 'cancelled' | 'recalled'
+  total: number
+  stored: number
+  filtered: number
+  suppressed: number
+  failed: number
+}
+
+/** Queues `broadcast.finished`. Call it in the transaction that ends the broadcast. */
+export async function queueBroadcastFinished(client: pg.ClientBase, broadcast: BroadcastFinished): Promise<void> {
+  await client.query({
+    name: 'queue_broadcast_finished',
+    text: queueRows('broadcast.finished', { userId: 'null::bigint', data: '$1::jsonb', from: '(select) once' }),
+    values: [JSON.stringify(broadcast)],
+  })
+}
+
 /** Queues what changed in these inboxes. What is filtered is not in the app, and its changes are nobody's. */
 export async function queueChanges(client: pg.ClientBase, changes: Change[]): Promise<void> {
   const queued = changes.filter(({ draft, inbox }) => inbox.hasTakers && !draft.filtered)

@@ -14,8 +14,8 @@ type Post = {
   watchers: Set<Connection>
   /** Time of the last read of its comments, by `performance.now()`. Undefined before the first read. */
   readAt: number | undefined
-  /** Recently found comments: their state, and the time of the change. */
-  seen: Map<string, { state: ChangedComment['state']; at: number }>
+  /** Recently found comments: their version, and the time of the change. */
+  seen: Map<string, { version: string; at: number }>
 }
 
 /** What a socket watches. `waiting`: changes to send, by comment; null removes one. */
@@ -24,7 +24,7 @@ export type CommentWatch = Watch & { postId: string; waiting: Map<string, Commen
 type Change = ChangedComment & { at: number }
 
 /**
- * New and removed comments of watched posts. One statement reads the posts named by hints for all watchers, at most
+ * New, edited and removed comments of watched posts. One statement reads the posts named by hints for all watchers, at most
  * once per `betweenMs`. After a change, a second reads the comments, and a third finds the watchers who must not see
  * them.
  */
@@ -108,10 +108,11 @@ export class LiveComments {
     )
     const now = performance.now()
     const news = found
-      .filter(({ id, postId, state }) => this.#posts.get(postId)?.seen.get(id)?.state !== state)
+      .filter((change) => this.#posts.get(change.postId)?.seen.get(change.id)?.version !== versionOf(change))
       .map((change) => ({ ...change, at: now - 1000 * change.age }))
     if (news.length > 0) await this.#hand(news)
-    for (const { id, postId, state, at } of news) this.#posts.get(postId)?.seen.set(id, { state, at })
+    for (const change of news)
+      this.#posts.get(change.postId)?.seen.set(change.id, { version: versionOf(change), at: change.at })
     for (const postId of postIds) this.#hasRead(postId, startedAt)
   }
 
@@ -162,13 +163,17 @@ export class LiveComments {
       const part = [...watch.waiting].slice(0, PER_FRAME)
       for (const [id] of part) watch.waiting.delete(id)
       if (watch.waiting.size === 0) this.#waiting.delete(connection)
-      const key = part.map(([id, comment]) => (comment ? id : `-${id}`)).join()
+      const key = part.map(([id, comment]) => (comment ? `${id} ${comment.updatedAt}` : `-${id}`)).join()
       const text = texts.get(key) ?? frameOf(watch.postId, part)
       texts.set(key, text)
       connection.sendText('comments', text)
     }
     if ([...this.#waiting].some((connection) => !connection.full)) this.#reads.request()
   }
+}
+
+function versionOf({ state, updatedAt }: ChangedComment): string {
+  return `${state} ${updatedAt}`
 }
 
 function frameOf(postId: string, part: [string, Comment | null][]): string {

@@ -33,13 +33,15 @@ export async function insertComment(client: pg.ClientBase, actor: Actor, comment
 }
 
 /** @throws {AppError} COMMENT_NOT_FOUND, NOT_AUTHOR */
-export function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
-  return inTransaction(app.pool, async (client) => {
+export async function editComment(app: App, actor: Actor, commentId: string, body: string): Promise<Comment> {
+  const comment = await inTransaction(app.pool, async (client) => {
     const { postId } = await lockOwnComment(client, actor, commentId, 'for no key update')
     const { stored } = await findMentioned(client, body)
     await client.query(editStatement('comment'), [commentId, body, stored, `post:${postId}`])
     return getComment(client, commentId)
   })
+  app.wakeUps.commentEdited(comment.postId)
+  return comment
 }
 
 /**

@@ -2,6 +2,8 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { type Test, test } from 'tap'
+import { inTransaction } from '../../../src/db/transaction.ts'
+import { queueBroadcastFinished } from '../../../src/notify/webhooks/queue.ts'
 import { grantAdmin } from '../../../src/social/accounts/admin.ts'
 import { purge } from '../../../src/worker/retention.ts'
 import { call, signIn, type TestClient } from '../../client.ts'
@@ -167,7 +169,7 @@ test('events are sent after their commit and verify with the reference library',
   t.equal((await pool.query('select from notify.webhook_deliveries')).rowCount, 0, 'nothing is written without one')
   await pool.query(`update social.users set external_id = 'shop|ana' where id = $1`, [ana.id])
 
-  const { id, secret } = await make(admin, receiver.url, [...CHANGES, 'dead_letter.created'])
+  const { id, secret } = await make(admin, receiver.url, [...CHANGES, 'dead_letter.created', 'broadcast.finished'])
   await ben.like(post.id)
   const created = await eventually(() => receiver.received[0])
   const now = (await ana.get('/notifications')).items[0]
@@ -206,6 +208,12 @@ test('events are sent after their commit and verify with the reference library',
     sourceId: 'like:1:1',
     error: /malformed/,
   })
+
+  const counts = { total: 3, stored: 2, filtered: 0, suppressed: 1, failed: 0 }
+  const broadcast = { broadcastId: '7', name: 'Spring', state: 'finished' as const, ...counts }
+  await inTransaction(pool, (client) => queueBroadcastFinished(client, broadcast))
+  const ended = await eventually(() => receiver.received.find(({ body }) => body.type === 'broadcast.finished'))
+  t.same(ended.body.data, broadcast)
 
   const rotated = await admin.request('POST', `/webhooks/${id}/rotate-secret`)
   t.match(rotated.body, { secret: /^whsec_/ })
