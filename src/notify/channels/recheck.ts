@@ -141,7 +141,7 @@ async function readGathered(
   const { rows: gathered } = await pool.query<{ key: string }>({
     name: 'gathered_pushes',
     text: `select concat_ws(' ', d.user_id, d.notification_id, d.target) as key
-           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) w (user_id, notification_id, target, type)
+           from ${pushes.from}
            join notify.deliveries d on d.user_id = w.user_id and d.notification_id = w.notification_id and d.channel = 'webPush' and d.target = w.target
            where d.reason in ('cap', 'dnd', 'snooze') and exists (
              select from notify.deliveries l
@@ -149,15 +149,17 @@ async function readGathered(
              where l.user_id = d.user_id and l.target = d.target and l.grown_modseq > d.grown_modseq
                and l.channel = 'webPush' and l.reason is not null and l.due_at is not null
                and n.read_at is null and n.archived_at is null and (w.type is null or n.type = w.type))`,
-    values: [
-      capped.map(({ userId }) => userId),
-      capped.map(({ notificationId }) => notificationId),
-      capped.map(({ target }) => target),
-      capped.map(({ type }) => type),
-    ],
+    values: pushes.values(capped),
   })
   return new Set(gathered.map(({ key }) => key))
 }
+
+const pushes = columns<{ userId: string; notificationId: string; target: string; type: string | null }>({
+  user_id: ['bigint', ({ userId }) => userId],
+  notification_id: ['bigint', ({ notificationId }) => notificationId],
+  target: ['text', ({ target }) => target],
+  type: ['text', ({ type }) => type],
+})
 
 type Row = NotificationRow & {
   userId: string

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../db/columns.ts'
 import type { Cap, Preferences } from '../preferences/document.ts'
 import type { NotificationType } from '../types/types.ts'
 import type { UserPreferences } from './decide.ts'
@@ -47,11 +48,16 @@ export async function storeCounted(client: pg.ClientBase, preferences: Map<strin
   await client.query({
     name: 'store_counted',
     text: `update notify.preferences p set recent = w.recent
-           from unnest($1::bigint[], $2::jsonb[]) w (user_id, recent)
+           from ${stored.from}
            where p.user_id = w.user_id and p.user_id = any($1::bigint[])`,
-    values: [counted.map(([userId]) => userId), counted.map(([, { recent }]) => JSON.stringify(recent))],
+    values: stored.values(counted),
   })
 }
+
+const stored = columns<[userId: string, said: UserPreferences]>({
+  user_id: ['bigint', ([userId]) => userId],
+  recent: ['jsonb', ([, { recent }]) => JSON.stringify(recent)],
+})
 
 /** `of` null: of all types together. */
 function capsOf({ cap, types }: Preferences, type: string): (Cap & { of: string | null })[] {

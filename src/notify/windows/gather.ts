@@ -9,8 +9,11 @@ import { type Decision, decide, type UserPreferences } from '../rules/decide.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { keyColumns, type Window } from './waiting.ts'
 
-/** A group with its additions. `outgrown`: its predecessor, which must be closed. */
-export type Gathered = { window: Window; draft: Draft; outgrown: Draft | undefined; inApp: Decision }
+/** A group that grows. `outgrown`: its predecessor, which must be closed. */
+type Group = { window: Window; draft: Draft; outgrown: Draft | undefined }
+
+/** A group with its additions, and what is decided about them in the app. */
+export type Gathered = Group & { inApp: Decision }
 
 /**
  * Adds all waiting people to their groups, or to new ones where these are closed or full. `comments` are locked
@@ -69,8 +72,8 @@ type Waiting = {
 const commentLocked = (comments: string) =>
   `(s.source_id not like 'comment:%' or s.source_id = any(${comments}::text[]))`
 
-const growing = columns<Gathered>(
-  { ...keyColumns(({ window }: Gathered) => window), notification_id: ['bigint', ({ draft }) => draft.id] },
+const growing = columns<Group>(
+  { ...keyColumns(({ window }: Group) => window), notification_id: ['bigint', ({ draft }) => draft.id] },
   { place: 'place' },
 )
 
