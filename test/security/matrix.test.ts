@@ -498,7 +498,7 @@ const newSend = `insert into notify.sends (sender, source_id, recipient_ids, acc
 const newToken = `insert into social.service_tokens (name, scopes, token_hash)
   values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
 const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
-  select 'notifications', coalesce(max(event_id), 0) + 1, 1, '{"sourceId": "like:1:1"}', 9, 'why', now() from notify.pending returning id`
+  values ('notifications', (random() * 1e15)::bigint, 1, '{"sourceId": "like:1:1"}', 9, 'why', now()) returning id`
 const newSegment = `insert into social.segments (name, query) values (gen_random_uuid()::text, 'select 1') returning id`
 const newTemplate = `with t as (insert into notify.templates (name) values (gen_random_uuid()::text) returning id)
   insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t

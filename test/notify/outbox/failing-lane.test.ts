@@ -52,7 +52,7 @@ t.test('a lane that always fails waits, reports it, and continues after the repa
     return state.failures >= 4 && state
   })
   t.ok(since)
-  t.equal(error, '10 events in a row were set aside: not now')
+  t.equal(error, '10 consecutive events were set aside: not now')
   const { rowCount } = await system.pool.query('select from notify.pending')
   t.ok(Number(rowCount) <= 10 * (failures + 1), `${rowCount} events are pending after ${failures} runs`)
   const metrics = await (await fetch(`${system.url}/metrics`)).text()

@@ -70,7 +70,7 @@ test('with mail configured, users without a verified address have a small quota'
   const large = picture(21 * MIB)
   t.match(await upload(system.url, ana, large), {
     status: 413,
-    body: { code: 'MEDIA_QUOTA_EXCEEDED', detail: /^Confirm your address/ },
+    body: { code: 'MEDIA_QUOTA_EXCEEDED', detail: /^Confirm your email address/ },
   })
   await system.pool.query('update social.users set email_verified_at = now()')
   t.equal((await upload(system.url, ana, large)).status, 201)
