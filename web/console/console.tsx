@@ -9,11 +9,13 @@ import { Button, buttonClass } from '../ui/button.tsx'
 import styles from './console.module.css'
 import { ConsoleData, useConsole } from './data.tsx'
 import { Audit } from './screens/audit.tsx'
+import { BroadcastScreen, Broadcasts } from './screens/broadcasts.tsx'
 import { DeadLetters, Deliveries, Invariants, ReadScreen, reads, Types } from './screens/lists.tsx'
 import { Overview } from './screens/overview.tsx'
 import { SegmentsScreen } from './screens/segments.tsx'
 import { Experiment, TableScreen, Tables } from './screens/tables.tsx'
 import { TemplateScreen, Templates } from './screens/templates.tsx'
+import { FindTrace, TraceScreen } from './screens/trace.tsx'
 import { FindUser, UserScreen } from './screens/user.tsx'
 import { Failed } from './ui/parts.tsx'
 import { count } from './words.ts'
@@ -92,6 +94,8 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
     {
       title: 'Send',
       entries: [
+        { path: 'templates', label: 'Templates' },
+        { path: 'segments', label: 'Segments' },
         { path: 'deliveries', label: 'Deliveries', number: system?.overdueDeliveries },
         { path: 'webhooks', label: 'Webhooks', number: system?.failingWebhooks },
         { path: 'breakers', label: 'Circuit breakers' },
@@ -216,6 +220,8 @@ const screens: Record<string, () => ReactNode> = {
   deliveries: () => <Deliveries />,
   types: () => <Types />,
   audit: () => <Audit />,
+  broadcasts: () => <Broadcasts />,
+  trace: () => <FindTrace />,
   templates: () => <Templates />,
   segments: () => <SegmentsScreen />,
 }
@@ -224,6 +230,8 @@ function ScreenOf({ path }: { path: string }) {
   const [top = '', rest] = path.split('/').map(decodeURIComponent)
   if (top === 'tables' && rest) return <TableScreen key={rest} name={rest} />
   if (top === 'user' && rest) return <UserScreen key={rest} id={rest} />
+  if (top === 'broadcasts' && rest) return <BroadcastScreen key={rest} id={rest} />
+  if (top === 'trace' && rest) return <TraceScreen key={rest} of={rest} />
   if (top === 'templates' && rest) return <TemplateScreen key={rest} id={rest} />
   const read = reads[top]
   if (read) return <ReadScreen key={top} read={read} />

@@ -1,0 +1,368 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import type { Page } from '../../app/api.ts'
+import { useDevice } from '../../app/device.tsx'
+import { newKey } from '../../app/session.ts'
+import { Button } from '../../ui/button.tsx'
+import { Field, Select, TextArea } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import { type Row, useConsole } from '../data.tsx'
+import { At, DataTable } from '../ui/data-table.tsx'
+import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { count, plural, rate } from '../words.ts'
+import { useSegments } from './segments.tsx'
+import { useTemplates } from './templates.tsx'
+
+type BroadcastState = 'draft' | 'scheduled' | 'running' | 'paused' | 'finished' | 'cancelled' | 'recalled'
+type Broadcast = Row & {
+  id: string
+  name: string
+  state: BroadcastState
+  audience: Record<string, unknown>
+  content: { title: string; body: string | null }
+  sendAt: string | null
+  timeZone: string | null
+  perSecond: number | null
+  lastError: string | null
+  createdAt: string
+  startedAt: string | null
+  finishedAt: string | null
+  recalledAt: string | null
+}
+type Progress = Record<
+  | 'done'
+  | 'stored'
+  | 'filtered'
+  | 'suppressed'
+  | 'waiting'
+  | 'failed'
+  | 'recalled'
+  | 'pushed'
+  | 'acknowledged'
+  | 'read',
+  number
+> & { total: number | null; rate: number | null; eta: string | null }
+type OfChannel = { queued: number; deferred: number; suppressed: Record<string, number>; unreachable: number }
+type DryRun = {
+  total: number
+  shown: number
+  silent: number
+  filtered: Record<string, number>
+  suppressed: Record<string, number>
+  noChannel: number
+  channels: { email: OfChannel; webPush: OfChannel }
+  ms: number
+}
+
+const moods: Record<BroadcastState, Mood> = {
+  draft: 'waiting',
+  scheduled: 'waiting',
+  running: 'good',
+  paused: 'waiting',
+  finished: 'good',
+  cancelled: 'bad',
+  recalled: 'bad',
+}
+
+export function Broadcasts() {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const { data, error } = useQuery({
+    queryKey: ['console', 'broadcasts'],
+    queryFn: () => session.request<Page<Broadcast>>('GET', '/admin/broadcasts?limit=100'),
+    refetchInterval: live ? 3000 : false,
+    retry: false,
+  })
+  return (
+    <Screen
+      title="Broadcasts"
+      lead="One content to many users. Nothing is sent before Send; a recall retracts it from every inbox."
+    >
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Broadcasts"
+          rows={data.items}
+          keyOf={({ id }) => id}
+          empty="There is no broadcast yet."
+          columns={[
+            { key: 'name', label: 'Name', render: ({ id, name }) => <To to={`broadcasts/${id}`}>{name}</To> },
+            { key: 'state', label: 'State', render: ({ state }) => <State mood={moods[state]}>{state}</State> },
+            { key: 'content', label: 'Title', render: ({ content }) => content.title },
+            { key: 'sendAt', label: 'At', render: ({ sendAt }) => sendAt ?? 'at once' },
+            { key: 'createdAt', label: 'Written', render: ({ createdAt }) => <At at={createdAt} /> },
+            { key: 'finishedAt', label: 'Finished', render: ({ finishedAt }) => <At at={finishedAt} /> },
+          ]}
+        />
+      )}
+      <Write />
+    </Screen>
+  )
+}
+
+/** A draft: from a template or plain text, to a segment or everyone. */
+function Write() {
+  const { session } = useDevice()
+  const { role } = useConsole()
+  const operating = useOperating()
+  const navigate = useNavigate()
+  const templates = useTemplates()
+  const segments = useSegments()
+  const [templateId, setTemplateId] = useState('')
+  const create = useMutation({
+    mutationFn: async (form: Record<string, string>) => {
+      const audience = form.segmentId ? { segmentId: form.segmentId } : { everyone: true }
+      const what = templateId
+        ? { templateId, variables: JSON.parse(form.variables || '{}') }
+        : { content: { title: form.title, body: form.body || null, url: form.url || null } }
+      const when = form.sendAt && {
+        sendAt: form.recipient ? `${form.sendAt}:00` : new Date(form.sendAt).toISOString(),
+        ...(form.recipient && { timeZone: 'recipient' }),
+      }
+      const limit = form.perSecond && { perSecond: Number(form.perSecond) }
+      return session.request<Broadcast>(
+        'POST',
+        '/admin/broadcasts',
+        { name: form.name, ...what, ...audience, ...when, ...limit },
+        newKey(),
+      )
+    },
+    onSuccess: ({ id }) => navigate({ to: '/console/$', params: { _splat: `broadcasts/${id}` }, search: {} }),
+  })
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    create.mutate(Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>)
+  }
+  return (
+    <Card title="New broadcast">
+      <form className={styles.stack} onSubmit={submit}>
+        <Field label="Name" name="name" required maxLength={200} />
+        <div className={styles.find}>
+          <Select
+            label="Template"
+            value={templateId}
+            onChange={({ currentTarget }) => setTemplateId(currentTarget.value)}
+          >
+            <option value="">None: plain text</option>
+            {templates.data?.items.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </Select>
+          <Select label="To" name="segmentId">
+            <option value="">Everyone</option>
+            {segments.data?.items.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </Select>
+          <Field label="At (empty: when sent)" name="sendAt" type="datetime-local" />
+          <label className={styles.check}>
+            <input type="checkbox" name="recipient" /> in each recipient's time zone
+          </label>
+          <Field label="Per second, at most" name="perSecond" type="number" min={1} />
+        </div>
+        {templateId ? (
+          <TextArea label="Variables, as JSON" name="variables" rows={3} defaultValue="{}" />
+        ) : (
+          <>
+            <Field label="Title" name="title" required maxLength={200} />
+            <TextArea label="Body" name="body" rows={3} maxLength={2000} />
+            <Field label="Link" name="url" maxLength={2000} />
+          </>
+        )}
+        <Failed error={create.error} />
+        <div>
+          <Button
+            kind="primary"
+            type="submit"
+            busy={create.isPending}
+            disabled={!operating || role !== 'admin'}
+            title={operating ? undefined : 'Switch on Operate first'}
+          >
+            Write draft
+          </Button>
+        </div>
+      </form>
+    </Card>
+  )
+}
+
+const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boolean }[] = [
+  { name: 'send', label: 'Send', in: ['draft'] },
+  { name: 'pause', label: 'Pause', in: ['running', 'scheduled'] },
+  { name: 'resume', label: 'Resume', in: ['paused'] },
+  { name: 'cancel', label: 'Cancel', in: ['scheduled', 'running', 'paused'], danger: true },
+  {
+    name: 'recall',
+    label: 'Recall from every inbox',
+    in: ['running', 'paused', 'finished', 'cancelled'],
+    danger: true,
+  },
+]
+
+export function BroadcastScreen({ id }: { id: string }) {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const operating = useOperating()
+  const queries = useQueryClient()
+  const { data, error } = useQuery({
+    queryKey: ['console', 'broadcast', id],
+    queryFn: () => session.request<Broadcast & { progress: Progress }>('GET', `/admin/broadcasts/${id}`),
+    refetchInterval: live ? 1000 : false,
+    retry: false,
+  })
+  const act = useMutation({
+    mutationFn: (name: string) => session.request('POST', `/admin/broadcasts/${id}/${name}`, undefined, newKey()),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['console', 'broadcast', id] }),
+  })
+  const dry = useMutation({
+    mutationFn: () => session.request<DryRun>('POST', `/admin/broadcasts/${id}/dry-run`, undefined, newKey()),
+  })
+  if (!data) return <Failed error={error} />
+  const { progress, state } = data
+  return (
+    <Screen
+      title={data.name}
+      lead={
+        <>
+          <To to="broadcasts">All broadcasts</To> · <State mood={moods[state]}>{state}</State>
+          {data.lastError && ` · ${data.lastError}`}
+        </>
+      }
+    >
+      <div className={styles.buttons}>
+        <Button busy={dry.isPending} onClick={() => dry.mutate()}>
+          Dry run
+        </Button>
+        {ACTIONS.filter((action) => action.in.includes(state)).map(({ name, label, danger }) => (
+          <Button
+            key={name}
+            kind={danger ? 'danger' : 'primary'}
+            busy={act.isPending}
+            disabled={!operating || act.isPending}
+            title={operating ? undefined : 'Switch on Operate first'}
+            onClick={() => act.mutate(name)}
+          >
+            {label}
+          </Button>
+        ))}
+      </div>
+      <Failed error={error ?? act.error ?? dry.error} />
+      <div className={styles.two}>
+        <Card title="Progress">
+          <p className={styles.number} data-done={progress.done}>
+            {count(progress.done)}
+            {progress.total !== null && ` of ${count(progress.total)}`}
+          </p>
+          <progress aria-label="Progress" max={progress.total ?? 1} value={progress.done} />
+          <p className={styles.muted}>
+            {progress.rate !== null && `${rate(progress.rate)} recipients/s`}
+            {progress.eta && `, done at ${new Date(progress.eta).toTimeString().slice(0, 8)}`}
+          </p>
+          <Numbers
+            of={[
+              ['Shown in the inbox', progress.stored],
+              ['Filtered', progress.filtered],
+              ['Suppressed', progress.suppressed],
+              ['Waiting', progress.waiting],
+              ['Failed', progress.failed],
+              ['Pushed', progress.pushed],
+              ['Acknowledged', progress.acknowledged],
+              ['Read', progress.read],
+              ['Recalled', progress.recalled],
+            ]}
+          />
+        </Card>
+        <div className={styles.stack}>
+          <Card title="Content">
+            <p>
+              <strong>{data.content.title}</strong>
+              <br />
+              {data.content.body}
+            </p>
+            <p className={styles.muted}>
+              To <code>{JSON.stringify(data.audience)}</code>, {data.sendAt ? `at ${data.sendAt}` : 'when sent'}
+              {data.timeZone && ' of each recipient'}
+              {data.perSecond !== null && `, ${plural(data.perSecond, 'recipient')} per second at most`}
+            </p>
+          </Card>
+          {dry.data && <DryRunCard run={dry.data} />}
+        </div>
+      </div>
+      <Recipients id={id} />
+    </Screen>
+  )
+}
+
+function DryRunCard({ run }: { run: DryRun }) {
+  const named = (what: string, counts: Record<string, number>) =>
+    Object.entries(counts).map(([reason, number]): [string, number] => [`${what}: ${reason}`, number])
+  return (
+    <Card title="If it were sent now">
+      <p className={styles.number}>{plural(run.total, 'recipient')}</p>
+      <Numbers
+        of={[
+          ['Shown', run.shown],
+          ['Silent', run.silent],
+          ...named('Filtered', run.filtered),
+          ...named('Suppressed', run.suppressed),
+          ['No channel at all', run.noChannel],
+          ['Mails', run.channels.email.queued + run.channels.email.deferred],
+          ['Web pushes', run.channels.webPush.queued + run.channels.webPush.deferred],
+        ]}
+      />
+      <p className={styles.muted}>In one snapshot, in {count(Math.round(run.ms))} ms. Nothing was written.</p>
+    </Card>
+  )
+}
+
+function Numbers({ of }: { of: [string, number][] }) {
+  return (
+    <dl className={styles.numbers}>
+      {of.map(([label, number]) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd>{count(number)}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+type Recipient = Row & { userId: string; decision: string }
+
+function Recipients({ id }: { id: string }) {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const { data } = useQuery({
+    queryKey: ['console', 'broadcast', id, 'recipients'],
+    queryFn: () => session.request<Page<Recipient>>('GET', `/admin/broadcasts/${id}/recipients?limit=50`),
+    refetchInterval: live ? 3000 : false,
+    retry: false,
+  })
+  if (!data) return null
+  return (
+    <Card title="Recipients">
+      <DataTable
+        label="Recipients"
+        rows={data.items}
+        keyOf={({ userId }) => userId}
+        empty="It was not decided about anyone yet."
+        columns={[
+          { key: 'username', label: 'User' },
+          { key: 'userId', label: 'Id', render: ({ userId }) => <User id={userId} /> },
+          { key: 'decision', label: 'Decision' },
+          { key: 'decidedBy', label: 'Decided by' },
+          { key: 'deliveredAt', label: 'Delivered' },
+          { key: 'readAt', label: 'Read' },
+          { key: 'email', label: 'Email' },
+          { key: 'webPush', label: 'Web Push' },
+        ]}
+      />
+    </Card>
+  )
+}

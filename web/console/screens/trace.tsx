@@ -1,0 +1,130 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import { useDevice } from '../../app/device.tsx'
+import { Button } from '../../ui/button.tsx'
+import { Field } from '../../ui/field.tsx'
+import styles from '../console.module.css'
+import type { Row } from '../data.tsx'
+import { DataTable } from '../ui/data-table.tsx'
+import { Card, Failed, Screen, To, User } from '../ui/parts.tsx'
+import { seconds } from '../words.ts'
+
+type Step = Row & { at: string; step: string; detail: string | null }
+type Trace = { steps: Step[] }
+type Event = Row & { eventId: string; recipientId: string | null; notificationId: string | null }
+
+/** From a request, or a notification, to the acknowledgement. */
+export function FindTrace() {
+  const { session } = useDevice()
+  const navigate = useNavigate()
+  const [requestId, setRequestId] = useState('')
+  const { data, error } = useQuery({
+    queryKey: ['console', 'trace', requestId],
+    queryFn: () =>
+      session.request<{ events: Event[]; looked: { events: number } }>(
+        'GET',
+        `/admin/trace?requestId=${encodeURIComponent(requestId)}`,
+      ),
+    enabled: requestId !== '',
+    retry: false,
+  })
+  const byNotification = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const form = new FormData(event.currentTarget)
+    void navigate({
+      to: '/console/$',
+      params: { _splat: `trace/${String(form.get('user')).trim()}.${String(form.get('notification')).trim()}` },
+      search: {},
+    })
+  }
+  const byRequest = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    setRequestId(String(new FormData(event.currentTarget).get('request')).trim())
+  }
+  return (
+    <Screen title="Trace" lead="One notification from its request to the acknowledgement, or all events of a request.">
+      <form className={styles.find} onSubmit={byNotification}>
+        <Field label="User id" name="user" pattern="\d+" required />
+        <Field label="Notification id" name="notification" pattern="\d+" required />
+        <Button type="submit">Trace</Button>
+      </form>
+      <form className={styles.find} onSubmit={byRequest}>
+        <Field label="Request id (x-request-id)" name="request" maxLength={200} required />
+        <Button type="submit">Find</Button>
+      </form>
+      <Failed error={error} />
+      {data && (
+        <DataTable
+          label="Events"
+          rows={data.events}
+          keyOf={({ eventId }) => eventId}
+          empty={`None of the newest ${data.looked.events} events belongs to this request.`}
+          columns={[
+            { key: 'at', label: 'At' },
+            { key: 'action', label: 'Action' },
+            { key: 'sourceId', label: 'Source' },
+            { key: 'recipientId', label: 'Recipient', render: ({ recipientId }) => <User id={recipientId} /> },
+            { key: 'decision', label: 'Decision' },
+            { key: 'decidedBy', label: 'Decided by' },
+            {
+              key: 'notificationId',
+              label: 'Notification',
+              render: ({ recipientId, notificationId }) =>
+                notificationId ? <To to={`trace/${recipientId}.${notificationId}`}>{notificationId}</To> : '–',
+            },
+          ]}
+        />
+      )}
+    </Screen>
+  )
+}
+
+/** A line per step, with the time since the first. */
+export function TraceScreen({ of }: { of: string }) {
+  const { session } = useDevice()
+  const [userId = '', notificationId = ''] = of.split('.')
+  const { data, error } = useQuery({
+    queryKey: ['console', 'trace', of],
+    queryFn: () => session.request<Trace>('GET', `/admin/trace/${userId}/${notificationId}`),
+    retry: false,
+  })
+  const begun = Math.min(...(data?.steps.map(({ at }) => Date.parse(at)) ?? [0]))
+  return (
+    <Screen
+      title={`Notification ${notificationId} of user ${userId}`}
+      lead={
+        <>
+          <To to="trace">Another trace</To> · <To to={`user/${userId}`}>the inbox</To>
+        </>
+      }
+    >
+      <Failed error={error} />
+      {data && (
+        <Card title="Steps">
+          <DataTable
+            label="Steps"
+            rows={data.steps}
+            keyOf={(row) => JSON.stringify(row)}
+            empty="There is no step."
+            columns={[
+              { key: 'at', label: 'At' },
+              {
+                key: 'since',
+                label: 'After',
+                numeric: true,
+                render: ({ at }) => seconds(Math.max(0, Date.parse(at) - begun) / 1000),
+              },
+              { key: 'step', label: 'Step' },
+              { key: 'detail', label: 'What' },
+              { key: 'sourceId', label: 'Source' },
+              { key: 'modseq', label: 'State' },
+              { key: 'requestId', label: 'Request' },
+              { key: 'sessions', label: 'Sessions' },
+            ]}
+          />
+        </Card>
+      )}
+    </Screen>
+  )
+}
