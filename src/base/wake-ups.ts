@@ -4,19 +4,19 @@ import { encodeChangedContent, encodeChangedInboxes } from './channels.ts'
 import { Pulse } from './pulse.ts'
 
 /**
- * Hints that there is something to do, sent after commit and outside any user's transaction, at most once per few
- * milliseconds and process. Losing one costs milliseconds, never data: the poll and the sweeps find everything.
+ * Sends hints that there is work: after the commit, outside the user's transaction, at most once per few milliseconds and
+ * process. A lost hint delays work but loses no data, because the poll and the sweeps find it.
  */
 export type WakeUps = {
-  /** Events were committed to the outbox: calls the dispatchers. */
+  /** The outbox has new events, so the dispatchers are called. */
   eventsAppended(): void
-  /** The user's inbox reached this modseq by a request (dispatch notifies in its own transaction). */
+  /** A request changed the user's inbox up to this modseq. Dispatch notifies push nodes in its own transaction. */
   inboxChanged(userId: string, modseq: string | number): void
-  /** A comment of this post was edited: push nodes read the comments that their sockets watch. */
+  /** A comment of this post was edited. Push nodes read the comments that their sockets watch. */
   commentEdited(postId: string): void
-  /** This session was revoked, or its user deleted: its sockets are to be closed. */
+  /** The session was revoked or its user deleted. Push nodes close its sockets. */
   sessionRevoked(sessionId: string): void
-  /** Sends what is waiting and stops. */
+  /** Sends waiting hints and stops. */
   close(): Promise<void>
 }
 
@@ -24,10 +24,10 @@ export const INBOX_CHANNEL = 'ravenpost_inbox'
 export const SESSION_CHANNEL = 'ravenpost_session'
 export const COUNTS_CHANNEL = 'ravenpost_counts'
 
-/** Without payload: there are events. Heard by worker processes, whose dispatch job stands ready or is added then. */
+/** Channel for new events, without payload. Workers listen; their dispatch job wakes up or is added. */
 export const OUTBOX_CHANNEL = 'ravenpost_outbox'
 
-/** NOTIFY takes a lock of the whole cluster, so those of one process are so far apart; the first one goes at once. */
+/** Minimum milliseconds between two NOTIFYs of a process, because NOTIFY locks the whole cluster. The first is sent at once. */
 const BETWEEN_MS = 4
 
 export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {

@@ -1,40 +1,40 @@
 import { isContentError } from '../base/failure.ts'
 import { type AppError, fail } from '../errors.ts'
 
-/** Instead of a result: a row that the item needs is locked by somebody else, so nothing was done for it. */
+/** Result of an item that was not written, because another transaction has locked one of its rows. */
 export const HELD = Symbol('held')
 
 export type CoalescerOptions<Kind extends string, Item, Result> = {
-  /** What one item is about: items of one key run one after the other, in the order they came. */
+  /** Items with the same key run one after the other, in order of arrival. */
   keyOf: (item: Item) => string
   /**
-   * One statement for a batch of items of one kind, no key twice; answers in the order of the items. It locks rows in
-   * the order of their keys, so that batches of two processes never wait for each other in a circle, and waits for no row
-   * that somebody else holds: such an item is `HELD` and comes again, the others are not kept waiting.
+   * Runs one statement for a batch of items with distinct keys. Returns results in the order of the items. Locks rows in key
+   * order, so that batches of two processes cannot deadlock. Never waits for a row lock: such an item returns `HELD` and is
+   * retried, and the others proceed.
    */
   run: Record<Kind, (items: Item[]) => Promise<(Result | typeof HELD)[]>>
-  /** Called after the commit of each batch, before its items are answered. */
+  /** Called after the commit of each batch, before its callers are answered. */
   onCommit?: () => void
-  /** Items waiting or running at most; what comes on top is refused with 503. */
+  /** Maximum number of items that wait or run. Further ones are refused with 503. */
   capacity?: number
   maxBatch?: number
-  /** How long an item may wait for its statement to begin; after that it is refused with 503 and nothing is written. */
+  /** Maximum wait before the item's statement begins. After it, the item is refused with 503 and not written. */
   maxWaitMs?: number
-  /** How long items gather while another batch of their kind is under way. */
+  /** Time for which items gather while another batch of their kind runs. */
   lingerMs?: number
 }
 
-/** Statements of one kind at a time: one is at work in the database while the next one travels. */
+/** Concurrent statements per kind. While PostgreSQL runs one, the next one is in transit. */
 const STATEMENTS_PER_KIND = 2
 
-/** How long an item may need a row that somebody else holds, and how often it is tried meanwhile. */
+/** Time for which an item with a locked row is retried, and the interval between attempts. */
 const HELD_MS = 2000
 const AGAIN_MS = 50
 
 type Entry<Item, Result> = {
   key: string
   item: Item
-  /** When it came, in milliseconds of the process' clock. */
+  /** Time of arrival, by `performance.now()`. */
   since: number
   heldSince?: number
   queue: Queue<Item, Result>
@@ -50,9 +50,9 @@ type Queue<Item, Result> = {
 }
 
 /**
- * Gathers single writes into one statement per kind (decision 2). An idle queue writes at once; while a batch is under
- * way, what comes gathers for a few milliseconds. Each caller is answered after the commit of the batch, with a result of
- * its own. Items of one key, a like and an unlike of one pair for example, are never under way together.
+ * Gathers single writes into one statement per kind. An idle queue writes at once. While a batch runs, new items gather for a
+ * few milliseconds. Each caller gets its own result after the commit. Items with the same key, such as a like and an unlike of
+ * one pair, never run concurrently.
  */
 export class Coalescer<Kind extends string, Item, Result> {
   readonly #keyOf: (item: Item) => string
@@ -62,7 +62,7 @@ export class Coalescer<Kind extends string, Item, Result> {
   readonly #maxWaitMs: number
   readonly #onCommit: () => void
   readonly #queues = new Map<Kind, Queue<Item, Result>>()
-  /** Per key that is ready or running: what came for it since then, in order. */
+  /** Items that wait behind another item of the same key, in order of arrival. */
   readonly #followers = new Map<string, Entry<Item, Result>[]>()
   #size = 0
   #closed = false
@@ -80,14 +80,14 @@ export class Coalescer<Kind extends string, Item, Result> {
     }
   }
 
-  /** Items waiting or running. */
+  /** Number of items that wait or run. */
   get size(): number {
     return this.#size
   }
 
   /**
-   * Resolves with the item's result once its batch is committed.
-   * @throws {AppError} BUSY when the coalescer is full or closed, or the wait was too long
+   * Resolves with the item's result after the commit of its batch.
+   * @throws {AppError} BUSY the coalescer is full or closed, or the wait was too long
    */
   add(kind: Kind, item: Item): Promise<Result> {
     const queue = this.#queues.get(kind)
@@ -114,7 +114,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     })
   }
 
-  /** Refuses what comes from now on, and resolves when all that came before has been answered. */
+  /** Refuses new items. Resolves when all earlier ones are answered. */
   close(): Promise<void> {
     this.#closed = true
     if (this.#size === 0) return Promise.resolve()
@@ -128,7 +128,7 @@ export class Coalescer<Kind extends string, Item, Result> {
       queue.scheduled = false
       this.#start(queue)
     }
-    // setImmediate: what arrived in the same turn of the event loop goes along.
+    // setImmediate includes items that arrive in the same turn of the event loop.
     if (queue.running === 0 || queue.ready.length >= this.#maxBatch) setImmediate(start)
     else setTimeout(start, this.#lingerMs)
   }
@@ -144,7 +144,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#schedule(queue)
   }
 
-  /** The items of a queue are nearly in the order they came, so the late ones are in front. */
+  /** Items are almost in order of arrival, so the late ones are at the front. */
   #refuseLate(queue: Queue<Item, Result>): void {
     const earliest = performance.now() - this.#maxWaitMs
     for (let entry = queue.ready[0]; entry && entry.since < earliest; entry = queue.ready[0]) {
@@ -154,7 +154,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     }
   }
 
-  /** A batch that fails by its content is halved until the bad item stands alone; only that one fails. */
+  /** If a batch fails because of its content, halves it until the bad item is alone. Only that item fails. */
   async #execute(queue: Queue<Item, Result>, batch: Entry<Item, Result>[]): Promise<void> {
     try {
       const results = await queue.run(batch.map((entry) => entry.item))
@@ -186,7 +186,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     else entry.resolve(result)
   }
 
-  /** What came later for its key goes on waiting behind it. */
+  /** Retries the item later. Items with the same key stay behind it. */
   #tryAgain(entry: Entry<Item, Result>): void {
     entry.heldSince ??= performance.now()
     if (performance.now() - entry.heldSince < HELD_MS) {
@@ -200,7 +200,7 @@ export class Coalescer<Kind extends string, Item, Result> {
     entry.reject(busy())
   }
 
-  /** Makes room, and lets the next item of the key take its place. */
+  /** Frees the slot of an item, and queues the next item with the same key. */
   #release(key: string): void {
     const next = this.#followers.get(key)?.shift()
     if (next) {

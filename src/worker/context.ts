@@ -22,11 +22,11 @@ import { actions } from '../social/actions.ts'
 import { socialFanOuts } from '../social/fan-outs.ts'
 import { JobShares } from './job-shares.ts'
 
-/** What the tasks in workers/ are given. */
+/** Services for the tasks in workers/. */
 export type Engine = {
   config: Config
   log: Logger
-  /** Of the worker role alone, so that a burst of requests in the same process never keeps dispatching waiting. */
+  /** A pool for the worker role only, so that requests in the same process do not delay dispatching. */
   pool: pg.Pool
   types: NotificationTypes
   consumers: Record<string, Consumer>
@@ -38,14 +38,14 @@ export type Engine = {
   senders: Senders
 }
 
-/** Every kind of fan-out. */
+/** All kinds of fan-outs. */
 export const allFanOuts = { ...inboxFanOuts, ...socialFanOuts }
 
-/** A connection for each lane, and some for the poll, the sweep and the slower tasks. */
+/** One connection per lane, and some for the poll, the sweep and the slower tasks. */
 const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
-  // Partitions are looked after under locks of the session, which a transaction pooler would lose.
+  // Partition maintenance uses session locks, which a transaction pooler would lose.
   const pool = createPool({
     url: config.databaseUrlDirect,
     size: POOL_SIZE,

@@ -2,12 +2,9 @@ import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
 
-/**
- * Longer than replay reaches back, and than a dead letter can be replayed: an event that comes again finds its source, and notifies
- * nobody twice.
- */
+/** Longer than a replay or a dead letter reaches back. A repeated event therefore finds its source and notifies nobody twice. */
 export const SOURCES_KEPT_DAYS = DEAD_LETTERS_KEPT_DAYS + 2
-/** Runs in which the whole table is walked through: a day, at one run in ten minutes. */
+/** Number of runs that scan the whole table once: a day, at one run per ten minutes. */
 const RUNS_PER_ROUND = 144
 const ROWS_PER_RUN_AT_LEAST = 2000
 const ROWS_PER_CHUNK = 500
@@ -15,8 +12,8 @@ const ROWS_PER_CHUNK = 500
 type Step = { looked: number; forgotten: number }
 
 /**
- * Forgets sources that are old and whose notification is gone. Their age is in no index, which every notification would pay for: each run
- * looks at the next share of the table, so that all of it is looked at once a day, and a run costs the same however old the table is.
+ * Deletes old sources whose notification no longer exists. No index contains their age, because it would slow each
+ * notification. Instead each run scans the next share of the table, so that a day covers all of it at a constant cost per run.
  */
 export async function forgetSources(pool: pg.Pool): Promise<number> {
   let left = await shareOfRun(pool)
@@ -38,7 +35,10 @@ async function shareOfRun(pool: pg.Pool): Promise<number> {
   return Math.max(rows[0]?.share ?? 0, ROWS_PER_RUN_AT_LEAST)
 }
 
-/** Each source looks its notification up: joined by the user, all of a large inbox would be compared with all of it. */
+/**
+ * Looks up the notification of each source singly. A join by user would compare all sources of a large inbox with all its
+ * notifications.
+ */
 async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
   await client.query(`insert into notify.retention_cursors (name) values ('sources') on conflict (name) do nothing`)
   const { rows } = await client.query<Step>(

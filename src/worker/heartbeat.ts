@@ -3,13 +3,13 @@ import { repeat } from '../base/pulse.ts'
 import { watchHeldLocks } from '../ops/held-locks.ts'
 import type { Engine } from './context.ts'
 
-/** A worker that has been silent for this long is taken for dead: its jobs are unlocked for others. */
+/** Seconds without a heartbeat after which a worker counts as dead and its jobs are unlocked. */
 const SILENT_SECONDS = 10
 
 /**
- * The heartbeat of this process, and the unlocking of dead ones' jobs: graphile-worker itself would wait for four
- * hours. Unlocking a worker that only slept does no harm, since jobs are hints and what they do is guarded by row locks.
- * It also looks for those who hold such locks for long.
+ * Writes the heartbeat of this process and unlocks jobs of dead workers, for which graphile-worker would wait four hours.
+ * Unlocking a slow worker does no harm: jobs are hints, and row locks protect their work. Also reports locks that are held for
+ * long.
  */
 export function startSweep(engine: Engine, workerIds: string[]): { close(): Promise<void> } {
   const { pool, log, config } = engine

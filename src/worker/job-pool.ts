@@ -7,16 +7,16 @@ const LAST_WAIT_MS = 1000
 
 export type JobPool = {
   pool: pg.Pool
-  /** From now on a statement that cannot be run finds nothing and does nothing, so that stopping never waits for a database that is down. */
+  /** After this call, a statement that fails returns no rows. So shutdown does not wait for an unreachable database. */
   giveUp(): void
 }
 
 type Query = Parameters<pg.PoolClient['query']>
 
 /**
- * The pool that graphile-worker works with. It does not await the statement that ends a job, so one that failed because its
- * connection was lost would be a rejection nobody handles, and end the process. Here a statement whose connection was lost is
- * run again on another one until it is answered. It may so have run twice, which jobs, being hints, allow.
+ * The pool for graphile-worker, which does not await the statement that ends a job. A lost connection would cause an unhandled
+ * rejection and end the process. This pool therefore repeats such a statement on another connection. It may run twice, which is
+ * harmless because jobs are hints.
  */
 export function createJobPool(options: PoolOptions): JobPool {
   const pool = createPool({ ...options, pipeline: false })
@@ -36,7 +36,7 @@ export function createJobPool(options: PoolOptions): JobPool {
     }
   }
 
-  // What graphile-worker does with a connection is one statement at a time, except LISTEN, for which it calls with a callback.
+  // graphile-worker runs single statements on a connection, except for LISTEN, where it passes a callback.
   const lent = { query, release() {} }
   const lend = (callback?: Parameters<typeof connect>[0]) => (callback ? connect(callback) : Promise.resolve(lent))
   return {
@@ -60,9 +60,8 @@ async function queryOnce(client: pg.PoolClient, statement: Query): Promise<unkno
 }
 
 /**
- * Errors of the socket, and of pg about one, which have no SQLSTATE; and those that the server refuses or ends a session
- * with: classes 08 (connection), 53 (no slot, no memory, no disk) and 57P (shutdown, crash, starting up); and 57014, of one
- * that took too long.
+ * Errors after which the connection is lost: socket errors without SQLSTATE; classes 08 (connection), 53 (no resources), 57P
+ * (shutdown, crash); and 57014 (timeout).
  */
 function isLostConnection(error: unknown): boolean {
   if (!(error instanceof Error)) return false

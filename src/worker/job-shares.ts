@@ -1,29 +1,29 @@
 import type { Task, TaskList } from 'graphile-worker'
 
-/** These limit themselves: dispatching stands ready in one job, and fan-outs run two side by side. */
+/** These tasks limit themselves: one dispatch job listens, and two fan-outs run in parallel. */
 const SELF_LIMITED = ['dispatch_outbox', 'run_fan_outs']
 
 /**
- * Which jobs run in this process. A task has one job at a time, whatever the number of jobs in the queue: the key of a running
- * job is free, so a slow one is joined by others of its task. One slot is left to dispatching, which waits for no other task.
+ * Limits the jobs of this process to one per task. Without it, a slow task takes several slots, because a new job can be queued
+ * while one runs. Leaves one slot for dispatching, so that it never waits for other tasks.
  */
 export class JobShares {
   readonly #slots: number
   readonly #running = new Map<string, number>()
 
-  /** `concurrency`: jobs that this process runs at once. */
+  /** `concurrency`: maximum number of jobs in this process. */
   constructor(concurrency: number) {
     this.#slots = Math.max(1, concurrency - 1)
   }
 
-  /** Another job of this task would do nothing. */
+  /** True if another job of this task would end at once. */
   isFull(task: string): boolean {
     if (task === 'dispatch_outbox') return false
     const all = [...this.#running.values()].reduce((sum, count) => sum + count, 0)
     return all >= this.#slots || (!SELF_LIMITED.includes(task) && this.#running.has(task))
   }
 
-  /** Jobs that are one too many end at once. All are hints: what is due is found again by the poll, or the next cron run. */
+  /** A surplus job ends at once. Jobs are hints: the poll or the next cron run finds the work again. */
   limit(tasks: TaskList): TaskList {
     return Object.fromEntries(Object.entries(tasks).map(([name, task]) => [name, task && this.#limited(name, task)]))
   }

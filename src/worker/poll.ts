@@ -13,8 +13,8 @@ const DELIVERIES_TASK = 'send_deliveries'
 const LOG_TASK = 'maintain_delivery_log'
 
 /**
- * What stands behind the wake-ups: looks every few hundredths of a second whether something is due that nobody in this
- * process is at, and adds a job for it only then. With all wake-ups lost, everything is still found here.
+ * Fallback for lost wake-ups. Every `pollIntervalMs`, looks for due work that this process is not already doing, and adds a job
+ * for it.
  */
 export function startPoll(engine: Engine): { close(): Promise<void> } {
   return repeat(engine.config.pollIntervalMs, engine.log, 'the poll', async () => {
@@ -32,10 +32,10 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
   })
 }
 
-/** `runAt` null: as soon as can be. */
+/** Null in `runAt` means at once. */
 type Work = { task: string; runAt: string | null }
 
-/** Windows are known ahead: their job stands ready for the earliest of them, and is called when that is due. */
+/** Work that is due. The job of the windows is queued ahead, at the time of the earliest one. */
 const findDueWork = `
   select '${RETRY_TASK}' as task, null::text as "runAt" where exists (select from notify.pending where dead_at is null and due_at <= now())
   union all
@@ -50,13 +50,13 @@ const findDueWork = `
   union all
   select '${LOG_TASK}', null where ${needsPartitions}`
 
-/** Events may have come. Wakes the dispatch job of this process, or adds one. */
+/** Wakes the dispatch job of this process, or adds one. */
 export async function callDispatcher(engine: Engine): Promise<void> {
   if (engine.dispatcher.isListening) engine.dispatcher.wake()
   else await addJobs(engine, [{ task: DISPATCH_TASK, runAt: null }])
 }
 
-/** While a job of a task is queued, another one changes nothing but the time of one that is to run at a time. */
+/** Adds jobs. If a job of the task is already queued, changes at most its time. */
 async function addJobs({ pool }: Engine, work: Work[]): Promise<void> {
   if (work.length === 0) return
   await pool.query(

@@ -10,10 +10,10 @@ import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
 import type { Engine } from './context.ts'
 import { forgetSources } from './forget-sources.ts'
 
-/** How long what is kept for a fixed time is kept; `ops.settings` shows it. */
+/** Retention periods that are not configurable. `ops.settings` shows them. */
 export const KEPT = {
   tombstones: '30 days',
-  /** As long as notifications live by default. */
+  /** As long as notifications by default. */
   deliveries: '90 days',
   webhookDeliveries: '30 days',
   deadLetters: `${DEAD_LETTERS_KEPT_DAYS} days`,
@@ -28,7 +28,7 @@ export const KEPT = {
 
 const ROWS_PER_CHUNK = 1000
 
-/** Removes what its time is over for, chunk by chunk; killed anywhere, the next run goes on. What fails stops nothing else. */
+/** Deletes expired data in chunks. After a crash the next run continues. A failure in one table does not stop the others. */
 export async function purge({
   config,
   pool,
@@ -36,7 +36,7 @@ export async function purge({
   types,
 }: Pick<Engine, 'config' | 'pool' | 'log' | 'types'>): Promise<void> {
   const steps = {
-    // All of them: the job that comes with each expiry begins at the latest.
+    // Removes all expired notifications. Usually the job that follows each expiry is first.
     notifications: () => expireNotifications({ pool, log, types }),
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: () => forgetSources(pool),
@@ -68,13 +68,16 @@ export async function purge({
   if (failures.length > 0) throw new AggregateError(failures, 'some expired rows could not be purged')
 }
 
-/** Months that another transaction holds are dropped by a later run. */
+/** Drops old months. A month that another transaction has locked is dropped by a later run. */
 async function expireAudit(pool: pg.Pool, months: number): Promise<number> {
   const { rows } = await pool.query<{ dropped: number }>('select notify.expire_audit($1) as dropped', [months])
   return rows[0]?.dropped ?? 0
 }
 
-/** The floor moves with the purge: a state below it cannot be resumed, since what was removed is not known any more. */
+/**
+ * Raises the floor in the same transaction. A client with a state below the floor must fetch its list again, because the
+ * deletions after it are unknown.
+ */
 async function purgeTombstones(client: pg.ClientBase): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct user_id as "userId" from (
@@ -115,7 +118,10 @@ const floored = columns<Floor>({
   floor: ['bigint', ({ floor }) => floor],
 })
 
-/** What browsers subscribed in a session goes with it; when somebody holds the inbox, both wait for the next run. */
+/**
+ * Deletes expired sessions with their push subscriptions. If another transaction has locked the inbox, both stay until the next
+ * run.
+ */
 async function purgeSessions(client: pg.ClientBase): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct e.user_id as "userId" from (${expiredSessions}) e
@@ -142,7 +148,7 @@ const finishedDeliveries = `
     select user_id, notification_id, channel, target from notify.deliveries
     where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at limit ${ROWS_PER_CHUNK})`
 
-/** By id, which grows with the time; whatever became of them, since an endpoint may be disabled for good. */
+/** Deletes the oldest by id, which grows over time. Includes unfinished ones, because an endpoint may be disabled permanently. */
 const oldWebhookDeliveries = `
   delete from notify.webhook_deliveries where id = any(array(
     select id from (select id, created_at from notify.webhook_deliveries order by id limit ${ROWS_PER_CHUNK}) d
@@ -157,7 +163,9 @@ const oldDeadLetters = `
     select id from notify.pending where dead_at is not null and created_at < now() - interval '${KEPT.deadLetters}'
     order by created_at limit ${ROWS_PER_CHUNK}))`
 
-/** Of sessions that live: one that was used, or given out and never used, before a token's lifetime proves nothing any more. */
+/**
+ * Deletes refresh tokens of live sessions. A token that was used or issued more than a token lifetime ago is no longer needed.
+ */
 const oldRefreshTokens = `
   delete from social.refresh_tokens where token_hash = any(array(
     select token_hash from social.refresh_tokens where coalesce(used_at, created_at) < now() - make_interval(secs => $1::int)

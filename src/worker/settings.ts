@@ -14,7 +14,7 @@ import { MAILS_AN_HOUR } from '../social/passwords/reset-password.ts'
 import { SOURCES_KEPT_DAYS } from './forget-sources.ts'
 import { KEPT } from './retention.ts'
 
-/** Writes the retention times and limits of this process where `ops.settings` shows them, in place of the role's former ones. */
+/** Replaces the retention times and limits of this role in `ops.settings` by those of this process. */
 export async function writeSettings({ pool, config }: App, role: Role, sockets: SocketLimits): Promise<void> {
   const settings = [...retention(config), ...limits(config), ...rates(config), ...ofSockets(sockets)]
   await pool.query(
@@ -28,7 +28,7 @@ export async function writeSettings({ pool, config }: App, role: Role, sockets: 
   )
 }
 
-/** Of the push role, which is another room. */
+/** Limits of the push role. Defined here, because worker must not import push. */
 type SocketLimits = { socketsPerUser: number; maxPayload: number }
 type Setting = [name: string, value: string, variable?: string]
 

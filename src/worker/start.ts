@@ -15,12 +15,12 @@ import { callDispatcher, startPoll } from './poll.ts'
 
 export type Worker = { close(): Promise<void> }
 
-/** Makes graphile-worker's tasks from what they work with; the list is workers/index.ts. */
+/** Creates the tasks of graphile-worker. workers/index.ts contains the list. */
 export type Tasks = { taskList: (engine: Engine) => TaskList; crontab: string }
 
 /**
- * The worker role: graphile-worker runs the tasks, the poll and the sweep stand behind it. What has to be done stands in
- * tables; jobs are hints, so their own commits need not wait for the disk.
+ * Starts the worker role. graphile-worker runs the tasks; the poll and the sweep are the fallback for lost hints. All work is
+ * in tables and jobs are only hints, so their commits do not wait for the disk.
  */
 export async function startWorker(app: App, tasks: Tasks, options: SenderOptions = {}): Promise<Worker> {
   const { config, log } = app
@@ -47,7 +47,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     callDispatcher(engine).catch((err) =>
       log.warn({ err }, 'a wake-up of the dispatcher was lost; the poll finds the work'),
     )
-  // Anyone who can connect to the database can send any number of hints.
+  // Anyone who can connect to the database can send hints, so calls are limited.
   const calls = new Pulse(callOnce, { eager: true })
   const call = () => calls.request()
   const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
@@ -76,19 +76,19 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
 }
 
 /**
- * The connection on which graphile-worker listens may have died without anybody's knowing: it is told to stop listening, and
- * not waited for. Batches have ended before, and whatever else is cut off here is found by the next worker.
+ * Maximum wait for graphile-worker at shutdown, because its LISTEN connection may be dead. All batches have ended by then, and
+ * the next worker finds any other interrupted work.
  */
 const GOODBYE_MS = 2_000
 
-/** graphile-worker locks jobs under the id of its pool of workers. */
+/** Collects the ids of graphile-worker's pools. They are the lock owner of its jobs. */
 function notePools(poolIds: string[]): WorkerEvents {
   const events: WorkerEvents = new EventEmitter()
   events.on('pool:create', ({ workerPool }) => poolIds.push(workerPool.id))
   return events
 }
 
-/** Hints come by the hundred a second: what graphile-worker says about each goes to debug. */
+/** Logs messages of graphile-worker about single jobs at debug, because there are hundreds a second. */
 function graphileLogger(log: Logger): GraphileLogger {
   const levels = { error: 'error', warning: 'warn', info: 'debug', debug: 'trace' } as const
   return new GraphileLogger((scope) => (level, message, meta) => log[levels[level]]({ ...scope, ...meta }, message))

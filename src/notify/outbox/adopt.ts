@@ -196,7 +196,7 @@ async function startAtCurrentSnapshot(client: pg.ClientBase): Promise<void> {
        after_shard = null, after_xid = null, after_id = null, moved_at = now()
      from moved`,
   )
-  // Notes about full partitions use the former cluster's numbers too.
+  // `filled_before` also contains transaction ids of the former cluster.
   await client.query(
     'update notify.outbox_partitions set filled_before = pg_current_xact_id() where filled_before is not null',
   )

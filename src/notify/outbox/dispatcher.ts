@@ -10,38 +10,31 @@ import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from '
 import { CRITICAL_LANE, type Lane, noteLaneFailure } from './position.ts'
 import { type LaneWithWork, lanesWithWork } from './read.ts'
 
-/**
- * A dispatch job ends after this time without hints, and after some minutes in any case, so that nothing depends on one
- * job.
- */
+/** Idle time after which a dispatch job ends. It also ends after some minutes in any case, so that nothing depends on one job. */
 const IDLE_MS = 10_000
 const JOB_MS = 600_000
 const CHECK_MS = 100
 
-/** Anyone may send needless hints. After this many empty passes, the next ones are delayed. */
+/** Number of empty passes after which the next ones are delayed, because anyone can send needless hints. */
 const EMPTY_PASSES = 20
 const BETWEEN_EMPTY_MS = 50
 
-/** Events of a lane per pass. Few enough that a critical event that arrives meanwhile hardly waits. */
+/** Maximum events of a lane per pass. A small number, so that a critical event in the meantime hardly waits. */
 const PASS_SIZE = 100
 /**
- * Lanes that run a batch at the same time: half of the processors, since PostgreSQL works on each batch too. More lanes
- * take equally long in total, cost more each, and delay critical events.
+ * Number of lanes that run a batch at the same time: half of the processors, because PostgreSQL needs the others. More lanes
+ * take equally long in total and delay critical events.
  */
 const BATCHES_AT_ONCE = Math.max(1, availableParallelism() >> 1)
-/**
- * After a wait for a row timed out, no batch waits for rows for this time. Each wait would delay all lanes by another
- * second.
- */
+/** Time without waits for locked rows, after one such wait timed out. Each further wait would delay all lanes by a second. */
 const IMPATIENT_MS = 10_000
-/** Counters may lag a little: events within this time are counted in one batch. */
+/** Delay for counters, so that events within this time are counted in one batch. */
 const COUNTING_MS = 50
 const counters = { consumer: 'counters', lane: 0 }
 
 /**
- * Runs the consumers in this process. Under low load, a hint costs one pass: a transaction that reads a few events of
- * every lane. A lane with more events is drained alone, so the critical lane never waits for another's backlog. The
- * locks of the positions keep processes apart.
+ * Runs the consumers in this process. Under low load, a hint costs one transaction that reads a few events of every lane.
+ * A lane with more is drained alone, so the critical lane never waits for a backlog. Position locks exclude other processes.
  *
  *     idle ──runJob──▶ draining ──no events left──▶ listening ──10 s without wake──▶ idle
  *
@@ -101,7 +94,7 @@ export class Dispatcher {
     }
   }
 
-  /** Whether `runJob` is running, so that `wake` may be called. */
+  /** True while `runJob` runs, so that `wake` has an effect. */
   get isListening(): boolean {
     return this.#hasJob && !this.#stopping
   }
@@ -196,7 +189,7 @@ export class Dispatcher {
   }
 }
 
-/** Names the event when there was only one. */
+/** Adds the event id to the message if the batch contained one event. */
 function reasonOf(error: unknown): string {
   const [only, ...others] = error instanceof BatchError ? error.eventIds : []
   return only !== undefined && others.length === 0 ? `event ${only}: ${messageOf(error)}` : messageOf(error)

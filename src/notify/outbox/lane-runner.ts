@@ -9,14 +9,14 @@ import type { Lane, Lanes } from './position.ts'
 /** Events per transaction. A larger number gains little and keeps inboxes locked for longer. */
 const BATCH_SIZE = 1000
 
-/** This many consecutive events that fail alone have a common cause. Setting all of them aside would not fix it. */
+/** Number of consecutive events that fail alone, above which the cause is common. Setting them aside would not fix it. */
 const SET_ASIDE_IN_A_ROW = 10
-/** A problem that persists for this many consecutive runs is not temporary. */
+/** Number of consecutive failed runs after which a problem counts as permanent. */
 const PATIENCE = 3
 
 export type BatchReport = { consumer: string; events: number; seconds: number }
 
-/** Where batches are read, and who receives their reports. */
+/** The pool for batches, and the receiver of their reports. */
 export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchReport) => void }
 
 export type LaneOptions = {

@@ -56,7 +56,7 @@ async function makeAhead(client: pg.ClientBase, retentionDays: number): Promise<
   }
 }
 
-/** Ids drawn in one run, which takes some tenths of a second. */
+/** Maximum number of ids that one call discards. That takes some tenths of a second. */
 const MOST_DRAWN = 500_000
 
 /**

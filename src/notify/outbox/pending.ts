@@ -16,7 +16,7 @@ export const MAX_ATTEMPTS = 12
 /** Days since the event was set aside. A replay does not extend them. */
 export const DEAD_LETTERS_KEPT_DAYS = 30
 
-/** Pending events per transaction. When one of them fails they are tried one by one. */
+/** Pending events per transaction. If one of them fails, each is retried alone. */
 const RETRY_BATCH = 200
 
 type PendingRow = { id: string; event: unknown }
@@ -37,7 +37,7 @@ export async function setAside(
   )
 }
 
-/** Ids of those of these events that are dead letters. */
+/** Returns the ids of those events that are dead letters. */
 export async function findDead(client: pg.ClientBase, consumer: string, events: OutboxEvent[]): Promise<Set<number>> {
   const { rows } = await client.query<{ id: number }>(
     `select event_id::float8 as id from notify.pending

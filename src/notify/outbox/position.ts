@@ -27,7 +27,7 @@ const handedLanes = {
   get: `string_to_array(current_setting('ravenpost.lanes'), ',')::smallint[]`,
 }
 
-/** The lanes that this transaction has locked. For a statement sent after `lockPositions`. */
+/** The lanes that this transaction has locked. Use it in a statement sent after `lockPositions`. */
 export const heldLanes = handedLanes.get
 
 /**
@@ -47,7 +47,7 @@ export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promis
 /** A condition on notify.positions. */
 export const mayBeRead = 'coalesce(retry_at <= now(), true)'
 
-/** Moves locked positions. `recovered`: whether lanes that failed have passed the problem. */
+/** Moves locked positions. `recovered`: true if failed lanes have passed the problem. */
 export async function movePositions(
   client: pg.ClientBase,
   consumer: string,

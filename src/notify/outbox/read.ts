@@ -6,9 +6,9 @@ import { heldLanes, type Lane, type Lanes, lockPositions, type Move, mayBeRead }
 /** Result of reading one lane. */
 export type Slice = Move & {
   events: OutboxEvent[]
-  /** Whether the position must move: past events, out of a slice, or because it has not moved for long. */
+  /** True if the position must move: beyond events, out of a slice, or because it has not moved for long. */
   moves: boolean
-  /** Whether the last run of the lane failed. */
+  /** True if the last run of the lane failed. */
   failing: boolean
 }
 
@@ -21,7 +21,7 @@ type Row = {
   shard: number
 } & OutboxEvent
 
-/** Locks the free ones of these lanes and reads their next events, in one round trip. */
+/** Locks the free lanes among these and reads their next events, in one round trip. */
 export async function lockAndRead(client: pg.ClientBase, lanes: Lanes, limit: number): Promise<Slice[]> {
   const locked: Sent<void> = lockPositions(client, lanes)
   const slices: Sent<Slice[]> = readNext(client, lanes.consumer, limit)
@@ -89,7 +89,7 @@ function unread(place: string, isHere: string): string {
     select o.* from notify.outbox o where ${place} and o.id >= p.from_id and o.id <= any (array[p.last_id]) and ${range}
     order by o.xid, o.id limit (select $2::int)`
   const ended = rows(`o.xid = x.xid and o.id > case when ${isHere} and x.xid = p.after_xid then p.after_id else 0 end`)
-  // Only a row comparison: with another condition on xid, the index scan may begin at that one.
+  // The only lower bound is a row comparison. With a second lower bound on xid, the index scan may start there.
   const later = rows(`
     (o.xid, o.id) > (case when ${isAfterDone} then p.after_xid else ${xmax} end, case when ${isAfterDone} then p.after_id else -1 end)
     and o.xid < pg_snapshot_xmax(p.upto) and pg_visible_in_snapshot(o.xid, p.upto)`)
@@ -124,7 +124,7 @@ export async function lanesWithWork(pool: pg.Pool): Promise<LaneWithWork[]> {
   return rows
 }
 
-/** Whether a place has unread events: the same two ranges as `unread`, for everything committed by now. */
+/** True if a place has unread events: the same two ranges as `unread`, for everything committed by now. */
 function hasUnread(place: string): string {
   const first = (range: string) => `
     select o.id from notify.outbox o
