@@ -219,6 +219,7 @@ create table notify.pending (
   attempts integer not null default 0,
   due_at timestamptz not null default now(),
   last_error text,
+  error_class text,
   created_at timestamptz not null default now(),
   dead_at timestamptz,
   constraint pending_once unique (event_id, consumer)
@@ -232,11 +233,17 @@ comment on column notify.pending.event is 'Copy of the event: the log may be dro
 comment on column notify.pending.attempts is 'Failed attempts so far.';
 comment on column notify.pending.due_at is 'Time of the next attempt.';
 comment on column notify.pending.last_error is 'Error of the last attempt.';
+comment on column notify.pending.error_class is 'SQLSTATE or class of this error; null: none was thrown.';
 comment on column notify.pending.created_at is 'Time at which it became pending.';
 comment on column notify.pending.dead_at is 'Time at which the last attempt was used up; null: still retried.';
 
 create index pending_due on notify.pending (due_at, id) where dead_at is null;
 comment on index notify.pending_due is 'Events to retry, in order: an adoption makes a whole backlog due at once.';
+
+create function notify.cause_of(error_class text, last_error text) returns text
+  language sql immutable parallel safe
+  return concat_ws(': ', error_class, left(regexp_replace(regexp_replace(last_error, '"[^"]*"|''[^'']*''', '…', 'g'), '[0-9a-f]{8}[0-9a-f-]+|[0-9]+', '#', 'gi'), 200));
+comment on function notify.cause_of is 'What failures of one kind have in common: the class of the error, and its message without numbers and quoted parts.';
 
 create index pending_dead on notify.pending (created_at) where dead_at is not null;
 comment on index notify.pending_dead is 'Retention: dead letters by the age of their event, which a replay does not renew.';

@@ -75,7 +75,9 @@ create table notify.delivery_log (
   notification_id bigint,
   event text not null constraint delivery_event_known check (event in ('stored', 'pushed', 'acknowledged', 'sent', 'failed', 'filtered')),
   channel text not null,
-  reason text
+  reason text,
+  modseq bigint,
+  sessions bigint[]
 ) partition by range (at);
 comment on table notify.delivery_log is 'Append-only log of what happened to notifications, a partition per day (UTC); retention drops partitions. Ravenpost decides nothing by it. A row may be missing after a crash of a push node.';
 comment on column notify.delivery_log.at is 'Time of the event.';
@@ -84,6 +86,8 @@ comment on column notify.delivery_log.notification_id is 'The notification; null
 comment on column notify.delivery_log.event is 'stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.';
 comment on column notify.delivery_log.channel is 'inApp, email or webPush.';
 comment on column notify.delivery_log.reason is 'The rule that filtered, or the error.';
+comment on column notify.delivery_log.modseq is 'State of the inbox: of the change that was stored, at the end of the frame, of the acknowledgement.';
+comment on column notify.delivery_log.sessions is 'Of pushed: the sign-in sessions whose sockets were sent the frame.';
 
 create index delivery_log_of_recipient on notify.delivery_log (recipient_id, notification_id);
 comment on index notify.delivery_log_of_recipient is 'The history of a notification.';

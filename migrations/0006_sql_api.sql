@@ -587,6 +587,69 @@ create function notify.timeline(user_id bigint)
   end;
 comment on function notify.timeline is 'Events of a user''s inbox, latest first: notifications made, grown, delivered, read, archived and removed, the decision about each source, and messages by email and Web Push, sent or not, and why.';
 
+create function notify.trace(user_id bigint, notification_id bigint)
+  returns table (
+    at timestamptz,
+    step text,
+    detail text,
+    event_id bigint,
+    source_id text,
+    request_id text,
+    modseq bigint,
+    sessions bigint[]
+  )
+  language sql stable
+  begin atomic
+    with told as materialized (
+      select s.*
+      from notify.sources s
+      where s.user_id = trace.user_id and s.notification_id = trace.notification_id and s.live
+      order by s.actor_id, s.event_id
+      limit 100
+    ), shown as materialized (
+      select n.* from notify.notifications n where n.user_id = trace.user_id and n.id = trace.notification_id
+    )
+    select t.at, t.step, t.detail, t.event_id, t.source_id, t.request_id, t.modseq, t.sessions
+    from (
+      select 1, e.created_at, 'event', e.action || coalesce(' ' || e.type, ''), e.id, e.source_id, e.request_id, null::bigint, null::bigint[]
+      from told s
+      join notify.outbox e on e.id = s.event_id
+      union all
+      select 2, s.decided_at, 'decision', concat_ws(', ', s.decision, s.decided_by), s.event_id, s.source_id, null, null, null
+      from told s
+      union all
+      select 3, n.created_at, 'created', n.type, null, null, null, n.id, null
+      from shown n
+      union all
+      select 3, n.updated_at, 'grew', n.type, null, null, n.request_id, n.grown_modseq, null
+      from shown n
+      where n.grown_modseq > n.id
+      union all
+      select 4, l.at, case when l.channel = 'inApp' then l.event else l.channel end, case when l.channel = 'inApp' then l.reason else concat_ws(': ', l.event, l.reason) end,
+        null, null, null, l.modseq, l.sessions
+      from (
+        select d.*
+        from notify.delivery_log d
+        where d.recipient_id = trace.user_id and d.notification_id = trace.notification_id
+        limit 200
+      ) l
+      union all
+      select 5, d.updated_at, d.channel, concat_ws(': ', d.state, d.reason, d.last_error), null, null, null, null, null
+      from notify.deliveries d
+      where d.user_id = trace.user_id and d.notification_id = trace.notification_id and d.due_at is not null
+      union all
+      select 6, n.read_at, 'read', null, null, null, null, null, null
+      from shown n
+      where n.read_at is not null
+      union all
+      select 7, n.archived_at, 'archived', null, null, null, null, null, null
+      from shown n
+      where n.archived_at is not null
+    ) t (place, at, step, detail, event_id, source_id, request_id, modseq, sessions)
+    order by t.at, t.place, t.event_id, t.modseq;
+  end;
+comment on function notify.trace is 'What happened to a notification, in order: the events behind it with their requests (100 at most), the decisions, the states of the inbox, frames with the sign-in sessions that were sent them, acknowledgements, messages by email and Web Push (200 rows of the delivery log at most). Shows no content.';
+
 create function notify.why_not(user_id bigint, source_id text)
   returns table (step text, result text, reason text, at timestamptz, source text)
   language sql stable

@@ -161,6 +161,7 @@ select
   event ->> 'sourceId' as source_id,
   event ->> 'type' as type,
   attempts,
+  notify.cause_of(error_class, last_error) as cause,
   last_error,
   created_at,
   dead_at,
@@ -175,6 +176,7 @@ comment on column ops.dead_letters.recipient_id is 'Recipient of the event.';
 comment on column ops.dead_letters.source_id is 'Source of the event.';
 comment on column ops.dead_letters.type is 'Type of the notification.';
 comment on column ops.dead_letters.attempts is 'Attempts made.';
+comment on column ops.dead_letters.cause is 'The class of its error and the form of the message: dead letters of one cause are replayed together.';
 comment on column ops.dead_letters.last_error is 'Error of the last attempt.';
 comment on column ops.dead_letters.created_at is 'Time at which it became pending.';
 comment on column ops.dead_letters.dead_at is 'Time at which it became a dead letter.';

@@ -12,6 +12,8 @@ import type { Timeouts } from '../http/timeouts.ts'
 import { validateRequests } from '../http/validation.ts'
 import { emailRoutes } from '../notify/channels/email/routes.ts'
 import { pushRoutes } from '../notify/channels/web-push/routes.ts'
+import { countWith } from '../notify/counters.ts'
+import { dispatchWith } from '../notify/dispatch/dispatch.ts'
 import { notificationRoutes } from '../notify/inbox/routes.ts'
 import { watchLog } from '../notify/outbox/watch.ts'
 import { preferenceRoutes } from '../notify/preferences/routes.ts'
@@ -23,11 +25,13 @@ import { auditRoutes } from '../ops/audit.ts'
 import { consoleRoutes } from '../ops/console/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
+import { traceRoutes } from '../ops/trace.ts'
 import { whyNotRoutes } from '../ops/why-not.ts'
 import { socketRoute } from '../push/upgrade.ts'
 import { meRoutes } from '../social/accounts/me-routes.ts'
 import { roleRoutes } from '../social/accounts/role-routes.ts'
 import { accountRoutes } from '../social/accounts/routes.ts'
+import { actions } from '../social/actions.ts'
 import { bellRoutes } from '../social/bells/routes.ts'
 import { silenceRoutes } from '../social/blocks/routes.ts'
 import { bookmarkRoutes } from '../social/bookmarks/routes.ts'
@@ -72,12 +76,18 @@ const features = [
   pushRoutes,
   auditRoutes,
   consoleRoutes,
-  deadLetterRoutes,
+  deadLetters,
+  traceRoutes,
   whyNotRoutes,
   sendRoutes,
   serviceTokenRoutes,
   webhookRoutes,
 ]
+
+/** A dry run applies an event as the worker does. */
+function deadLetters(app: App) {
+  return deadLetterRoutes(app, { notifications: dispatchWith(app.types, actions), counters: countWith(actions) })
+}
 
 export type ServerOptions = OpsOptions & {
   timeouts?: Partial<Timeouts>

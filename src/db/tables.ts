@@ -191,6 +191,10 @@ export interface NotifyDeliveryLog {
    */
   event: string;
   /**
+   * State of the inbox: of the change that was stored, at the end of the frame, of the acknowledgement.
+   */
+  modseq: Int8 | null;
+  /**
    * The notification; null: none was made.
    */
   notificationId: Int8 | null;
@@ -202,6 +206,10 @@ export interface NotifyDeliveryLog {
    * Owner of the inbox.
    */
   recipientId: Int8;
+  /**
+   * Of pushed: the sign-in sessions whose sockets were sent the frame.
+   */
+  sessions: ArrayType<Int8> | null;
 }
 
 export interface NotifyDeliveryLogDays {
@@ -650,6 +658,10 @@ export interface NotifyPending {
    * Time of the next attempt.
    */
   dueAt: Generated<Timestamp>;
+  /**
+   * SQLSTATE or class of this error; null: none was thrown.
+   */
+  errorClass: string | null;
   /**
    * Copy of the event: the log may be dropped before it succeeds.
    */

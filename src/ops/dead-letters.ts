@@ -1,11 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { answerOnce, callerOf, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
 import { audited } from '../notify/audit/audited.ts'
+import type { Consumer } from '../notify/outbox/consume.ts'
 import { Id } from '../protocol/id.ts'
+import { DryRun, dryRun } from './dry-run.ts'
 
 const Nullable = Type.Union([Type.String(), Type.Null()])
 const DeadLetter = Type.Object({
@@ -16,6 +19,7 @@ const DeadLetter = Type.Object({
   sourceId: Nullable,
   type: Nullable,
   attempts: Type.Integer(),
+  cause: Type.String({ description: 'The class of the error and the form of its message' }),
   lastError: Nullable,
   createdAt: Type.String({ format: 'date-time' }),
   deadAt: Type.String({ format: 'date-time' }),
@@ -27,9 +31,23 @@ type Row = Omit<DeadLetter, 'createdAt' | 'deadAt'> & { createdAt: Date; deadAt:
 const toRead = { role: 'reader' } as const
 const toRepair = { role: 'operator' } as const
 const Params = Type.Object({ id: Id })
+const closed = { additionalProperties: false }
+const Cause = Type.String({ maxLength: 400, description: 'As listed by GET /admin/dead-letters/causes' })
+const time = Type.String({ format: 'date-time' })
+const ByCause = Type.Object({
+  cause: Cause,
+  count: Type.Integer(),
+  upTo: Type.Unsafe<string>({ ...Id, description: 'The newest of them, for POST /admin/dead-letters/replay' }),
+  oldestAt: time,
+  newestAt: time,
+  anError: Nullable,
+})
 
 /** Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. */
-export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncTypebox {
+export function deadLetterRoutes(
+  { pool, wakeUps }: App,
+  consumers: Record<string, Consumer>,
+): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/dead-letters',
@@ -38,19 +56,93 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
         schema: {
           tags: ['admin'],
           summary: 'List dead letters',
-          querystring: PageQuery,
+          querystring: Type.Object({ ...PageQuery.properties, cause: Type.Optional(Cause) }, closed),
           response: { 200: pageOf(DeadLetter) },
         },
       },
-      async ({ query: { limit = 20, cursor } }) => {
+      async ({ query: { limit = 20, cursor, cause } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const { rows } = await pool.query<Row>(
-          `select ${columns} from ops.dead_letters d where $1::bigint is null or d.id < $1::bigint order by d.id desc limit $2::int`,
-          [before ?? null, limit + 1],
+          `select ${columns} from ops.dead_letters d
+           where ($1::bigint is null or d.id < $1::bigint) and ($3::text is null or d.cause = $3)
+           order by d.id desc limit $2::int`,
+          [before ?? null, limit + 1, cause ?? null],
         )
         const { items, nextCursor } = cutPage(rows, limit, (last) => [last.id])
         return { items: items.map(toDeadLetter), nextCursor }
       },
+    )
+
+    server.get(
+      '/admin/dead-letters/causes',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Count the dead letters by cause',
+          querystring: Type.Object({}, closed),
+          response: { 200: Type.Object({ items: Type.Array(ByCause) }) },
+        },
+      },
+      async () => {
+        const { rows } = await pool.query<Static<typeof ByCause> & { oldestAt: Date; newestAt: Date }>(countByCause)
+        const items = rows.map((row) => ({
+          ...row,
+          oldestAt: row.oldestAt.toISOString(),
+          newestAt: row.newestAt.toISOString(),
+        }))
+        return { items }
+      },
+    )
+
+    server.post(
+      '/admin/dead-letters/replay',
+      {
+        config: toRepair,
+        schema: {
+          tags: ['admin'],
+          summary: 'Replay all dead letters up to an id, or those of one cause',
+          headers: IdempotencyHeader,
+          body: Type.Object(
+            {
+              cause: Type.Optional(Cause),
+              upTo: Type.Unsafe<string>({ ...Id, description: 'The newest one that was seen: later ones stay' }),
+            },
+            closed,
+          ),
+          response: { 202: Type.Object({ replayed: Type.Integer() }) },
+        },
+      },
+      async (request, reply) => {
+        const { cause, upTo } = request.body
+        const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+          const replayed = await replay(trx, `id <= $1::bigint and ($2::text is null or ${causeOf} = $2)`, [
+            upTo,
+            cause ?? null,
+          ])
+          await audited(trx, request, { action: 'dead_letter.replay', target: null, after: { cause, upTo, replayed } })
+          return { replayed }
+        })
+        wakeUps.eventsAppended()
+        return answer
+      },
+    )
+
+    server.post(
+      '/admin/dead-letters/:id/dry-run',
+      {
+        config: toRepair,
+        schema: {
+          tags: ['admin'],
+          summary: 'Show what a replay of a dead letter would do now',
+          errors: ['DEAD_LETTER_NOT_FOUND'],
+          headers: IdempotencyHeader,
+          params: Params,
+          response: { 200: DryRun },
+        },
+      },
+      (request, reply) =>
+        answerOnce(pool, request, reply, callerOf(request), 200, () => dryRun(pool, consumers, request.params.id)),
     )
 
     server.get(
@@ -90,11 +182,7 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
       async (request, reply) => {
         const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
           const { id } = request.params
-          const { rowCount } = await trx.query(
-            `update notify.pending set dead_at = null, attempts = 0, due_at = now() where id = $1::bigint and dead_at is not null`,
-            [id],
-          )
-          if (rowCount === 0) throw fail('DEAD_LETTER_NOT_FOUND')
+          if ((await replay(trx, 'id = $1::bigint', [id])) === 0) throw fail('DEAD_LETTER_NOT_FOUND')
           await audited(trx, request, { action: 'dead_letter.replay', target: `dead_letter:${id}` })
           return { replayed: true }
         })
@@ -105,8 +193,32 @@ export function deadLetterRoutes({ pool, wakeUps }: App): FastifyPluginAsyncType
   }
 }
 
+const causeOf = 'notify.cause_of(error_class, last_error)'
+
+/** Makes them pending again, from their first attempt; returns how many. */
+async function replay(trx: pg.ClientBase, which: string, values: unknown[]): Promise<number> {
+  const { rowCount } = await trx.query(
+    `update notify.pending set dead_at = null, attempts = 0, due_at = now() where dead_at is not null and ${which}`,
+    values,
+  )
+  return rowCount ?? 0
+}
+
+const countByCause = `
+  select
+    d.cause,
+    count(*)::int as count,
+    max(d.id)::text as "upTo",
+    min(d.dead_at) as "oldestAt",
+    max(d.dead_at) as "newestAt",
+    max(d.last_error) as "anError"
+  from ops.dead_letters d
+  group by d.cause
+  order by 2 desc, 1
+  limit 200`
+
 const columns = `d.id, d.consumer, d.event_id as "eventId", d.recipient_id as "recipientId", d.source_id as "sourceId", d.type,
-  d.attempts, d.last_error as "lastError", d.created_at as "createdAt", d.dead_at as "deadAt", d.event`
+  d.attempts, d.cause, d.last_error as "lastError", d.created_at as "createdAt", d.dead_at as "deadAt", d.event`
 
 function toDeadLetter(row: Row): DeadLetter {
   return { ...row, createdAt: row.createdAt.toISOString(), deadAt: row.deadAt.toISOString() }

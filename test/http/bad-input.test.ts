@@ -24,11 +24,15 @@ const VALID: Record<string, unknown> = {
   'PUT /users/{id}/bell': { enabled: true },
   'POST /notifications/read': { ids: ['1'] },
   'POST /notifications/archive': { ids: ['1'] },
+  'POST /admin/dead-letters/replay': { upTo: '1' },
   'PUT /admin/users/{id}/role': { role: 'reader' },
   'POST /notifications/delete': { ids: ['1'] },
 }
 /** The same for queries. */
-const VALID_QUERY: Record<string, string> = { 'GET /admin/users/{id}/why-not': '?sourceId=like:1:1' }
+const VALID_QUERY: Record<string, string> = {
+  'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
+  'GET /admin/trace': '?requestId=1',
+}
 /** That a user is unknown is one of their answers. */
 const EXPLAINS = ['GET /admin/users/{id}/why-not']
 const UNKNOWN_ID = '999999999'

@@ -147,6 +147,8 @@ const EXPECTED = `
   DELETE /admin/segments/{id}, GET /admin/templates, POST /admin/templates, GET /admin/templates/{id}, PATCH /admin/templates/{id},
   DELETE /admin/templates/{id}, POST /admin/templates/{id}/preview,
   GET /admin/dead-letters, GET /admin/dead-letters/{id}, POST /admin/dead-letters/{id}/replay,
+  GET /admin/dead-letters/causes, POST /admin/dead-letters/replay, POST /admin/dead-letters/{id}/dry-run,
+  GET /admin/trace, GET /admin/trace/{userId}/{notificationId},
   GET /admin/audit, GET /admin/audit/export, GET /admin/roles, PUT /admin/users/{id}/role,
   GET /admin/system, GET /admin/pipeline/stream, GET /admin/tables, GET /admin/tables/{name}, GET /admin/jobs, GET /admin/workers, GET /admin/lanes,
   GET /admin/pending, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/users/{id}/timeline,

@@ -5,7 +5,7 @@ import { createOpsServer } from '../../src/api/ops-server.ts'
 import { createServer } from '../../src/api/server.ts'
 import { closeApp, createApp } from '../../src/app.ts'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
-import { call } from '../client.ts'
+import { call, signIn } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { eventually, setup, testConfig } from '../setup.ts'
 
@@ -202,4 +202,81 @@ test('admins list, read and replay dead letters, each once', async (t) => {
     ['POST', `${path}/replay`],
   ] as const)
     t.match(await ana.request(method, closed), { status: 403, body: { code: 'FORBIDDEN' } })
+})
+
+test('a dead letter shows what a replay would do now, and those of one cause are replayed together', async (t) => {
+  const { pool, as, url } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await pool.query(`update social.users set role = 'operator' where id = $1`, [ben.id])
+  const operator = await signIn(url, 'ben')
+  const event = (n: number, change = {}) => ({
+    ...{ id: n, action: 'send', retracts: false, counted: false, sourceId: `send:${n}`, type: 'system' },
+    ...{ recipientId: ana.id, actorId: null, objectType: null, objectId: null, threadKey: null, groupKey: null },
+    ...{ data: { title: 'Hello', data: {} }, requestId: null },
+    ...change,
+  })
+  const bury = async (copy: { id: number }, error: string) => {
+    const { rows } = await pool.query(
+      `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, error_class, dead_at)
+       values ('notifications', $1, $2, $3, 12, $4, '22P02', now()) returning id`,
+      [copy.id, ana.id, copy, error],
+    )
+    return rows[0].id as string
+  }
+  const good = await bury(event(1), 'invalid value "7" in row 7')
+  const gone = await bury(event(2, { recipientId: '999999999' }), 'invalid value "8" in row 12')
+  const broken = await bury(event(3, { data: 7 }), 'another reason')
+
+  const dryRun = (id: string) => operator.request('POST', `/admin/dead-letters/${id}/dry-run`)
+  const all = async () =>
+    (
+      await pool.query(
+        `select (select json_agg(i order by user_id) from notify.inbox i) as i, (select json_agg(n) from notify.notifications n) as n,
+           (select json_agg(s) from notify.sources s) as s, (select json_agg(p order by id) from notify.pending p) as p`,
+      )
+    ).rows
+  const before = await all()
+  const counts = (n: number) => ({ unreadCount: n, unseenCount: n })
+  t.match(await dryRun(good), {
+    status: 200,
+    body: {
+      outcome: 'applies',
+      decision: 'shown',
+      notificationId: '1',
+      before: counts(0),
+      after: counts(1),
+      error: null,
+    },
+  })
+  t.match((await dryRun(gone)).body, { outcome: 'applies', decision: null, before: null, after: null })
+  t.match((await dryRun(broken)).body, { outcome: 'fails', error: /malformed at \/data/ })
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+  t.match((await dryRun(good)).body, { outcome: 'waits' })
+  await holder.query('rollback')
+  holder.release()
+  t.same(await all(), before, 'nothing was written')
+
+  const cause = '22P02: invalid value … in row #'
+  t.match((await operator.get('/admin/dead-letters/causes')).items, [
+    { cause, count: 2, upTo: gone },
+    { cause: '22P02: another reason', count: 1, upTo: broken },
+  ])
+  t.match((await operator.get(`/admin/dead-letters?cause=${encodeURIComponent(cause)}`)).items, [
+    { id: gone, cause },
+    { id: good, cause },
+  ])
+  const later = await bury(event(4), 'invalid value "9" in row 13')
+  const key = { 'idempotency-key': 'once' }
+  for (const replayed of [undefined, 'true']) {
+    const answer = await operator.request('POST', '/admin/dead-letters/replay', { cause, upTo: gone }, key)
+    t.match(answer, { status: 202, body: { replayed: 2 } })
+    t.equal(answer.headers.get('idempotent-replayed') ?? undefined, replayed)
+  }
+  const left = (await operator.get('/admin/dead-letters')).items.map(({ id }: { id: string }) => id)
+  t.same(left, [later, broken], 'what came later, and of another cause, stays')
+  t.match(await operator.request('POST', '/admin/dead-letters/replay', { upTo: later }), { body: { replayed: 2 } })
+  const { items } = await operator.get('/admin/audit?action=dead_letter.replay')
+  t.match(items, [{ after: { upTo: later, replayed: 2 } }, { after: { cause, upTo: gone, replayed: 2 } }])
 })

@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { test } from 'tap'
+import { grantAdmin } from '../../src/social/accounts/admin.ts'
+import { signIn } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { eventually, setup } from '../setup.ts'
 
@@ -35,4 +37,47 @@ test('one request id connects the log lines of request, event and frame', async 
 
   const log = JSON.stringify(lines)
   for (const secret of [ana.accessToken, ana.refreshToken, 'correct horse']) t.notOk(log.includes(secret))
+})
+
+test('an admin follows a notification from the request to the acknowledgement', async (t) => {
+  const { url, as, pool } = await setup(t, { worker: true, push: true })
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await as('cem')
+  await grantAdmin(pool, 'cem')
+  const admin = await signIn(url, 'cem')
+  const socket = await TestSocket.open(t, `${url.replace('http', 'ws')}/ws`)
+  socket.send({ type: 'hello', token: ana.accessToken })
+  await socket.next('synced')
+  const { id } = await ana.post('Hello')
+  await ben.request('POST', `/posts/${id}/like`, undefined, { 'x-request-id': 'follow-me' })
+  const { to, upserts } = await socket.next('changes')
+  socket.send({ type: 'ack', state: to })
+  const path = `/admin/trace/${ana.id}/${upserts[0]?.id}`
+  const modseq = to.split('.')[1]
+  const found = await eventually(async () => {
+    const { steps } = await admin.get(path)
+    return steps.some(({ step }: { step: string }) => step === 'acknowledged') &&
+      steps.some(({ step }: { step: string }) => step === 'pushed')
+      ? steps
+      : undefined
+  })
+  const one = (step: string) => found.find((each: { step: string }) => each.step === step)
+  t.match(one('event'), { requestId: 'follow-me', sourceId: `like:${id}:${ben.id}`, detail: 'like post.liked' })
+  t.match(one('decision'), { detail: 'shown, typeDefault', eventId: one('event').eventId })
+  t.match(one('created'), { modseq })
+  t.match(one('stored'), { modseq })
+  t.match(one('pushed'), { modseq, sessions: [ana.sessionId] })
+  t.match(one('acknowledged'), { modseq, sessions: null })
+
+  t.match(await admin.get('/admin/trace?requestId=follow-me'), {
+    events: [{ actorId: ben.id, recipientId: ana.id, decision: 'shown', notificationId: upserts[0]?.id }],
+    looked: { events: Number, backTo: String },
+    nextCursor: null,
+  })
+  t.match((await admin.request('GET', `/admin/trace/${ana.id}/999`)).body, { code: 'NOTIFICATION_NOT_FOUND' })
+
+  t.equal((await admin.get(path)).content, null)
+  t.match((await admin.get(`${path}?reveal=true`)).content, { data: { postId: id } })
+  const { items } = await admin.get('/admin/audit?action=notification.reveal')
+  t.match(items, [{ actor: `user:${admin.id}`, target: `notification:${ana.id}:${upserts[0]?.id}` }])
 })

@@ -155,6 +155,8 @@ POST /service-tokens                     401    403   403     401  401      401 
 DELETE /service-tokens/{id}              401    403   403     401  401      401     401  403   403    403      204   403
 GET /admin/audit                         401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/audit/export                  401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/trace                         401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/trace/{userId}/{notificationId} 401  403   403     401  401      401     401  403   404    404      404   403
 GET /admin/roles                         401    403   403     401  401      401     401  403   200    200      200   403
 PUT /admin/users/{id}/role               401    403   403     401  401      401     401  403   403    403      200   403
 GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200    200      200   403
@@ -178,6 +180,9 @@ GET /admin/users/{id}/badge              401    403   403     401  401      401 
 GET /admin/sql/{name}                    401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/dead-letters                  401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/dead-letters/{id}             401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/dead-letters/causes           401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/dead-letters/replay          401    403   403     401  401      401     401  403   403    202      202   403
+POST /admin/dead-letters/{id}/dry-run    401    403   403     401  401      401     401  403   403    200      200   403
 POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   403    202      202   403
 GET /admin/notification-types            401    403   403     401  401      401     401  403   200    200      200   403
 PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   403    403      200   403
@@ -473,7 +478,7 @@ async function thingFor(world: World, what: string): Promise<string> {
   const { pool, url } = system
   if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
   if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
-  if (what.includes('/users/{id}')) return owner.id
+  if (what.includes('/users/{id}') || what.includes('/trace/')) return owner.id
   if (what.includes('/users/external/')) return what === 'DELETE /users/external/{externalId}' ? 'nobody' : EXTERNAL_ID
   if (what.includes('/users/by-name/')) return owner.username
   if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
@@ -498,7 +503,8 @@ const newSend = `insert into notify.sends (sender, source_id, recipient_ids, acc
 const newToken = `insert into social.service_tokens (name, scopes, token_hash)
   values ('shop', '{notifications:send}', gen_random_uuid()::text::bytea) returning id`
 const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
-  values ('notifications', (random() * 1e15)::bigint, 1, '{"sourceId": "like:1:1"}', 9, 'why', now()) returning id`
+  values ('notifications', (random() * 1e15)::bigint, 1, '{"id": 1, "action": "send", "retracts": false, "counted": false, "sourceId": "like:1:1", "type": "system", "recipientId": "999999999", "actorId": null,
+    "objectType": null, "objectId": null, "threadKey": null, "groupKey": null, "data": {}, "requestId": null}', 9, 'why', now()) returning id`
 const newSegment = `insert into social.segments (name, query) values (gen_random_uuid()::text, 'select 1') returning id`
 const newTemplate = `with t as (insert into notify.templates (name) values (gen_random_uuid()::text) returning id)
   insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t
@@ -562,6 +568,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'PATCH /admin/segments/{id}': { rule: { role: 'admin' } },
     'POST /admin/templates': { name: `Template ${asked}`, title: 'Hello' },
     'PATCH /admin/templates/{id}': { title: 'Hello again' },
+    'POST /admin/dead-letters/replay': { upTo: '1' },
     'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.created'] },
     'PATCH /webhooks/{id}': { description: 'Shop' },
     'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },
@@ -572,6 +579,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'GET /auth/verify-email': `?token=${link}`,
     'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
     'GET /admin/pipeline/stream': '?ticks=1',
+    'GET /admin/trace': '?requestId=unknown',
     'GET /auth/password/reset': `?token=${link}`,
     'GET /notifications/changes': `?since=${epoch}.0`,
   }

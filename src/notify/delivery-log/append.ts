@@ -7,6 +7,10 @@ export type LogRow = {
   notificationId: number | string | null
   event: 'stored' | 'pushed' | 'filtered'
   reason: string | null
+  /** State of the inbox: of what was stored, at the end of the frame. */
+  modseq?: number
+  /** Sign-in sessions whose sockets were sent the frame. */
+  sessions?: string[]
 }
 
 /**
@@ -20,8 +24,8 @@ export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: Lo
   if (rows.length === 0) return
   await client.query({
     name: 'append_to_delivery_log',
-    text: `insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason)
-           select recipient_id, notification_id, event, 'inApp', reason from ${logged.from}
+    text: `insert into notify.delivery_log (recipient_id, notification_id, event, channel, reason, modseq, sessions)
+           select recipient_id, notification_id, event, 'inApp', reason, modseq, sessions::bigint[] from ${logged.from}
            where ${logIsOpen}`,
     values: logged.values(rows),
   })
@@ -32,6 +36,8 @@ const logged = columns<LogRow>({
   notification_id: ['bigint', (row) => row.notificationId],
   event: ['text', (row) => row.event],
   reason: ['text', (row) => row.reason],
+  modseq: ['bigint', (row) => row.modseq],
+  sessions: ['text', (row) => row.sessions && `{${row.sessions.join(',')}}`],
 })
 
 /**
@@ -42,11 +48,12 @@ export function logOf({ drafts, sources }: Folded): LogRow[] {
   const suppressed = sources.filter((source) => source.decision === 'suppressed')
   return [
     ...grown.map(
-      ({ userId, id, filterReason }): LogRow => ({
+      ({ userId, id, filterReason, grownModseq }): LogRow => ({
         recipientId: userId,
         notificationId: id,
         event: filterReason ? 'filtered' : 'stored',
         reason: filterReason,
+        modseq: grownModseq,
       }),
     ),
     ...suppressed.map(

@@ -18,10 +18,11 @@ export class PushedLog {
     this.#app = app
   }
 
-  add(recipientId: string, notificationIds: string[]): void {
+  /** `modseq`: of the end of the frame that these sessions were sent. */
+  add(recipientId: string, notificationIds: string[], modseq: number, sessions: string[]): void {
     if (this.#rows.length >= MOST) return
     for (const notificationId of notificationIds)
-      this.#rows.push({ recipientId, notificationId, event: 'pushed', reason: null })
+      this.#rows.push({ recipientId, notificationId, event: 'pushed', reason: null, modseq, sessions })
     this.#writes.requestIn(LINGER_MS)
   }
 

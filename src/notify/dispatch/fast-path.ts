@@ -103,8 +103,8 @@ const tellStatement = `
     select user_id, $3::text, $2::bigint, modseq, $4::bigint, true, true, 'shown', $15::text from plain
   ),
   logged as (
-    insert into notify.delivery_log (recipient_id, notification_id, event, channel)
-    select user_id, modseq, 'stored', 'inApp' from plain where ${logIsOpen}
+    insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)
+    select user_id, modseq, 'stored', 'inApp', modseq from plain where ${logIsOpen}
   ),
   hooked as (
     ${queueRows('notification.created', { userId: 'p.user_id', notificationId: 'p.modseq', from: 'plain p' })}

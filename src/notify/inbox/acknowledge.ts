@@ -59,10 +59,10 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
              from ${received.from}
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
                and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
-             returning n.user_id, n.id
+             returning n.user_id, n.id, w.acked
            ), logged as (
-             insert into notify.delivery_log (recipient_id, notification_id, event, channel)
-             select user_id, id, 'acknowledged', 'inApp' from delivered where ${logIsOpen}
+             insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)
+             select user_id, id, 'acknowledged', 'inApp', acked from delivered where ${logIsOpen}
            ), moved as (
              update notify.inbox i set acked_modseq = w.acked
              from ${received.from}

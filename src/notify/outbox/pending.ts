@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { isContentError, isTimeout } from '../../base/failure.ts'
+import { isContentError, isTimeout, sqlState } from '../../base/failure.ts'
 import { retries } from '../../base/metrics.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
@@ -130,7 +130,7 @@ async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): P
   await pool.query(
     `with failed as (
        update notify.pending
-       set attempts = attempts + 1, last_error = $2, due_at = now() + make_interval(secs => ${backoff('attempts')}),
+       set attempts = attempts + 1, last_error = $2, error_class = $4, due_at = now() + make_interval(secs => ${backoff('attempts')}),
            dead_at = case when attempts + 1 >= $3 then now() end
        where id = $1
        returning id, recipient_id, dead_at
@@ -140,6 +140,11 @@ async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): P
        data: `jsonb_build_object('deadLetterId', d.id::text)`,
        from: '(select * from failed where dead_at is not null) d',
      })}`,
-    [id, messageOf(error), MAX_ATTEMPTS],
+    [
+      id,
+      messageOf(error),
+      MAX_ATTEMPTS,
+      sqlState(error) || (error instanceof Error ? error.constructor.name : 'Error'),
+    ],
   )
 }

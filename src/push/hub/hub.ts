@@ -244,13 +244,14 @@ export class Hub {
       text ??= JSON.stringify({ type: 'changes', ...toChanges(changes) })
       return text
     }
+    const sessions = new Set<string>()
     for (const connection of connections)
-      if (connection.open && connection.sent === since) advance(connection, changes, serialised)
-    if (text !== undefined)
-      this.#pushed.add(
-        user.id,
-        changes.upserts.map((notification) => notification.id),
-      )
+      if (connection.open && connection.sent === since && advance(connection, changes, serialised))
+        sessions.add(connection.identity?.sessionId ?? '0')
+    if (sessions.size > 0) {
+      const ids = changes.upserts.map((notification) => notification.id)
+      this.#pushed.add(user.id, ids, changes.to, [...sessions])
+    }
     if (text !== undefined && !changes.more) user.notBefore = performance.now() + this.#limits.betweenFramesMs
     // The rest is read at once, even without a hint.
     user.heard = Math.max(user.heard, changes.modseq)

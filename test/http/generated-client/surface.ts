@@ -213,6 +213,11 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.equal((await api.patchAdminNotificationTypesByType('post.liked', { jitter: 0.5 }, root)).jitter, 0.5)
   assert.ok((await api.getAdminAudit({ action: 'webhook.delete' }, root)).items.length > 0)
   assert.match(await api.getAdminAuditExport({ format: 'csv' }, root), /webhook.delete/)
+  assert.deepEqual((await api.getAdminDeadLettersCauses(root)).items, [])
+  assert.equal((await api.postAdminDeadLettersReplay({ upTo: '1' }, {}, root)).replayed, 0)
+  await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdDryRun('1', {}, root))
+  assert.deepEqual((await api.getAdminTrace('unknown', {}, root)).events, [])
+  await refused(404, 'NOTIFICATION_NOT_FOUND', api.getAdminTraceByUserIdByNotificationId('1', '999', {}, root))
   const roles = (await api.getAdminRoles({}, root)).items.map(({ role }) => role)
   assert.deepEqual(roles, ['admin'])
   const role = { role: 'reader' as const, currentPassword: PASSWORD }
