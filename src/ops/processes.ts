@@ -5,6 +5,7 @@ import type { App } from '../app.ts'
 import { acknowledged, dispatchBatchSize, framesSent, sockets } from '../base/metrics.ts'
 import type { Role } from '../base/process/role.ts'
 import { repeat } from '../base/repeat.ts'
+import { build, run } from '../db/kysely.ts'
 import { guards } from '../notify/channels/guard.ts'
 
 /** Of counters that only grow. */
@@ -48,7 +49,7 @@ export function startProcessHeartbeat({ pool, log, config }: App, role: Role): {
     async close() {
       await beats.close()
       delay.disable()
-      await pool.query('delete from notify.processes where id = $1', [id])
+      await run(pool, build.deleteFrom('notify.processes').where('id', '=', id))
     },
   }
 }

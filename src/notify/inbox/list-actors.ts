@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
 import type { Actor } from '../../protocol/notification.ts'
@@ -18,8 +19,11 @@ export async function listActors(
   { limit, cursor }: { limit: number; cursor: string | undefined },
 ): Promise<{ items: Actor[]; nextCursor: string | null }> {
   const [before = null] = decodeCursor(cursor, 1) ?? []
-  const { rowCount } = await pool.query('select from notify.notifications where user_id = $1 and id = $2', [userId, id])
-  if (rowCount === 0) throw fail('NOTIFICATION_NOT_FOUND')
+  const { count } = await run(
+    pool,
+    build.selectFrom('notify.notifications').select('id').where('userId', '=', userId).where('id', '=', id),
+  )
+  if (count === 0) throw fail('NOTIFICATION_NOT_FOUND')
   const { rows } = await pool.query<ActorRow & { latest: string }>({
     name: 'list_actors',
     text: `select a.latest, ${actorColumns}

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { translateBusy } from '../inbox/lock.ts'
@@ -23,8 +24,11 @@ export async function storePreferences(pool: pg.Pool, userId: string, document: 
 
 /** Locks the inbox, which says from now on that its user said something; false without an inbox. */
 export async function lockPreferences(client: pg.ClientBase, userId: string): Promise<boolean> {
-  const { rowCount } = await client.query('update notify.inbox set has_preferences = true where user_id = $1', [userId])
-  return rowCount === 1
+  const { count } = await run(
+    client,
+    build.updateTable('notify.inbox').set({ hasPreferences: true }).where('userId', '=', userId),
+  )
+  return count === 1
 }
 
 /** To be called with the preferences locked. Weekly digests come on Mondays where no day is named. */

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { TEST_EVENT } from './events.ts'
@@ -51,8 +52,8 @@ export async function listDeliveries(
   before: string | null,
   limit: number,
 ): Promise<WebhookDelivery[]> {
-  const { rowCount } = await pool.query('select from notify.webhooks where id = $1', [webhookId])
-  if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
+  const { count } = await run(pool, build.selectFrom('notify.webhooks').select('id').where('id', '=', webhookId))
+  if (count === 0) throw fail('WEBHOOK_NOT_FOUND')
   const { rows } = await pool.query<Row>(
     `select ${columns} from notify.webhook_deliveries d
      where d.webhook_id = $1 and d.id < coalesce($2::bigint, 9223372036854775807) order by d.id desc limit $3::int`,

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import type { WebhookEvent } from './events.ts'
 
@@ -60,7 +62,7 @@ export async function createWebhook(
   )
   if (!rows[0]) throw fail('TOO_MANY_WEBHOOKS', `The limit is ${MOST_WEBHOOKS} webhooks; delete one first`)
   const secret = newSecret()
-  await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [rows[0].id, secret])
+  await run(client, build.insertInto('notify.webhookSecrets').values({ webhookId: rows[0].id, secret }))
   return { id: rows[0].id, secret }
 }
 
@@ -105,14 +107,17 @@ export async function updateWebhook(client: pg.ClientBase, id: string, change: W
 
 /** What was queued for it is not sent; retention removes it. @throws {AppError} WEBHOOK_NOT_FOUND */
 export async function deleteWebhook(client: pg.ClientBase, id: string): Promise<void> {
-  const { rowCount } = await client.query('delete from notify.webhooks where id = $1', [id])
-  if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
+  const { count } = await run(client, build.deleteFrom('notify.webhooks').where('id', '=', id))
+  if (count === 0) throw fail('WEBHOOK_NOT_FOUND')
 }
 
 /** A new secret; for a day the former ones sign too. @throws {AppError} WEBHOOK_NOT_FOUND */
 export async function rotateSecret(client: pg.ClientBase, id: string): Promise<string> {
-  const { rowCount } = await client.query('update notify.webhooks set updated_at = now() where id = $1', [id])
-  if (rowCount === 0) throw fail('WEBHOOK_NOT_FOUND')
+  const { count } = await run(
+    client,
+    build.updateTable('notify.webhooks').set({ updatedAt: sql<Date>`now()` }).where('id', '=', id),
+  )
+  if (count === 0) throw fail('WEBHOOK_NOT_FOUND')
   await client.query(
     `update notify.webhook_secrets set expires_at = now() + interval '${OVERLAP_HOURS} hours' where webhook_id = $1 and expires_at is null`,
     [id],
@@ -123,7 +128,7 @@ export async function rotateSecret(client: pg.ClientBase, id: string): Promise<s
     [id],
   )
   const secret = newSecret()
-  await client.query('insert into notify.webhook_secrets (webhook_id, secret) values ($1, $2)', [id, secret])
+  await run(client, build.insertInto('notify.webhookSecrets').values({ webhookId: id, secret }))
   return secret
 }
 

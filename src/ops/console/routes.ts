@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { type Code, fail } from '../../errors.ts'
 import { includesRole } from '../../http/identity.ts'
 import { audited } from '../../notify/audit/audited.ts'
@@ -139,8 +140,8 @@ type Server = Parameters<FastifyPluginAsyncTypebox>[0]
 function ofUser(server: Server, reader: Reader, { pool }: App): void {
   /** @throws {AppError} USER_NOT_FOUND */
   const requireUser = async (id: string) => {
-    const { rowCount } = await pool.query('select from social.users where id = $1::bigint', [id])
-    if (!rowCount) throw fail('USER_NOT_FOUND')
+    const { count } = await run(pool, build.selectFrom('social.users').select('id').where('id', '=', id))
+    if (count === 0) throw fail('USER_NOT_FOUND')
   }
   server.get(
     '/admin/users/:id/timeline',

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { Role, roleOf } from '../../http/identity.ts'
@@ -95,6 +96,6 @@ async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, r
   if (roles.get(adminId) !== 'admin') throw fail('FORBIDDEN')
   const before = roles.get(userId)
   if (before === undefined) throw fail('USER_NOT_FOUND')
-  await trx.query('update social.users set role = $2 where id = $1::bigint', [userId, role])
+  await run(trx, build.updateTable('social.users').set({ role }).where('id', '=', userId))
   return before
 }

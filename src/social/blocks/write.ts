@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { runChunkOf } from '../../notify/fan-outs/run.ts'
@@ -32,10 +33,13 @@ async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }:
   await client.query('select from social.users where id = least($1::bigint, $2::bigint) for update', [userId, otherId])
   await endFollows(client, { userId, otherId, requestId })
   await endBells(client, userId, otherId)
-  await client.query('insert into social.blocks (user_id, other_id) values ($1, $2) on conflict do nothing', [
-    userId,
-    otherId,
-  ])
+  await run(
+    client,
+    build
+      .insertInto('social.blocks')
+      .values({ userId, otherId })
+      .onConflict((pair) => pair.doNothing()),
+  )
   // Due a little later, because the request runs the first chunk itself.
   const { rows } = await client.query<{ id: string }>(
     `insert into notify.fan_outs (kind, object_id, actor_id, due_at) values ('retract_actor', $1, $2, now() + interval '2 seconds')
@@ -58,7 +62,7 @@ export async function unblock({ pool }: App, userId: string, otherId: string): P
        where kind = 'retract_actor' and object_id = $1 and actor_id = $2 and finished_at is null and up_to is null`,
       [userId, otherId],
     )
-    await client.query('delete from social.blocks where user_id = $1 and other_id = $2', [userId, otherId])
+    await run(client, build.deleteFrom('social.blocks').where('userId', '=', userId).where('otherId', '=', otherId))
   })
 }
 
@@ -72,7 +76,7 @@ export async function mute({ pool }: App, userId: string, otherId: string, secon
 }
 
 export async function unmute({ pool }: App, userId: string, otherId: string): Promise<void> {
-  await pool.query('delete from social.mutes where user_id = $1 and other_id = $2', [userId, otherId])
+  await run(pool, build.deleteFrom('social.mutes').where('userId', '=', userId).where('otherId', '=', otherId))
 }
 
 /** @throws {AppError} POST_NOT_FOUND */

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
@@ -22,7 +23,7 @@ export async function addBookmark(pool: pg.Pool, userId: string, postId: string)
 /** @throws {AppError} POST_NOT_FOUND */
 export async function removeBookmark(pool: pg.Pool, userId: string, postId: string): Promise<void> {
   await requirePost(pool, postId)
-  await pool.query('delete from social.bookmarks where user_id = $1 and post_id = $2', [userId, postId])
+  await run(pool, build.deleteFrom('social.bookmarks').where('userId', '=', userId).where('postId', '=', postId))
 }
 
 /** Latest bookmark first. */

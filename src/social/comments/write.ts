@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { sql } from 'kysely'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { HELD } from '../../db/coalescer.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { appendEvents } from '../../notify/outbox/append.ts'
@@ -52,14 +54,20 @@ export async function editComment(app: App, actor: Actor, commentId: string, bod
 export async function deleteComment(app: App, actor: Actor, commentId: string): Promise<void> {
   await inTransaction(app.pool, async (client) => {
     const comment = await lockOwnComment(client, actor, commentId, 'for update')
-    await client.query(`update social.comments set deleted_at = now(), body = '', mentions = null where id = $1`, [
-      commentId,
-    ])
+    await run(
+      client,
+      build
+        .updateTable('social.comments')
+        .set({ deletedAt: sql<Date>`now()`, body: '', mentions: null })
+        .where('id', '=', commentId),
+    )
     await appendEvents(client, [retraction({ ...comment, id: commentId }, actor)])
-    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_comment', $1, $2)`, [
-      commentId,
-      `post:${comment.postId}`,
-    ])
+    await run(
+      client,
+      build
+        .insertInto('notify.fanOuts')
+        .values({ kind: 'retract_comment', objectId: commentId, threadKey: `post:${comment.postId}` }),
+    )
   })
   app.wakeUps.eventsAppended()
 }

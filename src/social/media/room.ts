@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 
@@ -32,9 +33,9 @@ export function beginUpload(app: App, ownerId: string, announced = Number.POSITI
       throw fail('TOO_MANY_UPLOADS', `At most ${UPLOADS_AT_A_TIME} uploads at a time`, { retryAfter: 5 })
     await requireRoom(app, client, owner, reserved + bytes)
     if (total + bytes > app.config.mediaTotal) throw fail('MEDIA_STORAGE_FULL')
-    const { rows } = await client.query<{ id: string }>(
-      'insert into social.media_uploads (owner_id, bytes) values ($1, $2) returning id',
-      [ownerId, bytes],
+    const { rows } = await run(
+      client,
+      build.insertInto('social.mediaUploads').values({ ownerId, bytes }).returning('id'),
     )
     return rows[0]?.id ?? ''
   })
@@ -42,9 +43,9 @@ export function beginUpload(app: App, ownerId: string, announced = Number.POSITI
 
 /** If this fails, the reservation expires after ten minutes. */
 export async function endUpload({ pool, log }: App, uploadId: string): Promise<void> {
-  await pool
-    .query('delete from social.media_uploads where id = $1', [uploadId])
-    .catch((err) => log.warn({ err }, 'cannot release the reservation of a finished upload; it expires in ten minutes'))
+  await run(pool, build.deleteFrom('social.mediaUploads').where('id', '=', uploadId)).catch((err) =>
+    log.warn({ err }, 'cannot release the reservation of a finished upload; it expires in ten minutes'),
+  )
 }
 
 /** Serialises the uploads of a user, so that together they respect the quota. @throws {AppError} UNAUTHENTICATED */

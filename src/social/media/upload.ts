@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { fileTypeFromBuffer } from 'file-type'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { lockName } from '../../db/named-lock.ts'
 import { AppError, fail } from '../../errors.ts'
 import { CHUNK_BYTES, inChunks } from './chunks.ts'
@@ -79,9 +80,9 @@ const allowed = new Set([
 ])
 
 async function beginContent(pool: pg.Pool, { mime, ext }: { mime: string; ext: string }): Promise<string> {
-  const { rows } = await pool.query<{ id: string }>(
-    'insert into social.media_contents (mime, extension) values ($1, $2) returning id',
-    [mime, ext],
+  const { rows } = await run(
+    pool,
+    build.insertInto('social.mediaContents').values({ mime, extension: ext }).returning('id'),
   )
   if (!rows[0]) throw new Error('the insert returned no row')
   return rows[0].id
@@ -119,14 +120,9 @@ export async function ownMedia(
   await requireRoom(app, client, owner, content.size)
   const contentId = await keepOnce(client, content)
   const id = randomBytes(16).toString('base64url')
-  await client.query('insert into social.media (id, owner_id, content_id, alt) values ($1, $2, $3, $4)', [
-    id,
-    ownerId,
-    contentId,
-    alt,
-  ])
+  await run(client, build.insertInto('social.media').values({ id, ownerId, contentId, alt }))
   // Ends the reservation in the same transaction, so that after the answer the quota is up to date.
-  await client.query('delete from social.media_uploads where id = $1', [uploadId])
+  await run(client, build.deleteFrom('social.mediaUploads').where('id', '=', uploadId))
   const { mime, size, sha256, dimensions } = content
   return { id, mime, size, sha256: sha256.toString('hex'), ...dimensions, ...(alt !== null && { alt }) }
 }
@@ -134,26 +130,26 @@ export async function ownMedia(
 /** When two uploads of one file end together, the second waits and finds the stored file of the first. */
 async function keepOnce(client: pg.ClientBase, { contentId, sha256, size, dimensions }: Received): Promise<string> {
   await lockName(client, `media:${sha256.toString('hex')}`)
-  const { rows } = await client.query<{ id: string }>(
-    'select id from social.media_contents where sha256 = $1 for key share',
-    [sha256],
+  const { rows } = await run(
+    client,
+    build.selectFrom('social.mediaContents').select('id').where('sha256', '=', sha256).forKeyShare(),
   )
   if (rows[0]) {
     await deleteContent(client, contentId)
     return rows[0].id
   }
-  await client.query('update social.media_contents set sha256 = $2, size = $3, width = $4, height = $5 where id = $1', [
-    contentId,
-    sha256,
-    size,
-    dimensions?.width,
-    dimensions?.height,
-  ])
+  await run(
+    client,
+    build
+      .updateTable('social.mediaContents')
+      .set({ sha256, size, width: dimensions?.width ?? null, height: dimensions?.height ?? null })
+      .where('id', '=', contentId),
+  )
   return contentId
 }
 
 function deleteContent(db: Pick<pg.ClientBase, 'query'>, contentId: string) {
-  return db.query('delete from social.media_contents where id = $1 and sha256 is null', [contentId])
+  return run(db, build.deleteFrom('social.mediaContents').where('id', '=', contentId).where('sha256', 'is', null))
 }
 
 /** An error while reading a body is the client's fault, unless it has an error code of ours. */

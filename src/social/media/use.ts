@@ -1,4 +1,6 @@
+import { sql } from 'kysely'
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 
 /**
@@ -27,13 +29,14 @@ export async function attachMedia(
  * @throws {AppError} MEDIA_NOT_USABLE
  */
 export async function setAvatar(client: pg.ClientBase, ownerId: string, id: string | null): Promise<void> {
-  const { rows } = await client.query<{ former: string | null }>(
-    'select avatar_media_id as former from social.users where id = $1',
-    [ownerId],
+  const { rows } = await run(
+    client,
+    build.selectFrom('social.users').select('avatarMediaId as former').where('id', '=', ownerId),
   )
   const former = rows[0]?.former ?? null
   if (former === id) return
-  await client.query('update social.media set unused_since = now() where id = $1', [former])
+  if (former !== null)
+    await run(client, build.updateTable('social.media').set({ unusedSince: sql<Date>`now()` }).where('id', '=', former))
   if (id !== null) {
     const { rowCount } = await client.query(
       `update social.media set unused_since = null
@@ -46,5 +49,5 @@ export async function setAvatar(client: pg.ClientBase, ownerId: string, id: stri
         'A profile picture must be an image that you uploaded and that is not used elsewhere',
       )
   }
-  await client.query('update social.users set avatar_media_id = $2 where id = $1', [ownerId, id])
+  await run(client, build.updateTable('social.users').set({ avatarMediaId: id }).where('id', '=', ownerId))
 }

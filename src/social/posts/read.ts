@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from './view.ts'
@@ -72,8 +73,11 @@ const pageOf: Record<Scope, string> = {
 
 /** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted */
 export async function requirePost(pool: pg.Pool, postId: string): Promise<void> {
-  const { rows } = await pool.query('select from social.posts where id = $1 and deleted_at is null', [postId])
-  if (rows.length === 0) throw fail('POST_NOT_FOUND')
+  const found = await run(
+    pool,
+    build.selectFrom('social.posts').select('id').where('id', '=', postId).where('deletedAt', 'is', null),
+  )
+  if (found.count === 0) throw fail('POST_NOT_FOUND')
 }
 
 /** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted, or its author hidden from the viewer by a block */

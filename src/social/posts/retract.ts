@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { build, run } from '../../db/kysely.ts'
 import { removeNotifications, usersOfThread } from '../../notify/fan-outs/remove-notifications.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
@@ -31,7 +32,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
     (await clearComments(client, fanOut.objectId)) +
     (await freeMedia(client, 'post_id = $1', [fanOut.objectId]))
   if (cleared > 0) return { cursorUserId: fanOut.cursorUserId }
-  await client.query('delete from social.posts where id = $1', [fanOut.objectId])
+  await run(client, build.deleteFrom('social.posts').where('id', '=', fanOut.objectId))
   return 'finished'
 }
 

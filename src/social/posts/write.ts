@@ -1,5 +1,7 @@
+import { sql } from 'kysely'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { appendEvents } from '../../notify/outbox/append.ts'
@@ -58,12 +60,14 @@ export async function deletePost(app: App, actor: Actor, postId: string): Promis
   await inTransaction(app.pool, async (client) => {
     await stopPublishing(client, postId)
     await lockOwnPost(client, actor, postId, 'for update')
-    await client.query('update social.posts set deleted_at = now() where id = $1', [postId])
+    await run(client, build.updateTable('social.posts').set({ deletedAt: sql<Date>`now()` }).where('id', '=', postId))
     await appendEvents(client, [{ ...postEvent(postId, actor), retracts: true }])
-    await client.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('retract_post', $1, $2)`, [
-      postId,
-      `post:${postId}`,
-    ])
+    await run(
+      client,
+      build
+        .insertInto('notify.fanOuts')
+        .values({ kind: 'retract_post', objectId: postId, threadKey: `post:${postId}` }),
+    )
   })
   app.wakeUps.eventsAppended()
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { Scope } from '../../http/identity.ts'
@@ -39,9 +40,9 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         const { name, scopes } = request.body
         const { token, hash } = newServiceToken()
         const id = await inTransaction(pool, async (trx) => {
-          const { rows } = await trx.query<{ id: string }>(
-            'insert into social.service_tokens (name, scopes, token_hash) values ($1, $2, $3) returning id',
-            [name, scopes, hash],
+          const { rows } = await run(
+            trx,
+            build.insertInto('social.serviceTokens').values({ name, scopes, tokenHash: hash }).returning('id'),
           )
           const target = `service_token:${rows[0]?.id}`
           await audited(trx, request, { action: 'service_token.create', target, after: { name, scopes } })
@@ -96,9 +97,13 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         const { id } = request.params
         await inTransaction(pool, async (trx) => {
-          const { rows } = await trx.query<{ name: string; scopes: string[] }>(
-            'update social.service_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1 returning name, scopes',
-            [id],
+          const { rows } = await run(
+            trx,
+            build
+              .updateTable('social.serviceTokens')
+              .set(({ fn, ref }) => ({ revokedAt: fn.coalesce(ref('revokedAt'), fn<Date>('now')) }))
+              .where('id', '=', id)
+              .returning(['name', 'scopes']),
           )
           if (!rows[0]) throw fail('SERVICE_TOKEN_NOT_FOUND')
           const target = `service_token:${id}`

@@ -1,6 +1,7 @@
 import { createHash, ECDH } from 'node:crypto'
 import type pg from 'pg'
 import { isLockTimeout } from '../../../base/failure.ts'
+import { build, run } from '../../../db/kysely.ts'
 import { lockName } from '../../../db/named-lock.ts'
 import { inTransaction } from '../../../db/transaction.ts'
 import { fail } from '../../../errors.ts'
@@ -138,12 +139,12 @@ export async function removeEnded(client: pg.ClientBase, userIds: string[]): Pro
 export function unsubscribe(pool: pg.Pool, userId: string, id: string): Promise<boolean> {
   return inTransaction(pool, async (client) => {
     await lockInboxes(client, [userId], false)
-    const { rowCount } = await client.query('delete from notify.push_subscriptions where user_id = $1 and id = $2', [
-      userId,
-      id,
-    ])
+    const { count } = await run(
+      client,
+      build.deleteFrom('notify.pushSubscriptions').where('userId', '=', userId).where('id', '=', id),
+    )
     await refreshReachability(client, [userId])
-    return rowCount === 1
+    return count === 1
   }).catch(translateBusy)
 }
 
