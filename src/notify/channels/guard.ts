@@ -43,7 +43,7 @@ export type Guard = {
   closedSeconds(): number
 }
 
-/** Ends with this outcome, which does not prove that the provider works. */
+/** Wraps an outcome that does not prove that the provider works. */
 class Unproven extends Error {
   readonly outcome: Outcome
 
@@ -53,7 +53,7 @@ class Unproven extends Error {
   }
 }
 
-/** Nothing was tried: the next process that takes the message sends it. */
+/** Wraps an outcome without an attempt. The next process that takes the message sends it. */
 class NotTried extends Unproven {
   constructor() {
     super({ state: 'retry', error: 'its turn came too late', afterSeconds: 0, counts: false })
@@ -72,8 +72,8 @@ const SHORTEST_WAIT_SECONDS = 5
 export const PROVIDER_FAILS = 'the provider fails at the moment'
 
 /**
- * Limits the rate and concurrency of requests to a provider. After several failures in a row it sends nothing for a
- * while, then tries one message. When that fails, the pause doubles.
+ * Limits the rate and concurrency of requests to a provider. After several consecutive failures it sends nothing for a while,
+ * then tries one message. If that fails, the pause doubles.
  */
 export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs, name }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))

@@ -50,7 +50,7 @@ function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined) {
 const delays = { inApp: 0, email: EMAIL_DELAY_SECONDS, webPush: 0 }
 const nothing = { until: null, decidedBy: null }
 
-/** A notification on a channel. */
+/** A notification on one channel. */
 type Way = ReturnType<typeof waysOf>[number]
 
 const ways = columns<Way>({

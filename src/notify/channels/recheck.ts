@@ -106,7 +106,7 @@ async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>>
   return new Set(found.map(({ id }) => id))
 }
 
-/** A group goes out while the rules allow at least one of the people kept with it. */
+/** Decides for a group. It is sent while the rules allow at least one of its kept actors. */
 function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
   const about = toldOf(row).map((told) => relationOf(told, people))
   const decideOn = (relation: Relation | null) =>
@@ -115,7 +115,7 @@ function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...peo
   return decideOn(welcome ?? about[0] ?? null)
 }
 
-/** Treats each of the people in the notification as if they had acted now. Some sends have no actor. */
+/** Creates one recipient row per kept actor, as if each had acted now. Some sends have no actor. */
 function toldOf({ userId, threadKey, keptActorIds }: Row) {
   const actorIds = keptActorIds.length > 0 ? keptActorIds : [null]
   return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))

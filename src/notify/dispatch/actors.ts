@@ -20,7 +20,7 @@ export function addActor(draft: Draft, source: Source, loaded: Loaded): void {
   draft.changed = true
 }
 
-/** People whom the recipient follows come before strangers. */
+/** Puts people whom the recipient follows before strangers. */
 function putInFront(draft: Draft, actorId: string, followed: boolean): void {
   forget(draft, actorId)
   const place = followed ? 0 : draft.followedActors
@@ -35,7 +35,7 @@ export function forget(draft: Draft, actorId: string): void {
   if (place < draft.followedActors) draft.followedActors -= 1
 }
 
-/** An actor whom the recipient follows raises the group's priority. Strangers alone keep the priority of its type. */
+/** Sets the priority of a group: the higher one if the recipient follows an actor, otherwise that of the type. */
 export function rank(draft: Draft, type: NotificationType): void {
   if (type.followedPriority !== type.priority)
     draft.priority = draft.followedActors > 0 ? type.followedPriority : type.priority
@@ -55,7 +55,7 @@ export function removeActor(draft: Draft, source: Pick<Source, 'actorId' | 'sour
   draft.removed = draft.actorCount === 0 && (draft.liveSources.get(NOBODY) ?? 0) === 0
 }
 
-/** The latest comment of the group was retracted. The next latest is looked up when the sources are stored. */
+/** Marks the latest comment of the group as retracted. The next latest is looked up when the sources are stored. */
 export function forgetComment(draft: Draft): void {
   draft.data = factsWith(draft, null)
   draft.commentUnknown = true

@@ -11,19 +11,19 @@ export function moreUrgent(one: Priority, other: Priority): Priority {
   return priorities.indexOf(one) < priorities.indexOf(other) ? one : other
 }
 
-/** A send carries its words beside the sender's data. A social event carries data and whether it may wait. */
+/** The data of an event. A send contains its texts beside the data, a social event contains whether it may wait. */
 export function dataOf({ action, data }: OutboxEvent): Record<string, unknown> {
   if (action === 'send') return (data.data as Record<string, unknown> | undefined) ?? {}
   const { mentioned: _, ...facts } = data
   return facts
 }
 
-/** The data of the later comment. Ids grow over time, but events may come in another order when some were set aside. */
+/** Returns the data of the later comment, by event id. Events that were set aside may arrive in another order. */
 export function latestFacts(one: Record<string, unknown>, other: Record<string, unknown>): Record<string, unknown> {
   return Number(one.commentId ?? 0) > Number(other.commentId ?? 0) ? one : other
 }
 
-/** Data of a group after its latest comment changed; null when none is known. */
+/** Returns the data of a group after its latest comment changed. Null if no comment is known. */
 export function factsWith(
   { data, objectType }: Pick<OutboxEvent, 'data' | 'objectType'>,
   commentId: string | null,
@@ -38,7 +38,7 @@ export function factsWith(
 /** Id of the comment of a row `s` of notify.sources; null when the source is not a comment. */
 export const commentOfSource = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
 
-/** A send has its own words, which a window does not keep. A mention never waits, whatever it is in. */
+/** True for sends, because a window does not keep their texts, and for mentions. */
 export function neverWaits({ action, data }: OutboxEvent): boolean {
   return action === 'send' || data.mentioned === true
 }
@@ -49,8 +49,8 @@ export function sentWords({ data }: OutboxEvent): SentWords {
 }
 
 /**
- * The words of a group after another send joined it: the latest ones, with the latest expiry of all its sends. When one
- * of them has no expiry, the group expires with the retention of its type.
+ * Returns the texts of a group after another send joined it: the latest texts, with the latest expiry of all sends. If one of
+ * them has no expiry, the retention of the type applies.
  */
 export function saying(words: SentWords, before: SentWords): SentWords {
   if (before === noWords || words.expiresAt === null) return words

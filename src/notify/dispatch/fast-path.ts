@@ -41,7 +41,7 @@ export function listOf({ ids, size }: Members): string[] {
   return size === 0 ? [] : ids.slice(1, -1).split(',')
 }
 
-/** `user:modseq,user:modseq` */
+/** Parses `user:modseq,user:modseq`. */
 function readTold(told: string | null): Map<string, number> {
   const modseqByUser = new Map<string, number>()
   for (const pair of told?.split(',') ?? []) {
@@ -51,13 +51,10 @@ function readTold(told: string | null): Map<string, number> {
   return modseqByUser
 }
 
-/** Whether the recipient follows the actor matters to preferences only. */
+/** The decision for default preferences does not depend on whether the recipient follows the actor. */
 const someone = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
-/**
- * A separate statement before the one that reads blocks and mutes, which then sees everything that former lock holders
- * committed.
- */
+/** Locks in a separate statement, so that the next one sees blocks and mutes committed by former lock holders. */
 async function lockSilent(client: pg.ClientBase, { ids }: Members): Promise<string> {
   const { rows } = await client.query<{ free: string }>({
     name: 'lock_silent_inboxes',
@@ -79,8 +76,8 @@ function columnsOf(
 }
 
 /**
- * Looks sources up one by one: a join would read the index entries of all users for this post. The update that counts
- * also finds the plain recipients, so each inbox is looked up once.
+ * Looks up sources singly, because a join would read the index entries of all users for this post. The update that counts also
+ * finds the plain recipients, so each inbox is looked up once.
  */
 const tellStatement = `
   with plain as (

@@ -36,7 +36,7 @@ export function foldEvents(events: OutboxEvent[], loaded: Loaded): Folded {
     const draft = event.retracts ? retract(source, loaded) : emit(event, source, loaded, folded)
     if (!draft) continue
     draft.requestId = event.requestId
-    // The draft grew and moves behind the others that grew.
+    // A draft that grew moves behind the others that grew.
     if (source.decision === 'shown' || source.decision === 'filtered') folded.drafts.delete(draft)
     folded.drafts.add(draft)
   }
@@ -75,7 +75,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
 
 function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Folding): Draft | null {
   if (source.live || source.waitsFor !== null) return null
-  source.actorId = event.actorId ?? NOBODY // unknown to a retraction that came first
+  source.actorId = event.actorId ?? NOBODY // A retraction that arrived first does not know the actor.
   if (loaded.goneEvents.has(event)) {
     source.decision = 'object_gone'
     return null
@@ -133,7 +133,10 @@ function notify(
   return show(draft, event, source, loaded)
 }
 
-/** The first people of a group are shown one by one. Later ones, and all while others wait, wait for the window. */
+/**
+ * True if a person waits for the window. The first people of a group are shown singly; later ones, and all while others wait,
+ * wait too.
+ */
 function gathers(type: NotificationType, event: OutboxEvent, open: Draft | undefined, gathering: boolean): boolean {
   if (type.windowSeconds === 0 || neverWaits(event) || priorityOf(event, type) === 'critical') return false
   return gathering || (open?.actorCount ?? 0) >= type.instantThreshold
@@ -164,7 +167,7 @@ function count(event: OutboxEvent, typeName: string, { types, preferences }: Loa
     preferences.set(userId, withOneMore(said, type.type))
 }
 
-/** A source that was shown, retracted, and comes again. It joins its group silently while the group is open. */
+/** Shows a retracted source again. It joins its group silently while the group is open. */
 function rejoin(source: Source, loaded: Loaded): Draft | null {
   const draft = source.draft
   if (!draft?.open || draft.removed) {

@@ -12,7 +12,7 @@ export type Inbox = {
   seenModseq: number
   hasPreferences: boolean
   reachableBy: Channel[]
-  /** Whether a webhook subscribes to changes of notifications; the same for every inbox. */
+  /** True if a webhook subscribes to changes of notifications. Equal for all inboxes. */
   hasTakers: boolean
 }
 
@@ -34,7 +34,7 @@ export type Draft = {
   /** Number of leading `actorIds` whom the recipient follows. */
   followedActors: number
   actorCount: number
-  /** Of the newest event folded in now; null when it had none, or when nothing was folded in. */
+  /** Request id of the newest event folded in this batch. Null if that event has none, or if no event was folded in. */
   requestId: string | null
   /** Live sources per actor, for the actors of this batch. */
   liveSources: Map<string, number>
@@ -58,7 +58,7 @@ export type Draft = {
   commentUnknown: boolean
 }
 
-/** The words of a direct send; null: made from the type. */
+/** Texts of a direct send. Null if the texts come from the type. */
 export type SentWords = {
   title: string | null
   body: string | null
@@ -112,7 +112,7 @@ export type Loaded = {
   relations: Map<string, Omit<Relation, 'self' | 'threadMuted'>>
   mutedThreads: Set<string>
   preferences: Map<string, UserPreferences>
-  /** Events about deleted objects. */
+  /** Events whose object was deleted. */
   goneEvents: Set<OutboxEvent>
   /** Ids of events whose expiry has passed. */
   expired: Set<number>
@@ -127,7 +127,7 @@ export type Folded = {
   /** Groups that are 24 hours old or full. They are closed before their successors are made. */
   expiredGroups: Draft[]
   sources: Source[]
-  /** Windows that someone was added to, each with its latest event. */
+  /** Windows with additions, each with its latest event. */
   windows: OpenWindow[]
 }
 

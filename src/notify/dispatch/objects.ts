@@ -20,7 +20,7 @@ export async function lockInboxes(
   return new Map(rows.map((row) => [row.userId, row]))
 }
 
-/** Those of these users who have an inbox. */
+/** Returns those users who have an inbox. */
 export async function existingInboxes(client: pg.ClientBase, userIds: string[]): Promise<string[]> {
   if (userIds.length === 0) return []
   const { rows } = await client.query<{ userId: string }>({

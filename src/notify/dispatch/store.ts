@@ -88,7 +88,7 @@ const moved = columns<Inbox>({
   unseen: ['int', (inbox) => inbox.unseen],
 })
 
-/** Every decided event leaves its row. The guard on event_id makes repeats and late retries do nothing. */
+/** Writes a row for each decided event. The condition on event_id makes repeats and late retries harmless. */
 async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
   if (sources.length === 0) return
   await client.query({
@@ -143,7 +143,7 @@ const storeSourcesStatement = `
       decided_at = excluded.decided_at
   where sources.event_id < excluded.event_id`
 
-/** Runs in the same transaction: nothing is pushed before its commit, and no commit waits for a poll. */
+/** Sends the hint in the same transaction, so that it arrives with the commit and no change waits for a poll. */
 export function notifyPushNodes(client: pg.ClientBase, modseqByUser: Map<string, number>): Promise<void> {
   return notify(client, INBOX_CHANNEL, encodeChangedInboxes(modseqByUser))
 }

@@ -107,9 +107,7 @@ const insertStatement = `
       (words ->> 'expiresAt')::timestamptz as expires_at
   ) x on words is not null`
 
-/**
- * Looks the latest actors up again where too few known ones are left. Rare, since eight are kept for the three shown.
- */
+/** Reads the latest actors again where too few are left. Rare, because eight are kept for the three shown. */
 export async function completeActors(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   const incomplete = new Map(
     updated.filter(({ draft }) => draft.actorsIncomplete).map(({ draft }) => [`${draft.userId} ${draft.id}`, draft]),
@@ -140,8 +138,8 @@ export async function completeActors(client: pg.ClientBase, types: TypeLookup, u
 }
 
 /**
- * Looks the latest comment of these groups up again where it was retracted. Reads the remaining sources of the group,
- * which are rarely many. That costs as much as reading its actors, and happens only when the shown comment goes.
+ * Reads the latest comment of a group again after it was retracted, from the remaining sources of the group. Usually there are
+ * few.
  */
 export async function completeComments(client: pg.ClientBase, updated: Change[]): Promise<void> {
   const drafts = updated.filter(({ draft }) => draft.commentUnknown).map(({ draft }) => draft)
@@ -162,7 +160,7 @@ export async function completeComments(client: pg.ClientBase, updated: Change[])
   }
 }
 
-/** A group shows the words of its latest send, and lives as long as its longest-lived one. */
+/** Updates grown notifications. A group has the texts of its latest send, and the latest expiry of all. */
 export async function updateNotifications(client: pg.ClientBase, types: TypeLookup, updated: Change[]): Promise<void> {
   if (updated.length === 0) return
   await client.query({
@@ -243,7 +241,7 @@ const gone = columns<Change>({
   id: ['bigint', ({ draft }) => draft.id],
 })
 
-/** Closing a group is not a change of its notification, because the user does not see it. */
+/** Closes groups without a change of their notification, because users do not see it. */
 export async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[]): Promise<void> {
   if (groups.length === 0) return
   await client.query({
@@ -255,12 +253,12 @@ export async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[])
   })
 }
 
-/** Null: the notification has no words of its own. */
+/** Null if the notification has no texts of its own. */
 function wordsOf({ sent }: Draft): string | null {
   return sent === noWords ? null : JSON.stringify(sent)
 }
 
-/** unnest would flatten an array of arrays, so the inner ones are literals. */
+/** Formats an inner array as a literal, because unnest would flatten nested arrays. */
 function arrayLiteral(ids: string[]): string {
   return `{${ids.join(',')}}`
 }

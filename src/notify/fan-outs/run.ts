@@ -12,7 +12,7 @@ export type FanOut = {
   objectId: string
   threadKey: string | null
   cursorUserId: string
-  /** For an audience: `event` is sent to it, and `exceptIds` are notified separately. */
+  /** `event` is sent to an audience. Users in `exceptIds` are notified separately. */
   firstShard: number
   lastShard: number
   event: unknown
@@ -73,7 +73,8 @@ const columns = `id, kind, object_id as "objectId", thread_key as "threadKey", c
   last_shard as "lastShard", event, except_ids as "exceptIds", actor_id as "actorId", up_to as "upTo", attempts`
 
 /**
- * Not prepared: deleting a user makes thousands of fan-outs at once, and an older plan would sort all of them for each.
+ * Not prepared, because deleting a user creates thousands of fan-outs at once. A cached plan would sort all of them at each
+ * call.
  */
 async function takeDue(client: pg.ClientBase): Promise<FanOut | undefined> {
   const { rows } = await client.query<FanOut>(

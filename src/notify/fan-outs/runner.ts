@@ -17,7 +17,7 @@ export class FanOutRunner {
     this.#kinds = kinds
   }
 
-  /** Whether another call of `run` would do nothing. */
+  /** True if another call of `run` would do nothing. */
   get full(): boolean {
     return this.#stopping || this.#running.size >= SIDE_BY_SIDE
   }

@@ -8,8 +8,8 @@ import { usersOfThread } from './remove-notifications.ts'
 import type { Chunk, ChunkResult, FanOut } from './run.ts'
 
 /**
- * A chunk locks inboxes for this many changes, or for those of one user: any number of a user's read groups of likes
- * may show one post.
+ * Notifications per transaction, or those of one user if they are more, because any number of a user's read groups may show one
+ * post.
  */
 const NOTIFICATIONS_PER_CHUNK = 1000
 

@@ -5,13 +5,13 @@ import { type Durability, inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { translateBusy } from './lock.ts'
 
-/** A device of this user has received everything up to this modseq. */
+/** A device of this user has received all changes up to this modseq. */
 export type Acknowledgement = { userId: string; modseq: number }
 
 /**
- * Sets `delivered_at` of what grew since the last acknowledged state, for many users in one short transaction. Delivery
- * is not part of the state: it has no modseq and notifies nobody. A modseq beyond the inbox's own is cut to it.
- * @throws {AppError} INBOX_BUSY when one of the inboxes is held for more than a second; retry then
+ * Sets `delivered_at` of everything that grew since the last acknowledged state, for many users in one short transaction.
+ * Delivery is not part of the state: it has no modseq and causes no push. Limits a modseq to that of the inbox.
+ * @throws {AppError} INBOX_BUSY an inbox was locked for more than a second; try again
  */
 export async function acknowledge(
   pool: pg.Pool,
@@ -31,7 +31,7 @@ export async function acknowledge(
 
 type Moved = { userId: string; from: number; to: number }
 
-/** Locks the inboxes whose acknowledged state moves, in the order of user ids as everywhere. */
+/** Locks the inboxes whose acknowledged state moves, ordered by user id as everywhere. */
 async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Promise<Moved[]> {
   const { rows } = await client.query<Moved>({
     name: 'lock_acknowledged_inboxes',
@@ -50,7 +50,7 @@ const acked = columns<[userId: string, modseq: number]>({
   modseq: ['bigint', ([, modseq]) => modseq],
 })
 
-/** A statement of its own: its snapshot is younger than the locks. Returns how many were delivered. */
+/** A separate statement, so that its snapshot is later than the locks. Returns the number of delivered notifications. */
 async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<number> {
   const { rows } = await client.query<{ delivered: number }>({
     name: 'store_delivery',

@@ -4,18 +4,18 @@ import type { Notification } from '../../protocol/notification.ts'
 import { formatState } from '../../protocol/state.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
-/** Changes of one user between the modseqs `from` and `to`, and the inbox as it stood in the same snapshot. */
+/** Changes of one user between the modseqs `from` and `to`, and the inbox in the same snapshot. */
 export type InboxChanges = {
   epoch: string
-  /** The inbox's modseq; `to` is the same unless `more`. */
+  /** The modseq of the inbox. Equals `to` unless `more`. */
   modseq: number
-  /** A state below it cannot be resumed: tombstones are missing. */
+  /** A client with a lower state must fetch its list again, because tombstones were purged. */
   floor: number
   from: number
   to: number
   more: boolean
   upserts: Notification[]
-  /** Of the requests behind the upserts, for the log. */
+  /** Request ids that caused the upserts, for the log. */
   requestIds: string[]
   removes: string[]
   unreadCount: number
@@ -24,20 +24,20 @@ export type InboxChanges = {
 }
 
 /**
- * What one user wants: at most `limit` changes after the modseq `since`, and no more than begin within `octets` of data and
- * of words, which the fallback repeats, so one at least. One request per user in a call.
+ * Request for at most `limit` changes of a user after the modseq `since`. Ends before a change that begins beyond `octets` of
+ * data and texts, but includes at least one. A call contains at most one request per user.
  */
 export type ChangesRequest = { userId: string; since: number; limit: number; octets?: number }
 
-/** Two hundred ordinary notifications, or the twelve largest that a send can make. */
+/** Fits two hundred ordinary notifications, or the twelve largest that a send can create. */
 export const MAX_OCTETS = 256 * 1024
 
-/** Of 200 characters, many of them letters of the Latin script, and of the fallback that repeats them. */
+/** Estimate for a preview: 200 characters, mostly Latin letters, and the fallback text that repeats them. */
 const PREVIEW_OCTETS = 600
 
 /**
- * What changed in these inboxes, in one statement and so of one snapshot; users without inbox are left out.
- * Makes no judgement of `since`: the caller compares it with `epoch`, `modseq` and `floor` of the answer.
+ * Reads the changes of these inboxes in one statement, so from one snapshot. Omits users without an inbox. Does not validate
+ * `since`: the caller compares it with `epoch`, `modseq` and `floor`.
  */
 export async function changesSince(reader: Reader, requests: ChangesRequest[]): Promise<Map<string, InboxChanges>> {
   if (requests.length === 0) return new Map()
@@ -75,7 +75,7 @@ export async function changesSince(reader: Reader, requests: ChangesRequest[]): 
   return answer
 }
 
-/** The contract's object for these changes. */
+/** Converts changes to the type of the API. */
 export function toChanges(changes: InboxChanges): Changes {
   const { epoch, from, to, more, upserts, removes, unreadCount, unseenCount } = changes
   const counts = more ? {} : { unreadCount, unseenCount }
@@ -93,7 +93,7 @@ type InboxRow = {
   seenModseq: number
 }
 
-/** `found`: changes up to one more than the limit, those that are cut for their size among them. */
+/** `found`: number of changes read, at most limit + 1, including those beyond `octets`. */
 type Found = { found: number | null }
 type UpsertRow = InboxRow & Found & { changeModseq: number; changeId: string; removed: false } & NotificationRow
 type ChangeRow =
@@ -113,8 +113,8 @@ const asked = columns<ChangesRequest>({
 })
 
 /**
- * A notification travels through the union as a whole row, so that it is read once, by the index on its modseq; both arms
- * stop after limit + 1, the one more tells whether there is more. What begins beyond `octets` is left for the next read. A row per user comes also when nothing changed.
+ * Carries each notification through the union as a whole row, so that it is read once, by the index on its modseq. Both arms
+ * read up to limit + 1 rows; the extra row shows that there are more. Returns a row per user even without changes.
  */
 const changesStatement = `
   select i.user_id as "userId", (select epoch from notify.installation) as epoch,

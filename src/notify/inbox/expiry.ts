@@ -11,13 +11,13 @@ import { storeRemoved } from '../dispatch/store.ts'
 import { SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import type { TypeLookup } from '../types/types.ts'
 
-/** Inboxes locked at once: a chunk takes some tens of milliseconds, no lane waits long behind it. */
+/** Notifications per transaction. A chunk locks its inboxes for tens of milliseconds, so that no lane waits long. */
 const NOTIFICATIONS_PER_CHUNK = 500
 
 /**
- * Removes what has expired, by the clock of the database: a change of each inbox like any other. Goes on behind inboxes that
- * somebody holds and notifications that cannot be removed; the next run tries them again. Returns how many were removed.
- * `from`: where to begin, a time as PostgreSQL writes it; `complain`: how loudly to log what cannot be removed.
+ * Removes expired notifications, by the clock of the database. Skips locked inboxes and notifications that fail; the next run
+ * retries them. Returns the number removed. `from`: earliest expiry as a PostgreSQL timestamp. `complain`: log level for
+ * failures.
  */
 export async function expireNotifications(
   { pool, types, log }: Pick<App, 'pool' | 'types' | 'log'>,
@@ -33,12 +33,12 @@ export async function expireNotifications(
   return removed
 }
 
-/** The time as text, which keeps the microseconds. */
+/** `expiresAt` is text, which keeps the microseconds. */
 type Key = { expiresAt: string; userId: string; id: number }
 
 /**
- * The next ones behind `last`, as many as a transaction may remove: large groups a few at a time, one at least. Each of the people behind
- * a notification has a source to end.
+ * The next expired notifications after `last`, at least one. Limits the people behind them too, because each has a source to
+ * end.
  */
 async function findExpired(pool: pg.Pool, last: Key | undefined): Promise<Key[]> {
   const { rows } = await pool.query<Key>({
@@ -60,7 +60,10 @@ async function findExpired(pool: pg.Pool, last: Key | undefined): Promise<Key[]>
 
 type Expiring = { pool: pg.Pool; types: TypeLookup; log: Logger; complain: 'warn' | 'debug' }
 
-/** In one transaction. When that fails for its content, halved until the bad one is alone, which stays while its neighbours go. */
+/**
+ * Removes these in one transaction. If it fails because of its content, halves it until the bad notification is alone. That one
+ * stays.
+ */
 async function expireApart(expiring: Expiring, page: Key[]): Promise<number> {
   const { pool, types, log, complain } = expiring
   try {
@@ -89,7 +92,7 @@ async function expireChunk(client: pg.ClientBase, types: TypeLookup, page: Key[]
   return drafts.length
 }
 
-/** Read under the locks: another process may have removed them, or a further send may have prolonged them. */
+/** Reads again under the locks: another process may have removed them, or a later send may have extended them. */
 async function stillExpired(client: pg.ClientBase, keys: Key[]): Promise<{ userId: string; notificationId: number }[]> {
   const { rows } = await client.query<{ userId: string; notificationId: number }>({
     name: 'still_expired',
@@ -107,24 +110,24 @@ const expiring = columns<Key>({
   id: ['bigint', ({ id }) => id],
 })
 
-/** Looked for so often: a job for each notification would be many, and the contract allows a second. */
+/** Milliseconds between checks. One job per notification would be too many, and the API allows a delay of a second. */
 const LOOK_EVERY_MS = 400
 
 /**
- * Tells when something has expired, and where that begins. What was removed stays in the index while an old snapshot is open:
- * a look that began at the start would walk through all of it. A minute before what is there is early enough, since nothing is
- * stored that has expired already (`expired` in load.ts).
+ * Detects expired notifications. Starts the index scan a minute before the earliest remaining expiry, because an old snapshot
+ * keeps index entries of removed ones. That is early enough: dispatch stores no notification that has already expired
+ * (`expired` in load.ts).
  */
 export class Expiry {
   #from = '-infinity'
   #lookedAt = Number.NEGATIVE_INFINITY
 
-  /** Where what has expired begins, for `expireNotifications`. */
+  /** Start of the expired range, for `expireNotifications`. */
   get from(): string {
     return this.#from
   }
 
-  /** Asks the database a few times a second at most; in between, false. */
+  /** Queries the database a few times a second at most. Returns false in between. */
   async isDue(pool: pg.Pool): Promise<boolean> {
     if (performance.now() - this.#lookedAt < LOOK_EVERY_MS) return false
     this.#lookedAt = performance.now()

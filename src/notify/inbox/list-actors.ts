@@ -8,8 +8,8 @@ import { unblocked } from '../rules/silences.ts'
 import { type ActorRow, actorColumns, toActor } from './view.ts'
 
 /**
- * Everybody behind a notification, the latest first, without those whom a block hides. Each page reads the live sources of the
- * notification, at most `max_group_size` of its type: an index in this order would cost every event one more write.
+ * Lists all actors of a notification, latest first, without those that a block hides. Each page reads the live sources of the
+ * notification, at most `max_group_size` of its type. An index in this order would slow each event.
  * @throws {AppError} NOTIFICATION_NOT_FOUND
  */
 export async function listActors(

@@ -6,8 +6,8 @@ import { formatState } from '../../protocol/state.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /**
- * `all` is the inbox itself: neither archived nor filtered. `pending` is what no device has acknowledged,
- * `history` everything but what the policy filtered.
+ * `all`: the inbox, neither archived nor filtered. `pending`: notifications that no device has acknowledged. `history`:
+ * everything except filtered notifications.
  */
 export type ListFilter = 'all' | 'unread' | 'archived' | 'filtered' | 'pending' | 'history'
 
@@ -15,7 +15,7 @@ export type ListQuery = { filter: ListFilter; type?: string; priority?: string; 
 
 export type InboxCounts = { unreadCount: number; unseenCount: number; state: string }
 
-/** Every change below the acknowledged state has its `delivered_at`, so `pending` begins there. */
+/** All changes up to the acknowledged state have a `delivered_at`, so the scan for `pending` begins there. */
 const conditions: Record<ListFilter, string> = {
   all: 'n.archived_at is null and not n.filtered',
   unread: 'n.read_at is null and n.archived_at is null and not n.filtered',
@@ -28,8 +28,8 @@ const conditions: Record<ListFilter, string> = {
 const NO_CURSOR = '9223372036854775807'
 
 /**
- * One page, newest content first, with counts and state of the same snapshot. The key is `grown_modseq`, which does not
- * move when something is read, so a cursor stays good.
+ * Reads one page, newest content first, with counts and state of the same snapshot. The cursor is `grown_modseq`, which reading
+ * does not change, so it stays valid.
  */
 export async function listNotifications(
   reader: Reader,
@@ -99,7 +99,7 @@ export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCo
   return toCounts(inbox)
 }
 
-/** The counts and the state of an inbox as answers show them. */
+/** The counts and the state of an inbox, as in responses. */
 export function toCounts(inbox: {
   epoch: string
   modseq: number

@@ -4,7 +4,7 @@ import { isLockTimeout } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 
-/** `updated`: notifications changed. Counts, epoch and modseq are those after the last change. */
+/** `updated`: number of changed notifications. Counts, epoch and modseq follow the last change. */
 export type InboxResult = { updated: number; unreadCount: number; unseenCount: number; epoch: string; modseq: number }
 
 /** An inbox as read under its row lock. */
@@ -17,7 +17,10 @@ export type Inbox = {
   seenModseq: number
 }
 
-/** `unread`, `unseen`: by how much the counts move. `last`: growth of the last one changed, the lowest or, of seen ones, the highest. `more`: the chunk was full. */
+/**
+ * `unread`, `unseen`: changes of the counts. `last`: growth of the last changed notification, which is the lowest, or the
+ * highest when marking as seen. `more`: the chunk was full.
+ */
 export type Change = {
   updated: number
   unread: number
@@ -30,8 +33,8 @@ export type Change = {
 export const NOTHING: Change = { updated: 0, unread: 0, unseen: 0, last: 0, more: false }
 
 /**
- * One change of one inbox: its row is locked first, so the statements of `work`, whose snapshots are younger, see all that
- * former holders did, and its modseqs and counts can be set absolutely. Push nodes are told after the commit.
+ * Changes one inbox and notifies the push nodes after the commit. Locks its row first, so the statements of `work` see all
+ * earlier changes and may set modseqs and counts absolutely.
  */
 export async function changeInbox(
   app: App,
@@ -43,7 +46,7 @@ export async function changeInbox(
   return step
 }
 
-/** Like `changeInbox`, in the caller's transaction. The code that commits it notifies the push nodes. */
+/** Like `changeInbox`, but in the caller's transaction. The caller notifies the push nodes after its commit. */
 export async function changeLocked(
   client: pg.ClientBase,
   userId: string,
@@ -63,7 +66,7 @@ export async function changeLocked(
   return { change, result }
 }
 
-/** The inbox stayed locked for longer than a transaction waits: the client is to try again. */
+/** Converts a lock timeout to INBOX_BUSY, so that the client tries again. */
 export function translateBusy(error: unknown): never {
   throw isLockTimeout(error) ? fail('INBOX_BUSY', undefined, { retryAfter: 1, cause: error }) : error
 }

@@ -8,24 +8,27 @@ import type { WebhookEvent } from '../webhooks/events.ts'
 import { queueRows } from '../webhooks/queue.ts'
 import { type Change, changeInbox, changeLocked, type Inbox, type InboxResult, NOTHING } from './lock.ts'
 
-/** What a request speaks of: named notifications, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
+/** Selects notifications by id, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
 export type Which = { ids: string[] } | { upTo: number }
 
-/** Notifications changed in one transaction: the inbox is locked some tens of milliseconds at most. */
+/** Notifications per transaction, so that the inbox is locked for tens of milliseconds at most. */
 const CHUNK = 1000
 
-/** How much of an inbox a request changes whatever it takes, and how long it goes on after that; a fan-out does the rest. */
+/** Notifications that a request always changes, and milliseconds for which it continues. A fan-out changes the rest. */
 const AT_ONCE = 5 * CHUNK
 const AT_ONCE_MS = 500
 
-/** Reading closes the group and implies delivery. `upTo` speaks of the unread ones only, which have an index of their own. */
+/**
+ * Marks as read, which closes the group and implies delivery. `upTo` reads only unread notifications, which have their own
+ * index.
+ */
 export async function markRead(app: App, userId: string, which: Which): Promise<InboxResult> {
   const result = await changeAll(app, userId, which, reading)
   read.inc(result.updated)
   return result
 }
 
-/** The group stays closed: what comes later opens the next one. */
+/** Marks as unread. The group stays closed, so later events open a new one. */
 export function markUnread(app: App, userId: string, which: Which): Promise<InboxResult> {
   return changeAll(app, userId, which, {
     name: 'unread',
@@ -48,14 +51,17 @@ export function unarchive(app: App, userId: string, which: Which): Promise<Inbox
   })
 }
 
-/** Deletes, leaves tombstones, and ends the sources, those of large groups by a fan-out: none of them can bring the notification back. */
+/**
+ * Deletes notifications and leaves tombstones. Ends their sources, so that no event restores them. A fan-out ends the sources
+ * of large groups.
+ */
 export function remove(app: App, userId: string, which: Which): Promise<InboxResult> {
   return changeAll(app, userId, which, deleting)
 }
 
 /**
- * Moves the watermark. `seen` is part of what clients hold, so each notification on which it flips is changed, archived
- * ones too. The watermark follows chunk by chunk and never goes down.
+ * Moves the watermark, chunk by chunk and never down. `seen` is part of a notification, so each one that becomes seen is a
+ * change, even if it is archived.
  */
 export async function markSeen(app: App, userId: string, upTo: number): Promise<InboxResult> {
   const startedAt = performance.now()
@@ -69,7 +75,9 @@ export async function markSeen(app: App, userId: string, upTo: number): Promise<
   }
 }
 
-/** What a request left of an inbox, by the kind of its fan-out: one chunk, in the caller's transaction. */
+/**
+ * By kind of fan-out: changes the next chunk of an inbox that was too large for the request. Runs in the caller's transaction.
+ */
 export const restOfInbox: Record<string, (client: pg.ClientBase, userId: string, upTo: number) => Promise<Rest>> = {
   read_inbox: async (client, userId, upTo) => {
     const rest = await changeRest(client, userId, upTo, reading)
@@ -84,7 +92,7 @@ export const restOfInbox: Record<string, (client: pg.ClientBase, userId: string,
   },
 }
 
-/** `next`: up to where notifications are left; null when all are done. */
+/** `next`: growth up to which notifications remain; null if none remain. */
 export type Rest = InboxResult & { next: number | null }
 
 async function changeRest(client: pg.ClientBase, userId: string, upTo: number, operation: Operation): Promise<Rest> {
@@ -95,8 +103,8 @@ async function changeRest(client: pg.ClientBase, userId: string, upTo: number, o
 }
 
 /**
- * The modseq of a state a client sent; without one the inbox's own.
- * @throws {AppError} BAD_STATE when it is of another epoch, or beyond what the inbox has had and not to be cut to that
+ * The modseq of a state that a client sent, or of the inbox if there is none.
+ * @throws {AppError} BAD_STATE the epoch differs, or the modseq is beyond that of the inbox and may not be reduced to it
  */
 export async function resolveUpTo(
   pool: pg.Pool,
@@ -119,7 +127,10 @@ export async function resolveUpTo(
   return Math.min(wanted.modseq, inbox.modseq)
 }
 
-/** `event`: for webhooks; `unless`: holds for those that are not yet as wanted; `set`: null removes; `later`: the fan-out of what takes too long. */
+/**
+ * `event`: event for webhooks. `unless`: SQL for notifications that still need the change. `set`: SQL of the change; null
+ * removes. `later`: kind of the fan-out for the rest.
+ */
 type Operation = { name: string; unless: string; set: string | null; event: WebhookEvent; later?: string }
 
 const reading: Operation = {
@@ -145,8 +156,8 @@ const deleting: Operation = {
 }
 
 /**
- * Chunk by chunk, the latest growth first: what people look at is done at once, also of an inbox that takes minutes. What
- * grows meanwhile is above `upTo`.
+ * Changes chunk by chunk, latest growth first, so that visible notifications change at once even in a large inbox.
+ * Notifications that grow meanwhile are above `upTo` and stay unchanged.
  */
 async function changeAll(app: App, userId: string, which: Which, operation: Operation): Promise<InboxResult> {
   const startedAt = performance.now()
@@ -166,7 +177,7 @@ async function changeAll(app: App, userId: string, which: Which, operation: Oper
 
 const isLong = (updated: number, startedAt: number) => updated >= AT_ONCE && performance.now() - startedAt > AT_ONCE_MS
 
-/** A fan-out that is under way goes back to what is left here. */
+/** Adds a fan-out for the rest. A running fan-out starts again at `upTo`. */
 async function changeLater(pool: pg.Pool, kind: string, userId: string, upTo: number): Promise<void> {
   await pool.query({
     name: 'change_inbox_later',
@@ -186,7 +197,7 @@ async function changeChunk(
 ): Promise<Change> {
   const byIds = 'ids' in which
   const one = byIds && which.ids.length === 1
-  const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // of one id the planner knows that reading the inbox costs more
+  const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // With a single id in the array, the planner chooses the primary key.
   const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq <= $4 and ${visible}`
   const { rows } = await client.query<Omit<Change, 'more'> & { moreSources?: boolean }>({
     name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
@@ -233,15 +244,15 @@ function toChange(row: Omit<Change, 'more'> | undefined, chunked: boolean): Chan
 
 const visible = 'n.archived_at is null and not n.filtered'
 
-/** What one notification stands for in the counts of its inbox; $3 is the seen watermark. */
+/** Contribution of a notification to the counts of its inbox. $3 is the seen watermark. */
 const counts = `(${visible} and n.read_at is null)::int as unread, (${visible} and n.grown_modseq > $3::bigint)::int as unseen`
 
-/** What is filtered is not in the app, and its changes are nobody's. */
+/** Queues webhooks. Omits filtered notifications, which are not in the app. */
 const hooked = (event: WebhookEvent) => `hooked as (
     ${queueRows(event, { userId: '$1::bigint', notificationId: 'p.id', from: '(select id from picked where not filtered) p' })}
   )`
 
-/** Numbers the picked ones after the inbox's modseq, $2, and answers by how much the counts move. */
+/** Assigns modseqs after that of the inbox, $2, and returns the changes of the counts. */
 const changing = (set: string, event: WebhookEvent) => `
   numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
   changed as (

@@ -4,25 +4,24 @@ import { unblocked } from '../rules/silences.ts'
 import { beginningOf, LONGEST_BEGINNING } from '../types/beginning.ts'
 import type { TypeLookup } from '../types/types.ts'
 
-/** What a notification shows of a post or comment: how it begins, and its first picture. */
+/** Preview of a post or comment in a notification: the beginning of its text and its first picture. */
 export type Preview = { text: string | null; mediaId: string | null; authorId: string }
 
-/** Which post or comment a notification shows. */
+/** Input for the preview of one notification. */
 export type Previewed = {
   recipientId: string
   type: string
   data: Record<string, unknown>
-  /** Held back by the policy for strangers: nothing of their words is shown. */
+  /** True if the policy for strangers hides the notification, which then has no preview. */
   fromStrangers: boolean
 }
 
-/** Of each of some notifications; null: there is none. */
+/** Returns the preview of a notification, or null if it has none. */
 export type Previews = (of: Previewed) => Preview | null
 
 /**
- * Reads the words of posts and comments as they are now, like the names of the actors. No copy of them exists: a deleted text is
- * not shown anywhere, and after an edit devices only have to read again (`showAnewChunk`). What a block hides from the recipient is
- * left out.
+ * Reads the current texts of posts and comments. No copy exists, so a deleted text disappears everywhere, and after an edit
+ * devices only read again (`showAnewChunk`). Omits content that a block hides from the recipient.
  */
 export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previewed[]): Promise<Previews> {
   const wanted = all.flatMap((of) => {
@@ -31,7 +30,7 @@ export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previe
   })
   if (wanted.length === 0) return () => null
   const idsOf = (kind: Kind) => [...new Set(wanted.filter((one) => one.kind === kind).map(({ id }) => id))]
-  // Likes show the recipient's own post.
+  // Likes show the recipient's own post, which no block hides.
   const byOthers = wanted.filter(({ of }) => of.type !== 'post.liked')
   const { rows } = await pool.query<Row>({
     name: 'previews',
@@ -59,7 +58,7 @@ export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previe
 export type Kind = 'post' | 'comment'
 type Row = { object: string; authorId: string; text: string; mediaId: string | null; hiddenFrom: string | null }
 
-/** A group of comments shows the latest of them, everything else the comment or else the post that it is about. */
+/** A group of comments shows the latest comment. Other notifications show their comment, or else their post. */
 function previewedBy({ type, data, fromStrangers }: Previewed, types: TypeLookup): { kind: Kind; id: string } | null {
   if (!types(type).social || fromStrangers) return null
   const { commentId, postId } = data ?? {}
@@ -69,7 +68,7 @@ function previewedBy({ type, data, fromStrangers }: Previewed, types: TypeLookup
 
 const isId = (id: unknown): id is string => typeof id === 'string' && /^[1-9]\d{0,17}$/.test(id)
 
-/** The same as a condition over notifications `n` of the thread of a post: those that show this post, or this comment. */
+/** SQL with the same rule for notifications `n` in the thread of a post: true for those that show this post or comment. */
 export function showing(kind: Kind, id: string): string {
   return kind === 'comment'
     ? `n.data ->> 'commentId' = ${id}`

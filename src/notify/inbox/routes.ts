@@ -18,7 +18,7 @@ import { readWhy, Why } from './why.ts'
 
 const tags = ['notifications']
 
-/** As many as fit one short transaction. */
+/** Fits one short transaction. */
 const MAX_IDS = 500
 
 const OneId = Type.Object({ id: Id })
@@ -50,7 +50,7 @@ const ChangesQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** Exactly one of the two. */
+/** Requires exactly one of `ids` and `upTo`. */
 const Bulk = Type.Object(
   { ids: Type.Optional(Type.Array(Id, { maxItems: MAX_IDS })), upTo: Type.Optional(State) },
   { additionalProperties: false, minProperties: 1, maxProperties: 1 },
@@ -185,7 +185,10 @@ function reading(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** @throws {AppError} STATE_TOO_OLD when the client has to fetch its list again */
+/**
+ * Reads the changes after `since`.
+ * @throws {AppError} STATE_TOO_OLD the client must fetch its list again
+ */
 async function resume(app: App, userId: string, query: { since: string; limit: number }): Promise<Changes> {
   const since = parseState(query.since)
   if (!since) throw fail('BAD_STATE')

@@ -3,7 +3,7 @@ import type pg from 'pg'
 
 const Counts = Type.Record(Type.String(), Type.Integer())
 
-/** How many notifications the user has, filtered ones only in their own count. */
+/** Numbers of notifications of a user. Filtered ones count only in `filtered`. */
 export const Stats = Type.Object({
   total: Type.Integer(),
   byType: Counts,
@@ -19,7 +19,9 @@ export const Stats = Type.Object({
 })
 export type Stats = Static<typeof Stats>
 
-/** `unread`, `read`, `unseen` and `pending` are of the inbox itself; `total`, types and priorities include what is archived. */
+/**
+ * `unread`, `read`, `unseen` and `pending` cover the inbox only. `total`, types and priorities include archived notifications.
+ */
 export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
   const { rows } = await pool.query<StatsRow>({
     name: 'notification_stats',

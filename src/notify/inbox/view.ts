@@ -6,7 +6,7 @@ import { type Rendered, render } from '../types/render.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
 import { loadPreviews, type Previews } from './previews.ts'
 
-/** What reading notifications takes: an App has both. */
+/** Services to read notifications. An App has all of them. */
 export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
 
 /** A row of notify.notifications `n` as read by `notificationColumns`. */
@@ -32,23 +32,23 @@ export type NotificationRow = {
   archivedAt: Date | null
   expiresAt: Date
   silent: boolean
-  /** For the log only. */
+  /** Only for the log. */
   requestId: string | null
   recipientId: string
   fromStrangers: boolean
 }
 
-/** Of the kept actors, three are shown. */
+/** Three of the kept actors are shown. */
 export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority, n.severity, n.title, n.body, n.url,
   n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
   n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",
   n.delivered_at as "deliveredAt", n.read_at as "readAt", n.archived_at as "archivedAt", n.expires_at as "expiresAt", n.silent,
   n.request_id as "requestId", n.user_id as "recipientId", n.filter_reason is not distinct from 'strangers' as "fromStrangers"`
 
-/** What rows are shown with: the people behind them, what they wrote, and the words of their types. */
+/** Data to show rows with: actors, texts of posts and comments, and templates of types. */
 export type Shown = {
   actors: Map<string, Actor>
-  /** The language that a recipient has chosen; null: none. */
+  /** Language that the recipient has chosen, or null. */
   localeOf(userId: string): string | null
   previewOf: Previews
   types: TypeLookup
@@ -56,8 +56,8 @@ export type Shown = {
 }
 
 /**
- * The contract's object for a row. `shown` comes from `loadShown`; `seenModseq`: the inbox's watermark in the snapshot of
- * the row. Never throws, because one bad row must not hide the others: such a row is shown with its title only.
+ * Converts a row to the type of the API. `shown` comes from `loadShown`. `seenModseq`: watermark of the inbox in the same
+ * snapshot. Never throws, so that one bad row does not hide the others: it appears with its title only.
  */
 export function toNotification(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
   try {
@@ -74,7 +74,7 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
   }
 }
 
-/** @throws {Error} for data that are no object, and whatever rendering stumbles over */
+/** @throws {Error} `data` is not an object, or rendering fails */
 function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
   if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
     throw new TypeError('data are no object')
@@ -120,11 +120,11 @@ function shownAs(
   }
 }
 
-/** RFC 3339 has years of four digits. */
+/** RFC 3339 requires years of four digits. */
 const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z')
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 
-/** The nearest time there is: PostgreSQL knows infinity, a number here, and dates that are too late for JavaScript, NaN here. */
+/** Limits a time to the valid range. PostgreSQL's infinity is a number here, and dates too late for JavaScript are NaN. */
 function timeOf(time: Date): string {
   const ms = Number(time)
   return new Date(Number.isNaN(ms) ? LAST_TIME : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString()
@@ -137,7 +137,7 @@ export async function loadShown({ pool, types, log }: Reader, rows: Notification
   return { actors, localeOf: (userId) => users.get(userId)?.locale ?? null, previewOf, types: lookup, log }
 }
 
-/** The people in these rows and their recipients. Deleted users have overwritten names and stay; who is unknown is left out. */
+/** Reads the actors of these rows and their recipients. Deleted users have replaced names. Omits unknown users. */
 async function loadUsers(
   pool: pg.Pool,
   rows: Pick<NotificationRow, 'actorIds' | 'recipientId'>[],

@@ -31,14 +31,17 @@ type Why = Static<typeof Why>
 
 type Dates<T> = { [K in keyof T]: K extends 'until' ? Date | null : K extends 'at' | 'updatedAt' ? Date : T[K] }
 
-/** What a user learns of the last error: its words may name hosts, addresses and certificates, which endpoints could probe. */
+/**
+ * Shown to users instead of the error text. That text may contain hosts, addresses and certificates, and a user could probe the
+ * network with endpoints.
+ */
 const FAILS_NOW = 'the provider fails at the moment'
 const failures: Record<string, string> = {
   failed: 'it could not be delivered',
   bounced: 'the address was refused',
 }
 
-/** What was decided about a notification, by notify.why, and what became of it on other channels. */
+/** Reads the decision about a notification (notify.why) and its deliveries on other channels. */
 export async function readWhy(pool: pg.Pool, userId: string, id: string): Promise<Why> {
   const values = [userId, id]
   const [decisions, deliveries] = await Promise.all([

@@ -19,12 +19,12 @@ export function cappedUntil({ document, recent, at }: Counted, type: string): Da
   return end > at.getTime() ? new Date(end) : null
 }
 
-/** Whether it counts when it makes a sound. What passes quiet hours passes caps too. */
+/** True if the notification counts for a cap when it makes a sound. Types that ignore quiet hours ignore caps too. */
 export function counts(said: UserPreferences | undefined, { type, dnd }: NotificationType, critical: boolean): boolean {
   return said !== undefined && !critical && dnd !== 'ignore' && capsOf(said.document, type).length > 0
 }
 
-/** The preferences after one more notification with a sound; keeps only what a cap may still count. */
+/** Returns the preferences with one more notification that made a sound. Drops entries that no cap counts any longer. */
 export function withOneMore(said: UserPreferences, type: string): UserPreferences {
   const { document, at } = said
   const recent = [{ type, at: at.toISOString() }, ...said.recent]
@@ -41,7 +41,7 @@ export function withOneMore(said: UserPreferences, type: string): UserPreference
   return { ...said, recent: recent.filter((sounded) => kept.has(sounded)), hasCounted: true }
 }
 
-/** Stores what was counted in this transaction. Requires locked inboxes. Users without a cap cost no statement. */
+/** Stores the counts of this transaction. Requires locked inboxes. Users without a cap cost no statement. */
 export async function storeCounted(client: pg.ClientBase, preferences: Map<string, UserPreferences>): Promise<void> {
   const counted = [...preferences].filter(([, { hasCounted }]) => hasCounted)
   if (counted.length === 0) return
@@ -59,7 +59,7 @@ const stored = columns<[userId: string, said: UserPreferences]>({
   recent: ['jsonb', ([, { recent }]) => JSON.stringify(recent)],
 })
 
-/** `of` null: of all types together. */
+/** `of`: the type, or null for all types together. */
 function capsOf({ cap, types }: Preferences, type: string): (Cap & { of: string | null })[] {
   const ofType = types?.[type]?.cap
   return [...(cap ? [{ ...cap, of: null }] : []), ...(ofType ? [{ ...ofType, of: type }] : [])]

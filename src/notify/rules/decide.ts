@@ -21,41 +21,41 @@ export type Rule =
 export type Decision = {
   decision: 'allow' | 'suppress' | 'defer'
   decidedBy: Rule
-  /** For people who ask why. */
+  /** Reason for users who ask why. */
   reason: string
   /** End of the quiet period that led to the decision. */
   until: Date | null
-  /** Held back by the policy for strangers, yet kept where the user can look it up. */
+  /** The policy for strangers hides it from the inbox. It appears in the list of filtered notifications. */
   filtered: boolean
 }
 
-/** Between the recipient and the actor; without an actor none of it applies. */
+/** Relation of the recipient to the actor and the thread. */
 export type Relation = {
   self: boolean
-  /** Either of them blocks the other. */
+  /** True if either blocks the other. */
   blocked: boolean
   muted: boolean
   threadMuted: boolean
-  /** The recipient follows the actor. */
+  /** True if the recipient follows the actor. */
   followed: boolean
 }
 
 export type UserPreferences = {
   document: Preferences
-  /** End of the quiet hours under way, found by notify.quiet_until; null outside. */
+  /** End of the current quiet hours, from notify.quiet_until. Null outside quiet hours. */
   dndUntil: Date | null
   snoozeUntil: Date | null
-  /** The next digest, found by notify.digest_at; null when it is due, or when there is none. */
+  /** Time of the next digest, from notify.digest_at. Null if it is due, or if there is none. */
   digestAt: Date | null
-  /** What counts for a cap, newest first. */
+  /** Notifications that count for a cap, newest first. */
   recent: Sounded[]
-  /** Something was added to `recent` that is not stored yet. */
+  /** True if `recent` has entries that are not stored yet. */
   hasCounted?: boolean
-  /** The moment of the decision. */
+  /** Time of the decision. */
   at: Date
 }
 
-/** Of a user who has stored none. */
+/** Preferences of a user who has stored none. */
 export const nothingSaid: UserPreferences = {
   document: {},
   dndUntil: null,
@@ -66,8 +66,8 @@ export const nothingSaid: UserPreferences = {
 }
 
 /**
- * Whether a notification goes out on a channel, and which rule says so. Pure. From `critical` on it is the same as the SQL
- * function notify.explain, which does not know who acts; a test compares both on generated documents.
+ * Decides whether a notification is delivered on a channel, and by which rule. Pure. From `critical` on, equals the SQL
+ * function notify.explain, which does not know the actor; a test compares both on generated documents.
  */
 export function decide(
   type: NotificationType,
@@ -84,10 +84,10 @@ export function decide(
   )
 }
 
-/** Why a notification is not in the app: held back by the policy for strangers, or wanted by another channel only. */
+/** Reason for hiding a notification from the app: the policy for strangers, or the user wants it on another channel only. */
 export type FilterReason = 'strangers' | 'otherChannels'
 
-/** Null: not filtered. What the app does not show is stored all the same for a channel that wants and can reach the user. */
+/** Null if not filtered. A notification that the app does not show is stored if another channel wants it and reaches the user. */
 export function whyFiltered(
   inApp: Decision,
   reachableBy: Channel[],
@@ -149,7 +149,7 @@ const wanted = {
   typeDefault: 'this channel is on by default for this type',
 }
 
-/** The snooze wins where both end at once. */
+/** If both end at the same time, the snooze wins. */
 function latest(dnd: Date | null, snooze: Date | null): Date | null {
   if (!dnd || !snooze) return dnd ?? snooze
   return snooze >= dnd ? snooze : dnd

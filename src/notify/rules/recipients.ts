@@ -5,11 +5,11 @@
 export type Told = {
   recipientId: string
   type: string
-  /** The text names the recipient too, so that this never waits for a window: a mention would not. */
+  /** True if the text also mentions the recipient. Then it does not wait for a window, like a mention. */
   mentioned?: true
 }
 
-/** What a comment has to do with people; null: there is nobody, or they deleted their account. */
+/** People related to a comment. Null if there is nobody, or the account was deleted. */
 export type CommentFacts = {
   authorId: string
   postAuthorId: string | null
@@ -17,7 +17,7 @@ export type CommentFacts = {
   mentionedIds: string[]
 }
 
-/** Replied before mentioned before created. */
+/** Order of precedence: replied, mentioned, created. */
 export function recipientsOfComment({ authorId, postAuthorId, parentAuthorId, mentionedIds }: CommentFacts): Told[] {
   return mostSpecific(authorId, [
     ...tell('comment.replied', parentAuthorId).map((told) =>
@@ -35,13 +35,16 @@ export function recipientsOfPost({ authorId, mentionedIds }: { authorId: string;
   )
 }
 
-/** People one text may mention; further names are plain text. */
+/** Maximum number of people that a text mentions. Further names are plain text. */
 const MAX_MENTIONS = 50
 
-/** A username in a text. Offsets are UTF-16 code units, as in JavaScript strings: `start` of the @, `end` behind the name. */
+/**
+ * A username in a text. Offsets count UTF-16 code units, as in JavaScript strings. `start`: position of the @; `end`: position
+ * after the name.
+ */
 export type NamedAt = { name: string; start: number; end: number }
 
-/** Usernames after an @ that does not follow a letter, a digit or _; in lower case, wherever they are, in order. */
+/** Finds usernames after an @ that does not follow a letter, a digit or _. Returns all occurrences in order, in lower case. */
 export function namesIn(body: string): NamedAt[] {
   const names = new Set<string>()
   const found: NamedAt[] = []

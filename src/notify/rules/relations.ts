@@ -7,7 +7,7 @@ import { mutedThreads, silencedPairs } from './silences.ts'
 
 type Queryable = Pick<pg.ClientBase, 'query'>
 
-/** Per pair `recipient actor`: blocks either way, the recipient's mute, and whether the recipient follows the actor. */
+/** By `recipient actor`: blocks in either direction, the recipient's mute, and whether the recipient follows the actor. */
 export async function readRelations(client: Queryable, events: Told[]): Promise<Loaded['relations']> {
   const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
   if (pairs.length === 0) return new Map()
@@ -53,7 +53,7 @@ const threaded = columns<Threaded>({
   thread_key: ['text', (event) => event.threadKey],
 })
 
-/** Null: there is nobody to have one with. */
+/** The relation of a recipient to an actor. Null without an actor, unless the recipient muted the thread. */
 export function relationOf(
   { recipientId, actorId, threadKey }: Pick<OutboxEvent, 'recipientId' | 'actorId' | 'threadKey'>,
   loaded: Pick<Loaded, 'relations' | 'mutedThreads'>,
@@ -64,7 +64,7 @@ export function relationOf(
   return { self: actorId === recipientId, blocked: false, muted: false, followed: false, ...known, threadMuted }
 }
 
-/** Without an actor there is no stranger. */
+/** The relation without an actor. `followed` is true, because the policy for strangers does not apply. */
 const nobody: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
 /** Preferences of these users. Read only for users whose inbox records that they have some. */

@@ -1,13 +1,14 @@
 type Silence = {
   by: 'block' | 'mute' | 'threadMute'
   table: string
-  /** When a row `x` of the table keeps a user from hearing of an actor, or of a thread (`post:9`); all three are SQL. */
+  /**
+   * SQL condition on a row `x` of the table: true if it silences an actor or a thread (`post:9`) for a user. The arguments are
+   * SQL.
+   */
   holds(user: string, actor: string, thread: string): string
 }
 
-/**
- * The only list of what keeps one person from being notified of another, or of a thread. The first match is the reason.
- */
+/** The only list of rules by which one user's settings silence another user or a thread. The first match is the reason. */
 const silences: Silence[] = [
   {
     by: 'block',
@@ -34,12 +35,12 @@ const silences: Silence[] = [
 
 type Who = { user: string; actor: string; thread: string }
 
-/** A condition, fit to become anti-joins: nothing silences them. */
+/** SQL condition that nothing silences the pair. The planner can use anti-joins. */
 export function unsilenced(who: Who): string {
   return noneOf(silences, who)
 }
 
-/** A condition: neither of the two blocks the other, who is hidden then. */
+/** SQL condition that neither user blocks the other. */
 export function unblocked(user: string, other: string): string {
   return noneOf(
     silences.filter(({ by }) => by === 'block'),
@@ -53,14 +54,14 @@ function noneOf(some: Silence[], { user, actor, thread }: Who): string {
     .join(' and ')
 }
 
-/** A statement: pairs `<user> <other>` of these two lists of ids, in SQL, of whom one blocks the other. */
+/** SQL statement: pairs `<user> <other>` from two lists of ids in which one blocks the other. */
 export function blockedPairs(users: string, others: string): string {
   return `select user_id || ' ' || other_id as pair from social.blocks where user_id = any(${users}) and other_id = any(${others})
     union all
     select other_id || ' ' || user_id from social.blocks where other_id = any(${users}) and user_id = any(${others})`
 }
 
-/** An expression: what silences them, null when nothing does. */
+/** SQL expression: the reason for silence, or null. */
 export function silencedBy({ user, actor, thread }: Who): string {
   const cases = silences.map(
     ({ by, table, holds }) => `when exists (select from ${table} x where ${holds(user, actor, thread)}) then '${by}'`,
@@ -68,7 +69,7 @@ export function silencedBy({ user, actor, thread }: Who): string {
   return `case ${cases.join(' ')} end`
 }
 
-/** Rows `w` (user_id, actor_id) with `what` silences them. */
+/** SQL rows `w` (user_id, actor_id) with `what` silences them. */
 export const silencedPairs = silences
   .filter(({ by }) => by !== 'threadMute')
   .map(
@@ -77,7 +78,7 @@ export const silencedPairs = silences
   )
   .join(' union all ')
 
-/** Rows `w` (user_id, thread_key) of which the user muted the thread. */
+/** SQL rows `w` (user_id, thread_key) whose thread the user has muted. */
 export const mutedThreads = silences
   .filter(({ by }) => by === 'threadMute')
   .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.user_id', '', 'w.thread_key')}`)

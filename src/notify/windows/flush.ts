@@ -17,9 +17,9 @@ import { openWindows } from './open-windows.ts'
 import { judge, turnAway } from './recheck.ts'
 import { keyed, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
 
-/** Windows flushed in one transaction. */
+/** Windows per transaction. */
 const BATCH = 500
-/** Database problems are temporary, and nobody should wait long after they end. */
+/** Maximum delay after a database problem, so that windows resume soon after it ends. */
 const TROUBLE_PASSES_SECONDS = 30
 
 /**
@@ -38,7 +38,7 @@ export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'typ
 /** Text keeps the microseconds. */
 type Due = Window & { dueAt: string }
 
-/** The next due windows behind `last`. Skips windows without an inbox; the deletion of the user removes those. */
+/** The next due windows after `last`. Skips windows without an inbox; the deletion of the user removes those. */
 async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
   const { rows } = await pool.query<Due>({
     name: 'due_windows',
@@ -54,9 +54,8 @@ async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
 type Flushing = { pool: pg.Pool; log: Logger; types: TypeLookup }
 
 /**
- * All in one transaction. When it fails for its content, it is halved until the bad window is alone; that one is
- * postponed and the others are flushed. Other errors end the run, and a short backoff with jitter postpones all
- * windows.
+ * Flushes windows in one transaction. If that fails because of its content, halves it until the bad window is alone, postpones
+ * that one and flushes the others. Other errors end the run and postpone all windows by a short backoff with jitter.
  */
 async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
   try {
@@ -74,8 +73,8 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
 }
 
 /**
- * Postpones these windows, each failure by more, up to `longestSeconds`. Their sources keep waiting, and new ones join.
- * Skips windows that another process holds.
+ * Postpones these windows, longer after each failure, up to `longestSeconds`. Their sources keep waiting, and new ones join.
+ * Skips windows that another process has locked.
  */
 async function putOff(
   { pool, log }: Flushing,
@@ -98,8 +97,8 @@ async function putOff(
 }
 
 /**
- * One update per group, however many people wait in it. Locks objects, then inboxes, as everywhere. Waiting sources are
- * read under the inbox lock: a retraction either comes before and has removed its source, or comes after.
+ * Updates each group once, however many people wait in it. Locks objects, then inboxes, as everywhere. Reads waiting sources
+ * under the inbox lock: a retraction is either earlier and has removed its source, or later.
  */
 async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[]): Promise<void> {
   const waitingComments = await findWaitingComments(client, due)
@@ -121,7 +120,7 @@ async function flushBatch(client: pg.ClientBase, types: TypeLookup, due: Window[
   await reopen(client, types, windows, moved)
 }
 
-/** Comments must be locked before the inboxes. Later comments, and held ones, stay for the next window. */
+/** Finds the comments to lock before the inboxes. Later comments, and locked ones, wait for the next window. */
 async function findWaitingComments(client: pg.ClientBase, windows: Window[]): Promise<string[]> {
   const { rows } = await client.query<{ sourceId: string }>({
     name: 'waiting_comments',
@@ -144,8 +143,8 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
 }
 
 /**
- * Sources that came meanwhile wait for the next window. Those moved to another window are shown with it, or at once if
- * it is new.
+ * Reopens windows for sources that arrived in the meantime. A source moved to another window is shown with it, or at once if
+ * that window is new.
  */
 async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[], moved: Window[]): Promise<void> {
   const opened = [

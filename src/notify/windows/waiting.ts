@@ -28,7 +28,7 @@ export function keyColumns<Item>(windowOf: (item: Item) => WindowKey) {
 
 type WindowKey = Pick<Window, 'userId' | 'groupKey' | 'filterReason'>
 
-/** Windows as rows `w`, and the sources that wait in them as `s`. */
+/** SQL fragments: windows as rows `w`, and a join of their waiting sources `s`. */
 export const keyed = columns<WindowKey>(
   keyColumns((window: WindowKey) => window),
   { place: 'place' },

@@ -5,18 +5,15 @@ import { emailToken } from './verify.ts'
 import type { Catalogue } from './words.ts'
 
 /**
- * Targets of deliveries with notification 0, which are mails about an account. This one asks whether the address
- * belongs to the user.
+ * Target of a mail that asks whether the address belongs to the user. Mails about an account are deliveries with notification
+ * 0.
  */
 export const ASKS_ADDRESS = 'primary'
-/** Asks the same for an address that will replace the current one. */
+/** Target of a mail that asks the same about a replacement of the current address. */
 export const ASKS_NEW_ADDRESS = 'newAddress'
 export const PASSWORD_CHANGED = 'passwordChanged'
 export const RESETS_PASSWORD = 'resetPassword'
-/**
- * Notifies the former address of a change. The target contains the address, because the account no longer has it at the
- * time of sending.
- */
+/** Target of a mail that informs the former address of a change. It contains the address, because the account no longer does. */
 export const emailChanging = (address: string) => `${EMAIL_CHANGING} ${address}`
 const EMAIL_CHANGING = 'emailChanging'
 
