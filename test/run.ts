@@ -104,9 +104,9 @@ async function makeFast(url: string): Promise<void> {
 /** Test files, of whole folders too and all when none is named; and options for tap. */
 function readArguments(): [files: string[], options: string[]] {
   const given = process.argv.slice(2)
-  const named = given.filter((argument) => argument.endsWith('.ts') || existsSync(argument))
+  const named = given.filter((argument) => argument.endsWith('.test.ts') || existsSync(argument))
   const files = (named.length > 0 ? named : ['test']).flatMap((path) =>
-    path.endsWith('.ts') ? path : globSync(join(path, '**', '*.test.ts')),
+    path.endsWith('.test.ts') ? path : globSync(join(path, '**', '*.test.ts')),
   )
   if (files.length === 0) throw new Error(`no test files in ${named.join(', ')}`)
   return [files, given.filter((argument) => !named.includes(argument))]

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { test } from 'tap'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { call, PASSWORD } from '../client.ts'
@@ -79,7 +80,7 @@ test('a send of an admin appears as toast, badge and row, also after a lost conn
       'POST',
       '/notifications/send',
       { recipientId: ana.id, title, message: 'Please read this.', priority },
-      { authorization },
+      { authorization, 'idempotency-key': randomUUID() },
     )
   const { context, page } = await system.window()
   await signInBy(page, 'ana', PASSWORD)

@@ -1,19 +1,20 @@
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useRef } from 'react'
 
-/** Calls back when the connection is live again after a break: what is watched starts anew, so changes may have been missed. */
-export function useReconnected(callback: () => void): void {
+/**
+ * Calls back when the connection becomes live, for the first time or again. What is watched starts then, so what was fetched before
+ * may have missed changes.
+ */
+export function useLiveAgain(callback: () => void): void {
   const { connection } = useRavenpost()
   const latest = useRef(callback)
   latest.current = callback
   useEffect(() => {
-    let lost = false
+    let isLive = connection.getSnapshot().status === 'live'
     return connection.subscribe(() => {
-      const { status } = connection.getSnapshot()
-      if (status === 'waiting' || status === 'offline') lost = true
-      if (status !== 'live' || !lost) return
-      lost = false
-      latest.current()
+      const wasLive = isLive
+      isLive = connection.getSnapshot().status === 'live'
+      if (isLive && !wasLive) latest.current()
     })
   }, [connection])
 }

@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from 'react'
 import { Empty } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { useApi } from '../device.tsx'
-import { useReconnected } from '../live.ts'
+import { useLiveAgain } from '../live.ts'
 import { Composer } from '../posts/composer.tsx'
 import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
@@ -95,7 +95,7 @@ function useNewer(scope: 'all' | 'following', newest: string | undefined) {
       for (const stop of stops) stop()
     }
   }, [client, scope, round])
-  useReconnected(() => {
+  useLiveAgain(() => {
     setNewer(0)
     api
       .posts(scope)()

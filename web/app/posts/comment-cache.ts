@@ -2,7 +2,7 @@ import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/r
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useState } from 'react'
 import type { Comment, Page } from '../api.ts'
-import { useReconnected } from '../live.ts'
+import { useLiveAgain } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>
 
@@ -80,7 +80,7 @@ export function useLiveComments(postId: string, ownId: string): ReadonlySet<stri
       for (const stop of stops) stop()
     }
   }, [client, queries, postId, ownId])
-  useReconnected(() => void queries.invalidateQueries({ queryKey: ['comments', postId] }))
+  useLiveAgain(() => void queries.invalidateQueries({ queryKey: ['comments', postId] }))
   return fresh
 }
 

@@ -6,16 +6,17 @@ import { type Test, test } from 'tap'
 import { budgets, sizeOf } from '../client/size-of.ts'
 import { PASSWORD, type TestClient } from '../client.ts'
 import { eventually } from '../setup.ts'
-import { badgeOf, signInBy, skip, type WebSystem, webSystem } from './browser.ts'
+import { badgeOf, skip as noBrowser, signInBy, type WebSystem, webSystem } from './browser.ts'
 import { firstRoute, pause, renderLikes } from './measure.ts'
 
 /** `npm run figures`: measures what docs/client.md promises in a browser, and writes the table there. */
 const PAGE = join(import.meta.dirname, '../../docs/client.md')
 const LIKES = 50
+const skip = process.env.FIGURES === 'true' ? noBrowser : 'npm run figures'
 
 type Row = [figure: string, target: string, measured: string]
 
-test('the figures of docs/client.md', { skip, timeout: 1_200_000 }, async (t) => {
+test('the figures of docs/client.md', { skip }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0 })
   const rows: Row[] = [
     ...(await sizes(t)),
@@ -60,7 +61,7 @@ async function traffic(t: Test, system: WebSystem): Promise<Row[]> {
   await eventually(() => frames.some((frame) => frame.includes('synced')))
   await page.waitForLoadState('networkidle')
   const asked: string[] = []
-  page.on('request', (request) => asked.push(request.url()))
+  page.on('request', (request) => request.resourceType() === 'fetch' && asked.push(request.url()))
   await ben.follow(ana.id)
   await eventually(async () => (await badgeOf(page)) === 1)
   const perNotification = asked.length
