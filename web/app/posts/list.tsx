@@ -59,12 +59,14 @@ export function More({ busy, more }: { busy: boolean; more(): void }) {
   const latest = useRef(more)
   latest.current = more
   useEffect(() => {
+    if (busy) return
+    // Anew after each page: where that was short, nothing comes into view, as it is in view still.
     const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && latest.current(), {
       rootMargin: '600px',
     })
     if (ref.current) observer.observe(ref.current)
     return () => observer.disconnect()
-  }, [])
+  }, [busy])
   return (
     <div ref={ref} style={{ display: 'grid', justifyContent: 'center' }}>
       <Button busy={busy} disabled={busy} onClick={more}>
