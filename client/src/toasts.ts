@@ -22,6 +22,8 @@ export type Toasts = Store<ToastsSnapshot> & {
 const NONE: ToastsSnapshot = { toasts: [], more: 0 }
 /** Extra milliseconds per character, because longer texts take longer to read. */
 const MS_PER_CHARACTER = 25
+/** The first change shows at once. A group that grows quickly then changes its toast four times a second. */
+const PACE_MS = 250
 
 /**
  * Shows a toast for each notification that arrives live and is not silent. The toast updates as its group grows, and disappears
@@ -32,11 +34,16 @@ export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toa
   const ends = new Map<string, number>()
   const store = createStore<ToastsSnapshot>(NONE)
   let timer: ReturnType<typeof setTimeout> | undefined
+  let later: ReturnType<typeof setTimeout> | undefined
+  let shownAt = 0
   let isPaused = false
   let users = 0
   let stop = () => {}
 
   const show = () => {
+    clearTimeout(later)
+    later = undefined
+    shownAt = Date.now()
     const items = [...ends.keys()].flatMap((id) => client.get(id) ?? [])
     const toasts = items.filter(({ readAt, archivedAt }) => readAt === null && archivedAt === null)
     const kept = new Set(toasts.map(({ id }) => id))
@@ -46,6 +53,11 @@ export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toa
     const isSame = next.more === before.more && next.toasts.length === before.toasts.length
     if (!isSame || next.toasts.some((item, index) => item !== before.toasts[index])) store.set(next)
     schedule()
+  }
+  const showPaced = () => {
+    const wait = shownAt + PACE_MS - Date.now()
+    if (wait <= 0) show()
+    else later ??= setTimeout(show, wait)
   }
   const schedule = () => {
     clearTimeout(timer)
@@ -69,13 +81,15 @@ export function createToasts(client: Ravenpost, options: ToastOptions = {}): Toa
       if (!isNews || !isPageOfUser() || isOnScreen(notification)) return
       ends.delete(notification.id)
       ends.set(notification.id, endOf(notification))
-      show()
+      showPaced()
     })
-    const endFollowing = client.subscribe(() => ends.size > 0 && show())
+    const endFollowing = client.subscribe(() => ends.size > 0 && showPaced())
     const endFocus = followFocus()
     stop = () => {
       for (const end of [endListening, endFollowing, endFocus]) end()
       clearTimeout(timer)
+      clearTimeout(later)
+      later = undefined
       ends.clear()
       store.set(NONE)
     }
