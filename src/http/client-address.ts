@@ -10,8 +10,8 @@ const named: Record<string, string[]> = {
 }
 
 /**
- * The address that a request comes from, where Fastify's `request.ip` is not at hand: of the connection and of
- * `X-Forwarded-For`, from the last to the first, the first one that is no proxy of ours.
+ * The client address of a raw request, without Fastify's `request.ip`: reads the connection and `X-Forwarded-For` from
+ * right to left, and returns the first address that is not a trusted proxy.
  */
 export function addressFinder(trustedProxies: string[]): (request: IncomingMessage) => string {
   const isOurs = memberOf(trustedProxies)
@@ -23,8 +23,8 @@ export function addressFinder(trustedProxies: string[]): (request: IncomingMessa
 }
 
 /**
- * Says once that somebody who may be a proxy of ours is not believed: all who come through it share the rate limits of one address,
- * so that one person's wrong passwords keep everybody from signing in.
+ * Warns once about a probable proxy that is not trusted. All its clients share the rate limits of one address, so one
+ * client's wrong passwords would block sign-in for everyone.
  */
 export function noticeUntrustedProxy(server: FastifyInstance, { config, log }: Pick<App, 'config' | 'log'>): void {
   if (config.trustedProxies.length > 0) return

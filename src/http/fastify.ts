@@ -7,13 +7,13 @@ import { answerMalformedRequest, answerProblems, sendProblem } from './problem.t
 import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
 import { buildSerializers, parseJsonBodies } from './validation.ts'
 
-/** The longest post in its longest form is 60 KB; a route that takes more says so. */
+/** The longest post takes 60 KB in its longest encoding. Routes with larger bodies set their own limit. */
 const BODY_LIMIT = 128 * 1024
 
-/** An external id has up to 255 characters, of which each may be escaped. */
+/** An external id has up to 255 characters, each of which may be percent-encoded. */
 const MAX_PARAM_LENGTH = 3 * 255
 
-/** A server without routes: request ids, logs, JSON bodies, problems. */
+/** A server without routes: request ids, logs, JSON bodies and problems. */
 export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   const logger: FastifyBaseLogger = app.log
   const { headers, request, idle, keepAlive, check } = { ...timeouts, ...limits }
@@ -24,7 +24,7 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    // Without one, `X-Forwarded-For` is what a client claims, and not looked at.
+    // Without a trusted proxy, `X-Forwarded-For` is only a claim of the client and is ignored.
     trustProxy: app.config.trustedProxies.length > 0 && app.config.trustedProxies,
     requestTimeout: request,
     connectionTimeout: idle,
@@ -45,12 +45,12 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   return server
 }
 
-/** For requests under way when the server closes; the whole process has 9 s (lifetime.ts). */
+/** For requests in progress when the server closes. The whole process has 9 s (lifetime.ts). */
 const CLOSE_WITHIN_MS = 4_000
 
 /**
- * A closing server waits for its connections, but for those between two requests: also for one that has not said anything yet, as
- * browsers and proxies open them ahead, or says it slowly; and it looks after no time limit any more.
+ * A closing server waits for its connections, including silent or slow ones that browsers and proxies opened ahead, and
+ * no longer enforces time limits on them.
  */
 function endConnections(server: FastifyInstance): void {
   let timer: NodeJS.Timeout | undefined
@@ -60,7 +60,7 @@ function endConnections(server: FastifyInstance): void {
   server.addHook('onClose', async () => clearTimeout(timer))
 }
 
-/** One line per answer, without the query: it may hold what nobody else should read. */
+/** One line per response. It omits the query, which may contain private data. */
 function logAnswers(server: FastifyInstance): void {
   server.addHook('onResponse', (request, reply, done) => {
     const { method, log } = request
@@ -70,20 +70,23 @@ function logAnswers(server: FastifyInstance): void {
   })
 }
 
-/** A token in a path is one to act by: then the route's pattern, or, where no route fits, what is too long for anything else is left out. */
+/**
+ * A token in a path is a secret. Logs the pattern of the route instead, or, when no route matches, removes segments
+ * that are too long for anything else.
+ */
 function pathToLog({ url, routeOptions: { url: pattern } }: FastifyRequest): string {
   if (pattern?.includes('/:token')) return pattern
   const path = url.split('?', 1)[0] ?? ''
   return pattern === undefined ? path.replace(/[^/]{40,}/g, '…') : path
 }
 
-/** The caller's own id if it is safe to log and to store, otherwise a new one. */
+/** The client's request id if it is safe to log and to store, otherwise a new one. */
 export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && /^[A-Za-z0-9][\w.:+/=-]{0,127}$/.test(given) ? given : randomUUID()
 }
 
-/** Every answer names its request; events and frames carry the same id. */
+/** Every response carries the request id; events and frames carry the same id. */
 export function sendRequestId(server: FastifyInstance): void {
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -91,7 +94,7 @@ export function sendRequestId(server: FastifyInstance): void {
   })
 }
 
-/** A request's url as routes know it: without BASE_PATH, below which every call works too. */
+/** The URL without BASE_PATH, as routes know it. Every call also works below BASE_PATH. */
 export function withoutBase(url: string, basePath: string): string {
   if (basePath === '' || !url.startsWith(basePath)) return url
   const rest = url.slice(basePath.length)

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
-/** Lets the routes of a plugin take the forms of our own pages, whose fields are validated like JSON. */
+/** Lets the routes of a plugin accept forms of our own pages. Their fields are validated like JSON. */
 export function acceptForms(server: FastifyInstance): void {
   server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
     done(null, Object.fromEntries(new URLSearchParams(String(body))))

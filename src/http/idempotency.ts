@@ -8,14 +8,14 @@ import { fail } from '../errors.ts'
 
 export const IDEMPOTENCY_KEPT = '24 hours'
 
-/** For the document; `idempotencyKeyOf` checks it. */
+/** Only for the API document; `idempotencyKeyOf` checks the header. */
 export const IdempotencyHeader = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({ description: 'For 24 hours, a request with the same key and body returns the first response' }),
   ),
 })
 
-/** Whose keys they are: two callers may use the same one. */
+/** The owner of a key: two callers may use the same key. */
 export type Caller = `user:${string}` | `token:${string}`
 
 export function callerOf({ service, user }: FastifyRequest): Caller {
@@ -23,10 +23,10 @@ export function callerOf({ service, user }: FastifyRequest): Caller {
 }
 
 /**
- * Runs `work` in one transaction and returns what it returned, to be sent with this status. With an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header)
- * the answer is kept in that transaction: the same request again is answered with it, and nothing is done. What fails is not
- * kept. Replays carry `Idempotent-Replayed`.
- * @throws {AppError} IDEMPOTENCY_KEY_REUSED for another request, IDEMPOTENCY_KEY_BUSY while the first is under way
+ * Runs `work` in one transaction and sends its result with this status. With an Idempotency-Key
+ * (draft-ietf-httpapi-idempotency-key-header) the transaction also stores the response, and a repeated request gets the
+ * stored response with `Idempotent-Replayed`. Failures are not stored.
+ * @throws {AppError} IDEMPOTENCY_KEY_REUSED for another request, IDEMPOTENCY_KEY_BUSY while the first is in progress
  */
 export async function answerOnce<T>(
   pool: pg.Pool,
@@ -56,7 +56,7 @@ export async function answerOnce<T>(
   return answer.body
 }
 
-/** For a POST that reads only: the work runs before the transaction, which may not stay open for so long. */
+/** For a POST that only reads: the work runs before the transaction, which must stay short. */
 export async function answerReadOnce<T>(
   pool: pg.Pool,
   request: FastifyRequest,
@@ -67,7 +67,7 @@ export async function answerReadOnce<T>(
   return answerOnce(pool, request, reply, callerOf(request), 200, async () => answer)
 }
 
-/** @throws {AppError} when the header is there and is not 1 to 255 printable characters */
+/** @throws {AppError} when the header exists and does not have 1 to 255 printable characters */
 export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const key = headers['idempotency-key']
   if (key === undefined) return undefined
@@ -78,12 +78,12 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
   return key
 }
 
-/** How long a request waits for the end of the first one with its key. */
+/** How long a request waits for the first request with its key. */
 const BUSY_AFTER = '100ms'
 
 /**
- * Whether the key is new, and this request the first with it. Its row is written before the work, so that of two requests at once the
- * second waits for the first to commit or roll back. Anyone may hold an advisory lock; a row, only who may write to the table.
+ * Whether the key is new. Its row is inserted before the work, so a concurrent second request waits for the first to
+ * commit or roll back. A row lock is safer than an advisory lock, which any role may hold.
  */
 async function takeKey(trx: pg.PoolClient, values: unknown[]): Promise<boolean> {
   try {
@@ -111,7 +111,10 @@ async function keepAnswer(trx: pg.PoolClient, values: unknown[]): Promise<void> 
   await trx.query('update social.idempotency_keys set status = $3, answer = $4 where caller = $1 and key = $2', values)
 }
 
-/** The answer to the first request with the key. Its request has the same hash, so `body` has the form of this call. */
+/**
+ * The stored response of the first request with the key. Both requests have the same hash, so `body` has the type of
+ * this call.
+ */
 type Answer<T> = { requestHash: Buffer; status: number; body: T }
 
 async function findAnswer<T>(trx: pg.PoolClient, caller: Caller, key: string): Promise<Answer<T>> {

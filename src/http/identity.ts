@@ -4,7 +4,10 @@ import type { Kysely } from 'kysely'
 import type { DB } from '../db/tables.ts'
 import type { AppError } from '../errors.ts'
 
-/** Each role includes those before it. A reader reads everything of /admin, an operator also repairs, an admin does all. */
+/**
+ * Each role includes the previous ones. A reader reads everything below /admin, an operator also repairs, an admin may
+ * do everything.
+ */
 const roles = ['user', 'reader', 'operator', 'admin'] as const
 export const Role = Type.Union(roles.map((role) => Type.Literal(role)))
 export type Role = (typeof roles)[number]
@@ -12,7 +15,7 @@ export type StaffRole = Exclude<Role, 'user'>
 
 export const includesRole = (role: Role, needed: Role) => roles.indexOf(role) >= roles.indexOf(needed)
 
-/** Of a stored role. */
+/** Parses a stored role. */
 export const roleOf = (text: string): Role => roles.find((role) => role === text) ?? 'user'
 
 /** The user of an access token; `expiresAt` in milliseconds since 1970. */
@@ -22,17 +25,17 @@ const scopes = ['notifications:send', 'notifications:critical', 'users:write', '
 export const Scope = Type.Unsafe<(typeof scopes)[number]>({ type: 'string', enum: [...scopes] })
 export type Scope = Static<typeof Scope>
 
-/** A service that calls with a token of its own, in place of a user. */
+/** A service that calls with its own token instead of a user. */
 export type Service = { tokenId: string; scopes: string[] }
 
 /** Checks access tokens and their sessions, for requests and for sockets. */
 export type Sessions = {
   /**
-   * The user of a token, ours or the identity provider's; otherwise why it is refused: UNAUTHENTICATED, SESSION_ENDED,
-   * USER_NOT_PROVISIONED, IDENTITY_PROVIDER_UNAVAILABLE. The session of a token of ours is not looked up.
+   * The user of a token, ours or the identity provider's; otherwise the refusal: UNAUTHENTICATED, SESSION_ENDED,
+   * USER_NOT_PROVISIONED, IDENTITY_PROVIDER_UNAVAILABLE. Does not look up the session of our own tokens.
    */
   identify(accessToken: string): Identity | AppError | Promise<Identity | AppError>
-  /** False once the session was revoked, ran out, or its user was deleted; its access token may still be valid then. */
+  /** False once the session is revoked or expired, or its user is deleted. Its access token may still be valid. */
   isLive(db: Kysely<DB>, sessionId: string): Promise<boolean>
 }
 
@@ -45,21 +48,21 @@ declare module '@fastify/jwt' {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Needs no access token. */
+    /** Requires no access token. */
     public?: boolean
-    /** Needs this role, or one that includes it. Each route of /admin names one. */
+    /** Requires this role, or one that includes it. Each route of /admin names one. */
     role?: StaffRole
-    /** Needs a service token with this scope, or `role`, by default admin. */
+    /** Requires a service token with this scope, or `role`, by default admin. */
     service?: Scope
-    /** With `service`: open to every signed-in user too. */
+    /** With `service`: also open to every signed-in user. */
     orUser?: boolean
   }
   interface FastifyRequest {
-    /** The user of a valid token, on routes that need one. Rate limits count by it; permissions go by `user`. */
+    /** The user of a valid token, on routes that require one. Rate limits use it; permissions use `user`. */
     identity: Identity | null
     /** Why the access token of this request is refused. */
     refusal: AppError | null
-    /** The service that calls, on routes that are open to services; there is no `user` then. */
+    /** The calling service, on routes open to services. `user` is not set then. */
     service: Service | null
   }
 }

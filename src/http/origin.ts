@@ -5,19 +5,19 @@ import { fail } from '../errors.ts'
 
 type Addresses = Pick<Config, 'publicUrl' | 'allowedOrigins'>
 
-/** Whether browsers reach us by https: PUBLIC_URL says so, or the X-Forwarded-Proto of a trusted proxy. */
+/** Whether browsers reach the server by https, according to PUBLIC_URL or to X-Forwarded-Proto of a trusted proxy. */
 export function isHttps({ protocol }: FastifyRequest, { publicUrl }: Pick<Config, 'publicUrl'>): boolean {
   return protocol === 'https' || (publicUrl?.startsWith('https:') ?? false)
 }
 
-/** The origins that the configuration names: ALLOWED_ORIGINS, and that of PUBLIC_URL. */
+/** The configured origins: ALLOWED_ORIGINS, and that of PUBLIC_URL. */
 export function configuredOrigins({ publicUrl, allowedOrigins }: Addresses): string[] {
   return [...allowedOrigins, ...(publicUrl ? [new URL(publicUrl).origin] : [])]
 }
 
 /**
- * For calls that act by a cookie, which browsers send whatever page makes the call. SameSite keeps pages of other sites away, but not
- * those of sibling domains. A page cannot change the two headers; programs that are no browsers send neither.
+ * For calls authenticated by a cookie, which browsers send with requests of any page. SameSite stops other sites, but
+ * not sibling domains. A page cannot change these two headers; other programs send neither.
  * @throws {AppError} ORIGIN_NOT_ALLOWED
  */
 export function requireOwnPage(request: FastifyRequest, config: Addresses): void {
@@ -32,11 +32,13 @@ export function requireOwnPage(request: FastifyRequest, config: Addresses): void
   throw fail('ORIGIN_NOT_ALLOWED', 'Call from a page of this server, or of an origin in ALLOWED_ORIGINS')
 }
 
-/** Origins that are remembered, and for how long: a page that tries again, or many made-up origins, cannot fill the log. */
+/**
+ * How many refused origins are remembered and for how long, so that retries and invented origins cannot fill the log.
+ */
 const MOST_ORIGINS = 100
 const REMEMBERED_MS = 60 * 60 * 1000
 
-/** Writes one line for each origin that is refused, so that a missing entry in ALLOWED_ORIGINS is found in the log. */
+/** Logs each refused origin once, so that an operator notices a missing entry in ALLOWED_ORIGINS. */
 export class RefusedOrigins {
   readonly #log: App['log']
   readonly #noted = new Set<string>()
@@ -46,7 +48,7 @@ export class RefusedOrigins {
     this.#log = log
   }
 
-  /** `what` was refused: a call, an upgrade. */
+  /** `what` was refused: a call or an upgrade. */
   note(origin: string, what: string): void {
     if (performance.now() - this.#since > REMEMBERED_MS) {
       this.#noted.clear()
@@ -61,11 +63,13 @@ export class RefusedOrigins {
   }
 }
 
-/** Notes pages of other origins that call and may not read the answer: browsers show them nothing but "CORS error". */
+/**
+ * Logs pages of other origins whose calls succeed but whose browser hides the response: users see only "CORS error".
+ */
 export function noteRefusedOrigins(server: FastifyInstance, { log, config }: App): void {
   const refused = new RefusedOrigins(log)
   const configured = configuredOrigins(config)
-  // Behind a proxy that ends TLS the scheme is not known; another one on the same host is a rare case.
+  // Behind a proxy that terminates TLS the scheme is unknown. Another origin on the same host is rare.
   const mayRead = ({ host }: FastifyRequest, origin: string) =>
     configured.includes(origin) || origin === `http://${host}` || origin === `https://${host}`
   server.addHook('onRequest', (request, _reply, done) => {

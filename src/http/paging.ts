@@ -18,14 +18,14 @@ export function pageOf<T extends TSchema>(item: T) {
   return Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) })
 }
 
-/** Packs the sort key of a page's last item; opaque to clients, but not secret. cursors.ts seals it. */
+/** Encodes the sort key of a page's last item. Opaque to clients, but not secret; cursors.ts seals it. */
 export function encodeCursor(key: (string | number)[]): string {
   return Buffer.from(key.join(',')).toString('base64url')
 }
 
 /**
  * The decimal integers of a cursor, null without one.
- * @throws {AppError} BAD_CURSOR when it does not hold exactly `parts` of them
+ * @throws {AppError} BAD_CURSOR unless it contains exactly `parts` integers
  */
 export function decodeCursor(cursor: string | undefined, parts: number): string[] | null {
   if (cursor === undefined) return null
@@ -34,7 +34,7 @@ export function decodeCursor(cursor: string | undefined, parts: number): string[
   return key
 }
 
-/** Cuts a result that was read with `limit + 1` to a page. */
+/** Cuts a result that was read with `limit + 1` rows to one page. */
 export function cutPage<T>(
   rows: T[],
   limit: number,
@@ -48,8 +48,8 @@ export function cutPage<T>(
 const SEAL_BYTES = 12
 
 /**
- * Seals each `nextCursor` that goes out, for this user and this list, and refuses a `cursor` that comes back without its seal:
- * one that was made up, changed, taken from another list or from another user. Features see the cursors they have made.
+ * Seals each outgoing `nextCursor` for this user and list, and refuses a `cursor` without a valid seal: invented,
+ * changed, or from another list or user. Features see their own unsealed cursors.
  */
 export function sealCursors(server: FastifyInstance, { jwtSecret, jwtSecretPrevious }: Config): void {
   const keys = [jwtSecret, jwtSecretPrevious]

@@ -8,7 +8,7 @@ import { isMissingPartition } from '../base/failure.ts'
 import { AppError, type Code, fail, messageOf } from '../errors.ts'
 import { messageFor, pointerOf } from './validation.ts'
 
-/** More of them help nobody, and a body of 500 wrong ids would have as many. */
+/** More errors help nobody, and a body with 500 invalid ids would have as many. */
 const MAX_ERRORS = 20
 
 const Fault = Type.Object({
@@ -19,7 +19,10 @@ const Fault = Type.Object({
 })
 type Fault = Static<typeof Fault>
 
-/** RFC 9457, with a stable `code`; `errors` says what is wrong where (JSON Pointers, RFC 6901) when validation failed. */
+/**
+ * RFC 9457, with a stable `code`. After a failed validation, `errors` lists each fault with its JSON Pointer (RFC
+ * 6901).
+ */
 export const Problem = Type.Object(
   {
     type: Type.String(),
@@ -40,7 +43,7 @@ declare module 'fastify' {
   }
 }
 
-/** Answers every error as problem+json; what is not one of ours becomes a 500 that shows nothing of its cause. */
+/** Answers every error as problem+json. An unknown error becomes a 500 that does not reveal its cause. */
 export function answerProblems(server: FastifyInstance): void {
   server.setErrorHandler(sendProblem)
   server.setNotFoundHandler((request, reply) => sendProblem(fail('ROUTE_NOT_FOUND'), request, reply))
@@ -49,10 +52,10 @@ export function answerProblems(server: FastifyInstance): void {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = error instanceof AppError ? error : translate(error)
   if (problem.status >= 500) request.log.error({ err: error }, problem.title)
-  // RFC 9110, section 15.5.2: every 401 says how to authenticate.
+  // RFC 9110, section 15.5.2: every 401 names the authentication scheme.
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   if (problem.retryAfter !== undefined) reply.header('retry-after', Math.ceil(problem.retryAfter))
-  // A refusal is not the answer that the route meant to have stored.
+  // The route's caching headers do not apply to an error.
   reply.header('cache-control', 'no-store')
   return reply
     .code(problem.status)
@@ -68,13 +71,16 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     })
 }
 
-/** Answers what is not HTTP at all, or came too slowly; there is no request yet, so this is written by hand. */
+/**
+ * Answers input that is not HTTP or came too slowly. There is no request object yet, so the response is written by
+ * hand.
+ */
 export function answerMalformedRequest(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   endWithProblem(socket, fail(malformed[error.code] ?? 'BAD_HTTP'), '')
 }
 
-/** Answers where there is nothing but the connection, and ends it. */
+/** Writes a response to a bare connection and closes it. */
 export function endWithProblem(socket: Duplex, problem: AppError, instance: string): void {
   const { code, title, status, detail, retryAfter } = problem
   const body = JSON.stringify({ type: typeOf(code), title, status, detail, instance, code })
@@ -96,7 +102,7 @@ const malformed: Record<string, Code> = {
 
 const typeOf = (code: Code) => `urn:ravenpost:problem:${code}`
 
-/** Errors of Fastify and of PostgreSQL that a client can cause or wait out. */
+/** Errors of Fastify and PostgreSQL that a client causes or can retry. */
 function translate(cause: unknown): AppError {
   const code = isCoded(cause) ? cause.code : ''
   const translated = byFastifyCode[code]
@@ -121,12 +127,12 @@ const byFastifyCode: Record<string, Code> = {
 const textNotStorable = new Set(['22021', '22P05'])
 
 /**
- * Lost connections, rollbacks by deadlock, full disks, shutdowns, statements and locks that took too long, a database that is restored
- * and about to be adopted (55000): another attempt may succeed.
+ * Lost connections, deadlocks, full disks, shutdowns, timeouts of statements and locks, and a restored database before
+ * its adoption (55000): a retry may succeed.
  */
 const passing = /^(08\w{3}|40\w{3}|53\w{3}|57P0\d|57014|55000|55P03|25P03|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/
 
-/** What pg says without a code: the pool had no connection to give in time, or one broke or went dead under its query. */
+/** Errors of pg without a code: no connection available in time, or a connection lost during its query. */
 const lostConnection =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client (has encountered|was closed))/
 

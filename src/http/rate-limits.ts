@@ -10,14 +10,16 @@ type Policy = {
   perMinute: number
   of: 'user' | 'address'
   shared?: true
-  /** Of all addresses in an IPv6 /48, of which hosters give one to a customer: it has 65,536 of what counts as an address. */
+  /**
+   * For all addresses of an IPv6 /48, which hosters give to one customer. It contains 65,536 counted addresses (/64).
+   */
   perMinuteOfWide?: number
 }
 
 /**
- * Requests in a minute, times RATE_LIMIT_SCALE. Those that are `shared` are counted in PostgreSQL, for all processes together:
- * guessing passwords and making accounts must not get easier with every process. The others are counted in each process, so
- * that no ordinary request writes.
+ * Requests per minute, times RATE_LIMIT_SCALE. `shared` ones are counted in PostgreSQL for all processes, so that more
+ * processes do not allow more password guesses or sign-ups. Others are counted per process, so that ordinary requests
+ * write nothing.
  */
 export const policies = {
   user: { perMinute: 600, of: 'user' },
@@ -26,10 +28,10 @@ export const policies = {
   'sign-up': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
   'account-mail': { perMinute: 10, of: 'address', shared: true, perMinuteOfWide: 60 },
   admin: { perMinute: 120, of: 'user', shared: true },
-  /** A page shows dozens of pictures, and a video is asked for in ranges; neither sends a token. */
+  /** A page shows dozens of pictures, and videos are fetched in ranges, both without a token. */
   media: { perMinute: 600, of: 'address' },
   upload: { perMinute: 30, of: 'user' },
-  /** Reads everything of a user. */
+  /** An export reads all data of a user. */
   export: { perMinute: 2, of: 'user' },
 } as const satisfies Record<string, Policy>
 
@@ -37,12 +39,15 @@ type PolicyName = keyof typeof policies
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The policy that counts this route's requests, instead of `user` or `address`; `off` counts none. */
+    /** The policy for this route instead of `user` or `address`; `off` disables counting. */
     rateLimit?: PolicyName | 'off'
   }
 }
 
-/** Counts every request, says in `RateLimit` what is left (draft-ietf-httpapi-ratelimit-headers), and answers 429 beyond it. */
+/**
+ * Counts every request, reports the rest in `RateLimit` (draft-ietf-httpapi-ratelimit-headers), and answers 429 when
+ * the limit is exceeded.
+ */
 export function limitRates(server: FastifyInstance, app: App): void {
   const limiters = new Map(Object.entries(policies).map(([name, policy]) => [name, createLimiter(app, name, policy)]))
   const wide = new Map(
@@ -74,7 +79,7 @@ async function refuseBeyond(limiter: RateLimiterAbstract, key: string): Promise<
     })
 }
 
-/** Who names a user without a valid token is counted by address: an invalid one costs as much as none. */
+/** Requests with an invalid token count against the IP address, because an invalid token costs nothing. */
 function policyOf({ identity, service, routeOptions: { config } }: FastifyRequest): PolicyName | undefined {
   const own = config.rateLimit ?? (config.role && !config.service ? 'admin' : undefined)
   if (own === 'off') return undefined
@@ -92,7 +97,7 @@ function pointsOf({ config }: App, perMinute: number): number {
   return Math.max(1, Math.round(perMinute * config.rateLimitScale))
 }
 
-/** So many points in so many seconds, counted in PostgreSQL for all processes together. */
+/** `points` per `seconds`, counted in PostgreSQL for all processes. */
 export function createSharedLimiter({ pool }: Pick<App, 'pool'>, name: string, points: number, duration: number) {
   return new RateLimiterPostgres({
     points,
@@ -104,14 +109,14 @@ export function createSharedLimiter({ pool }: Pick<App, 'pool'>, name: string, p
     tableName: 'rate_limits',
     tableCreated: true,
     clearExpiredByTimeout: false,
-    // Who is refused is refused from memory until the minute is over: a flood does not become a flood of writes.
+    // A refused client is refused from memory until the minute ends, so that a flood causes no writes.
     inMemoryBlockOnConsumed: points + 1,
   })
 }
 
 type Consumed = { allowed: boolean; left: RateLimiterRes }
 
-/** A period that ends later than it is long began before the clock was set back, so it is over. */
+/** A period that ends later than its own length from now began before the clock was set back, so it is over. */
 export async function consume(limiter: RateLimiterAbstract, key: string): Promise<Consumed> {
   const consumed = await consumeOnce(limiter, key)
   if (consumed.left.msBeforeNext <= limiter.duration * 1000) return consumed
@@ -134,12 +139,12 @@ function keyOf({ identity, service, ip }: FastifyRequest, of: Policy['of']): str
   return of === 'user' && identity ? identity.userId : networkOf(ip)
 }
 
-/** An IPv4 address, or the /64 of an IPv6 one: that is what one subscriber is given, and can change addresses within. */
+/** An IPv4 address, or the /64 of an IPv6 address, which one subscriber gets. */
 export function networkOf(ip: string): string {
   return prefixOf(ip, 64)
 }
 
-/** An IPv4 address, or the /48 of an IPv6 one: the most that one customer of a hoster is given. */
+/** An IPv4 address, or the /48 of an IPv6 address, the most that one customer of a hoster gets. */
 export function wideNetworkOf(ip: string): string {
   return prefixOf(ip, 48)
 }
@@ -152,7 +157,7 @@ function prefixOf(ip: string, bits: 48 | 64): string {
   return `${[...left, ...zeros, ...right].slice(0, bits / 16).join(':')}::/${bits}`
 }
 
-/** Without a zone; an IPv4 address that came as IPv6 is one again. */
+/** Removes the zone, and converts IPv4-mapped addresses to IPv4. */
 function addressOf(ip: string): string {
   return ip.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)[0] ?? ''
 }

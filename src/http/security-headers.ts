@@ -7,8 +7,8 @@ import { isHttps } from './origin.ts'
 const YEAR_SECONDS = 365 * 24 * 60 * 60
 
 /**
- * What browsers are told about every answer; the pages served here load nothing from elsewhere and stand in nobody's frame.
- * It depends on https alone, so helmet is asked once for each: its Fastify plugin builds the policy anew for each request.
+ * Security headers of every response. Our pages load nothing from elsewhere and cannot be framed. The headers depend
+ * only on https, so helmet computes each set once; its Fastify plugin would do it per request.
  */
 export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
   const [plain, secure] = [headersOf(false), headersOf(true)]
@@ -24,7 +24,7 @@ function headersOf(https: boolean): Record<string, string> {
       useDefaults: false,
       directives: {
         defaultSrc: ["'self'"],
-        // The pages of /docs set styles from their script.
+        // The script of the /docs pages sets inline styles.
         styleSrc: ["'self'", "'unsafe-inline'"],
         imgSrc: ["'self'", 'data:', 'blob:'],
         mediaSrc: ["'self'", 'blob:'],
@@ -37,7 +37,7 @@ function headersOf(https: boolean): Record<string, string> {
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: https && { maxAge: YEAR_SECONDS },
   })
-  // Caches of browsers and CDNs need not obey Authorization. A route whose answer may be kept sets its own.
+  // Browser and CDN caches may ignore Authorization. A route whose response is cacheable sets its own header.
   const headers: Record<string, string> = { 'cache-control': 'no-store' }
   const collector = {
     setHeader(name: string, value: string) {

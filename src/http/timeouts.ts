@@ -1,22 +1,22 @@
 const SECOND = 1000
 
 /**
- * How long a client may take, in milliseconds. Fastify switches Node's limits off unless they are given; without them a few
- * thousand connections that send a byte a minute are enough to take every file descriptor.
+ * Client timeouts in milliseconds. Fastify disables Node's defaults unless these are set, and a few thousand
+ * connections that send a byte a minute could use up all file descriptors.
  */
 export const timeouts = {
-  /** Until the last header. */
+  /** For all headers. */
   headers: 10 * SECOND,
-  /** Until the last byte of the body: a large upload on a slow line. */
+  /** For the whole body, such as a large upload on a slow line. */
   request: 300 * SECOND,
-  /** Without a byte in either direction. Websockets have their own heartbeat instead. */
+  /** Without traffic in either direction. Websockets use heartbeats instead. */
   idle: 60 * SECOND,
-  /** Between two requests; longer than the 60 s after which load balancers drop idle connections. */
+  /** Between two requests. Longer than the 60 s after which load balancers drop idle connections. */
   keepAlive: 72 * SECOND,
-  /** How often the first two are looked at. */
+  /** How often the first two timeouts are checked. */
   check: 5 * SECOND,
 }
 export type Timeouts = typeof timeouts
 
-/** Node's own default; here, so that it is a decision. */
+/** Equals Node's default, set explicitly. */
 export const MAX_HEADER_BYTES = 16 * 1024

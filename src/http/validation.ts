@@ -5,10 +5,10 @@ import { default as addFormats } from 'ajv-formats'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import { fail } from '../errors.ts'
 
-/** Unknown properties are refused where a schema says so, never dropped in silence. */
+/** A schema that forbids unknown properties refuses them; they are never dropped silently. */
 const options: Options = { allErrors: true, useDefaults: true, removeAdditional: false, allowUnionTypes: true }
 
-/** Bodies must be of the right type as they come; query strings and paths are text and converted first. */
+/** Bodies are not coerced. Query strings and paths are text, so they are coerced before validation. */
 const compileSchema = (): FastifySchemaCompiler<TSchema> => {
   const exact = new Ajv(options)
   const converting = new Ajv({ ...options, coerceTypes: true })
@@ -23,7 +23,7 @@ const compileSchema = (): FastifySchemaCompiler<TSchema> => {
   }
 }
 
-/** Compiling the schemas of all routes is a third of what the start of a server costs. */
+/** Compiling the schemas of all routes would take a third of the server's start time. */
 function compiledWhenUsed(ajv: Ajv, schema: TSchema): { (data: unknown): boolean; errors?: ErrorObject[] | null } {
   let compiled: ValidateFunction | undefined
   const fits = (data: unknown): boolean => {
@@ -36,12 +36,12 @@ function compiledWhenUsed(ajv: Ajv, schema: TSchema): { (data: unknown): boolean
   return fits
 }
 
-/** ajv makes Infinity of 1e999, takes it for an integer, and compares it with no limit. */
+/** JSON.parse turns 1e999 into Infinity, which ajv accepts as an integer within any limit. */
 function allFinite(data: object): boolean {
   return Object.values(data).every((value) => typeof value !== 'number' || Number.isFinite(value))
 }
 
-/** A route without a schema for its body or query takes none; an absent body counts as `{}`. */
+/** A route without a schema for body or query refuses them; an absent body counts as `{}`. */
 export function validateRequests(server: FastifyInstance): void {
   server.setValidatorCompiler(compileSchema())
   server.addHook('preValidation', async (request) => {
@@ -67,7 +67,7 @@ export function parseJsonBodies(server: FastifyInstance): void {
   })
 }
 
-/** Whatever writes a value as text again goes down into it: JSON.stringify fails at some thousand levels, PostgreSQL at some more. */
+/** Serialising a value recurses: JSON.stringify fails at some thousand levels, PostgreSQL at some more. */
 const MOST_LEVELS = 100
 
 function isDeeper(value: unknown, levels: number): boolean {
@@ -79,7 +79,7 @@ function isDeeper(value: unknown, levels: number): boolean {
   return true
 }
 
-/** Where the fault is: for a missing or an unknown property that property itself (JSON Pointer, RFC 6901). */
+/** The JSON Pointer (RFC 6901) of the fault: for a missing or unknown property, of that property itself. */
 export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instancePath' | 'params'>): string {
   const property: unknown = params.missingProperty ?? params.additionalProperty
   if (typeof property !== 'string') return instancePath
@@ -88,7 +88,7 @@ export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instanceP
 
 type KeywordError = Pick<ErrorObject, 'keyword' | 'params' | 'message'>
 
-/** What is wrong, for a person. */
+/** The fault in plain words. */
 export function messageFor({ keyword, params, message }: KeywordError): string {
   return sentences[keyword]?.(params) ?? message ?? 'is not valid'
 }
@@ -122,7 +122,7 @@ function isEmptyObject(value: unknown): boolean {
 
 type Build = ReturnType<typeof SerializerSelector>
 
-/** Fastify's serializers, each compiled for its first answer: compiling them all is a third of what the start of a server costs. */
+/** Compiles each of Fastify's serializers on first use. Compiling all would take a third of the server's start time. */
 export const buildSerializers: Build = (...given) => {
   const compile = SerializerSelector()(...given)
   return (route) => {

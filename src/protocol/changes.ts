@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Notification, State } from './notification.ts'
 
-/** The contract's `changes` object, the same in REST and on the socket. Counts only where `more` is false. */
+/** The contract's `changes` object, the same in REST and on the socket. It has counts only if `more` is false. */
 export const Changes = Type.Object({
   from: State,
   to: State,

@@ -1,4 +1,4 @@
-/** Why the server closes a socket. What a client should do then stands in docs/protocol.md. */
+/** Why the server closes a socket. docs/protocol.md describes what a client should do then. */
 export const closeCodes = {
   goingAway: [1001, 'server is going away'],
   badFrame: [4400, 'not the protocol'],

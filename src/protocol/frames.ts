@@ -15,7 +15,7 @@ const Ref = Type.Optional(Type.String({ maxLength: 100 }))
 const frame = <T extends string, P extends Record<string, TSchema>>(type: T, properties: P) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { additionalProperties: false })
 
-/** What a client may send, by `type`. */
+/** Frames that a client can send, by `type`. */
 export const clientFrames = {
   hello: frame('hello', { token: Token, since: Type.Optional(State) }),
   ack: frame('ack', { state: State }),
@@ -43,7 +43,10 @@ const Posts = Type.Array(Type.Object({ id: Type.String(), likeCount: Type.Intege
 const answer = <T extends string, P extends Record<string, TSchema>>(type: T, properties: P) =>
   Type.Object({ type: Type.Literal(type), ...properties })
 
-/** What the server sends, by `type`. Counts are absolute, as of the frame's state, and only where `more` is false. */
+/**
+ * Frames that the server sends, by `type`. Counts are absolute, as of the frame's state, and only present if `more` is
+ * false.
+ */
 export const serverFrames = {
   welcome: answer('welcome', {
     userId: Type.String(),
@@ -72,12 +75,12 @@ export const serverFrames = {
 
 export type ServerFrame = Static<(typeof serverFrames)[keyof typeof serverFrames]>
 
-/** A frame that was not understood; `ref` is the client's, if one could be made out. */
+/** Answers an invalid frame. `ref` is the client's, if readable. */
 export type BadFrame = { type: 'error'; ref?: string; code: 'BAD_JSON' | 'VALIDATION_FAILED'; message: string }
 
 export const notText: BadFrame = { type: 'error', code: 'BAD_JSON', message: 'Frames are text, not binary' }
 
-/** The frame in a text, checked against its schema, or the `error` frame to answer it with. */
+/** The frame in a text, checked against its schema, or the `error` frame to answer with. */
 export function parseFrame(text: string): ClientFrame | BadFrame {
   let value: unknown
   try {
@@ -87,7 +90,7 @@ export function parseFrame(text: string): ClientFrame | BadFrame {
   }
   const type = property(value, 'type')
   const ref = property(value, 'ref')
-  // Not String(type): that of an array nested deeply enough throws.
+  // Not String(type), which throws for a deeply nested array.
   const check = typeof type === 'string' ? checks.get(type) : undefined
   // The type is a literal of the schema that is checked here.
   if (check?.Check(value)) return value as ClientFrame

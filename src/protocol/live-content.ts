@@ -8,7 +8,7 @@ export type ChangedComment = {
   authorId: string
   postAuthorId: string
   state: 'shown' | 'emptied' | 'gone'
-  /** Time of the latest edit, to compare. */
+  /** Time of the latest edit, for comparison. */
   updatedAt: string
   age: number
 }
@@ -16,15 +16,15 @@ export type ChangedComment = {
 /** `age` in seconds. */
 export type NewPost = { id: string; authorId: string; age: number }
 
-/** How the push role reads what sockets watch: one statement each, for all watchers of a process. */
+/** How the push role reads watched content: one statement for all watchers of a process. */
 export type LiveContent = {
-  /** Comments of these posts that appeared, were edited or deleted within so many seconds; none of deleted posts. */
+  /** Comments of these posts that appeared, were edited or deleted within the last seconds; none of deleted posts. */
   changedComments(pool: pg.Pool, watched: { postId: string; seconds: number }[]): Promise<ChangedComment[]>
   /** Comments as lists show them, by id. */
   comments(pool: pg.Pool, ids: string[]): Promise<Map<string, Comment>>
-  /** Posts that appeared within so many seconds, the latest first. */
+  /** Posts that appeared within the last seconds, latest first. */
   newPosts(pool: pg.Pool, seconds: number): Promise<NewPost[]>
-  /** Those of these posts that were deleted. */
+  /** The deleted ones among these posts. */
   deletedPosts(pool: pg.Pool, ids: string[]): Promise<string[]>
   /** Pairs `<viewer> <author>` of which one blocks the other. */
   blocked(pool: pg.Pool, viewers: string[], authors: string[]): Promise<Set<string>>

@@ -8,7 +8,7 @@ const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format
 
 export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
-/** The most urgent first. */
+/** Highest priority first. */
 export const priorities = ['critical', 'high', 'normal', 'low'] as const
 export const Priority = Type.Unsafe<(typeof priorities)[number]>({ type: 'string', enum: [...priorities] })
 export type Priority = Static<typeof Priority>
@@ -19,7 +19,7 @@ export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
 })
 export type Severity = Static<typeof Severity>
 
-/** Of users of an application beside Ravenpost. */
+/** Only for users of another application. */
 export const AvatarUrl = Type.Optional(
   Type.String({
     description: 'URL of a picture hosted by another application, used when avatarMediaId is null',

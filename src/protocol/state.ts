@@ -7,7 +7,10 @@ export function formatState(epoch: string, modseq: number): string {
   return `${epoch}.${modseq}`
 }
 
-/** The two parts of a state; null when the text is none. Whether it is of this database and not of the future is for the caller to judge. */
+/**
+ * The two parts of a state; null when malformed. The caller checks that it belongs to this database and is not in the
+ * future.
+ */
 export function parseState(text: string): { epoch: string; modseq: number } | null {
   if (!state.test(text)) return null
   const dot = text.indexOf('.')

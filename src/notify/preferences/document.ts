@@ -37,7 +37,7 @@ const Digest = Type.Object(
   closed,
 )
 
-/** On weekdays (1 = Monday) from one time of the wall clock to another; across midnight when `to` is not after `from`. */
+/** From one local time to another on these weekdays (1 = Monday); across midnight when `to` is not after `from`. */
 const QuietWindow = Type.Object(
   {
     days: Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), { minItems: 1, maxItems: 7, uniqueItems: true }),
@@ -62,7 +62,7 @@ const Policy = Type.Object(
 )
 export type Strangers = 'accept' | 'filter' | 'drop'
 
-/** What a user says about notifications; what is missing means the default. Unknown types are kept, unknown keys refused. */
+/** A user's notification preferences. Missing keys have their default; unknown types are kept, unknown keys refused. */
 export const Preferences = Type.Object(
   {
     types: Type.Optional(
@@ -85,7 +85,7 @@ export const Preferences = Type.Object(
 )
 export type Preferences = Static<typeof Preferences>
 
-/** The document as it is answered: whole. */
+/** The complete document, as returned. */
 export function withDefaults({ types, channels, policy, dnd, snoozeUntil, cap, digest }: Preferences) {
   return {
     types: types ?? {},

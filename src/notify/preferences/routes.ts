@@ -10,7 +10,10 @@ import { WhatIf, whatIf } from './what-if.ts'
 
 const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule>({ type: 'string' }) })
 
-/** `effective`: for each type and channel whether it goes out now, and which rule says so; quiet hours do not switch off. */
+/**
+ * `effective`: per type and channel, whether it is currently sent, and the rule that decides. Quiet hours do not count
+ * as off.
+ */
 const Answer = Type.Object({
   preferences: Preferences,
   effective: Type.Record(Type.String(), Type.Object({ inApp: OnOff, email: OnOff, webPush: OnOff })),

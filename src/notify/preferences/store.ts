@@ -10,8 +10,9 @@ const INVALID_PARAMETER_VALUE = '22023'
 const NO_TIME = ['22007', '22008', '22009']
 
 /**
- * Replaces the document. The inbox is locked, so that a batch under way either knows it or comes before it.
- * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone, VALIDATION_FAILED when it cannot hold the time
+ * Replaces the document. Locks the inbox, so that a concurrent batch either uses the new document or comes before it.
+ * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone, VALIDATION_FAILED when it cannot store the
+ * time
  */
 export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
   await inTransaction(pool, async (client) => {
@@ -22,7 +23,7 @@ export async function storePreferences(pool: pg.Pool, userId: string, document: 
   }).catch(translateBusy)
 }
 
-/** Locks the inbox, which says from now on that its user said something; false without an inbox. */
+/** Locks the inbox and marks that its user has preferences. False without an inbox. */
 export async function lockPreferences(client: pg.ClientBase, userId: string): Promise<boolean> {
   const { count } = await run(
     client,
@@ -31,7 +32,7 @@ export async function lockPreferences(client: pg.ClientBase, userId: string): Pr
   return count === 1
 }
 
-/** To be called with the preferences locked. Weekly digests come on Mondays where no day is named. */
+/** Requires locked preferences. Weekly digests arrive on Mondays unless a day is set. */
 export async function keepDocument(client: pg.ClientBase, userId: string, said: Preferences): Promise<void> {
   const document = said.digest?.every === 'week' ? { ...said, digest: { day: 1, ...said.digest } } : said
   await client.query(
@@ -56,10 +57,10 @@ export async function checkTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZo
   })
 }
 
-/** As far as anything here reaches. */
+/** An upper limit for every time here. */
 const TEN_YEARS_MS = 3650 * 86_400_000
 
-/** RFC 3339 has times that PostgreSQL or JavaScript cannot hold: of the year 0, a day away from UTC, leap seconds. */
+/** RFC 3339 allows times that PostgreSQL or JavaScript cannot represent: year 0, offsets of a day, leap seconds. */
 async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
   const unfit = fail('VALIDATION_FAILED', `${time} is outside the range of supported times`, {
     pointer: '/snoozeUntil',

@@ -7,7 +7,7 @@ import { type Channel, channels } from '../types/types.ts'
 import type { Preferences } from './document.ts'
 import { checkTimeZones } from './store.ts'
 
-/** Notifications that are looked at, the newest ones: each is decided six times. */
+/** How many of the newest notifications are considered. Each is decided six times. */
 const MOST = 2000
 
 const outcomes = ['allow', 'silent', 'filter', 'suppress', 'defer'] as const
@@ -43,8 +43,8 @@ type Row = {
 }
 
 /**
- * Decides the user's notifications of the last `days` again, by the stored preferences and by this document, with blocks, mutes and
- * follows as they are now. What the stored preferences suppressed was never a notification, so it is not among them.
+ * Decides the user's notifications of the last `days` again, by the stored preferences and by this document, with
+ * current blocks, mutes and follows. Suppressed events never became notifications, so they are not included.
  * @throws {AppError} BAD_TIME_ZONE
  */
 export async function whatIf(app: App, userId: string, document: Preferences, days: number): Promise<WhatIf> {

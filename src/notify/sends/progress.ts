@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { Caller } from '../../http/idempotency.ts'
 
-/** What came of a send so far, in people. `filtered`: they do not want it, or not in the app; `failed`: dead letters. */
+/** Results of a send so far, in recipients. `filtered`: refused, or not wanted in the app; `failed`: dead letters. */
 export const Progress = Type.Object({
   total: Type.Integer(),
   stored: Type.Integer(),
@@ -13,7 +13,7 @@ export const Progress = Type.Object({
 })
 export type Progress = Static<typeof Progress>
 
-/** Undefined for a send that is not there, or is another sender's; `sender` null sees all. */
+/** Undefined when the send does not exist or belongs to another sender. `sender` null sees all sends. */
 export async function readProgress(
   pool: pg.Pool,
   sendId: string,

@@ -11,9 +11,9 @@ import { Priority, Severity } from '../../protocol/notification.ts'
 import { Progress, readProgress } from './progress.ts'
 import { type NewSend, type Sent, send } from './send.ts'
 
-/** As many as one transaction writes without holding others up. */
+/** What one transaction can write without delaying others. */
 const MAX_RECIPIENTS = 10_000
-/** Room for as many ids, also for external ones of the longest form. */
+/** Fits that many external ids of the maximum length. */
 const BATCH_BODY_LIMIT = 3 * 1024 * 1024
 /** Ten years. */
 const MAX_EXPIRES_IN = 315_360_000
@@ -54,7 +54,7 @@ const OneSend = Type.Object({ sendId: Id })
 
 const config = { service: 'notifications:send' } as const
 
-/** Direct sends by admins and by services. */
+/** Sends by admins and services. */
 export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(
@@ -141,7 +141,7 @@ function toMany(body: Static<typeof ToMany>): NewSend {
 
 const CRITICAL: Scope = 'notifications:critical'
 
-/** A type's own priority may win over the one that was asked for, in a group and with an actor. */
+/** The priority of the type can be higher than the requested one, also by its priority for followed actors. */
 async function mayBeCritical(pool: pg.Pool, { type = 'system', priority }: NewSend): Promise<boolean> {
   if (priority === 'critical') return true
   const { rows } = await pool.query<{ critical: boolean }>({
@@ -153,14 +153,14 @@ async function mayBeCritical(pool: pg.Pool, { type = 'system', priority }: NewSe
   return rows[0]?.critical ?? false
 }
 
-/** Nobody there is an answer to a send to one, and a number in the answer to a send to many. */
+/** A send to one unknown user fails; a send to many only counts unknown users. */
 async function sendToOne(trx: pg.ClientBase, caller: Caller, requestId: string, what: NewSend): Promise<Sent> {
   const sent = await send(trx, caller, requestId, what)
   if (sent.accepted + sent.duplicates === 0) throw fail('USER_NOT_FOUND')
   return sent
 }
 
-/** The key is required: a send that is repeated after a lost answer must not tell everybody twice. */
+/** The key is required, so that a retry after a lost response does not notify twice. */
 async function answerSend(
   app: App,
   request: FastifyRequest,

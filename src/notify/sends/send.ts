@@ -5,7 +5,7 @@ import type { Caller } from '../../http/idempotency.ts'
 
 export type NewSend = {
   recipientIds?: string[] | undefined
-  /** Recipients by their ids in the application beside Ravenpost. */
+  /** Recipients by their ids in your application. */
   externalIds?: string[] | undefined
   type?: string | undefined
   title: string
@@ -17,19 +17,19 @@ export type NewSend = {
   actorId?: string | undefined
   actorExternalId?: string | undefined
   groupKey?: string | undefined
-  /** The sender's own name of what is told: the same one never notifies a user twice. */
+  /** The sender's own id of the event. The same source never notifies a user twice. */
   sourceId?: string | undefined
   /** Seconds. */
   expiresIn?: number | undefined
 }
 
-/** In people: `total` were named, `accepted` have an inbox and did not get this source before, `duplicates` did. */
+/** In recipients: `total` requested, `accepted` have an inbox and did not have this source, `duplicates` had it. */
 export type Sent = { sendId: string; total: number; accepted: number; duplicates: number }
 
 /**
- * Writes a send and its events, inside the given transaction. Call `wakeUps.eventsAppended()` after the commit.
- * @throws {AppError} VALIDATION_FAILED for what notify.append_send refuses: one place has the limits of both doors; also for an
- *   actor whose external id no user has
+ * Writes a send and its events in the given transaction. Call `wakeUps.eventsAppended()` after the commit.
+ * @throws {AppError} VALIDATION_FAILED for anything notify.append_send refuses, and for an actor with an unknown
+ * external id
  */
 export async function send(trx: pg.ClientBase, sender: Caller, requestId: string, what: NewSend): Promise<Sent> {
   const externalIds = [...new Set(what.externalIds)]
@@ -60,7 +60,7 @@ async function nextSendId(trx: pg.ClientBase): Promise<string> {
   return rows[0]?.id ?? ''
 }
 
-/** Under a lock until the end of the transaction: of two sends of one source at once, the second sees the first. */
+/** Holds a lock until the end of the transaction: of two concurrent sends of one source, the second sees the first. */
 async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<string>> {
   await lockName(trx, sourceId)
   const { rows } = await trx.query<{ id: string }>(
@@ -70,7 +70,7 @@ async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<str
   return new Set(rows.map((row) => row.id))
 }
 
-/** Those that no user has are left out. */
+/** Omits unknown ids. */
 async function usersOf(trx: pg.ClientBase, externalIds: string[]): Promise<string[]> {
   if (externalIds.length === 0) return []
   const { rows } = await trx.query<{ ids: string[] }>('select notify.users_of($1::text[])::text[] as ids', [
@@ -90,7 +90,7 @@ async function actorOf(trx: pg.ClientBase, { actorId, actorExternalId }: NewSend
   return id
 }
 
-/** How many recipients have an inbox; notify.unreached lists the others. */
+/** Number of recipients with an inbox. notify.unreached lists the others. */
 async function append(
   trx: pg.ClientBase,
   sourceId: string,

@@ -2,7 +2,7 @@ import { IntlMessageFormat } from 'intl-messageformat'
 import { messageOf } from '../../errors.ts'
 import type { NotificationType } from './types.ts'
 
-/** What the words of a notification are made of. `actorNames`: display names, latest first. */
+/** Input for the text of a notification. `actorNames`: display names, latest first. */
 export type Renderable = {
   type: string
   title: string | null
@@ -14,20 +14,23 @@ export type Renderable = {
   actorIds: string[]
   actorNames: string[]
   actorCount: number
-  /** The beginning of the post or comment; null: there is none. */
+  /** The preview of the post or comment; null without one. */
   preview: string | null
 }
 
 /** `fallback` is plain text for clients that do not know the type. */
 export type Rendered = { title: string; body: string | null; url: string | null; fallback: string }
 
-/** Two names of this length and the longest phrase stay below the 200 characters of a title. */
+/** Two names of this length plus the longest phrase stay below 200 characters, the limit of a title. */
 const NAME_SHOWN = 60
-/** What data bring along may be longer. */
+/** Values from `data` can be longer. */
 const TITLE_SHOWN = 200
 const BODY_SHOWN = 2000
 
-/** Title, body, link and fallback of a notification: what was sent with it wins, the rest is made from its type's templates. */
+/**
+ * Title, body, link and fallback of a notification. The text of a send has precedence; the rest comes from the
+ * templates of the type.
+ */
 export function render(
   notification: Renderable,
   type: Pick<NotificationType, Template | 'words'>,
@@ -47,10 +50,10 @@ export function render(
   return { title, body, url, fallback: fill('fallback') ?? (body ? `${title}: ${body}` : title) }
 }
 
-/** Of the columns of notify.types. */
+/** Names of the columns of notify.types. */
 const DEFAULT_LANGUAGE = 'en'
 
-/** The templates to try: of the locale, of its shorter forms (de-AT, de), and the type's own. */
+/** The templates to try: for the locale, for its shorter forms (de-AT, de), then those of the type. */
 function templatesOf(
   type: Pick<NotificationType, Template | 'words'>,
   name: Template,
@@ -70,7 +73,7 @@ export type Template = 'title' | 'body' | 'url' | 'fallback'
 type Values = Record<string, string | number>
 type Facts = Omit<Renderable, Template | 'type'>
 
-/** `count` is of distinct people; without a first name nobody is known, without a second one only one is. */
+/** `count`: distinct actors. Without a first name no actor is known, without a second only one is. */
 function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount, preview }: Facts): Values {
   const [first, second] = actorNames.map((name) => shorten(name, NAME_SHOWN))
   const facts = Object.entries(data).filter((entry): entry is [string, string | number] => typeof entry[1] !== 'object')
@@ -83,14 +86,14 @@ function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount
     postId: typeof data.postId === 'string' ? data.postId : objectType === 'post' ? (objectId ?? '') : '',
     anchor: typeof data.commentId === 'string' ? `#comment-${data.commentId}` : '',
     actorId: actorIds[0] ?? '',
-    // Without one, a template that has it is not used.
+    // When the argument is missing, templates that use it are skipped.
     ...(preview !== null && { preview }),
   }
 }
 
 const compiled = new Map<string, IntlMessageFormat>()
 
-/** Null when the template is malformed or speaks of something that is not there: nobody is told nonsense. */
+/** Null when the template is malformed or uses a missing argument, so that no broken text is shown. */
 function format(template: string, language: string, values: Values): string | null {
   try {
     const key = `${language} ${template}`
@@ -109,7 +112,7 @@ function compile(template: string, language: string): IntlMessageFormat {
   return new IntlMessageFormat(template, language, undefined, { ignoreTag: true })
 }
 
-/** Cuts by code points, so that no character is torn apart. */
+/** Cuts by code points, so that no surrogate pair is split. */
 function shorten(text: string, longest: number): string {
   if (text.length <= longest) return text
   const characters = [...text]
@@ -117,8 +120,8 @@ function shorten(text: string, longest: number): string {
 }
 
 /**
- * What is wrong with a template, for whoever writes it; null: nothing. Tried with nobody, one, two and many people.
- * @param anyData whether data may hold facts that we do not know, as those of sends
+ * The fault of a template, for its author; null when valid. Tries it with no, one, two and many actors.
+ * @param anyData whether `data` can have unknown keys, as in sends
  */
 export function faultOfTemplate(
   name: Template,

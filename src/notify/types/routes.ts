@@ -66,7 +66,7 @@ const NotificationType = Type.Object({
 const Change = Type.Partial(Type.Object(settings), { additionalProperties: false, minProperties: 1 })
 const OneType = Type.Object({ type: Type.String({ minLength: 1, maxLength: 100, examples: ['post.liked'] }) })
 
-/** What is true of each type of notification; processes notice a change within two seconds. */
+/** Settings of the notification types. Processes apply a change within two seconds. */
 export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
@@ -125,7 +125,7 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** Social actions bring no title of their own, and no data but what we know. */
+/** Social actions have no title of their own and only known data. */
 function checkTemplates({ type, social }: Properties, change: Static<typeof Change>): void {
   if (social && change.title === null) throw fail('BAD_TEMPLATE', `title: the type ${type} requires a title`)
   for (const name of ['title', 'body', 'url', 'fallback'] satisfies Template[]) {
@@ -141,7 +141,7 @@ function checkTemplates({ type, social }: Properties, change: Static<typeof Chan
     }
 }
 
-/** With tags as the locales of users are stored: pt-BR. */
+/** Writes tags like the stored locales of users: pt-BR. */
 function canonical(words: WordsByLocale): WordsByLocale {
   return Object.fromEntries(
     Object.entries(words).map(([tag, templates]) => {

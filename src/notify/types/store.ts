@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { formerOf } from '../audit/audited.ts'
 import { type NotificationType, typeColumns } from './types.ts'
 
-/** A row of notify.types as an admin sees it; `followedPriority` null: the same as `priority`. */
+/** A row of notify.types, for admins. `followedPriority` null: same as `priority`. */
 export type StoredType = Omit<NotificationType, 'followedPriority'> & {
   followedPriority: NotificationType['followedPriority'] | null
   updatedAt: Date
@@ -11,7 +11,7 @@ export type TypeChange = Partial<Omit<StoredType, 'type' | 'social' | 'updatedAt
 
 const columns = `${typeColumns}, followed_priority as "followedPriority", updated_at as "updatedAt"`
 
-/** By name. A table of settings: small enough to be paged by offset. */
+/** Sorted by name. The table is small, so pages use an offset. */
 export async function listTypes(pool: pg.Pool, offset: number, limit: number): Promise<StoredType[]> {
   const { rows } = await pool.query<StoredType>(
     `select ${columns} from notify.types order by type offset $1 limit $2`,
@@ -20,7 +20,7 @@ export async function listTypes(pool: pg.Pool, offset: number, limit: number): P
   return rows
 }
 
-/** Changes what is named, and answers with what that was before and the row as it is now; null: there is no such type. */
+/** Changes the given settings. Returns their previous values and the new row; null when the type does not exist. */
 export async function updateType(
   client: pg.ClientBase,
   type: string,

@@ -2,20 +2,20 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { Priority } from '../../protocol/notification.ts'
 
-/** A row of notify.types: what is true of a type of notification. */
+/** The settings of a notification type, a row of notify.types. */
 export type NotificationType = {
   type: string
-  /** Made by social actions alone; nobody can send one. */
+  /** Created only by social actions; cannot be sent. */
   social: boolean
   priority: Priority
-  /** Of a notification behind which stands somebody whom the recipient follows. */
+  /** Priority when the recipient follows an actor. */
   followedPriority: Priority
   severity: 'info' | 'success' | 'warning' | 'error'
-  /** On while a user has not said otherwise. */
+  /** Whether the channel is on by default. */
   channels: Channel[]
-  /** People of a group shown one by one, before a window opens. */
+  /** Actors of a group shown one by one before a window opens. */
   instantThreshold: number
-  /** 0: never gathered. */
+  /** 0: never grouped. */
   windowSeconds: number
   jitter: number
   maxGroupSize: number
@@ -28,19 +28,21 @@ export type NotificationType = {
   words: WordsByLocale
 }
 
-/** Templates in other languages, by BCP 47 tag; the columns of the same names are English. */
+/** Templates in other languages, by BCP 47 tag. The columns with the same names are English. */
 export type WordsByLocale = Record<string, { title?: string; body?: string; fallback?: string }>
 
 export const channels = ['inApp', 'email', 'webPush'] as const
 export type Channel = (typeof channels)[number]
 
-/** Types that nobody described are treated like this one. */
+/** The type whose settings apply to undefined types. */
 const OTHERWISE = 'system'
 
-/** From this age on types are read again; nobody is answered with what is twice as old, so a change is noticed within two seconds. */
+/**
+ * Types older than this are reloaded, and types twice as old are not used. So a change takes effect within two seconds.
+ */
 const FRESH_MS = 1000
 
-/** The types as the database has them, read again every second while somebody asks. */
+/** The notification types of the database, reloaded at most every second while they are used. */
 export class NotificationTypes {
   readonly #pool: pg.Pool
   readonly #log: Logger
@@ -53,7 +55,7 @@ export class NotificationTypes {
     this.#log = log
   }
 
-  /** The types now. What is a little old is used while it is read again; after a longer silence that is waited for. */
+  /** The current types. Slightly old ones are used during a reload; after a longer pause the reload is awaited. */
   async current(): Promise<TypeLookup> {
     const age = performance.now() - this.#readAt
     if (age > FRESH_MS) this.#reading ??= this.#read()
@@ -64,7 +66,7 @@ export class NotificationTypes {
     return (type) => types.get(type) ?? { ...otherwise, type }
   }
 
-  /** Names of the types that somebody described. */
+  /** Names of the defined types. */
   async names(): Promise<string[]> {
     await this.current()
     return [...this.#types.keys()].filter((name) => name !== OTHERWISE)

@@ -4,10 +4,10 @@ import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { TEST_EVENT } from './events.ts'
 
-/** A message to an endpoint, as an admin sees it. */
+/** A message to an endpoint, for admins. */
 export type WebhookDelivery = {
   id: string
-  /** The header webhook-id, the same in every attempt. */
+  /** Value of the header webhook-id, the same in every attempt. */
   messageId: string
   event: string
   userId: string | null
@@ -29,7 +29,7 @@ type Row = Omit<WebhookDelivery, 'dueAt' | 'createdAt' | 'updatedAt'> & {
   updatedAt: Date
 }
 
-/** Over a row of notify.webhook_deliveries: with the time, since numbers may come again after a restore. */
+/** Message id of a row of notify.webhook_deliveries. Includes the time, because ids may repeat after a restore. */
 export const messageId = (row: string) =>
   `'msg_' || ${row}.id || '_' || (extract(epoch from ${row}.created_at) * 1000000)::bigint`
 
@@ -62,7 +62,10 @@ export async function listDeliveries(
   return rows.map(toDelivery)
 }
 
-/** Queues a message of its own, in the caller's transaction. @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED */
+/**
+ * Queues a test message in the caller's transaction.
+ * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED
+ */
 export async function queueTest(client: pg.ClientBase, webhookId: string): Promise<{ deliveryId: string }> {
   await endPause(client, webhookId)
   const { rows } = await client.query<{ id: string }>(
@@ -73,7 +76,7 @@ export async function queueTest(client: pg.ClientBase, webhookId: string): Promi
 }
 
 /**
- * Sends a message again, whatever became of it, with the same id. One that is under way stays as it is.
+ * Sends a message again with the same id, whatever its result was. A message in progress stays unchanged.
  * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED, WEBHOOK_DELIVERY_NOT_FOUND
  */
 export async function retryDelivery(client: pg.ClientBase, webhookId: string, id: string): Promise<WebhookDelivery> {
@@ -95,8 +98,8 @@ const anew = `state = 'queued', attempts = 0, tried_at = null, due_at = now(), u
 const ROWS_PER_CHUNK = 5000
 
 /**
- * Sends again what failed since then, and at once what waits for another attempt; returns how many messages that is. In chunks, so that
- * nobody waits for a long transaction: one that breaks off is called again. `begun` is called in the first transaction.
+ * Retries all messages that failed since then, and waiting ones at once; returns their number. Works in chunks, so that
+ * transactions stay short; after an interruption, call it again. `begun` runs in the first transaction.
  * @throws {AppError} WEBHOOK_NOT_FOUND, WEBHOOK_DISABLED
  */
 export async function recoverDeliveries(
@@ -123,7 +126,7 @@ export async function recoverDeliveries(
   }
 }
 
-/** Somebody expects it to work again. */
+/** The caller expects the endpoint to work again. */
 async function endPause(client: pg.ClientBase, webhookId: string): Promise<void> {
   const { rows } = await client.query<{ enabled: boolean }>(
     'update notify.webhooks set paused_until = null where id = $1 returning disabled_at is null as enabled',

@@ -6,8 +6,8 @@ import { fits } from '../channels/web-push/push-hosts.ts'
 import { publicAddressesOnly } from '../channels/web-push/web-push.ts'
 
 /**
- * @throws {AppError} WEBHOOK_URL_REFUSED for anything but https to the name of a host, unless WEBHOOK_HOSTS names it. Whether a
- * name leads to a public address is seen when a message is sent.
+ * Whether a host resolves to a public address is checked when a message is sent.
+ * @throws {AppError} WEBHOOK_URL_REFUSED for anything but https to a hostname, unless WEBHOOK_HOSTS lists it
  */
 export function requireEndpoint(endpoint: string, webhookHosts: string[]): void {
   const url = URL.parse(endpoint)
@@ -22,10 +22,10 @@ export function requireEndpoint(endpoint: string, webhookHosts: string[]): void 
 
 const isNamed = (url: URL, webhookHosts: string[]) => webhookHosts.some((pattern) => fits(url, pattern))
 
-/** Sockets of one endpoint; an endpoint has fewer messages under way. */
+/** Sockets per endpoint; more than its concurrent messages. */
 const SOCKETS = { keepAlive: true, maxSockets: 10 }
 
-/** Which connection a URL is given: to a host that WEBHOOK_HOSTS names, or to public addresses only. */
+/** The connection pool for a URL: any address for a host in WEBHOOK_HOSTS, otherwise only public addresses. */
 export type Agents = { of(url: URL): http.Agent; close(): void }
 
 export function createAgents(webhookHosts: string[]): Agents {
@@ -33,7 +33,7 @@ export function createAgents(webhookHosts: string[]): Agents {
   return {
     of(url) {
       if (isNamed(url, webhookHosts)) return url.protocol === 'http:' ? byHttp : byHttps
-      // The list may have become shorter since the endpoint was made.
+      // WEBHOOK_HOSTS may have changed since the endpoint was created.
       requireEndpoint(url.href, [])
       return toPublic
     },

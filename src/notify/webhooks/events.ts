@@ -1,4 +1,4 @@
-/** What an endpoint can take. */
+/** The events that an endpoint can subscribe to. */
 export const webhookEvents = [
   'notification.created',
   'notification.updated',
@@ -10,5 +10,5 @@ export const webhookEvents = [
 ] as const
 export type WebhookEvent = (typeof webhookEvents)[number]
 
-/** Of `POST /webhooks/:id/test`; no endpoint has to ask for it. */
+/** The event of `POST /webhooks/:id/test`. Endpoints do not have to subscribe to it. */
 export const TEST_EVENT = 'webhook.test'

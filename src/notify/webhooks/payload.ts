@@ -3,8 +3,8 @@ import { loadShown, type NotificationRow, notificationColumns, type Reader, toNo
 import type { Taken } from './take.ts'
 
 /**
- * The bodies of these messages, by their id: `{type, timestamp, data}` of Standard Webhooks. Notifications are shown as they are now; one
- * that is gone is null.
+ * The bodies of these messages, by id: `{type, timestamp, data}` of Standard Webhooks. Contains the current
+ * notifications; a removed one is null.
  */
 export async function bodiesOf(reader: Reader, messages: Taken[]): Promise<Map<string, string>> {
   const [externalIds, notifications, failures, deadLetters] = await Promise.all([
@@ -65,7 +65,7 @@ const shown = columns<Taken>({
   notification_id: ['bigint', (message) => message.notificationId],
 })
 
-/** The error of a mail or push, which is kept with it. */
+/** The error of a mail or push, from its delivery. */
 async function readFailures({ pool }: Reader, messages: Taken[]): Promise<Map<string, { error: string | null }>> {
   const failed = messages.filter(({ event }) => event === 'delivery.failed')
   if (failed.length === 0) return new Map()

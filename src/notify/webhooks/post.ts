@@ -7,7 +7,10 @@ import { askedToWait, isRefusedAddress } from '../channels/web-push/web-push.ts'
 import type { Agents } from './endpoint.ts'
 import type { Batch, Result, Taken } from './take.ts'
 
-/** Sends one message, signed with each secret; never throws. Redirects are not followed: they would get around the check of the address. */
+/**
+ * Sends one message, signed with each secret; never throws. Does not follow redirects, which would bypass the address
+ * check.
+ */
 export async function post(
   agents: Agents,
   timeoutMs: number,
@@ -31,7 +34,7 @@ export async function post(
     const sending = request(url, { method: 'POST', headers, agent, signal: AbortSignal.timeout(timeoutMs) })
     sending.end(body)
     const [response]: IncomingMessage[] = await once(sending, 'response')
-    // The body is thrown away, and cut off with the time limit: no endpoint makes us hold it.
+    // Discards the body, within the time limit, so that an endpoint cannot make us hold data.
     response?.on('error', () => {}).resume()
     return resultOf(response)
   } catch (error) {

@@ -3,14 +3,17 @@ import { columns } from '../../db/columns.ts'
 import type { Change } from '../dispatch/store.ts'
 import type { WebhookEvent } from './events.ts'
 
-/** Over a row `w` of notify.webhooks: whether it takes this event, an SQL expression. */
+/** SQL expression over a row `w` of notify.webhooks: whether the endpoint subscribes to this event. */
 export const takes = (event: string) => `w.disabled_at is null and ${event} = any(w.events)`
 
-/** Whether some endpoint takes events of notifications. Read once in the statement that locks inboxes. */
+/** Whether any endpoint subscribes to events of notifications. Read once, in the statement that locks inboxes. */
 export const someTakesChanges = `exists (select from notify.webhooks w
   where w.disabled_at is null and w.events && '{notification.created,notification.updated,notification.removed}')`
 
-/** An insert, for a `with` of the statement that makes the event: one row for each endpoint that takes it and each row of `from`. */
+/**
+ * An insert for a `with` of the statement that creates the event: one row for each subscribed endpoint and each row of
+ * `from`.
+ */
 export function queueRows(
   event: WebhookEvent,
   { userId, notificationId = 'null::bigint', data = `'{}'::jsonb`, from }: Record<string, string> & { from: string },
@@ -41,7 +44,7 @@ export async function queueBroadcastFinished(client: pg.ClientBase, broadcast: B
   })
 }
 
-/** Queues what changed in these inboxes. What is filtered is not in the app, and its changes are nobody's. */
+/** Queues the changes of these inboxes, except filtered notifications, which are not in the app. */
 export async function queueChanges(client: pg.ClientBase, changes: Change[]): Promise<void> {
   const queued = changes.filter(({ draft, inbox }) => inbox.hasTakers && !draft.filtered)
   if (queued.length === 0) return

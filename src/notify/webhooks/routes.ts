@@ -81,7 +81,7 @@ const config = { service: 'webhooks' } as const
 const toRead = { ...config, role: 'reader' } as const
 const toRepair = { ...config, role: 'operator' } as const
 
-/** Endpoints of applications that take events (Standard Webhooks 1.0.0), for admins and services. */
+/** Webhooks of applications (Standard Webhooks 1.0.0), for admins and services. */
 export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.post(

@@ -8,12 +8,12 @@ import { AT_ONCE, type Batch, findDueEndpoints, recordFailure, recordSent, type 
 
 export type WebhookOptions = { agents: Agents; timeoutMs: number }
 
-/** What is under way to one endpoint. `wake`: more may be due. */
+/** The messages in progress to one endpoint. `wake`: more may be due. */
 type Line = { done: Promise<void>; underWay: Set<Promise<void>>; wake(): void }
 
 /**
- * Sends to endpoints, each in a line of its own, a few messages at a time: an endpoint that is slow or has a million messages holds up
- * no other. Lines hold no messages but those under way; what waits is in the database.
+ * Sends to each endpoint independently, a few messages at a time, so that a slow or backlogged endpoint delays no
+ * other. Only messages in progress are in memory; the rest is in the database.
  */
 export class WebhookSending {
   readonly #reader: Reader
@@ -27,19 +27,19 @@ export class WebhookSending {
     this.#options = options
   }
 
-  /** Ends when something under way ended; undefined when nothing is to be done. */
+  /** Resolves when a message in progress ends; undefined when nothing is left. */
   get running(): Promise<unknown> | undefined {
     const lines = [...this.#lines.values()].map(({ done }) => done)
     const work = this.#looks.running ? [this.#looks.running, ...lines] : lines
     return work.length > 0 ? Promise.race(work) : undefined
   }
 
-  /** Something may be due. */
+  /** More messages may be due. */
   look(): void {
     this.#looks.request()
   }
 
-  /** Lets what is under way end. */
+  /** Waits for the messages in progress. */
   async close(): Promise<void> {
     this.#stopping = true
     await this.#looks.close()
@@ -70,7 +70,7 @@ export class WebhookSending {
       .finally(() => this.#lines.delete(webhookId))
   }
 
-  /** Until nothing is due: whenever a message ends or others come, the next ones are taken. */
+  /** Runs until nothing is due. Takes the next messages whenever one ends or more arrive. */
   async #sendAll(webhookId: string, line: Line): Promise<void> {
     const { underWay } = line
     for (;;) {
@@ -91,7 +91,7 @@ export class WebhookSending {
     }
   }
 
-  /** What is not written down is sent again when its lease ends. */
+  /** A result that is not stored leads to another attempt when the lease ends. */
   async #send(webhookId: string, batch: Batch, message: Taken, body: string): Promise<void> {
     const { pool, log } = this.#reader
     const { agents, timeoutMs } = this.#options

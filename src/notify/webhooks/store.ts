@@ -5,7 +5,7 @@ import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import type { WebhookEvent } from './events.ts'
 
-/** As an admin sees it. */
+/** A webhook, for admins. */
 export type Webhook = {
   id: string
   url: string
@@ -23,9 +23,9 @@ export type Webhook = {
 export type WebhookChange = Partial<Pick<Webhook, 'url' | 'events' | 'description' | 'enabled'>>
 
 const MOST_WEBHOOKS = 100
-/** How long a former secret signs too. */
+/** How long a former secret also signs. */
 const OVERLAP_HOURS = 24
-/** Former secrets that sign too; more would be a header that servers refuse. */
+/** Number of former secrets that also sign. More would make a header that servers refuse. */
 const FORMER_SECRETS = 4
 
 type Times = 'disabledAt' | 'failingSince' | 'pausedUntil' | 'createdAt' | 'updatedAt'
@@ -47,7 +47,7 @@ function toWebhook(row: Row): Webhook {
   }
 }
 
-/** The lengths that Standard Webhooks allows are 24 to 64 bytes. */
+/** Standard Webhooks allows 24 to 64 bytes. */
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
 
 /** @throws {AppError} TOO_MANY_WEBHOOKS */
@@ -82,7 +82,7 @@ export async function getWebhook(pool: Pick<pg.ClientBase, 'query'>, id: string)
 }
 
 /**
- * Changes what is named. Enabling begins anew: messages that waited are sent, and failures so far are forgotten.
+ * Changes the given properties. Enabling resets the failures and sends waiting messages.
  * @throws {AppError} WEBHOOK_NOT_FOUND
  */
 export async function updateWebhook(client: pg.ClientBase, id: string, change: WebhookChange): Promise<Webhook> {
@@ -105,13 +105,19 @@ export async function updateWebhook(client: pg.ClientBase, id: string, change: W
   return found(rows)
 }
 
-/** What was queued for it is not sent; retention removes it. @throws {AppError} WEBHOOK_NOT_FOUND */
+/**
+ * Queued messages are not sent; retention removes them.
+ * @throws {AppError} WEBHOOK_NOT_FOUND
+ */
 export async function deleteWebhook(client: pg.ClientBase, id: string): Promise<void> {
   const { count } = await run(client, build.deleteFrom('notify.webhooks').where('id', '=', id))
   if (count === 0) throw fail('WEBHOOK_NOT_FOUND')
 }
 
-/** A new secret; for a day the former ones sign too. @throws {AppError} WEBHOOK_NOT_FOUND */
+/**
+ * Creates a new secret. Former secrets also sign for a day.
+ * @throws {AppError} WEBHOOK_NOT_FOUND
+ */
 export async function rotateSecret(client: pg.ClientBase, id: string): Promise<string> {
   const { count } = await run(
     client,

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageId } from './deliveries.ts'
 
-/** A message that this process has taken to send. */
+/** A message that this process took to send. */
 export type Taken = {
   id: string
   messageId: string
@@ -13,25 +13,28 @@ export type Taken = {
   createdAt: Date
   attempts: number
 }
-/** An endpoint with what is to be sent to it now; `secrets`: the current one first. */
+/** An endpoint and the messages to send to it now. `secrets`: the current one first. */
 export type Batch = { endpoint: string; secrets: string[]; messages: Taken[] }
 
-/** What became of an attempt. `status` null: there was no answer. */
+/** The result of an attempt. `status` null: no response. */
 export type Result = { status: number | null; error: string | null; afterSeconds: number }
 
-/** Messages under way to an endpoint, from all processes together; one while it fails. */
+/** Concurrent messages to an endpoint from all processes; one while it fails. */
 export const AT_ONCE = 5
-/** A worker that has not reported the result by then is taken for dead. Longer than an endpoint may take. */
+/** After this time without a result, the worker counts as dead. Longer than the timeout of a request. */
 const LEASE_SECONDS = 60
-/** Failures in a row before the endpoint is left alone for a while. */
+/** Consecutive failures before the endpoint is paused. */
 const PAUSE_AFTER = 5
 const LONGEST_PAUSE_SECONDS = 600
 const FIRST_RETRY_SECONDS = 5
 const LAST_RETRY_SECONDS = 6 * 3600
-/** How long a message is retried, and how long an endpoint may accept nothing. */
+/** How long a message is retried, and how long an endpoint may accept nothing before it is disabled. */
 const GIVE_UP = `interval '3 days'`
 
-/** Endpoints with something due. One look into the index for each: with a plain `exists`, all of a backlog may be read for a join. */
+/**
+ * Endpoints with due messages. One index lookup per endpoint: a plain `exists` may become a join that reads a whole
+ * backlog.
+ */
 export const findDueEndpoints = `
   select w.id from notify.webhooks w
   cross join lateral (
@@ -39,7 +42,7 @@ export const findDueEndpoints = `
   ) due
   where w.disabled_at is null and coalesce(w.paused_until, '-infinity') <= now()`
 
-/** Takes the next messages of an endpoint; null when there is nothing to do now. */
+/** Takes the next messages of an endpoint; null when nothing is due now. */
 export function takeMessages(pool: pg.Pool, webhookId: string): Promise<Batch | null> {
   return inTransaction(pool, async (client) => {
     const { rows } = await client.query<{ endpoint: string; free: number; secrets: string[] }>({
@@ -73,7 +76,7 @@ export function takeMessages(pool: pg.Pool, webhookId: string): Promise<Batch | 
   })
 }
 
-/** Of a process whose lease has ended only success counts: another one has taken the message. */
+/** A process whose lease ended reports only successes, because another one has taken the message. */
 const mine = `d.id = $2 and d.state = 'sending' and d.attempts = $3`
 
 export async function recordSent(pool: pg.Pool, webhookId: string, { id }: Taken, status: number): Promise<void> {
@@ -88,8 +91,8 @@ export async function recordSent(pool: pg.Pool, webhookId: string, { id }: Taken
 }
 
 /**
- * Puts the message off, or gives it up after three days. After some failures in a row, or when it asked for that, the endpoint is left
- * alone for a while. Disables an endpoint that is gone or has accepted nothing for three days. Returns why it was disabled just now.
+ * Postpones the message, or gives it up after three days. Pauses the endpoint after consecutive failures or on its
+ * request. Disables an endpoint that is gone or has accepted nothing for three days, and returns the reason.
  */
 export function recordFailure(
   pool: pg.Pool,
@@ -138,7 +141,7 @@ export function recordFailure(
 
 const WHY = { gone: 'It answered 410 Gone.', failing: 'It accepted nothing for three days.' }
 
-/** Admins beyond the ten thousand that a send takes are nobody's worry. */
+/** Admins beyond the limit of one send, ten thousand, are not notified. */
 async function notifyAdmins(client: pg.ClientBase, webhookId: string, because: 'gone' | 'failing'): Promise<void> {
   await client.query(
     `select notify.append_send('send:webhook:' || w.id || ':' || extract(epoch from w.disabled_at), array(
