@@ -88,6 +88,9 @@ comment on index social.users_by_part_of_name is 'Search: names that contain the
 create index users_with_role on social.users (id) where role <> 'user';
 comment on index social.users_with_role is 'Admins to notify; the list of roles.';
 
+create index users_by_time_zone on social.users (time_zone) where time_zone is not null;
+comment on index social.users_by_time_zone is 'The time zones in use, for broadcasts at the wall-clock time of each recipient.';
+
 create index users_by_avatar on social.users (avatar_media_id) where avatar_media_id is not null;
 comment on index social.users_by_avatar is 'Serves the foreign key.';
 

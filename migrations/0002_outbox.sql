@@ -252,7 +252,7 @@ create table notify.fan_outs (
   id bigint generated always as identity primary key,
   kind text collate "C" not null constraint fan_out_kind_known
     check (kind in ('retract_post', 'retract_comment', 'delete_user', 'publish_post', 'end_sources', 'retract_actor', 'show_post', 'show_comment',
-                    'read_inbox', 'archive_inbox', 'delete_inbox', 'see_inbox')),
+                    'read_inbox', 'archive_inbox', 'delete_inbox', 'see_inbox', 'broadcast', 'recall_broadcast')),
   object_id bigint not null,
   actor_id bigint not null default 0,
   thread_key text collate "C",
@@ -271,11 +271,11 @@ create table notify.fan_outs (
 );
 comment on table notify.fan_outs is 'Long work done in chunks, each one transaction that moves the cursor. An audience has a row per lane, so that lanes are served side by side.';
 comment on column notify.fan_outs.id is 'Number of the fan-out.';
-comment on column notify.fan_outs.kind is 'retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker''s inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox.';
-comment on column notify.fan_outs.object_id is 'The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox.';
-comment on column notify.fan_outs.actor_id is 'Of retract_actor: the blocked user; otherwise 0.';
+comment on column notify.fan_outs.kind is 'retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker''s inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox. broadcast: notify an audience. recall_broadcast: retract that from every inbox.';
+comment on column notify.fan_outs.object_id is 'The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox; the broadcast.';
+comment on column notify.fan_outs.actor_id is 'Of retract_actor: the blocked user. Of broadcast: the number of a part. Otherwise 0.';
 comment on column notify.fan_outs.thread_key is 'The thread whose notifications are searched.';
-comment on column notify.fan_outs.event is 'Of an audience: the event to append, without recipient; otherwise null.';
+comment on column notify.fan_outs.event is 'Of an audience: the event to append, without recipient. Of broadcast: which recipients the part has, {zones, unzoned, rest, expiresAt}. Otherwise null.';
 comment on column notify.fan_outs.except_ids is 'Of an audience: users who get an event of their own, for a more specific reason. Of show_post and show_comment: users whose inbox was held, who come last.';
 comment on column notify.fan_outs.first_shard is 'First shard of the row''s part of an audience.';
 comment on column notify.fan_outs.last_shard is 'Last shard of the row''s part of an audience.';

@@ -67,7 +67,7 @@ comment on column notify.notifications.body is 'Body as sent; null where it is r
 comment on column notify.notifications.url is 'Link as sent; null where it is rendered from the type.';
 comment on column notify.notifications.data is 'Facts for clients, of the latest event.';
 comment on column notify.notifications.group_key is 'Key of its group; null: not grouped.';
-comment on column notify.notifications.thread_key is 'The post it belongs to, post:<id>.';
+comment on column notify.notifications.thread_key is 'The post it belongs to, post:<id>, or the broadcast, broadcast:<id>.';
 comment on column notify.notifications.object_type is 'Kind of the object it is about.';
 comment on column notify.notifications.object_id is 'Id of the object it is about.';
 comment on column notify.notifications.actor_ids is 'Distinct actors, up to 8: those whom the recipient follows first, then by latest; 3 are shown, the others replace retracted ones.';
@@ -99,7 +99,7 @@ create index notifications_unread on notify.notifications (user_id, grown_modseq
 comment on index notify.notifications_unread is 'The unread list and mark-all-read.';
 
 create index notifications_of_thread on notify.notifications (thread_key, user_id) where thread_key is not null;
-comment on index notify.notifications_of_thread is 'Deletion of a post.';
+comment on index notify.notifications_of_thread is 'Deletion of a post, recall of a broadcast.';
 
 create index notifications_by_expiry on notify.notifications (expires_at, user_id);
 comment on index notify.notifications_by_expiry is 'Retention.';
@@ -130,13 +130,16 @@ comment on column notify.sources.live is 'True while it counts among the actors 
 comment on column notify.sources.notified is 'True once it has ever been shown: the same source never notifies twice.';
 comment on column notify.sources.silent is 'True when the recipient wanted quiet.';
 comment on column notify.sources.decision is 'shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, or expired (its notification, or the send before dispatch).';
-comment on column notify.sources.decided_by is 'The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.';
+comment on column notify.sources.decided_by is 'The rule that decided: sender (a broadcast for other channels), self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.';
 comment on column notify.sources.decided_at is 'Time of the decision.';
 comment on column notify.sources.waits_for is 'Key of the group whose window it waits for; null: it does not wait.';
 comment on column notify.sources.waits_filter is 'Filter of the window it waits for.';
 
 create index sources_live on notify.sources (user_id, notification_id, actor_id, event_id) where live;
 comment on index notify.sources_live is 'The sources behind a notification.';
+
+create index sources_of_broadcasts on notify.sources (source_id, user_id) where source_id like 'broadcast:%';
+comment on index notify.sources_of_broadcasts is 'Recipients of a broadcast, by user.';
 
 create index sources_waiting on notify.sources (user_id, waits_for, actor_id, event_id) where waits_for is not null;
 comment on index notify.sources_waiting is 'Flushing a window.';

@@ -287,6 +287,96 @@ begin
 end $$;
 comment on function notify.append_unreached is 'Notes which of these recipients have no inbox.';
 
+create table notify.broadcasts (
+  id bigint generated always as identity primary key,
+  name text not null constraint broadcast_name_length check (length(name) between 1 and 200),
+  state text collate "C" not null default 'draft' constraint broadcast_state_known
+    check (state in ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled', 'recalled')),
+  created_by bigint not null,
+  template_id bigint,
+  template_version integer,
+  segment_id bigint,
+  audience jsonb not null,
+  content jsonb not null,
+  priority text constraint broadcast_priority_known check (priority in ('critical', 'high', 'normal', 'low')),
+  channels text[] constraint broadcast_channels_known check (channels <@ '{inApp,email,webPush}' and cardinality(channels) > 0),
+  send_at timestamptz,
+  wall_time timestamp,
+  per_second integer constraint broadcast_moves check (per_second > 0),
+  expires_in integer,
+  event_id bigint,
+  request_id text,
+  total integer,
+  done integer not null default 0,
+  stored integer not null default 0,
+  filtered integer not null default 0,
+  suppressed integer not null default 0,
+  recalled integer not null default 0,
+  measured_done integer not null default 0,
+  measured_from timestamptz,
+  last_error text,
+  created_at timestamptz not null default now(),
+  scheduled_at timestamptz,
+  started_at timestamptz,
+  finished_at timestamptz,
+  recalled_at timestamptz,
+  recall_finished_at timestamptz,
+  constraint one_time check (send_at is null or wall_time is null)
+) with (fillfactor = 50);
+comment on table notify.broadcasts is 'Messages of administrators to many users. notify.fan_outs has their parts and cursors. fillfactor 50: every chunk updates the counts, no index touched (HOT).';
+comment on column notify.broadcasts.id is 'Id in the API; its notifications have the source and thread broadcast:<id>.';
+comment on column notify.broadcasts.name is 'Name for people.';
+comment on column notify.broadcasts.state is 'draft, scheduled (sent, waits for its time), running, paused, finished, cancelled or recalled. Each chunk reads it first.';
+comment on column notify.broadcasts.created_by is 'The administrator who wrote it.';
+comment on column notify.broadcasts.template_id is 'The template it was made from; null: none.';
+comment on column notify.broadcasts.template_version is 'Version of the template.';
+comment on column notify.broadcasts.segment_id is 'The segment it was made with; null: none.';
+comment on column notify.broadcasts.audience is 'Copy of the audience: {"everyone": true}, {"rule"} or {"sql"}.';
+comment on column notify.broadcasts.content is 'Words in every language, rendered when it was saved: type, title, body, url, severity, actorId, data, translations.';
+comment on column notify.broadcasts.priority is 'Null: that of the type.';
+comment on column notify.broadcasts.channels is 'Only these channels; null: all.';
+comment on column notify.broadcasts.send_at is 'Null: at once, or by wall_time.';
+comment on column notify.broadcasts.wall_time is 'Wall-clock time at which each recipient gets it, in the own time zone.';
+comment on column notify.broadcasts.per_second is 'Recipients per second, at most; null: no limit.';
+comment on column notify.broadcasts.expires_in is 'Seconds from sending to the expiry of its notifications; null: as their type.';
+comment on column notify.broadcasts.event_id is 'Id of its events, drawn when it was sent.';
+comment on column notify.broadcasts.request_id is 'Request that sent it.';
+comment on column notify.broadcasts.total is 'Recipients: counted at the beginning, corrected at the end. Null: not begun, or counting took too long.';
+comment on column notify.broadcasts.done is 'Recipients whom chunks have got to.';
+comment on column notify.broadcasts.stored is 'Of done: shown in the inbox. Those in notify.broadcast_late are counted from their sources.';
+comment on column notify.broadcasts.filtered is 'Of done: stored, but not in the app.';
+comment on column notify.broadcasts.suppressed is 'Of done: nothing stored.';
+comment on column notify.broadcasts.recalled is 'Inboxes from which it was retracted.';
+comment on column notify.broadcasts.measured_done is 'done at measured_from.';
+comment on column notify.broadcasts.measured_from is 'Time from which the rate is measured: the beginning or the last resumption.';
+comment on column notify.broadcasts.last_error is 'Why it was cancelled by itself: its query failed.';
+comment on column notify.broadcasts.created_at is 'Time it was written.';
+comment on column notify.broadcasts.scheduled_at is 'Time it was sent, or scheduled.';
+comment on column notify.broadcasts.started_at is 'Time of the first chunk.';
+comment on column notify.broadcasts.finished_at is 'Time of the last chunk, or of the cancellation or recall before that.';
+comment on column notify.broadcasts.recalled_at is 'Time of the recall.';
+comment on column notify.broadcasts.recall_finished_at is 'Time from which no inbox has it.';
+
+create table notify.broadcast_audience (
+  broadcast_id bigint not null references notify.broadcasts (id) on delete no action,
+  recipient_id bigint not null,
+  primary key (broadcast_id, recipient_id)
+);
+comment on table notify.broadcast_audience is 'Recipients whom a query selected when the broadcast began; removed after its end.';
+comment on column notify.broadcast_audience.broadcast_id is 'The broadcast.';
+comment on column notify.broadcast_audience.recipient_id is 'The recipient.';
+
+create table notify.broadcast_late (
+  broadcast_id bigint not null references notify.broadcasts (id) on delete no action,
+  recipient_id bigint not null,
+  event_id bigint not null,
+  primary key (broadcast_id, recipient_id)
+);
+comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk got to them: notify.pending has their events. Removed 30 days after the end of the broadcast.';
+comment on column notify.broadcast_late.broadcast_id is 'The broadcast.';
+comment on column notify.broadcast_late.recipient_id is 'The recipient.';
+comment on column notify.broadcast_late.event_id is 'Id of the event in notify.pending.';
+
 create function notify.append_send(
   source_id text,
   recipients bigint[],

@@ -464,6 +464,7 @@ select
   case
     when f.kind in ('retract_post', 'publish_post') then 'post ' || f.object_id
     when f.kind = 'retract_comment' then 'comment ' || f.object_id
+    when f.kind in ('broadcast', 'recall_broadcast') then 'broadcast ' || f.object_id
     else 'user ' || f.object_id
   end as subject,
   nullif(f.actor_id, 0) as actor_id,
@@ -696,6 +697,15 @@ create function ops.person(user_id bigint)
       union all
       select 'notify.sends', 'sends, as sender or recipient', count(*), min(t.created_at), max(t.created_at), '90 days'
       from notify.sends t where t.sender = 'user:' || person.user_id or person.user_id = any(t.recipient_ids)
+      union all
+      select 'notify.broadcasts', 'broadcasts that the user wrote', count(*), min(t.created_at), max(t.created_at), 'for good'
+      from notify.broadcasts t where t.created_by = person.user_id
+      union all
+      select 'notify.broadcast_audience', 'lists of recipients', count(*), null, null, 'until the broadcast ends'
+      from notify.broadcast_audience t where t.recipient_id = person.user_id
+      union all
+      select 'notify.broadcast_late', 'broadcasts that waited for the inbox', count(*), null, null, '30 days after the end of the broadcast'
+      from notify.broadcast_late t where t.recipient_id = person.user_id
       union all
       select 'notify.unreached', 'sends that named the user without an inbox', count(*), min(t.created_at), max(t.created_at), '30 days'
       from notify.unreached t where t.recipient_id = person.user_id

@@ -62,6 +62,8 @@ export const codes = {
   BAD_TIME_ZONE: [400, 'The time zone is unknown'],
   NOTIFICATION_TYPE_NOT_FOUND: [404, 'The notification type does not exist'],
   TEMPLATE_NOT_FOUND: [404, 'The template does not exist'],
+  BROADCAST_NOT_FOUND: [404, 'The broadcast does not exist'],
+  BROADCAST_STATE: [409, 'The broadcast is in another state'],
   SEGMENT_NOT_FOUND: [404, 'The segment does not exist'],
   BAD_SEGMENT: [422, 'The segment is not valid'],
   NAME_TAKEN: [409, 'The name is taken'],

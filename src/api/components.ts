@@ -1,5 +1,9 @@
 import type { TSchema } from '@sinclair/typebox'
 import { pageOf } from '../http/paging.ts'
+import { DryRun } from '../notify/broadcasts/dry-run.ts'
+import { BroadcastProgress } from '../notify/broadcasts/progress.ts'
+import { Recipient } from '../notify/broadcasts/recipients.ts'
+import { Broadcast, BroadcastWithProgress } from '../notify/broadcasts/routes.ts'
 import { Stats } from '../notify/inbox/stats.ts'
 import { Why } from '../notify/inbox/why.ts'
 import { Preferences } from '../notify/preferences/document.ts'
@@ -39,6 +43,11 @@ const shapes: Record<string, TSchema> = {
   Why,
   Stats,
   SendProgress: Progress,
+  Broadcast,
+  BroadcastWithProgress,
+  BroadcastProgress,
+  BroadcastRecipient: Recipient,
+  BroadcastDryRun: DryRun,
   Template,
   TemplatePreview: Preview,
   Segment,

@@ -35,6 +35,7 @@ import { actions } from '../social/actions.ts'
 import { bellRoutes } from '../social/bells/routes.ts'
 import { silenceRoutes } from '../social/blocks/routes.ts'
 import { bookmarkRoutes } from '../social/bookmarks/routes.ts'
+import { broadcastRoutes } from '../social/broadcasts.ts'
 import { commentRoutes } from '../social/comments/routes.ts'
 import { demoRoutes } from '../social/demo/routes.ts'
 import { nameUsersByExternalId } from '../social/external-users/paths.ts'
@@ -70,6 +71,7 @@ const features = [
   typeRoutes,
   templateRoutes,
   segmentRoutes,
+  broadcastRoutes,
   preferenceRoutes,
   silenceRoutes,
   emailRoutes,

@@ -118,6 +118,163 @@ export interface NotifyAuditChain {
   onlyRow: Generated<boolean>;
 }
 
+export interface NotifyBroadcastAudience {
+  /**
+   * The broadcast.
+   */
+  broadcastId: Int8;
+  /**
+   * The recipient.
+   */
+  recipientId: Int8;
+}
+
+export interface NotifyBroadcastLate {
+  /**
+   * The broadcast.
+   */
+  broadcastId: Int8;
+  /**
+   * Id of the event in notify.pending.
+   */
+  eventId: Int8;
+  /**
+   * The recipient.
+   */
+  recipientId: Int8;
+}
+
+export interface NotifyBroadcasts {
+  /**
+   * Copy of the audience: {"everyone": true}, {"rule"} or {"sql"}.
+   */
+  audience: Json;
+  /**
+   * Only these channels; null: all.
+   */
+  channels: string[] | null;
+  /**
+   * Words in every language, rendered when it was saved: type, title, body, url, severity, actorId, data, translations.
+   */
+  content: Json;
+  /**
+   * Time it was written.
+   */
+  createdAt: Generated<Timestamp>;
+  /**
+   * The administrator who wrote it.
+   */
+  createdBy: Int8;
+  /**
+   * Recipients whom chunks have got to.
+   */
+  done: Generated<number>;
+  /**
+   * Id of its events, drawn when it was sent.
+   */
+  eventId: Int8 | null;
+  /**
+   * Seconds from sending to the expiry of its notifications; null: as their type.
+   */
+  expiresIn: number | null;
+  /**
+   * Of done: stored, but not in the app.
+   */
+  filtered: Generated<number>;
+  /**
+   * Time of the last chunk, or of the cancellation or recall before that.
+   */
+  finishedAt: Timestamp | null;
+  /**
+   * Id in the API; its notifications have the source and thread broadcast:<id>.
+   */
+  id: Generated<Int8>;
+  /**
+   * Why it was cancelled by itself: its query failed.
+   */
+  lastError: string | null;
+  /**
+   * done at measured_from.
+   */
+  measuredDone: Generated<number>;
+  /**
+   * Time from which the rate is measured: the beginning or the last resumption.
+   */
+  measuredFrom: Timestamp | null;
+  /**
+   * Name for people.
+   */
+  name: string;
+  /**
+   * Recipients per second, at most; null: no limit.
+   */
+  perSecond: number | null;
+  /**
+   * Null: that of the type.
+   */
+  priority: string | null;
+  /**
+   * Inboxes from which it was retracted.
+   */
+  recalled: Generated<number>;
+  /**
+   * Time of the recall.
+   */
+  recalledAt: Timestamp | null;
+  /**
+   * Time from which no inbox has it.
+   */
+  recallFinishedAt: Timestamp | null;
+  /**
+   * Request that sent it.
+   */
+  requestId: string | null;
+  /**
+   * Time it was sent, or scheduled.
+   */
+  scheduledAt: Timestamp | null;
+  /**
+   * The segment it was made with; null: none.
+   */
+  segmentId: Int8 | null;
+  /**
+   * Null: at once, or by wall_time.
+   */
+  sendAt: Timestamp | null;
+  /**
+   * Time of the first chunk.
+   */
+  startedAt: Timestamp | null;
+  /**
+   * draft, scheduled (sent, waits for its time), running, paused, finished, cancelled or recalled. Each chunk reads it first.
+   */
+  state: Generated<string>;
+  /**
+   * Of done: shown in the inbox. Those in notify.broadcast_late are counted from their sources.
+   */
+  stored: Generated<number>;
+  /**
+   * Of done: nothing stored.
+   */
+  suppressed: Generated<number>;
+  /**
+   * The template it was made from; null: none.
+   */
+  templateId: Int8 | null;
+  /**
+   * Version of the template.
+   */
+  templateVersion: number | null;
+  /**
+   * Recipients: counted at the beginning, corrected at the end. Null: not begun, or counting took too long.
+   */
+  total: number | null;
+  /**
+   * Wall-clock time at which each recipient gets it, in the own time zone.
+   */
+  wallTime: Timestamp | null;
+}
+
 export interface NotifyDeliveries {
   /**
    * Attempts at this send so far.
@@ -229,7 +386,7 @@ export interface NotifyDeliveryLogDays {
 
 export interface NotifyFanOuts {
   /**
-   * Of retract_actor: the blocked user; otherwise 0.
+   * Of retract_actor: the blocked user. Of broadcast: the number of a part. Otherwise 0.
    */
   actorId: Generated<Int8>;
   /**
@@ -249,7 +406,7 @@ export interface NotifyFanOuts {
    */
   dueAt: Generated<Timestamp>;
   /**
-   * Of an audience: the event to append, without recipient; otherwise null.
+   * Of an audience: the event to append, without recipient. Of broadcast: which recipients the part has, {zones, unzoned, rest, expiresAt}. Otherwise null.
    */
   event: Json | null;
   /**
@@ -269,7 +426,7 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox.
+   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox. broadcast: notify an audience. recall_broadcast: retract that from every inbox.
    */
   kind: string;
   /**
@@ -281,7 +438,7 @@ export interface NotifyFanOuts {
    */
   lastShard: Generated<number>;
   /**
-   * The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox.
+   * The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox; the broadcast.
    */
   objectId: Int8;
   /**
@@ -514,7 +671,7 @@ export interface NotifyNotifications {
    */
   silent: Generated<boolean>;
   /**
-   * The post it belongs to, post:<id>.
+   * The post it belongs to, post:<id>, or the broadcast, broadcast:<id>.
    */
   threadKey: string | null;
   /**
@@ -935,7 +1092,7 @@ export interface NotifySources {
    */
   decidedAt: Generated<Timestamp>;
   /**
-   * The rule that decided: self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.
+   * The rule that decided: sender (a broadcast for other channels), self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.
    */
   decidedBy: string | null;
   /**
@@ -1950,6 +2107,9 @@ export interface SocialUsers {
 export interface DB {
   "notify.audit": NotifyAudit;
   "notify.auditChain": NotifyAuditChain;
+  "notify.broadcastAudience": NotifyBroadcastAudience;
+  "notify.broadcastLate": NotifyBroadcastLate;
+  "notify.broadcasts": NotifyBroadcasts;
   "notify.deliveries": NotifyDeliveries;
   "notify.deliveryLog": NotifyDeliveryLog;
   "notify.deliveryLogDays": NotifyDeliveryLogDays;

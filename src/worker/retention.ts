@@ -22,6 +22,7 @@ export const KEPT = {
   unreached: '30 days',
   endedExternalIds: '30 days',
   namedLocks: '1 day',
+  broadcastLate: '30 days',
   fanOuts: '30 days',
   failedJobs: '7 days',
 } as const
@@ -51,6 +52,8 @@ export async function purge({
     endedExternalIds: () => repeatChunk(() => rowsOf(pool, oldEndedExternalIds)),
     namedLocks: () => repeatChunk(() => rowsOf(pool, oldNamedLocks)),
     rateLimits: () => repeatChunk(() => rowsOf(pool, pastRateLimits)),
+    broadcastAudiences: () => repeatChunk(() => rowsOf(pool, endedAudiences)),
+    broadcastLate: () => repeatChunk(() => rowsOf(pool, oldLate)),
     fanOuts: () => repeatChunk(() => rowsOf(pool, finishedFanOuts)),
     failedJobs: () => rowsOf(pool, failedJobs),
     auditMonths: () => expireAudit(pool, config.auditRetentionMonths),
@@ -200,6 +203,20 @@ const pastRateLimits = `
 const finishedFanOuts = `
   delete from notify.fan_outs where id = any(array(
     select id from notify.fan_outs where finished_at < now() - interval '${KEPT.fanOuts}' order by finished_at limit ${ROWS_PER_CHUNK}))`
+
+const endedAudiences = `
+  delete from notify.broadcast_audience where (broadcast_id, recipient_id) in (
+    select a.broadcast_id, a.recipient_id from notify.broadcasts b
+    cross join lateral (select * from notify.broadcast_audience a where a.broadcast_id = b.id limit ${ROWS_PER_CHUNK}) a
+    where b.finished_at is not null and not exists (
+      select from notify.fan_outs f where f.kind = 'broadcast' and f.object_id = b.id and f.finished_at is null)
+    limit ${ROWS_PER_CHUNK})`
+
+const oldLate = `
+  delete from notify.broadcast_late where (broadcast_id, recipient_id) in (
+    select l.broadcast_id, l.recipient_id from notify.broadcasts b
+    cross join lateral (select * from notify.broadcast_late l where l.broadcast_id = b.id limit ${ROWS_PER_CHUNK}) l
+    where b.finished_at < now() - interval '${KEPT.broadcastLate}' limit ${ROWS_PER_CHUNK})`
 
 const failedJobs = `
   select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs

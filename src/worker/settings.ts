@@ -56,6 +56,7 @@ function retention(config: Config): Setting[] {
     ['retention of sends without an inbox', KEPT.unreached],
     ['retention of external ids of deleted users', KEPT.endedExternalIds],
     ['retention of names of locks', KEPT.namedLocks],
+    ['retention of recipients whose inbox was held in a broadcast', KEPT.broadcastLate],
     ['retention of finished fan-outs', KEPT.fanOuts],
     ['retention of failed jobs', KEPT.failedJobs],
     ['retention of unused media', UNUSED_KEPT],

@@ -17,6 +17,8 @@ const VALID: Record<string, unknown> = {
   'POST /admin/segments': { name: 'Germans', rule: { locale: 'de' } },
   'PATCH /admin/segments/{id}': { name: 'Germans' },
   'POST /admin/segments/estimate': { rule: { locale: 'de' } },
+  'POST /admin/broadcasts': { name: 'News', content: { title: 'News' }, everyone: true },
+  'POST /admin/broadcasts/{id}/test': { userIds: ['1'] },
   'POST /posts': { body: 'Hello' },
   'PATCH /posts/{id}': { body: 'Hello' },
   'POST /posts/{id}/comment': { body: 'Hello' },

@@ -186,6 +186,17 @@ POST /admin/dead-letters/{id}/dry-run    401    403   403     401  401      401 
 POST /admin/dead-letters/{id}/replay     401    403   403     401  401      401     401  403   403    202      202   403
 GET /admin/notification-types            401    403   403     401  401      401     401  403   200    200      200   403
 PATCH /admin/notification-types/{type}   401    403   403     401  401      401     401  403   403    403      200   403
+GET /admin/broadcasts                    401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/broadcasts                   401    403   403     401  401      401     401  403   403    403      201   403
+GET /admin/broadcasts/{id}               401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/broadcasts/{id}/recipients    401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/broadcasts/{id}/dry-run      401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/broadcasts/{id}/test         401    403   403     401  401      401     401  403   403    403      202   403
+POST /admin/broadcasts/{id}/send         401    403   403     401  401      401     401  403   403    403      200   403
+POST /admin/broadcasts/{id}/pause        401    403   403     401  401      401     401  403   403    409      409   403
+POST /admin/broadcasts/{id}/resume       401    403   403     401  401      401     401  403   403    409      409   403
+POST /admin/broadcasts/{id}/cancel       401    403   403     401  401      401     401  403   403    200      200   403
+POST /admin/broadcasts/{id}/recall       401    403   403     401  401      401     401  403   403    403      409   403
 GET /admin/segments                      401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/segments                     401    403   403     401  401      401     401  403   403    403      201   403
 POST /admin/segments/estimate            401    403   403     401  401      401     401  403   403    200      200   403
@@ -492,6 +503,7 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what.includes('/sends/')) return numberOf(pool, newSend)
   if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (what.includes('/dead-letters/')) return numberOf(pool, newDeadLetter)
+  if (what.includes('/admin/broadcasts/')) return numberOf(pool, newBroadcast)
   if (what.includes('/admin/templates/')) return numberOf(pool, newTemplate)
   if (what.includes('/admin/segments/{id}')) return numberOf(pool, newSegment)
   if (what.includes('/webhooks/')) return what.startsWith('DELETE') ? '999' : numberOf(pool, newWebhook)
@@ -505,6 +517,9 @@ const newToken = `insert into social.service_tokens (name, scopes, token_hash)
 const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
   values ('notifications', (random() * 1e15)::bigint, 1, '{"id": 1, "action": "send", "retracts": false, "counted": false, "sourceId": "like:1:1", "type": "system", "recipientId": "999999999", "actorId": null,
     "objectType": null, "objectId": null, "threadKey": null, "groupKey": null, "data": {}, "requestId": null}', 9, 'why', now()) returning id`
+/** For nobody: sending it changes nothing of the owner's. */
+const newBroadcast = `insert into notify.broadcasts (name, created_by, audience, content) values ('News', 1, '{"rule": {"ids": ["999999999"]}}',
+  '{"type": "system", "title": "News", "body": null, "url": null, "severity": null, "actorId": null, "data": {}, "translations": {}}') returning id`
 const newSegment = `insert into social.segments (name, query) values (gen_random_uuid()::text, 'select 1') returning id`
 const newTemplate = `with t as (insert into notify.templates (name) values (gen_random_uuid()::text) returning id)
   insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t
@@ -563,6 +578,8 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /service-tokens': { name: 'shop', scopes: ['notifications:send'] },
     'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
     'PUT /admin/users/{id}/role': { role: 'user', currentPassword: PASSWORD },
+    'POST /admin/broadcasts': { name: 'News', content: { title: 'News' }, rule: { ids: ['999999999'] } },
+    'POST /admin/broadcasts/{id}/test': { userIds: ['999999999'] },
     'POST /admin/segments': { name: `Segment ${asked}`, rule: { role: 'admin' } },
     'POST /admin/segments/estimate': { rule: { role: 'admin' } },
     'PATCH /admin/segments/{id}': { rule: { role: 'admin' } },
@@ -662,6 +679,8 @@ const OWNED: Record<string, string> = {
   'social.users': 'id = $1',
   'social.refresh_tokens': 'session_id in (select id from social.sessions where user_id = $1)',
   'notify.webhook_deliveries': 'recipient_id = $1',
+  'notify.broadcast_audience': 'recipient_id = $1',
+  'notify.broadcast_late': 'recipient_id = $1',
   'social.idempotency_keys': `caller = 'user:' || $1`,
 }
 /** Tables of which no user owns a row, or in which others leave what they did. */
@@ -669,7 +688,9 @@ const NOBODYS = names(
   `notify.audit notify.audit_chain social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations
    notify.migrations_lock notify.named_locks notify.outbox notify.outbox_partitions notify.pending notify.positions notify.processes notify.retention_cursors notify.settings notify.sends notify.types notify.unreached notify.webhooks notify.webhook_secrets
+  
    social.segments notify.template_versions notify.templates
+   notify.broadcasts
    notify.workers`,
 )
 

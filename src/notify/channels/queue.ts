@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { columns } from '../../db/columns.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import type { Draft, Inbox } from '../dispatch/model.ts'
-import { decide } from '../rules/decide.ts'
-import type { TypeLookup } from '../types/types.ts'
+import { type Decision, decide, isChosen, type UserPreferences } from '../rules/decide.ts'
+import type { Channel, NotificationType, TypeLookup } from '../types/types.ts'
 
 /** Unread notifications go out in one mail after this delay. Web Pushes and critical notifications go out at once. */
 const EMAIL_DELAY_SECONDS = 600
@@ -38,8 +38,8 @@ export async function queueDeliveries(
 
 function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined) {
   const critical = draft.priority === 'critical'
-  return (inbox?.reachableBy ?? []).flatMap((channel) => {
-    const { decision, until, decidedBy } = decide(types(draft.type), channel, null, draft.said, critical)
+  const about = { type: types(draft.type), critical, channels: draft.channels }
+  return decisionsOnChannels(about, inbox, draft.said).flatMap(({ channel, decision, until, decidedBy }) => {
     if (decision === 'suppress' && decidedBy === 'typeDefault') return []
     const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : decidedBy === 'digest' ? 0 : delays[channel]
     const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
@@ -48,6 +48,20 @@ function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined) {
 }
 
 const delays = { inApp: 0, email: EMAIL_DELAY_SECONDS, webPush: 0 }
+
+type About = { type: NotificationType; critical: boolean; channels: Channel[] | null }
+
+/** What is decided for each channel that reaches the user, of those that the sender chose. */
+export function decisionsOnChannels(
+  { type, critical, channels }: About,
+  inbox: Pick<Inbox, 'reachableBy'> | undefined,
+  said: UserPreferences | undefined,
+): (Decision & { channel: Channel })[] {
+  return (inbox?.reachableBy ?? [])
+    .filter((channel) => isChosen(channels, channel))
+    .map((channel) => ({ ...decide(type, channel, null, said, critical), channel }))
+}
+
 const nothing = { until: null, decidedBy: null }
 
 /** A notification on one channel. */

@@ -1,6 +1,6 @@
 import { type Priority, priorities } from '../../protocol/notification.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import type { NotificationType } from '../types/types.ts'
+import type { Channel, NotificationType } from '../types/types.ts'
 import { noWords, type SentWords } from './model.ts'
 
 export function priorityOf({ action, data }: OutboxEvent, type: NotificationType): Priority {
@@ -37,6 +37,11 @@ export function factsWith(
 
 /** Id of the comment of a row `s` of notify.sources; null when the source is not a comment. */
 export const commentOfSource = `substring(s.source_id from '^comment:(\\d{1,18})$')::bigint`
+
+/** Channels to which the sender restricts a broadcast; null: all. */
+export function channelsOf({ action, data }: OutboxEvent): Channel[] | null {
+  return (action === 'send' && (data.channels as Channel[] | undefined)) || null
+}
 
 /** True for sends, because a window does not keep their texts, and for mentions. */
 export function neverWaits({ action, data }: OutboxEvent): boolean {

@@ -1,10 +1,12 @@
 import type pg from 'pg'
 import { logIsOpen } from '../delivery-log/append.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { decide } from '../rules/decide.ts'
+import { decide, isChosen } from '../rules/decide.ts'
 import { unsilenced } from '../rules/silences.ts'
 import type { NotificationType, TypeLookup } from '../types/types.ts'
 import { queueRows } from '../webhooks/queue.ts'
+import { channelsOf, dataOf, moreUrgent, priorityOf, sentWords } from './event-content.ts'
+import { NOBODY, noWords } from './model.ts'
 import { notifyPushNodes } from './store.ts'
 
 /** User ids in order and their number. The ids are a PostgreSQL array literal, which Node passes on at no cost. */
@@ -22,9 +24,9 @@ export async function tellPlain(
   members: Members,
 ): Promise<string[]> {
   const type = types(String(event.type))
-  const { decision, decidedBy } = decide(type, 'inApp', someone, undefined)
-  if (decision !== 'allow' || event.actorId === null || event.groupKey !== null || event.action === 'send')
-    return listOf(members)
+  const relation = event.actorId === null ? null : someone
+  const { decision, decidedBy } = decide(type, 'inApp', relation, undefined, priorityOf(event, type) === 'critical')
+  if (decision !== 'allow' || !isPlain(event)) return listOf(members)
   const free = await lockSilent(client, members)
   const { rows } = await client.query<{ told: string | null }>({
     name: 'tell_plain',
@@ -34,6 +36,16 @@ export async function tellPlain(
   const told = readTold(rows[0]?.told ?? null)
   await notifyPushNodes(client, told)
   return told.size === members.size ? [] : listOf(members).filter((userId) => !told.has(userId))
+}
+
+/** Not grouped, meant for the app, and not expired. */
+function isPlain(event: OutboxEvent): boolean {
+  const { expiresAt } = sentWords(event)
+  return (
+    event.groupKey === null &&
+    isChosen(channelsOf(event), 'inApp') &&
+    (expiresAt === null || Date.parse(expiresAt) > Date.now())
+  )
 }
 
 /** `{1,2,3}` as a list. */
@@ -66,13 +78,21 @@ async function lockSilent(client: pg.ClientBase, { ids }: Members): Promise<stri
   return rows[0]?.free ?? '{}'
 }
 
-function columnsOf(
-  event: OutboxEvent,
-  { type, severity, priority, followedPriority, retentionSeconds }: NotificationType,
-) {
-  const { id, sourceId, actorId, objectType, objectId, threadKey, data, requestId } = event
-  const about = [objectType, objectId, threadKey, JSON.stringify(data), requestId]
-  return [id, sourceId, actorId, ...about, type, severity, priority, followedPriority, retentionSeconds]
+/** A social event has no words of its own. The priorities are those of strangers and of people whom the recipient follows. */
+function columnsOf(event: OutboxEvent, type: NotificationType) {
+  const { id, sourceId, actorId, objectType, objectId, threadKey, requestId } = event
+  const about = [objectType, objectId, threadKey, JSON.stringify(dataOf(event)), requestId]
+  const { title, body, url, severity, expiresAt } = event.action === 'send' ? sentWords(event) : noWords
+  const own = priorityOf(event, type)
+  const isRanked = actorId !== null && type.followedPriority !== type.priority
+  const [priority, followedPriority] = isRanked ? [type.priority, type.followedPriority] : [own, own]
+  const priorities = [moreUrgent(priority, own), moreUrgent(followedPriority, own)]
+  const kept = [
+    type.type,
+    severity ?? type.severity,
+    ...(event.action === 'send' ? priorities : [priority, followedPriority]),
+  ]
+  return [id, sourceId, actorId, ...about, ...kept, type.retentionSeconds, title, body, url, expiresAt]
 }
 
 /**
@@ -82,7 +102,7 @@ function columnsOf(
 const tellStatement = `
   with plain as (
     update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
-    where i.user_id = any($1::bigint[])
+    where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
       and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
     returning i.user_id, i.modseq,
@@ -90,14 +110,15 @@ const tellStatement = `
   ),
   told as (
     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, priority, severity, object_type, object_id, thread_key, data,
-      actor_ids, followed_actors, actor_count, request_id, expires_at)
+      actor_ids, followed_actors, actor_count, request_id, title, body, url, expires_at)
     select user_id, modseq, modseq, modseq, $10::text, case when followed = 1 then $13::text else $12::text end, $11::text, $5::text, $6::text, $7::text, $8::jsonb,
-      array[$4::bigint], followed, 1, $9::text, now() + make_interval(secs => $14::float8)
+      array_remove(array[$4::bigint], null), followed, ($4::bigint is not null)::int, $9::text, $15::text, $16::text, $17::text,
+      coalesce($18::timestamptz, now() + make_interval(secs => $14::float8))
     from plain
   ),
   sourced as (
     insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision, decided_by)
-    select user_id, $3::text, $2::bigint, modseq, $4::bigint, true, true, 'shown', $15::text from plain
+    select user_id, $3::text, $2::bigint, modseq, coalesce($4::bigint, ${NOBODY}), true, true, 'shown', $19::text from plain
   ),
   logged as (
     insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)

@@ -1,10 +1,20 @@
 import type { OutboxEvent } from '../outbox/event.ts'
 import { counts, withOneMore } from '../rules/cap.ts'
-import { type Decision, decide, type FilterReason, whyFiltered } from '../rules/decide.ts'
+import { type Decision, decide, type FilterReason, isChosen, unchosen, whyFiltered } from '../rules/decide.ts'
 import { relationOf } from '../rules/relations.ts'
 import type { Channel, NotificationType } from '../types/types.ts'
 import { addActor, removeActor } from './actors.ts'
-import { aboutOf, dataOf, latestFacts, moreUrgent, neverWaits, priorityOf, saying, sentWords } from './event-content.ts'
+import {
+  aboutOf,
+  channelsOf,
+  dataOf,
+  latestFacts,
+  moreUrgent,
+  neverWaits,
+  priorityOf,
+  saying,
+  sentWords,
+} from './event-content.ts'
 import {
   type Draft,
   emptyDraft,
@@ -84,11 +94,9 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Foldi
     source.decision = 'expired'
     return null
   }
-  const inApp = decideFor(event, 'inApp', loaded)
-  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
-  const filterReason = whyFiltered(inApp, reachableBy, (channel) => decideFor(event, channel, loaded))
+  const { inApp, filterReason, silent } = judgeInApp(event, loaded)
   source.decidedBy = inApp.decidedBy
-  source.silent = inApp.decision === 'allow' && inApp.until !== null
+  source.silent = silent
   if (inApp.decision === 'suppress' && !filterReason) {
     source.decision = 'suppressed'
     return null
@@ -96,7 +104,19 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Foldi
   return source.notified ? rejoin(source, loaded) : notify(event, source, loaded, folding, filterReason)
 }
 
-function decideFor(event: OutboxEvent, channel: Channel, loaded: Loaded): Decision {
+type Facts = Pick<Loaded, 'types' | 'inboxes' | 'relations' | 'mutedThreads' | 'preferences'>
+type InApp = { inApp: Decision; filterReason: FilterReason | null; silent: boolean }
+
+/** What becomes of an event in the app. `inApp` suppresses it and there is no reason to filter it: nothing is stored. */
+export function judgeInApp(event: OutboxEvent, loaded: Facts): InApp {
+  const inApp = decideFor(event, 'inApp', loaded)
+  const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
+  const filterReason = whyFiltered(inApp, reachableBy, (channel) => decideFor(event, channel, loaded))
+  return { inApp, filterReason, silent: inApp.decision === 'allow' && inApp.until !== null }
+}
+
+function decideFor(event: OutboxEvent, channel: Channel, loaded: Facts): Decision {
+  if (!isChosen(channelsOf(event), channel)) return unchosen
   const userId = String(event.recipientId)
   const type = loaded.types(String(event.type))
   const preferences = loaded.preferences.get(userId)
@@ -194,6 +214,7 @@ function newDraft(event: OutboxEvent, type: NotificationType, filterReason: Filt
   return {
     ...emptyDraft(String(event.recipientId), type.type, aboutOf(event), event.groupKey),
     priority: priorityOf(event, type),
+    channels: channelsOf(event),
     filtered: filterReason !== null,
     filterReason,
   }

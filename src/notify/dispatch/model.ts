@@ -29,6 +29,8 @@ export type Draft = {
   objectId: string | null
   data: Record<string, unknown>
   sent: SentWords
+  /** Channels to which the sender restricts it; null: all. Known while its event is dispatched. */
+  channels: Channel[] | null
   /** First the people whom the recipient follows, then by latest. */
   actorIds: string[]
   /** Number of leading `actorIds` whom the recipient follows. */
@@ -158,6 +160,7 @@ export function emptyDraft(
     priority: 'normal',
     groupKey,
     sent: noWords,
+    channels: null,
     actorIds: [],
     followedActors: 0,
     actorCount: 0,

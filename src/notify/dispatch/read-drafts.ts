@@ -88,6 +88,7 @@ type DraftRow = Omit<
   Draft,
   | 'sent'
   | 'said'
+  | 'channels'
   | 'requestId'
   | 'liveSources'
   | 'changed'
@@ -104,6 +105,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
     requestId: null,
     sent: noWords,
     said: undefined,
+    channels: null,
     liveSources: new Map(),
     changed: false,
     grown: false,

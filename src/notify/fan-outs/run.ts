@@ -12,7 +12,7 @@ export type FanOut = {
   objectId: string
   threadKey: string | null
   cursorUserId: string
-  /** `event` is sent to an audience. Users in `exceptIds` are notified separately. */
+  /** `event` is sent to an audience. Users in `exceptIds` are notified separately. Of a broadcast, `event` is a part. */
   firstShard: number
   lastShard: number
   event: unknown
@@ -24,8 +24,11 @@ export type FanOut = {
   attempts: number
 }
 
-/** Result of a chunk: the new cursor, or that nothing is left to do. */
-export type ChunkResult = { cursorUserId: string } | 'finished'
+/**
+ * Result of a chunk: the new cursor, or that nothing is left to do. `afterSeconds`: when the next chunk is due, counted from the time this
+ * one was due; by default at once.
+ */
+export type ChunkResult = { cursorUserId: string; afterSeconds?: number } | 'finished'
 
 /**
  * One chunk, in the transaction that moves the cursor. After a crash the next worker continues after the last commit.
@@ -95,9 +98,14 @@ async function runChunk(
   await client.query({
     name: 'move_fan_out',
     text: `update notify.fan_outs
-           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end, due_at = now(), attempts = 0, last_error = null
+           set cursor_user_id = coalesce($2, cursor_user_id), finished_at = case when $2::bigint is null then now() end, attempts = 0, last_error = null,
+             due_at = case when $3::float8 > 0 then greatest(due_at, now() - interval '1 second') + make_interval(secs => $3::float8) else now() end
            where id = $1`,
-    values: [fanOut.id, result === 'finished' ? null : result.cursorUserId],
+    values: [
+      fanOut.id,
+      result === 'finished' ? null : result.cursorUserId,
+      result === 'finished' ? 0 : (result.afterSeconds ?? 0),
+    ],
   })
 }
 

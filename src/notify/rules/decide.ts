@@ -4,6 +4,7 @@ import { cappedUntil, type Sounded } from './cap.ts'
 
 /** Rules in the order of evaluation. The first one that applies decides. */
 export type Rule =
+  | 'sender'
   | 'self'
   | 'block'
   | 'mute'
@@ -83,6 +84,13 @@ export function decide(
     decideByPreferences(type, channel, preferences)
   )
 }
+
+/** Whether the sender of a broadcast chose the channel; null: all of them. */
+export function isChosen(channels: Channel[] | null, channel: Channel): boolean {
+  return channels === null || channels.includes(channel)
+}
+
+export const unchosen: Decision = suppress('sender', 'the sender did not choose this channel')
 
 /** Reason for hiding a notification from the app: the policy for strangers, or the user wants it on another channel only. */
 export type FilterReason = 'strangers' | 'otherChannels'

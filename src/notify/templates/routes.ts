@@ -6,6 +6,7 @@ import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
+import { audited, formerOf } from '../audit/audited.ts'
 import { checkMessages, Values, Variables } from './message.ts'
 import { Preview, previewTemplate } from './preview.ts'
 import {
@@ -141,6 +142,11 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
           const created = await createTemplate(trx, await check(toContent(request.body)))
           if (!created) throw fail('NAME_TAKEN')
+          await audited(trx, request, {
+            action: 'template.create',
+            target: `template:${created.id}`,
+            after: request.body,
+          })
           return toAnswer(created)
         }),
     )
@@ -173,10 +179,17 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: Template },
         },
       },
-      ({ params, body }) =>
+      (request) =>
         inTransaction(pool, async (trx) => {
+          const { params, body } = request
           const before = required(await findTemplate(trx, params.id, { lock: true }))
           if (!(await updateTemplate(trx, before, await check({ ...before, ...body })))) throw fail('NAME_TAKEN')
+          await audited(trx, request, {
+            action: 'template.update',
+            target: `template:${params.id}`,
+            before: formerOf(before, body),
+            after: body,
+          })
           return toAnswer(required(await findTemplate(trx, params.id)))
         }),
     )
@@ -193,9 +206,11 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 204: Type.Null() },
         },
       },
-      async ({ params }, reply) => {
+      async (request, reply) => {
+        const { params } = request
         await inTransaction(pool, async (trx) => {
-          required(await findTemplate(trx, params.id, { lock: true }))
+          const { name } = required(await findTemplate(trx, params.id, { lock: true }))
+          await audited(trx, request, { action: 'template.delete', target: `template:${params.id}`, before: { name } })
           await deleteTemplate(trx, params.id)
         })
         return reply.code(204).send(null)

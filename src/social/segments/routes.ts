@@ -5,6 +5,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import type { Audience } from '../../notify/broadcasts/audience.ts'
 import { Id } from '../../protocol/id.ts'
 import { Estimate, estimate } from './audience.ts'
@@ -85,6 +86,11 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
           const created = await createSegment(trx, { name: request.body.name, ...setOf(request.body) })
           if (!created) throw fail('NAME_TAKEN')
+          await audited(trx, request, {
+            action: 'segment.create',
+            target: `segment:${created.id}`,
+            after: request.body,
+          })
           return toAnswer(created)
         }),
     )
@@ -136,8 +142,9 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           response: { 200: Segment },
         },
       },
-      ({ params, body }) =>
+      (request) =>
         inTransaction(pool, async (trx) => {
+          const { params, body } = request
           const before = required(await findSegment(trx, params.id, { lock: true }))
           const changed = body.rule || body.sql ? setOf(body) : before
           const now = await updateSegment(trx, params.id, {
@@ -146,6 +153,13 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
             sql: changed.sql,
           })
           if (!now) throw fail('NAME_TAKEN')
+          const { name, rule, sql } = before
+          await audited(trx, request, {
+            action: 'segment.update',
+            target: `segment:${params.id}`,
+            before: { name, rule, sql },
+            after: body,
+          })
           return toAnswer(now)
         }),
     )
@@ -162,9 +176,15 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           response: { 204: Type.Null() },
         },
       },
-      async ({ params }, reply) => {
+      async (request, reply) => {
+        const { params } = request
         await inTransaction(pool, async (trx) => {
-          required(await findSegment(trx, params.id, { lock: true }))
+          const { name, rule, sql } = required(await findSegment(trx, params.id, { lock: true }))
+          await audited(trx, request, {
+            action: 'segment.delete',
+            target: `segment:${params.id}`,
+            before: { name, rule, sql },
+          })
           await deleteSegment(trx, params.id)
         })
         return reply.code(204).send(null)

@@ -1,0 +1,328 @@
+import { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
+import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import type { StaffRole } from '../../http/identity.ts'
+import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { Id } from '../../protocol/id.ts'
+import { audited } from '../audit/audited.ts'
+import type { Audience, CompileAudience } from './audience.ts'
+import { findBroadcast, type Broadcast as Stored, states } from './broadcast.ts'
+import { contentOf, type Draft, draftOf, timeOf } from './draft.ts'
+import { DryRun, dryRun } from './dry-run.ts'
+import { BroadcastProgress, readBroadcastProgress } from './progress.ts'
+import { listRecipients, Recipient, recipientsAsCsv } from './recipients.ts'
+import {
+  cancelBroadcast,
+  createBroadcast,
+  listBroadcasts,
+  pauseBroadcast,
+  recallBroadcast,
+  required,
+  resumeBroadcast,
+  sendBroadcast,
+} from './store.ts'
+import { sendTest } from './test-send.ts'
+
+const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+const idOrNull = textOrNull
+const time = Type.String({ format: 'date-time' })
+const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
+const intOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
+
+const Shown = {
+  id: Id,
+  name: Type.String(),
+  state: Type.Unsafe<Stored['state']>({ type: 'string', enum: [...states] }),
+  templateId: idOrNull,
+  templateVersion: intOrNull,
+  segmentId: idOrNull,
+  audience: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'everyone, rule or sql: a copy, which later changes of the segment leave alone',
+    examples: [{ everyone: true }],
+  }),
+  content: Type.Object({
+    type: Type.String(),
+    title: Type.String(),
+    body: textOrNull,
+    url: textOrNull,
+    severity: textOrNull,
+    actorId: idOrNull,
+    data: Type.Record(Type.String(), Type.Unknown()),
+    translations: Type.Record(Type.String(), Type.Object({ title: Type.String(), body: textOrNull })),
+  }),
+  priority: textOrNull,
+  channels: Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' } }),
+  sendAt: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    description: 'Without an offset where timeZone is recipient; null: at once',
+    examples: ['2026-03-29T09:00:00.000Z'],
+  }),
+  timeZone: Type.Unsafe<'recipient' | null>({ type: ['string', 'null'], enum: ['recipient', null] }),
+  perSecond: intOrNull,
+  expiresIn: intOrNull,
+  lastError: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why it was cancelled by itself' }),
+  createdBy: Id,
+  createdAt: time,
+  startedAt: timeOrNull,
+  finishedAt: timeOrNull,
+  recalledAt: timeOrNull,
+  recallFinishedAt: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'Null: inboxes are left from which it is retracted',
+  }),
+}
+export const Broadcast = Type.Object(Shown)
+export const BroadcastWithProgress = Type.Object({ ...Shown, progress: BroadcastProgress })
+
+const closed = { additionalProperties: false }
+const OneBroadcast = Type.Object({ id: Id })
+const TestBody = Type.Object({ userIds: Type.Array(Id, { minItems: 1, maxItems: 100, uniqueItems: true }) }, closed)
+const RecipientsQuery = Type.Object(
+  {
+    ...PageQuery.properties,
+    format: Type.Optional(
+      Type.Unsafe<'json' | 'csv'>({
+        type: 'string',
+        enum: ['json', 'csv'],
+        description: 'csv: all of them, without pages',
+      }),
+    ),
+  },
+  closed,
+)
+
+type Config = { role: StaffRole }
+const toRead: Config = { role: 'reader' }
+const toOperate: Config = { role: 'operator' }
+const toSend: Config = { role: 'admin' }
+
+/** What is known of audiences elsewhere. */
+export type Audiences = {
+  /** Schema of the outer layer of a rule. */
+  rule: TUnsafe<unknown>
+  compile: CompileAudience
+  /** What to answer when a query of an audience failed. */
+  faultOf(error: unknown): unknown
+  /** @throws {AppError} for a rule that is not one, or a segment that does not exist */
+  audienceOf(trx: pg.ClientBase, draft: Draft): Promise<Audience>
+}
+
+/** Broadcasts: written, tried, sent, watched and recalled by administrators. */
+export function routesOfBroadcasts(
+  app: App,
+  { rule, compile, faultOf, audienceOf }: Audiences,
+): FastifyPluginAsyncTypebox {
+  const { pool, types } = app
+
+  return async (server) => {
+    server.get(
+      '/admin/broadcasts',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'List the broadcasts, newest first',
+          querystring: PageQuery,
+          response: { 200: pageOf(Broadcast) },
+        },
+      },
+      async ({ query: { limit = 20, cursor } }) => {
+        const [before = null] = decodeCursor(cursor, 1) ?? []
+        const { items, nextCursor } = cutPage(await listBroadcasts(pool, before, limit + 1), limit, (last) => [last.id])
+        return { items: items.map(toAnswer), nextCursor }
+      },
+    )
+
+    server.post(
+      '/admin/broadcasts',
+      {
+        config: toSend,
+        schema: {
+          tags: ['admin'],
+          summary: 'Write a broadcast; nothing is sent before it is sent',
+          errors: ['TEMPLATE_NOT_FOUND', 'SEGMENT_NOT_FOUND', 'BAD_TEMPLATE'],
+          headers: IdempotencyHeader,
+          body: draftOf(rule),
+          response: { 201: Broadcast },
+        },
+      },
+      (request, reply) =>
+        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+          const draft = request.body as Draft
+          const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
+          const created = await createBroadcast(trx, {
+            ...{ name, segmentId, priority, channels, perSecond, expiresIn, createdBy: request.user.userId },
+            ...timeOf(draft),
+            ...(await contentOf(trx, await types.current(), draft)),
+            audience: await audienceOf(trx, draft),
+          })
+          await audited(trx, request, {
+            action: 'broadcast.create',
+            target: `broadcast:${created.id}`,
+            after: request.body,
+          })
+          return toAnswer(created)
+        }),
+    )
+
+    server.get(
+      '/admin/broadcasts/:id',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Get a broadcast and its progress',
+          errors: ['BROADCAST_NOT_FOUND'],
+          params: OneBroadcast,
+          response: { 200: BroadcastWithProgress },
+        },
+      },
+      async ({ params: { id } }) => {
+        const broadcast = required(await findBroadcast(pool, id))
+        return { ...toAnswer(broadcast), progress: await readBroadcastProgress(pool, id) }
+      },
+    )
+
+    server.get(
+      '/admin/broadcasts/:id/recipients',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'List the recipients about whom it was decided, by user',
+          errors: ['BROADCAST_NOT_FOUND'],
+          params: OneBroadcast,
+          querystring: RecipientsQuery,
+          response: { 200: pageOf(Recipient) },
+        },
+      },
+      async ({ params: { id }, query: { limit = 20, cursor, format } }, reply) => {
+        required(await findBroadcast(pool, id))
+        if (format === 'csv') {
+          const csv = Readable.from(recipientsAsCsv(pool, id))
+          return reply
+            .type('text/csv; charset=utf-8')
+            .header('content-disposition', `attachment; filename="broadcast-${id}.csv"`)
+            .serializer((payload: unknown) => payload as string)
+            .send(csv as never)
+        }
+        const [after = '0'] = decodeCursor(cursor, 1) ?? []
+        return cutPage(await listRecipients(pool, id, after, limit + 1), limit, (last) => [last.userId])
+      },
+    )
+
+    server.post(
+      '/admin/broadcasts/:id/dry-run',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'What would happen if it were sent now, in one snapshot',
+          errors: ['BROADCAST_NOT_FOUND', 'BAD_SEGMENT'],
+          headers: IdempotencyHeader,
+          params: OneBroadcast,
+          response: { 200: DryRun },
+        },
+      },
+      (request, reply) =>
+        answerReadOnce(pool, request, reply, async () => {
+          const broadcast = required(await findBroadcast(pool, request.params.id))
+          return dryRun(pool, compile, await types.current(), broadcast).catch((error) => {
+            throw faultOf(error)
+          })
+        }),
+    )
+
+    server.post(
+      '/admin/broadcasts/:id/test',
+      {
+        config: toSend,
+        schema: {
+          tags: ['admin'],
+          summary: 'Send the content to some users at once',
+          errors: ['BROADCAST_NOT_FOUND'],
+          headers: IdempotencyHeader,
+          params: OneBroadcast,
+          body: TestBody,
+          response: { 202: Type.Object({ accepted: Type.Integer() }) },
+        },
+      },
+      async (request, reply) => {
+        try {
+          return await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+            const broadcast = required(await findBroadcast(trx, request.params.id))
+            await audited(trx, request, {
+              action: 'broadcast.test',
+              target: `broadcast:${broadcast.id}`,
+              after: request.body,
+            })
+            return { accepted: await sendTest(trx, broadcast, request.body.userIds, request.id) }
+          })
+        } finally {
+          app.wakeUps.eventsAppended()
+        }
+      },
+    )
+
+    const changes = [
+      { name: 'send', config: toSend, summary: 'Send a draft now, or at its time', change: sendBroadcast },
+      { name: 'pause', config: toOperate, summary: 'Pause after the chunks under way', change: pauseBroadcast },
+      { name: 'resume', config: toOperate, summary: 'Resume where it was paused', change: resumeBroadcast },
+      {
+        name: 'cancel',
+        config: toOperate,
+        summary: 'Send to nobody else; what was sent stays',
+        change: cancelBroadcast,
+      },
+      {
+        name: 'recall',
+        config: toSend,
+        summary: 'Retract it from every inbox, and cancel mails and pushes that were not sent',
+        change: recallBroadcast,
+      },
+    ]
+    for (const { name, config, summary, change } of changes)
+      server.post(
+        `/admin/broadcasts/:id/${name}`,
+        {
+          config,
+          schema: {
+            tags: ['admin'],
+            summary,
+            errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE'],
+            headers: IdempotencyHeader,
+            params: OneBroadcast,
+            response: { 200: Broadcast },
+          },
+        },
+        (request, reply) =>
+          answerOnce(pool, request, reply, callerOf(request), 200, async (trx) => {
+            const changed = await change(trx, request.params.id, request.id)
+            const { id, state } = changed
+            await audited(trx, request, { action: `broadcast.${name}`, target: `broadcast:${id}`, after: { state } })
+            return toAnswer(changed)
+          }),
+      )
+  }
+}
+
+function toAnswer({ eventId: _, requestId: __, sendAt, wallTime, ...broadcast }: Stored): Static<typeof Broadcast> {
+  const { createdAt, startedAt, finishedAt, recalledAt, recallFinishedAt } = broadcast
+  return {
+    ...broadcast,
+    audience: broadcast.audience as Record<string, unknown>,
+    sendAt: wallTime ?? timeText(sendAt),
+    timeZone: wallTime === null ? null : 'recipient',
+    createdAt: createdAt.toISOString(),
+    startedAt: timeText(startedAt),
+    finishedAt: timeText(finishedAt),
+    recalledAt: timeText(recalledAt),
+    recallFinishedAt: timeText(recallFinishedAt),
+  }
+}
+
+const timeText = (time: Date | null) => (time ? time.toISOString() : null)

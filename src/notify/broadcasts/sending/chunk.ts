@@ -1,0 +1,217 @@
+import pg from 'pg'
+import { messageOf } from '../../../errors.ts'
+import { Actions } from '../../actions.ts'
+import { tell } from '../../dispatch/dispatch.ts'
+import { listOf, type Members, tellPlain } from '../../dispatch/fast-path.ts'
+import type { Chunk, ChunkResult, FanOut } from '../../fan-outs/run.ts'
+import type { OutboxEvent } from '../../outbox/event.ts'
+import { setAside } from '../../outbox/pending.ts'
+import type { TypeLookup } from '../../types/types.ts'
+import type { CompileAudience } from '../audience.ts'
+import { type Broadcast, eventOf, findBroadcast, sourceOf } from '../broadcast.ts'
+import { announceEnd } from './end.ts'
+import { countMembers, nextMembers, type Part } from './members.ts'
+
+/** As for the subscribers of a post: other transactions wait for these inboxes. */
+const MEMBERS_PER_CHUNK = 2000
+/** After this many failures, each recipient of the chunk gets a pending event. */
+const PATIENCE = 2
+/** How often a paused broadcast looks whether it may go on, in case the wake-up met a chunk. */
+const PAUSED_SECONDS = 5
+const BEGINNING_SECONDS = 0.2
+/** The part that has whoever is left begins when the others have ended. */
+const REST_SECONDS = 0.5
+
+/** Sends have no objects and move no counters. */
+const noActions = new Actions([])
+
+/**
+ * The next recipients of a broadcast. The state is read at the beginning, so pausing and cancelling take effect with the next chunk.
+ * Recipients with default settings are covered by one statement, others go through dispatch. Held inboxes get a pending event.
+ */
+export function broadcastChunk(compile: CompileAudience): Chunk {
+  return async (client, fanOut, types) => {
+    const broadcast = await findBroadcast(client, fanOut.objectId)
+    if (broadcast?.state === 'paused') return again(fanOut, PAUSED_SECONDS)
+    if (broadcast?.state === 'scheduled') return begin(client, compile, fanOut)
+    if (broadcast?.state !== 'running') return 'finished'
+    const part = fanOut.event as Part
+    if (part.rest && (await othersWork(client, fanOut))) return again(fanOut, REST_SECONDS)
+    const { perSecond } = broadcast
+    const page = await nextMembers(client, compile, {
+      broadcastId: broadcast.id,
+      audience: broadcast.audience,
+      part,
+      after: fanOut.cursorUserId,
+      shards: [fanOut.firstShard, fanOut.lastShard],
+      limit: Math.min(MEMBERS_PER_CHUNK, perSecond ?? MEMBERS_PER_CHUNK),
+    })
+    const counts = { done: page.size, stored: 0, filtered: 0, suppressed: 0 }
+    for (const { locale, ...members } of page.groups)
+      add(counts, await sendTo(client, types, broadcast, eventOf(broadcast, locale, part.expiresAt), members, fanOut))
+    await addProgress(client, broadcast, counts)
+    if (page.last !== null)
+      return { cursorUserId: page.last, afterSeconds: perSecond === null ? 0 : page.size / perSecond }
+    await finishAfterLastPart(client, fanOut)
+    return 'finished'
+  }
+}
+
+const again = ({ cursorUserId }: FanOut, afterSeconds: number): ChunkResult => ({ cursorUserId, afterSeconds })
+
+async function othersWork(client: pg.ClientBase, { id, objectId }: FanOut): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `select from notify.fan_outs where kind = 'broadcast' and object_id = $1 and finished_at is null and id <> $2 limit 1`,
+    [objectId, id],
+  )
+  return rowCount === 1
+}
+
+/** For the count; a broadcast without a total goes on all the same. */
+const COUNT_TIMEOUT = '20s'
+
+/**
+ * The first chunk of a scheduled broadcast: counts its recipients, and lists those of a query, once. A query that fails cancels the
+ * broadcast.
+ */
+async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: FanOut): Promise<ChunkResult> {
+  const { rowCount } = await client.query(
+    `select from notify.broadcasts where id = $1 and state = 'scheduled' for no key update skip locked`,
+    [fanOut.objectId],
+  )
+  const broadcast = await findBroadcast(client, fanOut.objectId)
+  if (rowCount === 0 || !broadcast) return again(fanOut, BEGINNING_SECONDS)
+  try {
+    await client.query(`savepoint counting; set local statement_timeout = '${COUNT_TIMEOUT}'`)
+    const total = await ('sql' in broadcast.audience
+      ? listRecipients(client, broadcast.id, broadcast.audience.sql)
+      : countMembers(client, compile, broadcast.audience))
+    await client.query('release savepoint counting; set local statement_timeout to default')
+    await run(client, broadcast.id, total)
+  } catch (error) {
+    await client.query('rollback to savepoint counting')
+    if (!(error instanceof pg.DatabaseError)) throw error
+    if ('sql' in broadcast.audience) {
+      await cancel(client, broadcast.id, messageOf(error))
+      return 'finished'
+    }
+    if (error.code !== '57014') throw error
+    await run(client, broadcast.id, null)
+  }
+  return again(fanOut, 0)
+}
+
+async function listRecipients(client: pg.ClientBase, broadcastId: string, sql: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `insert into notify.broadcast_audience (broadcast_id, recipient_id)
+     select $1::bigint, u.id from social.users_of_query($2::text) q (user_id) join social.users u on u.id = q.user_id
+     join notify.inbox i on i.user_id = u.id where u.deleted_at is null`,
+    [broadcastId, sql],
+  )
+  return rowCount ?? 0
+}
+
+async function run(client: pg.ClientBase, id: string, total: number | null): Promise<void> {
+  await client.query(
+    `update notify.broadcasts set state = 'running', total = $2, started_at = now(), measured_from = now() where id = $1`,
+    [id, total],
+  )
+}
+
+async function cancel(client: pg.ClientBase, id: string, error: string): Promise<void> {
+  await client.query(
+    `update notify.broadcasts set state = 'cancelled', last_error = $2, finished_at = now() where id = $1`,
+    [id, error],
+  )
+  await announceEnd(client, id)
+}
+
+type Counts = { done: number; stored: number; filtered: number; suppressed: number }
+
+async function sendTo(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  broadcast: Broadcast,
+  event: OutboxEvent,
+  members: Members,
+  { attempts }: FanOut,
+): Promise<Omit<Counts, 'done'>> {
+  const isPatient = attempts < PATIENCE
+  const others = isPatient ? await tellPlain(client, types, event, members) : listOf(members)
+  const events = others.map((recipientId) => ({ ...event, recipientId }))
+  const late = !isPatient ? events : events.length > 0 ? await tell(client, types, noActions, events, 'set aside') : []
+  await tellLater(client, broadcast, late)
+  const counted = await countDecisions(client, broadcast, others, late)
+  return { ...counted, stored: counted.stored + members.size - others.length }
+}
+
+/** Each copy gets its own id, which identifies pending events. */
+async function tellLater(client: pg.ClientBase, { id }: Broadcast, late: OutboxEvent[]): Promise<void> {
+  if (late.length === 0) return
+  const { rows } = await client.query<{ eventId: number; recipientId: string }>(
+    `insert into notify.broadcast_late (broadcast_id, recipient_id, event_id)
+     select $1::bigint, recipient_id, nextval('notify.outbox_id_seq') from unnest($2::bigint[]) l (recipient_id)
+     on conflict (broadcast_id, recipient_id) do nothing returning event_id::float8 as "eventId", recipient_id as "recipientId"`,
+    [id, late.map((event) => event.recipientId)],
+  )
+  const ids = new Map(rows.map(({ recipientId, eventId }) => [recipientId, eventId]))
+  const copies = late.flatMap((event) => {
+    const eventId = ids.get(String(event.recipientId))
+    return eventId === undefined ? [] : [{ ...event, id: eventId }]
+  })
+  await setAside(client, 'notifications', copies, 'the inbox was held by another transaction, or the chunk failed')
+}
+
+/** What dispatch decided for these users. Those who are late are counted when it is decided. */
+async function countDecisions(
+  client: pg.ClientBase,
+  broadcast: Broadcast,
+  users: string[],
+  late: OutboxEvent[],
+): Promise<Omit<Counts, 'done'>> {
+  const lateUsers = new Set(late.map(({ recipientId }) => recipientId))
+  const decided = users.filter((userId) => !lateUsers.has(userId))
+  if (decided.length === 0) return { stored: 0, filtered: 0, suppressed: 0 }
+  const { rows } = await client.query<Omit<Counts, 'done'>>({
+    name: 'decisions_of_broadcast',
+    text: `select count(*) filter (where s.decision = 'shown')::int as stored, count(*) filter (where s.decision = 'filtered')::int as filtered,
+             count(*) filter (where s.decision not in ('shown', 'filtered'))::int as suppressed
+           from unnest($1::bigint[]) w (user_id)
+           cross join lateral (
+             select s.decision from notify.sources s where s.user_id = w.user_id and s.source_id = $2 offset 0) s`,
+    values: [decided, sourceOf(broadcast)],
+  })
+  return rows[0] ?? { stored: 0, filtered: 0, suppressed: 0 }
+}
+
+function add(counts: Counts, more: Omit<Counts, 'done'>): void {
+  counts.stored += more.stored
+  counts.filtered += more.filtered
+  counts.suppressed += more.suppressed
+}
+
+/** The last statement but one of a chunk: other parts wait for the row until the commit. */
+async function addProgress(client: pg.ClientBase, { id }: Broadcast, counts: Counts): Promise<void> {
+  if (counts.done === 0) return
+  await client.query({
+    name: 'progress_of_broadcast',
+    text: `update notify.broadcasts
+           set done = done + $2, stored = stored + $3, filtered = filtered + $4, suppressed = suppressed + $5 where id = $1`,
+    values: [id, counts.done, counts.stored, counts.filtered, counts.suppressed],
+  })
+}
+
+/**
+ * Under the lock of the row: of two parts that end at once, the second one sees that the first has ended. Now the total is known, whatever
+ * became of the audience meanwhile.
+ */
+async function finishAfterLastPart(client: pg.ClientBase, { id, objectId }: FanOut): Promise<void> {
+  await client.query('select from notify.broadcasts where id = $1 for no key update', [objectId])
+  const { rowCount } = await client.query(
+    `update notify.broadcasts b set state = 'finished', finished_at = now(), total = b.done
+     where b.id = $1 and b.state = 'running' and not exists (
+       select from notify.fan_outs f where f.kind = 'broadcast' and f.object_id = $1 and f.finished_at is null and f.id <> $2)`,
+    [objectId, id],
+  )
+  if (rowCount === 1) await announceEnd(client, objectId)
+}

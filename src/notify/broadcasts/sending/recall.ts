@@ -1,0 +1,75 @@
+import type pg from 'pg'
+import type { Draft } from '../../dispatch/model.ts'
+import { lockInboxes } from '../../dispatch/objects.ts'
+import { readDrafts } from '../../dispatch/read-drafts.ts'
+import { storeRemoved } from '../../dispatch/store.ts'
+import { usersOfThread } from '../../fan-outs/remove-notifications.ts'
+import type { Chunk, FanOut } from '../../fan-outs/run.ts'
+import type { TypeLookup } from '../../types/types.ts'
+
+/**
+ * Retracts a recalled broadcast from the next inboxes, as an ordinary change of each, and cancels mails and pushes that were not tried yet.
+ * Sending is stopped first, after the chunks under way, so nothing appears behind the cursor. Other mails and pushes are cancelled when
+ * they are due, since their notification is gone.
+ */
+export const recallChunk: Chunk = async (client, fanOut, types) => {
+  if (fanOut.cursorUserId === '0') await stopSending(client, fanOut)
+  const users = await usersOfThread(client, fanOut)
+  if (users.length > 0) {
+    const removed = await retract(client, types, fanOut, users)
+    return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
+  }
+  // Users whose inbox was held when the cursor passed. They did not delay the others.
+  const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
+  if (passed.length > 0) {
+    if ((await retract(client, types, fanOut, passed)) === 0)
+      throw new Error('the inboxes that are left are held by other transactions')
+    return { cursorUserId: '0' }
+  }
+  await client.query('update notify.broadcasts set recall_finished_at = now() where id = $1', [fanOut.objectId])
+  return 'finished'
+}
+
+/** Waits for running chunks and for events that are being retried; afterwards nothing of the broadcast is written any more. */
+async function stopSending(client: pg.ClientBase, { objectId }: FanOut): Promise<void> {
+  await client.query(
+    `update notify.fan_outs set finished_at = now() where kind = 'broadcast' and object_id = $1 and finished_at is null`,
+    [objectId],
+  )
+  await dropLate(client, objectId)
+}
+
+/** Events that still wait for a held inbox are not sent. */
+export async function dropLate(client: pg.ClientBase, broadcastId: string): Promise<void> {
+  await client.query(
+    `delete from notify.pending p using notify.broadcast_late l
+     where l.broadcast_id = $1 and p.event_id = l.event_id and p.consumer = 'notifications'`,
+    [broadcastId],
+  )
+}
+
+async function retract(
+  client: pg.ClientBase,
+  types: TypeLookup,
+  { objectId, threadKey }: FanOut,
+  users: string[],
+): Promise<number> {
+  const inboxes = await lockInboxes(client, users, true)
+  const drafts = await readDrafts(client, [...inboxes.keys()], 'n.thread_key = $2', threadKey, users.length)
+  if (drafts.length === 0) return 0
+  await storeRemoved(client, types, inboxes, drafts, 'retracted')
+  await cancelUntried(client, drafts)
+  await client.query('update notify.broadcasts set recalled = recalled + $2 where id = $1', [objectId, drafts.length])
+  return drafts.length
+}
+
+async function cancelUntried(client: pg.ClientBase, drafts: Draft[]): Promise<void> {
+  await client.query({
+    name: 'cancel_untried_deliveries',
+    text: `update notify.deliveries d set state = 'cancelled', reason = 'removed', due_at = null, updated_at = now()
+           from unnest($1::bigint[], $2::bigint[]) w (user_id, notification_id)
+           where d.user_id = w.user_id and d.notification_id = w.notification_id and d.user_id = any($1::bigint[])
+             and d.state in ('queued', 'deferred') and d.send_id is null`,
+    values: [drafts.map(({ userId }) => userId), drafts.map(({ id }) => id)],
+  })
+}

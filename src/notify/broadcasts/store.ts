@@ -1,0 +1,130 @@
+import type pg from 'pg'
+import { fail } from '../../errors.ts'
+import { type Broadcast, broadcastColumns, findBroadcast, type State, threadOf } from './broadcast.ts'
+import { announceEnd } from './sending/end.ts'
+import { addParts, wakeParts } from './sending/parts.ts'
+import { dropLate } from './sending/recall.ts'
+
+export type NewBroadcast = Pick<
+  Broadcast,
+  | 'name'
+  | 'templateId'
+  | 'templateVersion'
+  | 'segmentId'
+  | 'audience'
+  | 'content'
+  | 'priority'
+  | 'channels'
+  | 'sendAt'
+  | 'wallTime'
+  | 'perSecond'
+  | 'expiresIn'
+  | 'createdBy'
+>
+
+/** Newest first, those before the id; null: from the newest. */
+export async function listBroadcasts(pool: pg.Pool, before: string | null, limit: number): Promise<Broadcast[]> {
+  const { rows } = await pool.query<Broadcast>({
+    name: 'list_broadcasts',
+    text: `select ${broadcastColumns} from notify.broadcasts b where ($1::bigint is null or b.id < $1) order by b.id desc limit $2`,
+    values: [before, limit],
+  })
+  return rows
+}
+
+export async function createBroadcast(trx: pg.ClientBase, draft: NewBroadcast): Promise<Broadcast> {
+  const { rows } = await trx.query<{ id: string }>(
+    `insert into notify.broadcasts (name, template_id, template_version, segment_id, audience, content, priority, channels, send_at,
+       wall_time, per_second, expires_in, created_by)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning id`,
+    [
+      draft.name,
+      draft.templateId,
+      draft.templateVersion,
+      draft.segmentId,
+      JSON.stringify(draft.audience),
+      JSON.stringify(draft.content),
+      draft.priority,
+      draft.channels,
+      draft.sendAt,
+      draft.wallTime,
+      draft.perSecond,
+      draft.expiresIn,
+      draft.createdBy,
+    ],
+  )
+  return required(await findBroadcast(trx, String(rows[0]?.id)))
+}
+
+/**
+ * @returns the broadcast as it was, locked
+ * @throws {AppError} BROADCAST_NOT_FOUND, BROADCAST_STATE unless it is in one of these states
+ */
+async function lockIn(trx: pg.ClientBase, id: string, states: State[]): Promise<Broadcast> {
+  const broadcast = required(await findBroadcast(trx, id, { lock: true }))
+  if (!states.includes(broadcast.state))
+    throw fail('BROADCAST_STATE', `The broadcast is ${broadcast.state}; this needs one that is ${states.join(' or ')}`)
+  return broadcast
+}
+
+/** Starts a draft now, or at its time. */
+export async function sendBroadcast(trx: pg.ClientBase, id: string, requestId: string): Promise<Broadcast> {
+  const draft = await lockIn(trx, id, ['draft'])
+  await trx.query(
+    `update notify.broadcasts set state = 'scheduled', scheduled_at = now(), request_id = $2, event_id = nextval('notify.outbox_id_seq')
+     where id = $1`,
+    [id, requestId],
+  )
+  await addParts(trx, draft)
+  return required(await findBroadcast(trx, id))
+}
+
+/** Takes effect with the next chunk. */
+export async function pauseBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
+  await lockIn(trx, id, ['running'])
+  await trx.query(`update notify.broadcasts set state = 'paused' where id = $1`, [id])
+  return required(await findBroadcast(trx, id))
+}
+
+export async function resumeBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
+  await lockIn(trx, id, ['paused'])
+  // The rate is measured anew.
+  await trx.query(
+    `update notify.broadcasts set state = 'running', measured_done = done, measured_from = now() where id = $1`,
+    [id],
+  )
+  await wakeParts(trx, id)
+  return required(await findBroadcast(trx, id))
+}
+
+/** What was sent stays; nothing else is sent after the chunks under way. */
+export async function cancelBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
+  const before = await lockIn(trx, id, ['draft', 'scheduled', 'running', 'paused'])
+  await trx.query(`update notify.broadcasts set state = 'cancelled', finished_at = now() where id = $1`, [id])
+  if (before.state !== 'draft') await announceEnd(trx, id)
+  await wakeParts(trx, id)
+  await dropLate(trx, id)
+  return required(await findBroadcast(trx, id))
+}
+
+/** Stops sending and retracts what was sent, in chunks. */
+export async function recallBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
+  const before = await lockIn(trx, id, ['running', 'paused', 'finished', 'cancelled'])
+  await trx.query(
+    `update notify.broadcasts set state = 'recalled', recalled_at = now(), finished_at = coalesce(finished_at, now()) where id = $1`,
+    [id],
+  )
+  await announceEnd(trx, id)
+  await wakeParts(trx, id)
+  await dropLate(trx, id)
+  await trx.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('recall_broadcast', $1, $2)`, [
+    id,
+    threadOf(before),
+  ])
+  return required(await findBroadcast(trx, id))
+}
+
+export function required(broadcast: Broadcast | undefined): Broadcast {
+  if (!broadcast) throw fail('BROADCAST_NOT_FOUND')
+  return broadcast
+}
