@@ -10,7 +10,8 @@ import styles from './console.module.css'
 import { ConsoleData, useConsole } from './data.tsx'
 import { Audit } from './screens/audit.tsx'
 import { BroadcastScreen, Broadcasts } from './screens/broadcasts.tsx'
-import { DeadLetters, Deliveries, Invariants, ReadScreen, reads, Types } from './screens/lists.tsx'
+import { DeadLetters } from './screens/dead-letters.tsx'
+import { Deliveries, Invariants, ReadScreen, reads, Types } from './screens/lists.tsx'
 import { Overview } from './screens/overview.tsx'
 import { SegmentsScreen } from './screens/segments.tsx'
 import { Experiment, TableScreen, Tables } from './screens/tables.tsx'
@@ -77,6 +78,7 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
         { path: 'experiment', label: 'Experiment' },
         { path: 'tables', label: 'Tables' },
         { path: 'user', label: 'Inbox of a user' },
+        { path: 'trace', label: 'Trace' },
         { path: 'invariants', label: 'Invariants' },
         { path: 'audit', label: 'Audit' },
       ],

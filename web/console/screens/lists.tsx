@@ -1,14 +1,12 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
-import { newKey } from '../../app/session.ts'
-import { Button } from '../../ui/button.tsx'
 import { Segments } from '../../ui/field.tsx'
 import styles from '../console.module.css'
 import { type List, type Row, useConsole, useRead } from '../data.tsx'
 import { type Column, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { Failed, type Mood, Screen, State, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { capped, count, plural, seconds } from '../words.ts'
 
@@ -274,60 +272,6 @@ export function Invariants() {
         ))}
       </ul>
       {data && <SqlDrawer sql={data.sql} />}
-    </Screen>
-  )
-}
-
-type DeadLetter = Row & { id: string; lastError: string | null; event: unknown }
-
-export function DeadLetters() {
-  const { session } = useDevice()
-  const queries = useQueryClient()
-  const operating = useOperating()
-  const { data, error } = useRead<{ items: DeadLetter[] }>('dead-letters?limit=100')
-  const replay = useMutation({
-    mutationFn: (id: string) => session.request('POST', `/admin/dead-letters/${id}/replay`, {}, newKey()),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
-  })
-  const causes = Map.groupBy(data?.items ?? [], ({ lastError }) => lastError ?? 'unknown')
-  return (
-    <Screen
-      title="Dead letters"
-      lead="Events that used up their attempts. Correct the cause, then replay them: nothing is lost meanwhile, and nothing is applied twice."
-    >
-      <Failed error={error ?? replay.error} />
-      {data?.items.length === 0 && <p className={styles.empty}>No event is given up.</p>}
-      {[...causes].map(([cause, items]) => (
-        <Card key={cause} title={`${cause} (${count(items.length)})`}>
-          <DataTable
-            label={cause}
-            rows={items}
-            keyOf={({ id }) => String(id)}
-            empty=""
-            columns={[
-              text('id', 'Id'),
-              user('recipientId', 'Recipient'),
-              text('sourceId', 'Source'),
-              text('type', 'Type'),
-              number('attempts', 'Attempts'),
-              text('deadAt', 'Given up'),
-              {
-                key: 'replay',
-                label: 'Action',
-                render: ({ id }) => (
-                  <Button
-                    disabled={!operating || replay.isPending}
-                    title={operating ? undefined : 'Switch on Operate first'}
-                    onClick={() => replay.mutate(String(id))}
-                  >
-                    Replay
-                  </Button>
-                ),
-              },
-            ]}
-          />
-        </Card>
-      ))}
     </Screen>
   )
 }

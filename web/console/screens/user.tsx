@@ -202,6 +202,9 @@ function Why({ userId, notificationId }: { userId: string; notificationId: strin
   const { data, error } = useRead<List<Decision>>(`users/${userId}/explain?notificationId=${notificationId}`, 0)
   return (
     <Card title={`Why notification ${notificationId}`}>
+      <p>
+        <To to={`trace/${userId}.${notificationId}`}>Trace it from the request to the acknowledgement</To>
+      </p>
       <Failed error={error} />
       {data && <Decisions rows={data.items} empty="The notification is gone." />}
       {data && <SqlDrawer sql={data.sql} />}
