@@ -98,7 +98,7 @@ export class Pulse {
 /** Runs `work` now, and again `everyMs` after each run. An error is logged, and the next run tries again. */
 export function repeat(everyMs: number, log: Logger, name: string, work: () => Promise<void>): Pulse {
   const pulse = new Pulse(async () => {
-    await work().catch((err) => log.warn({ err }, `${name} failed and tries again`))
+    await work().catch((err) => log.warn({ err }, `${name} failed; retrying`))
     pulse.requestIn(everyMs)
   })
   pulse.request()

@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { App } from '../app.ts'
 import { acknowledged, dispatchBatchSize, framesSent, sockets } from '../base/metrics.ts'
 import type { Role } from '../base/process/role.ts'
-import { repeat } from '../base/repeat.ts'
+import { repeat } from '../base/pulse.ts'
 import { build, run } from '../db/kysely.ts'
 import { guards } from '../notify/channels/guard.ts'
 

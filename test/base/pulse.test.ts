@@ -122,6 +122,6 @@ test('a repeated task that fails is logged and runs again', async (t) => {
   })
   await eventually(() => runs >= 3)
   await pulse.close()
-  t.match(lines, [{ msg: 'the check failed and tries again', err: { message: 'gone' } }])
+  t.match(lines, [{ msg: 'the check failed; retrying', err: { message: 'gone' } }])
   t.equal(lines.length, 1)
 })

@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import { repeat } from '../../base/repeat.ts'
+import { repeat } from '../../base/pulse.ts'
 import type { Read, Reader, Row } from './reader.ts'
 
 /** A second of the pipeline: what was written since the tick before, at each stage, and the figures of the system. */
