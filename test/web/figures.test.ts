@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { type Test, test } from 'tap'
@@ -26,8 +26,10 @@ test('the figures of docs/client.md', { skip }, async (t) => {
     ...(await thousandLikes(t, system)),
   ]
   const [cpu] = cpus()
+  const [load = 0] = loadavg()
   const table = [
-    `Measured by \`npm run figures\` with client, server, PostgreSQL and Chromium on ${cpus().length} cores (${cpu?.model.trim()}).`,
+    `Measured by \`npm run figures\` with client, server, PostgreSQL and Chromium on ${cpus().length} cores (${cpu?.model.trim()}) at a`,
+    `load average of ${load.toFixed(0)}. Times grow with the load, sizes and counts do not.`,
     '',
     '| | target | measured |',
     '|---|---|---|',
