@@ -96,6 +96,7 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
     {
       title: 'Send',
       entries: [
+        { path: 'broadcasts', label: 'Broadcasts' },
         { path: 'templates', label: 'Templates' },
         { path: 'segments', label: 'Segments' },
         { path: 'deliveries', label: 'Deliveries', number: system?.overdueDeliveries },
