@@ -42,7 +42,7 @@ const lines = { description: 'Newest first', content: { 'application/x-ndjson': 
 
 const EXPORT_PAGE = 500
 
-/** The audit log: what was changed by whom. */
+/** Routes of the audit log, which lists all administrative changes with their actors. */
 export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
@@ -82,7 +82,7 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** Newest first, older than `before`. */
+/** Reads entries newest first, older than `before`. */
 async function readAudit(
   pool: pg.Pool,
   { actor, action, target, from, to }: Static<typeof Filter>,
@@ -125,7 +125,7 @@ const selectAudit = `
   order by a.id desc
   limit $7::int`
 
-/** Page by page at the client's pace, so that it holds no connection and no snapshot. */
+/** Exports page by page at the client's pace, so that it holds no connection and no snapshot. */
 async function* exported(
   pool: pg.Pool,
   which: Static<typeof Filter>,
@@ -144,7 +144,7 @@ async function* exported(
   }
 }
 
-/** RFC 4180. A text that a spreadsheet would take for a formula begins with an apostrophe. */
+/** Formats a CSV field (RFC 4180). A text that a spreadsheet would run as a formula gets an apostrophe in front. */
 function csvOf(value: unknown): string {
   if (value === null || value === undefined) return ''
   const text = typeof value === 'string' ? value : JSON.stringify(value)

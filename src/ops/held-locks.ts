@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { Gauge } from 'prom-client'
 import { registry } from '../base/metrics.ts'
 
-/** Ravenpost's own transactions are never idle for this long. */
+/** Milliseconds after which an idle transaction is reported. Ravenpost's own transactions are never idle for this long. */
 const REPORTED_AFTER_MS = 10_000
 const BETWEEN_LINES_MS = 60_000
 
@@ -48,8 +48,8 @@ export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REP
 }
 
 /**
- * Readers, dumps and vacuum block only migrations and the removal of old partitions. So they count only while something
- * waits for them.
+ * SQL of held locks. Readers, dumps and vacuum block only migrations and the removal of old partitions, so they count only
+ * while something waits for them.
  */
 const heldLocks = `
   select pid, transaction, role, application, locks, waiting from ops.held_locks

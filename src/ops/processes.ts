@@ -8,7 +8,7 @@ import { repeat } from '../base/pulse.ts'
 import { build, run } from '../db/kysely.ts'
 import { guards } from '../notify/channels/guard.ts'
 
-/** Of counters that only grow. */
+/** Totals since the start of the process. */
 type Totals = { at: number; cpuMs: number; events: number; frames: number; acknowledged: number }
 
 /** Writes the heartbeat of this process to notify.processes, for the console, until it is closed. */

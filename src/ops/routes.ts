@@ -13,19 +13,19 @@ import { bearerToken } from '../http/identity.ts'
 import { createScrape } from './scrape.ts'
 
 export type OpsOptions = {
-  /** Whether this process's LISTEN connection is up. Absent when the push role does not run here. */
+  /** True if the LISTEN connection of this process is up. Absent if the push role does not run here. */
   listenAlive?: () => boolean
 }
 
-/** A database that answers more slowly is not ready. */
+/** Milliseconds after which a database counts as not ready. */
 const READY_TIMEOUT_MS = 2_000
 /** Timeout of a statement for a scrape or probe. Prometheus gives up after 10 s by default. */
 const STATEMENT_TIMEOUT_MS = 5_000
-/** Short, because a process that stops does not have to finish a scrape. */
+/** Timeout at shutdown. Short, because a stopping process does not have to finish a scrape. */
 const CLOSE_MS = 1_000
 /**
- * How long one answer serves all scrapes or probes. The routes are public, so their load must not depend on the number
- * of requests.
+ * Milliseconds for which one response serves all scrapes or probes. The routes are public, so their load must not depend on the
+ * number of requests.
  */
 const KEPT_MS = 1_000
 
@@ -33,7 +33,7 @@ const metricsText = { description: 'Prometheus text', content: { 'text/plain': {
 
 const Ready = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) })
 
-/** Not limited, because the operator sets how often probes and scrapers call. */
+/** No limit, because the operator decides how often probes and scrapers call. */
 const unlimited = { public: true, rateLimit: 'off' } as const
 
 /** Routes for load balancers, orchestrators and Prometheus. */
@@ -100,7 +100,7 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
   }
 }
 
-/** One connection for the scrape and one for the probe, so that they and requests do not wait for each other. */
+/** A pool with one connection for the scrape and one for the probe, so that neither waits for the other or for requests. */
 function createOpsPool({ config, log }: App): pg.Pool {
   const url = config.databaseUrl
   const pooled = isPooled(config)

@@ -5,9 +5,12 @@ import { within } from '../base/deadline.ts'
 import { registry } from '../base/metrics.ts'
 import { openPools } from '../db/pool.ts'
 
-/** Prometheus gives up after 10 s by default. This process's own metrics must appear even when the database is slow. */
+/**
+ * Timeout of the database part. Prometheus stops after 10 s by default, and must get the metrics of the process even if the
+ * database is slow.
+ */
 const DATABASE_TIMEOUT_MS = 4_000
-/** Counting stops here: larger numbers mean the same to an operator, and counting further costs more and more. */
+/** Maximum of counted rows, because larger numbers mean the same to an operator and cost more. */
 const MOST_COUNTED = 100_000
 
 /** Returns a function that renders the metrics of this process, and those of the database if it answers. */
@@ -66,7 +69,7 @@ async function ask(pool: pg.Pool) {
   }
 }
 
-/** The states of `ops.jobs`. */
+/** SQL that counts jobs by the states of `ops.jobs`. */
 const countJobs = `
   select task_identifier as task,
          case when locked_at is not null then 'running' when attempts >= max_attempts then 'failed'

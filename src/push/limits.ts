@@ -19,21 +19,21 @@ export const limits = {
   userFrameBudget: 3000,
   frameCost: 10,
   ackCost: 1,
-  /** A hello reads an inbox. Allows a user 100 of them per period. */
+  /** Cost of a hello, which reads an inbox. Allows a user 100 of them per period. */
   helloCost: 30,
-  /** Upgrades per network and period without a valid hello. Enough for an office that reconnects at once. */
+  /** Maximum upgrades per network and period without a valid hello. Enough for an office that reconnects at once. */
   upgradeBudget: 300,
   upgradePeriodMs: 60 * SECOND,
-  /** With more invalid frames per minute, the client is broken or hostile. */
+  /** Maximum invalid frames per minute. With more, the client is broken or hostile. */
   badFrames: 10,
   badFramesPeriodMs: 60 * SECOND,
-  /** Items in one `changes` frame. */
+  /** Maximum items in one `changes` frame. */
   itemsPerFrame: 100,
-  /** A busy inbox gets 10 frames a second. A quiet inbox gets its frame at once. */
+  /** Minimum time between two frames to an inbox. A quiet inbox gets its frame at once. */
   betweenFramesMs: 100,
-  /** Users read by one statement. The others follow in the next. */
+  /** Users read by one statement. The others are read next. */
   usersPerRead: 200,
-  /** A user who is further behind is catching up. Users who are not go first. */
+  /** Maximum items of a live user. A user who is further behind is catching up and comes after the others. */
   itemsOfLive: 10,
   /** Changes per read for all users who catch up, and octets per read: about a tenth of a second of work. */
   itemsPerRead: 500,
@@ -46,7 +46,7 @@ export const limits = {
    */
   queryMs: 10 * SECOND,
   betweenCountsMs: 250,
-  /** Comments and feeds: twice a second. */
+  /** Minimum time between two frames about comments or feeds. */
   betweenContentMs: 500,
   ackLingerMs: 50,
   /** Inboxes acknowledged in one transaction, which locks them. */

@@ -8,8 +8,7 @@ import { authorColumns } from './posts/view.ts'
 const MOST_CHANGES = 20_000
 
 /**
- * Times in statements over comments. $1 has the seconds for each watched post, which avoids a join; $2 is their
- * maximum.
+ * The earliest time for each watched post, in SQL. `$1`: seconds by post id, as JSON, which avoids a join. `$2`: their maximum.
  */
 const sinceOf = (row: string) => `now() - make_interval(secs => ($1::jsonb ->> ${row}.post_id::text)::float8)`
 const longest = 'now() - make_interval(secs => $2::float8)'

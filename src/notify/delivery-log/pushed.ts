@@ -3,12 +3,10 @@ import { Pulse } from '../../base/pulse.ts'
 import { appendToLog, type LogRow } from './append.ts'
 
 const LINGER_MS = 1000
-/**
- * Entries beyond this number are dropped while the database is slow: a push node's memory matters more than its log.
- */
+/** Maximum number of waiting entries. Further ones are dropped, because the memory of a push node matters more than the log. */
 const MOST = 20_000
 
-/** Collects what was sent to sockets for a second, and logs it in one statement. */
+/** Collects entries about notifications sent to sockets, and logs them once a second in one statement. */
 export class PushedLog {
   readonly #app: App
   #rows: LogRow[] = []

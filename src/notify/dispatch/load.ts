@@ -99,7 +99,7 @@ const gathering = columns<OutboxEvent>({
   group_key: ['text', (event) => event.groupKey],
 })
 
-/** A send that waited beyond its expiry, perhaps in a backlog, notifies nobody. */
+/** Finds sends whose expiry passed while they waited, for example in a backlog. They notify nobody. */
 async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
   const sends = events.filter(({ action, data, retracts }) => action === 'send' && !retracts && data.expiresAt != null)
   if (sends.length === 0) return new Set()
@@ -168,7 +168,7 @@ const joined = columns<Joined>({
   actor_id: ['bigint', ({ actorId }) => actorId],
 })
 
-/** A source whose notification no longer exists has no part in it, even if its row is not ended yet. */
+/** Converts a row. A source whose notification no longer exists counts as ended, even if its row has not ended yet. */
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
   const { notificationId, ...source } = row
   const draft = stored.get(`${row.userId} ${notificationId}`) ?? null

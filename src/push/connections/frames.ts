@@ -69,7 +69,7 @@ async function answer(
 
 const changes = { read: markRead, unread: markUnread, archive, unarchive, delete: remove }
 
-/** A client can acknowledge only what this socket was sent, so a later state is reduced to the cursor. */
+/** Returns the state that a client acknowledges, limited to the cursor of this socket. */
 function acknowledged(connection: Connection, text: string): number {
   const state = parseState(text)
   if (state?.epoch !== connection.epoch) throw fail('BAD_STATE')

@@ -20,7 +20,7 @@ export function createWelcomes(pool: pg.Pool): Welcomes {
   })
 }
 
-/** In the order of the hellos. */
+/** Reads welcomes in the order of the hellos. */
 export async function readWelcomes(pool: pg.Pool, hellos: Hello[]): Promise<(Welcome | null)[]> {
   const { rows } = await pool.query<Welcome & { place: number }>({
     name: 'welcomes',

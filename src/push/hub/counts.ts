@@ -129,7 +129,7 @@ async function readCounts({ pool }: App, ids: string[]): Promise<Counts[]> {
   return rows
 }
 
-/** Those of these pairs `post user` in which the author and the user have a block between them. */
+/** Returns those pairs `post user` in which one of author and user blocks the other. */
 async function readHidden({ pool }: App, pairs: Pair[]): Promise<Set<string>> {
   const { rows } = await pool.query<{ pair: string }>({
     name: 'hidden_posts',

@@ -40,9 +40,9 @@ type User = {
 }
 
 /**
- * The connected users and the cursor of each socket. A user who may be behind becomes due. A tick reads the changes of
- * all due users in one statement and sends them. One tick runs at a time; the next one covers what happens meanwhile.
- * Catch-up, live changes and recovery from a full buffer use the same read: everything after the cursor.
+ * Holds the connected users and the cursor of each socket. A user who may be behind becomes due. A tick reads the changes of
+ * all due users in one statement and sends them. Only one tick runs at a time. Catch-up, live changes and recovery from a full
+ * buffer use the same read.
  */
 export class Hub {
   readonly #app: App

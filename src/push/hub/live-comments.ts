@@ -5,7 +5,7 @@ import type { ChangedComment, LiveContent } from '../../protocol/live-content.ts
 import type { Connection } from '../connections/connection.ts'
 import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
 
-/** Comments and removals per frame, and per socket that waits. Of the waiting ones, the latest are kept. */
+/** Maximum comments and removals per frame, and per waiting socket. Of the waiting ones, the latest are kept. */
 const PER_FRAME = 50
 const MOST_WAITING = 200
 

@@ -15,9 +15,7 @@ const DAY_SECONDS = 24 * HOUR_SECONDS
 /** Maximum mails per network and day, and per mail domain and hour. RATE_LIMIT_SCALE multiplies both. */
 const OF_NETWORK_A_DAY = 50
 const OF_DOMAIN_AN_HOUR = 1000
-/**
- * Maximum mails per address and day on request, for users whose mail was lost. RATE_LIMIT_SCALE multiplies it.
- */
+/** Maximum mails on request per address and day, for users whose mail was lost. RATE_LIMIT_SCALE multiplies it. */
 const WANTED_OF_ADDRESS_A_DAY = 5
 
 type Question = { userId: string; email: string; ip: string }

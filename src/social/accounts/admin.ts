@@ -86,7 +86,7 @@ export async function revokeAdmin(pool: pg.Pool, username: string): Promise<bool
   return changeRole(pool, `role = 'user'`, `role = 'admin' and deleted_at is null`, username)
 }
 
-/** With the audit row, whose actor is the database role. */
+/** Changes the role and writes an audit row, whose actor is the database role. */
 async function changeRole(pool: pg.Pool, set: string, where: string, username: string): Promise<boolean> {
   const { rowCount } = await pool.query(
     `with former as (
@@ -103,10 +103,7 @@ async function changeRole(pool: pg.Pool, set: string, where: string, username: s
 
 export type Candidate = { id: string; email: string | null; verified: boolean; createdAt: Date }
 
-/**
- * What the operator checks before granting the role, because usernames can look alike and the first match may be the
- * wrong user.
- */
+/** The user whom a grant would affect. The operator checks it first, because usernames can look alike. */
 export async function findCandidate(pool: pg.Pool, username: string): Promise<Candidate | undefined> {
   const { rows } = await pool.query<Candidate>(
     `select id, email, email_verified_at is not null as verified, created_at as "createdAt" from social.users

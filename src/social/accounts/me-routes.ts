@@ -11,9 +11,9 @@ import { Email, Username } from './fields.ts'
 import { findMe, Me } from './me.ts'
 
 const HOUR_SECONDS = 3600
-/** Mails to addresses that one user may trigger. */
+/** Maximum mails to new addresses that a user may trigger per hour. */
 export const ADDRESS_MAILS_AN_HOUR = 5
-/** Each change reserves another name. */
+/** Maximum number of new names per user and day, because each reserves a name. */
 export const NAMES_A_DAY = 5
 
 export const Locale = Type.String({ minLength: 2, maxLength: 35, description: 'BCP 47 tag, for example pt-BR' })

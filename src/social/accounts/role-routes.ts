@@ -20,7 +20,10 @@ const RoleChange = Type.Object(
 )
 const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.String(), role: Role })
 
-/** Who may use the console, and as what. A new role counts from the next sign-in or refresh on, a lower one at once. */
+/**
+ * Routes to list and change the roles of the console. A higher role applies from the next sign-in or refresh, a lower one at
+ * once.
+ */
 export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
   const limitFailures = createFailureLimit(app)
   return async (server) => {
@@ -85,7 +88,7 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** Returns the former role. Locks both, so that of two admins who demote each other one is refused, and an admin remains. */
+/** Changes a role and returns the former one. Locks both users, so that two admins who demote each other cannot both succeed. */
 async function changeRole(trx: pg.ClientBase, adminId: string, userId: string, role: Role): Promise<string> {
   const { rows } = await trx.query<{ id: string; role: string }>(
     `select id, role from social.users where id in ($1::bigint, $2::bigint) and deleted_at is null

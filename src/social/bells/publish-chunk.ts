@@ -80,7 +80,7 @@ function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
   return users.map((recipientId) => ({ ...event, recipientId }))
 }
 
-/** Each copy gets its own id, which identifies pending events. */
+/** Adds pending events. Each gets its own id, which identifies it. */
 async function tellLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
   if (events.length === 0) return
   const { rows } = await client.query<{ id: number }>(

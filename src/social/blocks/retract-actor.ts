@@ -8,7 +8,7 @@ import { SOURCES_PER_CHUNK } from '../../notify/fan-outs/end-sources.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
-/** Each costs one index lookup. */
+/** Notifications per chunk. Each costs one index lookup. */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
 /**

@@ -108,7 +108,7 @@ async function lockParent(
   throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
 }
 
-/** Usually a deletion in progress, after which the row no longer exists. */
+/** Error for a locked row. Usually a deletion is in progress, after which the row no longer exists. */
 function busy(): AppError {
   return fail('BUSY', 'Try again', { retryAfter: 1, cause: HELD })
 }

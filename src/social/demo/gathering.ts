@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 
-/** How notifications of one type about a post are grouped, and their current state for its author. */
+/** Settings for groups of one type of notification, and the current group of a post for its author. */
 export const Gathering = Type.Object({
   type: Type.String(),
   instantThreshold: Type.Integer({ description: 'Actors shown one by one before grouping starts' }),

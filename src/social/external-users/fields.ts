@@ -34,11 +34,11 @@ export const ExternalProfile = Type.Object(profileFields, closed)
 const OneUser = Type.Object({ externalId: ExternalId, ...profileFields }, closed)
 export type ExternalUser = Static<typeof OneUser>
 
-/** As many as one transaction can write without delaying others. */
+/** Maximum users per request. One transaction can write them without delaying others. */
 const MAX_USERS = 1000
 export const ExternalUsers = Type.Object({ users: Type.Array(OneUser, { minItems: 1, maxItems: MAX_USERS }) }, closed)
 
-/** The view for services. Other users do not see the external id. */
+/** The view of an external user for services. Other users do not see the external id. */
 export const ExternalUserView = Type.Composite([User, Type.Object({ externalId: ExternalId })])
 export type ExternalUserView = Static<typeof ExternalUserView>
 export const FoundUser = Type.Composite([User, Type.Object({ externalId: Type.Optional(ExternalId) })])

@@ -10,7 +10,7 @@ export async function findIdOf(db: Kysely<DB>, externalId: string): Promise<stri
   return found?.id
 }
 
-/** In the order of the external ids. With `viewerId` null, the result does not depend on a viewer. */
+/** Reads users in the order of the external ids. With `viewerId` null, the result does not depend on a viewer. */
 export async function readExternalUsers(
   pool: pg.Pool,
   externalIds: string[],

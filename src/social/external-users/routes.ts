@@ -14,7 +14,7 @@ const Many = Type.Object({
   items: Type.Array(ExternalUserView, { description: 'In the order of the request' }),
   created: Type.Integer({ description: 'Number of users that did not exist before' }),
 })
-/** Enough for 1000 users with all fields at their maximum length. */
+/** Maximum body size: 1000 users with all fields at their maximum length. */
 const MANY_BODY_LIMIT = 4 * 1024 * 1024
 
 const config = { service: 'users:write' } as const

@@ -68,8 +68,8 @@ async function hasEnded(client: pg.ClientBase, externalId: string, iat: number):
 }
 
 /**
- * Lasts as long as a session with refresh tokens does after its latest one, so that pushes to a browser continue as
- * long.
+ * SQL that starts or prolongs the session. It lasts as long as a session with refresh tokens, so that pushes to a browser
+ * continue as long.
  */
 const enterSession = `
   insert into social.sessions (user_id, provider_sid, expires_at)
@@ -81,7 +81,7 @@ const enterSession = `
   do update set expires_at = greatest(sessions.expires_at, excluded.expires_at), last_used_at = now()
   returning id`
 
-/** Uses as many of the token's claims as possible. The provider has verified them, and is not asked again. */
+/** Creates the user from as many claims as possible. The provider has verified them and is not asked again. */
 async function provision(pool: pg.Pool, claims: ProviderClaims): Promise<void> {
   const externalId = claims.sub
   const { username, email, emailVerified, ...rest } = profileOf(claims)

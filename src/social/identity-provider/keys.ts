@@ -12,7 +12,7 @@ export const limits = {
    * the provider.
    */
   coolDownMs: 10 * SECOND,
-  /** The same after a failure. */
+  /** Minimum time after a failure before another read. */
   retryAfterMs: 5 * SECOND,
 }
 

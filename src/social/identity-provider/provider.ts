@@ -10,13 +10,13 @@ import { admit, type ProviderClaims } from './admit.ts'
 import { createKeys, KeysUnavailable } from './keys.ts'
 
 const SECOND = 1000
-/** The allowed difference between the provider's and the server's clocks. */
+/** Maximum difference between the clocks of the provider and the server. */
 const CLOCK_SKEW_SECONDS = 30
-/** RFC 7518 and RFC 8037. Never a symmetric algorithm, because the keys are public. */
+/** Accepted algorithms (RFC 7518, RFC 8037). Never a symmetric one, because the keys are public. */
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA']
-/** `typ` of access tokens by RFC 9068, and the values of providers that do not follow it. */
+/** Accepted values of `typ`: that of RFC 9068, and those of other providers. */
 const TYPES = new Set([undefined, 'JWT', 'at+jwt', 'application/at+jwt'])
-/** Identified tokens kept in memory. */
+/** Maximum number of verified tokens in memory. */
 const KNOWN_TOKENS = 10_000
 
 const Claims = TypeCompiler.Compile(

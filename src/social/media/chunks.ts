@@ -1,12 +1,9 @@
-/**
- * Bytes of a row of social.media_chunks. Large enough for few rows, small enough that a slow reader needs little
- * memory.
- */
+/** Size of a row of social.media_chunks. Large enough for few rows, and small enough for the memory of slow readers. */
 export const CHUNK_BYTES = 256 * 1024
 
 /**
- * The same bytes in pieces of `size`; only the last may be shorter. A piece is valid until the next is requested. All
- * pieces share one buffer, so that a large file does not create hundreds of dead buffers.
+ * Splits the stream into pieces of `size`; only the last may be shorter. A piece is valid until the next is requested, because
+ * all share one buffer.
  */
 export async function* inChunks(pieces: AsyncIterable<Buffer>, size: number): AsyncGenerator<Buffer, void> {
   const chunk = Buffer.allocUnsafeSlow(size)

@@ -4,9 +4,9 @@ import { inTransaction } from '../../db/transaction.ts'
 import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
 
 export const UNUSED_KEPT = '1 day'
-/** Longer than an upload can take. */
+/** Age after which an unfinished upload is deleted. Longer than an upload can take. */
 const UNFINISHED_KEPT = '1 hour'
-/** Media removed in one transaction. Each may have 50 MiB. */
+/** Media per transaction. Each may have 50 MiB. */
 const MEDIA_PER_CHUNK = 10
 
 /** Removes media unused for a day, and the remains of interrupted uploads. */

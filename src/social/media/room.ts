@@ -11,7 +11,7 @@ export const UPLOADS_AT_A_TIME = 4
  * create.
  */
 export const UNVERIFIED_QUOTA = 20 * 1024 * 1024
-/** Longer than an upload can take. Older rows belong to a process that was killed. */
+/** SQL for uploads in progress. Older rows belong to a process that was killed. */
 const UNDER_WAY = `begun_at > now() - interval '10 minutes'`
 /** Bytes of a multipart body around the file. */
 const ENVELOPE_BYTES = 1024

@@ -4,7 +4,7 @@ const pixels = Type.Optional(
   Type.Integer({ description: 'Pixels of an image as displayed; absent when its header does not contain them' }),
 )
 
-/** Absent when unknown. */
+/** Fields that are absent if unknown. */
 const described = {
   width: pixels,
   height: pixels,
@@ -20,7 +20,7 @@ export const Media = Type.Object({
 })
 export type Media = Static<typeof Media>
 
-/** 128 random bits in base64url. */
+/** Id of a medium: 128 random bits in base64url. */
 export const MediaId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$', description: 'From `POST /media/upload`' })
 
 export const MediaOfPost = Type.Object({ id: Type.String(), mime: Type.String(), size: Type.Integer(), ...described })

@@ -33,12 +33,12 @@ export function createFailureLimit(app: App) {
 
 export type FailureLimit = ReturnType<typeof createFailureLimit>
 
-/** A hash of an address's network, stored with a session. */
+/** Hash of an address's network, stored with a session. */
 export function networkHash(config: Pick<Config, 'jwtSecret'>, ip: string): Buffer {
   return hashOf(config, 'network', networkOf(ip))
 }
 
-/** Keyed, because addresses and names are few enough to try them all against a plain hash. */
+/** Hash with a key. Addresses and names are so few that a plain hash could be reversed by trying all. */
 export function hashOf({ jwtSecret }: Pick<Config, 'jwtSecret'>, purpose: string, text: string): Buffer {
   return createHmac('sha256', keyFor(jwtSecret, purpose)).update(text).digest().subarray(0, 16)
 }

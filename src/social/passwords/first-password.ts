@@ -18,7 +18,7 @@ export async function makeFirstPassword(config: Config, isTerminal: boolean): Pr
   return { password, shown: { inFile } }
 }
 
-/** Removed when the password changes. */
+/** Path of the file with the first password. It is deleted when the password changes. */
 export function firstPasswordFile({ dataDir }: Pick<Config, 'dataDir'>): string {
   return join(dataDir, 'admin-password')
 }

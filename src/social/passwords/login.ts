@@ -1,4 +1,4 @@
-/** Whether the account has signed in from the network $2. */
+/** SQL: true if the account has signed in from the network $2. */
 export const isKnown = 'exists (select from social.sessions s where s.user_id = u.id and s.network = $2)'
 
 /**

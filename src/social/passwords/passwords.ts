@@ -10,13 +10,16 @@ import { wideNetworkOf } from '../../http/rate-limits.ts'
  */
 const argon2id: Options = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** libuv has four threads. One remains for files and DNS lookups. */
+/** Concurrent hashes. libuv has four threads; one stays free for files and DNS. */
 const AT_ONCE = 3
-/** With a full queue, the last hash waits for some seconds. */
+/** Maximum number of waiting hashes. The last one waits for some seconds. */
 const WAITING = 500
 const hashing = bulkhead(AT_ONCE, WAITING)
 
-/** Waiting hashes per network, times RATE_LIMIT_SCALE, so that a flood from one network does not block the others. */
+/**
+ * Maximum number of waiting hashes per network, times RATE_LIMIT_SCALE, so that a flood from one network does not block the
+ * others.
+ */
 const OF_ONE_NETWORK = 50
 const networks = new Map<string, BulkheadPolicy>()
 
@@ -39,8 +42,9 @@ export function hashPassword(password: string, share?: Share): Promise<string> {
 }
 
 /**
- * Costs the same when the user does not exist (`stored` undefined), so that response times do not reveal accounts.
- * @throws {AppError} BUSY when too many hashes wait
+ * Checks a password. Takes equally long if the user does not exist (`stored` undefined), so that response times do not reveal
+ * accounts.
+ * @throws {AppError} BUSY too many hashes wait
  */
 export async function passwordFits(stored: string | undefined, password: string, share?: Share): Promise<boolean> {
   const known = stored ?? (await nobodysHash)

@@ -14,7 +14,8 @@ import { hashPassword, shareOf } from './passwords.ts'
 
 const HOUR_SECONDS = 3600
 /**
- * Times RATE_LIMIT_SCALE. Each mail has a link that works for half an hour, so others' requests cannot lock out a user.
+ * Maximum mails per account and hour, times RATE_LIMIT_SCALE. Each link works for half an hour, so requests of others cannot
+ * lock out a user.
  */
 export const MAILS_AN_HOUR = 5
 

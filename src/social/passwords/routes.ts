@@ -120,8 +120,8 @@ function refused(error: unknown, token: string, words: Catalogue): string {
 }
 
 /**
- * A form, because mail scanners open links too, so GET must not change anything. Its action is relative to the page and
- * works below any prefix.
+ * Form to set a password. GET must not change anything, because mail scanners open links too. The action is relative to the
+ * page, so it works below any prefix.
  */
 function form(token: string, { pages }: Catalogue): string {
   return `<form method="post" action="reset"><input type="hidden" name="token" value="${escapeHtml(token)}">

@@ -9,7 +9,7 @@ type StoredMention = Omit<Static<typeof Mention>, 'username'>
 /** `ids`: each person once, in the order of the text. `stored`: for the column `mentions`; null without mentions. */
 export type Mentioned = { ids: string[]; stored: string | null }
 
-/** Per text, because one text can mention a person many times. */
+/** Maximum mentions stored per text, because one text can mention a person many times. */
 const MAX_STORED = 100
 
 /** The users whom a text mentions as @username. */

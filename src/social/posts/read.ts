@@ -18,7 +18,7 @@ export async function getPost(db: Pick<pg.ClientBase, 'query'>, viewerId: string
   return toPost(rows[0])
 }
 
-/** Newest first, older than the post `before`: posts of all users, of those the viewer follows, or of one user. */
+/** Lists posts newest first, older than the post `before`: those of all users, of users the viewer follows, or of one user. */
 export async function listPosts(
   pool: pg.Pool,
   viewerId: string,
@@ -33,7 +33,7 @@ export async function listPosts(
   return rows.map(toPost)
 }
 
-/** Without a cursor the page starts above every id. */
+/** SQL condition of a page. Without a cursor it begins above all ids. */
 const older = `p.deleted_at is null and p.id < coalesce($2::bigint, 9223372036854775807)`
 
 /** Viewers who follow more than MANY users first search the RECENT newest posts of all users. */

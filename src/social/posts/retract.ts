@@ -38,7 +38,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
 
 type Pairs = 'likes' | 'bookmarks' | 'thread_mutes'
 
-/** The order of the likes' index, so that no chunk sorts all likes of the post. */
+/** Order of each table's index, so that no chunk sorts all likes of the post. */
 const orderOf: Record<Pairs, string> = { likes: 'created_at, user_id', bookmarks: 'user_id', thread_mutes: 'user_id' }
 
 async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): Promise<number> {

@@ -7,13 +7,13 @@ import type { Service } from '../../http/identity.ts'
 
 const PREFIX = 'rp_'
 
-/** 256 random bits. Secret scanners find leaked tokens by the prefix. Only the hash is stored. */
+/** Creates a token of 256 random bits. Secret scanners detect leaked tokens by the prefix. Only the hash is stored. */
 export function newServiceToken(): { token: string; hash: Buffer } {
   const token = PREFIX + randomBytes(32).toString('base64url')
   return { token, hash: hashOf(token) }
 }
 
-/** Wrong tokens per address and minute, times RATE_LIMIT_SCALE. */
+/** Maximum wrong tokens per address and minute, times RATE_LIMIT_SCALE. */
 const WRONG_PER_MINUTE = 60
 const WINDOW_SECONDS = 60
 
@@ -44,8 +44,8 @@ export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config
 }
 
 /**
- * Null for a token that is unknown or revoked. Queries the database each time, so that a revocation takes effect at
- * once.
+ * Finds the service of a token. Null if the token is unknown or revoked. Queries the database each time, so that a revocation
+ * takes effect at once.
  */
 async function findService(pool: pg.Pool, token: string): Promise<Service | null> {
   const { rows } = await pool.query<Service>({

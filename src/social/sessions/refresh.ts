@@ -8,10 +8,7 @@ import { endSession } from './revoked-sessions.ts'
 import { longestSession, type Session } from './session.ts'
 import { hashRefreshToken, newRefreshToken } from './tokens.ts'
 
-/**
- * Seconds in which a token can be exchanged again, because its answer was lost or two tabs sent it at once. A reloaded
- * page aborts its requests, and a client retries within seconds after a lost connection.
- */
+/** Seconds in which a token can be exchanged again, for example after a lost response or if two tabs send it at once. */
 const AGAIN_SECONDS = 10
 
 /**

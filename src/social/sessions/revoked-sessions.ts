@@ -2,14 +2,12 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 
 const SECOND = 1000
-/** Interval between reads: how long another process may still accept a revoked session's token. */
+/** Interval between reads, and so the maximum time for which another process accepts the token of a revoked session. */
 export const LOOK_EVERY_MS = SECOND
-/**
- * A revocation has the time of its transaction's start and is visible after the commit, which follows within this time.
- */
+/** Maximum time between the start of a revoking transaction, which dates the revocation, and its commit. */
 const COMMITTED_WITHIN = 60 * SECOND
 
-/** Call this after the commit. Refuses the session's tokens from now on, and closes its sockets. */
+/** Refuses the session's tokens from now on, and closes its sockets. Call it after the commit. */
 export function endSession({ revokedSessions, wakeUps }: App, sessionId: string): void {
   revokedSessions.add(sessionId)
   wakeUps.sessionRevoked(sessionId)
@@ -21,11 +19,11 @@ export function endSession({ revokedSessions, wakeUps }: App, sessionId: string)
  * query.
  */
 export class RevokedSessions {
-  /** By session id: the time when its last access token expires, by the clock that dates tokens. */
+  /** Expiry of the session's last access token, by session id, in the time of the clock that sets `iat`. */
   readonly #until = new Map<string, number>()
   readonly #tokenLifeMs: number
   #lookedAt = Number.NEGATIVE_INFINITY
-  /** The highest time of that clock. After it is set back, older tokens are valid for longer. */
+  /** The highest time of that clock. If the clock is set back, older tokens are valid for longer. */
   #latest = 0
 
   constructor(accessTokenTtl: number) {

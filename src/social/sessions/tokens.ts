@@ -29,9 +29,8 @@ export function signAccessToken(
 }
 
 /**
- * Null for a token that is malformed, forged, expired or of another kind. Also null for a lifetime longer than the
- * current one, because revoked sessions are remembered only that long. Does not look up the session; see
- * `sessionIsLive`.
+ * Verifies a token. Null if it is malformed, forged, expired, of another kind, or has a longer lifetime than the current one,
+ * because revoked sessions are remembered only that long. Does not look up the session; see `sessionIsLive`.
  */
 export function verifyAccessToken(config: Config, token: string): Identity | null {
   const keys = keysFor(config, token)
@@ -68,7 +67,7 @@ const isJwt = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
 
 const notSignedIn = () => fail('UNAUTHENTICATED', 'Sign in or refresh, then send Authorization: Bearer <access token>')
 
-/** 256 random bits. Only the hash is stored. */
+/** Creates a refresh token of 256 random bits. Only its hash is stored. */
 export function newRefreshToken(): string {
   return randomBytes(32).toString('base64url')
 }
@@ -77,7 +76,7 @@ export function hashRefreshToken(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-/** Recently verified tokens kept in memory. */
+/** Maximum number of verified tokens in memory. */
 const VERIFIED_KEPT = 10_000
 
 type Verified = { identity: Identity; livesSeconds: number }
@@ -109,7 +108,7 @@ function keysOf(secret: string): Keys {
   return keys
 }
 
-/** Fastify's plugin on its own instance, one per secret. Every role verifies tokens, even without an HTTP API. */
+/** Creates an instance of Fastify's plugin, one per secret. Every role verifies tokens, even without an HTTP API. */
 function createJwt(options: fastifyJwt.FastifyJWTOptions): fastifyJwt.JWT {
   const instance = fastify()
   fastifyJwt(instance, options, (error) => {
@@ -118,7 +117,7 @@ function createJwt(options: fastifyJwt.FastifyJWTOptions): fastifyJwt.JWT {
   return instance.jwt
 }
 
-/** The header must equal ours exactly. This fixes algorithm, type and key before anything is parsed. */
+/** Returns the keys for a token. Requires exactly our header, which fixes algorithm, type and key before anything is parsed. */
 function keysFor({ jwtSecret, jwtSecretPrevious }: Config, token: string): Keys | undefined {
   const secrets = jwtSecretPrevious ? [jwtSecret, jwtSecretPrevious] : [jwtSecret]
   return secrets.map(keysOf).find(({ header }) => header === headerOf(token))

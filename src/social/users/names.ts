@@ -12,7 +12,7 @@ export function cleanDisplayName(given: string): string {
   return name
 }
 
-/** The same for a profile's text, which may have lines and links, and may be empty. */
+/** Same as `cleanDisplayName` for the text of a profile, which may have lines and links, and may be empty. */
 export function cleanBio(given: string): string {
   return clean(given, 500, '/bio', controlButNewline)
 }

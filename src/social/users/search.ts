@@ -30,7 +30,7 @@ export async function searchUsers(pool: pg.Pool, { text, viewerId, limit, cursor
   }
 }
 
-/** Trigram indexes find nothing with fewer characters. */
+/** Minimum length for the trigram indexes. */
 const SHORTEST_PART = 3
 /** The rank that a trigram index serves. */
 const PART = 2
@@ -41,7 +41,7 @@ const name = `u.username collate "C"`
 const displayName = `lower(u.display_name) collate "C"`
 /** Users that the viewer may find. */
 const visible = `u.deleted_at is null and ${unblocked('$1::bigint', 'u.id')}`
-/** The position of the previous page's last user. */
+/** SQL of the sort key of the previous page's last user. */
 const after = (column: string) => `(select ${column} from social.users u where u.id = $3::bigint)`
 
 /** `$2` is the escaped text in lower case. */

@@ -3,7 +3,7 @@ import { type Catalogue, wordsIn } from './words.ts'
 
 export type Words = { subject: string; text: string; html: string }
 
-/** Number of notifications that a mail lists. It shows how many more exist. */
+/** Maximum number of notifications listed in a mail, which states how many more exist. */
 const NAMED = 20
 
 /** Digest of unread notifications, newest last. Relative links become absolute. `locale` is that of the recipient. */
@@ -41,8 +41,8 @@ export function digest(
 }
 
 /**
- * Asks for something by a link: whether an address belongs to the user, or for a new password. Anyone can have it sent
- * to any address, so it contains no text of theirs.
+ * Texts of a mail with a link: to verify an address or to set a new password. Anyone can request it for any address, so it
+ * contains no text of theirs.
  */
 export function linking(
   { language, ...words }: Catalogue,
@@ -63,7 +63,7 @@ export function linking(
   }
 }
 
-/** Reports a change to the owner of an address. */
+/** Texts of a mail that reports a change to the owner of an address. */
 export function reporting(
   { language, ...words }: Catalogue,
   about: 'passwordChanged' | 'addressChanging',
