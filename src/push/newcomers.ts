@@ -15,13 +15,13 @@ export class Newcomers {
   readonly #addressOf: (request: IncomingMessage) => string
   readonly #budgets: Budgets
   /** Networks refused in the current period, so that each is logged once. */
-  readonly #told: Budgets
+  readonly #logged: Budgets
 
   constructor({ log, config }: App, { upgradeBudget, upgradePeriodMs }: Limits) {
     this.#log = log
     this.#addressOf = addressFinder(config.trustedProxies)
     this.#budgets = new Budgets(Math.max(1, Math.round(upgradeBudget * config.rateLimitScale)), upgradePeriodMs)
-    this.#told = new Budgets(1, upgradePeriodMs)
+    this.#logged = new Budgets(1, upgradePeriodMs)
   }
 
   /** The network of a request, as for REST. */
@@ -33,7 +33,7 @@ export class Newcomers {
   refusal(network: string): AppError | null {
     const budget = this.#budgets.of(network)
     if (budget.spend(1)) return null
-    if (this.#told.of(network).spend(1))
+    if (this.#logged.of(network).spend(1))
       this.#log.warn({ network }, 'too many upgrades without a valid hello; refusing more')
     return fail('RATE_LIMITED', 'Too many upgrades without a valid hello', { retryAfter: budget.leftMs / 1000 })
   }

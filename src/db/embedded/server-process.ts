@@ -84,10 +84,10 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
   const [command = '', ...args] = [...runAs.prefix, postgres, '-D', cluster, '-p', String(port), ...settings]
   const child = spawn(command, args, { ...runAs.ids, cwd: '/', detached: true, stdio: ['ignore', log.fd, log.fd] })
   child.once('error', () => {})
-  // However Node ends, short of being killed, PostgreSQL is at least told to stop.
-  const tell = () => void child.kill('SIGINT')
-  process.on('exit', tell)
-  child.once('exit', () => process.off('exit', tell))
+  // On every exit of Node except SIGKILL, PostgreSQL gets the signal to stop.
+  const stop = () => void child.kill('SIGINT')
+  process.on('exit', stop)
+  child.once('exit', () => process.off('exit', stop))
   await log.close()
   return child
 }

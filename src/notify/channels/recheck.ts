@@ -19,15 +19,15 @@ export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outc
  */
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {
   const rows = await readNotifications(reader, deliveries)
-  const told = [...rows.values()].flatMap(toldOf)
+  const recipients = [...rows.values()].flatMap(recipientsOf)
   const isMail = deliveries.some(({ channel }) => channel === 'email')
   const verified = await readVerified(reader, isMail ? [...rows.values()] : [])
   const types = await reader.types.current()
   const toShow = (row: Row) => (isMail && types(row.type).social ? withoutUnverified(row, verified) : row)
   const [shown, relations, mutedThreads, preferences] = await Promise.all([
     loadShown(reader, [...rows.values()].map(toShow)),
-    readRelations(reader.pool, told),
-    readMutedThreads(reader.pool, told),
+    readRelations(reader.pool, recipients),
+    readMutedThreads(reader.pool, recipients),
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
   ])
   const judged: Judged = { sendable: [], settled: [] }
@@ -108,7 +108,7 @@ async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>>
 
 /** Decides for a group. It is sent while the rules allow at least one of its kept actors. */
 function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
-  const about = toldOf(row).map((told) => relationOf(told, people))
+  const about = recipientsOf(row).map((recipient) => relationOf(recipient, people))
   const decideOn = (relation: Relation | null) =>
     decide(types(row.type), channel, relation, said, row.priority === 'critical')
   const welcome = about.find((relation) => decideOn(relation).decision !== 'suppress')
@@ -116,7 +116,7 @@ function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...peo
 }
 
 /** Creates one recipient row per kept actor, as if each had acted now. Some sends have no actor. */
-function toldOf({ userId, threadKey, keptActorIds }: Row) {
+function recipientsOf({ userId, threadKey, keptActorIds }: Row) {
   const actorIds = keptActorIds.length > 0 ? keptActorIds : [null]
   return actorIds.map((actorId) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
 }

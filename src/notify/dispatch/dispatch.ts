@@ -18,7 +18,7 @@ import { storeFolded } from './store.ts'
 export function dispatchWith(types: NotificationTypes, actions: Actions): Consumer {
   return async (client, events, onBusy) => {
     const addressed = events.filter((event) => event.recipientId !== null)
-    return addressed.length > 0 ? tell(client, await types.current(), actions, addressed, onBusy) : []
+    return addressed.length > 0 ? notifyRecipients(client, await types.current(), actions, addressed, onBusy) : []
   }
 }
 
@@ -27,7 +27,7 @@ export function dispatchWith(types: NotificationTypes, actions: Actions): Consum
  * inboxes by user id. Blocks and preferences are read after that.
  * Returns the events whose object or inbox another transaction held (only with `set aside`).
  */
-export async function tell(
+export async function notifyRecipients(
   client: pg.ClientBase,
   types: TypeLookup,
   actions: Actions,
@@ -41,21 +41,21 @@ export async function tell(
   const goneEvents = (gone: Set<string>) => new Set(gone.size > 0 ? events.filter(among(gone)) : [])
   if (onBusy === 'wait') {
     const gone: Sent<Set<OutboxEvent>> = lockObjects(client, needed).then(goneEvents)
-    await tellFree(client, types, events, gone, onBusy)
+    await lockAndNotify(client, types, events, gone, onBusy)
     return []
   }
   const { gone, held } = await lockFreeObjects(client, needed)
   const waits = among(held)
   const [waiting, free] = held.size > 0 ? [events.filter(waits), events.filter((event) => !waits(event))] : [[], events]
   if (free.length === 0) return waiting
-  return [...waiting, ...(await tellFree(client, types, free, Promise.resolve(goneEvents(gone)), onBusy))]
+  return [...waiting, ...(await lockAndNotify(client, types, free, Promise.resolve(goneEvents(gone)), onBusy))]
 }
 
 /**
  * Locks the inboxes and sends the reads behind the locks at once, each with a snapshot after them. Returns the events
  * whose inbox was held.
  */
-async function tellFree(
+async function lockAndNotify(
   client: pg.ClientBase,
   types: TypeLookup,
   events: OutboxEvent[],

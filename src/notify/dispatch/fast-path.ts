@@ -17,7 +17,7 @@ export type Members = { ids: string; size: number }
  * notified of the source. Does the same as folding and storing, in one statement, without moving rows out of the
  * database. Returns the other users.
  */
-export async function tellPlain(
+export async function notifyPlain(
   client: pg.ClientBase,
   types: TypeLookup,
   event: OutboxEvent,
@@ -28,14 +28,14 @@ export async function tellPlain(
   const { decision, decidedBy } = decide(type, 'inApp', relation, undefined, priorityOf(event, type) === 'critical')
   if (decision !== 'allow' || !isPlain(event)) return listOf(members)
   const free = await lockSilent(client, members)
-  const { rows } = await client.query<{ told: string | null }>({
-    name: 'tell_plain',
-    text: tellStatement,
+  const { rows } = await client.query<{ notified: string | null }>({
+    name: 'notify_plain',
+    text: notifyStatement,
     values: [free, ...columnsOf(event, type), decidedBy],
   })
-  const told = readTold(rows[0]?.told ?? null)
-  await notifyPushNodes(client, told)
-  return told.size === members.size ? [] : listOf(members).filter((userId) => !told.has(userId))
+  const notified = readNotified(rows[0]?.notified ?? null)
+  await notifyPushNodes(client, notified)
+  return notified.size === members.size ? [] : listOf(members).filter((userId) => !notified.has(userId))
 }
 
 /** Not grouped, meant for the app, and not expired. */
@@ -54,9 +54,9 @@ export function listOf({ ids, size }: Members): string[] {
 }
 
 /** Parses `user:modseq,user:modseq`. */
-function readTold(told: string | null): Map<string, number> {
+function readNotified(notified: string | null): Map<string, number> {
   const modseqByUser = new Map<string, number>()
-  for (const pair of told?.split(',') ?? []) {
+  for (const pair of notified?.split(',') ?? []) {
     const colon = pair.indexOf(':')
     modseqByUser.set(pair.slice(0, colon), Number(pair.slice(colon + 1)))
   }
@@ -99,7 +99,7 @@ function columnsOf(event: OutboxEvent, type: NotificationType) {
  * Looks up sources singly, because a join would read the index entries of all users for this post. The update that counts also
  * finds the plain recipients, so each inbox is looked up once.
  */
-const tellStatement = `
+const notifyStatement = `
   with plain as (
     update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
     where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
@@ -108,7 +108,7 @@ const tellStatement = `
     returning i.user_id, i.modseq,
       exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
   ),
-  told as (
+  stored as (
     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, priority, severity, object_type, object_id, thread_key, data,
       actor_ids, followed_actors, actor_count, request_id, title, body, url, expires_at)
     select user_id, modseq, modseq, modseq, $10::text, case when followed = 1 then $13::text else $12::text end, $11::text, $5::text, $6::text, $7::text, $8::jsonb,
@@ -127,4 +127,4 @@ const tellStatement = `
   hooked as (
     ${queueRows('notification.created', { userId: 'p.user_id', notificationId: 'p.modseq', from: 'plain p' })}
   )
-  select string_agg(user_id || ':' || modseq, ',') as told from plain`
+  select string_agg(user_id || ':' || modseq, ',') as notified from plain`

@@ -59,15 +59,15 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
     text: `select s.user_id as "userId", s.source_id as "sourceId", s.event_id::float8 as "eventId",
              s.notification_id::float8 as "notificationId", s.actor_id as "actorId", s.live, s.notified,
              s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
-           from (select distinct user_id, source_id from ${told.from}) w
+           from (select distinct user_id, source_id from ${eventSources.from}) w
            ${oneByOne('notify.sources s where s.user_id = w.user_id and s.source_id = w.source_id', 's')}
-           where s.user_id = any(${told.next}::bigint[])`,
-    values: [...told.values(events), users],
+           where s.user_id = any(${eventSources.next}::bigint[])`,
+    values: [...eventSources.values(events), users],
   })
   return rows
 }
 
-const told = columns<OutboxEvent>({
+const eventSources = columns<OutboxEvent>({
   user_id: ['bigint', (event) => event.recipientId],
   source_id: ['text', (event) => event.sourceId],
 })

@@ -107,7 +107,7 @@ export function whyFiltered(
 }
 
 function decideByRelation(relation: Relation, { policy }: Preferences): Decision | null {
-  if (relation.self) return suppress('self', 'nobody is told of their own doing')
+  if (relation.self) return suppress('self', 'nobody is notified of their own doing')
   if (relation.blocked) return suppress('block', 'one of the two blocks the other')
   if (relation.muted) return suppress('mute', 'the user muted who did it')
   if (relation.threadMuted) return suppress('threadMute', 'the user muted the thread')

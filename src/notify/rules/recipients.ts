@@ -2,7 +2,7 @@
  * A recipient of an action and the notification type. An action notifies a person once, for the most specific reason,
  * and nobody of their own actions.
  */
-export type Told = {
+export type Recipient = {
   recipientId: string
   type: string
   /** True if the text also mentions the recipient. Then it does not wait for a window, like a mention. */
@@ -18,20 +18,31 @@ export type CommentFacts = {
 }
 
 /** Order of precedence: replied, mentioned, created. */
-export function recipientsOfComment({ authorId, postAuthorId, parentAuthorId, mentionedIds }: CommentFacts): Told[] {
+export function recipientsOfComment({
+  authorId,
+  postAuthorId,
+  parentAuthorId,
+  mentionedIds,
+}: CommentFacts): Recipient[] {
   return mostSpecific(authorId, [
-    ...tell('comment.replied', parentAuthorId).map((told) =>
-      mentionedIds.includes(told.recipientId) ? { ...told, mentioned: true as const } : told,
+    ...recipient('comment.replied', parentAuthorId).map((reply) =>
+      mentionedIds.includes(reply.recipientId) ? { ...reply, mentioned: true as const } : reply,
     ),
-    ...mentionedIds.flatMap((id) => tell('user.mentioned', id)),
-    ...tell('comment.created', postAuthorId),
+    ...mentionedIds.flatMap((id) => recipient('user.mentioned', id)),
+    ...recipient('comment.created', postAuthorId),
   ])
 }
 
-export function recipientsOfPost({ authorId, mentionedIds }: { authorId: string; mentionedIds: string[] }): Told[] {
+export function recipientsOfPost({
+  authorId,
+  mentionedIds,
+}: {
+  authorId: string
+  mentionedIds: string[]
+}): Recipient[] {
   return mostSpecific(
     authorId,
-    mentionedIds.flatMap((id) => tell('user.mentioned', id)),
+    mentionedIds.flatMap((id) => recipient('user.mentioned', id)),
   )
 }
 
@@ -57,15 +68,16 @@ export function namesIn(body: string): NamedAt[] {
   return found
 }
 
-function tell(type: string, recipientId: string | null): Told[] {
+function recipient(type: string, recipientId: string | null): Recipient[] {
   return recipientId === null ? [] : [{ recipientId, type }]
 }
 
 /** Keeps the first reason for each person. */
-function mostSpecific(actorId: string, reasons: Told[]): Told[] {
-  const told = new Map<string, Told>()
+function mostSpecific(actorId: string, reasons: Recipient[]): Recipient[] {
+  const recipients = new Map<string, Recipient>()
   for (const reason of reasons) {
-    if (reason.recipientId !== actorId && !told.has(reason.recipientId)) told.set(reason.recipientId, reason)
+    if (reason.recipientId !== actorId && !recipients.has(reason.recipientId))
+      recipients.set(reason.recipientId, reason)
   }
-  return [...told.values()]
+  return [...recipients.values()]
 }

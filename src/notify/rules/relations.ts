@@ -8,7 +8,7 @@ import { mutedThreads, silencedPairs } from './silences.ts'
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /** By `recipient actor`: blocks in either direction, the recipient's mute, and whether the recipient follows the actor. */
-export async function readRelations(client: Queryable, events: Told[]): Promise<Loaded['relations']> {
+export async function readRelations(client: Queryable, events: Addressed[]): Promise<Loaded['relations']> {
   const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
   if (pairs.length === 0) return new Map()
   const { rows } = await client.query<{ key: string; blocked: boolean; muted: boolean; followed: boolean }>({
@@ -16,19 +16,19 @@ export async function readRelations(client: Queryable, events: Told[]): Promise<
     text: `select w.user_id || ' ' || w.actor_id as key, bool_or(w.what = 'block') as blocked, bool_or(w.what = 'mute') as muted,
              bool_or(w.what = 'follow') as followed
            from (
-             with w as materialized (select distinct user_id, actor_id from ${told.from})
+             with w as materialized (select distinct user_id, actor_id from ${addressed.from})
              ${silencedPairs}
              union all
              select w.*, 'follow' from w join social.follows f on f.follower_id = w.user_id and f.followee_id = w.actor_id
            ) w group by w.user_id, w.actor_id`,
-    values: told.values(pairs),
+    values: addressed.values(pairs),
   })
   return new Map(rows.map(({ key, ...relation }) => [key, relation]))
 }
 
-type Told = Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>
+type Addressed = Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>
 
-const told = columns<Told>({
+const addressed = columns<Addressed>({
   user_id: ['bigint', (event) => event.recipientId],
   actor_id: ['bigint', (event) => event.actorId],
 })

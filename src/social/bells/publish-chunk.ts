@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { tell } from '../../notify/dispatch/dispatch.ts'
-import { listOf, type Members, tellPlain } from '../../notify/dispatch/fast-path.ts'
+import { notifyRecipients } from '../../notify/dispatch/dispatch.ts'
+import { listOf, type Members, notifyPlain } from '../../notify/dispatch/fast-path.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import { type OutboxEvent, parseEvent } from '../../notify/outbox/event.ts'
 import { setAside } from '../../notify/outbox/pending.ts'
@@ -29,8 +29,8 @@ export async function publishPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
   if (members.last === null) return 'finished'
   const event = parseEvent(fanOut.event)
   const late =
-    fanOut.attempts < PATIENCE ? await tellMembers(client, types, event, members) : eventsFor(event, listOf(members))
-  await tellLater(client, late)
+    fanOut.attempts < PATIENCE ? await notifyMembers(client, types, event, members) : eventsFor(event, listOf(members))
+  await notifyLater(client, late)
   return members.size < MEMBERS_PER_CHUNK ? 'finished' : { cursorUserId: members.last }
 }
 
@@ -66,14 +66,14 @@ async function nextMembers(client: pg.ClientBase, fanOut: FanOut): Promise<Membe
 }
 
 /** Returns the events of recipients whose inbox another transaction has locked. */
-async function tellMembers(
+async function notifyMembers(
   client: pg.ClientBase,
   types: TypeLookup,
   event: OutboxEvent,
   members: Members,
 ): Promise<OutboxEvent[]> {
-  const others = await tellPlain(client, types, event, members)
-  return others.length > 0 ? tell(client, types, actions, eventsFor(event, others), 'set aside') : []
+  const others = await notifyPlain(client, types, event, members)
+  return others.length > 0 ? notifyRecipients(client, types, actions, eventsFor(event, others), 'set aside') : []
 }
 
 function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
@@ -81,7 +81,7 @@ function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
 }
 
 /** Adds pending events. Each gets its own id, which identifies it. */
-async function tellLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
+async function notifyLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
   if (events.length === 0) return
   const { rows } = await client.query<{ id: number }>(
     `select nextval('notify.outbox_id_seq')::float8 as id from generate_series(1, $1::int)`,

@@ -38,11 +38,11 @@ type CommentKey = { id: string; postId: string; parentId: string | null }
  */
 export function creationEvents(key: CommentKey, actor: Actor, facts: CommentFacts): NewEvent[] {
   const event = commentEvent(key, actor)
-  const told = recipientsOfComment(facts).map(({ recipientId, type, mentioned }, index) => {
+  const events = recipientsOfComment(facts).map(({ recipientId, type, mentioned }, index) => {
     const data = mentioned ? { ...event.data, mentioned } : event.data
     return { ...event, ...aboutOf(type, key), counted: index === 0, recipientId, type, data }
   })
-  return told.length > 0 ? told : [event]
+  return events.length > 0 ? events : [event]
 }
 
 /** Subtracts the comment from the counters. A fan-out takes back its notifications. */

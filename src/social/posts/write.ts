@@ -33,9 +33,9 @@ export async function insertPost(client: pg.ClientBase, actor: Actor, body: stri
   const id = rows[0]?.id
   if (id === undefined) throw fail('UNAUTHENTICATED')
   await attachMedia(client, actor.userId, id, mediaIds)
-  const told = recipientsOfPost({ authorId: actor.userId, mentionedIds: mentioned.ids })
+  const recipients = recipientsOfPost({ authorId: actor.userId, mentionedIds: mentioned.ids })
   const event = postEvent(id, actor)
-  const events = told.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
+  const events = recipients.map((one, index) => ({ ...event, ...one, counted: index === 0 }))
   await appendEvents(client, events.length > 0 ? events : [event])
   await publishToBells(client, event, mentioned.ids)
   return getPost(client, actor.userId, id)

@@ -8,7 +8,7 @@ t.test('likes of one post become one notification with distinct people, latest f
   if (!ana || !ben || !cem || !dia || !eli) throw new Error('nobody signed up')
   const post = await ana.post('hello')
   await ana.like(post.id)
-  t.same(await inboxOf(system, 'ana'), [], 'nobody is told of their own doing')
+  t.same(await inboxOf(system, 'ana'), [], 'nobody is notified of their own doing')
   for (const liker of [ben, cem, dia, eli]) await liker.like(post.id)
   await ben.like(post.id)
   t.match(await inboxOf(system, 'ana'), [
