@@ -8,7 +8,7 @@ export type Limits = {
   slots: number
   /** Concurrent messages to an origin that was slow or failed last time, or has not answered yet. */
   slowSlots: number
-  /** Rate that an origin accepts. */
+  /** Messages per second that an origin accepts. */
   perSecond: number
   /** All messages go to one origin. No origin needs to pass another, so no message is postponed for lack of a slot. */
   isSingle?: boolean

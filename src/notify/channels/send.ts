@@ -146,7 +146,7 @@ export class ChannelSending {
     return closedSeconds > 0 ? { seconds, error: PROVIDER_FAILS } : { seconds }
   }
 
-  /** Without a sender, or when the browser no longer exists, no provider is called. */
+  /** Records messages that cannot be sent as skipped, applies the rules again to the others, and queues those. */
   async #settle(taken: Message[], leaseEndsAt: number): Promise<void> {
     const isConfigured = this.#sending.senders[this.#channel] !== null
     const outcome: Outcome = { state: 'skipped', reason: isConfigured ? 'unsubscribed' : 'notConfigured' }

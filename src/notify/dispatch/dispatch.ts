@@ -76,9 +76,7 @@ async function lockAndNotify(
   return busy
 }
 
-/**
- * Of the events whose inbox was not locked, returns those whose inbox exists. The others no longer have a recipient.
- */
+/** Returns the events whose inbox exists but was not locked. The others no longer have a recipient. */
 async function heldByOthers(
   client: pg.ClientBase,
   events: OutboxEvent[],

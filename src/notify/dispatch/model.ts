@@ -49,7 +49,7 @@ export type Draft = {
   said: UserPreferences | undefined
   /** The group may still take events: it is not read, not archived and less than 24 hours old. */
   open: boolean
-  /** The group is 24 hours old. It is closed before its successor is made. */
+  /** True if the group is 24 hours old. It is closed before its successor is made. */
   expiredGroup: boolean
   changed: boolean
   grown: boolean

@@ -32,8 +32,8 @@ export async function existingInboxes(client: pg.ClientBase, userIds: string[]):
 }
 
 /**
- * Of the objects `post:9`, `comment:7`, returns those that are deleted or missing. Locks the others `for key share`. So
- * a deletion either waits for this transaction, and retracts what it wrote, or is visible here.
+ * Returns those objects (`post:9`, `comment:7`) that are deleted or missing. Locks the others `for key share`, so that a
+ * deletion either waits for this transaction, and retracts what it wrote, or is visible here.
  */
 export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
   const gone = new Set(objects)

@@ -17,7 +17,7 @@ export type FanOut = {
   lastShard: number
   event: unknown
   exceptIds: string[]
-  /** For a block: the blocked user, and the last event that is retracted; null until its id is drawn. */
+  /** The blocked user of a block, and the last event that is retracted, or null until its id is drawn. */
   actorId: string
   upTo: string | null
   /** Failed chunks since the last one that succeeded. */

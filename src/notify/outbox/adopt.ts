@@ -54,8 +54,8 @@ async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
 }
 
 /**
- * For connections that outlive a failover or restore: those to a pooler, and all of them when a dump is restored under
- * running processes.
+ * Repeats the check for connections that outlive a failover or restore: those to a pooler, and all if a dump is restored while
+ * processes run.
  */
 export async function watchInstallation(pool: pg.Pool, log: Logger): Promise<void> {
   const client = await pool.connect()

@@ -30,9 +30,8 @@ export async function lockAndRead(client: pg.ClientBase, lanes: Lanes, limit: nu
 }
 
 /**
- * The next events of each held lane, at most `limit`: those visible in the slice's snapshot and not in `done`. So no
- * late commit is lost (PgQ's method). A statement of its own, because one that also locks would take its snapshot
- * before the lock, and might move the position backwards.
+ * Reads the next events of each held lane, at most `limit`: those visible in the slice's snapshot and not in `done`. So no late
+ * commit is lost (PgQ's method). A separate statement, because one that also locks would take its snapshot before the lock.
  */
 async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
   const counters = consumer === 'counters'

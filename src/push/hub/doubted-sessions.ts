@@ -5,7 +5,7 @@ import { closeEnded } from './sweep.ts'
 
 /** Minimum time between two checks, for any number of hints. */
 const BETWEEN_MS = 100
-/** With this many session ids, a check covers every session of this node, as the sweep does. */
+/** Number of session ids from which on a check covers all sessions of this node, as the sweep does. */
 const MOST = 1000
 
 /**

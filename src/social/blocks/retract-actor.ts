@@ -139,8 +139,8 @@ async function takeOut(
 }
 
 /**
- * For a group with more of the actor's sources than one chunk: hides the actor now. The last chunk subtracts the actor
- * from the count.
+ * Hides the actor at once in a group with more of the actor's sources than one chunk. The last chunk subtracts the actor from
+ * the count.
  */
 function hide(draft: Draft, actorId: string): void {
   if (!draft.actorIds.includes(actorId)) return

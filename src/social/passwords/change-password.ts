@@ -54,7 +54,7 @@ export async function forgetFirstPassword({ config }: App): Promise<void> {
   if (config.embedded) await rm(firstPasswordFile(config), { force: true })
 }
 
-/** Of two concurrent changes, the second finds that its old password no longer matches. */
+/** SQL that fails for the second of two concurrent changes, because its old password no longer matches. */
 const change = `
   with u as (
     update social.users set password_hash = $3, password_change_required = false

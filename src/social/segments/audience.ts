@@ -14,7 +14,7 @@ export const Estimate = Type.Object({
   ms: Type.Number({ description: 'Time that it took' }),
 })
 
-/** For an exact count; afterwards the planner's estimate has to do. */
+/** Timeout of an exact count, after which the planner's estimate is returned. */
 const COUNT_TIMEOUT_MS = 3000
 const SAMPLE = 10
 

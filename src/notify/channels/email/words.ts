@@ -125,7 +125,7 @@ export function wordsIn(locale: string | null | undefined): Catalogue {
   return catalogues[locale?.split('-', 1)[0] ?? ''] ?? english
 }
 
-/** In the language of this user. Call it for users whom a valid token names: a language is personal. */
+/** Texts in the language of this user. Call it only for users whom a valid token names, because a language is personal. */
 export async function wordsFor(pool: pg.Pool, userId: string): Promise<Catalogue> {
   const { rows } = await pool.query<{ locale: string | null }>(
     'select locale from social.users where id = $1 and deleted_at is null',
