@@ -90,7 +90,7 @@ const countTotals = `
     from (select attempts from notify.pending where dead_at is null limit ${MOST_COUNTED}) p
   ) pending`
 
-/** Resets first, so that a task without jobs disappears. */
+/** Sets the gauges. Resets them first, so that a task without jobs disappears. */
 function show({ lanes, jobs, totals }: Awaited<ReturnType<typeof ask>>): void {
   for (const gauge of fromDatabase) gauge.reset()
   for (const { consumer, lane, events, age, failing } of lanes) {

@@ -176,13 +176,13 @@ export class Node {
     }
   }
 
-  /** One function for all sockets. */
+  /** Callback for a drained socket. One function for all sockets saves memory. */
   readonly #drained = (connection: Connection): void => {
     this.hub.readFor(connection)
     this.#watching.drained(connection)
   }
 
-  /** Any role of the database can send these hints. Each only triggers a limited check in the database. */
+  /** Handles a hint. Any role of the database can send one, so it only triggers a limited check in the database. */
   #heard(channel: string, payload: string): void {
     if (channel === INBOX_CHANNEL) {
       for (const [userId, modseq] of decodeChangedInboxes(payload)) this.hub.heard(userId, modseq)

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { inTransaction } from '../db/transaction.ts'
 import { DEAD_LETTERS_KEPT_DAYS } from '../notify/outbox/pending.ts'
 
-/** Longer than a replay or a dead letter reaches back. A repeated event therefore finds its source and notifies nobody twice. */
+/** Days after which a source is deleted. Longer than replays and dead letters reach back, so that a repeated event finds it. */
 export const SOURCES_KEPT_DAYS = DEAD_LETTERS_KEPT_DAYS + 2
 /** Number of runs that scan the whole table once: a day, at one run per ten minutes. */
 const RUNS_PER_ROUND = 144

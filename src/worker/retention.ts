@@ -151,7 +151,7 @@ const finishedDeliveries = `
     select user_id, notification_id, channel, target from notify.deliveries
     where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at limit ${ROWS_PER_CHUNK})`
 
-/** Deletes the oldest by id, which grows over time. Includes unfinished ones, because an endpoint may be disabled permanently. */
+/** SQL that deletes the oldest webhook deliveries, even unfinished ones, because an endpoint may be disabled permanently. */
 const oldWebhookDeliveries = `
   delete from notify.webhook_deliveries where id = any(array(
     select id from (select id, created_at from notify.webhook_deliveries order by id limit ${ROWS_PER_CHUNK}) d

@@ -48,7 +48,7 @@ export class WatchedCounts {
     if (this.#changed.size > 0) this.#reads.request()
   }
 
-  /** Hints may have been lost, and users may have blocked each other, so everything watched is read again. */
+  /** Reads everything watched again, because hints may have been lost and users may have blocked each other. */
   doubtAll(): void {
     if (this.#watchers.size > 0) this.#doubtsBlocks = true
     else this.#blocksReadAt = performance.now()

@@ -62,7 +62,7 @@ export class Hub {
     this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.framePeriodMs)
   }
 
-  /** False when the user has too many sockets. */
+  /** Adds a socket to its user. False if the user has too many. */
   join(connection: Connection, userId: string): boolean {
     const user = this.#users.get(userId) ?? newUser(userId)
     const open = [...user.connections].filter((other) => other.open)
@@ -84,7 +84,7 @@ export class Hub {
     return !connection.identity || this.#budgets.of(connection.identity.userId).spend(cost)
   }
 
-  /** A hint names this modseq for the inbox. Anyone could have sent it. */
+  /** Handles a hint that the inbox has reached this modseq. Anyone could have sent it. */
   heard(userId: string, modseq: number): void {
     const user = this.#users.get(userId)
     if (!user || modseq <= user.heard) return
@@ -101,7 +101,7 @@ export class Hub {
     this.#readIfBehind(user, 0)
   }
 
-  /** Hints were lost, so every socket may be behind. */
+  /** Reads all users again, because hints were lost and every socket may be behind. */
   doubtAll(): void {
     for (const user of this.#users.values()) this.#doubt(user)
   }

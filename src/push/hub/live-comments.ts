@@ -69,12 +69,12 @@ export class LiveComments {
     if (this.#due.size > 0) this.#reads.request()
   }
 
-  /** Hints may have been lost. */
+  /** Reads all watched posts again, because hints may have been lost. */
   doubtAll(): void {
     this.changed(this.#posts.keys())
   }
 
-  /** The socket accepts writes again. */
+  /** Sends the waiting changes of a socket whose buffer has drained. */
   drained(connection: Connection): void {
     if (this.#waiting.has(connection)) this.#reads.request()
   }

@@ -49,12 +49,12 @@ export class LiveFeeds {
     this.#readAt = undefined
   }
 
-  /** Posts appeared or disappeared, or hints may have been lost. */
+  /** Reads new posts, because posts appeared or disappeared, or hints may have been lost. */
   changed(): void {
     if (this.#watchers.size > 0) this.#reads.request()
   }
 
-  /** The socket accepts writes again. */
+  /** Sends the count to a socket whose buffer has drained. */
   drained({ feed }: Connection): void {
     if (feed && feed.newer.size !== feed.sent) this.#reads.request()
   }

@@ -67,7 +67,7 @@ const [SOS, EOI, APP0, APP1, APP2, APP14, COM] = [0xda, 0xd9, 0xe0, 0xe1, 0xe2, 
 /** Markers without a length: restarts and TEM. */
 const isBare = (marker: number) => (marker >= 0xd0 && marker <= 0xd7) || marker === 0x01
 
-/** Segments that define colours: JFIF without its own type of thumbnail, colour profiles, Adobe's transform. */
+/** True for segments that define colours: JFIF without its own thumbnail, colour profiles, Adobe's transform. */
 function isKept(marker: number, content: Buffer): boolean {
   const begins = (text: string) => content.subarray(0, text.length).toString('latin1') === text
   if (marker === APP0) return begins('JFIF\0')

@@ -39,7 +39,7 @@ async function findAccount({ db }: App, userId: string): Promise<Account> {
   return { ...found, passwordHash: isHash(found.passwordHash) ? found.passwordHash : undefined }
 }
 
-/** Any other value in the column means that there is no password. */
+/** True for a password hash. Any other value means that the account has no password. */
 export function isHash(stored: string | null | undefined): stored is string {
   return stored?.startsWith('$') ?? false
 }

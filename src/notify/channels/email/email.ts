@@ -78,8 +78,9 @@ export function createPrinter(log: Logger): Transport {
 }
 
 /**
- * Options in SMTP_URL win. By default nothing is sent without TLS: an attacker on the path could remove the server's
- * TLS offer and read the password. This includes servers on loopback, since the listener there may be a tunnel.
+ * URL of the mail server with defaults, which options in SMTP_URL override. By default nothing is sent without TLS, because
+ * an attacker on the path could remove the server's TLS offer and read the password. This includes servers on loopback, since
+ * the listener there may be a tunnel.
  */
 function connectionUrl({ smtp, timeoutMs }: SmtpOptions): string {
   const url = new URL(smtp.url)
