@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { messageOf } from '../../../errors.ts'
 import { Actions } from '../../actions.ts'
-import { tell } from '../../dispatch/dispatch.ts'
-import { listOf, type Members, tellPlain } from '../../dispatch/fast-path.ts'
+import { notifyRecipients } from '../../dispatch/dispatch.ts'
+import { listOf, type Members, notifyPlain } from '../../dispatch/fast-path.ts'
 import type { Chunk, ChunkResult, FanOut } from '../../fan-outs/run.ts'
 import type { OutboxEvent } from '../../outbox/event.ts'
 import { setAside } from '../../outbox/pending.ts'
@@ -137,9 +137,13 @@ async function sendTo(
   { attempts }: FanOut,
 ): Promise<Omit<Counts, 'done'>> {
   const isPatient = attempts < PATIENCE
-  const others = isPatient ? await tellPlain(client, types, event, members) : listOf(members)
+  const others = isPatient ? await notifyPlain(client, types, event, members) : listOf(members)
   const events = others.map((recipientId) => ({ ...event, recipientId }))
-  const late = !isPatient ? events : events.length > 0 ? await tell(client, types, noActions, events, 'set aside') : []
+  const late = !isPatient
+    ? events
+    : events.length > 0
+      ? await notifyRecipients(client, types, noActions, events, 'set aside')
+      : []
   await tellLater(client, broadcast, late)
   const counted = await countDecisions(client, broadcast, others, late)
   return { ...counted, stored: counted.stored + members.size - others.length }
