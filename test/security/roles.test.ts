@@ -190,8 +190,9 @@ const rules: Rule[] = [
     broken: ['grant trigger on social.users to ravenpost_app', 'social.users: TRIGGER'],
   },
   {
-    name: 'a low role is a member of no other role',
-    violations: `select r.rolname || ' is ' || m.roleid::regrole as what from pg_auth_members m join pg_roles r on r.oid = m.member where r.oid in ${low}`,
+    name: 'a low role is a member of no other role, but ravenpost_app of ravenpost_readonly, as which the console reads',
+    violations: `select r.rolname || ' is ' || m.roleid::regrole as what from pg_auth_members m join pg_roles r on r.oid = m.member
+      where r.oid in ${low} and not (r.rolname = 'ravenpost_app' and m.roleid = 'ravenpost_readonly'::regrole)`,
     broken: ['grant ravenpost_log to ravenpost_app', 'ravenpost_app is ravenpost_log'],
   },
   {
