@@ -170,7 +170,11 @@ test('the mail and the page behind its link are in the language of the account',
     call(url, 'POST', '/auth/password/reset', `token=${token}&password=${password}`, form)
   t.match((await submit('password')).body, /zu gebräuchlich[\s\S]*<form/)
   t.match((await submit('another+new+horse')).body, /Dein Passwort wurde geändert/)
-  t.match((await submit('another+new+horse')).body, /lang="en"[\s\S]*invalid or has expired/, 'a used token no longer proves whose it is')
+  t.match(
+    (await submit('another+new+horse')).body,
+    /lang="en"[\s\S]*invalid or has expired/,
+    'a used token no longer proves whose it is',
+  )
 })
 
 test('the answer to a forgotten password is sent before the account is looked up', async (t) => {
