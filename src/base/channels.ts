@@ -2,14 +2,17 @@
 const MAX_PAYLOAD = 7900
 
 /**
- * Packs changed inboxes into NOTIFY payloads: pairs of user id and new modseq, both in base 36, `u:m,u:m`.
- * Never content, because every role of the database can listen; the modseq lets a node skip what it has sent already.
+ * Packs changed inboxes into NOTIFY payloads: pairs of user id and new modseq in base 36, `u:m,u:m`. Never contains
+ * content, because every role can listen. The modseq lets a node skip what it has already sent.
  */
 export function encodeChangedInboxes(modseqByUser: Map<string, number>): string[] {
   return pack([...modseqByUser].map(([userId, modseq]) => `${Number(userId).toString(36)}:${modseq.toString(36)}`))
 }
 
-/** What a hint names as changed: posts whose counts did, posts whose comments did, and whether posts came or went. */
+/**
+ * The content of a hint: posts with changed counts, posts with changed comments, and whether posts appeared or
+ * disappeared.
+ */
 export type ChangedContent = { counts: string[]; comments: string[]; feeds: boolean }
 
 /** Packs changed content into NOTIFY payloads of `9` (counts of post 9), `c9` (its comments) and `f` (feeds). */
@@ -37,7 +40,7 @@ function pack(items: string[]): string[] {
   return payloads
 }
 
-/** The pairs of one payload; what is not a pair is left out, since any role of the database may send here. */
+/** The pairs of one payload. Ignores anything malformed, because any role can send here. */
 export function decodeChangedInboxes(payload: string): [userId: string, modseq: number][] {
   return payload.split(',').flatMap((pair): [string, number][] => {
     const [user, modseq] = pair.split(':').map((part) => Number.parseInt(part, 36))

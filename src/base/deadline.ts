@@ -1,4 +1,4 @@
-/** Rejects when `work` takes longer than `ms`; what it still does then is of no interest. */
+/** Rejects when `work` takes longer than `ms`. A later outcome of `work` is ignored. */
 export function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Runs `work` once at a time: whoever asks while it runs, or within `keptMs` after it ended, gets the same outcome. So however
- * many ask, the work is done at most once in `keptMs`.
+ * Runs `work` once at a time. Callers during a run, or within `keptMs` after it, share its result. So it runs at most
+ * once per `keptMs`, for any number of callers.
  */
 export function shared<T>(keptMs: number, work: () => Promise<T>): () => Promise<T> {
   let outcome: Promise<T> | undefined

@@ -1,11 +1,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** Everything `GET /metrics` shows, one registry per process. Other parts count here; what stands in the database is asked by scrape.ts. */
+/**
+ * The registry of `GET /metrics`, one per process. Other parts count here; scrape.ts reads the values of the database.
+ */
 export const registry = new Registry()
 const registers = [registry]
 /** Memory, heap, event loop and processor time of the process, under Prometheus' usual names. */
 collectDefaultMetrics({ register: registry })
-/** Gauges that are named like counters; the ones without `_total` show the same by type. */
+/** Gauges with names of counters. The ones without `_total` show the same by type. */
 for (const name of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${name}_total`)
 
 export const dispatchBatchSize = new Histogram({
@@ -87,7 +89,7 @@ export const framesSent = new Counter({
   registers,
 })
 
-/** Set by the push node when LISTEN begins to stand. */
+/** Set by the push node when LISTEN starts to work. */
 export const listeningSince = new Gauge({
   name: 'ravenpost_listening_since_seconds',
   help: 'When the LISTEN connection of this process was last made, in seconds since 1970',

@@ -1,9 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 
-/** A key that verifies tokens, and the one algorithm (RFC 7518, RFC 8037) that it is used with. */
+/** A key that verifies tokens, and its only algorithm (RFC 7518, RFC 8037). */
 export type PublicKey = { key: KeyObject; algorithm: 'RS256' | 'ES256' | 'EdDSA' }
 
-/** Reads PEM; line ends may be written as \n, as in one line of .env. Undefined for any other key or text, and for a private key. */
+/**
+ * Reads PEM, also with line ends written as \n for one line of .env. Undefined for anything else, including private
+ * keys.
+ */
 export function readPublicKey(pem: string): PublicKey | undefined {
   if (pem.includes('PRIVATE KEY')) return undefined
   try {

@@ -1,11 +1,12 @@
 import type { LogFn, Logger } from 'pino'
 
-/** Kinds of errors that are remembered; when there are more, all are forgotten. */
+/** Maximum number of remembered errors. Beyond it, all are forgotten. */
 const MOST_KINDS = 1000
 
 /**
- * A hook of pino that writes the same error once in `everyMs` and counts the others: while the database is down, every loop of every process
- * fails ten times a second. The next line has their number as `repeated`. Errors of requests keep their lines, but not their stacks.
+ * A hook of pino that writes the same error once per `everyMs` and counts the others as `repeated` in the next line,
+ * because during an outage of the database every loop fails ten times a second. Errors of requests keep their line, but
+ * not their stack.
  */
 export function collapseRepeats(everyMs: number) {
   const kinds = new Map<string, { writtenAt: number; repeated: number }>()
@@ -15,7 +16,7 @@ export function collapseRepeats(everyMs: number) {
     if (line) method.apply(this, line)
   }
 
-  /** What is to be written instead; undefined: nothing. */
+  /** What to write instead; undefined: nothing. */
   function changed(log: Logger, args: Parameters<LogFn>): Parameters<LogFn> | undefined {
     const [first, message]: unknown[] = args
     const err = isRecord(first) ? first.err : undefined

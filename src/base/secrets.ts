@@ -13,9 +13,9 @@ const Secrets = Type.Object({
 export type Secrets = Static<typeof Secrets>
 
 /**
- * The secrets of an installation without DATABASE_URL: made once, kept in the data directory, readable by its owner only.
- * Hold the data directory's lock when calling this.
- * @throws {StartError} when the file is there but cannot be used; making new ones would lock everyone out
+ * The secrets of an installation without DATABASE_URL: created once in the data directory, readable only by its owner.
+ * Requires the lock of the data directory.
+ * @throws {StartError} when the file exists but cannot be used, because new secrets would invalidate all tokens
  */
 export async function keepSecrets(dataDir: string): Promise<Secrets> {
   const file = join(dataDir, 'secrets.json')
@@ -37,7 +37,7 @@ function parse(text: string, file: string): Secrets {
     const secrets: unknown = JSON.parse(text)
     if (Value.Check(Secrets, secrets)) return secrets
   } catch {
-    // Said below, without the content.
+    // Reported below without the content.
   }
   throw new StartError(`${file} was changed: restore the original from a backup`)
 }

@@ -5,8 +5,8 @@ import { databaseUrlOf } from '../db/embedded/running-embedded.ts'
 import { adopt } from '../notify/outbox/adopt.ts'
 
 /**
- * `npm run adopt`: after the disk of the database was rolled back to a snapshot. That leaves no mark by which a process could
- * notice that states it has given out are not known to the database any more. Stop all processes first.
+ * `npm run adopt`: after the database's disk was reset to a snapshot. Processes cannot detect that by themselves, and
+ * clients may hold states that the database no longer knows. Stop all processes first.
  */
 await runCommand(async (config) => {
   const log = pino({ level: config.logLevel })

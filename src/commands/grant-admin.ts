@@ -5,7 +5,9 @@ import { StartError } from '../base/process/start-error.ts'
 import { databaseUrlOf } from '../db/embedded/running-embedded.ts'
 import { type Candidate, findCandidate, grantAdmin } from '../social/accounts/admin.ts'
 
-/** `npm run user:grant-admin -- <username> [--yes]`: shows who it is, and asks unless `--yes` is given. */
+/**
+ * `npm run user:grant-admin -- <username> [--yes]`: shows the user, and asks for confirmation unless `--yes` is given.
+ */
 await runCommand(async (config, args) => {
   const [username] = args.filter((arg) => arg !== '--yes')
   if (!username) throw new StartError('Usage: npm run user:grant-admin -- <username> [--yes]')

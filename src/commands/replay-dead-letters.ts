@@ -3,7 +3,7 @@ import { runCommand } from '../base/process/command.ts'
 import { StartError } from '../base/process/start-error.ts'
 import { databaseUrlOf } from '../db/embedded/running-embedded.ts'
 
-/** `npm run dead-letters:replay -- <id>…|all`: tries dead letters again from their first attempt. */
+/** `npm run dead-letters:replay -- <id>…|all`: retries dead letters from their first attempt. */
 await runCommand(async (config, ids) => {
   const all = ids[0] === 'all'
   if (ids.length === 0 || !(all || ids.every((id) => /^\d+$/.test(id))))

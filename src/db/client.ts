@@ -1,9 +1,9 @@
 import pg from 'pg'
 
-/** Runs `work` on a connection of its own, which ends with it. */
+/** Runs `work` on its own connection, which is closed afterwards. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })
-  // The query under way fails by it, too.
+  // Also fails the current query.
   client.on('error', () => {})
   await client.connect()
   try {

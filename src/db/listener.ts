@@ -3,24 +3,24 @@ import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
 import { timeLimits } from './pool.ts'
 
-/** A connection that the network swallowed is found by a query on it, this often, given up after QUERY_MS. */
+/** How often a query checks for a silently lost connection, with the timeout QUERY_MS. */
 const CHECK_MS = 10_000
 const QUERY_MS = 5_000
-/** A lost connection is made anew at once, then ever more slowly; each wait is drawn between half and the whole. */
+/** A lost connection is replaced at once, then with growing delays; each is drawn between half and the whole. */
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 3_000
-/** How long a connection may take to say goodbye. */
+/** Maximum time to close a connection. */
 const CLOSE_MS = 1_000
 
 export type ListenerEvents = {
   notification(channel: string, payload: string): void
-  /** LISTEN stands, for the first time or again: whatever was notified before is lost. */
+  /** LISTEN works, for the first time or again. Earlier notifications are lost. */
   connected(): void
 }
 
 /**
- * Listens on a connection of its own and never gives up connecting again. pg-listen does the listening and notices the loss;
- * its own reconnection is left off (`retryLimit: 1` tries nothing), because it cannot be closed while it tries.
+ * Listens on its own connection and always reconnects. pg-listen listens and detects the loss. Its own reconnection is
+ * disabled (`retryLimit: 1`), because it cannot be cancelled.
  */
 export class Listener {
   readonly #app: Pick<App, 'config' | 'log'>
@@ -38,7 +38,7 @@ export class Listener {
     this.#events = events
   }
 
-  /** Resolves after the first attempt, whether it succeeded or not: everything works without LISTEN, by the poll and the sweep. */
+  /** Resolves after the first attempt, successful or not. Without LISTEN, the poll and the sweep do the work. */
   async start(): Promise<void> {
     const subscriber = this.#createSubscriber()
     this.#subscriber = subscriber

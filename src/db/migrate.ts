@@ -6,27 +6,27 @@ import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../base/failure.ts'
 import { StartError } from '../base/process/start-error.ts'
 
-/** Files in released.json are never edited, only followed by new ones; the others are edited in place. */
+/** Files in released.json are never edited; new files follow them. Other files are edited in place. */
 const ours = new URL('../../migrations/', import.meta.url)
 
 /**
- * Whoever uses a table queues up behind a migration that waits for it, so it waits this long only, gives up, and tries again: beside a
- * `pg_dump` of an hour that is an hour of short tries, and nobody else waits.
+ * Other transactions queue behind a migration that waits for a table. So it waits only this long, gives up, and tries
+ * again: during a long `pg_dump` nobody else waits.
  */
 const LOCK_TIMEOUT = '1s'
-/** A migration takes as long as it takes, whatever the role's own limit; one whose process was killed soon lets go of its locks. */
+/** Migrations have no time limit, whatever the role's setting. A killed one releases its locks soon. */
 const LIMITS = `-c lock_timeout=${LOCK_TIMEOUT} -c statement_timeout=0 -c client_connection_check_interval=2s`
 const BETWEEN_TRIES_MS = 2000
-/** Tries between two lines in the log. */
+/** Attempts between two log lines. */
 const TRIES_PER_LINE = 10
 
 /**
- * Brings graphile-worker's schema and ours up to date, each migration in a transaction of its own; safe when many processes start at once:
- * one migrates, the others wait and find nothing to do. Give it a direct connection, not one through a transaction pooler.
- * @param finish runs after the migrations and before anybody else may write
+ * Runs the missing migrations of graphile-worker and Ravenpost, each in its own transaction. Concurrent processes are
+ * safe: one migrates, the others wait. Requires a direct connection, not a transaction pooler.
+ * @param finish runs after the migrations and before anyone else can write
  * @param folder of the migrations, for tests
- * @returns the names of the migrations that were run now
- * @throws {StartError} when the database was migrated by another version, whose migrations are not the first of these
+ * @returns the names of the migrations that ran now
+ * @throws {StartError} when the database was migrated by a version with other migrations
  */
 export async function migrateDatabase(
   url: string,
@@ -54,13 +54,13 @@ export async function migrateDatabase(
   }
 }
 
-/** The migrations that this version brings and the database has not run yet. */
+/** Migrations of this version that the database has not run. */
 export async function pendingMigrations(client: pg.ClientBase | pg.Pool): Promise<string[]> {
   const done = new Set(await namesOfRun(client))
   return (await namesIn(ours)).filter((name) => !done.has(name))
 }
 
-/** The list of migrations and the row that is locked, in the form that Kysely's migrator gave them. */
+/** The table of migrations and the row that serves as lock, in the format of Kysely's migrator. */
 async function makeLists(client: pg.ClientBase): Promise<void> {
   const { rows } = await client.query(`select to_regclass('notify.migrations_lock') is not null as found`)
   if (rows[0]?.found) return
@@ -71,14 +71,14 @@ async function makeLists(client: pg.ClientBase): Promise<void> {
       create table if not exists notify.migrations_lock (id varchar(255) primary key, is_locked integer not null default 0);
       insert into notify.migrations_lock (id) values ('migration_lock') on conflict do nothing`)
   } catch (error) {
-    // Another process makes the same at this moment.
+    // Another process creates the same now.
     if (!['23505', '42P06', '42P07', '40P01'].includes(sqlState(error))) throw error
     await delay(100)
     await makeLists(client)
   }
 }
 
-/** Until `client` ends. A row, not an advisory lock, which anybody could hold. */
+/** Holds the lock until `client` ends. A row instead of an advisory lock, which any role could hold. */
 async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
   await patiently(log, 'the end of another process that migrates', () =>
     inTransaction(client, `select from notify.migrations_lock where id = 'migration_lock' for update`, { keep: true }),
@@ -87,7 +87,7 @@ async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
 
 async function runOfGraphile(url: string, log: Logger): Promise<void> {
   const pgPool = new pg.Pool({ connectionString: url, max: 1, options: LIMITS })
-  // graphile-worker asks for these listeners on a pool that it is given.
+  // graphile-worker requires these listeners on a given pool.
   const broken = (err: Error) => log.warn({ err }, 'lost a connection during a migration')
   pgPool.on('error', broken).on('connect', (client) => client.on('error', broken))
   await patiently(log, "graphile-worker's tables", () => runMigrations({ pgPool })).finally(() => pgPool.end())
@@ -105,8 +105,8 @@ async function runOurs(client: pg.ClientBase, log: Logger, folder: URL): Promise
 }
 
 /**
- * The migrations to run. They are only ever appended: those that the database has run must be the first of this version's.
- * @throws {StartError} when they are not
+ * The migrations to run. Migrations are only appended, so the executed ones must come first.
+ * @throws {StartError} when they do not
  */
 export async function nextMigrations(client: pg.ClientBase | pg.Pool, folder = ours): Promise<string[]> {
   const [names, done] = [await namesIn(folder), await namesOfRun(client)]
@@ -117,7 +117,7 @@ export async function nextMigrations(client: pg.ClientBase | pg.Pool, folder = o
     throw new StartError(
       `This version of Ravenpost brings the migration ${brought} before ${run}, which the database has run: no upgrade leads from that version to this one. Go on with that version, or start with a new database`,
     )
-  // A later version only appends, so its names follow all of these.
+  // Later versions only append, so their names sort after all of these.
   if (run < (names.at(-1) ?? ''))
     throw new StartError(
       `The database is older than the first release of Ravenpost: it has run the migration ${run}, which does not exist any more, and cannot be upgraded. Drop the database (embedded: delete the directory DATA_DIR) and start again`,
@@ -132,7 +132,7 @@ async function grantPrivileges(client: pg.Client, log: Logger): Promise<void> {
   await patiently(log, 'tables to grant privileges on', () => inTransaction(client, 'select ops.grant_privileges()'))
 }
 
-/** Again and again until its locks are had in time. */
+/** Repeats until the locks are granted in time. */
 async function patiently<T>(log: Logger, what: string, work: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -145,7 +145,7 @@ async function patiently<T>(log: Logger, what: string, work: () => Promise<T>): 
   }
 }
 
-/** `keep`: the transaction stays open, and holds its locks. */
+/** `keep`: leaves the transaction open, with its locks. */
 async function inTransaction(client: pg.ClientBase, statements: string, { keep = false } = {}): Promise<void> {
   await client.query('begin')
   try {

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
 /**
- * Locks a name until the transaction ends. Who waits for it longer than `inTransaction` waits for any lock fails with 55P03, which is
- * answered 503. A row, not an advisory lock: those can be held by any role that may connect.
+ * Locks a name until the transaction ends. A wait beyond the lock timeout of `inTransaction` fails with 55P03, which is
+ * answered 503. A row instead of an advisory lock, which any role can hold.
  */
 export async function lockName(client: pg.ClientBase, name: string): Promise<void> {
   await client.query({

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 
-/** NOTIFY with each of these payloads; delivered when the transaction commits. */
+/** Sends NOTIFY with each payload, delivered at commit. */
 export async function notify(client: pg.ClientBase, channel: string, payloads: string[]): Promise<void> {
   if (payloads.length === 0) return
   await client.query({

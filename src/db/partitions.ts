@@ -4,18 +4,18 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { isLockTimeout } from '../base/failure.ts'
 
-/** How long a statement on a partitioned table may wait for its lock, and everybody else behind it, before it gives up. */
+/** Maximum wait of a statement for a lock on a partitioned table, and of everyone behind it. */
 const LOCK_TIMEOUT = '500ms'
-/** Far longer than the work takes. A process that dies at it holds others up for so long. */
+/** Much longer than the work takes. A process that dies delays others this long. */
 const LEASE = '1 minute'
-/** A transaction that holds a log for longer may hold it for an hour. */
+/** A transaction that locks a log for longer may lock it for an hour. */
 const LONG_HELD_MS = 1000
 const OVERDUE_AFTER = '10 minutes'
 
-/** Work of which there is a row in notify.maintenance. */
+/** Tasks with a row in notify.maintenance. */
 export type Maintenance = 'outbox partitions' | 'delivery log partitions'
 
-/** Runs `work` unless another process holds its lease. Each of its statements is a transaction of its own. */
+/** Runs `work` unless another process holds its lease. Each statement of `work` is its own transaction. */
 export async function maintainAlone(
   pool: pg.Pool,
   log: Logger,
@@ -43,13 +43,13 @@ export async function maintainAlone(
   }
 }
 
-/** Gives up on every lock that `work` does not get in time. Not through a transaction pooler. */
+/** Gives up on locks that are not granted in time. Not usable through a transaction pooler. */
 export async function withLockTimeout(client: pg.ClientBase, work: () => Promise<void>): Promise<void> {
   await client.query(`set lock_timeout = '${LOCK_TIMEOUT}'`)
   await work().finally(() => client.query('reset lock_timeout'))
 }
 
-/** A lease that ends later than any can was given before the clock was set back. */
+/** A lease that ends later than possible was taken before the clock was set back. */
 async function takeLease(client: pg.ClientBase, what: Maintenance, lease: string): Promise<boolean> {
   const { rowCount } = await client.query(
     `update notify.maintenance set lease = $2, held_until = now() + interval '${LEASE}'
@@ -73,7 +73,7 @@ async function warnIfOverdue(client: pg.ClientBase, log: Logger, what: Maintenan
 /** A log in schema notify, and the table that lists its partitions by name. */
 export type Partitioned = { table: 'outbox' | 'delivery_log'; list: string }
 
-/** `listed` is the row of the list: the partition's name and bounds. It is written in the transaction of the attachment. */
+/** `listed`: the row for the list, with name and bounds. Written in the transaction that attaches the partition. */
 export async function makePartition(
   client: pg.ClientBase,
   { table, list }: Partitioned,
@@ -91,7 +91,7 @@ export async function makePartition(
   }
 }
 
-/** Drops these after their retention, in this order; at one that is held it stops, and the rest is for a later time. */
+/** Drops these expired partitions in order. Stops at one that is locked; a later run continues. */
 export async function dropPartitions(
   client: pg.ClientBase,
   log: Logger,
@@ -106,9 +106,10 @@ export async function dropPartitions(
 }
 
 /**
- * Needs the whole log for a moment, and inserts wait behind it meanwhile. So it is not even tried while another transaction has held the
- * log for a second, such as a dump. (DETACH CONCURRENTLY waits for nobody, but only the owner of the log may, and no process is that.)
- * @returns whether it was dropped; otherwise to be tried again later
+ * Locks the whole log briefly, and inserts wait behind it. So it does not start while another transaction, such as a
+ * dump, has locked the log for a second. (DETACH CONCURRENTLY would not wait, but only the owner of the log may use
+ * it.)
+ * @returns whether the partition was dropped; otherwise retry later
  */
 async function dropPartition(client: pg.ClientBase, { table, list }: Partitioned, name: string): Promise<boolean> {
   const holders = await holdersOf(client, [table, name])
@@ -126,7 +127,7 @@ async function dropPartition(client: pg.ClientBase, { table, list }: Partitioned
   return true
 }
 
-/** Transactions of others that have locked one of these tables. */
+/** Other transactions that have locked one of these tables. */
 async function holdersOf(client: pg.ClientBase, tables: string[]): Promise<Set<string>> {
   const { rows } = await client.query<{ holder: string }>(
     `select distinct virtualtransaction as holder from pg_locks

@@ -2,11 +2,11 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 
-/** How long a transaction may stand idle: a process that is stopped but not dead loses its locks after this. */
+/** Maximum idle time inside a transaction. A paused process loses its locks after it. */
 const IDLE_IN_TRANSACTION_MS = 10_000
 /**
- * TCP alone takes a quarter of an hour to give up on bytes that nobody acknowledges, and a statement that waits meanwhile would
- * stop a lane. Far above what any statement of ours takes: work comes in batches and chunks.
+ * TCP takes a quarter of an hour to give up a dead connection, and a waiting statement would stop a lane. Much longer
+ * than any statement, because work comes in batches and chunks.
  */
 const QUERY_TIMEOUT_MS = 30_000
 
@@ -16,23 +16,23 @@ export type PoolOptions = {
   log: Logger
   name: string
   settings?: string
-  /** Whether statements are sent without waiting for the answers to those before; graphile-worker's pool does without. */
+  /** Whether statements are pipelined; not in graphile-worker's pool. */
   pipeline?: boolean
-  /** A statement without an answer for so long fails, and its connection is replaced: the network may have swallowed it. */
+  /** A statement without a response for this long fails, and its connection is replaced. */
   queryTimeoutMs?: number
-  /** Whether a transaction pooler is in between; see `isPooled`. */
+  /** Whether a transaction pooler is used; see `isPooled`. */
   pooled?: boolean
-  /** Runs on each new connection before its first use; the connection fails when it rejects. */
+  /** Runs on each new connection before its first use. If it rejects, the connection fails. */
   onConnect?: (client: pg.ClientBase, log: Logger) => Promise<void>
 }
 
-/** The pools of this process that are not closed, with their names; for the metrics. */
+/** Open pools of this process with their names, for the metrics. */
 export const openPools = new Map<pg.Pool, string>()
 
 /**
- * Pages are taken to be in memory or on an SSD (random_page_cost):
- * with the default, a batch of a thousand look-ups becomes a scan of the whole table; so it does while a young table has no
- * statistics, hence enable_seqscan=off: every statement of ours has its index. int8 comes back as string, timestamptz as Date.
+ * random_page_cost assumes memory or an SSD: with the default, a batch of a thousand lookups becomes a scan of the
+ * whole table. enable_seqscan=off does the same for young tables without statistics; every statement has its index.
+ * int8 arrives as string, timestamptz as Date.
  */
 export function createPool({
   url,
@@ -58,9 +58,9 @@ export function createPool({
     options: `-c random_page_cost=1.1 -c enable_seqscan=off -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c tcp_user_timeout=20000 -c jit=off ${timeLimits(queryTimeoutMs)} ${settings}`,
     onConnect: (client) => onConnect?.(client, log),
   })
-  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  // The pool replaces an idle connection that breaks. Without a listener, the error would end the process.
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'lost an idle database connection'))
-  // One that breaks while it is in use fails its query; this listener keeps the process alive.
+  // A connection that breaks in use fails its query. This listener keeps the process alive.
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error, pool: name }, 'lost a connection')),
   )
@@ -69,18 +69,19 @@ export function createPool({
   return pool
 }
 
-/** How often the server looks whether the client of a running statement is still there. */
+/** How often the server checks whether the client of a running statement is still connected. */
 const CHECK_CLIENT_MS = 2_000
 
 /**
- * Options for a connection whose client gives a statement up after `queryTimeoutMs`: the server ends it a little earlier, and soon
- * after its client is gone, so that it does not hold its locks for nobody. A transaction pooler ignores them; see docs/operations.md.
+ * Options for a connection with the client timeout `queryTimeoutMs`: the server cancels a statement slightly earlier,
+ * and soon after its client disconnects, so that no locks remain. A transaction pooler ignores them; see
+ * docs/operations.md.
  */
 export function timeLimits(queryTimeoutMs: number): string {
   return `-c statement_timeout=${Math.ceil(0.9 * queryTimeoutMs)} -c client_connection_check_interval=${CHECK_CLIENT_MS}`
 }
 
-/** DATABASE_URL_DIRECT is set where DATABASE_URL leads through a transaction pooler. */
+/** DATABASE_URL_DIRECT is set if DATABASE_URL leads through a transaction pooler. */
 export function isPooled({
   databaseUrl,
   databaseUrlDirect,
@@ -89,8 +90,8 @@ export function isPooled({
 }
 
 /**
- * A pooler may run the next transaction on another connection to the server, which has not prepared the statement of that name,
- * or has one of somebody else's. So statements go without their names, and are parsed each time.
+ * A pooler may use another server connection per transaction, without the prepared statement or with a different one of
+ * that name. So statements are sent without names and parsed each time.
  */
 function forgetNames(client: pg.PoolClient): void {
   const { query } = client
@@ -103,7 +104,7 @@ function isNamed(statement: unknown): statement is { name: string } {
   return typeof statement === 'object' && statement !== null && 'name' in statement && 'text' in statement
 }
 
-/** Whether a statement was given up because no answer came: what is asked next on its connection would wait behind it. */
+/** Whether a statement timed out without a response. A next query on its connection would wait behind it. */
 export function isQueryTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'Query read timeout'
 }

@@ -1,7 +1,7 @@
 import { type Config, readConfig } from '../../config.ts'
 import { reasonOfStartError } from './start-error.ts'
 
-/** Runs one of the commands of package.json; what a person can mend is told in a line, with status 1. */
+/** Runs a command of package.json. Prints an error that the user can fix in one line, with status 1. */
 export async function runCommand(command: (config: Config, args: string[]) => Promise<void>): Promise<void> {
   try {
     await command(readConfig(process.env), process.argv.slice(2))

@@ -2,16 +2,16 @@ import { type Logger, pino } from 'pino'
 import { reasonOfStartError } from './start-error.ts'
 
 const SECOND = 1000
-/** Orchestrators kill after 10 s; what is not done by then is cut off, and found by the next start. */
+/** Orchestrators kill after 10 s. Unfinished work is aborted, and the next start finds it. */
 const STOP_WITHIN = 9 * SECOND
-/** Ctrl-C under npm arrives twice, from the terminal and from npm: the second one within this time is the same one. */
+/** Under npm, Ctrl-C arrives twice, from the terminal and from npm. A second signal within this time is ignored. */
 const SAME_SIGNAL_WITHIN = SECOND
 
 export type OnClose = (part: string, close: () => Promise<unknown>) => void
 
 /**
- * Runs `start`, which names how to stop each part as soon as it has started it, and stops them in the opposite order at
- * SIGTERM or SIGINT; a second signal ends the process at once. An uncaught error ends it with status 1.
+ * Runs `start`, which registers how to stop each part it has started. SIGTERM or SIGINT stops them in reverse order; a
+ * second signal exits immediately. An uncaught error exits with status 1.
  */
 export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger>): Promise<void> {
   const parts: { part: string; close: () => Promise<unknown> }[] = []

@@ -1,9 +1,9 @@
 import { ConfigError } from '../../config.ts'
 
-/** Why a start is not possible, for the person who tried; its message says everything, so no stack is shown. */
+/** Why a start is impossible, for the operator. The message is complete, so no stack is shown. */
 export class StartError extends Error {}
 
-/** The reason a person can do something about; undefined when it is not one of those, and the stack is needed. */
+/** The message of an error that the operator can fix; undefined for other errors, which need their stack. */
 export function reasonOfStartError(error: unknown): string | undefined {
   if (error instanceof StartError || error instanceof ConfigError) return error.message
   const { code, message, address, port } = firstOf(error)
@@ -22,7 +22,7 @@ const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOU
 
 type SystemError = Error & { code?: string; address?: string; port?: number }
 
-/** A name with several addresses fails with one error for each. */
+/** A name with several addresses fails with one error per address. */
 function firstOf(error: unknown): SystemError {
   if (error instanceof AggregateError) return firstOf(error.errors[0])
   return error instanceof Error ? error : new Error(String(error))

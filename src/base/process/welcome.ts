@@ -4,7 +4,7 @@ import type { Config } from '../../config.ts'
 import { stdout } from '../../log.ts'
 import type { Role } from './role.ts'
 
-/** What the person who started it wants to know: plain lines in a terminal, otherwise one line of JSON, whatever the level of the log. */
+/** Start information for the operator: plain lines in a terminal, otherwise one line of JSON at any log level. */
 export function printWelcome(role: Role, url: string, config: Config, admin: string | undefined, log: Logger): void {
   const serves = (part: Role) => role === part || role === 'all'
   const lines = [

@@ -4,10 +4,16 @@ import { createServer } from '../../api/server.ts'
 import { closeApp, createApp } from '../../app.ts'
 import { readConfig } from '../../config.ts'
 
-/** `npm run client-types [-- --check]`: writes the client's types of frames and answers, or fails when they differ from the server's schemas. */
+/**
+ * `npm run client-types [-- --check]`: writes the client's types of frames and responses, or fails when they differ
+ * from the server's schemas.
+ */
 const file = new URL('../../../client/src/protocol.ts', import.meta.url)
 
-/** The shapes that the client uses, by the place of their schema: `<method> <path>`, then `body` or `answer`, then properties. */
+/**
+ * The types that the client uses, by the place of their schema: `<method> <path>`, then `body` or `answer`, then
+ * properties.
+ */
 const shapes = {
   Actor: 'get /notifications/{id} answer actors',
   Notification: 'get /notifications/{id} answer',
@@ -60,7 +66,7 @@ else if ((await readFile(file, 'utf8').catch(() => '')) !== `${text}\n`) {
 }
 
 async function describe(): Promise<{ openapi: Document; asyncapi: Socket }> {
-  // Nothing is asked of the database: the address only has to look like one.
+  // No query runs, so the URL only has to be well-formed.
   const config = readConfig({
     DATABASE_URL: 'postgres://nobody@localhost/none',
     JWT_SECRET: 'not used to sign anything'.padEnd(32),
@@ -110,7 +116,7 @@ function declareFrames(name: string, operation: 'fromClient' | 'fromServer'): st
   return `export type ${name} =\n${frames.join('\n')}`
 }
 
-/** The type of a schema; by its name where it has one. `indent` of the line that it begins on. */
+/** The type of a schema, by its name if it has one. `indent`: of the line it starts on. */
 function render(schema: Schema, indent: string): string {
   const type = renderPlain(resolve(schema) ?? {}, indent)
   return named.get(indent === '' ? type : type.replaceAll(`\n${indent}`, '\n')) ?? type

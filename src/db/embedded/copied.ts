@@ -2,16 +2,16 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Whether the cluster in `dataDir`/postgres was copied back from somewhere: then it may have forgotten states that clients hold, and nothing
- * inside it shows that. Its files do: pg_control is written in place and PG_VERSION never, so a copy, whatever tool made it, has another inode
- * or was changed at another time. A snapshot of the whole disk keeps both; that is what `npm run adopt` is for.
+ * Whether the cluster in `dataDir`/postgres was restored from a copy, so that it may lack states that clients hold. Its
+ * contents do not show it, but its files do: pg_control is written in place and PG_VERSION never, so a copy has another
+ * inode or change time. A snapshot of the whole disk keeps both; `npm run adopt` is for that case.
  */
 export async function wasCopied(dataDir: string): Promise<boolean> {
   const noted = await readFile(noteIn(dataDir), 'utf8').catch(() => undefined)
   return noted !== undefined && noted !== (await filesOf(dataDir))
 }
 
-/** To be called when the database has its new epoch: until then every start finds it copied. */
+/** Call it after the database has its new epoch. Until then every start detects the copy again. */
 export async function noteFiles(dataDir: string): Promise<void> {
   await writeFile(noteIn(dataDir), await filesOf(dataDir), { mode: 0o600 })
 }

@@ -4,11 +4,11 @@ import { StartError } from '../../base/process/start-error.ts'
 import { processMark } from './process-mark.ts'
 
 /**
- * Takes the data directory for this process. Everyone first leaves a claim under their own process id and then looks for
- * others, so two that start at once may both give up but never both go on. A claim also holds the process' start time:
- * one left by a killed process is not mistaken for an unrelated process that was given the same id.
+ * Locks the data directory for this process. Each process first writes a claim with its process id and then looks for
+ * others, so two concurrent starts may both fail but never both succeed. A claim includes the start time of the
+ * process, so that a reused process id does not count.
  * @returns releases the directory
- * @throws {StartError} with a message for people when a live process holds it
+ * @throws {StartError} when a live process holds it
  */
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
   const own = claimOf(process.pid)

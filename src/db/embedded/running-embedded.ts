@@ -5,7 +5,7 @@ import { keepSecrets } from '../../base/secrets.ts'
 import type { Config } from '../../config.ts'
 
 /**
- * The database a command is to work on: DATABASE_URL, or the embedded server of a running Ravenpost.
+ * The database for a command: DATABASE_URL, or the embedded server of a running Ravenpost.
  * @throws {StartError} when there is neither
  */
 export async function databaseUrlOf(config: Config): Promise<string> {
@@ -15,8 +15,8 @@ export async function databaseUrlOf(config: Config): Promise<string> {
 }
 
 /**
- * The url of the embedded PostgreSQL that a running Ravenpost has started in this data directory; undefined when there is
- * none. The port stands on the fourth line of postmaster.pid (PostgreSQL manual, "Database File Layout").
+ * The URL of the embedded PostgreSQL that runs in this data directory; undefined when none runs. The fourth line of
+ * postmaster.pid contains the port (PostgreSQL manual, "Database File Layout").
  */
 async function runningEmbeddedUrl(dataDir: string): Promise<string | undefined> {
   const lines = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')

@@ -9,13 +9,13 @@ import { processArguments } from './process-mark.ts'
 import type { RunAs } from './run-as.ts'
 
 const SECOND = 1000
-/** Replaying the log of a killed server may take long. */
+/** The recovery of a killed server may take long. */
 const START_TIMEOUT = 120 * SECOND
-/** Backends of a killed postmaster notice its end and leave; until then its shared memory is in use. */
+/** Backends of a killed postmaster exit by themselves; until then they use its shared memory. */
 const ORPHANS_LEAVE_WITHIN = 10 * SECOND
 /**
- * How a server is asked to stop, and how long each is waited for: let clients leave, end them and write a checkpoint, leave
- * the log to be replayed at the next start.
+ * How a server is stopped, and the wait for each step: let clients finish, disconnect them and write a checkpoint, exit
+ * at once and recover at the next start.
  */
 const stopSignals = [
   ['SIGTERM', SECOND / 2],
@@ -25,7 +25,10 @@ const stopSignals = [
 
 export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
 
-/** For a small machine that also runs Node; durable all the same. Given at each start, so nothing old stays in files. */
+/**
+ * For a small machine that also runs Node, with full durability. Passed at each start, so files contain no outdated
+ * settings.
+ */
 const settings = [
   'listen_addresses=127.0.0.1',
   'unix_socket_directories=',
@@ -41,8 +44,8 @@ const settings = [
 ].flatMap((setting) => ['-c', setting])
 
 /**
- * Starts PostgreSQL and returns when it takes connections. It is a process group of its own: Ctrl-C in a terminal reaches
- * Node only, which stops PostgreSQL last. If PostgreSQL ends by itself, that is an uncaught error.
+ * Starts PostgreSQL and returns when it accepts connections. It has its own process group, so Ctrl-C reaches only Node,
+ * which stops PostgreSQL last. If PostgreSQL exits by itself, that is an uncaught error.
  */
 export async function startServer(options: ServerOptions): Promise<{ stop(): Promise<void> }> {
   const deadline = performance.now() + ORPHANS_LEAVE_WITHIN
@@ -57,8 +60,8 @@ export async function startServer(options: ServerOptions): Promise<{ stop(): Pro
 }
 
 /**
- * A killed Node leaves PostgreSQL running; it is stopped cleanly. A process id in postmaster.pid that belongs to something
- * else by now is left alone, and the file removed, because PostgreSQL would take that process for a server.
+ * A killed Node leaves PostgreSQL running, so it is stopped here. If the process id in postmaster.pid now belongs to
+ * another program, only the file is removed, because PostgreSQL would take that program for a server.
  */
 export async function stopLeftOverServer(cluster: string, log: Logger): Promise<void> {
   const pid = Number((await readPidFile(cluster))[0])
@@ -92,7 +95,7 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
   return child
 }
 
-/** The last line of postmaster.pid tells, as it does for pg_ctl. */
+/** The last line of postmaster.pid contains the status, as for pg_ctl. */
 async function isReady(child: ChildProcess, cluster: string): Promise<boolean> {
   const deadline = performance.now() + START_TIMEOUT
   while (performance.now() < deadline) {
