@@ -150,6 +150,8 @@ test('the list filters by type and priority, reading keeps updatedAt, and a grou
   )
   await dispatch(app)
   const list = async (query: string) => (await ana.get(`/notifications?${query}`)).items
+  const typesOf = async (query: string) => new Set((await list(query)).map(({ type }: { type: string }) => type))
+  t.same(await typesOf('type=post.liked&type=shop.paid'), new Set(['post.liked', 'shop.paid']))
   t.match(await list('type=post.liked'), [
     {
       actorCount: 4,

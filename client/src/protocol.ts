@@ -10,29 +10,48 @@ export type Actor = {
 }
 
 export type Notification = {
+  /** Unique within the inbox */
   id: string
+  /** Such as post.liked; more types may come */
   type: string
   priority: 'critical' | 'high' | 'normal' | 'low'
   severity: 'info' | 'success' | 'warning' | 'error'
+  /** In the language of the user, at most 200 characters */
   title: string
+  /** The sent text, or the beginning of the post or comment */
   body: string | null
+  /** A path of the app, or http(s) */
   url: string | null
+  /** Ids by type; of a send, what was sent */
   data: Record<string, unknown>
+  /** Users behind it, latest first */
   actors: Actor[]
+  /** Number of distinct users behind it */
   actorCount: number
+  /** What it is about */
   object: {
     type: string
     id: string
   } | null
+  /** Notifications of one key are one while its group is open */
   groupKey: string | null
+  /** Plain text for clients that do not know the type */
   fallback: string
+  /** Time of its first event */
   createdAt: string
+  /** Time at which its content last grew; lists sort by it */
   updatedAt: string
+  /** Time at which a device acknowledged it */
   deliveredAt: string | null
+  /** Time at which the user read it */
   readAt: string | null
+  /** Time at which the user archived it */
   archivedAt: string | null
+  /** Time at which it is removed */
   expiresAt: string
+  /** The bell was opened after its content last grew */
   seen: boolean
+  /** Show it without toast or sound */
   silent: boolean
 }
 
@@ -62,6 +81,11 @@ export type Counts = {
   unseenCount: number
   /** State of an inbox, <epoch>.<n> */
   state: string
+  /** With verify=true: counted now, in the snapshot of the stored counts */
+  recounted?: {
+    unreadCount: number
+    unseenCount: number
+  }
 }
 
 export type Updated = {
@@ -163,6 +187,7 @@ export type Why = {
 export type Stats = {
   total: number
   byType: Record<string, number>
+  unreadByType: Record<string, number>
   byPriority: Record<string, number>
   byState: {
     unread: number

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isMissingPartition } from '../base/failure.ts'
-import { AppError, type Code, fail, messageOf } from '../errors.ts'
+import { AppError, type Code, codes, fail, messageOf } from '../errors.ts'
 import { messageFor, pointerOf } from './validation.ts'
 
 /** More errors help nobody, and a body with 500 invalid ids would have as many. */
@@ -30,7 +30,7 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.Optional(Type.String()),
     instance: Type.String(),
-    code: Type.String(),
+    code: Type.Unsafe<Code>({ type: 'string', enum: Object.keys(codes), description: 'Stable name of the error' }),
     errors: Type.Optional(Type.Array(Fault)),
   },
   { $id: 'Problem' },

@@ -8,10 +8,10 @@ import { fail } from '../errors.ts'
 /** A schema that forbids unknown properties refuses them; they are never dropped silently. */
 const options: Options = { allErrors: true, useDefaults: true, removeAdditional: false, allowUnionTypes: true }
 
-/** Bodies are not coerced. Query strings and paths are text, so they are coerced before validation. */
+/** Bodies are not coerced. Query strings and paths are text, so they are coerced before validation, a single value into a list. */
 const compileSchema = (): FastifySchemaCompiler<TSchema> => {
   const exact = new Ajv(options)
-  const converting = new Ajv({ ...options, coerceTypes: true })
+  const converting = new Ajv({ ...options, coerceTypes: 'array' })
   for (const ajv of [exact, converting]) addFormats.default(ajv)
   return ({ schema, httpPart }) => {
     if (httpPart === 'body') return compiledWhenUsed(exact, schema)

@@ -2,9 +2,12 @@ import { type Static, Type } from '@sinclair/typebox'
 import { STATE_PATTERN } from './state.ts'
 
 const text = Type.String()
-const time = Type.String({ format: 'date-time' })
 const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
+const describedText = (description: string) => Type.String({ description })
+const nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
+const time = (description: string) => Type.String({ format: 'date-time', description })
+const timeOrNull = (description: string) =>
+  Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
 
 export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
@@ -37,26 +40,26 @@ export type Actor = Static<typeof Actor>
 
 /** A notification as its user sees it, in REST and on the socket. */
 export const Notification = Type.Object({
-  id: text,
-  type: text,
+  id: describedText('Unique within the inbox'),
+  type: describedText('Such as post.liked; more types may come'),
   priority: Priority,
   severity: Severity,
-  title: text,
-  body: textOrNull,
-  url: textOrNull,
-  data: Type.Record(Type.String(), Type.Unknown()),
-  actors: Type.Array(Actor, { maxItems: 3 }),
-  actorCount: Type.Integer(),
-  object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()]),
-  groupKey: textOrNull,
-  fallback: text,
-  createdAt: time,
-  updatedAt: time,
-  deliveredAt: timeOrNull,
-  readAt: timeOrNull,
-  archivedAt: timeOrNull,
-  expiresAt: time,
-  seen: Type.Boolean(),
-  silent: Type.Boolean(),
+  title: describedText('In the language of the user, at most 200 characters'),
+  body: nullable('The sent text, or the beginning of the post or comment'),
+  url: nullable('A path of the app, or http(s)'),
+  data: Type.Record(Type.String(), Type.Unknown(), { description: 'Ids by type; of a send, what was sent' }),
+  actors: Type.Array(Actor, { maxItems: 3, description: 'Users behind it, latest first' }),
+  actorCount: Type.Integer({ description: 'Number of distinct users behind it' }),
+  object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()], { description: 'What it is about' }),
+  groupKey: nullable('Notifications of one key are one while its group is open'),
+  fallback: describedText('Plain text for clients that do not know the type'),
+  createdAt: time('Time of its first event'),
+  updatedAt: time('Time at which its content last grew; lists sort by it'),
+  deliveredAt: timeOrNull('Time at which a device acknowledged it'),
+  readAt: timeOrNull('Time at which the user read it'),
+  archivedAt: timeOrNull('Time at which the user archived it'),
+  expiresAt: time('Time at which it is removed'),
+  seen: Type.Boolean({ description: 'The bell was opened after its content last grew' }),
+  silent: Type.Boolean({ description: 'Show it without toast or sound' }),
 })
 export type Notification = Static<typeof Notification>

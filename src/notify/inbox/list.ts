@@ -11,7 +11,7 @@ import { loadShown, type NotificationRow, notificationColumns, type Reader, toNo
  */
 export type ListFilter = 'all' | 'unread' | 'archived' | 'filtered' | 'pending' | 'history'
 
-export type ListQuery = { filter: ListFilter; type?: string; priority?: string; cursor?: string; limit: number }
+export type ListQuery = { filter: ListFilter; type?: string[]; priority?: string; cursor?: string; limit: number }
 
 export type InboxCounts = { unreadCount: number; unseenCount: number; state: string }
 
@@ -46,7 +46,7 @@ export async function listNotifications(
              select ${notificationColumns}
              from notify.notifications n
              where n.user_id = $1 and n.grown_modseq < $2 and ${conditions[filter]}
-               and ($3::text is null or n.type = $3) and ($4::text is null or n.priority = $4)
+               and ($3::text[] is null or n.type = any($3)) and ($4::text is null or n.priority = $4)
              order by n.grown_modseq desc limit $5
            ) n on true
            where i.user_id = $1
@@ -97,6 +97,30 @@ export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCo
   const inbox = rows[0]
   if (!inbox) throw fail('USER_NOT_FOUND')
   return toCounts(inbox)
+}
+
+/** The stored counts, and counts of the notifications themselves in the same snapshot. Reads the whole inbox. */
+export async function recount(
+  pool: pg.Pool,
+  userId: string,
+): Promise<InboxCounts & { recounted: Pick<InboxCounts, 'unreadCount' | 'unseenCount'> }> {
+  const { rows } = await pool.query<Omit<InboxRow, 'seenModseq'> & { unread: number; unseen: number }>({
+    name: 'inbox_recounted',
+    text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
+             (select epoch from notify.installation) as epoch, c.unread, c.unseen
+           from notify.inbox i
+           cross join lateral (
+             select count(*) filter (where n.read_at is null)::int as unread,
+               count(*) filter (where n.grown_modseq > i.seen_modseq)::int as unseen
+             from notify.notifications n
+             where n.user_id = $1 and n.archived_at is null and not n.filtered
+           ) c
+           where i.user_id = $1`,
+    values: [userId],
+  })
+  const inbox = rows[0]
+  if (!inbox) throw fail('USER_NOT_FOUND')
+  return { ...toCounts(inbox), recounted: { unreadCount: inbox.unread, unseenCount: inbox.unseen } }
 }
 
 /** The counts and the state of an inbox, as in responses. */

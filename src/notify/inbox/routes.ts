@@ -9,7 +9,7 @@ import { Actor, Notification, Priority, State } from '../../protocol/notificatio
 import { parseState } from '../../protocol/state.ts'
 import { acknowledge } from './acknowledge.ts'
 import { changesSince, toChanges } from './changes.ts'
-import { getNotification, listNotifications, readCounts, toCounts } from './list.ts'
+import { getNotification, listNotifications, readCounts, recount, toCounts } from './list.ts'
 import { listActors } from './list-actors.ts'
 import type { InboxResult } from './lock.ts'
 import { archive, markRead, markSeen, markUnread, remove, resolveUpTo, unarchive, type Which } from './mark.ts'
@@ -29,6 +29,20 @@ const Updated = Type.Object({ updated: Type.Integer(), ...counts })
 const Page = pageOf(Notification)
 const CountedPage = Type.Object({ ...Page.properties, ...counts })
 
+const VerifiedCounts = Type.Object({
+  ...counts,
+  recounted: Type.Optional(
+    Type.Object(
+      { unreadCount: Type.Integer(), unseenCount: Type.Integer() },
+      { description: 'With verify=true: counted now, in the snapshot of the stored counts' },
+    ),
+  ),
+})
+const CountsQuery = Type.Object(
+  { verify: Type.Optional(Type.Boolean({ default: false, description: 'Counts the notifications, too' })) },
+  { additionalProperties: false },
+)
+
 const ListQuery = Type.Object(
   {
     filter: Type.Optional(
@@ -38,7 +52,12 @@ const ListQuery = Type.Object(
         default: 'all',
       }),
     ),
-    type: Type.Optional(Type.String({ pattern: '^[\\w.:-]{1,100}$' })),
+    type: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[\\w.:-]{1,100}$' }), {
+        maxItems: 20,
+        description: 'Repeat it for several types',
+      }),
+    ),
     priority: Type.Optional(Priority),
     ...PageQuery.properties,
   },
@@ -113,8 +132,15 @@ function reading(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/notifications/unread-count',
-      { schema: { tags, summary: 'Get my unread and unseen counts', response: { 200: Counts } } },
-      (request) => readCounts(pool, request.user.userId),
+      {
+        schema: {
+          tags,
+          summary: 'Get my unread and unseen counts',
+          querystring: CountsQuery,
+          response: { 200: VerifiedCounts },
+        },
+      },
+      ({ user, query }) => (query.verify ? recount(pool, user.userId) : readCounts(pool, user.userId)),
     )
 
     server.get(

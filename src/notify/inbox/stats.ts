@@ -7,6 +7,7 @@ const Counts = Type.Record(Type.String(), Type.Integer())
 export const Stats = Type.Object({
   total: Type.Integer(),
   byType: Counts,
+  unreadByType: Counts,
   byPriority: Counts,
   byState: Type.Object({
     unread: Type.Integer(),
@@ -41,6 +42,7 @@ export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
   return {
     total: sumOf(shown, 'total'),
     byType: totalsBy(shown, 'type'),
+    unreadByType: totalsBy(shown, 'type', 'unread'),
     byPriority: totalsBy(shown, 'priority'),
     byState: {
       unread: sumOf(shown, 'unread'),
@@ -63,7 +65,7 @@ function sumOf(rows: StatsRow[], count: StateCount): number {
   return rows.reduce((sum, row) => sum + row[count], 0)
 }
 
-function totalsBy(rows: StatsRow[], key: 'type' | 'priority'): Record<string, number> {
+function totalsBy(rows: StatsRow[], key: 'type' | 'priority', count: StateCount = 'total'): Record<string, number> {
   const groups = Map.groupBy(rows, (row) => row[key])
-  return Object.fromEntries([...groups].map(([name, ofName]) => [name, sumOf(ofName, 'total')]))
+  return Object.fromEntries([...groups].map(([name, ofName]) => [name, sumOf(ofName, count)]))
 }

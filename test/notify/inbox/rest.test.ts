@@ -47,9 +47,16 @@ t.test('the inbox works over REST', async (t) => {
     t.same(await ana.get(`/notifications/${page.items[0].id}`), page.items[0])
     const { unreadCount, unseenCount, state } = page
     t.same(await ana.get('/notifications/unread-count'), { unreadCount, unseenCount, state })
+    t.same(await ana.get('/notifications/unread-count?verify=true'), {
+      unreadCount,
+      unseenCount,
+      state,
+      recounted: { unreadCount: 1, unseenCount: 1 },
+    })
     t.match(await ana.get('/notifications/stats'), {
       total: 1,
       byType: { 'post.liked': 1 },
+      unreadByType: { 'post.liked': 1 },
       byPriority: { low: 1 },
       byState: { unread: 1, read: 0, unseen: 1, pending: 1, archived: 0, filtered: 0 },
     })
