@@ -3,6 +3,7 @@ import { WebSocket } from 'ws'
 import type { App } from '../../src/app.ts'
 import { changesSince } from '../../src/notify/inbox/changes.ts'
 import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
+import { patiently } from '../settled.ts'
 import { eventually } from '../setup.ts'
 import { startNode, type TestUser, tell } from './node.ts'
 
@@ -11,16 +12,18 @@ const KIB = 1024
 const LARGEST = 17 * KIB
 
 async function fillWithLarge(app: App, ids: string[], count: number): Promise<void> {
-  await app.pool.query(
-    `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, body, data, expires_at)
+  await patiently(app.pool, async (client) => {
+    await client.query(
+      `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, body, data, expires_at)
      select u, g, g, g, 'system', 'Notice', repeat('ä', 2000), jsonb_build_object('filler', repeat('x', 8000)), now() + interval '90 days'
      from unnest($1::bigint[]) u, generate_series(1, $2::int) g`,
-    [ids, count],
-  )
-  await app.pool.query(
-    'update notify.inbox set modseq = $2::int, unread_count = $2::int, unseen_count = $2::int where user_id = any($1)',
-    [ids, count],
-  )
+      [ids, count],
+    )
+    await client.query(
+      'update notify.inbox set modseq = $2::int, unread_count = $2::int, unseen_count = $2::int where user_id = any($1)',
+      [ids, count],
+    )
+  })
 }
 
 /** A device that only weighs what it is sent. */

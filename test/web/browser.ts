@@ -86,6 +86,8 @@ export async function signInBy(page: Page, username: string, password: string): 
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByRole('button', { name: /^Notifications, / }).waitFor()
+  // What arrives earlier is caught up, without a toast.
+  await page.locator('[data-status="live"]').first().waitFor({ state: 'attached' })
   // Under the pointer a list holds new rows back.
   await page.mouse.move(1, 1)
 }

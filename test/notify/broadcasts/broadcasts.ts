@@ -10,7 +10,7 @@ export async function adminOf({ as, url, pool }: TestSystem): Promise<TestClient
 }
 
 /** Users with inboxes, made in one go; returns their ids. */
-export async function addUsers(pool: pg.Pool, prefix: string, count: number): Promise<string[]> {
+export async function addUsers(pool: pg.Pool | pg.Client, prefix: string, count: number): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>(
     `with made as (
        insert into social.users (username, email, password_hash, display_name)

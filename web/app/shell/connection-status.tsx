@@ -26,7 +26,14 @@ export function ConnectionStatus() {
   const shown = troubled || status === 'signedOut' || status === 'refused' ? status : 'live'
   const tone = shown === 'live' ? 'live' : shown === 'catchingUp' || shown === 'connecting' ? 'wait' : 'off'
   return (
-    <div className={styles.status} data-tone={tone} role="status" aria-label={words.label} title={texts[shown]}>
+    <div
+      className={styles.status}
+      data-tone={tone}
+      data-status={status}
+      role="status"
+      aria-label={words.label}
+      title={texts[shown]}
+    >
       <i aria-hidden="true" />
       <span>
         {texts[shown]}
