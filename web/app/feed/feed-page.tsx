@@ -81,12 +81,12 @@ function useNewer(scope: 'all' | 'following', newest: string | undefined) {
   const client = useRavenpost()
   const api = useApi()
   const [newer, setNewer] = useState(0)
-  const [missed, setMissed] = useState(0)
+  const [fetched, setFetched] = useState<readonly string[]>([])
   const [round, setRound] = useState(0)
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new round watches anew, so that the count starts at nothing
   useEffect(() => {
     setNewer(0)
-    setMissed(0)
+    setFetched([])
     const stops = [
       client.watch({ feed: scope }),
       client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
@@ -100,9 +100,11 @@ function useNewer(scope: 'all' | 'following', newest: string | undefined) {
     api
       .posts(scope)()
       .then(
-        ({ items }) => setMissed(items.filter(({ id }) => newest === undefined || Number(id) > Number(newest)).length),
+        ({ items }) => setFetched(items.map(({ id }) => id)),
         () => undefined,
       )
   })
+  // The list may be fetched again meanwhile, and then shows them.
+  const missed = fetched.filter((id) => newest === undefined || Number(id) > Number(newest)).length
   return { newer: newer + missed, clear: () => setRound((old) => old + 1) }
 }
