@@ -15,7 +15,7 @@ comment on table notify.inbox is 'One row per user, made at sign-up. A transacti
 comment on column notify.inbox.user_id is 'Owner of the inbox.';
 comment on column notify.inbox.modseq is 'Number of changes so far; the n of the state <epoch>.<n>.';
 comment on column notify.inbox.unread_count is 'Notifications neither read, archived nor filtered.';
-comment on column notify.inbox.unseen_count is 'Notifications neither archived nor filtered whose content grew after seen_modseq.';
+comment on column notify.inbox.unseen_count is 'Notifications neither read, archived nor filtered whose content grew after seen_modseq.';
 comment on column notify.inbox.acked_modseq is 'Some device has acknowledged everything up to here.';
 comment on column notify.inbox.seen_modseq is 'Content that grew at or before this has been seen.';
 comment on column notify.inbox.floor_modseq is 'Tombstones up to here are purged: a state below cannot be resumed.';

@@ -333,7 +333,7 @@ left join (
   select n.user_id, count(*) as n
   from notify.notifications n
   join notify.inbox b on b.user_id = n.user_id
-  where n.grown_modseq > b.seen_modseq and n.archived_at is null and not n.filtered
+  where n.grown_modseq > b.seen_modseq and n.read_at is null and n.archived_at is null and not n.filtered
   group by 1
 ) c on c.user_id = i.user_id
 where i.unseen_count <> coalesce(c.n, 0)

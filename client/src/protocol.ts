@@ -49,7 +49,7 @@ export type Notification = {
   archivedAt: string | null
   /** Time at which it is removed */
   expiresAt: string
-  /** The bell was opened after its content last grew */
+  /** It is read, or the bell was opened after its content last grew */
   seen: boolean
   /** Show it without toast or sound */
   silent: boolean

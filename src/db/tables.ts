@@ -481,7 +481,7 @@ export interface NotifyInbox {
    */
   unreadCount: Generated<number>;
   /**
-   * Notifications neither archived nor filtered whose content grew after seen_modseq.
+   * Notifications neither read, archived nor filtered whose content grew after seen_modseq.
    */
   unseenCount: Generated<number>;
   /**

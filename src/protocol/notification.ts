@@ -59,7 +59,7 @@ export const Notification = Type.Object({
   readAt: timeOrNull('Time at which the user read it'),
   archivedAt: timeOrNull('Time at which the user archived it'),
   expiresAt: time('Time at which it is removed'),
-  seen: Type.Boolean({ description: 'The bell was opened after its content last grew' }),
+  seen: Type.Boolean({ description: 'It is read, or the bell was opened after its content last grew' }),
   silent: Type.Boolean({ description: 'Show it without toast or sound' }),
 })
 export type Notification = Static<typeof Notification>

@@ -179,8 +179,8 @@ function numberChange(draft: Draft, inbox: Inbox | undefined): Change[] {
 }
 
 function countsOf(draft: Draft, inbox: Inbox): [unread: number, unseen: number] {
-  if (draft.archived || draft.filtered) return [0, 0]
-  return [draft.read ? 0 : 1, draft.grownModseq > inbox.seenModseq ? 1 : 0]
+  if (draft.archived || draft.filtered || draft.read) return [0, 0]
+  return [1, draft.grownModseq > inbox.seenModseq ? 1 : 0]
 }
 
 export function inboxesOf(changes: Change[]): Inbox[] {

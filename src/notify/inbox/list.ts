@@ -111,7 +111,7 @@ export async function recount(
            from notify.inbox i
            cross join lateral (
              select count(*) filter (where n.read_at is null)::int as unread,
-               count(*) filter (where n.grown_modseq > i.seen_modseq)::int as unseen
+               count(*) filter (where n.read_at is null and n.grown_modseq > i.seen_modseq)::int as unseen
              from notify.notifications n
              where n.user_id = $1 and n.archived_at is null and not n.filtered
            ) c

@@ -61,7 +61,7 @@ export function remove(app: App, userId: string, which: Which): Promise<InboxRes
 
 /**
  * Moves the watermark, chunk by chunk and never down. `seen` is part of a notification, so each one that becomes seen is a
- * change, even if it is archived.
+ * change, even if it is archived. What is read is seen already.
  */
 export async function markSeen(app: App, userId: string, upTo: number): Promise<InboxResult> {
   const startedAt = performance.now()
@@ -224,7 +224,7 @@ async function seeChunk(client: pg.ClientBase, inbox: Inbox, upTo: number): Prom
     name: 'see_up_to',
     text: `with picked as materialized (
              select n.id, n.grown_modseq, ${counts} from notify.notifications n
-             where n.user_id = $1 and n.grown_modseq > $3 and n.grown_modseq <= $4 and not n.filtered
+             where n.user_id = $1 and n.grown_modseq > $3 and n.grown_modseq <= $4 and n.read_at is null and not n.filtered
              order by n.grown_modseq limit ${CHUNK}
            ), numbered as (select *, row_number() over (order by grown_modseq) as place from picked),
            changed as (
@@ -243,9 +243,10 @@ function toChange(row: Omit<Change, 'more'> | undefined, chunked: boolean): Chan
 }
 
 const visible = 'n.archived_at is null and not n.filtered'
+const unread = `${visible} and n.read_at is null`
 
-/** Contribution of a notification to the counts of its inbox. $3 is the seen watermark. */
-const counts = `(${visible} and n.read_at is null)::int as unread, (${visible} and n.grown_modseq > $3::bigint)::int as unseen`
+/** Contribution of a notification to the counts of its inbox. $3 is the seen watermark. A read notification counts as seen. */
+const counts = `(${unread})::int as unread, (${unread} and n.grown_modseq > $3::bigint)::int as unseen`
 
 /** Queues webhooks. Omits filtered notifications, which are not in the app. */
 const hooked = (event: WebhookEvent) => `hooked as (

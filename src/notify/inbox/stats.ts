@@ -30,7 +30,7 @@ export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
              count(*) filter (where n.archived_at is not null)::int as archived,
              count(*) filter (where n.archived_at is null and n.read_at is null)::int as unread,
              count(*) filter (where n.archived_at is null and n.read_at is not null)::int as read,
-             count(*) filter (where n.archived_at is null and n.grown_modseq > i.seen_modseq)::int as unseen,
+             count(*) filter (where n.archived_at is null and n.read_at is null and n.grown_modseq > i.seen_modseq)::int as unseen,
              count(*) filter (where n.archived_at is null and n.delivered_at is null)::int as pending
            from notify.inbox i join notify.notifications n on n.user_id = i.user_id
            where i.user_id = $1 and n.user_id = $1

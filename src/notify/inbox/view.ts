@@ -70,11 +70,16 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
     )
     const title = row.title ?? row.type
     const plain = { title, body: null, url: null, fallback: title }
-    return shownAs(row, plain, { data: {}, actors: [], seen: row.grownModseq <= seenModseq })
+    return shownAs(row, plain, { data: {}, actors: [], seen: isSeen(row, seenModseq) })
   }
 }
 
 /** @throws {Error} `data` is not an object, or rendering fails */
+/** A read notification counts as seen. */
+function isSeen({ grownModseq, readAt }: NotificationRow, seenModseq: number): boolean {
+  return readAt !== null || grownModseq <= seenModseq
+}
+
 function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
   if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
     throw new TypeError('data are no object')
@@ -87,7 +92,7 @@ function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notifi
     shown.localeOf(row.recipientId),
   )
   const data = preview?.mediaId ? { ...row.data, mediaId: preview.mediaId } : row.data
-  return shownAs(row, words, { data, actors, seen: row.grownModseq <= seenModseq })
+  return shownAs(row, words, { data, actors, seen: isSeen(row, seenModseq) })
 }
 
 function shownAs(

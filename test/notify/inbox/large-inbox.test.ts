@@ -15,8 +15,8 @@ t.test('marking a large inbox changes recent notifications at once, the rest soo
   const { state } = await ana.get('/notifications/unread-count')
   const unread = async () => (await ana.get('/notifications/unread-count')).unreadCount
   const steps = [
-    ['PATCH', '/notifications/mark-all-read', {}, 'readAt'],
     ['POST', '/notifications/seen', { upTo: state }, null],
+    ['PATCH', '/notifications/mark-all-read', {}, 'readAt'],
     ['POST', '/notifications/archive', { upTo: state }, 'archivedAt'],
   ] as const
   for (const [method, path, body, mark] of steps) {

@@ -13,7 +13,7 @@ select
   i.unseen_count as "unseenCount",
   (select count(*)
    from notify.notifications n
-   where n.user_id = i.user_id and n.grown_modseq > i.seen_modseq and n.archived_at is null and not n.filtered)::int as "unseenRecounted",
+   where n.user_id = i.user_id and n.grown_modseq > i.seen_modseq and n.read_at is null and n.archived_at is null and not n.filtered)::int as "unseenRecounted",
   (select count(*) from notify.windows w where w.user_id = i.user_id)::int as "windows",
   (select count(*) from notify.sources s where s.user_id = i.user_id and s.waits_for is not null)::int as "waiting",
   i.has_preferences as "hasPreferences",

@@ -25,7 +25,7 @@ with newest as materialized (
        select i.user_id::text as "userId", i.unseen_count as stored, c.n as recounted
        from inboxes i
        cross join lateral (
-         select count(*) as n from notify.notifications n where n.user_id = i.user_id and n.grown_modseq > i.seen_modseq and n.archived_at is null and not n.filtered
+         select count(*) as n from notify.notifications n where n.user_id = i.user_id and n.grown_modseq > i.seen_modseq and n.read_at is null and n.archived_at is null and not n.filtered
        ) c
        where i.unseen_count <> c.n
        limit 20) b)
