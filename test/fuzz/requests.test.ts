@@ -103,7 +103,7 @@ test('for any input, a call answers as documented, never with 5xx, and the serve
 
   t.comment(`${n} requests: ${JSON.stringify(found)}; ${cameBack} came back later`)
   t.same([...wrong], [])
-  t.ok(Object.keys(found).length > 4, 'calls of many outcomes were made')
+  t.ok(Object.keys(found).length > Math.min(4, runs / 20), 'calls of many outcomes were made')
   t.same(await tables(pool), tablesBefore, 'and no text was taken for a statement')
   t.equal(server.child.exitCode, null, 'and the server goes on')
   growth.check()

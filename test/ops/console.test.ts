@@ -25,9 +25,9 @@ async function makeStory(t: Tap): Promise<{ system: TestSystem; admin: TestClien
   for (let n = 1; n <= 8; n += 1) await (await system.as(`fan_${n}`)).like(post.id)
   await settled(system)
   await system.pool.query(
-    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
-     values ('notifications', 90001, $1, '{"sourceId": "like:1:1"}', 12, 'comment too deep', now()),
-            ('notifications', 90002, $1, '{"sourceId": "like:1:2"}', 1, 'held', null)`,
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at, due_at)
+     values ('notifications', 90001, $1, '{"sourceId": "like:1:1"}', 12, 'comment too deep', now(), now()),
+            ('notifications', 90002, $1, '{"sourceId": "like:1:2"}', 1, 'held', null, now() + interval '1 hour')`,
     [ana.id],
   )
   await system.pool.query(
