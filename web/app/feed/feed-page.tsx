@@ -76,6 +76,9 @@ export function FeedPage() {
   )
 }
 
+/** By then the server has what this page watches. */
+const WATCHED_AFTER_MS = 500
+
 /** How many posts are newer than what is shown: those that came in a break of the connection, and those since. */
 function useNewer(scope: 'all' | 'following', newest: string | undefined) {
   const client = useRavenpost()
@@ -83,6 +86,19 @@ function useNewer(scope: 'all' | 'following', newest: string | undefined) {
   const [newer, setNewer] = useState(0)
   const [fetched, setFetched] = useState<readonly string[]>([])
   const [round, setRound] = useState(0)
+  const catchUp = useRef<ReturnType<typeof setTimeout>>(undefined)
+  // The list and the connection are there a moment before the watch: a post in between is in neither.
+  const catchUpSoon = () => {
+    clearTimeout(catchUp.current)
+    catchUp.current = setTimeout(() => {
+      api
+        .posts(scope)()
+        .then(
+          ({ items }) => setFetched(items.map(({ id }) => id)),
+          () => undefined,
+        )
+    }, WATCHED_AFTER_MS)
+  }
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new round watches anew, so that the count starts at nothing
   useEffect(() => {
     setNewer(0)
@@ -91,20 +107,18 @@ function useNewer(scope: 'all' | 'following', newest: string | undefined) {
       client.watch({ feed: scope }),
       client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
     ]
+    catchUpSoon()
     return () => {
+      clearTimeout(catchUp.current)
       for (const stop of stops) stop()
     }
   }, [client, scope, round])
   useLiveAgain(() => {
     setNewer(0)
-    api
-      .posts(scope)()
-      .then(
-        ({ items }) => setFetched(items.map(({ id }) => id)),
-        () => undefined,
-      )
+    catchUpSoon()
   })
   // The list may be fetched again meanwhile, and then shows them.
   const missed = fetched.filter((id) => newest === undefined || Number(id) > Number(newest)).length
-  return { newer: newer + missed, clear: () => setRound((old) => old + 1) }
+  // Both may count a post that came as the connection became live, so their sum is too high.
+  return { newer: Math.max(newer, missed), clear: () => setRound((old) => old + 1) }
 }
