@@ -46,7 +46,7 @@ create table notify.notifications (
   filter_reason text collate "C",
   request_id text,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
+  updated_at timestamptz(3) not null default now(),
   delivered_at timestamptz,
   read_at timestamptz,
   archived_at timestamptz,
@@ -78,7 +78,7 @@ comment on column notify.notifications.filtered is 'Not in the app: not counted,
 comment on column notify.notifications.filter_reason is 'strangers: held back by the policy. otherChannels: wanted by email or push only. Null: not filtered.';
 comment on column notify.notifications.request_id is 'Request behind its newest event; the push node logs it when the notification is sent.';
 comment on column notify.notifications.created_at is 'Time of the first event in it.';
-comment on column notify.notifications.updated_at is 'Time at which its content last grew.';
+comment on column notify.notifications.updated_at is 'Time at which its content last grew, in milliseconds as clients see it, so that they sort as the server does.';
 comment on column notify.notifications.delivered_at is 'Time at which a device acknowledged its latest content; not part of the state.';
 comment on column notify.notifications.read_at is 'Null: unread.';
 comment on column notify.notifications.archived_at is 'Null: not archived.';

@@ -683,7 +683,7 @@ export interface NotifyNotifications {
    */
   type: string;
   /**
-   * Time at which its content last grew.
+   * Time at which its content last grew, in milliseconds as clients see it, so that they sort as the server does.
    */
   updatedAt: Generated<Timestamp>;
   /**
