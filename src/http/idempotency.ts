@@ -32,14 +32,13 @@ export async function answerOnce<T>(
   pool: pg.Pool,
   request: FastifyRequest,
   reply: FastifyReply,
-  caller: Caller,
   status: number,
   work: (trx: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
   const key = idempotencyKeyOf(request)
   reply.code(status)
   if (key === undefined) return inTransaction(pool, work)
-  const hash = hashOf(request)
+  const [caller, hash] = [callerOf(request), hashOf(request)]
   const answer = await inTransaction(pool, async (trx) => {
     if (await takeKey(trx, [caller, key, hash])) {
       const body = await work(trx)
@@ -64,7 +63,7 @@ export async function answerReadOnce<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const answer = await work()
-  return answerOnce(pool, request, reply, callerOf(request), 200, async () => answer)
+  return answerOnce(pool, request, reply, 200, async () => answer)
 }
 
 /** @throws {AppError} when the header exists and does not have 1 to 255 printable characters */

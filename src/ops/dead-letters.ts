@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
-import { answerOnce, callerOf, IdempotencyHeader } from '../http/idempotency.ts'
+import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
 import { audited } from '../notify/audit/audited.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
@@ -115,7 +115,7 @@ export function deadLetterRoutes(
       },
       async (request, reply) => {
         const { cause, upTo } = request.body
-        const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+        const answer = await answerOnce(pool, request, reply, 202, async (trx) => {
           const replayed = await replay(trx, `id <= $1::bigint and ($2::text is null or ${causeOf} = $2)`, [
             upTo,
             cause ?? null,
@@ -141,8 +141,7 @@ export function deadLetterRoutes(
           response: { 200: DryRun },
         },
       },
-      (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 200, () => dryRun(pool, consumers, request.params.id)),
+      (request, reply) => answerOnce(pool, request, reply, 200, () => dryRun(pool, consumers, request.params.id)),
     )
 
     server.get(
@@ -180,7 +179,7 @@ export function deadLetterRoutes(
         },
       },
       async (request, reply) => {
-        const answer = await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+        const answer = await answerOnce(pool, request, reply, 202, async (trx) => {
           const { id } = request.params
           if ((await replay(trx, 'id = $1::bigint', [id])) === 0) throw fail('DEAD_LETTER_NOT_FOUND')
           await audited(trx, request, { action: 'dead_letter.replay', target: `dead_letter:${id}` })

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
-import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import type { StaffRole } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
@@ -151,7 +151,7 @@ export function routesOfBroadcasts(
         },
       },
       (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+        answerOnce(pool, request, reply, 201, async (trx) => {
           const draft = request.body as Draft
           const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
           const created = await createBroadcast(trx, {
@@ -253,7 +253,7 @@ export function routesOfBroadcasts(
       },
       async (request, reply) => {
         try {
-          return await answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+          return await answerOnce(pool, request, reply, 202, async (trx) => {
             const broadcast = required(await findBroadcast(trx, request.params.id))
             await audited(trx, request, {
               action: 'broadcast.test',
@@ -300,7 +300,7 @@ export function routesOfBroadcasts(
           },
         },
         (request, reply) =>
-          answerOnce(pool, request, reply, callerOf(request), 200, async (trx) => {
+          answerOnce(pool, request, reply, 200, async (trx) => {
             const changed = await change(trx, request.params.id, request.id)
             const { id, state } = changed
             await audited(trx, request, { action: `broadcast.${name}`, target: `broadcast:${id}`, after: { state } })

@@ -174,7 +174,7 @@ async function answerSend(
   if (request.service && !request.service.scopes.includes(CRITICAL) && (await mayBeCritical(app.pool, what)))
     throw fail('FORBIDDEN', `Critical notifications override preferences and require the scope ${CRITICAL}`)
   try {
-    return await answerOnce(app.pool, request, reply, caller, 202, (trx) => write(trx, caller, request.id, what))
+    return await answerOnce(app.pool, request, reply, 202, (trx) => write(trx, caller, request.id, what))
   } finally {
     app.wakeUps.eventsAppended()
   }

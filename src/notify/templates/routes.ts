@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
 import { audited, formerOf } from '../audit/audited.ts'
@@ -139,7 +139,7 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+        answerOnce(pool, request, reply, 201, async (trx) => {
           const created = await createTemplate(trx, await check(toContent(request.body)))
           if (!created) throw fail('NAME_TAKEN')
           await audited(trx, request, {

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import { answerOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
 import { audited, formerOf } from '../audit/audited.ts'
@@ -233,7 +233,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         },
       },
       (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+        answerOnce(pool, request, reply, 202, async (trx) => {
           const { id } = request.params
           const queued = await queueTest(trx, id)
           await audited(trx, request, { action: 'webhook.test', target: `webhook:${id}`, after: queued })
@@ -276,7 +276,7 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
       },
       (request, reply) => {
         const { id, deliveryId } = request.params
-        return answerOnce(pool, request, reply, callerOf(request), 202, async (trx) => {
+        return answerOnce(pool, request, reply, 202, async (trx) => {
           const delivery = await retryDelivery(trx, id, deliveryId)
           await audited(trx, request, { action: 'webhook.retry', target: `webhook:${id}`, after: { deliveryId } })
           return delivery

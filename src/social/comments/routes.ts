@@ -34,7 +34,7 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
         const { params, body, user, id: requestId } = request
         const comment = { postId: params.id, parentId: body.parentId ?? null, body: body.body }
         const insert = (trx: pg.ClientBase) => insertComment(trx, { userId: user.userId, requestId }, comment)
-        return whenFree(() => answerOnce(app.pool, request, reply, `user:${user.userId}`, 201, insert)).finally(() =>
+        return whenFree(() => answerOnce(app.pool, request, reply, 201, insert)).finally(() =>
           app.wakeUps.eventsAppended(),
         )
       },

@@ -78,7 +78,7 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
           const { content, alt } = await receive(app, request)
           // The Idempotency-Key compares this body, in the form of the schema.
           request.body = { file: content.sha256.toString('hex'), ...(alt !== null && { alt }) }
-          return await answerOnce(pool, request, reply, `user:${userId}`, 201, (trx) =>
+          return await answerOnce(pool, request, reply, 201, (trx) =>
             ownMedia(app, trx, { ownerId: userId, uploadId, alt }, content),
           ).finally(() => dropUnowned(app, content.contentId))
         } finally {

@@ -60,9 +60,9 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
       (request, reply) => {
         const { body, mediaIds = [] } = request.body
         const actor = { userId: request.user.userId, requestId: request.id }
-        return answerOnce(app.pool, request, reply, `user:${actor.userId}`, 201, (trx) =>
-          insertPost(trx, actor, body, mediaIds),
-        ).finally(() => app.wakeUps.eventsAppended())
+        return answerOnce(app.pool, request, reply, 201, (trx) => insertPost(trx, actor, body, mediaIds)).finally(() =>
+          app.wakeUps.eventsAppended(),
+        )
       },
     )
 

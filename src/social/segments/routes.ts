@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { answerOnce, answerReadOnce, callerOf, IdempotencyHeader } from '../../http/idempotency.ts'
+import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import type { Audience } from '../../notify/broadcasts/audience.ts'
@@ -83,7 +83,7 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         },
       },
       (request, reply) =>
-        answerOnce(pool, request, reply, callerOf(request), 201, async (trx) => {
+        answerOnce(pool, request, reply, 201, async (trx) => {
           const created = await createSegment(trx, { name: request.body.name, ...setOf(request.body) })
           if (!created) throw fail('NAME_TAKEN')
           await audited(trx, request, {

@@ -71,7 +71,7 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         keys()
         const { user } = request
-        return answerOnce(pool, request, reply, `user:${user.userId}`, 201, async (trx) => ({
+        return answerOnce(pool, request, reply, 201, async (trx) => ({
           id: await subscribe(trx, user, request.body, config.pushHosts),
         })).catch(translateBusy)
       },
