@@ -4,18 +4,18 @@ import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+import { textOrNull } from '../protocol/nullable.ts'
 
-const Nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 const AuditEntry = Type.Object({
   id: Type.String({ description: 'Without gaps, in the order of the commits' }),
   at: Type.String({ format: 'date-time' }),
   actor: Type.String({ examples: ['user:7'], description: 'user:<id>, token:<id>, or role:<name> of the database' }),
   action: Type.String({ examples: ['webhook.delete'] }),
-  target: Nullable('Kind and id, for example webhook:7'),
+  target: textOrNull('Kind and id, for example webhook:7'),
   before: Type.Unknown({ description: 'The part that changed, as it was' }),
   after: Type.Unknown({ description: 'The part that changed, as it is now, or what was asked for' }),
-  requestId: Nullable('x-request-id of the call'),
-  address: Nullable('IP address of the caller'),
+  requestId: textOrNull('x-request-id of the call'),
+  address: textOrNull('IP address of the caller'),
   databaseRole: Type.String(),
   application: Type.String({ description: 'application_name of the database session' }),
   hash: Type.String({ description: 'SHA-256 in hexadecimal digits, over this row and the hash of the one before' }),

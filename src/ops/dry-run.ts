@@ -5,8 +5,8 @@ import { inTransaction } from '../db/transaction.ts'
 import { AppError, fail, messageOf } from '../errors.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
 import { parseEvent } from '../notify/outbox/event.ts'
+import { textOrNull } from '../protocol/nullable.ts'
 
-const Nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 const Counts = Type.Object({ unreadCount: Type.Integer(), unseenCount: Type.Integer() })
 
 export const DryRun = Type.Object({
@@ -15,10 +15,10 @@ export const DryRun = Type.Object({
     enum: ['applies', 'fails', 'waits'],
     description: 'waits: another transaction holds the inbox or the object right now',
   }),
-  error: Nullable('Why it fails'),
-  decision: Nullable('As in notify.sources: shown, waiting, suppressed, filtered, retracted, …; null: no recipient'),
-  decidedBy: Nullable('The rule that decides'),
-  notificationId: Nullable('The notification that it makes or changes'),
+  error: textOrNull('Why it fails'),
+  decision: textOrNull('As in notify.sources: shown, waiting, suppressed, filtered, retracted, …; null: no recipient'),
+  decidedBy: textOrNull('The rule that decides'),
+  notificationId: textOrNull('The notification that it makes or changes'),
   before: Type.Union([Counts, Type.Null()]),
   after: Type.Union([Counts, Type.Null()]),
   channels: Type.Array(Type.String(), { description: 'Channels besides the app for which a message is queued' }),

@@ -7,8 +7,8 @@ import { fail } from '../errors.ts'
 import { decodeCursor, encodeCursor, PageQuery } from '../http/paging.ts'
 import { audited } from '../notify/audit/audited.ts'
 import { Id } from '../protocol/id.ts'
+import { textOrNull } from '../protocol/nullable.ts'
 
-const Nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 const time = Type.String({ format: 'date-time' })
 
 const Step = Type.Object({
@@ -17,19 +17,19 @@ const Step = Type.Object({
     description:
       'event, decision, created, grew, stored, pushed, acknowledged, filtered, read, archived, removed, email or webPush',
   }),
-  detail: Nullable('Action and type of an event; decision and rule; state of a message'),
-  eventId: Nullable('The event in the log'),
-  sourceId: Nullable('Its name, which holds the ids of the row: like:<post>:<user>'),
-  requestId: Nullable('The request that wrote it'),
-  modseq: Nullable('State of the inbox: of the change, of the frame, of the acknowledgement'),
+  detail: textOrNull('Action and type of an event; decision and rule; state of a message'),
+  eventId: textOrNull('The event in the log'),
+  sourceId: textOrNull('Its name, which holds the ids of the row: like:<post>:<user>'),
+  requestId: textOrNull('The request that wrote it'),
+  modseq: textOrNull('State of the inbox: of the change, of the frame, of the acknowledgement'),
   sessions: Type.Union([Type.Array(Type.String()), Type.Null()], {
     description: 'Sign-in sessions whose sockets were sent the frame',
   }),
 })
 const Content = Type.Object({
-  title: Nullable('As sent; null: rendered from the type'),
-  body: Nullable('As sent; null: rendered from the type'),
-  url: Nullable('As sent; null: rendered from the type'),
+  title: textOrNull('As sent; null: rendered from the type'),
+  body: textOrNull('As sent; null: rendered from the type'),
+  url: textOrNull('As sent; null: rendered from the type'),
   data: Type.Unknown(),
 })
 const Trace = Type.Object({
@@ -43,13 +43,13 @@ const TracedEvent = Type.Object({
   at: time,
   action: Type.String(),
   retracts: Type.Boolean(),
-  type: Nullable('Type of the notification'),
+  type: textOrNull('Type of the notification'),
   sourceId: Type.String(),
-  actorId: Nullable('Who acted'),
-  recipientId: Nullable('Null: nobody is notified'),
-  decision: Nullable('Null: not decided yet, or no recipient'),
-  decidedBy: Nullable('The rule that decided'),
-  notificationId: Nullable('For GET /admin/trace/{userId}/{notificationId}'),
+  actorId: textOrNull('Who acted'),
+  recipientId: textOrNull('Null: nobody is notified'),
+  decision: textOrNull('Null: not decided yet, or no recipient'),
+  decidedBy: textOrNull('The rule that decided'),
+  notificationId: textOrNull('For GET /admin/trace/{userId}/{notificationId}'),
 })
 const Found = Type.Object({
   events: Type.Array(TracedEvent),
@@ -57,7 +57,7 @@ const Found = Type.Object({
     events: Type.Integer({ description: 'Events looked at, newest first' }),
     backTo: Type.Union([time, Type.Null()]),
   }),
-  nextCursor: Nullable('Looks further back; null: the log has no more'),
+  nextCursor: textOrNull('Looks further back; null: the log has no more'),
 })
 
 /** Events that one call looks at. The log has no index by request, which every like would have to pay for. */

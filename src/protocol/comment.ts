@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Actor } from './notification.ts'
+import { textOrNull } from './nullable.ts'
 
 const text = Type.String()
 const time = Type.String({ format: 'date-time' })
@@ -16,7 +17,7 @@ export const Mention = Type.Object({
 export const Comment = Type.Object({
   id: text,
   postId: text,
-  parentId: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+  parentId: textOrNull(),
   author: Actor,
   /** Empty when the comment was deleted and is kept only for its replies. */
   body: text,

@@ -1,13 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { textOrNull, timeOrNull } from './nullable.ts'
 import { STATE_PATTERN } from './state.ts'
 
 const text = Type.String()
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
 const describedText = (description: string) => Type.String({ description })
-const nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 const time = (description: string) => Type.String({ format: 'date-time', description })
-const timeOrNull = (description: string) =>
-  Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
 
 export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
@@ -33,7 +30,7 @@ export const Actor = Type.Object({
   id: text,
   username: text,
   displayName: text,
-  avatarMediaId: textOrNull,
+  avatarMediaId: textOrNull(),
   avatarUrl: AvatarUrl,
 })
 export type Actor = Static<typeof Actor>
@@ -45,13 +42,13 @@ export const Notification = Type.Object({
   priority: Priority,
   severity: Severity,
   title: describedText('In the language of the user, at most 200 characters'),
-  body: nullable('The sent text, or the beginning of the post or comment'),
-  url: nullable('A path of the app, or http(s)'),
+  body: textOrNull('The sent text, or the beginning of the post or comment'),
+  url: textOrNull('A path of the app, or http(s)'),
   data: Type.Record(Type.String(), Type.Unknown(), { description: 'Ids by type; of a send, what was sent' }),
   actors: Type.Array(Actor, { maxItems: 3, description: 'Users behind it, latest first' }),
   actorCount: Type.Integer({ description: 'Number of distinct users behind it' }),
   object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()], { description: 'What it is about' }),
-  groupKey: nullable('Notifications of one key are one while its group is open'),
+  groupKey: textOrNull('Notifications of one key are one while its group is open'),
   fallback: describedText('Plain text for clients that do not know the type'),
   createdAt: time('Time of its first event'),
   updatedAt: time('Time at which its content last grew; lists sort by it'),

@@ -3,6 +3,8 @@ import type pg from 'pg'
 import { fail } from '../../errors.ts'
 import { Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
+import { textOrNull } from '../../protocol/nullable.ts'
+import { SENT_TYPE } from '../../protocol/patterns.ts'
 import { checkMessages, type Messages, renderMessages, Values } from '../templates/message.ts'
 import { Translations } from '../templates/routes.ts'
 import { findTemplate } from '../templates/store.ts'
@@ -16,12 +18,10 @@ const text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
 
 const ContentBody = Type.Object(
   {
-    type: Type.Optional(
-      Type.String({ maxLength: 100, pattern: '^(system|[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)+)$', default: 'system' }),
-    ),
+    type: Type.Optional(Type.String({ maxLength: 100, pattern: SENT_TYPE, default: 'system' })),
     title: text(200),
-    body: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, maxLength: 2000 })),
-    url: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, maxLength: 2000 })),
+    body: Type.Optional(textOrNull(undefined, { minLength: 1, maxLength: 2000 })),
+    url: Type.Optional(textOrNull(undefined, { minLength: 1, maxLength: 2000 })),
     severity: Type.Optional(Severity),
     actorId: Type.Optional(Id),
     data: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'At most 8 KiB as JSON' })),

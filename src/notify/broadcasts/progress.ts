@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { timeOrNull } from '../../protocol/nullable.ts'
 import { sourceOf, threadOf } from './broadcast.ts'
 
 const number = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
@@ -22,7 +23,7 @@ export const BroadcastProgress = Type.Object({
   acknowledged: Type.Integer({ description: 'Received by a device, of those still in inboxes' }),
   read: Type.Integer({ description: 'Read, of those still in inboxes' }),
   rate: number('Recipients per second since it began or was resumed; null: not running'),
-  eta: Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description: 'Expected end' }),
+  eta: timeOrNull('Expected end'),
   countedAt: Type.String({
     format: 'date-time',
     description: 'Time at which pushed, acknowledged and read were counted',

@@ -1,26 +1,24 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { Id } from '../../protocol/id.ts'
+import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { sourceOf } from './broadcast.ts'
-
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 
 export const Recipient = Type.Object({
   userId: Id,
-  externalId: textOrNull,
-  username: textOrNull,
+  externalId: textOrNull(),
+  username: textOrNull(),
   decision: Type.String({
     examples: ['shown'],
     description: 'As in notify.sources: shown, filtered, suppressed, retracted, …',
   }),
-  decidedBy: textOrNull,
+  decidedBy: textOrNull(),
   decidedAt: Type.String({ format: 'date-time' }),
-  notificationId: textOrNull,
-  deliveredAt: timeOrNull,
-  readAt: timeOrNull,
-  email: textOrNull,
-  webPush: textOrNull,
+  notificationId: textOrNull(),
+  deliveredAt: timeOrNull(),
+  readAt: timeOrNull(),
+  email: textOrNull(),
+  webPush: textOrNull(),
 })
 export type Recipient = Static<typeof Recipient>
 

@@ -7,6 +7,7 @@ import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempo
 import type { StaffRole } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
+import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited } from '../audit/audited.ts'
 import type { Audience, CompileAudience } from './audience.ts'
 import { findBroadcast, type Broadcast as Stored, states } from './broadcast.ts'
@@ -26,19 +27,16 @@ import {
 } from './store.ts'
 import { sendTest } from './test-send.ts'
 
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
-const idOrNull = textOrNull
 const time = Type.String({ format: 'date-time' })
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 const intOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
 
 const Shown = {
   id: Id,
   name: Type.String(),
   state: Type.Unsafe<Stored['state']>({ type: 'string', enum: [...states] }),
-  templateId: idOrNull,
+  templateId: textOrNull(),
   templateVersion: intOrNull,
-  segmentId: idOrNull,
+  segmentId: textOrNull(),
   audience: Type.Record(Type.String(), Type.Unknown(), {
     description: 'everyone, rule or sql: a copy, which later changes of the segment leave alone',
     examples: [{ everyone: true }],
@@ -46,34 +44,28 @@ const Shown = {
   content: Type.Object({
     type: Type.String(),
     title: Type.String(),
-    body: textOrNull,
-    url: textOrNull,
-    severity: textOrNull,
-    actorId: idOrNull,
+    body: textOrNull(),
+    url: textOrNull(),
+    severity: textOrNull(),
+    actorId: textOrNull(),
     data: Type.Record(Type.String(), Type.Unknown()),
-    translations: Type.Record(Type.String(), Type.Object({ title: Type.String(), body: textOrNull })),
+    translations: Type.Record(Type.String(), Type.Object({ title: Type.String(), body: textOrNull() })),
   }),
-  priority: textOrNull,
+  priority: textOrNull(),
   channels: Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' } }),
-  sendAt: Type.Unsafe<string | null>({
-    type: ['string', 'null'],
-    description: 'Without an offset where timeZone is recipient; null: at once',
+  sendAt: textOrNull('Without an offset where timeZone is recipient; null: at once', {
     examples: ['2026-03-29T09:00:00.000Z'],
   }),
   timeZone: Type.Unsafe<'recipient' | null>({ type: ['string', 'null'], enum: ['recipient', null] }),
   perSecond: intOrNull,
   expiresIn: intOrNull,
-  lastError: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why it was cancelled by itself' }),
+  lastError: textOrNull('Why it was cancelled by itself'),
   createdBy: Id,
   createdAt: time,
-  startedAt: timeOrNull,
-  finishedAt: timeOrNull,
-  recalledAt: timeOrNull,
-  recallFinishedAt: Type.Unsafe<string | null>({
-    type: ['string', 'null'],
-    format: 'date-time',
-    description: 'Null: inboxes are left from which it is retracted',
-  }),
+  startedAt: timeOrNull(),
+  finishedAt: timeOrNull(),
+  recalledAt: timeOrNull(),
+  recallFinishedAt: timeOrNull('Null: inboxes are left from which it is retracted'),
 }
 export const Broadcast = Type.Object(Shown)
 export const BroadcastWithProgress = Type.Object({ ...Shown, progress: BroadcastProgress })

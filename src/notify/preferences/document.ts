@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { timeOrNull } from '../../protocol/nullable.ts'
 
 const closed = { additionalProperties: false }
 const onOff = Type.Optional(Type.Boolean())
@@ -71,7 +72,7 @@ export const Preferences = Type.Object(
     channels: Type.Optional(Type.Object(perChannel, closed)),
     policy: Type.Optional(Policy),
     dnd: Type.Optional(Dnd),
-    snoozeUntil: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })),
+    snoozeUntil: Type.Optional(timeOrNull()),
     cap: cap('all types together'),
     digest: Type.Optional(
       Type.Union([Digest, Type.Null()], {

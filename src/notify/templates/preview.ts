@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { Config } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { Notification } from '../../protocol/notification.ts'
+import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { digest } from '../channels/email/mail.ts'
 import { publicUrlOf } from '../channels/senders.ts'
 import { shownBy } from '../channels/web-push/web-push.ts'
@@ -12,11 +13,10 @@ import { type Channel, channels, type NotificationType } from '../types/types.ts
 import { renderMessages, type Values, wordsFor } from './message.ts'
 import type { Template } from './store.ts'
 
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 const text = Type.String()
 
 export const Preview = Type.Object({
-  locale: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Null: the default language' }),
+  locale: textOrNull('Null: the default language'),
   inApp: Notification,
   email: Type.Object({ subject: text, text, html: text }),
   push: Type.Object({
@@ -28,8 +28,8 @@ export const Preview = Type.Object({
     type: text,
     priority: text,
     title: text,
-    body: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-    url: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+    body: textOrNull(),
+    url: textOrNull(),
     silent: Type.Boolean(),
   }),
   decisions: Type.Array(
@@ -38,7 +38,7 @@ export const Preview = Type.Object({
       decision: Type.Unsafe<'allow' | 'suppress' | 'defer'>({ type: 'string', enum: ['allow', 'suppress', 'defer'] }),
       decidedBy: text,
       reason: text,
-      until: timeOrNull,
+      until: timeOrNull(),
       reachable: Type.Boolean({ description: 'Whether the channel reaches the user: a verified address, a browser' }),
     }),
     { description: 'Of the user; without one, those for somebody without preferences who can be reached everywhere' },

@@ -6,6 +6,8 @@ import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
+import { textOrNull } from '../../protocol/nullable.ts'
+import { LANGUAGE_TAG, SENT_TYPE } from '../../protocol/patterns.ts'
 import { audited, formerOf } from '../audit/audited.ts'
 import { checkMessages, Values, Variables } from './message.ts'
 import { Preview, previewTemplate } from './preview.ts'
@@ -22,17 +24,11 @@ import {
 const closed = { additionalProperties: false }
 const message = (maxLength: number) =>
   Type.String({ minLength: 1, maxLength, description: 'ICU message over the variables' })
-const messageOrNull = (maxLength: number) =>
-  Type.Unsafe<string | null>({
-    type: ['string', 'null'],
-    minLength: 1,
-    maxLength,
-    description: 'ICU message over the variables',
-  })
+const messageOrNull = (maxLength: number) => textOrNull('ICU message over the variables', { minLength: 1, maxLength })
 const name = Type.String({ minLength: 1, maxLength: 100, examples: ['Invoice'] })
 const type = Type.String({
   maxLength: 100,
-  pattern: '^(system|[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)+)$',
+  pattern: SENT_TYPE,
   description: 'system, or a name with a dot that belongs to no social action',
   examples: ['shop.invoice'],
 })
@@ -40,7 +36,7 @@ const title = message(1000)
 const body = messageOrNull(4000)
 const url = messageOrNull(2000)
 export const Translations = Type.Record(
-  Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' }),
+  Type.String({ pattern: LANGUAGE_TAG }),
   Type.Object({ title, body: Type.Optional(body) }, closed),
   { maxProperties: 100, description: 'By BCP 47 tag; each has a title, and a body where the template has one' },
 )
@@ -90,7 +86,7 @@ const PreviewOf = Type.Object(
   {
     variables: Type.Optional(Values),
     userId: Type.Optional(Id),
-    locale: Type.Optional(Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', maxLength: 35 })),
+    locale: Type.Optional(Type.String({ pattern: LANGUAGE_TAG, maxLength: 35 })),
   },
   closed,
 )

@@ -5,6 +5,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
+import { LANGUAGE_TAG } from '../../protocol/patterns.ts'
 import { audited } from '../audit/audited.ts'
 import { faultOfTemplate, type Template } from './render.ts'
 import { listTypes, type StoredType, updateType } from './store.ts'
@@ -51,7 +52,7 @@ const settings = {
   body: template,
   url: template,
   fallback: template,
-  words: Type.Record(Type.String({ pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$' }), Words, {
+  words: Type.Record(Type.String({ pattern: LANGUAGE_TAG }), Words, {
     maxProperties: 100,
     description:
       'Templates in other languages, by BCP 47 tag; what one lacks is taken from its language, then from above',

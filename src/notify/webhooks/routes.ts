@@ -5,6 +5,7 @@ import { inTransaction } from '../../db/transaction.ts'
 import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
+import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited, formerOf } from '../audit/audited.ts'
 import { deliveryStates, listDeliveries, queueTest, recoverDeliveries, retryDelivery } from './deliveries.ts'
 import { requireEndpoint } from './endpoint.ts'
@@ -13,8 +14,6 @@ import { createWebhook, deleteWebhook, getWebhook, listWebhooks, rotateSecret, u
 
 const closed = { additionalProperties: false }
 const time = Type.String({ format: 'date-time' })
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] })
 
 const url = Type.String({
   minLength: 1,
@@ -25,7 +24,7 @@ const url = Type.String({
 })
 const event = Type.Unsafe<(typeof webhookEvents)[number]>({ type: 'string', enum: [...webhookEvents] })
 const events = Type.Array(event, { minItems: 1, maxItems: webhookEvents.length, uniqueItems: true })
-const description = Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 200 })
+const description = textOrNull(undefined, { maxLength: 200 })
 
 const NewWebhook = Type.Object({ url, events, description: Type.Optional(description) }, closed)
 const Change = Type.Object(
@@ -42,17 +41,17 @@ export const Webhook = Type.Object({
   id: Id,
   url: Type.String({ examples: url.examples }),
   events,
-  description: textOrNull,
+  description: textOrNull(),
   enabled: Type.Boolean(),
-  disabledAt: timeOrNull,
+  disabledAt: timeOrNull(),
   disabledBecause: Type.Unsafe<'byHand' | 'gone' | 'failing' | null>({
     type: ['string', 'null'],
     enum: ['byHand', 'gone', 'failing', null],
     description: 'gone: the endpoint answered 410; failing: it accepted no message for three days',
   }),
-  failingSince: timeOrNull,
-  pausedUntil: timeOrNull,
-  lastError: textOrNull,
+  failingSince: timeOrNull(),
+  pausedUntil: timeOrNull(),
+  lastError: textOrNull(),
   createdAt: time,
   updatedAt: time,
 })
@@ -60,8 +59,8 @@ export const Delivery = Type.Object({
   id: Id,
   messageId: Type.String({ description: 'Value of the header webhook-id, the same in every attempt' }),
   event: Type.String({ examples: ['notification.created'], description: 'One of the events, or webhook.test' }),
-  userId: textOrNull,
-  notificationId: textOrNull,
+  userId: textOrNull(),
+  notificationId: textOrNull(),
   state: Type.Unsafe<(typeof deliveryStates)[number]>({
     type: 'string',
     enum: [...deliveryStates],
@@ -69,8 +68,8 @@ export const Delivery = Type.Object({
   }),
   attempts: Type.Integer(),
   status: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'HTTP status of the last answer' }),
-  lastError: textOrNull,
-  dueAt: timeOrNull,
+  lastError: textOrNull(),
+  dueAt: timeOrNull(),
   createdAt: time,
   updatedAt: time,
 })

@@ -8,6 +8,7 @@ import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import type { Audience } from '../../notify/broadcasts/audience.ts'
 import { Id } from '../../protocol/id.ts'
+import { textOrNull } from '../../protocol/nullable.ts'
 import { Estimate, estimate } from './audience.ts'
 import { checkRule, type Rule, RuleSchema } from './rule.ts'
 import { checkSql } from './sql.ts'
@@ -40,7 +41,7 @@ export const Segment = Type.Object({
   id: Id,
   name,
   rule: Type.Union([RuleSchema, Type.Null()]),
-  sql: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+  sql: textOrNull(),
   createdAt: time,
   updatedAt: time,
 })

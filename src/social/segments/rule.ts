@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { fail } from '../../errors.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
+import { LANGUAGE_TAG } from '../../protocol/patterns.ts'
 
 /** Roles that an account may have. */
 const Role = Type.String({ pattern: '^(user|reader|operator|admin)$' })
@@ -24,7 +25,7 @@ const conditions = {
   subscribedTo: Type.String({ ...Id, description: 'Subscribes to the posts of this user' }),
   hasChannel: Type.String({ pattern: '^(inApp|email|webPush)$', examples: ['email'] }),
   locale: Type.String({
-    pattern: '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$',
+    pattern: LANGUAGE_TAG,
     maxLength: 35,
     description: 'A language with its regions: de is also de-AT',
   }),
