@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../app.ts'
+import { quotedField, withoutFormula } from '../base/csv.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
 import { textOrNull } from '../protocol/nullable.ts'
 
@@ -12,8 +13,8 @@ const AuditEntry = Type.Object({
   actor: Type.String({ examples: ['user:7'], description: 'user:<id>, token:<id>, or role:<name> of the database' }),
   action: Type.String({ examples: ['webhook.delete'] }),
   target: textOrNull('Kind and id, for example webhook:7'),
-  before: Type.Unknown({ description: 'The part that changed, as it was' }),
-  after: Type.Unknown({ description: 'The part that changed, as it is now, or what was asked for' }),
+  before: Type.Unknown({ description: 'The changed part before the change' }),
+  after: Type.Unknown({ description: 'The changed part after the change, or the request' }),
   requestId: textOrNull('x-request-id of the call'),
   address: textOrNull('IP address of the caller'),
   databaseRole: Type.String(),
@@ -144,9 +145,7 @@ async function* exported(
   }
 }
 
-/** Formats a CSV field (RFC 4180). A text that a spreadsheet would run as a formula gets an apostrophe in front. */
 function csvOf(value: unknown): string {
   if (value === null || value === undefined) return ''
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
-  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`
+  return quotedField(withoutFormula(typeof value === 'string' ? value : JSON.stringify(value)))
 }

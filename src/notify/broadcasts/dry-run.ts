@@ -5,6 +5,7 @@ import { decisionsOnChannels } from '../channels/queue.ts'
 import { listOf } from '../dispatch/fast-path.ts'
 import { judgeInApp } from '../dispatch/fold.ts'
 import type { Inbox } from '../dispatch/model.ts'
+import { inboxColumns } from '../dispatch/objects.ts'
 import { preferencesOf, readMutedThreads, readRelations } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { CompileAudience } from './audience.ts'
@@ -151,8 +152,7 @@ function countOne(counts: Record<string, number>, what: string): void {
 async function readInboxes(client: pg.ClientBase, users: string[]): Promise<Map<string, Inbox>> {
   const { rows } = await client.query<Inbox>({
     name: 'inboxes_of_dry_run',
-    text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
-             seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy", false as "hasTakers"
+    text: `select ${inboxColumns}, false as "hasTakers"
            from notify.inbox where user_id = any($1::bigint[])`,
     values: [users],
   })

@@ -12,7 +12,7 @@ export const BroadcastProgress = Type.Object({
     description:
       'Recipients, counted at the beginning and again at the end; null: not begun, or too many to count in time',
   }),
-  done: Type.Integer({ description: 'Recipients whom it has got to' }),
+  done: Type.Integer({ description: 'Recipients processed so far' }),
   stored: Type.Integer({ description: 'Shown in the inbox, silently too' }),
   filtered: Type.Integer({ description: 'Stored, but not in the app: for another channel only, or from a stranger' }),
   suppressed: Type.Integer({ description: 'Unwanted by a rule or preference, or expired' }),

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { quotedField, withoutFormula } from '../../base/csv.ts'
 import { Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { sourceOf } from './broadcast.ts'
@@ -71,11 +72,7 @@ export async function* recipientsAsCsv(pool: pg.Pool, id: string): AsyncGenerato
   }
 }
 
-/** Spreadsheets take what begins with one of these for a formula. */
-const FORMULA = /^[=+\-@\t\r]/
-
 function field(value: string | null): string {
-  const text = value ?? ''
-  const plain = FORMULA.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
+  const text = withoutFormula(value ?? '')
+  return /[",\r\n]/.test(text) ? quotedField(text) : text
 }

@@ -3,6 +3,10 @@ import { type Sent, together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
+/** Columns of an `Inbox` but `hasTakers`. */
+export const inboxColumns = `user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
+  seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy"`
+
 /** Locks the inboxes of these users in the order of their ids. Omits those that do not exist. */
 export async function lockInboxes(
   client: pg.ClientBase,
@@ -11,9 +15,7 @@ export async function lockInboxes(
 ): Promise<Map<string, Inbox>> {
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
-    text: `select user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
-             seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy",
-             ${someTakesChanges} as "hasTakers"
+    text: `select ${inboxColumns}, ${someTakesChanges} as "hasTakers"
            from notify.inbox where user_id = any($1::bigint[]) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
     values: [userIds],
   })

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import pg from 'pg'
+import { isTimeout } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import type { Audience } from '../../notify/broadcasts/audience.ts'
@@ -84,8 +85,6 @@ async function readSample(client: pg.ClientBase, audience: Audience<Rule>, viewe
   )
   return rows.map(toUser)
 }
-
-const isTimeout = (error: unknown) => error instanceof pg.DatabaseError && error.code === '57014'
 
 /** Faults of a query are the administrator's: syntax, names, rights, time. */
 export function segmentError(error: unknown): unknown {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { columns } from '../../../db/columns.ts'
 import type { Draft } from '../../dispatch/model.ts'
 import { lockInboxes } from '../../dispatch/objects.ts'
 import { readDrafts } from '../../dispatch/read-drafts.ts'
@@ -63,13 +64,18 @@ async function retract(
   return drafts.length
 }
 
+const untried = columns<Draft>({
+  user_id: ['bigint', (draft) => draft.userId],
+  notification_id: ['bigint', (draft) => draft.id],
+})
+
 async function cancelUntried(client: pg.ClientBase, drafts: Draft[]): Promise<void> {
   await client.query({
     name: 'cancel_untried_deliveries',
     text: `update notify.deliveries d set state = 'cancelled', reason = 'removed', due_at = null, updated_at = now()
-           from unnest($1::bigint[], $2::bigint[]) w (user_id, notification_id)
+           from ${untried.from}
            where d.user_id = w.user_id and d.notification_id = w.notification_id and d.user_id = any($1::bigint[])
              and d.state in ('queued', 'deferred') and d.send_id is null`,
-    values: [drafts.map(({ userId }) => userId), drafts.map(({ id }) => id)],
+    values: untried.values(drafts),
   })
 }
