@@ -3,8 +3,9 @@ import t, { type Test } from 'tap'
 import { createClient } from '../../client/src/client.ts'
 import { accompanyWith, type Extras } from '../../client/src/companion.ts'
 import type { Options as ClientOptions, Notification, WebSocketLike } from '../../client/src/core.ts'
-import { openStorage } from '../../client/src/storage.ts'
+import { openStorage, type Saved } from '../../client/src/storage.ts'
 import { joinTabs } from '../../client/src/tabs.ts'
+import type { TestClient } from '../client.ts'
 import { settled } from '../settled.ts'
 import { eventually, type Options, setup } from '../setup.ts'
 import { type StartedClient, startClient } from './client.ts'
@@ -21,6 +22,22 @@ async function start(t: Test, options: Options = {}) {
 async function makePeople({ as }: Awaited<ReturnType<typeof setup>>) {
   const [ana, ben] = [await as('ana'), await as('ben')]
   return [ana, ben, await ana.post('hello')] as const
+}
+
+/** A client that finds this in its storage when it starts. */
+function startFrom(t: Test, person: TestClient, system: { url: string }, saved: Saved): StartedClient {
+  const nothing = async () => {}
+  const storage = {
+    load: async () => ({ saved, intents: [] }),
+    save: nothing,
+    putIntent: nothing,
+    deleteIntents: nothing,
+    wipe: nothing,
+    close() {},
+  }
+  return startClient(t, person, system, (options) =>
+    createClient(options, accompanyWith({ openStorage: () => storage })),
+  )
 }
 
 const itemsOf = ({ client }: StartedClient) => client.inbox.getSnapshot().items
@@ -113,18 +130,7 @@ t.test(
         bottom: 'all' as const,
         marks: [],
       }
-      const nothing = async () => {}
-      const storage = {
-        load: async () => ({ saved, intents: [] }),
-        save: nothing,
-        putIntent: nothing,
-        deleteIntents: nothing,
-        wipe: nothing,
-        close() {},
-      }
-      const started = startClient(t, ana, system, (options) =>
-        createClient(options, accompanyWith({ openStorage: () => storage })),
-      )
+      const started = startFrom(t, ana, system, saved)
       await started.live()
       t.ok(started.shown.has('of another inbox'), 'what was stored is shown until the server answers')
       t.same(started.titles(), ['ben liked your post'])
@@ -138,18 +144,7 @@ t.test(
       bottom: 'all' as const,
       marks: [],
     }
-    const nothing = async () => {}
-    const storage = {
-      load: async () => ({ saved: others, intents: [] }),
-      save: nothing,
-      putIntent: nothing,
-      deleteIntents: nothing,
-      wipe: nothing,
-      close() {},
-    }
-    const started = startClient(t, ana, system, (options) =>
-      createClient(options, accompanyWith({ openStorage: () => storage })),
-    )
+    const started = startFrom(t, ana, system, others)
     await started.live()
     t.same(started.titles(), ['ben liked your post'], "somebody else's inbox is dropped")
   },

@@ -3,7 +3,7 @@ import type pg from 'pg'
 export const AUTHOR = '1'
 
 /** A fresh database's first users: an author, and so many who switched the author's bell on. */
-export async function fillAudience(pool: pg.Pool, size: number): Promise<void> {
+export async function fillAudience(pool: pg.Pool | pg.Client, size: number): Promise<void> {
   await pool.query(
     `insert into social.users (username, email, password_hash, display_name)
      select 'user_' || i, 'user_' || i || '@example.org', '!', 'User ' || i from generate_series(1, $1::int + 1) i`,

@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import t, { type Test } from 'tap'
-import { createPool } from '../../../src/db/pool.ts'
 import { grantAdmin } from '../../../src/social/accounts/admin.ts'
 import { startWorker } from '../../../src/worker/start.ts'
 import { tasks } from '../../../workers/index.ts'
 import { signIn, type TestClient } from '../../client.ts'
 import { TestSocket } from '../../push/socket.ts'
-import { noDrift, settled } from '../../settled.ts'
+import { noDrift, patiently, settled } from '../../settled.ts'
 import { eventually, setup, type TestSystem } from '../../setup.ts'
 import { sized } from '../../size.ts'
 import { createPost } from '../../social/posts/write.ts'
@@ -26,7 +25,7 @@ t.setTimeout(300_000)
 
 t.test('an ordinary like and a critical event overtake a large fan-out', async (t) => {
   const system = await setup(t, { worker: true, push: true })
-  await fillAudience(patientPool(t, system), AUDIENCE)
+  await patiently(system.pool, (client) => fillAudience(client, AUDIENCE))
   const { like, critical } = await senders(t, system)
   const [idleLike, idleCritical] = await medians([like, critical])
   for (let post = 0; post < POSTS; post++)
@@ -43,15 +42,16 @@ t.test('an ordinary like and a critical event overtake a large fan-out', async (
 
 t.test('a critical event overtakes a backlog', async (t) => {
   const system = await setup(t, { push: true })
-  const patient = patientPool(t, system)
-  await fillAudience(patient, BACKLOG_OF)
+  await patiently(system.pool, (client) => fillAudience(client, BACKLOG_OF))
   const { critical } = await senders(t, system)
   const before = await startWorker(system.app, tasks)
   const [idle] = await medians([critical])
   await before.close()
-  await patient.query(
-    `insert into notify.outbox (counted, action, source_id, type, recipient_id)
-     select false, 'test', 'backlog:' || i, 'test.backlog', 1 + i % ${BACKLOG_OF} from generate_series(1, ${BACKLOG}) i`,
+  await patiently(system.pool, (client) =>
+    client.query(
+      `insert into notify.outbox (counted, action, source_id, type, recipient_id)
+       select false, 'test', 'backlog:' || i, 'test.backlog', 1 + i % ${BACKLOG_OF} from generate_series(1, ${BACKLOG}) i`,
+    ),
   )
   const worker = await startWorker(system.app, tasks)
   t.teardown(() => worker.close())
@@ -62,13 +62,6 @@ t.test('a critical event overtakes a backlog', async (t) => {
   const [busy] = await medians([critical], async () => (await backlog(system.pool)) > 0)
   show(t, 'a critical event', idle, busy)
 })
-
-/** For statements that take a busy machine longer than the product gives any of its own. */
-function patientPool(t: Test, { databaseUrl, app }: TestSystem): pg.Pool {
-  const pool = createPool({ url: databaseUrl, size: 1, log: app.log, name: 'test', queryTimeoutMs: 240_000 })
-  t.teardown(() => pool.end())
-  return pool
-}
 
 /** Ways to tell Ana something; each returns the milliseconds from the request to the frame on her socket. */
 async function senders(t: Test, system: TestSystem) {
