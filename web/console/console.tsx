@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useLocation } from '@tanstack/react-router'
 import { Menu, Moon, Pause, Play, Sun, Wrench } from 'lucide-react'
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from 'react'
-import { useSignIn } from '../app/app.tsx'
+import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { useApi } from '../app/device.tsx'
+import { SignedIn } from '../app/shell/signed-in.tsx'
 import { useLook } from '../app/words/words.tsx'
 import { Button, buttonClass } from '../ui/button.tsx'
 import styles from './console.module.css'
@@ -21,22 +21,17 @@ import { FindUser, UserScreen } from './screens/user.tsx'
 import { Failed } from './ui/parts.tsx'
 import { count } from './words.ts'
 
-const SignInHere = lazy(() => import('../app/account/pages.tsx').then(({ SignInHere }) => ({ default: SignInHere })))
-
 /** Buttons that change something work for so long after the switch. Milliseconds. */
 const OPERATE_MS = 10 * 60_000
 const STAFF = ['reader', 'operator', 'admin']
 
 /** For operators: what the system does, and the SQL behind it. In English, for readers, operators and admins. */
 export function ConsolePage() {
-  const { session } = useSignIn()
-  if (!session)
-    return (
-      <Suspense>
-        <SignInHere />
-      </Suspense>
-    )
-  return <Admitted />
+  return (
+    <SignedIn>
+      <Admitted />
+    </SignedIn>
+  )
 }
 
 function Admitted() {

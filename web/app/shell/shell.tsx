@@ -1,8 +1,7 @@
 import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { Bell, Bookmark, Home, Search, Settings, User } from 'lucide-react'
 import { useBadge, useConnection, usePushClicks, useUnreadCount } from 'ravenpost-client/react'
-import { type FormEvent, lazy, type ReactNode, Suspense, useEffect, useRef } from 'react'
-import { useSignIn } from '../app.tsx'
+import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
 import { useDevice } from '../device.tsx'
 import { BellButton } from '../notifications/bell.tsx'
 import { Toaster } from '../notifications/toaster.tsx'
@@ -13,26 +12,19 @@ import { AccountMenu } from './account-menu.tsx'
 import { ConnectionStatus } from './connection-status.tsx'
 import { Refusals } from './refusals.tsx'
 import styles from './shell.module.css'
-
-const SignInHere = lazy(() => import('../account/pages.tsx').then(({ SignInHere }) => ({ default: SignInHere })))
+import { SignedIn } from './signed-in.tsx'
 
 export function Root() {
   return <Outlet />
 }
 
-/** Pages of a user: who is not signed in is asked to, and then sees the page of this address. */
 export function Guarded() {
-  const { session } = useSignIn()
-  if (!session)
-    return (
-      <Suspense>
-        <SignInHere />
-      </Suspense>
-    )
   return (
-    <Shell>
-      <Outlet />
-    </Shell>
+    <SignedIn>
+      <Shell>
+        <Outlet />
+      </Shell>
+    </SignedIn>
   )
 }
 
