@@ -135,8 +135,8 @@ comment on column notify.audit.at is 'Time of the change, never before that of a
 comment on column notify.audit.actor is 'user:<id> or token:<id> for calls of the API, role:<name> for the database role that called a SQL function.';
 comment on column notify.audit.action is 'What was done, for example webhook.delete.';
 comment on column notify.audit.target is 'What it was done to, for example webhook:7.';
-comment on column notify.audit.before is 'The part that changed, as it was; null: there was nothing.';
-comment on column notify.audit.after is 'The part that changed, as it is now, or what was asked for. Never a secret.';
+comment on column notify.audit.before is 'The changed part before the change. Null: it did not exist.';
+comment on column notify.audit.after is 'The changed part after the change, or the request. Never a secret.';
 comment on column notify.audit.request_id is 'The request; null for SQL functions.';
 comment on column notify.audit.address is 'IP address of the caller; null for SQL functions.';
 comment on column notify.audit.database_role is 'Database role of the session, which a caller of the API cannot choose.';
@@ -342,7 +342,7 @@ comment on column notify.broadcasts.expires_in is 'Seconds from sending to the e
 comment on column notify.broadcasts.event_id is 'Id of its events, drawn when it was sent.';
 comment on column notify.broadcasts.request_id is 'Request that sent it.';
 comment on column notify.broadcasts.total is 'Recipients: counted at the beginning, corrected at the end. Null: not begun, or counting took too long.';
-comment on column notify.broadcasts.done is 'Recipients whom chunks have got to.';
+comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed.';
 comment on column notify.broadcasts.stored is 'Of done: shown in the inbox. Those in notify.broadcast_late are counted from their sources.';
 comment on column notify.broadcasts.filtered is 'Of done: stored, but not in the app.';
 comment on column notify.broadcasts.suppressed is 'Of done: nothing stored.';
@@ -362,7 +362,7 @@ create table notify.broadcast_audience (
   recipient_id bigint not null,
   primary key (broadcast_id, recipient_id)
 );
-comment on table notify.broadcast_audience is 'Recipients whom a query selected when the broadcast began; removed after its end.';
+comment on table notify.broadcast_audience is 'Recipients that a query selected at the start of the broadcast. Removed after its end.';
 comment on column notify.broadcast_audience.broadcast_id is 'The broadcast.';
 comment on column notify.broadcast_audience.recipient_id is 'The recipient.';
 

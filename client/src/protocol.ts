@@ -22,7 +22,7 @@ export type Notification = {
   body: string | null
   /** A path of the app, or http(s) */
   url: string | null
-  /** Ids by type; of a send, what was sent */
+  /** Ids by type; for a send, the sent data */
   data: Record<string, unknown>
   /** Users behind it, latest first */
   actors: Actor[]

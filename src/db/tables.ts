@@ -50,7 +50,7 @@ export interface NotifyAudit {
    */
   address: string | null;
   /**
-   * The part that changed, as it is now, or what was asked for. Never a secret.
+   * The changed part after the change, or the request. Never a secret.
    */
   after: Json | null;
   /**
@@ -62,7 +62,7 @@ export interface NotifyAudit {
    */
   at: Timestamp;
   /**
-   * The part that changed, as it was; null: there was nothing.
+   * The changed part before the change. Null: it did not exist.
    */
   before: Json | null;
   /**
@@ -166,7 +166,7 @@ export interface NotifyBroadcasts {
    */
   createdBy: Int8;
   /**
-   * Recipients whom chunks have got to.
+   * Number of recipients that chunks have processed.
    */
   done: Generated<number>;
   /**

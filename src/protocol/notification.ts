@@ -44,7 +44,7 @@ export const Notification = Type.Object({
   title: describedText('In the language of the user, at most 200 characters'),
   body: textOrNull('The sent text, or the beginning of the post or comment'),
   url: textOrNull('A path of the app, or http(s)'),
-  data: Type.Record(Type.String(), Type.Unknown(), { description: 'Ids by type; of a send, what was sent' }),
+  data: Type.Record(Type.String(), Type.Unknown(), { description: 'Ids by type; for a send, the sent data' }),
   actors: Type.Array(Actor, { maxItems: 3, description: 'Users behind it, latest first' }),
   actorCount: Type.Integer({ description: 'Number of distinct users behind it' }),
   object: Type.Union([Type.Object({ type: text, id: text }), Type.Null()], { description: 'What it is about' }),
