@@ -8,7 +8,7 @@ import { fail } from '../../errors.ts'
 export type InboxResult = { updated: number; unreadCount: number; unseenCount: number; epoch: string; modseq: number }
 
 /** An inbox as read under its row lock. */
-export type Inbox = {
+export type LockedInbox = {
   userId: string
   epoch: string
   modseq: number
@@ -21,7 +21,7 @@ export type Inbox = {
  * `unread`, `unseen`: changes of the counts. `last`: growth of the last changed notification, which is the lowest, or the
  * highest when marking as seen. `more`: the chunk was full.
  */
-export type Change = {
+export type InboxChange = {
   updated: number
   unread: number
   unseen: number
@@ -30,7 +30,7 @@ export type Change = {
   seenModseq?: number
 }
 
-export const NOTHING: Change = { updated: 0, unread: 0, unseen: 0, last: 0, more: false }
+export const NOTHING: InboxChange = { updated: 0, unread: 0, unseen: 0, last: 0, more: false }
 
 /**
  * Changes one inbox and notifies the push nodes after the commit. Locks its row first, so the statements of `work` see all
@@ -39,8 +39,8 @@ export const NOTHING: Change = { updated: 0, unread: 0, unseen: 0, last: 0, more
 export async function changeInbox(
   app: App,
   userId: string,
-  work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
-): Promise<{ change: Change; result: InboxResult }> {
+  work: (client: pg.ClientBase, inbox: LockedInbox) => Promise<InboxChange>,
+): Promise<{ change: InboxChange; result: InboxResult }> {
   const step = await inTransaction(app.pool, (client) => changeLocked(client, userId, work)).catch(translateBusy)
   if (step.change.updated > 0) app.wakeUps.inboxChanged(userId, step.result.modseq)
   return step
@@ -50,8 +50,8 @@ export async function changeInbox(
 export async function changeLocked(
   client: pg.ClientBase,
   userId: string,
-  work: (client: pg.ClientBase, inbox: Inbox) => Promise<Change>,
-): Promise<{ change: Change; result: InboxResult }> {
+  work: (client: pg.ClientBase, inbox: LockedInbox) => Promise<InboxChange>,
+): Promise<{ change: InboxChange; result: InboxResult }> {
   const inbox = await lockInbox(client, userId)
   const change = await work(client, inbox)
   const result = {
@@ -71,8 +71,8 @@ export function translateBusy(error: unknown): never {
   throw isLockTimeout(error) ? fail('INBOX_BUSY', undefined, { retryAfter: 1, cause: error }) : error
 }
 
-async function lockInbox(client: pg.ClientBase, userId: string): Promise<Inbox> {
-  const { rows } = await client.query<Inbox>({
+async function lockInbox(client: pg.ClientBase, userId: string): Promise<LockedInbox> {
+  const { rows } = await client.query<LockedInbox>({
     name: 'lock_inbox',
     text: `select i.user_id as "userId", (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq,
              i.unread_count as "unreadCount", i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq"

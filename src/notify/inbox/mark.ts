@@ -6,7 +6,7 @@ import { parseState } from '../../protocol/state.ts'
 import { endSourcesAfter, SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import type { WebhookEvent } from '../webhooks/events.ts'
 import { queueRows } from '../webhooks/queue.ts'
-import { type Change, changeInbox, changeLocked, type Inbox, type InboxResult, NOTHING } from './lock.ts'
+import { changeInbox, changeLocked, type InboxChange, type InboxResult, type LockedInbox, NOTHING } from './lock.ts'
 
 /** Selects notifications by id, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
 export type Which = { ids: string[] } | { upTo: number }
@@ -191,15 +191,15 @@ async function changeLater(pool: pg.Pool, kind: string, userId: string, upTo: nu
 
 async function changeChunk(
   client: pg.ClientBase,
-  inbox: Inbox,
+  inbox: LockedInbox,
   { name, unless, set, event }: Operation,
   which: Which,
-): Promise<Change> {
+): Promise<InboxChange> {
   const byIds = 'ids' in which
   const one = byIds && which.ids.length === 1
   const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // With a single id in the array, the planner chooses the primary key.
   const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq <= $4 and ${visible}`
-  const { rows } = await client.query<Omit<Change, 'more'> & { moreSources?: boolean }>({
+  const { rows } = await client.query<Omit<InboxChange, 'more'> & { moreSources?: boolean }>({
     name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
     text: `with picked as materialized (
              select n.id, n.grown_modseq, n.filtered, ${counts} from notify.notifications n
@@ -212,15 +212,15 @@ async function changeChunk(
   return toChange(rows[0], !byIds)
 }
 
-async function seeUpTo(client: pg.ClientBase, inbox: Inbox, upTo: number): Promise<Change> {
+async function seeUpTo(client: pg.ClientBase, inbox: LockedInbox, upTo: number): Promise<InboxChange> {
   const target = Math.min(upTo, inbox.modseq)
   if (target <= inbox.seenModseq) return NOTHING
   const change = await seeChunk(client, inbox, target)
   return { ...change, seenModseq: change.more ? change.last : target }
 }
 
-async function seeChunk(client: pg.ClientBase, inbox: Inbox, upTo: number): Promise<Change> {
-  const { rows } = await client.query<Omit<Change, 'more'>>({
+async function seeChunk(client: pg.ClientBase, inbox: LockedInbox, upTo: number): Promise<InboxChange> {
+  const { rows } = await client.query<Omit<InboxChange, 'more'>>({
     name: 'see_up_to',
     text: `with picked as materialized (
              select n.id, n.grown_modseq, ${counts} from notify.notifications n
@@ -238,7 +238,7 @@ async function seeChunk(client: pg.ClientBase, inbox: Inbox, upTo: number): Prom
   return toChange(rows[0], true)
 }
 
-function toChange(row: Omit<Change, 'more'> | undefined, chunked: boolean): Change {
+function toChange(row: Omit<InboxChange, 'more'> | undefined, chunked: boolean): InboxChange {
   return row ? { ...row, more: chunked && row.updated === CHUNK } : NOTHING
 }
 
