@@ -1,13 +1,37 @@
 import pg from 'pg'
 import type { Test } from 'tap'
 
-type Plan = { 'Shared Hit Blocks': number; 'Shared Read Blocks': number }
+type Plan = {
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
+  'WAL Records': number
+  'WAL FPI': number
+  'WAL Bytes': number
+}
+type Explained = { 'Query Text': string; Plan: Plan; Triggers?: { Calls: number }[] }
+
+/** Costs that depend on the statements and the data, not on the machine or its load. */
+export type Cost = {
+  /** Statements sent, and how often a connection waited for the answers to all that it had sent. */
+  statements: number
+  roundTrips: number
+  /** Pages looked at. */
+  pages: number
+  /** Calls of triggers, such as the checks of foreign keys, whose pages are not part of `pages`. */
+  triggers: number
+  walRecords: number
+  walBytes: number
+  /** Pages written to the WAL whole, after a checkpoint. They depend on when it was. */
+  wholePages: number
+}
 
 export type Statements = {
   /** Every statement observed so far. */
   texts: string[]
   /** Pages looked at since `forget`. */
   pages: number
+  /** All since `forget`; without the records of the commits themselves. */
+  cost: Cost
   seen(text: RegExp): boolean
   /** Statements that looked at more than so many pages at once, with the most that each looked at. */
   above(pages: number): string[]
@@ -20,41 +44,61 @@ export type Statements = {
  */
 export async function observeStatements(t: Test, url: string): Promise<Statements> {
   const mostPages = new Map<string, number>()
-  let pages = 0
+  let cost = nothing()
   const note = ({ message = '' }: { message?: string | undefined }) => {
     if (!message.includes('plan:\n')) return
-    const { 'Query Text': text, Plan: plan }: { 'Query Text': string; Plan: Plan } = JSON.parse(
-      message.slice(message.indexOf('{')),
-    )
+    const {
+      'Query Text': text,
+      Plan: plan,
+      Triggers: triggers = [],
+    }: Explained = JSON.parse(message.slice(message.indexOf('{')))
     // They only run DDL, which reads the catalog, and is observed nowhere else.
     if (/^select notify\.(attach|drop)_partition\(/.test(text)) return
     const looked = plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
-    pages += looked
+    cost.pages += looked
+    cost.triggers += triggers.reduce((calls, trigger) => calls + trigger.Calls, 0)
+    cost.walRecords += plan['WAL Records']
+    cost.walBytes += plan['WAL Bytes']
+    cost.wholePages += plan['WAL FPI']
     mostPages.set(text, Math.max(looked, mostPages.get(text) ?? 0))
   }
   await explainEverything(url)
-  const { connect } = pg.Client.prototype
+  const { connect, query } = pg.Client.prototype
   pg.Client.prototype.connect = function (this: pg.Client, ...args: []) {
     this.on('notice', note)
+    this.on('drain', () => {
+      cost.roundTrips += 1
+    })
     return Reflect.apply(connect, this, args)
   } as typeof connect
+  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+    cost.statements += 1
+    return Reflect.apply(query, this, args)
+  } as typeof query
   t.teardown(() => {
-    pg.Client.prototype.connect = connect
+    Object.assign(pg.Client.prototype, { connect, query })
   })
   return {
     get texts() {
       return [...mostPages.keys()]
     },
     get pages() {
-      return pages
+      return cost.pages
+    },
+    get cost() {
+      return cost
     },
     seen: (text) => [...mostPages.keys()].some((each) => text.test(each)),
     above: (limit) => [...mostPages].filter(([, most]) => most > limit).map(([text, most]) => `${most} pages: ${text}`),
     forget() {
-      pages = 0
+      cost = nothing()
       mostPages.clear()
     },
   }
+}
+
+function nothing(): Cost {
+  return { statements: 0, roundTrips: 0, pages: 0, triggers: 0, walRecords: 0, walBytes: 0, wholePages: 0 }
 }
 
 /** For all connections made from now on. */
@@ -66,6 +110,8 @@ async function explainEverything(url: string): Promise<void> {
     'auto_explain.log_min_duration': '0',
     'auto_explain.log_analyze': 'on',
     'auto_explain.log_buffers': 'on',
+    'auto_explain.log_wal': 'on',
+    'auto_explain.log_triggers': 'on',
     'auto_explain.log_timing': 'off',
     'auto_explain.log_format': 'json',
     'auto_explain.log_level': 'notice',
