@@ -102,7 +102,8 @@ export class AppError extends Error {
   readonly code: Code
   readonly status: number
   readonly title: string
-  readonly detail: string | undefined
+  /** What to do next; the title when there is no more to explain. */
+  readonly detail: string
   /** Seconds, sent as `Retry-After`. */
   readonly retryAfter: number | undefined
   /** Where in the request the fault is (JSON Pointer, RFC 6901), of VALIDATION_FAILED; empty for the whole. */
@@ -114,7 +115,7 @@ export class AppError extends Error {
     this.code = code
     this.status = status
     this.title = title
-    this.detail = detail
+    this.detail = this.message
     this.retryAfter = options.retryAfter
     this.pointer = options.pointer ?? ''
   }

@@ -1,5 +1,6 @@
 import { type Test, test } from 'tap'
-import { call, PASSWORD } from './client.ts'
+import { grantAdmin } from '../src/social/accounts/admin.ts'
+import { call, PASSWORD, signIn } from './client.ts'
 import { dispatch, fillInbox } from './notify/dispatch/events.ts'
 import { setup } from './setup.ts'
 
@@ -50,6 +51,8 @@ test('answers have exactly the properties of the contract', async (t) => {
   const wrong = await ana.request('POST', '/posts', { body: '' })
   t.same(shapeOf(wrong.body), names('type title status detail instance code errors'))
   t.same(shapeOf(wrong.body.errors[0]), names('pointer message keyword params'))
+  const gone = await ana.request('GET', '/posts/404')
+  t.same(shapeOf(gone.body), names('type title status detail instance code'), 'also without anything to add')
 })
 
 test('texts and lists have the maximum lengths of the contract', async (t) => {
@@ -97,8 +100,10 @@ test('a list has 20 items by default, and nextCursor is null on its last page', 
 })
 
 test('unscaled rate limits equal those of the contract', async (t) => {
-  const { url, as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
-  const ana = await as('ana')
+  const { url, pool, as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
+  await as('rita')
+  await grantAdmin(pool, 'rita')
+  const [ana, rita] = [await as('ana'), await signIn(url, 'rita')]
   const policy = async (method: string, path: string, body?: object) =>
     (await call(url, method, path, body)).headers.get('ratelimit-policy')
   t.equal((await ana.request('GET', '/auth/me')).headers.get('ratelimit-policy'), '"user";q=600;w=60')
@@ -106,6 +111,11 @@ test('unscaled rate limits equal those of the contract', async (t) => {
   t.equal(await policy('POST', '/auth/signin', {}), '"sign-in";q=10;w=60')
   t.equal(await policy('POST', '/auth/signup', {}), '"sign-up";q=10;w=60')
   t.equal(await policy('POST', '/auth/password/forgot', {}), '"account-mail";q=10;w=60')
+  t.equal(await policy('GET', `/media/${'A'.repeat(22)}/stream`), '"media";q=600;w=60')
+  const policyOf = async (method: string, path: string, user: typeof ana) =>
+    (await user.request(method, path)).headers.get('ratelimit-policy')
+  t.equal(await policyOf('POST', '/media/upload', ana), '"upload";q=30;w=60')
+  t.equal(await policyOf('GET', '/admin/system', rita), '"admin";q=120;w=60')
 })
 
 test('tokens, notifications and Idempotency-Keys live as long as the contract says', async (t) => {

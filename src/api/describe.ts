@@ -112,7 +112,10 @@ function exampleOfProblem(code: Code): [Code, object] {
   const [status, title] = codes[code]
   return [
     code,
-    { summary: title, value: { type: `urn:ravenpost:problem:${code}`, title, status, instance: '/', code } },
+    {
+      summary: title,
+      value: { type: `urn:ravenpost:problem:${code}`, title, status, detail: title, instance: '/', code },
+    },
   ]
 }
 

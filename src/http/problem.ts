@@ -25,13 +25,13 @@ type Fault = Static<typeof Fault>
  */
 export const Problem = Type.Object(
   {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.Optional(Type.String()),
-    instance: Type.String(),
+    type: Type.String({ description: 'URN with the code' }),
+    title: Type.String({ description: 'English, the same for every answer with this code' }),
+    status: Type.Integer({ description: 'The HTTP status' }),
+    detail: Type.String({ description: 'What to do next; the title when there is no more to explain' }),
+    instance: Type.String({ description: 'Path of the request' }),
     code: Type.Unsafe<Code>({ type: 'string', enum: Object.keys(codes), description: 'Stable name of the error' }),
-    errors: Type.Optional(Type.Array(Fault)),
+    errors: Type.Optional(Type.Array(Fault, { description: 'Only for VALIDATION_FAILED; at most 20' })),
   },
   { $id: 'Problem' },
 )

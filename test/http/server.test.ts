@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'tap'
 import { createServer } from '../../src/api/server.ts'
+import { publicUrlOf } from '../../src/notify/channels/senders.ts'
 import { call, PASSWORD } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
 import { setup } from '../setup.ts'
@@ -143,8 +144,8 @@ test('answers do not reveal database errors', async (t) => {
   t.equal((await call(url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD })).status, 200)
 })
 
-test('with BASE_PATH every call and the socket work below it, and cookies and documents contain it', async (t) => {
-  const { url, as } = await setup(t, { env: { BASE_PATH: '/api' }, push: true })
+test('with BASE_PATH every call and the socket work below it, and cookies, documents and links contain it', async (t) => {
+  const { app, url, as } = await setup(t, { env: { BASE_PATH: '/api' }, push: true })
   await as('ana')
   const below = `${url}/api`
   t.match(await call(below, 'GET', '/healthz'), { status: 200, body: { alive: true } })
@@ -156,6 +157,7 @@ test('with BASE_PATH every call and the socket work below it, and cookies and do
   )
   t.match((await call(below, 'GET', '/openapi.json')).body.servers, [{ url: '/api' }])
   t.match((await call(below, 'GET', '/asyncapi.json')).body.servers.ravenpost, { pathname: '/api' })
+  t.match(publicUrlOf(app.config), /^http:.*\/api$/, 'links in mails begin with it')
   for (const path of ['/apis/healthz', '/api/api/healthz'])
     t.match(await call(url, 'GET', path, undefined, { authorization: `Bearer ${signedIn.body.accessToken}` }), {
       status: 404,

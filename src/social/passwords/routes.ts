@@ -115,7 +115,7 @@ function changed({ pages, language }: Catalogue): string {
 function refused(error: unknown, token: string, words: Catalogue): string {
   if (!(error instanceof AppError) || error.status >= 500) throw error
   const again = error.code === 'BAD_TOKEN' ? [] : [form(token, words)]
-  const why = words.errors[error.code] ?? `${error.title}. ${error.detail ?? ''}`
+  const why = words.errors[error.code] ?? [...new Set([error.title, error.detail])].join('. ')
   return page(words.pages.choosePassword, [`<p>${escapeHtml(why)}</p>`, ...again], words.language)
 }
 
