@@ -8,6 +8,7 @@ create table notify.inbox (
   acked_modseq bigint not null default 0,
   seen_modseq bigint not null default 0,
   floor_modseq bigint not null default 0,
+  grown_at timestamptz(3) not null default '-infinity',
   has_preferences boolean not null default false,
   reachable_by text[] not null default '{}'
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -19,6 +20,7 @@ comment on column notify.inbox.unseen_count is 'Notifications neither read, arch
 comment on column notify.inbox.acked_modseq is 'Some device has acknowledged everything up to here.';
 comment on column notify.inbox.seen_modseq is 'Content that grew at or before this has been seen.';
 comment on column notify.inbox.floor_modseq is 'Tombstones up to here are purged: a state below cannot be resumed.';
+comment on column notify.inbox.grown_at is 'No notification of the inbox has grown later. The next one grows a millisecond later or more, whatever the clock says, so updated_at has the order of grown_modseq.';
 comment on column notify.inbox.has_preferences is 'Whether notify.preferences has a row of the user.';
 comment on column notify.inbox.reachable_by is 'Channels besides the app that can reach the user: email with a verified address, webPush with a subscription.';
 
@@ -78,7 +80,7 @@ comment on column notify.notifications.filtered is 'Not in the app: not counted,
 comment on column notify.notifications.filter_reason is 'strangers: held back by the policy. otherChannels: wanted by email or push only. Null: not filtered.';
 comment on column notify.notifications.request_id is 'Request behind its newest event; the push node logs it when the notification is sent.';
 comment on column notify.notifications.created_at is 'Time of the first event in it.';
-comment on column notify.notifications.updated_at is 'Time at which its content last grew, in milliseconds as clients see it, so that they sort as the server does.';
+comment on column notify.notifications.updated_at is 'Time at which its content last grew, in milliseconds as clients see it. Within an inbox it has the order of grown_modseq, without equals.';
 comment on column notify.notifications.delivered_at is 'Time at which a device acknowledged its latest content; not part of the state.';
 comment on column notify.notifications.read_at is 'Null: unread.';
 comment on column notify.notifications.archived_at is 'Null: not archived.';

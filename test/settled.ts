@@ -27,6 +27,17 @@ export async function noDrift(t: Test, { pool }: { pool: pg.Pool }): Promise<voi
   t.same(rows, [], 'every count equals its recount')
 }
 
+/** Lists are sorted by growth and pages by time, so both orders must be the same in every inbox. */
+export async function inOrderOfTime(t: Test, { pool }: { pool: pg.Pool }): Promise<void> {
+  const { rows } = await pool.query(
+    `select * from (
+       select user_id, id, updated_at, lag(updated_at) over (partition by user_id order by grown_modseq) as before
+       from notify.notifications
+     ) n where updated_at <= before limit 3`,
+  )
+  t.same(rows, [], 'notifications have the order of their times')
+}
+
 /** On a connection without the pool's time limit, for statements over everything, which take a busy machine long. */
 export async function patiently<T>(pool: pg.Pool, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: pool.options.connectionString })

@@ -461,6 +461,10 @@ export interface NotifyInbox {
    */
   floorModseq: Generated<Int8>;
   /**
+   * No notification of the inbox has grown later. The next one grows a millisecond later or more, whatever the clock says, so updated_at has the order of grown_modseq.
+   */
+  grownAt: Generated<Timestamp>;
+  /**
    * Whether notify.preferences has a row of the user.
    */
   hasPreferences: Generated<boolean>;
@@ -683,7 +687,7 @@ export interface NotifyNotifications {
    */
   type: string;
   /**
-   * Time at which its content last grew, in milliseconds as clients see it, so that they sort as the server does.
+   * Time at which its content last grew, in milliseconds as clients see it. Within an inbox it has the order of grown_modseq, without equals.
    */
   updatedAt: Generated<Timestamp>;
   /**

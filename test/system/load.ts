@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type pg from 'pg'
 import type { Test } from 'tap'
 import type { TestClient } from '../client.ts'
-import { flushed, noDrift } from '../settled.ts'
+import { flushed, inOrderOfTime, noDrift } from '../settled.ts'
 import { eventually, type TestSystem } from '../setup.ts'
 import { Device } from './device.ts'
 import { tellsTheFacts } from './facts.ts'
@@ -112,4 +112,5 @@ export async function endsWell(t: Test, system: TestSystem, load: Load): Promise
   t.same(rows, [], 'every event has been decided')
   t.same((await system.pool.query('select * from ops.dead_letters')).rows, [])
   await noDrift(t, system)
+  await inOrderOfTime(t, system)
 }

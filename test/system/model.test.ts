@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { flushed, noDrift } from '../settled.ts'
+import { flushed, inOrderOfTime, noDrift } from '../settled.ts'
 import { setup, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
 import { type Command, command, run, type World } from './commands.ts'
@@ -29,6 +29,7 @@ t.test('for any actions and disconnects, every device equals the list, and the l
   }
   t.ok(runs > 1, `${runs} runs`)
   await noDrift(t, system)
+  await inOrderOfTime(t, system)
 })
 
 async function holds(t: Test, system: TestSystem, name: string, steps: Command[][]): Promise<void> {

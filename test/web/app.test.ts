@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
 import { PASSWORD } from '../client.ts'
-import { noDrift, settled } from '../settled.ts'
+import { inOrderOfTime, noDrift, settled } from '../settled.ts'
 import { eventually } from '../setup.ts'
 import { badgeOf, listOf, signInBy, skip, webSystem } from './browser.ts'
 import { firstRoute } from './measure.ts'
@@ -102,6 +102,7 @@ test('in every tab, list and badge equal REST whenever the system is idle', { sk
     }
   }
   await noDrift(t, system)
+  await inOrderOfTime(t, system)
   system.noErrors()
 })
 

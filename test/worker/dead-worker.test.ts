@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { noDrift, settled } from '../settled.ts'
+import { inOrderOfTime, noDrift, settled } from '../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
 
@@ -45,6 +45,7 @@ async function everyLikeToldOnce(t: Test, system: TestSystem): Promise<void> {
   const { likes } = rows[0]
   t.same(rows[0], { likes, told: likes, actors: likes, counted: likes })
   await noDrift(t, system)
+  await inOrderOfTime(t, system)
 }
 
 const backendsOf = (pid: number) => `select p.pid from notify.workers w, pg_stat_activity p

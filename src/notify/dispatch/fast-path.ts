@@ -101,18 +101,19 @@ function columnsOf(event: OutboxEvent, type: NotificationType) {
  */
 const notifyStatement = `
   with plain as (
-    update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1
+    update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1,
+      grown_at = greatest(i.grown_at + interval '1 ms', date_trunc('milliseconds', now()))
     where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
       and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
-    returning i.user_id, i.modseq,
+    returning i.user_id, i.modseq, i.grown_at,
       exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
   ),
   stored as (
     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, priority, severity, object_type, object_id, thread_key, data,
-      actor_ids, followed_actors, actor_count, request_id, title, body, url, expires_at)
+      actor_ids, followed_actors, actor_count, request_id, title, body, url, updated_at, expires_at)
     select user_id, modseq, modseq, modseq, $10::text, case when followed = 1 then $13::text else $12::text end, $11::text, $5::text, $6::text, $7::text, $8::jsonb,
-      array_remove(array[$4::bigint], null), followed, ($4::bigint is not null)::int, $9::text, $15::text, $16::text, $17::text,
+      array_remove(array[$4::bigint], null), followed, ($4::bigint is not null)::int, $9::text, $15::text, $16::text, $17::text, grown_at,
       coalesce($18::timestamptz, now() + make_interval(secs => $14::float8))
     from plain
   ),

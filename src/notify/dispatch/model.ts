@@ -10,6 +10,8 @@ export type Inbox = {
   unread: number
   unseen: number
   seenModseq: number
+  /** Milliseconds since 1970: no notification has grown later, and the next one grows a millisecond later or more. */
+  grownAt: number
   hasPreferences: boolean
   reachableBy: Channel[]
   /** True if a webhook subscribes to changes of notifications. Equal for all inboxes. */
@@ -21,6 +23,8 @@ export type Draft = {
   userId: string
   id: number
   grownModseq: number
+  /** Milliseconds since 1970. 0 unless it grew in this batch. */
+  grownAt: number
   type: string
   priority: Priority
   groupKey: string | null
@@ -156,6 +160,7 @@ export function emptyDraft(
     userId,
     id: 0,
     grownModseq: 0,
+    grownAt: 0,
     type,
     priority: 'normal',
     groupKey,

@@ -3,9 +3,10 @@ import { type Sent, together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
-/** Columns of an `Inbox` but `hasTakers`. */
+/** Columns of an `Inbox` but `hasTakers`. The times are exact in milliseconds, because `extract` returns a numeric. */
 export const inboxColumns = `user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
-  seen_modseq::float8 as "seenModseq", has_preferences as "hasPreferences", reachable_by as "reachableBy"`
+  seen_modseq::float8 as "seenModseq",
+  (1000 * extract(epoch from greatest(grown_at, date_trunc('milliseconds', now()) - interval '1 ms')))::float8 as "grownAt", has_preferences as "hasPreferences", reachable_by as "reachableBy"`
 
 /** Locks the inboxes of these users in the order of their ids. Omits those that do not exist. */
 export async function lockInboxes(

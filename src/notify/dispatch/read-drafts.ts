@@ -77,7 +77,7 @@ export async function readDrafts(
   return rows.map((row) => toDraft(row, new Map()))
 }
 
-const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority,
+const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq::float8 as "grownModseq", 0 as "grownAt", n.type, n.priority,
   n.group_key as "groupKey", n.thread_key as "threadKey", n.object_type as "objectType", n.object_id as "objectId", n.data,
   n.silent, n.filter_reason as "filterReason",
   n.actor_ids::text[] as "actorIds", n.followed_actors as "followedActors", n.actor_count as "actorCount", n.read_at is not null as read,

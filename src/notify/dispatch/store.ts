@@ -74,7 +74,8 @@ async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<v
   if (inboxes.length === 0) return
   await client.query({
     name: 'store_inboxes',
-    text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen
+    text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen,
+             grown_at = to_timestamp(w.grown_at / 1000)
            from ${moved.from}
            where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
     values: moved.values(inboxes),
@@ -86,6 +87,7 @@ const moved = columns<Inbox>({
   modseq: ['bigint', (inbox) => inbox.modseq],
   unread: ['int', (inbox) => inbox.unread],
   unseen: ['int', (inbox) => inbox.unseen],
+  grown_at: ['float8', (inbox) => inbox.grownAt],
 })
 
 /** Writes a row for each decided event. The condition on event_id makes repeats and late retries harmless. */
@@ -171,7 +173,11 @@ function numberChange(draft: Draft, inbox: Inbox | undefined): Change[] {
   const [unreadBefore, unseenBefore] = born ? [0, 0] : countsOf(draft, inbox)
   inbox.modseq += 1
   if (born) draft.id = inbox.modseq
-  if (draft.grown) draft.grownModseq = inbox.modseq
+  if (born || draft.grown) {
+    draft.grownModseq = inbox.modseq
+    inbox.grownAt += 1
+    draft.grownAt = inbox.grownAt
+  }
   const [unread, unseen] = draft.removed ? [0, 0] : countsOf(draft, inbox)
   inbox.unread += unread - unreadBefore
   inbox.unseen += unseen - unseenBefore

@@ -42,6 +42,7 @@ const inserted = columns<Change, TypeLookup>({
   silent: ['boolean', ({ draft }) => draft.silent],
   filter_reason: ['text', ({ draft }) => draft.filterReason],
   closed: ['boolean', ({ draft }) => !draft.open],
+  grown_at: ['float8', ({ draft }) => draft.grownAt],
   retention_seconds: ['float8', ({ draft }, types) => types(draft.type).retentionSeconds],
   words: ['jsonb', ({ draft }) => wordsOf(draft)],
 })
@@ -71,6 +72,7 @@ const insertStatement = `
     filtered,
     filter_reason,
     closed_at,
+    updated_at,
     expires_at
   )
   select
@@ -97,6 +99,7 @@ const insertStatement = `
     w.filter_reason is not null,
     w.filter_reason,
     case when w.closed then now() end,
+    to_timestamp(w.grown_at / 1000),
     coalesce(x.expires_at, now() + make_interval(secs => w.retention_seconds))
   from ${inserted.from}
   left join lateral (
@@ -175,6 +178,7 @@ const changed = columns<Change, TypeLookup>({
   id: ['bigint', ({ draft }) => draft.id],
   modseq: ['bigint', ({ modseq }) => modseq],
   grown: ['boolean', ({ draft }) => draft.grown],
+  grown_at: ['float8', ({ draft }) => draft.grownAt],
   data: ['jsonb', ({ draft }) => JSON.stringify(draft.data)],
   actor_ids: ['text', ({ draft }) => arrayLiteral(draft.actorIds)],
   actor_count: ['int', ({ draft }) => draft.actorCount],
@@ -190,7 +194,7 @@ const updateStatement = `
   update notify.notifications n
   set modseq = w.modseq,
       grown_modseq = case when w.grown then w.modseq else n.grown_modseq end,
-      updated_at = case when w.grown then now() else n.updated_at end,
+      updated_at = case when w.grown then to_timestamp(w.grown_at / 1000) else n.updated_at end,
       delivered_at = case when w.grown then null else n.delivered_at end,
       data = w.data,
       actor_ids = w.actor_ids::bigint[],

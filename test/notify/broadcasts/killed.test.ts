@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { noDrift, patiently } from '../../settled.ts'
+import { inOrderOfTime, noDrift, patiently } from '../../settled.ts'
 import { eventually, setup, type TestSystem } from '../../setup.ts'
 import { sized } from '../../size.ts'
 import { act, addUsers, adminOf, draft, received, untilIn } from './broadcasts.ts'
@@ -66,6 +66,7 @@ t.test('a worker that is killed again and again tells everybody once, and progre
   t.match(progress, { total: recipients, done: recipients, stored: recipients, filtered: 0, suppressed: 0, failed: 0 })
   t.same(await received(pool, path), { users: recipients, rows: recipients })
   await noDrift(t, system)
+  await inOrderOfTime(t, system)
 })
 
 /** A chunk is at work: its connection has a transaction that has told somebody. */
