@@ -22,7 +22,7 @@ export type BatchOptions = {
   poison?: { eventId: number; error: unknown }
 }
 
-/** The events read, and the lanes whose slice holds more; `held` when other dispatchers hold the lanes. */
+/** The events read, and the lanes whose slice has more; `held` when other dispatchers have locked the lanes. */
 export type BatchResult = { events: OutboxEvent[]; unfinished: number[] } | 'held'
 
 /** A batch failed. Carries its events, so that the bad one can be found. */
@@ -64,7 +64,7 @@ export async function consumeBatch(
       return { events, unfinished: slices.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }
     // A crash may undo counts: they are counted again, because the position is undone with them. Pushed notifications
-    // must be durable. Lanes are held only within a transaction, so nothing is read and written without one.
+    // must be durable. Lanes are locked only within a transaction, so nothing is read and written without one.
     return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once', 'sent along')
   } catch (error) {
     throw new BatchError(

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { columns } from '../../db/columns.ts'
 
-/** One lane of one consumer: an ordered stream of events. A lock on its row in notify.positions holds it. */
+/** One lane of one consumer: an ordered stream of events. Only the transaction that locks its row in notify.positions reads it. */
 export type Lane = { consumer: string; lane: number }
 
 /** The lane of the installation's critical events. */
@@ -28,18 +28,18 @@ const handedLanes = {
 }
 
 /** The lanes that this transaction has locked. Use it in a statement sent after `lockPositions`. */
-export const heldLanes = handedLanes.get
+export const lockedLanes = handedLanes.get
 
 /**
- * Locks those of these positions that are free, until the end of the transaction, and hands them to `heldLanes`. Skips
+ * Locks those of these positions that are free, until the end of the transaction, and hands them to `lockedLanes`. Skips
  * a failed lane until its retry time.
  */
 export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
   const one = 'lane' in lanes
   await client.query({
     name: one ? 'lock_position' : 'lock_free_positions',
-    text: `with held as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} and ${mayBeRead} for update skip locked)
-           select ${handedLanes.set('lane')} from held`,
+    text: `with locked as (select lane from notify.positions where consumer = $1 and ${one ? 'lane = $2' : 'lane <> all($2::smallint[])'} and ${mayBeRead} for update skip locked)
+           select ${handedLanes.set('lane')} from locked`,
     values: [lanes.consumer, one ? lanes.lane : lanes.allBut],
   })
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { type Sent, together } from '../../db/transaction.ts'
 import { eventColumns, type OutboxEvent } from './event.ts'
-import { heldLanes, type Lane, type Lanes, lockPositions, type Move, mayBeRead } from './position.ts'
+import { type Lane, type Lanes, lockedLanes, lockPositions, type Move, mayBeRead } from './position.ts'
 
 /** Result of reading one lane. */
 export type Slice = Move & {
@@ -30,14 +30,14 @@ export async function lockAndRead(client: pg.ClientBase, lanes: Lanes, limit: nu
 }
 
 /**
- * Reads the next events of each held lane, at most `limit`: those visible in the slice's snapshot and not in `done`. So no late
- * commit is lost (PgQ's method). A separate statement, because one that also locks would take its snapshot before the lock.
+ * Reads up to `limit` next events of each lane that this transaction has locked: those visible in the slice's snapshot and not
+ * in `done`. So no late commit is lost (PgQ's method). A separate statement, so that its snapshot is taken after the lock.
  */
 async function readNext(client: pg.ClientBase, consumer: string, limit: number): Promise<Slice[]> {
   const counters = consumer === 'counters'
   const { rows } = await client.query<Row>({
     name: counters ? 'read_counted' : 'read_lanes',
-    text: readHeld(counters ? 'and o.counted' : ''),
+    text: readLocked(counters ? 'and o.counted' : ''),
     values: [consumer, limit],
   })
   return [...Map.groupBy(rows, (row) => row.lane).values()].flatMap((ofLane) => sliceOf(ofLane, limit))
@@ -58,14 +58,14 @@ function sliceOf(rows: Row[], limit: number): Slice[] {
  * Ids limit the partitions to read. The values are in sub-selects, hidden from the planner, so it plans only once:
  * planning costs more than reading a few events.
  */
-function readHeld(which: string): string {
+function readLocked(which: string): string {
   const ofShard = unread(`o.shard = s.shard and not o.critical ${which}`, 's.shard = p.after_shard')
   const critical = unread('o.critical', 'p.after_id is not null')
   return `
   with p as materialized (
     select *, array(select x from pg_snapshot_xip(done) x where pg_visible_in_snapshot(x, upto) order by x) as ended
     from (select *, coalesce(target, pg_current_snapshot()) as upto, (select last_value from notify.outbox_id_seq) as last_id
-          from notify.positions where consumer = (select $1::text) and lane = any(${heldLanes})) p)
+          from notify.positions where consumer = (select $1::text) and lane = any(${lockedLanes})) p)
   select p.lane, p.upto::text as target, p.target is not null or ${isStale} as waits, p.failures > 0 as failing, o.xid::text as xid, o.shard, ${eventColumns}
   from p
   left join lateral (
@@ -88,7 +88,8 @@ function unread(place: string, isHere: string): string {
     select o.* from notify.outbox o where ${place} and o.id >= p.from_id and o.id <= any (array[p.last_id]) and ${range}
     order by o.xid, o.id limit (select $2::int)`
   const ended = rows(`o.xid = x.xid and o.id > case when ${isHere} and x.xid = p.after_xid then p.after_id else 0 end`)
-  // The only lower bound is a row comparison. With a second lower bound on xid, the index scan may start there.
+  // Use only the row comparison as lower bound. With a second condition such as `xid >= …`, PostgreSQL may start the index scan
+  // at that bound and read again what the slice has already consumed.
   const later = rows(`
     (o.xid, o.id) > (case when ${isAfterDone} then p.after_xid else ${xmax} end, case when ${isAfterDone} then p.after_id else -1 end)
     and o.xid < pg_snapshot_xmax(p.upto) and pg_visible_in_snapshot(o.xid, p.upto)`)
