@@ -11,7 +11,7 @@ import { createRequest, createTokens, type Tokens } from './rest.ts'
 import type { WebSocketLike } from './socket.ts'
 import { epochOf, numberOf } from './states.ts'
 import { createEmitter, createStore, type Emitter, kept, type Settable } from './stores.ts'
-import { type Watch, Watching } from './watching.ts'
+import { type Watch, type Watched, Watching } from './watching.ts'
 
 /** Message to the other tabs about something that happened in this one. */
 export type News =
@@ -22,6 +22,7 @@ export type News =
   | { type: 'confirmed'; keys: string[]; state: string }
   | { type: 'refused'; key: string; status: number; code: string; message: string }
   | { type: 'watch'; wish: Watch }
+  | { type: 'watched'; began: Watched }
   | { type: 'token'; token: string }
   | { type: 'retry' }
   | { type: 'signedOut' }
@@ -118,7 +119,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     },
   })
   const watching = new Watching(() => {
-    if (isLeader.getSnapshot()) link.send(watching.frame())
+    if (isLeader.getSnapshot()) link.watch()
     else tell({ type: 'watch', wish: watching.wish() })
   })
   const link = new Link({
@@ -127,7 +128,11 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     prepare: ready,
     since: () => inbox.state,
     take,
-    watching: () => (watching.isUsed() ? watching.frame() : undefined),
+    watching: () => watching.frame(),
+    watched(began) {
+      tell({ type: 'watched', began })
+      events.emit('watched', began)
+    },
     report,
   })
   const companion = accompany?.({
@@ -416,7 +421,11 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     globalThis.addEventListener('online', () => link.wake(), { signal })
     globalThis.addEventListener('offline', () => link.lose(), { signal })
     const page = globalThis.document
-    page?.addEventListener('visibilitychange', () => page.visibilityState === 'visible' && link.wake(), { signal })
+    const onVisibility = () => {
+      watching.changed()
+      if (page?.visibilityState === 'visible') link.wake()
+    }
+    page?.addEventListener('visibilitychange', onVisibility, { signal })
   }
 }
 

@@ -151,6 +151,9 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
         case 'watch':
           if (leads && message.tab) watching.tab(message.tab, message.wish)
           break
+        case 'watched':
+          events.emit('watched', message.began)
+          break
         case 'token?':
           if (leads) void tokens.get(message.refused).then((token) => tabs?.post({ type: 'token', token }), ignore)
           break

@@ -3,6 +3,7 @@ import type { ClientFrame, ServerFrame } from './protocol.ts'
 import { BAD_TOKEN, REFUSED_CODES, SIGNED_OUT, TOO_MANY, waitAfter } from './reconnect.ts'
 import { claimsOf, type Tokens } from './rest.ts'
 import { Socket, type WebSocketLike } from './socket.ts'
+import type { Watched, WatchFrame } from './watching.ts'
 
 export type ConnectionStatus =
   /** Not started yet, or stopped. */
@@ -41,8 +42,10 @@ export type LinkOptions = {
   since(): string | undefined
   /** Processes a frame about the inbox. The next frame waits for it. */
   take(frame: ServerFrame): Promise<void> | void
-  /** The frame that subscribes to what the page watches. Undefined if it watches nothing. */
-  watching(): ClientFrame | undefined
+  /** The frame that subscribes to what the page watches. Undefined if nothing was ever watched. */
+  watching(): WatchFrame | undefined
+  /** Called when the server has processed that frame, with what began by it. */
+  watched(began: Watched): void
   report(part: Partial<ConnectionSnapshot>): void
 }
 
@@ -58,6 +61,8 @@ export class Link {
   /** The token that the socket used last. */
   #token: string | undefined
   #renewal: ReturnType<typeof setTimeout> | undefined
+  /** The subscription that the socket sent last. Undefined before its welcome. */
+  #sent: Omit<WatchFrame, 'type'> | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -78,6 +83,18 @@ export class Link {
 
   send(frame: ClientFrame): void {
     this.#socket?.send(frame)
+  }
+
+  /** Subscribes to what the page watches. A feed counts from zero with each frame. */
+  watch(): void {
+    const before = this.#sent
+    const frame = this.#options.watching()
+    if (!before || !frame) return
+    this.#sent = frame
+    this.send(frame)
+    const { comments, feed } = frame
+    const began = { comments: comments === before.comments ? undefined : comments, feed }
+    this.#socket?.ping(() => this.#options.watched(began))
   }
 
   /** Connects now instead of waiting for the next attempt. */
@@ -125,7 +142,7 @@ export class Link {
     report: LinkOptions['report'],
     onLive: () => void,
   ): Promise<number> {
-    const { tokens, prepare, since, take, watching, open } = this.#options
+    const { tokens, prepare, since, take, open } = this.#options
     const token = await tokens.get(refused)
     this.#token = token
     await prepare()
@@ -138,8 +155,8 @@ export class Link {
       if (frame.type === 'welcome') {
         socket.beatEvery(frame.heartbeatSeconds * 1000)
         report({ status: 'catchingUp' })
-        const wish = watching()
-        if (wish) socket.send(wish)
+        this.#sent = { posts: [] }
+        this.watch()
       }
       await take(frame)
       if (frame.type === 'synced' || frame.type === 'reset') onLive()
@@ -150,7 +167,7 @@ export class Link {
       return await socket.ended
     } finally {
       clearTimeout(this.#renewal)
-      if (this.#socket === socket) this.#socket = undefined
+      if (this.#socket === socket) this.#socket = this.#sent = undefined
     }
   }
 

@@ -6,7 +6,7 @@ import type { Changes, Notification, ServerFrame, Why } from './protocol.ts'
 import type { Filter } from './ranges.ts'
 import type { WebSocketLike } from './socket.ts'
 import type { Store } from './stores.ts'
-import type { LiveCounts, Watch } from './watching.ts'
+import type { LiveCounts, Watch, Watched } from './watching.ts'
 
 export type { ConnectionSnapshot, ConnectionStatus } from './link.ts'
 export type { InboxList, InboxSnapshot } from './lists.ts'
@@ -15,7 +15,7 @@ export type { PreferencesSnapshot, PreferencesStore } from './preferences.ts'
 export type { Filter } from './ranges.ts'
 export type { WebSocketLike } from './socket.ts'
 export type { Store } from './stores.ts'
-export type { LiveCounts, Watch } from './watching.ts'
+export type { LiveCounts, Watch, Watched } from './watching.ts'
 
 export type Options = {
   /** URL of the server, with its base path: https://example.org or https://example.org/api. */
@@ -63,6 +63,8 @@ export type Events = {
   comments: FrameOf<'comments'>
   /** Number of posts in the watched feed since the watch began. */
   feed: FrameOf<'feed'>
+  /** The server begins to send comments or feed. Fetch them again now: changes before that are in neither. */
+  watched: Watched
   /** Every received frame, for developer tools. */
   frame: { frame: ServerFrame; at: number }
   /** Every change of the held inbox, from the socket or from REST. */

@@ -26,6 +26,8 @@ export class Socket {
   #beatMs = FIRST_BEAT
   #timer: ReturnType<typeof setTimeout> | undefined
   #isOver = false
+  /** Callbacks of the pings without a pong, in order. */
+  readonly #pings: ((() => void) | undefined)[] = []
 
   /** Processes frames one after the other. An error in `take` ends the connection. */
   constructor(socket: WebSocketLike, hello: () => ClientFrame, take: (frame: ServerFrame) => Promise<void> | void) {
@@ -42,13 +44,24 @@ export class Socket {
     let last: Promise<void> = Promise.resolve()
     socket.onmessage = ({ data }: { data: unknown }) => {
       this.#beatIn(this.#beatMs)
-      const frame = () => (this.#isOver ? undefined : take(JSON.parse(String(data))))
-      last = last.then(frame).catch(() => this.end(1006))
+      const answer = () => {
+        if (this.#isOver) return
+        const frame: ServerFrame = JSON.parse(String(data))
+        if (frame.type === 'pong') this.#pings.shift()?.()
+        return take(frame)
+      }
+      last = last.then(answer).catch(() => this.end(1006))
     }
   }
 
   send(frame: ClientFrame): void {
     if (this.#socket.readyState === OPEN) this.#socket.send(JSON.stringify(frame))
+  }
+
+  /** The server answers frames in order, so `done` is called when it has processed everything sent before. */
+  ping(done?: () => void): void {
+    if (this.#socket.readyState === OPEN) this.#pings.push(done)
+    this.send({ type: 'ping' })
   }
 
   /** Sets the milliseconds without a frame after which it sends a ping. */
@@ -59,7 +72,7 @@ export class Socket {
 
   /** Sends a ping now: after sleep, or when the network changes. */
   probe(): void {
-    this.send({ type: 'ping' })
+    this.ping()
     this.#expectWithin(PATIENCE)
   }
 

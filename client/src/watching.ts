@@ -11,6 +11,11 @@ export type Watch = {
   feed?: 'all' | 'following'
 }
 
+export type WatchFrame = Extract<ClientFrame, { type: 'watch' }>
+
+/** What the server sends from now on. Changes before that may be missing from what a page has fetched. */
+export type Watched = Pick<WatchFrame, 'comments' | 'feed'>
+
 export type LiveCounts = { likeCount: number; commentCount: number }
 
 const MAX_POSTS = 200
@@ -21,12 +26,13 @@ const TAB_MS = 20_000
 export class Watching {
   readonly #own = new Set<Watch>()
   readonly #tabs = new Map<string, { wish: Watch; at: number }>()
-  readonly #changed: () => void
+  readonly #send: () => void
   readonly #counts = createStore<ReadonlyMap<string, LiveCounts>>(new Map())
   #isDue = false
+  #isUsed = false
 
-  constructor(changed: () => void) {
-    this.#changed = changed
+  constructor(send: () => void) {
+    this.#send = send
   }
 
   /** The latest counts of each watched post. */
@@ -37,49 +43,53 @@ export class Watching {
   add(watch: Watch): () => void {
     const own = { ...watch }
     this.#own.add(own)
-    this.#soon()
+    this.#isUsed = true
+    this.changed()
     return () => {
       this.#own.delete(own)
-      this.#soon()
+      this.changed()
     }
   }
 
-  take(posts: ({ id: string } & LiveCounts)[]): void {
-    const wanted = new Set(this.wish().posts)
+  /** Keeps only the counts of watched posts, because those of others get old. */
+  take(posts: ({ id: string } & LiveCounts)[] = []): void {
+    const wanted = this.wish().posts
     const counts = new Map(this.#counts.getSnapshot())
-    for (const id of counts.keys()) if (!wanted.has(id)) counts.delete(id)
-    for (const { id, likeCount, commentCount } of posts) if (wanted.has(id)) counts.set(id, { likeCount, commentCount })
-    this.#counts.set(counts)
+    for (const { id, ...rest } of posts) counts.set(id, rest)
+    for (const id of counts.keys()) if (!wanted?.includes(id)) counts.delete(id)
+    if (posts.length > 0 || counts.size < this.#counts.getSnapshot().size) this.#counts.set(counts)
   }
 
-  /** Merges the subscriptions of this tab. */
+  /** Merges the subscriptions of this tab. A hidden tab leaves comments and feed, of which there is one each, to the others. */
   wish(): Watch {
-    return join([...this.#own])
+    const { posts = [], ...rest } = join([...this.#own])
+    return globalThis.document?.visibilityState === 'hidden' ? { posts } : { posts, ...rest }
   }
 
+  /** Tabs repeat their subscriptions. Only a new one is sent, because the server starts again with each frame. */
   tab(id: string, wish: Watch): void {
+    const before = JSON.stringify(this.#tabs.get(id)?.wish)
     this.#tabs.set(id, { wish, at: Date.now() })
-    this.#soon()
+    this.#isUsed = true
+    if (JSON.stringify(wish) !== before) this.changed()
   }
 
-  isUsed(): boolean {
-    return this.#own.size + this.#tabs.size > 0
-  }
-
-  /** Merges the subscriptions of all tabs into a frame for the server. */
-  frame(): ClientFrame {
+  /** Merges the subscriptions of all tabs into a frame for the server. Undefined if there never was one. */
+  frame(): WatchFrame | undefined {
+    if (!this.#isUsed) return undefined
     for (const [id, { at }] of this.#tabs) if (Date.now() - at > TAB_MS) this.#tabs.delete(id)
     const { posts = [], ...rest } = join([...[...this.#tabs.values()].map(({ wish }) => wish), this.wish()])
     return { type: 'watch', posts: posts.slice(-MAX_POSTS), ...rest }
   }
 
   /** Waits a moment before sending, because a scrolling page changes its subscriptions with every row. */
-  #soon(): void {
+  changed(): void {
     if (this.#isDue) return
     this.#isDue = true
     setTimeout(() => {
       this.#isDue = false
-      this.#changed()
+      this.take()
+      this.#send()
     }, 20)
   }
 }

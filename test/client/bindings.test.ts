@@ -1,4 +1,4 @@
-import { QueryClient } from '@tanstack/react-query'
+import { QueryClient, QueryObserver } from '@tanstack/react-query'
 import t, { type Test } from 'tap'
 import type { Notification } from '../../client/src/core.ts'
 import { createJournal } from '../../client/src/devtools/journal.ts'
@@ -62,6 +62,41 @@ t.test('cached queries of every shape follow changes without fetching', async (t
   await eventually(() => queries.getQueryData<{ likeCount: number }>(['post', post.id])?.likeCount === 2)
   const posts = queries.getQueryData<{ pages: { items: { likeCount: number }[] }[] }>(['posts', 'all'])
   t.equal(posts?.pages[0]?.items[0]?.likeCount, 2)
+})
+
+t.test('a response that is older than a change does not hide it', async (t) => {
+  const { ana, ben, post, started, client } = await start(t)
+  const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } })
+  t.teardown(() => queries.clear())
+  t.teardown(bindQueryClient(client, queries))
+  t.teardown(client.watch({ posts: [post.id] }))
+  await eventually(() => client.liveCounts.getSnapshot().size === 1)
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const fetchLate = (path: string) => async () => {
+    const answer = await ana.get(path)
+    await held
+    return answer
+  }
+  const requested = Promise.all([
+    queries.fetchQuery({ queryKey: ['notifications'], queryFn: fetchLate('/notifications') }),
+    queries.fetchQuery({ queryKey: ['posts'], queryFn: fetchLate('/posts') }),
+  ])
+  const observer = new QueryObserver<Page>(queries, {
+    queryKey: ['notifications'],
+    queryFn: fetchLate('/notifications'),
+  })
+  t.teardown(observer.subscribe(() => {}))
+  await ben.like(post.id)
+  await started.shows('ben liked your post')
+  await eventually(() => client.liveCounts.getSnapshot().get(post.id)?.likeCount === 1)
+  release()
+  const [notifications, posts] = await requested
+  t.match([notifications.items.length, posts.items[0].likeCount], [0, 0], 'both were read before')
+  await eventually(() => queries.getQueryData<Page>(['notifications'])?.items.length === 1)
+  t.equal(queries.getQueryData<{ items: { likeCount: number }[] }>(['posts'])?.items[0]?.likeCount, 1)
 })
 
 t.test('a toast appears once, changes in place, and disappears when it is read elsewhere', async (t) => {

@@ -392,6 +392,22 @@ t.test('all tabs of a user share one socket, and another tab takes over', async 
     if (counts) watched.push(counts.likeCount)
   })
   await eventually(() => watched.at(-1) === 1)
+  const newer: number[] = []
+  follower.client.on('feed', (frame) => newer.push(frame.newer))
+  const began = new Promise((resolve) => follower.client.on('watched', resolve))
+  follower.client.watch({ feed: 'all' })
+  t.match(await began, { feed: 'all' })
+  await ben.post('one')
+  await eventually(() => newer.at(-1) === 1)
+  let beats = 0
+  const heard = new BroadcastChannel(`ravenpost:${system.url}:${ana.id}`)
+  heard.onmessage = ({ data }) => {
+    if (data.type === 'watch') beats += 1
+  }
+  await eventually(() => beats > 2 * tabs.length)
+  heard.close()
+  await ben.post('two')
+  await eventually(() => newer.at(-1) === 2)
   t.equal(await follower.client.token('refused'), ana.accessToken)
   t.equal(renewals, 0, 'another token was there already')
 
@@ -445,12 +461,16 @@ t.test('live counts continue after a lost connection', async (t) => {
   const [comments, newer]: [string[], number[]] = [[], []]
   started.client.on('comments', (frame) => comments.push(...frame.comments.map(({ body }) => body)))
   started.client.on('feed', (frame) => newer.push(frame.newer))
+  const began: unknown[] = []
+  started.client.on('watched', (each) => began.push(each))
   const stopWatching = started.client.watch({ comments: post.id, feed: 'all' })
-  await eventually(async () => {
-    await ben.comment(post.id, 'nice')
-    await ben.post('news')
-    return comments.includes('nice') && (newer.at(-1) ?? 0) > 0
-  })
+  await eventually(() => began.length > 0)
+  await ben.comment(post.id, 'nice')
+  await ben.post('news')
+  await eventually(() => comments.includes('nice') && newer.at(-1) === 1)
+  started.client.watch({ posts: ['1'] })
+  await eventually(() => began.length > 1)
+  t.same(began, [{ comments: post.id, feed: 'all' }, { feed: 'all' }], 'the comments continue')
   stopWatching()
   unwatch()
 })

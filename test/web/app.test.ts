@@ -203,6 +203,65 @@ test('new posts and comments appear on open pages, also after a lost connection'
   system.noErrors()
 })
 
+test('what comes between the fetch of a page and its watch is shown', { skip }, async (t) => {
+  const system = await webSystem(t)
+  await system.as('ana')
+  const ben = await system.as('ben')
+  const first = await ben.post('first')
+  const { page } = await system.window()
+  /** Frames that subscribe wait until this resolves. */
+  let watching = Promise.resolve()
+  let watch = () => {}
+  const holdWatch = () => {
+    watching = new Promise((resolve) => {
+      watch = resolve
+    })
+  }
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer()
+    let last = Promise.resolve()
+    socket.onMessage((data) => {
+      last = last.then(() => (String(data).includes('"watch"') ? watching : undefined)).then(() => server.send(data))
+    })
+  })
+  holdWatch()
+  await signInBy(page, 'ana', PASSWORD)
+  await page.getByRole('article').getByText('first').waitFor()
+  await ben.post('second')
+  watch()
+  await page.getByRole('button', { name: '1 new post' }).click()
+  await page.getByRole('article').getByText('second').waitFor()
+
+  holdWatch()
+  await page.goto(`/posts/${first.id}`)
+  await page.getByText('No comments yet').waitFor()
+  const comment = await ben.comment(first.id, 'between')
+  watch()
+  await page.locator(`#comment-${comment.id}`).getByText('between').waitFor()
+
+  // The answer with the comments is made before a comment, and arrives after the watch.
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let reads = 0
+  await page.route(/\/posts\/\d+\/comments/, async (route) => {
+    const response = await route.fetch()
+    reads += 1
+    if (reads === 1) await released
+    await route.fulfill({ response }).catch(() => {})
+  })
+  holdWatch()
+  await page.reload()
+  await eventually(() => reads === 1)
+  const late = await ben.comment(first.id, 'late')
+  watch()
+  await eventually(() => reads === 2)
+  release()
+  await page.locator(`#comment-${late.id}`).getByText('late').waitFor()
+  system.noErrors()
+})
+
 test('a keyboard user signs in, opens the bell and follows a notification', {
   skip,
 }, async (t) => {

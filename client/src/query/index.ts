@@ -1,4 +1,4 @@
-import type { QueryClient, QueryKey } from '@tanstack/react-query'
+import { matchQuery, type Query, type QueryClient, type QueryKey } from '@tanstack/react-query'
 import type { LiveCounts, Notification, Ravenpost } from '../index.ts'
 
 export type BoundKeys = {
@@ -14,7 +14,8 @@ type Entity = { id: string }
 
 /**
  * Updates cached queries in place: one object, an array, a page (`{ items }`) or infinite (`{ pages }`). Changes, moves and
- * removes notifications, and sets live counts of posts. Fetches nothing. Returns a function that ends it.
+ * removes notifications, and sets live counts of posts. Fetches only what was in flight during a change. Returns a function
+ * that ends it.
  */
 export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, keys: BoundKeys = {}): () => void {
   const { notifications = ['notifications'], posts = [['posts'], ['post']] } = keys
@@ -25,7 +26,28 @@ export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, key
       if (next !== data) queryClient.setQueryData(key, next)
     }
   }
+  const cache = queryClient.getQueryCache()
+  const outdated = new Set<Query>()
+  /** The response to a request that was sent before a change may lack it. */
+  const changed = () => {
+    for (const query of cache.findAll({ queryKey: notifications, fetchStatus: 'fetching' })) outdated.add(query)
+  }
+  const setCounts = () => {
+    const counts = client.liveCounts.getSnapshot()
+    for (const key of posts)
+      queryClient.setQueriesData({ queryKey: key }, (data: unknown) =>
+        changeItems(data, (items) => replace(items, (item) => withCounts(item, counts.get(item.id)))),
+      )
+  }
   const ends = [
+    client.on('changes', changed),
+    client.on('reset', changed),
+    cache.subscribe((event) => {
+      if (event.type !== 'updated' || event.action.type !== 'success' || event.action.manual) return
+      const { query } = event
+      if (outdated.delete(query)) void queryClient.invalidateQueries({ queryKey: query.queryKey, exact: true })
+      else if (posts.some((queryKey) => matchQuery({ queryKey }, query))) setCounts()
+    }),
     client.on('notification', ({ notification, grew }) => {
       const { id } = notification
       update((items, isFirst, key) => {
@@ -41,13 +63,7 @@ export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, key
     client.on('reset', () => void queryClient.invalidateQueries({ queryKey: notifications })),
     // Shows the user's own actions in the queries at once.
     client.subscribe(() => update((items) => replace(items, (item) => client.get(item.id) ?? item))),
-    client.liveCounts.subscribe(() => {
-      const counts = client.liveCounts.getSnapshot()
-      for (const key of posts)
-        queryClient.setQueriesData({ queryKey: key }, (data: unknown) =>
-          changeItems(data, (items) => replace(items, (item) => withCounts(item, counts.get(item.id)))),
-        )
-    }),
+    client.liveCounts.subscribe(setCounts),
   ]
   return () => {
     for (const end of ends) end()

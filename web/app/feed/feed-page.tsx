@@ -6,7 +6,6 @@ import { useEffect, useRef, useState } from 'react'
 import { Empty } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { useApi } from '../device.tsx'
-import { useLiveAgain } from '../live.ts'
 import { Composer } from '../posts/composer.tsx'
 import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
@@ -26,7 +25,7 @@ export function FeedPage() {
   const container = useRef<HTMLDivElement>(null)
   const ids = itemsOf(list).map(({ id }) => id)
   useLiveInView(container, ids)
-  const { newer, clear } = useNewer(scope, ids[0])
+  const { newer, clear } = useNewer(scope, ids)
 
   const showNewer = async () => {
     clear()
@@ -76,49 +75,65 @@ export function FeedPage() {
   )
 }
 
-/** By then the server has what this page watches. */
-const WATCHED_AFTER_MS = 500
+/** Watches and frames that follow each other shortly share one request. */
+const CATCH_UP_MS = 300
 
-/** How many posts are newer than what is shown: those that came in a break of the connection, and those since. */
-function useNewer(scope: 'all' | 'following', newest: string | undefined) {
+/**
+ * How many posts are newer than what is shown. The server counts from the watch on, and begins anew with each change of what the
+ * page watches; a request finds those that came before.
+ */
+function useNewer(scope: 'all' | 'following', shown: readonly string[]) {
   const client = useRavenpost()
   const api = useApi()
   const [newer, setNewer] = useState(0)
   const [fetched, setFetched] = useState<readonly string[]>([])
   const [round, setRound] = useState(0)
-  const catchUp = useRef<ReturnType<typeof setTimeout>>(undefined)
-  // The list and the connection are there a moment before the watch: a post in between is in neither.
-  const catchUpSoon = () => {
-    clearTimeout(catchUp.current)
-    catchUp.current = setTimeout(() => {
+  const oldest = Number(shown.at(-1) ?? 0)
+  const missed = fetched.filter((id) => !shown.includes(id) && Number(id) > oldest).length
+  const latest = useRef(missed)
+  latest.current = missed
+  const [newest] = shown
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round or a newer list counts from zero again
+  useEffect(() => {
+    let counted: number | undefined
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let isOver = false
+    const fetchNewest = () =>
       api
         .posts(scope)()
-        .then(
-          ({ items }) => setFetched(items.map(({ id }) => id)),
-          () => undefined,
-        )
-    }, WATCHED_AFTER_MS)
-  }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new round watches anew, so that the count starts at nothing
-  useEffect(() => {
+        .then(({ items }) => {
+          if (isOver) return
+          setFetched(items.map(({ id }) => id))
+          setNewer(counted ?? 0)
+        })
+        .catch(() => undefined)
+    const catchUp = () => {
+      clearTimeout(timer)
+      timer = setTimeout(fetchNewest, CATCH_UP_MS)
+    }
     setNewer(0)
     setFetched([])
     const stops = [
       client.watch({ feed: scope }),
-      client.on('feed', (frame) => frame.feed === scope && setNewer(frame.newer)),
+      client.on('watched', ({ feed }) => {
+        if (feed !== scope) return
+        counted = 0
+        catchUp()
+      }),
+      client.on('feed', (frame) => {
+        // Frames of the former watch may still arrive.
+        if (frame.feed !== scope || counted === undefined) return
+        counted = frame.newer
+        setNewer(counted)
+        // Some of what was missed may be counted too, so the two cannot be added.
+        if (latest.current > 0) catchUp()
+      }),
     ]
-    catchUpSoon()
     return () => {
-      clearTimeout(catchUp.current)
+      isOver = true
+      clearTimeout(timer)
       for (const stop of stops) stop()
     }
-  }, [client, scope, round])
-  useLiveAgain(() => {
-    setNewer(0)
-    catchUpSoon()
-  })
-  // The list may be fetched again meanwhile, and then shows them.
-  const missed = fetched.filter((id) => newest === undefined || Number(id) > Number(newest)).length
-  // Both may count a post that came as the connection became live, so their sum is too high.
+  }, [client, scope, newest, round])
   return { newer: Math.max(newer, missed), clear: () => setRound((old) => old + 1) }
 }

@@ -2,7 +2,7 @@ import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/r
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useState } from 'react'
 import type { Comment, Page } from '../api.ts'
-import { useLiveAgain } from '../live.ts'
+import { useOn } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>
 
@@ -25,7 +25,7 @@ export function addComment(queries: QueryClient, comment: Comment): boolean {
   known.add(id)
   const last = level?.pages.at(-1)
   // A level that is not loaded to its end gets it with its next page; one that is being loaded may just miss it.
-  if (!level) void queries.invalidateQueries({ queryKey: commentsKey(postId, parentId) })
+  if (!level) fetchAgain(queries, commentsKey(postId, parentId))
   else if (last && last.nextCursor === null)
     queries.setQueryData<Pages>(commentsKey(postId, parentId), {
       ...level,
@@ -33,6 +33,11 @@ export function addComment(queries: QueryClient, comment: Comment): boolean {
     })
   if (parentId !== null) countReply(queries, postId, parentId)
   return true
+}
+
+/** Without the cancellation, a first fetch in flight would count as the new one, and lack what happened since it began. */
+function fetchAgain(queries: QueryClient, queryKey: string[]): void {
+  void queries.cancelQueries({ queryKey }).then(() => queries.invalidateQueries({ queryKey }))
 }
 
 export function changeComment(queries: QueryClient, postId: string, id: string, change: (old: Comment) => Comment) {
@@ -63,24 +68,19 @@ export function useLiveComments(postId: string, ownId: string): ReadonlySet<stri
   const client = useRavenpost()
   const queries = useQueryClient()
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
-  useEffect(() => {
-    const take = (comment: Comment) => {
-      if (comment.body === '') return changeComment(queries, postId, comment.id, () => comment)
-      if (addComment(queries, comment) && comment.author.id !== ownId) setFresh((old) => new Set([...old, comment.id]))
-    }
-    const stops = [
-      client.watch({ comments: postId }),
-      client.on('comments', (frame) => {
-        if (frame.postId !== postId) return
-        frame.comments.forEach(take)
-        for (const id of frame.removes) dropComment(queries, postId, id)
-      }),
-    ]
-    return () => {
-      for (const stop of stops) stop()
-    }
-  }, [client, queries, postId, ownId])
-  useLiveAgain(() => void queries.invalidateQueries({ queryKey: ['comments', postId] }))
+  const take = (comment: Comment) => {
+    if (comment.body === '') return changeComment(queries, postId, comment.id, () => comment)
+    if (addComment(queries, comment) && comment.author.id !== ownId) setFresh((old) => new Set([...old, comment.id]))
+  }
+  useEffect(() => client.watch({ comments: postId }), [client, postId])
+  useOn('comments', (frame) => {
+    if (frame.postId !== postId) return
+    frame.comments.forEach(take)
+    for (const id of frame.removes) dropComment(queries, postId, id)
+  })
+  useOn('watched', ({ comments }) => {
+    if (comments === postId) fetchAgain(queries, ['comments', postId])
+  })
   return fresh
 }
 
