@@ -182,6 +182,8 @@ create table notify.positions (
   failing_since timestamptz,
   retry_at timestamptz,
   last_error text,
+  paused_at timestamptz,
+  paused_by text,
   primary key (consumer, lane),
   constraint after_inside_target
     check ((target is null) = (after_id is null) and (after_id is null) = (after_xid is null) and (after_id is null) = (after_shard is null))
@@ -204,6 +206,8 @@ comment on column notify.positions.failures is 'Failed runs since the lane last 
 comment on column notify.positions.failing_since is 'Time of the first of these failures; null while the lane moves on.';
 comment on column notify.positions.retry_at is 'Nobody reads the lane before this time.';
 comment on column notify.positions.last_error is 'Error of the last failed run.';
+comment on column notify.positions.paused_at is 'Nobody reads the lane since then: notify.pause_lanes. Null: it is read.';
+comment on column notify.positions.paused_by is 'Role and application that paused it.';
 
 -- Four lanes of eight shards, the critical lane, and the one lane of the counters.
 insert into notify.positions (consumer, lane, critical, shard_from, shard_to)

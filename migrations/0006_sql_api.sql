@@ -1003,3 +1003,73 @@ begin
   return 'skipped';
 end $$;
 comment on function notify.skip_event is 'Makes a dead letter of an event that is pending, or that blocks a failing lane: the lane goes on without it. notify.replay_dead_letter tries it again. Refused (22023) for any other event.';
+
+create function notify.require_lane(consumer text, lane integer) returns void
+  language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  if require_lane.lane is not null and require_lane.consumer is null then
+    perform notify.refuse('name the consumer of the lane too');
+  elsif not exists (
+    select from notify.positions p
+    where p.consumer = coalesce(require_lane.consumer, p.consumer) and p.lane = coalesce(require_lane.lane, p.lane)
+  ) then
+    perform notify.refuse('there is no lane ' || concat_ws('/', require_lane.consumer, require_lane.lane));
+  end if;
+end $$;
+comment on function notify.require_lane is 'Refuses (22023) the name of a lane that does not exist.';
+
+create function notify.pause_lanes(consumer text default null, lane integer default null) returns integer
+  language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  paused integer;
+begin
+  perform notify.require_lane(pause_lanes.consumer, pause_lanes.lane);
+  with held as (
+    select p.consumer, p.lane
+    from notify.positions p
+    where p.consumer = coalesce(pause_lanes.consumer, p.consumer) and p.lane = coalesce(pause_lanes.lane, p.lane) and p.paused_at is null
+    order by p.consumer, p.lane
+    for update
+  )
+  update notify.positions p
+  set paused_at = now(), paused_by = concat_ws(', ', notify.door_caller(), nullif(current_setting('application_name'), ''))
+  from held h
+  where p.consumer = h.consumer and p.lane = h.lane;
+  get diagnostics paused = row_count;
+  if paused > 0 then
+    perform notify.write_audit(null, 'lanes.pause', concat_ws('/', coalesce(pause_lanes.consumer, 'all'), pause_lanes.lane), null, jsonb_build_object('lanes', paused));
+  end if;
+  return paused;
+end $$;
+comment on function notify.pause_lanes is 'Stops the reading of a lane, of all lanes of a consumer, or, without arguments, of every lane; returns how many it stopped. Waits for the batches that run. Events are appended as before and wait; what was read goes on: retries, windows, fan-outs, mails.';
+
+create function notify.resume_lanes(consumer text default null, lane integer default null) returns integer
+  language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  resumed integer;
+begin
+  perform notify.require_lane(resume_lanes.consumer, resume_lanes.lane);
+  with held as (
+    select p.consumer, p.lane
+    from notify.positions p
+    where p.consumer = coalesce(resume_lanes.consumer, p.consumer) and p.lane = coalesce(resume_lanes.lane, p.lane) and p.paused_at is not null
+    order by p.consumer, p.lane
+    for update
+  )
+  update notify.positions p
+  set paused_at = null, paused_by = null
+  from held h
+  where p.consumer = h.consumer and p.lane = h.lane;
+  get diagnostics resumed = row_count;
+  if resumed > 0 then
+    perform notify.write_audit(null, 'lanes.resume', concat_ws('/', coalesce(resume_lanes.consumer, 'all'), resume_lanes.lane), null, jsonb_build_object('lanes', resumed));
+  end if;
+  return resumed;
+end $$;
+comment on function notify.resume_lanes is 'Lets paused lanes be read again: one, all of a consumer, or, without arguments, every lane; returns how many were paused. They continue where they stopped, within the poll interval.';

@@ -14,7 +14,9 @@ select
   p.moved_at,
   pg_snapshot_xmin(p.done) as done_xmin,
   p.failing_since,
-  p.last_error
+  p.last_error,
+  p.paused_at,
+  p.paused_by
 from (
   select
     n.*,
@@ -84,6 +86,8 @@ comment on column ops.lag.moved_at is 'Time of the last move of the position.';
 comment on column ops.lag.done_xmin is 'Oldest transaction that was open when the last finished slice was taken.';
 comment on column ops.lag.failing_since is 'Time of the first failure; null while the lane moves on.';
 comment on column ops.lag.last_error is 'Error of the last failed run.';
+comment on column ops.lag.paused_at is 'Time since which it is paused: notify.resume_lanes. Null: it is not.';
+comment on column ops.lag.paused_by is 'Role and application that paused it.';
 
 create view ops.jobs as
 select

@@ -24,6 +24,7 @@ import { webhookRoutes } from '../notify/webhooks/routes.ts'
 import { auditRoutes } from '../ops/audit.ts'
 import { consoleRoutes } from '../ops/console/routes.ts'
 import { deadLetterRoutes } from '../ops/dead-letters.ts'
+import { countRequests } from '../ops/requests.ts'
 import { type OpsOptions, opsRoutes } from '../ops/routes.ts'
 import { traceRoutes } from '../ops/trace.ts'
 import { whyNotRoutes } from '../ops/why-not.ts'
@@ -100,6 +101,7 @@ export type ServerOptions = OpsOptions & {
 /** The REST server with all routes. It does not listen yet. */
 export async function createServer(app: App, options: ServerOptions = {}): Promise<FastifyInstance> {
   const server = createFastify(app, options.timeouts)
+  countRequests(server)
   sendSecurityHeaders(server, app.config)
   noticeUntrustedProxy(server, app)
   if (options.web) await serveWeb(server, app, options.web)

@@ -61,6 +61,12 @@ export const webhookAttempts = new Counter({
   labelNames: ['outcome'] as const,
   registers,
 })
+export const messagesTried = new Counter({
+  name: 'ravenpost_messages_total',
+  help: 'Attempts to send mails and pushes, by outcome: sent, retry, failed, bounced or skipped',
+  labelNames: ['channel', 'outcome'] as const,
+  registers,
+})
 export const rejectedSignIns = new Counter({
   name: 'ravenpost_rejected_sign_ins_total',
   help: 'Sign-ins with a wrong login or password',

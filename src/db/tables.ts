@@ -899,6 +899,14 @@ export interface NotifyPositions {
    */
   movedAt: Generated<Timestamp>;
   /**
+   * Nobody reads the lane since then: notify.pause_lanes. Null: it is read.
+   */
+  pausedAt: Timestamp | null;
+  /**
+   * Role and application that paused it.
+   */
+  pausedBy: string | null;
+  /**
    * Nobody reads the lane before this time.
    */
   retryAt: Timestamp | null;

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { pino } from 'pino'
 import { test } from 'tap'
@@ -71,6 +72,47 @@ test('metrics cover the log, the jobs and the process', async (t) => {
   for (const name of METRICS) t.match(body, new RegExp(`^# HELP ravenpost_${name} `, 'm'))
 })
 
+test('metrics count requests by method, pattern of the route and class of the status', async (t) => {
+  const { url, as } = await setup(t, { env: { RATE_LIMIT_SCALE: '0.01' } })
+  const ana = await as('ana')
+  const scrape = async () => samplesOf((await call(url, 'GET', '/metrics')).body)
+  const before = await scrape()
+  t.equal((await call(url, 'GET', '/nowhere/4711')).status, 404)
+  const post = `/posts/${(await ana.post('Hello')).id}`
+  t.equal((await ana.request('GET', post)).status, 200)
+  t.equal((await ana.request('HEAD', post)).status, 200)
+  const limited = await Promise.all(Array.from({ length: 12 }, () => ana.request('GET', '/posts/999')))
+  const count = (status: number) => limited.filter((answer) => answer.status === status).length
+  t.ok(count(404) > 0 && count(429) > 0)
+
+  // The last response is counted after the client has it.
+  const wanted = `ravenpost_http_requests_total{method="GET",route="/posts/:id",status="4xx"}`
+  const after = await eventually(async () => {
+    const now = await scrape()
+    return (now.get(wanted) ?? 0) - (before.get(wanted) ?? 0) === 12 && now
+  })
+  const grown = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0)
+  const requests = (labels: string) => grown(`ravenpost_http_requests_total{${labels}}`)
+  t.equal(requests('method="GET",route="/posts/:id",status="2xx"'), 1)
+  t.equal(requests('method="HEAD",route="/posts/:id",status="2xx"'), 1)
+  t.equal(requests('method="POST",route="/posts",status="2xx"'), 1)
+  t.equal(requests('method="any",route="none",status="4xx"'), 1)
+  t.equal(grown('ravenpost_http_refused_total{status="429"}'), count(429))
+  const ofPost = 'method="GET",route="/posts/:id"'
+  t.equal(grown(`ravenpost_http_request_seconds_count{${ofPost}}`), 13)
+  t.equal(grown(`ravenpost_http_request_seconds_bucket{${ofPost},le="+Inf"}`), 13)
+  t.ok(grown(`ravenpost_http_request_seconds_sum{${ofPost}}`) > 0)
+  t.notOk(
+    [...after.keys()].some((sample) => /4711|999/.test(sample)),
+    'no series of a single path',
+  )
+})
+
+function samplesOf(text: string): Map<string, number> {
+  const samples = [...text.matchAll(/^(\w+\{.*\}) (\S+)$/gm)]
+  return new Map(samples.map(([, name = '', value]) => [name, Number(value)]))
+}
+
 /** What the issue asks for, by the name it has. */
 const METRICS = [
   ...['outbox_length', 'outbox_oldest_seconds', 'dispatch_batch_size', 'dispatch_batch_seconds', 'retries_total'],
@@ -125,6 +167,16 @@ test('metrics follow a like from the log to the socket', async (t) => {
   for (const name of ['app', 'ops', 'push', 'worker', 'jobs'])
     t.match(after, new RegExp(`^ravenpost_pool_connections\\{pool="${name}",state="open"\\} [1-9]`, 'm'))
   t.match(after, /^ravenpost_database_up 1$/m)
+
+  const exist = new Set([...after.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name))
+  const rules = readFileSync(`${import.meta.dirname}/../../docs/alerts.yml`, 'utf8')
+  const named = [...rules.matchAll(/\b(?:ravenpost|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''))
+  t.ok(named.length > 20)
+  t.same(
+    named.filter((name) => !exist.has(name)),
+    [],
+    'docs/alerts.yml names only metrics that exist',
+  )
 })
 
 test('a database that does not answer makes the process unready', async (t) => {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { messagesTried } from '../../base/metrics.ts'
 import { messageOf } from '../../errors.ts'
 import type { Notification } from '../../protocol/notification.ts'
 import type { Reader } from '../inbox/view.ts'
@@ -198,6 +199,7 @@ export class ChannelSending {
     const notifications = contents.flatMap(({ notification }) => notification ?? [])
     const target = first?.delivery.target ?? ''
     const outcome = await sender.send({ userId, target, sendId, notifications, leaseEndsAt }).catch(again)
+    messagesTried.inc({ channel: this.#channel, outcome: outcome.state })
     if ('error' in outcome)
       this.#sending.log.warn({ channel: this.#channel, userId, sendId, ...outcome }, 'a delivery was not accepted')
     const isUntried = outcome.state === 'retry' && !outcome.counts

@@ -32,7 +32,7 @@ export const lockedLanes = handedLanes.get
 
 /**
  * Locks those of these positions that are free, until the end of the transaction, and hands them to `lockedLanes`. Skips
- * a failed lane until its retry time.
+ * a paused lane, and a failed one until its retry time.
  */
 export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promise<void> {
   const one = 'lane' in lanes
@@ -44,8 +44,8 @@ export async function lockPositions(client: pg.ClientBase, lanes: Lanes): Promis
   })
 }
 
-/** A condition on notify.positions. */
-export const mayBeRead = 'coalesce(retry_at <= now(), true)'
+/** A condition on notify.positions: the lane is not paused, and its retry time has come. */
+export const mayBeRead = 'paused_at is null and coalesce(retry_at <= now(), true)'
 
 /** Moves locked positions. `recovered`: true if failed lanes have passed the problem. */
 export async function movePositions(

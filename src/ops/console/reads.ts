@@ -21,6 +21,7 @@ export const rowsOf = {
     movedAt: time,
     failingSince: nullable(time),
     lastError: nullable(text),
+    pausedAt: nullable(time),
   }),
   jobs: Type.Object({
     task: text,

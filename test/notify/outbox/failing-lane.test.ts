@@ -110,3 +110,54 @@ t.test('an operator can skip a pending event', async (t) => {
   await settled(system)
   t.match((await system.pool.query('select * from ops.dead_letters')).rows, [{ event_id }])
 })
+
+t.test('paused lanes are not read, show who paused them, and continue where they stopped', async (t) => {
+  const system = await setup(t, { worker: true })
+  const { pool, as, url } = system
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const post = await ana.post('Hello')
+  await settled(system)
+  const change = async (call: string) => (await pool.query(`select notify.${call} as lanes`)).rows[0].lanes
+  const { rows: all } = await pool.query('select from notify.positions')
+  const one = await change(`pause_lanes('counters')`)
+  t.equal(one, 1)
+  t.equal(await change('pause_lanes()'), all.length - one, 'those that are paused already do not count')
+  await ben.like(post.id)
+  await ben.follow(ana.id)
+  const { rows: paused } = await pool.query(
+    'select consumer, events::int, paused_by from ops.lag where paused_at is not null and events > 0 order by 1',
+  )
+  const { role } = (await pool.query('select current_user as role')).rows[0]
+  t.match(paused, [
+    { consumer: 'counters', events: 2, paused_by: `${role}, ravenpost app` },
+    { consumer: 'notifications', events: 2 },
+  ])
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  t.match(metrics, /^ravenpost_lane_paused\{consumer="notifications",lane="99"\} 1$/m)
+
+  // A lane that is read meanwhile shows that the worker goes on.
+  t.equal(await change(`resume_lanes('notifications', 99)`), 1)
+  await pool.query(
+    `select notify.emit('shop.code', array[$1::bigint], 'code', title => 'Code', priority => 'critical')`,
+    [ana.id],
+  )
+  await eventually(async () => (await ana.get('/notifications')).items.length === 1)
+  t.equal(await change('resume_lanes()'), all.length - 1)
+  await settled(system)
+  t.match(await ana.get('/notifications'), { unreadCount: 3 })
+  t.equal((await ana.get(`/posts/${post.id}`)).likeCount, 1)
+
+  for (const call of [`pause_lanes('nobody')`, `pause_lanes('counters', 7)`, `resume_lanes(lane => 0)`])
+    await t.rejects(change(call), { code: '22023' }, call)
+  const { rows: audit } = await pool.query(
+    `select action, target, after from notify.audit where action like 'lanes.%' order by id`,
+  )
+  t.same(audit, [
+    { action: 'lanes.pause', target: 'counters', after: { lanes: 1 } },
+    { action: 'lanes.pause', target: 'all', after: { lanes: all.length - 1 } },
+    { action: 'lanes.resume', target: 'notifications/99', after: { lanes: 1 } },
+    { action: 'lanes.resume', target: 'all', after: { lanes: all.length - 1 } },
+  ])
+  for (const role of ['ravenpost_readonly', 'ravenpost_emitter'])
+    await t.rejects(pool.query(`begin; set local role ${role}; select notify.pause_lanes()`), { code: '42501' }, role)
+})

@@ -46,8 +46,10 @@ const lanes: Read = {
     {
       key: 'failingSince',
       label: 'State',
-      render: ({ failingSince, ageSeconds }) =>
-        failingSince ? (
+      render: ({ failingSince, pausedAt, ageSeconds }) =>
+        pausedAt ? (
+          <State mood="waiting">paused</State>
+        ) : failingSince ? (
           <State mood="bad">fails</State>
         ) : Number(ageSeconds) > 2 ? (
           <State mood="waiting">behind</State>

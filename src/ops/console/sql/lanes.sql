@@ -8,6 +8,7 @@ select
   extract(epoch from age)::float8 as "ageSeconds",
   moved_at as "movedAt",
   failing_since as "failingSince",
-  last_error as "lastError"
+  last_error as "lastError",
+  paused_at as "pausedAt"
 from ops.lag
 order by consumer, lane
