@@ -7,6 +7,7 @@ type Media = { schema?: TSchema; example?: unknown; examples?: unknown }
 type Answer = { description?: string; content?: Record<string, Media> }
 export type OperationObject = {
   'x-errors'?: Code[]
+  'x-answers'?: Record<string, string>
   operationId?: string
   summary?: string
   tags?: string[]
@@ -39,7 +40,10 @@ export function describeRoute(schema: FastifySchema = {}, { config = {} }: Route
   const errors = new Set<Code>(schema.errors)
   if (config.rateLimit !== 'off') errors.add('RATE_LIMITED')
   if (config.role || config.service) errors.add('FORBIDDEN')
-  return Object.assign({ ...schema, 'x-errors': [...errors] }, config.public && { security: [] })
+  return Object.assign(
+    { ...schema, 'x-errors': [...errors], 'x-answers': schema.answers },
+    config.public && { security: [] },
+  )
 }
 
 /** Completes the generated document: adds a name, errors and examples to each call, and the groups in use. */
@@ -54,8 +58,11 @@ export function describeOperations(document: Document): void {
       operation.operationId = operationIdOf(method, path)
       if (errors.includes('IDEMPOTENCY_KEY_REQUIRED')) requireKey(operation)
       addExamples(operation)
+      for (const [status, answer] of Object.entries(operation.responses ?? {}))
+        answer.description = operation['x-answers']?.[status] ?? answer.description ?? ''
       operation.responses = { ...operation.responses, ...problems(errors, operation.responses) }
       delete operation['x-errors']
+      delete operation['x-answers']
     }
   document.tags = Object.entries(groups).flatMap(([name, description]) =>
     used.has(name) ? [{ name, description }] : [],

@@ -40,6 +40,8 @@ declare module 'fastify' {
   interface FastifySchema {
     /** Error codes of this call for the API's documents, in addition to those that src/api/describe.ts derives. */
     errors?: readonly Code[]
+    /** When each successful status is answered, for the API's documents. */
+    answers?: Readonly<Record<number, string>>
   }
 }
 

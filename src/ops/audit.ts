@@ -53,6 +53,9 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'List what was changed by whom, newest first',
+          description:
+            'Append-only; each row contains a hash of the one before. `ops.audit_breaks` lists rows that were changed by force.',
+          answers: { 200: 'A page of changes with before and after' },
           querystring: AuditQuery,
           response: { 200: pageOf(AuditEntry) },
         },
@@ -70,6 +73,8 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Export what was changed by whom, as CSV or JSON lines',
+          description: 'Takes the filters of the list, without pages.',
+          answers: { 200: 'All matching rows, newest first' },
           querystring: ExportQuery,
           response: { 200: lines },
         },

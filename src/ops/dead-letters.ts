@@ -56,6 +56,8 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'List dead letters',
+          description: 'Events that failed in every attempt. Latest first.',
+          answers: { 200: 'A page of dead letters' },
           querystring: Type.Object({ ...PageQuery.properties, cause: Type.Optional(Cause) }, closed),
           response: { 200: pageOf(DeadLetter) },
         },
@@ -80,6 +82,8 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Count the dead letters by cause',
+          description: 'Groups errors that differ only in their values.',
+          answers: { 200: 'The causes with their numbers' },
           querystring: Type.Object({}, closed),
           response: { 200: Type.Object({ items: Type.Array(ByCause) }) },
         },
@@ -102,6 +106,9 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Replay all dead letters up to an id, or those of one cause',
+          description:
+            'Takes those up to the id `upTo`, so that failures since then stay. Idempotent: each is replayed once.',
+          answers: { 202: 'How many are queued again' },
           headers: IdempotencyHeader,
           body: Type.Object(
             {
@@ -135,6 +142,8 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Show what a replay of a dead letter would do now',
+          description: 'Runs the event in a transaction that is rolled back, so nothing changes.',
+          answers: { 200: 'What would change in the inbox' },
           errors: ['DEAD_LETTER_NOT_FOUND'],
           headers: IdempotencyHeader,
           params: Params,
@@ -151,6 +160,8 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Get a dead letter and its last error',
+          description: 'With the event and the last error.',
+          answers: { 200: 'The dead letter' },
           errors: ['DEAD_LETTER_NOT_FOUND'],
           params: Params,
           response: { 200: DeadLetter },
@@ -172,6 +183,8 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Replay a dead letter',
+          description: 'Queues the event again; it notifies nobody twice.',
+          answers: { 202: 'Whether it is queued' },
           errors: ['DEAD_LETTER_NOT_FOUND'],
           headers: IdempotencyHeader,
           params: Params,

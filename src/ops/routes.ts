@@ -57,6 +57,8 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
         schema: {
           tags: ['operation'],
           summary: 'Liveness probe',
+          description: 'Restart the process when it fails. Does not look at the database.',
+          answers: { 200: 'The process runs' },
           response: { 200: Type.Object({ alive: Type.Boolean() }) },
         },
       },
@@ -70,6 +72,9 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
         schema: {
           tags: ['operation'],
           summary: 'Readiness probe, with the reason when not ready',
+          description:
+            'Route traffic only to processes that are ready: database reachable, migrations current, LISTEN connected.',
+          answers: { 200: 'Ready', 503: 'Not ready, with the reason' },
           response: { 200: Ready, 503: Ready },
         },
       },
@@ -86,6 +91,8 @@ export function opsRoutes(app: App, { listenAlive = () => true }: OpsOptions): F
         schema: {
           tags: ['operation'],
           summary: 'Metrics for Prometheus',
+          description: 'Public unless `METRICS_TOKEN` is set; then it is the bearer token.',
+          answers: { 200: 'Prometheus text format' },
           errors: ['UNAUTHENTICATED'],
           response: { 200: metricsText },
         },

@@ -73,6 +73,9 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Trace a notification from its request to the acknowledgement',
+          description:
+            'The request, events, decisions, states, frames, acknowledgements and messages behind a notification, in order. Content only with `reveal`, which the audit log shows.',
+          answers: { 200: 'The steps' },
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: Type.Object({ userId: Id, notificationId: Id }),
           querystring: Type.Object(
@@ -103,6 +106,8 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Find the events that a request wrote',
+          description: 'Looks for the `x-request-id` of an answer in the log as far back as it reaches.',
+          answers: { 200: 'The events, and how far back the log reaches' },
           querystring: Type.Object(
             { requestId: Type.String({ minLength: 1, maxLength: 200 }), cursor: PageQuery.properties.cursor },
             { additionalProperties: false },

@@ -33,6 +33,8 @@ export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Explain why a user did not get a notification',
+          description: 'Follows a source from its event to the inbox. The same as `notify.why_not` in SQL.',
+          answers: { 200: 'The steps' },
           params: Type.Object({ id: Id }),
           querystring: Query,
           response: { 200: Type.Object({ steps: Type.Array(Step) }) },

@@ -96,30 +96,39 @@ test('the OpenAPI linter finds no errors', async (t) => {
   t.equal(lint().status, 1, 'it finds a name that is there twice')
 })
 
-test('each call has a name, summary, group, error examples and an example of its answer', async (t) => {
+test('each call has a name, summary, description, group and error examples, and each answer a description and an example', async (t) => {
   const { paths, tags, components } = (await call(url, 'GET', '/openapi.json')).body
   const groups: string[] = tags.map(({ name }: { name: string }) => name)
   for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
-    for (const [method, { summary, tags: [tag = ''] = [], responses, operationId }] of Object.entries(methods)) {
+    for (const [method, { summary, description, tags: [tag = ''] = [], responses, operationId }] of Object.entries(
+      methods,
+    )) {
       const name = `${method.toUpperCase()} ${path}`
       t.type(summary, 'string', `${name} has a summary in its schema`)
       t.ok(groups.includes(tag), `${name} names a group of src/api/describe.ts in its tags`)
       t.match(operationId, /^[a-z]+([A-Z]\w*)+$/)
-      for (const [status, { content = {} }] of Object.entries(responses))
+      t.type(description, 'string', `${name} has a description in its schema`)
+      for (const [status, { description = '', content = {} }] of Object.entries(responses)) {
+        t.match(description, /^(?!Default Response).+/, `${name} describes its ${status} in \`answers\` of its schema`)
         for (const [type, { example, examples }] of Object.entries(content)) {
           if (type === 'application/json') t.not(example, undefined, `${name} ${status} has an example`)
           for (const code of Object.keys(examples ?? {}))
             t.equal(String(components.examples[code].value.status), status)
         }
+      }
     }
 })
 
 type Described = {
   summary: string
+  description?: string
   operationId: string
   tags?: string[]
   parameters?: { name: string; in: string; required?: boolean }[]
-  responses: Record<string, { content?: Record<string, { example?: unknown; examples?: object }> }>
+  responses: Record<
+    string,
+    { description?: string; content?: Record<string, { example?: unknown; examples?: object }> }
+  >
 }
 
 test('the documentation page is public', async (t) => {

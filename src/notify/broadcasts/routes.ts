@@ -118,6 +118,8 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'List the broadcasts, newest first',
+          description: 'Without progress; that is in the answer for one broadcast.',
+          answers: { 200: 'A page of broadcasts' },
           querystring: PageQuery,
           response: { 200: pageOf(Broadcast) },
         },
@@ -136,6 +138,9 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'Write a broadcast; nothing is sent before it is sent',
+          description:
+            'Content from a template or in the body, audience from a segment, a rule or everyone. Both are copied. Nothing is sent before `/send`.',
+          answers: { 201: 'The draft' },
           errors: ['TEMPLATE_NOT_FOUND', 'SEGMENT_NOT_FOUND', 'BAD_TEMPLATE'],
           headers: IdempotencyHeader,
           body: draftOf(rule),
@@ -168,6 +173,8 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'Get a broadcast and its progress',
+          description: '`progress.countedAt` says when the progress was counted.',
+          answers: { 200: 'The broadcast and its progress' },
           errors: ['BROADCAST_NOT_FOUND'],
           params: OneBroadcast,
           response: { 200: BroadcastWithProgress },
@@ -186,6 +193,9 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'List the recipients about whom it was decided, by user',
+          description:
+            'One row for each decided recipient: what was decided and by which rule, deliveries, read time. `format=csv` streams all.',
+          answers: { 200: 'A page of recipients, or CSV' },
           errors: ['BROADCAST_NOT_FOUND'],
           params: OneBroadcast,
           querystring: RecipientsQuery,
@@ -212,6 +222,8 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'What would happen if it were sent now, in one snapshot',
+          description: 'Decides for the whole audience in one snapshot and writes nothing.',
+          answers: { 200: 'How many would be shown, silent, filtered or suppressed, and by which rule' },
           errors: ['BROADCAST_NOT_FOUND', 'BAD_SEGMENT'],
           headers: IdempotencyHeader,
           params: OneBroadcast,
@@ -234,6 +246,8 @@ export function routesOfBroadcasts(
         schema: {
           tags: ['admin'],
           summary: 'Send the content to some users at once',
+          description: 'Sends the content as a notification of its own, each time anew. Does not change the broadcast.',
+          answers: { 202: 'How many of the users have an inbox' },
           errors: ['BROADCAST_NOT_FOUND'],
           headers: IdempotencyHeader,
           params: OneBroadcast,
@@ -259,30 +273,56 @@ export function routesOfBroadcasts(
     )
 
     const changes = [
-      { name: 'send', config: toSend, summary: 'Send a draft now, or at its time', change: sendBroadcast },
-      { name: 'pause', config: toOperate, summary: 'Pause after the chunks under way', change: pauseBroadcast },
-      { name: 'resume', config: toOperate, summary: 'Resume where it was paused', change: resumeBroadcast },
+      {
+        name: 'send',
+        config: toSend,
+        summary: 'Send a draft now, or at its time',
+        description: 'Only a draft. Waits for `sendAt` if there is one.',
+        answers: { 200: 'The broadcast, now scheduled' },
+        change: sendBroadcast,
+      },
+      {
+        name: 'pause',
+        config: toOperate,
+        summary: 'Pause after the chunks under way',
+        description: 'Only while it is running. Takes effect within a chunk.',
+        answers: { 200: 'The paused broadcast' },
+        change: pauseBroadcast,
+      },
+      {
+        name: 'resume',
+        config: toOperate,
+        summary: 'Resume where it was paused',
+        description: 'Continues after the last recipient; nobody is notified twice.',
+        answers: { 200: 'The broadcast, running again' },
+        change: resumeBroadcast,
+      },
       {
         name: 'cancel',
         config: toOperate,
         summary: 'Send to nobody else; what was sent stays',
+        description: 'For good. What was sent stays in the inboxes; recall removes that.',
+        answers: { 200: 'The cancelled broadcast' },
         change: cancelBroadcast,
       },
       {
         name: 'recall',
         config: toSend,
         summary: 'Retract it from every inbox, and cancel mails and pushes that were not sent',
+        description:
+          'Runs in the background; `recallFinishedAt` says when it is complete. What is read is removed too.',
+        answers: { 200: 'The broadcast, now being recalled' },
         change: recallBroadcast,
       },
     ]
-    for (const { name, config, summary, change } of changes)
+    for (const { name, config, change, ...described } of changes)
       server.post(
         `/admin/broadcasts/:id/${name}`,
         {
           config,
           schema: {
             tags: ['admin'],
-            summary,
+            ...described,
             errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE'],
             headers: IdempotencyHeader,
             params: OneBroadcast,

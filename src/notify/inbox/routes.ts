@@ -97,6 +97,9 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'List my notifications, newest first, with counts and state',
+          description:
+            'Newest `updatedAt` first; reading does not move an item. Items, counts and state are of one snapshot: continue from `state` with changes or the socket.',
+          answers: { 200: 'A page of notifications, the counts and the state' },
           querystring: ListQuery,
           response: { 200: CountedPage },
         },
@@ -110,6 +113,8 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'List my notifications that were not delivered yet',
+          description: 'Notifications that no device has acknowledged.',
+          answers: { 200: 'A page of notifications' },
           querystring: PageQuery,
           response: { 200: Page },
         },
@@ -123,6 +128,8 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'List all my notifications, including archived ones',
+          description: 'Read, unread and archived ones; not filtered ones.',
+          answers: { 200: 'A page of notifications' },
           querystring: PageQuery,
           response: { 200: Page },
         },
@@ -136,6 +143,9 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Get my unread and unseen counts',
+          description:
+            '`unreadCount` goes down by reading, `unseenCount` also by opening the bell. Both leave out what is archived, filtered or expired.',
+          answers: { 200: 'The counts and their state' },
           querystring: CountsQuery,
           response: { 200: VerifiedCounts },
         },
@@ -145,7 +155,15 @@ function reading(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/notifications/stats',
-      { schema: { tags, summary: 'Count my notifications by type, priority and state', response: { 200: Stats } } },
+      {
+        schema: {
+          tags,
+          summary: 'Count my notifications by type, priority and state',
+          description: 'For a page with tabs: counts by type, unread counts by type, by priority and by state.',
+          answers: { 200: 'The counts' },
+          response: { 200: Stats },
+        },
+      },
       (request) => readStats(pool, request.user.userId),
     )
 
@@ -155,6 +173,9 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'List the changes of my inbox since a state',
+          description:
+            'For clients without a socket: poll it with the last state. Each changed notification comes once, as it is now. Repeat while `more` is true.',
+          answers: { 200: 'The changes' },
           errors: ['BAD_STATE', 'STATE_TOO_OLD'],
           querystring: ChangesQuery,
           response: { 200: Changes },
@@ -169,6 +190,8 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Get a notification',
+          description: 'Also archived ones; 404 for those of other users.',
+          answers: { 200: 'The notification' },
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           response: { 200: Notification },
@@ -183,6 +206,9 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'List the actors of a notification, latest first',
+          description:
+            'Everybody behind a group, of whom `actors` shows three. Leaves out users who block or are blocked.',
+          answers: { 200: 'A page of users' },
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           querystring: PageQuery,
@@ -198,6 +224,9 @@ function reading(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Explain the decisions about a notification',
+          description:
+            'Which rule, preference or policy decided for each channel, and what became of mails and pushes.',
+          answers: { 200: 'The decisions and deliveries' },
           errors: ['NOTIFICATION_NOT_FOUND'],
           params: OneId,
           response: { 200: Why },
@@ -229,13 +258,15 @@ type Change = (app: App, userId: string, which: Which) => Promise<InboxResult>
 
 function changingOne(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    const change = (method: 'PATCH' | 'POST', verb: string, summary: string, apply: Change) =>
+    const change = (method: 'PATCH' | 'POST', verb: string, summary: string, description: string, apply: Change) =>
       server.route({
         method,
         url: `/notifications/:id/${verb}`,
         schema: {
           tags,
           summary,
+          description,
+          answers: { 200: 'The notification and the new counts' },
           errors: ['NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
           params: OneId,
           response: { 200: Changed },
@@ -246,11 +277,23 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
           return { notification: await getNotification(app, userId, request.params.id), ...toCounts(result) }
         },
       })
-    change('PATCH', 'read', 'Mark a notification as read', markRead)
-    change('POST', 'read', 'Mark a notification as read, for clients without PATCH', markRead)
-    change('PATCH', 'unread', 'Mark a notification as unread', markUnread)
-    change('PATCH', 'archive', 'Archive a notification', archive)
-    change('PATCH', 'unarchive', 'Unarchive a notification', unarchive)
+    change(
+      'PATCH',
+      'read',
+      'Mark a notification as read',
+      'Idempotent. It counts as seen and delivered, too, and its group is closed: later events start a new notification.',
+      markRead,
+    )
+    change('POST', 'read', 'Mark a notification as read, for clients without PATCH', 'The same as `PATCH`.', markRead)
+    change('PATCH', 'unread', 'Mark a notification as unread', 'Idempotent.', markUnread)
+    change(
+      'PATCH',
+      'archive',
+      'Archive a notification',
+      'Idempotent. It leaves the list and the counts, and later events of its group start a new notification.',
+      archive,
+    )
+    change('PATCH', 'unarchive', 'Unarchive a notification', 'Idempotent.', unarchive)
 
     server.delete(
       '/notifications/:id',
@@ -258,6 +301,8 @@ function changingOne(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Delete a notification',
+          description: 'Removes it on all devices.',
+          answers: { 200: 'It is deleted' },
           errors: ['NOTIFICATION_NOT_FOUND', 'INBOX_BUSY'],
           params: OneId,
           response: { 200: Counts },
@@ -278,7 +323,18 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
     const change = (verb: string, summary: string, apply: Change) =>
       server.post(
         `/notifications/${verb}`,
-        { schema: { tags, summary, errors: ['BAD_STATE', 'INBOX_BUSY'], body: Bulk, response: { 200: Updated } } },
+        {
+          schema: {
+            tags,
+            summary,
+            description:
+              'Takes either `ids` or `upTo`: all whose content last grew at or before that state. Ignores unknown ids.',
+            answers: { 200: 'How many changed, and the new counts' },
+            errors: ['BAD_STATE', 'INBOX_BUSY'],
+            body: Bulk,
+            response: { 200: Updated },
+          },
+        },
         async ({ user: { userId }, body: { ids, upTo } }) =>
           toUpdated(await apply(app, userId, ids ? { ids } : { upTo: await resolveUpTo(pool, userId, upTo) })),
       )
@@ -292,6 +348,9 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Mark all notifications as read',
+          description:
+            'Send `upTo`, so that what arrives meanwhile stays unread. Without it: all that exist at the call.',
+          answers: { 200: 'How many changed, and the new counts' },
           errors: ['BAD_STATE', 'INBOX_BUSY'],
           body: MarkAllBody,
           response: { 200: Updated },
@@ -307,6 +366,9 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Mark all notifications up to a state as seen',
+          description:
+            'Call it when the bell is opened: `unseenCount` becomes 0. Only raises the watermark, never lowers it.',
+          answers: { 200: 'How many became seen, and the new counts' },
           errors: ['BAD_STATE', 'INBOX_BUSY'],
           body: SeenBody,
           response: { 200: Updated },
@@ -322,6 +384,8 @@ function changingMany(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Acknowledge all notifications up to a state',
+          description: 'For clients without a socket: sets `deliveredAt` of everything up to the state. Idempotent.',
+          answers: { 204: 'Acknowledged' },
           errors: ['BAD_STATE'],
           body: AckBody,
           response: { 204: Type.Null() },

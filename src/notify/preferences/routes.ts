@@ -32,6 +32,8 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Get my preferences and the effective settings',
+          description: '`effective` says for each type and channel whether it is on, and what decided that.',
+          answers: { 200: 'The whole document, defaults included, and its effect' },
           response: { 200: Answer },
         },
       },
@@ -44,6 +46,9 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Replace my preferences',
+          description:
+            'Replaces the whole document: what is missing means the default. Send back what `GET` answered with your change in it.',
+          answers: { 200: 'The stored document and its effect' },
           errors: ['BAD_TIME_ZONE', 'INBOX_BUSY'],
           body: Preferences,
           response: { 200: Answer },
@@ -61,6 +66,8 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Preview how preferences would have treated my recent notifications',
+          description: 'Repeats the decisions about the notifications of the last `days`. Changes nothing.',
+          answers: { 200: 'By type and channel, how the decisions would differ' },
           errors: ['BAD_TIME_ZONE'],
           body: Question,
           response: { 200: WhatIf },

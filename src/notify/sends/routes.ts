@@ -64,6 +64,9 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Send a notification to one user',
+          description:
+            'An `Idempotency-Key` is required. The same `sourceId` of one sender notifies a user once. Social types are refused.',
+          answers: { 202: 'The send' },
           errors: ['USER_NOT_FOUND', 'IDEMPOTENCY_KEY_REQUIRED'],
           headers: IdempotencyHeader,
           body: ToOne,
@@ -83,6 +86,9 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Send a notification to a list of users',
+          description:
+            'As `/notifications/send`, to at most 10,000 recipients in one transaction. Recipients without an inbox are left out of `accepted`.',
+          answers: { 202: 'The send' },
           errors: ['IDEMPOTENCY_KEY_REQUIRED'],
           headers: IdempotencyHeader,
           body: ToMany,
@@ -99,6 +105,8 @@ export function sendRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Get the progress of a send',
+          description: 'Counts recipients. A service sees its own sends only.',
+          answers: { 200: 'The progress' },
           errors: ['SEND_NOT_FOUND'],
           params: OneSend,
           response: { 200: Progress },

@@ -110,6 +110,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'List the templates of broadcasts',
+          description: 'Oldest first.',
+          answers: { 200: 'A page of templates in their current version' },
           querystring: PageQuery,
           response: { 200: pageOf(Template) },
         },
@@ -128,6 +130,9 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Create a template',
+          description:
+            'Messages are ICU. A variable that is missing or has the wrong type, or a broken message, is an error here and not at sending.',
+          answers: { 201: 'The template, version 1' },
           errors: ['NAME_TAKEN', 'BAD_TEMPLATE'],
           headers: IdempotencyHeader,
           body: NewTemplate,
@@ -154,6 +159,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Get a template',
+          description: 'The current version. Broadcasts keep the version they were written with.',
+          answers: { 200: 'The template' },
           errors: ['TEMPLATE_NOT_FOUND'],
           params: OneTemplate,
           response: { 200: Template },
@@ -169,6 +176,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Save a new version of a template',
+          description: 'Only the sent properties change. Checked like a new template.',
+          answers: { 200: 'The template in its new version' },
           errors: ['TEMPLATE_NOT_FOUND', 'NAME_TAKEN', 'BAD_TEMPLATE'],
           params: OneTemplate,
           body: Change,
@@ -197,6 +206,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Delete a template',
+          description: 'Broadcasts that were written with it keep their content.',
+          answers: { 204: 'The template is deleted' },
           errors: ['TEMPLATE_NOT_FOUND'],
           params: OneTemplate,
           response: { 204: Type.Null() },
@@ -220,6 +231,9 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Preview a template on every channel, as a user would see it',
+          description:
+            'Renders the notification, the mail and the push. With a user: in their language, with the decisions of their preferences now. Sends nothing.',
+          answers: { 200: 'The rendered channels' },
           errors: ['TEMPLATE_NOT_FOUND', 'USER_NOT_FOUND', 'BAD_TEMPLATE'],
           headers: IdempotencyHeader,
           params: OneTemplate,

@@ -77,6 +77,8 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'List the notification types',
+          description: 'Words, thresholds, windows, channels and retention of each type.',
+          answers: { 200: 'All types, on one page' },
           querystring: PageQuery,
           response: { 200: pageOf(NotificationType) },
         },
@@ -96,6 +98,8 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Change a notification type; takes effect within two seconds',
+          description: 'Only the sent properties change. Applies to new notifications in every process.',
+          answers: { 200: 'The changed type' },
           errors: ['NOTIFICATION_TYPE_NOT_FOUND', 'BAD_TEMPLATE'],
           params: OneType,
           body: Change,

@@ -90,6 +90,9 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Create a webhook; the answer shows its secret once',
+          description:
+            'Messages follow Standard Webhooks 1.0.0: verify `webhook-signature` with the secret. At least once, with the same `webhook-id` on every attempt.',
+          answers: { 201: 'The id and the secret, which no other answer shows' },
           errors: ['WEBHOOK_URL_REFUSED', 'TOO_MANY_WEBHOOKS'],
           body: NewWebhook,
           response: { 201: Type.Object({ id: Id, secret: Secret }) },
@@ -115,6 +118,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'List the webhooks',
+          description: 'Latest first, without secrets.',
+          answers: { 200: 'A page of webhooks' },
           querystring: PageQuery,
           response: { 200: pageOf(Webhook) },
         },
@@ -132,6 +137,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Get a webhook',
+          description: 'With its state: why it is disabled, or how long it fails.',
+          answers: { 200: 'The webhook' },
           errors: ['WEBHOOK_NOT_FOUND'],
           params: OneWebhook,
           response: { 200: Webhook },
@@ -147,6 +154,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Change, disable or enable a webhook',
+          description: 'Only the sent properties change. `enabled: true` starts a disabled one again.',
+          answers: { 200: 'The changed webhook' },
           errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_URL_REFUSED'],
           params: OneWebhook,
           body: Change,
@@ -180,6 +189,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Delete a webhook and its waiting messages',
+          description: 'Messages that wait are not sent.',
+          answers: { 204: 'The webhook is deleted' },
           errors: ['WEBHOOK_NOT_FOUND'],
           params: OneWebhook,
           response: { 204: Type.Null() },
@@ -204,6 +215,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Create a new secret; the old one also signs for 24 hours',
+          description: 'For 24 hours, messages carry a signature of each secret.',
+          answers: { 200: 'The new secret, which no other answer shows' },
           errors: ['WEBHOOK_NOT_FOUND'],
           params: OneWebhook,
           response: { 200: Type.Object({ secret: Secret }) },
@@ -225,6 +238,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Send a test message',
+          description: 'Queues a `webhook.test` message to this webhook only.',
+          answers: { 202: 'The id of the message in the deliveries' },
           errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DISABLED'],
           headers: IdempotencyHeader,
           params: OneWebhook,
@@ -247,6 +262,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'List the messages of a webhook',
+          description: 'Latest first, with the state and the last error of each.',
+          answers: { 200: 'A page of messages' },
           errors: ['WEBHOOK_NOT_FOUND'],
           params: OneWebhook,
           querystring: PageQuery,
@@ -267,6 +284,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Retry a message with the same webhook-id',
+          description: 'Also for messages that were delivered or given up.',
+          answers: { 202: 'The message, queued again' },
           errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DELIVERY_NOT_FOUND', 'WEBHOOK_DISABLED'],
           headers: IdempotencyHeader,
           params: OneDelivery,
@@ -290,6 +309,8 @@ export function webhookRoutes({ pool, config: { webhookHosts } }: App): FastifyP
         schema: {
           tags: ['services'],
           summary: 'Retry all messages that failed since a time',
+          description: 'For the time after an outage of the receiver, with the same ids as before.',
+          answers: { 200: 'How many are queued again' },
           errors: ['WEBHOOK_NOT_FOUND', 'WEBHOOK_DISABLED'],
           params: OneWebhook,
           body: Type.Object({ since: time }, closed),

@@ -14,9 +14,11 @@ import { Column, readRows, textOfRows } from './tables.ts'
 const forReaders = { role: 'reader' } as const
 
 /** The part of a route's schema that describes it. */
-const described = (summary: string, ...errors: Code[]) => ({
+const described = (summary: string, description: string, ...errors: Code[]) => ({
   tags: ['admin'],
   summary,
+  description,
+  answers: { 200: 'What the statement `sql` read' },
   errors: ['BAD_PARAMETER', 'READ_TOO_SLOW', 'CONSOLE_ROLE_MISSING', ...errors] satisfies Code[],
 })
 const Params = Type.Object({ id: Id })
@@ -41,31 +43,86 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
     server.addHook('preClose', () => pipeline.close())
     server.addHook('onClose', () => reader.close())
 
-    const list = (name: string, summary: string, row: TSchema, keptMs = KEPT_MS) =>
+    const list = (name: string, summary: string, description: string, row: TSchema, keptMs = KEPT_MS) =>
       server.get(
         `/admin/${name}`,
         {
           config: forReaders,
-          schema: { ...described(summary), querystring: Type.Object({}, closed), response: { 200: listOf(row) } },
+          schema: {
+            ...described(summary, description),
+            querystring: Type.Object({}, closed),
+            response: { 200: listOf(row) },
+          },
         },
         async () => answerOf(await reader.read(name, [], keptMs)),
       )
-    list('lanes', 'List how far each lane has read the log', rowsOf.lanes)
-    list('jobs', 'List the jobs by task and state', rowsOf.jobs)
-    list('workers', 'List the worker processes', rowsOf.workers)
-    list('webhooks', 'List the webhooks and what waits for them', rowsOf.webhooks)
-    list('breakers', 'List the circuit breakers', rowsOf.breakers)
-    list('settings', 'List the retention times and limits in force', rowsOf.settings)
-    list('history', 'List the events of each of the last 24 hours', rowsOf.history, KEPT_LONG_MS)
-    list('invariants', 'Check what must always hold', rowsOf.invariants, KEPT_LONG_MS)
-    list('tables', 'List the tables with their sizes and what is new', rowsOf.tables, KEPT_OF_TABLES_MS)
+    list(
+      'lanes',
+      'List how far each lane has read the log',
+      '`events` counts those it has not read. A lane that fails names its last error.',
+      rowsOf.lanes,
+    )
+    list(
+      'jobs',
+      'List the jobs by task and state',
+      'Jobs of graphile-worker: ready, waiting for their time, running or failed.',
+      rowsOf.jobs,
+    )
+    list(
+      'workers',
+      'List the worker processes',
+      'A process that has been silent for long is dead; others take over its jobs.',
+      rowsOf.workers,
+    )
+    list(
+      'webhooks',
+      'List the webhooks and what waits for them',
+      'Without URLs and secrets. `waiting` counts messages that are not sent yet.',
+      rowsOf.webhooks,
+    )
+    list(
+      'breakers',
+      'List the circuit breakers',
+      'One for each mail server and push service, in each process. An open one sends nothing until `secondsUntilTrial` has passed.',
+      rowsOf.breakers,
+    )
+    list(
+      'settings',
+      'List the retention times and limits in force',
+      '`setBy` is the environment variable, table or constant that sets the value.',
+      rowsOf.settings,
+    )
+    list(
+      'history',
+      'List the events of each of the last 24 hours',
+      'Events of the log, by the hour in which they were written.',
+      rowsOf.history,
+      KEPT_LONG_MS,
+    )
+    list(
+      'invariants',
+      'Check what must always hold',
+      'Recounts a sample in the database. `rows` shows what contradicts an invariant.',
+      rowsOf.invariants,
+      KEPT_LONG_MS,
+    )
+    list(
+      'tables',
+      'List the tables with their sizes and what is new',
+      '`estimated` marks counts that come from the statistics of PostgreSQL.',
+      rowsOf.tables,
+      KEPT_OF_TABLES_MS,
+    )
 
     server.get(
       '/admin/system',
       {
         config: forReaders,
         schema: {
-          ...described('Get what is not delivered yet, what fails, and the processes that work on it'),
+          ...described(
+            'Get what is not delivered yet, what fails, and the processes that work on it',
+            'Everything on it is 0 in a healthy system that is idle, but sizes and processes.',
+          ),
           querystring: Type.Object({}, closed),
           response: { 200: System },
         },
@@ -77,7 +134,10 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         config: forReaders,
         schema: {
-          ...described('List the events that wait for another attempt'),
+          ...described(
+            'List the events that wait for another attempt',
+            'Events that failed alone, next attempt first. After the last one they are dead letters.',
+          ),
           querystring: Limited,
           response: { 200: listOf(rowsOf.pending) },
         },
@@ -89,7 +149,7 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         config: forReaders,
         schema: {
-          ...described('List mails and pushes that wait, or that are finished'),
+          ...described('List mails and pushes that wait, or that are finished', 'Shows no content.'),
           querystring: Type.Object(
             {
               show: Type.Optional(
@@ -121,6 +181,7 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           ...described(
             'Get the text of a statement of the console',
+            'Each answer of the console names its statement in `sql`, with the parameters. Run in psql, it gives the same rows.',
             'SQL_NOT_FOUND',
             'TABLE_NOT_FOUND',
             'COLUMN_NOT_SEARCHABLE',
@@ -148,7 +209,11 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
     {
       config: forReaders,
       schema: {
-        ...described('List what happened in an inbox, latest first', 'USER_NOT_FOUND'),
+        ...described(
+          'List what happened in an inbox, latest first',
+          'As `notify.timeline` in SQL. Shows no content.',
+          'USER_NOT_FOUND',
+        ),
         params: Params,
         querystring: Limited,
         response: { 200: listOf(rowsOf.timeline) },
@@ -164,7 +229,11 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
     {
       config: forReaders,
       schema: {
-        ...described('Explain what a user gets, or got, by which channel and why', 'USER_NOT_FOUND'),
+        ...described(
+          'Explain what a user gets, or got, by which channel and why',
+          'Without `notificationId`: what their preferences decide for each type and channel, now or at the time `at`. With it: what was decided then.',
+          'USER_NOT_FOUND',
+        ),
         params: Params,
         querystring: Type.Object({ at: Time, notificationId: Type.Optional(Id) }, closed),
         response: { 200: listOf(rowsOf.explain) },
@@ -184,7 +253,11 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
     {
       config: forReaders,
       schema: {
-        ...described('Recount the counts of an inbox', 'USER_NOT_FOUND'),
+        ...described(
+          'Recount the counts of an inbox',
+          'The stored counts beside counts made now, of one snapshot. They are equal, or there is an error.',
+          'USER_NOT_FOUND',
+        ),
         params: Params,
         querystring: Type.Object({}, closed),
         response: { 200: Badge },
@@ -211,7 +284,12 @@ function tables(server: Server, reader: Reader, { pool }: App): void {
     {
       config: forReaders,
       schema: {
-        ...described('List rows of a table, newest first or by key', 'TABLE_NOT_FOUND', 'COLUMN_NOT_SEARCHABLE'),
+        ...described(
+          'List rows of a table, newest first or by key',
+          'Private columns are masked, unless an operator sends `reveal`, which the audit log shows.',
+          'TABLE_NOT_FOUND',
+          'COLUMN_NOT_SEARCHABLE',
+        ),
         params: Type.Object({ name: Type.String({ maxLength: 130, pattern: '^[a-z_]+\\.[a-z_0-9]+$' }) }),
         querystring: Type.Object(
           {
@@ -260,6 +338,7 @@ function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): v
       schema: {
         tags: ['admin'],
         summary: 'Stream what happens at each stage of the pipeline, once a second',
+        description: 'The first tick is the current state. A viewer that reads slowly misses ticks.',
         querystring: Type.Object(
           {
             ticks: Type.Optional(

@@ -43,7 +43,16 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/auth/me',
-      { schema: { tags: ['accounts'], summary: 'Get my account', response: { 200: Me } } },
+      {
+        schema: {
+          tags: ['accounts'],
+          summary: 'Get my account',
+          description:
+            'Private properties of the account, such as the address and the role, beside the public profile.',
+          answers: { 200: 'The account' },
+          response: { 200: Me },
+        },
+      },
       ({ user }) => findMe(app, user.userId),
     )
 
@@ -53,6 +62,9 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Change my address, username, language or time zone',
+          description:
+            'Only the sent properties change. A new address counts once it is verified by the mailed link, and needs `currentPassword`; the former address gets a mail about it.',
+          answers: { 200: 'The changed account' },
           errors: ['WRONG_PASSWORD', 'EMAIL_TAKEN', 'USERNAME_TAKEN', 'BAD_TIME_ZONE'],
           body: Change,
           response: { 200: Me },
@@ -73,6 +85,9 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Export all my data as JSON',
+          description:
+            'One JSON document, streamed: account, posts, comments, likes, relations, media, notifications and deliveries.',
+          answers: { 200: 'Everything stored about the account' },
           response: { 200: Export },
         },
       },
@@ -90,6 +105,8 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Resend the mail that confirms my address',
+          description: 'A few mails a day. The answer is the same when nothing is sent.',
+          answers: { 202: 'Always' },
           response: { 202: Type.Object({}) },
         },
       },

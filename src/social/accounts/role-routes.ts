@@ -34,6 +34,8 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'List the readers, operators and admins',
+          description: 'Users whose role is not `user`.',
+          answers: { 200: 'A page of users with their roles' },
           querystring: PageQuery,
           response: { 200: pageOf(Holder) },
         },
@@ -61,6 +63,9 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Change the role of a user',
+          description:
+            'Needs the password of the admin. Nobody changes their own role. A lower role applies at once, a higher one from the next sign-in or refresh.',
+          answers: { 200: 'The new role' },
           errors: ['WRONG_PASSWORD', 'USER_NOT_FOUND', 'CANNOT_CHANGE_OWN_ROLE'],
           params: Type.Object({ id: Id }),
           body: RoleChange,

@@ -52,6 +52,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Create an account and sign in',
+          description:
+            'Creates an account and its first session. Sends a mail that confirms the address; mails of notifications wait for it. The username stays reserved after the account is deleted.',
+          answers: { 201: 'The account and its first tokens' },
           errors: ['PASSWORD_TOO_COMMON', 'USERNAME_TAKEN', 'EMAIL_TAKEN'],
           body: SignUp,
           querystring: CookieQuery,
@@ -75,6 +78,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Sign in by username or address',
+          description:
+            'Starts a session. Every failure has the same answer, whether the account or the password is wrong.',
+          answers: { 200: 'The account and the tokens of the new session' },
           errors: ['BAD_CREDENTIALS'],
           body: SignIn,
           querystring: CookieQuery,
@@ -97,6 +103,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Exchange a refresh token for new tokens',
+          description:
+            'Call it shortly before the access token expires, once at a time. For 10 seconds after its use, the previous refresh token still gets an answer, because the first one may have been lost. A later use ends the session.',
+          answers: { 200: 'A new pair of tokens' },
           errors: ['NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN', 'REFRESH_TOKEN_REUSED', 'BAD_CREDENTIALS'],
           body: Refresh,
           response: { 200: Tokens },
@@ -114,6 +123,8 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'End the session of a refresh token',
+          description: 'Ends the session, its sockets and its web push subscriptions.',
+          answers: { 204: 'The session is ended' },
           errors: ['NO_REFRESH_TOKEN', 'BAD_REFRESH_TOKEN'],
           body: Refresh,
           response: { 204: Type.Null() },
@@ -133,6 +144,8 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'List my sessions, newest first',
+          description: 'Sessions that are neither ended nor expired. `current` marks the session of this request.',
+          answers: { 200: 'A page of sessions' },
           querystring: PageQuery,
           response: { 200: pageOf(SessionView) },
         },
@@ -146,6 +159,8 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'End one of my sessions',
+          description: 'Ends the session on another device, with its sockets and web push subscriptions.',
+          answers: { 204: 'The session is ended' },
           errors: ['SESSION_NOT_FOUND'],
           params: Type.Object({ id: Id }),
           response: { 204: Type.Null() },

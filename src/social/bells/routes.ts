@@ -20,6 +20,8 @@ export function bellRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Turn notifications about the posts of a user on or off',
+          description: 'With the bell on, each new post of the user notifies the caller at once (`post.published`).',
+          answers: { 200: 'The bell is as requested' },
           errors: ['USER_NOT_FOUND', 'CANNOT_RING_FOR_SELF'],
           ...schema,
         },

@@ -26,6 +26,9 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Block a user',
+          description:
+            'Idempotent. Ends follows in both directions, hides both users from each other, and removes the notifications each has of the other.',
+          answers: { 204: 'The user is blocked' },
           errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF', 'INBOX_BUSY'],
           ...schema,
         },
@@ -43,6 +46,8 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Unblock a user',
+          description: 'Idempotent. Follows and notifications do not come back.',
+          answers: { 204: 'The user is not blocked' },
           errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
           ...schema,
         },
@@ -59,6 +64,9 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Mute a user',
+          description:
+            'Idempotent. The user notifies the caller of nothing, for `seconds` or until unmuted, and does not learn of it.',
+          answers: { 204: 'The user is muted' },
           errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
           ...schema,
           body: Mute,
@@ -76,6 +84,8 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Unmute a user',
+          description: 'Idempotent.',
+          answers: { 204: 'The user is not muted' },
           errors: ['USER_NOT_FOUND', 'CANNOT_SILENCE_SELF'],
           ...schema,
         },
@@ -88,7 +98,16 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.put(
       '/posts/:id/mute',
-      { schema: { tags: ['posts'], summary: 'Mute a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Mute a post',
+          description: 'Idempotent. Nothing about the post or its comments notifies the caller any more.',
+          answers: { 204: 'The post is muted' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user }, reply) => {
         await muteThread(app, user.userId, params.id)
         return reply.code(204).send(null)
@@ -97,7 +116,16 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/posts/:id/mute',
-      { schema: { tags: ['posts'], summary: 'Unmute a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Unmute a post',
+          description: 'Idempotent.',
+          answers: { 204: 'The post is not muted' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user }, reply) => {
         await unmuteThread(app, user.userId, params.id)
         return reply.code(204).send(null)

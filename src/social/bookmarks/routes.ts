@@ -13,7 +13,16 @@ export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.put(
       '/posts/:id/bookmark',
-      { schema: { tags: ['posts'], summary: 'Bookmark a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Bookmark a post',
+          description: 'Idempotent. Only the caller sees it.',
+          answers: { 204: 'The post is bookmarked' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user }, reply) => {
         await addBookmark(pool, user.userId, params.id)
         return reply.code(204).send(null)
@@ -22,7 +31,16 @@ export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/posts/:id/bookmark',
-      { schema: { tags: ['posts'], summary: 'Remove a bookmark', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Remove a bookmark',
+          description: 'Idempotent.',
+          answers: { 204: 'The post is not bookmarked' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user }, reply) => {
         await removeBookmark(pool, user.userId, params.id)
         return reply.code(204).send(null)
@@ -35,6 +53,8 @@ export function bookmarkRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'List my bookmarks',
+          description: 'Leaves out deleted posts.',
+          answers: { 200: 'A page of posts, the latest bookmark first' },
           querystring: PageQuery,
           response: { 200: pageOf(Post) },
         },

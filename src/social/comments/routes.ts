@@ -23,6 +23,9 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Comment on a post, or reply to a comment',
+          description:
+            'Notifies each user once, by the first reason that fits: replied, mentioned, commented. Replies and mentions arrive at once, comments gathered within a minute.',
+          answers: { 201: 'The new comment' },
           errors: ['POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
           params: OneId,
           headers: IdempotencyHeader,
@@ -46,6 +49,8 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'List the comments of a post, or the replies to a comment, oldest first',
+          description: 'Without `parentId`: comments that reply to no other.',
+          answers: { 200: 'A page of comments, oldest first' },
           errors: ['POST_NOT_FOUND', 'COMMENT_NOT_FOUND'],
           params: OneId,
           querystring: ListQuery,
@@ -71,6 +76,8 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Edit my comment',
+          description: 'Only the author. Changes the previews in notifications, and notifies nobody.',
+          answers: { 200: 'The changed comment' },
           errors: ['COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
           params: OneId,
           body: EditedComment,
@@ -87,6 +94,8 @@ export function commentRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Delete my comment',
+          description: 'Only the author. A comment with replies stays in the list without its text.',
+          answers: { 204: 'The comment is deleted and its notifications are retracted' },
           errors: ['COMMENT_NOT_FOUND', 'NOT_AUTHOR'],
           params: OneId,
           response: { 204: Type.Null() },

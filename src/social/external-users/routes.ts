@@ -30,6 +30,8 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Create or change a user of your application',
+          description: 'Idempotent: call it at every sign-in of your application. Only the sent properties change.',
+          answers: { 200: 'The user existed and is changed', 201: 'The user is created' },
           errors: ['USERNAME_TAKEN', 'EMAIL_TAKEN', 'BAD_TIME_ZONE', 'USER_NOT_FOUND', 'INBOX_BUSY'],
           params: OneId,
           body: ExternalProfile,
@@ -52,6 +54,8 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Create or change up to 1,000 users of your application',
+          description: 'All users are written in one transaction, or none.',
+          answers: { 200: 'The users in the order of the request, and how many are new' },
           errors: ['USERNAME_TAKEN', 'EMAIL_TAKEN', 'BAD_TIME_ZONE', 'INBOX_BUSY'],
           body: ExternalUsers,
           response: { 200: Many },
@@ -71,6 +75,8 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Get a user of your application',
+          description: 'Services see all users; a signed-in user sees what `GET /users/{id}` shows.',
+          answers: { 200: 'The user' },
           errors: ['USER_NOT_FOUND'],
           params: OneId,
           response: { 200: FoundUser },
@@ -89,6 +95,8 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Delete a user of your application',
+          description: 'Deletes the user and everything with it, as `DELETE /users/{id}` does.',
+          answers: { 204: 'The user is deleted' },
           errors: ['USER_NOT_FOUND'],
           params: OneId,
           response: { 204: Type.Null() },

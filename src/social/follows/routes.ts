@@ -29,6 +29,8 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Follow a user',
+          description: 'Idempotent. The first follow notifies the user.',
+          answers: { 200: 'The caller follows the user, now or already before' },
           errors: ['USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
           ...schema,
         },
@@ -41,6 +43,8 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Unfollow a user',
+          description: 'Idempotent. Retracts the notification of the follow.',
+          answers: { 200: 'The caller does not follow the user' },
           errors: ['USER_NOT_FOUND', 'CANNOT_FOLLOW_SELF'],
           ...schema,
         },

@@ -23,7 +23,16 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/posts/:id/like',
-      { schema: { tags: ['posts'], summary: 'Like a post', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Like a post',
+          description: 'Idempotent. The first three likes of a post notify the author at once, later ones together.',
+          answers: { 200: 'The folded count plus this like' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user, id: requestId }) => {
         const outcome = await writer.add('like', { postId: params.id, userId: user.userId, requestId })
         if (!outcome) throw fail('POST_NOT_FOUND')
@@ -33,7 +42,16 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/posts/:id/like',
-      { schema: { tags: ['posts'], summary: 'Remove my like', errors: ['POST_NOT_FOUND'], ...schema } },
+      {
+        schema: {
+          tags: ['posts'],
+          summary: 'Remove my like',
+          description: 'Idempotent. Retracts the like from the notification of the author.',
+          answers: { 200: 'The folded count without this like' },
+          errors: ['POST_NOT_FOUND'],
+          ...schema,
+        },
+      },
       async ({ params, user, id: requestId }) => {
         const outcome = await writer.add('unlike', { postId: params.id, userId: user.userId, requestId })
         if (!outcome) throw fail('POST_NOT_FOUND')
@@ -47,6 +65,8 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'List the users who like a post, latest first',
+          description: 'Leaves out users who block or are blocked.',
+          answers: { 200: 'A page of users, the latest like first' },
           errors: ['POST_NOT_FOUND'],
           params: OneId,
           querystring: PageQuery,

@@ -56,6 +56,9 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['media'],
           summary: 'Upload an image, audio or video',
+          description:
+            'Multipart, with the field `file` and an optional `alt`. The type comes from the content; images lose their metadata except the orientation. A file that no post or profile uses is deleted after a day.',
+          answers: { 201: 'The stored file' },
           errors: [
             'MEDIA_TOO_LARGE',
             'MEDIA_QUOTA_EXCEEDED',
@@ -97,7 +100,14 @@ export function mediaRoutes(app: App): FastifyPluginAsyncTypebox {
         exposeHeadRoute: false,
         url: '/media/:id/stream',
         config: { public: true, rateLimit: 'media' },
-        schema: { tags: ['media'], summary, errors: ['MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'], ...streamSchema },
+        schema: {
+          tags: ['media'],
+          summary,
+          description:
+            'Public and cacheable. Supports `Range`, `If-Range` and `If-None-Match`; never rendered as a page.',
+          errors: ['MEDIA_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+          ...streamSchema,
+        },
         handler: async ({ params, headers }, reply) => {
           const media = await findMedia(pool, params.id)
           const etag = `"${media.sha256}"`

@@ -36,6 +36,8 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Change my password and end my other sessions',
+          description: 'The session of this request continues.',
+          answers: { 204: 'The password is changed and all other sessions are ended' },
           errors: ['WRONG_PASSWORD', 'PASSWORD_TOO_COMMON', 'PASSWORD_UNCHANGED'],
           body: Type.Object({ currentPassword: CurrentPassword, password: Password }, closed),
           response: { 204: Type.Null() },
@@ -54,6 +56,9 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Request a mail that resets a forgotten password',
+          description:
+            'Mails a link that works once, for 30 minutes, to the address of the account. The answer does not reveal whether the account exists.',
+          answers: { 202: 'Always, also for an unknown account' },
           body: Type.Object({ login: Login }, closed),
           response: { 202: Type.Object({}) },
         },
@@ -71,6 +76,11 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Set a new password with the mailed token and end all my sessions',
+          description: 'The mailed page posts the form of this call; apps send JSON.',
+          answers: {
+            200: 'To a form: a page that confirms the new password',
+            204: 'To JSON: the password is changed and every session is ended',
+          },
           errors: ['BAD_TOKEN', 'PASSWORD_TOO_COMMON'],
           body: Type.Object({ token: Token, password: Password }, closed),
           response: { 200: html, 204: Type.Null() },
@@ -96,6 +106,8 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Page with a form for a new password, linked from a mail',
+          description: 'Loading the page changes nothing; submitting its form does.',
+          answers: { 200: 'The page' },
           querystring: Type.Object({ token: Token }, closed),
           response: { 200: html },
         },

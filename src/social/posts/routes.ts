@@ -51,6 +51,8 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Publish a post',
+          description: 'Notifies users named with `@username` and users who subscribed with the bell.',
+          answers: { 201: 'The new post' },
           errors: ['MEDIA_NOT_USABLE'],
           headers: IdempotencyHeader,
           body: NewPost,
@@ -72,6 +74,9 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'List posts of everyone, of people I follow, or of one user',
+          description:
+            '`all` leaves out authors who block or are blocked; `following` lists those the caller follows; `user` needs `userId` or `externalId`.',
+          answers: { 200: 'A page of posts, newest first' },
           errors: ['USER_NOT_FOUND'],
           querystring: ListQuery,
           response: { 200: pageOf(Post) },
@@ -98,6 +103,8 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Search posts by words, newest first',
+          description: 'Finds posts that contain all the words, by full text.',
+          answers: { 200: 'A page of posts, newest first' },
           querystring: SearchQuery,
           response: { 200: pageOf(Post) },
         },
@@ -115,6 +122,8 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Get a post',
+          description: '`viewer` says whether the caller likes, bookmarked or muted it.',
+          answers: { 200: 'The post' },
           errors: ['POST_NOT_FOUND'],
           params: OneId,
           response: { 200: Post },
@@ -129,6 +138,8 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Edit my post',
+          description: 'Only the author. Changes the previews in notifications, and notifies nobody.',
+          answers: { 200: 'The changed post' },
           errors: ['POST_NOT_FOUND', 'NOT_AUTHOR'],
           params: OneId,
           body: EditedPost,
@@ -145,6 +156,8 @@ export function postRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['posts'],
           summary: 'Delete my post',
+          description: 'Only the author. Its notifications disappear from every inbox.',
+          answers: { 204: 'The post is deleted' },
           errors: ['POST_NOT_FOUND', 'NOT_AUTHOR'],
           params: OneId,
           response: { 204: Type.Null() },

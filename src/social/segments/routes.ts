@@ -59,6 +59,8 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'List the segments',
+          description: 'Oldest first.',
+          answers: { 200: 'A page of segments' },
           querystring: PageQuery,
           response: { 200: pageOf(Segment) },
         },
@@ -77,6 +79,9 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Create a segment: users by a rule or by SQL',
+          description:
+            'Takes a rule, or a `select` of user ids that runs as `ravenpost_readonly`, read only, with a time limit. Both are checked before they are stored.',
+          answers: { 201: 'The segment' },
           errors: ['NAME_TAKEN'],
           headers: IdempotencyHeader,
           body: NewSegment,
@@ -103,6 +108,9 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Count the users of a rule or of SQL, and show some',
+          description:
+            "Nothing is stored. `exact` is false when counting took too long and the planner's estimate is returned.",
+          answers: { 200: 'The number of users, some of them, and how long it took' },
           errors: ['BAD_SEGMENT'],
           headers: IdempotencyHeader,
           body: ToEstimate,
@@ -122,6 +130,8 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Get a segment',
+          description: 'The stored rule or query; estimate it to see whom it selects.',
+          answers: { 200: 'The segment' },
           errors: ['SEGMENT_NOT_FOUND'],
           params: OneSegment,
           response: { 200: Segment },
@@ -137,6 +147,8 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Change a segment',
+          description: 'Only the sent properties change. Broadcasts that were written with it keep their copy.',
+          answers: { 200: 'The changed segment' },
           errors: ['SEGMENT_NOT_FOUND', 'NAME_TAKEN'],
           params: OneSegment,
           body: Change,
@@ -172,6 +184,8 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['admin'],
           summary: 'Delete a segment',
+          description: 'Broadcasts that were written with it keep their copy.',
+          answers: { 204: 'The segment is deleted' },
           errors: ['SEGMENT_NOT_FOUND'],
           params: OneSegment,
           response: { 204: Type.Null() },

@@ -34,7 +34,14 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       '/service-tokens',
       {
         config: { role: 'admin' },
-        schema: { tags: ['services'], summary: 'Create a service token', body: NewToken, response: { 201: ShownOnce } },
+        schema: {
+          tags: ['services'],
+          summary: 'Create a service token',
+          description: 'The answer is the only place that shows the token. Use it as `Authorization: Bearer rp_…`.',
+          answers: { 201: 'The token' },
+          body: NewToken,
+          response: { 201: ShownOnce },
+        },
       },
       async (request, reply) => {
         const { name, scopes } = request.body
@@ -59,6 +66,8 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'List the service tokens',
+          description: 'Shows no token, only names and scopes; revoked ones too.',
+          answers: { 200: 'A page of service tokens' },
           querystring: PageQuery,
           response: { 200: pageOf(ServiceToken) },
         },
@@ -89,6 +98,8 @@ export function serviceTokenRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['services'],
           summary: 'Revoke a service token',
+          description: 'Takes effect in every process at once.',
+          answers: { 204: 'The token is revoked' },
           errors: ['SERVICE_TOKEN_NOT_FOUND'],
           params: OneId,
           response: { 204: Type.Null() },

@@ -41,6 +41,8 @@ const Profile = Type.Partial(
 
 const Deletion = Type.Object({ currentPassword: Type.Optional(CurrentPassword) }, { additionalProperties: false })
 
+const page = { querystring: PageQuery, response: { 200: pageOf(User) }, answers: { 200: 'A page of users' } }
+
 export function userRoutes(app: App): FastifyPluginAsyncTypebox {
   const limitFailures = createFailureLimit(app)
   const { pool } = app
@@ -51,6 +53,9 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Find users by name',
+          description:
+            'Lists usernames that begin with the text first, then display names, then other matches. Leaves out users who block or are blocked.',
+          answers: { 200: 'A page of users' },
           querystring: SearchQuery,
           response: { 200: pageOf(User) },
         },
@@ -65,6 +70,8 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Get a user by username',
+          description: 'Ignores case. For links such as `/@ana`.',
+          answers: { 200: 'The user' },
           errors: ['USER_NOT_FOUND'],
           params: NameParams,
           response: { 200: User },
@@ -73,13 +80,18 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
       async ({ params, user }) => found(await findVisibleUserByName(pool, params.username, user.userId)),
     )
 
-    for (const [name, summary, list] of [
-      ['blocked', 'List the users I block', listBlocked],
-      ['muted', 'List the users I mute', listMuted],
+    for (const [name, summary, description, list] of [
+      ['blocked', 'List the users I block', 'Only the user who blocks sees this list.', listBlocked],
+      [
+        'muted',
+        'List the users I mute',
+        'Only the user who mutes sees this list. Leaves out expired mutes.',
+        listMuted,
+      ],
     ] as const)
       server.get(
         `/users/${name}`,
-        { schema: { tags: ['users'], summary, querystring: PageQuery, response: { 200: pageOf(User) } } },
+        { schema: { tags: ['users'], summary, description, ...page } },
         ({ query: { limit = 20, cursor }, user: { userId } }) =>
           list(pool, { userId, viewerId: userId, limit, cursor }),
       )
@@ -90,6 +102,9 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Get a user',
+          description:
+            '`viewer` is the relation of the caller to the user. A user who blocks the caller does not exist for them.',
+          answers: { 200: 'The user' },
           errors: ['USER_NOT_FOUND'],
           params: Params,
           response: { 200: User },
@@ -106,6 +121,8 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Edit my profile',
+          description: 'Only the sent properties change. The id must be that of the caller.',
+          answers: { 200: 'The changed profile' },
           errors: ['USER_NOT_FOUND', 'NOT_YOURSELF', 'MEDIA_NOT_USABLE'],
           params: Params,
           body: Profile,
@@ -130,6 +147,9 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['users'],
           summary: 'Delete my account and everything with it',
+          description:
+            'Deletes posts, comments, likes, follows, media, notifications and sessions. The id must be that of the caller; accounts without a password send no `currentPassword`.',
+          answers: { 204: 'The account is deleted' },
           errors: ['USER_NOT_FOUND', 'NOT_YOURSELF', 'WRONG_PASSWORD'],
           params: Params,
           body: Deletion,
@@ -156,10 +176,10 @@ export function userRoutes(app: App): FastifyPluginAsyncTypebox {
           schema: {
             tags: ['users'],
             summary,
+            description: 'Leaves out users who block the caller or are blocked.',
             errors: ['USER_NOT_FOUND'],
             params: Params,
-            querystring: PageQuery,
-            response: { 200: pageOf(User) },
+            ...page,
           },
         },
         async ({ params, query, user }) => {

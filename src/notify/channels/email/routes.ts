@@ -29,6 +29,8 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Confirm an address with the mailed token',
+          description: 'The mailed page posts the form of this call; apps send JSON.',
+          answers: { 200: 'To a form: a page that confirms the address', 204: 'To JSON: the address is verified' },
           errors: ['BAD_TOKEN', 'EMAIL_TAKEN'],
           body: WithToken,
           response: { 200: html, 204: Type.Null() },
@@ -49,6 +51,8 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['accounts'],
           summary: 'Page with a button that confirms an address, linked from a mail',
+          description: 'Loading the page changes nothing; submitting its form does.',
+          answers: { 200: 'The page' },
           errors: ['BAD_TOKEN'],
           querystring: WithToken,
           response: { 200: html },
@@ -75,6 +79,8 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Page that asks before unsubscribing, linked from a mail',
+          description: 'Loading the page changes nothing; submitting its form does.',
+          answers: { 200: 'The page' },
           errors: ['BAD_TOKEN'],
           params: WithToken,
           response: { 200: html },
@@ -93,6 +99,9 @@ export function emailRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Unsubscribe from mails (RFC 8058)',
+          description:
+            'One click in a mail program (RFC 8058), or the form of the page. Turns off all mails about notifications.',
+          answers: { 200: 'A page that confirms it' },
           errors: ['BAD_TOKEN'],
           params: WithToken,
           body: Type.Object({}),

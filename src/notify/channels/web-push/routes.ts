@@ -49,6 +49,9 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Get the public key for web push subscriptions',
+          description:
+            'Pass it as `applicationServerKey` to `pushManager.subscribe`. 404 when the operator has not configured Web Push.',
+          answers: { 200: 'The key in base64url' },
           errors: ['PUSH_NOT_CONFIGURED'],
           response: { 200: Type.Object({ publicKey: Type.String() }) },
         },
@@ -62,6 +65,9 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Subscribe a browser to web push',
+          description:
+            'Takes what `PushSubscription.toJSON()` returns. A browser belongs to the user who subscribed last; the subscription ends with the session.',
+          answers: { 201: 'The id of the subscription' },
           errors: ['BAD_ENDPOINT', 'PUSH_NOT_CONFIGURED', 'INBOX_BUSY'],
           headers: IdempotencyHeader,
           body: PushSubscription,
@@ -84,6 +90,8 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'List my web push subscriptions',
+          description: 'Only the host of each endpoint is shown.',
+          answers: { 200: 'A page of subscriptions, latest first' },
           response: { 200: pageOf(Browser) },
         },
       },
@@ -99,6 +107,8 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Delete a web push subscription',
+          description: 'Call it when the user turns pushes off in this browser.',
+          answers: { 204: 'The subscription is deleted' },
           errors: ['SUBSCRIPTION_NOT_FOUND'],
           params: Type.Object({ id: SubscriptionId }),
           response: { 204: Type.Null() },
