@@ -18,8 +18,8 @@ export type Columns<Item, Context> = {
   from: string
   /** The next parameter, such as `$3`. */
   next: string
-  /** The parameters: one array per column. `context`: what else the columns read from. */
-  values: (items: readonly Item[], context: Context) => unknown[][]
+  /** The parameters: one array per column, as text. `context`: what else the columns read from. */
+  values: (items: readonly Item[], context: Context) => string[]
 }
 
 /**
@@ -40,9 +40,29 @@ export function columns<Item, Context = void>(
   return {
     from,
     next: `$${first + defined.length}`,
-    values: (items, context) => defined.map(([, read]) => items.map((item) => read(item, context))),
+    values: (items, context) => defined.map(([, read]) => arrayOf(items, (item) => read(item, context))),
   }
 }
+
+/**
+ * An array as PostgreSQL reads it. pg could write it, but quotes numbers too and searches each element twice, which took
+ * a sixth of the worker's time.
+ */
+function arrayOf<Item>(items: readonly Item[], read: (item: Item) => unknown): string {
+  let text = ''
+  for (const item of items) text += `,${elementOf(read(item))}`
+  return `{${text.slice(1)}}`
+}
+
+function elementOf(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL'
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  const text = value instanceof Date ? value.toISOString() : String(value)
+  return needsEscape.test(text) ? `"${text.replaceAll(needsEscapes, '\\$&')}"` : `"${text}"`
+}
+
+const needsEscape = /["\\]/
+const needsEscapes = /["\\]/g
 
 /**
  * Joins rows of a table to each row before it by a separate index lookup. `offset 0` prevents other joins: where the
