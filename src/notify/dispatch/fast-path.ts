@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { logIsOpen } from '../delivery-log/append.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { decide, isChosen } from '../rules/decide.ts'
-import { unsilenced } from '../rules/silences.ts'
+import { postOf, unsilenced } from '../rules/silences.ts'
 import type { NotificationType, TypeLookup } from '../types/types.ts'
 import { queueRows } from '../webhooks/queue.ts'
 import { channelsOf, dataOf, moreUrgent, priorityOf, sentWords } from './event-content.ts'
@@ -105,7 +105,7 @@ const notifyStatement = `
       grown_at = greatest(i.grown_at + interval '1 ms', date_trunc('milliseconds', now()))
     where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
-      and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', thread: '$7::text' })}
+      and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', post: `(select ${postOf('$7::text')})` })}
     returning i.user_id, i.modseq, i.grown_at,
       exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
   ),

@@ -35,12 +35,15 @@ const addressed = columns<Addressed>({
 
 /** Pairs `recipient thread` of threads that the recipient muted. */
 export async function readMutedThreads(client: Queryable, events: Threaded[]): Promise<Set<string>> {
-  const pairs = events.filter((event) => event.threadKey?.startsWith('post:') && !event.retracts)
+  const pairs = events.flatMap(({ recipientId, threadKey, retracts }) => {
+    const postId = retracts ? undefined : threadKey?.match(/^post:(\d{1,18})$/)?.[1]
+    return postId === undefined ? [] : [{ recipientId, postId }]
+  })
   if (pairs.length === 0) return new Set()
   const { rows } = await client.query<{ key: string }>({
     name: 'muted_threads_of_batch',
-    text: `with w as materialized (select distinct user_id, thread_key from ${threaded.from})
-           select w.user_id || ' ' || w.thread_key as key from (${mutedThreads}) w`,
+    text: `with w as materialized (select distinct user_id, post_id from ${threaded.from})
+           select w.user_id || ' post:' || w.post_id as key from (${mutedThreads}) w`,
     values: threaded.values(pairs),
   })
   return new Set(rows.map((row) => row.key))
@@ -48,9 +51,9 @@ export async function readMutedThreads(client: Queryable, events: Threaded[]): P
 
 type Threaded = Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>
 
-const threaded = columns<Threaded>({
-  user_id: ['bigint', (event) => event.recipientId],
-  thread_key: ['text', (event) => event.threadKey],
+const threaded = columns<{ recipientId: string | null; postId: string }>({
+  user_id: ['bigint', ({ recipientId }) => recipientId],
+  post_id: ['bigint', ({ postId }) => postId],
 })
 
 /** The relation of a recipient to an actor. Null without an actor, unless the recipient muted the thread. */

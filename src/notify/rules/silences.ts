@@ -2,10 +2,10 @@ type Silence = {
   by: 'block' | 'mute' | 'threadMute'
   table: string
   /**
-   * SQL condition on a row `x` of the table: true if it silences an actor or a thread (`post:9`) for a user. The arguments are
-   * SQL.
+   * SQL condition on a row `x` of the table: true if it silences an actor or the thread of a post for a user. The
+   * arguments are SQL; `post` is an id.
    */
-  holds(user: string, actor: string, thread: string): string
+  holds(user: string, actor: string, post: string): string
 }
 
 /** The only list of rules by which one user's settings silence another user or a thread. The first match is the reason. */
@@ -28,12 +28,17 @@ const silences: Silence[] = [
   {
     by: 'threadMute',
     table: 'social.thread_mutes',
-    holds: (user, _actor, thread) =>
-      `x.user_id = ${user} and x.post_id = substring(${thread} from '^post:(\\d{1,18})$')::bigint`,
+    holds: (user, _actor, post) => `x.user_id = ${user} and x.post_id = ${post}`,
   },
 ]
 
-type Who = { user: string; actor: string; thread: string }
+/** `post`: id of the post whose thread it is; null for another thread. */
+type Who = { user: string; actor: string; post: string }
+
+/** SQL: the post of a thread key, `post:9`; null for another one. */
+export function postOf(thread: string): string {
+  return `substring(${thread} from '^post:(\\d{1,18})$')::bigint`
+}
 
 /** SQL condition that nothing silences the pair. The planner can use anti-joins. */
 export function unsilenced(who: Who): string {
@@ -44,13 +49,13 @@ export function unsilenced(who: Who): string {
 export function unblocked(user: string, other: string): string {
   return noneOf(
     silences.filter(({ by }) => by === 'block'),
-    { user, actor: other, thread: '' },
+    { user, actor: other, post: '' },
   )
 }
 
-function noneOf(some: Silence[], { user, actor, thread }: Who): string {
+function noneOf(some: Silence[], { user, actor, post }: Who): string {
   return some
-    .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, actor, thread)})`)
+    .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, actor, post)})`)
     .join(' and ')
 }
 
@@ -62,9 +67,9 @@ export function blockedPairs(users: string, others: string): string {
 }
 
 /** SQL expression: the reason for silence, or null. */
-export function silencedBy({ user, actor, thread }: Who): string {
+export function silencedBy({ user, actor, post }: Who): string {
   const cases = silences.map(
-    ({ by, table, holds }) => `when exists (select from ${table} x where ${holds(user, actor, thread)}) then '${by}'`,
+    ({ by, table, holds }) => `when exists (select from ${table} x where ${holds(user, actor, post)}) then '${by}'`,
   )
   return `case ${cases.join(' ')} end`
 }
@@ -78,8 +83,8 @@ export const silencedPairs = silences
   )
   .join(' union all ')
 
-/** SQL rows `w` (user_id, thread_key) whose thread the user has muted. */
+/** SQL rows `w` (user_id, post_id) whose thread the user has muted. */
 export const mutedThreads = silences
   .filter(({ by }) => by === 'threadMute')
-  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.user_id', '', 'w.thread_key')}`)
+  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.user_id', '', 'w.post_id')}`)
   .join(' union all ')

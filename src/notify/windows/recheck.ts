@@ -10,7 +10,7 @@ import {
   type UserPreferences,
   whyFiltered,
 } from '../rules/decide.ts'
-import { silencedBy } from '../rules/silences.ts'
+import { postOf, silencedBy } from '../rules/silences.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { keyColumns, objectsOfWindow, type Window, waiting } from './waiting.ts'
 
@@ -92,7 +92,7 @@ const turnAwayStatement = `
     ${waiting}
     cross join lateral (
       select s.source_id = any(${judged.next}::text[]) or w.object_gone as gone,
-        ${silencedBy({ user: 's.user_id', actor: 's.actor_id', thread: 'w.thread_key' })} as silence,
+        ${silencedBy({ user: 's.user_id', actor: 's.actor_id', post: postOf('w.thread_key') })} as silence,
         case when w.known_by is distinct from w.stranger_by and s.actor_id <> ${NOBODY} then
           not exists (select from social.follows f where f.follower_id = s.user_id and f.followee_id = s.actor_id) end as stranger
       offset 0
