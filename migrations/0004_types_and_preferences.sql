@@ -22,24 +22,24 @@ create table notify.types (
   words jsonb not null default '{}' constraint type_words_by_locale check (jsonb_typeof(words) = 'object'),
   updated_at timestamptz not null default now()
 );
-comment on table notify.types is 'Properties of each type of notification; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId, preview (the beginning of the post or comment; without one the template is not used) and the texts and numbers of data.';
+comment on table notify.types is 'Properties of the types of notifications; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId, preview (the beginning of the post or comment; without one the template is not used) and the texts and numbers of data.';
 comment on column notify.types.type is 'Name of the type, for example post.liked.';
-comment on column notify.types.social is 'Made by social actions alone: applications cannot send it.';
-comment on column notify.types.priority is 'Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.';
-comment on column notify.types.followed_priority is 'Priority of a notification with an actor whom the recipient follows; null: the same.';
+comment on column notify.types.social is 'True if only social actions create the type; applications cannot send it.';
+comment on column notify.types.priority is 'Priority unless the sender chooses one. critical passes every filter except blocks, mutes and the policy for strangers.';
+comment on column notify.types.followed_priority is 'Priority when the recipient follows an actor of the notification. Null: the same as priority.';
 comment on column notify.types.severity is 'Severity unless the sender chooses one.';
 comment on column notify.types.channels is 'Channels that are on by default: inApp, email, webPush.';
-comment on column notify.types.instant_threshold is 'People of a group who are shown one by one before a window opens.';
-comment on column notify.types.window_seconds is 'How long later events are gathered before one update shows them; 0: never gathered.';
-comment on column notify.types.jitter is 'Windows last this share longer or shorter, at random, so that they do not all end at once.';
-comment on column notify.types.max_group_size is 'A group of this many people is closed; later events open the next one.';
+comment on column notify.types.instant_threshold is 'Number of people of a group who are shown at once; later ones wait in a window.';
+comment on column notify.types.window_seconds is 'Length of a window, in which later events wait for one common update. 0: events never wait.';
+comment on column notify.types.jitter is 'Share by which windows are longer or shorter, at random, so that they do not all end together.';
+comment on column notify.types.max_group_size is 'Number of people at which a group is closed; later events start the next one.';
 comment on column notify.types.retention is 'Lifetime of a notification unless the sender chooses one; ten years at most.';
-comment on column notify.types.dnd is 'While the recipient wants quiet: defer shows it silently in the app and delays email and push, silent sends neither, ignore sends both.';
+comment on column notify.types.dnd is 'Effect of quiet time. defer: shown silently in the app; email and push are delayed. silent: neither email nor push is sent. ignore: both are sent.';
 comment on column notify.types.title is 'Template of the title.';
-comment on column notify.types.body is 'Template of the body; null: none.';
-comment on column notify.types.url is 'Template of the link; null: none.';
-comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type; null: title and body.';
-comment on column notify.types.words is 'Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. What a locale lacks is taken from its language, then from the columns, which are English.';
+comment on column notify.types.body is 'Template of the body. Null: no body.';
+comment on column notify.types.url is 'Template of the link. Null: no link.';
+comment on column notify.types.fallback is 'Template of the plain text for clients that do not know the type. Null: title and body.';
+comment on column notify.types.words is 'Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. A text that a locale lacks is taken from its language, then from the English columns of this row.';
 comment on column notify.types.updated_at is 'Time of the last change.';
 
 insert into notify.types (type, social, priority, followed_priority, channels, instant_threshold, window_seconds, title, url, body)
@@ -76,16 +76,16 @@ create table notify.templates (
   updated_at timestamptz not null default now(),
   deleted_at timestamptz
 );
-comment on table notify.templates is 'Texts of broadcasts, written by administrators. The text is in notify.template_versions.';
-comment on column notify.templates.id is 'Id in the API.';
-comment on column notify.templates.name is 'Name for people; one template each, deleted ones aside.';
+comment on table notify.templates is 'Templates of broadcasts, written by administrators. Their texts are in notify.template_versions.';
+comment on column notify.templates.id is 'Id of the template, as in the API.';
+comment on column notify.templates.name is 'Name of the template, for people; unique among templates that are not deleted.';
 comment on column notify.templates.version is 'Number of the current version.';
 comment on column notify.templates.created_at is 'Time of the first version.';
 comment on column notify.templates.updated_at is 'Time of the last change.';
-comment on column notify.templates.deleted_at is 'Null: not deleted. Rows stay, because broadcasts refer to their versions.';
+comment on column notify.templates.deleted_at is 'Time of the deletion. Null: not deleted. Rows remain, because broadcasts refer to their versions.';
 
 create unique index template_name_taken on notify.templates (name) where deleted_at is null;
-comment on index notify.template_name_taken is 'One template per name.';
+comment on index notify.template_name_taken is 'One template per name, except deleted ones.';
 
 create table notify.template_versions (
   template_id bigint not null references notify.templates (id) on delete no action,
@@ -99,16 +99,16 @@ create table notify.template_versions (
   created_at timestamptz not null default now(),
   primary key (template_id, version)
 );
-comment on table notify.template_versions is 'Every version of a template, never changed. Texts are ICU messages over the variables.';
+comment on table notify.template_versions is 'All versions of the templates; a version never changes. Texts are ICU messages over the variables.';
 comment on column notify.template_versions.template_id is 'The template.';
 comment on column notify.template_versions.version is 'Number of the version, from 1.';
 comment on column notify.template_versions.type is 'Type of the notifications made from it.';
 comment on column notify.template_versions.title is 'Title in the default language.';
-comment on column notify.template_versions.body is 'Body in the default language; null: none.';
-comment on column notify.template_versions.url is 'Link; null: none.';
+comment on column notify.template_versions.body is 'Body in the default language. Null: no body.';
+comment on column notify.template_versions.url is 'Link. Null: no link.';
 comment on column notify.template_versions.variables is 'Variables by name: {"amount": {"type": "number", "required": true}}.';
 comment on column notify.template_versions.translations is 'Texts in other languages, by BCP 47 tag: {"de": {"title", "body"}}.';
-comment on column notify.template_versions.created_at is 'Time at which it was saved.';
+comment on column notify.template_versions.created_at is 'Time at which the version was saved.';
 
 create table notify.preferences (
   user_id bigint primary key,
@@ -116,11 +116,11 @@ create table notify.preferences (
   recent jsonb not null default '[]',
   updated_at timestamptz not null default now()
 );
-comment on table notify.preferences is 'Notification settings of users. Written while the inbox row is locked, which carries has_preferences: users without settings cost a batch nothing.';
+comment on table notify.preferences is 'Notification settings of users. Written while the inbox row is locked, whose has_preferences is set. So users without settings cost a batch nothing.';
 comment on column notify.preferences.user_id is 'Owner of the settings.';
-comment on column notify.preferences.document is 'types, channels, policy, dnd, snoozeUntil, cap, digest as in the API; a missing field means its default.';
-comment on column notify.preferences.recent is 'The latest notifications with a sound, [{type, at}], newest first, as far as a cap of the document counts them. Empty without a cap.';
-comment on column notify.preferences.updated_at is 'Time of the last replacement.';
+comment on column notify.preferences.document is 'Settings as in the API: types, channels, policy, dnd, snoozeUntil, cap, digest. A missing field means its default.';
+comment on column notify.preferences.recent is 'The latest notifications with a sound, [{type, at}], newest first, as many as a cap in the document needs. Empty without a cap.';
+comment on column notify.preferences.updated_at is 'Time of the last change.';
 
 create function notify.clock_change(zone text, low timestamptz, high timestamptz) returns timestamptz
   language plpgsql stable strict parallel safe
@@ -140,7 +140,7 @@ begin
   return to_timestamp(b);
 end
 $$;
-comment on function notify.clock_change is 'The moment between two others, some hours apart, at which the clocks of the zone change.';
+comment on function notify.clock_change is 'The moment at which the clocks of the zone change, between two moments that are some hours apart.';
 
 create function notify.quiet_until(dnd jsonb, at timestamptz) returns timestamptz
   language plpgsql stable strict parallel safe
@@ -154,7 +154,7 @@ declare
   next timestamptz;
 begin
   if not coalesce((dnd ->> 'enabled')::boolean, false) then return null; end if;
-  -- Windows may meet: after the end of one the clock is asked again, for a week at most.
+  -- One window may begin where another ends. So the end of a window is checked again, for at most a week.
   while until < at + interval '7 days' loop
     wall := until at time zone zone;
     select w.opens, w.closes into opens, closes
@@ -169,7 +169,7 @@ begin
     exit when closes is null;
     next := until + (closes - wall);
     if next at time zone zone <> closes then
-      -- The clocks are changed before the window closes, to a time after, before, or inside it.
+      -- The clocks change before the window closes.
       next := notify.clock_change(zone, until, greatest(next, next + (closes - (next at time zone zone))));
     end if;
     until := next;
@@ -177,7 +177,7 @@ begin
   return nullif(until, at);
 end
 $$;
-comment on function notify.quiet_until is 'End of the quiet time of this do-not-disturb schedule; null when the given moment is not quiet. Windows follow the wall clock of the schedule''s zone, across midnight and on days when the clock changes.';
+comment on function notify.quiet_until is 'End of the quiet time at the given moment, by this do-not-disturb schedule; null when it is not quiet. Windows follow the wall clock of the schedule''s zone, across midnight and on days when the clock changes.';
 
 create function notify.snooze_until(said text, at timestamptz) returns timestamptz
   language plpgsql stable strict parallel safe
@@ -187,13 +187,13 @@ declare
   until timestamptz;
 begin
   if p is null then return null; end if;
-  -- No cast of the whole: PostgreSQL knows no zone that is a day away from UTC.
+  -- Does not cast the whole text, because PostgreSQL refuses offsets of a day, which RFC 3339 allows.
   until := (make_date(p[1]::int, p[2]::int, 1) + (p[3]::int - 1) + date_trunc('milliseconds', p[4]::time)) at time zone 'UTC'
     - coalesce(p[5] || ':' || coalesce(p[6], '00'), '00:00')::interval;
   return case when until > at then until end;
 end
 $$;
-comment on function notify.snooze_until is 'The end of a snooze until an RFC 3339 time, to the millisecond; null when it is over at the given moment, and for any other text.';
+comment on function notify.snooze_until is 'End of a snooze, given as an RFC 3339 time, to the millisecond. Null when the end is past at the given moment, and for any other text.';
 
 create function notify.digest_at(digest jsonb, zone text, at timestamptz) returns timestamptz
   language sql stable strict parallel safe
@@ -207,14 +207,14 @@ create function notify.digest_at(digest jsonb, zone text, at timestamptz) return
     ) t
     where t.at > digest_at.at;
   end;
-comment on function notify.digest_at is 'The first digest after the given moment, by the wall clock of the zone. A time that the clocks skip is an hour later, one that they repeat is the second.';
+comment on function notify.digest_at is 'Time of the first digest after the given moment, by the wall clock of the zone. If the clocks skip the time, the digest is an hour later; if they repeat it, the second time counts.';
 
 create function notify.digest_zone(user_id bigint, digest jsonb) returns text
   language sql stable
   begin atomic
     select coalesce(digest_zone.digest ->> 'timeZone', (select u.time_zone from social.users u where u.id = digest_zone.user_id), 'UTC');
   end;
-comment on function notify.digest_zone is 'The time zone of a digest: its own, else that of the user, else UTC.';
+comment on function notify.digest_zone is 'Time zone of a digest: its own, else that of the user, else UTC.';
 
 create function notify.capped_until(document jsonb, recent jsonb, type text, at timestamptz) returns timestamptz
   language sql stable strict parallel safe
@@ -234,7 +234,7 @@ create function notify.capped_until(document jsonb, recent jsonb, type text, at 
     ) e
     where e.until > capped_until.at;
   end;
-comment on function notify.capped_until is 'End of the time in which a notification of this type exceeds a cap of the preferences; null: one more may make a sound.';
+comment on function notify.capped_until is 'Time until which a notification of this type exceeds a cap of the preferences. Null: one more may make a sound.';
 
 create function notify.explain(user_id bigint, type text, channel text, at timestamptz default now(), recent jsonb default null)
   returns table (decision text, decided_by text, reason text, until timestamptz)
@@ -307,4 +307,4 @@ create function notify.explain(user_id bigint, type text, channel text, at times
       case when is_later then later end
     from decided e;
   end;
-comment on function notify.explain is 'What the preferences of a user decide for a type on a channel (inApp, email, webPush) at a moment, and by which rule. recent: what counts for a cap, by default what the preferences have. The actor plays no part here: notify.why has the decisions for a notification. The same rules as decide.ts; a test compares both on generated documents.';
+comment on function notify.explain is 'What the preferences of a user decide for a type on a channel (inApp, email, webPush) at a moment, and by which rule. recent: the notifications that count for a cap, by default those in notify.preferences. The actor has no influence here; notify.why shows the decisions for a notification. The rules are those of decide.ts, and a test compares both on generated documents.';

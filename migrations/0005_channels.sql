@@ -1,4 +1,4 @@
--- Email, Web Push and webhooks: who can be reached, what is to be sent, and what happened to it.
+-- Email, Web Push and webhooks: subscriptions and endpoints, messages to send, and a log of what happened to notifications.
 
 create table notify.push_subscriptions (
   user_id bigint not null,
@@ -10,17 +10,17 @@ create table notify.push_subscriptions (
   created_at timestamptz not null default now(),
   primary key (user_id, id)
 );
-comment on table notify.push_subscriptions is 'Browsers that take Web Push. Written while the inbox row is locked, which carries webPush in reachable_by.';
-comment on column notify.push_subscriptions.user_id is 'User who is signed in at the browser.';
-comment on column notify.push_subscriptions.id is 'Hash of the endpoint: the same browser is the same subscription.';
-comment on column notify.push_subscriptions.session_id is 'Session that the browser subscribed in; nothing is sent after its end.';
-comment on column notify.push_subscriptions.endpoint is 'URL at the push service of the browser''s maker; anyone who knows it can send, so it is shown to nobody.';
-comment on column notify.push_subscriptions.p256dh is 'Public key of the browser, for encryption (RFC 8291).';
+comment on table notify.push_subscriptions is 'Browsers that receive Web Push. Written while the inbox row is locked, whose reachable_by contains webPush.';
+comment on column notify.push_subscriptions.user_id is 'User who is signed in on the browser.';
+comment on column notify.push_subscriptions.id is 'Hash of the endpoint, so that one browser has one subscription.';
+comment on column notify.push_subscriptions.session_id is 'Session in which the browser subscribed. After its end nothing is sent.';
+comment on column notify.push_subscriptions.endpoint is 'URL at the push service of the browser''s vendor. It is secret, because anyone who knows it can send.';
+comment on column notify.push_subscriptions.p256dh is 'Public key of the browser, used for encryption (RFC 8291).';
 comment on column notify.push_subscriptions.auth is 'Secret shared with the browser (RFC 8291).';
 comment on column notify.push_subscriptions.created_at is 'Time of the subscription.';
 
 create index push_subscriptions_of_endpoint on notify.push_subscriptions (id, user_id);
-comment on index notify.push_subscriptions_of_endpoint is 'A browser belongs to the user who signed in there last.';
+comment on index notify.push_subscriptions_of_endpoint is 'One user per browser: the one who signed in there last.';
 
 create table notify.deliveries (
   user_id bigint not null,
@@ -41,33 +41,33 @@ create table notify.deliveries (
   primary key (user_id, notification_id, channel, target),
   constraint due_while_unsent check ((due_at is not null) = (state in ('queued', 'deferred')))
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
-comment on table notify.deliveries is 'Messages by email and Web Push: a row per notification, channel and target, queued in the transaction that made the notification grow.';
-comment on column notify.deliveries.user_id is 'Recipient.';
-comment on column notify.deliveries.notification_id is 'The notification; 0: a mail about the account, named in target.';
-comment on column notify.deliveries.channel is 'email or webPush.';
-comment on column notify.deliveries.target is 'primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, newAddress the one that is to replace it; resetPassword has a link for a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.';
-comment on column notify.deliveries.critical is 'Sent without regard to the limit of messages per user and minute.';
-comment on column notify.deliveries.state is 'queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.';
-comment on column notify.deliveries.reason is 'Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it has a verified address).';
-comment on column notify.deliveries.grown_modseq is 'Growth of the notification that this is about; growing again queues it again.';
-comment on column notify.deliveries.send_id is 'Id of the message at the provider, the same in every attempt; rows of one mail share it. Null: not tried yet.';
-comment on column notify.deliveries.attempts is 'Attempts at this send so far.';
-comment on column notify.deliveries.due_at is 'Time of the next attempt; null: finished.';
-comment on column notify.deliveries.last_error is 'Error of the last attempt.';
-comment on column notify.deliveries.queued_at is 'Time at which it was queued.';
+comment on table notify.deliveries is 'Messages by email and Web Push: one row per notification, channel and target, queued in the transaction in which the notification grew.';
+comment on column notify.deliveries.user_id is 'The recipient.';
+comment on column notify.deliveries.notification_id is 'The notification. 0: a mail about the account, whose kind is in target.';
+comment on column notify.deliveries.channel is 'Channel: email or webPush.';
+comment on column notify.deliveries.target is 'primary: the verified address of the account. For webPush: the id of a push subscription. For mails about the account: primary asks to verify the address; newAddress asks to verify the address that replaces it; resetPassword contains a link to set a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.';
+comment on column notify.deliveries.critical is 'True if it is sent regardless of the limit of messages per user and minute.';
+comment on column notify.deliveries.state is 'queued, deferred (until due_at), sent (the mail server or push service accepted it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the state remains queued and due_at is the end of the lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.';
+comment on column notify.deliveries.reason is 'Why the message was skipped, deferred or cancelled: a rule as in notify.sources.decided_by, or read, archived, removed, unreachable, notConfigured, or unverified (none of the actors has a verified address).';
+comment on column notify.deliveries.grown_modseq is 'The grown_modseq of the notification that the message is about. When the notification grows again, the message is queued again.';
+comment on column notify.deliveries.send_id is 'Id of the message at the provider, the same in all attempts; rows sent in the same mail share it. Null: not tried yet.';
+comment on column notify.deliveries.attempts is 'Number of attempts to send this message.';
+comment on column notify.deliveries.due_at is 'Time of the next attempt, or end of the lease while a worker sends. Null: finished.';
+comment on column notify.deliveries.last_error is 'Error of the last failed attempt; null: none.';
+comment on column notify.deliveries.queued_at is 'Time at which the message was queued.';
 comment on column notify.deliveries.updated_at is 'Time of the last change of state.';
 
 create index deliveries_due on notify.deliveries (channel, due_at, user_id) where due_at is not null;
-comment on index notify.deliveries_due is 'Messages to send.';
+comment on index notify.deliveries_due is 'Finds the messages that are due.';
 
 create index mails_waiting on notify.deliveries (user_id) where channel = 'email' and state in ('queued', 'deferred');
-comment on index notify.mails_waiting is 'Taking mails: the others that wait for the same user. By state, so that the search for due rows, by due_at, never prefers it.';
+comment on index notify.mails_waiting is 'Finds further waiting messages of a user for the same mail. It begins with the state, so that the planner never prefers it to the index by due_at.';
 
 create index pushes_deferred on notify.deliveries (user_id, target, grown_modseq) where channel = 'webPush' and reason is not null and due_at is not null;
-comment on index notify.pushes_deferred is 'Sending pushes of users with a cap: whether a later one goes out in its place.';
+comment on index notify.pushes_deferred is 'Finds a later push that goes out instead of a deferred one, for users with a cap.';
 
 create index deliveries_done on notify.deliveries (updated_at, user_id) where due_at is null;
-comment on index notify.deliveries_done is 'Retention.';
+comment on index notify.deliveries_done is 'Finds finished rows for retention.';
 
 create table notify.delivery_log (
   at timestamptz not null default now(),
@@ -79,28 +79,28 @@ create table notify.delivery_log (
   modseq bigint,
   sessions bigint[]
 ) partition by range (at);
-comment on table notify.delivery_log is 'Append-only log of what happened to notifications, a partition per day (UTC); retention drops partitions. Ravenpost decides nothing by it. A row may be missing after a crash of a push node.';
-comment on column notify.delivery_log.at is 'Time of the event.';
+comment on table notify.delivery_log is 'Append-only log of what happened to notifications, with a partition per day (UTC); retention drops partitions. Ravenpost makes no decision by it. A crash of a push node may lose rows.';
+comment on column notify.delivery_log.at is 'Time at which it happened.';
 comment on column notify.delivery_log.recipient_id is 'Owner of the inbox.';
-comment on column notify.delivery_log.notification_id is 'The notification; null: none was made.';
-comment on column notify.delivery_log.event is 'stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.';
+comment on column notify.delivery_log.notification_id is 'The notification. Null: none was created.';
+comment on column notify.delivery_log.event is 'stored: written to the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.';
 comment on column notify.delivery_log.channel is 'inApp, email or webPush.';
-comment on column notify.delivery_log.reason is 'The rule that filtered, or the error.';
-comment on column notify.delivery_log.modseq is 'State of the inbox: of the change that was stored, at the end of the frame, of the acknowledgement.';
-comment on column notify.delivery_log.sessions is 'Of pushed: the sign-in sessions whose sockets were sent the frame.';
+comment on column notify.delivery_log.reason is 'The rule that filtered, or the error. Null: neither.';
+comment on column notify.delivery_log.modseq is 'A modseq of the inbox: for stored, of the change; for pushed, at the end of the frame; for acknowledged, the acknowledged one. Null for other events.';
+comment on column notify.delivery_log.sessions is 'For pushed: the sign-in sessions to whose sockets the frame was sent. Otherwise null.';
 
 create index delivery_log_of_recipient on notify.delivery_log (recipient_id, notification_id);
-comment on index notify.delivery_log_of_recipient is 'The history of a notification.';
+comment on index notify.delivery_log_of_recipient is 'Reads the history of a notification.';
 
 create table notify.delivery_log_days (
   name text collate "C" primary key,
   from_at timestamptz not null,
   to_at timestamptz not null
 );
-comment on table notify.delivery_log_days is 'The partitions of notify.delivery_log. While none covers the present, nothing is logged and nothing else is affected.';
+comment on table notify.delivery_log_days is 'The partitions of notify.delivery_log. While no partition covers the present, nothing is logged; nothing else is affected.';
 comment on column notify.delivery_log_days.name is 'Table name in schema notify.';
-comment on column notify.delivery_log_days.from_at is 'First moment, inclusive.';
-comment on column notify.delivery_log_days.to_at is 'Last moment, exclusive.';
+comment on column notify.delivery_log_days.from_at is 'Beginning of the day, inclusive.';
+comment on column notify.delivery_log_days.to_at is 'End of the day, exclusive.';
 
 create table notify.webhooks (
   id bigint generated always as identity primary key,
@@ -118,19 +118,19 @@ create table notify.webhooks (
   paused_until timestamptz,
   last_error text
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
-comment on table notify.webhooks is 'Endpoints of applications that take events over HTTP, a hundred at most. Statements that queue events read it, so that nothing is written while no enabled endpoint takes them.';
-comment on column notify.webhooks.id is 'Id in the API.';
-comment on column notify.webhooks.endpoint is 'URL. It may hold a secret of the receiver.';
-comment on column notify.webhooks.events is 'Events that it takes.';
-comment on column notify.webhooks.description is 'For people.';
-comment on column notify.webhooks.enabled_at is 'Time it was made or last enabled. The three days of retries of a message begin here at the earliest.';
-comment on column notify.webhooks.disabled_at is 'Null: enabled. While it is disabled nothing is queued for it, and nothing that was queued is sent.';
-comment on column notify.webhooks.disabled_because is 'byHand; gone: it answered 410; failing: it accepted nothing for three days.';
-comment on column notify.webhooks.failures is 'Attempts that failed since the last one that succeeded.';
-comment on column notify.webhooks.failing_since is 'Time of the first of these failures; null: the last attempt succeeded.';
-comment on column notify.webhooks.paused_until is 'Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.';
-comment on column notify.webhooks.last_error is 'Error of the last attempt that failed.';
-comment on column notify.webhooks.created_at is 'Time of its creation.';
+comment on table notify.webhooks is 'Endpoints of applications that receive events over HTTP, at most a hundred. Statements that queue events read this table, so nothing is written while no enabled endpoint wants an event.';
+comment on column notify.webhooks.id is 'Id of the endpoint, as in the API.';
+comment on column notify.webhooks.endpoint is 'URL to which messages are sent. It may contain a secret of the receiver.';
+comment on column notify.webhooks.events is 'Types of events that the endpoint receives.';
+comment on column notify.webhooks.description is 'Description for people.';
+comment on column notify.webhooks.enabled_at is 'Time at which the endpoint was created or last enabled. The three days in which a message is retried begin here at the earliest.';
+comment on column notify.webhooks.disabled_at is 'Time at which it was disabled. Null: enabled. While an endpoint is disabled, nothing is queued for it and nothing is sent.';
+comment on column notify.webhooks.disabled_because is 'Why it is disabled. byHand: by an administrator; gone: it answered 410; failing: it accepted nothing for three days. Null: enabled.';
+comment on column notify.webhooks.failures is 'Number of failed attempts since the last successful one.';
+comment on column notify.webhooks.failing_since is 'Time of the first failed attempt since the last successful one. Null: the last attempt succeeded.';
+comment on column notify.webhooks.paused_until is 'Time before which nothing is sent, because the endpoint sent Retry-After or several attempts in a row failed. Null: no pause.';
+comment on column notify.webhooks.last_error is 'Error of the last failed attempt; null: none.';
+comment on column notify.webhooks.created_at is 'Time at which the endpoint was created.';
 comment on column notify.webhooks.updated_at is 'Time of the last change by the API.';
 
 create table notify.webhook_secrets (
@@ -140,11 +140,11 @@ create table notify.webhook_secrets (
   expires_at timestamptz,
   primary key (webhook_id, secret)
 );
-comment on table notify.webhook_secrets is 'Keys that sign the messages to an endpoint. HMAC needs them as they are; the API shows each once.';
+comment on table notify.webhook_secrets is 'Keys that sign the messages to an endpoint. They are stored as plain text, because HMAC needs them; the API shows each only once.';
 comment on column notify.webhook_secrets.webhook_id is 'The endpoint.';
-comment on column notify.webhook_secrets.secret is 'whsec_ and 32 random bytes in base64.';
-comment on column notify.webhook_secrets.created_at is 'Time of the creation of the endpoint or of a rotation; the latest signs first.';
-comment on column notify.webhook_secrets.expires_at is 'Null: the current one. Until then a former one signs too.';
+comment on column notify.webhook_secrets.secret is 'The key: whsec_ and 32 random bytes in base64.';
+comment on column notify.webhook_secrets.created_at is 'Time at which the key was created. The signature header lists the signature of the newest key first.';
+comment on column notify.webhook_secrets.expires_at is 'Time until which a replaced key also signs. Null: the current key.';
 
 create table notify.webhook_deliveries (
   id bigint generated always as identity primary key,
@@ -163,30 +163,30 @@ create table notify.webhook_deliveries (
   updated_at timestamptz not null default now(),
   constraint webhook_due_while_unsent check ((due_at is not null) = (state in ('queued', 'sending')))
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
-comment on table notify.webhook_deliveries is 'Messages to endpoints, a row per event and endpoint, written in the transaction of the event. They name what it is about; the content is read when a message is sent. Without a foreign key: an endpoint with a million messages is deleted at once, and retention removes them.';
-comment on column notify.webhook_deliveries.id is 'Number of the message; webhook-id is made from it and created_at.';
+comment on table notify.webhook_deliveries is 'Messages to endpoints: one row per event and endpoint, written in the transaction of the event. A row contains ids only; the content is read when the message is sent. No foreign key, so that an endpoint with a million messages is deleted at once; retention removes them.';
+comment on column notify.webhook_deliveries.id is 'Number of the message. Its webhook-id is made from id and created_at.';
 comment on column notify.webhook_deliveries.webhook_id is 'The endpoint.';
 comment on column notify.webhook_deliveries.event is 'Type of the event, or webhook.test.';
-comment on column notify.webhook_deliveries.recipient_id is 'Owner of the notification; recipient of what failed.';
-comment on column notify.webhook_deliveries.notification_id is 'The notification.';
-comment on column notify.webhook_deliveries.data is 'Of other events what names them: channel and state of a delivery, id of a dead letter.';
-comment on column notify.webhook_deliveries.state is 'queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.';
-comment on column notify.webhook_deliveries.attempts is 'Attempts so far; from zero again after a retry by hand.';
-comment on column notify.webhook_deliveries.tried_at is 'Time of the first of them.';
-comment on column notify.webhook_deliveries.due_at is 'Time of the next attempt; null: finished.';
-comment on column notify.webhook_deliveries.status is 'HTTP status of the last answer; null: there was none.';
-comment on column notify.webhook_deliveries.last_error is 'Error of the last attempt.';
+comment on column notify.webhook_deliveries.recipient_id is 'Owner of the notification, or recipient of the failed delivery or dead letter; null for webhook.test.';
+comment on column notify.webhook_deliveries.notification_id is 'The notification. Null: the event has none.';
+comment on column notify.webhook_deliveries.data is 'For events about deliveries and dead letters, what identifies them: channel and state of a delivery, id of a dead letter.';
+comment on column notify.webhook_deliveries.state is 'queued; sending: a worker sends it, and due_at is the end of its lease; sent: answered with 2xx; failed: not tried again.';
+comment on column notify.webhook_deliveries.attempts is 'Number of attempts; a retry by hand sets it to zero.';
+comment on column notify.webhook_deliveries.tried_at is 'Time of the first attempt; null: not tried yet.';
+comment on column notify.webhook_deliveries.due_at is 'Time of the next attempt, or end of the lease while a worker sends. Null: finished.';
+comment on column notify.webhook_deliveries.status is 'HTTP status of the last response. Null: there was no response.';
+comment on column notify.webhook_deliveries.last_error is 'Error of the last failed attempt; null: none.';
 comment on column notify.webhook_deliveries.created_at is 'Time of the event.';
 comment on column notify.webhook_deliveries.updated_at is 'Time of the last change of state.';
 
 create index webhook_deliveries_due on notify.webhook_deliveries (webhook_id, due_at, id) where due_at is not null;
-comment on index notify.webhook_deliveries_due is 'Messages to send, per endpoint.';
+comment on index notify.webhook_deliveries_due is 'Finds the due messages of an endpoint.';
 
 create index webhook_deliveries_sending on notify.webhook_deliveries (webhook_id, due_at) where state = 'sending';
-comment on index notify.webhook_deliveries_sending is 'How many are under way to an endpoint.';
+comment on index notify.webhook_deliveries_sending is 'Counts the messages that are being sent to an endpoint.';
 
 create index webhook_deliveries_listed on notify.webhook_deliveries (webhook_id, id);
-comment on index notify.webhook_deliveries_listed is 'The list of an endpoint.';
+comment on index notify.webhook_deliveries_listed is 'Lists the messages of an endpoint.';
 
 create index webhook_deliveries_recoverable on notify.webhook_deliveries (webhook_id, created_at) where state in ('queued', 'failed') and attempts > 0;
-comment on index notify.webhook_deliveries_recoverable is 'Recovery: what failed or waits for another attempt.';
+comment on index notify.webhook_deliveries_recoverable is 'Recovery: finds messages that failed or wait for another attempt.';

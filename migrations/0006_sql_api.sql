@@ -1,4 +1,4 @@
--- Sends by services and by applications that share the database, and what an operator calls.
+-- Sends by services and by applications that share the database, and functions for operators.
 
 create table social.service_tokens (
   id bigint generated always as identity primary key,
@@ -9,13 +9,13 @@ create table social.service_tokens (
   created_at timestamptz not null default now(),
   revoked_at timestamptz
 );
-comment on table social.service_tokens is 'Keys with which services call the API. Rows stay after revocation: sends refer to them.';
+comment on table social.service_tokens is 'Keys with which services call the API. Rows remain after revocation, because sends refer to them.';
 comment on column social.service_tokens.id is 'Number of the token.';
 comment on column social.service_tokens.name is 'Purpose of the token.';
-comment on column social.service_tokens.token_hash is 'SHA-256 of the token, which has 256 random bits and is shown once.';
-comment on column social.service_tokens.scopes is 'notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost. webhooks: endpoints and what was sent to them.';
-comment on column social.service_tokens.created_at is 'Time of issue.';
-comment on column social.service_tokens.revoked_at is 'Null: valid.';
+comment on column social.service_tokens.token_hash is 'SHA-256 of the token. The token itself has 256 random bits and is shown once.';
+comment on column social.service_tokens.scopes is 'What the token may do. notifications:send: send notifications; with notifications:critical, also critical ones. users:write: manage the users of an application beside Ravenpost. webhooks: manage endpoints and read what was sent to them.';
+comment on column social.service_tokens.created_at is 'Time at which the token was created.';
+comment on column social.service_tokens.revoked_at is 'Time of the revocation. Null: valid.';
 
 create table social.idempotency_keys (
   caller text collate "C" not null,
@@ -26,16 +26,16 @@ create table social.idempotency_keys (
   created_at timestamptz not null default now(),
   primary key (caller, key)
 );
-comment on table social.idempotency_keys is 'Responses to requests with an Idempotency-Key, written in the transaction of their effect and kept for 24 hours.';
-comment on column social.idempotency_keys.caller is 'user:<id> or token:<id>.';
-comment on column social.idempotency_keys.key is 'Value of the header.';
-comment on column social.idempotency_keys.request_hash is 'SHA-256 of method, path and body: another request under the same key is refused.';
-comment on column social.idempotency_keys.status is 'Status of the response; 0 while the first request with the key is under way, which no other transaction sees.';
+comment on table social.idempotency_keys is 'Responses to requests with an Idempotency-Key, written in the transaction that has their effect and kept for 24 hours.';
+comment on column social.idempotency_keys.caller is 'Who sent the request: user:<id> or token:<id>.';
+comment on column social.idempotency_keys.key is 'Value of the header Idempotency-Key.';
+comment on column social.idempotency_keys.request_hash is 'SHA-256 of method, path and body. A different request with the same key is refused.';
+comment on column social.idempotency_keys.status is 'Status of the response. It is 0 while the first request with the key runs; no other transaction sees that.';
 comment on column social.idempotency_keys.answer is 'Body of the response.';
 comment on column social.idempotency_keys.created_at is 'Time of the response.';
 
 create index idempotency_keys_by_age on social.idempotency_keys (created_at);
-comment on index social.idempotency_keys_by_age is 'Retention.';
+comment on index social.idempotency_keys_by_age is 'Finds expired rows for retention.';
 
 create table notify.sends (
   id bigint generated always as identity primary key,
@@ -47,21 +47,21 @@ create table notify.sends (
   unknown integer not null default 0,
   created_at timestamptz not null default now()
 );
-comment on table notify.sends is 'Direct sends by the API. Their progress is read from the sources and notifications of the recipients.';
+comment on table notify.sends is 'Direct sends over the API. Their progress is computed from the sources and notifications of the recipients.';
 comment on column notify.sends.id is 'Number of the send.';
-comment on column notify.sends.sender is 'user:<id> or token:<id>.';
-comment on column notify.sends.source_id is 'Source of its events: send:<sender>:<the sender''s own name of it>, or send:new:<id>.';
-comment on column notify.sends.recipient_ids is 'Recipients, each once.';
-comment on column notify.sends.accepted is 'Events written: recipients who have an inbox and did not get this source before.';
-comment on column notify.sends.duplicates is 'Recipients, each counted once, who got this source before.';
-comment on column notify.sends.unknown is 'External ids of the request that no user has.';
+comment on column notify.sends.sender is 'Who sent it: user:<id> or token:<id>.';
+comment on column notify.sends.source_id is 'Source of the events: send:<sender>:<source id that the sender chose>, or send:new:<id>.';
+comment on column notify.sends.recipient_ids is 'Ids of the recipients, without repeats.';
+comment on column notify.sends.accepted is 'Number of written events: recipients with an inbox who had not got this source before.';
+comment on column notify.sends.duplicates is 'Number of distinct recipients who had got this source before.';
+comment on column notify.sends.unknown is 'External ids in the request that belong to no user.';
 comment on column notify.sends.created_at is 'Time of the request.';
 
 create index sends_of_source on notify.sends (source_id);
-comment on index notify.sends_of_source is 'Earlier recipients of a source.';
+comment on index notify.sends_of_source is 'Finds earlier recipients of a source.';
 
 create index sends_by_age on notify.sends (created_at);
-comment on index notify.sends_by_age is 'Retention.';
+comment on index notify.sends_by_age is 'Finds expired rows for retention.';
 
 create table notify.unreached (
   recipient_id bigint,
@@ -71,15 +71,15 @@ create table notify.unreached (
   created_at timestamptz not null default now(),
   primary key (recipient_id, source_id, retracts)
 );
-comment on table notify.unreached is 'Sends and retractions that named someone without an inbox, for 30 days.';
-comment on column notify.unreached.recipient_id is 'The id that was named.';
+comment on table notify.unreached is 'Sends and retractions to recipients without an inbox, kept for 30 days.';
+comment on column notify.unreached.recipient_id is 'Requested recipient; no user with an inbox has this id.';
 comment on column notify.unreached.source_id is 'Source of the send.';
-comment on column notify.unreached.retracts is 'True for a retraction.';
+comment on column notify.unreached.retracts is 'True if it was a retraction.';
 comment on column notify.unreached.type is 'Type of the notification.';
-comment on column notify.unreached.created_at is 'Time of the first such send.';
+comment on column notify.unreached.created_at is 'Time of the first such send or retraction.';
 
 create index unreached_by_age on notify.unreached (created_at);
-comment on index notify.unreached_by_age is 'Retention.';
+comment on index notify.unreached_by_age is 'Finds expired rows for retention.';
 
 create function notify.users_of(external_ids text[]) returns bigint[]
   language plpgsql stable security definer
@@ -93,17 +93,17 @@ begin
     order by e.place
   );
 end $$;
-comment on function notify.users_of is 'Ids of the users with these external ids, in their order, for notify.emit and notify.retract. External ids that no user has are left out.';
+comment on function notify.users_of is 'Ids of the users with these external ids, in the same order, for notify.emit and notify.retract. Unknown external ids are left out.';
 
 create function notify.door_caller() returns text
   language sql stable
   return coalesce(nullif(current_setting('role'), 'none'), session_user::text);
-comment on function notify.door_caller is 'The calling role: the one that was set (SET ROLE), otherwise the one that connected.';
+comment on function notify.door_caller is 'The calling role: the one set by SET ROLE, otherwise the one that connected.';
 
 create function notify.sql_source(source_id text) returns text
   language sql stable
   return 'sql:' || quote_ident(notify.door_caller()) || ':' || source_id;
-comment on function notify.sql_source is 'A source id in the namespace of the calling role: nobody can forge or retract another''s, nor those of social actions and of the send API. quote_ident keeps role and id apart whatever they contain.';
+comment on function notify.sql_source is 'The stored form of a source id that the calling role chose. It contains the role, so that no role can forge or retract the sources of another, of social actions, or of the send API. quote_ident separates role and id whatever they contain.';
 
 create function notify.refuse(what text) returns void
   language plpgsql immutable
@@ -129,29 +129,29 @@ create table notify.audit (
   hash bytea not null,
   primary key (id, at)
 ) partition by range (at);
-comment on table notify.audit is 'Append-only log of what admins and operators changed, each row in the transaction of its change; a partition per month (UTC). Each row holds the hash of the one before: ops.audit_breaks shows a row that was changed, added or removed.';
-comment on column notify.audit.id is 'Number of the row, without gaps, in the order of the commits.';
-comment on column notify.audit.at is 'Time of the change, never before that of an earlier row.';
-comment on column notify.audit.actor is 'user:<id> or token:<id> for calls of the API, role:<name> for the database role that called a SQL function.';
-comment on column notify.audit.action is 'What was done, for example webhook.delete.';
-comment on column notify.audit.target is 'What it was done to, for example webhook:7.';
+comment on table notify.audit is 'Append-only log of changes by admins and operators. Each row is written in the transaction of its change; there is a partition per month (UTC). Each row contains the hash of the previous one, so ops.audit_breaks shows rows that were changed, added or removed.';
+comment on column notify.audit.id is 'Number of the row, without gaps, in the order of commits.';
+comment on column notify.audit.at is 'Time of the change; never earlier than that of the previous row.';
+comment on column notify.audit.actor is 'Who made the change: user:<id> or token:<id> for calls of the API, role:<name> for a database role that called an SQL function.';
+comment on column notify.audit.action is 'Kind of change, such as webhook.delete.';
+comment on column notify.audit.target is 'What was changed, such as webhook:7.';
 comment on column notify.audit.before is 'The changed part before the change. Null: it did not exist.';
-comment on column notify.audit.after is 'The changed part after the change, or the request. Never a secret.';
-comment on column notify.audit.request_id is 'The request; null for SQL functions.';
+comment on column notify.audit.after is 'The changed part after the change, or the request. Never contains a secret.';
+comment on column notify.audit.request_id is 'Id of the request; null for SQL functions.';
 comment on column notify.audit.address is 'IP address of the caller; null for SQL functions.';
-comment on column notify.audit.database_role is 'Database role of the session, which a caller of the API cannot choose.';
+comment on column notify.audit.database_role is 'Database role of the session. A caller of the API cannot choose it.';
 comment on column notify.audit.application is 'application_name of the session.';
-comment on column notify.audit.previous is 'hash of the row before; the first one has 32 zero bytes.';
+comment on column notify.audit.previous is 'hash of the previous row; 32 zero bytes in the first row.';
 comment on column notify.audit.hash is 'SHA-256 of previous and all other columns (notify.audit_hash).';
 
 create index audit_of_actor on notify.audit (actor, id);
-comment on index notify.audit_of_actor is 'What somebody did.';
+comment on index notify.audit_of_actor is 'Lists the changes by one actor.';
 
 create index audit_of_action on notify.audit (action, id);
-comment on index notify.audit_of_action is 'Changes of one kind.';
+comment on index notify.audit_of_action is 'Lists the changes of one kind.';
 
 create index audit_of_target on notify.audit (target, id);
-comment on index notify.audit_of_target is 'What was done to something.';
+comment on index notify.audit_of_target is 'Lists the changes to one target.';
 
 create table notify.audit_chain (
   only_row boolean primary key default true constraint one_audit_chain check (only_row),
@@ -161,13 +161,13 @@ create table notify.audit_chain (
   last_hash bytea not null default decode(repeat('00', 32), 'hex'),
   last_at timestamptz not null default '-infinity'
 );
-comment on table notify.audit_chain is 'Both ends of notify.audit. Its row is locked until an audited change commits, so that the rows are chained in the order of the commits. No change of a user touches it.';
+comment on table notify.audit_chain is 'First and last row of notify.audit. An audited change locks this row until its commit, so that the rows are chained in the order of commits. Changes by users do not touch it.';
 comment on column notify.audit_chain.only_row is 'Always true: there is one row.';
-comment on column notify.audit_chain.first_id is 'Number of the first row that retention has left.';
-comment on column notify.audit_chain.first_previous is 'What that row has as previous.';
+comment on column notify.audit_chain.first_id is 'Number of the oldest row that retention has kept.';
+comment on column notify.audit_chain.first_previous is 'The value of previous in the oldest row.';
 comment on column notify.audit_chain.last_id is 'Number of the newest row.';
-comment on column notify.audit_chain.last_hash is 'Its hash.';
-comment on column notify.audit_chain.last_at is 'Its time.';
+comment on column notify.audit_chain.last_hash is 'Hash of the newest row.';
+comment on column notify.audit_chain.last_at is 'Time of the newest row.';
 insert into notify.audit_chain default values;
 
 create function notify.refuse_audit_change() returns trigger
@@ -193,7 +193,7 @@ begin
   return sha256(convert_to(encode(entry.previous, 'hex') || jsonb_build_array(entry.id, entry.at, entry.actor, entry.action, entry.target,
     entry.before, entry.after, entry.request_id, entry.address, entry.database_role, entry.application)::text, 'UTF8'));
 end $$;
-comment on function notify.audit_hash is 'SHA-256 of the hash before in hexadecimal digits, followed by the other columns as a JSON array in the text form of jsonb, times in UTC.';
+comment on function notify.audit_hash is 'SHA-256 of the previous hash in hexadecimal digits, followed by the other columns as a JSON array in the text form of jsonb, with times in UTC.';
 
 create function notify.write_audit(
   actor text,
@@ -227,7 +227,7 @@ begin
   entry.application := current_setting('application_name');
   entry.previous := chain.last_hash;
   entry.hash := notify.audit_hash(entry);
-  -- The row of the chain is locked: nobody else makes the partition.
+  -- The row of notify.audit_chain is locked, so no other transaction creates the partition.
   month := date_trunc('month', entry.at at time zone 'UTC');
   if month > date_trunc('month', chain.last_at at time zone 'UTC') then
     execute format('create table notify.%I (like notify.audit including all)', to_char(month, '"audit_"YYYYMM'));
@@ -238,7 +238,7 @@ begin
   update notify.audit_chain c set last_id = entry.id, last_hash = entry.hash, last_at = entry.at;
   return entry.id;
 end $$;
-comment on function notify.write_audit is 'Appends a row to notify.audit, in the transaction of the change, and returns its number. Call it last: others who change something wait for the commit. Without an actor it is the calling database role.';
+comment on function notify.write_audit is 'Appends a row to notify.audit in the transaction of the change, and returns its number. Call it last, because other audited changes wait for the commit. Without an actor, the actor is the calling database role.';
 
 create function notify.expire_audit(months integer) returns integer
   language plpgsql security definer
@@ -271,7 +271,7 @@ begin
   end loop;
   return dropped;
 end $$;
-comment on function notify.expire_audit is 'Drops the months of notify.audit that ended this many months ago or earlier, with an audit row for each; returns how many. The chain begins behind them.';
+comment on function notify.expire_audit is 'Drops the months of notify.audit that ended at least this many months ago, and writes an audit row for each; returns their number. The chain then begins with the oldest row left.';
 
 create function notify.append_unreached(recipients bigint[], source_id text, retracts boolean, type text) returns void
   language plpgsql
@@ -285,7 +285,7 @@ begin
   where not exists (select from notify.inbox i where i.user_id = r.id)
   on conflict on constraint unreached_pkey do nothing;
 end $$;
-comment on function notify.append_unreached is 'Notes which of these recipients have no inbox.';
+comment on function notify.append_unreached is 'Records which of these recipients have no inbox.';
 
 create table notify.broadcasts (
   id bigint generated always as identity primary key,
@@ -323,46 +323,46 @@ create table notify.broadcasts (
   recall_finished_at timestamptz,
   constraint one_time check (send_at is null or wall_time is null)
 ) with (fillfactor = 50);
-comment on table notify.broadcasts is 'Messages of administrators to many users. notify.fan_outs has their parts and cursors. fillfactor 50: every chunk updates the counts, no index touched (HOT).';
-comment on column notify.broadcasts.id is 'Id in the API; its notifications have the source and thread broadcast:<id>.';
-comment on column notify.broadcasts.name is 'Name for people.';
-comment on column notify.broadcasts.state is 'draft, scheduled (sent, waits for its time), running, paused, finished, cancelled or recalled. Each chunk reads it first.';
+comment on table notify.broadcasts is 'Messages from administrators to many users. Their parts and cursors are in notify.fan_outs. fillfactor 50, because every chunk updates the counts; no index is touched (HOT).';
+comment on column notify.broadcasts.id is 'Id of the broadcast, as in the API. Its notifications have the source and the thread key broadcast:<id>.';
+comment on column notify.broadcasts.name is 'Name of the broadcast, for people.';
+comment on column notify.broadcasts.state is 'draft, scheduled (sent, but its time has not come), running, paused, finished, cancelled or recalled. Each chunk reads it first.';
 comment on column notify.broadcasts.created_by is 'The administrator who wrote it.';
-comment on column notify.broadcasts.template_id is 'The template it was made from; null: none.';
-comment on column notify.broadcasts.template_version is 'Version of the template.';
-comment on column notify.broadcasts.segment_id is 'The segment it was made with; null: none.';
+comment on column notify.broadcasts.template_id is 'The template from which it was made. Null: none.';
+comment on column notify.broadcasts.template_version is 'Version of the template. Null: no template.';
+comment on column notify.broadcasts.segment_id is 'The segment that was chosen as audience. Null: none.';
 comment on column notify.broadcasts.audience is 'Copy of the audience: {"everyone": true}, {"rule"} or {"sql"}.';
-comment on column notify.broadcasts.content is 'Words in every language, rendered when it was saved: type, title, body, url, severity, actorId, data, translations.';
-comment on column notify.broadcasts.priority is 'Null: that of the type.';
-comment on column notify.broadcasts.channels is 'Only these channels; null: all.';
-comment on column notify.broadcasts.send_at is 'Null: at once, or by wall_time.';
-comment on column notify.broadcasts.wall_time is 'Wall-clock time at which each recipient gets it, in the own time zone.';
-comment on column notify.broadcasts.per_second is 'Recipients per second, at most; null: no limit.';
-comment on column notify.broadcasts.expires_in is 'Seconds from sending to the expiry of its notifications; null: as their type.';
-comment on column notify.broadcasts.event_id is 'Id of its events, drawn when it was sent.';
-comment on column notify.broadcasts.request_id is 'Request that sent it.';
-comment on column notify.broadcasts.total is 'Recipients: counted at the beginning, corrected at the end. Null: not begun, or counting took too long.';
+comment on column notify.broadcasts.content is 'Texts in all languages, rendered when the broadcast was saved, and other content: type, title, body, url, severity, actorId, data, translations.';
+comment on column notify.broadcasts.priority is 'Priority. Null: that of the type.';
+comment on column notify.broadcasts.channels is 'Channels to use. Null: all.';
+comment on column notify.broadcasts.send_at is 'Time to send it. Null: at once, or at the local time in wall_time.';
+comment on column notify.broadcasts.wall_time is 'Local time at which each recipient gets it, in the recipient''s time zone. Null: all get it together.';
+comment on column notify.broadcasts.per_second is 'Maximum number of recipients per second. Null: no limit.';
+comment on column notify.broadcasts.expires_in is 'Seconds from sending to the expiry of the notifications. Null: as the type defines.';
+comment on column notify.broadcasts.event_id is 'Id of the events, drawn when the broadcast was sent. Null: not sent.';
+comment on column notify.broadcasts.request_id is 'Id of the request that started it. Null: not sent.';
+comment on column notify.broadcasts.total is 'Number of recipients: counted at the start, corrected at the end. Null: not started, or counting took too long.';
 comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed.';
-comment on column notify.broadcasts.stored is 'Of done: shown in the inbox. Those in notify.broadcast_late are counted from their sources.';
-comment on column notify.broadcasts.filtered is 'Of done: stored, but not in the app.';
-comment on column notify.broadcasts.suppressed is 'Of done: nothing stored.';
-comment on column notify.broadcasts.recalled is 'Inboxes from which it was retracted.';
-comment on column notify.broadcasts.measured_done is 'done at measured_from.';
-comment on column notify.broadcasts.measured_from is 'Time from which the rate is measured: the beginning or the last resumption.';
-comment on column notify.broadcasts.last_error is 'Why it was cancelled by itself: its query failed.';
-comment on column notify.broadcasts.created_at is 'Time it was written.';
-comment on column notify.broadcasts.scheduled_at is 'Time it was sent, or scheduled.';
-comment on column notify.broadcasts.started_at is 'Time of the first chunk.';
-comment on column notify.broadcasts.finished_at is 'Time of the last chunk, or of the cancellation or recall before that.';
-comment on column notify.broadcasts.recalled_at is 'Time of the recall.';
-comment on column notify.broadcasts.recall_finished_at is 'Time from which no inbox has it.';
+comment on column notify.broadcasts.stored is 'Part of done: recipients whose inbox shows it. Those in notify.broadcast_late are counted from their sources instead.';
+comment on column notify.broadcasts.filtered is 'Part of done: recipients for whom it was stored but is not shown in the app.';
+comment on column notify.broadcasts.suppressed is 'Part of done: recipients for whom nothing was stored.';
+comment on column notify.broadcasts.recalled is 'Number of inboxes from which it was retracted.';
+comment on column notify.broadcasts.measured_done is 'Value of done at measured_from.';
+comment on column notify.broadcasts.measured_from is 'Time from which the rate is measured: the start, or the last resumption. Null: not started.';
+comment on column notify.broadcasts.last_error is 'Error of the audience''s query, which cancelled the broadcast. Null: none.';
+comment on column notify.broadcasts.created_at is 'Time at which it was created.';
+comment on column notify.broadcasts.scheduled_at is 'Time at which it was sent or scheduled. Null: a draft.';
+comment on column notify.broadcasts.started_at is 'Time of the first chunk. Null: not started.';
+comment on column notify.broadcasts.finished_at is 'Time of the last chunk, or of an earlier cancellation or recall. Null: not finished.';
+comment on column notify.broadcasts.recalled_at is 'Time of the recall. Null: not recalled.';
+comment on column notify.broadcasts.recall_finished_at is 'Time since which no inbox has it. Null: not yet, or not recalled.';
 
 create table notify.broadcast_audience (
   broadcast_id bigint not null references notify.broadcasts (id) on delete no action,
   recipient_id bigint not null,
   primary key (broadcast_id, recipient_id)
 );
-comment on table notify.broadcast_audience is 'Recipients that a query selected at the start of the broadcast. Removed after its end.';
+comment on table notify.broadcast_audience is 'Recipients that the audience''s query selected at the start of the broadcast. Removed after its end.';
 comment on column notify.broadcast_audience.broadcast_id is 'The broadcast.';
 comment on column notify.broadcast_audience.recipient_id is 'The recipient.';
 
@@ -372,7 +372,7 @@ create table notify.broadcast_late (
   event_id bigint not null,
   primary key (broadcast_id, recipient_id)
 );
-comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk got to them: notify.pending has their events. Removed 30 days after the end of the broadcast.';
+comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk reached them. Their events are in notify.pending. Removed 30 days after the end of the broadcast.';
 comment on column notify.broadcast_late.broadcast_id is 'The broadcast.';
 comment on column notify.broadcast_late.recipient_id is 'The recipient.';
 comment on column notify.broadcast_late.event_id is 'Id of the event in notify.pending.';
@@ -470,7 +470,7 @@ begin
   end if;
   return accepted;
 end $$;
-comment on function notify.append_send is 'Checks a send and appends its events to the log, one per recipient with an inbox; returns how many. notify.unreached lists the others. notify.emit and the send API, which identify the sender, call it. A group holds one type, since its key begins with it.';
+comment on function notify.append_send is 'Checks a send and appends one event per recipient with an inbox; returns their number. notify.unreached lists the other recipients. Called by notify.emit and the send API, which identify the sender. All events of a group have one type, because the group key begins with it.';
 
 create function notify.emit(
   type text,
@@ -504,7 +504,7 @@ begin
   return notify.append_send(notify.sql_source(source_id), recipients, type, title, body, url, actor_id, object_type, object_id,
     group_key, coalesce(data, '{}'), priority, severity, expires_at, null);
 end $$;
-comment on function notify.emit is 'Notifies these users, in the transaction of the caller: rolled back, nothing happens; committed, it is dispatched within the poll interval. The same source_id of the same role never notifies a user twice. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others. docs/sql.md has examples.';
+comment on function notify.emit is 'Notifies these users, in the transaction of the caller. If it is rolled back, nothing happens; once committed, the events are dispatched within the poll interval. The same source_id of the same role never notifies a user twice. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others. docs/sql.md has examples.';
 
 create function notify.retract(recipients bigint[], source_id text) returns bigint
   language plpgsql security definer
@@ -532,12 +532,12 @@ begin
   end if;
   return accepted;
 end $$;
-comment on function notify.retract is 'Retracts what notify.emit sent to these users under this source_id and the same role: it leaves its group, or the inbox. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others.';
+comment on function notify.retract is 'Retracts what notify.emit sent to these users with this source_id and by the same role: the source leaves its group, or the notification leaves the inbox. Returns how many recipients were accepted: those with an inbox. ops.unreached lists the others.';
 
 create function notify.is_source(source_id text, named text) returns boolean
   language sql immutable parallel safe
   return source_id = named or source_id ~ '^(sql|send):' and right(source_id, length(named) + 1) = ':' || named;
-comment on function notify.is_source is 'Whether the source is the named one: by its whole id, or by the part of it that its sender chose.';
+comment on function notify.is_source is 'True if the source has this id, or if its sender chose this id for it.';
 
 create function notify.why(user_id bigint, notification_id bigint)
   returns table (channel text, decision text, decided_by text, reason text, until timestamptz, at timestamptz)
@@ -597,7 +597,7 @@ create function notify.why(user_id bigint, notification_id bigint)
       values ('email', 'the user has confirmed no address'), ('webPush', 'no browser of the user takes pushes')
     ) c (channel, unreachable)
     cross join lateral notify.explain(n.user_id, n.type, c.channel, now(), '[]') e
-    -- A cap decides once, when it counts.
+    -- A cap is not evaluated again: its decision at the time of counting remains.
     left join lateral (
       select d.state, d.due_at
       from notify.deliveries d
@@ -624,7 +624,7 @@ create function notify.why(user_id bigint, notification_id bigint)
     ) kept (by)
     where n.user_id = why.user_id and n.id = why.notification_id;
   end;
-comment on function notify.why is 'What was decided about a notification. For the app: the decisions at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they do again when sending (notify.deliveries has the results); a cap as it decided then.';
+comment on function notify.why is 'Decisions about a notification. For the app: those made at the time, the latest of each kind. For email and webPush: what the preferences decide now, as they will when it is sent (notify.deliveries has the results); a cap as decided then.';
 
 create function notify.timeline(user_id bigint)
   returns table (at timestamptz, what text, notification_id bigint, type text, source_id text, decided_by text)
@@ -664,7 +664,7 @@ create function notify.timeline(user_id bigint)
       from notify.deliveries d
       where d.user_id = timeline.user_id
       union all
-      -- Sent to sockets, and earlier messages of what grew and was sent again.
+      -- Frames sent to sockets; and messages that notify.deliveries no longer has, because the notification grew and was sent again.
       select l.at, case when l.channel = 'inApp' then l.event else l.channel || ' ' || l.event end, l.notification_id, null, null, l.reason
       from notify.delivery_log l
       where l.recipient_id = timeline.user_id
@@ -675,7 +675,7 @@ create function notify.timeline(user_id bigint)
     ) t (at, what, notification_id, type, source_id, decided_by)
     order by 1 desc, 3 desc nulls last, 2;
   end;
-comment on function notify.timeline is 'Events of a user''s inbox, latest first: notifications made, grown, delivered, read, archived and removed, the decision about each source, and messages by email and Web Push, sent or not, and why.';
+comment on function notify.timeline is 'History of a user''s inbox, latest first: notifications created, grown, delivered, read, archived and removed, the decision about each source, and messages by email and Web Push, sent or not, with the reason.';
 
 create function notify.trace(user_id bigint, notification_id bigint)
   returns table (
@@ -738,7 +738,7 @@ create function notify.trace(user_id bigint, notification_id bigint)
     ) t (place, at, step, detail, event_id, source_id, request_id, modseq, sessions)
     order by t.at, t.place, t.event_id, t.modseq;
   end;
-comment on function notify.trace is 'What happened to a notification, in order: the events behind it with their requests (100 at most), the decisions, the states of the inbox, frames with the sign-in sessions that were sent them, acknowledgements, messages by email and Web Push (200 rows of the delivery log at most). Shows no content.';
+comment on function notify.trace is 'History of a notification, in order: its events and their requests (at most 100), decisions, inbox states, frames and the sessions that received them, acknowledgements, and messages by email and Web Push (at most 200). Contains no content.';
 
 create function notify.why_not(user_id bigint, source_id text)
   returns table (step text, result text, reason text, at timestamptz, source text)
@@ -866,7 +866,7 @@ create function notify.why_not(user_id bigint, source_id text)
     from steps t
     order by t.source, t.place, t.at, t.reason;
   end;
-comment on function notify.why_not is 'Where the way of a source to a user ends: inbox, event, dispatch, decision, notification, device, email, webPush, each with ok, waits or stops, and why. source_id as stored (like:9:4), or the name that a sender gave to it. Reads one shard of the log.';
+comment on function notify.why_not is 'Shows where a source stopped on its way to a user: inbox, event, dispatch, decision, notification, device, email, webPush, each with ok, waits or stops, and the reason. source_id is the stored one (like:9:4), or the id that the sender chose. Reads one shard of the log.';
 
 create function notify.replay(consumer text, since timestamptz) returns bigint
   language plpgsql
@@ -896,9 +896,9 @@ begin
   if first is null then
     return 0;
   end if;
-  -- A later transaction may have drawn a lower id than the first.
+  -- A transaction that began later may have drawn a lower id than the first one.
   select min(e.id) into first_id from notify.outbox e where e.xid >= first::text::xid8 and e.id >= boundary;
-  -- Back to before the first transaction that is to be read again; what was unread below it stays so.
+  -- Moves each position back to before the first transaction to read again. Earlier transactions that were open in `done` remain unread.
   for lane in select * from notify.positions p where p.consumer = replay.consumer order by p.lane for update loop
     cut := least(first, pg_snapshot_xmax(lane.done)::text::numeric);
     open := array(select x::text::numeric from pg_snapshot_xip(lane.done) x where x::text::numeric < cut order by 1);
@@ -917,7 +917,7 @@ begin
   perform notify.write_audit(null, 'events.replay', replay.consumer, null, jsonb_build_object('since', since, 'events', again));
   return again;
 end $$;
-comment on function notify.replay is 'Makes a consumer read again the events written since then, at most 7 days ago; returns how many. Nothing notifies twice, since every event left its source. counters is refused.';
+comment on function notify.replay is 'Makes a consumer read the events written since a time, at most 7 days ago, once more; returns their number. No notification is repeated, because every event left its source. The consumer counters is refused.';
 
 create function notify.replay_dead_letter(dead_letter_id bigint) returns boolean
   language plpgsql
@@ -932,7 +932,7 @@ begin
   perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || dead_letter_id);
   return true;
 end $$;
-comment on function notify.replay_dead_letter is 'Tries a dead letter again from its first attempt; null when there is no such dead letter. The event is applied once, however often it is replayed.';
+comment on function notify.replay_dead_letter is 'Retries a dead letter, starting with its first attempt. Returns null when there is no such dead letter. The event is applied once, however often it is replayed.';
 
 create function notify.skip_event(consumer text, event_id bigint) returns text
   language plpgsql
@@ -1002,7 +1002,7 @@ begin
   perform notify.write_audit(null, 'event.skip', 'event:' || skip_event.event_id, null, jsonb_build_object('consumer', skip_event.consumer));
   return 'skipped';
 end $$;
-comment on function notify.skip_event is 'Makes a dead letter of an event that is pending, or that blocks a failing lane: the lane goes on without it. notify.replay_dead_letter tries it again. Refused (22023) for any other event.';
+comment on function notify.skip_event is 'Turns an event into a dead letter: one that is pending, or that blocks a failing lane, which then continues. notify.replay_dead_letter retries it. Any other event is refused (22023).';
 
 create function notify.require_lane(consumer text, lane integer) returns void
   language plpgsql
@@ -1018,7 +1018,7 @@ begin
     perform notify.refuse('there is no lane ' || concat_ws('/', require_lane.consumer, require_lane.lane));
   end if;
 end $$;
-comment on function notify.require_lane is 'Refuses (22023) the name of a lane that does not exist.';
+comment on function notify.require_lane is 'Raises 22023 if there is no such lane.';
 
 create function notify.pause_lanes(consumer text default null, lane integer default null) returns integer
   language plpgsql
@@ -1045,7 +1045,7 @@ begin
   end if;
   return paused;
 end $$;
-comment on function notify.pause_lanes is 'Stops the reading of a lane, of all lanes of a consumer, or, without arguments, of every lane; returns how many it stopped. Waits for the batches that run. Events are appended as before and wait; what was read goes on: retries, windows, fan-outs, mails.';
+comment on function notify.pause_lanes is 'Stops reading one lane, all lanes of a consumer, or, without arguments, every lane; returns how many it stopped. Waits for running batches. New events are appended and wait; retries, windows, fan-outs and mails continue.';
 
 create function notify.resume_lanes(consumer text default null, lane integer default null) returns integer
   language plpgsql
@@ -1072,4 +1072,4 @@ begin
   end if;
   return resumed;
 end $$;
-comment on function notify.resume_lanes is 'Lets paused lanes be read again: one, all of a consumer, or, without arguments, every lane; returns how many were paused. They continue where they stopped, within the poll interval.';
+comment on function notify.resume_lanes is 'Continues reading paused lanes: one, all of a consumer, or, without arguments, every lane; returns how many were paused. They continue within the poll interval.';

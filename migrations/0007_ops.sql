@@ -1,7 +1,7 @@
 -- Views and functions for operators.
 
 create schema ops;
-comment on schema ops is 'For operators and the console: views of the log, the jobs and the inboxes. Holds no state.';
+comment on schema ops is 'Views and functions for operators and the console, about the log, the jobs and the inboxes. Stores nothing.';
 
 create view ops.lag as
 select
@@ -20,7 +20,7 @@ select
 from (
   select
     n.*,
-    -- Open when the last finished slice was taken, ended since.
+    -- Transactions that were open when the last finished slice ended, and have ended since.
     array(select x from pg_snapshot_xip(n.done) x where pg_visible_in_snapshot(x, pg_current_snapshot())) as ended,
     (select last_value from notify.outbox_id_seq) as last_id
   from notify.positions n
@@ -75,19 +75,19 @@ left join lateral (
   ) u
   where p.consumer <> 'counters' or u.counted
 ) e on true;
-comment on view ops.lag is 'Per lane: committed events not read yet, and the age of the oldest. The count of a lane ends at 10,001, which means that many or more, and the oldest of those.';
-comment on column ops.lag.consumer is 'notifications or counters.';
+comment on view ops.lag is 'Committed events that each lane has not read yet, and the age of the oldest. Counting stops at 10,001, which means that many or more; the oldest is then the oldest of those counted.';
+comment on column ops.lag.consumer is 'Name of the consumer: notifications or counters.';
 comment on column ops.lag.lane is 'Number of the lane.';
-comment on column ops.lag.critical is 'Whether it is the critical lane.';
-comment on column ops.lag.events is 'Events not read yet; 10001: that many or more.';
-comment on column ops.lag.oldest_at is 'Time of the oldest of them.';
-comment on column ops.lag.age is 'How long it has waited.';
-comment on column ops.lag.moved_at is 'Time of the last move of the position.';
-comment on column ops.lag.done_xmin is 'Oldest transaction that was open when the last finished slice was taken.';
-comment on column ops.lag.failing_since is 'Time of the first failure; null while the lane moves on.';
-comment on column ops.lag.last_error is 'Error of the last failed run.';
-comment on column ops.lag.paused_at is 'Time since which it is paused: notify.resume_lanes. Null: it is not.';
-comment on column ops.lag.paused_by is 'Role and application that paused it.';
+comment on column ops.lag.critical is 'True for the critical lane.';
+comment on column ops.lag.events is 'Number of unread events; 10001: that many or more.';
+comment on column ops.lag.oldest_at is 'Time of the oldest unread event; null: there is none.';
+comment on column ops.lag.age is 'Age of the oldest unread event; null: there is none.';
+comment on column ops.lag.moved_at is 'Time at which the position last moved.';
+comment on column ops.lag.done_xmin is 'Oldest transaction that was open when the last finished slice ended.';
+comment on column ops.lag.failing_since is 'Time of the first failure. Null: the last run succeeded.';
+comment on column ops.lag.last_error is 'Error of the last failed run; null: the last run succeeded.';
+comment on column ops.lag.paused_at is 'Time since which the lane is paused. Null: not paused. notify.resume_lanes ends it.';
+comment on column ops.lag.paused_by is 'Role and application that paused the lane. Null: not paused.';
 
 create view ops.jobs as
 select
@@ -106,12 +106,12 @@ select
 from graphile_worker.jobs
 group by 1, 2;
 comment on view ops.jobs is 'Jobs of graphile-worker by task and state. Jobs are hints: the work itself is in tables.';
-comment on column ops.jobs.task is 'A file in workers/.';
+comment on column ops.jobs.task is 'Name of the task: a file in workers/.';
 comment on column ops.jobs.state is 'running, ready, scheduled, retrying or failed.';
 comment on column ops.jobs.jobs is 'Number of jobs.';
-comment on column ops.jobs.oldest_run_at is 'Scheduled time of the oldest.';
-comment on column ops.jobs.most_attempts is 'Highest number of attempts of any of them.';
-comment on column ops.jobs.an_error is 'One of their last errors.';
+comment on column ops.jobs.oldest_run_at is 'Scheduled time of the oldest job.';
+comment on column ops.jobs.most_attempts is 'Highest number of attempts of one of the jobs.';
+comment on column ops.jobs.an_error is 'Last error of one of the jobs; null: none failed.';
 
 create view ops.workers as
 select
@@ -123,14 +123,14 @@ select
   now() - w.beat_at as silent_for,
   (select count(*) from graphile_worker.jobs j where j.locked_by = w.worker_id) as jobs_locked
 from notify.workers w;
-comment on view ops.workers is 'Worker processes, their last heartbeat, and the jobs they hold.';
-comment on column ops.workers.worker_id is 'The id under which graphile-worker locks jobs.';
+comment on view ops.workers is 'Worker processes, their last heartbeat, and the number of jobs they have locked.';
+comment on column ops.workers.worker_id is 'Id under which graphile-worker locks jobs.';
 comment on column ops.workers.host is 'Host name of the process.';
 comment on column ops.workers.pid is 'Process id on that host.';
 comment on column ops.workers.started_at is 'Start of the process.';
 comment on column ops.workers.beat_at is 'Time of the last heartbeat.';
-comment on column ops.workers.silent_for is 'Time since then; past 10 s its jobs are unlocked.';
-comment on column ops.workers.jobs_locked is 'Jobs it holds.';
+comment on column ops.workers.silent_for is 'Time since the last heartbeat. After 10 s the worker''s jobs are unlocked.';
+comment on column ops.workers.jobs_locked is 'Number of jobs that the worker has locked.';
 
 create view ops.pending as
 select
@@ -147,14 +147,14 @@ from notify.pending
 where dead_at is null;
 comment on view ops.pending is 'Events that wait for another attempt.';
 comment on column ops.pending.id is 'Number of the row.';
-comment on column ops.pending.consumer is 'Consumer that owes the effect.';
+comment on column ops.pending.consumer is 'The consumer that has yet to apply the event.';
 comment on column ops.pending.event_id is 'Id of the event.';
 comment on column ops.pending.recipient_id is 'Recipient of the event.';
 comment on column ops.pending.source_id is 'Source of the event.';
 comment on column ops.pending.attempts is 'Failed attempts so far.';
 comment on column ops.pending.due_at is 'Time of the next attempt.';
 comment on column ops.pending.last_error is 'Error of the last attempt.';
-comment on column ops.pending.created_at is 'Time at which it became pending.';
+comment on column ops.pending.created_at is 'Time at which the event became pending.';
 
 create view ops.dead_letters as
 select
@@ -172,29 +172,29 @@ select
   event
 from notify.pending
 where dead_at is not null;
-comment on view ops.dead_letters is 'Events whose last attempt failed. select notify.replay_dead_letter(id) tries one again.';
+comment on view ops.dead_letters is 'Events whose last attempt failed. select notify.replay_dead_letter(id) retries one.';
 comment on column ops.dead_letters.id is 'Number of the dead letter.';
-comment on column ops.dead_letters.consumer is 'Consumer that owes the effect.';
+comment on column ops.dead_letters.consumer is 'The consumer that has yet to apply the event.';
 comment on column ops.dead_letters.event_id is 'Id of the event.';
 comment on column ops.dead_letters.recipient_id is 'Recipient of the event.';
 comment on column ops.dead_letters.source_id is 'Source of the event.';
 comment on column ops.dead_letters.type is 'Type of the notification.';
-comment on column ops.dead_letters.attempts is 'Attempts made.';
-comment on column ops.dead_letters.cause is 'The class of its error and the form of the message: dead letters of one cause are replayed together.';
+comment on column ops.dead_letters.attempts is 'Number of attempts.';
+comment on column ops.dead_letters.cause is 'Common cause: class of the error, and its message without numbers and quoted parts. Dead letters with the same cause can be replayed together.';
 comment on column ops.dead_letters.last_error is 'Error of the last attempt.';
-comment on column ops.dead_letters.created_at is 'Time at which it became pending.';
-comment on column ops.dead_letters.dead_at is 'Time at which it became a dead letter.';
+comment on column ops.dead_letters.created_at is 'Time at which the event became pending.';
+comment on column ops.dead_letters.dead_at is 'Time at which the event became a dead letter.';
 comment on column ops.dead_letters.event is 'Copy of the event.';
 
 create view ops.unreached as
 select recipient_id, source_id, retracts, type, created_at
 from notify.unreached;
-comment on view ops.unreached is 'Sends and retractions of the last 30 days that named someone without an inbox: no user has this id, or the user was deleted. notify.emit and notify.retract do not count them as accepted.';
-comment on column ops.unreached.recipient_id is 'The id that was named.';
+comment on view ops.unreached is 'Sends and retractions of the last 30 days to recipients without an inbox: no user has this id, or the user was deleted. notify.emit and notify.retract do not count them as accepted.';
+comment on column ops.unreached.recipient_id is 'Requested recipient; no user with an inbox has this id.';
 comment on column ops.unreached.source_id is 'Source of the send.';
-comment on column ops.unreached.retracts is 'True for a retraction.';
+comment on column ops.unreached.retracts is 'True if it was a retraction.';
 comment on column ops.unreached.type is 'Type of the notification.';
-comment on column ops.unreached.created_at is 'Time of the first such send.';
+comment on column ops.unreached.created_at is 'Time of the first such send or retraction.';
 
 create view ops.failing_windows as
 select
@@ -209,16 +209,16 @@ select
   (select count(*) from notify.sources s where s.user_id = w.user_id and s.waits_for = w.group_key and s.waits_filter = w.filter) as waiting
 from notify.windows w
 where w.attempts > 0;
-comment on view ops.failing_windows is 'Windows that could not be flushed: their sources wait until an attempt succeeds. Attempts never end, an hour apart at last; update notify.windows set due_at = now() makes one at once.';
+comment on view ops.failing_windows is 'Windows whose end could not be processed: their sources wait until an attempt succeeds. Attempts continue forever, finally once an hour. update notify.windows set due_at = now() starts one at once.';
 comment on column ops.failing_windows.user_id is 'Owner of the inbox.';
 comment on column ops.failing_windows.group_key is 'Key of the group.';
-comment on column ops.failing_windows.filter is 'Why its sources are filtered; none: they are not.';
-comment on column ops.failing_windows.type is 'Type of the group''s notifications.';
-comment on column ops.failing_windows.attempts is 'Failed attempts so far; 12 take some three hours.';
+comment on column ops.failing_windows.filter is 'Reason why the sources of the group are filtered; none: not filtered.';
+comment on column ops.failing_windows.type is 'Type of the notifications of the group.';
+comment on column ops.failing_windows.attempts is 'Number of failed attempts; 12 take some three hours.';
 comment on column ops.failing_windows.last_error is 'Error of the last attempt.';
 comment on column ops.failing_windows.opened_at is 'Time at which the first source began to wait.';
 comment on column ops.failing_windows.due_at is 'Time of the next attempt.';
-comment on column ops.failing_windows.waiting is 'Sources that wait in it.';
+comment on column ops.failing_windows.waiting is 'Number of sources that wait in the window.';
 
 create view ops.unreadable_notifications as
 select
@@ -232,12 +232,12 @@ from notify.notifications n
 where jsonb_typeof(n.data) <> 'object'
    or least(n.created_at, n.updated_at, n.expires_at, n.delivered_at, n.read_at, n.archived_at) < '0001-01-01 00:00+00'
    or greatest(n.created_at, n.updated_at, n.expires_at, n.delivered_at, n.read_at, n.archived_at) >= '10000-01-01 00:00+00';
-comment on view ops.unreadable_notifications is 'Notifications that cannot be shown as they are: the API shows the nearest valid time, and no data. No API writes such a row; it came by hand or from a restored dump. Update it, or delete it with notify.retract. Reads all of notify.notifications.';
+comment on view ops.unreadable_notifications is 'Notifications that cannot be shown as stored: the API shows the nearest valid time, and no data. The API never writes such a row; it was written by hand or restored from a dump. Update it, or delete it with notify.retract. Reads all of notify.notifications.';
 comment on column ops.unreadable_notifications.user_id is 'Owner of the inbox.';
 comment on column ops.unreadable_notifications.id is 'Id of the notification, unique within its user.';
-comment on column ops.unreadable_notifications.type is 'Its type.';
-comment on column ops.unreadable_notifications.created_at is 'Time of its creation.';
-comment on column ops.unreadable_notifications.expires_at is 'Time from which retention removes it.';
+comment on column ops.unreadable_notifications.type is 'Type of the notification.';
+comment on column ops.unreadable_notifications.created_at is 'Time of creation.';
+comment on column ops.unreadable_notifications.expires_at is 'Time after which retention removes the notification.';
 comment on column ops.unreadable_notifications.reason is 'The part that cannot be shown.';
 
 create view ops.held_locks as
@@ -277,15 +277,15 @@ left join (
   join pg_locks l on l.transactionid = p.transaction and l.locktype = 'transactionid' and l.pid is null
 ) x on h.pid is null and x.transaction = h.transaction
 left join waits w on w.pid = coalesce(h.pid, 0);
-comment on view ops.held_locks is 'Transactions that hold locks on our tables, and the processes that wait for them. End one by pg_terminate_backend(pid) or rollback prepared.';
-comment on column ops.held_locks.pid is 'Process of the session at the server; null: a prepared transaction.';
-comment on column ops.held_locks.transaction is 'Virtual transaction id: the same as long as the transaction is open.';
-comment on column ops.held_locks.role is 'Role that signed in.';
-comment on column ops.held_locks.application is 'application_name of the session; ours begin with ravenpost.';
-comment on column ops.held_locks.state is 'As in pg_stat_activity; null for roles that may not see it (pg_read_all_stats).';
-comment on column ops.held_locks.since is 'Start of the transaction; null for roles that may not see it (pg_read_all_stats).';
-comment on column ops.held_locks.locks is 'Tables and modes. A transaction that locks rows holds RowShareLock or RowExclusiveLock on their table.';
-comment on column ops.held_locks.waiting is 'Processes that wait for one of its locks.';
+comment on view ops.held_locks is 'Transactions that hold locks on our tables, and the processes that wait for these locks. To end one: pg_terminate_backend(pid), or rollback prepared.';
+comment on column ops.held_locks.pid is 'Process id of the session at the server. Null: a prepared transaction.';
+comment on column ops.held_locks.transaction is 'Virtual transaction id, the same while the transaction is open.';
+comment on column ops.held_locks.role is 'Role that connected.';
+comment on column ops.held_locks.application is 'application_name of the session; those of Ravenpost begin with ravenpost.';
+comment on column ops.held_locks.state is 'State as in pg_stat_activity. Null: the reader''s role may not see it (pg_read_all_stats).';
+comment on column ops.held_locks.since is 'Start of the transaction. Null: the reader''s role may not see it (pg_read_all_stats).';
+comment on column ops.held_locks.locks is 'Tables and lock modes. A transaction that locks rows has RowShareLock or RowExclusiveLock on their table.';
+comment on column ops.held_locks.waiting is 'Process ids that wait for one of these locks.';
 
 create view ops.count_drift as
 select 'posts.like_count' as counter, p.id, p.like_count as folded, coalesce(c.n, 0) as counted
@@ -348,11 +348,11 @@ left join (
   select user_id, notification_id, count(distinct nullif(actor_id, 0)) as n from notify.sources where live group by 1, 2
 ) c on c.user_id = n.user_id and c.notification_id = n.id
 where n.actor_count <> coalesce(c.n, 0);
-comment on view ops.count_drift is 'Every folded or kept count that differs from a recount. Empty once the consumer counters has read the log to its end; the counts of inboxes are right in every snapshot. It recounts everything: minutes on a large database.';
+comment on view ops.count_drift is 'Stored counts that differ from a recount. Empty once the consumer counters has read the whole log; counts of inboxes are right in every snapshot. The recount reads everything, which takes minutes on a large database.';
 comment on column ops.count_drift.counter is 'Table and column of the counter.';
 comment on column ops.count_drift.id is 'Id of the post, comment or user.';
-comment on column ops.count_drift.folded is 'Value of the counter.';
-comment on column ops.count_drift.counted is 'Result of the recount.';
+comment on column ops.count_drift.folded is 'Stored value of the counter.';
+comment on column ops.count_drift.counted is 'Value of the recount.';
 
 create function ops.inbox_of(username text)
   returns table (
@@ -391,7 +391,7 @@ create function ops.inbox_of(username text)
     where n.user_id = (select u.id from social.users u where u.username = inbox_of.username)
     order by n.grown_modseq desc;
   end;
-comment on function ops.inbox_of is 'The inbox of the user with this name, newest first, as the user sees it.';
+comment on function ops.inbox_of is 'The inbox of the user with this username, newest first, as the user sees it.';
 
 create view ops.deliveries as
 select
@@ -409,20 +409,20 @@ select
   d.updated_at,
   d.send_id
 from notify.deliveries d;
-comment on view ops.deliveries is 'Mails and pushes that wait, and those of the last 90 days. With where overdue > interval ''1 minute'': what a provider or a missing worker holds up; with where state in (''failed'', ''bounced''): what was given up.';
-comment on column ops.deliveries.user_id is 'Recipient.';
-comment on column ops.deliveries.notification_id is 'The notification; null: a mail about the account.';
-comment on column ops.deliveries.channel is 'email or webPush.';
-comment on column ops.deliveries.target is 'primary, the id of a push subscription, or the kind of a mail about the account.';
-comment on column ops.deliveries.state is 'As in notify.deliveries.';
-comment on column ops.deliveries.reason is 'The rule that skipped, deferred or cancelled it.';
-comment on column ops.deliveries.attempts is 'Attempts so far.';
-comment on column ops.deliveries.last_error is 'Error of the last attempt.';
-comment on column ops.deliveries.queued_at is 'Time at which it was queued.';
-comment on column ops.deliveries.due_at is 'Time of the next attempt, or the end of the lease of the worker that sends it; null: finished.';
-comment on column ops.deliveries.overdue is 'How long it has been due; null: it is not.';
-comment on column ops.deliveries.updated_at is 'Time of the last change of its state.';
-comment on column ops.deliveries.send_id is 'Id under which the provider knows the message.';
+comment on view ops.deliveries is 'Mails and pushes that wait, and those of the last 90 days. Use where overdue > interval ''1 minute'' to find those delayed by a provider or a missing worker, and where state in (''failed'', ''bounced'') to find those that will not be tried again.';
+comment on column ops.deliveries.user_id is 'The recipient.';
+comment on column ops.deliveries.notification_id is 'The notification. Null: a mail about the account.';
+comment on column ops.deliveries.channel is 'Channel: email or webPush.';
+comment on column ops.deliveries.target is 'primary for the account''s address, the id of a push subscription, or the kind of a mail about the account.';
+comment on column ops.deliveries.state is 'State as in notify.deliveries.';
+comment on column ops.deliveries.reason is 'Why the message was skipped, deferred or cancelled, as in notify.deliveries. Null: it was not.';
+comment on column ops.deliveries.attempts is 'Number of attempts.';
+comment on column ops.deliveries.last_error is 'Error of the last failed attempt; null: none.';
+comment on column ops.deliveries.queued_at is 'Time at which the message was queued.';
+comment on column ops.deliveries.due_at is 'Time of the next attempt, or end of the lease of the worker that sends the message. Null: finished.';
+comment on column ops.deliveries.overdue is 'Time since the message became due. Null: it is not due.';
+comment on column ops.deliveries.updated_at is 'Time of the last change of state.';
+comment on column ops.deliveries.send_id is 'Id of the message at the provider. Null: not tried yet.';
 
 create view ops.webhooks as
 select
@@ -444,22 +444,22 @@ select
   (select count(*) from notify.webhook_deliveries d where d.webhook_id = w.id and d.state = 'sending') as sending,
   w.created_at
 from notify.webhooks w;
-comment on view ops.webhooks is 'Endpoints that take events, and what waits for them. With where state <> ''enabled'' or oldest_age > interval ''1 minute'': those that need attention.';
+comment on view ops.webhooks is 'Endpoints that receive events, and their waiting messages. Use where state <> ''enabled'' or oldest_age > interval ''1 minute'' to find those that need attention.';
 comment on column ops.webhooks.id is 'Id of the endpoint.';
-comment on column ops.webhooks.host is 'Scheme, host and port. The path may hold a secret of the receiver.';
-comment on column ops.webhooks.events is 'Events that it takes.';
-comment on column ops.webhooks.description is 'For people.';
+comment on column ops.webhooks.host is 'Scheme, host and port of the URL. The path is left out, because it may contain a secret of the receiver.';
+comment on column ops.webhooks.events is 'Types of events that the endpoint receives.';
+comment on column ops.webhooks.description is 'Description for people.';
 comment on column ops.webhooks.state is 'enabled, failing (the last attempt failed) or disabled.';
-comment on column ops.webhooks.disabled_because is 'byHand; gone: it answered 410; failing: it accepted nothing for three days.';
-comment on column ops.webhooks.disabled_at is 'Time at which it was disabled.';
-comment on column ops.webhooks.failing_since is 'Time of the first failure since the last success.';
-comment on column ops.webhooks.failures is 'Failures since the last success.';
-comment on column ops.webhooks.paused_until is 'Nothing is sent before this time.';
-comment on column ops.webhooks.last_error is 'Error of the last attempt that failed.';
-comment on column ops.webhooks.waiting is 'Messages not sent yet; 10001: that many or more.';
-comment on column ops.webhooks.oldest_age is 'Age of the message whose turn is next.';
-comment on column ops.webhooks.sending is 'Messages under way.';
-comment on column ops.webhooks.created_at is 'Time of its creation.';
+comment on column ops.webhooks.disabled_because is 'Why it is disabled. byHand: by an administrator; gone: it answered 410; failing: it accepted nothing for three days. Null: enabled.';
+comment on column ops.webhooks.disabled_at is 'Time at which it was disabled. Null: enabled.';
+comment on column ops.webhooks.failing_since is 'Time of the first failed attempt since the last successful one. Null: the last attempt succeeded.';
+comment on column ops.webhooks.failures is 'Number of failed attempts since the last successful one.';
+comment on column ops.webhooks.paused_until is 'Time before which nothing is sent. Null: no pause.';
+comment on column ops.webhooks.last_error is 'Error of the last failed attempt; null: none.';
+comment on column ops.webhooks.waiting is 'Number of messages not sent yet; 10001: that many or more.';
+comment on column ops.webhooks.oldest_age is 'Age of the message that is sent next; null: none waits.';
+comment on column ops.webhooks.sending is 'Number of messages being sent.';
+comment on column ops.webhooks.created_at is 'Time at which the endpoint was created.';
 
 create view ops.fan_outs as
 select
@@ -482,20 +482,20 @@ select
   case when f.finished_at is null and f.due_at < now() then now() - f.due_at end as overdue,
   f.finished_at
 from notify.fan_outs f;
-comment on view ops.fan_outs is 'Long work done in chunks: audiences, deletions, blocks, changes of large inboxes; finished ones for 30 days. With where finished_at is null: what is left to do.';
+comment on view ops.fan_outs is 'Long work done in chunks: notifying audiences, deletions, blocks, changes of large inboxes. Finished work is listed for 30 days; where finished_at is null finds the rest.';
 comment on column ops.fan_outs.id is 'Number of the fan-out.';
-comment on column ops.fan_outs.kind is 'As in notify.fan_outs.';
-comment on column ops.fan_outs.subject is 'The post, comment or user that it is about.';
-comment on column ops.fan_outs.actor_id is 'Of retract_actor: the user who was blocked.';
-comment on column ops.fan_outs.first_shard is 'First shard of its part of an audience.';
-comment on column ops.fan_outs.last_shard is 'Last shard of its part of an audience.';
-comment on column ops.fan_outs.cursor is 'How far it has come, as in notify.fan_outs.cursor_user_id.';
-comment on column ops.fan_outs.attempts is 'Chunks that failed since the last one that succeeded.';
-comment on column ops.fan_outs.last_error is 'Error of the last failed chunk.';
-comment on column ops.fan_outs.created_at is 'Time of its request.';
+comment on column ops.fan_outs.kind is 'Kind of work, as in notify.fan_outs.';
+comment on column ops.fan_outs.subject is 'The post, comment, user or broadcast that it is about.';
+comment on column ops.fan_outs.actor_id is 'For retract_actor: the blocked user.';
+comment on column ops.fan_outs.first_shard is 'First shard of this part of an audience.';
+comment on column ops.fan_outs.last_shard is 'Last shard of this part of an audience.';
+comment on column ops.fan_outs.cursor is 'Position of the work, as in notify.fan_outs.cursor_user_id.';
+comment on column ops.fan_outs.attempts is 'Number of failed chunks since the last successful one.';
+comment on column ops.fan_outs.last_error is 'Error of the last failed chunk; null: none failed.';
+comment on column ops.fan_outs.created_at is 'Time at which it was requested.';
 comment on column ops.fan_outs.due_at is 'Time of the next chunk.';
-comment on column ops.fan_outs.overdue is 'How long the next chunk has been due; null: it is not.';
-comment on column ops.fan_outs.finished_at is 'Time at which nothing was left to do.';
+comment on column ops.fan_outs.overdue is 'Time since the next chunk became due. Null: it is not due.';
+comment on column ops.fan_outs.finished_at is 'Time at which the work was complete. Null: unfinished.';
 
 create table notify.settings (
   role text collate "C" not null,
@@ -505,12 +505,12 @@ create table notify.settings (
   written_at timestamptz not null default now(),
   primary key (role, name)
 );
-comment on table notify.settings is 'Retention times and limits of the processes, written by each at its start.';
-comment on column notify.settings.role is 'all, api, worker or push.';
-comment on column notify.settings.name is 'What it limits.';
+comment on table notify.settings is 'Retention times and limits in force. Each process writes them at its start.';
+comment on column notify.settings.role is 'Role of the process: all, api, worker or push.';
+comment on column notify.settings.name is 'Name of the limit or retention time.';
 comment on column notify.settings.value is 'Value with its unit.';
-comment on column notify.settings.set_by is 'The variable that sets it; fixed: the code.';
-comment on column notify.settings.written_at is 'Start of the process that wrote it; of several processes of a role, the last.';
+comment on column notify.settings.set_by is 'Where the value is set: the name of an environment variable, or fixed (constant in the code).';
+comment on column notify.settings.written_at is 'Start of the process that wrote the row. If several processes have the role, the last one counts.';
 
 create table notify.processes (
   id text collate "C" primary key,
@@ -523,16 +523,16 @@ create table notify.processes (
   figures jsonb not null default '{}',
   breakers jsonb not null default '[]'
 ) with (fillfactor = 20);
-comment on table notify.processes is 'Processes of every role and their heartbeats, for the console. A row without a heartbeat for ten minutes is removed.';
-comment on column notify.processes.id is 'Random, new with each start.';
-comment on column notify.processes.role is 'all, api, worker or push.';
+comment on table notify.processes is 'Processes of every role and their heartbeats, for the console. Rows without a heartbeat for ten minutes are removed.';
+comment on column notify.processes.id is 'Random id, new at each start.';
+comment on column notify.processes.role is 'Role of the process: all, api, worker or push.';
 comment on column notify.processes.host is 'Host name of the process.';
 comment on column notify.processes.pid is 'Process id on that host.';
 comment on column notify.processes.started_at is 'Start of the process.';
 comment on column notify.processes.beat_at is 'Time of the last heartbeat.';
-comment on column notify.processes.memory_bytes is 'Resident memory.';
-comment on column notify.processes.figures is 'Numbers since the heartbeat before: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.';
-comment on column notify.processes.breakers is 'Circuit breakers of the process: [{name, closed}], seconds until an open one lets the next message through.';
+comment on column notify.processes.memory_bytes is 'Resident memory in bytes.';
+comment on column notify.processes.figures is 'Numbers since the previous heartbeat: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.';
+comment on column notify.processes.breakers is 'Circuit breakers of the process: [{name, closed}], where closed is the number of seconds until an open one lets the next message through.';
 
 create view ops.settings as
 select s.role, s.name, s.value, s.set_by, s.written_at
@@ -552,12 +552,12 @@ cross join lateral (
     ('shown before a window opens', t.instant_threshold::text),
     ('people in one group', t.max_group_size::text)
 ) v (name, value);
-comment on view ops.settings is 'Every retention time and limit in force, and where it is set. Roles with different values were started with different variables.';
-comment on column ops.settings.role is 'Role of the processes that it applies to; null: all.';
-comment on column ops.settings.name is 'What it limits.';
+comment on view ops.settings is 'Every retention time and limit in force, and where it is set. If the roles differ, they were started with different environment variables.';
+comment on column ops.settings.role is 'Role of the processes to which it applies. Null: all roles.';
+comment on column ops.settings.name is 'Name of the limit or retention time.';
 comment on column ops.settings.value is 'Value with its unit.';
-comment on column ops.settings.set_by is 'A variable of the environment; notify.types: PATCH /admin/notification-types; fixed: the code.';
-comment on column ops.settings.written_at is 'Start of the process that wrote it, or last change of the type.';
+comment on column ops.settings.set_by is 'Where the value is set: the name of an environment variable, notify.types (changed by PATCH /admin/notification-types), or fixed (constant in the code).';
+comment on column ops.settings.written_at is 'Start of the process that wrote it, or time of the last change of the type.';
 
 create view ops.audit_breaks as
 with entries as (
@@ -591,12 +591,12 @@ union all
 select c.last_id, c.last_at, null, null, 'the newest rows were removed or replaced'
 from notify.audit_chain c
 where c.last_hash <> coalesce((select a.hash from notify.audit a order by a.id desc limit 1), c.first_previous);
-comment on view ops.audit_breaks is 'Rows of notify.audit that were changed, removed or added by hand. Empty while the chain holds. Computes the hash of every row.';
+comment on view ops.audit_breaks is 'Rows of notify.audit that were changed, removed or added by hand. Empty while the chain of hashes is intact. Computes the hash of every row.';
 comment on column ops.audit_breaks.id is 'Number of the row.';
-comment on column ops.audit_breaks.at is 'Its time.';
-comment on column ops.audit_breaks.actor is 'Who made the change that it records.';
-comment on column ops.audit_breaks.action is 'The change that it records.';
-comment on column ops.audit_breaks.reason is 'What is wrong.';
+comment on column ops.audit_breaks.at is 'Time of the recorded change.';
+comment on column ops.audit_breaks.actor is 'Who made the recorded change.';
+comment on column ops.audit_breaks.action is 'Kind of the recorded change.';
+comment on column ops.audit_breaks.reason is 'What is wrong with the row.';
 
 create function ops.person(user_id bigint)
   returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
@@ -725,7 +725,7 @@ create function ops.person(user_id bigint)
     ) p
     where p.rows > 0;
   end;
-comment on function ops.person is 'What is stored about a user: where, how many rows, and how long they are kept. Empty after the account was deleted and retention has run; then only the number is left, in the emptied row of the account and as the author of emptied comments above replies. Reads the log and the inboxes whole: minutes on a large database.';
+comment on function ops.person is 'What is stored about a user: in which table, how many rows, and how long they are kept. Nothing is left after the account was deleted and retention has run, except the user''s number: in the emptied row of the account, and as author of emptied comments that have replies. Reads the whole log and all inboxes, which takes minutes on a large database.';
 
 create function ops.advance_sequences() returns bigint
   language plpgsql
@@ -754,12 +754,12 @@ begin
   end if;
   return advanced;
 end $$;
-comment on function ops.advance_sequences is 'Moves every sequence that is behind the ids of its table to the highest of them, as after logical replication, which copies no sequences; returns how many. Adoption calls it.';
+comment on function ops.advance_sequences is 'Moves every sequence that is behind the ids of its table to the highest of them; returns the number of moved sequences. Needed after logical replication, which does not copy sequences. Called by the adoption.';
 
 -- The migrator's own tables.
-comment on table notify.migrations is 'Migrations that were run, in the order of their names; new ones are only appended.';
+comment on table notify.migrations is 'Migrations that were run, in the order of their names. New ones are only appended.';
 comment on column notify.migrations.name is 'Name of the file in migrations/, without .sql.';
 comment on column notify.migrations.timestamp is 'Time of the run, UTC.';
-comment on table notify.migrations_lock is 'One row, locked by the process that migrates; others wait for it.';
+comment on table notify.migrations_lock is 'One row, locked by the process that migrates; others wait for its lock.';
 comment on column notify.migrations_lock.id is 'Name of the lock.';
 comment on column notify.migrations_lock.is_locked is 'Always 0 on PostgreSQL.';

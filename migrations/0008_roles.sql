@@ -8,7 +8,7 @@ declare
 begin
   foreach role in array array['ravenpost_app', 'ravenpost_readonly', 'ravenpost_emitter', 'ravenpost_critical', 'ravenpost_log'] loop
     if to_regrole(role) is null then
-      -- Roles belong to the whole cluster: the migration of another database may make it at the same time.
+      -- Roles belong to the whole cluster, so the migration of another database may create the same role at this moment.
       begin
         execute format('create role %I', role);
       exception when duplicate_object or unique_violation then null;
@@ -18,7 +18,7 @@ begin
 exception when insufficient_privilege then
   raise notice 'this user may not create roles; docs/security.md says what to do';
 end $$;
-comment on function ops.make_roles is 'Makes the roles ravenpost_app, ravenpost_readonly, ravenpost_emitter, ravenpost_critical and ravenpost_log, without login, if they are missing and the caller may.';
+comment on function ops.make_roles is 'Creates the roles ravenpost_app, ravenpost_readonly, ravenpost_emitter, ravenpost_critical and ravenpost_log, without login, if they are missing and the caller may create roles.';
 
 create function ops.grant_to_app() returns void
   language plpgsql
@@ -44,12 +44,12 @@ begin
       execute format('grant select, insert, update, delete on %s to ravenpost_app', t.name);
     end if;
     if t.by_row and not exists (select from pg_policy where polrelid = t.oid and polname = 'ravenpost_app') then
-      -- The role by its name, not as the policy's role: so a dump can be restored where there are no such roles yet.
+      -- The policy contains the role's name as text, not as its role, so that a dump can be restored where the role does not exist yet.
       execute format('create policy ravenpost_app on %s using (pg_has_role(current_user, ''ravenpost_app'', ''usage''))', t.name);
     end if;
   end loop;
 end $$;
-comment on function ops.grant_to_app is 'Lets ravenpost_app read and write the rows of every table, but not change a table, truncate it, mark a migration as run, or write the audit log other than by notify.write_audit.';
+comment on function ops.grant_to_app is 'Allows ravenpost_app to read and write the rows of every table, but not to change or truncate a table, mark a migration as run, or write the audit log except through notify.write_audit.';
 
 create function ops.grant_to_readonly() returns void
   language plpgsql
@@ -66,7 +66,7 @@ begin
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('social', 'notify', 'ops', 'graphile_worker') and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
   loop
-    -- The console reads the last pages of a table.
+    -- The console finds the last pages of a table by ctid.
     if t.kind in ('r', 'p') then
       execute format('grant select (ctid) on %s to ravenpost_readonly', t.name);
     end if;
@@ -84,7 +84,7 @@ begin
       execute format('create policy ravenpost_readonly on %s for select using (pg_has_role(current_user, ''ravenpost_readonly'', ''usage''))', t.name);
     end if;
   end loop;
-  -- The console of a server, which signs in as one of these, reads as ravenpost_readonly.
+  -- The server connects as ravenpost_app or as the caller. Its console reads as ravenpost_readonly, so both become members.
   begin
     if not pg_has_role('ravenpost_readonly', 'member') then
       execute format('grant ravenpost_readonly to %I', current_user);
@@ -93,18 +93,18 @@ begin
       grant ravenpost_readonly to ravenpost_app;
     end if;
   exception
-    -- The last two: the migration of another database did it at the same time.
+    -- unique_violation, internal_error: the migration of another database granted the same at this moment.
     when insufficient_privilege or unique_violation or internal_error then
       raise notice 'the console cannot read as ravenpost_readonly: %; docs/console.md says what to do', sqlerrm;
   end;
 end $$;
-comment on function ops.grant_to_readonly is 'Lets ravenpost_readonly read every table but columns with a secret, recognised by their names: hashes, tokens, keys, endpoints of browsers, stored responses. Such a column that was granted by hand is revoked. Lets ravenpost_app and the caller read as this role.';
+comment on function ops.grant_to_readonly is 'Allows ravenpost_readonly to read every table except columns with a secret, recognised by their names: hashes, tokens, keys, endpoints of browsers, stored responses. Revokes such a column if it was granted by hand. Allows ravenpost_app and the caller to act as this role.';
 
 create function ops.grant_to_emitters() returns void
   language plpgsql
 as $$
 begin
-  -- Any role with usage on the schema could call what public may.
+  -- Otherwise any role with usage on the schema could call these functions.
   revoke execute on all functions in schema notify from public;
   if to_regrole('ravenpost_app') is not null then
     grant execute on all functions in schema notify to ravenpost_app;
@@ -121,7 +121,7 @@ begin
     grant execute on function notify.emit, notify.retract, notify.users_of to ravenpost_critical;
   end if;
 end $$;
-comment on function ops.grant_to_emitters is 'Lets ravenpost_emitter and ravenpost_critical call notify.emit, notify.retract and notify.users_of, and nothing else of ours; revokes every other function of the schema from public.';
+comment on function ops.grant_to_emitters is 'Allows ravenpost_emitter and ravenpost_critical to call notify.emit, notify.retract and notify.users_of, and none of our other functions. Revokes every other function of the schema from public.';
 
 create function ops.give_log_away() returns void
   language plpgsql
@@ -147,7 +147,7 @@ begin
     where c.relnamespace = 'notify'::regnamespace and c.relkind in ('r', 'p') and c.relname ~ '^(outbox|delivery_log|audit)(_[0-9]+)?$|^audit_chain$'
       and c.relowner <> 'ravenpost_log'::regrole
   loop
-    -- A concurrent detach that was interrupted: such a partition cannot change its owner.
+    -- Detaching this partition concurrently was interrupted; such a partition cannot change its owner.
     if t.pending then
       execute format('alter table %s detach partition %s finalize', t.log, t.name);
     end if;
@@ -162,7 +162,7 @@ begin
 exception when insufficient_privilege then
   raise notice 'the log cannot be given to ravenpost_log: %; docs/security.md says what to do', sqlerrm;
 end $$;
-comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, the audit log, their partitions, and the functions that run as their owner.';
+comment on function ops.give_log_away is 'Makes ravenpost_log, which has no other rights, the owner of the outbox, the delivery log, the audit log, their partitions, and the functions that run with their owner''s rights.';
 
 create function ops.guard_segments() returns void
   language plpgsql
@@ -176,7 +176,7 @@ begin
     if not pg_has_role('ravenpost_readonly', 'usage') then
       execute format('grant ravenpost_readonly to %I', current_user);
     end if;
-    -- Only a role that may create in the schema can become the owner.
+    -- Only a role that may create objects in the schema can own the function.
     grant create on schema social to ravenpost_readonly;
     alter function social.users_of_query owner to ravenpost_readonly;
     revoke create on schema social from ravenpost_readonly;
@@ -198,7 +198,7 @@ begin
     perform ops.give_log_away();
   end if;
   if to_regrole('ravenpost_app') is not null then
-    -- Functions make the partitions of the log.
+    -- ravenpost_log creates the partitions of the log, inside functions that run with its rights.
     revoke create on schema notify from ravenpost_app;
     perform ops.grant_to_app();
   end if;
@@ -208,4 +208,4 @@ begin
   end if;
   perform ops.grant_to_emitters();
 end $$;
-comment on function ops.grant_privileges is 'Makes our roles and grants what they need, as far as the caller may. Every npm run migrate ends with it; repeating it changes nothing.';
+comment on function ops.grant_privileges is 'Creates our roles and grants what they need, as far as the caller may. Runs at the end of every npm run migrate; running it again changes nothing.';

@@ -38,11 +38,11 @@ export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
 export interface NotifyAudit {
   /**
-   * What was done, for example webhook.delete.
+   * Kind of change, such as webhook.delete.
    */
   action: string;
   /**
-   * user:<id> or token:<id> for calls of the API, role:<name> for the database role that called a SQL function.
+   * Who made the change: user:<id> or token:<id> for calls of the API, role:<name> for a database role that called an SQL function.
    */
   actor: string;
   /**
@@ -50,7 +50,7 @@ export interface NotifyAudit {
    */
   address: string | null;
   /**
-   * The changed part after the change, or the request. Never a secret.
+   * The changed part after the change, or the request. Never contains a secret.
    */
   after: Json | null;
   /**
@@ -58,7 +58,7 @@ export interface NotifyAudit {
    */
   application: string;
   /**
-   * Time of the change, never before that of an earlier row.
+   * Time of the change; never earlier than that of the previous row.
    */
   at: Timestamp;
   /**
@@ -66,7 +66,7 @@ export interface NotifyAudit {
    */
   before: Json | null;
   /**
-   * Database role of the session, which a caller of the API cannot choose.
+   * Database role of the session. A caller of the API cannot choose it.
    */
   databaseRole: string;
   /**
@@ -74,38 +74,38 @@ export interface NotifyAudit {
    */
   hash: Buffer;
   /**
-   * Number of the row, without gaps, in the order of the commits.
+   * Number of the row, without gaps, in the order of commits.
    */
   id: Int8;
   /**
-   * hash of the row before; the first one has 32 zero bytes.
+   * hash of the previous row; 32 zero bytes in the first row.
    */
   previous: Buffer;
   /**
-   * The request; null for SQL functions.
+   * Id of the request; null for SQL functions.
    */
   requestId: string | null;
   /**
-   * What it was done to, for example webhook:7.
+   * What was changed, such as webhook:7.
    */
   target: string | null;
 }
 
 export interface NotifyAuditChain {
   /**
-   * Number of the first row that retention has left.
+   * Number of the oldest row that retention has kept.
    */
   firstId: Generated<Int8>;
   /**
-   * What that row has as previous.
+   * The value of previous in the oldest row.
    */
   firstPrevious: Generated<Buffer>;
   /**
-   * Its time.
+   * Time of the newest row.
    */
   lastAt: Generated<Timestamp>;
   /**
-   * Its hash.
+   * Hash of the newest row.
    */
   lastHash: Generated<Buffer>;
   /**
@@ -150,15 +150,15 @@ export interface NotifyBroadcasts {
    */
   audience: Json;
   /**
-   * Only these channels; null: all.
+   * Channels to use. Null: all.
    */
   channels: string[] | null;
   /**
-   * Words in every language, rendered when it was saved: type, title, body, url, severity, actorId, data, translations.
+   * Texts in all languages, rendered when the broadcast was saved, and other content: type, title, body, url, severity, actorId, data, translations.
    */
   content: Json;
   /**
-   * Time it was written.
+   * Time at which it was created.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -170,158 +170,158 @@ export interface NotifyBroadcasts {
    */
   done: Generated<number>;
   /**
-   * Id of its events, drawn when it was sent.
+   * Id of the events, drawn when the broadcast was sent. Null: not sent.
    */
   eventId: Int8 | null;
   /**
-   * Seconds from sending to the expiry of its notifications; null: as their type.
+   * Seconds from sending to the expiry of the notifications. Null: as the type defines.
    */
   expiresIn: number | null;
   /**
-   * Of done: stored, but not in the app.
+   * Part of done: recipients for whom it was stored but is not shown in the app.
    */
   filtered: Generated<number>;
   /**
-   * Time of the last chunk, or of the cancellation or recall before that.
+   * Time of the last chunk, or of an earlier cancellation or recall. Null: not finished.
    */
   finishedAt: Timestamp | null;
   /**
-   * Id in the API; its notifications have the source and thread broadcast:<id>.
+   * Id of the broadcast, as in the API. Its notifications have the source and the thread key broadcast:<id>.
    */
   id: Generated<Int8>;
   /**
-   * Why it was cancelled by itself: its query failed.
+   * Error of the audience's query, which cancelled the broadcast. Null: none.
    */
   lastError: string | null;
   /**
-   * done at measured_from.
+   * Value of done at measured_from.
    */
   measuredDone: Generated<number>;
   /**
-   * Time from which the rate is measured: the beginning or the last resumption.
+   * Time from which the rate is measured: the start, or the last resumption. Null: not started.
    */
   measuredFrom: Timestamp | null;
   /**
-   * Name for people.
+   * Name of the broadcast, for people.
    */
   name: string;
   /**
-   * Recipients per second, at most; null: no limit.
+   * Maximum number of recipients per second. Null: no limit.
    */
   perSecond: number | null;
   /**
-   * Null: that of the type.
+   * Priority. Null: that of the type.
    */
   priority: string | null;
   /**
-   * Inboxes from which it was retracted.
+   * Number of inboxes from which it was retracted.
    */
   recalled: Generated<number>;
   /**
-   * Time of the recall.
+   * Time of the recall. Null: not recalled.
    */
   recalledAt: Timestamp | null;
   /**
-   * Time from which no inbox has it.
+   * Time since which no inbox has it. Null: not yet, or not recalled.
    */
   recallFinishedAt: Timestamp | null;
   /**
-   * Request that sent it.
+   * Id of the request that started it. Null: not sent.
    */
   requestId: string | null;
   /**
-   * Time it was sent, or scheduled.
+   * Time at which it was sent or scheduled. Null: a draft.
    */
   scheduledAt: Timestamp | null;
   /**
-   * The segment it was made with; null: none.
+   * The segment that was chosen as audience. Null: none.
    */
   segmentId: Int8 | null;
   /**
-   * Null: at once, or by wall_time.
+   * Time to send it. Null: at once, or at the local time in wall_time.
    */
   sendAt: Timestamp | null;
   /**
-   * Time of the first chunk.
+   * Time of the first chunk. Null: not started.
    */
   startedAt: Timestamp | null;
   /**
-   * draft, scheduled (sent, waits for its time), running, paused, finished, cancelled or recalled. Each chunk reads it first.
+   * draft, scheduled (sent, but its time has not come), running, paused, finished, cancelled or recalled. Each chunk reads it first.
    */
   state: Generated<string>;
   /**
-   * Of done: shown in the inbox. Those in notify.broadcast_late are counted from their sources.
+   * Part of done: recipients whose inbox shows it. Those in notify.broadcast_late are counted from their sources instead.
    */
   stored: Generated<number>;
   /**
-   * Of done: nothing stored.
+   * Part of done: recipients for whom nothing was stored.
    */
   suppressed: Generated<number>;
   /**
-   * The template it was made from; null: none.
+   * The template from which it was made. Null: none.
    */
   templateId: Int8 | null;
   /**
-   * Version of the template.
+   * Version of the template. Null: no template.
    */
   templateVersion: number | null;
   /**
-   * Recipients: counted at the beginning, corrected at the end. Null: not begun, or counting took too long.
+   * Number of recipients: counted at the start, corrected at the end. Null: not started, or counting took too long.
    */
   total: number | null;
   /**
-   * Wall-clock time at which each recipient gets it, in the own time zone.
+   * Local time at which each recipient gets it, in the recipient's time zone. Null: all get it together.
    */
   wallTime: Timestamp | null;
 }
 
 export interface NotifyDeliveries {
   /**
-   * Attempts at this send so far.
+   * Number of attempts to send this message.
    */
   attempts: Generated<number>;
   /**
-   * email or webPush.
+   * Channel: email or webPush.
    */
   channel: string;
   /**
-   * Sent without regard to the limit of messages per user and minute.
+   * True if it is sent regardless of the limit of messages per user and minute.
    */
   critical: Generated<boolean>;
   /**
-   * Time of the next attempt; null: finished.
+   * Time of the next attempt, or end of the lease while a worker sends. Null: finished.
    */
   dueAt: Timestamp | null;
   /**
-   * Growth of the notification that this is about; growing again queues it again.
+   * The grown_modseq of the notification that the message is about. When the notification grows again, the message is queued again.
    */
   grownModseq: Int8;
   /**
-   * Error of the last attempt.
+   * Error of the last failed attempt; null: none.
    */
   lastError: string | null;
   /**
-   * The notification; 0: a mail about the account, named in target.
+   * The notification. 0: a mail about the account, whose kind is in target.
    */
   notificationId: Int8;
   /**
-   * Time at which it was queued.
+   * Time at which the message was queued.
    */
   queuedAt: Generated<Timestamp>;
   /**
-   * Why it was skipped, deferred or cancelled: the rule that decided, or read, archived, removed, unreachable, notConfigured, unverified (none of the people behind it has a verified address).
+   * Why the message was skipped, deferred or cancelled: a rule as in notify.sources.decided_by, or read, archived, removed, unreachable, notConfigured, or unverified (none of the actors has a verified address).
    */
   reason: string | null;
   /**
-   * Id of the message at the provider, the same in every attempt; rows of one mail share it. Null: not tried yet.
+   * Id of the message at the provider, the same in all attempts; rows sent in the same mail share it. Null: not tried yet.
    */
   sendId: string | null;
   /**
-   * queued, deferred (until due_at), sent (the mail server or push service took it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the row stays queued and due_at is the end of its lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.
+   * queued, deferred (until due_at), sent (the mail server or push service accepted it), failed, bounced (the address was refused), skipped or cancelled (see reason). While a worker sends, the state remains queued and due_at is the end of the lease. delivered is for channels whose provider reports arrival; mail servers and push services do not.
    */
   state: Generated<string>;
   /**
-   * primary: the verified address of the account. Otherwise the id of a push subscription. Of mails about the account: primary asks to verify the address, newAddress the one that is to replace it; resetPassword has a link for a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.
+   * primary: the verified address of the account. For webPush: the id of a push subscription. For mails about the account: primary asks to verify the address; newAddress asks to verify the address that replaces it; resetPassword contains a link to set a new password; passwordChanged reports one to a verified address; emailChanging <address> reports a new address to the former one.
    */
   target: string;
   /**
@@ -329,14 +329,14 @@ export interface NotifyDeliveries {
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Recipient.
+   * The recipient.
    */
   userId: Int8;
 }
 
 export interface NotifyDeliveryLog {
   /**
-   * Time of the event.
+   * Time at which it happened.
    */
   at: Generated<Timestamp>;
   /**
@@ -344,19 +344,19 @@ export interface NotifyDeliveryLog {
    */
   channel: string;
   /**
-   * stored: in the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: kept from a channel, see reason.
+   * stored: written to the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.
    */
   event: string;
   /**
-   * State of the inbox: of the change that was stored, at the end of the frame, of the acknowledgement.
+   * A modseq of the inbox: for stored, of the change; for pushed, at the end of the frame; for acknowledged, the acknowledged one. Null for other events.
    */
   modseq: Int8 | null;
   /**
-   * The notification; null: none was made.
+   * The notification. Null: none was created.
    */
   notificationId: Int8 | null;
   /**
-   * The rule that filtered, or the error.
+   * The rule that filtered, or the error. Null: neither.
    */
   reason: string | null;
   /**
@@ -364,14 +364,14 @@ export interface NotifyDeliveryLog {
    */
   recipientId: Int8;
   /**
-   * Of pushed: the sign-in sessions whose sockets were sent the frame.
+   * For pushed: the sign-in sessions to whose sockets the frame was sent. Otherwise null.
    */
   sessions: ArrayType<Int8> | null;
 }
 
 export interface NotifyDeliveryLogDays {
   /**
-   * First moment, inclusive.
+   * Beginning of the day, inclusive.
    */
   fromAt: Timestamp;
   /**
@@ -379,46 +379,46 @@ export interface NotifyDeliveryLogDays {
    */
   name: string;
   /**
-   * Last moment, exclusive.
+   * End of the day, exclusive.
    */
   toAt: Timestamp;
 }
 
 export interface NotifyFanOuts {
   /**
-   * Of retract_actor: the blocked user. Of broadcast: the number of a part. Otherwise 0.
+   * For retract_actor, the blocked user. For broadcast, the number of a part. Otherwise 0.
    */
   actorId: Generated<Int8>;
   /**
-   * Chunks that failed since the last one that succeeded.
+   * Number of failed chunks since the last successful one.
    */
   attempts: Generated<number>;
   /**
-   * Time of the commit of the deletion or the post.
+   * Commit time of the deletion, post or other cause.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Users up to this one are done; of an audience, those of the row's shards. Of end_sources: tombstones up to this modseq; of retract_actor: notifications from this id on, 0 for none yet. Of read_inbox, archive_inbox, delete_inbox and see_inbox: what grew at or before this modseq is left.
+   * Last user that was processed; for an audience, within the shards of the row. end_sources: last modseq of a processed tombstone. retract_actor: first id of the notifications left, 0 before the first chunk. read_inbox, archive_inbox, delete_inbox, see_inbox: notifications whose grown_modseq is up to this are left.
    */
   cursorUserId: Generated<Int8>;
   /**
-   * Time of the next chunk: later after a failure.
+   * Time of the next chunk; a failure delays it.
    */
   dueAt: Generated<Timestamp>;
   /**
-   * Of an audience: the event to append, without recipient. Of broadcast: which recipients the part has, {zones, unzoned, rest, expiresAt}. Otherwise null.
+   * For publish_post, the event to append, without recipient. For broadcast, the recipients of the part: {zones, unzoned, rest, expiresAt}. Otherwise null.
    */
   event: Json | null;
   /**
-   * Of an audience: users who get an event of their own, for a more specific reason. Of show_post and show_comment: users whose inbox was held, who come last.
+   * For publish_post, users who get an event of their own for a more specific reason. For show_post and show_comment, users whose inbox was held; they are processed last.
    */
   exceptIds: Generated<ArrayType<Int8>>;
   /**
-   * Time at which nothing was left to do, or the post was deleted before that.
+   * Time at which the work was complete, or the post was deleted before that. Null: unfinished.
    */
   finishedAt: Timestamp | null;
   /**
-   * First shard of the row's part of an audience.
+   * First shard of this part of an audience.
    */
   firstShard: Generated<number>;
   /**
@@ -426,38 +426,38 @@ export interface NotifyFanOuts {
    */
   id: Generated<Int8>;
   /**
-   * retract_post, retract_comment: from every inbox. delete_user: clean-up. publish_post: notify an audience. end_sources: of large groups that were removed. retract_actor: a blocked user out of the blocker's inbox. show_post, show_comment: a change of each notification that shows its beginning, which was edited. read_inbox, archive_inbox, delete_inbox, see_inbox: all of a large inbox. broadcast: notify an audience. recall_broadcast: retract that from every inbox.
+   * retract_post, retract_comment: removes its notifications from every inbox. delete_user: removes the data of a user. publish_post, broadcast: notifies an audience. recall_broadcast: retracts a broadcast from every inbox. end_sources: retracts the sources of removed large groups. retract_actor: removes a blocked user from the inbox of the user who blocks. show_post, show_comment: marks each notification that shows an edited text as changed. read_inbox, archive_inbox, delete_inbox, see_inbox: changes a whole large inbox.
    */
   kind: string;
   /**
-   * Error of the last failed chunk.
+   * Error of the last failed chunk; null: none failed.
    */
   lastError: string | null;
   /**
-   * Last shard of the row's part of an audience.
+   * Last shard of this part of an audience.
    */
   lastShard: Generated<number>;
   /**
-   * The post, comment or user that was deleted; the post or comment that was edited; the post that was published; the user who owns the inbox; the broadcast.
+   * Id of what kind names: the deleted, edited or published post or comment, the deleted user, the owner of the inbox, or the broadcast.
    */
   objectId: Int8;
   /**
-   * The thread whose notifications are searched.
+   * Thread whose notifications are processed; null for kinds without one.
    */
   threadKey: string | null;
   /**
-   * Of retract_actor: later events are not taken back. Drawn with the first chunk, or when the block ends before that.
+   * For retract_actor, id of the last event to retract. Drawn with the first chunk, or when the block ends before it. Null: not drawn yet, or another kind.
    */
   upTo: Int8 | null;
 }
 
 export interface NotifyInbox {
   /**
-   * Some device has acknowledged everything up to here.
+   * Highest modseq up to which a device has acknowledged all changes.
    */
   ackedModseq: Generated<Int8>;
   /**
-   * Tombstones up to here are purged: a state below cannot be resumed.
+   * Tombstones up to this modseq are removed. A client with a lower state must fetch its list again.
    */
   floorModseq: Generated<Int8>;
   /**
@@ -465,27 +465,27 @@ export interface NotifyInbox {
    */
   grownAt: Generated<Timestamp>;
   /**
-   * Whether notify.preferences has a row of the user.
+   * True if notify.preferences has a row for the user.
    */
   hasPreferences: Generated<boolean>;
   /**
-   * Number of changes so far; the n of the state <epoch>.<n>.
+   * Number of changes so far. It is the <n> of the state <epoch>.<n>.
    */
   modseq: Generated<Int8>;
   /**
-   * Channels besides the app that can reach the user: email with a verified address, webPush with a subscription.
+   * Channels besides the app that can reach the user: email with a verified address, webPush with a push subscription.
    */
   reachableBy: Generated<string[]>;
   /**
-   * Content that grew at or before this has been seen.
+   * Modseq up to which the user has seen the inbox: notifications that grew later are unseen.
    */
   seenModseq: Generated<Int8>;
   /**
-   * Notifications neither read, archived nor filtered.
+   * Number of notifications that are neither read, archived nor filtered.
    */
   unreadCount: Generated<number>;
   /**
-   * Notifications neither read, archived nor filtered whose content grew after seen_modseq.
+   * Number of notifications that are neither read, archived nor filtered and grew after seen_modseq.
    */
   unseenCount: Generated<number>;
   /**
@@ -500,7 +500,7 @@ export interface NotifyInstallation {
    */
   adoptedAt: Generated<Timestamp>;
   /**
-   * The transaction that last wrote this row. In a restored or replicated row it differs from the row's own xmin: the database has to be adopted.
+   * The transaction that last wrote this row. In a restored or replicated row it differs from the row's xmin, so the database must be adopted.
    */
   adoptedBy: string | null;
   /**
@@ -508,7 +508,7 @@ export interface NotifyInstallation {
    */
   databaseOid: number;
   /**
-   * First part of every state; a client with a state of another epoch fetches its list again.
+   * First part of every state. A client whose state has another epoch fetches its list again.
    */
   epoch: string;
   /**
@@ -520,26 +520,26 @@ export interface NotifyInstallation {
    */
   systemIdentifier: Int8;
   /**
-   * Oid of this table. A restored table has another one, so that an equal adopted_by by chance does not matter.
+   * Oid of this table. A restored table has another oid, so a chance match of adopted_by and xmin does not count.
    */
   tableOid: number | null;
   /**
-   * Timeline of the cluster, the first 8 characters of its WAL file names.
+   * Timeline of the cluster: the first 8 characters of the names of its WAL files.
    */
   timeline: string;
 }
 
 export interface NotifyMaintenance {
   /**
-   * Time it was last done. Processes warn when that is ten minutes ago.
+   * Time at which the work was last done. Processes warn when it is ten minutes ago.
    */
   finishedAt: Generated<Timestamp>;
   /**
-   * End of the lease; past when the work is done. A process that dies keeps it for a minute at most.
+   * End of the lease; in the past when the work is done. The lease of a dead process ends within a minute.
    */
   heldUntil: Generated<Timestamp>;
   /**
-   * Token of the process that does it.
+   * Random token of the process that does the work; null: none does.
    */
   lease: string | null;
   /**
@@ -572,86 +572,86 @@ export interface NotifyMigrationsLock {
 
 export interface NotifyNamedLocks {
   /**
-   * browser:<id of the subscription>, media:<SHA-256>, or the source of a send.
+   * Name of the lock: browser:<id of the subscription>, media:<SHA-256>, or the source of a send.
    */
   name: string;
   /**
-   * Time it was last locked; removed a day later.
+   * Time of the last use; the row is removed a day later.
    */
   usedAt: Generated<Timestamp>;
 }
 
 export interface NotifyNotifications {
   /**
-   * Distinct people behind it.
+   * Number of distinct people behind the notification.
    */
   actorCount: Generated<number>;
   /**
-   * Distinct actors, up to 8: those whom the recipient follows first, then by latest; 3 are shown, the others replace retracted ones.
+   * Up to 8 distinct actors. People whom the recipient follows come first; within both parts, the latest actor first. 3 are shown, the others replace retracted ones.
    */
   actorIds: Generated<ArrayType<Int8>>;
   /**
-   * Null: not archived.
+   * Time at which it was archived. Null: not archived.
    */
   archivedAt: Timestamp | null;
   /**
-   * Body as sent; null where it is rendered from the type.
+   * Body as sent. Null: rendered from the type.
    */
   body: string | null;
   /**
-   * Time its group closed: first read, archived, or 24 hours old. Never unset; later events open the next group.
+   * Time at which the group closed, because it was read, archived or 24 hours old; null: open. A closed group never opens again; later events start the next group.
    */
   closedAt: Timestamp | null;
   /**
-   * Time of the first event in it.
+   * Time of the first event of the notification.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Facts for clients, of the latest event.
+   * Data of the latest event, for clients.
    */
   data: Generated<Json>;
   /**
-   * Time at which a device acknowledged its latest content; not part of the state.
+   * Time at which a device acknowledged the latest content; null: none has. Setting it does not change the state.
    */
   deliveredAt: Timestamp | null;
   /**
-   * Time from which retention removes it.
+   * Time after which retention removes the notification.
    */
   expiresAt: Timestamp;
   /**
-   * Not in the app: not counted, not in changes. filter_reason has the cause.
+   * True if the app does not show the notification: it is neither counted nor sent as a change. filter_reason has the reason.
    */
   filtered: Generated<boolean>;
   /**
-   * strangers: held back by the policy. otherChannels: wanted by email or push only. Null: not filtered.
+   * strangers: hidden by the policy for strangers. otherChannels: wanted by email or push only. Null: not filtered.
    */
   filterReason: string | null;
   /**
-   * How many of actor_ids, from the first one on, the recipient follows.
+   * How many actors at the beginning of actor_ids the recipient follows.
    */
   followedActors: Generated<number>;
   /**
-   * Key of its group; null: not grouped.
+   * Key of the group. Null: not grouped.
    */
   groupKey: string | null;
   /**
-   * Modseq at which its content last grew; lists sort by it, seen and acknowledged are watermarks over it.
+   * Modseq at which the notification last grew: an event was added. Lists are sorted by it; seen_modseq and acked_modseq of the inbox are compared with it.
    */
   grownModseq: Int8;
   /**
-   * Its first modseq: unique within the user.
+   * Modseq of the notification's creation: unique within the user.
    */
   id: Int8;
   /**
-   * Modseq of its last change of any kind.
+   * Modseq of the last change of any kind.
    */
   modseq: Int8;
   /**
-   * Id of the object it is about.
+   * Id of the object that the notification is about.
    */
   objectId: string | null;
   /**
-   * Kind of the object it is about.
+   * Kind of the object that the notification is about.
    */
   objectType: string | null;
   /**
@@ -659,11 +659,11 @@ export interface NotifyNotifications {
    */
   priority: Generated<string>;
   /**
-   * Null: unread.
+   * Time at which it was read. Null: unread.
    */
   readAt: Timestamp | null;
   /**
-   * Request behind its newest event; the push node logs it when the notification is sent.
+   * Id of the request that caused the newest event. The push node logs it when it sends the notification.
    */
   requestId: string | null;
   /**
@@ -671,15 +671,15 @@ export interface NotifyNotifications {
    */
   severity: Generated<string>;
   /**
-   * Shown without toast or sound.
+   * True if it is shown without toast or sound.
    */
   silent: Generated<boolean>;
   /**
-   * The post it belongs to, post:<id>, or the broadcast, broadcast:<id>.
+   * Key of the thread: post:<id> for a post, broadcast:<id> for a broadcast; null: none.
    */
   threadKey: string | null;
   /**
-   * Title as sent; null where it is rendered from the type.
+   * Title as sent. Null: rendered from the type.
    */
   title: string | null;
   /**
@@ -687,11 +687,11 @@ export interface NotifyNotifications {
    */
   type: string;
   /**
-   * Time at which its content last grew, in milliseconds as clients see it. Within an inbox it has the order of grown_modseq, without equals.
+   * Time at which the notification last grew, cut to milliseconds as clients see it, so that clients sort as the server does.
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Link as sent; null where it is rendered from the type.
+   * Link as sent. Null: rendered from the type.
    */
   url: string | null;
   /**
@@ -702,7 +702,7 @@ export interface NotifyNotifications {
 
 export interface NotifyOutbox {
   /**
-   * like, comment, follow, post or send.
+   * Kind of action: like, comment, follow, post or send.
    */
   action: string;
   /**
@@ -710,78 +710,78 @@ export interface NotifyOutbox {
    */
   actorId: Int8 | null;
   /**
-   * True on exactly one row per action: the row that moves counters.
+   * True on exactly one event per action: the event that moves counters.
    */
   counted: boolean;
   /**
-   * Start of the transaction that wrote it.
+   * Start of the transaction that wrote the event.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Goes through the critical lane, past every backlog.
+   * True if the event is read in the critical lane, ahead of any backlog.
    */
   critical: Generated<boolean>;
   /**
-   * Facts for clients and counters: postId, commentId, parentId. Of a send: title, body, url, severity, priority, expiresAt, and under data the sender's own facts.
+   * Data for clients and counters, such as postId, commentId, parentId. For a send: title, body, url, severity, priority, expiresAt, and the sender's own data under data.
    */
   data: Generated<Json>;
   /**
-   * Events of one recipient and group key become one notification while the group is open; null: never grouped.
+   * Key of the group: events of one recipient with the same key become one notification while the group is open. Null: never grouped.
    */
   groupKey: string | null;
   /**
-   * Drawn under the domain row's lock: of two events about one object the later has the higher id.
+   * Id of the event, drawn while the row of the action is locked: of two events about the same object, the later one has the higher id.
    */
   id: Generated<Int8>;
   /**
-   * Id of the object it is about.
+   * Id of the object that the event is about.
    */
   objectId: string | null;
   /**
-   * post, comment, user, or a name that the sender chose.
+   * Kind of the object: post, comment, user, or a name that the sender chose.
    */
   objectType: string | null;
   /**
-   * The user to notify; null: nobody.
+   * The user to notify; null: nobody is notified.
    */
   recipientId: Int8 | null;
   /**
-   * Request that caused it, for tracing it through the logs.
+   * Id of the request that caused the event, for log searches.
    */
   requestId: string | null;
   /**
-   * True when the action is undone: unlike, unfollow, deletion.
+   * True if the action is undone, by an unlike, an unfollow or a deletion.
    */
   retracts: Generated<boolean>;
   /**
-   * Shard of the recipient; of the actor where there is no recipient.
+   * Shard of the recipient; without a recipient, shard of the actor.
    */
   shard: Generated<number>;
   /**
-   * The event's stable name, the key of dedupe: like:<post>:<user>, follow:<follower>:<followee>, comment:<id>, post:<id>.
+   * Stable name of the action, by which repeats are recognised: like:<post>:<user>, follow:<follower>:<followee>, comment:<id>, post:<id>.
    */
   sourceId: string;
   /**
-   * The post below which it happened, post:<id>; deletion of the post finds its notifications by it.
+   * Key of the thread: post:<id> of the post below which the action happened. The deletion of the post finds its notifications by it.
    */
   threadKey: string | null;
   /**
-   * Type of the notification: post.liked, comment.created, comment.replied, user.mentioned, user.followed, or the type of a send.
+   * Type of the notification, as in notify.types. Null: nobody is notified.
    */
   type: string | null;
   /**
-   * The transaction that wrote the event; readers compare it with the snapshots in notify.positions.
+   * The transaction that wrote the event. Readers compare it with the snapshots in notify.positions.
    */
   xid: Generated<string>;
 }
 
 export interface NotifyOutboxPartitions {
   /**
-   * Time at which all its ids had been drawn.
+   * Time when the sequence passed the last id of the partition; null: not yet.
    */
   filledAt: Timestamp | null;
   /**
-   * A transaction id above those of all its writers; a reader whose done snapshot has this as xmin or a later one has read the partition whole.
+   * A transaction id above all that wrote to the partition. A reader whose done snapshot has this or a later id as xmin has read the whole partition. Null: not filled yet.
    */
   filledBefore: string | null;
   /**
@@ -804,15 +804,15 @@ export interface NotifyPending {
    */
   attempts: Generated<number>;
   /**
-   * The consumer that still owes the effect.
+   * The consumer that has yet to apply the event.
    */
   consumer: string;
   /**
-   * Time at which it became pending.
+   * Time at which the event became pending.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Time at which the last attempt was used up; null: still retried.
+   * Time of the last possible attempt, which failed. Null: the event is still retried.
    */
   deadAt: Timestamp | null;
   /**
@@ -820,11 +820,11 @@ export interface NotifyPending {
    */
   dueAt: Generated<Timestamp>;
   /**
-   * SQLSTATE or class of this error; null: none was thrown.
+   * SQLSTATE or class of the last error. Null: none was thrown.
    */
   errorClass: string | null;
   /**
-   * Copy of the event: the log may be dropped before it succeeds.
+   * Copy of the event, because the log may be dropped before a retry succeeds.
    */
   event: Json;
   /**
@@ -832,11 +832,11 @@ export interface NotifyPending {
    */
   eventId: Int8;
   /**
-   * Number of the row; names a dead letter.
+   * Number of the row, by which a dead letter is replayed.
    */
   id: Generated<Int8>;
   /**
-   * Error of the last attempt.
+   * Error of the last attempt; null: none was thrown.
    */
   lastError: string | null;
   /**
@@ -847,43 +847,43 @@ export interface NotifyPending {
 
 export interface NotifyPositions {
   /**
-   * First id since the database was last adopted: the transaction ids below are another cluster's, and replay never goes there.
+   * First id since the database was last adopted. Earlier events have transaction ids of another cluster, so a replay never includes them.
    */
   adoptedId: Generated<Int8>;
   /**
-   * Id of the last event read inside the slice.
+   * Id of the last event read inside the slice; null: none was read.
    */
   afterId: Int8 | null;
   /**
-   * Shard of the last event read inside the slice.
+   * Shard of the last event read inside the slice; null: none was read.
    */
   afterShard: number | null;
   /**
-   * Transaction of the last event read inside the slice.
+   * Transaction of the last event read inside the slice; null: none was read.
    */
   afterXid: string | null;
   /**
-   * notifications or counters.
+   * Name of the consumer: notifications or counters.
    */
   consumer: string;
   /**
-   * Whether this lane reads the critical events, and only those.
+   * True if this lane reads the critical events, and only those.
    */
   critical: Generated<boolean>;
   /**
-   * Everything visible in this snapshot has been read.
+   * Snapshot: all events visible in it have been read.
    */
   done: Generated<string>;
   /**
-   * Time of the first of these failures; null while the lane moves on.
+   * Time of the first of these failed runs; null: the last run succeeded.
    */
   failingSince: Timestamp | null;
   /**
-   * Failed runs since the lane last moved on.
+   * Number of failed runs since the lane last made progress.
    */
   failures: Generated<number>;
   /**
-   * Events below this id do not concern this reader: read whole, or pending since an adoption. Prunes old partitions.
+   * Lowest id that this reader must read. Events below it are read, or pending since an adoption. Keeps old partitions out of queries.
    */
   fromId: Generated<Int8>;
   /**
@@ -891,23 +891,23 @@ export interface NotifyPositions {
    */
   lane: number;
   /**
-   * Error of the last failed run.
+   * Error of the last failed run; null: the last run succeeded.
    */
   lastError: string | null;
   /**
-   * Time of the last move.
+   * Time at which the position last moved.
    */
   movedAt: Generated<Timestamp>;
   /**
-   * Nobody reads the lane since then: notify.pause_lanes. Null: it is read.
+   * Time since which nobody reads the lane, set by notify.pause_lanes. Null: not paused.
    */
   pausedAt: Timestamp | null;
   /**
-   * Role and application that paused it.
+   * Role and application that paused the lane. Null: not paused.
    */
   pausedBy: string | null;
   /**
-   * Nobody reads the lane before this time.
+   * Time before which nobody reads the lane; null: it may be read now.
    */
   retryAt: Timestamp | null;
   /**
@@ -919,22 +919,22 @@ export interface NotifyPositions {
    */
   shardTo: Generated<number>;
   /**
-   * The slice being read: visible in target and not in done. Null between slices.
+   * Snapshot at the end of the slice being read: the events visible in it but not in done. Null between slices.
    */
   target: string | null;
 }
 
 export interface NotifyPreferences {
   /**
-   * types, channels, policy, dnd, snoozeUntil, cap, digest as in the API; a missing field means its default.
+   * Settings as in the API: types, channels, policy, dnd, snoozeUntil, cap, digest. A missing field means its default.
    */
   document: Json;
   /**
-   * The latest notifications with a sound, [{type, at}], newest first, as far as a cap of the document counts them. Empty without a cap.
+   * The latest notifications with a sound, [{type, at}], newest first, as many as a cap in the document needs. Empty without a cap.
    */
   recent: Generated<Json>;
   /**
-   * Time of the last replacement.
+   * Time of the last change.
    */
   updatedAt: Generated<Timestamp>;
   /**
@@ -949,11 +949,11 @@ export interface NotifyProcesses {
    */
   beatAt: Generated<Timestamp>;
   /**
-   * Circuit breakers of the process: [{name, closed}], seconds until an open one lets the next message through.
+   * Circuit breakers of the process: [{name, closed}], where closed is the number of seconds until an open one lets the next message through.
    */
   breakers: Generated<Json>;
   /**
-   * Numbers since the heartbeat before: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.
+   * Numbers since the previous heartbeat: share of a processor, delay of the event loop, sockets, and events, frames and acknowledgements per second.
    */
   figures: Generated<Json>;
   /**
@@ -961,11 +961,11 @@ export interface NotifyProcesses {
    */
   host: string;
   /**
-   * Random, new with each start.
+   * Random id, new at each start.
    */
   id: string;
   /**
-   * Resident memory.
+   * Resident memory in bytes.
    */
   memoryBytes: Int8;
   /**
@@ -973,7 +973,7 @@ export interface NotifyProcesses {
    */
   pid: number;
   /**
-   * all, api, worker or push.
+   * Role of the process: all, api, worker or push.
    */
   role: string;
   /**
@@ -992,23 +992,23 @@ export interface NotifyPushSubscriptions {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * URL at the push service of the browser's maker; anyone who knows it can send, so it is shown to nobody.
+   * URL at the push service of the browser's vendor. It is secret, because anyone who knows it can send.
    */
   endpoint: string;
   /**
-   * Hash of the endpoint: the same browser is the same subscription.
+   * Hash of the endpoint, so that one browser has one subscription.
    */
   id: string;
   /**
-   * Public key of the browser, for encryption (RFC 8291).
+   * Public key of the browser, used for encryption (RFC 8291).
    */
   p256dh: string;
   /**
-   * Session that the browser subscribed in; nothing is sent after its end.
+   * Session in which the browser subscribed. After its end nothing is sent.
    */
   sessionId: Int8;
   /**
-   * User who is signed in at the browser.
+   * User who is signed in on the browser.
    */
   userId: Int8;
 }
@@ -1023,22 +1023,22 @@ export interface NotifyRetentionCursors {
    */
   afterUser: Generated<Int8>;
   /**
-   * Time of the last move.
+   * Time at which the cursor last moved.
    */
   movedAt: Generated<Timestamp>;
   /**
-   * sources: notify.sources, walked through once a day.
+   * Name of the cursor. sources: for notify.sources, which is read through once a day.
    */
   name: string;
   /**
-   * How often the walk has reached the end.
+   * How many times the end of the table was reached.
    */
   rounds: Generated<Int8>;
 }
 
 export interface NotifySends {
   /**
-   * Events written: recipients who have an inbox and did not get this source before.
+   * Number of written events: recipients with an inbox who had not got this source before.
    */
   accepted: number;
   /**
@@ -1046,7 +1046,7 @@ export interface NotifySends {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Recipients, each counted once, who got this source before.
+   * Number of distinct recipients who had got this source before.
    */
   duplicates: number;
   /**
@@ -1054,34 +1054,34 @@ export interface NotifySends {
    */
   id: Generated<Int8>;
   /**
-   * Recipients, each once.
+   * Ids of the recipients, without repeats.
    */
   recipientIds: ArrayType<Int8>;
   /**
-   * user:<id> or token:<id>.
+   * Who sent it: user:<id> or token:<id>.
    */
   sender: string;
   /**
-   * Source of its events: send:<sender>:<the sender's own name of it>, or send:new:<id>.
+   * Source of the events: send:<sender>:<source id that the sender chose>, or send:new:<id>.
    */
   sourceId: string;
   /**
-   * External ids of the request that no user has.
+   * External ids in the request that belong to no user.
    */
   unknown: Generated<number>;
 }
 
 export interface NotifySettings {
   /**
-   * What it limits.
+   * Name of the limit or retention time.
    */
   name: string;
   /**
-   * all, api, worker or push.
+   * Role of the process: all, api, worker or push.
    */
   role: string;
   /**
-   * The variable that sets it; fixed: the code.
+   * Where the value is set: the name of an environment variable, or fixed (constant in the code).
    */
   setBy: string;
   /**
@@ -1089,14 +1089,14 @@ export interface NotifySettings {
    */
   value: string;
   /**
-   * Start of the process that wrote it; of several processes of a role, the last.
+   * Start of the process that wrote the row. If several processes have the role, the last one counts.
    */
   writtenAt: Generated<Timestamp>;
 }
 
 export interface NotifySources {
   /**
-   * The user who acted; 0: nobody, as for a send without actor.
+   * The user who acted; 0 for a send without actor.
    */
   actorId: Generated<Int8>;
   /**
@@ -1104,11 +1104,11 @@ export interface NotifySources {
    */
   decidedAt: Generated<Timestamp>;
   /**
-   * The rule that decided: sender (a broadcast for other channels), self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap.
+   * Rule that decided: sender (a broadcast for other channels), self, block, mute, threadMute, strangers, critical, typePreference, channelPreference, typeDefault, dnd, snooze, cap. Null: no rule.
    */
   decidedBy: string | null;
   /**
-   * shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, or expired (its notification, or the send before dispatch).
+   * Result: shown, rejoined, waiting, retracted, stale_group, suppressed, filtered, object_gone, removed, or expired (the notification expired, or the send did before dispatch).
    */
   decision: string;
   /**
@@ -1116,35 +1116,35 @@ export interface NotifySources {
    */
   eventId: Int8;
   /**
-   * True while it counts among the actors of notification_id. Meaningless once that notification is removed: sources of a large group are ended in chunks afterwards.
+   * True while the source counts in the notification notification_id. Has no meaning after the removal of that notification: the sources of a large group are retracted in chunks afterwards.
    */
   live: boolean;
   /**
-   * The notification it belongs or belonged to, if any.
+   * The notification to which the source belongs or belonged; null: none.
    */
   notificationId: Int8 | null;
   /**
-   * True once it has ever been shown: the same source never notifies twice.
+   * True if the source was ever shown; then it never notifies again.
    */
   notified: boolean;
   /**
-   * True when the recipient wanted quiet.
+   * True if the recipient wanted quiet when the event was applied.
    */
   silent: Generated<boolean>;
   /**
-   * The source, for example like:9:4.
+   * Id of the source, such as like:9:4.
    */
   sourceId: string;
   /**
-   * Owner of the inbox that the source concerns.
+   * Owner of the inbox.
    */
   userId: Int8;
   /**
-   * Filter of the window it waits for.
+   * Filter of the window that the source waits for, as in notify.windows.filter; none: no filter, or it does not wait.
    */
   waitsFilter: Generated<string>;
   /**
-   * Key of the group whose window it waits for; null: it does not wait.
+   * Key of the group whose window the source waits for. Null: it does not wait.
    */
   waitsFor: string | null;
 }
@@ -1155,15 +1155,15 @@ export interface NotifyTemplates {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Null: not deleted. Rows stay, because broadcasts refer to their versions.
+   * Time of the deletion. Null: not deleted. Rows remain, because broadcasts refer to their versions.
    */
   deletedAt: Timestamp | null;
   /**
-   * Id in the API.
+   * Id of the template, as in the API.
    */
   id: Generated<Int8>;
   /**
-   * Name for people; one template each, deleted ones aside.
+   * Name of the template, for people; unique among templates that are not deleted.
    */
   name: string;
   /**
@@ -1178,11 +1178,11 @@ export interface NotifyTemplates {
 
 export interface NotifyTemplateVersions {
   /**
-   * Body in the default language; null: none.
+   * Body in the default language. Null: no body.
    */
   body: string | null;
   /**
-   * Time at which it was saved.
+   * Time at which the version was saved.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -1202,7 +1202,7 @@ export interface NotifyTemplateVersions {
    */
   type: string;
   /**
-   * Link; null: none.
+   * Link. Null: no link.
    */
   url: string | null;
   /**
@@ -1217,7 +1217,7 @@ export interface NotifyTemplateVersions {
 
 export interface NotifyTombstones {
   /**
-   * Id of the notification that was removed.
+   * Id of the removed notification.
    */
   id: Int8;
   /**
@@ -1236,7 +1236,7 @@ export interface NotifyTombstones {
 
 export interface NotifyTypes {
   /**
-   * Template of the body; null: none.
+   * Template of the body. Null: no body.
    */
   body: string | null;
   /**
@@ -1244,31 +1244,31 @@ export interface NotifyTypes {
    */
   channels: Generated<string[]>;
   /**
-   * While the recipient wants quiet: defer shows it silently in the app and delays email and push, silent sends neither, ignore sends both.
+   * Effect of quiet time. defer: shown silently in the app; email and push are delayed. silent: neither email nor push is sent. ignore: both are sent.
    */
   dnd: Generated<string>;
   /**
-   * Template of the plain text for clients that do not know the type; null: title and body.
+   * Template of the plain text for clients that do not know the type. Null: title and body.
    */
   fallback: string | null;
   /**
-   * Priority of a notification with an actor whom the recipient follows; null: the same.
+   * Priority when the recipient follows an actor of the notification. Null: the same as priority.
    */
   followedPriority: string | null;
   /**
-   * People of a group who are shown one by one before a window opens.
+   * Number of people of a group who are shown at once; later ones wait in a window.
    */
   instantThreshold: Generated<number>;
   /**
-   * Windows last this share longer or shorter, at random, so that they do not all end at once.
+   * Share by which windows are longer or shorter, at random, so that they do not all end together.
    */
   jitter: Generated<number>;
   /**
-   * A group of this many people is closed; later events open the next one.
+   * Number of people at which a group is closed; later events start the next one.
    */
   maxGroupSize: Generated<number>;
   /**
-   * Priority unless the sender chooses one; critical passes every filter but blocks, mutes and the policy for strangers.
+   * Priority unless the sender chooses one. critical passes every filter except blocks, mutes and the policy for strangers.
    */
   priority: Generated<string>;
   /**
@@ -1280,7 +1280,7 @@ export interface NotifyTypes {
    */
   severity: Generated<string>;
   /**
-   * Made by social actions alone: applications cannot send it.
+   * True if only social actions create the type; applications cannot send it.
    */
   social: Generated<boolean>;
   /**
@@ -1296,30 +1296,30 @@ export interface NotifyTypes {
    */
   updatedAt: Generated<Timestamp>;
   /**
-   * Template of the link; null: none.
+   * Template of the link. Null: no link.
    */
   url: string | null;
   /**
-   * How long later events are gathered before one update shows them; 0: never gathered.
+   * Length of a window, in which later events wait for one common update. 0: events never wait.
    */
   windowSeconds: Generated<number>;
   /**
-   * Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. What a locale lacks is taken from its language, then from the columns, which are English.
+   * Templates in other languages, by locale: {"de": {"title", "body", "fallback"}}. A text that a locale lacks is taken from its language, then from the English columns of this row.
    */
   words: Generated<Json>;
 }
 
 export interface NotifyUnreached {
   /**
-   * Time of the first such send.
+   * Time of the first such send or retraction.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The id that was named.
+   * Requested recipient; no user with an inbox has this id.
    */
   recipientId: Int8;
   /**
-   * True for a retraction.
+   * True if it was a retraction.
    */
   retracts: boolean;
   /**
@@ -1334,7 +1334,7 @@ export interface NotifyUnreached {
 
 export interface NotifyWebhookDeliveries {
   /**
-   * Attempts so far; from zero again after a retry by hand.
+   * Number of attempts; a retry by hand sets it to zero.
    */
   attempts: Generated<number>;
   /**
@@ -1342,11 +1342,11 @@ export interface NotifyWebhookDeliveries {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Of other events what names them: channel and state of a delivery, id of a dead letter.
+   * For events about deliveries and dead letters, what identifies them: channel and state of a delivery, id of a dead letter.
    */
   data: Generated<Json>;
   /**
-   * Time of the next attempt; null: finished.
+   * Time of the next attempt, or end of the lease while a worker sends. Null: finished.
    */
   dueAt: Generated<Timestamp | null>;
   /**
@@ -1354,31 +1354,31 @@ export interface NotifyWebhookDeliveries {
    */
   event: string;
   /**
-   * Number of the message; webhook-id is made from it and created_at.
+   * Number of the message. Its webhook-id is made from id and created_at.
    */
   id: Generated<Int8>;
   /**
-   * Error of the last attempt.
+   * Error of the last failed attempt; null: none.
    */
   lastError: string | null;
   /**
-   * The notification.
+   * The notification. Null: the event has none.
    */
   notificationId: Int8 | null;
   /**
-   * Owner of the notification; recipient of what failed.
+   * Owner of the notification, or recipient of the failed delivery or dead letter; null for webhook.test.
    */
   recipientId: Int8 | null;
   /**
-   * queued; sending: a worker sends it, due_at is the end of its lease; sent: answered with 2xx; failed: given up.
+   * queued; sending: a worker sends it, and due_at is the end of its lease; sent: answered with 2xx; failed: not tried again.
    */
   state: Generated<string>;
   /**
-   * HTTP status of the last answer; null: there was none.
+   * HTTP status of the last response. Null: there was no response.
    */
   status: number | null;
   /**
-   * Time of the first of them.
+   * Time of the first attempt; null: not tried yet.
    */
   triedAt: Timestamp | null;
   /**
@@ -1393,51 +1393,51 @@ export interface NotifyWebhookDeliveries {
 
 export interface NotifyWebhooks {
   /**
-   * Time of its creation.
+   * Time at which the endpoint was created.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * For people.
+   * Description for people.
    */
   description: string | null;
   /**
-   * Null: enabled. While it is disabled nothing is queued for it, and nothing that was queued is sent.
+   * Time at which it was disabled. Null: enabled. While an endpoint is disabled, nothing is queued for it and nothing is sent.
    */
   disabledAt: Timestamp | null;
   /**
-   * byHand; gone: it answered 410; failing: it accepted nothing for three days.
+   * Why it is disabled. byHand: by an administrator; gone: it answered 410; failing: it accepted nothing for three days. Null: enabled.
    */
   disabledBecause: string | null;
   /**
-   * Time it was made or last enabled. The three days of retries of a message begin here at the earliest.
+   * Time at which the endpoint was created or last enabled. The three days in which a message is retried begin here at the earliest.
    */
   enabledAt: Generated<Timestamp>;
   /**
-   * URL. It may hold a secret of the receiver.
+   * URL to which messages are sent. It may contain a secret of the receiver.
    */
   endpoint: string;
   /**
-   * Events that it takes.
+   * Types of events that the endpoint receives.
    */
   events: string[];
   /**
-   * Time of the first of these failures; null: the last attempt succeeded.
+   * Time of the first failed attempt since the last successful one. Null: the last attempt succeeded.
    */
   failingSince: Timestamp | null;
   /**
-   * Attempts that failed since the last one that succeeded.
+   * Number of failed attempts since the last successful one.
    */
   failures: Generated<number>;
   /**
-   * Id in the API.
+   * Id of the endpoint, as in the API.
    */
   id: Generated<Int8>;
   /**
-   * Error of the last attempt that failed.
+   * Error of the last failed attempt; null: none.
    */
   lastError: string | null;
   /**
-   * Nothing is sent before this time: it asked for that by Retry-After, or several attempts in a row failed.
+   * Time before which nothing is sent, because the endpoint sent Retry-After or several attempts in a row failed. Null: no pause.
    */
   pausedUntil: Timestamp | null;
   /**
@@ -1448,15 +1448,15 @@ export interface NotifyWebhooks {
 
 export interface NotifyWebhookSecrets {
   /**
-   * Time of the creation of the endpoint or of a rotation; the latest signs first.
+   * Time at which the key was created. The signature header lists the signature of the newest key first.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Null: the current one. Until then a former one signs too.
+   * Time until which a replaced key also signs. Null: the current key.
    */
   expiresAt: Timestamp | null;
   /**
-   * whsec_ and 32 random bytes in base64.
+   * The key: whsec_ and 32 random bytes in base64.
    */
   secret: string;
   /**
@@ -1467,19 +1467,19 @@ export interface NotifyWebhookSecrets {
 
 export interface NotifyWindows {
   /**
-   * Failed attempts to flush it; the delay between them grows to an hour.
+   * Number of failed attempts to end the window. The delay between attempts grows to an hour.
    */
   attempts: Generated<number>;
   /**
-   * Facts of the latest event.
+   * Data of the latest event.
    */
   data: Generated<Json>;
   /**
-   * Time of the flush, or of the next attempt after a failure.
+   * Time at which the window ends; after a failure, time of the next attempt.
    */
   dueAt: Timestamp;
   /**
-   * Why its sources are filtered: strangers or otherChannels, as in notify.notifications.filter_reason; none: they are not.
+   * Reason why the sources of the group are filtered: strangers or otherChannels, as in notify.notifications.filter_reason; none: not filtered.
    */
   filter: Generated<string>;
   /**
@@ -1487,15 +1487,15 @@ export interface NotifyWindows {
    */
   groupKey: string;
   /**
-   * Error of the last attempt.
+   * Error of the last failed attempt; null: none.
    */
   lastError: string | null;
   /**
-   * Id of the object it is about.
+   * Id of the object that the group is about.
    */
   objectId: string | null;
   /**
-   * Kind of the object it is about.
+   * Kind of the object that the group is about.
    */
   objectType: string | null;
   /**
@@ -1503,11 +1503,11 @@ export interface NotifyWindows {
    */
   openedAt: Generated<Timestamp>;
   /**
-   * The post it belongs to, post:<id>.
+   * Key of the thread, post:<id>; null: none.
    */
   threadKey: string | null;
   /**
-   * Type of the group's notifications.
+   * Type of the notifications of the group.
    */
   type: string;
   /**
@@ -1549,7 +1549,7 @@ export interface SocialBells {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Shard of the subscriber: a chunk of a fan-out stays inside one lane, and so on one node.
+   * Shard of the subscriber. So a chunk of a fan-out stays inside one lane, and on one node.
    */
   shard: Generated<number>;
   /**
@@ -1564,11 +1564,11 @@ export interface SocialBlocks {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The user who is blocked.
+   * The blocked user.
    */
   otherId: Int8;
   /**
-   * The user who blocks.
+   * The user who blocks the other.
    */
   userId: Int8;
 }
@@ -1579,22 +1579,22 @@ export interface SocialBookmarks {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Order of keeping: the newest is listed first.
+   * Number of the bookmark, in the order of creation. The newest is listed first.
    */
   id: Generated<Int8>;
   /**
-   * The post that is kept.
+   * The bookmarked post.
    */
   postId: Int8;
   /**
-   * The user who keeps it.
+   * The user who bookmarked the post.
    */
   userId: Int8;
 }
 
 export interface SocialComments {
   /**
-   * The user who wrote it.
+   * The user who wrote the comment.
    */
   authorId: Int8;
   /**
@@ -1606,27 +1606,27 @@ export interface SocialComments {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Time of the deletion, set under for update; the row stays as long as the post, so that replies keep their place.
+   * Time of the deletion, set while the row is locked; null: not deleted. The row exists as long as the post, so that replies keep their place.
    */
   deletedAt: Timestamp | null;
   /**
-   * The comment's id; a string in the API.
+   * Id of the comment; a string in the API.
    */
   id: Generated<Int8>;
   /**
-   * As in social.posts; null also when the comment is deleted.
+   * Mentioned users, as in social.posts.mentions. Null: nobody is mentioned, or the comment is deleted.
    */
   mentions: Json | null;
   /**
-   * The comment it answers, of the same post; null on the first level.
+   * The comment of the same post that this one answers; null: it answers the post.
    */
   parentId: Int8 | null;
   /**
-   * The post it belongs to.
+   * The post to which the comment belongs.
    */
   postId: Int8;
   /**
-   * Replies that are not deleted; folded by the consumer counters.
+   * Number of replies that are not deleted; written by the consumer counters.
    */
   replyCount: Generated<number>;
   /**
@@ -1637,15 +1637,15 @@ export interface SocialComments {
 
 export interface SocialDemoUsers {
   /**
-   * crowd: acts in simulations. device: one of the two who are shown side by side.
+   * crowd: acts in simulations. device: one of the two users that the demo shows side by side.
    */
   kind: string;
   /**
-   * Row of the user in social.taken_names, removed with the user.
+   * Key of the user's row in social.taken_names, which is removed with the user.
    */
   look: Buffer;
   /**
-   * The account.
+   * Id of the account.
    */
   userId: Int8;
 }
@@ -1682,7 +1682,7 @@ export interface SocialIdempotencyKeys {
    */
   answer: Json | null;
   /**
-   * user:<id> or token:<id>.
+   * Who sent the request: user:<id> or token:<id>.
    */
   caller: string;
   /**
@@ -1690,15 +1690,15 @@ export interface SocialIdempotencyKeys {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Value of the header.
+   * Value of the header Idempotency-Key.
    */
   key: string;
   /**
-   * SHA-256 of method, path and body: another request under the same key is refused.
+   * SHA-256 of method, path and body. A different request with the same key is refused.
    */
   requestHash: Buffer;
   /**
-   * Status of the response; 0 while the first request with the key is under way, which no other transaction sees.
+   * Status of the response. It is 0 while the first request with the key runs; no other transaction sees that.
    */
   status: number;
 }
@@ -1709,18 +1709,18 @@ export interface SocialLikes {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * The post that is liked.
+   * The liked post.
    */
   postId: Int8;
   /**
-   * The user who likes it.
+   * The user who likes the post.
    */
   userId: Int8;
 }
 
 export interface SocialMedia {
   /**
-   * Text for people who do not see it, from its owner; null: none.
+   * Text for people who cannot see the medium, written by its owner; null: none.
    */
   alt: string | null;
   /**
@@ -1732,30 +1732,30 @@ export interface SocialMedia {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * 128 random bits in base64url: anyone who has it may see the file.
+   * Id of the medium: 128 random bits in base64url. Anyone who knows it may read the file.
    */
   id: string;
   /**
-   * The user who uploaded it, and alone may use it.
+   * The user who uploaded the medium; only this user may use it.
    */
   ownerId: Int8;
   /**
-   * Its place in the post, from 1.
+   * Position in the post, from 1; null if no post shows the medium.
    */
   position: number | null;
   /**
-   * The post that shows it, if any.
+   * The post that shows the medium; null if no post does.
    */
   postId: Int8 | null;
   /**
-   * Null while a post or a profile shows it; removed a day after this.
+   * Time since which neither a post nor a profile shows the medium; null while one does. It is deleted a day later.
    */
   unusedSince: Generated<Timestamp | null>;
 }
 
 export interface SocialMediaChunks {
   /**
-   * Not compressed (storage external): media already are, and ranges of it are read alone.
+   * Content of the chunk. Not compressed (storage external), because media files are compressed already and parts of a chunk are read.
    */
   bytes: Buffer;
   /**
@@ -1763,7 +1763,7 @@ export interface SocialMediaChunks {
    */
   contentId: Int8;
   /**
-   * From 0; each chunk but the last has 262,144 bytes.
+   * Number of the chunk, from 0. Each chunk except the last has 262,144 bytes.
    */
   number: number;
 }
@@ -1778,7 +1778,7 @@ export interface SocialMediaContents {
    */
   extension: string;
   /**
-   * As width.
+   * Height of an image in pixels, after the rotation in its header. Null: not an image, or the header has no size.
    */
   height: number | null;
   /**
@@ -1786,19 +1786,19 @@ export interface SocialMediaContents {
    */
   id: Generated<Int8>;
   /**
-   * Type read from the first bytes, whatever the client called it.
+   * Media type detected from the first bytes; the type that the client sent is ignored.
    */
   mime: string;
   /**
-   * SHA-256 of the file as it is stored, without the metadata that was removed; set with the last chunk.
+   * SHA-256 of the stored file, from which metadata was removed. Set with the last chunk; null: the upload is not complete.
    */
   sha256: Buffer | null;
   /**
-   * Bytes; set with sha256.
+   * Size in bytes, set with sha256. Null: the upload is not complete.
    */
   size: number | null;
   /**
-   * Of an image: pixels as it is shown, turned as its header has it; null where the header does not have it.
+   * Width of an image in pixels, after the rotation in its header. Null: not an image, or the header has no size.
    */
   width: number | null;
 }
@@ -1809,7 +1809,7 @@ export interface SocialMediaUploads {
    */
   begunAt: Generated<Timestamp>;
   /**
-   * Bytes that the client announced, or the maximum of a file.
+   * Reserved space: the size that the client announced, or the maximum size of a file.
    */
   bytes: Int8;
   /**
@@ -1832,7 +1832,7 @@ export interface SocialMutes {
    */
   otherId: Int8;
   /**
-   * End of the mute; null: until it is removed.
+   * End of the mute. Null: the mute ends when the user removes it.
    */
   until: Timestamp | null;
   /**
@@ -1843,7 +1843,7 @@ export interface SocialMutes {
 
 export interface SocialPosts {
   /**
-   * The user who wrote it.
+   * The user who wrote the post.
    */
   authorId: Int8;
   /**
@@ -1851,7 +1851,7 @@ export interface SocialPosts {
    */
   body: string;
   /**
-   * Comments that are not deleted, replies included; folded by the consumer counters.
+   * Number of comments and replies that are not deleted; written by the consumer counters.
    */
   commentCount: Generated<number>;
   /**
@@ -1859,19 +1859,19 @@ export interface SocialPosts {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Time of the deletion, set under for update: dispatch either comes before it, and the fan-out retracts the result, or sees it and does nothing.
+   * Time of the deletion, set while the row is locked; null: not deleted. Dispatch locks the row too: if it is first, the fan-out retracts its notifications; if it is later, it sees the deletion and skips the event.
    */
   deletedAt: Timestamp | null;
   /**
-   * The post's id; a string in the API.
+   * Id of the post; a string in the API.
    */
   id: Generated<Int8>;
   /**
-   * Users who like it; folded by the consumer counters.
+   * Number of users who like the post; written by the consumer counters.
    */
   likeCount: Generated<number>;
   /**
-   * Users named with @username in the text: [{id, start, end}], offsets in UTF-16 code units; null: nobody.
+   * Users mentioned with @username in the text: [{id, start, end}], with offsets in UTF-16 code units. Null: nobody is mentioned.
    */
   mentions: Json | null;
   /**
@@ -1886,11 +1886,11 @@ export interface SocialRateLimits {
    */
   expire: Int8 | null;
   /**
-   * Policy and what it counts by: sign-in:192.0.2.1, admin:17.
+   * Name of the limit and what it counts by, such as sign-in:192.0.2.1 or admin:17.
    */
   key: string;
   /**
-   * Requests in this period.
+   * Number of requests in this period.
    */
   points: Generated<number>;
 }
@@ -1901,42 +1901,42 @@ export interface SocialRefreshTokens {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Hash of the token it was exchanged for; null: issued by a sign-up or sign-in. Without a foreign key: the predecessor may be removed first.
+   * Hash of the token that was exchanged for this one. Null: issued by a sign-up or sign-in. No foreign key, because the predecessor may be removed first.
    */
   predecessor: Buffer | null;
   /**
-   * The session it renews.
+   * The session that the token renews.
    */
   sessionId: Int8;
   /**
-   * SHA-256 of the token, which has 256 random bits and is stored nowhere.
+   * SHA-256 of the token. The token itself has 256 random bits and is not stored.
    */
   tokenHash: Buffer;
   /**
-   * Time of the first exchange for a successor.
+   * Time at which the token was first exchanged for a successor; null: not used.
    */
   usedAt: Timestamp | null;
 }
 
 export interface SocialSegments {
   /**
-   * Time it was made.
+   * Time at which the segment was created.
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Id in the API.
+   * Id of the segment, as in the API.
    */
   id: Generated<Int8>;
   /**
-   * Name for people.
+   * Name of the segment, for people.
    */
   name: string;
   /**
-   * A select of user ids, run by social.users_of_query; null: it has a rule.
+   * A select that returns user ids, run by social.users_of_query. Null: the segment has a rule.
    */
   query: string | null;
   /**
-   * Rule as in the API: all, any and not of conditions on one user; null: it has a query.
+   * Rule as in the API: conditions on one user, combined by all, any and not. Null: the segment has a query.
    */
   rule: Json | null;
   /**
@@ -1947,7 +1947,7 @@ export interface SocialSegments {
 
 export interface SocialServiceTokens {
   /**
-   * Time of issue.
+   * Time at which the token was created.
    */
   createdAt: Generated<Timestamp>;
   /**
@@ -1959,15 +1959,15 @@ export interface SocialServiceTokens {
    */
   name: string;
   /**
-   * Null: valid.
+   * Time of the revocation. Null: valid.
    */
   revokedAt: Timestamp | null;
   /**
-   * notifications:send; with notifications:critical in addition, critical ones. users:write: the users of an application beside Ravenpost. webhooks: endpoints and what was sent to them.
+   * What the token may do. notifications:send: send notifications; with notifications:critical, also critical ones. users:write: manage the users of an application beside Ravenpost. webhooks: manage endpoints and read what was sent to them.
    */
   scopes: string[];
   /**
-   * SHA-256 of the token, which has 256 random bits and is shown once.
+   * SHA-256 of the token. The token itself has 256 random bits and is shown once.
    */
   tokenHash: Buffer;
 }
@@ -1978,31 +1978,31 @@ export interface SocialSessions {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * End of the newest refresh token.
+   * Expiry of the newest refresh token.
    */
   expiresAt: Timestamp;
   /**
-   * Named in the access token as sid.
+   * Id of the session; the claim sid of its access tokens.
    */
   id: Generated<Int8>;
   /**
-   * Time of the latest rotation of the refresh token.
+   * Time of the latest exchange of a refresh token.
    */
   lastUsedAt: Generated<Timestamp>;
   /**
-   * Keyed hash of the network of the sign-in: from there an account can be signed in to while others guess its password. Null: unknown.
+   * Keyed hash of the network of the sign-in; null if unknown. From this network, sign-in stays possible while others guess the account's password.
    */
   network: Buffer | null;
   /**
-   * Session at the identity provider: claim sid of its tokens, empty without one. Null: the session began with a sign-in here.
+   * Id of the session at the identity provider (claim sid of its tokens); empty if its tokens have none. Null: the session began with a sign-in here.
    */
   providerSid: string | null;
   /**
-   * Set by sign-out, by deletion of the session or the user, and by reuse of a spent refresh token; its sockets are closed with 4403.
+   * Time of the revocation: by sign-out, by deletion of the session or the user, or because a refresh token was used twice. Its sockets are closed with 4403. Null: not revoked.
    */
   revokedAt: Timestamp | null;
   /**
-   * User-Agent header at sign-in, cut to 200 characters, to recognise the device.
+   * User-Agent header of the sign-in, cut to 200 characters, so that users recognise the device.
    */
   userAgent: Generated<string>;
   /**
@@ -2013,7 +2013,7 @@ export interface SocialSessions {
 
 export interface SocialTakenNames {
   /**
-   * social.name_look of the username: a hash, because a deleted user's name is stored nowhere.
+   * Result of social.name_look for the username. It is a hash, because the name of a deleted user is stored nowhere.
    */
   look: Buffer;
 }
@@ -2035,15 +2035,15 @@ export interface SocialThreadMutes {
 
 export interface SocialUsers {
   /**
-   * Picture of the profile, if any.
+   * Uploaded profile picture; null if there is none.
    */
   avatarMediaId: string | null;
   /**
-   * Picture of the profile, hosted by the application beside Ravenpost, if any.
+   * Address of a profile picture that the application beside Ravenpost hosts; null if there is none.
    */
   avatarUrl: string | null;
   /**
-   * A few words about oneself, 500 characters at most.
+   * Self-description, at most 500 characters.
    */
   bio: Generated<string>;
   /**
@@ -2051,7 +2051,7 @@ export interface SocialUsers {
    */
   createdAt: Generated<Timestamp>;
   /**
-   * Time of the deletion: name, address and password are overwritten at once, the rest is removed in chunks, and the row stays as the author of emptied comments.
+   * Time of the deletion; null: not deleted. Name, address and password are overwritten at once, other data is removed in chunks, and the row remains as author of comments whose text was removed.
    */
   deletedAt: Timestamp | null;
   /**
@@ -2059,27 +2059,27 @@ export interface SocialUsers {
    */
   displayName: string;
   /**
-   * Only its owner sees it; null: unknown. Several accounts may claim an address; one of them can verify it.
+   * Email address, visible to its owner only; null if unknown. Several accounts may claim an address, but only one can verify it.
    */
   email: string | null;
   /**
-   * Null: not verified, and no mail goes there but the one that asks for the verification.
+   * Time of the verification. Null: not verified; the only mail sent to the address asks for its verification.
    */
   emailVerifiedAt: Timestamp | null;
   /**
-   * Id of the user in the application beside Ravenpost: named by PUT /users/external, and sub in tokens of its identity provider. Null for users who signed up here.
+   * Id of the user in the application beside Ravenpost: set by PUT /users/external, or taken from the claim sub of its identity provider's tokens. Null for users who signed up here.
    */
   externalId: string | null;
   /**
-   * Users who follow this one; folded by the consumer counters.
+   * Number of users who follow this one; written by the consumer counters.
    */
   followerCount: Generated<number>;
   /**
-   * Users whom this one follows; folded by the consumer counters.
+   * Number of users whom this one follows; written by the consumer counters.
    */
   followingCount: Generated<number>;
   /**
-   * The account's id; a string in the API.
+   * Id of the account; a string in the API.
    */
   id: Generated<Int8>;
   /**
@@ -2087,23 +2087,23 @@ export interface SocialUsers {
    */
   locale: string | null;
   /**
-   * Address that replaces email once the user verifies it; null: no change is under way.
+   * Address that replaces email once the user verifies it. Null: no change is in progress.
    */
   newEmail: string | null;
   /**
-   * True while the password is the one that the first start made: calls for admins are refused.
+   * True until the generated first password is changed. Meanwhile calls for admins are refused.
    */
   passwordChangeRequired: Generated<boolean>;
   /**
-   * argon2id in PHC string format; ! for users without a password: deleted ones, and those of an application beside Ravenpost.
+   * argon2id in PHC string format; ! for users without a password: deleted users, and users of an application beside Ravenpost.
    */
   passwordHash: string;
   /**
-   * Posts that are not deleted; folded by the consumer counters.
+   * Number of posts that are not deleted; written by the consumer counters.
    */
   postCount: Generated<number>;
   /**
-   * user, reader, operator or admin: each may do what those before it may.
+   * user, reader, operator or admin. Each role includes the rights of the roles before it.
    */
   role: Generated<string>;
   /**
@@ -2111,7 +2111,7 @@ export interface SocialUsers {
    */
   timeZone: string | null;
   /**
-   * Name people are mentioned by: 3 to 30 of a-z, 0-9 and _.
+   * Name by which people are mentioned: 3 to 30 characters of a-z, 0-9 and _.
    */
   username: string;
 }
