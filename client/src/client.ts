@@ -3,7 +3,6 @@ import { HeldInbox, type Page } from './held-inbox.ts'
 import { type ConnectionSnapshot, Link } from './link.ts'
 import { Lists } from './lists.ts'
 import { type Action, type Intent, Overlay } from './overlay.ts'
-import { createPreferences } from './preferences.ts'
 import type { Changes, Notification, ServerFrame } from './protocol.ts'
 import { Queue } from './queue.ts'
 import type { CountsSnapshot, Events, Options, Ravenpost } from './ravenpost.ts'
@@ -165,7 +164,6 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     delete: (ids) => actOn('delete', ids, () => true),
     readAll: () => actUpTo('readAll', 'unreadCount'),
     seen: () => actUpTo('seen', 'unseenCount'),
-    preferences: createPreferences(request),
     why: (id) => request('GET', `/notifications/${id}/why`),
     watch: (watch) => watching.add(watch),
     liveCounts: watching.counts,

@@ -8,6 +8,7 @@ import { claimsOf } from './rest.ts'
 import { epochOf, numberOf } from './states.ts'
 import type { Saved, Storage } from './storage.ts'
 import type { Tabs, TabsOptions } from './tabs.ts'
+import type { Watch } from './watching.ts'
 
 /** Messages between the tabs of one user. `tab`: id of the tab that requested it. */
 export type TabMessage =
@@ -26,6 +27,8 @@ export type Extras = {
 
 const SAVED_ITEMS = 300
 const SAVE_MS = 300
+/** Milliseconds after which the subscription of a closed or frozen tab expires. */
+const WATCH_MS = 20_000
 /** Maximum wait for an answer of another tab, in milliseconds. */
 const TAB_MS = 1500
 
@@ -40,6 +43,11 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
     let owner: string | undefined
     let saving: ReturnType<typeof setTimeout> | undefined
     let answered: ((token: string) => void) | undefined
+    const wishes = new Map<string, { wish: Watch; at: number }>()
+    watching.others = () => {
+      for (const [id, { at }] of wishes) if (Date.now() - at > WATCH_MS) wishes.delete(id)
+      return [...wishes.values()].map(({ wish }) => wish)
+    }
 
     return {
       async start(signal) {
@@ -149,7 +157,7 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
           host.refused(message.key, new RavenpostError(message.status, message.code, message.message))
           break
         case 'watch':
-          if (leads && message.tab) watching.tab(message.tab, message.wish)
+          if (leads && message.tab) watch(message.tab, message.wish)
           break
         case 'watched':
           events.emit('watched', message.began)
@@ -173,6 +181,13 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
       host.report({ ...leaders, isLeader: false })
       tabs?.post({ type: 'watch', wish: watching.wish(), tab })
       if (isAhead(state)) void host.catchUp().catch(ignore)
+    }
+
+    /** Tabs repeat their subscriptions. Only a new one is sent, because the server starts again with each frame. */
+    function watch(id: string, wish: Watch): void {
+      const before = JSON.stringify(wishes.get(id)?.wish)
+      wishes.set(id, { wish, at: Date.now() })
+      if (JSON.stringify(wish) !== before) watching.changed()
     }
 
     function isAhead(state: string | undefined): boolean {
@@ -215,7 +230,7 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
         const { state, counts, held, bottom, marks } = saved
         owner = saved.owner
         inbox.replace({ items: [], state, ...counts })
-        inbox.restore(held)
+        for (const each of held) inbox.put(each)
         Object.assign(inbox.main, { bottom, marks: [...marks] })
       }
       host.changed()

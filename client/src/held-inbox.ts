@@ -83,20 +83,13 @@ export class HeldInbox {
   }
 
   /** Replaces everything held by the first page of the inbox. */
-  replace({ items, nextCursor, state, unreadCount, unseenCount }: Page): void {
+  replace(page: Page): void {
+    const { items, state, unreadCount, unseenCount } = page
     this.clear()
-    for (const item of items) this.#put(item, numberOf(state))
+    for (const item of items) this.#putAsOf(item, numberOf(state))
     this.state = state
     this.counts = { unreadCount, unseenCount }
-    extend(this.main, items, nextCursor)
-  }
-
-  /** Loads notifications that were stored earlier. */
-  restore(held: Held[]): void {
-    for (const each of held) {
-      this.held.set(each.item.id, each)
-      if (each.item.updatedAt > this.#newest) this.#newest = each.item.updatedAt
-    }
+    extend(this.main, page)
   }
 
   clear(): void {
@@ -121,13 +114,18 @@ export class HeldInbox {
    * Adds a page to a list. The page may be older or newer than what is held: the later version of each notification wins. The
    * counts of the page are ignored, because changes bring them.
    */
-  addPage(range: Range, { items, nextCursor, state }: Page): void {
-    const asOf = numberOf(state)
-    for (const item of items) {
+  addPage(range: Range, page: Page): void {
+    const asOf = numberOf(page.state)
+    for (const item of page.items) {
       const later = Math.max(this.#gone.get(item.id) ?? -1, this.held.get(item.id)?.asOf ?? -1)
-      if (later < asOf) this.#put(item, asOf)
+      if (later < asOf) this.#putAsOf(item, asOf)
     }
-    extend(range, items, nextCursor)
+    extend(range, page)
+  }
+
+  #putAsOf(item: Notification, asOf: number): void {
+    const previous = this.held.get(item.id)
+    this.put({ item, asOf, grown: previous?.item.updatedAt === item.updatedAt ? previous.grown : asOf })
   }
 
   #upsert(item: Notification, asOf: number): Effect | undefined {
@@ -135,15 +133,14 @@ export class HeldInbox {
     if (previous && previous.asOf > asOf) return undefined
     const grew = this.#grew(item, previous?.item)
     if (grew && this.#isRecent(item)) this.#lift(item)
-    this.#put(item, asOf)
+    this.#putAsOf(item, asOf)
     if (this.#pages === 0) this.#forgetUnlessWithin(item.id)
     return { id: item.id, item, previous: previous?.item, grew }
   }
 
-  #put(item: Notification, asOf: number): void {
-    const previous = this.held.get(item.id)
-    const same = previous?.item.updatedAt === item.updatedAt
-    this.held.set(item.id, { item, asOf, grown: same ? previous.grown : asOf })
+  /** Adds or replaces one notification. */
+  put({ item, asOf, grown }: Held): void {
+    this.held.set(item.id, { item, asOf, grown })
     if (item.updatedAt > this.#newest) this.#newest = item.updatedAt
   }
 
@@ -182,8 +179,9 @@ export class HeldInbox {
   }
 }
 
-function extend(range: Range, items: Notification[], cursor: string | null | undefined): void {
-  if (!cursor) {
+/** Moves the bottom of a range to the end of its next page. */
+export function extend(range: Range, { items, nextCursor }: Page): void {
+  if (!nextCursor) {
     range.bottom = 'all'
     return
   }
@@ -191,5 +189,5 @@ function extend(range: Range, items: Notification[], cursor: string | null | und
   if (!oldest) return
   const { updatedAt, id } = oldest
   range.bottom = { updatedAt, id }
-  range.marks.push({ bottom: range.bottom, cursor })
+  range.marks.push({ bottom: range.bottom, cursor: nextCursor })
 }

@@ -6,6 +6,7 @@ import { joinTabs } from './tabs.ts'
 
 export { type BadgeOptions, bindBadge } from './badge.ts'
 export { RavenpostError, SignedOut } from './errors.ts'
+export { type PreferencesSnapshot, type PreferencesStore, preferencesOf } from './preferences.ts'
 export type * from './protocol.ts'
 export { createPush, followPush, type Push, type PushSnapshot, type PushState } from './push.ts'
 export type * from './ravenpost.ts'

@@ -1,4 +1,4 @@
-import type { Held, HeldInbox, Page } from './held-inbox.ts'
+import { extend, type Held, type HeldInbox, type Page } from './held-inbox.ts'
 import type { InboxItem, Overlay } from './overlay.ts'
 import { compare, contains, type Filter, newRange, type Range } from './ranges.ts'
 import type { Request } from './rest.ts'
@@ -110,10 +110,9 @@ export class Lists {
       if (item && (filtered ? item.archivedAt === null : contains(range, item))) items.push(item)
     }
     items.sort(compare)
-    const isSame = items.length === before.items.length && items.every((item, index) => item === before.items[index])
     const isHeld = range.bottom !== 'none'
     const next: InboxSnapshot = {
-      items: isSame ? before.items : items,
+      items: kept(before.items, items),
       status: isHeld ? 'ready' : error ? 'error' : 'loading',
       error,
       hasMore: isHeld && range.bottom !== 'all',
@@ -157,7 +156,11 @@ export class Lists {
     inbox.pageAsked()
     try {
       const page = await request<Page>('GET', `/notifications?${toQuery(range, pageSize)}`)
-      if (filtered) return keepFiltered(range, filtered, page, isFirst)
+      if (filtered) {
+        if (isFirst) filtered.clear()
+        for (const item of page.items) filtered.set(item.id, { item, asOf: 0, grown: numberOf(page.state) })
+        return extend(range, page)
+      }
       // The list was fetched again in the meantime, so this page belongs to the former list.
       if (generation !== inbox.generation) return await this.#fetch(entry)
       // The page comes from another database or from an older state, so it cannot be joined to the held range.
@@ -167,15 +170,6 @@ export class Lists {
       inbox.pageDone()
     }
   }
-}
-
-function keepFiltered(range: Range, filtered: Map<string, Held>, page: Page, isFirst: boolean): void {
-  const { items, nextCursor, state } = page
-  if (isFirst) filtered.clear()
-  for (const item of items) filtered.set(item.id, { item, asOf: 0, grown: numberOf(state) })
-  const last = items.at(-1)
-  range.bottom = nextCursor && last ? last : 'all'
-  range.marks = nextCursor && last ? [{ bottom: last, cursor: nextCursor }] : []
 }
 
 function toQuery({ filter: { filter, type, priority }, marks }: Range, limit: number): string {

@@ -1,6 +1,7 @@
 import type { Held, HeldInbox } from './held-inbox.ts'
 import type { Notification } from './protocol.ts'
 import { epochOf, numberOf } from './states.ts'
+import { kept } from './stores.ts'
 
 /** An action of the user on notifications. */
 export type Action =
@@ -43,7 +44,7 @@ export class Overlay {
       return wanted
     }
     const before = this.#shown.get(item.id)
-    if (before?.from === item && isSame(before.item, wanted)) return before.item
+    if (before?.from === item) wanted = kept(before.item, wanted)
     this.#shown.set(item.id, { from: item, item: wanted })
     return wanted
   }
@@ -53,16 +54,19 @@ export class Overlay {
    * all" only they count.
    */
   counts(inbox: HeldInbox): { unreadCount: number; unseenCount: number } {
-    const has = (...types: Action['type'][]) => this.intents.some(({ action }) => types.includes(action.type))
-    let unread = has('readAll') ? 0 : inbox.counts.unreadCount
-    let unseen = has('readAll', 'seen') ? 0 : inbox.counts.unseenCount
     if (this.intents.length === 0) return inbox.counts
+    const has = (type: Action['type']) => this.intents.some(({ action }) => action.type === type)
+    const allRead = has('readAll')
+    const allSeen = allRead || has('seen')
+    let { unreadCount, unseenCount } = inbox.counts
+    if (allRead) unreadCount = 0
+    if (allSeen) unseenCount = 0
     for (const held of inbox.held.values()) {
       const shown = this.show(held)
-      unread += isUnread(shown) - (has('readAll') ? 0 : isUnread(held.item))
-      unseen += isUnseen(shown) - (has('readAll', 'seen') ? 0 : isUnseen(held.item))
+      unreadCount += isUnread(shown) - (allRead ? 0 : isUnread(held.item))
+      unseenCount += isUnseen(shown) - (allSeen ? 0 : isUnseen(held.item))
     }
-    return { unreadCount: Math.max(0, unread), unseenCount: Math.max(0, unseen) }
+    return { unreadCount: Math.max(0, unreadCount), unseenCount: Math.max(0, unseenCount) }
   }
 
   /** Drops intents that the inbox already shows or that no longer apply. Returns the dropped ones. */
@@ -104,9 +108,5 @@ function isUnread(item: Notification | undefined): number {
 
 /** A read notification counts as seen. */
 function isUnseen(item: Notification | undefined): number {
-  return item && !item.seen && item.readAt === null && item.archivedAt === null ? 1 : 0
-}
-
-function isSame(a: InboxItem, b: InboxItem): boolean {
-  return a.readAt === b.readAt && a.archivedAt === b.archivedAt && a.seen === b.seen && a.pending === b.pending
+  return item?.seen ? 0 : isUnread(item)
 }

@@ -1,5 +1,5 @@
 import type { Preferences, PreferencesAnswer } from './protocol.ts'
-import type { Request } from './rest.ts'
+import type { Ravenpost } from './ravenpost.ts'
 import { createStore, type Store } from './stores.ts'
 
 export type PreferencesSnapshot = {
@@ -18,7 +18,16 @@ export type PreferencesStore = Store<PreferencesSnapshot> & {
 
 const PATH = '/notifications/preferences'
 
-export function createPreferences(request: Request): PreferencesStore {
+const stores = new WeakMap<Ravenpost, PreferencesStore>()
+
+/** The preferences of the user, as one store for all parts of a page. The first use fetches them. */
+export function preferencesOf(client: Ravenpost): PreferencesStore {
+  const store = stores.get(client) ?? createPreferences(client)
+  stores.set(client, store)
+  return store
+}
+
+function createPreferences({ request }: Ravenpost): PreferencesStore {
   let last: Promise<unknown> = Promise.resolve()
   const store = createStore<PreferencesSnapshot>(
     { preferences: undefined, effective: undefined, status: 'loading', error: undefined },

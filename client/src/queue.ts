@@ -95,17 +95,14 @@ export class Queue {
   /** The first unconfirmed intent, and the following ones that fit into the same request. */
   #next(): Intent[] {
     const waiting = this.#options.overlay.intents.filter(({ confirmed }) => confirmed === undefined)
-    const [first] = waiting
-    if (!first) return []
-    if (!BULK.includes(first.action.type)) return [first]
-    const together: Intent[] = []
+    const type = waiting[0]?.action.type ?? ''
+    if (!BULK.includes(type)) return waiting.slice(0, 1)
     let ids = 0
-    for (const intent of waiting) {
-      ids += 'ids' in intent.action ? intent.action.ids.length : 0
-      if (intent.action.type !== first.action.type || (together.length > 0 && ids > MAX_IDS)) break
-      together.push(intent)
-    }
-    return together
+    const end = waiting.findIndex(({ action }, index) => {
+      ids += 'ids' in action ? action.ids.length : 0
+      return action.type !== type || (index > 0 && ids > MAX_IDS)
+    })
+    return end < 0 ? waiting : waiting.slice(0, end)
   }
 
   /** Omits notifications that changed after the user saw them. The user's action does not cover the new content. */
@@ -127,18 +124,18 @@ export class Queue {
       return (await request<Counts>(method, `/notifications/${path}`, { upTo: rest.upTo })).state
     }
     let state = inbox.state ?? ''
-    if (BULK.includes(type)) {
-      for (let from = 0; from < ids.length; from += MAX_IDS)
-        state = (await request<Counts>('POST', `/notifications/${type}`, { ids: ids.slice(from, from + MAX_IDS) }))
-          .state
-      return state
-    }
-    for (const id of ids) {
+    const isBulk = BULK.includes(type)
+    const size = isBulk ? MAX_IDS : 1
+    for (let from = 0; from < ids.length; from += size) {
+      const some = ids.slice(from, from + size)
       try {
-        state = (await request<Counts>('PATCH', `/notifications/${id}/${type}`)).state
+        const counts = isBulk
+          ? await request<Counts>('POST', `/notifications/${type}`, { ids: some })
+          : await request<Counts>('PATCH', `/notifications/${some}/${type}`)
+        state = counts.state
       } catch (error) {
         // The notification no longer exists, so the action is done.
-        if (!(error instanceof RavenpostError && error.status === 404)) throw error
+        if (isBulk || !(error instanceof RavenpostError) || error.status !== 404) throw error
       }
     }
     return state

@@ -1,7 +1,6 @@
 import type { ConnectionSnapshot } from './link.ts'
 import type { InboxList } from './lists.ts'
 import type { Action, InboxItem } from './overlay.ts'
-import type { PreferencesStore } from './preferences.ts'
 import type { Changes, Notification, ServerFrame, Why } from './protocol.ts'
 import type { Filter } from './ranges.ts'
 import type { WebSocketLike } from './socket.ts'
@@ -11,7 +10,6 @@ import type { LiveCounts, Watch, Watched } from './watching.ts'
 export type { ConnectionSnapshot, ConnectionStatus } from './link.ts'
 export type { InboxList, InboxSnapshot } from './lists.ts'
 export type { Action, InboxItem } from './overlay.ts'
-export type { PreferencesSnapshot, PreferencesStore } from './preferences.ts'
 export type { Filter } from './ranges.ts'
 export type { WebSocketLike } from './socket.ts'
 export type { Store } from './stores.ts'
@@ -105,7 +103,6 @@ export type Ravenpost = {
   readAll(): Promise<void>
   seen(): Promise<void>
 
-  readonly preferences: PreferencesStore
   why(id: string): Promise<Why>
 
   /** Subscribes to live updates. Returns a function that unsubscribes. */

@@ -19,13 +19,12 @@ export type Watched = Pick<WatchFrame, 'comments' | 'feed'>
 export type LiveCounts = { likeCount: number; commentCount: number }
 
 const MAX_POSTS = 200
-/** Milliseconds after which the subscription of a closed or frozen tab expires. */
-const TAB_MS = 20_000
 
-/** The subscriptions of this tab, and those that the other tabs sent recently. */
+/** What the parts of a page and, through `others`, the other tabs subscribe to. */
 export class Watching {
   readonly #own = new Set<Watch>()
-  readonly #tabs = new Map<string, { wish: Watch; at: number }>()
+  /** Returns the subscriptions of the other tabs. */
+  others: () => Watch[] = () => []
   readonly #send: () => void
   readonly #counts = createStore<ReadonlyMap<string, LiveCounts>>(new Map())
   #isDue = false
@@ -43,7 +42,6 @@ export class Watching {
   add(watch: Watch): () => void {
     const own = { ...watch }
     this.#own.add(own)
-    this.#isUsed = true
     this.changed()
     return () => {
       this.#own.delete(own)
@@ -62,24 +60,15 @@ export class Watching {
 
   /** Merges the subscriptions of this tab. A hidden tab leaves comments and feed, of which there is one each, to the others. */
   wish(): Watch {
-    const { posts = [], ...rest } = join([...this.#own])
+    const { posts, ...rest } = join([...this.#own])
     return globalThis.document?.visibilityState === 'hidden' ? { posts } : { posts, ...rest }
-  }
-
-  /** Tabs repeat their subscriptions. Only a new one is sent, because the server starts again with each frame. */
-  tab(id: string, wish: Watch): void {
-    const before = JSON.stringify(this.#tabs.get(id)?.wish)
-    this.#tabs.set(id, { wish, at: Date.now() })
-    this.#isUsed = true
-    if (JSON.stringify(wish) !== before) this.changed()
   }
 
   /** Merges the subscriptions of all tabs into a frame for the server. Undefined if there never was one. */
   frame(): WatchFrame | undefined {
-    if (!this.#isUsed) return undefined
-    for (const [id, { at }] of this.#tabs) if (Date.now() - at > TAB_MS) this.#tabs.delete(id)
-    const { posts = [], ...rest } = join([...[...this.#tabs.values()].map(({ wish }) => wish), this.wish()])
-    return { type: 'watch', posts: posts.slice(-MAX_POSTS), ...rest }
+    const { posts, ...rest } = join([...this.others(), this.wish()])
+    this.#isUsed ||= posts.length > 0 || 'comments' in rest || 'feed' in rest
+    return this.#isUsed ? { type: 'watch', posts: posts.slice(-MAX_POSTS), ...rest } : undefined
   }
 
   /** Waits a moment before sending, because a scrolling page changes its subscriptions with every row. */
@@ -94,7 +83,7 @@ export class Watching {
   }
 }
 
-function join(wishes: Watch[]): Watch {
+function join(wishes: Watch[]): Watch & { posts: string[] } {
   const posts = [...new Set(wishes.flatMap((wish) => wish.posts ?? []))]
   const comments = wishes.findLast((wish) => wish.comments)?.comments
   const feed = wishes.findLast((wish) => wish.feed)?.feed

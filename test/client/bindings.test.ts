@@ -2,7 +2,7 @@ import { QueryClient, QueryObserver } from '@tanstack/react-query'
 import t, { type Test } from 'tap'
 import type { Notification } from '../../client/src/core.ts'
 import { createJournal } from '../../client/src/devtools/journal.ts'
-import { createToasts, type ToastOptions } from '../../client/src/index.ts'
+import { createToasts, preferencesOf, type ToastOptions } from '../../client/src/index.ts'
 import { bindQueryClient } from '../../client/src/query/index.ts'
 import { handlePush } from '../../client/src/worker/index.ts'
 import { eventually, setup } from '../setup.ts'
@@ -169,7 +169,7 @@ t.test('the journal records frames and can rebuild the state of any of them', as
 t.test('silent notifications have no toast', async (t) => {
   const { ana, ben, post, started, client } = await start(t)
   const always = [{ days: [1, 2, 3, 4, 5, 6, 7], from: '00:00', to: '00:00' }]
-  await client.preferences.save({ dnd: { enabled: true, timeZone: 'UTC', windows: always } })
+  await preferencesOf(client).save({ dnd: { enabled: true, timeZone: 'UTC', windows: always } })
   const toasts = createToasts(client)
   t.teardown(toasts.subscribe(() => {}))
   await ben.like(post.id)

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { createClient } from '../../client/src/client.ts'
 import { accompanyWith, type Extras } from '../../client/src/companion.ts'
 import type { Options as ClientOptions, Notification, WebSocketLike } from '../../client/src/core.ts'
+import { preferencesOf } from '../../client/src/preferences.ts'
 import { openStorage, type Saved } from '../../client/src/storage.ts'
 import { joinTabs } from '../../client/src/tabs.ts'
 import type { TestClient } from '../client.ts'
@@ -477,7 +478,7 @@ t.test('live counts continue after a lost connection', async (t) => {
 
 t.test('preferences show at once, and revert when the server refuses them', async (t) => {
   const { started } = await start(t)
-  const { preferences } = started.client
+  const preferences = preferencesOf(started.client)
   t.teardown(preferences.subscribe(() => {}))
   await eventually(() => preferences.getSnapshot().status === 'ready')
   const saved = preferences.save({ types: { 'post.liked': { email: false } } })

@@ -45,11 +45,6 @@ export function fixedClient({ items = [], status = 'ready', error, unread = 0, p
     delete: nothing,
     readAll: nothing,
     seen: nothing,
-    preferences: {
-      ...fixed({ ...preferences, status: 'ready' as const, error: undefined }),
-      load: nothing,
-      save: nothing,
-    },
     why: async () => why,
     watch: () => () => {},
     liveCounts: fixed(new Map()),
@@ -63,7 +58,10 @@ export function fixedClient({ items = [], status = 'ready', error, unread = 0, p
       return () => clearTimeout(timer)
     },
     retryNow() {},
-    request: () => Promise.reject(new Error('nothing is fetched here')),
+    async request<T>(_method: string, path: string) {
+      if (path === '/notifications/preferences') return preferences as T
+      throw new Error('nothing is fetched here')
+    },
     token: async () => '',
   }
   return client

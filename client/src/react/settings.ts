@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'react'
+import { type PreferencesSnapshot, preferencesOf } from '../preferences.ts'
 import type { Preferences, Why } from '../protocol.ts'
 import { createPush, type PushSnapshot } from '../push.ts'
-import type { PreferencesSnapshot } from '../ravenpost.ts'
 import { useRavenpost } from './context.ts'
 import { useStore } from './inbox.ts'
 
@@ -10,8 +10,8 @@ export function usePreferences(): PreferencesSnapshot & {
   save(preferences: Preferences): Promise<void>
   reload(): Promise<void>
 } {
-  const { preferences } = useRavenpost()
-  return { ...useStore(preferences), save: preferences.save, reload: preferences.load }
+  const { save, load, ...store } = preferencesOf(useRavenpost())
+  return { ...useStore(store), save, reload: load }
 }
 
 type Asked = { id: string; why: Why | undefined; error: Error | undefined }
