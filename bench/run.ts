@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
 /**
- * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000]`: what is compared with lives in a package of its own, installed
+ * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000 --pinned]`: what is compared with lives in a package of its own, installed
  * on request. Every database has a past of so many read events and as many notifications; `--past 0`: none.
+ * `--pinned` gives the stack one core and the generator another.
  */
 if (!existsSync(new URL('node_modules', import.meta.url))) {
   console.error('The stacks that are compared with are not installed: run npm ci --prefix bench')
@@ -16,11 +17,13 @@ const { positionals, values } = parseArgs({
     runs: { type: 'string' },
     only: { type: 'string' },
     past: { type: 'string' },
+    pinned: { type: 'boolean', default: false },
   },
 })
 // Ends what was started too: see machine/process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const { runScenarios } = await import('./harness/run-scenarios.ts')
+const { pinEverything } = await import('./machine/pin.ts')
 const { scenarios } = await import('./scenarios/index.ts')
 
 const unknown = positionals.filter((id) => !scenarios.some((scenario) => scenario.id === id))
@@ -30,6 +33,7 @@ if (unknown.length > 0) {
 }
 const chosen = scenarios.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
 const { quick } = values
+if (values.pinned) pinEverything()
 const past = Number(values.past ?? (quick ? 30_000 : 300_000))
 await runScenarios(chosen, {
   quick,

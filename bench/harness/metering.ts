@@ -27,6 +27,7 @@ export function perUnit({ cpu, walBytes, deadTuples }: Costs, count: number): Me
   const byProcess = Object.entries(cpu).map(([name, ms]) => [`CPU ms of ${name.replace(/^.*-/, '')}`, ms / count])
   const total = Object.values(cpu).reduce((all, ms) => all + ms, 0)
   return {
+    'per CPU second': (1000 * count) / total,
     'CPU ms': total / count,
     ...Object.fromEntries(byProcess),
     'WAL bytes': walBytes / count,

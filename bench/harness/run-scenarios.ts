@@ -1,5 +1,6 @@
 import type { Past } from '../../faults/past.ts'
 import { startMachine } from '../machine/machine.ts'
+import { isPinned } from '../machine/pin.ts'
 import { printProfiles } from '../report/profile.ts'
 import { saveReport } from '../report/results.ts'
 import { writeTables } from '../report/tables.ts'
@@ -18,7 +19,7 @@ export async function runScenarios(
   try {
     for (const scenario of scenarios) {
       say(`${scenario.id} ${scenario.title}`)
-      await runOne(scenario, { machine, quick, runs, only, say }).catch((error) => {
+      await runOne(scenario, { machine, quick, runs, repeats: 0, only, say }).catch((error) => {
         // What the others would find is not lost with it.
         say(`  FAILED: ${error instanceof Error ? error.stack : error}`)
         process.exitCode = 1
@@ -34,8 +35,9 @@ export async function runScenarios(
 async function runOne({ id, title, mostRuns, run }: Scenario, bench: Bench): Promise<void> {
   const { machine, quick, only, say } = bench
   const runs = Math.min(bench.runs, mostRuns ?? bench.runs)
+  const given = { ...bench, runs, repeats: quick ? 0 : runs }
   const startedAt = new Date()
-  const result = await run({ ...bench, runs })
+  const result = await run(given)
   const seconds = (Date.now() - startedAt.getTime()) / 1000
   for (const { text, reached, met } of result.targets)
     say(`  ${met === null ? 'not measured' : met ? 'met' : 'NOT MET'}: ${text} (reached ${reached})`)
@@ -45,6 +47,20 @@ async function runOne({ id, title, mostRuns, run }: Scenario, bench: Bench): Pro
   }
   say(`  ${round(seconds)} s`)
   if (only !== undefined) return
-  const command = ['npm run bench --', id, ...(quick ? ['--quick'] : []), `--runs ${runs}`].join(' ')
-  await saveReport({ id, title, command, quick, startedAt, seconds, machine: machine.describe(), ...result })
+  const dropped = quick ? 0 : runs - given.repeats
+  const options = [...(quick ? ['--quick'] : []), `--runs ${runs}`, ...(isPinned() ? ['--pinned'] : [])]
+  const command = ['npm run bench --', id, ...options].join(' ')
+  const pinned = isPinned()
+  await saveReport({
+    id,
+    title,
+    command,
+    quick,
+    pinned,
+    dropped,
+    startedAt,
+    seconds,
+    machine: machine.describe(),
+    ...result,
+  })
 }

@@ -1,3 +1,4 @@
+import { calibrate, disturbance } from '../machine/calibration.ts'
 import type { Machine } from '../machine/machine.ts'
 
 export type Bench = {
@@ -7,6 +8,8 @@ export type Bench = {
   runs: number
   /** Only stacks whose name begins so. */
   only: string | undefined
+  /** How many runs of a scenario may still be repeated because the machine changed during them. */
+  repeats: number
   say(line: string): void
 }
 
@@ -39,11 +42,24 @@ export async function inTurn<S extends { name: string }>(
   const found = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]))
   for (let run = 1; run <= bench.runs; run++)
     for (const stack of chosen) {
-      const measured = await measure(stack)
+      const measured = await undisturbed(bench, () => measure(stack))
       found.get(stack.name)?.push(measured)
       bench.say(`  ${stack.name}, run ${run}: ${describe(measured)}`)
     }
   return toRows(found)
+}
+
+/** Drops and repeats a run during which the machine changed, as long as runs may be repeated. */
+export async function undisturbed(bench: Bench, measure: () => Promise<Measured>): Promise<Measured> {
+  for (;;) {
+    const before = calibrate()
+    const measured = await measure()
+    const disturbed = disturbance(before, calibrate())
+    if (!disturbed) return measured
+    bench.say(`  ${disturbed}${bench.repeats > 0 ? ': the run is repeated' : ''}`)
+    if (bench.repeats === 0) return measured
+    bench.repeats -= 1
+  }
 }
 
 export function toRows(found: Map<string, Measured[]>): Row[] {

@@ -1,4 +1,5 @@
 import { type Load, startLoad } from '../load/load.ts'
+import { pinGenerator, pinStack } from '../machine/pin.ts'
 import { saveStatements } from '../report/profile.ts'
 import type { Part, Running, Stack } from '../stacks/stack.ts'
 import type { World } from '../world.ts'
@@ -16,6 +17,8 @@ export async function withSystem<T>(
 ): Promise<T> {
   const system = await stack.start(machine, world, parts)
   const load = await startLoad(world, stack.protocol)
+  pinStack(system.roots)
+  pinGenerator(load.pid)
   try {
     return await work({ system, load })
   } finally {

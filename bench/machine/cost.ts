@@ -22,12 +22,16 @@ export function residentBytes(pid: number): number {
   return Number(kib ?? 0) * 1024
 }
 
+export function descendantsOf(pid: number, all = readProcesses()): number[] {
+  const children = [...all].filter(([, { parent }]) => parent === pid).map(([child]) => child)
+  return children.flatMap((child) => [child, ...descendantsOf(child, all)])
+}
+
 type Process = { parent: number; ticks: number }
 
 function ticksOf(pid: number, all: Map<number, Process>): number {
   const own = all.get(pid)?.ticks ?? 0
-  const children = [...all].filter(([, { parent }]) => parent === pid)
-  return children.reduce((total, [child]) => total + ticksOf(child, all), own)
+  return descendantsOf(pid, all).reduce((total, child) => total + (all.get(child)?.ticks ?? 0), own)
 }
 
 function readProcesses(): Map<number, Process> {

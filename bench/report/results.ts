@@ -6,6 +6,10 @@ export type Report = Result & {
   title: string
   command: string
   quick: boolean
+  /** The stack had one core and the generator another. */
+  pinned: boolean
+  /** Number of runs that were repeated because the machine changed. */
+  dropped: number
   startedAt: Date | string
   seconds: number
   machine: Record<string, unknown>
@@ -13,25 +17,28 @@ export type Report = Result & {
 
 const folder = new URL('../results/', import.meta.url)
 
-/** The latest result of each scenario; those of quick runs are kept apart. */
+/** The latest result of each scenario; those of quick and of pinned runs are kept apart. */
 export async function saveReport(report: Report): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const name = `${report.id}${report.quick ? '.quick' : ''}.json`
+  const name = `${report.id}${report.pinned ? '.pinned' : ''}${report.quick ? '.quick' : ''}.json`
   await writeFile(new URL(name, folder), `${JSON.stringify(report, null, 2)}\n`)
 }
 
 /** A full run where there is one, a quick one otherwise. */
 export async function readReports(): Promise<Report[]> {
   await mkdir(folder, { recursive: true })
-  const names = (await readdir(folder)).filter((name) => /^(P\d+|[A-Z]+)(\.quick)?\.json$/.test(name))
+  const names = (await readdir(folder)).filter((name) => /^(P\d+|[A-Z]+)(\.pinned)?(\.quick)?\.json$/.test(name))
   const reports: Report[] = await Promise.all(
     names.map(async (name) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
   )
-  const full = new Set(reports.filter(({ quick }) => !quick).map(({ id }) => id))
-  return reports.filter(({ id, quick }) => !quick || !full.has(id)).sort((a, b) => placeOf(a.id) - placeOf(b.id))
+  const keyOf = ({ id, pinned }: Report) => `${id} ${pinned === true}`
+  const full = new Set(reports.filter(({ quick }) => !quick).map(keyOf))
+  return reports
+    .filter((report) => !report.quick || !full.has(keyOf(report)))
+    .sort((a, b) => placeOf(a.id) - placeOf(b.id) || Number(a.pinned) - Number(b.pinned))
 }
 
-/** P1 to P10 by number, the others after them. */
+/** P1 to P13 by number, the others after them. */
 function placeOf(id: string): number {
   return /^P\d+$/.test(id) ? Number(id.slice(1)) : 100
 }
