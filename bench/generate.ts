@@ -82,7 +82,11 @@ const inboxesOf = ({ users, notifications }: Sizes) => `
     from generate_series(1, ${users}) i
   ) sizes`
 
-const numbered = `from notify.inbox i cross join lateral generate_series(1, i.modseq) k`
+/** In the order of time, as they come: each user's notifications lie apart from each other. */
+const numbered = `
+  from (
+    select i.*, k from notify.inbox i cross join lateral generate_series(1, i.modseq) k order by i.modseq - k desc, i.user_id
+  ) i`
 
 const notificationsOf = ({ users }: Sizes) => `
   insert into notify.notifications (user_id, id, modseq, grown_modseq, type, data, group_key, thread_key, object_type, object_id,

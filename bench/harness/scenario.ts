@@ -99,7 +99,7 @@ export function round(value: number): string {
   return String(Math.round(value * 100) / 100)
 }
 
-function toFigures(runs: Measured[]): Record<string, Figure> {
+export function toFigures(runs: Measured[]): Record<string, Figure> {
   const names = new Set(runs.flatMap((run) => Object.keys(run)))
   return Object.fromEntries([...names].map((name) => [name, toFigure(runs.map((run) => run[name] ?? Number.NaN))]))
 }
@@ -111,7 +111,7 @@ function toFigure(runs: number[]): Figure {
   return { median: (low + high) / 2, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, runs }
 }
 
-function describe(measured: Measured): string {
+export function describe(measured: Measured): string {
   return Object.entries(measured)
     .map(([name, value]) => `${name} ${round(value)}`)
     .join(', ')

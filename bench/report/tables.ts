@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { type Figure, type Row, round } from '../harness/scenario.ts'
+import { drawCharts } from './charts.ts'
 import { inTheWay } from './in-the-way.ts'
 import { type Report, readReports } from './results.ts'
 
@@ -31,7 +32,8 @@ const limits = `## What a machine with two cores cannot show
 /** docs/benchmarks.md from the latest results. */
 export async function writeTables(): Promise<void> {
   const reports = await readReports()
-  const parts = [introduction, summary(reports), ...reports.map(section), limits]
+  const charts = await drawCharts(reports)
+  const parts = [introduction, summary(reports), ...reports.map((report) => section(report, charts)), limits]
   await writeFile(file, parts.join('\n'))
 }
 
@@ -52,7 +54,7 @@ function verdict(met: boolean | null): string {
   return met === null ? 'not measured' : met ? 'yes' : '**no**'
 }
 
-function section(report: Report): string {
+function section(report: Report, charts: Map<string, string[]>): string {
   const { id, title, command, quick, startedAt, seconds, rows, targets, notes, machine } = report
   const missed = targets.some(({ met }) => met === false)
   const caution = quick
@@ -63,6 +65,7 @@ function section(report: Report): string {
     '',
     ...caution,
     ...table(rows),
+    ...(report.pinned || quick ? [] : (charts.get(id) ?? []).flatMap((file) => [`![${title}](charts/${file})`, ''])),
     ...notes.map((note) => `- ${note}`),
     ...(report.dropped > 0
       ? [`- ${report.dropped} runs were dropped and repeated, because the machine changed meanwhile.`]

@@ -21,7 +21,7 @@ export const idleSockets: Scenario = {
     return {
       rows,
       targets: [
-        target('≤ 15 KiB per socket', own, own <= 15, 'KiB'),
+        target('≤ 6 KiB per socket', own, own <= 6, 'KiB'),
         target('below Socket.IO’s', own / other, own < other),
       ],
       notes: [

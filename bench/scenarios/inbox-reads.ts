@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { generate, type Sizes } from '../generate.ts'
 import { type Bench, inTurn, type Measured, maxOf, type Scenario, target } from '../harness/scenario.ts'
 import { startLoad } from '../load/load.ts'
+import { readRow } from '../stacks/database.ts'
 import { ravenpost, startOn } from '../stacks/ravenpost.ts'
 
 /** Pages as clients ask for them; the state of the last one is filled in. */
@@ -26,16 +26,19 @@ export const inboxReads: Scenario = {
     await generate(url, sizes, bench.say)
     const rows = await inTurn(bench, [ravenpost], () => measure(bench, url, sizes))
     await bench.machine.postgres.dropDatabase(database)
-    const slowest = Math.max(...Object.keys(PAGES).map((page) => maxOf(rows, ravenpost.name, `${page}: p99 ms`)))
+    const highest = (share: string) =>
+      Math.max(...Object.keys(PAGES).map((page) => maxOf(rows, ravenpost.name, `${page}: ${share} ms`)))
+    const [typical, slowest] = [highest('p50'), highest('p99')]
     const scans = maxOf(rows, ravenpost.name, 'sequential scans')
     return {
       rows,
       targets: [
-        target('≤ 5 ms p99', slowest, slowest <= 5, 'ms'),
+        target('p50 ≤ 2 ms', typical, typical <= 2, 'ms'),
+        target('p99 ≤ 5 ms', slowest, slowest <= 5, 'ms'),
         target('by indexes only', scans, scans === 0, 'sequential scans'),
       ],
       notes: [
-        `${sizes.users.toLocaleString('en')} users, ${sizes.notifications.toLocaleString('en')} notifications, inbox sizes by a power law; asked for by users of all sizes, ${RATE} a second, timed at the client over HTTP: an upper bound of the time on the server.`,
+        `${sizes.users.toLocaleString('en')} users, ${sizes.notifications.toLocaleString('en')} notifications, inbox sizes by a power law, stored in the order of time; asked for by users of all sizes, ${RATE} a second, timed at the client over HTTP: an upper bound of the time on the server.`,
       ],
     }
   },
@@ -73,20 +76,12 @@ async function measure({ quick }: Bench, databaseUrl: string, { users }: Sizes):
 }
 
 async function epochOf(url: string): Promise<string> {
-  return (await ask<{ epoch: string }>(url, 'select epoch from notify.installation'))?.epoch ?? ''
+  return (await readRow<{ epoch: string }>(url, 'select epoch from notify.installation'))?.epoch ?? ''
 }
 
 /** Of tables that grow with users; statistics of an ended process are complete. */
 async function sequentialScans(url: string): Promise<number> {
   const text = `select sum(seq_scan)::int as scans from pg_stat_user_tables
     where schemaname || '.' || relname in ('notify.notifications', 'notify.inbox', 'notify.sources', 'social.users', 'social.posts')`
-  return (await ask<{ scans: number }>(url, text))?.scans ?? 0
-}
-
-async function ask<T extends pg.QueryResultRow>(url: string, text: string): Promise<T | undefined> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  const { rows } = await client.query<T>(text)
-  await client.end()
-  return rows[0]
+  return (await readRow<{ scans: number }>(url, text))?.scans ?? 0
 }

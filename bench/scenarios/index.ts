@@ -1,6 +1,9 @@
 import type { Scenario } from '../harness/scenario.ts'
+import { disk } from './disk.ts'
 import { dispatchThroughput } from './dispatch-throughput.ts'
 import { durableLikes } from './durable-likes.ts'
+import { growth } from './growth.ts'
+import { idle } from './idle.ts'
 import { idleSockets } from './idle-sockets.ts'
 import { inboxReads } from './inbox-reads.ts'
 import { largeFanOut } from './large-fan-out.ts'
@@ -23,6 +26,9 @@ export const scenarios: Scenario[] = [
   inboxReads,
   reconnects,
   startTime,
+  growth,
+  idle,
+  disk,
   loss,
   queues,
 ]

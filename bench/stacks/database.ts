@@ -2,16 +2,18 @@ import pg from 'pg'
 import type { Machine } from '../machine/machine.ts'
 import { usersOf, type World } from '../world.ts'
 
+const TEMPLATE = 'template'
 let number = 0
 
 /** A copy of the stack's template, which is made when it is first asked for. */
 export async function freshDatabase(
-  { postgres }: Machine,
+  { postgres, past }: Machine,
   stack: string,
   world: World,
   make: (url: string) => Promise<void>,
 ): Promise<{ url: string; drop(): Promise<void> }> {
-  const template = `${stack}_${usersOf(world)}_${world.recipients}_${world.posts}`.replaceAll(/\W/g, '_')
+  const sizes = [usersOf(world), world.recipients, world.posts, past.events, past.notifications]
+  const template = [TEMPLATE, stack, ...sizes].join('_').replaceAll(/\W/g, '_')
   const found = await postgres.query('select from pg_database where datname = $1', [template])
   if (found.length === 0) {
     await make(await postgres.createDatabase(template))
@@ -23,6 +25,24 @@ export async function freshDatabase(
   // What copying left to be written is not the stack's.
   await postgres.query('checkpoint')
   return { url, drop: () => postgres.dropDatabase(name) }
+}
+
+/** Frees the disk that large templates take. They are made again when they are asked for. */
+export async function dropTemplates({ postgres }: Machine): Promise<void> {
+  const found = await postgres.query<{ datname: string }>(
+    'select datname from pg_database where starts_with(datname, $1)',
+    [`${TEMPLATE}_`],
+  )
+  for (const { datname } of found) await postgres.dropDatabase(datname)
+}
+
+/** The first row of a query. */
+export async function readRow<T extends pg.QueryResultRow>(url: string, text: string): Promise<T | undefined> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query<T>(text)
+  await client.end()
+  return rows[0]
 }
 
 export async function runOn(url: string, ...statements: string[]): Promise<void> {
