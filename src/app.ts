@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Kysely } from 'kysely'
 import type pg from 'pg'
 import type { Logger } from 'pino'
@@ -7,6 +8,7 @@ import { createKysely } from './db/kysely.ts'
 import { createPool, isPooled } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
 import type { Sessions } from './http/identity.ts'
+import { Reader } from './http/shown-sql/reader.ts'
 import { checkInstallation } from './notify/outbox/adopt.ts'
 import { NotificationTypes } from './notify/types/types.ts'
 import { createIdentityProvider } from './social/identity-provider/provider.ts'
@@ -21,6 +23,8 @@ export type App = {
   pool: pg.Pool
   /** Kysely over the same pool: camelCase in TypeScript, snake_case in SQL, nested JSON left alone. */
   db: Kysely<DB>
+  /** Reads for the console, each of which shows its statement. */
+  reader: Reader
   types: NotificationTypes
   wakeUps: WakeUps
   revokedSessions: RevokedSessions
@@ -32,6 +36,9 @@ const LOCK_TIMEOUT_MS = 2_000
 
 /** No request waits for a statement any longer; where the network swallows connections, new ones are made this soon. */
 const QUERY_TIMEOUT_MS = 10_000
+
+/** Of the console; one file each. */
+const STATEMENTS = join(import.meta.dirname, 'ops/console/sql')
 
 export function createApp(config: Config, log: Logger): App {
   const settings = `-c lock_timeout=${LOCK_TIMEOUT_MS}`
@@ -53,6 +60,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     pool,
     db: createKysely(pool),
+    reader: new Reader({ config, log, folder: STATEMENTS }),
     types: new NotificationTypes(pool, log),
     wakeUps: createWakeUps(pool, log, config.wakeUps),
     revokedSessions,
@@ -63,6 +71,7 @@ export function createApp(config: Config, log: Logger): App {
 /** Sends the last wake-ups and closes the pool; call it after everything that uses them has stopped. */
 export async function closeApp(app: App): Promise<void> {
   await app.wakeUps.close()
+  await app.reader.close()
   await app.db.destroy()
   // Kysely leaves a pool alone that it has not used.
   if (!app.pool.ending) await app.pool.end()

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
-import type pg from 'pg'
 import type { App } from '../app.ts'
 import { quotedField, withoutFormula } from '../base/csv.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+import { decodeCursor, PageQuery } from '../http/paging.ts'
+import { type Parameter, type Reader, readErrors, shownPageOf } from '../http/shown-sql/reader.ts'
 import { textOrNull } from '../protocol/nullable.ts'
 
 const AuditEntry = Type.Object({
@@ -44,7 +44,7 @@ const lines = { description: 'Newest first', content: { 'application/x-ndjson': 
 const EXPORT_PAGE = 500
 
 /** Routes of the audit log, which lists all administrative changes with their actors. */
-export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+export function auditRoutes({ reader }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/audit',
@@ -56,13 +56,14 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           description:
             'Append-only; each row contains a hash of the one before. `ops.audit_breaks` lists rows that were changed by force.',
           answers: { 200: 'A page of changes with before and after' },
+          errors: [...readErrors],
           querystring: AuditQuery,
-          response: { 200: pageOf(AuditEntry) },
+          response: { 200: shownPageOf(AuditEntry) },
         },
       },
       async ({ query: { limit = 20, cursor, ...which } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
-        return cutPage(await readAudit(pool, which, before, limit + 1), limit, (last) => [last.id])
+        return reader.readPage('audit', parametersOf(which, before, limit + 1), limit)
       },
     )
 
@@ -83,57 +84,23 @@ export function auditRoutes({ pool }: App): FastifyPluginAsyncTypebox {
         reply
           .type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
           .header('content-disposition', `attachment; filename="ravenpost-audit.${format}"`)
-          .send(Readable.from(exported(pool, which, format), { objectMode: false })),
+          .send(Readable.from(exported(reader, which, format), { objectMode: false })),
     )
   }
 }
 
-/** Reads entries newest first, older than `before`. */
-async function readAudit(
-  pool: pg.Pool,
+/** Of the statement `audit`: entries newest first, older than `before`. */
+function parametersOf(
   { actor, action, target, from, to }: Static<typeof Filter>,
   before: string | undefined,
   limit: number,
-): Promise<AuditEntry[]> {
-  const { rows } = await pool.query<Omit<AuditEntry, 'at'> & { at: Date }>(selectAudit, [
-    actor ?? null,
-    action ?? null,
-    target ?? null,
-    from ?? null,
-    to ?? null,
-    before ?? null,
-    limit,
-  ])
-  return rows.map((row) => ({ ...row, at: row.at.toISOString() }))
+): Parameter[] {
+  return [actor ?? null, action ?? null, target ?? null, from ?? null, to ?? null, before ?? null, limit]
 }
-
-const selectAudit = `
-  select
-    a.id::text,
-    a.at,
-    a.actor,
-    a.action,
-    a.target,
-    a.before,
-    a.after,
-    a.request_id as "requestId",
-    a.address,
-    a.database_role as "databaseRole",
-    a.application,
-    encode(a.hash, 'hex') as hash
-  from notify.audit a
-  where ($1::text is null or a.actor = $1)
-    and ($2::text is null or a.action = $2)
-    and ($3::text is null or a.target = $3)
-    and ($4::timestamptz is null or a.at >= $4)
-    and ($5::timestamptz is null or a.at < $5)
-    and ($6::bigint is null or a.id < $6)
-  order by a.id desc
-  limit $7::int`
 
 /** Exports page by page at the client's pace, so that it holds no connection and no snapshot. */
 async function* exported(
-  pool: pg.Pool,
+  reader: Reader,
   which: Static<typeof Filter>,
   format: 'csv' | 'ndjson',
 ): AsyncGenerator<string> {
@@ -141,7 +108,8 @@ async function* exported(
   if (format === 'csv') yield `${columns.join(',')}\r\n`
   let before: string | undefined
   for (;;) {
-    const page = await readAudit(pool, which, before, EXPORT_PAGE)
+    const { rows } = await reader.read('audit', parametersOf(which, before, EXPORT_PAGE))
+    const page = rows as AuditEntry[]
     if (format === 'csv')
       yield page.map((row) => `${columns.map((column) => csvOf(row[column])).join(',')}\r\n`).join('')
     else yield page.map((row) => `${JSON.stringify(row)}\n`).join('')

@@ -1,10 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../http/paging.ts'
+import { includesRole } from '../http/identity.ts'
+import { decodeCursor, PageQuery } from '../http/paging.ts'
+import { readErrors, Sql, shown, shownPageOf } from '../http/shown-sql/reader.ts'
 import { audited } from '../notify/audit/audited.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
 import { Id } from '../protocol/id.ts'
@@ -23,10 +26,11 @@ const DeadLetter = Type.Object({
   lastError: Nullable,
   createdAt: Type.String({ format: 'date-time' }),
   deadAt: Type.String({ format: 'date-time' }),
-  event: Type.Unknown(),
+  event: Type.Unknown({ description: 'The event; its data, which is what people wrote, only when revealed' }),
 })
-type DeadLetter = Static<typeof DeadLetter>
-type Row = Omit<DeadLetter, 'createdAt' | 'deadAt'> & { createdAt: Date; deadAt: Date }
+const Reveal = Type.Optional(
+  Type.Boolean({ description: 'Shows the data of the events to operators and admins, and leaves an audit row' }),
+)
 
 const toRead = { role: 'reader' } as const
 const toRepair = { role: 'operator' } as const
@@ -45,10 +49,16 @@ const ByCause = Type.Object({
 
 /** Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. */
 export function deadLetterRoutes(
-  { pool, wakeUps }: App,
+  { pool, reader, wakeUps }: App,
   consumers: Record<string, Consumer>,
 ): FastifyPluginAsyncTypebox {
   return async (server) => {
+    /** Nothing is revealed that the audit log does not show. @throws {AppError} FORBIDDEN */
+    const auditReveal = async (request: FastifyRequest, target: string | null, after?: unknown) => {
+      if (!includesRole(request.user.role, 'operator')) throw fail('FORBIDDEN')
+      await audited(pool, request, { action: 'dead_letter.reveal', target, after })
+    }
+
     server.get(
       '/admin/dead-letters',
       {
@@ -56,22 +66,18 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'List dead letters',
-          description: 'Events that failed in every attempt. Latest first.',
+          description: 'Events that failed in every attempt. Latest first. What people wrote needs `reveal`.',
           answers: { 200: 'A page of dead letters' },
-          querystring: Type.Object({ ...PageQuery.properties, cause: Type.Optional(Cause) }, closed),
-          response: { 200: pageOf(DeadLetter) },
+          errors: [...readErrors],
+          querystring: Type.Object({ ...PageQuery.properties, cause: Type.Optional(Cause), reveal: Reveal }, closed),
+          response: { 200: shownPageOf(DeadLetter) },
         },
       },
-      async ({ query: { limit = 20, cursor, cause } }) => {
-        const [before] = decodeCursor(cursor, 1) ?? []
-        const { rows } = await pool.query<Row>(
-          `select ${columns} from ops.dead_letters d
-           where ($1::bigint is null or d.id < $1::bigint) and ($3::text is null or d.cause = $3)
-           order by d.id desc limit $2::int`,
-          [before ?? null, limit + 1, cause ?? null],
-        )
-        const { items, nextCursor } = cutPage(rows, limit, (last) => [last.id])
-        return { items: items.map(toDeadLetter), nextCursor }
+      async (request) => {
+        const { limit = 20, cursor, cause, reveal = false } = request.query
+        if (reveal) await auditReveal(request, null, { cause })
+        const [before = null] = decodeCursor(cursor, 1) ?? []
+        return reader.readPage('dead-letters', [before, limit + 1, cause ?? null, null, reveal], limit)
       },
     )
 
@@ -84,18 +90,14 @@ export function deadLetterRoutes(
           summary: 'Count the dead letters by cause',
           description: 'Groups errors that differ only in their values.',
           answers: { 200: 'The causes with their numbers' },
+          errors: [...readErrors],
           querystring: Type.Object({}, closed),
-          response: { 200: Type.Object({ items: Type.Array(ByCause) }) },
+          response: { 200: Type.Object({ items: Type.Array(ByCause), sql: Sql }) },
         },
       },
       async () => {
-        const { rows } = await pool.query<Static<typeof ByCause> & { oldestAt: Date; newestAt: Date }>(countByCause)
-        const items = rows.map((row) => ({
-          ...row,
-          oldestAt: row.oldestAt.toISOString(),
-          newestAt: row.newestAt.toISOString(),
-        }))
-        return { items }
+        const { rows, sql } = await reader.read('dead-letter-causes')
+        return { items: rows as Static<typeof ByCause>[], sql }
       },
     )
 
@@ -160,19 +162,19 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Get a dead letter and its last error',
-          description: 'With the event and the last error.',
+          description: 'With the last error and the event, whose data needs `reveal`.',
           answers: { 200: 'The dead letter' },
-          errors: ['DEAD_LETTER_NOT_FOUND'],
+          errors: ['DEAD_LETTER_NOT_FOUND', ...readErrors],
           params: Params,
-          response: { 200: DeadLetter },
+          querystring: Type.Object({ reveal: Reveal }, closed),
+          response: { 200: shown(DeadLetter) },
         },
       },
-      async ({ params }) => {
-        const { rows } = await pool.query<Row>(`select ${columns} from ops.dead_letters d where d.id = $1::bigint`, [
-          params.id,
-        ])
-        if (!rows[0]) throw fail('DEAD_LETTER_NOT_FOUND')
-        return toDeadLetter(rows[0])
+      async (request) => {
+        const { id } = request.params
+        const { reveal = false } = request.query
+        if (reveal) await auditReveal(request, `dead_letter:${id}`)
+        return reader.readOne('dead-letters', [null, 1, null, id, reveal], 'DEAD_LETTER_NOT_FOUND')
       },
     )
 
@@ -214,24 +216,4 @@ async function replay(trx: pg.ClientBase, which: string, values: unknown[]): Pro
     values,
   )
   return rowCount ?? 0
-}
-
-const countByCause = `
-  select
-    d.cause,
-    count(*)::int as count,
-    max(d.id)::text as "upTo",
-    min(d.dead_at) as "oldestAt",
-    max(d.dead_at) as "newestAt",
-    max(d.last_error) as "anError"
-  from ops.dead_letters d
-  group by d.cause
-  order by 2 desc, 1
-  limit 200`
-
-const columns = `d.id, d.consumer, d.event_id as "eventId", d.recipient_id as "recipientId", d.source_id as "sourceId", d.type,
-  d.attempts, d.cause, d.last_error as "lastError", d.created_at as "createdAt", d.dead_at as "deadAt", d.event`
-
-function toDeadLetter(row: Row): DeadLetter {
-  return { ...row, createdAt: row.createdAt.toISOString(), deadAt: row.deadAt.toISOString() }
 }

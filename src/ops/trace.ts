@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { fail } from '../errors.ts'
+import { includesRole } from '../http/identity.ts'
 import { decodeCursor, encodeCursor, PageQuery } from '../http/paging.ts'
+import { readErrors, Sql } from '../http/shown-sql/reader.ts'
 import { audited } from '../notify/audit/audited.ts'
 import { Id } from '../protocol/id.ts'
 import { textOrNull } from '../protocol/nullable.ts'
@@ -36,6 +38,7 @@ const Trace = Type.Object({
   userId: Id,
   notificationId: Id,
   steps: Type.Array(Step),
+  sql: Sql,
   content: Type.Union([Content, Type.Null()], { description: 'Null unless revealed' }),
 })
 const TracedEvent = Type.Object({
@@ -58,13 +61,14 @@ const Found = Type.Object({
     backTo: Type.Union([time, Type.Null()]),
   }),
   nextCursor: textOrNull('Looks further back; null: the log has no more'),
+  sql: Sql,
 })
 
 /** Events that one call looks at. The log has no index by request, which every like would have to pay for. */
 const LOOKED_AT = 50_000
 
 /** Follows one notification from its request to the acknowledgement. */
-export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+export function traceRoutes({ pool, reader }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/trace/:userId/:notificationId',
@@ -76,10 +80,14 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           description:
             'The request, events, decisions, states, frames, acknowledgements and messages behind a notification, in order. Content only with `reveal`, which the audit log shows.',
           answers: { 200: 'The steps' },
-          errors: ['NOTIFICATION_NOT_FOUND'],
+          errors: ['NOTIFICATION_NOT_FOUND', ...readErrors],
           params: Type.Object({ userId: Id, notificationId: Id }),
           querystring: Type.Object(
-            { reveal: Type.Optional(Type.Boolean({ description: 'Shows the content, and leaves an audit row' })) },
+            {
+              reveal: Type.Optional(
+                Type.Boolean({ description: 'Shows the content to operators and admins, and leaves an audit row' }),
+              ),
+            },
             { additionalProperties: false },
           ),
           response: { 200: Trace },
@@ -87,15 +95,18 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       },
       async (request) => {
         const { userId, notificationId } = request.params
-        const steps = await readSteps(pool, userId, notificationId)
-        if (steps.length === 0) throw fail('NOTIFICATION_NOT_FOUND')
-        if (!request.query.reveal) return { userId, notificationId, steps, content: null }
+        const reveal = request.query.reveal === true
+        if (reveal && !includesRole(request.user.role, 'operator')) throw fail('FORBIDDEN')
+        const { rows, sql } = await reader.read('trace', [userId, notificationId])
+        if (rows.length === 0) throw fail('NOTIFICATION_NOT_FOUND')
+        const steps = rows as Static<typeof Step>[]
+        if (!reveal) return { userId, notificationId, steps, sql, content: null }
         const content = await inTransaction(pool, async (trx) => {
           const target = `notification:${userId}:${notificationId}`
           await audited(trx, request, { action: 'notification.reveal', target })
           return readContent(trx, userId, notificationId)
         })
-        return { userId, notificationId, steps, content }
+        return { userId, notificationId, steps, sql, content }
       },
     )
 
@@ -108,6 +119,7 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           summary: 'Find the events that a request wrote',
           description: 'Looks for the `x-request-id` of an answer in the log as far back as it reaches.',
           answers: { 200: 'The events, and how far back the log reaches' },
+          errors: [...readErrors],
           querystring: Type.Object(
             { requestId: Type.String({ minLength: 1, maxLength: 200 }), cursor: PageQuery.properties.cursor },
             { additionalProperties: false },
@@ -117,37 +129,17 @@ export function traceRoutes({ pool }: App): FastifyPluginAsyncTypebox {
       },
       async ({ query: { requestId, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
-        const { rows } = await pool.query<Looked>(findByRequest, [requestId, before ?? null])
-        const { events = [], count = 0, backTo = null, last = null } = rows[0] ?? {}
+        const { rows, sql } = await reader.read('trace-request', [requestId, before ?? null, LOOKED_AT])
+        const { events, count, backTo, last } = rows[0] as Looked
         return {
           events: events.map((event) => ({ ...event, at: new Date(event.at).toISOString() })),
-          looked: { events: count, backTo: backTo?.toISOString() ?? null },
+          looked: { events: count, backTo },
           nextCursor: count === LOOKED_AT && last !== null ? encodeCursor([last]) : null,
+          sql,
         }
       },
     )
   }
-}
-
-type StepRow = {
-  at: Date
-  step: string
-  detail: string | null
-  eventId: string | null
-  sourceId: string | null
-  requestId: string | null
-  modseq: string | null
-  sessions: string[] | null
-}
-
-async function readSteps(pool: pg.Pool, userId: string, notificationId: string) {
-  const { rows } = await pool.query<StepRow>(
-    `select t.at, t.step, t.detail, t.event_id as "eventId", t.source_id as "sourceId", t.request_id as "requestId", t.modseq,
-       t.sessions::text[] as sessions
-     from notify.trace($1, $2) t`,
-    [userId, notificationId],
-  )
-  return rows.map((row) => ({ ...row, at: row.at.toISOString() }))
 }
 
 type Content = { title: string | null; body: string | null; url: string | null; data: unknown }
@@ -160,49 +152,4 @@ async function readContent(trx: pg.ClientBase, userId: string, notificationId: s
   return rows[0] ?? null
 }
 
-type Event = {
-  eventId: string
-  at: string
-  action: string
-  retracts: boolean
-  type: string | null
-  sourceId: string
-  actorId: string | null
-  recipientId: string | null
-  decision: string | null
-  decidedBy: string | null
-  notificationId: string | null
-}
-type Looked = { events: Event[]; count: number; backTo: Date | null; last: string | null }
-
-/** Reads the log backwards by its primary key. */
-const findByRequest = `
-  with looked as materialized (
-    select o.id, o.created_at, o.request_id
-    from notify.outbox o
-    where o.id < coalesce($2::bigint, 9223372036854775807)
-    order by o.id desc
-    limit ${LOOKED_AT}
-  )
-  select
-    (select count(*)::int from looked) as count,
-    (select min(created_at) from looked) as "backTo",
-    (select min(id)::text from looked) as last,
-    coalesce((
-      select json_agg(json_build_object(
-        'eventId', o.id::text,
-        'at', o.created_at,
-        'action', o.action,
-        'retracts', o.retracts,
-        'type', o.type,
-        'sourceId', o.source_id,
-        'actorId', o.actor_id::text,
-        'recipientId', o.recipient_id::text,
-        'decision', s.decision,
-        'decidedBy', s.decided_by,
-        'notificationId', s.notification_id::text
-      ) order by o.id)
-      from (select l.id from looked l where l.request_id = $1 limit 1000) found
-      join notify.outbox o on o.id = found.id
-      left join notify.sources s on s.user_id = o.recipient_id and s.source_id = o.source_id
-    ), '[]') as events`
+type Looked = { events: Static<typeof TracedEvent>[]; count: number; backTo: string | null; last: string | null }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
+import { readErrors, Sql } from '../http/shown-sql/reader.ts'
 import { Id } from '../protocol/id.ts'
 
 const Step = Type.Object({
@@ -10,7 +11,6 @@ const Step = Type.Object({
   at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
   source: Type.String({ description: 'Stored source id; several senders can use the same name' }),
 })
-type Row = { step: string; result: 'ok' | 'waits' | 'stops'; reason: string; at: Date | null; source: string }
 
 const Query = Type.Object(
   {
@@ -24,7 +24,7 @@ const Query = Type.Object(
 )
 
 /** Explains step by step why a user did not get a notification. */
-export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+export function whyNotRoutes({ reader }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/users/:id/why-not',
@@ -35,17 +35,15 @@ export function whyNotRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           summary: 'Explain why a user did not get a notification',
           description: 'Follows a source from its event to the inbox. The same as `notify.why_not` in SQL.',
           answers: { 200: 'The steps' },
+          errors: [...readErrors],
           params: Type.Object({ id: Id }),
           querystring: Query,
-          response: { 200: Type.Object({ steps: Type.Array(Step) }) },
+          response: { 200: Type.Object({ steps: Type.Array(Step), sql: Sql }) },
         },
       },
       async ({ params, query }) => {
-        const { rows } = await pool.query<Row>('select step, result, reason, at, source from notify.why_not($1, $2)', [
-          params.id,
-          query.sourceId,
-        ])
-        return { steps: rows.map((row) => ({ ...row, at: row.at?.toISOString() ?? null })) }
+        const { rows, sql } = await reader.read('why-not', [params.id, query.sourceId])
+        return { steps: rows as Static<typeof Step>[], sql }
       },
     )
   }

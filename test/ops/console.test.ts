@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { Reader } from '../../src/ops/console/reader.ts'
+
 import { startProcessHeartbeat } from '../../src/ops/processes.ts'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { signIn, type TestClient } from '../client.ts'
@@ -11,22 +11,35 @@ import { eventually, setup, type TestSystem } from '../setup.ts'
 
 const PSQL = ['/usr/bin/psql', '/usr/local/bin/psql'].find(existsSync)
 type Sql = { name: string; parameters: (string | number | null)[]; rows: number; text?: string }
-type Read = { items?: Record<string, unknown>[]; sql: Sql; [column: string]: unknown }
+type Read = {
+  items?: Record<string, unknown>[]
+  steps?: Record<string, unknown>[]
+  sql: Sql
+  [column: string]: unknown
+}
 
 /** Ana's post is liked by eight, of whom three are shown and five wait; ben follows her. */
-async function makeStory(t: Tap): Promise<{ system: TestSystem; admin: TestClient; ana: TestClient }> {
-  const system = await setup(t, { worker: true, push: true })
+async function makeStory(t: Tap): Promise<{
+  system: TestSystem
+  admin: TestClient
+  ana: TestClient
+  broadcast: string
+}> {
+  const system = await setup(t, { worker: true, push: true, windowSeconds: 3600 })
   const heartbeat = startProcessHeartbeat(system.app, 'all')
   t.teardown(() => heartbeat.close())
   await system.as('rita')
   await grantAdmin(system.pool, 'rita')
   const [admin, ana] = [await signIn(system.url, 'rita'), await system.as('ana')]
   const post = await ana.post('A secret about the harbour')
-  for (let n = 1; n <= 8; n += 1) await (await system.as(`fan_${n}`)).like(post.id)
+  for (let n = 1; n <= 8; n += 1)
+    await (await system.as(`fan_${n}`)).request('POST', `/posts/${post.id}/like`, undefined, {
+      'x-request-id': n === 1 ? 'a-like' : `like-${n}`,
+    })
   await settled(system)
   await system.pool.query(
     `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at, due_at)
-     values ('notifications', 90001, $1, '{"sourceId": "like:1:1"}', 12, 'comment too deep', now(), now()),
+     values ('notifications', 90001, $1, '{"sourceId": "like:1:1", "data": {"body": "a private word"}}', 12, 'comment too deep', now(), now()),
             ('notifications', 90002, $1, '{"sourceId": "like:1:2"}', 1, 'held', null, now() + interval '1 hour')`,
     [ana.id],
   )
@@ -35,7 +48,20 @@ async function makeStory(t: Tap): Promise<{ system: TestSystem; admin: TestClien
      values ($1, 1, 'email', 'primary', 'deferred', 1, now() + interval '1 hour'), ($1, 2, 'webPush', 'x', 'sent', 1, null)`,
     [ana.id],
   )
-  return { system, admin, ana }
+  await admin.request('POST', '/admin/templates', {
+    name: 'Greeting',
+    title: 'Hello {name}',
+    variables: { name: { type: 'string' } },
+  })
+  await admin.request('POST', '/admin/segments', { name: 'Ana', rule: { ids: [ana.id] } })
+  const { body: broadcast } = await admin.request('POST', '/admin/broadcasts', {
+    name: 'News',
+    content: { title: 'News' },
+    rule: { ids: [admin.id] },
+  })
+  await admin.request('POST', `/admin/broadcasts/${broadcast.id}/send`)
+  await eventually(async () => (await admin.get(`/admin/broadcasts/${broadcast.id}`)).state === 'finished')
+  return { system, admin, ana, broadcast: broadcast.id }
 }
 type Tap = Parameters<typeof setup>[0]
 
@@ -45,19 +71,22 @@ t.test(
   'the text of each statement, run by psql, gives the rows of its route',
   { skip: !PSQL && 'psql is missing' },
   async (t) => {
-    const { system, admin, ana } = story
+    const { system, admin, ana, broadcast } = story
     const paths =
       `system history tables jobs workers lanes pending?limit=5 invariants deliveries deliveries?show=finished webhooks breakers settings
     users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
     tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
-    tables/notify.notifications?order=key&column=user_id&value=${ana.id}`.split(/\s+/)
+    tables/notify.notifications?order=key&column=user_id&value=${ana.id}
+    templates?limit=1 templates/1 segments broadcasts broadcasts/${broadcast}/recipients notification-types?limit=3
+    audit?limit=2 audit?action=template.create dead-letters dead-letters?reveal=true dead-letters/1 dead-letters/causes trace/${ana.id}/1
+    users/${ana.id}/why-not?sourceId=like:1:999`.split(/\s+/)
     for (const path of paths) {
-      const { items, columns, nextCursor, estimated, sql, ...row }: Read = await admin.get(`/admin/${path}`)
+      const { items, steps, columns, nextCursor, estimated, sql, ...row }: Read = await admin.get(`/admin/${path}`)
       const { status, body: text, headers } = await admin.request('GET', `/admin/sql/${sql.name}`)
       t.equal(status, 200, sql.name)
       t.match(headers.get('content-type'), 'text/plain')
       if (sql.text !== undefined) t.equal(text, sql.text, `${path} shows what it ran`)
-      const shown = items ?? [row]
+      const shown = items ?? steps ?? [row]
       const printed = await runByPsql(system.databaseUrl, text, sql.parameters)
       t.equal(printed.length, sql.rows, `${path}: ${sql.rows} rows`)
       t.same(
@@ -68,11 +97,25 @@ t.test(
         path,
       )
     }
+    const printedOf = async (sql: Sql) => {
+      const { body: text } = await admin.request('GET', `/admin/sql/${sql.name}`)
+      return (await runByPsql(system.databaseUrl, text, sql.parameters))[0]
+    }
+    const { progress, sql } = await admin.get(`/admin/broadcasts/${broadcast}`)
+    t.match(progress, { total: 1, done: 1, stored: 1, waiting: 0 })
+    t.match(await printedOf(sql.broadcast), { state: 'finished', total: '1', done: '1', stored: '1', failed: '0' })
+    t.match(await printedOf(sql.reached), { inInboxes: '1', read: '0' })
+    const found = await admin.get('/admin/trace?requestId=a-like')
+    const { count, events } = (await printedOf(found.sql)) ?? {}
+    t.equal(Number(count), found.looked.events)
+    t.match(found.events, [{ action: 'like' }])
+    const sameTime = (event: { at: string }) => ({ ...event, at: Date.parse(event.at) })
+    t.same(JSON.parse(events ?? '').map(sameTime), found.events.map(sameTime))
   },
 )
 
 t.test('no statement of the console reads a large table whole, and none may write', async (t) => {
-  const { system, admin, ana } = story
+  const { system, admin, ana, broadcast } = story
   const reads: Read[] = await Promise.all(
     [
       'system',
@@ -92,6 +135,10 @@ t.test('no statement of the console reads a large table whole, and none may writ
       'tables/notify.delivery_log',
       'tables/notify.sources?order=key',
       `tables/notify.notifications?order=key&column=user_id&value=${ana.id}`,
+      'audit',
+      `broadcasts/${broadcast}/recipients`,
+      `trace/${ana.id}/1`,
+      'trace?requestId=a-like',
     ].map((path) => admin.get(`/admin/${path}`)),
   )
   for (const { sql } of reads) {
@@ -108,8 +155,7 @@ t.test('no statement of the console reads a large table whole, and none may writ
     )
     t.same(large, [], `${sql.name} has an index`)
   }
-  const reader = new Reader(system.app)
-  t.teardown(() => reader.close())
+  const { reader } = system.app
   await t.rejects(reader.run('x', 'delete from social.likes', []), { code: '25006' }, 'nothing is written')
   await t.rejects(reader.run('x', 'select password_hash from social.users', []), { code: '42501' }, 'nor read secrets')
   await t.rejects(reader.run('x', 'select pg_sleep(10)', []), { code: 'READ_TOO_SLOW' }, 'nor take its time')
@@ -178,6 +224,42 @@ t.test('tables are read in pages, by their newest rows and by a column, without 
     'a wrong badge is seen',
   )
   await system.pool.query(`update notify.inbox set unread_count = unread_count - 1 where user_id = $1`, [ana.id])
+  await system.pool.query('alter table notify.audit disable trigger audit_append_only')
+  await system.pool.query(`update notify.audit set action = 'nothing.bad' where id = 2`)
+  const { reader } = system.app
+  // Not the answer that is kept for ten seconds.
+  const { rows: invariants } = await reader.run('invariants', reader.textOf('invariants'), [])
+  const audit = invariants.find(({ name }) => name === 'audit')
+  t.match(audit, { holds: false, rows: [{ id: '2', reason: 'the row was changed' }] }, 'so is a changed audit log')
+})
+
+t.test('what people wrote is hidden until an operator reveals it, and the audit log shows who did', async (t) => {
+  const { system, admin, ana } = story
+  await system.as('rolf')
+  await system.as('olga')
+  await system.pool.query(
+    `update social.users set role = case username when 'rolf' then 'reader' else 'operator' end where username in ('rolf', 'olga')`,
+  )
+  const [reader, operator] = [await signIn(system.url, 'rolf'), await signIn(system.url, 'olga')]
+  const paths = ['dead-letters', 'dead-letters/1', `trace/${ana.id}/1`, 'tables/social.posts', 'tables/notify.pending']
+  for (const path of paths) {
+    t.notMatch(JSON.stringify(await reader.get(`/admin/${path}`)), /harbour|a private word/, path)
+    t.match(await reader.request('GET', `/admin/${path}?reveal=true`), { status: 403, body: { code: 'FORBIDDEN' } })
+  }
+  t.same((await reader.get('/admin/dead-letters/1')).event, { sourceId: 'like:1:1' })
+  for (const path of ['dead-letters', 'dead-letters/1'])
+    t.match(JSON.stringify(await operator.get(`/admin/${path}?reveal=true`)), /a private word/)
+  const { items } = await admin.get('/admin/audit?action=dead_letter.reveal')
+  t.match(items, [
+    { actor: `user:${operator.id}`, target: 'dead_letter:1' },
+    { actor: `user:${operator.id}`, target: null },
+  ])
+  await system.pool.query(`update social.users set role = 'reader' where username = 'olga'`)
+  t.equal(
+    (await operator.request('GET', '/admin/dead-letters/1?reveal=true')).status,
+    403,
+    'a withdrawn role ends at once',
+  )
 })
 
 t.test('the stream shows a like at each stage of the pipeline, once', async (t) => {
@@ -248,7 +330,9 @@ function withoutAges(row: Record<string, string>): Record<string, unknown> {
     Object.entries(row)
       .filter(
         ([name]) =>
-          !/^(at|processes|seenAt|beatAt|movedAt|.*Seconds|.*Queue.*|bytes|jobs.*|oldestRunAt|rows)$/.test(name) ||
+          !/^(at|processes|figures|memoryBytes|seenAt|beatAt|movedAt|.*Seconds|.*Queue.*|bytes|jobs.*|oldestRunAt|rows)$/.test(
+            name,
+          ) ||
           (name === 'rows' && /^\d+$/.test(row[name] ?? '')),
       )
       .map(([name, value]) => [name, normal(value)]),

@@ -4,6 +4,7 @@ import type { App } from '../../src/app.ts'
 import { createWakeUps } from '../../src/base/wake-ups.ts'
 import { createKysely } from '../../src/db/kysely.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
+import { Reader } from '../../src/http/shown-sql/reader.ts'
 import { type Sender, sendDeliveries } from '../../src/notify/channels/send.ts'
 import { countWith } from '../../src/notify/counters.ts'
 import { dispatchWith } from '../../src/notify/dispatch/dispatch.ts'
@@ -272,6 +273,7 @@ const inboxApp = (pool: pg.Pool): App => {
     log,
     pool,
     db: createKysely(pool),
+    reader: new Reader({ config, log, folder: 'src/ops/console/sql' }),
     types: typesOf(pool),
     wakeUps: createWakeUps(pool, log, false),
     revokedSessions: new RevokedSessions(config.accessTokenTtl),

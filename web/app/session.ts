@@ -33,6 +33,12 @@ export class Session {
     if (tokens) this.#take(tokens)
   }
 
+  /** As the access token names it: shows what the server allows, grants nothing. */
+  get role(): string {
+    const [, payload = ''] = this.#accessToken.split('.')
+    return payload ? JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).role : 'user'
+  }
+
   /** A valid access token. @throws {SignedOut} when the session has ended */
   token({ renew = false } = {}): string | Promise<string> {
     if (!renew && Date.now() < this.#validUntil) return this.#accessToken

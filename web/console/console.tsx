@@ -11,7 +11,7 @@ import { ConsoleData, useConsole } from './data.tsx'
 import { Audit } from './screens/audit.tsx'
 import { BroadcastScreen, Broadcasts } from './screens/broadcasts.tsx'
 import { DeadLetters } from './screens/dead-letters.tsx'
-import { Deliveries, Invariants, ReadScreen, reads, Types } from './screens/lists.tsx'
+import { Deliveries, Invariants, ReadScreen, reads, Types, Workers } from './screens/lists.tsx'
 import { Overview } from './screens/overview.tsx'
 import { SegmentsScreen } from './screens/segments.tsx'
 import { Experiment, TableScreen, Tables } from './screens/tables.tsx'
@@ -83,7 +83,7 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
       entries: [
         { path: 'lanes', label: 'Lanes and lag', number: system?.failingLanes },
         { path: 'jobs', label: 'Jobs' },
-        { path: 'workers', label: 'Workers' },
+        { path: 'workers', label: 'Processes' },
         { path: 'pending', label: 'Pending', number: system?.pendingEvents },
         { path: 'dead-letters', label: 'Dead letters', number: system?.deadLetters },
       ],
@@ -214,6 +214,7 @@ const screens: Record<string, () => ReactNode> = {
   tables: () => <Tables />,
   user: () => <FindUser />,
   invariants: () => <Invariants />,
+  workers: () => <Workers />,
   'dead-letters': () => <DeadLetters />,
   deliveries: () => <Deliveries />,
   types: () => <Types />,

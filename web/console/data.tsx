@@ -1,45 +1,12 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { useDevice } from '../app/device.tsx'
+import type { Sql, System } from './answers.ts'
 
-export type Parameter = string | number | null
-export type Sql = { name: string; parameters: Parameter[]; milliseconds: number; rows: number; text?: string }
+export type Parameter = Sql['parameters'][number]
 export type Row = Record<string, unknown>
 export type List<T = Row> = { items: T[]; sql: Sql }
-
-export type Process = {
-  id: string
-  role: string
-  host: string
-  pid: number
-  startedAt: string
-  silentSeconds: number
-  memoryBytes: number
-  figures: Partial<
-    Record<'cpu' | 'loopDelayMs' | 'sockets' | 'eventsPerSecond' | 'framesPerSecond' | 'acknowledgedPerSecond', number>
-  >
-}
-export type System = {
-  at: string
-  epoch: string
-  lastEventId: string | null
-  unreadEvents: number
-  oldestUnreadSeconds: number
-  failingLanes: number
-  pendingEvents: number
-  deadLetters: number
-  lastDeadLetter: string | null
-  windows: number
-  failingWindows: number
-  overdueWindows: number
-  overdueDeliveries: number
-  overdueFanOuts: number
-  failingWebhooks: number
-  notificationsEstimate: number
-  usersEstimate: number
-  notifyQueueUsage: number
-  processes: Process[]
-}
+export type Pages<T = Row> = List<T> & { nextCursor: string | null }
 export type Stage = 'write' | 'inbox' | 'push' | 'acknowledged' | 'filtered' | 'sent' | 'failed'
 export type PipelineEvent = {
   stage: Stage
@@ -50,7 +17,12 @@ export type PipelineEvent = {
   type: string | null
   sourceId: string | null
 }
-export type Tick = { at: string; system: System; events: PipelineEvent[]; sql: { system: Sql; pipeline: Sql } }
+export type Tick = {
+  at: string
+  system: Omit<System, 'sql'>
+  events: PipelineEvent[]
+  sql: { system: Sql; pipeline: Sql }
+}
 
 type Console = {
   /** reader, operator or admin. */

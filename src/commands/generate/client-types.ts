@@ -5,16 +5,11 @@ import { closeApp, createApp } from '../../app.ts'
 import { readConfig } from '../../config.ts'
 
 /**
- * `npm run client-types [-- --check]`: writes the client's types of frames and responses, or fails when they differ
- * from the server's schemas.
+ * `npm run client-types [-- --check]`: writes the types of frames and responses of the client and the console, or fails
+ * when they differ from the server's schemas. Each by the place of its schema: `<method> <path>`, then `body` or
+ * `answer`, then properties.
  */
-const file = new URL('../../../client/src/protocol.ts', import.meta.url)
-
-/**
- * The types that the client uses, by the place of their schema: `<method> <path>`, then `body` or `answer`, then
- * properties.
- */
-const shapes = {
+const ofClient = {
   Actor: 'get /notifications/{id} answer actors',
   Notification: 'get /notifications/{id} answer',
   Changes: 'get /notifications/changes answer',
@@ -27,6 +22,38 @@ const shapes = {
   Stats: 'get /notifications/stats answer',
   Comment: 'get /posts/{id}/comments answer items',
   PushSubscriptionBody: 'post /push/subscriptions body',
+}
+const ofConsole = {
+  Sql: 'get /admin/lanes answer sql',
+  Process: 'get /admin/system answer processes',
+  System: 'get /admin/system answer',
+  Worker: 'get /admin/workers answer items',
+  Table: 'get /admin/tables answer items',
+  Column: 'get /admin/tables/{name} answer columns',
+  TablePage: 'get /admin/tables/{name} answer',
+  Invariant: 'get /admin/invariants answer items',
+  Badge: 'get /admin/users/{id}/badge answer',
+  Line: 'get /admin/users/{id}/timeline answer items',
+  Decision: 'get /admin/users/{id}/explain answer items',
+  WhyNotStep: 'get /admin/users/{id}/why-not answer steps',
+  Step: 'get /admin/trace/{userId}/{notificationId} answer steps',
+  Trace: 'get /admin/trace/{userId}/{notificationId} answer',
+  TracedEvent: 'get /admin/trace answer events',
+  TracedRequest: 'get /admin/trace answer',
+  AuditEntry: 'get /admin/audit answer items',
+  DeadLetter: 'get /admin/dead-letters answer items',
+  Cause: 'get /admin/dead-letters/causes answer items',
+  Replayed: 'post /admin/dead-letters/{id}/dry-run answer',
+  Template: 'get /admin/templates answer items',
+  Preview: 'post /admin/templates/{id}/preview answer',
+  Segment: 'get /admin/segments answer items',
+  Estimate: 'post /admin/segments/estimate answer',
+  Broadcast: 'get /admin/broadcasts answer items',
+  Progress: 'get /admin/broadcasts/{id} answer progress',
+  BroadcastWithProgress: 'get /admin/broadcasts/{id} answer',
+  DryRun: 'post /admin/broadcasts/{id}/dry-run answer',
+  Recipient: 'get /admin/broadcasts/{id}/recipients answer items',
+  NotificationType: 'get /admin/notification-types answer items',
 }
 
 type Schema = {
@@ -51,18 +78,25 @@ type Socket = {
 }
 
 const { openapi, asyncapi } = await describe()
-const named = new Map<string, string>()
-const text = [
-  '// Made by `npm run client-types` from the schemas of the server; not edited by hand.',
-  ...Object.entries(shapes).map(([name, place]) => declare(name, find(place))),
-  declareFrames('ClientFrame', 'fromClient'),
-  declareFrames('ServerFrame', 'fromServer'),
-].join('\n\n')
+const head = '// Made by `npm run client-types` from the schemas of the server; not edited by hand.'
+let named = new Map<string, string>()
+const files = {
+  'client/src/protocol.ts': [
+    ...declareAll(ofClient),
+    declareFrames('ClientFrame', 'fromClient'),
+    declareFrames('ServerFrame', 'fromServer'),
+  ],
+  'web/console/answers.ts': declareAll(ofConsole),
+}
 
-if (!process.argv.includes('--check')) await writeFile(file, `${text}\n`)
-else if ((await readFile(file, 'utf8').catch(() => '')) !== `${text}\n`) {
-  process.stderr.write('client/src/protocol.ts differs from the schemas: run npm run client-types and commit it\n')
-  process.exitCode = 1
+for (const [path, types] of Object.entries(files)) {
+  const file = new URL(`../../../${path}`, import.meta.url)
+  const text = `${[head, ...types].join('\n\n')}\n`
+  if (!process.argv.includes('--check')) await writeFile(file, text)
+  else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
+    process.stderr.write(`${path} differs from the schemas: run npm run client-types and commit it\n`)
+    process.exitCode = 1
+  }
 }
 
 async function describe(): Promise<{ openapi: Document; asyncapi: Socket }> {
@@ -99,6 +133,12 @@ function resolve(schema: Schema | undefined): Schema | undefined {
   if (!schema?.$ref) return schema
   const name = schema.$ref.slice(schema.$ref.lastIndexOf('/') + 1)
   return resolve(openapi.components?.schemas?.[name] ?? asyncapi.components.schemas?.[name])
+}
+
+/** The types of a file, which use each other's names. */
+function declareAll(shapes: Record<string, string>): string[] {
+  named = new Map()
+  return Object.entries(shapes).map(([name, place]) => declare(name, find(place)))
 }
 
 function declare(name: string, schema: Schema): string {

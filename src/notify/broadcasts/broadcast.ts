@@ -47,7 +47,7 @@ export type Broadcast = {
   recallFinishedAt: Date | null
 }
 
-export const broadcastColumns = `b.id, b.name, b.state, b.template_id as "templateId", b.template_version as "templateVersion",
+const broadcastColumns = `b.id, b.name, b.state, b.template_id as "templateId", b.template_version as "templateVersion",
   b.segment_id as "segmentId", b.audience, b.content, b.priority, b.channels, b.send_at as "sendAt",
   to_char(b.wall_time, 'YYYY-MM-DD"T"HH24:MI:SS') as "wallTime", b.per_second as "perSecond", b.expires_in as "expiresIn",
   b.event_id::float8 as "eventId", b.last_error as "lastError", b.request_id as "requestId", b.created_by as "createdBy",

@@ -1,7 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import type { Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 import { timeOrNull } from '../../protocol/nullable.ts'
-import { sourceOf, threadOf } from './broadcast.ts'
+import { threadOf } from './broadcast.ts'
 
 const number = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
 
@@ -31,73 +34,61 @@ export const BroadcastProgress = Type.Object({
 })
 export type BroadcastProgress = Static<typeof BroadcastProgress>
 
-type Stored = Record<'done' | 'stored' | 'filtered' | 'suppressed' | 'late' | 'failed' | 'recalled', number> & {
+type Stored = Record<'done' | 'stored' | 'filtered' | 'suppressed' | 'failed' | 'recalled', number> & {
   total: number | null
   rate: number | null
 }
 
-/** Exact in the snapshot of the read: every chunk adds what it decided, and those who were late are looked up one by one. */
-export async function readBroadcastProgress(pool: pg.Pool, id: string): Promise<BroadcastProgress> {
-  const { rows } = await pool.query<Stored>({
-    name: 'progress_of_one_broadcast',
-    text: `select b.total, b.done, b.stored + l.stored as stored, b.filtered + l.filtered as filtered,
-             b.suppressed + l.suppressed as suppressed, l.late, l.failed, b.recalled,
-             case when b.state = 'running' then (b.done - b.measured_done) / greatest(1, extract(epoch from now() - b.measured_from))::float8 end as rate
-           from notify.broadcasts b
-           cross join lateral (
-             select count(*)::int as late, count(*) filter (where s.notified and s.decision <> 'filtered')::int as stored,
-               count(*) filter (where s.decision = 'filtered')::int as filtered,
-               count(*) filter (where not s.notified)::int as suppressed, count(p.dead_at)::int as failed
-             from notify.broadcast_late t
-             left join notify.sources s on s.user_id = t.recipient_id and s.source_id = $2
-             left join notify.pending p on p.event_id = t.event_id and p.consumer = 'notifications' and s.user_id is null
-             where t.broadcast_id = b.id
-           ) l
-           where b.id = $1`,
-    values: [id, sourceOf({ id })],
-  })
-  const [stored] = rows
-  if (!stored) throw new Error(`broadcast ${id} disappeared`)
-  const { late, rate, total, done, failed, ...counts } = stored
-  const decided = counts.stored + counts.filtered + counts.suppressed
+/**
+ * A broadcast and its progress, exact in the snapshot of the read.
+ * @throws {AppError} BROADCAST_NOT_FOUND
+ */
+export async function readBroadcastWithProgress({ reader, pool }: Pick<App, 'reader' | 'pool'>, id: string) {
+  const { rows, sql } = await reader.read('broadcast', [id])
+  if (!rows[0]) throw fail('BROADCAST_NOT_FOUND')
+  const { total, done, stored, filtered, suppressed, failed, recalled, rate, ...broadcast } = rows[0] as Row & Stored
   const left = total === null ? null : Math.max(0, total - done)
-  return {
+  const { reached, sql: sqlOfReached } = await countReached(reader, pool, id)
+  const progress: BroadcastProgress = {
     total,
     done,
-    ...counts,
-    waiting: Math.max(0, done - decided - failed),
+    stored,
+    filtered,
+    suppressed,
+    recalled,
+    waiting: Math.max(0, done - stored - filtered - suppressed - failed),
     failed,
-    ...(await reached(pool, id)),
+    ...reached,
     rate,
     eta: rate !== null && rate > 0 && left !== null ? new Date(Date.now() + (1000 * left) / rate).toISOString() : null,
   }
+  return { ...broadcast, progress, sql: { broadcast: sql, reached: sqlOfReached } }
 }
 
-type Reached = Pick<BroadcastProgress, 'pushed' | 'acknowledged' | 'read' | 'countedAt'>
+type Reached = {
+  reached: Pick<BroadcastProgress, 'pushed' | 'acknowledged' | 'read' | 'countedAt'>
+  sql: Read['sql']
+}
 
 /** Counting many may not take more than this share of the time, however often progress is read. */
 const SHARE = 0.01
 /** Fewer are counted each time. */
 const MANY = 10_000
-const counted = new Map<string, { reached: Reached; until: number }>()
+const counted = new Map<string, Reached & { until: number }>()
 
-async function reached(pool: pg.Pool, id: string): Promise<Reached> {
+/** On the pool of requests: counting a million takes longer than a read of the console may. */
+async function countReached(reader: Reader, pool: pg.Pool, id: string): Promise<Reached> {
   const known = counted.get(id)
-  if (known && known.until > performance.now()) return known.reached
+  if (known && known.until > performance.now()) return known
   counted.delete(id)
   const startedAt = performance.now()
-  const { rows } = await pool.query<Omit<Reached, 'countedAt'> & { counted: number }>({
-    name: 'reached_by_broadcast',
-    text: `select count(*)::int as counted, count(n.read_at)::int as read, count(n.delivered_at)::int as acknowledged,
-             count(*) filter (where n.delivered_at is not null or exists (
-               select from notify.delivery_log d
-               where d.recipient_id = n.user_id and d.notification_id = n.id and d.event in ('pushed', 'acknowledged', 'sent')))::int as pushed
-           from notify.notifications n where n.thread_key = $1`,
-    values: [threadOf({ id })],
-  })
-  const [{ counted: people, ...found } = { counted: 0, pushed: 0, acknowledged: 0, read: 0 }] = rows
-  const reached = { ...found, countedAt: new Date().toISOString() }
-  const ms = performance.now() - startedAt
-  if (people >= MANY) counted.set(id, { reached, until: performance.now() + Math.min(ms / SHARE, 60_000) })
+  const parameters = [threadOf({ id })]
+  const { rows } = await pool.query(reader.textOf('broadcast-reached'), parameters)
+  const { inInboxes, ...found } = rows[0]
+  const milliseconds = Math.round((performance.now() - startedAt) * 100) / 100
+  const sql = { name: 'broadcast-reached', parameters, milliseconds, rows: 1 }
+  const reached = { reached: { ...found, countedAt: new Date().toISOString() }, sql }
+  if (inInboxes >= MANY)
+    counted.set(id, { ...reached, until: performance.now() + Math.min(milliseconds / SHARE, 60_000) })
   return reached
 }

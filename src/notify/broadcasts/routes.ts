@@ -5,20 +5,20 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import type { StaffRole } from '../../http/identity.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { decodeCursor, PageQuery } from '../../http/paging.ts'
+import { readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited } from '../audit/audited.ts'
 import type { Audience, CompileAudience } from './audience.ts'
-import { findBroadcast, type Broadcast as Stored, states } from './broadcast.ts'
+import { findBroadcast, type Broadcast as Stored, sourceOf, states } from './broadcast.ts'
 import { contentOf, type Draft, draftOf, timeOf } from './draft.ts'
 import { DryRun, dryRun } from './dry-run.ts'
-import { BroadcastProgress, readBroadcastProgress } from './progress.ts'
-import { listRecipients, Recipient, recipientsAsCsv } from './recipients.ts'
+import { BroadcastProgress, readBroadcastWithProgress } from './progress.ts'
+import { Recipient, recipientsAsCsv } from './recipients.ts'
 import {
   cancelBroadcast,
   createBroadcast,
-  listBroadcasts,
   pauseBroadcast,
   recallBroadcast,
   required,
@@ -68,7 +68,11 @@ const Shown = {
   recallFinishedAt: timeOrNull('Null: inboxes are left from which it is retracted'),
 }
 export const Broadcast = Type.Object(Shown)
-export const BroadcastWithProgress = Type.Object({ ...Shown, progress: BroadcastProgress })
+export const BroadcastWithProgress = Type.Object({
+  ...Shown,
+  progress: BroadcastProgress,
+  sql: Type.Object({ broadcast: Sql, reached: Sql }),
+})
 
 const closed = { additionalProperties: false }
 const OneBroadcast = Type.Object({ id: Id })
@@ -108,7 +112,7 @@ export function routesOfBroadcasts(
   app: App,
   { rule, compile, faultOf, audienceOf }: Audiences,
 ): FastifyPluginAsyncTypebox {
-  const { pool, types } = app
+  const { pool, reader, types } = app
 
   return async (server) => {
     server.get(
@@ -120,14 +124,14 @@ export function routesOfBroadcasts(
           summary: 'List the broadcasts, newest first',
           description: 'Without progress; that is in the answer for one broadcast.',
           answers: { 200: 'A page of broadcasts' },
+          errors: [...readErrors],
           querystring: PageQuery,
-          response: { 200: pageOf(Broadcast) },
+          response: { 200: shownPageOf(Broadcast) },
         },
       },
       async ({ query: { limit = 20, cursor } }) => {
         const [before = null] = decodeCursor(cursor, 1) ?? []
-        const { items, nextCursor } = cutPage(await listBroadcasts(pool, before, limit + 1), limit, (last) => [last.id])
-        return { items: items.map(toAnswer), nextCursor }
+        return reader.readPage('broadcasts', [before, limit + 1], limit)
       },
     )
 
@@ -175,15 +179,12 @@ export function routesOfBroadcasts(
           summary: 'Get a broadcast and its progress',
           description: '`progress.countedAt` says when the progress was counted.',
           answers: { 200: 'The broadcast and its progress' },
-          errors: ['BROADCAST_NOT_FOUND'],
+          errors: ['BROADCAST_NOT_FOUND', ...readErrors],
           params: OneBroadcast,
           response: { 200: BroadcastWithProgress },
         },
       },
-      async ({ params: { id } }) => {
-        const broadcast = required(await findBroadcast(pool, id))
-        return { ...toAnswer(broadcast), progress: await readBroadcastProgress(pool, id) }
-      },
+      ({ params: { id } }) => readBroadcastWithProgress(app, id) as never,
     )
 
     server.get(
@@ -196,10 +197,10 @@ export function routesOfBroadcasts(
           description:
             'One row for each decided recipient: what was decided and by which rule, deliveries, read time. `format=csv` streams all.',
           answers: { 200: 'A page of recipients, or CSV' },
-          errors: ['BROADCAST_NOT_FOUND'],
+          errors: ['BROADCAST_NOT_FOUND', ...readErrors],
           params: OneBroadcast,
           querystring: RecipientsQuery,
-          response: { 200: pageOf(Recipient) },
+          response: { 200: shownPageOf(Recipient) },
         },
       },
       async ({ params: { id }, query: { limit = 20, cursor, format } }, reply) => {
@@ -208,10 +209,12 @@ export function routesOfBroadcasts(
           return reply
             .type('text/csv; charset=utf-8')
             .header('content-disposition', `attachment; filename="broadcast-${id}.csv"`)
-            .send(Readable.from(recipientsAsCsv(pool, id)) as never)
+            .send(Readable.from(recipientsAsCsv(reader, id)) as never)
         }
         const [after = '0'] = decodeCursor(cursor, 1) ?? []
-        return cutPage(await listRecipients(pool, id, after, limit + 1), limit, (last) => [last.userId])
+        return reader.readPage('broadcast-recipients', [sourceOf({ id }), after, limit + 1], limit, (last) => [
+          String(last.userId),
+        ])
       },
     )
 

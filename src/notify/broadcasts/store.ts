@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
-import { type Broadcast, broadcastColumns, findBroadcast, type State, threadOf } from './broadcast.ts'
+import { type Broadcast, findBroadcast, type State, threadOf } from './broadcast.ts'
 import { announceEnd } from './sending/end.ts'
 import { addParts, wakeParts } from './sending/parts.ts'
 import { dropLate } from './sending/recall.ts'
@@ -21,16 +21,6 @@ export type NewBroadcast = Pick<
   | 'expiresIn'
   | 'createdBy'
 >
-
-/** Newest first, those before the id; null: from the newest. */
-export async function listBroadcasts(pool: pg.Pool, before: string | null, limit: number): Promise<Broadcast[]> {
-  const { rows } = await pool.query<Broadcast>({
-    name: 'list_broadcasts',
-    text: `select ${broadcastColumns} from notify.broadcasts b where ($1::bigint is null or b.id < $1) order by b.id desc limit $2`,
-    values: [before, limit],
-  })
-  return rows
-}
 
 export async function createBroadcast(trx: pg.ClientBase, draft: NewBroadcast): Promise<Broadcast> {
   const { rows } = await trx.query<{ id: string }>(

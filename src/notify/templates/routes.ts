@@ -4,7 +4,8 @@ import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { decodeCursor, PageQuery } from '../../http/paging.ts'
+import { readErrors, shown, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { Id } from '../../protocol/id.ts'
 import { textOrNull } from '../../protocol/nullable.ts'
 import { LANGUAGE_TAG, SENT_TYPE } from '../../protocol/patterns.ts'
@@ -15,7 +16,6 @@ import {
   createTemplate,
   deleteTemplate,
   findTemplate,
-  listTemplates,
   type Template as Stored,
   type TemplateContent,
   updateTemplate,
@@ -95,7 +95,7 @@ const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 
 /** Texts of broadcasts. */
 export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
-  const { pool, types } = app
+  const { pool, reader, types } = app
   const check = async (content: TemplateContent): Promise<TemplateContent> => {
     if ((await types.current())(content.type).social)
       throw fail('VALIDATION_FAILED', `${content.type} belongs to social actions`, { pointer: '/type' })
@@ -112,14 +112,14 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           summary: 'List the templates of broadcasts',
           description: 'Oldest first.',
           answers: { 200: 'A page of templates in their current version' },
+          errors: [...readErrors],
           querystring: PageQuery,
-          response: { 200: pageOf(Template) },
+          response: { 200: shownPageOf(Template) },
         },
       },
       async ({ query: { limit = 20, cursor } }) => {
         const [after = '0'] = decodeCursor(cursor, 1) ?? []
-        const { items, nextCursor } = cutPage(await listTemplates(pool, after, limit + 1), limit, (last) => [last.id])
-        return { items: items.map(toAnswer), nextCursor }
+        return reader.readPage('templates', [after, limit + 1], limit)
       },
     )
 
@@ -161,12 +161,12 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           summary: 'Get a template',
           description: 'The current version. Broadcasts keep the version they were written with.',
           answers: { 200: 'The template' },
-          errors: ['TEMPLATE_NOT_FOUND'],
+          errors: ['TEMPLATE_NOT_FOUND', ...readErrors],
           params: OneTemplate,
-          response: { 200: Template },
+          response: { 200: shown(Template) },
         },
       },
-      async ({ params }) => toAnswer(required(await findTemplate(pool, params.id))),
+      ({ params }) => reader.readOne('template', [params.id], 'TEMPLATE_NOT_FOUND'),
     )
 
     server.patch(

@@ -18,16 +18,6 @@ const columns = `t.id, t.name, v.version, v.type, v.title, v.body, v.url, v.vari
   t.updated_at as "updatedAt"`
 const current = `notify.templates t join notify.template_versions v on v.template_id = t.id and v.version = t.version`
 
-/** Oldest first, those after the id. */
-export async function listTemplates(db: Queryable, after: string, limit: number): Promise<Template[]> {
-  const { rows } = await db.query<Template>({
-    name: 'list_templates',
-    text: `select ${columns} from ${current} where t.deleted_at is null and t.id > $1 order by t.id limit $2`,
-    values: [after, limit],
-  })
-  return rows
-}
-
 /** Undefined when it does not exist or is deleted. With `lock`, others wait until the transaction ends. */
 export async function findTemplate(db: Queryable, id: string, { lock = false } = {}): Promise<Template | undefined> {
   const { rows } = await db.query<Template>(

@@ -3,12 +3,13 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { decodeCursor, PageQuery } from '../../http/paging.ts'
+import { readErrors, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
 import { LANGUAGE_TAG } from '../../protocol/patterns.ts'
 import { audited } from '../audit/audited.ts'
 import { faultOfTemplate, type Template } from './render.ts'
-import { listTypes, type StoredType, updateType } from './store.ts'
+import { type StoredType, updateType } from './store.ts'
 import { channels, type NotificationType as Properties, type WordsByLocale } from './types.ts'
 
 const WEEK_SECONDS = 604_800
@@ -68,7 +69,7 @@ const Change = Type.Partial(Type.Object(settings), { additionalProperties: false
 const OneType = Type.Object({ type: Type.String({ minLength: 1, maxLength: 100, examples: ['post.liked'] }) })
 
 /** Settings of the notification types. Processes apply a change within two seconds. */
-export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
+export function typeRoutes({ pool, reader, types }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/notification-types',
@@ -79,15 +80,15 @@ export function typeRoutes({ pool, types }: App): FastifyPluginAsyncTypebox {
           summary: 'List the notification types',
           description: 'Words, thresholds, windows, channels and retention of each type.',
           answers: { 200: 'All types, on one page' },
+          errors: [...readErrors],
           querystring: PageQuery,
-          response: { 200: pageOf(NotificationType) },
+          response: { 200: shownPageOf(NotificationType) },
         },
       },
       async ({ query: { limit = 20, cursor } }) => {
         const [before] = decodeCursor(cursor, 1) ?? []
         const offset = Number(before ?? 0)
-        const { items, nextCursor } = cutPage(await listTypes(pool, offset, limit + 1), limit, () => [offset + limit])
-        return { items: items.map(toAnswer), nextCursor }
+        return reader.readPage('notification-types', [offset, limit + 1], limit, () => [offset + limit])
       },
     )
 

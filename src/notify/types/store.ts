@@ -11,15 +11,6 @@ export type TypeChange = Partial<Omit<StoredType, 'type' | 'social' | 'updatedAt
 
 const columns = `${typeColumns}, followed_priority as "followedPriority", updated_at as "updatedAt"`
 
-/** Sorted by name. The table is small, so pages use an offset. */
-export async function listTypes(pool: pg.Pool, offset: number, limit: number): Promise<StoredType[]> {
-  const { rows } = await pool.query<StoredType>(
-    `select ${columns} from notify.types order by type offset $1 limit $2`,
-    [offset, limit],
-  )
-  return rows
-}
-
 /** Changes the given settings. Returns their previous values and the new row; null when the type does not exist. */
 export async function updateType(
   client: pg.ClientBase,

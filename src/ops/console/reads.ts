@@ -1,6 +1,6 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import { Sql } from '../../http/shown-sql/reader.ts'
 import { Id } from '../../protocol/id.ts'
-import { Sql } from './reader.ts'
 
 const text = Type.String()
 const number = Type.Number()
@@ -32,13 +32,16 @@ export const rowsOf = {
     anError: nullable(text),
   }),
   workers: Type.Object({
-    workerId: text,
+    role: text,
     host: text,
     pid: integer,
     startedAt: time,
     beatAt: time,
     silentSeconds: number,
+    workerIds: Type.Array(text),
     jobsLocked: integer,
+    memoryBytes: nullable(number),
+    figures: Type.Record(text, number),
   }),
   pending: Type.Object({
     id: Id,

@@ -4,9 +4,9 @@ import type { App } from '../../app.ts'
 import { build, run } from '../../db/kysely.ts'
 import { type Code, fail } from '../../errors.ts'
 import { includesRole } from '../../http/identity.ts'
+import { type Reader, readErrors, Sql } from '../../http/shown-sql/reader.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
-import { Reader, Sql, textOf } from './reader.ts'
 import { Badge, listOf, rowsOf, System } from './reads.ts'
 import { Pipeline, type Viewer } from './stream.ts'
 import { Column, readRows, textOfRows } from './tables.ts'
@@ -19,7 +19,7 @@ const described = (summary: string, description: string, ...errors: Code[]) => (
   summary,
   description,
   answers: { 200: 'What the statement `sql` read' },
-  errors: ['BAD_PARAMETER', 'READ_TOO_SLOW', 'CONSOLE_ROLE_MISSING', ...errors] satisfies Code[],
+  errors: [...readErrors, ...errors] satisfies Code[],
 })
 const Params = Type.Object({ id: Id })
 const Limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 100 }))
@@ -38,10 +38,9 @@ const MOST_VIEWERS = 50
 /** What the console shows. Each answer names its statement; `GET /admin/sql/:name` has the text that ran. */
 export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    const reader = new Reader(app)
+    const { reader } = app
     const pipeline = new Pipeline(reader, app.log)
     server.addHook('preClose', () => pipeline.close())
-    server.addHook('onClose', () => reader.close())
 
     const list = (name: string, summary: string, description: string, row: TSchema, keptMs = KEPT_MS) =>
       server.get(
@@ -70,8 +69,8 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
     )
     list(
       'workers',
-      'List the worker processes',
-      'A process that has been silent for long is dead; others take over its jobs.',
+      'List the processes, their heartbeats and the jobs of their workers',
+      'The jobs of a worker that is silent for ten seconds are given to others.',
       rowsOf.workers,
     )
     list(
@@ -191,7 +190,7 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       async ({ params: { name } }, reply) =>
-        reply.type('text/plain; charset=utf-8').send((await textOfRows(reader, name)) ?? textOf(name)),
+        reply.type('text/plain; charset=utf-8').send((await textOfRows(reader, name)) ?? reader.textOf(name)),
     )
   }
 }
@@ -277,7 +276,7 @@ function tables(server: Server, reader: Reader, { pool }: App): void {
     items: Type.Array(Type.Record(Type.String(), Type.Unknown())),
     nextCursor: Type.Union([Type.String(), Type.Null()]),
     estimated: Type.Boolean({ description: 'Newest rows of a large table: from its last 4 MB' }),
-    sql: Type.Intersect([Sql, Type.Object({ text: Type.String() })]),
+    sql: Type.Object({ ...Sql.properties, text: Type.String() }),
   })
   server.get(
     '/admin/tables/:name',

@@ -1,6 +1,6 @@
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/pulse.ts'
-import type { Read, Reader, Row } from './reader.ts'
+import type { Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 
 /** A second of the pipeline: what was written since the tick before, at each stage, and the figures of the system. */
 export type Tick = { at: string; system: Row; events: Row[]; sql: { system: Read['sql']; pipeline: Read['sql'] } }

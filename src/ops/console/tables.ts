@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { fail } from '../../errors.ts'
 import { encodeCursor } from '../../http/paging.ts'
-import type { Parameter, Read, Reader, Row } from './reader.ts'
+import type { Parameter, Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 
 export const Column = Type.Object({
   name: Type.String(),

@@ -4,7 +4,8 @@ import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
-import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
+import { decodeCursor, PageQuery } from '../../http/paging.ts'
+import { readErrors, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import type { Audience } from '../../notify/broadcasts/audience.ts'
 import { Id } from '../../protocol/id.ts'
@@ -16,7 +17,6 @@ import {
   createSegment,
   deleteSegment,
   findSegment,
-  listSegments,
   type SegmentContent,
   type Segment as Stored,
   updateSegment,
@@ -50,7 +50,7 @@ const OneSegment = Type.Object({ id: Id })
 const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 
 /** Sets of users for broadcasts. */
-export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
+export function segmentRoutes({ pool, reader }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/segments',
@@ -61,14 +61,14 @@ export function segmentRoutes({ pool }: App): FastifyPluginAsyncTypebox {
           summary: 'List the segments',
           description: 'Oldest first.',
           answers: { 200: 'A page of segments' },
+          errors: [...readErrors],
           querystring: PageQuery,
-          response: { 200: pageOf(Segment) },
+          response: { 200: shownPageOf(Segment) },
         },
       },
       async ({ query: { limit = 20, cursor } }) => {
         const [after = '0'] = decodeCursor(cursor, 1) ?? []
-        const { items, nextCursor } = cutPage(await listSegments(pool, after, limit + 1), limit, (last) => [last.id])
-        return { items: items.map(toAnswer), nextCursor }
+        return reader.readPage('segments', [after, limit + 1], limit)
       },
     )
 

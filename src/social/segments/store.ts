@@ -16,16 +16,6 @@ type Queryable = Pick<pg.ClientBase, 'query'>
 
 const columns = `id, name, rule, query as sql, created_at as "createdAt", updated_at as "updatedAt"`
 
-/** Oldest first, those after the id. */
-export async function listSegments(db: Queryable, after: string, limit: number): Promise<Segment[]> {
-  const { rows } = await db.query<Segment>({
-    name: 'list_segments',
-    text: `select ${columns} from social.segments where id > $1 order by id limit $2`,
-    values: [after, limit],
-  })
-  return rows
-}
-
 export async function findSegment(db: Queryable, id: string, { lock = false } = {}): Promise<Segment | undefined> {
   const { rows } = await db.query<Segment>(
     `select ${columns} from social.segments where id = $1 ${lock ? 'for update' : ''}`,

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/pulse.ts'
 import { AppError, fail } from '../../errors.ts'
-import { bearerToken, type Identity, includesRole, roleOf, type StaffRole } from '../../http/identity.ts'
+import { bearerToken, type Identity, includesRole, type Role, roleOf, type StaffRole } from '../../http/identity.ts'
 import { networkOf } from '../../http/rate-limits.ts'
 import { createServiceLookup } from '../service-tokens/tokens.ts'
 import { LOOK_EVERY_MS } from './revoked-sessions.ts'
@@ -42,13 +42,12 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
     }
     if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended; sign in again')
     const role = route.role ?? (route.service && !route.orUser ? 'admin' : undefined)
-    if (role) await requireRole(pool, identity, role)
-    request.user = identity
+    request.user = role ? { ...identity, role: await requireRole(pool, identity, role) } : identity
   })
 }
 
-/** Reads the role from the table, because the token has the role of its sign-in. So a withdrawn role ends at once. */
-async function requireRole(pool: pg.Pool, { userId, role }: Identity, needed: StaffRole): Promise<void> {
+/** The role in the table, because the token has the role of its sign-in. So a withdrawn role ends at once. */
+async function requireRole(pool: pg.Pool, { userId, role }: Identity, needed: StaffRole): Promise<Role> {
   if (role === 'user') throw fail('FORBIDDEN')
   const { rows } = await pool.query<{ role: string; mustChange: boolean }>({
     name: 'role_of_staff',
@@ -56,8 +55,10 @@ async function requireRole(pool: pg.Pool, { userId, role }: Identity, needed: St
            where id = $1::bigint and role <> 'user' and deleted_at is null`,
     values: [userId],
   })
-  if (!rows[0] || !includesRole(roleOf(rows[0].role), needed)) throw fail('FORBIDDEN')
-  if (rows[0].mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose a new password with PUT /auth/password')
+  const now = roleOf(rows[0]?.role ?? 'user')
+  if (!includesRole(now, needed)) throw fail('FORBIDDEN')
+  if (rows[0]?.mustChange) throw fail('PASSWORD_CHANGE_REQUIRED', 'Choose a new password with PUT /auth/password')
+  return now
 }
 
 function lookForRevocations(server: FastifyInstance, { revokedSessions, pool, log }: App): void {

@@ -104,7 +104,7 @@ test('a process that has not read types for long does not use outdated ones', as
 test('invalid texts and rules are refused', async (t) => {
   const system = await setup(t)
   const admin = await adminOf(system)
-  const before = await admin.get('/admin/notification-types')
+  const { items: before } = await admin.get('/admin/notification-types')
   const patch = (body: object, type = 'post.liked') => admin.request('PATCH', `/admin/notification-types/${type}`, body)
   for (const [body, pattern] of [
     [{ title: '{count, plural, one {x}' }, /title/],
@@ -135,7 +135,7 @@ test('invalid texts and rules are refused', async (t) => {
   ])
     t.match(await patch(body), { status: 400, body: { code: 'VALIDATION_FAILED' } }, JSON.stringify(body))
   t.match(await patch({ jitter: 0 }, 'post.loathed'), { status: 404, body: { code: 'NOTIFICATION_TYPE_NOT_FOUND' } })
-  t.same(await admin.get('/admin/notification-types'), before)
+  t.same((await admin.get('/admin/notification-types')).items, before)
 })
 
 test('a type of sends can use its own data in texts', async (t) => {

@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import { Columns2, LogOut, Monitor, Moon, Settings, Sun, User } from 'lucide-react'
+import { Activity, Columns2, LogOut, Monitor, Moon, Settings, Sun, User } from 'lucide-react'
 import { useRavenpost } from 'ravenpost-client/react'
 import { Avatar } from '../../ui/avatar.tsx'
 import { Menu } from '../../ui/menu.tsx'
@@ -47,6 +47,11 @@ export function AccountMenu() {
       <button type="button" role="menuitem" onClick={() => change({ theme: next })}>
         <ThemeIcon aria-hidden="true" /> {nav.theme}: {nav.themes[theme]}
       </button>
+      {session.role !== 'user' && wholePage && (
+        <Link role="menuitem" to="/console">
+          <Activity aria-hidden="true" /> {nav.console}
+        </Link>
+      )}
       {demoEnabled && wholePage && (
         <Link role="menuitem" to="/demo">
           <Columns2 aria-hidden="true" /> {nav.demo}

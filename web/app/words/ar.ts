@@ -41,6 +41,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       profile: 'الملف الشخصي',
       settings: 'الإعدادات',
       account: 'حسابك',
+      console: 'وحدة التحكم',
       signOut: 'تسجيل الخروج',
       theme: 'المظهر',
       themes: { system: 'مثل الجهاز', light: 'فاتح', dark: 'داكن' },

@@ -36,6 +36,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     profile: 'Profil',
     settings: 'Einstellungen',
     account: 'Dein Konto',
+    console: 'Konsole',
     signOut: 'Abmelden',
     theme: 'Aussehen',
     themes: { system: 'Wie das Gerät', light: 'Hell', dark: 'Dunkel' },

@@ -36,6 +36,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     profile: 'Profile',
     settings: 'Settings',
     account: 'Your account',
+    console: 'Console',
     signOut: 'Sign out',
     theme: 'Appearance',
     themes: { system: 'As the device', light: 'Light', dark: 'Dark' },

@@ -1,42 +1,36 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
+import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
-import type { Page } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
+import type { AuditEntry } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Row, useConsole } from '../data.tsx'
+import { type Pages, useConsole } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
 import { Failed, Screen, To } from '../ui/parts.tsx'
-
-type Entry = Row & {
-  id: string
-  at: string
-  actor: string
-  action: string
-  target: string | null
-  before: unknown
-  after: unknown
-  requestId: string | null
-  address: string | null
-}
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
 /** Who changed what, newest first. */
 export function Audit() {
   const { session } = useDevice()
   const { live } = useConsole()
-  const [filter, setFilter] = useState<Record<string, string>>({})
+  const search = useSearch({ strict: false }) as { column?: string; value?: string }
+  const [filter, setFilter] = useState<Record<string, string>>(
+    search.column && search.value ? { [search.column]: search.value } : {},
+  )
   const { data, error, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ['console', 'audit', filter],
     initialPageParam: '',
     queryFn: ({ pageParam }) => {
       const query = new URLSearchParams({ limit: '50', ...filter, ...(pageParam && { cursor: pageParam }) })
-      return session.request<Page<Entry>>('GET', `/admin/audit?${query}`)
+      return session.request<Pages<AuditEntry>>('GET', `/admin/audit?${query}`)
     },
     getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
     refetchInterval: ({ state }) => (live && (state.data?.pages.length ?? 0) < 2 ? 5000 : false),
     retry: false,
   })
+  const last = data?.pages.at(-1)
   const find = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const given = [...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).trim()] as const)
@@ -53,9 +47,9 @@ export function Audit() {
       }
     >
       <form className={styles.find} onSubmit={find}>
-        <Field label="Actor, for example user:7" name="actor" maxLength={300} />
-        <Field label="Action" name="action" maxLength={300} />
-        <Field label="Target" name="target" maxLength={300} />
+        <Field label="Actor, for example user:7" name="actor" maxLength={300} defaultValue={filter.actor} />
+        <Field label="Action" name="action" maxLength={300} defaultValue={filter.action} />
+        <Field label="Target" name="target" maxLength={300} defaultValue={filter.target} />
         <Button type="submit">Find</Button>
       </form>
       <Failed error={error} />
@@ -87,6 +81,7 @@ export function Audit() {
           Older
         </Button>
       )}
+      {last && <SqlDrawer sql={last.sql} />}
     </Screen>
   )
 }

@@ -1,59 +1,21 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
-import type { Page } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import { Field, Select, TextArea } from '../../ui/field.tsx'
+import type { Broadcast, BroadcastWithProgress, DryRun, Recipient } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Row, useConsole } from '../data.tsx'
+import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural, rate } from '../words.ts'
 import { useSegments } from './segments.tsx'
 import { useTemplates } from './templates.tsx'
 
-type BroadcastState = 'draft' | 'scheduled' | 'running' | 'paused' | 'finished' | 'cancelled' | 'recalled'
-type Broadcast = Row & {
-  id: string
-  name: string
-  state: BroadcastState
-  audience: Record<string, unknown>
-  content: { title: string; body: string | null }
-  sendAt: string | null
-  timeZone: string | null
-  perSecond: number | null
-  lastError: string | null
-  createdAt: string
-  startedAt: string | null
-  finishedAt: string | null
-  recalledAt: string | null
-}
-type Progress = Record<
-  | 'done'
-  | 'stored'
-  | 'filtered'
-  | 'suppressed'
-  | 'waiting'
-  | 'failed'
-  | 'recalled'
-  | 'pushed'
-  | 'acknowledged'
-  | 'read',
-  number
-> & { total: number | null; rate: number | null; eta: string | null }
-type OfChannel = { queued: number; deferred: number; suppressed: Record<string, number>; unreachable: number }
-type DryRun = {
-  total: number
-  shown: number
-  silent: number
-  filtered: Record<string, number>
-  suppressed: Record<string, number>
-  noChannel: number
-  channels: { email: OfChannel; webPush: OfChannel }
-  ms: number
-}
+type BroadcastState = Broadcast['state']
 
 const moods: Record<BroadcastState, Mood> = {
   draft: 'waiting',
@@ -66,14 +28,7 @@ const moods: Record<BroadcastState, Mood> = {
 }
 
 export function Broadcasts() {
-  const { session } = useDevice()
-  const { live } = useConsole()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'broadcasts'],
-    queryFn: () => session.request<Page<Broadcast>>('GET', '/admin/broadcasts?limit=100'),
-    refetchInterval: live ? 3000 : false,
-    retry: false,
-  })
+  const { data, error } = useRead<Pages<Broadcast>>('broadcasts?limit=100')
   return (
     <Screen
       title="Broadcasts"
@@ -97,6 +52,7 @@ export function Broadcasts() {
         />
       )}
       <Write />
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
@@ -206,18 +162,12 @@ const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boo
 
 export function BroadcastScreen({ id }: { id: string }) {
   const { session } = useDevice()
-  const { live } = useConsole()
   const operating = useOperating()
   const queries = useQueryClient()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'broadcast', id],
-    queryFn: () => session.request<Broadcast & { progress: Progress }>('GET', `/admin/broadcasts/${id}`),
-    refetchInterval: live ? 1000 : false,
-    retry: false,
-  })
+  const { data, error } = useRead<BroadcastWithProgress>(`broadcasts/${id}`, 1000)
   const act = useMutation({
     mutationFn: (name: string) => session.request('POST', `/admin/broadcasts/${id}/${name}`, undefined, newKey()),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['console', 'broadcast', id] }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
   })
   const dry = useMutation({
     mutationFn: () => session.request<DryRun>('POST', `/admin/broadcasts/${id}/dry-run`, undefined, newKey()),
@@ -229,7 +179,11 @@ export function BroadcastScreen({ id }: { id: string }) {
       title={data.name}
       lead={
         <>
-          <To to="broadcasts">All broadcasts</To> · <State mood={moods[state]}>{state}</State>
+          <To to="broadcasts">All broadcasts</To> · written by <User id={data.createdBy} /> ·{' '}
+          <To to="audit" search={{ column: 'target', value: `broadcast:${id}` }}>
+            who did what
+          </To>{' '}
+          · <State mood={moods[state]}>{state}</State>
           {data.lastError && ` · ${data.lastError}`}
         </>
       }
@@ -294,6 +248,8 @@ export function BroadcastScreen({ id }: { id: string }) {
         </div>
       </div>
       <Recipients id={id} />
+      <SqlDrawer sql={data.sql.broadcast} />
+      <SqlDrawer sql={data.sql.reached} />
     </Screen>
   )
 }
@@ -333,17 +289,8 @@ function Numbers({ of }: { of: [string, number][] }) {
   )
 }
 
-type Recipient = Row & { userId: string; decision: string }
-
 function Recipients({ id }: { id: string }) {
-  const { session } = useDevice()
-  const { live } = useConsole()
-  const { data } = useQuery({
-    queryKey: ['console', 'broadcast', id, 'recipients'],
-    queryFn: () => session.request<Page<Recipient>>('GET', `/admin/broadcasts/${id}/recipients?limit=50`),
-    refetchInterval: live ? 3000 : false,
-    retry: false,
-  })
+  const { data } = useRead<Pages<Recipient>>(`broadcasts/${id}/recipients?limit=50`)
   if (!data) return null
   return (
     <Card title="Recipients">
@@ -363,6 +310,7 @@ function Recipients({ id }: { id: string }) {
           { key: 'webPush', label: 'Web Push' },
         ]}
       />
+      <SqlDrawer sql={data.sql} />
     </Card>
   )
 }

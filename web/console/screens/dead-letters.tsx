@@ -1,38 +1,22 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState } from 'react'
-import type { Page } from '../../app/api.ts'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { type ReactNode, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
+import { SwitchRow } from '../../ui/field.tsx'
+import type { Cause, DeadLetter, Replayed } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Row, useConsole } from '../data.tsx'
+import { type List, type Pages, useConsole, useRead } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, To, User, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural } from '../words.ts'
 
-type Cause = { cause: string; count: number; upTo: string; oldestAt: string; newestAt: string; anError: string | null }
-type DeadLetter = Row & { id: string; recipientId: string | null }
-type Counts = { unreadCount: number; unseenCount: number }
-type DryRun = {
-  outcome: 'applies' | 'fails' | 'waits'
-  error: string | null
-  decision: string | null
-  decidedBy: string | null
-  before: Counts | null
-  after: Counts | null
-  channels: string[]
-}
-
-/** By cause: what would happen now, and a replay of one or of all that were seen. */
+/** By cause: the events, what a replay would do now, and a replay of one or of all that were seen. */
 export function DeadLetters() {
-  const { session } = useDevice()
-  const { live } = useConsole()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'causes'],
-    queryFn: () => session.request<{ items: Cause[] }>('GET', '/admin/dead-letters/causes'),
-    refetchInterval: live ? 3000 : false,
-    retry: false,
-  })
+  const { role } = useConsole()
+  const { data, error } = useRead<List<Cause>>('dead-letters/causes')
+  const [reveal, setReveal] = useState(false)
   return (
     <Screen
       title="Dead letters"
@@ -45,90 +29,126 @@ export function DeadLetters() {
     >
       <Failed error={error} />
       {data?.items.length === 0 && <p className={styles.empty}>No event is given up.</p>}
+      {role !== 'reader' && data && data.items.length > 0 && (
+        <SwitchRow
+          label="Reveal the content of events"
+          hint="What people wrote. Each time leaves a row in the audit log"
+          checked={reveal}
+          onChange={({ currentTarget }) => setReveal(currentTarget.checked)}
+        />
+      )}
       {data?.items.map((cause) => (
-        <OfCause key={cause.cause} cause={cause} />
+        <OfCause key={cause.cause} cause={cause} reveal={reveal} />
       ))}
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
 
-function OfCause({ cause: { cause, count: letters, upTo, anError } }: { cause: Cause }) {
+function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { cause: Cause; reveal: boolean }) {
   const { session } = useDevice()
-  const { live } = useConsole()
   const operating = useOperating()
   const queries = useQueryClient()
-  const [asked, setAsked] = useState<string>()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'dead-letters', cause],
-    queryFn: () =>
-      session.request<Page<DeadLetter>>('GET', `/admin/dead-letters?limit=50&cause=${encodeURIComponent(cause)}`),
-    refetchInterval: live ? 3000 : false,
-    retry: false,
-  })
-  const onSettled = () => queries.invalidateQueries({ queryKey: ['console'] })
-  const replay = useMutation({
-    mutationFn: (id: string) => session.send('POST', `/admin/dead-letters/${id}/replay`, undefined, newKey()),
-    onSettled,
-  })
+  const { data, error } = useRead<Pages<DeadLetter>>(
+    `dead-letters?limit=50&cause=${encodeURIComponent(cause)}${reveal ? '&reveal=true' : ''}`,
+    // A reveal is audited each time.
+    reveal ? 0 : undefined,
+  )
   // Names the cause and the newest that was seen, so that later ones stay.
   const replayAll = useMutation({
     mutationFn: () => session.send('POST', '/admin/dead-letters/replay', { cause, upTo }, newKey()),
-    onSettled,
+    onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
   })
-  const dryRun = useMutation({
-    mutationFn: (id: string) => {
-      setAsked(id)
-      return session.request<DryRun>('POST', `/admin/dead-letters/${id}/dry-run`, undefined, newKey())
-    },
-  })
-  const refused = operating ? undefined : 'Switch on Operate first'
   return (
     <Card title={`${cause} (${count(letters)})`}>
       {anError && anError !== cause && <p className={styles.muted}>{anError}</p>}
       <div className={styles.buttons}>
-        <Button disabled={!operating} title={refused} busy={replayAll.isPending} onClick={() => replayAll.mutate()}>
+        <Button
+          disabled={!operating}
+          title={operating ? undefined : 'Switch on Operate first'}
+          busy={replayAll.isPending}
+          onClick={() => replayAll.mutate()}
+        >
           Replay {plural(letters, 'event')}
         </Button>
       </div>
-      <Failed error={error ?? replay.error ?? replayAll.error ?? dryRun.error} />
-      {dryRun.data && (
-        <p role="status">
-          {asked} now: {outcomeOf(dryRun.data)}
-        </p>
-      )}
+      <Failed error={error ?? replayAll.error} />
       <DataTable
         label={cause}
-        rows={data?.items ?? []}
+        rows={data?.items}
         keyOf={({ id }) => id}
-        empty="Reading …"
+        empty="None is left."
         columns={[
           { key: 'id', label: 'Id' },
+          { key: 'consumer', label: 'Consumer' },
           { key: 'recipientId', label: 'Recipient', render: ({ recipientId }) => <User id={recipientId} /> },
-          { key: 'sourceId', label: 'Source' },
+          { key: 'sourceId', label: 'Source', render: ({ recipientId, sourceId }) => whyNot(recipientId, sourceId) },
           { key: 'type', label: 'Type' },
+          { key: 'lastError', label: 'Last error' },
           { key: 'attempts', label: 'Attempts', numeric: true },
           { key: 'deadAt', label: 'Given up' },
-          {
-            key: 'action',
-            label: 'Action',
-            render: ({ id }) => (
-              <span className={styles.buttons}>
-                <Button busy={dryRun.isPending && asked === id} onClick={() => dryRun.mutate(id)}>
-                  What would happen
-                </Button>
-                <Button disabled={!operating || replay.isPending} title={refused} onClick={() => replay.mutate(id)}>
-                  Replay
-                </Button>
-              </span>
-            ),
-          },
+          ...(reveal ? [{ key: 'event', label: 'Event' }] : []),
+          { key: 'action', label: 'If it were replayed now', render: (letter) => <Replay letter={letter} /> },
         ]}
       />
+      {data && <SqlDrawer sql={data.sql} />}
     </Card>
   )
 }
 
-function outcomeOf({ outcome, error, decision, decidedBy, before, after, channels }: DryRun): string {
+/** A link that explains to whom it is missing, and why. */
+function whyNot(recipientId: string | null, sourceId: string | null): ReactNode {
+  if (recipientId === null || sourceId === null) return sourceId ?? '–'
+  return (
+    <To to={`user/${recipientId}`} search={{ column: 'source', value: sourceId }}>
+      {sourceId}
+    </To>
+  )
+}
+
+/** The result is shown in the row. */
+function Replay({ letter: { id } }: { letter: DeadLetter }) {
+  const { session } = useDevice()
+  const { role } = useConsole()
+  const operating = useOperating()
+  const queries = useQueryClient()
+  const dryRun = useMutation({
+    mutationFn: () => session.request<Replayed>('POST', `/admin/dead-letters/${id}/dry-run`, undefined, newKey()),
+  })
+  const replay = useMutation({
+    mutationFn: () => session.send('POST', `/admin/dead-letters/${id}/replay`, undefined, newKey()),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
+  })
+  return (
+    <>
+      <span className={styles.buttons}>
+        <Button
+          busy={dryRun.isPending}
+          disabled={role === 'reader'}
+          title={role === 'reader' ? 'For operators and admins' : undefined}
+          onClick={() => dryRun.mutate()}
+        >
+          What would happen
+        </Button>
+        <Button
+          disabled={!operating || replay.isPending}
+          title={operating ? undefined : 'Switch on Operate first'}
+          onClick={() => replay.mutate()}
+        >
+          Replay
+        </Button>
+      </span>
+      <span role="status">
+        {dryRun.data && <State mood={moods[dryRun.data.outcome]}>{outcomeOf(dryRun.data)}</State>}
+      </span>
+      <Failed error={dryRun.error ?? replay.error} />
+    </>
+  )
+}
+
+const moods: Record<Replayed['outcome'], Mood> = { applies: 'good', waits: 'waiting', fails: 'bad' }
+
+function outcomeOf({ outcome, error, decision, decidedBy, before, after, channels }: Replayed): string {
   if (outcome === 'fails') return `fails again: ${error}`
   if (outcome === 'waits') return 'waits: another transaction holds the inbox or the object'
   const parts = [

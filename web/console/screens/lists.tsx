@@ -1,12 +1,11 @@
-import { useQuery } from '@tanstack/react-query'
-import type { ReactNode } from 'react'
 import { useState } from 'react'
-import { useDevice } from '../../app/device.tsx'
 import { Segments } from '../../ui/field.tsx'
+import type { Invariant, NotificationType, Worker } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, useConsole, useRead } from '../data.tsx'
+import { type List, type Row, useRead } from '../data.tsx'
 import { type Column, DataTable } from '../ui/data-table.tsx'
 import { Failed, type Mood, Screen, State, To, User } from '../ui/parts.tsx'
+import { Processes, SILENT } from '../ui/processes.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { capped, count, plural, seconds } from '../words.ts'
 
@@ -77,30 +76,6 @@ const jobs: Read = {
     text('oldestRunAt', 'Oldest, due'),
     number('mostAttempts', 'Most attempts'),
     text('anError', 'An error'),
-  ],
-}
-
-const workers: Read = {
-  title: 'Workers',
-  lead: 'Worker processes. The jobs of one that is silent for 10 s are given to others.',
-  path: 'workers',
-  empty: 'No worker runs: nothing is dispatched. Start one with: node src/main.ts worker',
-  keyOf: ({ workerId }) => String(workerId),
-  columns: [
-    { key: 'host', label: 'Process', render: ({ host, pid }) => `${host}:${pid}` },
-    {
-      key: 'state',
-      label: 'State',
-      render: ({ silentSeconds }) => (
-        <State mood={Number(silentSeconds) < 10 ? 'good' : 'bad'}>
-          {Number(silentSeconds) < 10 ? 'alive' : 'silent'}
-        </State>
-      ),
-    },
-    number('silentSeconds', 'Heartbeat', seconds),
-    number('jobsLocked', 'Jobs'),
-    text('startedAt', 'Started'),
-    text('workerId', 'Worker'),
   ],
 }
 
@@ -178,7 +153,7 @@ const settings: Read = {
   ],
 }
 
-export const reads: Record<string, Read> = { lanes, jobs, workers, pending, webhooks, breakers, settings }
+export const reads: Record<string, Read> = { lanes, jobs, pending, webhooks, breakers, settings }
 
 /** A screen that is one statement and its rows. */
 export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, columns } }: { read: Read }) {
@@ -192,9 +167,36 @@ export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, col
   )
 }
 
+export function Workers() {
+  const { data, error } = useRead<List<Worker>>('workers')
+  const working = data?.items.filter(({ workerIds, silentSeconds }) => workerIds.length > 0 && silentSeconds < SILENT)
+  return (
+    <Screen
+      title="Processes"
+      lead={
+        <>
+          Every process with its last heartbeat. The jobs of a worker that is silent for 10 s are given to others. As
+          rows in <To to="tables/notify.processes">notify.processes</To> and{' '}
+          <To to="tables/notify.workers">notify.workers</To>.
+        </>
+      }
+    >
+      <Failed error={error} />
+      {working?.length === 0 && (
+        <p>
+          <State mood="bad">No worker runs: nothing is dispatched.</State> Start one with{' '}
+          <code>node src/main.ts worker</code>.
+        </p>
+      )}
+      {data && <Processes processes={data.items} withJobs />}
+      {data && <SqlDrawer sql={data.sql} />}
+    </Screen>
+  )
+}
+
 export function Deliveries() {
   const [show, setShow] = useState<'waiting' | 'finished'>('waiting')
-  const { data, error } = useRead<List>(`deliveries?show=${show}`)
+  const { data, error, isPlaceholderData } = useRead<List>(`deliveries?show=${show}`)
   return (
     <Screen title="Deliveries" lead="Mails and web pushes: a row per notification, channel and target.">
       <Segments<'waiting' | 'finished'>
@@ -210,7 +212,7 @@ export function Deliveries() {
       {data && (
         <DataTable
           label="Deliveries"
-          rows={data.items}
+          rows={isPlaceholderData ? undefined : data.items}
           keyOf={(row) => `${row.userId} ${row.notificationId} ${row.channel} ${row.queuedAt} ${row.updatedAt}`}
           empty={show === 'waiting' ? 'Nothing waits to be sent.' : 'Nothing was sent yet.'}
           columns={[
@@ -236,8 +238,6 @@ export function Deliveries() {
     </Screen>
   )
 }
-
-type Invariant = { name: string; title: string; checked: number; holds: boolean; rows: Row[] }
 
 export function Invariants() {
   const { data, error } = useRead<List<Invariant>>('invariants', 10_000)
@@ -278,16 +278,8 @@ export function Invariants() {
   )
 }
 
-type Type = Row & { type: string }
-
 export function Types() {
-  const { session } = useDevice()
-  const { live } = useConsole()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'types'],
-    queryFn: () => session.request<{ items: Type[] }>('GET', '/admin/notification-types'),
-    refetchInterval: live ? 10_000 : false,
-  })
+  const { data, error } = useRead<List<NotificationType>>('notification-types?limit=100', 10_000)
   return (
     <Screen
       title="Types"
@@ -301,26 +293,24 @@ export function Types() {
     >
       <Failed error={error} />
       {data && (
-        <DataTable
+        <DataTable<NotificationType>
           label="Types"
           rows={data.items}
-          keyOf={({ type }) => String(type)}
+          keyOf={({ type }) => type}
           empty="There is no type."
           columns={[
             text('type', 'Type'),
             text('priority', 'Priority'),
-            {
-              key: 'channels',
-              label: 'Channels',
-              render: ({ channels }): ReactNode => (channels as string[]).join(', '),
-            },
+            { key: 'channels', label: 'Channels', render: ({ channels }) => channels.join(', ') || '–' },
             number('instantThreshold', 'Shown at once'),
             number('windowSeconds', 'Window', seconds),
             number('maxGroupSize', 'Most in a group'),
+            number('retentionSeconds', 'Kept', seconds),
             text('dnd', 'When quiet'),
           ]}
         />
       )}
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }

@@ -3,22 +3,22 @@ import { demoEnabled } from '../../app/demo/enabled.ts'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
+import type { System } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Process, type Sql, type System, type Tick, useConsole, useRead } from '../data.tsx'
-import { At, DataTable } from '../ui/data-table.tsx'
+import { type List, type Tick, useConsole, useRead } from '../data.tsx'
+import { DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Spark, State, To, User } from '../ui/parts.tsx'
 import { PipelineView } from '../ui/pipeline.tsx'
+import { Processes, SILENT } from '../ui/processes.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
-import { bytes, capped, count, isAre, plural, rate, seconds } from '../words.ts'
+import { capped, count, isAre, plural, seconds } from '../words.ts'
 
 /** Older than this, an event is late; younger, it is on its way. Seconds. */
 const LATE = 2
-/** A process that has not written for so long is taken for dead. Seconds. */
-const SILENT = 15
 
 export function Overview() {
   const { ticks, connected, live } = useConsole()
-  const read = useRead<System & { sql: Sql }>('system', connected ? 0 : undefined)
+  const read = useRead<System>('system', connected ? 0 : undefined)
   const history = useRead<List<{ at: string; events: number }>>('history', 15_000)
   const tick = ticks.at(-1)
   const system = tick?.system ?? read.data
@@ -97,7 +97,7 @@ export function Overview() {
 
 type Trouble = { text: string; to?: string }
 
-function troublesOf(system: System): Trouble[] {
+function troublesOf(system: Tick['system']): Trouble[] {
   const workers = system.processes.filter(
     ({ role, silentSeconds }) => (role === 'worker' || role === 'all') && silentSeconds < SILENT,
   )
@@ -136,63 +136,10 @@ function troublesOf(system: System): Trouble[] {
   return found.filter((trouble) => trouble !== false)
 }
 
-function sentenceOf({ unreadEvents }: System, troubles: readonly Trouble[]): string {
+function sentenceOf({ unreadEvents }: Tick['system'], troubles: readonly Trouble[]): string {
   if (troubles.length > 0) return 'Not everything that was committed has been delivered'
   if (unreadEvents > 0) return `${plural(unreadEvents, 'event')} ${isAre(unreadEvents)} on the way`
   return 'Everything that was committed has been delivered'
-}
-
-function Processes({ processes }: { processes: readonly Process[] }) {
-  return (
-    <DataTable
-      label="Processes"
-      rows={processes}
-      keyOf={({ id }) => id}
-      empty="No process has written a heartbeat. It runs without notify.processes, or has just started."
-      columns={[
-        { key: 'role', label: 'Process', render: ({ role, host, pid }) => `${role}, ${host}:${pid}` },
-        {
-          key: 'state',
-          label: 'State',
-          render: ({ silentSeconds }) => (
-            <State mood={silentSeconds < SILENT ? 'good' : 'bad'}>
-              {silentSeconds < SILENT ? 'running' : 'silent'}
-            </State>
-          ),
-        },
-        {
-          key: 'silentSeconds',
-          label: 'Heartbeat',
-          numeric: true,
-          render: ({ silentSeconds }) => seconds(silentSeconds),
-        },
-        { key: 'memoryBytes', label: 'Memory', numeric: true, render: ({ memoryBytes }) => bytes(memoryBytes) },
-        {
-          key: 'cpu',
-          label: 'Processor',
-          numeric: true,
-          render: ({ figures: { cpu } }) => (cpu === undefined ? '–' : `${Math.round(cpu * 100)} %`),
-        },
-        {
-          key: 'loop',
-          label: 'Loop delay, p99',
-          numeric: true,
-          render: ({ figures: { loopDelayMs } }) => (loopDelayMs === undefined ? '–' : `${Math.round(loopDelayMs)} ms`),
-        },
-        { key: 'work', label: 'Work', render: ({ figures }) => workOf(figures) },
-        { key: 'startedAt', label: 'Started', render: ({ startedAt }) => <At at={startedAt} /> },
-      ]}
-    />
-  )
-}
-
-function workOf({ eventsPerSecond = 0, framesPerSecond = 0, sockets = 0 }: Process['figures']): string {
-  const parts = [
-    eventsPerSecond > 0 && `${rate(eventsPerSecond)} events/s`,
-    sockets > 0 && plural(sockets, 'socket'),
-    framesPerSecond > 0 && `${rate(framesPerSecond)} frames/s`,
-  ]
-  return parts.filter(Boolean).join(', ') || 'idle'
 }
 
 function Latest({ ticks }: { ticks: readonly Tick[] }) {

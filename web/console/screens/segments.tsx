@@ -1,28 +1,19 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Page, User } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Problem } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import { Segments as Choice, Field, TextArea } from '../../ui/field.tsx'
+import type { Estimate, Segment } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Row, useConsole } from '../data.tsx'
+import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count } from '../words.ts'
 
-export type Segment = Row & { id: string; name: string; rule: unknown; sql: string | null; updatedAt: string }
-type Estimate = { count: number; exact: boolean; sample: User[]; ms: number }
-
-export function useSegments() {
-  const { session } = useDevice()
-  return useQuery({
-    queryKey: ['console', 'segments'],
-    queryFn: () => session.request<Page<Segment>>('GET', '/admin/segments?limit=100'),
-    retry: false,
-  })
-}
+export const useSegments = () => useRead<Pages<Segment>>('segments?limit=100', 0)
 
 /** Sets of users, by a rule or by SQL; an estimate before anything is saved. */
 export function SegmentsScreen() {
@@ -47,6 +38,7 @@ export function SegmentsScreen() {
         />
       )}
       <Editor />
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
@@ -66,7 +58,7 @@ function Editor() {
   })
   const save = useMutation({
     mutationFn: async () => session.request<Segment>('POST', '/admin/segments', { name, ...set() }, newKey()),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['console', 'segments'] }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['console'] }),
   })
   const { data } = estimate
   return (

@@ -5,42 +5,21 @@ import { demoEnabled } from '../../app/demo/enabled.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field, Segments, Select, SwitchRow } from '../../ui/field.tsx'
+import type { Column, Table, TablePage } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, type Sql, useConsole, useRead } from '../data.tsx'
+import { type List, type Row, useConsole, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { bytes, count, estimate } from '../words.ts'
 import { TryIt } from './overview.tsx'
 
-type Table = {
-  name: string
-  comment: string | null
-  rows: number
-  estimated: boolean
-  bytes: number
-  timeColumn: string | null
-  lastFiveMinutes: number | null
-  recentEstimated: boolean | null
-}
-type ColumnInfo = {
-  name: string
-  type: string
-  comment: string | null
-  private: boolean
-  shown: boolean
-  key: boolean
-  searchable: boolean
-  references: string | null
-}
-type Page = { columns: ColumnInfo[]; items: Row[]; nextCursor: string | null; estimated: boolean; sql: Sql }
-
 const FIRST = ['notify.notifications', 'social.likes', 'social.comments', 'social.follows']
 
 export function Tables() {
   const { data, error } = useRead<List<Table>>('tables')
   const place = ({ name }: Table) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length)
-  const tables = [...(data?.items ?? [])].sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name))
+  const tables = data?.items.toSorted((a, b) => place(a) - place(b) || a.name.localeCompare(b.name))
   return (
     <Screen title="Tables" lead="Every table, its rows and what is new. Large tables are estimated, and marked ≈.">
       <Failed error={error} />
@@ -48,7 +27,7 @@ export function Tables() {
         label="Tables"
         rows={tables}
         keyOf={({ name }) => name}
-        empty="Reading …"
+        empty="There is no table."
         columns={[
           { key: 'name', label: 'Table', render: ({ name }) => <To to={`tables/${name}`}>{name}</To> },
           { key: 'rows', label: 'Rows', numeric: true, render: ({ rows, estimated }) => estimate(rows, estimated) },
@@ -132,7 +111,7 @@ export function TableScreen({ name }: { name: string }) {
     queryKey: ['console', 'table', name, String(query)],
     initialPageParam: '',
     queryFn: ({ pageParam }) =>
-      session.request<Page>(
+      session.request<TablePage>(
         'GET',
         `/admin/tables/${name}?${query}${pageParam && `&cursor=${encodeURIComponent(pageParam)}`}`,
       ),
@@ -144,7 +123,7 @@ export function TableScreen({ name }: { name: string }) {
   })
   const last = data?.pages.at(-1)
   const columns = data?.pages[0]?.columns ?? []
-  const rows = data?.pages.flatMap(({ items }) => items) ?? []
+  const rows = data?.pages.flatMap(({ items }) => items)
   const keys = columns.filter(({ key }) => key)
   const keyOf = (row: Row) =>
     keys.length > 0 ? keys.map((column) => String(row[column.name])).join(' ') : JSON.stringify(row)
@@ -204,7 +183,7 @@ export function TableScreen({ name }: { name: string }) {
         label={`Rows of ${name}`}
         rows={rows}
         keyOf={keyOf}
-        empty={data ? (filter ? 'No row has this value.' : 'The table is empty.') : 'Reading …'}
+        empty={filter ? 'No row has this value.' : 'The table is empty.'}
         columns={columns
           .filter(({ shown }) => shown)
           .map((column) => ({
@@ -226,7 +205,7 @@ export function TableScreen({ name }: { name: string }) {
   )
 }
 
-function Cell({ column: { references }, value }: { column: ColumnInfo; value: unknown }): ReactNode {
+function Cell({ column: { references }, value }: { column: Column; value: unknown }): ReactNode {
   if (!references || value === null || value === '0') return <Value value={value} />
   if (references === 'social.users.id') return <To to={`user/${value}`}>{String(value)}</To>
   const [schema, table, column = ''] = references.split('.')
@@ -237,7 +216,7 @@ function Cell({ column: { references }, value }: { column: ColumnInfo; value: un
   )
 }
 
-function Columns({ columns }: { columns: readonly ColumnInfo[] }) {
+function Columns({ columns }: { columns: readonly Column[] }) {
   if (columns.length === 0) return null
   return (
     <Card title="Columns">
@@ -305,7 +284,7 @@ export function Experiment() {
 }
 
 function Panel({ table, title, columns }: { table: string; title: string; columns: readonly string[] }) {
-  const { data, error } = useRead<Page>(`tables/${table}?limit=10`, 1000)
+  const { data, error } = useRead<TablePage>(`tables/${table}?limit=10`, 1000)
   return (
     <Card title={title}>
       <p className={styles.muted}>
@@ -315,9 +294,9 @@ function Panel({ table, title, columns }: { table: string; title: string; column
       <Failed error={error} />
       <DataTable
         label={table}
-        rows={data?.items ?? []}
+        rows={data?.items}
         keyOf={(row) => JSON.stringify(columns.map((column) => row[column]))}
-        empty={data ? 'Empty.' : 'Reading …'}
+        empty="Empty."
         columns={columns.map((key) => ({
           key,
           label: key,

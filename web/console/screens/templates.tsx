@@ -1,45 +1,18 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useDeferredValue, useState } from 'react'
-import type { Page } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Problem } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import { Field, TextArea } from '../../ui/field.tsx'
+import type { Preview, Sql, Template } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Row, useConsole } from '../data.tsx'
+import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, State, To, useOperating } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
-type Variable = { type: string; required?: boolean; default?: unknown }
-export type Template = Row & {
-  id: string
-  name: string
-  version: number
-  type: string
-  title: string
-  body: string | null
-  url: string | null
-  variables: Record<string, Variable>
-  translations: Record<string, { title: string; body?: string | null }>
-  updatedAt: string
-}
-type Preview = {
-  locale: string | null
-  inApp: { title: string; body: string | null; url: string | null }
-  email: { subject: string; text: string; html: string }
-  push: { title: string; body: string | null }
-  decisions: { channel: string; decision: string; reason: string; reachable: boolean }[]
-}
-
-export function useTemplates() {
-  const { session } = useDevice()
-  return useQuery({
-    queryKey: ['console', 'templates'],
-    queryFn: () => session.request<Page<Template>>('GET', '/admin/templates?limit=100'),
-    retry: false,
-  })
-}
+export const useTemplates = () => useRead<Pages<Template>>('templates?limit=100', 0)
 
 export function Templates() {
   const { data, error } = useTemplates()
@@ -75,6 +48,7 @@ export function Templates() {
         />
       )}
       <To to="templates/new">New template</To>
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
@@ -92,13 +66,7 @@ type Draft = typeof NEW
 
 /** Edits a template; the preview follows what is saved. */
 export function TemplateScreen({ id }: { id: string }) {
-  const { session } = useDevice()
-  const { data, error } = useQuery({
-    queryKey: ['console', 'template', id],
-    queryFn: () => session.request<Template>('GET', `/admin/templates/${id}`),
-    enabled: id !== 'new',
-    retry: false,
-  })
+  const { data, error } = useRead<Template & { sql: Sql }>(id === 'new' ? undefined : `templates/${id}`, 0)
   if (id !== 'new' && !data) return <Failed error={error} />
   const draft: Draft = data
     ? {
@@ -120,6 +88,7 @@ export function TemplateScreen({ id }: { id: string }) {
         <Editor key={data?.version ?? 0} id={id} draft={draft} />
         {data && <PreviewCard template={data} />}
       </div>
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }

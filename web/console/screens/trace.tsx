@@ -4,15 +4,13 @@ import { type FormEvent, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
+import type { Trace, TracedRequest } from '../answers.ts'
 import styles from '../console.module.css'
-import type { Row } from '../data.tsx'
+import { useConsole, useRead } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, User } from '../ui/parts.tsx'
+import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { seconds } from '../words.ts'
-
-type Step = Row & { at: string; step: string; detail: string | null }
-type Trace = { steps: Step[] }
-type Event = Row & { eventId: string; recipientId: string | null; notificationId: string | null }
 
 /** From a request, or a notification, to the acknowledgement. */
 export function FindTrace() {
@@ -21,11 +19,7 @@ export function FindTrace() {
   const [requestId, setRequestId] = useState('')
   const { data, error } = useQuery({
     queryKey: ['console', 'trace', requestId],
-    queryFn: () =>
-      session.request<{ events: Event[]; looked: { events: number } }>(
-        'GET',
-        `/admin/trace?requestId=${encodeURIComponent(requestId)}`,
-      ),
+    queryFn: () => session.request<TracedRequest>('GET', `/admin/trace?requestId=${encodeURIComponent(requestId)}`),
     enabled: requestId !== '',
     retry: false,
   })
@@ -76,19 +70,17 @@ export function FindTrace() {
           ]}
         />
       )}
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
 
 /** A line per step, with the time since the first. */
 export function TraceScreen({ of }: { of: string }) {
-  const { session } = useDevice()
   const [userId = '', notificationId = ''] = of.split('.')
-  const { data, error } = useQuery({
-    queryKey: ['console', 'trace', of],
-    queryFn: () => session.request<Trace>('GET', `/admin/trace/${userId}/${notificationId}`),
-    retry: false,
-  })
+  const { role } = useConsole()
+  const [reveal, setReveal] = useState(false)
+  const { data, error } = useRead<Trace>(`trace/${userId}/${notificationId}${reveal ? '?reveal=true' : ''}`, 0)
   const begun = Math.min(...(data?.steps.map(({ at }) => Date.parse(at)) ?? [0]))
   return (
     <Screen
@@ -117,14 +109,32 @@ export function TraceScreen({ of }: { of: string }) {
               },
               { key: 'step', label: 'Step' },
               { key: 'detail', label: 'What' },
-              { key: 'sourceId', label: 'Source' },
+              { key: 'sourceId', label: 'Source', render: ({ sourceId }) => <Source id={sourceId} /> },
               { key: 'modseq', label: 'State' },
               { key: 'requestId', label: 'Request' },
-              { key: 'sessions', label: 'Sessions' },
+              { key: 'sessions', label: 'Sessions', render: ({ sessions }) => sessions?.join(', ') ?? '–' },
             ]}
           />
         </Card>
       )}
+      {data && role !== 'reader' && (
+        <Card title="Content">
+          {data.content ? (
+            <DataTable label="Content" rows={[data.content]} keyOf={() => 'content'} empty="" columns={CONTENT} />
+          ) : (
+            <Button onClick={() => setReveal(true)}>Reveal; leaves a row in the audit log</Button>
+          )}
+        </Card>
+      )}
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
+}
+
+const CONTENT = ['title', 'body', 'url', 'data'].map((key) => ({ key, label: key }))
+
+/** Of a broadcast with a link to it, and so to who sent it. */
+function Source({ id }: { id: string | null }) {
+  const broadcast = /^broadcast:(\d+)$/.exec(id ?? '')?.[1]
+  return broadcast ? <To to={`broadcasts/${broadcast}`}>{id}</To> : (id ?? '–')
 }

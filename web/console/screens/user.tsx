@@ -1,12 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
+import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import type { Page, User as Person } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
+import type { Badge, Decision, Line, Sql, WhyNotStep } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, type Sql, useRead } from '../data.tsx'
+import { type List, useRead } from '../data.tsx'
 import { At, DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -53,40 +54,6 @@ export function FindUser() {
       )}
     </Screen>
   )
-}
-
-type Badge = {
-  userId: string
-  username: string
-  modseq: string
-  seenModseq: string
-  ackedModseq: string
-  floorModseq: string
-  unreadCount: number
-  unreadRecounted: number
-  unseenCount: number
-  unseenRecounted: number
-  windows: number
-  waiting: number
-  hasPreferences: boolean
-  reachableBy: string[]
-  sql: Sql
-}
-type Line = {
-  at: string
-  what: string
-  notificationId: string | null
-  type: string | null
-  sourceId: string | null
-  reason: string | null
-}
-type Decision = {
-  type: string
-  channel: string
-  decision: string
-  decidedBy: string
-  reason: string | null
-  until: string | null
 }
 
 export function UserScreen({ id }: { id: string }) {
@@ -258,11 +225,10 @@ function Decisions({ rows, empty }: { rows: readonly Decision[]; empty: string }
   )
 }
 
-type Step = Row & { step: string; result: 'ok' | 'waits' | 'stops'; reason: string; at: string | null }
-
 function WhyNot({ userId }: { userId: string }) {
-  const [source, setSource] = useState('')
-  const { data, error } = useRead<{ steps: Step[] }>(
+  const search = useSearch({ strict: false }) as { column?: string; value?: string }
+  const [source, setSource] = useState(search.column === 'source' ? (search.value ?? '') : '')
+  const { data, error } = useRead<{ steps: WhyNotStep[]; sql: Sql }>(
     source ? `users/${userId}/why-not?sourceId=${encodeURIComponent(source)}` : undefined,
     0,
   )
@@ -273,7 +239,7 @@ function WhyNot({ userId }: { userId: string }) {
   return (
     <Card title="Why did something not arrive">
       <form className={styles.find} onSubmit={ask}>
-        <Field label="Source, for example like:9:4" name="source" maxLength={300} required />
+        <Field label="Source, for example like:9:4" name="source" maxLength={300} required defaultValue={source} />
         <Button type="submit">Explain</Button>
       </form>
       <Failed error={error} />
@@ -297,6 +263,7 @@ function WhyNot({ userId }: { userId: string }) {
           ]}
         />
       )}
+      {data && <SqlDrawer sql={data.sql} />}
     </Card>
   )
 }

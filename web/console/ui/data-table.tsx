@@ -15,7 +15,8 @@ export type Column<T> = {
 type Props<T> = {
   label: string
   columns: readonly Column<T>[]
-  rows: readonly T[]
+  /** Undefined: not read yet. */
+  rows: readonly T[] | undefined
   keyOf(row: T): string
   /** Instead of an empty table. */
   empty: string
@@ -26,6 +27,7 @@ const MARKED_MS = 3000
 /** A table whose rows that were not there before are tinted for three seconds. */
 export function DataTable<T extends Row>({ label, columns, rows, keyOf, empty }: Props<T>) {
   const fresh = useFresh(rows, keyOf)
+  if (rows === undefined) return <p className={styles.empty}>Reading …</p>
   if (rows.length === 0) return <p className={styles.empty}>{empty}</p>
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls is reached by keyboard
@@ -77,15 +79,15 @@ export function At({ at }: { at: string | null }) {
 }
 
 /** Keys that came with the latest rows; none with the first. */
-function useFresh<T>(rows: readonly T[], keyOf: (row: T) => string): ReadonlySet<string> {
+function useFresh<T>(rows: readonly T[] | undefined, keyOf: (row: T) => string): ReadonlySet<string> {
   const known = useRef<Set<string>>(undefined)
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())
   // biome-ignore lint/correctness/useExhaustiveDependencies: keys are a matter of the rows
   useEffect(() => {
-    const keys = rows.map(keyOf)
+    const keys = rows?.map(keyOf)
     const before = known.current
-    known.current = new Set(keys)
-    if (!before) return
+    known.current = keys && new Set(keys)
+    if (!before || !keys) return
     const added = keys.filter((key) => !before.has(key))
     if (added.length > 0) setFresh(new Set(added))
   }, [rows])

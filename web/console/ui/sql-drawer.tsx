@@ -3,8 +3,9 @@ import { Check, Copy } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
+import type { Sql } from '../answers.ts'
 import styles from '../console.module.css'
-import type { Parameter, Sql } from '../data.tsx'
+import type { Parameter } from '../data.tsx'
 import { count } from '../words.ts'
 
 /** The statement behind a screen: the text that ran, its parameters, rows and time, and a copy that psql takes as it is. */

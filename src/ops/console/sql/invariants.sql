@@ -9,6 +9,16 @@ with newest as materialized (
   where p.id in (select object_id::bigint from newest where type = 'post.liked' and object_type = 'post') and p.deleted_at is null and p.like_count <= 10000
 ), lag as materialized (
   select * from ops.lag
+), audited as materialized (
+  select
+    a.id,
+    a.at,
+    a.actor,
+    a.action,
+    a.hash <> notify.audit_hash(a) as changed,
+    lag(a.id, 1, a.id - 1) over (order by a.id, a.at) as id_before,
+    lag(a.hash, 1, a.previous) over (order by a.id, a.at) <> a.previous as unchained
+  from (select * from notify.audit a order by a.id desc limit 500) a
 ), checked (place, name, title, looked_at, broken) as (
   select 1, 'unread', 'The unread count of each inbox equals a recount', (select count(*) from inboxes),
     (select jsonb_agg(to_jsonb(b)) from (
@@ -83,6 +93,17 @@ with newest as materialized (
        union all
        select 'notify.delivery_log'
        where not exists (select from notify.delivery_log_days d where d.to_at > now() + interval '1 day')) b)
+  union all
+  select 10, 'audit', 'The newest 500 rows of the audit log are unchanged, and none is missing; ops.audit_breaks checks all', (select count(*) from audited),
+    (select jsonb_agg(to_jsonb(b)) from (
+       select a.id::text as id, a.at, a.actor, a.action, case when a.changed then 'the row was changed' else 'the row before it was changed, removed or added' end as reason
+       from audited a
+       where a.changed or a.unchained or a.id <> a.id_before + 1
+       union all
+       select c.last_id::text, c.last_at, null, null, 'the newest rows were removed'
+       from notify.audit_chain c
+       where c.last_id <> (select coalesce(max(a.id), c.first_id - 1) from notify.audit a)
+       limit 20) b)
 )
 select
   name as "name",

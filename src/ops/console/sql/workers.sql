@@ -1,12 +1,27 @@
--- Worker processes; the jobs of one that is silent for 10 s are given to others.
+-- Processes of every role by their heartbeats in notify.processes, with the workers of each in notify.workers. The jobs of a worker that is silent for 10 s are given to others.
+with workers as (
+  select
+    host,
+    pid,
+    array_agg(worker_id order by worker_id) as worker_ids,
+    min(started_at) as started_at,
+    max(beat_at) as beat_at,
+    sum(jobs_locked)::int as jobs_locked
+  from ops.workers
+  group by host, pid
+)
 select
-  worker_id as "workerId",
+  coalesce(p.role, 'worker') as "role",
   host as "host",
   pid as "pid",
-  started_at as "startedAt",
-  beat_at as "beatAt",
-  extract(epoch from silent_for)::float8 as "silentSeconds",
-  jobs_locked::int as "jobsLocked"
-from ops.workers
-order by host, pid, worker_id
+  coalesce(p.started_at, w.started_at) as "startedAt",
+  greatest(p.beat_at, w.beat_at) as "beatAt",
+  extract(epoch from now() - greatest(p.beat_at, w.beat_at))::float8 as "silentSeconds",
+  coalesce(w.worker_ids, '{}')::text[] as "workerIds",
+  coalesce(w.jobs_locked, 0) as "jobsLocked",
+  p.memory_bytes::float8 as "memoryBytes",
+  coalesce(p.figures, '{}') as "figures"
+from notify.processes p
+full join workers w using (host, pid)
+order by 1, host, pid
 limit 200

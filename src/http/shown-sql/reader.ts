@@ -1,20 +1,36 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Type } from '@sinclair/typebox'
+import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type pg from 'pg'
-import type { App } from '../../app.ts'
+import type { Logger } from 'pino'
 import { within } from '../../base/deadline.ts'
+import type { Config } from '../../config.ts'
 import { createPool, isPooled, isQueryTimeout } from '../../db/pool.ts'
-import { fail } from '../../errors.ts'
+import { type Code, fail } from '../../errors.ts'
+import { cutPage, pageOf } from '../paging.ts'
 
 /** What a screen shows of its statement. `milliseconds`: of the statement, with the way to the database and back. */
 export const Sql = Type.Object({
   name: Type.String({ description: 'GET /admin/sql/:name has the text' }),
-  parameters: Type.Array(Type.Union([Type.String(), Type.Number(), Type.Null()]), { description: '$1, $2 and so on' }),
+  parameters: Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]), {
+    description: '$1, $2 and so on',
+  }),
   milliseconds: Type.Number(),
   rows: Type.Integer(),
 })
-export type Parameter = string | number | null
+/** Errors of a read. */
+export const readErrors = ['BAD_PARAMETER', 'READ_TOO_SLOW', 'CONSOLE_ROLE_MISSING'] as const satisfies Code[]
+
+/** The schema of an object whose statement is shown. */
+export function shown<T extends TObject>(object: T) {
+  return Type.Object({ ...object.properties, sql: Sql })
+}
+
+/** The schema of a page whose statement is shown. */
+export function shownPageOf<T extends TSchema>(item: T) {
+  return Type.Object({ ...pageOf(item).properties, sql: Sql })
+}
+export type Parameter = string | number | boolean | null
 export type Row = Record<string, unknown>
 export type Read = { rows: Row[]; sql: { name: string; parameters: Parameter[]; milliseconds: number; rows: number } }
 
@@ -22,31 +38,31 @@ const STATEMENT_MS = 2_000
 /** So that viewers wait for each other, and requests of users for none of them. */
 const CONNECTIONS = 2
 const CLOSE_MS = 1_000
-const FOLDER = join(import.meta.dirname, 'sql')
-
-/** The statements of the console by name: each file is the text that runs, and the text that is shown. */
-const texts = new Map(
-  readdirSync(FOLDER).map((file) => [file.replace(/\.sql$/, ''), readFileSync(join(FOLDER, file), 'utf8')]),
-)
-
-/** @throws {AppError} SQL_NOT_FOUND */
-export function textOf(name: string): string {
-  const text = texts.get(name)
-  if (text === undefined) throw fail('SQL_NOT_FOUND')
-  return text
-}
 
 const BEGIN = `begin read only; set local role ravenpost_readonly; set local statement_timeout = '${STATEMENT_MS}ms'`
 
 /** Reads for the console, as ravenpost_readonly, in read-only transactions, two seconds at most. */
 export class Reader {
   readonly #pool: pg.Pool
+  /** The statements by name: each file is the text that runs, and the text that is shown. */
+  readonly #texts: ReadonlyMap<string, string>
   /** Answers that all viewers share for `keptMs` after they were read. */
   readonly #shared = new Map<string, Promise<Read>>()
 
-  constructor({ config, log }: Pick<App, 'config' | 'log'>) {
+  /** `folder`: of the files with the statements. */
+  constructor({ config, log, folder }: { config: Config; log: Logger; folder: string }) {
+    this.#texts = new Map(
+      readdirSync(folder).map((file) => [file.replace(/\.sql$/, ''), readFileSync(join(folder, file), 'utf8')]),
+    )
     const [url, pooled] = [config.databaseUrl, isPooled(config)]
     this.#pool = createPool({ url, size: CONNECTIONS, log, name: 'console', queryTimeoutMs: 2 * STATEMENT_MS, pooled })
+  }
+
+  /** @throws {AppError} SQL_NOT_FOUND */
+  textOf(name: string): string {
+    const text = this.#texts.get(name)
+    if (text === undefined) throw fail('SQL_NOT_FOUND')
+    return text
   }
 
   /** Runs a file. `keptMs`: for how long the answer serves everyone who asks for the same. */
@@ -54,7 +70,7 @@ export class Reader {
     const key = JSON.stringify([name, parameters])
     const kept = this.#shared.get(key)
     if (kept) return kept
-    const read = this.run(name, textOf(name), parameters)
+    const read = this.run(name, this.textOf(name), parameters)
     if (keptMs > 0) {
       this.#shared.set(key, read)
       const forget = () => void setTimeout(() => this.#shared.delete(key), keptMs).unref()
@@ -83,6 +99,26 @@ export class Reader {
         })
       client.release(broken)
     }
+  }
+
+  /** The response of a list: one more row than `limit` was read, to know whether there is another page. */
+  async readPage(
+    name: string,
+    parameters: Parameter[],
+    limit: number,
+    keyOf: (last: Row) => (string | number)[] = ({ id }) => [String(id)],
+  ): Promise<{ items: never[]; nextCursor: string | null; sql: Read['sql'] }> {
+    const { rows, sql } = await this.read(name, parameters)
+    const { items, nextCursor } = cutPage(rows, limit, keyOf)
+    // The schema of the response checks the rows.
+    return { items: items as never[], nextCursor, sql }
+  }
+
+  /** The response of a read of one row. @throws {AppError} `missing` without it */
+  async readOne(name: string, parameters: Parameter[], missing: Code, keptMs = 0): Promise<never> {
+    const { rows, sql } = await this.read(name, parameters, keptMs)
+    if (!rows[0]) throw fail(missing)
+    return { ...rows[0], sql } as never
   }
 
   close(): Promise<unknown> {
