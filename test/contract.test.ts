@@ -1,7 +1,9 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { type Test, test } from 'tap'
 import { grantAdmin } from '../src/social/accounts/admin.ts'
 import { call, PASSWORD, signIn } from './client.ts'
 import { dispatch, fillInbox } from './notify/dispatch/events.ts'
+import { settled } from './settled.ts'
 import { setup } from './setup.ts'
 
 /** What the contract says in numbers and names, and no other test is about. */
@@ -53,6 +55,32 @@ test('answers have exactly the properties of the contract', async (t) => {
   t.same(shapeOf(wrong.body.errors[0]), names('pointer message keyword params'))
   const gone = await ana.request('GET', '/posts/404')
   t.same(shapeOf(gone.body), names('type title status detail instance code'), 'also without anything to add')
+})
+
+test('the data of a notification are those that the documents name for its type', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  const { url, as } = system
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  await ana.request('PUT', `/users/${ben.id}/bell`, { enabled: true })
+  await ben.post('A post with a bell')
+  await ben.post('For @ana')
+  const post = await ana.post('Hello')
+  const { id } = await ana.comment(post.id, 'First')
+  await ben.like(post.id)
+  await ben.follow(ana.id)
+  await ben.comment(post.id, 'Well said')
+  await ben.comment(post.id, 'You, @ana?', id)
+  await ben.comment(post.id, 'Anybody but @ana?')
+  await settled(system)
+  const { schemas } = (await call(url, 'GET', '/openapi.json')).body.components
+  const [known] = schemas.Notification.properties.type.anyOf
+  const { items } = await ana.get('/notifications')
+  const ajv = new Ajv2020({ strict: false })
+  for (const { type, data } of items) {
+    const name = `${type.replaceAll(/(?:^|\.)(\w)/g, (_: string, first: string) => first.toUpperCase())}Data`
+    t.ok(ajv.validate({ ...schemas[name], additionalProperties: false }, data), `${type} ${ajv.errorsText()}`)
+  }
+  t.same(new Set([...items.map(({ type }: { type: string }) => type), 'system']), new Set(known.enum))
 })
 
 test('texts and lists have the maximum lengths of the contract', async (t) => {

@@ -13,7 +13,7 @@ import { Template } from '../notify/templates/routes.ts'
 import { Delivery, Webhook } from '../notify/webhooks/routes.ts'
 import { Changes } from '../protocol/changes.ts'
 import { Comment, Mention } from '../protocol/comment.ts'
-import { Actor, Notification } from '../protocol/notification.ts'
+import { Actor, KNOWN, Notification, socialData } from '../protocol/notification.ts'
 import { Me } from '../social/accounts/me.ts'
 import { Tokens } from '../social/accounts/routes.ts'
 import { Media, MediaOfPost } from '../social/media/view.ts'
@@ -38,6 +38,7 @@ const shapes: Record<string, TSchema> = {
   Media,
   MediaOfPost,
   Notification,
+  ...Object.fromEntries(Object.entries(socialData).map(([type, schema]) => [nameOfData(type), schema])),
   Changes,
   Preferences,
   Why,
@@ -60,6 +61,11 @@ const shapes: Record<string, TSchema> = {
   PostPage: pageOf(Post),
   CommentPage: pageOf(Comment),
   SessionPage: pageOf(SessionView),
+}
+
+/** `post.liked` → `PostLikedData` */
+function nameOfData(type: string): string {
+  return `${type.replaceAll(/(?:^|\.)(\w)/g, (_, first: string) => first.toUpperCase())}Data`
 }
 
 /**
@@ -133,8 +139,16 @@ function textOf(schema: unknown): string {
   })
 }
 
-/** Writes a TypeBox record (`patternProperties`) as OpenAPI's `additionalProperties`. */
+/**
+ * Writes a TypeBox record (`patternProperties`) as OpenAPI's `additionalProperties`, and known values as alternatives
+ * of the open schema.
+ */
 function asOpenApi(value: object): object {
+  if (KNOWN in value && Array.isArray(value[KNOWN])) {
+    const { [KNOWN]: known, ...schema } = value
+    const { description, examples, ...open } = schema as TSchema
+    return { description, examples, anyOf: [...known, open] }
+  }
   if (!('patternProperties' in value)) return value
   const { patternProperties, ...rest } = value
   return { ...rest, additionalProperties: Object.values(patternProperties as object)[0] }

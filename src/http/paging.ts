@@ -4,8 +4,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { keyFor, sameBytes } from '../base/signing.ts'
 import type { Config } from '../config.ts'
 import { fail } from '../errors.ts'
+import { textOrNull } from '../protocol/nullable.ts'
 
-const Limit = Type.Integer({ minimum: 1, maximum: 100, default: 20 })
+const Limit = Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Items of a page' })
 
 const Cursor = Type.String({ maxLength: 200, description: '`nextCursor` of the previous page' })
 
@@ -15,7 +16,7 @@ export const PageQuery = Type.Object(
 )
 
 export function pageOf<T extends TSchema>(item: T) {
-  return Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) })
+  return Type.Object({ items: Type.Array(item), nextCursor: textOrNull('`cursor` of the next page; null on the last') })
 }
 
 /** Encodes the sort key of a page's last item. Opaque to clients, but not secret; cursors.ts seals it. */

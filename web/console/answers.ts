@@ -340,9 +340,11 @@ export type Preview = {
   inApp: {
     /** Unique within the inbox */
     id: string
-    /** Such as post.liked; more types may come */
-    type: string
+    /** A built-in type, `system`, or a name that an application sent. More types may come */
+    type: 'post.liked' | 'comment.created' | 'comment.replied' | 'user.mentioned' | 'user.followed' | 'post.published' | 'system' | string
+    /** critical ones pass preferences and quiet hours */
     priority: 'critical' | 'high' | 'normal' | 'low'
+    /** For the color of a toast */
     severity: 'info' | 'success' | 'warning' | 'error'
     /** In the language of the user, at most 200 characters */
     title: string
@@ -350,13 +352,59 @@ export type Preview = {
     body: string | null
     /** A path of the app, or http(s) */
     url: string | null
-    /** Ids by type; for a send, the sent data */
-    data: Record<string, unknown>
+    /** By type: `PostLikedData` for `post.liked`, and so on; the sent data for types of applications */
+    data: {
+      /** Id of the post */
+      postId: string
+      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
+      mediaId?: string
+      [more: string]: unknown
+    } | {
+      /** Id of the post */
+      postId: string
+      /** Id of the comment */
+      commentId: string
+      /** Id of the comment it replies to */
+      parentId: string | null
+      /** true when the comment also names the recipient */
+      mentioned?: boolean
+      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
+      mediaId?: string
+      [more: string]: unknown
+    } | {
+      /** Id of the post */
+      postId: string
+      /** Id of the comment */
+      commentId: string
+      /** Id of the comment it replies to, which is the object */
+      parentId: string
+      /** true when the comment also names the recipient */
+      mentioned?: boolean
+      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
+      mediaId?: string
+      [more: string]: unknown
+    } | {
+      /** Id of the post */
+      postId: string
+      /** Id of the comment; absent for a mention in a post */
+      commentId?: string
+      /** Id of the comment it replies to; absent for a mention in a post */
+      parentId?: string | null
+      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
+      mediaId?: string
+      [more: string]: unknown
+    } | {
+      /** Id of the followed user, the recipient */
+      followeeId: string
+      [more: string]: unknown
+    } | Record<string, unknown>
     /** Users behind it, latest first */
     actors: {
+      /** Id of the user */
       id: string
       username: string
       displayName: string
+      /** Picture, at /media/{id}/stream */
       avatarMediaId: string | null
       /** URL of a picture hosted by another application, used when avatarMediaId is null */
       avatarUrl?: string
@@ -365,12 +413,14 @@ export type Preview = {
     actorCount: number
     /** What it is about */
     object: {
+      /** post, comment or user; for a send, as sent */
       type: string
+      /** Id of the object */
       id: string
     } | null
-    /** Notifications of one key are one while its group is open */
+    /** Events of one key are one notification until it is read or archived */
     groupKey: string | null
-    /** Plain text for clients that do not know the type */
+    /** Title and body as plain text, for clients that do not know the type */
     fallback: string
     /** Time of its first event */
     createdAt: string
@@ -425,11 +475,17 @@ export type Segment = {
   name: string
   rule: {
     /** Rules that all apply */
-    all?: (Record<string, never>)[]
+    all?: {
+      [more: string]: unknown
+    }[]
     /** Rules of which one applies */
-    any?: (Record<string, never>)[]
+    any?: {
+      [more: string]: unknown
+    }[]
     /** A rule */
-    not?: Record<string, never>
+    not?: {
+      [more: string]: unknown
+    }
     role?: string
     createdAfter?: string
     createdBefore?: string
@@ -465,18 +521,27 @@ export type Estimate = {
     username: string
     displayName: string
     bio: string
+    /** Picture, at /media/{id}/stream */
     avatarMediaId: string | null
     /** URL of a picture hosted by another application, used when avatarMediaId is null */
     avatarUrl?: string
+    /** Users who follow this user */
     followerCount: number
+    /** Users whom this user follows */
     followingCount: number
     postCount: number
     createdAt: string
+    /** Relation of the caller to this user */
     viewer: {
+      /** The caller follows this user */
       following: boolean
+      /** This user follows the caller */
       followedBy: boolean
+      /** Each new post of this user notifies the caller */
       bell: boolean
+      /** The caller blocks this user */
       blocked: boolean
+      /** The caller mutes this user */
       muted: boolean
     }
   }[]

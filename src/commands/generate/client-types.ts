@@ -7,9 +7,15 @@ import { readConfig } from '../../config.ts'
 /**
  * `npm run client-types [-- --check]`: writes the types of frames and responses of the client and the console, or fails
  * when they differ from the server's schemas. Each by the place of its schema: `<method> <path>`, then `body` or
- * `answer`, then properties.
+ * `answer`, then properties; or `schema` and its name.
  */
 const ofClient = {
+  ...Object.fromEntries(
+    ['PostLiked', 'CommentCreated', 'CommentReplied', 'UserMentioned', 'UserFollowed', 'PostPublished'].map((type) => [
+      `${type}Data`,
+      `schema ${type}Data`,
+    ]),
+  ),
   Actor: 'get /notifications/{id} answer actors',
   Notification: 'get /notifications/{id} answer',
   Changes: 'get /notifications/changes answer',
@@ -118,6 +124,8 @@ async function describe(): Promise<{ openapi: Document; asyncapi: Socket }> {
 /** @throws {Error} when the server has no such call, or its schema no such property */
 function find(place: string): Schema {
   const [method = '', path = '', part, ...properties] = place.split(' ')
+  const named = method === 'schema' && openapi.components?.schemas?.[path]
+  if (named) return named
   const { requestBody, responses } = openapi.paths[path]?.[method] ?? {}
   const body = part === 'body' ? requestBody : responses?.['200']
   let schema = resolve(body?.content?.['application/json']?.schema)
@@ -165,7 +173,7 @@ function render(schema: Schema, indent: string): string {
 function renderPlain(schema: Schema, indent: string): string {
   if (schema.const !== undefined) return JSON.stringify(schema.const).replaceAll('"', "'")
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value).replaceAll('"', "'")).join(' | ')
-  if (schema.anyOf) return schema.anyOf.map((each) => render(each, indent)).join(' | ')
+  if (schema.anyOf) return [...new Set(schema.anyOf.map((each) => render(each, indent)))].join(' | ')
   const types = [schema.type ?? 'unknown'].flat()
   return types.map((type) => renderOf(type, schema, indent)).join(' | ')
 }
@@ -187,5 +195,6 @@ function renderOf(type: string, schema: Schema, indent: string): string {
     const comment = property.description ? [`${indent}  /** ${property.description} */`] : []
     return [...comment, `${indent}  ${name}${optional}: ${render(property, `${indent}  `)}`]
   })
+  if (additionalProperties === true) lines.push(`${indent}  [more: string]: unknown`)
   return lines.length === 0 ? 'Record<string, never>' : `{\n${lines.join('\n')}\n${indent}}`
 }

@@ -22,10 +22,12 @@ const tags = ['notifications']
 const MAX_IDS = 500
 
 const OneId = Type.Object({ id: Id })
-const counts = { unreadCount: Type.Integer(), unseenCount: Type.Integer(), state: State }
+const unreadCount = Type.Integer({ description: 'Goes down by reading. Without archived, filtered and expired ones' })
+const unseenCount = Type.Integer({ description: 'Goes down by opening the bell, too; for the badge' })
+const counts = { unreadCount, unseenCount, state: State }
 const Counts = Type.Object(counts)
 const Changed = Type.Object({ notification: Notification, ...counts })
-const Updated = Type.Object({ updated: Type.Integer(), ...counts })
+const Updated = Type.Object({ updated: Type.Integer({ description: 'Notifications that changed' }), ...counts })
 const Page = pageOf(Notification)
 const CountedPage = Type.Object({ ...Page.properties, ...counts })
 
@@ -50,6 +52,7 @@ const ListQuery = Type.Object(
         type: 'string',
         enum: ['all', 'unread', 'archived', 'filtered'],
         default: 'all',
+        description: 'all: without archived ones; filtered: from strangers, by the policy',
       }),
     ),
     type: Type.Optional(
@@ -71,7 +74,10 @@ const ChangesQuery = Type.Object(
 
 /** Requires exactly one of `ids` and `upTo`. */
 const Bulk = Type.Object(
-  { ids: Type.Optional(Type.Array(Id, { maxItems: MAX_IDS })), upTo: Type.Optional(State) },
+  {
+    ids: Type.Optional(Type.Array(Id, { maxItems: MAX_IDS })),
+    upTo: Type.Optional(Type.String({ ...State, description: 'All whose content last grew at or before this state' })),
+  },
   { additionalProperties: false, minProperties: 1, maxProperties: 1 },
 )
 

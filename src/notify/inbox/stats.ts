@@ -1,21 +1,21 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 
-const Counts = Type.Record(Type.String(), Type.Integer())
+const Counts = Type.Record(Type.String(), Type.Integer(), { examples: [{ 'post.liked': 3 }] })
 
 /** Numbers of notifications of a user. Filtered ones count only in `filtered`. */
 export const Stats = Type.Object({
-  total: Type.Integer(),
+  total: Type.Integer({ description: 'With archived ones' }),
   byType: Counts,
   unreadByType: Counts,
-  byPriority: Counts,
+  byPriority: Type.Record(Type.String(), Type.Integer(), { examples: [{ low: 3 }] }),
   byState: Type.Object({
     unread: Type.Integer(),
     read: Type.Integer(),
-    unseen: Type.Integer(),
-    pending: Type.Integer(),
+    unseen: Type.Integer({ description: 'Unread, and grown since the bell was last opened' }),
+    pending: Type.Integer({ description: 'No device has acknowledged them' }),
     archived: Type.Integer(),
-    filtered: Type.Integer(),
+    filtered: Type.Integer({ description: 'Kept out of the list by the policy for strangers' }),
   }),
 })
 export type Stats = Static<typeof Stats>

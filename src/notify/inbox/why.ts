@@ -1,28 +1,39 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 
 const time = Type.String({ format: 'date-time' })
-const NullableText = Type.Union([Type.String(), Type.Null()])
 
 export const Why = Type.Object({
   decisions: Type.Array(
     Type.Object({
-      channel: Type.String(),
-      decision: Type.Union([Type.Literal('allow'), Type.Literal('suppress'), Type.Literal('defer')]),
-      decidedBy: Type.String(),
-      reason: Type.String(),
-      until: Type.Union([time, Type.Null()]),
-      at: time,
+      channel: Type.String({ description: 'inApp, email or webPush', examples: ['inApp'] }),
+      decision: Type.Union([Type.Literal('allow'), Type.Literal('suppress'), Type.Literal('defer')], {
+        description: 'defer: sent later, at `until`',
+      }),
+      decidedBy: Type.String({
+        description: 'The rule, such as typePreference, mute or dnd',
+        examples: ['typeDefault'],
+      }),
+      reason: Type.String({
+        description: 'The same in words',
+        examples: ['this channel is on by default for this type'],
+      }),
+      until: timeOrNull('End of the delay; null: none', { examples: [null] }),
+      at: Type.String({ format: 'date-time', description: 'Time of the decision' }),
     }),
   ),
   deliveries: Type.Array(
     Type.Object({
-      channel: Type.String(),
-      target: Type.String(),
-      state: Type.String(),
-      reason: NullableText,
+      channel: Type.String({ examples: ['webPush'] }),
+      target: Type.String({
+        description: 'The address, or the host of the push service',
+        examples: ['push.example.org'],
+      }),
+      state: Type.String({ description: 'queued, sending, sent, failed, bounced, …', examples: ['sent'] }),
+      reason: textOrNull('Why it was not sent', { examples: [null] }),
       attempts: Type.Integer(),
-      lastError: NullableText,
+      lastError: textOrNull('Of the last attempt', { examples: [null] }),
       updatedAt: time,
     }),
   ),

@@ -41,9 +41,15 @@ const Digest = Type.Object(
 /** From one local time to another on these weekdays (1 = Monday); across midnight when `to` is not after `from`. */
 const QuietWindow = Type.Object(
   {
-    days: Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), { minItems: 1, maxItems: 7, uniqueItems: true }),
+    days: Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
+      minItems: 1,
+      maxItems: 7,
+      uniqueItems: true,
+      description: '1 = Monday',
+      examples: [[1, 2, 3, 4, 5]],
+    }),
     from: TimeOfDay,
-    to: TimeOfDay,
+    to: Type.String({ ...TimeOfDay, description: 'On the next day when it is not after `from`', examples: ['07:00'] }),
   },
   closed,
 )
@@ -52,13 +58,24 @@ const Dnd = Type.Object(
   {
     enabled: Type.Boolean(),
     timeZone: TimeZone('IANA zone, for example Europe/Berlin'),
-    windows: Type.Array(QuietWindow, { maxItems: 50 }),
+    windows: Type.Array(QuietWindow, {
+      maxItems: 50,
+      description: 'Notifications arrive silently in them; mails and pushes wait',
+    }),
   },
   closed,
 )
 
 const Policy = Type.Object(
-  { strangers: Type.Optional(Type.Unsafe<Strangers>({ type: 'string', enum: ['accept', 'filter', 'drop'] })) },
+  {
+    strangers: Type.Optional(
+      Type.Unsafe<Strangers>({
+        type: 'string',
+        enum: ['accept', 'filter', 'drop'],
+        description: 'Users whom I do not follow. filter: only in `GET /notifications?filter=filtered`',
+      }),
+    ),
+  },
   closed,
 )
 export type Strangers = 'accept' | 'filter' | 'drop'
@@ -67,12 +84,19 @@ export type Strangers = 'accept' | 'filter' | 'drop'
 export const Preferences = Type.Object(
   {
     types: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[\\w.:-]{1,100}$' }), OfType, { ...closed, maxProperties: 200 }),
+      Type.Record(Type.String({ pattern: '^[\\w.:-]{1,100}$' }), OfType, {
+        ...closed,
+        maxProperties: 200,
+        description: 'By type; decides before `channels`',
+        examples: [{ 'post.liked': { email: false } }],
+      }),
     ),
-    channels: Type.Optional(Type.Object(perChannel, closed)),
+    channels: Type.Optional(
+      Type.Object(perChannel, { ...closed, description: 'false: this channel is off for all types' }),
+    ),
     policy: Type.Optional(Policy),
     dnd: Type.Optional(Dnd),
-    snoozeUntil: Type.Optional(timeOrNull()),
+    snoozeUntil: Type.Optional(timeOrNull('Everything is silent until then', { examples: [null] })),
     cap: cap('all types together'),
     digest: Type.Optional(
       Type.Union([Digest, Type.Null()], {

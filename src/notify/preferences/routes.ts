@@ -8,7 +8,10 @@ import { Preferences, withDefaults } from './document.ts'
 import { storePreferences } from './store.ts'
 import { WhatIf, whatIf } from './what-if.ts'
 
-const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule>({ type: 'string' }) })
+const OnOff = Type.Object({
+  enabled: Type.Boolean(),
+  decidedBy: Type.Unsafe<Rule>({ type: 'string', description: 'The rule that decides', examples: ['typeDefault'] }),
+})
 
 /**
  * `effective`: per type and channel, whether it is currently sent, and the rule that decides. Quiet hours do not count
@@ -16,11 +19,16 @@ const OnOff = Type.Object({ enabled: Type.Boolean(), decidedBy: Type.Unsafe<Rule
  */
 const Answer = Type.Object({
   preferences: Preferences,
-  effective: Type.Record(Type.String(), Type.Object({ inApp: OnOff, email: OnOff, webPush: OnOff })),
+  effective: Type.Record(Type.String(), Type.Object({ inApp: OnOff, email: OnOff, webPush: OnOff }), {
+    description: 'By type: whether each channel is on now, without regard to quiet hours',
+  }),
 })
 
 const Question = Type.Object(
-  { preferences: Preferences, days: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 30 })) },
+  {
+    preferences: Preferences,
+    days: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 30, description: 'How many days back' })),
+  },
   { additionalProperties: false },
 )
 

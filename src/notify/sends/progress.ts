@@ -4,12 +4,12 @@ import type { Caller } from '../../http/idempotency.ts'
 
 /** Results of a send so far, in recipients. `filtered`: refused, or not wanted in the app; `failed`: dead letters. */
 export const Progress = Type.Object({
-  total: Type.Integer(),
-  stored: Type.Integer(),
-  delivered: Type.Integer(),
-  read: Type.Integer(),
-  filtered: Type.Integer(),
-  failed: Type.Integer(),
+  total: Type.Integer({ description: 'Recipients of the request' }),
+  stored: Type.Integer({ description: 'Inboxes that have it' }),
+  delivered: Type.Integer({ description: 'Acknowledged by a device' }),
+  read: Type.Integer({ description: 'Read by the recipient' }),
+  filtered: Type.Integer({ description: 'Refused by a rule, or not wanted in the app' }),
+  failed: Type.Integer({ description: 'Dead letters' }),
 })
 export type Progress = Static<typeof Progress>
 

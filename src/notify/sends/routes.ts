@@ -19,17 +19,37 @@ const BATCH_BODY_LIMIT = 3 * 1024 * 1024
 const MAX_EXPIRES_IN = 315_360_000
 
 const words = {
-  type: Type.Optional(Type.String({ minLength: 1, maxLength: 100, default: 'system' })),
+  type: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 100,
+      default: 'system',
+      description: '`system`, or a name of your own with a dot, such as `shop.paid`',
+    }),
+  ),
   title: Type.String({ minLength: 1, maxLength: 200 }),
-  message: Type.String({ maxLength: 2000 }),
+  message: Type.String({ maxLength: 2000, description: '`body` of the notification' }),
   url: Type.Optional(Type.String({ minLength: 1, maxLength: 2000, description: 'http(s) or relative URL' })),
   data: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'At most 8 KiB as JSON' })),
   priority: Type.Optional(Priority),
   severity: Type.Optional(Severity),
   actorId: Type.Optional(Id),
   actorExternalId: Type.Optional(ExternalId),
-  groupKey: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
-  sourceId: Type.Optional(Type.String({ minLength: 1, maxLength: 150 })),
+  groupKey: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 150,
+      description: 'Sends of one type and key are one notification until it is read; comes back as `<type>:<groupKey>`',
+      examples: ['order:77'],
+    }),
+  ),
+  sourceId: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 150,
+      description: 'Your id of the event: the same one notifies a user once',
+    }),
+  ),
   expiresIn: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_EXPIRES_IN, description: 'Seconds' })),
 }
 const ToOne = Type.Object(
@@ -46,9 +66,9 @@ const ToMany = Type.Object(
 )
 const SentAnswer = Type.Object({
   sendId: Id,
-  total: Type.Integer(),
-  accepted: Type.Integer(),
-  duplicates: Type.Integer(),
+  total: Type.Integer({ description: 'Distinct recipients of the request' }),
+  accepted: Type.Integer({ description: 'Have an inbox and did not have this source' }),
+  duplicates: Type.Integer({ description: 'Had this source before' }),
 })
 const OneSend = Type.Object({ sendId: Id })
 

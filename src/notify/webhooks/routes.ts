@@ -59,8 +59,8 @@ export const Delivery = Type.Object({
   id: Id,
   messageId: Type.String({ description: 'Value of the header webhook-id, the same in every attempt' }),
   event: Type.String({ examples: ['notification.created'], description: 'One of the events, or webhook.test' }),
-  userId: textOrNull(),
-  notificationId: textOrNull(),
+  userId: textOrNull('Recipient of the notification; null: about none'),
+  notificationId: textOrNull('Null: about none'),
   state: Type.Unsafe<(typeof deliveryStates)[number]>({
     type: 'string',
     enum: [...deliveryStates],
@@ -69,7 +69,7 @@ export const Delivery = Type.Object({
   attempts: Type.Integer(),
   status: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'HTTP status of the last answer' }),
   lastError: textOrNull(),
-  dueAt: timeOrNull(),
+  dueAt: timeOrNull('Time of the next attempt; null: none'),
   createdAt: time,
   updatedAt: time,
 })

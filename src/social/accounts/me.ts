@@ -2,9 +2,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { Role, roleOf } from '../../http/identity.ts'
+import { textOrNull } from '../../protocol/nullable.ts'
 import { findUser, User } from '../users/view.ts'
 
-const Nullable = (description: string) => Type.Union([Type.String({ description }), Type.Null()])
+const Nullable = (description: string, examples?: (string | null)[]) =>
+  textOrNull(description, examples && { examples })
 
 /** The private view of a user, visible only to that user. */
 export const Me = Type.Composite([
@@ -12,9 +14,9 @@ export const Me = Type.Composite([
   Type.Object({
     email: Nullable('Null: unknown, of a user of another application'),
     emailVerified: Type.Boolean({ description: 'Whether the user confirmed the address' }),
-    pendingEmail: Nullable('Address that replaces email once it is verified'),
-    role: Role,
-    locale: Nullable('BCP 47 tag, for example pt-BR'),
+    pendingEmail: Nullable('Address that replaces email once it is verified', [null]),
+    role: Type.Unsafe<Role>({ ...Role, description: 'Rights below /admin; user: none' }),
+    locale: Nullable('BCP 47 tag, for example pt-BR', ['en']),
     timeZone: Nullable('IANA time zone, for example Europe/Berlin'),
   }),
 ])

@@ -35,7 +35,7 @@ const CookieQuery = Type.Object(
 
 export const Tokens = Type.Object({
   user: User,
-  accessToken: Type.String(),
+  accessToken: Type.String({ description: 'JWT for `Authorization: Bearer` and for `hello` on the socket' }),
   refreshToken: Type.Optional(Type.String({ description: 'Absent when the refresh token was sent as a cookie' })),
   expiresIn: Type.Integer({ description: 'Lifetime of the access token in seconds' }),
 })

@@ -12,13 +12,16 @@ export const Post = Type.Object({
   id: text,
   author: Actor,
   body: text,
-  mentions: Type.Array(Mention),
-  media: Type.Array(MediaOfPost),
+  mentions: Type.Array(Mention, { description: 'Users named with @username in the text' }),
+  media: Type.Array(MediaOfPost, { description: 'At most 4, in the order of the author' }),
   likeCount: Type.Integer(),
-  commentCount: Type.Integer(),
+  commentCount: Type.Integer({ description: 'Comments and replies' }),
   createdAt: time,
-  updatedAt: time,
-  viewer: Type.Object({ liked: Type.Boolean(), bookmarked: Type.Boolean(), muted: Type.Boolean() }),
+  updatedAt: Type.String({ format: 'date-time', description: 'Time of the last edit' }),
+  viewer: Type.Object(
+    { liked: Type.Boolean(), bookmarked: Type.Boolean(), muted: Type.Boolean() },
+    { description: 'What the caller did with it' },
+  ),
 })
 export type Post = Static<typeof Post>
 

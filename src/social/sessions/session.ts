@@ -25,7 +25,7 @@ export const longestSession = (role: string, ttl: string) =>
 const Time = Type.String({ format: 'date-time' })
 export const SessionView = Type.Object({
   id: Id,
-  userAgent: Type.String(),
+  userAgent: Type.String({ description: 'Of the sign-in; empty when the client sent none' }),
   createdAt: Time,
   lastUsedAt: Time,
   expiresAt: Time,

@@ -27,7 +27,10 @@ const NameParams = Type.Object({
   username: Type.String({ minLength: 1, maxLength: 30, description: 'Without the @; case-insensitive' }),
 })
 const SearchQuery = Type.Object(
-  { q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }), ...PageQuery.properties },
+  {
+    q: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S', description: 'Part of a name', examples: ['ana'] }),
+    ...PageQuery.properties,
+  },
   { additionalProperties: false },
 )
 const Profile = Type.Partial(

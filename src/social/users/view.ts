@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { Id } from '../../protocol/id.ts'
-import { AvatarUrl } from '../../protocol/notification.ts'
+import { AvatarMediaId, AvatarUrl } from '../../protocol/notification.ts'
 
 /** The public view of a user. `viewer` describes the relation to the viewer. */
 export const User = Type.Object({
@@ -9,19 +9,22 @@ export const User = Type.Object({
   username: Type.String(),
   displayName: Type.String(),
   bio: Type.String(),
-  avatarMediaId: Type.Union([Type.String(), Type.Null()]),
+  avatarMediaId: AvatarMediaId,
   avatarUrl: AvatarUrl,
-  followerCount: Type.Integer(),
-  followingCount: Type.Integer(),
+  followerCount: Type.Integer({ description: 'Users who follow this user' }),
+  followingCount: Type.Integer({ description: 'Users whom this user follows' }),
   postCount: Type.Integer(),
   createdAt: Type.String({ format: 'date-time' }),
-  viewer: Type.Object({
-    following: Type.Boolean(),
-    followedBy: Type.Boolean(),
-    bell: Type.Boolean(),
-    blocked: Type.Boolean(),
-    muted: Type.Boolean(),
-  }),
+  viewer: Type.Object(
+    {
+      following: Type.Boolean({ description: 'The caller follows this user' }),
+      followedBy: Type.Boolean({ description: 'This user follows the caller' }),
+      bell: Type.Boolean({ description: 'Each new post of this user notifies the caller' }),
+      blocked: Type.Boolean({ description: 'The caller blocks this user' }),
+      muted: Type.Boolean({ description: 'The caller mutes this user' }),
+    },
+    { description: 'Relation of the caller to this user' },
+  ),
 })
 export type User = Static<typeof User>
 

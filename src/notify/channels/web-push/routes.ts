@@ -25,7 +25,12 @@ const Subscribed = Type.Object({ id: SubscriptionId })
  */
 const PushSubscription = Type.Object(
   {
-    endpoint: Type.String({ maxLength: 2000, pattern: '^https://' }),
+    endpoint: Type.String({
+      maxLength: 2000,
+      pattern: '^https://',
+      description: 'URL of the push service for this browser',
+      examples: ['https://push.example.org/send/k3J9xQ2mZ7pL0aV5bN8cRw'],
+    }),
     expirationTime: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'] })),
     keys: Type.Object(
       { p256dh: Type.String({ pattern: '^[\\w-]{87}=?$' }), auth: Type.String({ pattern: '^[\\w-]{22}(==)?$' }) },
