@@ -4,8 +4,12 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
 import { startEmbedded } from '../../src/db/embedded/embedded.ts'
+import { startOtherBuild } from './other-build.ts'
 
-/** One durable server (fsync and synchronous_commit on) with the same settings for every stack; each run gets a database of its own. */
+/**
+ * One durable server (fsync and synchronous_commit on) with the same settings for every stack; each run gets a database of its own. It is
+ * the embedded PostgreSQL, or the one in the folder POSTGRES_BIN.
+ */
 export type Postgres = {
   pid: number
   version: string
@@ -21,10 +25,12 @@ export type Postgres = {
 export async function startPostgres(): Promise<Postgres> {
   const home = await mkdtemp(join(process.env.BENCH_DIR ?? tmpdir(), 'ravenpost-bench-'))
   const log = pino({ level: 'warn' })
-  let server = await startEmbedded(home, log)
+  const build = process.env.POSTGRES_BIN
+  const start = () => (build ? startOtherBuild(build, home, log) : startEmbedded(home, log))
+  let server = await start()
   await preloadStatements(server.url)
   await server.stop()
-  server = await startEmbedded(home, log)
+  server = await start()
 
   const urlOf = (database: string) => Object.assign(new URL(server.url), { pathname: `/${database}` }).href
   const admin = new pg.Pool({ connectionString: urlOf('postgres'), max: 2 })
