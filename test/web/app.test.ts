@@ -1,9 +1,11 @@
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
+import { startProxy } from '../client/proxy.ts'
 import { PASSWORD } from '../client.ts'
+import { startServerProcess } from '../server-process.ts'
 import { inOrderOfTime, noDrift, settled } from '../settled.ts'
-import { eventually } from '../setup.ts'
-import { badgeOf, listOf, signInBy, skip, webSystem } from './browser.ts'
+import { eventually, startSystem } from '../setup.ts'
+import { badgeOf, listOf, signInBy, skip, WEB, webSystem } from './browser.ts'
 import { firstRoute } from './measure.ts'
 
 test('the first page loads at most 160 KB of scripts and 12 KB of styles, compressed', async (t) => {
@@ -54,16 +56,22 @@ test('a like from another window appears as toast, badge and row, and disappears
   system.noErrors()
 })
 
-test('in every tab, list and badge equal REST whenever the system is idle', { skip }, async (t) => {
-  const system = await webSystem(t, { windowSeconds: 0 })
+test('in every tab, list and badge equal REST whenever the system is idle, whatever fails before', {
+  skip,
+}, async (t) => {
+  const system = await webSystem(t, { windowSeconds: 0, worker: false })
+  const network = await startProxy(t, system.url)
+  const startWorker = () =>
+    startServerProcess(t, 'worker', { DATABASE_URL: system.databaseUrl, SWEEP_INTERVAL_MS: '500' })
+  let worker = await startWorker()
   const ana = await system.as('ana')
   const friends = await Promise.all(['ben', 'cleo', 'dora'].map((name) => system.as(name)))
   const posts = [await ana.post('one'), await ana.post('two')]
-  const { context, page } = await system.window()
+  const { context, page } = await system.window({ url: network.url })
   await signInBy(page, 'ana', PASSWORD)
   const tabs = [page, await context.newPage()]
   for (const tab of tabs) await tab.goto('/notifications')
-  const phone = await system.window()
+  const phone = await system.window({ url: network.url })
   await signInBy(phone.page, 'ana', PASSWORD)
   await phone.page.goto('/notifications')
   tabs.push(phone.page)
@@ -80,25 +88,52 @@ test('in every tab, list and badge equal REST whenever the system is idle', { sk
     () => ana.request('PATCH', '/notifications/mark-all-read', {}),
     () => ana.request('POST', '/notifications/archive', { ids: [String(Math.ceil(random() * 8))] }),
   ]
-  for (let round = 0; round < 6; round += 1) {
-    const away = round % 2 === 1 ? pick([context, phone.context]) : undefined
-    await away?.setOffline(true)
-    for (let step = 0; step < 10; step += 1) await pick(actions)()
-    await away?.setOffline(false)
+  const act = async (times: number) => {
+    for (let step = 0; step < times; step += 1) await pick(actions)()
+  }
+  let { push } = system
+  const rounds = {
+    'nothing fails': () => act(10),
+    'the tabs are offline': async () => {
+      await context.setOffline(true)
+      await act(10)
+      await context.setOffline(false)
+    },
+    'sockets are cut': async () => {
+      await act(5)
+      network.cut()
+      await act(5)
+    },
+    'the worker is killed': async () => {
+      await act(5)
+      worker.child.kill('SIGKILL')
+      await act(5)
+      worker = await startWorker()
+    },
+    'the phone is offline as the server restarts': async () => {
+      await phone.context.setOffline(true)
+      await act(5)
+      const next = await startSystem(t, system.databaseUrl, { push: true, web: WEB, env: { DEMO: 'true' } })
+      network.turnTo(next.url)
+      await push?.close()
+      push = next.push
+      network.cut()
+      await act(5)
+      await phone.context.setOffline(false)
+    },
+  }
+  for (const [round, play] of Object.entries(rounds)) {
+    await play()
     await settled(system)
     const { items, unreadCount } = await ana.get('/notifications?limit=100')
     const ids = items.map(({ id }: { id: string }) => id)
     for (const [place, tab] of tabs.entries()) {
       await eventually(async () => (await badgeOf(tab)) === unreadCount)
       await eventually(async () => JSON.stringify(await listOf(tab)) === JSON.stringify(ids)).catch(async () =>
-        t.same(
-          await listOf(tab),
-          ids,
-          `round ${round}, tab ${place}, away ${away === context ? 'tabs' : away && 'phone'}`,
-        ),
+        t.same(await listOf(tab), ids, `${round}: tab ${place}`),
       )
       await eventually(async () => Number(/^\((\d+)\)/.exec(await tab.title())?.[1] ?? 0) === unreadCount)
-      t.pass(`round ${round}, tab ${place}: ${ids.length} shown, ${unreadCount} unread`)
+      t.pass(`${round}, tab ${place}: ${ids.length} shown, ${unreadCount} unread`)
     }
   }
   await noDrift(t, system)

@@ -21,7 +21,8 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-export type Look = { theme?: 'light' | 'dark'; language?: string; width?: number }
+/** `url`: of the server, if not the system's. */
+export type Look = { theme?: 'light' | 'dark'; language?: string; width?: number; url?: string }
 /** A browser of its own, as far as cookies and storage go. */
 export type Window = { context: BrowserContext; page: Page }
 export type WebSystem = TestSystem & {
@@ -30,14 +31,22 @@ export type WebSystem = TestSystem & {
   noErrors(): void
 }
 
+/** The app as it was built. */
+export const WEB = { dist: DIST, build: () => ({ running: false }) }
+
 /** A server with worker, sockets and the app as it is built, and a browser. */
 export async function webSystem(t: Test, options: Options = {}): Promise<WebSystem> {
   await buildIfStale()
-  const web = { dist: DIST, build: () => ({ running: false }) }
-  const system = await setup(t, { worker: true, push: true, web, ...options, env: { DEMO: 'true', ...options.env } })
+  const system = await setup(t, {
+    worker: true,
+    push: true,
+    web: WEB,
+    ...options,
+    env: { DEMO: 'true', ...options.env },
+  })
   const errors: string[] = []
   const noErrors = () => t.same(errors, [], 'no errors in the console of any page')
-  return { ...system, window: (look) => openWindow(t, system.url, look, errors), noErrors }
+  return { ...system, window: (look) => openWindow(t, look?.url ?? system.url, look, errors), noErrors }
 }
 
 /** `errors` gets what pages write to their console. */

@@ -1,12 +1,11 @@
 import type { Page } from 'playwright-core'
 import { type Test, test } from 'tap'
-import { DIST } from '../../src/api/web-build.ts'
 import { startProxy } from '../client/proxy.ts'
 import { call, PASSWORD, signIn, type TestClient } from '../client.ts'
 import { noDrift, settled } from '../settled.ts'
 import { eventually, startSystem } from '../setup.ts'
 import { ownPostgres } from '../system/postgres.ts'
-import { badgeOf, listOf, openWindow, signInBy, skip, webSystem } from './browser.ts'
+import { badgeOf, listOf, openWindow, signInBy, skip, WEB, webSystem } from './browser.ts'
 import { pause } from './measure.ts'
 
 /** From the start of a pause until another tab has to lead; seconds. */
@@ -68,7 +67,7 @@ test('a restart of server and database with an open page loses and doubles nothi
   const options = {
     worker: true,
     push: true,
-    web: { dist: DIST, build: () => ({ running: false }) },
+    web: WEB,
     env: { DEMO: 'true' },
   }
   const first = await startSystem(t, postgres.url, options)
