@@ -598,6 +598,191 @@ comment on column ops.audit_breaks.actor is 'Who made the recorded change.';
 comment on column ops.audit_breaks.action is 'Kind of the recorded change.';
 comment on column ops.audit_breaks.reason is 'What is wrong with the row.';
 
+-- Settings as of our own connections: planned for few pages, and without compiling.
+create function ops.check(patience interval default '1 minute')
+  returns table (name text, ok boolean, detail text, hint text)
+  language sql stable
+  set jit = off set enable_seqscan = off set random_page_cost = 1.1
+  begin atomic
+    with lag as materialized (
+      select l.consumer || '/' || l.lane as lane, l.consumer, l.events, l.age, l.failing_since, l.last_error, l.paused_at, l.paused_by
+      from ops.lag l
+    ), recent as materialized (
+      select o.recipient_id, o.type, o.object_type, o.object_id from notify.outbox o order by o.id desc limit 200
+    ), wrong_counts as (
+      select format('inbox %s has %s unread, not %s', i.user_id, c.n, i.unread_count) as line
+      from (select distinct e.recipient_id from recent e) r
+      cross join lateral (select b.user_id, b.unread_count from notify.inbox b where b.user_id = r.recipient_id and b.unread_count <= 1000 limit 1) i
+      cross join lateral (
+        select count(*) as n
+        from notify.notifications n
+        where n.user_id = i.user_id and n.read_at is null and n.archived_at is null and not n.filtered
+      ) c
+      where i.unread_count <> c.n
+      union all
+      select format('post %s has %s likes, not %s', p.id, c.n, p.like_count)
+      from (select distinct e.object_id::bigint as id from recent e where e.type = 'post.liked' and e.object_type = 'post') r
+      cross join lateral (
+        select q.id, q.like_count from social.posts q where q.id = r.id and q.deleted_at is null and q.like_count <= 1000 limit 1
+      ) p
+      cross join lateral (select count(*) as n from social.likes k where k.post_id = p.id) c
+      where p.like_count <> c.n and (select sum(l.events) from lag l where l.consumer = 'counters') = 0
+    ), newest_changes as (
+      select a.id, a.previous, a.hash, notify.audit_hash(a) as computed, lag(a.id) over chain as id_before, lag(a.hash) over chain as hash_before
+      from (select b.* from notify.audit b order by b.id desc limit 200) a
+      window chain as (order by a.id)
+    ), sessions as materialized (
+      select a.pid, a.usename, a.application_name, a.backend_type, a.state, a.xact_start, a.datname = current_database() as here
+      from pg_stat_activity a
+    ), checked (place, name, problem, hint) as (
+      select 1, 'adoption', case when not notify.is_adopted() then 'the database was restored or copied, and events are refused' end,
+        'npm run migrate, or start Ravenpost'
+      union all
+      select 2, 'workers', case when count(*) = 0 then 'no worker has reported for 30 seconds' end,
+        'start one: node src/main.ts worker'
+      from notify.workers w where w.beat_at > now() - interval '30 seconds'
+      union all
+      select 3, 'lag', string_agg(format('%s: %s events, the oldest %s old', l.lane, l.events, date_trunc('second', l.age)), '; ' order by l.lane),
+        'ops.lag, ops.workers and ops.jobs; more workers, if all are busy'
+      from lag l where l.age > patience and l.paused_at is null
+      union all
+      select 4, 'failing lanes', string_agg(format('%s since %s: %s', l.lane, date_trunc('second', l.failing_since), l.last_error), '; ' order by l.lane),
+        'remove the cause; select notify.skip_event(consumer, event_id) skips an event that the error names'
+      from lag l where l.failing_since is not null
+      union all
+      select 5, 'paused lanes', string_agg(format('%s since %s by %s', l.lane, date_trunc('second', l.paused_at), l.paused_by), '; ' order by l.lane),
+        'select notify.resume_lanes()'
+      from lag l where l.paused_at is not null
+      union all
+      select 6, 'pending events', case when count(*) > 100 or min(p.due_at) < now() - 10 * patience then format('%s events, due since %s', count(*), date_trunc('second', min(p.due_at))) end,
+        'ops.pending has the errors'
+      from (select q.due_at from notify.pending q where q.dead_at is null order by q.due_at, q.id limit 10001) p
+      union all
+      select 7, 'dead letters', case when count(*) > 0 then count(*) || ' events used up their attempts' end,
+        'ops.dead_letters has the errors; select notify.replay_dead_letter(id) from ops.dead_letters, once the cause is gone'
+      from (select from notify.pending q where q.dead_at is not null limit 10001) p
+      union all
+      select 8, 'windows', case when count(*) > 0 then count(*) || ' groups fail or are overdue' end,
+        'ops.failing_windows has the errors'
+      from (
+        (select w.user_id, w.group_key, w.filter from notify.windows w where w.attempts > 0 limit 10001)
+        union
+        (select w.user_id, w.group_key, w.filter from notify.windows w where w.due_at < now() - patience limit 10001)
+      ) w
+      union all
+      select 9, 'fan-outs', string_agg(format('%s %s: %s', f.id, f.kind, coalesce(f.last_error, 'overdue')), '; ' order by f.id),
+        'ops.fan_outs where finished_at is null'
+      from (
+        select g.id, g.kind, g.last_error
+        from notify.fan_outs g
+        where g.finished_at is null and (g.due_at < now() - 5 * patience or g.attempts > 2)
+        limit 20
+      ) f
+      union all
+      select 10, 'mails and pushes', case when count(*) > 0 then count(*) || ' are overdue' end,
+        'ops.deliveries where overdue is not null; ops.workers'
+      from (
+        (select from notify.deliveries d where d.channel = 'email' and d.due_at < now() - 5 * patience limit 10001)
+        union all
+        (select from notify.deliveries d where d.channel = 'webPush' and d.due_at < now() - 5 * patience limit 10001)
+      ) d
+      union all
+      select 11, 'webhooks', string_agg(format('%s %s: %s', w.id, coalesce('disabled, ' || w.disabled_because, 'failing'), w.last_error), '; ' order by w.id),
+        'ops.webhooks; PATCH /webhooks/{id} enables one again'
+      from notify.webhooks w where w.failing_since < now() - 60 * patience or w.disabled_because in ('gone', 'failing')
+      union all
+      select 12, 'counts', string_agg(c.line, '; '),
+        'ops.count_drift recounts everything'
+      from (select w.line from wrong_counts w limit 20) c
+      union all
+      select 13, 'audit log', case
+          when bool_or(n.hash <> n.computed or n.id <> n.id_before + 1 or n.previous <> n.hash_before) or max(n.id) is distinct from max(c.last_id)
+            and c.first_id <= c.last_id then 'rows were changed or removed by force'
+        end,
+        'ops.audit_breaks checks every row, and names them'
+      from notify.audit_chain c left join newest_changes n on true
+      group by c.first_id, c.last_id
+      union all
+      select 14, 'partitions', string_agg(p.log || ' has none for what comes next', '; '),
+        'a worker makes them: its log has the reason'
+      from (
+        select 'notify.outbox' as log
+        where not exists (select from notify.outbox_partitions p where p.to_id > (select s.last_value + 100000 from notify.outbox_id_seq s))
+        union all
+        select 'notify.delivery_log'
+        where not exists (select from notify.delivery_log_days d where d.to_at > now() + interval '1 day')
+      ) p
+      union all
+      select 15, 'sequences', case when (select s.last_value from notify.outbox_id_seq s) < max(o.id) then 'ids of events would repeat' end,
+        'select ops.advance_sequences()'
+      from notify.outbox o
+      union all
+      select 16, 'indexes', string_agg(i.indexrelid::regclass::text, ', '),
+        'reindex index concurrently'
+      from pg_index i join pg_class c on c.oid = i.indexrelid
+      where not i.indisvalid and c.relnamespace::regnamespace::text in ('social', 'notify', 'graphile_worker') and c.relkind = 'i'
+      union all
+      select 17, 'roles', concat_ws('; ',
+          (select string_agg(r.name || ' is missing', '; ')
+           from unnest(array['ravenpost_app', 'ravenpost_readonly', 'ravenpost_emitter', 'ravenpost_critical', 'ravenpost_log']) r (name)
+           where to_regrole(r.name) is null),
+          (select 'notify.outbox does not belong to ravenpost_log' from pg_class c
+           where c.oid = 'notify.outbox'::regclass and c.relowner is distinct from to_regrole('ravenpost_log'))),
+        'npm run migrate as a role that may create roles; docs/security.md'
+      union all
+      select 18, 'held locks', string_agg(format('%s %s (%s) since %s', coalesce('process ' || h.pid, h.transaction), h.application, h.role, date_trunc('second', h.since)), '; '),
+        'select pg_terminate_backend(pid), or rollback prepared'
+      from ops.held_locks h
+      where h.since < now() - patience and (h.waiting <> '{}' or exists (select from unnest(h.locks) k (lock) where k.lock !~ ' (AccessShare|ShareUpdateExclusive)Lock$'))
+      union all
+      select 19, 'old transactions', string_agg(t.line, '; '),
+        'select pg_terminate_backend(pid), or rollback prepared: nothing that changed since then can be vacuumed'
+      from (
+        select format('process %s %s (%s), %s, since %s', s.pid, s.application_name, s.usename, s.state, date_trunc('second', s.xact_start)) as line
+        from sessions s where s.here and s.backend_type = 'client backend' and s.xact_start < now() - 10 * patience and s.pid <> pg_backend_pid()
+        union all
+        select format('prepared transaction %s (%s) since %s', x.gid, x.owner, date_trunc('second', x.prepared))
+        from pg_prepared_xacts x where x.database = current_database() and x.prepared < now() - 10 * patience
+      ) t
+      union all
+      select 20, 'replication slots', string_agg(format('%s: %s, keeps %s of WAL', s.slot_name, case when s.active then s.wal_status else 'nobody reads it' end, pg_size_pretty(s.kept)), '; '),
+        'start its reader, or select pg_drop_replication_slot(name): a slot keeps WAL and dead rows until the disk is full'
+      from (
+        select r.slot_name, r.active, r.wal_status,
+          case when pg_is_in_recovery() then null else pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn) end as kept
+        from pg_replication_slots r
+      ) s
+      where not s.active or s.wal_status in ('unreserved', 'lost') or s.kept > 10 * 1024 ^ 3
+      union all
+      select 21, 'settings', string_agg(s.name || ' = ' || s.setting, ', ' order by s.name),
+        'a crash may lose or damage data (fsync, full_page_writes, synchronous_commit), tables grow (autovacuum, track_counts), idle connections end (idle_session_timeout), writes fail (default_transaction_read_only)'
+      from pg_settings s
+      where s.name in ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts') and s.setting = 'off'
+         or s.name in ('zero_damaged_pages', 'ignore_checksum_failure', 'default_transaction_read_only') and s.setting = 'on'
+         or s.name = 'idle_session_timeout' and s.setting <> '0'
+      union all
+      select 22, 'connections', case when count(*) > 0.8 * current_setting('max_connections')::integer then format('%s of %s are in use', count(*), current_setting('max_connections')) end,
+        'a transaction pooler, a smaller POOL_SIZE, or a larger max_connections'
+      from sessions s where s.backend_type = 'client backend'
+      union all
+      select 23, 'transaction ids', case when greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) > 1000000000 then format('the oldest is %s transactions old', greatest(age(d.datfrozenxid), mxid_age(d.datminmxid))) end,
+        'vacuum freeze; at 2,000,000,000 the server stops to accept writes. Look for old transactions and slots'
+      from pg_database d where d.datname = current_database()
+      union all
+      select 24, 'vacuum', string_agg(format('%s.%s has %s dead rows and %s live ones', t.schemaname, t.relname, t.n_dead_tup, t.n_live_tup), '; '),
+        'vacuum; look for old transactions and slots'
+      from pg_stat_user_tables t
+      where t.schemaname in ('social', 'notify', 'graphile_worker') and t.n_dead_tup > 100000 and t.n_dead_tup > t.n_live_tup
+      union all
+      select 25, 'NOTIFY queue', case when pg_notification_queue_usage() > 0.2 then format('%s %% full', round(100 * pg_notification_queue_usage())) end,
+        'end the old transaction of a session that listens; when the queue is full, commits fail'
+    )
+    select c.name, coalesce(c.problem, '') = '', coalesce(nullif(c.problem, ''), 'good'), case when c.problem <> '' then c.hint end
+    from checked c
+    order by c.place;
+  end;
+comment on function ops.check is 'One row per check: whether it is good, what is wrong, and what helps. select * from ops.check() where not ok. Cheap enough for every minute: it counts to 10,001, recounts what the newest 200 events concern, and checks as many rows of the audit log. patience: how long an event may wait or a lock be held; mails, pushes and fan-outs 5 times, transactions 10 times, endpoints 60 times as long. A role without pg_read_all_stats sees the transactions of its own role only.';
+
 create function ops.person(user_id bigint)
   returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
   language sql stable

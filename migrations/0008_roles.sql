@@ -61,6 +61,8 @@ declare
   closed constant text := '(password|secret|token|_hash|^auth$|p256dh|private|^endpoint$|^answer$|^predecessor$)';
 begin
   grant usage on schema social, notify, ops, graphile_worker to ravenpost_readonly;
+  -- For ops.check, which reads the number of the newest event, and the transaction that wrote this row.
+  grant select on notify.outbox_id_seq, notify.installation to ravenpost_readonly;
   for t in
     select c.oid::regclass as name, c.relkind as kind, c.relrowsecurity as by_row, c.oid
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -110,7 +112,7 @@ begin
     grant execute on all functions in schema notify to ravenpost_app;
   end if;
   if to_regrole('ravenpost_readonly') is not null then
-    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.digest_at, notify.digest_zone, notify.capped_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline, notify.trace, notify.cause_of, notify.audit_hash to ravenpost_readonly;
+    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.digest_at, notify.digest_zone, notify.capped_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline, notify.trace, notify.cause_of, notify.audit_hash, notify.is_adopted to ravenpost_readonly;
   end if;
   if to_regrole('ravenpost_emitter') is not null then
     grant usage on schema notify to ravenpost_emitter;

@@ -4,7 +4,7 @@ import t from 'tap'
 import { watchHeldLocks } from '../../src/ops/held-locks.ts'
 import { limits } from '../../src/push/limits.ts'
 import { writeSettings } from '../../src/worker/settings.ts'
-import { noDrift, settled } from '../settled.ts'
+import { noDrift, patiently, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
 t.test('ops.lag shows what each lane has not read, and since when', async (t) => {
@@ -238,4 +238,88 @@ t.test('ops.settings shows every retention time and limit and where it is set', 
   ])
   t.same(await found('retention of post.liked'), ['null 90 days notify.types'])
   t.same(await found('of an older version'), [])
+})
+
+t.test('ops.check names what is wrong, and nothing on a system where all is well', async (t) => {
+  const { pool, as, databaseUrl } = await setup(t)
+  const [ana, ben] = [await as('ana'), await as('ben')]
+  const post = await ana.post('Hello')
+  await ben.like(post.id)
+  await ben.follow(ana.id)
+  await pool.query(`
+    insert into notify.workers (worker_id, host, pid) values ('worker-1', 'db1', 42);
+    insert into notify.delivery_log_days (name, from_at, to_at) values ('delivery_log_20200101', now(), now() + interval '3 days')`)
+  await pool.query(`select notify.write_audit(null, $1, null) from generate_series(1, 3)`, ['test.change'])
+  const check = async (client: pg.Client | pg.Pool, patience: string) => {
+    const { rows } = await client.query('select * from ops.check($1) where not ok', [patience])
+    // A test server risks its data, to be fast, and other tests use it.
+    const ofServer = ['settings', 'connections', 'replication slots']
+    return rows.filter(({ name }) => !ofServer.includes(name))
+  }
+  const reader = new pg.Client({ connectionString: databaseUrl, options: '-c role=ravenpost_readonly' })
+  await reader.connect()
+  t.teardown(() => reader.end())
+  for (const client of [pool, reader]) t.same(await check(client, '10 minutes'), [])
+
+  await reader.query(`set idle_session_timeout = '1h'`)
+  const { rows: settings } = await reader.query(`select detail from ops.check() where name = 'settings'`)
+  t.match(settings[0].detail, /idle_session_timeout = 3600000/)
+
+  const slot = `check_${process.pid}`
+  await pool.query('select pg_create_physical_replication_slot($1, true)', [slot])
+  const { rows: slots } = await pool.query(`select detail from ops.check() where name = 'replication slots'`)
+  await pool.query('select pg_drop_replication_slot($1)', [slot])
+  t.match(slots[0].detail, new RegExp(`${slot}: nobody reads it, keeps .* of WAL`))
+
+  const stranger = new pg.Client({ connectionString: databaseUrl, application_name: 'somebody' })
+  await stranger.connect()
+  t.teardown(() => stranger.end())
+  await stranger.query('begin; lock notify.tombstones in row exclusive mode')
+  await pool.query(`
+    select notify.pause_lanes('notifications', 99);
+    update notify.positions set failing_since = now(), last_error = 'the disk is full' where lane = 3;
+    update notify.positions set done = pg_current_snapshot() where consumer = 'counters'`)
+  await patiently(pool, (client) =>
+    client.query(`
+      set session_replication_role = replica;
+      delete from notify.workers;
+      delete from notify.delivery_log_days;
+      update notify.audit set target = 'changed by force' where id = 2;
+      update notify.inbox set unread_count = 7 where user_id = ${ana.id};
+      update social.posts set like_count = 7 where id = ${post.id};
+      update notify.installation set epoch = 'another';
+      update pg_index set indisvalid = false where indexrelid = 'notify.windows_due'::regclass;
+      select setval('notify.outbox_id_seq', (select max(id) - 1 from notify.outbox));
+      alter table notify.outbox owner to current_user;
+      insert into notify.pending (consumer, event_id, event, dead_at, due_at)
+        values ('notifications', 1, '{}', now(), now()), ('notifications', 2, '{}', null, now() - interval '1 hour');
+      insert into notify.windows (user_id, group_key, type, due_at, attempts) values (${ana.id}, 'g', 'post.liked', now() + interval '1 hour', 3);
+      insert into notify.fan_outs (kind, object_id, attempts, last_error) values ('delete_user', 5, 3, 'held');
+      insert into notify.webhooks (endpoint, events, disabled_at, disabled_because) values ('https://example.org', '{notification.created}', now(), 'gone');
+      insert into notify.deliveries (user_id, notification_id, channel, target, grown_modseq, due_at) values (${ben.id}, 9, 'email', 'primary', 1, now() - interval '1 hour')`),
+  )
+  const found = new Map<string, string>((await check(pool, '0 seconds')).map(({ name, detail }) => [name, detail]))
+  const wanted = {
+    adoption: /restored or copied/,
+    workers: /no worker/,
+    lag: /notifications\/\d: \d events, the oldest 00:/,
+    'failing lanes': /notifications\/3 since .*: the disk is full/,
+    'paused lanes': /notifications\/99 since .* by \w+, ravenpost app/,
+    'pending events': /1 events, due since/,
+    'dead letters': /^1 events/,
+    windows: /^1 groups/,
+    'fan-outs': /delete_user: held/,
+    'mails and pushes': /^1 are overdue/,
+    webhooks: /disabled, gone/,
+    counts: /inbox \d+ has 0 unread, not 7; post \d+ has 1 likes, not 7/,
+    'audit log': /by force/,
+    partitions: /notify.delivery_log has none/,
+    sequences: /would repeat/,
+    indexes: /notify.windows_due/,
+    roles: /does not belong to ravenpost_log/,
+    'held locks': /somebody/,
+    'old transactions': /somebody/,
+  }
+  t.same([...found.keys()], Object.keys(wanted))
+  for (const [name, detail] of Object.entries(wanted)) t.match(found.get(name), detail)
 })

@@ -16,6 +16,8 @@ const PAST = { events: 300_000, notifications: 300_000 }
 const PAGES = 1_000
 /** Pages that one run of a recurring task may look at. */
 const PAGES_OF_A_TASK = 20_000
+/** Pages that ops.check may look at: it recounts what 200 events concern; 4,000 are the catalogue at the first call. */
+const PAGES_OF_CHECK = 10_000
 
 t.setTimeout(300_000)
 
@@ -36,6 +38,17 @@ t.test('operations cost the same with and without a past', onlyInFullSize, async
       [],
     )
     t.ok(statements.texts.length > 150, `${statements.texts.length} statements were observed`)
+  })
+
+  await t.test('ops.check scans no old rows', async (t) => {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    t.teardown(() => client.end())
+    for (const patience of ['1 minute', '0 seconds']) {
+      statements.forget()
+      await client.query('select * from ops.check($1)', [patience])
+      t.ok(statements.pages > 0 && statements.pages <= PAGES_OF_CHECK, `it looks at ${statements.pages} pages`)
+    }
   })
 
   await t.test('no recurring task scans old rows', async (t) => {
