@@ -28,6 +28,8 @@ COPY migrations migrations
 COPY workers workers
 COPY client client
 COPY src src
+COPY docs/*.md docs/
+COPY web/public/icon.svg web/public/
 COPY --from=web /app/web/dist web/dist
 USER node
 EXPOSE 3000

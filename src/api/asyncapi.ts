@@ -31,8 +31,8 @@ const summaries: Record<keyof typeof clientFrames | keyof typeof serverFrames, s
 }
 
 /** The websocket as AsyncAPI 3, generated from the schemas that validate the frames. */
-export function describeSocket({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): object {
-  const { host, protocol } = new URL(publicUrl ?? 'http://localhost:3000')
+export function describeSocket({ publicUrl, basePath, port }: Pick<Config, 'publicUrl' | 'basePath' | 'port'>): object {
+  const { host, protocol } = new URL(publicUrl ?? `http://localhost:${port}`)
   const pathname = basePath === '' ? {} : { pathname: basePath }
   const messages = referToComponents({ ...messagesOf(clientFrames), ...messagesOf(serverFrames) })
   const closes = Object.values(closeCodes).map(([code, reason]) => `\n- ${code}: ${reason}`)
@@ -64,21 +64,6 @@ export function describeSocket({ publicUrl, basePath }: Pick<Config, 'publicUrl'
     },
     components: { messages: messages.part, schemas: messages.schemas },
   }
-}
-
-/** Shown on the page that documents the REST calls. */
-export const socketInMarkdown = `[/asyncapi.json](/asyncapi.json) (AsyncAPI 3): \`GET /ws\`, subprotocol \`${SUBPROTOCOL}\`, JSON in text frames.
-
-${tableOf('The client sends', clientFrames)}
-
-${tableOf('The server sends', serverFrames)}`
-
-function tableOf(title: string, frames: Partial<Record<Name, TSchema>>): string {
-  const rows = Object.entries(frames).map(([name, { properties }]) => {
-    const { type: _, ...others } = properties
-    return `| \`${name}\` | ${Object.keys(others).join(', ')} | ${summaries[name as Name]} |`
-  })
-  return [`| ${title} | with | |`, '|---|---|---|', ...rows].join('\n')
 }
 
 type Name = keyof typeof summaries

@@ -1,11 +1,12 @@
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import { Problem } from '../http/problem.ts'
-import { describeSocket, socketInMarkdown } from './asyncapi.ts'
+import { describeSocket } from './asyncapi.ts'
 import { nameComponents } from './components.ts'
 import { type Document, describeOperations, describeRoute } from './describe.ts'
+import { linksToGuides, serveDocsPage } from './docs-page.ts'
+import { pathOfApi } from './web.ts'
 
 const { $id: _, ...problemSchema } = Problem
 
@@ -15,12 +16,15 @@ const { $id: _, ...problemSchema } = Problem
  */
 export async function describeApi(server: FastifyInstance, config: Config): Promise<void> {
   if (!config.docs) return
+  const path = pathOfApi(config)
   await server.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'Ravenpost',
-        description: `Social notification backend. Live delivery is by websocket, described in\n${socketInMarkdown}`,
+        description: `Social notification backend. Live delivery is by the websocket at \`GET ${path}ws\`, whose frames are in [its guide](${path}docs/guides/protocol.md) and in [asyncapi.json](${path}asyncapi.json).
+
+Guides: ${linksToGuides(path)}`,
         version: '0.1.0',
         license: { name: 'MIT', identifier: 'MIT' },
       },
@@ -52,17 +56,7 @@ export async function describeApi(server: FastifyInstance, config: Config): Prom
   const socket = describeSocket(config)
   server.get('/asyncapi.json', { config: { public: true }, schema: { hide: true } }, () => socket)
   server.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, () => server.swagger())
-  await server.register(async (pages) => {
-    pages.addHook('onRoute', (route) => {
-      route.config = { ...route.config, public: true }
-    })
-    // These files are public and set their own Cache-Control.
-    pages.addHook('onRequest', (_request, reply, done) => {
-      reply.removeHeader('cache-control')
-      done()
-    })
-    await pages.register(swaggerUi, { routePrefix: '/docs' })
-  })
+  await serveDocsPage(server, path)
 }
 
 /** PUBLIC_URL and BASE_PATH; only the path when PUBLIC_URL is not set. */

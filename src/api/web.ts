@@ -57,7 +57,7 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
  * The path under which browsers reach the API: the path of PUBLIC_URL, which a proxy may strip, then BASE_PATH, with a
  * trailing slash.
  */
-function pathOfApi({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): string {
+export function pathOfApi({ publicUrl, basePath }: Pick<Config, 'publicUrl' | 'basePath'>): string {
   const path = publicUrl === undefined ? '/' : new URL(publicUrl).pathname
   return `${path.replace(/\/+$/, '')}${basePath}/`
 }

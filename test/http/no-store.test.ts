@@ -38,7 +38,15 @@ test('answers, including errors, are not cacheable, except media and documentati
 
 test('with DOCS=off the API works without its documents', async (t) => {
   const { url, as } = await setup(t, { env: { DOCS: 'off' } })
-  for (const path of ['/docs', '/docs/', '/docs/static/index.html', '/docs/json', '/openapi.json', '/asyncapi.json'])
+  for (const path of [
+    '/docs',
+    '/docs/',
+    '/docs/static/index.html',
+    '/docs/json',
+    '/docs/guides/sql.md',
+    '/openapi.json',
+    '/asyncapi.json',
+  ])
     t.match(await call(url, 'GET', path), { status: 404, body: { code: 'ROUTE_NOT_FOUND' } }, path)
   t.equal((await (await as('ana')).request('GET', '/auth/me')).status, 200)
 })

@@ -132,8 +132,18 @@ type Described = {
 }
 
 test('the documentation page is public', async (t) => {
-  const { status, headers } = await call(url, 'GET', '/docs/')
+  const { status, headers, body: html } = await call(url, 'GET', '/docs/')
   t.equal(status, 200)
+  t.match(html, '<title>Ravenpost API</title>')
+  const { description } = (await call(url, 'GET', '/openapi.json')).body.info
+  const links = [...description.matchAll(/\]\((\/[^)]+)\)/g)].map(([, link]) => link)
+  t.ok(links.length > 10)
+  for (const link of links) {
+    const guide = await call(url, 'GET', link)
+    t.equal(guide.status, 200, link)
+    t.match(guide.headers.get('content-type'), /^(text\/plain|application\/json)/, `browsers show ${link}`)
+  }
+  t.equal((await call(url, 'GET', '/docs/guides/faults.md')).status, 404, 'only the guides')
   t.match(headers.get('content-type'), /^text\/html/)
   t.equal((await call(url, 'GET', '/docs/static/swagger-ui-bundle.js')).status, 200)
   const { body } = await call(url, 'GET', '/docs/static/swagger-initializer.js')

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import fastifyStatic from '@fastify/static'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+const guides: Record<string, string> = {
+  'front-end': 'your own front end',
+  protocol: 'the websocket',
+  client: 'the client package',
+  'web-push': 'Web Push',
+  'beside-your-app': 'your own users and login',
+  sql: 'SQL',
+  webhooks: 'webhooks',
+  broadcasts: 'broadcasts',
+  console: 'the console',
+  operations: 'operation',
+  security: 'security',
+  privacy: 'privacy',
+  schema: 'the schema',
+}
+
+/** Links to the guides in Markdown. `path`: where browsers reach the API, with a trailing slash. */
+export function linksToGuides(path: string): string {
+  return Object.entries(guides)
+    .map(([name, title]) => `[${title}](${path}docs/guides/${name}.md)`)
+    .join(' · ')
+}
+
+/**
+ * Serves the page that shows the API's document at /docs, and the guides as text at /docs/guides. Both are public.
+ * `path` as above.
+ */
+export async function serveDocsPage(server: FastifyInstance, path: string): Promise<void> {
+  const icon = await readFile(new URL('../../web/public/icon.svg', import.meta.url))
+  await server.register(async (pages) => {
+    pages.addHook('onRoute', (route) => {
+      route.config = { ...route.config, public: true }
+    })
+    // These files are public and set their own Cache-Control.
+    pages.addHook('onRequest', (_request, reply, done) => {
+      reply.removeHeader('cache-control')
+      done()
+    })
+    await pages.register(swaggerUi, {
+      routePrefix: '/docs',
+      indexPrefix: path,
+      // The base layout has no bar with a logo and a box for other documents.
+      uiConfig: { layout: 'BaseLayout', docExpansion: 'list', defaultModelsExpandDepth: 0, filter: true },
+      theme: {
+        title: 'Ravenpost API',
+        favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
+        css: [{ filename: 'ravenpost.css', content: css }],
+      },
+    })
+    await pages.register(fastifyStatic, {
+      root: fileURLToPath(new URL('../../docs', import.meta.url)),
+      prefix: '/docs/guides/',
+      allowedPath: (path) => path.slice(1, -'.md'.length) in guides,
+      decorateReply: false,
+      schemaHide: true,
+      index: false,
+      // Browsers show text, but download Markdown.
+      setHeaders: (reply) => void reply.type('text/plain; charset=utf-8'),
+    })
+  })
+}
+
+const css = `.swagger-ui .info { margin: 24px 0 }
+.swagger-ui .info .title { padding-left: 52px; background: url(icon.svg) left center / 40px no-repeat; line-height: 44px }
+.swagger-ui .scheme-container { margin: 0; padding: 12px 0; box-shadow: none; border-bottom: 1px solid #d8dae0 }`
