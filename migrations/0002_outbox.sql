@@ -79,7 +79,7 @@ create table notify.outbox (
   request_id text,
   created_at timestamptz not null default now(),
   primary key (id),
-  constraint told_what check (recipient_id is null or type is not null)
+  constraint recipient_has_type check (recipient_id is null or type is not null)
 ) partition by range (id);
 comment on table notify.outbox is 'Append-only log of events: one row per action and recipient, written in the transaction of the action. Rows are never updated or deleted; retention drops partitions.';
 comment on column notify.outbox.xid is 'The transaction that wrote the event. Readers compare it with the snapshots in notify.positions.';

@@ -179,11 +179,11 @@ end
 $$;
 comment on function notify.quiet_until is 'End of the quiet time at the given moment, by this do-not-disturb schedule; null when it is not quiet. Windows follow the wall clock of the schedule''s zone, across midnight and on days when the clock changes.';
 
-create function notify.snooze_until(said text, at timestamptz) returns timestamptz
+create function notify.snooze_until(snooze text, at timestamptz) returns timestamptz
   language plpgsql stable strict parallel safe
 as $$
 declare
-  p text[] := regexp_match(said, '^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)(?:Z|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)$', 'i');
+  p text[] := regexp_match(snooze, '^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)(?:Z|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)$', 'i');
   until timestamptz;
 begin
   if p is null then return null; end if;

@@ -582,14 +582,14 @@ create function notify.why(user_id bigint, notification_id bigint)
     union all
     select
       c.channel,
-      case when kept.by is null then said.decision else 'suppress' end,
-      coalesce(kept.by, said.by),
+      case when kept.by is null then decided.decision else 'suppress' end,
+      coalesce(kept.by, decided.by),
       case kept.by
         when 'strangers' then 'the policy for strangers holds it back'
         when 'unreachable' then c.unreachable
-        else said.reason
+        else decided.reason
       end,
-      case when kept.by is null then said.until end,
+      case when kept.by is null then decided.until end,
       now()
     from notify.notifications n
     join notify.inbox i on i.user_id = n.user_id
@@ -615,11 +615,11 @@ create function notify.why(user_id bigint, notification_id bigint)
           else e.reason
         end,
         case when n.priority <> 'critical' then coalesce(capped.due_at, e.until) end
-    ) said (decision, by, reason, until)
+    ) decided (decision, by, reason, until)
     cross join lateral (
       select case
         when n.filter_reason = 'strangers' then 'strangers'
-        when said.decision <> 'suppress' and not c.channel = any (i.reachable_by) then 'unreachable'
+        when decided.decision <> 'suppress' and not c.channel = any (i.reachable_by) then 'unreachable'
       end
     ) kept (by)
     where n.user_id = why.user_id and n.id = why.notification_id;
@@ -690,7 +690,7 @@ create function notify.trace(user_id bigint, notification_id bigint)
   )
   language sql stable
   begin atomic
-    with told as materialized (
+    with sources as materialized (
       select s.*
       from notify.sources s
       where s.user_id = trace.user_id and s.notification_id = trace.notification_id and s.live
@@ -702,11 +702,11 @@ create function notify.trace(user_id bigint, notification_id bigint)
     select t.at, t.step, t.detail, t.event_id, t.source_id, t.request_id, t.modseq, t.sessions
     from (
       select 1, e.created_at, 'event', e.action || coalesce(' ' || e.type, ''), e.id, e.source_id, e.request_id, null::bigint, null::bigint[]
-      from told s
+      from sources s
       join notify.outbox e on e.id = s.event_id
       union all
       select 2, s.decided_at, 'decision', concat_ws(', ', s.decision, s.decided_by), s.event_id, s.source_id, null, null, null
-      from told s
+      from sources s
       union all
       select 3, n.created_at, 'created', n.type, null, null, null, n.id, null
       from shown n

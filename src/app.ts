@@ -15,13 +15,13 @@ import { createIdentityProvider } from './social/identity-provider/provider.ts'
 import { RevokedSessions } from './social/sessions/revoked-sessions.ts'
 import { createSessions } from './social/sessions/tokens.ts'
 
-/** What every part of a process is given: nothing here knows about roles, HTTP or sockets. */
+/** Services that every part of a process uses. Contains nothing about roles, HTTP or sockets. */
 export type App = {
   config: Config
   log: Logger
-  /** The pool of requests, dispatching and push queries. int8 comes back as string, timestamptz as Date. */
+  /** The pool for requests, dispatching and push queries. int8 arrives as string, timestamptz as Date. */
   pool: pg.Pool
-  /** Kysely over the same pool: camelCase in TypeScript, snake_case in SQL, nested JSON left alone. */
+  /** Kysely on the same pool: camelCase in TypeScript, snake_case in SQL; nested JSON is not converted. */
   db: Kysely<DB>
   /** Reads for the console, each of which shows its statement. */
   reader: Reader
@@ -31,10 +31,13 @@ export type App = {
   sessions: Sessions
 }
 
-/** Of single statements, the batches of likes among them; transactions set their own. Then the request is answered with 503. */
+/**
+ * Lock timeout of single statements, including the batches of likes; transactions set their own. After it, a request is
+ * answered with 503.
+ */
 const LOCK_TIMEOUT_MS = 2_000
 
-/** No request waits for a statement any longer; where the network swallows connections, new ones are made this soon. */
+/** Timeout of a statement. If the network silently drops packets, connections are replaced after this time. */
 const QUERY_TIMEOUT_MS = 10_000
 
 /** Of the console; one file each. */
@@ -68,11 +71,11 @@ export function createApp(config: Config, log: Logger): App {
   }
 }
 
-/** Sends the last wake-ups and closes the pool; call it after everything that uses them has stopped. */
+/** Sends the last wake-ups and closes the pool. Call it after everything that uses them has stopped. */
 export async function closeApp(app: App): Promise<void> {
   await app.wakeUps.close()
   await app.reader.close()
   await app.db.destroy()
-  // Kysely leaves a pool alone that it has not used.
+  // `destroy` does not end a pool that Kysely has not used.
   if (!app.pool.ending) await app.pool.end()
 }

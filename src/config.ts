@@ -5,12 +5,12 @@ import { type PublicKey, readPublicKey } from './base/public-key.ts'
 import { messageOf } from './errors.ts'
 
 const SECONDS_PER_DAY = 86_400
-/** Seconds; ACCESS_TOKEN_TTL may not be more. */
+/** Maximum of ACCESS_TOKEN_TTL, in seconds. */
 export const LONGEST_ACCESS_TOKEN = SECONDS_PER_DAY
 const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
 const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
-// Not Type.Integer: Value.Convert would cut 3000.5 to 3000 and say nothing.
+// Type.Integer would not do: Value.Convert would silently cut 3000.5 to 3000.
 const integer = (minimum: number, maximum: number, fallback: number) =>
   Type.Number({
     multipleOf: 1,
@@ -24,7 +24,10 @@ const postgres = url('postgres://user:password@host:port/database', 'postgres|po
 const pushHost = '(\\*\\.)?[\\w.-]+(:\\d{1,5})?'
 const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
 
-/** Every variable of the environment that Ravenpost reads, with its default; `expected` is what a wrong value is answered with. */
+/**
+ * Every environment variable that Ravenpost reads, with its default. `expected` describes a valid value in error
+ * messages.
+ */
 export const variables = {
   DATABASE_URL: Type.Optional(postgres),
   DATABASE_URL_DIRECT: Type.Optional(postgres),
@@ -102,14 +105,14 @@ export const variables = {
 
 const Environment = Type.Object(variables)
 
-/** `provision`: users are made at the first sight of their token. */
+/** `provision`: a user is created when the first token arrives. */
 type IdentityProviderConfig = { issuer: string; audience: string; provision: boolean } & (
   | { jwksUrl: string }
   | { publicKey: PublicKey }
 )
 
 export type Config = {
-  /** Empty until the embedded server has started. */
+  /** URL of the database; empty until the embedded server has started. */
   databaseUrl: string
   databaseUrlDirect: string
   embedded: boolean
@@ -117,12 +120,12 @@ export type Config = {
   host: string
   port: number
   jwtSecret: string
-  /** Tokens signed with it are accepted too, while secrets are changed. */
+  /** The former secret: tokens signed with it are accepted too while secrets are changed. */
   jwtSecretPrevious: string | undefined
-  /** Issuer of access tokens that are accepted beside our own; null: none. */
+  /** Identity provider whose access tokens are accepted besides our own; null: none. */
   identityProvider: IdentityProviderConfig | null
   allowedOrigins: string[]
-  /** Whose `X-Forwarded-For` is believed. */
+  /** Proxies whose `X-Forwarded-For` header is trusted: addresses, networks, or names of ranges. */
   trustedProxies: string[]
   adminPassword: string | undefined
   logLevel: Static<typeof Environment>['LOG_LEVEL']
@@ -131,22 +134,22 @@ export type Config = {
   /** Seconds. */
   refreshTokenTtl: number
   rateLimitScale: number
-  /** What `GET /metrics` asks for; given whenever others than this machine can reach it. */
+  /** Token that `GET /metrics` requires. Always set when other machines can reach the server. */
   metricsToken: string | undefined
   publicUrl: string | undefined
   /** Path below which every call also works, such as `/api`; empty by default. */
   basePath: string
   /** SameSite of the refresh cookie. */
   cookieSameSite: 'strict' | 'lax' | 'none'
-  /** Null: no mail is sent. */
+  /** How to send mails. Null: no mail is sent. */
   smtp: { url: string; from: string } | null
-  /** Null: no Web Push is sent. */
+  /** Keys of Web Push. Null: none is sent. */
   vapid: { publicKey: string; privateKey: string; subject: string } | null
-  /** Hosts of push services besides those that are known: `host`, `*.host`, `host:port`. */
+  /** Additional hosts of push services: `host`, `*.host`, `host:port`. */
   pushHosts: string[]
-  /** Hosts that webhooks may go to by http, and in a private network: `host`, `*.host`, `host:port`. */
+  /** Hosts that webhooks may also reach by http and in a private network: `host`, `*.host`, `host:port`. */
   webhookHosts: string[]
-  /** Whether the API describes itself: /docs, /openapi.json and /asyncapi.json. */
+  /** True if the server has /docs, /openapi.json and /asyncapi.json. */
   docs: boolean
   /** Whether `/` serves the web app. */
   web: boolean
@@ -159,26 +162,26 @@ export type Config = {
   sweepIntervalMs: number
   workerConcurrency: number
   poolSize: number
-  /** Likes and unlikes, and apart from them follows and unfollows, that may wait or run at a time. */
+  /** Maximum number of likes and unlikes that wait or run; the same again for follows and unfollows. */
   writeQueueSize: number
-  /** Bytes of one file. */
+  /** Maximum size of one file, in bytes. */
   mediaMaxSize: number
-  /** Bytes of all files of one user. */
+  /** Maximum size of all files of one user, in bytes. */
   mediaQuota: number
-  /** Bytes of all files of all users. */
+  /** Maximum size of all files of all users, in bytes. */
   mediaTotal: number
   outboxRetentionDays: number
   deliveryLogRetentionDays: number
   auditRetentionMonths: number
 }
 
-/** What is wrong with the environment; every problem in one message, secrets masked. */
+/** All errors of the environment in one message, with secrets masked. */
 export class ConfigError extends Error {}
 
 /**
- * The only reader of the environment. An empty variable counts as absent; `NAME_FILE` names a file that holds the value, and
- * is preferred to `NAME` unless that file is empty.
- * @throws {ConfigError} naming each wrong variable, its value and what was expected
+ * Reads the environment; no other code does. An empty variable counts as absent. `NAME_FILE` names a file with the
+ * value, and has precedence over `NAME` unless the file is empty.
+ * @throws {ConfigError} naming each wrong variable, its value and what is expected
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const found = readVariables(env)
@@ -197,17 +200,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return toConfig(checked)
 }
 
-/** Whether mails are written: sent by SMTP, or printed by an embedded server. */
+/** True if mails are written: sent by SMTP, or printed by an embedded server. */
 export function writesMail({ smtp, embedded }: Pick<Config, 'smtp' | 'embedded'>): boolean {
   return smtp !== null || embedded
 }
 
-/** Whether only programs on this machine can connect to it. */
+/** True if only programs on this machine can connect to the server. */
 function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host)
 }
 
-/** Variables that are of no use without the others. */
+/** Groups of variables that only work together: either all or none must be set. */
 const TOGETHER = [
   ['SMTP_URL', 'MAIL_FROM', 'PUBLIC_URL'],
   ['VAPID_PUBLIC_KEY', 'VAPID_PRIVATE_KEY', 'VAPID_SUBJECT'],
@@ -237,7 +240,7 @@ function wrongProvider(env: Static<typeof Environment>): string[] {
   for (const [name, value] of Object.entries({ AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience }))
     if (value === undefined)
       messages.push(`${name} is missing: it is needed together with ${url ? 'AUTH_JWKS_URL' : 'AUTH_PUBLIC_KEY'}`)
-  // The value is not shown: it may be a private key.
+  // Does not show the value, because it may be a private key.
   if (key !== undefined && !readPublicKey(key))
     messages.push(`AUTH_PUBLIC_KEY cannot be used: expected ${variables.AUTH_PUBLIC_KEY.expected}`)
   return messages
@@ -266,7 +269,7 @@ function readVariables(env: NodeJS.ProcessEnv): Record<string, string> {
   return found
 }
 
-/** The content of the file that the variable names, without white space at its end. */
+/** The content of the file that the variable names, without white space at the end. */
 function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
   const path = env[variable]
   if (!path) return ''

@@ -1,4 +1,4 @@
-/** Every coded error an answer can carry: its HTTP status and its title. Detail says what to do next. */
+/** Every error code of the API, with its HTTP status and title. The detail of an error contains what to do next. */
 export const codes = {
   // Requests
   VALIDATION_FAILED: [400, 'The request is not valid'],
@@ -102,11 +102,13 @@ export class AppError extends Error {
   readonly code: Code
   readonly status: number
   readonly title: string
-  /** What to do next; the title when there is no more to explain. */
+  /** What to do next; the title if there is nothing to add. */
   readonly detail: string
-  /** Seconds, sent as `Retry-After`. */
+  /** Seconds to wait, sent as `Retry-After`. */
   readonly retryAfter: number | undefined
-  /** Where in the request the fault is (JSON Pointer, RFC 6901), of VALIDATION_FAILED; empty for the whole. */
+  /**
+   * For VALIDATION_FAILED: the place of the fault in the request (JSON Pointer, RFC 6901); empty for the whole body.
+   */
   readonly pointer: string
 
   constructor(code: Code, detail?: string, options: Options = {}) {
@@ -121,12 +123,12 @@ export class AppError extends Error {
   }
 }
 
-/** `throw fail('POST_NOT_FOUND')` */
+/** Creates an error to throw: `throw fail('POST_NOT_FOUND')`. */
 export function fail(code: Code, detail?: string, options: Options = {}): AppError {
   return new AppError(code, detail, options)
 }
 
-/** What was thrown, in words. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

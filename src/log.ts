@@ -3,10 +3,10 @@ import type { Role } from './base/process/role.ts'
 import { collapseRepeats } from './base/repeated-errors.ts'
 import type { Config } from './config.ts'
 
-/** The same error is written so often at most. */
+/** Minimum time between two log lines of the same error. */
 const SAME_ERROR_EVERY_MS = 10_000
 
-/** Written to by the log and by whatever else is said, so that all lines come in their order. */
+/** Stream of the log and of all other output, so that lines keep their order. */
 export const stdout = pino.destination(1)
 
 /** Lines of JSON on stdout. */
@@ -15,7 +15,7 @@ export function createLogger({ logLevel }: Config, role: Role): Logger {
   return pino({ level: logLevel, base: { pid: process.pid, role }, serializers: { err: withoutClient }, hooks }, stdout)
 }
 
-/** A pool's errors carry the whole connection, which is pages long. */
+/** Omits `client`, because the errors of a pool contain the whole connection. */
 function withoutClient(error: Error): object {
   const { client: _client, ...plain } = stdSerializers.err(error)
   return plain

@@ -17,7 +17,7 @@ import { live } from './social/live.ts'
 import { writeSettings } from './worker/settings.ts'
 import { startWorker } from './worker/start.ts'
 
-/** `node src/main.ts [all|api|worker|push]`: starts the parts of one role; what was started first is stopped last. */
+/** `node src/main.ts [all|api|worker|push]`: starts the parts of one role, and stops them in reverse order. */
 await endWithSignals(async (onClose) => {
   const role = readRole(process.argv[2])
   const given = readConfig(process.env)

@@ -14,9 +14,10 @@ import { migrate } from './migrate.ts'
 import { renewEpoch } from './notify/outbox/adopt.ts'
 
 /**
- * The configuration with a database that is up to date: the embedded one when none is given. The role `all` migrates by
- * itself if it connects as the owner; the others want it done before, so that a rolling update decides when.
- * @throws {StartError} when migrations are missing, or a single role is to run without DATABASE_URL
+ * The configuration with an up-to-date database: the embedded one if none is configured. The role `all` migrates when
+ * it connects as the owner. Other roles require that the migrations have run, so that the operator decides when during
+ * a rolling update.
+ * @throws {StartError} when migrations are missing, or a single role runs without DATABASE_URL
  */
 export async function openDatabase(config: Config, role: Role, log: Logger, onClose: OnClose): Promise<Config> {
   if (config.embedded) {
@@ -39,21 +40,21 @@ async function openEmbedded(config: Config, log: Logger, onClose: OnClose): Prom
   return { ...config, databaseUrl: appUrl, databaseUrlDirect: appUrl, jwtSecret: config.jwtSecret || jwtSecret }
 }
 
-/** Only migrations need the owner of the database, a superuser here. The password is forgotten with this process. */
+/** Only migrations use the owner of the database, here a superuser. Its password exists only in this process. */
 async function signInAsApp(ownerUrl: string): Promise<string> {
   const password = randomBytes(32).toString('base64url')
   await withClient(ownerUrl, (client) => client.query(`alter role ravenpost_app login password '${password}'`))
   return Object.assign(new URL(ownerUrl), { username: 'ravenpost_app', password }).href
 }
 
-/** A data directory that was put back is an earlier state of the same cluster: only the clients have to know. */
+/** A restored data directory is an earlier state of the same cluster, so only clients have to be informed. */
 async function noticeCopy(dataDir: string, ownerUrl: string, log: Logger): Promise<void> {
   if (await wasCopied(dataDir))
     await withClient(ownerUrl, (client) => renewEpoch(client, log, { onlyIfDifferent: false }))
   await noteFiles(dataDir)
 }
 
-/** False for a user like ravenpost_app, who does not own the tables. */
+/** True if this login may migrate. False for one like ravenpost_app, which does not own the tables. */
 async function mayMigrate({ databaseUrlDirect }: Config): Promise<boolean> {
   const { rows } = await withClient(databaseUrlDirect, (client) =>
     client.query<{ owns: boolean }>(
@@ -71,7 +72,10 @@ async function refuseIfOutdated({ databaseUrl }: Config): Promise<void> {
   throw new StartError(`The database lacks the migrations ${missing.join(', ')}: run npm run migrate first`)
 }
 
-/** Time limits are asked for at each connection, which a transaction pooler ignores: it has to set them itself. */
+/**
+ * Warns if a transaction pooler sets no time limits. They are requested with each connection, but a transaction pooler
+ * ignores the request, so it must set them itself.
+ */
 async function checkPooler(config: Config, log: Logger): Promise<void> {
   if (!isPooled(config)) return
   const { rows } = await withClient(config.databaseUrl, (client) =>

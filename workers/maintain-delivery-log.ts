@@ -2,7 +2,7 @@ import type { Task } from 'graphile-worker'
 import { maintainDeliveryLog } from '../src/notify/delivery-log/partitions.ts'
 import type { Engine } from '../src/worker/context.ts'
 
-/** Makes partitions of the delivery log ahead and drops those that retention does not keep. */
+/** Creates partitions of the delivery log ahead, and drops those beyond the retention time. */
 export const maintainLog = ({ pool, log, config }: Engine): Task => {
   return () => maintainDeliveryLog(pool, log, config.deliveryLogRetentionDays)
 }

@@ -56,7 +56,7 @@ export type Companion = {
   stop(): void
   /** Deletes everything stored. */
   wipe(): Promise<void>
-  tell(news: News): void
+  send(news: News): void
   changed(settled: Intent[]): void
   /** Asks the leading tab for a token. Undefined if this tab must call `getToken` itself. */
   token(refused: string | undefined): Promise<string | undefined>
@@ -104,22 +104,22 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     isSender: isLeader.getSnapshot,
     catchUp: async () => (isLive() ? undefined : catchUp()),
     added(intent) {
-      tell({ type: 'intent', intent })
+      sendNews({ type: 'intent', intent })
       changed()
     },
     confirmed(keys, state) {
-      tell({ type: 'confirmed', keys, state })
+      sendNews({ type: 'confirmed', keys, state })
       confirmed(keys, state)
     },
     refused({ key }, error) {
       const { status, code, message } = error
-      tell({ type: 'refused', key, status, code, message })
+      sendNews({ type: 'refused', key, status, code, message })
       refused(key, error)
     },
   })
   const watching = new Watching(() => {
     if (isLeader.getSnapshot()) link.watch()
-    else tell({ type: 'watch', wish: watching.wish() })
+    else sendNews({ type: 'watch', wish: watching.wish() })
   })
   const link = new Link({
     open: () => open(socketUrl, 'ravenpost.v1'),
@@ -129,7 +129,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     take,
     watching: () => watching.frame(),
     watched(began) {
-      tell({ type: 'watched', began })
+      sendNews({ type: 'watched', began })
       events.emit('watched', began)
     },
     report,
@@ -168,13 +168,13 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     watch: (watch) => watching.add(watch),
     liveCounts: watching.counts,
     on: events.on,
-    retryNow: () => (isLeader.getSnapshot() ? link.retryNow() : tell({ type: 'retry' })),
+    retryNow: () => (isLeader.getSnapshot() ? link.retryNow() : sendNews({ type: 'retry' })),
     request,
     token: tokens.get,
   }
 
-  function tell(news: News): void {
-    companion?.tell(news)
+  function sendNews(news: News): void {
+    companion?.send(news)
   }
 
   async function begin(signal: AbortSignal): Promise<void> {
@@ -193,7 +193,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     if (leads) link.start()
     else {
       link.stop()
-      tell({ type: 'watch', wish: watching.wish() })
+      sendNews({ type: 'watch', wish: watching.wish() })
     }
   }
 
@@ -209,7 +209,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   }
 
   function signOut(): Promise<void> {
-    tell({ type: 'signedOut' })
+    sendNews({ type: 'signedOut' })
     return forget()
   }
 
@@ -231,7 +231,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     connection.set(kept(before, { ...before, ...(wasLive && { liveUntil: Date.now() }), ...part }))
     const { status } = part
     if (!isLeader.getSnapshot() || status === undefined) return
-    tell({ type: 'connection', connection: connection.getSnapshot(), state: inbox.state })
+    sendNews({ type: 'connection', connection: connection.getSnapshot(), state: inbox.state })
     if (status === 'live' || status === 'waiting') queue.flush()
     if (status === 'live') lists.load()
     else if (status === 'signedOut') void signOut()
@@ -247,7 +247,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     if (token !== undefined) return token
     const renew = refused !== undefined
     const own = await options.getToken({ renew })
-    if (renew) tell({ type: 'token', token: own })
+    if (renew) sendNews({ type: 'token', token: own })
     return own
   }
 
@@ -267,7 +267,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
     events.emit('reset', undefined)
     changed()
     lists.load()
-    tell({ type: 'list' })
+    sendNews({ type: 'list' })
   }
 
   /** Requests the changes since the held state over REST. */
@@ -311,7 +311,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   }
 
   function relay(frame: ServerFrame): void {
-    if (isLeader.getSnapshot()) tell({ type: 'frame', frame })
+    if (isLeader.getSnapshot()) sendNews({ type: 'frame', frame })
   }
 
   async function welcome({ userId, state }: Extract<ServerFrame, { type: 'welcome' }>): Promise<void> {

@@ -76,7 +76,7 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
         await stored?.wipe().catch(ignore)
         stored?.close()
       },
-      tell(news) {
+      send(news) {
         if (news.type === 'intent') void storage?.putIntent(news.intent).catch(ignore)
         if (news.type === 'connection') tabs?.post(beat())
         else if (news.type === 'list') share()

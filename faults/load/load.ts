@@ -3,10 +3,10 @@ import type { Random } from './random.ts'
 import type { Member, World } from './world.ts'
 
 /**
- * `stands` and `gone`: surely, since the action was answered. `kept`: it stands too, but an earlier attempt at it went
- * unanswered and may still be under way, so it is never taken back. `uncertain`: no attempt was answered.
+ * `exists` and `gone`: certain, because the action was answered. `kept`: exists too, but an earlier attempt was not
+ * answered and may still be in progress, so it is never taken back. `uncertain`: no attempt was answered.
  */
-type Standing = 'busy' | 'uncertain' | 'stands' | 'kept' | 'gone'
+type State = 'busy' | 'uncertain' | 'exists' | 'kept' | 'gone'
 
 type Kind = 'like' | 'unlike' | 'follow' | 'unfollow' | 'comment' | 'reply' | 'read' | 'list'
 
@@ -41,8 +41,8 @@ export class Load {
   /** Answers that no fault excuses: 4xx. */
   wrong: string[] = []
   readonly latencies: number[] = []
-  readonly likes = new Map<string, Standing>()
-  readonly follows = new Map<string, Standing>()
+  readonly likes = new Map<string, State>()
+  readonly follows = new Map<string, State>()
   /** Comments that were answered, and where they are. */
   readonly comments: { id: string; postId: string }[] = []
   readonly #options: LoadOptions
@@ -98,19 +98,19 @@ export class Load {
     }
   }
 
-  async #set(pairs: Map<string, Standing>, pair: string, method: string, path: string, who: Member): Promise<void> {
+  async #set(pairs: Map<string, State>, pair: string, method: string, path: string, who: Member): Promise<void> {
     if (pairs.has(pair)) return this.#list(who)
     pairs.set(pair, 'busy')
     const { answered, doubtful } = await this.#repeat(method, path, who)
-    pairs.set(pair, answered ? (doubtful ? 'kept' : 'stands') : 'uncertain')
+    pairs.set(pair, answered ? (doubtful ? 'kept' : 'exists') : 'uncertain')
   }
 
-  /** Takes back one of the things that surely stand. */
-  async #unset(pairs: Map<string, Standing>, method: string, path: (object: string) => string): Promise<void> {
+  /** Takes back one of the actions that surely exist. */
+  async #unset(pairs: Map<string, State>, method: string, path: (object: string) => string): Promise<void> {
     const { world, random } = this.#options
-    const standing = [...pairs].filter(([, state]) => state === 'stands')
-    if (standing.length === 0) return this.#list(random.pick(world.members))
-    const [pair] = random.pick(standing)
+    const existing = [...pairs].filter(([, state]) => state === 'exists')
+    if (existing.length === 0) return this.#list(random.pick(world.members))
+    const [pair] = random.pick(existing)
     const [object = '', userId] = pair.split(':')
     const who = world.members.find((member) => member.id === userId)
     if (!who) throw new Error(`nobody is user ${userId}`)

@@ -20,7 +20,7 @@ export const api: Scenario[] = [
         const { outcome } = await call(victim.port, 'POST', `/posts/${post}/like`, member.token)
         // Wake-ups linger for a few milliseconds after the commit; this does not.
         await victim.kill()
-        load.likes.set(pair, outcome === 'ok' ? 'stands' : 'uncertain')
+        load.likes.set(pair, outcome === 'ok' ? 'exists' : 'uncertain')
         await sleep(random.next() * SECOND)
       }
     },

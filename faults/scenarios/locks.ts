@@ -22,7 +22,7 @@ export const locks: Scenario[] = [
                    'user.followed:late', '{"followeeId": "${a.id}"}')`,
         ]),
       ])
-      stage.load.follows.set(`${a.id}:${b.id}`, 'stands')
+      stage.load.follows.set(`${a.id}:${b.id}`, 'exists')
     },
   },
   {

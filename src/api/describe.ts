@@ -79,12 +79,15 @@ function operationIdOf(method: string, path: string): string {
   return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('')
 }
 
-/** Marks the key as required. The schemas leave it optional, because a missing key has an error code of its own. */
+/**
+ * Documents the header `idempotency-key` as required. The schemas leave it optional, because a missing one has its own
+ * error code.
+ */
 function requireKey({ parameters = [] }: OperationObject): void {
   for (const parameter of parameters) if (parameter.name === 'idempotency-key') parameter.required = true
 }
 
-/** Refusals of an access token. All but the first apply only to tokens of an identity provider. */
+/** Error codes for a refused access token. All but the first apply only to tokens of an identity provider. */
 const ofTokens: Code[] = ['UNAUTHENTICATED', 'SESSION_ENDED', 'USER_NOT_PROVISIONED', 'IDENTITY_PROVIDER_UNAVAILABLE']
 
 /** The codes of the route, and those of authentication, validation, limits and an unavailable database. */

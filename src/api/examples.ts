@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 
-/** An example value for a schema. The property's name decides where it is more specific than the type. */
+/** An example value for a schema. Uses the property's name where it is more specific than the type. */
 export function exampleOf(schema: TSchema, name = ''): unknown {
   if (schema.const !== undefined) return schema.const
   if (schema.examples) return schema.examples[0]

@@ -59,7 +59,7 @@ Guides: ${linksToGuides(path)}`,
   await serveDocsPage(server, path)
 }
 
-/** PUBLIC_URL and BASE_PATH; only the path when PUBLIC_URL is not set. */
+/** The address of the API: PUBLIC_URL and BASE_PATH, or only the path when PUBLIC_URL is not set. */
 function serverUrl({ publicUrl, basePath }: Config): string {
   return basePath === '' ? (publicUrl ?? '/') : `${publicUrl?.replace(/\/+$/, '') ?? ''}${basePath}`
 }

@@ -87,14 +87,14 @@ const features = [
   webhookRoutes,
 ]
 
-/** A dry run applies an event as the worker does. */
+/** The routes of dead letters. Their dry run applies an event with the consumers of the worker. */
 function deadLetters(app: App) {
   return deadLetterRoutes(app, { notifications: dispatchWith(app.types, actions), counters: countWith(actions) })
 }
 
 export type ServerOptions = OpsOptions & {
   timeouts?: Partial<Timeouts>
-  /** Without it, no web app is served. */
+  /** The web app to serve; without it, none is served. */
   web?: Web
 }
 
@@ -140,7 +140,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   return server
 }
 
-/** Without a name Fastify compares a plugin with every module that is loaded. */
+/** Names a plugin. Without a name, Fastify would compare it with every loaded module. */
 function named<T extends object>(name: string, plugin: T): T {
   return Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })
 }

@@ -8,7 +8,7 @@ import type { Config } from '../config.ts'
 import { escapeHtml } from '../notify/channels/email/mail.ts'
 import type { Web } from './web-build.ts'
 
-/** Must match index.html. */
+/** The base element of index.html, which must contain exactly this text. */
 const BASE = '<base href="/" data-demo="false"'
 
 /** Files of web/dist without a hash in their name. */
@@ -81,7 +81,10 @@ function isFile({ url }: FastifyRequest): boolean {
   return /\.\w+$/.test(url.split('?', 1)[0] ?? '')
 }
 
-/** Whether the header names HTML, and JSON is absent, has a lower quality or comes later (RFC 9110, section 12.5.1). */
+/**
+ * True if the Accept header contains HTML, and JSON is absent, has a lower quality or comes later (RFC 9110, section
+ * 12.5.1).
+ */
 export function prefersHtml(accept = ''): boolean {
   const ranges = accept.split(',').map((range, place) => {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())

@@ -3,7 +3,7 @@ import pg from 'pg'
 /** Runs `work` on its own connection, which is closed afterwards. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })
-  // Also fails the current query.
+  // Closing the connection also fails its current query.
   client.on('error', () => {})
   await client.connect()
   try {

@@ -5,7 +5,7 @@ type Column<Item, Context> = readonly [type: string, read: (item: Item, context:
 export type ColumnsOf<Item, Context = void> = Record<string, Column<Item, Context>>
 
 export type Options = {
-  /** Number of the first parameter. */
+  /** Number of the first SQL parameter. */
   first?: number
   /** Adds a column of this name: the position of each row, from 1. */
   place?: string
@@ -16,7 +16,7 @@ export type Options = {
 export type Columns<Item, Context> = {
   /** `unnest($1::bigint[], $2::text[]) w (user_id, source_id)`, for a `from` clause. */
   from: string
-  /** The next parameter, such as `$3`. */
+  /** The SQL parameter after these columns, such as `$3`. */
   next: string
   /** The parameters: one array per column, as text. `context`: what else the columns read from. */
   values: (items: readonly Item[], context: Context) => string[]

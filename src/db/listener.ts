@@ -6,7 +6,10 @@ import { timeLimits } from './pool.ts'
 /** How often a query checks for a silently lost connection, with the timeout QUERY_MS. */
 const CHECK_MS = 10_000
 const QUERY_MS = 5_000
-/** A lost connection is replaced at once, then with growing delays; each is drawn between half and the whole. */
+/**
+ * Delays before a lost connection is replaced: the first attempt is immediate, later delays grow. Each delay is random
+ * between half and the whole.
+ */
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 3_000
 /** Maximum time to close a connection. */

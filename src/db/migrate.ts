@@ -6,18 +6,18 @@ import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../base/failure.ts'
 import { StartError } from '../base/process/start-error.ts'
 
-/** Files in released.json are never edited; new files follow them. Other files are edited in place. */
+/** Files listed in released.json are never edited; changes go into new files. Other files are edited in place. */
 const ours = new URL('../../migrations/', import.meta.url)
 
 /**
- * Other transactions queue behind a migration that waits for a table. So it waits only this long, gives up, and tries
- * again: during a long `pg_dump` nobody else waits.
+ * Maximum wait of a migration for a table. Other transactions queue behind it, so it gives up and tries again. So
+ * during a long `pg_dump` nobody else waits.
  */
 const LOCK_TIMEOUT = '1s'
 /** Migrations have no time limit, whatever the role's setting. A killed one releases its locks soon. */
 const LIMITS = `-c lock_timeout=${LOCK_TIMEOUT} -c statement_timeout=0 -c client_connection_check_interval=2s`
 const BETWEEN_TRIES_MS = 2000
-/** Attempts between two log lines. */
+/** Number of failed attempts for each log line. */
 const TRIES_PER_LINE = 10
 
 /**
@@ -71,14 +71,16 @@ async function makeLists(client: pg.ClientBase): Promise<void> {
       create table if not exists notify.migrations_lock (id varchar(255) primary key, is_locked integer not null default 0);
       insert into notify.migrations_lock (id) values ('migration_lock') on conflict do nothing`)
   } catch (error) {
-    // Another process creates the same now.
+    // Another process creates the same table at this moment.
     if (!['23505', '42P06', '42P07', '40P01'].includes(sqlState(error))) throw error
     await delay(100)
     await makeLists(client)
   }
 }
 
-/** Holds the lock until `client` ends. A row instead of an advisory lock, which any role could hold. */
+/**
+ * Locks the row of the migrations until `client` ends. A row instead of an advisory lock, which any role could take.
+ */
 async function holdLock(client: pg.ClientBase, log: Logger): Promise<void> {
   await patiently(log, 'the end of another process that migrates', () =>
     inTransaction(client, `select from notify.migrations_lock where id = 'migration_lock' for update`, { keep: true }),

@@ -6,9 +6,9 @@ import { isLockTimeout } from '../base/failure.ts'
 
 /** Maximum wait of a statement for a lock on a partitioned table, and of everyone behind it. */
 const LOCK_TIMEOUT = '500ms'
-/** Much longer than the work takes. A process that dies delays others this long. */
+/** Duration of a lease: much longer than the work takes. After the death of a process, others wait this long. */
 const LEASE = '1 minute'
-/** A transaction that locks a log for longer may lock it for an hour. */
+/** Wait before another attempt. A transaction that locks a log for longer than the timeout may lock it for an hour. */
 const LONG_HELD_MS = 1000
 const OVERDUE_AFTER = '10 minutes'
 
@@ -73,7 +73,10 @@ async function warnIfOverdue(client: pg.ClientBase, log: Logger, what: Maintenan
 /** A log in schema notify, and the table that lists its partitions by name. */
 export type Partitioned = { table: 'outbox' | 'delivery_log'; list: string }
 
-/** `listed`: the row for the list, with name and bounds. Written in the transaction that attaches the partition. */
+/**
+ * `listed`: the row for the table of partitions, with name and bounds. Written in the transaction that attaches the
+ * partition.
+ */
 export async function makePartition(
   client: pg.ClientBase,
   { table, list }: Partitioned,

@@ -5,8 +5,8 @@ import type { Config } from '../config.ts'
 /** Maximum idle time inside a transaction. A paused process loses its locks after it. */
 const IDLE_IN_TRANSACTION_MS = 10_000
 /**
- * TCP takes a quarter of an hour to give up a dead connection, and a waiting statement would stop a lane. Much longer
- * than any statement, because work comes in batches and chunks.
+ * Timeout of a query. TCP takes a quarter of an hour to give up a dead connection, and a waiting statement would stop a
+ * lane. The timeout is much longer than any statement, because work comes in batches and chunks.
  */
 const QUERY_TIMEOUT_MS = 30_000
 

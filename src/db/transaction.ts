@@ -3,25 +3,24 @@ import { isQueryTimeout } from './pool.ts'
 
 export type Durability = 'at once' | 'soon'
 
-/** Of every lock in `inTransaction`. */
+/** Lock timeout in `inTransaction`. */
 export const LOCK_TIMEOUT = '1s'
 
 /**
- * A statement that was sent and is not awaited yet, or what is made of its answer. PostgreSQL runs the statements of a
- * connection in the order in which they were sent. `together` awaits them.
+ * A statement that was sent and is not awaited yet, or a value computed from its result. PostgreSQL runs the statements
+ * of a connection in the order in which they were sent. `together` awaits them.
  */
 export type Sent<T> = Promise<T>
 
 const BEGIN = `begin; set local lock_timeout = '${LOCK_TIMEOUT}'`
 
 /**
- * Runs `work` in one transaction on a connection of its own: commits when it returns, rolls back when it throws.
- * A lock is waited for at most a second (55P03), so that nobody who holds an inbox for long can stop a batch.
- * What is to be durable `soon` does not wait for the disk: a crash of PostgreSQL may undo the last moments of it, whole.
- * A `begin` may be cancelled like any statement, and what was sent behind it would then commit one by one: so it is awaited. It
- * may be `sent along` where `work` writes nothing before it has seen that it runs in the transaction; that saves a round trip.
- * Statements that do not need each other's answers may be sent `together`: they are run in the order in which they were sent,
- * and after one that failed all others fail.
+ * Runs `work` in one transaction on its own connection: commits when it returns, rolls back when it throws. A statement
+ * waits at most a second for a lock (55P03), so that nobody who locks an inbox for long can stop a batch. `soon`: the
+ * commit does not wait for the disk; a crash of PostgreSQL may undo the last moments, but never a part of a
+ * transaction. By default `begin` is awaited, because it may be cancelled like any statement, and statements sent after
+ * it would then commit one by one. `sent along` saves this round trip; use it only where `work` writes nothing before
+ * it has seen that it runs in the transaction.
  */
 export async function inTransaction<T>(
   pool: pg.Pool,
@@ -40,7 +39,7 @@ export async function inTransaction<T>(
       durability === 'soon' ? `${BEGIN}; set local synchronous_commit = off` : BEGIN,
     )
     if (beginning === 'awaited') await begun
-    else begun.catch(() => undefined) // awaited below
+    else begun.catch(() => undefined) // `together` awaits it below
     const result = await work(client)
     await begun
     await client.query('commit')
@@ -61,8 +60,8 @@ export async function inTransaction<T>(
 const IN_FAILED_TRANSACTION = '25P02'
 
 /**
- * Waits for statements that were sent together in a transaction, and for what was made of their answers. When one has failed,
- * all after it have failed too, for being in a failed transaction: what is thrown is the failure, not its consequences.
+ * Waits for statements that were sent together in a transaction, and for values computed from their results. When one
+ * fails, all later ones fail too, because the transaction has failed. Throws the first failure, not its consequences.
  */
 export async function together<T extends readonly unknown[] | []>(
   statements: T,

@@ -7,10 +7,15 @@ import { answerMalformedRequest, answerProblems, sendProblem } from './problem.t
 import { MAX_HEADER_BYTES, type Timeouts, timeouts } from './timeouts.ts'
 import { buildSerializers, parseJsonBodies } from './validation.ts'
 
-/** The longest post takes 60 KB in its longest encoding. Routes with larger bodies set their own limit. */
+/**
+ * Maximum size of a body. The longest post takes 60 KB in its longest encoding. Routes with larger bodies set their own
+ * limit.
+ */
 const BODY_LIMIT = 128 * 1024
 
-/** An external id has up to 255 characters, each of which may be percent-encoded. */
+/**
+ * Maximum length of a path parameter. An external id has up to 255 characters, each of which may be percent-encoded.
+ */
 const MAX_PARAM_LENGTH = 3 * 255
 
 /** A server without routes: request ids, logs, JSON bodies and problems. */
@@ -45,7 +50,7 @@ export function createFastify(app: App, limits: Partial<Timeouts> = {}) {
   return server
 }
 
-/** For requests in progress when the server closes. The whole process has 9 s (lifetime.ts). */
+/** Time for requests in progress when the server closes. The whole process has 9 s (lifetime.ts). */
 const CLOSE_WITHIN_MS = 4_000
 
 /**

@@ -15,7 +15,7 @@ export const IdempotencyHeader = Type.Object({
   ),
 })
 
-/** The owner of a key: two callers may use the same key. */
+/** The caller to whom a key belongs: two callers may use the same key. */
 export type Caller = `user:${string}` | `token:${string}`
 
 export function callerOf({ service, user }: FastifyRequest): Caller {
@@ -55,7 +55,7 @@ export async function answerOnce<T>(
   return answer.body
 }
 
-/** For a POST that only reads: the work runs before the transaction, which must stay short. */
+/** Stores the response of a POST that only reads. The work runs before the transaction, which must stay short. */
 export async function answerReadOnce<T>(
   pool: pg.Pool,
   request: FastifyRequest,

@@ -48,13 +48,13 @@ declare module '@fastify/jwt' {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Requires no access token. */
+    /** True: the route requires no access token. */
     public?: boolean
     /** Requires this role, or one that includes it. Each route of /admin names one. */
     role?: StaffRole
     /** Requires a service token with this scope, or `role`, by default admin. */
     service?: Scope
-    /** With `service`: also open to every signed-in user. */
+    /** Used with `service`: the route is also open to every signed-in user. */
     orUser?: boolean
   }
   interface FastifyRequest {

@@ -11,7 +11,8 @@ type Policy = {
   of: 'user' | 'address'
   shared?: true
   /**
-   * For all addresses of an IPv6 /48, which hosters give to one customer. It contains 65,536 counted addresses (/64).
+   * Limit for all addresses of an IPv6 /48, which hosters give to one customer. It contains 65,536 counted addresses
+   * (/64).
    */
   perMinuteOfWide?: number
 }

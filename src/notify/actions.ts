@@ -3,7 +3,7 @@ import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { EventContentError } from '../base/failure.ts'
 import type { OutboxEvent } from './outbox/event.ts'
 
-/** Counters of social rows in lock order: posts before comments before users, rows by id. */
+/** Counters of posts, comments and users, in lock order: by table, then by id. */
 export const counters = [
   { table: 'posts', column: 'like_count' },
   { table: 'posts', column: 'comment_count' },
@@ -14,7 +14,7 @@ export const counters = [
 ] as const
 export type Counter = (typeof counters)[number]['column']
 
-/** A post or a comment, as `post:9`. */
+/** A key of a post or a comment, such as `post:9`. */
 export type ObjectKey = `post:${string}` | `comment:${string}`
 
 /** SQL expressions for the columns of an event. They apply to the rows that a statement wrote or deleted. */

@@ -103,7 +103,7 @@ async function countsOf(trx: pg.ClientBase, userId: string | null): Promise<Coun
   return rows[0] ?? null
 }
 
-/** What it decided, and the messages that it queued. */
+/** Reads the decision and the messages that were queued. */
 async function decisionOn(trx: pg.ClientBase, userId: string | null, sourceId: string) {
   const { rows } = await trx.query<Pick<Result, 'decision' | 'decidedBy' | 'notificationId' | 'channels'>>(
     `select s.decision, s.decided_by as "decidedBy", s.notification_id::text as "notificationId",

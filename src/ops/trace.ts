@@ -64,7 +64,10 @@ const Found = Type.Object({
   sql: Sql,
 })
 
-/** Events that one call looks at. The log has no index by request, which every like would have to pay for. */
+/**
+ * Maximum number of events that one call examines. The log has no index by request, because each like would have to
+ * maintain it.
+ */
 const LOOKED_AT = 50_000
 
 /** Follows one notification from its request to the acknowledgement. */

@@ -5,11 +5,13 @@ const KIB = 1024
 export const limits = {
   /** A socket has no user before its hello, so it may occupy a connection only this long. */
   helloMs: 5 * SECOND,
-  /** Below the 30 to 60 s after which proxies drop silent connections. */
+  /** Interval of pings: less than the 30 to 60 s after which proxies drop silent connections. */
   heartbeatMs: 25 * SECOND,
-  /** A client's frame holds 500 ids at most. */
+  /** Maximum size of a client's frame, which contains at most 500 ids. */
   maxPayload: 64 * KIB,
-  /** No writes to a socket above this until it has drained. Its changes remain in the database. */
+  /**
+   * Buffered bytes above which nothing is written to a socket until it has drained. Its changes remain in the database.
+   */
   maxBuffered: 256 * KIB,
   socketsPerUser: 20,
   /** What one socket may spend on frames per period: 60 frames, or 600 acks, which are batched and cheap. */

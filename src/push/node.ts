@@ -18,7 +18,7 @@ import type { LiveContent } from '../protocol/live-content.ts'
 import { Connection } from './connections/connection.ts'
 import { answerFrame } from './connections/frames.ts'
 import { Heartbeats } from './connections/heartbeats.ts'
-import { sayHello } from './connections/hello.ts'
+import { handleHello } from './connections/hello.ts'
 import { createWelcomes, type Welcomes } from './connections/welcomes.ts'
 import { Acknowledgements } from './hub/acknowledgements.ts'
 import { DoubtedSessions } from './hub/doubted-sessions.ts'
@@ -166,7 +166,7 @@ export class Node {
     const [app, limits, acknowledgements, watching] = [this.#app, this.#limits, this.#acknowledgements, this.#watching]
     try {
       if (connection.phase === 'hello') {
-        await sayHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, connection, frame)
+        await handleHello({ app: this.#own, hub, limits, welcomes: this.#welcomes }, connection, frame)
         if (connection.phase !== 'hello') this.#newcomers.proved(network)
         if (connection.open) this.#heartbeats.add(connection)
       } else await answerFrame({ app, limits, acknowledgements, watching }, connection, frame)

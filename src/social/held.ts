@@ -16,7 +16,8 @@ export type HeldQuery<Request> = {
 export const keyOf = (first: string, second: string): string => `${first} ${second}`
 
 /**
- * Sets the outcome `HELD`, by `keyOf`, for the pairs that a batch skipped because another transaction has locked a row.
+ * Sets the outcome `HELD`, by `keyOf`, for the pairs that a batch skipped because another transaction has locked one of
+ * their rows.
  */
 export async function addHeld<Request, Outcome>(
   pool: pg.Pool,

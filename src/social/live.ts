@@ -1,6 +1,6 @@
 import { blockedPairs } from '../notify/rules/silences.ts'
 import type { ChangedComment, LiveContent, NewPost } from '../protocol/live-content.ts'
-import { hasStandingReply } from './comments/read.ts'
+import { hasVisibleReply } from './comments/read.ts'
 import { type CommentRow, commentColumns, toComment } from './comments/view.ts'
 import { authorColumns } from './posts/view.ts'
 
@@ -49,7 +49,7 @@ export const live: LiveContent = {
           where x.is_deleted and p.deleted_at is not null
         )
         select c.id, c.post_id as "postId", c.author_id as "authorId", p.author_id as "postAuthorId",
-          case when c.deleted_at is null then 'shown' when ${hasStandingReply} then 'emptied' else 'gone' end as state,
+          case when c.deleted_at is null then 'shown' when ${hasVisibleReply} then 'emptied' else 'gone' end as state,
           c.updated_at::text as "updatedAt",
           extract(epoch from clock_timestamp() - x.at)::float8 as age
         from (select id, max(at) as at from changed group by id) x

@@ -41,7 +41,7 @@ export type Engine = {
 /** All kinds of fan-outs. */
 export const allFanOuts = { ...inboxFanOuts, ...socialFanOuts }
 
-/** One connection per lane, and some for the poll, the sweep and the slower tasks. */
+/** Size of the pool: one connection per lane, and some for the poll, the sweep and slower tasks. */
 const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {

@@ -32,10 +32,10 @@ export function startPoll(engine: Engine): { close(): Promise<void> } {
   })
 }
 
-/** Null in `runAt` means at once. */
+/** `runAt` null: at once. */
 type Work = { task: string; runAt: string | null }
 
-/** Work that is due. The job of the windows is queued ahead, at the time of the earliest one. */
+/** SQL: the tasks with due work. The job of the windows is queued ahead, at the time of the earliest one. */
 const findDueWork = `
   select '${RETRY_TASK}' as task, null::text as "runAt" where exists (select from notify.pending where dead_at is null and due_at <= now())
   union all

@@ -28,7 +28,7 @@ export async function writeSettings({ pool, config }: App, role: Role, sockets: 
   )
 }
 
-/** Limits of the push role. Defined here, because worker must not import push. */
+/** Limits of the push role. Repeated here, because worker must not import push. */
 type SocketLimits = { socketsPerUser: number; maxPayload: number }
 type Setting = [name: string, value: string, variable?: string]
 

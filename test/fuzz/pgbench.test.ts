@@ -38,7 +38,7 @@ const fitting: Record<string, string[]> = {
   since: ['yesterday', 'now'],
 }
 
-/** Scripts with their weights. What only we or a DBA may call is tried and rolled back; what the doors accept is told. */
+/** Scripts with their weights. What only we or a DBA may call is tried and rolled back; events that the SQL API accepts are dispatched. */
 const scripts: Record<string, [weight: number, ...lines: string[]]> = {
   'doors.sql': [20, `select fuzz.call('{notify.emit,notify.retract}');`],
   'replay.sql': [1, `select fuzz.call('{notify.replay,notify.replay_dead_letter}');`],
@@ -61,12 +61,12 @@ test('SQL functions on four concurrent connections refuse or succeed, and their 
   t.comment(said.split('\n').filter((line) => /actually processed|^ - \d+ transactions/.test(line)))
 
   const { rows } = await pool.query(
-    `select count(*) filter (where not retracts)::int as told, count(*) filter (where retracts)::int as retracted from notify.outbox`,
+    `select count(*) filter (where not retracts)::int as appended, count(*) filter (where retracts)::int as retracted from notify.outbox`,
   )
   t.comment(rows[0])
-  t.ok(rows[0].told > 0 && rows[0].retracted > 0, 'the doors accepted some')
+  t.ok(rows[0].appended > 0 && rows[0].retracted > 0, 'the doors accepted some')
   await settled(system, 30 + 10 * SECONDS)
-  t.same((await pool.query('select * from ops.dead_letters')).rows, [], 'and all of it could be told')
+  t.same((await pool.query('select * from ops.dead_letters')).rows, [], 'and all of it could be dispatched')
   await noDrift(t, system)
 })
 

@@ -48,8 +48,8 @@ test('a process without LISTEN or with a missing migration is not ready and says
   t.same(await ready(), [200, undefined])
   const becomes = (reason: RegExp) =>
     eventually(async () => {
-      const [status, said] = await ready()
-      return status === 503 && reason.test(said)
+      const [status, body] = await ready()
+      return status === 503 && reason.test(body)
     })
   await pool.query(`delete from notify.migrations where name = '0007_ops'`)
   await becomes(/run: 0007_ops$/)

@@ -10,7 +10,7 @@ import { sized } from '../size.ts'
 import { act, follow, speak, undo, type World } from './trace.ts'
 
 /**
- * A trace of actions against the engine and against the rules in rules.sql, round by round; both must agree on who is told
+ * A trace of actions against the engine and against the rules in rules.sql, round by round; both must agree on who is notified
  * of what, in which notification, by which rule, in which state, how loudly, and who waits for a window.
  * The long one: `ORACLE_ACTIONS=100000 npm test -- test/oracle/oracle.test.ts --timeout=7200`: so many actions that changed
  * something, each way. A failure prints its seed, for ORACLE_SEED; what is written side by side may come in another order.
@@ -26,7 +26,7 @@ t.jobs = 2
 
 for (const windows of [false, true])
   t.test(
-    `${windows ? 'gathered or' : 'told'} at once, inboxes hold what the rules in plain SQL say`,
+    `with${windows ? '' : 'out'} windows, inboxes equal the result of the rules in plain SQL`,
     { buffered: true },
     async (t) => {
       const system = await setup(t, windows ? {} : { windowSeconds: 0 })
@@ -45,10 +45,10 @@ for (const windows of [false, true])
         comments: [],
         effective: {},
       }
-      const afterwards = async (rules: 'tell' | 'undo') =>
+      const afterwards = async (rules: 'notify' | 'undo') =>
         t.same(await settle(system, oracle, rules), [], `ORACLE_SEED=${SEED}`)
       await act(world, 100)
-      await afterwards('tell')
+      await afterwards('notify')
       for (let round = 1; effective(world) < ACTIONS && t.passing(); round++) {
         const share = Math.ceil(ACTIONS / ROUNDS)
         await speak(world, Math.max(20, share * 0.02))
@@ -56,9 +56,9 @@ for (const windows of [false, true])
         await undo(world, share * 0.3)
         await afterwards('undo')
         await follow(world, share * 0.1)
-        await afterwards('tell')
+        await afterwards('notify')
         await act(world, Math.floor(share * 0.55))
-        await afterwards('tell')
+        await afterwards('notify')
         const { rows } = await oracle.query('select * from oracle.differences()')
         t.same(rows, [], `round ${round} with ORACLE_SEED=${SEED}`)
         t.comment(`round ${round}: ${effective(world)} effective actions`)
@@ -87,7 +87,7 @@ for (const windows of [false, true])
 const effective = (world: World) => Object.values(world.effective).reduce((sum, count) => sum + count, 0)
 
 /** Dispatches everything, compares who waits, and shows those too. Answers the differences. */
-async function settle({ app, pool }: TestSystem, oracle: pg.Client, rules: 'tell' | 'undo'): Promise<unknown[]> {
+async function settle({ app, pool }: TestSystem, oracle: pg.Client, rules: 'notify' | 'undo'): Promise<unknown[]> {
   await eventually(async () => {
     await runFanOuts(app, allFanOuts)
     await dispatch(app)

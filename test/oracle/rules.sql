@@ -1,9 +1,9 @@
--- The rules a second time, slow and obvious: what stands in the domain tables, and what people said, decide who is told.
--- Called where everything has been dispatched; between two calls nobody does and undoes the same thing. Of the engine it
--- reads what goes in only: the types, what people said, and the order in which things happened (notify.outbox).
+-- A second, slow and simple implementation of the rules: the domain tables and the preferences decide who is notified. Called after
+-- everything was dispatched; between two calls nobody does and undoes the same thing. It reads only the input of the engine: types,
+-- preferences, and the order of events (notify.outbox).
 create schema oracle;
 
--- What no domain table keeps: sends, and who had the bell of an author on when a post was published.
+-- Facts that no domain table stores: sends, and the subscribers of an author at the time of a post.
 create table oracle.sent (
   recipient bigint, source text, actor bigint, type text, grp text, priority text, primary key (recipient, source)
 );
@@ -11,10 +11,10 @@ create table oracle.rung (post_id bigint, listener bigint, primary key (post_id,
 create table oracle.heard (last_post bigint not null);
 insert into oracle.heard values (0);
 
--- One person, one source: whether it stands, what became of it, and in which notification it has a part.
-create table oracle.told (
+-- One row per recipient and source: whether its fact exists (`active`), its result, and its notification.
+create table oracle.sources (
   recipient bigint, source text, actor bigint, grp text, filter text, generation int,
-  standing boolean, notified boolean not null default false, live boolean not null default false, waits boolean not null default false,
+  active boolean, notified boolean not null default false, live boolean not null default false, waits boolean not null default false,
   followed boolean, wavered boolean not null default false, at bigint, status text, rule text,
   primary key (recipient, source)
 );
@@ -25,7 +25,7 @@ create table oracle.notification (
   primary key (recipient, grp, filter, generation)
 );
 
--- Who is to be told of what, as the domain tables stand.
+-- Who must be notified of what, by the current domain tables.
 create view oracle.fact as
 select p.author_id as recipient, 'like:' || l.post_id || ':' || l.user_id as source, l.user_id as actor, 'post.liked' as type,
        'post.liked:' || l.post_id as grp, 'post:' || l.post_id as object, l.post_id as thread, null as priority, false as mentions
@@ -50,7 +50,7 @@ from (
   ) w (place, recipient, type, grp, object)
   where c.deleted_at is null and p.deleted_at is null and w.recipient is not null
   order by w.recipient, c.id, w.place
-) told where type <> 'comment.replied' or parent_gone is null
+) facts where type <> 'comment.replied' or parent_gone is null
 union all
 select recipient, 'post:' || id, author_id, type, 'post:' || id, 'post:' || id, id, null, false
 from (
@@ -63,7 +63,7 @@ from (
   ) w (place, recipient, type)
   where p.deleted_at is null
   order by w.recipient, p.id, w.place
-) told
+) facts
 union all
 select recipient, source, actor, type, grp, null, null, priority, false from oracle.sent;
 
@@ -76,30 +76,30 @@ create function oracle.wants(document jsonb, type text, channel text, by_default
                   coalesce((document #>> array['channels', channel])::boolean, true) and by_default)
 $$;
 
--- Which rule decides, and where it is shown: in the app ('none'), filtered (why), nowhere (null); and by mail, now or later, or not as the user said.
--- Quiet hours of the trace last whole days, its snoozes end in another century.
+-- The deciding rule; the filter: shown in the app ('none'), filtered (reason), or nowhere (null); and the state of the mail.
+-- In the trace, quiet hours last whole days, and snoozes end in another century.
 create function oracle.verdict(
   recipient bigint, actor bigint, type text, thread bigint, priority text, out rule text, out filter text, out mail text
 ) language plpgsql stable as $$
 declare
   kind notify.types;
-  said jsonb := (select p.document from notify.preferences p where p.user_id = recipient);
+  document jsonb := (select p.document from notify.preferences p where p.user_id = recipient);
   stranger boolean := not oracle.follows(recipient, actor);
   reachable boolean := exists (select from social.users u where u.id = recipient and u.email_verified_at is not null);
-  snoozed boolean := (said ->> 'snoozeUntil')::timestamptz > now();
-  quiet boolean := (said #>> '{dnd,enabled}')::boolean and exists (
-    select from jsonb_array_elements(said #> '{dnd,windows}') w
-    where w -> 'days' @> to_jsonb(extract(isodow from now() at time zone (said #>> '{dnd,timeZone}'))::int));
+  snoozed boolean := (document ->> 'snoozeUntil')::timestamptz > now();
+  quiet boolean := (document #>> '{dnd,enabled}')::boolean and exists (
+    select from jsonb_array_elements(document #> '{dnd,windows}') w
+    where w -> 'days' @> to_jsonb(extract(isodow from now() at time zone (document #>> '{dnd,timeZone}'))::int));
 begin
   select * into kind from notify.types k where k.type in (verdict.type, 'system') order by k.type = 'system' limit 1;
   rule := case
     when exists (select from social.blocks b where (b.user_id, b.other_id) in ((recipient, actor), (actor, recipient))) then 'block'
     when exists (select from social.mutes m where m.user_id = recipient and m.other_id = actor and (m.until is null or m.until > now())) then 'mute'
     when exists (select from social.thread_mutes m where m.user_id = recipient and m.post_id = thread) then 'threadMute'
-    when stranger and said #>> '{policy,strangers}' in ('drop', 'filter') then 'strangers'
+    when stranger and document #>> '{policy,strangers}' in ('drop', 'filter') then 'strangers'
   end;
   if rule is not null then
-    filter := case when rule = 'strangers' and said #>> '{policy,strangers}' = 'filter' then 'strangers' end;
+    filter := case when rule = 'strangers' and document #>> '{policy,strangers}' = 'filter' then 'strangers' end;
     return;
   end if;
   if coalesce(priority, kind.priority) = 'critical' then
@@ -108,108 +108,108 @@ begin
     mail := case when reachable then 'queued' end;
     return;
   end if;
-  if reachable and oracle.wants(said, type, 'email', 'email' = any(kind.channels)) then
+  if reachable and oracle.wants(document, type, 'email', 'email' = any(kind.channels)) then
     mail := case when snoozed or quiet then 'deferred' else 'queued' end;
   end if;
   rule := case
-    when said #>> array['types', type, 'inApp'] is not null then 'typePreference'
-    when (said #>> '{channels,inApp}')::boolean is false then 'channelPreference'
+    when document #>> array['types', type, 'inApp'] is not null then 'typePreference'
+    when (document #>> '{channels,inApp}')::boolean is false then 'channelPreference'
     else 'typeDefault' end;
-  if oracle.wants(said, type, 'inApp', 'inApp' = any(kind.channels)) then
+  if oracle.wants(document, type, 'inApp', 'inApp' = any(kind.channels)) then
     rule := case when snoozed then 'snooze' when quiet then 'dnd' else rule end;
     filter := 'none';
   elsif mail is not null then
     filter := 'otherChannels';
   end if;
-  if mail is null and reachable and (said #>> array['types', type, 'email'] is not null or (said #>> '{channels,email}')::boolean is false) then
+  if mail is null and reachable and (document #>> array['types', type, 'email'] is not null or (document #>> '{channels,email}')::boolean is false) then
     mail := 'skipped';
   end if;
 end
 $$;
 
--- Who began or ceased to follow an actor since: the order of the actors may be that of then or that of now.
+-- The recipient began or ceased to follow the actor meanwhile: the order of the actors may be the former or the current one.
 create procedure oracle.note_follows() language sql as $$
-  update oracle.told set wavered = true where live and not wavered and followed <> oracle.follows(recipient, actor)
+  update oracle.sources set wavered = true where live and not wavered and followed <> oracle.follows(recipient, actor)
 $$;
 
--- Nobody is left: the notification is gone, and the next one is another.
+-- Closes notifications without actors; the next event makes another one.
 create procedure oracle.close_empty() language sql as $$
   update oracle.notification n set open = false
-  where open and not exists (select from oracle.told t where t.live and t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation)
+  where open and not exists (select from oracle.sources t where t.live and t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation)
 $$;
 
 create procedure oracle.block(blocker bigint, other bigint) language sql as $$
-  update oracle.told set live = false, status = 'retracted' where recipient = blocker and actor = other and live
+  update oracle.sources set live = false, status = 'retracted' where recipient = blocker and actor = other and live
 $$;
 
 create procedure oracle.read_all(reader bigint) language sql as $$
   update oracle.notification set open = false, read = true where recipient = reader and filter = 'none' and not read and not archived
 $$;
 
--- What somebody does to the one notification in which a live source has a part.
+-- A user's action on the notification that contains a live source.
 create procedure oracle.touch(what text, reader bigint, of_source text) language plpgsql as $$
 declare
-  t oracle.told := (select t from oracle.told t where t.recipient = reader and t.source = of_source and t.live);
+  t oracle.sources := (select t from oracle.sources t where t.recipient = reader and t.source = of_source and t.live);
 begin
   update oracle.notification n set open = open and what in ('unread', 'unarchive'),
     read = case what when 'read' then true when 'unread' then false else read end,
     archived = case what when 'archive' then true when 'unarchive' then false else archived end
   where n.recipient = reader and n.grp = t.grp and n.filter = t.filter and n.generation = t.generation;
   if what = 'remove' then
-    update oracle.told x set live = false, status = 'removed'
+    update oracle.sources x set live = false, status = 'removed'
     where x.recipient = reader and x.grp = t.grp and x.filter = t.filter and x.generation = t.generation and x.live;
   end if;
 end
 $$;
 
--- What does not stand any more is taken back; who deleted their account has no inbox.
+-- Retracts sources whose fact no longer exists. Deleted accounts have no inbox.
 create procedure oracle.undo() language plpgsql as $$
 begin
   call oracle.note_follows();
-  delete from oracle.told t using social.users u where u.id = t.recipient and u.deleted_at is not null;
+  delete from oracle.sources t using social.users u where u.id = t.recipient and u.deleted_at is not null;
   delete from oracle.sent s using social.users u where u.id = s.recipient and u.deleted_at is not null;
   delete from oracle.rung r using social.users u where u.id = r.listener and u.deleted_at is not null;
-  create temporary table standing on commit drop as select recipient, source from oracle.fact;
-  analyze standing;
-  update oracle.told set waits = false where waits;
-  update oracle.told t set standing = false, live = false
-  where standing and not exists (select from standing f where f.recipient = t.recipient and f.source = t.source);
-  drop table standing;
+  create temporary table facts on commit drop as select recipient, source from oracle.fact;
+  analyze facts;
+  update oracle.sources set waits = false where waits;
+  update oracle.sources t set active = false, live = false
+  where active and not exists (select from facts f where f.recipient = t.recipient and f.source = t.source);
+  drop table facts;
   call oracle.close_empty();
 end
 $$;
 
--- What stands and was not judged yet is told, once.
-create procedure oracle.tell() language plpgsql as $$
+-- Notifies of existing facts that were not decided yet, each once.
+create procedure oracle.notify() language plpgsql as $$
 begin
   call oracle.note_follows();
   insert into oracle.rung select p.id, b.user_id from social.posts p join social.bells b on b.author_id = p.author_id, oracle.heard h where p.id > h.last_post;
   update oracle.heard set last_post = (select coalesce(max(id), 0) from social.posts);
 
-  -- Who was told before comes back to the notification of then while that is open, and makes no other one.
+  -- A source that was notified before returns to its notification while that is open, and makes no other one.
   create temporary table fresh on commit drop as
   select f.*, v.rule, v.mail, v.filter is not null as passes, coalesce(t.notified, false) as again,
     case when t.notified then t.filter else v.filter end as filter,
     coalesce(t.notified and n.open, false) and v.filter is not null as back, e.at,
     f.grp is distinct from f.source and f.priority is null as gathered
   from oracle.fact f
-  left join oracle.told t on t.recipient = f.recipient and t.source = f.source
+  left join oracle.sources t on t.recipient = f.recipient and t.source = f.source
   left join oracle.notification n on n.recipient = t.recipient and n.grp = t.grp and n.filter = t.filter and n.generation = t.generation
   left join (select o.recipient_id, o.source_id, max(o.id) as at from notify.outbox o where not o.retracts group by 1, 2) e
     on e.recipient_id = f.recipient and e.source_id = f.source
   cross join lateral oracle.verdict(f.recipient, f.actor, f.type, f.thread, f.priority) v
-  where f.recipient <> f.actor and not coalesce(t.standing, false);
+  where f.recipient <> f.actor and not coalesce(t.active, false);
   analyze fresh;
 
-  -- The first people of a group are shown one by one, the others wait for the window: counted from who is in the open group already.
-  -- Nobody who is mentioned waits.
-  update oracle.told set waits = false where waits;
+  -- The first people of a group are shown at once, the others wait for the window. People already in the open group count.
+  -- Mentions never wait.
+  update oracle.sources set waits = false where waits;
   create temporary table late on commit drop as
   select p.recipient, p.source from (
     select f.recipient, f.source, f.again, f.mentions, k.window_seconds, k.instant_threshold, (
         select count(distinct earlier.actor) from (
           select t.actor from oracle.notification n
-          join oracle.told t on t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation and t.live
+          join oracle.sources t on t.recipient = n.recipient and t.grp = n.grp and t.filter = n.filter and t.generation = n.generation and t.live
           where n.open and n.recipient = f.recipient and n.grp = f.grp and n.filter = f.filter
           union all
           select e.actor from fresh e
@@ -219,14 +219,14 @@ begin
     where f.gathered and (f.back or f.passes and not f.again)
   ) p where not p.again and not p.mentions and p.window_seconds > 0 and p.before >= p.instant_threshold;
 
-  insert into oracle.told (recipient, source, actor, grp, filter, standing, at, rule, status)
+  insert into oracle.sources (recipient, source, actor, grp, filter, active, at, rule, status)
   select recipient, source, actor, grp, filter, true, at, rule,
     case when not passes then 'suppressed' when back then 'rejoined' when again then 'stale_group' when filter <> 'none' then 'filtered' else 'shown' end
   from fresh
-  on conflict (recipient, source) do update set standing = true, at = excluded.at, rule = excluded.rule, status = excluded.status, filter = excluded.filter,
-    wavered = case when excluded.status = 'rejoined' then told.wavered else false end;
+  on conflict (recipient, source) do update set active = true, at = excluded.at, rule = excluded.rule, status = excluded.status, filter = excluded.filter,
+    wavered = case when excluded.status = 'rejoined' then sources.wavered else false end;
 
-  update oracle.told t set live = true, followed = oracle.follows(t.recipient, t.actor) from fresh f
+  update oracle.sources t set live = true, followed = oracle.follows(t.recipient, t.actor) from fresh f
   where f.back and t.recipient = f.recipient and t.source = f.source;
 
   insert into oracle.notification (recipient, grp, filter, generation, type, object, priority)
@@ -236,13 +236,13 @@ begin
   where not f.again and f.passes and not exists (
     select from oracle.notification n where n.open and n.recipient = f.recipient and n.grp = f.grp and n.filter = f.filter);
 
-  update oracle.told t set live = true, notified = true, generation = n.generation, followed = oracle.follows(t.recipient, t.actor),
+  update oracle.sources t set live = true, notified = true, generation = n.generation, followed = oracle.follows(t.recipient, t.actor),
     waits = exists (select from late l where l.recipient = t.recipient and l.source = t.source)
   from fresh f, oracle.notification n
   where not f.again and f.passes and t.recipient = f.recipient and t.source = f.source
     and n.open and n.recipient = t.recipient and n.grp = t.grp and n.filter = t.filter;
 
-  -- It grew: whether that was silent, and by mail too.
+  -- The notification grew: silently or not, and with a mail or not.
   update oracle.notification n set silent = n.filter = 'none' and f.rule in ('dnd', 'snooze'),
     mail = case when n.filter = 'strangers' then null else coalesce(nullif(f.mail, 'skipped'), n.mail, f.mail) end
   from fresh f
@@ -251,8 +251,9 @@ begin
 end
 $$;
 
--- What inboxes should hold; comment: whose beginning is shown, the latest of the group. The first three actors and the priority only where there is one answer: not where somebody was
--- followed meanwhile, where an actor's latest of several was taken back, or somebody came back to a group that gathers.
+-- Expected inboxes. comment: the comment whose beginning is shown, the latest of the group. The first three actors and the priority only
+-- where they are unique: not after a follow or unfollow meanwhile, when an actor's latest of several sources was retracted, or when a
+-- source returned to a group that waits for a window.
 create view oracle.expected as
 select n.recipient, n.type, n.grp, n.filter,
   row_number() over (partition by n.recipient, n.grp, n.filter order by n.generation) as place,
@@ -270,7 +271,7 @@ join (
   from (
     select recipient, grp, filter, generation, actor, max(substring(source from '^comment:([0-9]+)$')::bigint) filter (where live) as comment, bool_or(live) as live, bool_or(wavered and live) as wavered, bool_or(followed and live) as followed,
       bool_or(live and status = 'rejoined') as back, max(at) filter (where live) as latest, max(at) filter (where notified) as latest_of_all
-    from oracle.told group by recipient, grp, filter, generation, actor
+    from oracle.sources group by recipient, grp, filter, generation, actor
   ) actor where live
   group by recipient, grp, filter, generation
 ) a on a.recipient = n.recipient and a.grp = n.grp and a.filter = n.filter and a.generation = n.generation;
@@ -287,15 +288,15 @@ left join (
 ) s on s.user_id = n.user_id and s.notification_id = n.id
 left join notify.deliveries d on d.user_id = n.user_id and d.notification_id = n.id and d.channel = 'email';
 
--- Before the windows are flushed: who waits.
+-- Differences in who waits, before the windows end.
 create view oracle.waiting_differences as
 select 'should wait' as what, recipient, source from (
-  select recipient, source from oracle.told where waits except select user_id, source_id from notify.sources where waits_for is not null) x
+  select recipient, source from oracle.sources where waits except select user_id, source_id from notify.sources where waits_for is not null) x
 union all
 select 'should not wait', * from (
-  select user_id, source_id from notify.sources where waits_for is not null except select recipient, source from oracle.told where waits) x;
+  select user_id, source_id from notify.sources where waits_for is not null except select recipient, source from oracle.sources where waits) x;
 
--- After it.
+-- All differences, after the windows ended.
 create function oracle.differences() returns table (what text, recipient bigint, details text) language sql as $$
   with expected as materialized (select * from oracle.expected), found as materialized (select * from oracle.found),
   plain_expected as (select recipient, type, grp, filter, place, object, read, archived, silent, mail, actor_count, actors, comment from expected),
@@ -311,8 +312,8 @@ create function oracle.differences() returns table (what text, recipient bigint,
     where e.first <> f.first or e.priority <> f.priority limit 5
   ) union all (
     select 'decision', t.recipient, concat_ws(' ', t.source, 'expected', t.status, t.rule, 'found', s.decision, s.decided_by)
-    from oracle.told t left join notify.sources s on s.user_id = t.recipient and s.source_id = t.source
-    where t.standing and (t.status, t.rule) is distinct from (s.decision, s.decided_by) limit 5
+    from oracle.sources t left join notify.sources s on s.user_id = t.recipient and s.source_id = t.source
+    where t.active and (t.status, t.rule) is distinct from (s.decision, s.decided_by) limit 5
   ) union all (
     select 'badge', i.user_id, concat_ws(' ', 'expected', coalesce(e.unread, 0), 'found', i.unread_count)
     from notify.inbox i

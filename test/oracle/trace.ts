@@ -68,7 +68,7 @@ function pairs<T>(world: World, items: T[], count: number, key: (item: T) => str
   return [...found.values()]
 }
 
-/** What people say about themselves and each other, and do to their inboxes, one after the other. What no table keeps is told to the oracle. */
+/** Changes of settings and relations, and actions on inboxes, one after the other. Passes on to the oracle what no table stores. */
 export async function speak(world: World, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const [userId, otherId] = [popular(world.users, world.random), anyone(world)]
@@ -269,7 +269,7 @@ async function send(world: World, count: number): Promise<void> {
        on conflict do nothing returning 1
      ),
      again as (
-       update oracle.told t set standing = false from asked where t.recipient = r and t.source = notify.sql_source(concat_ws(':', k, r, a)) and not t.live
+       update oracle.sources t set active = false from asked where t.recipient = r and t.source = notify.sql_source(concat_ws(':', k, r, a)) and not t.live
      )
      select (select count(*)::int from known) as count from (select count(*) from emitted) x`,
     [sent.map(([recipientId]) => recipientId), sent.map(([, actorId]) => actorId), sent.map(([, , kind]) => kind)],

@@ -71,10 +71,10 @@ async function runExample(t: Test, [program, ...args]: [string, ...string[]], pa
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, PGPASSWORD: password },
   })
-  let said = ''
+  let output = ''
   child.stderr.on('data', (chunk) => {
-    said += chunk
+    output += chunk
   })
   const status = await new Promise((resolve) => child.once('close', resolve))
-  t.equal(status, 0, said)
+  t.equal(status, 0, output)
 }

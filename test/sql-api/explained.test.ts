@@ -6,7 +6,7 @@ import { flushWindows } from '../../src/notify/windows/flush.ts'
 import { block, mute, muteThread } from '../../src/social/blocks/write.ts'
 import { inboxApp, like, makePost, makeUsers } from '../notify/dispatch/events.ts'
 
-type People = { ana: string; ben: string; post: string; say(document: Preferences): Promise<void> }
+type People = { ana: string; ben: string; post: string; prefer(document: Preferences): Promise<void> }
 /** What keeps Ana from a like of Ben's, what became of it by her timeline, and the rule that is named there. */
 type Case = [what: string, by: string | null, keep: (people: People) => Promise<unknown>]
 
@@ -19,17 +19,17 @@ for (const waits of [false, true])
     const cases: Case[] = [
       ['suppressed', 'mute', ({ ana, ben }) => mute(app, ana, ben, null)],
       ['suppressed', 'threadMute', ({ ana, post }) => muteThread(app, ana, post)],
-      ['suppressed', 'typePreference', ({ say }) => say({ types: { 'post.liked': { inApp: false } } })],
-      ['suppressed', 'channelPreference', ({ say }) => say({ channels: { inApp: false } })],
+      ['suppressed', 'typePreference', ({ prefer }) => prefer({ types: { 'post.liked': { inApp: false } } })],
+      ['suppressed', 'channelPreference', ({ prefer }) => prefer({ channels: { inApp: false } })],
       ['suppressed', 'block', ({ ana, ben }) => block(app, { userId: ben, otherId: ana, requestId })],
       [
         'object_gone',
         null,
         ({ post }) => pool.query('update social.posts set deleted_at = now() where id = $1', [post]),
       ],
-      ['suppressed', 'strangers', ({ say }) => say({ policy: { strangers: 'drop' } })],
-      ['filtered', 'strangers', ({ say }) => say({ ...byPush, policy: { strangers: 'filter' } })],
-      ['filtered', 'channelPreference', ({ say }) => say({ ...byPush, channels: { inApp: false } })],
+      ['suppressed', 'strangers', ({ prefer }) => prefer({ policy: { strangers: 'drop' } })],
+      ['filtered', 'strangers', ({ prefer }) => prefer({ ...byPush, policy: { strangers: 'filter' } })],
+      ['filtered', 'channelPreference', ({ prefer }) => prefer({ ...byPush, channels: { inApp: false } })],
     ]
     if (waits)
       await pool.query(`update notify.types set instant_threshold = 0, window_seconds = 60 where type = 'post.liked'`)
@@ -38,11 +38,11 @@ for (const waits of [false, true])
       if (what === 'filtered')
         await pool.query(`update notify.inbox set reachable_by = '{webPush}' where user_id = $1`, [ana])
       const post = await makePost(app, ana)
-      const people = { ana, ben, post, say: (document: Preferences) => storePreferences(pool, ana, document) }
-      const told = () => like(app, { postId: post, actorId: ben, recipientId: ana })
-      if (waits) await told()
+      const people = { ana, ben, post, prefer: (document: Preferences) => storePreferences(pool, ana, document) }
+      const likeAgain = () => like(app, { postId: post, actorId: ben, recipientId: ana })
+      if (waits) await likeAgain()
       await keep(people)
-      if (!waits) await told()
+      if (!waits) await likeAgain()
       await pool.query('update notify.windows set due_at = now()')
       await flushWindows(app)
       const { rows } = await pool.query(

@@ -33,9 +33,9 @@ test('through a transaction pooler, rollback, commit and retraction behave the s
   client.release()
   await Promise.all(Array.from({ length: 20 }, (_, i) => shop.query(emit(`at once ${i}`), [ana.id])))
   await eventually(() => socket.upserts.length === 21)
-  const told = socket.of('changes').flatMap(({ upserts }) => upserts.map(({ title }) => title))
-  t.equal(told.filter((title) => title === 'committed').length, 1)
-  t.notOk(told.includes('rolled back'))
+  const titles = socket.of('changes').flatMap(({ upserts }) => upserts.map(({ title }) => title))
+  t.equal(titles.filter((title) => title === 'committed').length, 1)
+  t.notOk(titles.includes('rolled back'))
 
   const id = socket.of('changes').flatMap(({ upserts }) => upserts.filter(({ title }) => title === 'at once 7'))[0]?.id
   t.match((await shop.query(`select notify.retract(array[$1::bigint], 'at once 7') as n`, [ana.id])).rows, [{ n: '1' }])

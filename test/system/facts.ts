@@ -9,19 +9,19 @@ type Fact = { source: string; type: string; object: string; actorId: string }
 /** What this user is to be told, by the tables of what people did alone. */
 async function factsFor(pool: pg.Pool, userId: string): Promise<Fact[]> {
   const { rows } = await pool.query<Fact>(
-    `with standing as (select * from social.posts where deleted_at is null),
+    `with visible as (select * from social.posts where deleted_at is null),
      comments as (
        select c.*, p.author_id as post_author_id, parent.author_id as parent_author_id, parent.deleted_at as parent_deleted_at
-       from social.comments c join standing p on p.id = c.post_id left join social.comments parent on parent.id = c.parent_id
+       from social.comments c join visible p on p.id = c.post_id left join social.comments parent on parent.id = c.parent_id
        where c.deleted_at is null and c.author_id <> $1
      ), me as (select '@' || username || '( |$)' as name from social.users where id = $1)
      select 'like:' || p.id || ':' || l.user_id as source, 'post.liked' as type, 'post:' || p.id as object, l.user_id as "actorId"
-     from social.likes l join standing p on p.id = l.post_id where p.author_id = $1 and l.user_id <> $1
+     from social.likes l join visible p on p.id = l.post_id where p.author_id = $1 and l.user_id <> $1
      union all
      select 'follow:' || follower_id || ':' || $1, 'user.followed', 'user:' || $1, follower_id
      from social.follows where followee_id = $1
      union all
-     select 'post:' || id, 'user.mentioned', 'post:' || id, author_id from standing, me where author_id <> $1 and body ~ me.name
+     select 'post:' || id, 'user.mentioned', 'post:' || id, author_id from visible, me where author_id <> $1 and body ~ me.name
      union all
      select 'comment:' || id, case when parent_author_id = $1 then 'comment.replied' when body ~ me.name then 'user.mentioned' else 'comment.created' end,
        case when parent_author_id = $1 then 'comment:' || parent_id when body ~ me.name then 'comment:' || id else 'post:' || post_id end, author_id
@@ -74,10 +74,10 @@ export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Not
   )
   const own = new Set(rows.map((row) => row.object))
   // The rows of deleted posts are gone.
-  const { rows: standing } = await pool.query<{ object: string }>(
+  const { rows: visible } = await pool.query<{ object: string }>(
     `select 'post:' || id as object from social.posts union all select 'comment:' || id from social.comments`,
   )
-  const checkable = new Set(standing.map((row) => row.object))
+  const checkable = new Set(visible.map((row) => row.object))
   const strange = received.filter((item) => {
     if (item.actors.some((actor) => actor.id === user.id)) return true
     if (item.type === 'user.mentioned' || (item.type !== 'user.followed' && !checkable.has(objectOf(item))))

@@ -39,11 +39,11 @@ async function writeLikes({ pool }: TestSystem): Promise<void> {
 
 async function everyLikeToldOnce(t: Test, system: TestSystem): Promise<void> {
   const { rows } = await system.pool.query(
-    `select (select count(*) from social.likes)::int as likes, (select count(*) from notify.sources where live)::int as told,
+    `select (select count(*) from social.likes)::int as likes, (select count(*) from notify.sources where live)::int as notified,
        (select sum(actor_count) from notify.notifications)::int as actors, (select sum(like_count) from social.posts)::int as counted`,
   )
   const { likes } = rows[0]
-  t.same(rows[0], { likes, told: likes, actors: likes, counted: likes })
+  t.same(rows[0], { likes, notified: likes, actors: likes, counted: likes })
   await noDrift(t, system)
   await inOrderOfTime(t, system)
 }

@@ -18,8 +18,8 @@ export function printWelcome(role: Role, url: string, config: Config, admin: str
   ].filter((line) => line !== false)
   const ready = `Ravenpost (${role}) is ready`
   if (!process.stdout.isTTY) {
-    const said = Object.fromEntries(lines.map(([name = '', value]) => [name.toLowerCase(), value]))
-    log.child({}, { level: 'info' }).info(said, ready)
+    const fields = Object.fromEntries(lines.map(([name = '', value]) => [name.toLowerCase(), value]))
+    log.child({}, { level: 'info' }).info(fields, ready)
     return
   }
   const text = lines.map(([name = '', value]) => `  ${name.padEnd(15)}${value}`).join('\n')

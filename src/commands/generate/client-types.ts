@@ -164,7 +164,7 @@ function declareFrames(name: string, operation: 'fromClient' | 'fromServer'): st
   return `export type ${name} =\n${frames.join('\n')}`
 }
 
-/** The type of a schema, by its name if it has one. `indent`: of the line it starts on. */
+/** The TypeScript type of a schema: its name if it has one. `indent`: indentation of the line on which it begins. */
 function render(schema: Schema, indent: string): string {
   const type = renderPlain(resolve(schema) ?? {}, indent)
   return named.get(indent === '' ? type : type.replaceAll(`\n${indent}`, '\n')) ?? type

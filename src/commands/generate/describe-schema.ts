@@ -8,7 +8,7 @@ type Relation = { schema: string; name: string; kind: string; comment: string | 
 }
 type Routine = { schema: string; signature: string; returns: string; comment: string | null }
 
-/** docs/schema.md, from the comments in the database. Omits partitions that our functions create. */
+/** Creates docs/schema.md from the comments in the database. Omits partitions that our functions create. */
 export async function describeSchema(client: pg.Client): Promise<string> {
   const schemas = await client.query<{ name: string; comment: string | null }>(
     `select nspname as name, obj_description(oid, 'pg_namespace') as comment

@@ -24,7 +24,10 @@ export async function findBinaries(): Promise<Static<typeof Binaries>> {
   return { initdb: found.initdb, postgres: found.postgres }
 }
 
-/** A package unpacked under a strict umask is executable only by its owner, but as root another user must run it. */
+/**
+ * With a strict umask, only the owner can execute the unpacked files. When Ravenpost runs as root, PostgreSQL runs as
+ * another user, which must be able to execute them.
+ */
 async function makeExecutable(file: string): Promise<void> {
   const { mode } = await stat(file)
   if ((mode & 0o555) !== 0o555) await chmod(file, (mode & 0o777) | 0o555).catch(() => {})

@@ -32,7 +32,7 @@ export function diskFull(path: string, cause?: Error): Error {
   return new StartError(`The disk of ${path} is full: free some space, or set DATA_DIR to another disk`, { cause })
 }
 
-/** The builtin provider sorts and folds case the same on every machine, regardless of the C library. */
+/** The builtin locale provider sorts and folds case the same way on every machine, regardless of the C library. */
 const flags = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-instructions']
 const collation = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
 
@@ -40,12 +40,12 @@ async function runInitdb(initdb: string, folder: string, passwordFile: string, {
   const own = [`--pgdata=${folder}`, `--pwfile=${passwordFile}`]
   const [command = '', ...args] = [...prefix, initdb, ...own, ...flags, ...collation]
   const child = spawn(command, args, { ...ids, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
+  let output = ''
   child.stderr.on('data', (chunk) => {
-    said += chunk
+    output += chunk
   })
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve))
-  if (code !== 0) throw new StartError(`Cannot create PostgreSQL's data directory in ${folder}:\n${said.trim()}`)
+  if (code !== 0) throw new StartError(`Cannot create PostgreSQL's data directory in ${folder}:\n${output.trim()}`)
 }
 
 async function exists(path: string): Promise<boolean> {

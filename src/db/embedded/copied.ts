@@ -2,9 +2,9 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Whether the cluster in `dataDir`/postgres was restored from a copy, so that it may lack states that clients hold. Its
- * contents do not show it, but its files do: pg_control is written in place and PG_VERSION never, so a copy has another
- * inode or change time. A snapshot of the whole disk keeps both; `npm run adopt` is for that case.
+ * True if the cluster in `dataDir`/postgres was restored from a copy, so that it may lack states that clients have. Its
+ * contents do not show that, but its files do: pg_control is written in place and PG_VERSION never, so in a copy their
+ * inodes or change times differ. A snapshot of the whole disk keeps both; use `npm run adopt` after restoring one.
  */
 export async function wasCopied(dataDir: string): Promise<boolean> {
   const noted = await readFile(noteIn(dataDir), 'utf8').catch(() => undefined)

@@ -13,7 +13,7 @@ import { processMark } from './process-mark.ts'
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
   const own = claimOf(process.pid)
   const release = () => rm(join(dataDir, own), { force: true })
-  // Renamed into place: a claim that is seen is complete.
+  // Renamed from a temporary file, so that other processes never see an incomplete claim.
   await writeFile(join(dataDir, `${own}.new`), processMark(process.pid) ?? '', { mode: 0o600 })
   await rename(join(dataDir, `${own}.new`), join(dataDir, own))
 

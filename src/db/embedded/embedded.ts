@@ -11,16 +11,16 @@ import { chooseRunAs } from './run-as.ts'
 import { startServer, stopLeftOverServer } from './server-process.ts'
 
 export type Embedded = {
-  /** Of the database `ravenpost`; the port changes with every start. */
+  /** URL of the database `ravenpost`; the port changes at every start. */
   url: string
   stop(): Promise<void>
   firstStart: boolean
 }
 
 /**
- * Starts PostgreSQL 18 in `dataDir`/postgres, listening on 127.0.0.1 only; makes what is missing, and goes on from what a
- * killed process left behind. Takes the data directory for this process until stopped.
- * @throws {StartError} with a message for people: directory in use, disk full, no rights
+ * Starts PostgreSQL 18 in `dataDir`/postgres, listening on 127.0.0.1 only. Creates what is missing, and recovers after
+ * a killed process. Locks the data directory for this process until the server is stopped.
+ * @throws {StartError} with a message for the operator: directory in use, disk full, no rights
  */
 export async function startEmbedded(dataDir: string, log: Logger): Promise<Embedded> {
   const started = performance.now()
@@ -53,7 +53,7 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
   }
 }
 
-/** The first start may have been killed between making the cluster and this, so it is looked at each time. */
+/** Checked at each start, because the first one may have been killed after it created the cluster. */
 async function createDatabase(url: string): Promise<void> {
   const admin = new URL(url)
   admin.pathname = '/postgres'

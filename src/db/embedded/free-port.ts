@@ -1,7 +1,9 @@
 import { createServer } from 'node:net'
 import { StartError } from '../../base/process/start-error.ts'
 
-/** A port of 127.0.0.1 that nobody has now; who is quicker than its user shows as an error that says so. */
+/**
+ * A port of 127.0.0.1 that is free now. If another program takes it first, the start fails with an error that says so.
+ */
 export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve))

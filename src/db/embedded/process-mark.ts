@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 /**
- * What tells a process from a later one with the same id: when it started, and in which boot of the machine.
- * Undefined when there is no such process.
+ * Distinguishes a process from a later one with the same id: its start time, and the boot of the machine. Undefined
+ * when the process does not exist.
  */
 export function processMark(pid: number): string | undefined {
   if (process.platform !== 'linux') return fromPs(pid, 'lstart')
   const stat = fromProc(pid, 'stat')
-  // The name in parentheses may hold spaces; state and parent follow it, and the start time is field 22 of the file.
+  // The name in parentheses may contain spaces. State and parent follow it; the start time is field 22 of the file.
   const [state, ...fields] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
   if (state === undefined || state === 'Z' || state === 'X') return undefined
   return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${fields[18]}`

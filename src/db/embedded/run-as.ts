@@ -6,13 +6,13 @@ import { StartError } from '../../base/process/start-error.ts'
 
 const run = promisify(execFile)
 
-/** How PostgreSQL's programs are run: `prefix` stands in front of the command line, `ids` go to spawn. */
+/** How to run PostgreSQL's programs: `prefix` precedes the command line, `ids` are options of spawn. */
 export type RunAs = { prefix: string[]; ids: { uid?: number; gid?: number }; owner?: { uid: number; gid: number } }
 
 /**
- * PostgreSQL refuses to run as root. An ordinary user runs it as themselves; root runs it as the system user `postgres`,
- * which is made when missing. Where that user may not enter a folder on the way (a checkout in /root), the capability to
- * pass folders and read files is given to it, and nothing else.
+ * PostgreSQL refuses to run as root. So root runs it as the system user `postgres`, which is created if missing; other
+ * users run it as themselves. If that user may not enter a parent folder (such as a checkout in /root), the program
+ * gets the capability to enter folders and read files, and no other.
  */
 export async function chooseRunAs(program: string, dataDir: string, log: Logger): Promise<RunAs> {
   if (process.getuid?.() !== 0) return { prefix: [], ids: {} }
@@ -56,7 +56,7 @@ async function makeUser(log: Logger): Promise<{ uid: number; gid: number }> {
   return made
 }
 
-/** Tried in earnest, as PostgreSQL will: by running the program and by asking access(2) for it. */
+/** Tests it as PostgreSQL will: runs the program, and asks access(2) for it. */
 function mayUse({ prefix, ids }: RunAs, program: string, dataDir: string): boolean {
   const attempts = [
     [...prefix, program, '--version'],

@@ -9,9 +9,9 @@ import { processArguments } from './process-mark.ts'
 import type { RunAs } from './run-as.ts'
 
 const SECOND = 1000
-/** The recovery of a killed server may take long. */
+/** Timeout of a start. Recovery after a kill may take long. */
 const START_TIMEOUT = 120 * SECOND
-/** Backends of a killed postmaster exit by themselves; until then they use its shared memory. */
+/** Timeout for the backends of a killed postmaster to exit by themselves. Until then they use its shared memory. */
 const ORPHANS_LEAVE_WITHIN = 10 * SECOND
 /**
  * How a server is stopped, and the wait for each step: let clients finish, disconnect them and write a checkpoint, exit
@@ -26,8 +26,8 @@ const stopSignals = [
 export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
 
 /**
- * For a small machine that also runs Node, with full durability. Passed at each start, so files contain no outdated
- * settings.
+ * Settings for a small machine that also runs Node, with full durability. Passed at each start, so that no file
+ * contains outdated settings.
  */
 const settings = [
   'listen_addresses=127.0.0.1',
@@ -52,9 +52,9 @@ export async function startServer(options: ServerOptions): Promise<{ stop(): Pro
   for (;;) {
     const child = await launch(options)
     if (await isReady(child, options.cluster)) return { stop: superviseUntilStopped(child, options) }
-    const said = await readFile(options.logFile, 'utf8')
-    if (!said.includes('pre-existing shared memory block') || performance.now() > deadline)
-      throw startError(said, options)
+    const output = await readFile(options.logFile, 'utf8')
+    if (!output.includes('pre-existing shared memory block') || performance.now() > deadline)
+      throw startError(output, options)
     await sleep(200)
   }
 }
@@ -95,7 +95,7 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
   return child
 }
 
-/** The last line of postmaster.pid contains the status, as for pg_ctl. */
+/** Reads the status from the last line of postmaster.pid, as pg_ctl does. */
 async function isReady(child: ChildProcess, cluster: string): Promise<boolean> {
   const deadline = performance.now() + START_TIMEOUT
   while (performance.now() < deadline) {
@@ -142,8 +142,8 @@ async function readPidFile(cluster: string): Promise<string[]> {
   return (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
 }
 
-function startError(said: string, { cluster, port, logFile }: ServerOptions): Error {
-  if (said.includes('No space left on device')) return diskFull(cluster)
-  if (said.includes('Address already in use')) return new StartError(`Another program took port ${port}: start again`)
-  return new StartError(`PostgreSQL did not start (${logFile}):\n${said.trim().split('\n').slice(-10).join('\n')}`)
+function startError(output: string, { cluster, port, logFile }: ServerOptions): Error {
+  if (output.includes('No space left on device')) return diskFull(cluster)
+  if (output.includes('Address already in use')) return new StartError(`Another program took port ${port}: start again`)
+  return new StartError(`PostgreSQL did not start (${logFile}):\n${output.trim().split('\n').slice(-10).join('\n')}`)
 }

@@ -9,7 +9,7 @@ import { createPool, isPooled, isQueryTimeout } from '../../db/pool.ts'
 import { type Code, fail } from '../../errors.ts'
 import { cutPage, pageOf } from '../paging.ts'
 
-/** What a screen shows of its statement. `milliseconds`: of the statement, with the way to the database and back. */
+/** What a screen shows about its statement. `milliseconds`: duration of the statement, including the network. */
 export const Sql = Type.Object({
   name: Type.String({ description: 'GET /admin/sql/:name has the text' }),
   parameters: Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]), {
@@ -35,7 +35,7 @@ export type Row = Record<string, unknown>
 export type Read = { rows: Row[]; sql: { name: string; parameters: Parameter[]; milliseconds: number; rows: number } }
 
 const STATEMENT_MS = 2_000
-/** So that viewers wait for each other, and requests of users for none of them. */
+/** Maximum number of connections. So viewers wait for each other, and requests of users for none of them. */
 const CONNECTIONS = 2
 const CLOSE_MS = 1_000
 
@@ -46,7 +46,7 @@ export class Reader {
   readonly #pool: pg.Pool
   /** The statements by name: each file is the text that runs, and the text that is shown. */
   readonly #texts: ReadonlyMap<string, string>
-  /** Answers that all viewers share for `keptMs` after they were read. */
+  /** Answers that all viewers share for `keptMs`. */
   readonly #shared = new Map<string, Promise<Read>>()
 
   /** `folder`: of the files with the statements. */
@@ -65,7 +65,7 @@ export class Reader {
     return text
   }
 
-  /** Runs a file. `keptMs`: for how long the answer serves everyone who asks for the same. */
+  /** Runs the statement of a file. `keptMs`: how long the answer is shared with other viewers who ask for the same. */
   read(name: string, parameters: Parameter[] = [], keptMs = 0): Promise<Read> {
     const key = JSON.stringify([name, parameters])
     const kept = this.#shared.get(key)
@@ -130,7 +130,7 @@ function translate(error: unknown): unknown {
   const { code, routine } = error as { code?: string; routine?: string }
   if (code === '57014' || isQueryTimeout(error)) return fail('READ_TOO_SLOW')
   if (code?.startsWith('22') && code !== '22023') return fail('BAD_PARAMETER')
-  // The role does not exist, or this login may not take it on.
+  // Error codes: the role does not exist, or this login may not use it.
   if (code === '22023' || (code === '42501' && /role/i.test(routine ?? '')))
     return fail(
       'CONSOLE_ROLE_MISSING',

@@ -2,11 +2,14 @@ import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { callerOf } from '../../http/idempotency.ts'
 
-/** `target`: its kind and id, `webhook:7`. `before` and `after`: the part that changes, as JSON, without secrets. */
+/**
+ * An audited change. `target`: kind and id, such as `webhook:7`. `before` and `after`: the part that changes, as JSON,
+ * without secrets.
+ */
 export type AuditedChange = { action: string; target: string | null; before?: unknown; after?: unknown }
 
 /**
- * Writes the audit row of a change in its transaction, which is to commit soon after: other audited changes wait for
+ * Writes the audit row of a change in its transaction. Commit soon afterwards, because other audited changes wait for
  * it.
  */
 export async function audited(
@@ -23,7 +26,7 @@ export async function audited(
 
 const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value))
 
-/** Of the properties in `change`, the former values: what an audit row shows as `before`. */
+/** The former values of the properties in `change`, for the `before` of an audit row. */
 export function formerOf<T extends object>(before: T, change: object): Partial<T> {
   return Object.fromEntries(Object.entries(before).filter(([name]) => name in change)) as Partial<T>
 }

@@ -1,4 +1,6 @@
-/** Whom a broadcast goes to. `sql`: a select of user ids. What a rule consists of is the business of whoever compiles it. */
+/**
+ * The recipients of a broadcast. `sql`: a select of user ids. `rule`: checked and compiled by the caller's functions.
+ */
 export type Audience<Rule = unknown> = { everyone: true } | { rule: Rule } | { sql: string }
 
 /**

@@ -8,7 +8,7 @@ import type { Audience } from './audience.ts'
 export const states = ['draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled', 'recalled'] as const
 export type State = (typeof states)[number]
 
-/** What everybody gets, rendered when the broadcast was saved. */
+/** Content for all recipients, rendered when the broadcast was saved. */
 export type Content = TranslatedWords & {
   type: string
   severity: string | null
@@ -27,15 +27,15 @@ export type Broadcast = {
   audience: Audience
   content: Content
   priority: Priority | null
-  /** Null: all that the type and the user want. */
+  /** Channels to use. Null: all that the type and the user want. */
   channels: Channel[] | null
   sendAt: Date | null
-  /** Wall-clock time at which each recipient gets it, in place of `sendAt`: `2026-03-29T09:00:00`. */
+  /** Local time at which each recipient gets it, instead of `sendAt`: `2026-03-29T09:00:00`. */
   wallTime: string | null
   perSecond: number | null
-  /** Seconds. */
+  /** Seconds from sending to expiry. */
   expiresIn: number | null
-  /** Id of its events; null: not sent yet. */
+  /** Id of its events. Null: not sent yet. */
   eventId: number | null
   lastError: string | null
   requestId: string | null
@@ -54,7 +54,7 @@ const broadcastColumns = `b.id, b.name, b.state, b.template_id as "templateId", 
   b.created_at as "createdAt", b.started_at as "startedAt", b.finished_at as "finishedAt", b.recalled_at as "recalledAt",
   b.recall_finished_at as "recallFinishedAt"`
 
-/** Undefined when it does not exist. With `lock`, others wait until the transaction ends. */
+/** Finds a broadcast. Undefined when it does not exist. `lock`: locks the row until the transaction ends. */
 export async function findBroadcast(
   db: Pick<pg.ClientBase, 'query'>,
   id: string,
@@ -67,12 +67,15 @@ export async function findBroadcast(
   return rows[0]
 }
 
-/** The source of its notifications, by which nobody gets it twice. */
+/** The source of its notifications. With it, nobody gets the broadcast twice. */
 export const sourceOf = ({ id }: Pick<Broadcast, 'id'>) => `broadcast:${id}`
-/** The thread of its notifications, by which they are found again. */
+/** The thread key of its notifications, by which a recall finds them. */
 export const threadOf = sourceOf
 
-/** The event for recipients with this locale; a send without recipient. `expiresAt` null: as its type. */
+/**
+ * The event for recipients with this locale, in the form of a send without recipient. `expiresAt` null: as the type
+ * defines.
+ */
 export function eventOf(broadcast: Broadcast, locale: string | null, expiresAt: string | null): OutboxEvent {
   const { content, priority, channels, eventId, requestId } = broadcast
   const { title, body } = wordsFor(content, locale)

@@ -30,7 +30,7 @@ const ContentBody = Type.Object(
   { ...closed, description: 'Plain text, without variables' },
 )
 
-/** `rule` and `sql` are checked by whoever compiles them. */
+/** The functions that compile `rule` and `sql` also check them. */
 export const draftOf = (rule: TUnsafe<unknown>) =>
   Type.Object(
     {
@@ -79,7 +79,7 @@ export const draftOf = (rule: TUnsafe<unknown>) =>
 export type Draft = Static<ReturnType<typeof draftOf>>
 
 /**
- * The words of a draft, rendered now, so that nothing can fail when it is sent.
+ * Renders the texts of a draft now, so that nothing can fail when it is sent.
  * @throws {AppError} VALIDATION_FAILED, TEMPLATE_NOT_FOUND, BAD_TEMPLATE
  */
 export async function contentOf(
@@ -139,7 +139,7 @@ async function plain(trx: pg.ClientBase, types: TypeLookup, content: Static<type
   return { ...renderMessages(checkMessages(messages), {}), type, severity, actorId, data }
 }
 
-/** Text as an ICU message that becomes this text. */
+/** Escapes a text, so that as an ICU message it renders to itself. */
 function literal(text: string): string {
   return text.replaceAll("'", "''").replace(/[{}]/g, "'$&'")
 }
@@ -153,7 +153,7 @@ export function timeOf({ sendAt, timeZone }: Draft): Pick<NewBroadcast, 'sendAt'
   }
   const wallTime = wallOf(sendAt)
   const asUtc = new Date(`${wallTime}Z`)
-  // A day that a month does not have becomes another one.
+  // JavaScript accepts 30 February and returns 1 or 2 March, so compare the result with the input.
   if (Number.isNaN(asUtc.getTime()) || !asUtc.toISOString().startsWith(wallTime))
     throw wrong(`${wallTime} is not a time`)
   if (timeZone !== undefined) return { sendAt: null, wallTime }

@@ -38,8 +38,8 @@ const PAGE = 5000
 const everybody: Part = { zones: null, unzoned: false, rest: false, expiresAt: null }
 
 /**
- * What would happen if the broadcast were sent now, decided by the functions that dispatch uses, in one snapshot and page by page. Nothing
- * is written.
+ * Predicts the result of sending the broadcast now, with the functions that dispatch uses, in one snapshot and page by
+ * page. Writes nothing.
  */
 export function dryRun(
   pool: pg.Pool,
@@ -54,7 +54,7 @@ export function dryRun(
     for (let after: string | null = '0'; after !== null; ) {
       const page = await nextMembers(client, asRule(compile), {
         broadcastId: broadcast.id,
-        // A query is not listed yet.
+        // The recipients of a query are only listed when the broadcast starts, so the query runs here.
         audience: 'sql' in broadcast.audience ? { rule: broadcast.audience } : broadcast.audience,
         part: everybody,
         after,
@@ -124,12 +124,12 @@ function countChannels(
   broadcast: Broadcast,
   isSent: boolean,
   inbox: Inbox,
-  said: Parameters<typeof decisionsOnChannels>[2],
+  ownPreferences: Parameters<typeof decisionsOnChannels>[2],
 ): number {
   const { content, channels } = broadcast
   const type = types(content.type)
   const critical = (broadcast.priority ?? type.priority) === 'critical'
-  const decisions = isSent ? decisionsOnChannels({ type, critical, channels }, inbox, said) : []
+  const decisions = isSent ? decisionsOnChannels({ type, critical, channels }, inbox, ownPreferences) : []
   for (const channel of ['email', 'webPush'] as const)
     if (!inbox.reachableBy.includes(channel)) found.channels[channel].unreachable += 1
   let sent = 0

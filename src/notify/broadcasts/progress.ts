@@ -8,7 +8,7 @@ import { threadOf } from './broadcast.ts'
 
 const number = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
 
-/** In people. `done` = stored + filtered + suppressed + failed + waiting. */
+/** Numbers of recipients. `done` = stored + filtered + suppressed + failed + waiting. */
 export const BroadcastProgress = Type.Object({
   total: Type.Unsafe<number | null>({
     type: ['integer', 'null'],
@@ -70,9 +70,9 @@ type Reached = {
   sql: Read['sql']
 }
 
-/** Counting many may not take more than this share of the time, however often progress is read. */
+/** Maximum share of the time that counting many late recipients takes, however often progress is read. */
 const SHARE = 0.01
-/** Fewer are counted each time. */
+/** Up to this number of late recipients, each read counts them. */
 const MANY = 10_000
 const counted = new Map<string, Reached & { until: number }>()
 

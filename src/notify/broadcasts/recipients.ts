@@ -26,7 +26,7 @@ type Recipient = Static<typeof Recipient>
 const columns = Object.keys(Recipient.properties) as (keyof Recipient)[]
 const PAGE = 2000
 
-/** All of them as CSV (RFC 4180), page by page. */
+/** All processed recipients as CSV (RFC 4180), page by page. */
 export async function* recipientsAsCsv(reader: Reader, id: string): AsyncGenerator<string> {
   yield `${columns.join(',')}\r\n`
   for (let after = '0'; ; ) {

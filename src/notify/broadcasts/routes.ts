@@ -96,18 +96,21 @@ const toRead: Config = { role: 'reader' }
 const toOperate: Config = { role: 'operator' }
 const toSend: Config = { role: 'admin' }
 
-/** What is known of audiences elsewhere. */
+/** Functions about audiences, which `social` supplies. */
 export type Audiences = {
   /** Schema of the outer layer of a rule. */
   rule: TUnsafe<unknown>
   compile: CompileAudience
-  /** What to answer when a query of an audience failed. */
+  /** The error to answer with when the query of an audience fails. */
   faultOf(error: unknown): unknown
-  /** @throws {AppError} for a rule that is not one, or a segment that does not exist */
+  /**
+   * Compiles an audience.
+   * @throws {AppError} for an invalid rule, or a segment that does not exist
+   */
   audienceOf(trx: pg.ClientBase, draft: Draft): Promise<Audience>
 }
 
-/** Broadcasts: written, tried, sent, watched and recalled by administrators. */
+/** Routes of broadcasts: administrators write, test, send, watch and recall them. */
 export function routesOfBroadcasts(
   app: App,
   { rule, compile, faultOf, audienceOf }: Audiences,

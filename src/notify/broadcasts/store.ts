@@ -47,7 +47,8 @@ export async function createBroadcast(trx: pg.ClientBase, draft: NewBroadcast): 
 }
 
 /**
- * @returns the broadcast as it was, locked
+ * Locks a broadcast.
+ * @returns the broadcast before the change
  * @throws {AppError} BROADCAST_NOT_FOUND, BROADCAST_STATE unless it is in one of these states
  */
 async function lockIn(trx: pg.ClientBase, id: string, states: State[]): Promise<Broadcast> {
@@ -57,7 +58,7 @@ async function lockIn(trx: pg.ClientBase, id: string, states: State[]): Promise<
   return broadcast
 }
 
-/** Starts a draft now, or at its time. */
+/** Sends a draft now, or schedules it for its time. */
 export async function sendBroadcast(trx: pg.ClientBase, id: string, requestId: string): Promise<Broadcast> {
   const draft = await lockIn(trx, id, ['draft'])
   await trx.query(
@@ -69,7 +70,7 @@ export async function sendBroadcast(trx: pg.ClientBase, id: string, requestId: s
   return required(await findBroadcast(trx, id))
 }
 
-/** Takes effect with the next chunk. */
+/** Pauses a broadcast. Takes effect with the next chunk. */
 export async function pauseBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
   await lockIn(trx, id, ['running'])
   await trx.query(`update notify.broadcasts set state = 'paused' where id = $1`, [id])
@@ -78,7 +79,7 @@ export async function pauseBroadcast(trx: pg.ClientBase, id: string): Promise<Br
 
 export async function resumeBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
   await lockIn(trx, id, ['paused'])
-  // The rate is measured anew.
+  // The rate is measured from now on.
   await trx.query(
     `update notify.broadcasts set state = 'running', measured_done = done, measured_from = now() where id = $1`,
     [id],
@@ -87,7 +88,7 @@ export async function resumeBroadcast(trx: pg.ClientBase, id: string): Promise<B
   return required(await findBroadcast(trx, id))
 }
 
-/** What was sent stays; nothing else is sent after the chunks under way. */
+/** Cancels a broadcast. Sent notifications remain; after the running chunks nothing else is sent. */
 export async function cancelBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
   const before = await lockIn(trx, id, ['draft', 'scheduled', 'running', 'paused'])
   await trx.query(`update notify.broadcasts set state = 'cancelled', finished_at = now() where id = $1`, [id])
@@ -97,7 +98,7 @@ export async function cancelBroadcast(trx: pg.ClientBase, id: string): Promise<B
   return required(await findBroadcast(trx, id))
 }
 
-/** Stops sending and retracts what was sent, in chunks. */
+/** Recalls a broadcast: stops sending, and retracts sent notifications in chunks. */
 export async function recallBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
   const before = await lockIn(trx, id, ['running', 'paused', 'finished', 'cancelled'])
   await trx.query(

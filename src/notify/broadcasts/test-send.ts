@@ -2,7 +2,10 @@ import type pg from 'pg'
 import { wordsFor } from '../templates/message.ts'
 import type { Broadcast } from './broadcast.ts'
 
-/** Sends the content to these users at once, each time anew; returns how many have an inbox. */
+/**
+ * Sends the content to these users immediately. Each call sends new notifications. Returns the number of users with an
+ * inbox.
+ */
 export async function sendTest(
   trx: pg.ClientBase,
   broadcast: Broadcast,

@@ -9,7 +9,7 @@ export type ChannelName = 'email' | 'webPush'
 /** A row of notify.deliveries that this process has taken to send. */
 export type Delivery = {
   userId: string
-  /** 0 for a mail about the account, which the target identifies; see account-mails.ts. */
+  /** The notification; 0 for a mail about the account, which the target identifies (account-mails.ts). */
   notificationId: string
   channel: ChannelName
   target: string
@@ -49,7 +49,7 @@ export type Message = {
   deliveries: Delivery[]
 }
 
-/** 0: take the message. Otherwise postpone it by this time and store `error`. */
+/** `seconds`: 0 takes the message, any other number postpones it by this time and stores `error`. */
 export type Wait = { seconds: number; error?: string }
 
 /** `more`: other messages may be due. `held`: another session holds the lock for taking mails. */
@@ -152,8 +152,8 @@ async function mailsOf(client: pg.ClientBase, due: Due[]): Promise<Found[]> {
 }
 
 /**
- * Locks the other rows that belong in the mails of the due rows. Rows that another transaction holds wait for a later
- * mail.
+ * Locks further waiting rows of the same users, which go into the same mails. Skips rows locked by another transaction:
+ * they go into a later mail.
  */
 async function lockOthers(client: pg.ClientBase, users: string[], sendIds: string[]): Promise<Due[]> {
   const { rows } = await client.query<Due>({
@@ -211,7 +211,7 @@ async function leaseOrPutOff(
   for (const { delivery, later } of rows) if (later === null) delivery.attempts += 1
 }
 
-/** `later`: seconds until it may be taken again; null when it is taken now. */
+/** `later`: seconds until the row may be taken again; null when it is taken now. */
 type Waiting = { delivery: Delivery; later: number | null; error: string | undefined }
 
 const taken = columns<Waiting>({

@@ -33,13 +33,16 @@ export type GuardOptions = {
   name?: string
 }
 
-/** When another process may send the message, by `performance.now()`, and the timeout of the provider. */
+/**
+ * `leaseEndsAt`: when another process may send the message, by `performance.now()`. `timeoutMs`: timeout of the
+ * provider.
+ */
 export type Turn = { leaseEndsAt: number; timeoutMs: number }
 
 /** Runs `send` within the provider's limits, unless too little time is left when its turn comes. Never throws. */
 export type Guard = {
   (turn: Turn, send: () => Promise<Outcome>): Promise<Outcome>
-  /** How long nothing will be tried. */
+  /** Seconds for which nothing will be tried. */
   closedSeconds(): number
 }
 

@@ -39,7 +39,7 @@ export async function queueDeliveries(
 function waysOf(draft: Draft, types: TypeLookup, inbox: Inbox | undefined) {
   const critical = draft.priority === 'critical'
   const about = { type: types(draft.type), critical, channels: draft.channels }
-  return decisionsOnChannels(about, inbox, draft.said).flatMap(({ channel, decision, until, decidedBy }) => {
+  return decisionsOnChannels(about, inbox, draft.ownPreferences).flatMap(({ channel, decision, until, decidedBy }) => {
     if (decision === 'suppress' && decidedBy === 'typeDefault') return []
     const delaySeconds = critical ? -CRITICAL_AHEAD_SECONDS : decidedBy === 'digest' ? 0 : delays[channel]
     const because = decision === 'allow' ? nothing : { until: decision === 'defer' ? until : null, decidedBy }
@@ -55,11 +55,11 @@ type About = { type: NotificationType; critical: boolean; channels: Channel[] | 
 export function decisionsOnChannels(
   { type, critical, channels }: About,
   inbox: Pick<Inbox, 'reachableBy'> | undefined,
-  said: UserPreferences | undefined,
+  ownPreferences: UserPreferences | undefined,
 ): (Decision & { channel: Channel })[] {
   return (inbox?.reachableBy ?? [])
     .filter((channel) => isChosen(channels, channel))
-    .map((channel) => ({ ...decide(type, channel, null, said, critical), channel }))
+    .map((channel) => ({ ...decide(type, channel, null, ownPreferences, critical), channel }))
 }
 
 const nothing = { until: null, decidedBy: null }

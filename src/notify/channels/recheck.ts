@@ -35,9 +35,9 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
   const words = isMail ? { ...shown, previewOf: verifiedOnly(shown.previewOf, verified) } : shown
   for (const delivery of deliveries) {
     const row = rows.get(keyOf(delivery))
-    const said = saidNow(preferences.get(delivery.userId), row)
+    const ownPreferences = preferencesNow(preferences.get(delivery.userId), row)
     const isGathered = gathered.has(`${keyOf(delivery)} ${delivery.target}`)
-    const now = { relations, mutedThreads, types: shown.types, verified, said, isGathered }
+    const now = { relations, mutedThreads, types: shown.types, verified, ownPreferences, isGathered }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
     else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), words, 0) })
@@ -47,20 +47,26 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
 
 type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
   types: TypeLookup
-  said: UserPreferences | undefined
+  ownPreferences: UserPreferences | undefined
   verified: Set<string>
-  /** A later push goes out in its place. */
+  /** A later push is sent instead. */
   isGathered: boolean
 }
 
 const nobody: ReadonlySet<string> = new Set()
 
-/** A cap decided when it counted, so it does not count again here. A digest is due when it was the next one then. */
-function saidNow(said: UserPreferences | undefined, row: Row | undefined): UserPreferences | undefined {
-  return said && { ...said, recent: [], digestAt: row?.digestAt ?? null }
+/**
+ * The cap was applied when the notification was counted, so it does not count again here. A digest is due if it was the
+ * next one then.
+ */
+function preferencesNow(
+  ownPreferences: UserPreferences | undefined,
+  row: Row | undefined,
+): UserPreferences | undefined {
+  return ownPreferences && { ...ownPreferences, recent: [], digestAt: row?.digestAt ?? null }
 }
 
-/** Null: send it. */
+/** Why a delivery is not sent now. Null: it is sent. */
 function judge({ channel }: Delivery, row: Row | undefined, now: Now): Outcome | null {
   if (!row) return { state: 'cancelled', reason: 'removed' }
   if (row.readAt) return { state: 'cancelled', reason: 'read' }
@@ -106,11 +112,11 @@ async function readVerified({ pool }: Reader, rows: Row[]): Promise<Set<string>>
   return new Set(found.map(({ id }) => id))
 }
 
-/** Decides for a group. It is sent while the rules allow at least one of its kept actors. */
-function decideNow(channel: Delivery['channel'], row: Row, { types, said, ...people }: Now): Decision {
+/** Decides for a group: it is sent while the rules allow at least one of its kept actors. */
+function decideNow(channel: Delivery['channel'], row: Row, { types, ownPreferences, ...people }: Now): Decision {
   const about = recipientsOf(row).map((recipient) => relationOf(recipient, people))
   const decideOn = (relation: Relation | null) =>
-    decide(types(row.type), channel, relation, said, row.priority === 'critical')
+    decide(types(row.type), channel, relation, ownPreferences, row.priority === 'critical')
   const welcome = about.find((relation) => decideOn(relation).decision !== 'suppress')
   return decideOn(welcome ?? about[0] ?? null)
 }
@@ -122,8 +128,8 @@ function recipientsOf({ userId, threadKey, keptActorIds }: Row) {
 }
 
 /**
- * Pushes that waited for the end of a cap or a quiet time, while a later one of a type under the same cap waits too: of
- * these, one goes out for all. As `user notification target`. Users without a cap cost no statement.
+ * Finds pushes that waited for the end of a cap or a quiet time while a later one under the same cap waits too: only
+ * the later one is sent. Returns `user notification target`. Users without a cap cost no statement.
  */
 async function readGathered(
   { pool }: Reader,

@@ -15,7 +15,7 @@ export class DeliveryRunner {
     this.#channels = channels
   }
 
-  /** Whether messages are in flight here. Then `look` is enough for new work. */
+  /** True if messages are in flight here. Then `look` is enough for new work. */
   get running(): boolean {
     return this.#channels.some(({ running }) => running)
   }

@@ -11,15 +11,15 @@ import { createWebPush, publicAddressesOnly } from './web-push/web-push.ts'
 export type SenderOptions = {
   /** Replaces the agent that refuses non-public addresses. For tests against a push service on loopback. */
   pushAgent?: https.Agent
-  /** Timeout of a provider's answer, instead of the times below. */
+  /** Timeout of a provider's answer, replacing the timeouts below. */
   timeoutMs?: number
-  /** Where an embedded server without SMTP_URL prints mails. */
+  /** Stream to which an embedded server without SMTP_URL prints mails. */
   log?: Logger
 }
 
 /** Timeout of each answer of the mail server. */
 const MAIL_TIMEOUT_MS = 10_000
-/** Push services answer within a tenth of a second. */
+/** Timeout of push services, which usually answer within a tenth of a second. */
 const PUSH_TIMEOUT_MS = 3000
 /** Timeout of endpoints, which may do their work before they answer. */
 const WEBHOOK_TIMEOUT_MS = 15_000

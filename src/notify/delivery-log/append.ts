@@ -7,9 +7,9 @@ export type LogRow = {
   notificationId: number | string | null
   event: 'stored' | 'pushed' | 'filtered'
   reason: string | null
-  /** State of the inbox: of what was stored, at the end of the frame. */
+  /** A modseq of the inbox: that of the stored change, or that at the end of the frame. */
   modseq?: number
-  /** Sign-in sessions whose sockets were sent the frame. */
+  /** Sign-in sessions to whose sockets the frame was sent. */
   sessions?: string[]
 }
 
@@ -41,7 +41,8 @@ const logged = columns<LogRow>({
 })
 
 /**
- * Results of a batch: notifications that are new or grew, and events that made none. Call it when they have their ids.
+ * Logs the results of a batch: notifications that are new or grew, and events without a notification. Call it after the
+ * notifications have ids.
  */
 export function logOf({ drafts, sources }: Folded): LogRow[] {
   const grown = drafts.filter((draft) => draft.grown && !draft.removed && draft.id !== 0)

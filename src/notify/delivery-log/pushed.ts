@@ -16,7 +16,7 @@ export class PushedLog {
     this.#app = app
   }
 
-  /** `modseq`: of the end of the frame that these sessions were sent. */
+  /** `modseq`: that at the end of the frame, which these sessions received. */
   add(recipientId: string, notificationIds: string[], modseq: number, sessions: string[]): void {
     if (this.#rows.length >= MOST) return
     for (const notificationId of notificationIds)

@@ -57,7 +57,7 @@ export function sentWords({ data }: OutboxEvent): SentWords {
  * Returns the texts of a group after another send joined it: the latest texts, with the latest expiry of all sends. If one of
  * them has no expiry, the retention of the type applies.
  */
-export function saying(words: SentWords, before: SentWords): SentWords {
+export function joinWords(words: SentWords, before: SentWords): SentWords {
   if (before === noWords || words.expiresAt === null) return words
   const expiresAt = before.expiresAt && (before.expiresAt > words.expiresAt ? before.expiresAt : words.expiresAt)
   return { ...words, expiresAt }

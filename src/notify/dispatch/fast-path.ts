@@ -38,7 +38,7 @@ export async function notifyPlain(
   return notified.size === members.size ? [] : listOf(members).filter((userId) => !notified.has(userId))
 }
 
-/** Not grouped, meant for the app, and not expired. */
+/** SQL: the event is not grouped, is meant for the app, and is not expired. */
 function isPlain(event: OutboxEvent): boolean {
   const { expiresAt } = sentWords(event)
   return (
@@ -48,7 +48,7 @@ function isPlain(event: OutboxEvent): boolean {
   )
 }
 
-/** `{1,2,3}` as a list. */
+/** Parses an array literal, `{1,2,3}`. */
 export function listOf({ ids, size }: Members): string[] {
   return size === 0 ? [] : ids.slice(1, -1).split(',')
 }

@@ -8,11 +8,11 @@ import {
   aboutOf,
   channelsOf,
   dataOf,
+  joinWords,
   latestFacts,
   moreUrgent,
   neverWaits,
   priorityOf,
-  saying,
   sentWords,
 } from './event-content.ts'
 import {
@@ -107,7 +107,10 @@ function emit(event: OutboxEvent, source: Source, loaded: Loaded, folding: Foldi
 type Facts = Pick<Loaded, 'types' | 'inboxes' | 'relations' | 'mutedThreads' | 'preferences'>
 type InApp = { inApp: Decision; filterReason: FilterReason | null; silent: boolean }
 
-/** What becomes of an event in the app. `inApp` suppresses it and there is no reason to filter it: nothing is stored. */
+/**
+ * Decides what happens to an event in the app. Stores nothing if `inApp` suppresses it and there is no reason to filter
+ * it.
+ */
 export function judgeInApp(event: OutboxEvent, loaded: Facts): InApp {
   const inApp = decideFor(event, 'inApp', loaded)
   const reachableBy = loaded.inboxes.get(String(event.recipientId))?.reachableBy ?? []
@@ -168,23 +171,23 @@ function show(draft: Draft, event: OutboxEvent, source: Source, loaded: Loaded):
   draft.data = event.action === 'send' ? dataOf(event) : latestFacts(draft.data, dataOf(event))
   if (event.action === 'send') {
     draft.priority = moreUrgent(draft.priority, priorityOf(event, loaded.types(draft.type)))
-    draft.sent = saying(sentWords(event), draft.sent)
+    draft.sent = joinWords(sentWords(event), draft.sent)
   }
-  draft.silent = source.silent && (draft.silent || !draft.said)
-  draft.said ??= loaded.preferences.get(source.userId)
+  draft.silent = source.silent && (draft.silent || !draft.ownPreferences)
+  draft.ownPreferences ??= loaded.preferences.get(source.userId)
   if (!source.silent && draft.filterReason !== 'strangers') count(event, draft.type, loaded)
   source.notified = true
   source.decision = draft.filtered ? 'filtered' : 'shown'
   return draft
 }
 
-/** Once per event, so that what the next ones find does not depend on the batches. */
+/** Called after each event, so that later events find the same state whatever the batches are. */
 function count(event: OutboxEvent, typeName: string, { types, preferences }: Loaded): void {
   const userId = String(event.recipientId)
-  const said = preferences.get(userId)
+  const ownPreferences = preferences.get(userId)
   const type = types(typeName)
-  if (said && counts(said, type, priorityOf(event, type) === 'critical'))
-    preferences.set(userId, withOneMore(said, type.type))
+  if (ownPreferences && counts(ownPreferences, type, priorityOf(event, type) === 'critical'))
+    preferences.set(userId, withOneMore(ownPreferences, type.type))
 }
 
 /** Shows a retracted source again. It joins its group silently while the group is open. */

@@ -10,7 +10,7 @@ export type Inbox = {
   unread: number
   unseen: number
   seenModseq: number
-  /** Milliseconds since 1970: no notification has grown later, and the next one grows a millisecond later or more. */
+  /** Time of the last growth in milliseconds since 1970. The next notification that grows gets a later one. */
   grownAt: number
   hasPreferences: boolean
   reachableBy: Channel[]
@@ -23,7 +23,7 @@ export type Draft = {
   userId: string
   id: number
   grownModseq: number
-  /** Milliseconds since 1970. 0 unless it grew in this batch. */
+  /** Time at which it grew in this batch, in milliseconds since 1970; 0 if it did not grow. */
   grownAt: number
   type: string
   priority: Priority
@@ -33,9 +33,9 @@ export type Draft = {
   objectId: string | null
   data: Record<string, unknown>
   sent: SentWords
-  /** Channels to which the sender restricts it; null: all. Known while its event is dispatched. */
+  /** Channels to which the sender restricts the notification; null: all. Known while its event is dispatched. */
   channels: Channel[] | null
-  /** First the people whom the recipient follows, then by latest. */
+  /** People whom the recipient follows come first; within both parts, the latest actor first. */
   actorIds: string[]
   /** Number of leading `actorIds` whom the recipient follows. */
   followedActors: number
@@ -50,8 +50,8 @@ export type Draft = {
   filterReason: FilterReason | null
   silent: boolean
   /** The recipient's preferences when it first grew in this transaction, before it was counted. */
-  said: UserPreferences | undefined
-  /** The group may still take events: it is not read, not archived and less than 24 hours old. */
+  ownPreferences: UserPreferences | undefined
+  /** True if the group accepts events: it is not read, not archived and less than 24 hours old. */
   open: boolean
   /** True if the group is 24 hours old. It is closed before its successor is made. */
   expiredGroup: boolean
@@ -91,12 +91,12 @@ export type Source = {
   sourceId: string
   eventId: number
   draft: Draft | null
-  /** Id of its stored notification, when that no longer exists. */
+  /** Id of the source's stored notification when that no longer exists. */
   goneNotificationId: number | null
   actorId: string
   live: boolean
   notified: boolean
-  /** Key of the group whose window it waits for. */
+  /** Key of the group whose window the source waits for. */
   waitsFor: string | null
   waitsFilter: FilterReason | null
   decision: string
@@ -176,7 +176,7 @@ export function emptyDraft(
     filtered: false,
     filterReason: null,
     silent: false,
-    said: undefined,
+    ownPreferences: undefined,
     open: true,
     expiredGroup: false,
     changed: true,

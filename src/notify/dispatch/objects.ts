@@ -44,7 +44,7 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
     const ids = [...objects].filter((key) => key.startsWith(`${table}:`)).map((key) => key.slice(table.length + 1))
     if (ids.length === 0) return
     const { rows } = await client.query<{ id: string }>({
-      name: `standing_${table}s`,
+      name: `existing_${table}s`,
       text: `select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share`,
       values: [ids],
     })

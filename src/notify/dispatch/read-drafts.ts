@@ -87,7 +87,7 @@ const draftColumns = `n.user_id as "userId", n.id::float8 as id, n.grown_modseq:
 type DraftRow = Omit<
   Draft,
   | 'sent'
-  | 'said'
+  | 'ownPreferences'
   | 'channels'
   | 'requestId'
   | 'liveSources'
@@ -104,7 +104,7 @@ function toDraft(row: DraftRow, stored: Map<string, Draft>): Draft {
     ...row,
     requestId: null,
     sent: noWords,
-    said: undefined,
+    ownPreferences: undefined,
     channels: null,
     liveSources: new Map(),
     changed: false,

@@ -4,7 +4,7 @@ import { notifyPushNodes } from '../dispatch/store.ts'
 import { restOfInbox } from '../inbox/mark.ts'
 import type { ChunkResult, FanOut } from './run.ts'
 
-/** Finishes a request that read, archived, deleted or saw all of a large inbox. */
+/** Continues a request that marked a large inbox as read or seen, archived it, or deleted it. */
 export async function restOfInboxChunk(
   client: pg.ClientBase,
   { kind, objectId: userId, cursorUserId }: FanOut,

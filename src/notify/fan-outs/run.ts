@@ -12,7 +12,10 @@ export type FanOut = {
   objectId: string
   threadKey: string | null
   cursorUserId: string
-  /** `event` is sent to an audience. Users in `exceptIds` are notified separately. Of a broadcast, `event` is a part. */
+  /**
+   * `event`: for an audience, the event to send; users in `exceptIds` are notified separately. For a broadcast, the
+   * recipients of the part.
+   */
   firstShard: number
   lastShard: number
   event: unknown

@@ -87,7 +87,10 @@ async function touch(
   return existingInboxes(client, missing)
 }
 
-/** SQL over `n`. `$2` holds the id of the object and the thread. Filtered notifications do not occur in changes. */
+/**
+ * SQL condition over a notification `n`. `$2`: the id of the object and the thread. Excludes filtered notifications,
+ * which are not in changes.
+ */
 function conditionOf(kind: Kind): string {
   return `n.thread_key = ($2::text[])[2] and not n.filtered and ${showing(kind, '($2::text[])[1]')}`
 }

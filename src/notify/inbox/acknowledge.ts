@@ -5,7 +5,7 @@ import { type Durability, inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { translateBusy } from './lock.ts'
 
-/** A device of this user has received all changes up to this modseq. */
+/** An acknowledgement: a device of this user has received all changes up to this modseq. */
 export type Acknowledgement = { userId: string; modseq: number }
 
 /**

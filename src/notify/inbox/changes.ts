@@ -29,10 +29,13 @@ export type InboxChanges = {
  */
 export type ChangesRequest = { userId: string; since: number; limit: number; octets?: number }
 
-/** Fits two hundred ordinary notifications, or the twelve largest that a send can create. */
+/**
+ * Maximum size of an answer in bytes. Fits two hundred ordinary notifications, or the twelve largest that a send can
+ * create.
+ */
 export const MAX_OCTETS = 256 * 1024
 
-/** Estimate for a preview: 200 characters, mostly Latin letters, and the fallback text that repeats them. */
+/** Estimated bytes of a preview: 200 characters, mostly Latin letters, and the fallback text that repeats them. */
 const PREVIEW_OCTETS = 600
 
 /**

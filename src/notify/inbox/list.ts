@@ -72,7 +72,10 @@ function isItem(row: ListRow): row is ItemRow {
   return row.id !== null
 }
 
-/** @throws {AppError} NOTIFICATION_NOT_FOUND */
+/**
+ * Finds one notification.
+ * @throws {AppError} NOTIFICATION_NOT_FOUND
+ */
 export async function getNotification(reader: Reader, userId: string, id: string): Promise<Notification> {
   const { rows } = await reader.pool.query<NotificationRow & { seenModseq: number }>({
     name: 'get_notification',

@@ -18,7 +18,7 @@ import { readWhy, Why } from './why.ts'
 
 const tags = ['notifications']
 
-/** Fits one short transaction. */
+/** Maximum number of ids, so that the transaction stays short. */
 const MAX_IDS = 500
 
 const OneId = Type.Object({ id: Id })
@@ -85,7 +85,7 @@ const AckBody = Type.Object({ state: State }, { additionalProperties: false })
 const SeenBody = Type.Object({ upTo: State }, { additionalProperties: false })
 const MarkAllBody = Type.Object({ upTo: Type.Optional(State) }, { additionalProperties: false })
 
-/** A user's own inbox over REST. */
+/** Routes of a user's own inbox. */
 export function notificationRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     await server.register(reading(app))

@@ -32,7 +32,7 @@ export type NotificationRow = {
   archivedAt: Date | null
   expiresAt: Date
   silent: boolean
-  /** Only for the log. */
+  /** Id of the request behind the notification, for the log only. */
   requestId: string | null
   recipientId: string
   fromStrangers: boolean
@@ -74,7 +74,10 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
   }
 }
 
-/** @throws {Error} `data` is not an object, or rendering fails */
+/**
+ * Converts a valid row.
+ * @throws {Error} `data` is not an object, or rendering fails
+ */
 /** A read notification counts as seen. */
 function isSeen({ grownModseq, readAt }: NotificationRow, seenModseq: number): boolean {
   return readAt !== null || grownModseq <= seenModseq
@@ -125,7 +128,7 @@ function shownAs(
   }
 }
 
-/** RFC 3339 requires years of four digits. */
+/** Latest valid time, because RFC 3339 requires years of four digits. */
 const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z')
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 

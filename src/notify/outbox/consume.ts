@@ -18,7 +18,7 @@ export type Consumer = (client: pg.ClientBase, events: OutboxEvent[], onBusy: On
 export type BatchOptions = {
   limit: number
   onBusy: OnBusy
-  /** An event that failed alone before. It becomes pending instead of being applied. */
+  /** An event that failed alone before. It becomes pending instead of being applied again. */
   poison?: { eventId: number; error: unknown }
 }
 
@@ -63,8 +63,9 @@ export async function consumeBatch(
       if (bad.length > 0) await setAside(client, lanes.consumer, bad, messageOf(poison?.error))
       return { events, unfinished: slices.flatMap(({ lane, after }) => (after ? [lane] : [])) }
     }
-    // A crash may undo counts: they are counted again, because the position is undone with them. Pushed notifications
-    // must be durable. Lanes are locked only within a transaction, so nothing is read and written without one.
+    // A crash may undo the commit of counts. The position is undone too, so the events are counted again. Notifications
+    // must be durable, because they are pushed. Lanes are locked only within a transaction, so nothing is read or
+    // written without one.
     return await inTransaction(pool, batch, lanes.consumer === 'counters' ? 'soon' : 'at once', 'sent along')
   } catch (error) {
     throw new BatchError(

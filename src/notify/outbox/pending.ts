@@ -13,7 +13,10 @@ import { type OutboxEvent, parseEvent } from './event.ts'
  */
 export const MAX_ATTEMPTS = 12
 
-/** Days since the event was set aside. A replay does not extend them. */
+/**
+ * Days for which a dead letter is kept, counted from the time when the event was set aside. A replay does not extend
+ * them.
+ */
 export const DEAD_LETTERS_KEPT_DAYS = 30
 
 /** Pending events per transaction. If one of them fails, each is retried alone. */

@@ -77,9 +77,10 @@ function readLocked(which: string): string {
 }
 
 /**
- * Unread rows at `place` (a shard, or all critical ones), in the order (xid, id). Reads two index ranges: transactions
- * open when `done` was taken and ended since, one by one, and those after it. Neither begins before the slice, which
- * would read the whole past. `isHere`: the slice's last read event is at this place.
+ * SQL for the unread events at `place` (a shard, or all critical ones), in the order (xid, id). Reads two index ranges:
+ * transactions that were open when `done` was taken and have ended since, one by one, and later transactions. Neither
+ * begins before the slice, because that would read the whole past. `isHere`: the last read event of the slice is at
+ * this place.
  */
 function unread(place: string, isHere: string): string {
   const xmax = 'pg_snapshot_xmax(p.done)'

@@ -38,7 +38,10 @@ const Digest = Type.Object(
   closed,
 )
 
-/** From one local time to another on these weekdays (1 = Monday); across midnight when `to` is not after `from`. */
+/**
+ * A quiet window: from one local time to another on these weekdays (1 = Monday); across midnight when `to` is not after
+ * `from`.
+ */
 const QuietWindow = Type.Object(
   {
     days: Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {

@@ -40,7 +40,7 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['notifications'],
           summary: 'Get my preferences and the effective settings',
-          description: '`effective` says for each type and channel whether it is on, and what decided that.',
+          description: '`effective` contains for each type and channel whether it is on, and what decided that.',
           answers: { 200: 'The whole document, defaults included, and its effect' },
           response: { 200: Answer },
         },
@@ -87,9 +87,9 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
 }
 
 async function answer(app: App, userId: string) {
-  const said = (await preferencesOf(app.pool, [userId])).get(userId)
+  const ownPreferences = (await preferencesOf(app.pool, [userId])).get(userId)
   const types = await app.types.current()
-  const names = new Set([...(await app.types.names()), ...Object.keys(said?.document.types ?? {})])
+  const names = new Set([...(await app.types.names()), ...Object.keys(ownPreferences?.document.types ?? {})])
   const effective = [...names].sort().map((name) => {
     const type = types(name)
     const perChannel = channels.map((channel) => {
@@ -97,11 +97,11 @@ async function answer(app: App, userId: string) {
         type,
         channel,
         null,
-        said && { ...said, dndUntil: null, snoozeUntil: null, digestAt: null, recent: [] },
+        ownPreferences && { ...ownPreferences, dndUntil: null, snoozeUntil: null, digestAt: null, recent: [] },
       )
       return [channel, { enabled: decision !== 'suppress', decidedBy }]
     })
     return [name, Object.fromEntries(perChannel)]
   })
-  return { preferences: withDefaults(said?.document ?? {}), effective: Object.fromEntries(effective) }
+  return { preferences: withDefaults(ownPreferences?.document ?? {}), effective: Object.fromEntries(effective) }
 }

@@ -6,7 +6,10 @@ import { translateBusy } from '../inbox/lock.ts'
 import type { Preferences } from './document.ts'
 
 const INVALID_PARAMETER_VALUE = '22023'
-/** invalid_datetime_format, datetime_field_overflow, invalid_time_zone_displacement_value */
+/**
+ * Error codes for a time that PostgreSQL cannot store: invalid_datetime_format, datetime_field_overflow,
+ * invalid_time_zone_displacement_value.
+ */
 const NO_TIME = ['22007', '22008', '22009']
 
 /**
@@ -33,8 +36,8 @@ export async function lockPreferences(client: pg.ClientBase, userId: string): Pr
 }
 
 /** Requires locked preferences. Weekly digests arrive on Mondays unless a day is set. */
-export async function keepDocument(client: pg.ClientBase, userId: string, said: Preferences): Promise<void> {
-  const document = said.digest?.every === 'week' ? { ...said, digest: { day: 1, ...said.digest } } : said
+export async function keepDocument(client: pg.ClientBase, userId: string, wanted: Preferences): Promise<void> {
+  const document = wanted.digest?.every === 'week' ? { ...wanted, digest: { day: 1, ...wanted.digest } } : wanted
   await client.query(
     `insert into notify.preferences (user_id, document) values ($1, $2)
      on conflict (user_id) do update set document = excluded.document, updated_at = now()`,
@@ -57,7 +60,7 @@ export async function checkTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZo
   })
 }
 
-/** An upper limit for every time here. */
+/** Latest time that preferences may contain, counted from now. */
 const TEN_YEARS_MS = 3650 * 86_400_000
 
 /** RFC 3339 allows times that PostgreSQL or JavaScript cannot represent: year 0, offsets of a day, leap seconds. */

@@ -7,7 +7,7 @@ import { type Channel, channels } from '../types/types.ts'
 import type { Preferences } from './document.ts'
 import { checkTimeZones } from './store.ts'
 
-/** How many of the newest notifications are considered. Each is decided six times. */
+/** Maximum number of notifications to decide again, the newest first. Each is decided six times. */
 const MOST = 2000
 
 const outcomes = ['allow', 'silent', 'filter', 'suppress', 'defer'] as const
@@ -49,8 +49,8 @@ type Row = {
  */
 export async function whatIf(app: App, userId: string, document: Preferences, days: number): Promise<WhatIf> {
   await checkTimeZones(app.pool, document)
-  const [lookup, said] = await Promise.all([app.types.current(), preferencesOf(app.pool, [userId])])
-  const stored = said.get(userId)?.document ?? {}
+  const [lookup, ownPreferences] = await Promise.all([app.types.current(), preferencesOf(app.pool, [userId])])
+  const stored = ownPreferences.get(userId)?.document ?? {}
   const { rows } = await app.pool.query<Row>({
     name: 'notifications_to_decide_again',
     text: `select n.type, n.priority, n.thread_key as "threadKey", n.actor_ids[1]::text as "actorId",
@@ -80,8 +80,8 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
     const relation = events[at] ? relationOf(events[at], { relations, mutedThreads }) : null
     const before = { document: stored, ...timesBefore(row), recent: counted.before, at: row.at }
     const after = { document, ...timesAfter(row), recent: counted.after, at: row.at }
-    const outcomeOf = (channel: Channel, said: UserPreferences) =>
-      nameOf(decide(type, channel, relation, said, critical))
+    const outcomeOf = (channel: Channel, ownPreferences: UserPreferences) =>
+      nameOf(decide(type, channel, relation, ownPreferences, critical))
     let differsHere = false
     types[row.type] ??= emptyDifferences()
     for (const channel of channels) {
@@ -94,10 +94,10 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
       differsHere ||= outcome.before !== outcome.after
     }
     if (differsHere) differs += 1
-    const recentWith = (said: UserPreferences) =>
-      outcomeOf('inApp', said) === 'allow' && counts(said, type, critical)
-        ? withOneMore(said, row.type).recent
-        : said.recent
+    const recentWith = (ownPreferences: UserPreferences) =>
+      outcomeOf('inApp', ownPreferences) === 'allow' && counts(ownPreferences, type, critical)
+        ? withOneMore(ownPreferences, row.type).recent
+        : ownPreferences.recent
     counted = { before: recentWith(before), after: recentWith(after) }
   }
   return { days, notifications: rows.length, differs, types }

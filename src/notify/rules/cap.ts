@@ -20,14 +20,20 @@ export function cappedUntil({ document, recent, at }: Counted, type: string): Da
 }
 
 /** True if the notification counts for a cap when it makes a sound. Types that ignore quiet hours ignore caps too. */
-export function counts(said: UserPreferences | undefined, { type, dnd }: NotificationType, critical: boolean): boolean {
-  return said !== undefined && !critical && dnd !== 'ignore' && capsOf(said.document, type).length > 0
+export function counts(
+  ownPreferences: UserPreferences | undefined,
+  { type, dnd }: NotificationType,
+  critical: boolean,
+): boolean {
+  return (
+    ownPreferences !== undefined && !critical && dnd !== 'ignore' && capsOf(ownPreferences.document, type).length > 0
+  )
 }
 
 /** Returns the preferences with one more notification that made a sound. Drops entries that no cap counts any longer. */
-export function withOneMore(said: UserPreferences, type: string): UserPreferences {
-  const { document, at } = said
-  const recent = [{ type, at: at.toISOString() }, ...said.recent]
+export function withOneMore(ownPreferences: UserPreferences, type: string): UserPreferences {
+  const { document, at } = ownPreferences
+  const recent = [{ type, at: at.toISOString() }, ...ownPreferences.recent]
   const kept = new Set(
     [null, ...Object.keys(document.types ?? {})].flatMap((name) => {
       const cap = name === null ? document.cap : document.types?.[name]?.cap
@@ -38,7 +44,7 @@ export function withOneMore(said: UserPreferences, type: string): UserPreference
         .slice(0, cap.atMost)
     }),
   )
-  return { ...said, recent: recent.filter((sounded) => kept.has(sounded)), hasCounted: true }
+  return { ...ownPreferences, recent: recent.filter((sounded) => kept.has(sounded)), hasCounted: true }
 }
 
 /** Stores the counts of this transaction. Requires locked inboxes. Users without a cap cost no statement. */
@@ -54,7 +60,7 @@ export async function storeCounted(client: pg.ClientBase, preferences: Map<strin
   })
 }
 
-const stored = columns<[userId: string, said: UserPreferences]>({
+const stored = columns<[userId: string, ownPreferences: UserPreferences]>({
   user_id: ['bigint', ([userId]) => userId],
   recent: ['jsonb', ([, { recent }]) => JSON.stringify(recent)],
 })

@@ -57,7 +57,7 @@ export type UserPreferences = {
 }
 
 /** Preferences of a user who has stored none. */
-export const nothingSaid: UserPreferences = {
+export const noPreferences: UserPreferences = {
   document: {},
   dndUntil: null,
   snoozeUntil: null,
@@ -74,10 +74,10 @@ export function decide(
   type: NotificationType,
   channel: Channel,
   relation: Relation | null,
-  said: UserPreferences | undefined,
+  ownPreferences: UserPreferences | undefined,
   critical = type.priority === 'critical',
 ): Decision {
-  const preferences = said ?? nothingSaid
+  const preferences = ownPreferences ?? noPreferences
   return (
     (relation && decideByRelation(relation, preferences.document)) ??
     (critical ? allow('critical', 'critical notifications pass every preference') : undefined) ??
@@ -85,7 +85,7 @@ export function decide(
   )
 }
 
-/** Whether the sender of a broadcast chose the channel; null: all of them. */
+/** True if the sender of a broadcast chose the channel; null: all channels. */
 export function isChosen(channels: Channel[] | null, channel: Channel): boolean {
   return channels === null || channels.includes(channel)
 }
@@ -95,7 +95,10 @@ export const unchosen: Decision = suppress('sender', 'the sender did not choose 
 /** Reason for hiding a notification from the app: the policy for strangers, or the user wants it on another channel only. */
 export type FilterReason = 'strangers' | 'otherChannels'
 
-/** Null if not filtered. A notification that the app does not show is stored if another channel wants it and reaches the user. */
+/**
+ * The reason for filtering, or null. A notification that the app does not show is stored if another channel wants it
+ * and reaches the user.
+ */
 export function whyFiltered(
   inApp: Decision,
   reachableBy: Channel[],
@@ -118,8 +121,8 @@ function decideByRelation(relation: Relation, { policy }: Preferences): Decision
   return null
 }
 
-function decideByPreferences(type: NotificationType, channel: Channel, said: UserPreferences): Decision {
-  const { document, dndUntil, snoozeUntil, digestAt } = said
+function decideByPreferences(type: NotificationType, channel: Channel, ownPreferences: UserPreferences): Decision {
+  const { document, dndUntil, snoozeUntil, digestAt } = ownPreferences
   const ofType = document.types?.[type.type]?.[channel]
   const ofChannel = document.channels?.[channel] ?? true
   const byDefault = type.channels.includes(channel)
@@ -131,7 +134,7 @@ function decideByPreferences(type: NotificationType, channel: Channel, said: Use
     return digestAt ? defer('digest', 'kept for the digest of the user', digestAt) : now
   const quietUntil = latest(dndUntil, snoozeUntil)
   if (quietUntil) return keepQuiet(type, channel, quietUntil === snoozeUntil ? 'snooze' : 'dnd', quietUntil)
-  const until = cappedUntil(said, type.type)
+  const until = cappedUntil(ownPreferences, type.type)
   if (!until) return now
   if (channel === 'inApp') return { ...allow('cap', `${tooMany}: shown silently`), until }
   return defer('cap', `${tooMany}: gathered`, until)

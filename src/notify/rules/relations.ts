@@ -92,5 +92,5 @@ export async function preferencesOf(client: Queryable, users: string[]): Promise
            from notify.preferences where user_id = any($1::bigint[])`,
     values: [users],
   })
-  return new Map(rows.map(({ userId, ...said }) => [userId, said]))
+  return new Map(rows.map(({ userId, ...ownPreferences }) => [userId, ownPreferences]))
 }

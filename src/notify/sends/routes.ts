@@ -11,11 +11,11 @@ import { Priority, Severity } from '../../protocol/notification.ts'
 import { Progress, readProgress } from './progress.ts'
 import { type NewSend, type Sent, send } from './send.ts'
 
-/** What one transaction can write without delaying others. */
+/** Maximum number of recipients: one transaction can write them without delaying others. */
 const MAX_RECIPIENTS = 10_000
-/** Fits that many external ids of the maximum length. */
+/** Maximum size of a body: fits that many external ids of the maximum length. */
 const BATCH_BODY_LIMIT = 3 * 1024 * 1024
-/** Ten years. */
+/** Maximum lifetime of a notification: ten years, in seconds. */
 const MAX_EXPIRES_IN = 315_360_000
 
 const words = {

@@ -19,11 +19,13 @@ export type NewSend = {
   groupKey?: string | undefined
   /** The sender's own id of the event. The same source never notifies a user twice. */
   sourceId?: string | undefined
-  /** Seconds. */
+  /** Seconds until the notifications expire. */
   expiresIn?: number | undefined
 }
 
-/** In recipients: `total` requested, `accepted` have an inbox and did not have this source, `duplicates` had it. */
+/**
+ * Numbers of recipients: `total` requested; `accepted` have an inbox and did not have this source; `duplicates` had it.
+ */
 export type Sent = { sendId: string; total: number; accepted: number; duplicates: number }
 
 /**
@@ -60,7 +62,9 @@ async function nextSendId(trx: pg.ClientBase): Promise<string> {
   return rows[0]?.id ?? ''
 }
 
-/** Holds a lock until the end of the transaction: of two concurrent sends of one source, the second sees the first. */
+/**
+ * Locks a source until the end of the transaction: of two concurrent sends of one source, the second sees the first.
+ */
 async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<string>> {
   await lockName(trx, sourceId)
   const { rows } = await trx.query<{ id: string }>(
@@ -70,7 +74,7 @@ async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<str
   return new Set(rows.map((row) => row.id))
 }
 
-/** Omits unknown ids. */
+/** Converts external ids to user ids. Omits unknown ones. */
 async function usersOf(trx: pg.ClientBase, externalIds: string[]): Promise<string[]> {
   if (externalIds.length === 0) return []
   const { rows } = await trx.query<{ ids: string[] }>('select notify.users_of($1::text[])::text[] as ids', [

@@ -28,7 +28,7 @@ export const Variables = Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-
 export const Values = Type.Record(Type.String({ maxLength: 60 }), Value, { maxProperties: 50 })
 export type Values = Static<typeof Values>
 
-/** ICU messages over the variables; `translations` by BCP 47 tag. */
+/** The texts of a template: ICU messages over the variables; `translations` by BCP 47 tag. */
 export type Messages = {
   title: string
   body: string | null
@@ -37,12 +37,12 @@ export type Messages = {
   translations: Record<string, { title: string; body?: string | null }>
 }
 
-/** Words of a notification in one language. */
+/** The texts of a notification in one language. */
 export type Words = { title: string; body: string | null }
-/** The same in every language of a template. */
+/** Properties that are the same in all languages of a template. */
 export type TranslatedWords = Words & { url: string | null; translations: Record<string, Words> }
 
-/** Of messages outside `translations`. */
+/** Language of the texts outside `translations`. */
 const DEFAULT_LANGUAGE = 'en'
 const LONGEST_TITLE = 200
 const LONGEST_BODY = 2000
@@ -69,9 +69,9 @@ export function checkMessages(messages: Messages): Messages {
 }
 
 /**
- * The words in every language.
- * @throws {AppError} VALIDATION_FAILED for values that do not fit the variables; BAD_TEMPLATE for words that are empty, too long, or
- *   no link
+ * Renders the texts in every language.
+ * @throws {AppError} VALIDATION_FAILED for values that do not fit the variables; BAD_TEMPLATE for texts that are empty,
+ * too long, or not a link
  */
 export function renderMessages(messages: Messages, given: Values): TranslatedWords {
   const values = valuesOf(messages.variables, given)
@@ -90,7 +90,7 @@ export function renderMessages(messages: Messages, given: Values): TranslatedWor
   return { ...words('', messages, DEFAULT_LANGUAGE), url, translations: Object.fromEntries(translations) }
 }
 
-/** Values are parts of a link and percent-encoded, unless the link begins with one. */
+/** Renders a link. Values are percent-encoded, unless the link begins with one. */
 function inLink(url: string, values: Filled): Filled {
   if (url.startsWith('{')) return values
   const encoded = Object.entries(values).map(([name, value]) => {
@@ -99,7 +99,7 @@ function inLink(url: string, values: Filled): Filled {
   return Object.fromEntries(encoded)
 }
 
-/** The words for a locale: its own, those of a shorter form (de-AT, de), or the default ones. */
+/** The texts for a locale: its own, those of a shorter form (de-AT, de), or the default ones. */
 export function wordsFor({ translations, title, body }: TranslatedWords, locale: string | null): Words {
   for (let tag = locale ?? ''; tag !== ''; tag = tag.slice(0, Math.max(0, tag.lastIndexOf('-')))) {
     const found = translations[tag]
@@ -155,7 +155,7 @@ function argumentsOf(elements: Element[]): { name: string; needs: Variable['type
 }
 
 const compiled = new Map<string, IntlMessageFormat>()
-/** Previews of an editor would otherwise keep every state of a text. */
+/** Maximum number of parsed messages in memory: an editor's previews would otherwise add one for each keystroke. */
 const COMPILED_KEPT = 500
 
 /** @throws {AppError} BAD_TEMPLATE for a syntax error */
@@ -213,7 +213,7 @@ function valuesOf(variables: Messages['variables'], given: Values): Filled {
   )
 }
 
-/** Undefined: it is not of the type. Booleans are words, for `select`. */
+/** Converts a value to the type of the variable; undefined if it does not fit. Booleans become words, for `select`. */
 function typed(type: Variable['type'], value: string | number | boolean): string | number | Date | undefined {
   if (type === 'boolean') return typeof value === 'boolean' ? String(value) : undefined
   if (type === 'number') return typeof value === 'number' ? value : undefined
@@ -229,7 +229,7 @@ function samples(variables: Messages['variables'], n: number): Values {
   return Object.fromEntries(Object.entries(variables).map(([name, { type }]) => [name, sample[type]]))
 }
 
-/** As the locales of users are stored: pt-BR. */
+/** Writes a language tag like the stored locales of users: pt-BR. */
 function canonicalTag(tag: string): string {
   try {
     return Intl.getCanonicalLocales(tag)[0] ?? tag

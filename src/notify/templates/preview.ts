@@ -48,7 +48,7 @@ export const Preview = Type.Object({
 type Recipient = { locale: string | null; reachableBy: Channel[]; unreadCount: number; modseq: number; epoch: string }
 
 /**
- * A template as a user would see it now. Nothing is written.
+ * Renders a template as a user would see it now. Writes nothing.
  * @throws {AppError} USER_NOT_FOUND, VALIDATION_FAILED for the variables
  */
 export async function previewTemplate(
@@ -59,9 +59,9 @@ export async function previewTemplate(
 ): Promise<Static<typeof Preview>> {
   const words = renderMessages(template, variables)
   const recipient = userId === undefined ? nobody : await findRecipient(pool, userId)
-  const said = userId === undefined ? undefined : (await preferencesOf(pool, [userId])).get(userId)
+  const ownPreferences = userId === undefined ? undefined : (await preferencesOf(pool, [userId])).get(userId)
   const decisions = channels.map((channel) => ({
-    ...decide(type, channel, null, said),
+    ...decide(type, channel, null, ownPreferences),
     channel,
     reachable: channel === 'inApp' || recipient.reachableBy.includes(channel),
   }))

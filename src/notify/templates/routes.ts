@@ -93,7 +93,7 @@ const PreviewOf = Type.Object(
 
 const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 
-/** Texts of broadcasts. */
+/** Routes of templates, from which broadcasts are made. */
 export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool, reader, types } = app
   const check = async (content: TemplateContent): Promise<TemplateContent> => {

@@ -18,7 +18,9 @@ const columns = `t.id, t.name, v.version, v.type, v.title, v.body, v.url, v.vari
   t.updated_at as "updatedAt"`
 const current = `notify.templates t join notify.template_versions v on v.template_id = t.id and v.version = t.version`
 
-/** Undefined when it does not exist or is deleted. With `lock`, others wait until the transaction ends. */
+/**
+ * Finds a template. Undefined when it does not exist or is deleted. `lock`: locks the row until the transaction ends.
+ */
 export async function findTemplate(db: Queryable, id: string, { lock = false } = {}): Promise<Template | undefined> {
   const { rows } = await db.query<Template>(
     `select ${columns} from ${current} where t.id = $1 and t.deleted_at is null ${lock ? 'for update of t' : ''}`,
@@ -27,7 +29,7 @@ export async function findTemplate(db: Queryable, id: string, { lock = false } =
   return rows[0]
 }
 
-/** Undefined when another template has the name. */
+/** Creates a template. Undefined when another template has the name. */
 export async function createTemplate(trx: pg.ClientBase, content: TemplateContent): Promise<Template | undefined> {
   const { rows } = await trx.query<{ id: string }>(
     `insert into notify.templates (name) values ($1) on conflict (name) where deleted_at is null do nothing returning id`,

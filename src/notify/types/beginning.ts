@@ -1,6 +1,6 @@
-/** In UTF-16 code units; a character has one or more. */
+/** Maximum length of a preview in UTF-16 code units. */
 export const LONGEST_BEGINNING = 200
-/** How far back to look for a space. Not every script has spaces. */
+/** Maximum distance from the end in which a space is searched. Not every script has spaces. */
 const SHORTEST_CUT = 120
 /** From this code point on, characters can join the following one (Grapheme_Cluster_Break=Prepend of UAX #29). */
 const FIRST_PREPEND = 0x600
@@ -18,7 +18,7 @@ export function beginningOf(text: string): string | null {
   return shown.trimEnd() || null
 }
 
-/** A hundred times cheaper than segmenting, and sufficient for most texts. */
+/** A quick test that suffices for most texts, a hundred times cheaper than segmenting. */
 function lastSpace(text: string): number | undefined {
   for (let at = LONGEST_BEGINNING; at >= SHORTEST_CUT; at--)
     if (/\s/.test(text.charAt(at)) && text.charCodeAt(at - 1) < FIRST_PREPEND) return at

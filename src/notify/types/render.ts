@@ -21,9 +21,9 @@ export type Renderable = {
 /** `fallback` is plain text for clients that do not know the type. */
 export type Rendered = { title: string; body: string | null; url: string | null; fallback: string }
 
-/** Two names of this length plus the longest phrase stay below 200 characters, the limit of a title. */
+/** Maximum length of a name. Two names and the longest phrase stay below 200 characters, the limit of a title. */
 const NAME_SHOWN = 60
-/** Values from `data` can be longer. */
+/** Maximum length of a value from `data`. */
 const TITLE_SHOWN = 200
 const BODY_SHOWN = 2000
 

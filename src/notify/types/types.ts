@@ -11,11 +11,11 @@ export type NotificationType = {
   /** Priority when the recipient follows an actor. */
   followedPriority: Priority
   severity: 'info' | 'success' | 'warning' | 'error'
-  /** Whether the channel is on by default. */
+  /** Channels, each true if it is on by default. */
   channels: Channel[]
   /** Actors of a group shown one by one before a window opens. */
   instantThreshold: number
-  /** 0: never grouped. */
+  /** Length of a window in seconds. 0: events never wait. */
   windowSeconds: number
   jitter: number
   maxGroupSize: number

@@ -45,7 +45,10 @@ function toDelivery(row: Row): WebhookDelivery {
   }
 }
 
-/** Newest first, older than `before`. @throws {AppError} WEBHOOK_NOT_FOUND */
+/**
+ * Lists messages newest first, older than `before`.
+ * @throws {AppError} WEBHOOK_NOT_FOUND
+ */
 export async function listDeliveries(
   pool: pg.Pool,
   webhookId: string,
@@ -126,7 +129,7 @@ export async function recoverDeliveries(
   }
 }
 
-/** The caller expects the endpoint to work again. */
+/** Ends a pause of the endpoint, because the caller expects it to work again. */
 async function endPause(client: pg.ClientBase, webhookId: string): Promise<void> {
   const { rows } = await client.query<{ enabled: boolean }>(
     'update notify.webhooks set paused_until = null where id = $1 returning disabled_at is null as enabled',

@@ -65,7 +65,7 @@ const shown = columns<Taken>({
   notification_id: ['bigint', (message) => message.notificationId],
 })
 
-/** The error of a mail or push, from its delivery. */
+/** Reads the last errors of failed mails and pushes. */
 async function readFailures({ pool }: Reader, messages: Taken[]): Promise<Map<string, { error: string | null }>> {
   const failed = messages.filter(({ event }) => event === 'delivery.failed')
   if (failed.length === 0) return new Map()

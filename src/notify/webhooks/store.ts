@@ -47,7 +47,7 @@ function toWebhook(row: Row): Webhook {
   }
 }
 
-/** Standard Webhooks allows 24 to 64 bytes. */
+/** Size of a secret. Standard Webhooks allows 24 to 64 bytes. */
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
 
 /** @throws {AppError} TOO_MANY_WEBHOOKS */
@@ -66,7 +66,7 @@ export async function createWebhook(
   return { id: rows[0].id, secret }
 }
 
-/** Newest first, older than `before`. */
+/** Lists webhooks newest first, older than `before`. */
 export async function listWebhooks(pool: pg.Pool, before: string | null, limit: number): Promise<Webhook[]> {
   const { rows } = await pool.query<Row>(
     `select ${columns} from notify.webhooks where $1::bigint is null or id < $1::bigint order by id desc limit $2::int`,
@@ -106,7 +106,7 @@ export async function updateWebhook(client: pg.ClientBase, id: string, change: W
 }
 
 /**
- * Queued messages are not sent; retention removes them.
+ * Deletes a webhook. Its queued messages are not sent; retention removes them.
  * @throws {AppError} WEBHOOK_NOT_FOUND
  */
 export async function deleteWebhook(client: pg.ClientBase, id: string): Promise<void> {

@@ -19,7 +19,7 @@ export type Batch = { endpoint: string; secrets: string[]; messages: Taken[] }
 /** The result of an attempt. `status` null: no response. */
 export type Result = { status: number | null; error: string | null; afterSeconds: number }
 
-/** Concurrent messages to an endpoint from all processes; one while it fails. */
+/** Concurrent messages to an endpoint, from all processes together; one while it fails. */
 export const AT_ONCE = 5
 /** After this time without a result, the worker counts as dead. Longer than the timeout of a request. */
 const LEASE_SECONDS = 60
@@ -76,7 +76,10 @@ export function takeMessages(pool: pg.Pool, webhookId: string): Promise<Batch | 
   })
 }
 
-/** A process whose lease ended reports only successes, because another one has taken the message. */
+/**
+ * SQL: the message is still this process's own. A process whose lease ended reports only successes, because another one
+ * has taken the message.
+ */
 const mine = `d.id = $2 and d.state = 'sending' and d.attempts = $3`
 
 export async function recordSent(pool: pg.Pool, webhookId: string, { id }: Taken, status: number): Promise<void> {

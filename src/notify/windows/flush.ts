@@ -23,7 +23,7 @@ const BATCH = 500
 const TROUBLE_PASSES_SECONDS = 30
 
 /**
- * Shows what the due windows have gathered, page by page. Windows whose inbox or post is held wait for the next run:
+ * Updates the groups whose windows are due, page by page. Windows whose inbox or post is held wait for the next run:
  * the next page begins behind them.
  */
 export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'types' | 'log'>): Promise<void> {
@@ -35,7 +35,7 @@ export async function flushWindows({ pool, types, log }: Pick<App, 'pool' | 'typ
   }
 }
 
-/** Text keeps the microseconds. */
+/** Time as text, which keeps the microseconds. */
 type Due = Window & { dueAt: string }
 
 /** The next due windows after `last`. Skips windows without an inbox; the deletion of the user removes those. */
@@ -62,7 +62,7 @@ async function flushApart(flushing: Flushing, due: Window[]): Promise<void> {
     await inTransaction(flushing.pool, (client) => flushBatch(client, flushing.types, due))
   } catch (error) {
     if (!isContentError(error)) {
-      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same problem
+      await putOff(flushing, due, error, TROUBLE_PASSES_SECONDS).catch(() => undefined) // the same database problem concerns all windows
       throw error
     }
     if (due.length === 1) return putOff(flushing, due, error)

@@ -44,25 +44,25 @@ export async function gather(
     const { draft, window } = group
     grow(draft, window, row)
     const type = types(draft.type)
-    const said = preferences.get(draft.userId)
-    const inApp = decide(type, 'inApp', null, said)
-    draft.said = said
+    const ownPreferences = preferences.get(draft.userId)
+    const inApp = decide(type, 'inApp', null, ownPreferences)
+    draft.ownPreferences = ownPreferences
     draft.silent = window.filterReason === null && inApp.until !== null
-    if (said && !draft.silent && window.filterReason !== 'strangers' && counts(said, type, false))
-      preferences.set(draft.userId, withOneMore(said, type.type))
+    if (ownPreferences && !draft.silent && window.filterReason !== 'strangers' && counts(ownPreferences, type, false))
+      preferences.set(draft.userId, withOneMore(ownPreferences, type.type))
     rank(draft, type)
     return [{ ...group, inApp }]
   })
 }
 
 /**
- * What one window has gathered. `newPeople`: how many are not in the group yet. `followed` and `strangers`: the latest
- * people, by whether the recipient follows them.
+ * The people who wait in one window. `newPeople`: how many are not in the group yet. `followed` and `strangers`: the
+ * latest people, by whether the recipient follows them.
  */
 type Waiting = {
   place: number
   newPeople: number
-  /** Null when nobody commented. */
+  /** The latest waiting comment; null when there is none. */
   latestComment: string | null
   followed: string[]
   strangers: string[]

@@ -27,11 +27,13 @@ const closed = { additionalProperties: false }
 const Limited = Type.Object({ limit: Limit }, closed)
 const Time = Type.Optional(Type.String({ format: 'date-time' }))
 
-/** For how long an answer serves all viewers of this process: they refresh every three seconds. Milliseconds. */
+/**
+ * Cache time of responses in milliseconds, shared by all viewers of this process. Screens refresh every three seconds.
+ */
 const KEPT_MS = 1000
-/** Answers that change slowly, or are dearer. */
+/** Cache time of responses that change slowly or cost more to compute. */
 const KEPT_LONG_MS = 10_000
-/** Counts every table. */
+/** Cache time of the count of every table. */
 const KEPT_OF_TABLES_MS = 3000
 const MOST_VIEWERS = 50
 
@@ -312,7 +314,7 @@ function tables(server: Server, reader: Reader, { pool }: App): void {
       const { name } = params
       if (reveal && !includesRole(user.role, 'operator')) throw fail('FORBIDDEN')
       const search = column === undefined || value === undefined ? undefined : { column, value }
-      // Before the read: nothing is revealed that the audit log does not show.
+      // Writes the audit row before the read, so that nothing is read that the audit log does not show.
       if (reveal)
         await audited(pool, request, { action: 'table.reveal', target: `table:${name}`, after: { order, ...search } })
       return readRows(reader, { name, order, limit, reveal, search, cursor: keyOf(cursor) })
@@ -369,7 +371,7 @@ function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): v
       const viewer: Viewer = {
         show(tick) {
           const over = Date.now() >= user.expiresAt || revokedSessions.has(user.sessionId)
-          // A viewer that reads slowly misses seconds, so that nothing piles up here.
+          // Skips seconds for a slow viewer, so that no memory is used for it.
           if (!over && !reply.raw.writableNeedDrain) reply.raw.write(`event: tick\ndata: ${JSON.stringify(tick)}\n\n`)
           left -= 1
           if (over || left <= 0) viewer.end()

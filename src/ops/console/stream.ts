@@ -2,12 +2,14 @@ import type { App } from '../../app.ts'
 import { repeat } from '../../base/pulse.ts'
 import type { Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 
-/** A second of the pipeline: what was written since the tick before, at each stage, and the figures of the system. */
+/**
+ * One second of the pipeline: what was written at each stage since the previous tick, and the figures of the system.
+ */
 export type Tick = { at: string; system: Row; events: Row[]; sql: { system: Read['sql']; pipeline: Read['sql'] } }
 export type Viewer = { show(tick: Tick): void; end(): void }
 
 const EVERY_MS = 1000
-/** Late commits and lines have lower ids and earlier times than others before them. */
+/** Seconds to read again, because rows of late commits have lower ids and earlier times than rows already read. */
 const OVERLAP_IDS = 500
 const OVERLAP_MS = 5000
 
@@ -19,7 +21,7 @@ export class Pipeline {
   #polling: { close(): Promise<void> } | undefined
   #lastId: bigint | undefined
   #since = 0
-  /** Keys of events that were sent, with the time at which they may be forgotten. */
+  /** Keys of sent events, each with the time at which it may be forgotten. */
   readonly #sent = new Map<string, number>()
 
   constructor(reader: Reader, log: App['log']) {

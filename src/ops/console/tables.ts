@@ -43,15 +43,18 @@ export type Request = {
   cursor?: string[] | undefined
 }
 
-/** What people wrote, or can be reached by. */
+/** Columns with texts that people wrote, or addresses at which they can be reached. */
 const PRIVATE = new Set(
   'body title url data event document email new_email bio alt user_agent mentions words payload variables'.split(' '),
 )
-/** Anyone who has the id of a medium may see it; rate limits count by address. */
+/**
+ * Columns that are secret for other reasons: anyone who has the id of a medium may see it; rate limits contain
+ * addresses.
+ */
 const PRIVATE_OF: Record<string, string> = { 'social.media': 'id', 'social.rate_limits': 'key' }
-/** Tables without anything of a person. */
+/** Tables without personal data. */
 const OPEN = new Set(['notify.types'])
-/** Columns that hold when a row was written; the first that a table has. */
+/** Columns with the time at which a row was written; the first that a table has is used. */
 const TIMES = ['at', 'created_at', 'decided_at', 'opened_at', 'queued_at', 'removed_at']
 const MOST_CHARACTERS = 300
 
@@ -154,7 +157,7 @@ export async function readRows(reader: Reader, request: Request): Promise<Page> 
   }
 }
 
-/** Name under which GET /admin/sql/:name gives the text. */
+/** Name by which GET /admin/sql/:name returns the text. */
 function nameOf({ name, order, reveal, search, cursor }: Request): string {
   return ['rows', name, order, search?.column ?? '', cursor ? 'after' : '', reveal ? 'revealed' : '']
     .join('-')
@@ -174,7 +177,7 @@ export async function textOfRows(reader: Reader, name: string): Promise<string |
   })
 }
 
-/** Short texts and plain values as they are; all else as text. */
+/** SQL: short texts and plain values unchanged, everything else as text. */
 function selectedAs({ name, type }: Column): string {
   const column = `t.${quote(name)}`
   if (/^(boolean|smallint|integer|real|double precision|timestamp with time zone)$/.test(type)) return column

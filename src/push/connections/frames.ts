@@ -23,7 +23,7 @@ export async function answerFrame(
   if (!identity) return
   if (frame.type === 'error' || frame.type === 'hello') {
     if (!connection.mayErr()) return connection.close('badFrame', 'too many frames that were not understood')
-    const again = { type: 'error', code: 'VALIDATION_FAILED', message: 'hello was said already' } as const
+    const again = { type: 'error', code: 'VALIDATION_FAILED', message: 'hello was already sent' } as const
     return connection.send(frame.type === 'error' ? frame : again)
   }
   try {

@@ -15,7 +15,7 @@ export type HelloContext = { app: App; hub: Hub; limits: Limits; welcomes: Welco
  * Handles the first frame of a socket: verifies the token, looks up the session, and starts the catch-up after `since`.
  * The socket joins its user before any read, so that it does not miss a change or revocation in between.
  */
-export async function sayHello(
+export async function handleHello(
   { app, hub, limits, welcomes }: HelloContext,
   connection: Connection,
   frame: ClientFrame | BadFrame,

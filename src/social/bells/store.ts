@@ -9,12 +9,12 @@ type Bell = { userId: string; authorId: string }
 export async function switchOn(pool: pg.Pool, { userId, authorId }: Bell): Promise<boolean> {
   const { rowCount } = await pool.query({
     name: 'switch_bell_on',
-    text: `with standing as materialized (
+    text: `with existing as materialized (
              select a.id as author_id, u.id as user_id from social.users a, social.users u
              where a.id = $1::bigint and a.deleted_at is null and u.id = $2::bigint and u.deleted_at is null for key share
            )
            insert into social.bells (author_id, user_id)
-           select author_id, user_id from standing where not social.either_blocks(author_id, user_id)
+           select author_id, user_id from existing where not social.either_blocks(author_id, user_id)
            on conflict (author_id, user_id) do update set created_at = bells.created_at`,
     values: [authorId, userId],
   })

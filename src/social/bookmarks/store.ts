@@ -11,10 +11,10 @@ export async function addBookmark(pool: pg.Pool, userId: string, postId: string)
   const { rows } = await pool.query({
     name: 'add_bookmark',
     // The lock makes a deletion of the post wait, so that its clean-up finds the row.
-    text: `with standing as (select p.id from social.posts p
+    text: `with visible as (select p.id from social.posts p
                   where p.id = $2 and p.deleted_at is null and ${unblocked('$1::bigint', 'p.author_id')} for key share),
-                kept as (insert into social.bookmarks (user_id, post_id) select $1, id from standing on conflict do nothing)
-           select id from standing`,
+                kept as (insert into social.bookmarks (user_id, post_id) select $1, id from visible on conflict do nothing)
+           select id from visible`,
     values: [userId, postId],
   })
   if (rows.length === 0) throw fail('POST_NOT_FOUND')

@@ -35,7 +35,7 @@ export async function listComments(
            where c.post_id = $1 and c.id > coalesce($2::bigint, 0)
              and c.parent_id ${list.parentId === undefined ? 'is null' : '= $5'}
              and ${unblocked('$4::bigint', 'c.author_id')}
-             and (c.deleted_at is null or ${hasStandingReply})
+             and (c.deleted_at is null or ${hasVisibleReply})
            order by c.parent_id, c.id limit $3`, // the order of comments_of_post: a page never walks other posts' comments
     values: [list.postId, list.after, list.limit, viewerId, ...(list.parentId === undefined ? [] : [list.parentId])],
   })
@@ -43,7 +43,7 @@ export async function listComments(
 }
 
 /** A condition on `social.comments c`. Descends through deleted replies until it finds one that is not deleted. */
-export const hasStandingReply = `exists (
+export const hasVisibleReply = `exists (
   with recursive below as (
     select r.id, r.deleted_at from social.comments r where r.post_id = c.post_id and r.parent_id = c.id
     union all

@@ -73,8 +73,8 @@ export async function deleteComment(app: App, actor: Actor, commentId: string): 
 }
 
 /** A post hidden by a block counts as missing. */
-const standingPost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
-const standingParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
+const visiblePost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
+const visibleParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
 
 /** Returns the post's author, or null when that account is deleted. */
 async function lockPost(client: pg.ClientBase, { userId }: Actor, postId: string): Promise<string | null> {
@@ -82,11 +82,11 @@ async function lockPost(client: pg.ClientBase, { userId }: Actor, postId: string
     name: 'lock_post_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.posts p join social.users u on u.id = p.author_id
-           where ${standingPost} for key share of p skip locked`,
+           where ${visiblePost} for key share of p skip locked`,
     values: [postId, userId],
   })
   if (rows[0]) return rows[0].authorId
-  const held = await client.query(`select from social.posts p where ${standingPost}`, [postId, userId])
+  const held = await client.query(`select from social.posts p where ${visiblePost}`, [postId, userId])
   throw held.rowCount ? busy() : fail('POST_NOT_FOUND')
 }
 
@@ -100,11 +100,11 @@ async function lockParent(
     name: 'lock_parent_of_comment',
     text: `select case when u.deleted_at is null then u.id end as "authorId"
            from social.comments c join social.users u on u.id = c.author_id
-           where ${standingParent} for key share of c skip locked`,
+           where ${visibleParent} for key share of c skip locked`,
     values: [parentId, postId, userId],
   })
   if (rows[0]) return rows[0].authorId
-  const held = await client.query(`select from social.comments c where ${standingParent}`, [parentId, postId, userId])
+  const held = await client.query(`select from social.comments c where ${visibleParent}`, [parentId, postId, userId])
   throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
 }
 

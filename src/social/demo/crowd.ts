@@ -110,8 +110,8 @@ export async function makeUsers(trx: pg.ClientBase, kind: Kind, displayNames: st
 }
 
 /**
- * Real follows in both directions. Their events change the counters but notify no one, so that the demo's dials show
- * only likes and comments.
+ * Creates real follows in both directions. Their events change the counters but notify nobody, so that the demo's
+ * displays show only likes and comments.
  */
 export async function befriend(trx: pg.ClientBase, ids: string[], authorId: string, requestId: string): Promise<void> {
   const { rows } = await trx.query<{ followerId: string; followeeId: string }>(

@@ -77,7 +77,7 @@ const created = columns<ExternalUser & { username: string }>({
   time_zone: ['text', (user) => user.timeZone ?? null],
 })
 
-/** Takes one of several names that look alike. The others are missing from the result. */
+/** If several new usernames look alike, inserts only one of these users. The result does not contain the others. */
 const insertUsers = `
   with w as (
     select distinct on (social.name_look(username)) *, social.name_look(username) as look

@@ -53,7 +53,7 @@ const users = `
   join social.users u on u.id = w.followee_id and u.deleted_at is null`
 
 /** The pairs whose users both exist, locked against deletion until the commit. Looks up single rows by primary key. */
-const standing = `
+const existing = `
   select w.follower_id, w.followee_id, w.request_id
   from ${requested.from}
   ${users}
@@ -84,8 +84,8 @@ const events = (retracts: boolean) =>
  * committed after this statement began. If it comes after the commit, it ends the follow.
  */
 const followStatement = `
-  with standing as materialized (${standing}),
-  allowed as materialized (select * from standing where not social.either_blocks(follower_id, followee_id)),
+  with existing as materialized (${existing}),
+  allowed as materialized (select * from existing where not social.either_blocks(follower_id, followee_id)),
   followed as (
     insert into social.follows (follower_id, followee_id)
     select follower_id, followee_id from allowed order by follower_id, followee_id
@@ -100,15 +100,15 @@ const followStatement = `
   select follower_id as "followerId", followee_id as "followeeId", false as held from outcome`
 
 const unfollowStatement = `
-  with standing as materialized (${standing}),
+  with existing as materialized (${existing}),
   locked as materialized (
-    select f.follower_id, f.followee_id from standing s
+    select f.follower_id, f.followee_id from existing s
     join social.follows f on f.follower_id = s.follower_id and f.followee_id = s.followee_id
     order by f.follower_id, f.followee_id
     for update of f skip locked
   ),
   held_follows as materialized (
-    select s.follower_id, s.followee_id from standing s
+    select s.follower_id, s.followee_id from existing s
     where (s.follower_id, s.followee_id) not in (select k.follower_id, k.followee_id from locked k)
       and exists (select from social.follows f where f.follower_id = s.follower_id and f.followee_id = s.followee_id)
   ),
@@ -118,7 +118,7 @@ const unfollowStatement = `
   ),
   outcome as materialized (
     select s.*, (s.follower_id, s.followee_id) in (select f.follower_id, f.followee_id from unfollowed f) as changed
-    from standing s
+    from existing s
     where (s.follower_id, s.followee_id) not in (select h.follower_id, h.followee_id from held_follows h)
   ),
   events as (${events(true)})

@@ -59,7 +59,7 @@ const requested = columns<LikeRequest>(
  * event. The joins look up single rows by primary key, whatever batch size the planner assumes. The sub-selects hide
  * that size from the planner, so it plans once instead of per batch.
  */
-const standing = `
+const visible = `
   select w.post_id, w.user_id, w.request_id, p.like_count,
          case when u.id <> w.user_id and u.deleted_at is null then u.id end as recipient_id
   from ${requested.from}
@@ -90,27 +90,27 @@ const events = (retracts: boolean) =>
   appendEventPerRow({ action: like, retracts, from: 'outcome where changed', requestId: 'request_id' })
 
 const likeStatement = `
-  with standing as materialized (${standing}),
+  with visible as materialized (${visible}),
   liked as (
-    insert into social.likes (post_id, user_id) select post_id, user_id from standing order by post_id, user_id
+    insert into social.likes (post_id, user_id) select post_id, user_id from visible order by post_id, user_id
     on conflict do nothing
     returning post_id, user_id
   ),
   outcome as materialized (
-    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from standing s
+    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from liked l) as changed from visible s
   ),
   events as (${events(false)})
   select post_id as "postId", user_id as "userId", greatest(1, like_count + changed::int) as "likeCount" from outcome`
 
 const unlikeStatement = `
-  with standing as materialized (${standing}),
+  with visible as materialized (${visible}),
   locked as materialized (
-    select l.post_id, l.user_id from standing s join social.likes l on l.post_id = s.post_id and l.user_id = s.user_id
+    select l.post_id, l.user_id from visible s join social.likes l on l.post_id = s.post_id and l.user_id = s.user_id
     order by l.post_id, l.user_id
     for update of l skip locked
   ),
   held_likes as materialized (
-    select s.post_id, s.user_id from standing s
+    select s.post_id, s.user_id from visible s
     where (s.post_id, s.user_id) not in (select k.post_id, k.user_id from locked k)
       and exists (select from social.likes l where l.post_id = s.post_id and l.user_id = s.user_id)
   ),
@@ -119,7 +119,7 @@ const unlikeStatement = `
     returning l.post_id, l.user_id
   ),
   outcome as materialized (
-    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from unliked l) as changed from standing s
+    select s.*, (s.post_id, s.user_id) in (select l.post_id, l.user_id from unliked l) as changed from visible s
     where (s.post_id, s.user_id) not in (select h.post_id, h.user_id from held_likes h)
   ),
   events as (${events(true)})

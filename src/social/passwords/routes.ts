@@ -90,7 +90,7 @@ export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
         const { token, password } = request.body
         const reset = () => resetPassword(app, { token, password, ip: request.ip })
         if (!isForm(request)) return reply.code(204).send(await reset().then(() => null))
-        const words = await wordsOfReset(app, token) // a used token names nobody
+        const words = await wordsOfReset(app, token) // a used token identifies no user
         const page = await reset().then(
           () => changed(words),
           (error) => refused(error, token, words),

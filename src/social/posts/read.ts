@@ -44,8 +44,8 @@ const pageOf: Record<Scope, string> = {
   all: `select p.* from social.posts p where ${older} and ${unblocked('$1::bigint', 'p.author_id')} order by p.id desc limit $3`,
   user: `select p.* from social.posts p where p.author_id = $4 and ${older} order by p.id desc limit $3`,
   // A viewer who follows many users usually finds a page among the newest posts. Otherwise, one index lookup per
-  // followed user finds the authors with the newest posts. Only the posts of a page's worth of authors are read, so the
-  // cost does not depend on how much others post.
+  // followed user finds the authors with the newest posts. Only posts of as many authors as a page has posts are read,
+  // so the cost does not depend on how much others post.
   following: `
     with recent as materialized (
       select p.* from (select p.* from social.posts p where ${older} order by p.id desc limit ${RECENT}) p

@@ -19,7 +19,7 @@ export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, ty
     const removed = await remove(users)
     return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
   }
-  // Users whose inbox was locked when the cursor passed. They did not delay the others.
+  // Continues with users whose inbox was locked when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
     if ((await remove(passed)) === 0) throw new Error('the remaining inboxes are locked by other transactions')

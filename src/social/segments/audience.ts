@@ -19,7 +19,7 @@ export const Estimate = Type.Object({
 const COUNT_TIMEOUT_MS = 3000
 const SAMPLE = 10
 
-/** The condition of an audience; that of a query reads what the query selects. */
+/** SQL condition of an audience; for a query, of the ids that it selects. */
 export function compileAudience(audience: Audience<Rule>, values: unknown[]): string {
   if ('everyone' in audience) return 'true'
   if ('rule' in audience) return compileRule(audience.rule, values)
@@ -28,7 +28,7 @@ export function compileAudience(audience: Audience<Rule>, values: unknown[]): st
 }
 
 /**
- * How many users there are in an audience, and some of them. Reads only.
+ * Returns the number of users in an audience, and some of them. Writes nothing.
  * @throws {AppError} BAD_SEGMENT for a query that fails or takes too long
  */
 export async function estimate(
@@ -86,7 +86,7 @@ async function readSample(client: pg.ClientBase, audience: Audience<Rule>, viewe
   return rows.map(toUser)
 }
 
-/** Faults of a query are the administrator's: syntax, names, rights, time. */
+/** Error codes of a query that the administrator can fix: syntax, names, rights, time. */
 export function segmentError(error: unknown): unknown {
   const isFault = error instanceof pg.DatabaseError && /^(42|22|21|0A|57014|25006|P0)/.test(error.code ?? '')
   return isFault ? fail('BAD_SEGMENT', error.message, { cause: error }) : error

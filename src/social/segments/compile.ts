@@ -20,7 +20,7 @@ function joined(rules: Rule[], operator: 'and' | 'or', values: unknown[]): strin
 const usedSince = (seconds: string) =>
   `exists (select from social.sessions s where s.user_id = u.id and s.last_used_at > now() - make_interval(secs => ${seconds}::float8))`
 
-/** Each over a placeholder. */
+/** SQL for each comparison, with a placeholder for the value. */
 const conditions: Record<ConditionName, (value: string) => string> = {
   role: (value) => `u.role = ${value}::text`,
   createdAfter: (value) => `u.created_at > ${value}::timestamptz`,

@@ -49,7 +49,7 @@ const OneSegment = Type.Object({ id: Id })
 
 const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 
-/** Sets of users for broadcasts. */
+/** Routes of segments: sets of users for broadcasts. */
 export function segmentRoutes({ pool, reader }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(

@@ -98,7 +98,7 @@ export function checkRule(rule: unknown, pointer = '/rule'): Rule {
   return rule as Rule
 }
 
-/** The compiler knows no formats; the patterns say the same. */
+/** Schemas without formats, because the compiler of TypeBox does not know any; the patterns check the same. */
 function withoutFormat<T extends object>(schema: T): T {
   return { ...schema, format: undefined }
 }

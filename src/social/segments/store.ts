@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Rule } from './rule.ts'
 
-/** Exactly one of `rule` and `sql` is not null. */
+/** A segment. Exactly one of `rule` and `sql` is not null. */
 export type Segment = {
   id: string
   name: string

@@ -115,7 +115,7 @@ async function arrange(pool: pg.Pool, ids: string[], actor: string, seed: number
 /** What the send has done, read from the tables, in the form of a dry run. */
 async function outcome(pool: pg.Pool, id: string, ids: string[]) {
   const { rows } = await pool.query(
-    `with told as (
+    `with decided as (
        select s.decision, s.decided_by, n.silent, n.filter_reason, i.reachable_by, d.channel, d.state
        from notify.sources s join notify.inbox i using (user_id)
        left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
@@ -129,13 +129,13 @@ async function outcome(pool: pg.Pool, id: string, ids: string[]) {
      select count(*)::int as total,
        count(*) filter (where decision = 'shown' and not silent)::int as shown,
        count(*) filter (where decision = 'shown' and silent)::int as silent,
-       (select coalesce(jsonb_object_agg(filter_reason, n), '{}') from (select filter_reason, count(*) as n from told where decision = 'filtered' group by 1) f) as filtered,
-       (select coalesce(jsonb_object_agg(decided_by, n), '{}') from (select decided_by, count(*) as n from told where decision = 'suppressed' group by 1) f) as suppressed,
+       (select coalesce(jsonb_object_agg(filter_reason, n), '{}') from (select filter_reason, count(*) as n from decided where decision = 'filtered' group by 1) f) as filtered,
+       (select coalesce(jsonb_object_agg(decided_by, n), '{}') from (select decided_by, count(*) as n from decided where decision = 'suppressed' group by 1) f) as suppressed,
        count(*) filter (where state ->> 'email' in ('queued', 'suppressed:notConfigured'))::int as "emailQueued",
        count(*) filter (where state ->> 'email' = 'deferred')::int as "emailDeferred",
        count(*) filter (where state ->> 'webPush' in ('queued', 'suppressed:notConfigured'))::int as "pushQueued",
        count(*) filter (where state ->> 'webPush' = 'deferred')::int as "pushDeferred"
-     from told`,
+     from decided`,
     [id, ids],
   )
   return rows[0]

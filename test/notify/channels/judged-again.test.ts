@@ -8,7 +8,7 @@ import { inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 
 /** What changes between queueing and sending, and what becomes of the push then. Ben and Cem like Ana's post; she follows Ben. */
 type Case = [rule: string, became: string, change: (people: People) => Promise<unknown>]
-type People = { ana: string; ben: string; cem: string; post: string; say(document: Preferences): Promise<void> }
+type People = { ana: string; ben: string; cem: string; post: string; prefer(document: Preferences): Promise<void> }
 
 test('all rules are checked again when a notification is sent', async (t) => {
   const app = await inboxApp(t)
@@ -51,30 +51,34 @@ test('all rules are checked again when a notification is sent', async (t) => {
       },
     ],
     ['the thread is muted', 'skipped threadMute', ({ ana, post }) => muteThread(app, ana, post)],
-    ['no strangers, but she follows one', 'sent', ({ say }) => say({ ...wanted, policy: { strangers: 'drop' } })],
+    ['no strangers, but she follows one', 'sent', ({ prefer }) => prefer({ ...wanted, policy: { strangers: 'drop' } })],
     [
       'no strangers, and she follows nobody any more',
       'skipped strangers',
-      async ({ ana, say }) => {
-        await say({ ...wanted, policy: { strangers: 'drop' } })
+      async ({ ana, prefer }) => {
+        await prefer({ ...wanted, policy: { strangers: 'drop' } })
         await pool.query('delete from social.follows where follower_id = $1', [ana])
       },
     ],
     [
       'strangers apart',
       'skipped strangers',
-      async ({ ana, say }) => {
-        await say({ ...wanted, policy: { strangers: 'filter' } })
+      async ({ ana, prefer }) => {
+        await prefer({ ...wanted, policy: { strangers: 'filter' } })
         await pool.query('delete from social.follows where follower_id = $1', [ana])
       },
     ],
-    ['the type is off', 'skipped typePreference', ({ say }) => say({ types: { 'post.liked': { webPush: false } } })],
-    ['the channel is off', 'skipped channelPreference', ({ say }) => say({ channels: { webPush: false } })],
-    ['back to the default', 'skipped typeDefault', ({ say }) => say({})],
+    [
+      'the type is off',
+      'skipped typePreference',
+      ({ prefer }) => prefer({ types: { 'post.liked': { webPush: false } } }),
+    ],
+    ['the channel is off', 'skipped channelPreference', ({ prefer }) => prefer({ channels: { webPush: false } })],
+    ['back to the default', 'skipped typeDefault', ({ prefer }) => prefer({})],
     [
       'snoozed',
       'deferred snooze',
-      ({ say }) => say({ ...wanted, snoozeUntil: new Date(Date.now() + 3_600_000).toISOString() }),
+      ({ prefer }) => prefer({ ...wanted, snoozeUntil: new Date(Date.now() + 3_600_000).toISOString() }),
     ],
     [
       'snoozed until a time that PostgreSQL cannot hold',
@@ -97,8 +101,8 @@ test('all rules are checked again when a notification is sent', async (t) => {
     [
       'quiet hours',
       'deferred dnd',
-      ({ say }) =>
-        say({
+      ({ prefer }) =>
+        prefer({
           ...wanted,
           dnd: {
             enabled: true,
@@ -129,17 +133,17 @@ test('all rules are checked again when a notification is sent', async (t) => {
   for (const [rule, , change] of cases) {
     const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['ana', 'ben', 'cem'])
     users.set(ana, rule)
-    const say = (document: Preferences) => storePreferences(pool, ana, document)
+    const prefer = (document: Preferences) => storePreferences(pool, ana, document)
     await pool.query(`update notify.inbox set reachable_by = '{webPush}' where user_id = $1`, [ana])
     await pool.query(
       `insert into notify.push_subscriptions (user_id, id, endpoint, p256dh, auth, session_id) values ($1, 'browser', 'https://push.example/', '', '', 1)`,
       [ana],
     )
     await pool.query('insert into social.follows (follower_id, followee_id) values ($1, $2)', [ana, ben])
-    await say(wanted)
+    await prefer(wanted)
     const post = await makePost(app, ana)
     await like(app, ...[ben, cem].map((actorId) => ({ postId: post, actorId, recipientId: ana })))
-    await change({ ana, ben, cem, post, say })
+    await change({ ana, ben, cem, post, prefer })
   }
   const sent: Parcel[] = []
   const push: Sender = {

@@ -7,7 +7,7 @@ export type Mail = { to: string; headers: Record<string, string>; text: string }
 
 export type MailServer = {
   mails: Mail[]
-  /** Connections that said MAIL FROM. */
+  /** Connections that sent MAIL FROM. */
   asked: number
   /** What it does: a code to refuse the address or the whole mail with, to take its time, or never to answer. */
   does: 'accept' | { refuse: 'RCPT' | 'DATA'; code: number } | { afterMs: number } | 'hang'

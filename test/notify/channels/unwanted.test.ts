@@ -15,20 +15,20 @@ test('notifications that a user filters from a reachable channel are logged with
   await pool.query(
     `update notify.types set dnd = 'silent', channels = '{inApp,webPush,email}' where type = 'user.followed'`,
   )
-  const cases: [rule: string, said: Preferences][] = [
+  const cases: [rule: string, preferences: Preferences][] = [
     ['typePreference', { types: { 'user.followed': { email: false, webPush: false } } }],
     ['channelPreference', { channels: { email: false, webPush: false } }],
     ['snooze', snoozed],
   ]
-  for (const [rule, said] of cases) {
+  for (const [rule, preferences] of cases) {
     const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
     await reach(ana)
-    await storePreferences(pool, ana, said)
+    await storePreferences(pool, ana, preferences)
     await follow(app, ben, ana)
     const skipped = ['email', 'webPush'].map((channel) => ({ channel, state: 'skipped', reason: rule }))
     t.match((await readWhy(pool, ana, '1')).deliveries, skipped, rule)
     await storePreferences(pool, ana, {})
-    t.match((await readWhy(pool, ana, '1')).deliveries, skipped, 'whatever is said later')
+    t.match((await readWhy(pool, ana, '1')).deliveries, skipped, 'later preferences do not change it')
     const { rows } = await pool.query(
       `select channel, reason from notify.delivery_log where recipient_id = $1 and notification_id = 1 and event = 'filtered' order by 1`,
       [ana],
@@ -53,21 +53,21 @@ test('a group that becomes unwanted keeps its queued and sent messages; channels
   const { pool } = app
   const [ana = '', eve = '', ...likers] = await makeUsers(app, ['ana', 'eve', 'ben', 'cem', 'dia'])
   await pool.query(`update notify.inbox set reachable_by = '{email}'`)
-  const say = (email: boolean) => storePreferences(pool, ana, { types: { 'post.liked': { email } } })
+  const prefer = (email: boolean) => storePreferences(pool, ana, { types: { 'post.liked': { email } } })
   const post = await makePost(app, ana)
-  const told = () => like(app, { postId: post, actorId: String(likers.pop()), recipientId: ana })
+  const likeAgain = () => like(app, { postId: post, actorId: String(likers.pop()), recipientId: ana })
   const rows = async () => (await pool.query('select user_id, state, reason from notify.deliveries')).rows
   await like(app, { postId: await makePost(app, eve), actorId: ana, recipientId: eve })
   t.same(await rows(), [])
-  await say(false)
-  await told()
+  await prefer(false)
+  await likeAgain()
   t.same(await rows(), [{ user_id: ana, state: 'skipped', reason: 'typePreference' }])
-  await say(true)
-  await told()
+  await prefer(true)
+  await likeAgain()
   t.same(await rows(), [{ user_id: ana, state: 'queued', reason: null }], 'wanted again')
   await pool.query(`update notify.deliveries set state = 'sent', due_at = null`)
-  await say(false)
-  await told()
+  await prefer(false)
+  await likeAgain()
   t.same(await rows(), [{ user_id: ana, state: 'sent', reason: null }])
 })
 

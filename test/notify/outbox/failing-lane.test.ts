@@ -31,7 +31,7 @@ async function writeEvents(t: Test): Promise<TestSystem> {
   return system
 }
 
-async function told({ pool }: TestSystem): Promise<number> {
+async function countNotified({ pool }: TestSystem): Promise<number> {
   return (await pool.query('select from notify.notifications')).rowCount ?? 0
 }
 
@@ -62,7 +62,7 @@ t.test('a lane that always fails waits, reports it, and continues after the repa
   await mend()
   await system.pool.query('update notify.pending set due_at = now()')
   await settled(system, 40)
-  t.equal(await told(system), EVENTS)
+  t.equal(await countNotified(system), EVENTS)
   t.match(await lane(system), { failures: 0, since: null, error: null })
 })
 
@@ -84,12 +84,12 @@ t.test('an event that blocks a lane is named, and an operator can skip it', asyn
   // As if it had failed for minutes.
   await system.pool.query(`update notify.positions set failures = 10, retry_at = null where failures > 0`)
   await eventually(async () => (await lane(system)).error === `event ${bad.id}: not now`)
-  t.equal(await told(system), EVENTS / 2, 'those before it were told')
+  t.equal(await countNotified(system), EVENTS / 2, 'those before it were notified')
 
   await t.rejects(skip('999999'), { code: '22023' })
   t.equal(await skip(bad.id), 'skipped')
   await settled(system)
-  t.equal(await told(system), EVENTS - 1)
+  t.equal(await countNotified(system), EVENTS - 1)
   t.match(await lane(system), { failures: 0, since: null, error: null })
   const { rows: letters } = await system.pool.query('select id, event_id, last_error from ops.dead_letters')
   t.match(letters, [{ event_id: bad.id, last_error: 'skipped by hand' }])
@@ -97,7 +97,7 @@ t.test('an event that blocks a lane is named, and an operator can skip it', asyn
   await mend()
   await system.pool.query('select notify.replay_dead_letter($1)', [letters[0].id])
   await settled(system)
-  t.equal(await told(system), EVENTS)
+  t.equal(await countNotified(system), EVENTS)
 })
 
 t.test('an operator can skip a pending event', async (t) => {

@@ -84,7 +84,7 @@ async function write(pool: pg.Pool, lastsMs: number): Promise<void> {
   }
 }
 
-/** Until told to stop: again and again, whatever comes of it. */
+/** Runs again and again until it is stopped, whether it succeeds or fails. */
 async function keep(going: () => boolean, everyMs: number, work: () => Promise<unknown>): Promise<void> {
   while (going()) {
     await work().catch(() => undefined)
@@ -153,13 +153,13 @@ t.test('under heavy load each consumer reads every committed event exactly once'
   ] as const) {
     const { rows } = await pool.query(
       `with due as (select id, source_id like 'bad:%' as bad from notify.outbox where ${which}),
-         told as (select event_id as id, count(*) as times from public.${table} group by 1),
+         notified as (select event_id as id, count(*) as times from public.${table} group by 1),
          aside as (select event_id as id, min(last_error) as why from notify.pending where consumer = $1 group by 1)
-       select count(*) filter (where told.id is null and not due.bad)::int as lost, count(*) filter (where told.times > 1)::int as doubled,
+       select count(*) filter (where notified.id is null and not due.bad)::int as lost, count(*) filter (where notified.times > 1)::int as doubled,
          count(*) filter (where due.id is null)::int as "neverCommitted",
-         array_agg(coalesce(aside.why, 'not set aside')) filter (where due.bad <> (aside.id is not null) or (due.bad and told.id is not null))
+         array_agg(coalesce(aside.why, 'not set aside')) filter (where due.bad <> (aside.id is not null) or (due.bad and notified.id is not null))
            as "asideByMistake"
-       from due full join told using (id) full join aside using (id)`,
+       from due full join notified using (id) full join aside using (id)`,
       [consumer],
     )
     t.same(rows, [{ lost: 0, doubled: 0, neverCommitted: 0, asideByMistake: null }], consumer)

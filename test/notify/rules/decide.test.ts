@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Preferences } from '../../../src/notify/preferences/document.ts'
 import { type Sounded, withOneMore } from '../../../src/notify/rules/cap.ts'
-import { decide, nothingSaid, type Relation, type UserPreferences } from '../../../src/notify/rules/decide.ts'
+import { decide, noPreferences, type Relation, type UserPreferences } from '../../../src/notify/rules/decide.ts'
 import { preferencesOf } from '../../../src/notify/rules/relations.ts'
 import { channels } from '../../../src/notify/types/types.ts'
 import { setup } from '../../setup.ts'
@@ -13,10 +13,10 @@ const types = await app.types.current()
 const friend: Relation = { self: false, blocked: false, muted: false, threadMuted: false, followed: true }
 
 t.test('rules are applied in order, and the first that matches decides', async (t) => {
-  const said = (document: Preferences) => ({ ...nothingSaid, document })
+  const own = (document: Preferences) => ({ ...noPreferences, document })
   const likes = types('post.liked')
   const by = (relation: Relation, document: Preferences = {}) =>
-    decide(likes, 'inApp', relation, said(document)).decidedBy
+    decide(likes, 'inApp', relation, own(document)).decidedBy
   const everything = { self: true, blocked: true, muted: true, threadMuted: true, followed: false }
   const off = {
     policy: { strangers: 'drop' as const },
@@ -28,11 +28,11 @@ t.test('rules are applied in order, and the first that matches decides', async (
   t.equal(by({ ...everything, self: false, blocked: false }, off), 'mute')
   t.equal(by({ ...friend, threadMuted: true, followed: false }, off), 'threadMute')
   t.equal(by({ ...friend, followed: false }, off), 'strangers')
-  t.equal(decide(likes, 'inApp', friend, said(off), true).decidedBy, 'critical')
+  t.equal(decide(likes, 'inApp', friend, own(off), true).decidedBy, 'critical')
   t.equal(by(friend, off), 'typePreference')
   t.equal(by(friend, { channels: { inApp: false } }), 'channelPreference')
   t.equal(by(friend), 'typeDefault')
-  t.match(decide(likes, 'inApp', { ...friend, followed: false }, said({ policy: { strangers: 'filter' } })), {
+  t.match(decide(likes, 'inApp', { ...friend, followed: false }, own({ policy: { strangers: 'filter' } })), {
     decision: 'suppress',
     filtered: true,
   })
@@ -45,7 +45,7 @@ t.test('a cap counts what made a sound; a digest takes all mails, whatever the h
   const replies = types('comment.replied')
   const recent = [5, 20, 70].map((minutes) => ({ type: 'comment.replied', at: before(minutes) }))
   const on = (channel: (typeof channels)[number], document: Preferences, others: Partial<UserPreferences> = {}) =>
-    decide(replies, channel, friend, { ...nothingSaid, document, recent, at, ...others })
+    decide(replies, channel, friend, { ...noPreferences, document, recent, at, ...others })
   const full = { types: { 'comment.replied': { cap: cap(2) } } }
   const until = new Date('2030-01-01T12:40:00Z')
   t.match(on('inApp', full), { decision: 'allow', decidedBy: 'cap', until })
@@ -58,7 +58,7 @@ t.test('a cap counts what made a sound; a digest takes all mails, whatever the h
     until: new Date('2030-01-01T12:55:00Z'),
   })
   t.match(on('inApp', full, { dndUntil: until }), { decidedBy: 'dnd' }, 'quiet hours come first')
-  t.match(decide(replies, 'webPush', friend, { ...nothingSaid, document: full, recent, at }, true), {
+  t.match(decide(replies, 'webPush', friend, { ...noPreferences, document: full, recent, at }, true), {
     decidedBy: 'critical',
   })
   const digest = { digest: { every: 'day' as const, at: '08:00' } }
@@ -72,13 +72,13 @@ t.test('a cap counts what made a sound; a digest takes all mails, whatever the h
 t.test('what is counted is what a cap may still count', async (t) => {
   const hour = { seconds: 3600 }
   const document = { cap: { ...hour, atMost: 2 }, types: { 'post.liked': { cap: { ...hour, atMost: 1 } } } }
-  let said: UserPreferences = { ...nothingSaid, document }
+  let own: UserPreferences = { ...noPreferences, document }
   for (const [i, type] of ['post.liked', 'a.b', 'a.b', 'a.b'].entries())
-    said = withOneMore({ ...said, at: new Date(i * 60_000) }, type)
+    own = withOneMore({ ...own, at: new Date(i * 60_000) }, type)
   const likes = { type: 'post.liked', at: new Date(0).toISOString() }
   const others = [3, 2].map((minutes) => ({ type: 'a.b', at: new Date(minutes * 60_000).toISOString() }))
-  t.same(said.recent, [...others, likes])
-  t.same(withOneMore({ ...said, at: new Date(3_700_000) }, 'a.b').recent.length, 2, 'an hour later')
+  t.same(own.recent, [...others, likes])
+  t.same(withOneMore({ ...own, at: new Date(3_700_000) }, 'a.b').recent.length, 2, 'an hour later')
 })
 
 t.test('a digest comes once on each of its days, also on those on which clocks change', async (t) => {
@@ -138,7 +138,7 @@ t.test('the explanation in SQL equals the decision in TypeScript', async (t) => 
   const sounds = fc.array(fc.record({ type: names, at: fc.integer({ min: -180, max: 0 }).map(minutesFromNow) }), {
     maxLength: 6,
   })
-  const same = async (said: Preferences, name: string, channel: (typeof channels)[number], unsorted: Sounded[]) => {
+  const same = async (own: Preferences, name: string, channel: (typeof channels)[number], unsorted: Sounded[]) => {
     const at = new Date()
     const recent = unsorted.toSorted((one, other) => other.at.localeCompare(one.at))
     const { rows } = await pool.query(
@@ -146,9 +146,9 @@ t.test('the explanation in SQL equals the decision in TypeScript', async (t) => 
        select notify.quiet_until(document -> 'dnd', $2) as "dndUntil",
          notify.snooze_until(document ->> 'snoozeUntil', $2) as "snoozeUntil",
          notify.digest_at(document -> 'digest', 'UTC', $2) as "digestAt" from stored`,
-      [said, at, JSON.stringify(recent)],
+      [own, at, JSON.stringify(recent)],
     )
-    const preferences = { document: said, ...rows[0], recent, at }
+    const preferences = { document: own, ...rows[0], recent, at }
     const { decision, decidedBy, reason, until } = decide(fresh(name), channel, null, preferences)
     const explained = await pool.query(
       'select decision, decided_by as "decidedBy", reason, until from notify.explain(1, $1, $2, $3)',
@@ -180,10 +180,10 @@ const stored = [
 t.test('an invalid stored snooze is explained as it is decided, and causes no failure', async (t) => {
   for (const [snoozeUntil, end] of stored) {
     await pool.query('update notify.preferences set document = $1 where user_id = 1', [{ snoozeUntil }])
-    const said = (await preferencesOf(pool, ['1'])).get('1')
-    t.equal(said?.snoozeUntil?.toISOString() ?? null, end, JSON.stringify(snoozeUntil))
+    const own = (await preferencesOf(pool, ['1'])).get('1')
+    t.equal(own?.snoozeUntil?.toISOString() ?? null, end, JSON.stringify(snoozeUntil))
     for (const channel of channels) {
-      const { decision, decidedBy, reason, until } = decide(types('post.liked'), channel, null, said)
+      const { decision, decidedBy, reason, until } = decide(types('post.liked'), channel, null, own)
       const { rows } = await pool.query(
         `select decision, decided_by as "decidedBy", reason, until from notify.explain(1, 'post.liked', $1)`,
         [channel],

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { decide, nothingSaid } from '../../../src/notify/rules/decide.ts'
+import { decide, noPreferences } from '../../../src/notify/rules/decide.ts'
 import { setup } from '../../setup.ts'
 
 /** Clocks are put forward or back on these days: by an hour, by half an hour, at midnight, and on none. */
@@ -69,7 +69,7 @@ t.test('quiet hours end when zoneinfo says so, also on days when clocks change',
   t.ok(expected.some((until) => until !== null) && expected.some((until) => until === null))
   const type = (await app.types.current())('user.followed')
   for (const [i, { until: dndUntil, explained }] of rows.entries()) {
-    const said = { ...nothingSaid, document: { dnd: cases[i]?.dnd }, dndUntil }
+    const said = { ...noPreferences, document: { dnd: cases[i]?.dnd }, dndUntil }
     const { decision, decidedBy, until } = decide(type, 'webPush', null, said)
     const found = { explained, decided: [decision, decidedBy, until && until.getTime() / 1000] }
     const right = expected[i] === null ? ['allow', 'typeDefault', null] : ['defer', 'dnd', expected[i]]

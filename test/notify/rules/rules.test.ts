@@ -53,11 +53,11 @@ t.test('each person concerned is notified once, and the author never', async () 
   })
   fc.assert(
     fc.property(facts, (given) => {
-      const told = recipientsOfComment(given).map((one) => one.recipientId)
+      const recipients = recipientsOfComment(given).map((one) => one.recipientId)
       const concerned = new Set([given.postAuthorId, given.parentAuthorId, ...given.mentionedIds])
       concerned.delete(null)
       concerned.delete(given.authorId)
-      return told.length === concerned.size && told.every((one) => [...concerned].some((id) => id === one))
+      return recipients.length === concerned.size && recipients.every((one) => [...concerned].some((id) => id === one))
     }),
   )
 })

@@ -350,12 +350,12 @@ test('slow, redirecting, limiting, gone, private and backlogged endpoints delay 
   )
   await eventually(async () => (await shown('failing')).disabledBecause === 'failing')
   await eventually(async () => (await messages('failing')).some((one: { state: string }) => one.state === 'failed'))
-  const told = await eventually(async () =>
+  const notification = await eventually(async () =>
     (await admin.get('/notifications?type=system')).items.find((item: { body: string }) =>
       /nothing for three days/.test(item.body),
     ),
   )
-  t.match(told, {
+  t.match(notification, {
     title: 'A webhook was disabled',
     severity: 'warning',
     data: { webhookId: ids.get('failing'), because: 'failing' },

@@ -174,7 +174,7 @@ t.test('for any actions, everybody is in exactly one shown count', async (t) => 
   const run = async (steps: { kind: 'like' | 'unlike' | 'read' | 'flush' | 'settle'; who: number }[]) => {
     const post = await ana.post('hello')
     const likes = new Set<number>()
-    const told = new Set<number>()
+    const inGroup = new Set<number>()
     for (const { kind, who } of steps) {
       if (kind === 'like') await likers[who]?.like(post.id)
       if (kind === 'unlike') await likers[who]?.unlike(post.id)
@@ -183,7 +183,7 @@ t.test('for any actions, everybody is in exactly one shown count', async (t) => 
       if (kind === 'read') await ana.request('PATCH', '/notifications/mark-all-read')
       if (kind === 'flush') await flushed(system)
       if (kind === 'settle') await settled(system)
-      if (kind === 'flush') for (const each of likes) told.add(each)
+      if (kind === 'flush') for (const each of likes) inGroup.add(each)
     }
     await flushed(system)
     const { rows } = await system.pool.query<{ actor_id: string; parts: number; waiting: number }>(
@@ -201,7 +201,7 @@ t.test('for any actions, everybody is in exactly one shown count', async (t) => 
     const shown = new Set(rows.filter((row) => row.parts === 1).map((row) => row.actor_id))
     for (const who of likes)
       if (
-        !told.has(who) &&
+        !inGroup.has(who) &&
         !shown.has(likers[who]?.id ?? '') &&
         (await firstTime(system, ana.id, `like:${post.id}:${likers[who]?.id}`))
       )

@@ -191,8 +191,11 @@ test('an external id works wherever a user id does', async (t) => {
   t.match(many, { status: 202, body: { total: 3, accepted: 2, duplicates: 0 } }, 'each once, unknown ones too')
   await settled(system)
   t.match((await ask('GET', `/notifications/sends/${many.body.sendId}`)).body, { total: 3, stored: 1, filtered: 1 })
-  const [told] = (await ben.get('/notifications')).items
-  t.match(told, { title: 'Hello', actors: [{ id, username: 'ana_x', avatarUrl: 'https://cdn.example.org/a.png' }] })
+  const [notification] = (await ben.get('/notifications')).items
+  t.match(notification, {
+    title: 'Hello',
+    actors: [{ id, username: 'ana_x', avatarUrl: 'https://cdn.example.org/a.png' }],
+  })
   t.match(await send({ externalId: 'nobody', ...words }), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   for (const wrong of [
     words,

@@ -11,7 +11,7 @@ t.test('a follow notifies, an unfollow retracts it, and repeating either appends
   t.same(await ben.unfollow(ana.id), { following: false })
   t.same(await ben.unfollow(ana.id), { following: false })
   const [{ today }] = (await pool.query(`select to_char(now() at time zone 'utc', 'YYYY-MM-DD') as today`)).rows
-  const told = {
+  const event = {
     counted: true,
     sourceId: `follow:${ben.id}:${ana.id}`,
     type: 'user.followed',
@@ -25,8 +25,8 @@ t.test('a follow notifies, an unfollow retracts it, and repeating either appends
   }
   const events = await readEvents(pool, 'follow')
   t.match(events, [
-    { ...told, retracts: false },
-    { ...told, retracts: true },
+    { ...event, retracts: false },
+    { ...event, retracts: true },
   ])
   t.equal(events.length, 2)
 })

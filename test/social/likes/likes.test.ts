@@ -14,7 +14,7 @@ t.test('a like notifies the author, an unlike retracts it, and repeating either 
   t.same(await ben.unlike(post.id), { liked: false, likeCount: 0 })
   t.same(await ben.unlike(post.id), { liked: false, likeCount: 0 })
 
-  const told = {
+  const event = {
     counted: true,
     sourceId: `like:${post.id}:${ben.id}`,
     type: 'post.liked',
@@ -27,8 +27,8 @@ t.test('a like notifies the author, an unlike retracts it, and repeating either 
     data: { postId: post.id },
   }
   t.match(await readEvents(pool, 'like'), [
-    { ...told, retracts: false },
-    { ...told, retracts: true },
+    { ...event, retracts: false },
+    { ...event, retracts: true },
   ])
   t.equal((await readEvents(pool, 'like')).length, 2)
 })

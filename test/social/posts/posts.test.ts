@@ -23,7 +23,7 @@ t.test('a post notifies each mentioned user once, but not its author', async (t)
   const { as, pool } = await setup(t)
   const [ana, ben, carl] = [await as('ana'), await as('ben'), await as('carl')]
   const post = await ana.post('@ben @Carl @ben @ana @nobody_known')
-  const told = {
+  const event = {
     sourceId: `post:${post.id}`,
     type: 'user.mentioned',
     actorId: ana.id,
@@ -36,8 +36,8 @@ t.test('a post notifies each mentioned user once, but not its author', async (t)
   }
   const events = await readEvents(pool, 'post')
   t.match(events, [
-    { ...told, recipientId: ben.id, counted: true },
-    { ...told, recipientId: carl.id, counted: false },
+    { ...event, recipientId: ben.id, counted: true },
+    { ...event, recipientId: carl.id, counted: false },
   ])
   t.equal(events.length, 2)
 })

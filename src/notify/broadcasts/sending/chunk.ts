@@ -12,22 +12,23 @@ import { type Broadcast, eventOf, findBroadcast, sourceOf } from '../broadcast.t
 import { announceEnd } from './end.ts'
 import { countMembers, nextMembers, type Part } from './members.ts'
 
-/** As for the subscribers of a post: other transactions wait for these inboxes. */
+/** Recipients per chunk. Small as for the subscribers of a post, because other transactions wait for these inboxes. */
 const MEMBERS_PER_CHUNK = 2000
 /** After this many failures, each recipient of the chunk gets a pending event. */
 const PATIENCE = 2
-/** How often a paused broadcast looks whether it may go on, in case the wake-up met a chunk. */
+/** Interval at which a paused broadcast checks whether it was resumed, in case the wake-up came during a chunk. */
 const PAUSED_SECONDS = 5
 const BEGINNING_SECONDS = 0.2
-/** The part that has whoever is left begins when the others have ended. */
+/** Interval at which the last part, for all remaining recipients, checks whether the other parts have ended. */
 const REST_SECONDS = 0.5
 
-/** Sends have no objects and move no counters. */
+/** The actions for dispatch: none, because sends have no objects and move no counters. */
 const noActions = new Actions([])
 
 /**
- * The next recipients of a broadcast. The state is read at the beginning, so pausing and cancelling take effect with the next chunk.
- * Recipients with default settings are covered by one statement, others go through dispatch. Held inboxes get a pending event.
+ * Notifies the next recipients of a broadcast. Reads its state first, so pausing and cancelling take effect with the
+ * next chunk. One statement covers recipients with default settings; the others go through dispatch. Recipients with a
+ * held inbox get a pending event.
  */
 export function broadcastChunk(compile: CompileAudience): Chunk {
   return async (client, fanOut, types) => {
@@ -67,12 +68,12 @@ async function othersWork(client: pg.ClientBase, { id, objectId }: FanOut): Prom
   return rowCount === 1
 }
 
-/** For the count; a broadcast without a total goes on all the same. */
+/** Timeout of the count of recipients. Without a total, the broadcast continues all the same. */
 const COUNT_TIMEOUT = '20s'
 
 /**
- * The first chunk of a scheduled broadcast: counts its recipients, and lists those of a query, once. A query that fails cancels the
- * broadcast.
+ * Starts a scheduled broadcast with its first chunk: counts the recipients, and lists those of a query. A query that
+ * fails cancels the broadcast.
  */
 async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: FanOut): Promise<ChunkResult> {
   const { rowCount } = await client.query(
@@ -166,7 +167,7 @@ async function tellLater(client: pg.ClientBase, { id }: Broadcast, late: OutboxE
   await setAside(client, 'notifications', copies, 'the inbox was held by another transaction, or the chunk failed')
 }
 
-/** What dispatch decided for these users. Those who are late are counted when it is decided. */
+/** Counts the decisions of dispatch for these users. Late recipients are counted when they are decided. */
 async function countDecisions(
   client: pg.ClientBase,
   broadcast: Broadcast,
@@ -194,7 +195,9 @@ function add(counts: Counts, more: Omit<Counts, 'done'>): void {
   counts.suppressed += more.suppressed
 }
 
-/** The last statement but one of a chunk: other parts wait for the row until the commit. */
+/**
+ * Adds the counts of a chunk. Near the end of the transaction, because other parts wait for this row until the commit.
+ */
 async function addProgress(client: pg.ClientBase, { id }: Broadcast, counts: Counts): Promise<void> {
   if (counts.done === 0) return
   await client.query({
@@ -206,8 +209,8 @@ async function addProgress(client: pg.ClientBase, { id }: Broadcast, counts: Cou
 }
 
 /**
- * Under the lock of the row: of two parts that end at once, the second one sees that the first has ended. Now the total is known, whatever
- * became of the audience meanwhile.
+ * Ends a part while the broadcast's row is locked, so that of two parts that end together, the second sees that the
+ * first has ended. The last part sets the exact total, even if the audience has changed meanwhile.
  */
 async function finishAfterLastPart(client: pg.ClientBase, { id, objectId }: FanOut): Promise<void> {
   await client.query('select from notify.broadcasts where id = $1 for no key update', [objectId])

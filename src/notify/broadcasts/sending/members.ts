@@ -2,27 +2,30 @@ import type pg from 'pg'
 import type { Members } from '../../dispatch/fast-path.ts'
 import type { Audience, CompileAudience } from '../audience.ts'
 
-/** Which recipients a fan-out serves: those of its shards, of these time zones, or all that are left. */
+/** The recipients that a fan-out serves: those of its shards, of these time zones, or all who are left. */
 export type Part = {
-  /** Null: whatever their time zone. */
+  /** Time zones of the recipients. Null: any. */
   zones: string[] | null
-  /** With `zones`: also users without a time zone. */
+  /** Used with `zones`: true includes users without a time zone. */
   unzoned: boolean
-  /** Those whom no other part has reached. */
+  /** True for recipients whom no other part has reached. */
   rest: boolean
-  /** RFC 3339; null: as the type of the notification. */
+  /** Expiry as RFC 3339. Null: as the type defines. */
   expiresAt: string | null
 }
 
 export type Page = {
-  /** By locale, each in the order of ids. */
+  /** Recipients grouped by locale, each group in the order of ids. */
   groups: (Members & { locale: string | null })[]
   size: number
-  /** Where the next page begins; null: this is the last. */
+  /** Cursor of the next page. Null: this is the last page. */
   last: string | null
 }
 
-/** Users looked at for one page. A rule that few meet would otherwise read all of them in one statement. */
+/**
+ * Maximum number of users examined for one page. Without it, a rule that matches few users would examine all of them in
+ * one statement.
+ */
 const LOOKED_AT = 50_000
 
 type PageOf = {
@@ -34,7 +37,7 @@ type PageOf = {
   limit: number
 }
 
-/** The next recipients by id. Those of a query were listed when the broadcast began. */
+/** Reads the next recipients by id. Those of a query were listed when the broadcast started. */
 export async function nextMembers(client: pg.ClientBase, compile: CompileAudience, of: PageOf): Promise<Page> {
   const { audience, after, limit, part, broadcastId } = of
   const isListed = 'sql' in audience
@@ -81,7 +84,7 @@ const unreached = `
   and not exists (select from notify.sources s where s.user_id = u.id and s.source_id = 'broadcast:' || $6::bigint)
   and not exists (select from notify.broadcast_late t where t.broadcast_id = $6::bigint and t.recipient_id = u.id)`
 
-/** How many recipients an audience has now. */
+/** Counts the recipients of an audience now. */
 export async function countMembers(
   client: pg.ClientBase,
   compile: CompileAudience,

@@ -9,22 +9,22 @@ const insertParts = (rows: string) => `
     'expiresAt', to_char((greatest(r.due, now()) + make_interval(secs => $5::float8)) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
   from (${rows}) r`
 
-/** A part for each lane, side by side. */
+/** One part for each lane; they run concurrently. */
 const lanes = `
   select 0 as number, p.shard_from as first_shard, p.shard_to as last_shard, coalesce($2::timestamptz, now()) as due, null::text[] as zones,
     false as unzoned, false as rest
   from notify.positions p where p.consumer = 'notifications' and not p.critical and $3::timestamp is null`
 
-/** One part, so that a limit per second is one. */
+/** A single part, so that a limit per second applies to the whole broadcast. */
 const single = `
   select 0 as number, 0 as first_shard, 31 as last_shard, coalesce($2::timestamptz, now()) as due, null::text[] as zones,
     false as unzoned, false as rest
   where $3::timestamp is null`
 
 /**
- * A part for each moment at which it is the wall-clock time in some time zone of a user; users without one are in UTC. The last part
- * finds users who changed their time zone meanwhile, or have one that PostgreSQL does not know. A time that the clocks skip is the one
- * after the gap, and one that comes twice is the second, as PostgreSQL reads them.
+ * A part for each moment at which it is the local time in some user's time zone; UTC applies to users without one. The
+ * last part covers users who changed their time zone meanwhile, or have one that PostgreSQL does not know. If the
+ * clocks skip the time, the moment is after the gap; if they repeat it, it is the second, as PostgreSQL converts them.
  */
 const zones = `
   select row_number() over (order by z.due, z.rest)::int as number, 0 as first_shard, 31 as last_shard, z.due, z.zones, z.unzoned, z.rest
@@ -42,14 +42,14 @@ const zones = `
     select max(due), null, false, true from moments
   ) z`
 
-/** Adds the fan-outs of a broadcast that is sent. Recipients are read when they are due. */
+/** Adds the fan-outs of a sent broadcast. Each reads its recipients when it is due. */
 export async function addParts(trx: pg.ClientBase, broadcast: Broadcast): Promise<void> {
   const { id, sendAt, wallTime, perSecond, expiresIn } = broadcast
   const rows = wallTime !== null ? zones : perSecond !== null ? single : lanes
   await trx.query(insertParts(rows), [id, sendAt, wallTime, threadOf(broadcast), expiresIn])
 }
 
-/** Lets the parts look at the state of the broadcast at once. Those in a chunk look at it afterwards anyway. */
+/** Makes the parts check the state of the broadcast now. Parts with a running chunk check it afterwards anyway. */
 export async function wakeParts(trx: pg.ClientBase, id: string): Promise<void> {
   await trx.query(
     `update notify.fan_outs set due_at = now() where id = any(array(

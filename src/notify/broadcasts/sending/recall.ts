@@ -9,9 +9,9 @@ import type { Chunk, FanOut } from '../../fan-outs/run.ts'
 import type { TypeLookup } from '../../types/types.ts'
 
 /**
- * Retracts a recalled broadcast from the next inboxes, as an ordinary change of each, and cancels mails and pushes that were not tried yet.
- * Sending is stopped first, after the chunks under way, so nothing appears behind the cursor. Other mails and pushes are cancelled when
- * they are due, since their notification is gone.
+ * Retracts a recalled broadcast from the next inboxes, as an ordinary change of each, and cancels mails and pushes that
+ * were not tried yet. First stops sending and waits for running chunks, so that nothing appears behind the cursor.
+ * Other mails and pushes are cancelled when they are due, because their notification no longer exists.
  */
 export const recallChunk: Chunk = async (client, fanOut, types) => {
   if (fanOut.cursorUserId === '0') await stopSending(client, fanOut)
@@ -20,7 +20,7 @@ export const recallChunk: Chunk = async (client, fanOut, types) => {
     const removed = await retract(client, types, fanOut, users)
     return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
   }
-  // Users whose inbox was held when the cursor passed. They did not delay the others.
+  // Continues with users whose inbox was held when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
     if ((await retract(client, types, fanOut, passed)) === 0)
@@ -31,7 +31,10 @@ export const recallChunk: Chunk = async (client, fanOut, types) => {
   return 'finished'
 }
 
-/** Waits for running chunks and for events that are being retried; afterwards nothing of the broadcast is written any more. */
+/**
+ * Waits for running chunks and for events that are being retried. Afterwards nothing writes notifications of the
+ * broadcast.
+ */
 async function stopSending(client: pg.ClientBase, { objectId }: FanOut): Promise<void> {
   await client.query(
     `update notify.fan_outs set finished_at = now() where kind = 'broadcast' and object_id = $1 and finished_at is null`,
@@ -40,7 +43,7 @@ async function stopSending(client: pg.ClientBase, { objectId }: FanOut): Promise
   await dropLate(client, objectId)
 }
 
-/** Events that still wait for a held inbox are not sent. */
+/** Discards the events that still wait for a held inbox. */
 export async function dropLate(client: pg.ClientBase, broadcastId: string): Promise<void> {
   await client.query(
     `delete from notify.pending p using notify.broadcast_late l

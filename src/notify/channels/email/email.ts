@@ -22,7 +22,7 @@ const guardOptions = { perSecond: MAIL_LIMITS.perSecond, atOnce: CONNECTIONS, br
 
 export type EmailOptions = {
   config: Pick<Config, 'jwtSecret'>
-  /** Without a trailing slash. */
+  /** Public URL of the server, without a trailing slash. */
   publicUrl: string
   transport: Transport
 }
@@ -100,7 +100,7 @@ function connectionUrl({ smtp, timeoutMs }: SmtpOptions): string {
 
 type Options = Omit<EmailOptions, 'transport'>
 
-/** Undefined when the user no longer has an address for it. */
+/** Creates a mail. Undefined when the user no longer has an address for it. */
 function write(pool: pg.Pool, parcel: Parcel, options: Options): Promise<Omit<Mail, 'sendId'> | undefined> {
   return parcel.notifications.length === 0
     ? writeAboutAccount(pool, parcel, options)

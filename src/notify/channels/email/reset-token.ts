@@ -1,5 +1,5 @@
 import type { Config } from '../../../config.ts'
-import { isSigned, saidBy, signToken } from '../signed-token.ts'
+import { contentOf, isSigned, signToken } from '../signed-token.ts'
 
 const LIVES_MS = 30 * 60 * 1000
 
@@ -9,15 +9,15 @@ type Account = { userId: string; email: string | null; passwordHash: string }
 /** Allows one password change within half an hour. */
 export function resetToken(
   config: Pick<Config, 'jwtSecret'>,
-  { userId, ...unsaid }: Account,
+  { userId, ...context }: Account,
   expiresAt = Date.now() + LIVES_MS,
 ): string {
-  return signToken(config, 'reset-password', `${userId}.${expiresAt}`, textOf(unsaid))
+  return signToken(config, 'reset-password', `${userId}.${expiresAt}`, textOf(context))
 }
 
 /** The user that a token names; `isResetToken` must confirm it. Undefined when the token is malformed or expired. */
 export function namedByResetToken(token: string): string | undefined {
-  const [, userId, expiresAt] = /^(\d{1,18})\.(\d{1,15})$/.exec(saidBy(token)) ?? []
+  const [, userId, expiresAt] = /^(\d{1,18})\.(\d{1,15})$/.exec(contentOf(token)) ?? []
   return Number(expiresAt) > Date.now() ? userId : undefined
 }
 

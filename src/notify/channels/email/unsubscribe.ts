@@ -5,7 +5,7 @@ import { fail } from '../../../errors.ts'
 import { translateBusy } from '../../inbox/lock.ts'
 import type { Preferences } from '../../preferences/document.ts'
 import { keepDocument, lockPreferences } from '../../preferences/store.ts'
-import { isSigned, saidBy, signToken } from '../signed-token.ts'
+import { contentOf, isSigned, signToken } from '../signed-token.ts'
 
 /** Every mail contains this token. It never expires, because links in old mails must work too. */
 export function unsubscribeToken(config: Pick<Config, 'jwtSecret'>, userId: string): string {
@@ -14,7 +14,7 @@ export function unsubscribeToken(config: Pick<Config, 'jwtSecret'>, userId: stri
 
 /** @throws {AppError} BAD_TOKEN */
 export function checkUnsubscribeToken(config: Config, token: string): string {
-  const userId = saidBy(token)
+  const userId = contentOf(token)
   if (!/^\d{1,18}$/.test(userId) || !isSigned(config, 'unsubscribe', token)) throw fail('BAD_TOKEN')
   return userId
 }

@@ -6,7 +6,7 @@ import { fail } from '../../../errors.ts'
 import { lockInboxes } from '../../dispatch/objects.ts'
 import { translateBusy } from '../../inbox/lock.ts'
 import { refreshReachability } from '../reachability.ts'
-import { isSigned, saidBy, signToken } from '../signed-token.ts'
+import { contentOf, isSigned, signToken } from '../signed-token.ts'
 
 const LIVES_MS = 7 * 24 * 3600 * 1000
 
@@ -89,7 +89,7 @@ export async function accountsOf(
 
 /** @throws {AppError} BAD_TOKEN when the token is forged or expired */
 function read(config: Config, token: string): { userId: string; email: string; expiresAt: number } {
-  const [userId = '', expiresAt = '', address = ''] = saidBy(token).split('.')
+  const [userId = '', expiresAt = '', address = ''] = contentOf(token).split('.')
   if (!isSigned(config, 'verify-email', token) || !(Number(expiresAt) > Date.now())) throw fail('BAD_TOKEN')
   return { userId, email: Buffer.from(address, 'base64url').toString(), expiresAt: Number(expiresAt) }
 }

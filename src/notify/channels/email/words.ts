@@ -39,7 +39,7 @@ const english = {
   },
   pages: {
     confirm: 'Confirm this address',
-    /** HTML. */
+    /** A text as HTML. */
     mailFor: (username: string) => `Mail for the account ${username} will come to your address.`,
     onlyYours: 'Confirm an account only if it is yours; otherwise close this page.',
     confirmed: 'Confirmed',
@@ -53,7 +53,7 @@ const english = {
     passwordChanged: 'Password changed',
     isPasswordChanged: 'Your password was changed. You can sign in with it now.',
   },
-  /** By error code; others are shown as the API answers them. */
+  /** Texts by error code; other errors are shown with the API's own texts. */
   errors: {} as Record<string, string>,
 }
 
@@ -120,7 +120,7 @@ const german: Catalogue = {
 
 const catalogues: Record<string, Catalogue> = { en: english, de: german }
 
-/** English where there is no other. `locale`: a BCP 47 tag, such as de-AT. */
+/** Texts for a locale, in English if its language is not available. `locale`: a BCP 47 tag, such as de-AT. */
 export function wordsIn(locale: string | null | undefined): Catalogue {
   return catalogues[locale?.split('-', 1)[0] ?? ''] ?? english
 }

@@ -88,7 +88,7 @@ export function pushRoutes({ pool, config }: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    // All fit on one page.
+    // Lists the user's browsers, which all fit on one page.
     server.get(
       '/push/subscriptions',
       {

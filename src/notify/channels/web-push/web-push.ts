@@ -19,7 +19,7 @@ import { isPoint, type Subscription, sessionLives, unsubscribe } from './subscri
 const SECOND = 1000
 /** Limits per push service. */
 export const PUSH_LIMITS: Limits = { slots: 50, slowSlots: 5, perSecond: 200 }
-/** There are few push services. This bounds the memory when users name others. */
+/** Maximum number of guards. There are few push services, but users can register any endpoint. */
 const GUARDS_KEPT = 1000
 const guardOptions = {
   perSecond: PUSH_LIMITS.perSecond,
@@ -79,7 +79,7 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
 /** The origin of the push service. */
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
-/** Messages of a user that are looked through for those to close. */
+/** Maximum number of a user's messages that are examined for ones to close. */
 const LOOKED_THROUGH = 100
 
 /** `lives`: whether its session still exists. `close`: tags of messages sent there whose notification is read, archived or removed. */
