@@ -49,7 +49,7 @@ test('a GET that prefers HTML gets the app at any path, other requests get the A
   t.equal((await fetch(`${url}/assets/..%2f..%2fpackage.json`)).status, 400, 'nothing outside the folder')
 })
 
-test('before the app is built, a page explains it and shows why a build failed', async (t) => {
+test('until the web app is built, a page shows the progress, or why the build failed', async (t) => {
   const state: { running: boolean; log?: string } = { running: true }
   const dist = await mkdtemp(join(tmpdir(), 'ravenpost-dist-'))
   t.teardown(() => rm(dist, { recursive: true }))

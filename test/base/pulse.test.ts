@@ -71,7 +71,7 @@ test('the earliest request counts, and a pause delays it', async (t) => {
   await pulse.close()
 })
 
-test('a request that waits longer than asked is not lost', async (t) => {
+test('a request during the pause starts a run after it', async (t) => {
   const startedAt: number[] = []
   const pulse = new Pulse(
     async () => {

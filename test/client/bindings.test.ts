@@ -99,7 +99,7 @@ t.test('a response that is older than a change does not hide it', async (t) => {
   t.equal(queries.getQueryData<{ items: { likeCount: number }[] }>(['posts'])?.items[0]?.likeCount, 1)
 })
 
-t.test('a toast appears once, changes in place, and disappears when it is read elsewhere', async (t) => {
+t.test('a toast appears once, changes in place, and disappears when its notification is read elsewhere', async (t) => {
   const { system, ana, ben, post, started, client } = await start(t)
   const show = (options: ToastOptions = {}) => {
     const toasts = createToasts(client, options)
@@ -178,48 +178,53 @@ t.test('silent notifications have no toast', async (t) => {
   t.equal((await ana.get('/notifications')).items[0].silent, true)
 })
 
-t.test('the service worker replaces by tag, closes removed notifications, and focuses an open page', async (t) => {
-  const worker = fakeWorker()
-  handlePush(worker, { icon: '/icon.png' })
-  const message = {
-    id: '4',
-    state: 'e.7',
-    unreadCount: 3,
-    title: 'Ben liked your post',
-    body: null,
-    url: '/posts/6#comment-6',
-    tag: 'n4',
-    silent: false,
-    close: ['n3'],
-  }
-  worker.shown.push(
-    { tag: 'n3', close: () => worker.closed.push('n3') },
-    { tag: 'n2', close: () => worker.closed.push('n2') },
-  )
-  await worker.dispatch('push', { data: { json: () => message } })
-  t.match(worker.messages, [
-    { title: 'Ben liked your post', tag: 'n4', renotify: true, icon: '/icon.png', data: { id: '4' } },
-  ])
-  t.same(worker.closed, ['n3'])
-  t.equal(worker.badge, 3)
-  await worker.dispatch('push', { data: { json: () => ({ ...message, unreadCount: 0, silent: true }) } })
-  t.match(worker.messages[1], { silent: true, renotify: false })
-  t.equal(worker.badge, 0)
+t.test(
+  'the service worker replaces messages with the same tag, closes those of removed notifications, and focuses an open page',
+  async (t) => {
+    const worker = fakeWorker()
+    handlePush(worker, { icon: '/icon.png' })
+    const message = {
+      id: '4',
+      state: 'e.7',
+      unreadCount: 3,
+      title: 'Ben liked your post',
+      body: null,
+      url: '/posts/6#comment-6',
+      tag: 'n4',
+      silent: false,
+      close: ['n3'],
+    }
+    worker.shown.push(
+      { tag: 'n3', close: () => worker.closed.push('n3') },
+      { tag: 'n2', close: () => worker.closed.push('n2') },
+    )
+    await worker.dispatch('push', { data: { json: () => message } })
+    t.match(worker.messages, [
+      { title: 'Ben liked your post', tag: 'n4', renotify: true, icon: '/icon.png', data: { id: '4' } },
+    ])
+    t.same(worker.closed, ['n3'])
+    t.equal(worker.badge, 3)
+    await worker.dispatch('push', { data: { json: () => ({ ...message, unreadCount: 0, silent: true }) } })
+    t.match(worker.messages[1], { silent: true, renotify: false })
+    t.equal(worker.badge, 0)
 
-  const click = () =>
-    worker.dispatch('notificationclick', { notification: { data: { id: '4', url: '/posts/6#comment-6' }, close() {} } })
-  await click()
-  t.same(worker.opened, ['https://example.org/posts/6?rp-opened=4#comment-6'])
-  worker.pages.push({
-    url: 'https://example.org/',
-    focused: true,
-    focus: async () => {},
-    postMessage: (sent: unknown) => worker.sent.push(sent),
-  })
-  await click()
-  t.same(worker.sent, [{ type: 'ravenpost:open', id: '4', url: '/posts/6#comment-6' }])
-  t.equal(worker.opened.length, 1)
-})
+    const click = () =>
+      worker.dispatch('notificationclick', {
+        notification: { data: { id: '4', url: '/posts/6#comment-6' }, close() {} },
+      })
+    await click()
+    t.same(worker.opened, ['https://example.org/posts/6?rp-opened=4#comment-6'])
+    worker.pages.push({
+      url: 'https://example.org/',
+      focused: true,
+      focus: async () => {},
+      postMessage: (sent: unknown) => worker.sent.push(sent),
+    })
+    await click()
+    t.same(worker.sent, [{ type: 'ravenpost:open', id: '4', url: '/posts/6#comment-6' }])
+    t.equal(worker.opened.length, 1)
+  },
+)
 
 /** The scope of a service worker: there is none outside of a browser. */
 function fakeWorker() {

@@ -104,7 +104,7 @@ t.test('a revoked session stops the client; a server that shuts down does not', 
   t.equal(cleo.statuses.at(-1)?.[0], 'stopped')
 })
 
-t.test('a client that React stops and restarts in development ends up live', async (t) => {
+t.test('a client that React stops and restarts in development mode is live in the end', async (t) => {
   const system = await setup(t, { push: true })
   const ana = await system.as('ana')
   let release = () => {}

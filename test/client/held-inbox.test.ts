@@ -12,7 +12,7 @@ function heldAt(state: string): HeldInbox {
   return inbox
 }
 
-t.test('changes that start at or before the held state and end after it are applied', async (t) => {
+t.test("changes are applied if they start at or before the client's state and end after it", async (t) => {
   const inbox = heldAt('e.9')
   t.equal(inbox.place(changes('e.9', 'e.10')), 'next', 'by number, not by letter')
   t.equal(inbox.place(changes('e.3', 'e.10')), 'next')
@@ -31,7 +31,7 @@ t.test('counts come with the last frame of a catch-up', async (t) => {
   t.equal(inbox.counts.unreadCount, 7)
 })
 
-t.test('a change of an old notification that is not loaded leaves no hole in the list', async (t) => {
+t.test('after a change of an old notification that is not loaded, the list has no gap', async (t) => {
   const model = new InboxModel()
   for (let n = 0; n < 20; n++) model.create()
   const inbox = new HeldInbox()

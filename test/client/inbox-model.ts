@@ -50,7 +50,7 @@ export class InboxModel {
     return this.#rows.get(id)?.item
   }
 
-  /** Further apart than transactions may end out of order: only so can a client tell what is new. */
+  /** Further apart than transactions may end out of order, because only then can a client recognise new notifications. */
   now(): string {
     this.#time += 60_000
     return new Date(this.#time).toISOString()

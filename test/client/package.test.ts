@@ -89,7 +89,7 @@ t.test('the packed package works when installed elsewhere', async (t) => {
     },
   )
 
-  await t.test('a Node script lists, acts and follows with the package', async (t) => {
+  await t.test('a Node script lists, changes and watches notifications with the package', async (t) => {
     const system = await setup(t, { worker: true, push: true, windowSeconds: 0 })
     const [ana, ben] = [await system.as('ana'), await system.as('ben')]
     await ben.follow(ana.id)

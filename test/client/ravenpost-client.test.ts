@@ -66,8 +66,8 @@ t.test('after a lost connection the client resumes where it was', async (t) => {
   await ben.follow(ana.id)
   await started.shows('ben followed you')
   await eventually(async () => (await ana.get('/notifications/pending')).items.length === 0)
-  const told: string[] = []
-  started.client.on('notification', ({ notification, live }) => told.push(`${notification.title} ${live}`))
+  const titles: string[] = []
+  started.client.on('notification', ({ notification, live }) => titles.push(`${notification.title} ${live}`))
 
   network.refuse(true)
   network.cut()
@@ -80,7 +80,7 @@ t.test('after a lost connection the client resumes where it was', async (t) => {
   network.refuse(false)
   await started.live(2)
   t.same(started.titles(), ['ben commented on your post', 'ben liked your post'])
-  t.same(told, ['ben liked your post false', 'ben commented on your post false'], 'each once, as what was missed')
+  t.same(titles, ['ben liked your post false', 'ben commented on your post false'], 'each once, as missed')
   await agrees(started, ana)
   await eventually(async () => (await ana.get('/notifications/pending')).items.length === 0)
   t.pass('what arrived was acknowledged')
@@ -186,7 +186,7 @@ t.test('the next frame reveals a missing frame, and the client fetches it', asyn
   await started.shows('ben commented on your post', 'ben liked your post')
   await agrees(started, ana)
 
-  // Once the tombstones since then are gone, only the list can tell.
+  // Once the later tombstones are removed, only the list shows what is gone.
   swallow = 1
   await ben.unlike(post.id)
   await eventually(() => swallow <= 0)
@@ -196,7 +196,7 @@ t.test('the next frame reveals a missing frame, and the client fetches it', asyn
   await agrees(started, ana)
 })
 
-t.test('after "read all" the list has no holes and continues to the oldest notification', async (t) => {
+t.test('after "read all" the list has no gaps and can be loaded to the oldest notification', async (t) => {
   const { system, ana, ben, started } = await start(t)
   await started.live()
   for (let n = 0; n < 12; n++) {
@@ -354,7 +354,7 @@ t.test('without a network, actions wait, also across a restart, and do not affec
   t.same(third.titles(), [], 'nothing is kept after sign-out')
 })
 
-t.test('all tabs of a user share one socket, and another tab takes over', async (t) => {
+t.test('all tabs of a user share one socket, which another tab takes over when its tab closes', async (t) => {
   const { system, ana, ben, post } = await start(t)
   let sockets = 0
   let renewals = 0

@@ -34,7 +34,7 @@ test('a restored copy of a data directory gets a new epoch, a plain restart does
   t.equal(await epochAfterStart(data), third)
 })
 
-test('the embedded server runs its processes as ravenpost_app, also in a data directory made by its superuser', async (t) => {
+test('with the embedded server, connections use the role ravenpost_app, also if the superuser made the database', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'ravenpost-app-'))
   t.teardown(() => rm(dataDir, { recursive: true, force: true }))
   const ofOld = await startEmbedded(dataDir, log)

@@ -93,7 +93,7 @@ test('a migration waits for a reader in short attempts and blocks nobody', async
   }
   // The bound is the behaviour: lock_timeout is a second, a dump takes an hour.
   t.ok(longest < 10_000, `a select beside it took ${longest.toFixed()} ms`)
-  t.equal(lines.filter((line) => line.includes('waiting for')).length, 1, 'the log tells of it, not at each try')
+  t.equal(lines.filter((line) => line.includes('waiting for')).length, 1, 'the log has one line, not one per attempt')
   await dump.query('commit')
   t.same(await migrating, ['9990_windows'])
   t.same(await migrate(url, log, folder), [])
@@ -166,7 +166,7 @@ test('a database older than the first release is refused with or without migrati
   )
 })
 
-test('a start without migrating asks for the migration of an empty database', async (t) => {
+test('a start without migrating refuses an empty database and names the command to migrate', async (t) => {
   const { url } = await emptyDatabase(t)
   const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
   await t.rejects(

@@ -132,7 +132,7 @@ t.test('the schema follows its rules', async (t) => {
   await checkRules(t, pool, rules)
 })
 
-t.test('the rules find the per-user tables', async (t) => {
+t.test('the schema rules recognise the tables with a row per user', async (t) => {
   const { pool } = await setup(t)
   const { rows } = await pool.query(`select attrelid::regclass::text as name from ${perUser} u order by 1`)
   for (const name of ['inbox', 'notifications', 'sources', 'tombstones'])

@@ -28,7 +28,7 @@ test('columns give the rows of a statement and their values', async (t) => {
   t.same(rows.values([]), ['{}', '{}'])
 })
 
-test('columns may begin at another parameter, number the rows, and read from a context', async (t) => {
+test('columns can begin at another parameter number, number the rows, and read from a context', async (t) => {
   const rows = columns<Item, Map<string, string>>(
     { ...given, name: ['text', ({ id }, names) => names.get(id) ?? null] },
     { first: 3, place: 'place' },
@@ -42,7 +42,7 @@ test('columns may begin at another parameter, number the rows, and read from a c
   t.same(rows.values([{ id: '7', at: null }], new Map([['7', 'ana']])), ['{"7"}', '{NULL}', '{"ana"}'])
 })
 
-test('the database reads these rows, and statements that are sent together run in their order', async (t) => {
+test('the database reads the rows of columns, and statements that are sent together run in their order', async (t) => {
   const pool = createPool({ url: await cloneDatabase(t), size: 1, log: pino({ level: 'silent' }), name: 'statements' })
   t.teardown(() => pool.end())
   const rows = columns<Item>(given, { place: 'place' })

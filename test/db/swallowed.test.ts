@@ -34,7 +34,7 @@ t.test('a transaction on a dead connection fails, and the pool replaces the conn
   t.same(await inTransaction(pool, async (client) => (await client.query('select 3 as n')).rows), [{ n: 3 }])
 })
 
-t.test('a job statement succeeds although its connection is dead', async (t) => {
+t.test('a statement that ends a job succeeds although its connection is dead', async (t) => {
   const { proxy, options } = await behindProxy(t)
   const { pool } = createJobPool(options)
   t.teardown(() => pool.end())

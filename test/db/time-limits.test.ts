@@ -35,7 +35,7 @@ test('the server cancels a statement before its client times out', async (t) => 
   t.match((await pool.query('select 1 as n')).rows, [{ n: 1 }], 'the connection is of use still')
 })
 
-test('a job statement that timed out is retried', async (t) => {
+test('a statement that ends a job is retried after a timeout', async (t) => {
   const url = await cloneDatabase(t)
   const { pool } = createJobPool({ url, size: 1, log, name: 'slow', queryTimeoutMs: 500 })
   t.teardown(() => pool.end())

@@ -36,7 +36,7 @@ test('answers, including errors, are not cacheable, except media and documentati
   t.match((await call(url, 'GET', '/docs/static/swagger-ui.css')).headers.get('cache-control'), /^public/)
 })
 
-test('with DOCS=off the API works without its documents', async (t) => {
+test('with DOCS=off the API works, and its documents are not available', async (t) => {
   const { url, as } = await setup(t, { env: { DOCS: 'off' } })
   for (const path of [
     '/docs',

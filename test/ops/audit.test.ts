@@ -15,7 +15,7 @@ async function adminOf({ as, pool, url }: TestSystem): Promise<TestClient> {
   return signIn(url, 'ana')
 }
 
-test('every change by an admin, a service or a SQL function leaves its row, with before and after', async (t) => {
+test('every change by an admin, a service or a SQL function writes an audit row, with before and after', async (t) => {
   const system = await setup(t)
   const { pool } = system
   const admin = await adminOf(system)
@@ -82,7 +82,7 @@ test('every change by an admin, a service or a SQL function leaves its row, with
   t.match(csv, [/^id,at,actor,action,target,before,after,/, /"user.change_role".*"{""role"":""user""}"/, ''])
 })
 
-test('the audit log is only appended to, and shows who changed it by force', async (t) => {
+test('the audit log accepts only new rows, and shows rows that were changed by force', async (t) => {
   const system = await setup(t, { env: { AUDIT_RETENTION_MONTHS: '3' } })
   const { pool, app } = system
   const admin = await adminOf(system)

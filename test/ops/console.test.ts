@@ -68,7 +68,7 @@ type Tap = Parameters<typeof setup>[0]
 const story = await makeStory(t)
 
 t.test(
-  'the text of each statement, run by psql, gives the rows of its route',
+  'each console route returns the rows that its published SQL returns in psql',
   { skip: !PSQL && 'psql is missing' },
   async (t) => {
     const { system, admin, ana, broadcast } = story
@@ -114,7 +114,7 @@ t.test(
   },
 )
 
-t.test('no statement of the console reads a large table whole, and none may write', async (t) => {
+t.test('no statement of the console scans a large table or can write', async (t) => {
   const { system, admin, ana, broadcast } = story
   const reads: Read[] = await Promise.all(
     [
@@ -161,7 +161,7 @@ t.test('no statement of the console reads a large table whole, and none may writ
   await t.rejects(reader.run('x', 'select pg_sleep(10)', []), { code: 'READ_TOO_SLOW' }, 'nor take its time')
 })
 
-t.test('tables are read in pages, by their newest rows and by a column, without what is private', async (t) => {
+t.test('tables are read in pages, by their newest rows and by a column, without private columns', async (t) => {
   const { system, admin, ana } = story
   const likes = await admin.get('/admin/tables/social.likes')
   t.equal(likes.items.length, 8)
@@ -233,7 +233,7 @@ t.test('tables are read in pages, by their newest rows and by a column, without 
   t.match(audit, { holds: false, rows: [{ id: '2', reason: 'the row was changed' }] }, 'so is a changed audit log')
 })
 
-t.test('what people wrote is hidden until an operator reveals it, and the audit log shows who did', async (t) => {
+t.test('texts of users are hidden until an operator reveals them, and the audit log shows who did', async (t) => {
   const { system, admin, ana } = story
   await system.as('rolf')
   await system.as('olga')

@@ -256,7 +256,7 @@ test('admins list, read and replay dead letters, each once', async (t) => {
     t.match(await ana.request(method, closed), { status: 403, body: { code: 'FORBIDDEN' } })
 })
 
-test('a dead letter shows what a replay would do now, and those of one cause are replayed together', async (t) => {
+test('a dead letter shows what a replay would do now, and dead letters with the same cause are replayed together', async (t) => {
   const { pool, as, url } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await pool.query(`update social.users set role = 'operator' where id = $1`, [ben.id])

@@ -39,7 +39,7 @@ test('forty scrapers over a locked table cause one query and delay no request', 
 const WAITING = `select application_name as name from pg_stat_activity
   where datname = current_database() and wait_event_type = 'Lock' and query not like '%lock table%' order by 1`
 
-test('counting stops at a bound', async (t) => {
+test('metrics stop counting rows at a maximum', async (t) => {
   const { url, pool } = await setup(t)
   await pool.query(
     `insert into notify.pending (consumer, event_id, event, attempts, dead_at)

@@ -57,7 +57,7 @@ const bounds: Record<string, Bounds> = {
   },
 }
 
-t.test('1,000 likes, their notifications and their frames cost no more than they did', async (t) => {
+t.test('1,000 likes, their notifications and their frames cost no more than the stored figures', async (t) => {
   const url = await cloneDatabase(t, { windowSeconds: 0 })
   // Enough for the indexes to have more than one level.
   await makePast(url, { events: 20_000, notifications: 20_000 })

@@ -21,7 +21,7 @@ const PAGES_OF_CHECK = 10_000
 
 t.setTimeout(300_000)
 
-t.test('operations cost the same with and without a past', onlyInFullSize, async (t) => {
+t.test('operations cost the same in a new database and in one with many old rows', onlyInFullSize, async (t) => {
   const url = await cloneDatabase(t, { windowSeconds: 0 })
   const old = await openTransaction(t, url)
   await makePast(url, PAST)

@@ -5,7 +5,7 @@ import { changesSince } from '../../src/notify/inbox/changes.ts'
 import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
 import { patiently } from '../settled.ts'
 import { eventually } from '../setup.ts'
-import { startNode, type TestUser, tell } from './node.ts'
+import { sendTo, startNode, type TestUser } from './node.ts'
 
 const KIB = 1024
 /** As large as a send may be: 2,000 characters of text and 8 KiB of data. */
@@ -39,7 +39,7 @@ function weigh(t: Test, url: string, token: string) {
   return seen
 }
 
-t.test('two hundred users with large inboxes reconnect at once and delay nobody', async (t) => {
+t.test('when two hundred users with large inboxes reconnect at once, nobody is delayed', async (t) => {
   const node = await startNode(t, { env: { SWEEP_INTERVAL_MS: '60000' } })
   const users: TestUser[] = []
   for (let n = 0; n < 200; n += 1) users.push(await node.user(`u${n}`))
@@ -57,7 +57,7 @@ t.test('two hundred users with large inboxes reconnect at once and delay nobody'
   await eventually(() => back.every(({ socket }) => socket.readyState === WebSocket.OPEN))
   for (const { hello } of back) hello()
   for (let n = 1; n <= 3; n += 1) {
-    await tell(node.app, ana.id)
+    await sendTo(node.app, ana.id)
     await dispatch(node.app)
     t.match(await socket.next('changes', 5), { unreadCount: n })
   }

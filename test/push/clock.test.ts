@@ -1,7 +1,7 @@
 import t from 'tap'
 import { RevokedSessions } from '../../src/social/sessions/revoked-sessions.ts'
 import { dispatch, makePost } from '../notify/dispatch/events.ts'
-import { signIn, startNode, tell } from './node.ts'
+import { sendTo, signIn, startNode } from './node.ts'
 
 const HOUR = 3_600_000
 
@@ -27,7 +27,7 @@ for (const [name, ms] of [
     socket.send({ type: 'watch', posts: [post] })
     await socket.next('counts')
     const change = async () => {
-      await tell(node.app, ana.id)
+      await sendTo(node.app, ana.id)
       await dispatch(node.app)
       await node.app.pool.query('update social.posts set like_count = like_count + 1 where id = $1', [post])
       await node.app.pool.query(`select pg_notify('ravenpost_counts', $1)`, [post])

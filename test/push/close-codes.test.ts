@@ -147,7 +147,7 @@ t.test('a first frame that is not a valid hello closes with 4400', async (t) => 
     const socket = await TestSocket.open(t, node.url)
     socket.socket.send(first)
     t.equal(await socket.closed(), 4400, String(first).slice(0, 30))
-    t.equal(socket.frames.length, 0, 'nothing was told')
+    t.equal(socket.frames.length, 0, 'no frame was sent')
   }
 })
 
@@ -173,7 +173,7 @@ t.test('a forged, foreign or expired token closes with 4401', async (t) => {
   t.equal(await socket.closed(), 4401, 'the token ends while the socket is open')
 })
 
-t.test("a new token keeps the socket, unless it is invalid or another user's", async (t) => {
+t.test("a new token keeps the socket open, unless it is invalid or another user's", async (t) => {
   const node = await startNode(t, { env: { SWEEP_INTERVAL_MS: '60000' } })
   const [ana, ben] = [await node.user('ana'), await node.user('ben')]
   const { config } = node.app

@@ -3,7 +3,7 @@ import { encodeChangedInboxes } from '../../src/base/channels.ts'
 import { INBOX_CHANNEL } from '../../src/base/wake-ups.ts'
 import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
-import { startNode, tell } from './node.ts'
+import { sendTo, startNode } from './node.ts'
 
 /** The sweep does not help within the deadline of a test. */
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }
@@ -13,7 +13,7 @@ t.test('without any hints, the sweep finds all changes', async (t) => {
   const ana = await deaf.user('ana')
   const sockets = [await ana.connect(), await ana.connect()]
   await Promise.all(sockets.map((socket) => socket.next('synced')))
-  await tell(deaf.app, ana.id, 2)
+  await sendTo(deaf.app, ana.id, 2)
   await dispatch(deaf.app)
   await eventually(() => sockets.every((socket) => socket.upserts.length === 2))
   await deaf.app.pool.query('update social.sessions set revoked_at = now() where id = $1', [ana.sessionId])
@@ -41,7 +41,7 @@ t.test('a client that never reads costs little memory, delays nobody, and gets e
   const [total, bytes] = [3000, 7000]
   let most = 0
   for (let sent = 0; sent < total; sent += 500) {
-    await tell(node.app, ana.id, 500, bytes)
+    await sendTo(node.app, ana.id, 500, bytes)
     await dispatch(node.app)
     await eventually(() => {
       most = Math.max(most, node.push.stats().buffered)
@@ -65,7 +65,7 @@ t.test('a client that never reads is disconnected, and loses nothing after recon
   stuck.socket.pause()
   const total = 1500
   for (let sent = 0; sent < total; sent += 500) {
-    await tell(node.app, ana.id, 500, 7000)
+    await sendTo(node.app, ana.id, 500, 7000)
     await dispatch(node.app)
   }
   await eventually(() => quick.upserts.length === total)
@@ -106,7 +106,7 @@ t.test('false, malformed or foreign hints do no harm', async (t) => {
     for (const channel of [INBOX_CHANNEL, 'ravenpost_session', 'ravenpost_counts'])
       await node.app.pool.query('select pg_notify($1, $2)', [channel, payload])
   for (let n = 1; n <= 2; n += 1) {
-    await tell(node.app, ana.id)
+    await sendTo(node.app, ana.id)
     await dispatch(node.app)
     t.match(await socket.next('changes'), { unreadCount: n })
   }
@@ -118,7 +118,7 @@ t.test('a failed read is retried, and the socket stays open', async (t) => {
   const ana = await node.user('ana')
   const socket = await ana.connect()
   await socket.next('synced')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   await socket.next('changes')
   await pool.query('alter table notify.tombstones rename to elsewhere')
@@ -128,7 +128,7 @@ t.test('a failed read is retried, and the socket stays open', async (t) => {
   await late.next('welcome')
   await pool.query('alter table notify.elsewhere rename to tombstones')
   await late.next('synced')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   t.match(await socket.next('changes'), { unreadCount: 2 })
 })

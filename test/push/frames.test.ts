@@ -2,11 +2,11 @@ import t from 'tap'
 import { COUNTS_CHANNEL } from '../../src/base/wake-ups.ts'
 import { dispatch, makePost } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
-import { startNode, type TestNode, type TestUser, tell } from './node.ts'
+import { sendTo, startNode, type TestNode, type TestUser } from './node.ts'
 
 async function withNotifications(node: TestNode, count: number): Promise<TestUser> {
   const ana = await node.user('ana')
-  await tell(node.app, ana.id, count)
+  await sendTo(node.app, ana.id, count)
   await dispatch(node.app)
   return ana
 }
@@ -88,7 +88,7 @@ t.test('an ack beyond what was sent is capped at what was sent', async (t) => {
     return rows[0].n
   }
   await eventually(async () => (await acked()) === 2)
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   await eventually(() => socket.upserts.length === 3)
   t.equal(await acked(), 2, 'what came later is not acknowledged')

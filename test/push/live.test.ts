@@ -2,7 +2,7 @@ import t from 'tap'
 import { markRead } from '../../src/notify/inbox/mark.ts'
 import { dispatch } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
-import { startNode, tell } from './node.ts'
+import { sendTo, startNode } from './node.ts'
 
 t.test('a connected client is sent changes, and can resume where it was', async (t) => {
   const node = await startNode(t)
@@ -13,14 +13,14 @@ t.test('a connected client is sent changes, and can resume where it was', async 
   t.match(await first.next('synced'), { state: welcome.state, count: 0 })
   t.equal(first.of('changes').length, 0, 'nothing happened, so nothing is sent')
 
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   const changes = await first.next('changes')
   t.match(changes, { from: welcome.state, more: false, removes: [], unreadCount: 1, unseenCount: 1 })
-  t.match(changes.upserts, [{ type: 'test.told', deliveredAt: null, readAt: null }])
+  t.match(changes.upserts, [{ type: 'test.sent', deliveredAt: null, readAt: null }])
   first.socket.close()
 
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   const second = await ana.connect({ since: changes.to })
   t.match(await second.next('synced'), { count: 1 })
@@ -31,14 +31,14 @@ t.test('a connected client is sent changes, and can resume where it was', async 
 t.test('without a state, a client is sent what no device has acknowledged', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
-  await tell(node.app, ana.id, 2)
+  await sendTo(node.app, ana.id, 2)
   await dispatch(node.app)
   const phone = await ana.connect()
   t.match(await phone.next('synced'), { count: 2 })
   phone.send({ type: 'ack', state: phone.state })
   await eventually(async () => (await delivered()) === 2)
 
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   const laptop = await ana.connect()
   t.match(await laptop.next('synced'), { count: 1 })
@@ -57,7 +57,7 @@ t.test(
   async (t) => {
     const node = await startNode(t)
     const ana = await node.user('ana')
-    await tell(node.app, ana.id, 250)
+    await sendTo(node.app, ana.id, 250)
     await dispatch(node.app)
     const socket = await ana.connect()
     t.match(await socket.next('synced'), { count: 250 })
@@ -75,7 +75,7 @@ t.test(
       frames.slice(0, -1).map(({ to }) => to),
       'each begins where the one before ended',
     )
-    await tell(node.app, ana.id, 120)
+    await sendTo(node.app, ana.id, 120)
     await dispatch(node.app)
     await eventually(() => socket.upserts.length === 370)
     t.equal(new Set(socket.upserts).size, 370, 'none twice')
@@ -95,17 +95,17 @@ t.test('a user on two nodes with two devices each sees the same everywhere', asy
   ])
   const stranger = await ben.connect()
   await Promise.all([...devices, stranger].map((socket) => socket.next('synced')))
-  await tell(node.app, ana.id, 3)
+  await sendTo(node.app, ana.id, 3)
   await dispatch(node.app)
   await eventually(() => devices.every((socket) => socket.upserts.length === 3))
   await markRead(node.app, ana.id, { ids: devices[0]?.upserts.slice(0, 1) ?? [] })
   for (const socket of devices) {
     const frame = await eventually(() => socket.of('changes').find(({ unreadCount }) => unreadCount === 2))
     t.equal(frame.upserts.length, 1)
-    t.not(frame.upserts[0]?.readAt, null, 'the read on one device is told to all')
+    t.not(frame.upserts[0]?.readAt, null, 'the read on one device reaches all devices')
   }
   t.equal(new Set(devices.map((socket) => socket.state)).size, 1)
-  t.equal(stranger.of('changes').length, 0, 'nobody else is told')
+  t.equal(stranger.of('changes').length, 0, 'nobody else gets a frame')
 })
 
 t.test('a busy inbox is sent completely in at most ten frames a second', async (t) => {
@@ -114,7 +114,7 @@ t.test('a busy inbox is sent completely in at most ten frames a second', async (
   const socket = await ana.connect()
   await socket.next('synced')
   for (let n = 0; n < 60; n += 1) {
-    await tell(node.app, ana.id)
+    await sendTo(node.app, ana.id)
     await dispatch(node.app)
   }
   await eventually(() => socket.upserts.length >= 60)
@@ -125,7 +125,7 @@ t.test('a busy inbox is sent completely in at most ten frames a second', async (
 t.test('a state that cannot be resumed is answered with reset, and the socket continues from there', async (t) => {
   const node = await startNode(t)
   const ana = await node.user('ana')
-  await tell(node.app, ana.id, 3)
+  await sendTo(node.app, ana.id, 3)
   await dispatch(node.app)
   const state = (await (await ana.connect()).next('synced')).state
   const epoch = state.split('.')[0]
@@ -144,7 +144,7 @@ t.test('a state that cannot be resumed is answered with reset, and the socket co
   }
   const withoutState = await ana.connect()
   t.match(await withoutState.next('synced'), { count: 3 }, 'who holds nothing needs no tombstones')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   for (const socket of sockets) t.match(await socket.next('changes'), { from: state })
   for (const socket of sockets) t.equal(socket.of('synced').length, 0)
@@ -157,7 +157,7 @@ t.test('a restored database with a new epoch resets connected clients', async (t
   await socket.next('synced')
   await node.app.pool.query(`update notify.installation set epoch = 'restored', adopted_by = pg_current_xact_id()`)
   t.match(await socket.next('reset'), { reason: 'unknownState', state: 'restored.0' })
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   t.match(await socket.next('changes'), { from: 'restored.0', to: 'restored.1' })
 })

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { startProxy } from '../client/proxy.ts'
 import { dispatch } from '../notify/dispatch/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
-import { startNode, type TestNode, tell } from './node.ts'
+import { sendTo, startNode, type TestNode } from './node.ts'
 
 /** The sweep does not help within the deadline of a test. */
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }
@@ -21,7 +21,7 @@ t.test('changes during a broken LISTEN are sent once it works again', async (t) 
        where datname = current_database() and application_name = 'ravenpost listen'`,
     )
     t.equal(rowCount, 1, 'one connection listens')
-    await tell(node.app, ana.id)
+    await sendTo(node.app, ana.id)
     await dispatch(node.app)
     await eventually(() => socket.upserts.length === times)
     await eventually(() => node.push.listenAlive())
@@ -39,7 +39,7 @@ t.test('a node starts and serves while it cannot listen, and listens once it can
   const ana = await node.user('ana')
   const socket = await ana.connect()
   await socket.next('synced')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   await socket.next('changes')
   await node.app.pool.query(`create database ${missing}`)
@@ -60,7 +60,7 @@ t.test('connections that the database closes are replaced, and clients notice no
   )
   await admin.end()
   await eventually(async () =>
-    tell(node.app, ana.id).then(
+    sendTo(node.app, ana.id).then(
       () => true,
       () => false,
     ),
@@ -81,7 +81,7 @@ t.test('a read whose connection is closed is repeated, and the socket stays open
   const socket = await ana.connect()
   await socket.next('synced')
   const block = await blocker(t, node, 'lock table notify.tombstones in access exclusive mode')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   await block.endWaiting('"ackedModseq"')
   t.equal(socket.of('changes').length, 0)
@@ -93,7 +93,7 @@ t.test('a read whose connection is closed is repeated, and the socket stays open
 t.test('a hello whose connection is closed ends with 1001, and the client reconnects', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   const block = await blocker(t, node, 'lock table social.sessions in access exclusive mode')
   const socket = await ana.connect()
@@ -107,7 +107,7 @@ t.test('a hello whose connection is closed ends with 1001, and the client reconn
 t.test('an ack whose connection is closed is stored later', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   const socket = await ana.connect()
   const { state } = await socket.next('synced')
@@ -134,7 +134,7 @@ t.test('a network that drops packets blocks a node no longer than a statement ti
   const [socket, other] = [await ana.connect(), await ana.connect()]
   await Promise.all([socket.next('synced'), other.next('synced')])
   proxy.swallow()
-  await tell(healthy.app, ana.id)
+  await sendTo(healthy.app, ana.id)
   await dispatch(healthy.app)
   t.match(await socket.next('changes'), { unreadCount: 1 })
   socket.send({ type: 'ack', state: socket.state })

@@ -5,7 +5,7 @@ import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/w
 import { Dispatcher } from '../../src/notify/outbox/dispatcher.ts'
 import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
-import { signIn, startNode, type TestNode, tell, watchQueries } from './node.ts'
+import { sendTo, signIn, startNode, type TestNode, watchQueries } from './node.ts'
 
 /** A connection of a role that was given nothing: it may connect and NOTIFY, as everybody may. */
 async function nobody(t: Test, databaseUrl: string): Promise<pg.Client> {
@@ -33,7 +33,7 @@ async function afterHints(t: Test, node: TestNode): Promise<void> {
   const eve = await node.user('eve')
   const socket = await eve.connect()
   await socket.next('synced')
-  await tell(node.app, eve.id)
+  await sendTo(node.app, eve.id)
   await dispatch(node.app)
   await socket.next('changes')
   const session = await signIn(node.app, eve.id)
@@ -43,7 +43,7 @@ async function afterHints(t: Test, node: TestNode): Promise<void> {
   t.equal(await socket.closed(), 4403, 'a true hint among them closes')
 }
 
-t.test('false hints about all sessions close nobody and cost few queries', async (t) => {
+t.test('false hints about all sessions close no socket and cost few queries', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const users = await Promise.all(['ana', 'ben', 'cem'].map((name) => node.user(name)))
   const sockets = await Promise.all(users.map((user) => user.connect()))
@@ -66,7 +66,7 @@ t.test('false hints about states send no frame and cost few reads', async (t) =>
   const ana = await node.user('ana')
   const socket = await ana.connect()
   await socket.next('synced')
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   await socket.next('changes')
   const frames = socket.frames.length
@@ -82,7 +82,7 @@ t.test('false hints about states send no frame and cost few reads', async (t) =>
   // Ten a second, those that look again for what may not be visible yet, and what afterHints needs.
   const most = ((performance.now() - from) / 1000) * 10 + 20
   t.ok(queries('changes_since') <= most, `${queries('changes_since')} reads`)
-  await tell(node.app, ana.id)
+  await sendTo(node.app, ana.id)
   await dispatch(node.app)
   t.match(await socket.next('changes'), { unreadCount: 2 }, 'and what is true still comes')
 })
@@ -103,7 +103,7 @@ t.test('false hints about unchanged posts send no frame', async (t) => {
   t.ok(queries('watched_counts') <= (performance.now() - from) / 250 + 2)
 })
 
-t.test('useless wake-ups of the dispatcher are answered with growing delays', async (t) => {
+t.test("wake-ups without events delay the dispatcher's next passes", async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   const dispatcher = new Dispatcher(app.pool, app.log, consumersOf(app), () => {})
@@ -117,7 +117,7 @@ t.test('useless wake-ups of the dispatcher are answered with growing delays', as
   // Twenty at once, then one in 50 ms.
   const most = 22 + (performance.now() - from) / 50
   t.ok(queries('lock_free_positions') <= most, `${queries('lock_free_positions')} passes`)
-  await tell(app, ana)
+  await sendTo(app, ana)
   dispatcher.wake()
   await eventually(() => queries('insert_notifications') > 0)
 })

@@ -75,10 +75,10 @@ export async function signIn(app: App, userId: string): Promise<string> {
 }
 
 /** Events for one user, each a notification of its own, with `bytes` of data. */
-export async function tell(app: App, userId: string, count = 1, bytes = 0): Promise<void> {
+export async function sendTo(app: App, userId: string, count = 1, bytes = 0): Promise<void> {
   await app.pool.query(
     `insert into notify.outbox (counted, action, source_id, type, recipient_id, data)
-     select true, 'send', 'send:' || gen_random_uuid(), 'test.told', $1, jsonb_build_object('data', jsonb_build_object('filler', repeat('x', $3)))
+     select true, 'send', 'send:' || gen_random_uuid(), 'test.sent', $1, jsonb_build_object('data', jsonb_build_object('filler', repeat('x', $3)))
      from generate_series(1, $2::int)`,
     [userId, count, bytes],
   )

@@ -11,7 +11,7 @@ import { startServer } from '../../src/db/embedded/server-process.ts'
 import { migrate } from '../../src/migrate.ts'
 import { dispatch } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'
-import { startNode, type TestUser, tell } from './node.ts'
+import { sendTo, startNode, type TestUser } from './node.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -26,7 +26,7 @@ t.test('PostgreSQL restarts under load: sockets stay or reconnect, and nothing i
     const before = devices.map((device) => device.ids.size)
     await eventually(() => devices.every((device, i) => device.ids.size > (before[i] ?? 0)))
     const restarted = postgres.restart()
-    // Whoever says hello meanwhile is told to come back.
+    // A client that sends hello meanwhile gets the code to reconnect.
     devices.push(...users.map((user) => new Device(user)))
     await restarted
   }
@@ -51,7 +51,7 @@ t.test('PostgreSQL restarts under load: sockets stay or reconnect, and nothing i
 function startLoad(app: App, users: TestUser[]): { finish(): Promise<void> } {
   let finishing = false
   const step = async () => {
-    for (const { id } of users) await tell(app, id)
+    for (const { id } of users) await sendTo(app, id)
     await dispatch(app)
     return true
   }

@@ -313,7 +313,7 @@ const EXTERNAL_ID = 'auth0|owner'
 const METRICS_TOKEN = 'a token that only Prometheus has'
 const POINT = 'BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU'
 
-test('every route and every frame is tried by every kind of caller', async (t) => {
+test('the matrix contains every route, every frame and every kind of caller', async (t) => {
   const world = await makeWorld(t)
 
   await t.test('each frame gets the expected answer, and no other socket receives anything of an inbox', async (t) => {

@@ -129,7 +129,7 @@ test('a grant of a secret to ravenpost_readonly is revoked', async (t) => {
   await reader.query('select id from notify.push_subscriptions')
 })
 
-test('logs owned by ravenpost_app change owner, including a half-detached partition', async (t) => {
+test('partitioned logs owned by ravenpost_app get another owner, including a half-detached partition', async (t) => {
   const { pool } = await setup(t)
   await pool.query(`alter table notify.outbox owner to ravenpost_app; alter table notify.outbox_1 owner to ravenpost_app;
     alter function notify.emit owner to current_user; grant create on schema notify to ravenpost_app`)
@@ -220,7 +220,7 @@ const rules: Rule[] = [
   },
 ]
 
-test('owners, create privileges and the roles of functions are as intended', async (t) => {
+test('only the intended roles own objects, create objects, and run functions', async (t) => {
   const { pool } = await setup(t)
   await checkRules(t, pool, rules)
 })
@@ -253,7 +253,7 @@ const traps = `
   create function pg_temp.trapped(text, integer) returns boolean language sql return pg_temp.trapped();
   create function pg_temp.trap() returns trigger language plpgsql as $$ begin perform pg_temp.trapped(); return new; end $$;`
 
-test('no object that a low role owns or can create runs as a higher role', async (t) => {
+test('no object that a role owns or can create runs with the rights of a higher role', async (t) => {
   const databaseUrl = await cloneDatabase(t)
   const ran: string[] = []
   const signIn = async (role?: string) => {

@@ -181,7 +181,7 @@ test('recipients without an inbox are not counted, and ops.unreached and why_not
   )
 })
 
-test('why_not names the rule that filtered a source, and pending retries', async (t) => {
+test('why_not names the rule that filtered a source, and shows pending retries', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])
   await app.pool.query('insert into social.blocks (user_id, other_id) values ($1, $2)', [ana, ben])

@@ -45,7 +45,7 @@ const examples: Example[] = [
 for (const example of examples) {
   const [program, ...args] = example.needs
   const skip = spawnSync(program, args).status !== 0 && `${example.needs.join(' ')} does not run here`
-  test(`from ${example.name}: a rollback sends nothing, a commit reaches the socket within 250 ms`, {
+  test(`notify.emit called from ${example.name}: a rollback sends nothing, a commit reaches the socket within 250 ms`, {
     skip,
   }, async (t) => {
     const system = await setup(t, { worker: true, push: true, env: { POLL_INTERVAL_MS: '100' } })

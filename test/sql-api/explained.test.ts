@@ -11,7 +11,7 @@ type People = { ana: string; ben: string; post: string; prefer(document: Prefere
 type Case = [what: string, by: string | null, keep: (people: People) => Promise<unknown>]
 
 for (const waits of [false, true])
-  test(`every cause that suppresses a notification${waits ? ' when its window ends' : ''} is named and is not a failure`, async (t) => {
+  test(`every cause that suppresses a notification${waits ? ' when its window ends' : ''} is stored as decision, without an error`, async (t) => {
     const app = await inboxApp(t)
     const { pool } = app
     const requestId = 'test'

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { App } from '../../src/app.ts'
 import { dispatch, drift, inboxApp, makeUsers } from '../notify/dispatch/events.ts'
 
-test('a group with a send without actor stays when the send of a person is retracted', async (t) => {
+test("a group that contains a send without actor remains when a person's send is retracted", async (t) => {
   for (const together of [false, true]) {
     const app = await inboxApp(t)
     const [ana = '', ben = ''] = await makeUsers(app, ['Ana', 'Ben'])

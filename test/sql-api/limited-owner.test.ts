@@ -4,7 +4,7 @@ import { test } from 'tap'
 import { migrate } from '../../src/migrate.ts'
 import { cloneDatabase } from '../setup.ts'
 
-test('an owner who is no superuser and cannot create roles gets the SQL functions too', async (t) => {
+test('a database owner who is no superuser and cannot create roles gets the SQL functions too', async (t) => {
   const admin = new pg.Client({ connectionString: await cloneDatabase(t) })
   await admin.connect()
   t.teardown(() => admin.end())

@@ -67,7 +67,7 @@ test('events unread or open before a replay are read after it', async (t) => {
   t.same(rows.map((row) => row.title).sort(), ['open', 'read', 'unread'])
 })
 
-test('a replay skips nothing that a slower lane has not read', async (t) => {
+test('a replay loses no event that a slower lane has not read', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   await app.pool.query(`select notify.emit('system', array[$1::bigint], 'old', 'old')`, [ana])

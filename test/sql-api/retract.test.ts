@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { dispatch, drift, inboxApp, makeUsers } from '../notify/dispatch/events.ts'
 
-test('a repeated send belongs to its current actor, also if it was retracted first', async (t) => {
+test('a repeated send counts for its latest actor, also if it was retracted before', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = '', eve = ''] = await makeUsers(app, ['Ana', 'Ben', 'Eve'])
   const emit = (actor: string) =>

@@ -3,10 +3,10 @@ import type pg from 'pg'
 import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 
-/** Something that stands in the tables of `social` and that somebody is to be told of. */
+/** A row in the tables of `social` of which somebody must be notified. */
 type Fact = { source: string; type: string; object: string; actorId: string }
 
-/** What this user is to be told, by the tables of what people did alone. */
+/** The notifications that this user must have, by the tables of `social` alone. */
 async function factsFor(pool: pg.Pool, userId: string): Promise<Fact[]> {
   const { rows } = await pool.query<Fact>(
     `with visible as (select * from social.posts where deleted_at is null),
@@ -33,23 +33,23 @@ async function factsFor(pool: pg.Pool, userId: string): Promise<Fact[]> {
 }
 
 /**
- * Compares everything a user has been told, archived too, with the facts: whoever is named did it, and whatever was done
- * is told, unless the user removed it, or it was taken back and came again after its group had closed.
+ * Compares all notifications of a user, also archived ones, with the facts: each shown actor did it, and each fact is shown,
+ * unless the user removed it, or it was taken back and repeated after its group had closed.
  * Needs at most three other people, so that every actor is shown.
  */
-export async function tellsTheFacts(pool: pg.Pool, user: TestClient): Promise<void> {
+export async function equalsTheFacts(pool: pg.Pool, user: TestClient): Promise<void> {
   const facts = await factsFor(pool, user.id)
   const { items }: { items: Notification[] } = await user.get('/notifications/history?limit=100')
-  const told = items.flatMap((item) => item.actors.map((actor) => keyOf(item.type, objectOf(item), actor.id)))
+  const shown = items.flatMap((item) => item.actors.map((actor) => keyOf(item.type, objectOf(item), actor.id)))
   const known = new Set(facts.map((fact) => keyOf(fact.type, fact.object, fact.actorId)))
   assert.deepEqual(
-    told.filter((key) => !known.has(key)),
+    shown.filter((key) => !known.has(key)),
     [],
-    `${user.username} is told of nothing that is not so`,
+    `${user.username} is shown of nothing that is not so`,
   )
   for (const { type, actors, actorCount } of items) assert.equal(actors.length, actorCount, `${type} names everybody`)
 
-  const untold = facts.filter((fact) => !told.includes(keyOf(fact.type, fact.object, fact.actorId)))
+  const untold = facts.filter((fact) => !shown.includes(keyOf(fact.type, fact.object, fact.actorId)))
   const { rows } = await pool.query<{ source: string }>(
     `select source_id as source from notify.sources
      where user_id = $1 and (decision = 'removed' or decision = 'stale_group' and source_id ~ '^(like|follow):')`,
@@ -59,7 +59,7 @@ export async function tellsTheFacts(pool: pg.Pool, user: TestClient): Promise<vo
   assert.deepEqual(
     untold.filter(({ source }) => !explained.has(source)),
     [],
-    `${user.username} is told of everything`,
+    `${user.username} is shown of everything`,
   )
 }
 
@@ -87,7 +87,7 @@ export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Not
   assert.deepEqual(strange, [], `${user.username} was sent nothing of anybody else`)
 }
 
-/** One like or follow is told in one notification, however often it was taken back and came again. */
+/** One like or follow is shown in one notification, however often it was taken back and came again. */
 export function isToldOnce(user: TestClient, received: Notification[]): void {
   const tellings = new Map<string, Set<string>>()
   for (const item of received) {
@@ -98,7 +98,7 @@ export function isToldOnce(user: TestClient, received: Notification[]): void {
     }
   }
   const twice = [...tellings].filter(([, ids]) => ids.size > 1)
-  assert.deepEqual(twice, [], `${user.username} is told of nothing twice`)
+  assert.deepEqual(twice, [], `${user.username} is shown of nothing twice`)
 }
 
 function objectOf({ object }: Notification): string {

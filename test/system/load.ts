@@ -5,9 +5,9 @@ import type { TestClient } from '../client.ts'
 import { flushed, inOrderOfTime, noDrift } from '../settled.ts'
 import { eventually, type TestSystem } from '../setup.ts'
 import { Device } from './device.ts'
-import { tellsTheFacts } from './facts.ts'
+import { equalsTheFacts } from './facts.ts'
 
-/** Four people with two devices each, who keep liking, following and commenting until they are told to stop. */
+/** Four people with two devices each, who like, follow and comment until the test stops them. */
 export type Load = {
   users: TestClient[]
   devices: Device[]
@@ -103,7 +103,7 @@ export async function endsWell(t: Test, system: TestSystem, load: Load): Promise
     await device.agreesWithList(20)
     t.same(device.faults, [], `${device.user.username}: every frame followed the one before`)
   }
-  for (const user of load.users) await tellsTheFacts(system.pool, user)
+  for (const user of load.users) await equalsTheFacts(system.pool, user)
   const { rows } = await system.pool.query(
     `select recipient_id, source_id, id from notify.outbox o
      where recipient_id is not null and not exists (

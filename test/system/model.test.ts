@@ -6,7 +6,7 @@ import { setup, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
 import { type Command, command, run, type World } from './commands.ts'
 import { Device } from './device.ts'
-import { isAboutUser, isToldOnce, tellsTheFacts } from './facts.ts'
+import { equalsTheFacts, isAboutUser, isToldOnce } from './facts.ts'
 
 /** A failure prints its seed; `MODEL_SEED=… MODEL_SECONDS=…` draws the same commands again, or more of them. */
 const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31)
@@ -51,7 +51,7 @@ async function holds(t: Test, system: TestSystem, name: string, steps: Command[]
     const received = world.devices.filter((device) => device.user === user).flatMap((device) => device.received)
     await isAboutUser(system.pool, user, received)
     isToldOnce(user, received)
-    await tellsTheFacts(system.pool, user)
+    await equalsTheFacts(system.pool, user)
   }
   const { rows } = await system.pool.query('select * from ops.count_drift')
   assert.deepEqual(rows, [], 'every count equals its recount')

@@ -55,7 +55,7 @@ t.test('an api process paused while it locks an inbox delays only that user', as
   holder.kill('SIGSTOP')
 
   await Promise.all(others.flatMap((other) => users.map((user) => user !== other && other.follow(user.id))))
-  const told = async (id: string) => {
+  const countOf = async (id: string) => {
     const { rows } = await system.pool.query(
       'select sum(actor_count)::int as actors from notify.notifications where user_id = $1',
       [id],
@@ -63,15 +63,15 @@ t.test('an api process paused while it locks an inbox delays only that user', as
     return rows[0].actors
   }
   await eventually(async () => {
-    const counts = await Promise.all(others.map(({ id }) => told(id)))
+    const counts = await Promise.all(others.map(({ id }) => countOf(id)))
     return counts.every((count) => count === others.length - 1)
   }, 8)
-  t.equal(await told(ana.id), null, 'her inbox is still held')
+  t.equal(await countOf(ana.id), null, 'her inbox is still locked')
   t.match(await ana.request('GET', '/notifications'), { status: 200 }, 'and can be read')
   const busy = await ana.request('PATCH', '/notifications/mark-all-read')
   t.match(busy, { status: 503, body: { code: 'INBOX_BUSY' } })
   t.equal(busy.headers.get('retry-after'), '1')
-  await eventually(async () => (await told(ana.id)) === others.length)
+  await eventually(async () => (await countOf(ana.id)) === others.length)
   await settled(system)
   await noDrift(t, system)
 })
@@ -97,7 +97,7 @@ t.test('a closed group marked unread while its successor is open coexists with i
   t.match(await inboxOf(system, 'ana'), [{ actors: 'dia, cem' }])
   t.match(await ana.get('/notifications/unread-count'), { unreadCount: 1, unseenCount: 1 })
   await ben.like(post.id)
-  t.match(await inboxOf(system, 'ana'), [{ actors: 'dia, cem' }], 'nobody is told twice of the same like')
+  t.match(await inboxOf(system, 'ana'), [{ actors: 'dia, cem' }], 'no like counts twice')
   await noDrift(t, system)
 })
 

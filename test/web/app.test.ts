@@ -56,7 +56,7 @@ test('a like from another window appears as toast, badge and row, and disappears
   system.noErrors()
 })
 
-test('in every tab, list and badge equal REST whenever the system is idle, whatever fails before', {
+test("in every browser tab, list and badge equal the REST API's whenever the system is idle, also after failures", {
   skip,
 }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0, worker: false })
@@ -238,7 +238,7 @@ test('new posts and comments appear on open pages, also after a lost connection'
   system.noErrors()
 })
 
-test('what comes between the fetch of a page and its watch is shown', { skip }, async (t) => {
+test('changes between the fetch of a page and the start of its watch are shown', { skip }, async (t) => {
   const system = await webSystem(t)
   await system.as('ana')
   const ben = await system.as('ben')
@@ -347,7 +347,7 @@ test('a keyboard user signs in, opens the bell and follows a notification', {
   system.noErrors()
 })
 
-test("the demo's controls send users through the pipeline, and the strip shows who waits", { skip }, async (t) => {
+test("likes from the demo's controls go through the pipeline, and the page shows who waits", { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const post = await ana.post('Good morning')

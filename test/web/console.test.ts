@@ -20,7 +20,7 @@ test('the console loads at most 90 KB of its own, compressed', async (t) => {
   t.ok(own.length >= 2 && size <= 90 * 1024, `${size} bytes`)
 })
 
-test('an admin sees eight likes go through the console, and every screen; a user sees whose it is', {
+test('an admin sees eight likes on every screen of the console; a user without a role sees who may use it', {
   skip,
 }, async (t) => {
   const system = await webSystem(t)

@@ -16,7 +16,7 @@ const skip = process.env.FIGURES === 'true' ? noBrowser : 'npm run figures'
 
 type Row = [figure: string, target: string, measured: string]
 
-test('the figures of docs/client.md', { skip }, async (t) => {
+test('creates the figures of docs/client.md', { skip }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0 })
   const rows: Row[] = [
     ...(await sizes(t)),

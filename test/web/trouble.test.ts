@@ -13,7 +13,7 @@ const TAKEN_OVER = 12
 /** For what a busy machine adds. */
 const SLOW = 10
 
-test('a paused tab loses the lead within 12 s, and nothing is lost', { skip }, async (t) => {
+test('another tab replaces a paused leader within 12 s, and no notification is lost', { skip }, async (t) => {
   const system = await webSystem(t, { windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('Good morning')
@@ -62,7 +62,9 @@ test('a socket outlives its access token', { skip }, async (t) => {
   system.noErrors()
 })
 
-test('a restart of server and database with an open page loses and doubles nothing', { skip }, async (t) => {
+test('after a restart of server and database, an open page has lost no notification and shows none twice', {
+  skip,
+}, async (t) => {
   const postgres = await ownPostgres(t)
   const options = {
     worker: true,

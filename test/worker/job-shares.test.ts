@@ -2,7 +2,7 @@ import pg from 'pg'
 import { test } from 'tap'
 import { eventually, setup } from '../setup.ts'
 
-test('jobs that wait for a lock leave slots to others: one per task, and one for dispatch', async (t) => {
+test('jobs that wait for a lock occupy one slot per task, and leave one for dispatch', async (t) => {
   const { as, pool, databaseUrl } = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('hello')

@@ -72,7 +72,7 @@ t.test('expired sessions and old dead letters are deleted', async (t) => {
   t.match(await ana.request('POST', '/auth/refresh', { refreshToken: ana.refreshToken }), { status: 401 })
 })
 
-t.test('sources are purged a share at a time, and all of them within a day', async (t) => {
+t.test('each run of retention checks a part of the sources, and all of them within a day', async (t) => {
   const { app, pool, as } = await setup(t)
   const ana = await as('ana')
   await pool.query(
@@ -141,7 +141,7 @@ t.test('expiry uses the clock of the database', async (t) => {
   t.same((await ana.get('/notifications')).items, [])
 })
 
-t.test('notes of users without an inbox and of deleted external ids are kept for 30 days', async (t) => {
+t.test('rows about unreached recipients and deleted external ids are kept for 30 days', async (t) => {
   const { app, pool } = await setup(t)
   await pool.query(
     `select notify.emit('system', '{404}', 'old', 'Hello'), notify.emit('system', '{404}', 'new', 'Hello')`,

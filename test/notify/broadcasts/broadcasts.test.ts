@@ -10,7 +10,7 @@ const boss = await adminOf(system)
 const ana = await system.as('ana')
 const ben = await system.as('ben')
 
-test('a broadcast is written, tried, sent in each language, and watched', async (t) => {
+test('a broadcast can be written, tested, sent in each language, and watched', async (t) => {
   const template = await boss.request('POST', '/admin/templates', {
     name: 'Sale',
     type: 'shop.sale',
@@ -90,7 +90,7 @@ test('a broadcast is written, tried, sent in each language, and watched', async 
   t.match((await boss.get('/admin/broadcasts')).items, [{ id: created.body.id, state: 'finished' }])
 })
 
-test('pause, resume and cancel take effect within a chunk', async (t) => {
+test('pausing, resuming and cancelling a broadcast take effect with the next chunk', async (t) => {
   const ids = await addUsers(pool, 'slow', 60)
   const path = await draft(boss, { rule: { ids }, perSecond: 10 })
   await act(boss, path, 'send')
@@ -168,7 +168,7 @@ test('a recall retracts from every inbox reached, and cancels unsent mail', asyn
   await noDrift(t, system)
 })
 
-test('an audience by SQL is listed when it begins; a query that fails cancels the broadcast', async (t) => {
+test('an SQL audience is listed when the broadcast starts; a query that fails cancels the broadcast', async (t) => {
   const query = {
     name: 'By SQL',
     sql: `select id from social.users where username like 'slow%' union all select 999999999`,
@@ -213,7 +213,7 @@ test('channels restrict a broadcast, an actor brings blocks, an expiry ends it',
   t.same(kept, [{ actor_ids: [ben.id], actor_count: 1, soon: true }])
 })
 
-test('each recipient gets it at the wall-clock time, also on days when the clocks change', async (t) => {
+test('each recipient gets a broadcast at the local time, also on days when the clocks change', async (t) => {
   const zones = ['Europe/Berlin', 'America/New_York', 'Asia/Kolkata', 'Pacific/Apia', null, 'Nowhere/Land']
   const ids = await addUsers(pool, 'zoned', zones.length)
   for (const [index, zone] of zones.entries())

@@ -16,7 +16,7 @@ await pool.query(
 )
 const boss = await adminOf(system)
 
-test('a dry run says what the send then does, on generated audiences', async (t) => {
+test('a dry run predicts what the send then does, on generated audiences', async (t) => {
   const ids = await addUsers(pool, 'person', PEOPLE)
   const [actor = ''] = ids
   let varied = 0

@@ -8,7 +8,7 @@ const BACKLOG = 100_000
 /** Of a look at what is due. */
 const ROWS_AT_MOST = 20_000
 
-test("behind 100,000 due pushes of one user, another user's push is found at once, critical ones first", async (t) => {
+test("with 100,000 due pushes of one user, another user's push is found at once, critical ones first", async (t) => {
   const { app, pool, databaseUrl } = await setup(t)
   const [mallory = '', ana = '', ben = ''] = await makeUsers(app, ['mallory', 'ana', 'ben'])
   await pool.query(

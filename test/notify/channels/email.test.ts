@@ -140,7 +140,7 @@ test('unsubscribing takes one click: GET shows a page, POST unsubscribes', async
   t.match(await call(system.url, 'POST', `/auth/verify-email`, { token: path.split('/').at(-1) }), { status: 400 })
 })
 
-test('a digest comes once, at its hour of the wall clock, with all that is unread, and not at all without it', async (t) => {
+test('a digest arrives once, at its local hour, with all unread notifications; without unread ones none is sent', async (t) => {
   const { server, system, ana, ben, cem, verify } = await mailSystem(t)
   const { pool } = system
   await verify(ana)
@@ -189,7 +189,7 @@ test('a digest comes once, at its hour of the wall clock, with all that is unrea
   t.same(await waiting(), [], 'unsubscribed')
 })
 
-test('a permanent refusal bounces; after a temporary one the same mail is resent', async (t) => {
+test('a permanently refused mail bounces; after a temporary refusal the same mail is resent', async (t) => {
   const { server, system, ana, ben, verify } = await mailSystem(t)
   await verify(ana)
   const comment = async () => ben.comment((await ana.post('hello')).id, 'one')

@@ -10,7 +10,7 @@ import { inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 type Case = [rule: string, became: string, change: (people: People) => Promise<unknown>]
 type People = { ana: string; ben: string; cem: string; post: string; prefer(document: Preferences): Promise<void> }
 
-test('all rules are checked again when a notification is sent', async (t) => {
+test('before an email or push is sent, all rules are checked again', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   const requestId = 'test'

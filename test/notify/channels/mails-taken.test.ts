@@ -51,7 +51,7 @@ test('while another process takes mails, nobody waits for it', async (t) => {
   t.equal(server.mails.length, 2)
 })
 
-test('a retried mail waits for its growing notification alone, and no two mails have the same id', async (t) => {
+test('a retried mail waits only while its notification grows, and no two mails have the same id', async (t) => {
   const { server, pool, ana, ben, holder, rows, makeDue, send } = await dueMails(t)
   server.does = { refuse: 'RCPT', code: 451 }
   await send()

@@ -3,7 +3,7 @@ import { type Outcome, recordOutcomes } from '../../../src/notify/channels/deliv
 import { setup } from '../../setup.ts'
 import { makeUsers } from '../dispatch/events.ts'
 
-test('a process whose lease ended reports nothing except that it sent', async (t) => {
+test('a process whose lease ended reports only successes', async (t) => {
   const { app, pool } = await setup(t)
   const [ana = ''] = await makeUsers(app, ['ana'])
   await pool.query(

@@ -83,7 +83,7 @@ test('queued pushes of an ended session are not sent even if its cleanup failed'
   t.same(await reach(ana), { reachable: [], browsers: 0 })
 })
 
-test('a session ends although its inbox is locked, and its leftovers are removed with the session', async (t) => {
+test('sign-out does not wait for a locked inbox, and retention removes the push subscription later', async (t) => {
   const { app, pool, as, subscribe, reach } = await pushSystem(t)
   const ana = await as('ana')
   await subscribe(ana)
@@ -134,7 +134,7 @@ test('a browser that subscribes again belongs to the current session; an ended s
   t.equal((await again.request('POST', '/push/subscriptions', service.browser())).status, 401)
 })
 
-test('a deleted account has no push subscriptions at once', async (t) => {
+test('deleting an account deletes its push subscriptions at once', async (t) => {
   const { pool, as, subscribe } = await pushSystem(t)
   const ana = await as('ana')
   await subscribe(ana)

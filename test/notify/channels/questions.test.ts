@@ -138,5 +138,5 @@ test('only a verified address gets the mail about a changed password', async (t)
   t.same(others, [])
   const again = { currentPassword: wrong.password, password: 'another horse' }
   t.equal((await ana.request('PUT', '/auth/password', again)).status, 204)
-  t.equal((await send()).length, 2, 'each change is told')
+  t.equal((await send()).length, 2, 'each change sends a mail')
 })

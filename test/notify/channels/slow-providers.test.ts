@@ -47,7 +47,7 @@ test('2,000 pushes to endpoints that take 9 s delay no other push and no like', 
     ])
     return rows.length === 1
   }, LIKE_WITHIN_SECONDS)
-  t.comment(`the like was told after ${Math.round(performance.now() - likedAt)} ms`)
+  t.comment(`the like was sent after ${Math.round(performance.now() - likedAt)} ms`)
   const { rows: jobs } = await pool.query(
     `select count(*)::int as running from graphile_worker.jobs where task_identifier = 'send_deliveries' and locked_at is not null`,
   )

@@ -48,7 +48,7 @@ test('notifications that a user filters from a reachable channel are logged with
   }
 })
 
-test('a group that becomes unwanted keeps its queued and sent messages; channels that are off by default queue nothing', async (t) => {
+test('switching a type off keeps queued and sent messages of its group; channels that are off by default queue nothing', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   const [ana = '', eve = '', ...likers] = await makeUsers(app, ['ana', 'eve', 'ben', 'cem', 'dia'])
@@ -71,7 +71,7 @@ test('a group that becomes unwanted keeps its queued and sent messages; channels
   t.same(await rows(), [{ user_id: ana, state: 'sent', reason: null }])
 })
 
-test('pushes beyond a cap wait for its end, and the last of them goes out for all', async (t) => {
+test('pushes beyond a cap wait until its period ends; then only the latest is sent', async (t) => {
   const app = await inboxApp(t)
   const { pool } = app
   const [ana = '', ...others] = await makeUsers(app, ['ana', 'ben', 'cem', 'dia', 'eva', 'fay'])

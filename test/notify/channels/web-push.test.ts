@@ -89,7 +89,7 @@ test('failed pushes are retried under the same id', async (t) => {
   t.equal(service.pushes[0]?.headers['x-delivery-id'], tried.send_id)
 })
 
-test('consecutive failures open the circuit, and no attempt is lost', async (t) => {
+test('consecutive failures open the circuit, and no push is lost', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   for (let i = 0; i < 8; i += 1) await subscribe()
   service.answer = 500
@@ -102,7 +102,7 @@ test('consecutive failures open the circuit, and no attempt is lost', async (t) 
   t.ok((await deliveries(system)).every((d) => d.attempts <= 1 && d.state === 'queued'))
 })
 
-test('a push is given up after its last attempt, and expired subscriptions are removed', async (t) => {
+test('a push fails after its last attempt, and expired subscriptions are removed', async (t) => {
   const { service, system, ana, ben, cem, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 500
@@ -184,7 +184,7 @@ test('in quiet hours a push waits for their end', async (t) => {
   await eventually(() => service.pushes.length === 1)
 })
 
-test('a hanging push service times out, and another worker takes over the pushes of a dead one', async (t) => {
+test('a hanging push service times out, and another worker takes over the pushes of a dead worker', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t)
   await subscribe()
   service.answer = 'never'
@@ -223,7 +223,7 @@ test('an endpoint in a private network is refused', async (t) => {
   t.equal(service.asked, 0)
 })
 
-test('an endpoint must be a known push service on its port, when stored and when used', async (t) => {
+test('a push endpoint must have the host and port of a known push service, when stored and when used', async (t) => {
   const { service, system, ana, ben, subscribe } = await pushSystem(t, false)
   const { keys } = service.browser()
   const answer = async (endpoint: string) =>

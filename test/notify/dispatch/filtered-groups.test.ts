@@ -6,7 +6,7 @@ const strangersApart = { policy: { strangers: 'filter' }, types: { 'post.liked':
 const mailOnly = { channels: { inApp: false }, types: { 'post.liked': { email: true } } }
 
 for (const windows of [false, true])
-  test(`notifications filtered in the app share no group with shown ones${windows ? ', nor a window' : ''}`, async (t) => {
+  test(`notifications filtered for different reasons share no group${windows ? ' and no window' : ''}`, async (t) => {
     const system = await setup(t, { worker: true, ...(windows ? {} : { windowSeconds: 0 }) })
     const { pool, as } = system
     const [ana, ben, cem, dia] = [await as('ana'), await as('ben'), await as('cem'), await as('dia')]

@@ -43,13 +43,13 @@ t.test(
     await retryAll(app)
     const { notifications, sources } = await outcome(app, post.id)
     t.equal(notifications, 0)
-    t.ok(sources > 0 && sources < AUDIENCE, `${sources} were told before`)
+    t.ok(sources > 0 && sources < AUDIENCE, `${sources} were notified before`)
     t.same((await app.pool.query('select count(*)::int as n from social.posts')).rows, [{ n: 0 }])
     t.same(await drift(app), [])
   },
 )
 
-t.test('a fan-out stops when its author deletes the account', async (t) => {
+t.test("a fan-out stops when the post's author deletes the account", async (t) => {
   const app = await appWith(t, 100)
   const post = await createPost(app, actor, 'Hello')
   await app.pool.query('update social.users set deleted_at = now() where id = $1', [AUTHOR])
@@ -72,22 +72,25 @@ t.test('a locked inbox delays nobody and is notified later', async (t) => {
   t.same(await drift(app), [])
 })
 
-t.test('a locked post is published after its release, and its attempts block nobody', async (t) => {
-  const app = await appWith(t, 200)
-  const post = await createPost(app, actor, 'Hello')
-  const holder = await app.pool.connect()
-  await holder.query('begin')
-  await holder.query('select from social.posts where id = $1 for update', [post.id])
-  for (let i = 0; i < 3; i++) {
-    await runFanOuts(app, allFanOuts)
-    await app.pool.query('update notify.fan_outs set due_at = now()')
-  }
-  await holder.query('commit')
-  holder.release()
-  await untilFinished(app)
-  t.equal((await outcome(app, post.id)).notifications, 200)
-  t.same((await app.pool.query('select recipient_id from notify.pending')).rows, [])
-})
+t.test(
+  'a post locked by another transaction is published once it is unlocked, and no recipient becomes pending',
+  async (t) => {
+    const app = await appWith(t, 200)
+    const post = await createPost(app, actor, 'Hello')
+    const holder = await app.pool.connect()
+    await holder.query('begin')
+    await holder.query('select from social.posts where id = $1 for update', [post.id])
+    for (let i = 0; i < 3; i++) {
+      await runFanOuts(app, allFanOuts)
+      await app.pool.query('update notify.fan_outs set due_at = now()')
+    }
+    await holder.query('commit')
+    holder.release()
+    await untilFinished(app)
+    t.equal((await outcome(app, post.id)).notifications, 200)
+    t.same((await app.pool.query('select recipient_id from notify.pending')).rows, [])
+  },
+)
 
 t.test('a failing inbox delays no other inbox', async (t) => {
   const app = await appWith(t, 300)

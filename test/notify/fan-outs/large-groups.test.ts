@@ -12,7 +12,7 @@ const CHUNK = 5000
 /** Nobody else's request waits for long: the process does no work row by row. */
 const STILL_MS = 1000
 
-t.test('one request empties an inbox of large groups, and their sources end afterwards', async (t) => {
+t.test('one request empties an inbox with large groups, and their sources end afterwards', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('viral')

@@ -101,7 +101,7 @@ t.test('a notification that cannot be removed blocks no other', async (t) => {
   t.match(await ana.get('/notifications'), { items: [{ id: '2' }], unreadCount: 1 })
 })
 
-t.test('large groups expire a few at a time, a small one with many others', async (t) => {
+t.test('large groups expire a few per transaction, small ones together with many others', async (t) => {
   const system = await setup(t, { worker: true })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(`

@@ -34,23 +34,26 @@ t.test('reading marks as delivered, closes the group and uses one state; reading
   )
 })
 
-t.test('what grew later has a later updatedAt, also within one batch and after the clock went back', async (t) => {
-  const app = await inboxApp(t)
-  const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['Ana', 'Ben', 'Cem'])
-  const posts = [await makePost(app, ana), await makePost(app, ana), await makePost(app, ana)]
-  const likesOf = (actorId: string) => posts.map((postId) => ({ postId, actorId, recipientId: ana }))
-  const times = async () =>
-    (await listNotifications(app, ana, { filter: 'all', limit: 20 })).items.map(({ updatedAt }) => updatedAt)
-  const inOrder = async () => t.same(await times(), [...new Set(await times())].sort().reverse())
+t.test(
+  'a notification that grew later has a later updatedAt, also within one batch and after the clock was set back',
+  async (t) => {
+    const app = await inboxApp(t)
+    const [ana = '', ben = '', cem = ''] = await makeUsers(app, ['Ana', 'Ben', 'Cem'])
+    const posts = [await makePost(app, ana), await makePost(app, ana), await makePost(app, ana)]
+    const likesOf = (actorId: string) => posts.map((postId) => ({ postId, actorId, recipientId: ana }))
+    const times = async () =>
+      (await listNotifications(app, ana, { filter: 'all', limit: 20 })).items.map(({ updatedAt }) => updatedAt)
+    const inOrder = async () => t.same(await times(), [...new Set(await times())].sort().reverse())
 
-  await like(app, ...likesOf(ben))
-  await inOrder()
-  await app.pool.query(`update notify.inbox set grown_at = now() + '1 hour' where user_id = $1`, [ana])
-  const before = await times()
-  await like(app, ...likesOf(cem).reverse())
-  await inOrder()
-  t.ok((await times()).every((time) => time > String(before[0])))
-})
+    await like(app, ...likesOf(ben))
+    await inOrder()
+    await app.pool.query(`update notify.inbox set grown_at = now() + '1 hour' where user_id = $1`, [ana])
+    const before = await times()
+    await like(app, ...likesOf(cem).reverse())
+    await inOrder()
+    t.ok((await times()).every((time) => time > String(before[0])))
+  },
+)
 
 t.test('a removed notification leaves a tombstone, and its sources do not recreate it', async (t) => {
   const app = await inboxApp(t)
@@ -159,7 +162,7 @@ t.test('states of another epoch or of the future are refused', async (t) => {
     await t.rejects(resolveUpTo(app.pool, ana, state), { code: 'BAD_STATE' }, state)
 })
 
-t.test('a locked inbox answers "busy" instead of failing', async (t) => {
+t.test('a request to a locked inbox is answered with "busy"', async (t) => {
   const app = await inboxApp(t)
   const [ana = ''] = await makeUsers(app, ['Ana'])
   await fillInbox(app, ana, 1)

@@ -120,7 +120,7 @@ t.test('a notification shows the beginning and the first picture of its post or 
   })
 })
 
-t.test("a locked inbox delays nobody's edit and changes after its release", async (t) => {
+t.test('an edit does not wait for a locked inbox, which changes once it is unlocked', async (t) => {
   const app = await inboxApp(t)
   const [me = '', ana = '', ben = ''] = await makeUsers(app, ['Me', 'Ana', 'Ben'])
   await app.pool.query(`update social.users set username = 'user_' || id`)

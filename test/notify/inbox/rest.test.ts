@@ -96,7 +96,7 @@ t.test('the inbox works over REST', async (t) => {
     await ana.request('DELETE', `/notifications/${group.id}`)
   })
 
-  t.test('one notification passes through all its states', async (t) => {
+  t.test('a notification can be read, unread, archived, unarchived and deleted', async (t) => {
     const before = await list(ana)
     const { id } = before.items[0]
     const patch = async (verb: string, method = 'PATCH') => {
@@ -141,7 +141,7 @@ t.test('the inbox works over REST', async (t) => {
     t.same(await ids('history'), history)
   })
 
-  t.test('an answered acknowledgement survives a crash', async (t) => {
+  t.test('an acknowledgement that was answered survives a crash', async (t) => {
     await app.pool.query(`
       create table durability (setting text);
       create function note_durability() returns trigger language plpgsql as $$
@@ -157,7 +157,7 @@ t.test('the inbox works over REST', async (t) => {
     await app.pool.query('drop trigger note_durability on notify.inbox')
   })
 
-  t.test('many notifications change at once, by ids or up to a state', async (t) => {
+  t.test('one request changes many notifications, by ids or up to a state', async (t) => {
     const dot = await as('dot')
     await fillInbox(app, dot.id, 10)
     const { state } = await list(dot)

@@ -56,7 +56,7 @@ for (const [what, change] of Object.entries(spoilt))
     t.match(rows, [{ user_id: ana.id, id: '1', type: 'shop.order', reason: /time|data/ }])
   })
 
-t.test('mails and pushes of other notifications are sent, and the faulty one is sent as far as possible', async (t) => {
+t.test('a faulty notification is mailed and pushed as far as possible, and delays no other', async (t) => {
   const system = await setup(t, { worker: true })
   const people = [await system.as('ana'), await system.as('ben')]
   await system.pool.query(

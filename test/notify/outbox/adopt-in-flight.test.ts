@@ -31,7 +31,7 @@ async function emitAndWait(t: Test, system: TestSystem, anaId: string): Promise<
   return emitter
 }
 
-t.test('events written during the promotion of a standby notify, and positions stay', async (t) => {
+t.test('events written during the promotion of a standby notify, and positions remain valid', async (t) => {
   const system = await setup(t, { worker: true })
   const ana = await system.as('ana')
   await settled(system)
@@ -109,7 +109,7 @@ for (const [name, change] of [
          select from notify.sources s where s.user_id = $1 and s.source_id = 'comment:' || c.id)`,
         [author.id],
       )
-      t.same(lost, [], 'every committed comment was told')
+      t.same(lost, [], 'every committed comment notified')
       const { rows } = await system.pool.query('select count(*)::int as n from social.comments')
       t.equal(rows[0].n, answers[201], 'every answered one is there, and no other')
       await noDrift(t, system)

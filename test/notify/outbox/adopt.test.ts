@@ -9,7 +9,7 @@ import { asPostgres, skipWithoutTools, startCluster, startStandby, tool } from '
 
 const log = pino({ level: 'silent' })
 
-/** Ana's post liked by ben and told, then liked by cem and dia and not read yet: one of the two in a transaction still open. */
+/** A post of ana: the like by ben is dispatched, those by cem and dia are not read yet, one of them in a transaction still open. */
 async function leaveUnread(system: TestSystem): Promise<void> {
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   const post = await ana.post('hello')
@@ -46,7 +46,7 @@ async function goesOn(t: Test, databaseUrl: string, epochBefore: string): Promis
   await noDrift(t, system)
 }
 
-t.test('a copied database is adopted', async (t) => {
+t.test('a database copied by template continues', async (t) => {
   const system = await setup(t)
   await leaveUnread(system)
   const epoch = await epochOf(system.pool)

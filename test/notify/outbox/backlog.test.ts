@@ -65,7 +65,7 @@ const people = `
   insert into notify.inbox (user_id) select id from social.users;
   insert into social.posts (author_id, body) select 1 + i % ${USERS}, 'Post' from generate_series(1, ${POSTS}) i`
 
-/** Likes, no pair twice: each row and its event, which tells nobody where it is their own post. */
+/** Distinct likes: each row and its event, without recipient for one's own post. */
 const likes = `
   with pairs as (
     select 1 + i % ${USERS} as user_id, 1 + (i % ${USERS} * 7 + i / ${USERS} * 251) % ${POSTS} as post_id

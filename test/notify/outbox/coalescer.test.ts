@@ -4,7 +4,7 @@ import { EventContentError } from '../../../src/base/failure.ts'
 import { Coalescer } from '../../../src/db/coalescer.ts'
 import { AppError } from '../../../src/errors.ts'
 
-/** A statement that answers when it is told to. */
+/** A statement that answers on request. */
 type Statement = { kind: string; items: string[]; finish: () => void }
 
 function recorder(options: { capacity?: number; maxBatch?: number; maxWaitMs?: number } = {}) {
@@ -29,7 +29,7 @@ function recorder(options: { capacity?: number; maxBatch?: number; maxWaitMs?: n
   return { writer, statements, nth }
 }
 
-t.test('an idle writer writes at once, and requests that arrive meanwhile share one statement', async (t) => {
+t.test('an idle coalescer writes at once, and requests that arrive meanwhile share one statement', async (t) => {
   const { writer, statements, nth } = recorder()
   const first = writer.add('like', 'a')
   await nth(0)
@@ -45,7 +45,7 @@ t.test('an idle writer writes at once, and requests that arrive meanwhile share 
   t.equal(writer.size, 0)
 })
 
-t.test('a full queue refuses with 503 and accepts again once it has room', async (t) => {
+t.test('a full coalescer refuses with 503 and accepts again once it has room', async (t) => {
   const { writer, nth } = recorder({ capacity: 2 })
   const taken = [writer.add('like', 'a'), writer.add('like', 'b')]
   const refused = await writer.add('like', 'c').catch((error: unknown) => error)
@@ -57,7 +57,7 @@ t.test('a full queue refuses with 503 and accepts again once it has room', async
   t.equal(await later, 'like c')
 })
 
-t.test('closing answers requests in progress and refuses later ones', async (t) => {
+t.test('a closing coalescer answers requests in progress and refuses later ones', async (t) => {
   const { writer, nth } = recorder()
   const taken = [writer.add('like', 'a'), writer.add('unlike', 'a')]
   const closed = writer.close()

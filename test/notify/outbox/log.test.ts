@@ -163,7 +163,7 @@ t.test('an open transaction delays nobody, and its events are read after it comm
   t.same(await seen(), [early, late], 'and not again')
 })
 
-t.test('a slice read in parts continues after a crash behind the last committed part', async (t) => {
+t.test('after a crash, a slice read in parts continues after the last committed part', async (t) => {
   const { pool, dispatcher } = await openLog(t)
   await pool.query(
     `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g % 900 + 1 from generate_series(1, 9000) g`,
@@ -205,7 +205,7 @@ t.test('a lane that stopped inside a slice continues at the next wake-up', async
   t.same(rows, [{ events: 9000 }])
 })
 
-t.test('a critical event does not wait behind a backlog', async (t) => {
+t.test('a critical event does not wait for a backlog', async (t) => {
   const { pool } = await openLog(t)
   await pool.query(
     `insert into notify.outbox (action, counted, source_id, type, recipient_id) select 'send', true, g::text, 'system', g from generate_series(1, 30000) g`,

@@ -22,7 +22,7 @@ const counters: Lanes = { consumer: 'counters', lane: 0 }
 
 type Past = { admin: pg.Pool; url: string; slow: pg.Client }
 
-t.test('no search for unread events reads events that were already read', async (t) => {
+t.test('searching for unread events reads no events that were already read', async (t) => {
   const { admin, url, slow } = await longPast(t)
   const observers = (['force_custom_plan', 'force_generic_plan'] satisfies PlanMode[]).map((mode) => {
     return { ...observe(t, url, mode), see: (situation: string) => `${situation}, ${mode}` }

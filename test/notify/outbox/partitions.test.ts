@@ -112,7 +112,7 @@ t.test('creating partitions waits for no lock on the log and delays no insert', 
   dump.release()
 })
 
-t.test('dropping a partition delays no insert behind a dump, and happens after the dump ends', async (t) => {
+t.test('a partition is dropped after a running dump ends, and inserts do not wait meanwhile', async (t) => {
   const { pool } = await setup(t)
   const [first] = await partitions(pool)
   await pool.query(toNextPartition)
@@ -188,7 +188,7 @@ t.test(
   },
 )
 
-t.test('without a worker, an api creates partitions when the last one is in use', async (t) => {
+t.test('without a worker, an api process creates partitions when the last one is in use', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')
@@ -200,7 +200,7 @@ t.test('without a worker, an api creates partitions when the last one is in use'
   t.equal(rows[0].n, 3)
 })
 
-t.test('a missing partition answers that the client should retry', async (t) => {
+t.test('a write that finds no partition is answered with 503', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const post = await ana.post('hello')

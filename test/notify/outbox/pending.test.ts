@@ -102,11 +102,11 @@ t.test('a locked inbox delays neither its lane nor other users, and loses nothin
   await noDrift(t, system)
 })
 
-for (const [told, actions] of [
+for (const [times, actions] of [
   ['once', ['like', 'unlike', 'like']],
   ['not at all', ['like', 'unlike']],
 ] as const)
-  t.test(`${actions.join(', ')}, the first failing and retried late: told ${told}`, async (t) => {
+  t.test(`${actions.join(', ')}, the first failing and retried late: notified ${times}`, async (t) => {
     const system = await setup(t, { worker: true })
     const [ana, ben] = [await system.as('ana'), await system.as('ben')]
     const post = await ana.post('hello')
@@ -121,6 +121,6 @@ for (const [told, actions] of [
     for (const action of actions.slice(1)) await (action === 'like' ? ben.like(post.id) : ben.unlike(post.id))
     await eventually(async () => (await system.pool.query('select from ops.lag having sum(events) = 0')).rowCount)
     await system.pool.query('update notify.pending set due_at = now()')
-    t.equal((await inboxOf(system, 'ana')).length, told === 'once' ? 1 : 0)
+    t.equal((await inboxOf(system, 'ana')).length, times === 'once' ? 1 : 0)
     await noDrift(t, system)
   })

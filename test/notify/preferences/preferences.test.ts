@@ -91,53 +91,61 @@ t.test('strangers are dropped or filtered, followed users are not, and quiet hou
   await noDrift(t, system)
 })
 
-t.test('more than a cap allows is shown silently, counted for its user alone, and a critical one never', async (t) => {
-  const system = await setup(t, { worker: true, windowSeconds: 0 })
-  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
-  const cap = { atMost: 2, seconds: 3600 }
-  await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { cap } } })
-  const silent = async () => {
-    await settled(system)
-    const { items } = await ana.get('/notifications')
-    return items.map(({ type, silent }: { type: string; silent: boolean }) => `${type} ${silent}`).reverse()
-  }
-  const posts = [await ana.post('one'), await ana.post('two'), await ana.post('three')]
-  for (const { id } of posts) {
-    await ben.comment(id, 'hello')
-    await settled(system)
-  }
-  await ben.like(String(posts[0]?.id))
-  t.same(await silent(), ['comment.created false', 'comment.created false', 'comment.created true', 'post.liked false'])
-  const { items } = await ana.get('/notifications?type=comment.created')
-  t.match((await ana.get(`/notifications/${items[0].id}/why`)).decisions[0], { decidedBy: 'cap', channel: 'inApp' })
-  const recent = async (id: string) =>
-    (await system.pool.query('select recent from notify.preferences where user_id = $1', [id])).rows[0]?.recent
-  t.match(await recent(ana.id), [{ type: 'comment.created' }, { type: 'comment.created' }])
-  t.equal((await recent(ana.id)).length, 2, 'likes have no cap and are not counted')
-  t.equal(await recent(ben.id), undefined)
-  const asked = await ana.request('POST', '/notifications/preferences/what-if', {
-    preferences: { cap: { atMost: 1, seconds: 3600 } },
-  })
-  t.match(asked.body.types, {
-    'comment.created': {
-      inApp: { before: { allow: 2, silent: 1 }, after: { allow: 1, silent: 2 } },
-      webPush: { after: { allow: 1, defer: 2 } },
-    },
-    'post.liked': { inApp: { after: { silent: 1 } } },
-  })
-  await system.pool.query(
-    `select notify.emit('shop.code', array[$1]::bigint[], 'code', 'Code 123', priority => 'critical')`,
-    [ana.id],
-  )
-  await system.pool.query(
-    `update notify.preferences set recent = jsonb_set(recent, '{1,at}', to_jsonb((now() - interval '61 minutes')::text))`,
-  )
-  await cem.comment(String(posts[2]?.id), 'an hour later')
-  t.same((await silent()).slice(-2).sort(), ['comment.created false', 'shop.code false'])
-  await noDrift(t, system)
-})
+t.test(
+  'notifications beyond a cap are shown silently, caps count per user, and critical notifications are exempt',
+  async (t) => {
+    const system = await setup(t, { worker: true, windowSeconds: 0 })
+    const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+    const cap = { atMost: 2, seconds: 3600 }
+    await ana.request('PUT', '/notifications/preferences', { types: { 'comment.created': { cap } } })
+    const silent = async () => {
+      await settled(system)
+      const { items } = await ana.get('/notifications')
+      return items.map(({ type, silent }: { type: string; silent: boolean }) => `${type} ${silent}`).reverse()
+    }
+    const posts = [await ana.post('one'), await ana.post('two'), await ana.post('three')]
+    for (const { id } of posts) {
+      await ben.comment(id, 'hello')
+      await settled(system)
+    }
+    await ben.like(String(posts[0]?.id))
+    t.same(await silent(), [
+      'comment.created false',
+      'comment.created false',
+      'comment.created true',
+      'post.liked false',
+    ])
+    const { items } = await ana.get('/notifications?type=comment.created')
+    t.match((await ana.get(`/notifications/${items[0].id}/why`)).decisions[0], { decidedBy: 'cap', channel: 'inApp' })
+    const recent = async (id: string) =>
+      (await system.pool.query('select recent from notify.preferences where user_id = $1', [id])).rows[0]?.recent
+    t.match(await recent(ana.id), [{ type: 'comment.created' }, { type: 'comment.created' }])
+    t.equal((await recent(ana.id)).length, 2, 'likes have no cap and are not counted')
+    t.equal(await recent(ben.id), undefined)
+    const asked = await ana.request('POST', '/notifications/preferences/what-if', {
+      preferences: { cap: { atMost: 1, seconds: 3600 } },
+    })
+    t.match(asked.body.types, {
+      'comment.created': {
+        inApp: { before: { allow: 2, silent: 1 }, after: { allow: 1, silent: 2 } },
+        webPush: { after: { allow: 1, defer: 2 } },
+      },
+      'post.liked': { inApp: { after: { silent: 1 } } },
+    })
+    await system.pool.query(
+      `select notify.emit('shop.code', array[$1]::bigint[], 'code', 'Code 123', priority => 'critical')`,
+      [ana.id],
+    )
+    await system.pool.query(
+      `update notify.preferences set recent = jsonb_set(recent, '{1,at}', to_jsonb((now() - interval '61 minutes')::text))`,
+    )
+    await cem.comment(String(posts[2]?.id), 'an hour later')
+    t.same((await silent()).slice(-2).sort(), ['comment.created false', 'shop.code false'])
+    await noDrift(t, system)
+  },
+)
 
-t.test('what-if repeats the decisions of recent notifications and changes nothing', async (t) => {
+t.test('what-if decides recent notifications again and changes nothing', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const { id } = await ana.post('Hello')

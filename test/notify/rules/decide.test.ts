@@ -38,7 +38,7 @@ t.test('rules are applied in order, and the first that matches decides', async (
   })
 })
 
-t.test('a cap counts what made a sound; a digest takes all mails, whatever the hour', async (t) => {
+t.test('a cap counts notifications that made a sound; a digest delays all mails, at any hour', async (t) => {
   const at = new Date('2030-01-01T12:00:00Z')
   const before = (minutes: number) => new Date(at.getTime() - minutes * 60_000).toISOString()
   const cap = (atMost: number) => ({ atMost, seconds: 3600 })
@@ -69,7 +69,7 @@ t.test('a cap counts what made a sound; a digest takes all mails, whatever the h
   t.match(on('email', { ...digest, channels: { email: false } }, { digestAt }), { decidedBy: 'channelPreference' })
 })
 
-t.test('what is counted is what a cap may still count', async (t) => {
+t.test('only notifications that a cap can still count are stored', async (t) => {
   const hour = { seconds: 3600 }
   const document = { cap: { ...hour, atMost: 2 }, types: { 'post.liked': { cap: { ...hour, atMost: 1 } } } }
   let own: UserPreferences = { ...noPreferences, document }
@@ -177,7 +177,7 @@ const stored = [
   [true, null],
 ] as const
 
-t.test('an invalid stored snooze is explained as it is decided, and causes no failure', async (t) => {
+t.test('TypeScript and SQL ignore an invalid stored snooze, without an error', async (t) => {
   for (const [snoozeUntil, end] of stored) {
     await pool.query('update notify.preferences set document = $1 where user_id = 1', [{ snoozeUntil }])
     const own = (await preferencesOf(pool, ['1'])).get('1')

@@ -27,7 +27,7 @@ const windows = [
 
 const skip = spawnSync('python3', ['-c', 'import zoneinfo']).status !== 0 && 'python3 with zoneinfo is not here'
 
-t.test('quiet hours end when zoneinfo says so, also on days when clocks change', { skip }, async (t) => {
+t.test('quiet hours end as in the zoneinfo database, also on days when clocks change', { skip }, async (t) => {
   const { app, pool } = await setup(t)
   const cases = days.flatMap(([timeZone, ...changes]) =>
     changes.flatMap((day) =>

@@ -29,7 +29,7 @@ function serviceOf({ url }: TestSystem, token: string) {
 
 const words = { title: 'Hello', message: 'Your order is on its way' }
 
-test('a service sends a notification to one user unchanged, and its progress counts users', async (t) => {
+test("a notification sent by a service arrives unchanged, and the send's progress counts users", async (t) => {
   const system = await withService(t, { worker: true })
   const { send, get } = system.asService(system.token)
   const ana = await system.as('ana')
@@ -71,7 +71,7 @@ test('a service sends a notification to one user unchanged, and its progress cou
   ])
 })
 
-test('a key runs a send once, and a source id notifies once', async (t) => {
+test('an Idempotency-Key runs a send once, and a source id notifies once', async (t) => {
   const system = await withService(t)
   const { send } = system.asService(system.token)
   const ana = await system.as('ana')

@@ -29,7 +29,7 @@ const INVOICE = {
   },
 }
 
-test('a template is checked, versioned, listed and deleted; a key makes it once', async (t) => {
+test('a template is checked, versioned, listed and deleted; an Idempotency-Key creates it once', async (t) => {
   const key = { 'idempotency-key': 'one' }
   const created = await root.request('POST', '/admin/templates', INVOICE, key)
   t.match(created, { status: 201, body: { ...INVOICE, version: 1 } })
@@ -56,7 +56,7 @@ test('a template is checked, versioned, listed and deleted; a key makes it once'
   t.equal((await root.request('POST', '/admin/templates', INVOICE)).status, 201, 'the name is free again')
 })
 
-test('what could fail when a template is used is an error when it is saved', async (t) => {
+test('saving a template rejects everything that would fail when it is used', async (t) => {
   const wrong: [change: object, fault: RegExp][] = [
     [{ title: 'Invoice {nr}' }, /title: \{nr\} is not among the variables/],
     [{ title: 'Invoice {number' }, /title: /],

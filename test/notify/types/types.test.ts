@@ -90,7 +90,7 @@ test('an admin sets texts by locale, and each user reads their own, also on the 
     t.match(await change({ words: wrong }), { status: /4(00|22)/ }, JSON.stringify(wrong))
 })
 
-test('a process that has not read types for long does not use outdated ones', async (t) => {
+test('a process that has not read types for a long time waits for the current ones', async (t) => {
   const { pool, app } = await setup(t)
   const types = new NotificationTypes(pool, app.log)
   t.equal((await types.current())('post.liked').windowSeconds, 120)

@@ -296,7 +296,7 @@ test('the access token of an ended session is refused, however it ended', async 
   t.equal(await status(ana), 401)
 })
 
-test('another process refuses it within seconds, also one that starts later or gets no wake-ups', async (t) => {
+test('another process refuses the token of an ended session within seconds, also one that starts later or gets no wake-ups', async (t) => {
   const env = { WAKE_UPS: 'off' }
   const { url, as, databaseUrl } = await setup(t, { env })
   const ana = await as('ana')

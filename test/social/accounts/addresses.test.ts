@@ -60,7 +60,7 @@ test('the owner of an address can confirm an account by a mail that someone else
   t.match((await signIn(system, PASSWORD)).body, { user: { username: 'proper' } })
 })
 
-test('until it is confirmed, an address signs in the account last used from the same network', async (t) => {
+test('until an address is verified, sign-in with it selects the account last used from the same network', async (t) => {
   const { url } = await setup(t, { env: { TRUSTED_PROXIES: 'loopback' } })
   const from = (ip: string, path: string, body: object) => call(url, 'POST', path, body, { 'x-forwarded-for': ip })
   const claim = (ip: string, username: string, password: string) =>
@@ -87,7 +87,7 @@ async function mailSystem(t: Test, env: Record<string, string> = {}) {
   return { ...system, server, mailTo, confirm }
 }
 
-test('a new address counts once it is verified, and the former address is notified', async (t) => {
+test('a new address takes effect once it is verified, and the former address is notified', async (t) => {
   const { as, url, mailTo, confirm, server, pool } = await mailSystem(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   t.equal((await confirm('ana@example.org', 'Is this your address?')).status, 204)

@@ -19,7 +19,7 @@ test('wrong passwords for one account are limited across all networks', async (t
       statuses.push(await signIn(`2001:db8:${n}::1`, n % 2 ? login : login.toUpperCase(), 'a wrong one'))
     t.same(statuses, [...Array(10).fill(401), ...Array(4).fill(429)], login)
   }
-  t.equal(await signIn('2001:db8:99::1', 'carla', PASSWORD), 429, 'nor is the right one told then')
+  t.equal(await signIn('2001:db8:99::1', 'carla', PASSWORD), 429, 'even the right password is refused then')
   t.equal(await signIn('198.51.100.7', 'carla', PASSWORD), 200, 'a network that signed in there before goes on')
   t.equal(await signIn('198.51.100.7', 'carla', 'a wrong one'), 401)
 })

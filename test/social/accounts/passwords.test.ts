@@ -61,7 +61,7 @@ test('of two concurrent password changes, one succeeds', async (t) => {
   t.same(answers.map(({ status }) => status).sort(), [204, 403, 403])
 })
 
-test('guesses of the current password are limited like sign-ins', async (t) => {
+test('wrong current passwords are limited like failed sign-ins', async (t) => {
   const { as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
   const ana = await as('ana')
   const guess = () => ana.request('PUT', '/auth/password', { currentPassword: 'a wrong one', password: NEW })
@@ -70,7 +70,7 @@ test('guesses of the current password are limited like sign-ins', async (t) => {
   t.same(statuses, [...Array(10).fill(403), 429])
 })
 
-test('no password fits an account without a password', async (t) => {
+test('an account without a password accepts no password', async (t) => {
   t.equal(await passwordFits(undefined, 'nobody has this password'), false)
 })
 

@@ -64,7 +64,7 @@ test('a lost refresh answer can be requested again', async (t) => {
   t.equal(codeOf(await refresh(system.url, again.body.refreshToken)), 'ok')
 })
 
-test('twelve fast reloads with one cookie keep the session', async (t) => {
+test('twelve fast reloads with the same cookie do not end the session', async (t) => {
   const system = await setup(t)
   await system.as('ana')
   const signedIn = await call(system.url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
@@ -81,7 +81,7 @@ test('twelve fast reloads with one cookie keep the session', async (t) => {
   t.equal(body.username, 'ana')
 })
 
-test('a token used again after ten seconds counts as reused and ends its session', async (t) => {
+test('a refresh token used again after ten seconds ends its session', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const first = await refresh(system.url, refreshToken)
@@ -93,7 +93,7 @@ test('a token used again after ten seconds counts as reused and ends its session
   t.equal(codeOf(await refresh(system.url, first.body.refreshToken)), 'BAD_REFRESH_TOKEN')
 })
 
-test('a token older than the predecessor counts as reused at any time', async (t) => {
+test('a refresh token older than the predecessor ends its session at any time', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const first = await refresh(system.url, refreshToken)

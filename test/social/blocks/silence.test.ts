@@ -3,7 +3,7 @@ import type { TestClient } from '../../client.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { setup } from '../../setup.ts'
 
-t.test("a block ends both follows, and removes the other's notifications for good", async (t) => {
+t.test("a block ends follows in both directions and removes the other user's notifications permanently", async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')
@@ -92,7 +92,7 @@ t.test('a block hides both users from each other everywhere until it ends', asyn
   t.same([await meets(ana, ben), await meets(ben, ana)], [open, open])
 })
 
-t.test('muted users and threads notify nobody, the decision names the mute, and mutes expire', async (t) => {
+t.test('muted users and threads cause no notifications, the decision names the mute, and mutes expire', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
   if (!ana || !ben || !cem) throw new Error('nobody signed up')

@@ -22,7 +22,7 @@ t.test('the answer to a new comment equals its entry in the list', async (t) => 
   t.same((await ana.get(`/posts/${post.id}/comments?parentId=${comment.id}`)).items, [reply])
 })
 
-t.test('a comment notifies each person by the most specific reason and counts once', async (t) => {
+t.test('a comment notifies each person for the most specific reason and counts once', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben, carl, dora] = [await as('ana'), await as('ben'), await as('carl'), await as('dora')]
   const post = await ana.post('Hello')
@@ -136,7 +136,7 @@ t.test('only the author edits or deletes a comment', async (t) => {
   })
 })
 
-t.test('deleting a comment appends one counting event and a fan-out', async (t) => {
+t.test('deleting a comment appends one counted event and a fan-out', async (t) => {
   const { as, pool } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   const post = await ana.post('Hello')
@@ -166,7 +166,7 @@ t.test('deleting a post deletes its comments', async (t) => {
   t.equal((await readEvents(pool, 'comment')).length, 1)
 })
 
-t.test('a deleted comment stays, emptied, while it has replies', async (t) => {
+t.test('a deleted comment remains without text while it has replies', async (t) => {
   const { as } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')

@@ -13,7 +13,7 @@ async function hold(t: Test, { databaseUrl }: TestSystem, row: string): Promise<
 
 const statuses = (answers: { status: number }[]) => [...new Set(answers.map(({ status }) => status))].sort()
 
-t.test('likes of a locked post get "try again", and likes of other posts are written', async (t) => {
+t.test('likes of a locked post are answered with 503, and likes of other posts are written', async (t) => {
   const system = await setup(t)
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
   const held = await ana.post('held')
@@ -62,7 +62,7 @@ t.test('like, unlike and like of a locked post are written in order', async (t) 
   )
 })
 
-t.test('an unlike behind a locked like gets "try again"', async (t) => {
+t.test('an unlike after a like that waits for a lock is answered with 503', async (t) => {
   const system = await setup(t)
   const [ana, ben] = [await system.as('ana'), await system.as('ben')]
   const [held, other] = [await ana.post('held'), await ana.post('other')]
@@ -74,7 +74,7 @@ t.test('an unlike behind a locked like gets "try again"', async (t) => {
   t.match([refused, written], [{ status: 503 }, { status: 200, body: { liked: false } }])
 })
 
-t.test('follows of a locked user get "try again", and other follows are written', async (t) => {
+t.test('follows of a locked user are answered with 503, and other follows are written', async (t) => {
   const system = await setup(t)
   const [held, ...others] = await Promise.all(Array.from({ length: 8 }, (_, i) => system.as(`user${i}`)))
   const [ana, ...rest] = others

@@ -6,7 +6,7 @@ import { multipart, picture, upload } from './files.ts'
 
 const MIB = 1024 * 1024
 
-/** Begins an upload and holds it open; without `announce` its length is not told. */
+/** Begins an upload and keeps it open; without `announce`, without a Content-Length. */
 function hold(t: Test, { url }: TestSystem, { accessToken }: TestClient, size: number, announce = true): ClientRequest {
   const { body, headers } = multipart(picture(size))
   const held = request(`${url}/media/upload`, {

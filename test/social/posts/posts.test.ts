@@ -42,7 +42,7 @@ t.test('a post notifies each mentioned user once, but not its author', async (t)
   t.equal(events.length, 2)
 })
 
-t.test('a post without mentions appends one counting event', async (t) => {
+t.test('a post without mentions appends one counted event', async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')

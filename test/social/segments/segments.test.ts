@@ -40,7 +40,7 @@ test('a compiled rule selects whom the slow evaluator selects, on generated user
   t.ok(selected > 0, `${selected} users selected`)
 })
 
-test('a segment is made, changed, listed and deleted', async (t) => {
+test('a segment is created, changed, listed and deleted', async (t) => {
   const created = await boss.request('POST', '/admin/segments', { name: 'Germans', rule: { locale: 'de' } })
   t.match(created, { status: 201, body: { name: 'Germans', rule: { locale: 'de' }, sql: null } })
   t.match(await boss.request('POST', '/admin/segments', { name: 'Germans', sql: 'select 1' }), {
@@ -58,7 +58,7 @@ test('a segment is made, changed, listed and deleted', async (t) => {
   t.match(await boss.request('GET', path), { status: 404, body: { code: 'SEGMENT_NOT_FOUND' } })
 })
 
-test('a rule that is not one is refused, with the place of the fault', async (t) => {
+test('an invalid rule is refused, with the place of the fault', async (t) => {
   const wrong: [rule: unknown, pointer: string][] = [
     [{ all: [{ role: 'user' }, { not: { locale: 7 } }] }, '/rule/all/1/not/locale'],
     [{ all: [{ role: 'user', locale: 'de' }] }, '/rule/all/0'],
@@ -86,7 +86,7 @@ test('a rule that is not one is refused, with the place of the fault', async (t)
   })
 })
 
-test('an estimate counts, shows some users and its time', async (t) => {
+test('an estimate returns a count, some users and its duration', async (t) => {
   const rule: Rule = { ids: ids.slice(10, 22) }
   const { status, body } = await boss.request('POST', '/admin/segments/estimate', { rule })
   t.match({ status, ...body }, { status: 200, count: 12, exact: true, ms: Number })
@@ -102,7 +102,7 @@ const SLOW = `select count(*) from ${'abcdef'
   .map((name) => `social.users ${name}`)
   .join(', ')} where a.id + b.id + c.id + d.id + e.id + f.id = 0`
 
-test('SQL of a segment reads as ravenpost_readonly, and can do nothing else', async (t) => {
+test('the SQL of a segment runs as ravenpost_readonly and can only read', async (t) => {
   const run = (sql: string) => boss.request('POST', '/admin/segments/estimate', { sql })
   t.match(await run(`select id from social.users where id in (${ids.slice(0, 3).join(', ')})`), {
     status: 200,
