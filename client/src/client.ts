@@ -414,7 +414,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   }
 
   function listen(signal: AbortSignal): void {
-    // Node has no such events.
+    // Node has no events of pages and networks.
     if (typeof globalThis.addEventListener !== 'function') return
     globalThis.addEventListener('online', () => link.wake(), { signal })
     globalThis.addEventListener('offline', () => link.lose(), { signal })

@@ -9,8 +9,9 @@ export type Action =
   | { type: 'readAll' | 'seen'; upTo: string }
 
 /**
- * An action that the held inbox does not show yet. `key` sorts by time. `epoch`: epoch of the inbox it refers to, or empty if
- * unknown. `of`: `updatedAt` of each notification when the user saw it. `confirmed`: state at which the server applied it.
+ * An intent: an action of the user that the inbox from the server does not contain yet. `key` sorts by time. `epoch`:
+ * epoch of the inbox it refers to, or empty if unknown. `of`: `updatedAt` of each notification when the user saw it.
+ * `confirmed`: state at which the server applied it.
  */
 export type Intent = {
   key: string
@@ -27,15 +28,15 @@ export type InboxItem = Notification & { pending?: true }
 type Shown = { from: Notification; item: InboxItem }
 
 /**
- * Shows the held inbox with the intents of the user applied. It never restores an old value, so it loses no change that arrives
- * in the meantime.
+ * Shows the stored inbox as if the user's unconfirmed actions had succeeded. A refused action is only dropped, so
+ * changes that arrived meanwhile remain.
  */
 export class Overlay {
   intents: Intent[] = []
-  /** Returns the same object as long as the same content is shown. */
+  /** Items as last shown, so that `show` returns the same object until its content changes. */
   readonly #shown = new Map<string, Shown>()
 
-  /** Undefined if the user deletes it. */
+  /** The item as shown; undefined if the user deletes it. */
   show({ item, grown }: Held): InboxItem | undefined {
     let wanted: InboxItem | undefined = item
     for (const intent of this.intents) if (wanted && covers(intent, item, grown)) wanted = applied(intent, wanted)
@@ -50,8 +51,8 @@ export class Overlay {
   }
 
   /**
-   * The counts of the server, corrected by the intents. All notifications newer than a "read all" are held, so after a "read
-   * all" only they count.
+   * The counts of the server, corrected by the intents. All notifications newer than a "read all" are loaded, so after
+   * one only they count.
    */
   counts(inbox: HeldInbox): { unreadCount: number; unseenCount: number } {
     if (this.intents.length === 0) return inbox.counts

@@ -59,7 +59,7 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
           await navigator.serviceWorker.getRegistration(serviceWorker)
         )?.pushManager.getSubscription()
         if (!subscription) return
-        // The server returns the same id for a known subscription.
+        // Registers the subscription again to get its id: the server returns the same id for a known one.
         const { id } = await keep(client, subscription)
         await client.request('DELETE', `/push/subscriptions/${id}`)
         await subscription.unsubscribe()

@@ -58,7 +58,9 @@ export class Socket {
     if (this.#socket.readyState === OPEN) this.#socket.send(JSON.stringify(frame))
   }
 
-  /** The server answers frames in order, so `done` is called when it has processed everything sent before. */
+  /**
+   * Sends a ping. The server answers frames in order, so `done` is called when it has processed everything sent before.
+   */
   ping(done?: () => void): void {
     if (this.#socket.readyState === OPEN) this.#pings.push(done)
     this.send({ type: 'ping' })

@@ -54,7 +54,10 @@ export type PushBrowser = { id: string; host: string; createdAt: string; session
 export type UserList = 'followers' | 'following' | 'friends'
 
 type Outcome = Partial<Record<'allow' | 'silent' | 'filter' | 'suppress' | 'defer', number>>
-/** What other preferences would have done with the notifications of these days: `differs` of `notifications`, and per type and channel. */
+/**
+ * Result of what-if: how many of the `notifications` of these days other preferences would have decided differently
+ * (`differs`), and per type and channel.
+ */
 export type WhatIf = {
   days: number
   notifications: number
@@ -63,20 +66,20 @@ export type WhatIf = {
 }
 
 export type From = 'mixed' | 'followers' | 'strangers'
-/** How one kind of notification of a post gathers, and where its group is now. */
+/** Settings for groups of one type of notification of a post, and the current group. */
 export type Gathering = {
   type: string
   instantThreshold: number
   windowSeconds: number
   jitter: number
-  /** People shown, people who wait for the window, and when it ends. */
+  /** Numbers of people shown and of people who wait for the window, and its end. */
   delivered: number
   waiting: number
   flushesAt: string | null
 }
 export type Simulation = { likes: Gathering; comments: Gathering }
 
-/** Every call of the app that is not about the inbox: that is the client's. */
+/** All calls of the app except those about the inbox, which the client makes. */
 export function createApi({ request }: { request: Session['request'] }) {
   const list =
     <T>(path: string) =>

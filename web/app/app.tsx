@@ -9,10 +9,10 @@ type SignIn = { session: Session | undefined; start(session: Session): void }
 export const SignInContext = createContext<SignIn>({ session: undefined, start: () => {} })
 export const useSignIn = () => useContext(SignInContext)
 
-/** Sessions begin and end for all tabs of a browser: their cookie is one. */
+/** Sessions begin and end in all tabs of a browser together, because they share a cookie. */
 const CHANNEL = 'ravenpost.session'
 
-/** The whole page: paints at once for who was here last. */
+/** The whole page. Shows the last user's page at once, before the session is checked. */
 export function App() {
   const [session, setSession] = useState(rememberedSession)
   const router = useMemo(() => createAppRouter(), [])

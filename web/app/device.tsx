@@ -6,17 +6,20 @@ import { type Api, createApi } from './api.ts'
 import { Problem } from './problem.ts'
 import { type Session, serverUrl } from './session.ts'
 
-/** One signed-in app: the page has one, the demo two side by side. */
+/** A signed-in app. The page has one; the demo has two side by side. */
 type Device = {
   session: Session
   api: Api
-  /** Whether the device is the whole page: then it may set title, badges and the address. */
+  /** True if the device is the whole page and may set title, badges and the address. */
   wholePage: boolean
 }
 
 export const DeviceContext = createContext<Device | undefined>(undefined)
 
-/** @throws {Error} outside of a DeviceProvider, which only pages without a user are */
+/**
+ * The device of this component.
+ * @throws {Error} outside of a DeviceProvider; only pages without a user have none
+ */
 export function useDevice(): Device {
   const device = useContext(DeviceContext)
   if (!device) throw new Error('no user is signed in here')
@@ -51,7 +54,7 @@ function createQueries(): QueryClient {
     defaultOptions: {
       queries: {
         staleTime: 15_000,
-        // What a client caused is not cured by another attempt.
+        // Does not retry after a 4xx response, because the result would be the same.
         retry: (failures, error) => failures < 2 && (!(error instanceof Problem) || error.status >= 500),
         refetchOnWindowFocus: false,
       },

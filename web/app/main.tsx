@@ -9,7 +9,7 @@ import { WordsProvider } from './words/words.tsx'
 
 const root = document.getElementById('root')
 const { pathname: base } = new URL(`${serverUrl}/`)
-// The app is at its base; the server answers everywhere.
+// Redirects to the app's base URL, because the server serves the page at any path.
 if (!location.pathname.startsWith(base)) location.replace(base)
 else if (root)
   createRoot(root).render(

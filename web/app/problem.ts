@@ -2,7 +2,7 @@ import type { Words } from './words/en.ts'
 
 type Fault = { pointer: string; message: string }
 
-/** An answer that is not 2xx (RFC 9457), or none at all: then `status` is 0. */
+/** Error for a response that is not 2xx (RFC 9457), or for no response: then `status` is 0. */
 export class Problem extends Error {
   override name = 'Problem'
   readonly status: number
@@ -16,13 +16,13 @@ export class Problem extends Error {
     this.errors = body.errors ?? []
   }
 
-  /** The message for one property of the body that was sent. */
+  /** The message for one property of the request body. */
   at(property: string): string | undefined {
     return this.errors.find(({ pointer }) => pointer === `/${property}`)?.message
   }
 }
 
-/** What a person is shown. */
+/** The message for the user. */
 export function explain(error: unknown, { app, errors }: Words): string {
   if (!(error instanceof Problem)) return app.failed
   if (error.status === 0) return app.offline

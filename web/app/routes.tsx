@@ -17,14 +17,14 @@ const oneOf = <T extends string>(values: readonly T[], value: unknown): T | unde
   values.find((each) => each === value)
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
-/** Pages that are not the first one: fetched when a link to them is pointed at. */
+/** Pages loaded on demand: when the pointer is on a link to them. */
 const account = () => import('./account/pages.tsx')
 const found = () => import('./feed/found-pages.tsx')
 const person = () => import('./people/person-page.tsx')
 const settings = () => import('./settings/settings-page.tsx')
 const operation = () => import('../console/console.tsx')
 
-/** A tree of its own for each router: routers keep state in their routes. */
+/** Creates a tree for each router, because routers store state in their routes. */
 function createRoutes() {
   const root = createRootRoute({ component: Root, notFoundComponent: NotFound, errorComponent: Crashed })
   const user = createRoute({ getParentRoute: () => root, id: 'user', component: Guarded })
@@ -61,7 +61,7 @@ function createRoutes() {
         ...under('/search'),
         component: lazyRouteComponent(found, 'SearchPage'),
         validateSearch: (search: Record<string, unknown>): { q?: string | undefined; in?: 'posts' | undefined } => ({
-          // The router reads a number where only digits were typed.
+          // Converts to text, because the router parses digits as a number.
           q: text(search.q === undefined ? undefined : String(search.q)),
           in: oneOf(['posts'] as const, search.in),
         }),
@@ -123,7 +123,7 @@ function createRoutes() {
   ])
 }
 
-/** `at`: a path to start at, for a router that leaves the address of the page alone. */
+/** Creates a router. `at`: initial path, for a router that does not change the address of the page. */
 export function createAppRouter(at?: string) {
   return createRouter({
     routeTree: createRoutes(),
@@ -140,13 +140,13 @@ declare module '@tanstack/react-router' {
   }
 }
 
-/** Goes to the `url` of a notification: a path of this app, or another page. */
+/** Opens the `url` of a notification: a path of this app, or another page. */
 export function useGo(): (url: string) => void {
   const navigate = useNavigate()
   return (url) => {
     if (/^https?:/.test(url)) return void window.open(url, '_blank', 'noopener')
     const { pathname, searchParams, hash } = new URL(url, location.origin)
-    // A path from the server is not one of the types that the routes make.
+    // Cast, because a path from the server is not one of the router's types.
     void navigate({ to: pathname as '/', search: Object.fromEntries(searchParams), hash: hash.slice(1) })
   }
 }

@@ -2,22 +2,24 @@ import { SignedOut } from 'ravenpost-client'
 import type { Me, User } from './api.ts'
 import { Problem } from './problem.ts'
 
-/** Of the server, without a slash at its end; <base> names it. */
+/** URL of the server without a trailing slash, from the <base> element. */
 export const serverUrl = new URL('.', document.baseURI).href.replace(/\/$/, '')
 
 export type Tokens = { user: User; accessToken: string; refreshToken?: string; expiresIn: number }
-/** Who was signed in last: lets the next start paint before it has a token. Grants nothing. */
+/**
+ * Key of the last user in local storage. With it the next start can render before it has a token. It grants no access.
+ */
 type Remembered = { id: string; username: string; displayName: string; avatarMediaId: string | null }
 
 const REMEMBERED = 'ravenpost.user'
-/** Refresh tokens are used once: tabs take turns. */
+/** Name of the lock for refreshes. A refresh token can be used once, so tabs take turns. */
 const REFRESH_LOCK = 'ravenpost.refresh'
-/** Renewed so long before its end. Milliseconds. */
+/** Milliseconds before its expiry at which an access token is renewed. */
 const EARLY = 20_000
 
 /**
- * One signed-in user. In a browser the refresh token is a cookie that no script can read; a session made with a refresh token
- * of its own, as each side of the demo is, keeps it in memory.
+ * The session of one user. Usually the refresh token is in a cookie that scripts cannot read. A session created with a
+ * refresh token, as on each side of the demo, keeps it in memory.
  */
 export class Session {
   readonly user: Remembered
@@ -39,7 +41,10 @@ export class Session {
     return payload ? JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).role : 'user'
   }
 
-  /** A valid access token. @throws {SignedOut} when the session has ended */
+  /**
+   * Returns a valid access token.
+   * @throws {SignedOut} when the session has ended
+   */
   token({ renew = false } = {}): string | Promise<string> {
     if (!renew && Date.now() < this.#validUntil) return this.#accessToken
     this.#refreshing ??= this.#refresh().finally(() => {
@@ -48,7 +53,10 @@ export class Session {
     return this.#refreshing
   }
 
-  /** Calls the API as this user; the answer's JSON, or undefined where there is none. `key`: Idempotency-Key. @throws {Problem} */
+  /**
+   * Calls the API as this user. Returns the JSON of the response, or undefined without content. `key`: Idempotency-Key.
+   * @throws {Problem}
+   */
   async request<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
     const response = await this.send(method, path, body, key)
     return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
@@ -92,7 +100,7 @@ export class Session {
   }
 
   #take({ user, accessToken, refreshToken, expiresIn }: Tokens): void {
-    // Somebody else signed in in another tab: the cookie is theirs now.
+    // Another user signed in in another tab, so the cookie belongs to that user now.
     if (user.id !== this.user.id) {
       this.end()
       throw new SignedOut('Another user signed in')
@@ -104,7 +112,9 @@ export class Session {
   }
 }
 
-/** The session of the last visit; undefined when nobody was signed in. Whether it still holds shows at its first call. */
+/**
+ * The session of the last visit; undefined when nobody was signed in. The first call shows whether it is still valid.
+ */
 export function rememberedSession(): Session | undefined {
   try {
     const user: Remembered | null = JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null')
@@ -126,7 +136,7 @@ export async function signUp(account: NewAccount): Promise<Session> {
   return new Session(tokens.user, tokens)
 }
 
-/** With a refresh token in memory, apart from the cookie. */
+/** Signs in with the refresh token in memory instead of the cookie. */
 export function sessionOf(tokens: Tokens & { refreshToken: string }): Session {
   return new Session(tokens.user, tokens)
 }
@@ -135,7 +145,10 @@ export function remember({ id, username, displayName, avatarMediaId }: Remembere
   localStorage.setItem(REMEMBERED, JSON.stringify({ id, username, displayName, avatarMediaId }))
 }
 
-/** A call without a token. @throws {Problem} */
+/**
+ * Calls the API without a token.
+ * @throws {Problem}
+ */
 export async function post<T>(path: string, body: unknown): Promise<T> {
   const response = await call('POST', path, body, {})
   if (!response.ok) throw await problemOf(response)
@@ -164,7 +177,7 @@ function inTurn<T>(run: () => Promise<T>): Promise<T> {
   return 'locks' in navigator ? navigator.locks.request(REFRESH_LOCK, run) : run()
 }
 
-/** For an Idempotency-Key. Not randomUUID: that is for https alone. */
+/** A random Idempotency-Key. crypto.randomUUID would require https. */
 export function newKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -21,11 +21,11 @@ import { FindUser, UserScreen } from './screens/user.tsx'
 import { Failed } from './ui/parts.tsx'
 import { count } from './words.ts'
 
-/** Buttons that change something work for so long after the switch. Milliseconds. */
+/** Milliseconds for which write actions stay enabled after the switch. */
 const OPERATE_MS = 10 * 60_000
 const STAFF = ['reader', 'operator', 'admin']
 
-/** For operators: what the system does, and the SQL behind it. In English, for readers, operators and admins. */
+/** The console: what the system does, and the SQL behind it. In English, for readers, operators and admins. */
 export function ConsolePage() {
   return (
     <SignedIn>
@@ -110,7 +110,7 @@ function Frame() {
   const [open, setOpen] = useState(false)
   const main = useRef<HTMLElement>(null)
   const first = useRef(true)
-  // A new screen begins at its content for who uses the keyboard or a screen reader.
+  // Moves the focus to the content of a new screen, for keyboards and screen readers.
   useEffect(() => {
     setOpen(false)
     if (!first.current && path !== undefined) main.current?.focus({ preventScroll: true })

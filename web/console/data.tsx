@@ -25,15 +25,15 @@ export type Tick = {
 }
 
 type Console = {
-  /** reader, operator or admin. */
+  /** Role of the user: reader, operator or admin. */
   role: string
-  /** Whether screens refresh by themselves. */
+  /** True if screens refresh by themselves. */
   live: boolean
   setLive(live: boolean): void
-  /** Until when the buttons that change something work; 0: they do not. Milliseconds since 1970. */
+  /** Time until which write actions are enabled, in milliseconds since 1970. 0: disabled. */
   operateUntil: number
   setOperateUntil(until: number): void
-  /** Of the last five minutes, oldest first. */
+  /** Seconds of the pipeline in the last five minutes, oldest first. */
   ticks: readonly Tick[]
   connected: boolean
 }
@@ -66,7 +66,10 @@ export function ConsoleData({ role, children }: { role: string; children: ReactN
   return <Context value={value}>{children}</Context>
 }
 
-/** A read of the console, every three seconds while the page is looked at. `every`: other milliseconds; 0: once. */
+/**
+ * Runs a read of the console, every three seconds while the page is visible. `every`: another interval in milliseconds;
+ * 0: once.
+ */
 export function useRead<T>(path: string | undefined, every = REFRESH_MS) {
   const { session } = useDevice()
   const { live } = useConsole()
@@ -81,7 +84,7 @@ export function useRead<T>(path: string | undefined, every = REFRESH_MS) {
   })
 }
 
-/** The stream of the pipeline: one connection for the page, none while it is hidden or paused. */
+/** The stream of the pipeline: one connection per page, none while the page is hidden or paused. */
 function useTicks(live: boolean): { ticks: readonly Tick[]; connected: boolean } {
   const { session } = useDevice()
   const [ticks, setTicks] = useState<readonly Tick[]>([])
@@ -113,7 +116,7 @@ function useTicks(live: boolean): { ticks: readonly Tick[]; connected: boolean }
           if (wanted && found.length > 0) setTicks((before) => [...before, ...found].slice(-TICKS_KEPT))
         }
       } catch {
-        // Tried again below.
+        // the loop below tries again
       }
       setConnected(false)
       if (wanted) timer = setTimeout(connect, RECONNECT_MS)

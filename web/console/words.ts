@@ -1,4 +1,4 @@
-/** The console is for operators and in English alone. */
+/** Texts of the console, in English only, because it is for operators. */
 const number = new Intl.NumberFormat('en')
 const clock = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',
@@ -34,7 +34,7 @@ export function bytes(value: number): string {
   return `${left.toFixed(left < 10 && at > 0 ? 1 : 0)} ${units[at]}`
 }
 
-/** The clock today, the day with it otherwise. */
+/** Formats a time: only the clock time today, otherwise with the date. */
 export function moment(at: string): string {
   const date = new Date(at)
   const isToday = date.toDateString() === new Date().toDateString()

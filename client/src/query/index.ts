@@ -28,7 +28,7 @@ export function bindQueryClient(client: Ravenpost, queryClient: QueryClient, key
   }
   const cache = queryClient.getQueryCache()
   const outdated = new Set<Query>()
-  /** The response to a request that was sent before a change may lack it. */
+  /** Marks requests in flight, because a response to a request sent before a change may lack it. */
   const changed = () => {
     for (const query of cache.findAll({ queryKey: notifications, fetchStatus: 'fetching' })) outdated.add(query)
   }

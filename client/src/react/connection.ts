@@ -3,7 +3,7 @@ import type { ConnectionSnapshot } from '../ravenpost.ts'
 import { useRavenpost } from './context.ts'
 import { useStore } from './inbox.ts'
 
-/** Milliseconds. Shorter breaks are not shown. */
+/** Milliseconds; shorter interruptions are not shown. */
 const TROUBLE_MS = 2000
 
 /** `troubled` is true after two seconds without a live connection. */

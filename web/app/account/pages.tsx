@@ -11,7 +11,7 @@ import { useTitle } from '../shell/title.ts'
 import { languages, useLook, useWords } from '../words/words.tsx'
 import styles from './account.module.css'
 
-/** Around the pages of who is not signed in: what this is, and the form. */
+/** Layout of the pages for users who are not signed in: a description of the app, and a form. */
 export function AccountFrame({ children }: { children?: ReactNode }) {
   const { app, account, nav } = useWords()
   const { language, change } = useLook()
@@ -56,7 +56,7 @@ export function AccountFrame({ children }: { children?: ReactNode }) {
   )
 }
 
-/** In place of a page that is of a user alone. */
+/** Shown instead of a page that requires a signed-in user. */
 export function SignInHere() {
   return (
     <AccountFrame>
@@ -67,7 +67,7 @@ export function SignInHere() {
 
 type FormState = { problem?: unknown; fields?: Record<string, string> }
 
-/** Runs a form's action; keeps what was typed when it fails, since React empties the form. */
+/** Runs the action of a form. Keeps the input when it fails, because React empties the form. */
 function useForm(run: (fields: Record<string, string>) => Promise<void>) {
   return useActionState<FormState, FormData>(async (_, form) => {
     const fields = Object.fromEntries([...form].map(([name, value]) => [name, String(value)]))
@@ -242,7 +242,7 @@ export function ForgotPage() {
   )
 }
 
-/** The token of the link in a mail. */
+/** The token in the URL, from a link in a mail. */
 const tokenOf = (search: unknown) => {
   const token = (search as { token?: unknown }).token
   return token === undefined ? undefined : String(token)
@@ -288,7 +288,7 @@ export function ResetPage() {
   )
 }
 
-/** Confirms after the page has run its script, which scanners of mails do not. */
+/** Confirms by script, which scanners of mails do not run. */
 export function ConfirmPage() {
   const words = useWords()
   const navigate = useNavigate()

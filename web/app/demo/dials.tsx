@@ -11,11 +11,11 @@ import { explain } from '../problem.ts'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './demo.module.css'
 
-/** How often the state of the windows is asked for while something waits, or was just sent. Milliseconds. */
+/** Milliseconds between requests for the state of the windows, while something waits or was just sent. */
 const EVERY = 1000
 const AFTER_SENDING = 5000
 
-/** Simulated likes and comments for one post: real people of the database, through the real pipeline. */
+/** Controls that simulate likes and comments for one post: by real users of the database, through the real pipeline. */
 export function Dials({ post, open: openAtFirst }: { post: Post; open: boolean }) {
   const { demo } = useWords()
   const [open, setOpen] = useState(openAtFirst)
@@ -128,7 +128,7 @@ function Dial({ label, value, max, onChange }: DialProps) {
   )
 }
 
-/** What would happen to so many more people, by the rule of the type and what has been shown already. */
+/** Predicts what happens to this many more people, by the rule of the type and the people already shown. */
 function Rule({ gathering, count }: { gathering: Gathering; count: number }) {
   const { demo } = useWords()
   const language = useLanguage()
@@ -151,10 +151,10 @@ function duration(seconds: number, language: string): string {
   )
 }
 
-/** Beyond so many people one piece shows them together. */
+/** Above this number of people, one segment represents all. */
 const MOST_PIECES = 8
 
-/** The window of one group: who was shown, who waits, and the time left. */
+/** Shows the window of one group: people shown, people who wait, and the remaining time. */
 function Strip({ gathering }: { gathering: Gathering }) {
   const { demo } = useWords()
   const { delivered, waiting, flushesAt } = gathering

@@ -1,2 +1,2 @@
-/** Whether this server has the calls below /demo; its page says so. */
+/** True if this server has the calls below /demo, as stated in the page. */
 export const demoEnabled = document.querySelector('base')?.dataset.demo === 'true'

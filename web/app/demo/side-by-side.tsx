@@ -13,7 +13,7 @@ import { demoEnabled } from './enabled.ts'
 
 type Devices = { devices: (Tokens & { refreshToken: string })[] }
 
-/** Ana and Ben, each with an app of their own: session, socket, address. */
+/** Shows the apps of Ana and Ben, each with its own session, socket and address. */
 export function SideBySide() {
   const words = useWords()
   const { demo, app } = words

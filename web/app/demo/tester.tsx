@@ -6,7 +6,7 @@ import { explain } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
 import styles from './demo.module.css'
 
-/** Sends a critical or a direct notification to oneself. */
+/** Sends a critical or a direct notification to the signed-in user. */
 export function Tester() {
   const words = useWords()
   const { demo } = words

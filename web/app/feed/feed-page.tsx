@@ -75,12 +75,12 @@ export function FeedPage() {
   )
 }
 
-/** Watches and frames that follow each other shortly share one request. */
+/** Milliseconds in which several frames cause only one request. */
 const CATCH_UP_MS = 300
 
 /**
- * How many posts are newer than what is shown. The server counts from the watch on, and begins anew with each change of what the
- * page watches; a request finds those that came before.
+ * Number of posts newer than the ones shown. The server counts from the start of the watch, and starts again when the
+ * page watches something else. A request finds the posts before that.
  */
 function useNewer(scope: 'all' | 'following', shown: readonly string[]) {
   const client = useRavenpost()
@@ -125,7 +125,7 @@ function useNewer(scope: 'all' | 'following', shown: readonly string[]) {
         if (frame.feed !== scope || counted === undefined) return
         counted = frame.newer
         setNewer(counted)
-        // Some of what was missed may be counted too, so the two cannot be added.
+        // `newer` and `missed` can count the same post, so use the larger one instead of the sum.
         if (latest.current > 0) catchUp()
       }),
     ]

@@ -33,7 +33,7 @@ export function BellButton() {
   const panel = useRef<HTMLDivElement>(null)
   const { troubled } = useConnection()
   const Icon = troubled ? BellOff : unread > 0 ? BellDot : Bell
-  // Below its button, wherever that is: in the demo there are two of them.
+  // Places the popover below its button, of which the demo has two.
   const toggled = (event: ToggleEvent<HTMLElement>) => {
     setOpen(event.newState === 'open')
     const at = document.querySelector(`[popovertarget="${id}"]`)?.getBoundingClientRect()
@@ -190,7 +190,7 @@ export function NothingHere({ tab }: { tab: Tab | 'archived' }) {
   )
 }
 
-/** Held while the tab is hidden, so that nothing counts as seen that nobody looks at. */
+/** Nothing counts as seen while the tab is hidden. */
 export function useVisible(): boolean {
   const [visible, setVisible] = useState(() => document.visibilityState === 'visible')
   useEffect(() => {

@@ -24,14 +24,14 @@ import { NotificationText, titleOf } from './text.tsx'
 
 type ItemProps = {
   item: InboxItem
-  /** Before the faces: a checkbox. */
+  /** Content before the pictures, such as a checkbox. */
   lead?: ReactNode
   onWhy(id: string): void
-  /** When it leads to another page. */
+  /** Called when a click leads to another page. */
   onOpen?(): void
 }
 
-/** One notification. The whole row opens it and marks it as read; what else can be done lies above. */
+/** One notification. A click on the row opens it and marks it as read; other actions are buttons above the row. */
 export const NotificationItem = memo(function NotificationItem({ item, lead, onWhy, onOpen }: ItemProps) {
   const words = useWords()
   const { notifications } = words
@@ -92,13 +92,13 @@ function Picture({ item }: { item: InboxItem }) {
   return <img className={styles.thumb} src={`media/${mediaId}/stream`} alt="" loading="lazy" />
 }
 
-/** Of the link of a row, for a new tab; a click stays in the app. */
+/** URL of the row's link, for a new tab; a normal click stays in the app. */
 function hrefOf({ url }: InboxItem): string {
   if (url === null) return 'notifications'
   return url.replace(/^\//, '')
 }
 
-/** Marks as read at once, and goes to what it is about. */
+/** Marks the notification as read at once, and opens its page. */
 export function useOpen(item: InboxItem, after?: () => void) {
   const client = useRavenpost()
   const go = useGo()

@@ -33,7 +33,7 @@ const kinds = [
   'system',
 ]
 
-/** The notification centre: every list, by kind, with what can be done to many at once. */
+/** The notification centre: all lists, filtered by type, with actions on many notifications at once. */
 export function NotificationsPage() {
   const words = useWords()
   const { notifications, app } = words
@@ -179,7 +179,7 @@ function Checkbox({ item, checked, onChange }: { item: InboxItem; checked: boole
 
 type BulkBarProps = { ids: string[]; archived: boolean; clear(): void; selectAll(): void }
 
-/** Each button names how many it acts upon. */
+/** Each button contains the number of notifications that it changes. */
 function BulkBar({ ids, archived, clear, selectAll }: BulkBarProps) {
   const { notifications: words } = useWords()
   const client = useRavenpost()

@@ -2,7 +2,7 @@ import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import type { InboxItem } from 'ravenpost-client'
 import { type ReactNode, useLayoutEffect, useRef, useState } from 'react'
 
-/** Beyond so many rows only those near the window are in the page. */
+/** Above this number of rows, only those near the visible part are rendered. */
 const MOST_ROWS = 200
 const ROW_PIXELS = 76
 

@@ -3,10 +3,10 @@ import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect } from 'react'
 import { useVisible } from './bell.tsx'
 
-/** So long a list has to be in view. Milliseconds. */
+/** Milliseconds for which a list must be visible before it counts as seen. */
 const IN_VIEW = 1000
 
-/** What is shown for a second counts as seen. */
+/** Marks notifications as seen that were visible for a second. */
 export function useSeen(items: readonly InboxItem[]): void {
   const client = useRavenpost()
   const visible = useVisible()

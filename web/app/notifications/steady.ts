@@ -2,8 +2,8 @@ import type { InboxItem } from 'ravenpost-client'
 import { useEffect, useRef, useState } from 'react'
 
 /**
- * A list that moves nothing under the pointer: while it is held, items change in place and vanish, and new ones wait. `fresh`
- * is how many wait; `show` puts them first.
+ * Keeps a list still while the pointer is on it: items change in place and disappear, and new ones wait. `fresh`: how
+ * many wait. `show` adds them at the top.
  */
 export function useSteady(items: readonly InboxItem[], held: boolean) {
   const [order, setOrder] = useState<readonly string[] | undefined>(undefined)
@@ -15,7 +15,7 @@ export function useSteady(items: readonly InboxItem[], held: boolean) {
   const byId = new Map(items.map((item) => [item.id, item]))
   const known = new Set(order)
   const shown = order.flatMap((id) => byId.get(id) ?? [])
-  // What lies below was loaded by scrolling, and moves nothing.
+  // Items below were loaded by scrolling and move nothing.
   const lastKnown = items.findLastIndex(({ id }) => known.has(id))
   const below = items.slice(lastKnown + 1)
   const fresh = items.length - below.length - shown.length

@@ -3,10 +3,10 @@ import type { ReactNode } from 'react'
 import type { Words } from '../words/en.ts'
 import { useWords } from '../words/words.tsx'
 
-/** Up to here everybody is named; of more, the first two and how many others. */
+/** Up to this number of actors, all are named; otherwise the first two and the number of others. */
 const ALL_NAMED = 3
 
-/** What happened, in the language of the page, with the names in bold; the server's title where the kind is unknown here. */
+/** The title in the language of the page, with names in bold; the server's title for an unknown type. */
 export function NotificationText({ notification }: { notification: Notification }): ReactNode {
   const { notifications } = useWords()
   const sentence = sentenceOf(notification, notifications)
@@ -21,7 +21,7 @@ export function NotificationText({ notification }: { notification: Notification 
   )
 }
 
-/** The same as plain text. */
+/** The title as plain text. */
 export function titleOf(notification: Notification, { notifications }: Words): string {
   const sentence = sentenceOf(notification, notifications)
   return sentence?.replace('{who}', whoOf(notification, notifications)) ?? notification.title
@@ -39,7 +39,7 @@ function whoOf({ actors, actorCount }: Notification, { people, someone }: Words[
   return people(count > ALL_NAMED ? names.slice(0, 2) : names, count)
 }
 
-/** The name of a kind of notification, for settings and filters. */
+/** The name of a notification type, for settings and filters. */
 export function kindOf(type: string, { notifications }: Words): string {
   const names: Record<string, string | undefined> = notifications.types
   return names[type] ?? type

@@ -8,12 +8,15 @@ import { Lead, useOpen } from './item.tsx'
 import styles from './notifications.module.css'
 import { NotificationText } from './text.tsx'
 
-/** Three at once; each grows in place with its group, and goes when it is read or retracted anywhere. */
+/**
+ * Shows at most three toasts. A toast changes with its group, and disappears when its notification is read or retracted
+ * anywhere.
+ */
 export function Toaster() {
   const { app, notifications } = useWords()
   const { pathname } = useLocation()
   const { toasts, more, dismiss, pause } = useToasts({
-    // What is critical is shown whatever one looks at.
+    // Critical notifications are shown on any page.
     isOnScreen: ({ url, priority }) =>
       priority !== 'critical' &&
       (pathname === '/notifications' ||
@@ -21,7 +24,7 @@ export function Toaster() {
         document.querySelector('[data-bell]:popover-open') !== null),
   })
   return (
-    // The region is there from the start, so that what comes into it is read out.
+    // The live region exists from the start, so that screen readers read its later content.
     <div
       className={styles.toasts}
       role="status"

@@ -8,7 +8,7 @@ import { useGo } from '../routes.tsx'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './notifications.module.css'
 
-/** Which rule decided about each channel, and what became of it. */
+/** Shows which rule decided for each channel, and the result. */
 export function WhyDialog({ id, onClose }: { id: string; onClose(): void }) {
   const words = useWords()
   const { app, notifications } = words

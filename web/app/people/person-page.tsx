@@ -59,7 +59,7 @@ export function PersonPage() {
   )
 }
 
-/** The address of a mention: goes on to the person's page. */
+/** Page of a mention's URL; redirects to the person's page. */
 export function PersonByNamePage() {
   const words = useWords()
   const { username } = useParams({ from: '/user/users/by-name/$username' })
@@ -196,7 +196,7 @@ function useSilence(user: User) {
   const queries = useQueryClient()
   const show = useViewerChange(user)
   const settled = () => {
-    // Those of the person whom one blocks are not to be had any more.
+    // Fetches lists of posts again, except that of the blocked person, which is no longer available.
     void queries.invalidateQueries({ queryKey: ['posts'], predicate: ({ queryKey }) => queryKey[2] !== user.id })
     void queries.invalidateQueries({ queryKey: ['users', 'silenced'] })
   }

@@ -1,7 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { useDevice } from '../device.tsx'
 
-/** Oneself as others see one: at first as this browser remembers, then as the server says, and as edited here. */
+/**
+ * The public profile of the signed-in user: first as stored in this browser, then from the server, and as edited here.
+ */
 export function useSelf() {
   const { api, session } = useDevice()
   const { data } = useQuery({

@@ -3,7 +3,7 @@ import type { Page, User } from '../api.ts'
 
 type Cached = InfiniteData<Page<User>> | User | undefined
 
-/** Changes a user wherever they are shown: lists have keys that begin with `users`, single users with `user`. */
+/** Changes a user in all cached queries: lists have keys that begin with `users`, single users with `user`. */
 export function changeUser(queries: QueryClient, id: string, change: (user: User) => User): void {
   const changed = (user: User) => (user.id === id ? change(user) : user)
   const inData = (data: Cached): Cached => {

@@ -12,7 +12,7 @@ import { useWords } from '../words/words.tsx'
 import styles from './people.module.css'
 import { changeUser } from './user-cache.ts'
 
-/** A person in a list, with the button to follow. */
+/** A person in a list, with a follow button. */
 export function UserRow({ user, end }: { user: User; end?: ReactNode }) {
   const { people } = useWords()
   return (
@@ -32,7 +32,7 @@ export function UserRow({ user, end }: { user: User; end?: ReactNode }) {
   )
 }
 
-/** Nothing for oneself, and for whom one blocks. */
+/** Renders nothing for the user's own account and for blocked people. */
 export function FollowButton({ user }: { user: User }) {
   const { people } = useWords()
   const { api, session } = useDevice()

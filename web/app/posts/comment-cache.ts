@@ -6,13 +6,13 @@ import { useOn } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>
 
-/** One level of a post's comments: the first, or the replies to one. */
+/** Cached query of one level of a post's comments: the top level, or the replies to one comment. */
 export const commentsKey = (postId: string, parentId: string | null) => ['comments', postId, parentId ?? 'top']
 
-/** Ids of the comments that were counted as replies; one may come by its answer and by the socket. */
+/** Ids of comments already counted as replies, because a comment may arrive by its response and by the socket. */
 const counted = new WeakMap<QueryClient, Set<string>>()
 
-/** Shows a comment that is new, and counts it at its parent. False when it was known, and is changed instead. */
+/** Adds a new comment and counts it at its parent. Returns false when it was known and only changed. */
 export function addComment(queries: QueryClient, comment: Comment): boolean {
   const { id, postId, parentId } = comment
   const known = counted.get(queries) ?? new Set()
@@ -24,7 +24,8 @@ export function addComment(queries: QueryClient, comment: Comment): boolean {
   }
   known.add(id)
   const last = level?.pages.at(-1)
-  // A level that is not loaded to its end gets it with its next page; one that is being loaded may just miss it.
+  // A level that is not loaded to its end gets the comment with its next page. A page that is being loaded may just
+  // miss it.
   if (!level) fetchAgain(queries, commentsKey(postId, parentId))
   else if (last && last.nextCursor === null)
     queries.setQueryData<Pages>(commentsKey(postId, parentId), {
@@ -35,7 +36,7 @@ export function addComment(queries: QueryClient, comment: Comment): boolean {
   return true
 }
 
-/** Without the cancellation, a first fetch in flight would count as the new one, and lack what happened since it began. */
+/** Cancels a fetch in progress, because its response may lack newer comments. */
 function fetchAgain(queries: QueryClient, queryKey: string[]): void {
   void queries.cancelQueries({ queryKey }).then(() => queries.invalidateQueries({ queryKey }))
 }
@@ -48,7 +49,7 @@ export function changeComment(queries: QueryClient, postId: string, id: string, 
   )
 }
 
-/** A deleted comment stays, emptied, while it has replies. */
+/** A deleted comment remains without text while it has replies. */
 export function dropComment(queries: QueryClient, postId: string, id: string): void {
   const queryKey = ['comments', postId]
   const items = queries.getQueriesData<Pages>({ queryKey }).flatMap(([, data]) => data?.pages ?? [])
@@ -63,7 +64,7 @@ export function dropComment(queries: QueryClient, postId: string, id: string): v
   if (dropped.parentId !== null && dropped.replyCount === 0) countReply(queries, postId, dropped.parentId, -1)
 }
 
-/** Comments of others as they come; the ids of those that came while the page was open. */
+/** Shows comments of others as they arrive. Returns the ids of those that arrived while the page was open. */
 export function useLiveComments(postId: string, ownId: string): ReadonlySet<string> {
   const client = useRavenpost()
   const queries = useQueryClient()

@@ -20,10 +20,10 @@ import styles from './post.module.css'
 import { changePost } from './post-cache.ts'
 import { RichText } from './rich-text.tsx'
 
-/** Few enough to be shown without being asked for. */
+/** Maximum number of replies that are shown without a click. */
 const FEW_REPLIES = 3
 
-/** What all comments of a page share. */
+/** Properties that all comments of a page share. */
 type Thread = { postId: string; target: string | undefined; fresh: ReadonlySet<string> }
 
 export function Comments({ postId, target }: { postId: string; target: string | undefined }) {
@@ -67,7 +67,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
   const [replying, setReplying] = useState(false)
   const [editing, setEditing] = useState(false)
   const hadReplies = useRef(replyCount)
-  // The first replies that come while the page is open show themselves.
+  // The first replies that arrive while the page is open are shown without a click.
   useEffect(() => {
     if (hadReplies.current === 0 && replyCount > 0) setOpen(true)
     hadReplies.current = replyCount

@@ -16,10 +16,10 @@ import { addPost } from './post-cache.ts'
 
 const LONGEST = 5000
 const MOST_FILES = 4
-/** From here on the number of characters left is shown. */
+/** From this length on, the number of remaining characters is shown. */
 const NEAR_END = 500
 
-/** A file being attached: uploaded at once, so that posting waits for little. */
+/** An attached file. The upload starts at once, so that posting waits less. */
 type Attached = { key: number; file: File; preview: string; media?: Media; problem?: unknown }
 
 export function Composer() {
@@ -31,7 +31,8 @@ export function Composer() {
   const [body, setBody] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
-  // The same until the post is there: sent again after a lost answer, it is not made twice.
+  // Idempotency-Key, the same until the post exists, so that a retry after a lost response does not create a second
+  // post.
   const key = useRef(newKey())
   const mentions = useMentions({ value: body, set: setBody, field })
   const { files, add, remove, clear } = useAttached(api.upload)

@@ -1,7 +1,7 @@
 import { useRavenpost } from 'ravenpost-client/react'
 import { type RefObject, useEffect } from 'react'
 
-/** So long scrolling has to pause before the server is asked for other counts. Milliseconds. */
+/** Milliseconds for which scrolling must pause before other posts are watched. */
 const SETTLED = 250
 
 /** Live counts for the posts of this element that are in view. */

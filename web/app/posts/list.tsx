@@ -8,7 +8,7 @@ import { useWords } from '../words/words.tsx'
 
 export type Listed<T> = UseInfiniteQueryResult<InfiniteData<Page<T>>>
 
-/** A list of the API, page by page. */
+/** A list of the API, loaded page by page. */
 export function useList<T>(
   queryKey: QueryKey,
   fetchPage: (cursor?: string | null) => Promise<Page<T>>,
@@ -27,7 +27,7 @@ export const itemsOf = <T,>(list: Listed<T>): T[] => list.data?.pages.flatMap(({
 
 type ListProps<T> = { list: Listed<T>; empty: ReactNode; end?: ReactNode; children(item: T): ReactNode }
 
-/** Its items, then what there is to say: loading, nothing there, failed, or more to come. */
+/** Shows the items of a list, then its state: loading, empty, failed, or more to load. */
 export function List<T>({ list, empty, end, children }: ListProps<T>) {
   const words = useWords()
   const items = itemsOf(list)
@@ -52,7 +52,9 @@ export function List<T>({ list, empty, end, children }: ListProps<T>) {
   )
 }
 
-/** Loads the next page when it comes near the window; a button for who gets there first. */
+/**
+ * Loads the next page when the end of the list is near the visible part. The button is for users who reach it first.
+ */
 export function More({ busy, more }: { busy: boolean; more(): void }) {
   const { app } = useWords()
   const ref = useRef<HTMLDivElement>(null)
@@ -60,7 +62,7 @@ export function More({ busy, more }: { busy: boolean; more(): void }) {
   latest.current = more
   useEffect(() => {
     if (busy) return
-    // Anew after each page: where that was short, nothing comes into view, as it is in view still.
+    // Observes again after each page: after a short page the end is still visible, so no event would follow.
     const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && latest.current(), {
       rootMargin: '600px',
     })

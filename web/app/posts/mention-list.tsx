@@ -8,7 +8,7 @@ import styles from './post.module.css'
 
 type Text = { value: string; set(value: string): void; field: RefObject<HTMLTextAreaElement | null> }
 
-/** People to mention, while an @ with the beginning of a name is before the cursor. */
+/** Suggests people to mention while the cursor is behind an @ and the beginning of a name. */
 export function useMentions({ value, set, field }: Text) {
   const { composer } = useWords()
   const api = useApi()
@@ -21,7 +21,7 @@ export function useMentions({ value, set, field }: Text) {
     enabled: name !== '',
     staleTime: 60_000,
   })
-  // An emptied text has been sent.
+  // An empty text means that the form was sent.
   const people = name === '' || value === '' ? [] : (data?.items ?? [])
 
   const look = () => {
@@ -42,7 +42,7 @@ export function useMentions({ value, set, field }: Text) {
     })
   }
 
-  /** True when the key was for the list. */
+  /** Handles a key. Returns true when the key was for the list. */
   const onKeyDown = (event: KeyboardEvent): boolean => {
     const person = people[chosen]
     if (!person) return false

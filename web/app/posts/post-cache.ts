@@ -4,10 +4,10 @@ import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect } from 'react'
 import type { Page, Post } from '../api.ts'
 
-/** Lists of posts have keys that begin with `posts`, single posts with `post`. */
+/** Cached lists of posts have keys that begin with `posts`, single posts with `post`. */
 type Cached = InfiniteData<Page<Post>> | Post | undefined
 
-/** Changes a post wherever it is shown. */
+/** Changes a post in all cached queries. */
 export function changePost(queries: QueryClient, id: string, change: (post: Post) => Post): void {
   const inData = (data: Cached): Cached => {
     if (!data) return data

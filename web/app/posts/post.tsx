@@ -21,7 +21,7 @@ import { RichText } from './rich-text.tsx'
 
 const Dials = lazy(() => import('../demo/dials.tsx').then(({ Dials }) => ({ default: Dials })))
 
-/** One post as a card; `whole`: on its own page, where its comments follow. */
+/** One post as a card. `whole`: true on the post's own page, where comments follow. */
 export function PostCard({ post, whole = false }: { post: Post; whole?: boolean }) {
   const { post: words } = useWords()
   const [editing, setEditing] = useState(false)
@@ -93,7 +93,7 @@ function PostBar({ post, whole }: { post: Post; whole: boolean }) {
   const [likers, setLikers] = useState(false)
   const { liked, bookmarked } = post.viewer
 
-  // Shown at once. Wishes for one post are sent one after the other, and one that fails takes back only itself.
+  // Shows the like at once. Requests for one post are sent one after the other, and a failed one undoes only itself.
   const like = useMutation({
     scope: { id: `like:${post.id}` },
     mutationFn: (wanted: boolean) => api.like(post.id, wanted),

@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Mention } from '../api.ts'
 
-/** Text with mentions as links to people, and addresses as links. */
+/** A text with links for mentions and URLs. */
 export function RichText({ text, mentions = [] }: { text: string; mentions?: readonly Mention[] | undefined }) {
   const parts: ReactNode[] = []
   let end = 0

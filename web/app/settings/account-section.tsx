@@ -32,7 +32,7 @@ export function AccountSection() {
 
 type Fault = { problem?: unknown; done?: true }
 
-/** A form that runs one call, shows what was wrong by field, and says when it is done. */
+/** A form that makes one call, shows faults beside the fields, and confirms success. */
 function Form(props: {
   title: string
   done: string
@@ -302,7 +302,7 @@ export function SessionsSection() {
   )
 }
 
-/** Browser and system, as far as they name themselves. */
+/** Name of browser and operating system, from the User-Agent header. */
 function nameOf(userAgent: string): string {
   const browser = ['Edg', 'Firefox', 'Chrome', 'Safari', 'curl', 'node'].find((name) => userAgent.includes(name))
   const system = ['Android', 'iPhone', 'iPad', 'Windows', 'Mac OS', 'Linux'].find((name) => userAgent.includes(name))

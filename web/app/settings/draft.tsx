@@ -7,7 +7,7 @@ import { explain } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
 import styles from './settings.module.css'
 
-/** The preference document as it is being edited: nothing is sent before it is saved. */
+/** The preference document being edited. Nothing is sent before it is saved. */
 export function useDraft() {
   const { preferences, effective, status, error, save } = usePreferences()
   const [draft, setDraft] = useState<Preferences | undefined>(undefined)
@@ -30,7 +30,7 @@ export function useDraft() {
 }
 export type Draft = ReturnType<typeof useDraft>
 
-/** Follows the page while something is unsaved; `children` come before the buttons. */
+/** Bar that stays visible while there are unsaved changes. `children` come before the buttons. */
 export function SaveBar({ draft, children }: { draft: Draft; children?: ReactNode }) {
   const words = useWords()
   const { settings, app } = words

@@ -49,7 +49,7 @@ export function NotificationsSection() {
   )
 }
 
-/** A row for each kind, a column for each channel; the first row is the whole channel. */
+/** Table with a row for each type and a column for each channel. The first row sets the whole channel. */
 function Matrix({ draft, shown }: { draft: Draft; shown: Preferences }) {
   const words = useWords()
   const { settings, notifications } = words
@@ -126,7 +126,7 @@ function Matrix({ draft, shown }: { draft: Draft; shown: Preferences }) {
 
 type Decider = 'typePreference' | 'channelPreference' | 'typeDefault' | 'critical'
 
-/** What holds with the draft: as the server decides, in its order. */
+/** Effect of the draft, decided in the same order as on the server. */
 function outcome(
   draft: Draft,
   shown: Preferences,
@@ -138,11 +138,15 @@ function outcome(
   const own = shown.types?.[kind]?.[channel]
   if (own !== undefined) return { on: own, decidedBy: 'typePreference' }
   if (shown.channels?.[channel] === false) return { on: false, decidedBy: 'channelPreference' }
-  // The default shows where the server says that it decided; where it does not, the channel was off or the kind was set.
+  // The server shows the default only where the default decides. Otherwise the channel is off or the type has its own
+  // setting.
   return { on: now?.decidedBy === 'typeDefault' ? now.enabled : defaultOf(kind, channel), decidedBy: 'typeDefault' }
 }
 
-/** As installed, for a kind whose default the server did not name: likes are of the app alone, follows and posts send no mails. */
+/**
+ * Default of a channel, as installed, for types whose default the server did not send: likes are shown in the app only,
+ * follows and posts send no mails.
+ */
 function defaultOf(kind: string, channel: Channel): boolean {
   if (channel === 'inApp') return true
   if (kind === 'post.liked') return false

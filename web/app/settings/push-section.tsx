@@ -49,7 +49,7 @@ function ThisBrowser() {
   const { settings } = words
   const api = useApi()
   const queries = useQueryClient()
-  // Where the server has no keys, no browser is asked for a permission.
+  // Without keys on the server, asks no browser for permission.
   const configured = useQuery({
     queryKey: ['vapid'],
     queryFn: () => fetch(`${serverUrl}/push/vapid-public-key`).then(({ ok }) => ok),

@@ -28,7 +28,7 @@ export function QuietSection() {
   )
 }
 
-/** Who has never chosen a zone is offered that of the device. */
+/** Suggests the time zone of the device to users who have not chosen one. */
 function withOwnZone(dnd: Dnd | undefined): Dnd {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone
   if (!dnd) return { enabled: false, timeZone: own, windows: [] }
@@ -146,7 +146,7 @@ function Hours({ hours, change, remove }: HoursProps) {
   const { days, from, to } = hours
   const toggle = (day: number, on: boolean) => {
     const chosen = on ? [...days, day].sort((a, b) => a - b) : days.filter((each) => each !== day)
-    // A window without days is none: the last day stays.
+    // Keeps the last day, because a window needs at least one.
     if (chosen.length > 0) change({ ...hours, days: chosen })
   }
   return (
@@ -195,14 +195,14 @@ function Hours({ hours, change, remove }: HoursProps) {
   )
 }
 
-/** Monday first. */
+/** Names of the weekdays, Monday first. */
 function useDayNames(weekday: 'short' | 'long'): string[] {
   const format = new Intl.DateTimeFormat(useLanguage(), { weekday, timeZone: 'UTC' })
   // 1 January 2024 was a Monday.
   return Array.from({ length: 7 }, (_, day) => format.format(Date.UTC(2024, 0, 1 + day)))
 }
 
-/** The week as bars; a day on which the clock changes is marked. */
+/** The quiet hours of the week as bars, with a mark on days when the clock changes. */
 function Week({ windows, timeZone }: { windows: readonly QuietHours[]; timeZone: string }) {
   const { settings } = useWords()
   const names = useDayNames('long')

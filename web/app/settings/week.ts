@@ -2,13 +2,13 @@ import type { Preferences } from 'ravenpost-client'
 
 export type QuietHours = NonNullable<Preferences['dnd']>['windows'][number]
 
-/** A stretch of one day in minutes of its wall clock; `end` is at most 1440. */
+/** A period within one day, in minutes of local time. `end` is at most 1440. */
 export type Stretch = { start: number; end: number }
 
 const DAY_MINUTES = 1440
 const minutesOf = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3))
 
-/** The quiet stretches of each day, Monday first: a window that ends before it begins reaches into the next day. */
+/** The quiet periods of each day, Monday first. A window that ends before it begins continues into the next day. */
 export function weekOf(windows: readonly QuietHours[]): Stretch[][] {
   const week: Stretch[][] = Array.from({ length: 7 }, () => [])
   for (const { days, from, to } of windows) {
@@ -24,7 +24,7 @@ export function weekOf(windows: readonly QuietHours[]): Stretch[][] {
   return week
 }
 
-/** Minutes of the wall clock since Monday began, and the date, in a time zone. */
+/** Minutes of local time since the beginning of Monday, and the date, in a time zone. */
 export function clockIn(timeZone: string, at: Date): { minute: number; weekday: number } {
   const parts = new Intl.DateTimeFormat('en-GB', {
     timeZone,
@@ -38,7 +38,10 @@ export function clockIn(timeZone: string, at: Date): { minute: number; weekday: 
   return { weekday, minute: weekday * DAY_MINUTES + Number(part('hour')) * 60 + Number(part('minute')) }
 }
 
-/** Whether it is quiet, and when that changes next; looks minute by minute through the real time of eight days, so that clock changes count. */
+/**
+ * Returns whether it is quiet, and when that changes next. Checks the next eight days in real time, so that clock
+ * changes count.
+ */
 export function nextChange(windows: readonly QuietHours[], timeZone: string, now: Date): { quiet: boolean; at?: Date } {
   const week = weekOf(windows)
   const isQuiet = (at: Date) => {
@@ -47,7 +50,7 @@ export function nextChange(windows: readonly QuietHours[], timeZone: string, now
     return week[weekday]?.some(({ start, end }) => ofDay >= start && ofDay < end) ?? false
   }
   const quiet = isQuiet(now)
-  // By quarters of an hour first, then by minutes within the quarter that changed.
+  // Checks each quarter of an hour first, then the minutes of the quarter in which it changed.
   const QUARTER = 15 * 60_000
   const start = Math.floor(now.getTime() / 60_000) * 60_000
   for (let quarter = start + QUARTER; quarter < start + 8 * DAY_MINUTES * 60_000; quarter += QUARTER) {
@@ -58,7 +61,7 @@ export function nextChange(windows: readonly QuietHours[], timeZone: string, now
   return { quiet }
 }
 
-/** The next 7 days on which the clock of the zone changes: by how many minutes, keyed by weekday, Monday is 0. */
+/** Clock changes within the next 7 days: the difference in minutes by weekday, where Monday is 0. */
 export function clockChanges(timeZone: string, now: Date): Map<number, number> {
   const offset = (at: Date) => {
     const { minute } = clockIn(timeZone, at)

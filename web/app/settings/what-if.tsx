@@ -8,7 +8,7 @@ import { explain } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
 import styles from './settings.module.css'
 
-/** What a document would have done with the notifications of the last days. */
+/** Shows how a preference document would have decided the notifications of the last days. */
 export function WhatIfDialog({ preferences, onClose }: { preferences: Preferences; onClose(): void }) {
   const words = useWords()
   const { settings, app, notifications } = words

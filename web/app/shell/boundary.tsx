@@ -4,7 +4,7 @@ import { Button, buttonClass } from '../../ui/button.tsx'
 import { Empty } from '../../ui/notes.tsx'
 import { useWords } from '../words/words.tsx'
 
-/** Around everything: what no page catches. */
+/** Shows errors that no page catches. */
 export class Boundary extends Component<{ children: ReactNode }, { failed: boolean }> {
   override state = { failed: false }
   static getDerivedStateFromError = () => ({ failed: true })
@@ -16,7 +16,7 @@ export class Boundary extends Component<{ children: ReactNode }, { failed: boole
   }
 }
 
-/** In place of one page; the header and the bell go on. */
+/** Shows an error instead of one page; header and bell continue to work. */
 export function Crashed({ reset }: ErrorComponentProps) {
   const router = useRouter()
   return (

@@ -5,7 +5,9 @@ import { clock } from '../../ui/time.tsx'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './shell.module.css'
 
-/** Live, or what is wrong once it has lasted two seconds, and when the next attempt is. */
+/**
+ * Shows that the connection is live; or, after two seconds without it, the problem and the time of the next attempt.
+ */
 export function ConnectionStatus() {
   const { connection: words } = useWords()
   const language = useLanguage()

@@ -4,7 +4,7 @@ import { Button } from '../../ui/button.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import { useWords } from '../words/words.tsx'
 
-/** Says when the server refused what was shown already: it has been undone, and the person is to know. */
+/** Shows a message when the server refuses an action that was already shown and is now undone. */
 export function Refusals() {
   const { notifications, app } = useWords()
   const client = useRavenpost()

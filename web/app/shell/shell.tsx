@@ -36,7 +36,7 @@ export function Shell({ children }: { children: ReactNode }) {
   useKeepPostsLive()
   useEndWithConnection()
 
-  // A new page begins at its content for who uses the keyboard or a screen reader.
+  // Moves the focus to the content of a new page, for keyboards and screen readers.
   const first = useRef(true)
   useEffect(() => {
     if (!first.current && wholePage && pathname) main.current?.focus({ preventScroll: true })
@@ -78,7 +78,7 @@ export function Shell({ children }: { children: ReactNode }) {
   )
 }
 
-/** A session that was revoked elsewhere ends here too. */
+/** Ends a session that was revoked elsewhere. */
 function useEndWithConnection(): void {
   const { session } = useDevice()
   const { status } = useConnection()
@@ -102,7 +102,7 @@ function NavLinks({ short = false }: { short?: boolean }) {
   const links = [
     { to: '/', icon: Home, label: nav.home },
     { to: '/search', icon: Search, label: nav.search },
-    // On small screens the bell is in the header already.
+    // On small screens, the header already contains the bell.
     ...(short ? [] : ([{ to: '/notifications', icon: Bell, label: nav.notifications, count: unread }] as const)),
     { to: '/bookmarks', icon: Bookmark, label: nav.bookmarks },
     ...(short ? [] : ([{ to: '/settings', icon: Settings, label: nav.settings }] as const)),

@@ -3,7 +3,7 @@ import { useSignIn } from '../app.tsx'
 
 const SignInHere = lazy(() => import('../account/pages.tsx').then(({ SignInHere }) => ({ default: SignInHere })))
 
-/** Pages of a user: who is not signed in is asked to, and then sees the page of this address. */
+/** Pages that require a user. Asks for the sign-in first, and then shows the requested page. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const { session } = useSignIn()
   if (session) return children

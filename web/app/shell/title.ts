@@ -2,7 +2,7 @@ import { use, useEffect } from 'react'
 import { DeviceContext } from '../device.tsx'
 import { useWords } from '../words/words.tsx'
 
-/** Names the page in its tab and its history; one side of the demo leaves both alone. */
+/** Sets the title of the page for tab and history, except for one side of the demo. */
 export function useTitle(title: string | undefined): void {
   const { app } = useWords()
   const wholePage = use(DeviceContext)?.wholePage ?? true

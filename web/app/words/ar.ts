@@ -2,7 +2,7 @@ import type { Words } from './en.ts'
 import type { Format } from './format.ts'
 
 export const ar = ({ number, list, plural, badge }: Format): Words => {
-  /** For one, two, 3 to 10, 11 to 99, and other numbers. */
+  /** Plural forms for 1, 2, 3 to 10, 11 to 99, and other numbers. */
   const count = (one: string, two: string, few: string, many: string, other: string) => (value: number) =>
     plural(value, { one, two, few, many, other })
   const same = (text: string) => count(text, text, text, text, text)

@@ -1,6 +1,6 @@
 import type { Format } from './format.ts'
 
-/** Every sentence of the app. `{who}` is where names go, in bold. */
+/** All texts of the app. `{who}` is replaced by names in bold. */
 export const en = ({ number, list, plural, badge }: Format) => ({
   app: {
     name: 'Ravenpost',

@@ -1,9 +1,9 @@
-/** What the sentences of a language are made with. */
+/** Helpers for the texts of a language. */
 export type Format = {
   number(value: number): string
-  /** As on a badge: above 99 it is 99+. */
+  /** A count as on a badge: 99+ above 99. */
   badge(count: number): string
-  /** "Ana, Ben and Cleo" */
+  /** A list of names: "Ana, Ben and Cleo". */
   list(items: readonly string[]): string
   plural(
     count: number,
@@ -11,11 +11,11 @@ export type Format = {
   ): string
 }
 
-/** `#` in a form is the number. */
+/** Chooses a plural form. `#` in a form is replaced by the number. */
 export function formatOf(language: string): Format {
   const numbers = new Intl.NumberFormat(language)
   const rules = new Intl.PluralRules(language)
-  // American lists have a comma before the last item, which no sentence here has.
+  // British English, because American lists have a comma before the last item.
   const lists = new Intl.ListFormat(language === 'en' ? 'en-GB' : language, { type: 'conjunction' })
   return {
     number: (value) => numbers.format(value),

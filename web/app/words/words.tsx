@@ -10,7 +10,7 @@ export const languages: readonly { value: Language; label: string }[] = [
   { value: 'ar', label: 'العربية' },
 ]
 
-/** English is part of the first script; the others come when they are chosen. */
+/** English is part of the first script; other languages are loaded when chosen. */
 const loaders: Record<Language, () => Promise<(format: Format) => Words>> = {
   en: async () => en,
   de: async () => (await import('./de.ts')).de,
@@ -19,7 +19,7 @@ const loaders: Record<Language, () => Promise<(format: Format) => Words>> = {
 
 type Look = { theme: Theme; language: Language }
 
-/** Of this browser, not of a user; theme.js reads it before the first paint. */
+/** The language setting of this browser, not of a user. theme.js reads it before the first paint. */
 const KEY = 'ravenpost.look'
 const listeners = new Set<() => void>()
 let look = readLook()
@@ -34,7 +34,7 @@ type Spoken = { words: Words; language: Language; format: Format }
 const english: Spoken = { words: en(formatOf('en')), language: 'en', format: formatOf('en') }
 const Context = createContext<Spoken>(english)
 
-/** Sentences of the chosen language. */
+/** Texts in the chosen language. */
 export const useWords = () => useContext(Context).words
 export const useLanguage = () => useContext(Context).language
 export const useFormat = () => useContext(Context).format

@@ -11,7 +11,7 @@ import { DataTable } from '../ui/data-table.tsx'
 import { Failed, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
-/** Who changed what, newest first. */
+/** The audit log: who changed what, newest first. */
 export function Audit() {
   const { session } = useDevice()
   const { live } = useConsole()

@@ -57,7 +57,7 @@ export function Broadcasts() {
   )
 }
 
-/** A draft: from a template or plain text, to a segment or everyone. */
+/** Creates a draft: from a template or plain text, to a segment or everyone. */
 function Write() {
   const { session } = useDevice()
   const { role } = useConsole()

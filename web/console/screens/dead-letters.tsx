@@ -12,7 +12,7 @@ import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural } from '../words.ts'
 
-/** By cause: the events, what a replay would do now, and a replay of one or of all that were seen. */
+/** Dead letters by cause, with the predicted result of a replay, and a replay of one or of all shown ones. */
 export function DeadLetters() {
   const { role } = useConsole()
   const { data, error } = useRead<List<Cause>>('dead-letters/causes')
@@ -54,7 +54,7 @@ function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { 
     // A reveal is audited each time.
     reveal ? 0 : undefined,
   )
-  // Names the cause and the newest that was seen, so that later ones stay.
+  // Sends the cause and the newest shown id, so that later dead letters are not replayed.
   const replayAll = useMutation({
     mutationFn: () => session.send('POST', '/admin/dead-letters/replay', { cause, upTo }, newKey()),
     onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),

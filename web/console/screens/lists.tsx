@@ -155,7 +155,7 @@ const settings: Read = {
 
 export const reads: Record<string, Read> = { lanes, jobs, pending, webhooks, breakers, settings }
 
-/** A screen that is one statement and its rows. */
+/** A screen that shows one statement and its rows. */
 export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, columns } }: { read: Read }) {
   const { data, error } = useRead<List>(path, every)
   return (

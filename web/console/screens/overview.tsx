@@ -13,7 +13,7 @@ import { Processes, SILENT } from '../ui/processes.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { capped, count, isAre, plural, seconds } from '../words.ts'
 
-/** Older than this, an event is late; younger, it is on its way. Seconds. */
+/** Age in seconds above which an unread event is late. */
 const LATE = 2
 
 export function Overview() {
@@ -171,7 +171,7 @@ function Latest({ ticks }: { ticks: readonly Tick[] }) {
 
 type Post = { id: string }
 
-/** Real requests of the demo's users, through the real pipeline. */
+/** Sends real requests of the demo's users through the real pipeline. */
 export function TryIt() {
   const { api, session } = useDevice()
   const send = useMutation({

@@ -15,7 +15,7 @@ import { count } from '../words.ts'
 
 export const useSegments = () => useRead<Pages<Segment>>('segments?limit=100', 0)
 
-/** Sets of users, by a rule or by SQL; an estimate before anything is saved. */
+/** Segments: sets of users by a rule or by SQL, with an estimate before anything is saved. */
 export function SegmentsScreen() {
   const { data, error } = useSegments()
   return (

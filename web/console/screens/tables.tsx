@@ -55,7 +55,7 @@ export function Tables() {
 
 const CONFIRMATION = 'delete all data'
 
-/** Of the demo: everything but the accounts of those who work here, after a typed confirmation. */
+/** Removes all data of the demo except accounts with a role, after a typed confirmation. */
 function ClearData() {
   const { session } = useDevice()
   const { role } = useConsole()
@@ -96,7 +96,10 @@ function ClearData() {
 
 type Order = 'newest' | 'key'
 
-/** One table: its newest rows, refreshed, or pages by key; a value of an indexed column; references to follow. */
+/**
+ * One table: its newest rows, refreshed, or pages by key, or rows with a value of an indexed column; with links to
+ * referenced rows.
+ */
 export function TableScreen({ name }: { name: string }) {
   const search = useSearch({ strict: false }) as { column?: string; value?: string }
   const navigate = useNavigate()
@@ -266,7 +269,7 @@ const EXPERIMENT = [
   },
 ] as const
 
-/** Eight likes: eight rows at once, three shown one by one, five that wait, one flush. */
+/** Explains eight likes: eight rows at once, three shown at once, five that wait, one flush. */
 export function Experiment() {
   return (
     <Screen

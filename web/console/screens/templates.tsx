@@ -174,7 +174,7 @@ function parse(name: string, text: string): unknown {
   }
 }
 
-/** On every channel, as a user would see it; follows every key. */
+/** A preview for every channel, as a user would see it; updated with every keystroke. */
 function PreviewCard({ template }: { template: Template }) {
   const { session } = useDevice()
   const [values, setValues] = useState<Record<string, string>>({})
@@ -249,7 +249,7 @@ function PreviewCard({ template }: { template: Template }) {
   )
 }
 
-/** An example where nothing was typed. */
+/** Uses an example value for an empty field. */
 function valuesOf({ variables }: Template, values: Record<string, string>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(variables).map(([name, { type }]) => {

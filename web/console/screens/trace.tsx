@@ -12,7 +12,7 @@ import { Card, Failed, Screen, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { seconds } from '../words.ts'
 
-/** From a request, or a notification, to the acknowledgement. */
+/** The trace of a request or a notification, to its acknowledgement. */
 export function FindTrace() {
   const { session } = useDevice()
   const navigate = useNavigate()
@@ -75,7 +75,7 @@ export function FindTrace() {
   )
 }
 
-/** A line per step, with the time since the first. */
+/** One line per step, with the time since the first. */
 export function TraceScreen({ of }: { of: string }) {
   const [userId = '', notificationId = ''] = of.split('.')
   const { role } = useConsole()

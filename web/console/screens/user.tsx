@@ -124,7 +124,7 @@ export function UserScreen({ id }: { id: string }) {
   )
 }
 
-/** Stored and recounted in one snapshot. */
+/** Stored counts and recounts, read in one snapshot. */
 function Proof({ badge, onProve, busy }: { badge: Badge; onProve(): void; busy: boolean }) {
   const right = badge.unreadCount === badge.unreadRecounted && badge.unseenCount === badge.unseenRecounted
   return (

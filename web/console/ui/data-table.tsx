@@ -6,7 +6,7 @@ import { moment } from '../words.ts'
 export type Column<T> = {
   key: string
   label: string
-  /** Shown when the pointer rests on the head of the column. */
+  /** Tooltip of the column's head. */
   hint?: string | undefined
   numeric?: boolean
   render?(row: T): ReactNode
@@ -18,13 +18,13 @@ type Props<T> = {
   /** Undefined: not read yet. */
   rows: readonly T[] | undefined
   keyOf(row: T): string
-  /** Instead of an empty table. */
+  /** Text shown instead of an empty table. */
   empty: string
 }
 
 const MARKED_MS = 3000
 
-/** A table whose rows that were not there before are tinted for three seconds. */
+/** A table that highlights new rows for three seconds. */
 export function DataTable<T extends Row>({ label, columns, rows, keyOf, empty }: Props<T>) {
   const fresh = useFresh(rows, keyOf)
   if (rows === undefined) return <p className={styles.empty}>Reading …</p>
@@ -78,7 +78,7 @@ export function At({ at }: { at: string | null }) {
   )
 }
 
-/** Keys that came with the latest rows; none with the first. */
+/** Keys of new rows since the previous refresh; none at the first. */
 function useFresh<T>(rows: readonly T[] | undefined, keyOf: (row: T) => string): ReadonlySet<string> {
   const known = useRef<Set<string>>(undefined)
   const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set())

@@ -29,7 +29,7 @@ export function Card({ title, children, className = '' }: { title: string; child
 
 export type Mood = 'good' | 'waiting' | 'bad'
 
-/** A state in words, with a shape beside its colour. */
+/** A state as text, with a shape and a colour. */
 export function State({ mood, children }: { mood: Mood; children: ReactNode }) {
   return <span className={`${styles.state} ${styles[mood]}`}>{children}</span>
 }
@@ -39,7 +39,7 @@ export function Failed({ error }: { error: unknown }) {
   return error ? <Alert>{explain(error, words)}</Alert> : null
 }
 
-/** A page of the console by its path. */
+/** A link to a page of the console. */
 export function To({ to, search, children }: { to: string; search?: Record<string, string>; children: ReactNode }) {
   return (
     <Link to="/console/$" params={{ _splat: to }} search={search ?? {}}>
@@ -52,12 +52,12 @@ export function User({ id }: { id: unknown }) {
   return typeof id === 'string' && id !== '0' ? <To to={`user/${id}`}>{id}</To> : <span className={styles.null}>–</span>
 }
 
-/** Whether buttons that change something work now. */
+/** True if write actions are enabled. */
 export function useOperating(): boolean {
   return useConsole().operateUntil > Date.now()
 }
 
-/** A line over the last values; the number beside it has the meaning. */
+/** A small chart of the last values, for decoration; the number beside it has the meaning. */
 export function Spark({ values }: { values: readonly number[] }) {
   if (values.length < 2) return <svg className={styles.spark} viewBox="0 0 100 30" aria-hidden="true" />
   const most = Math.max(...values, 1)

@@ -4,10 +4,10 @@ import styles from '../console.module.css'
 import { type PipelineEvent, type Stage, useConsole } from '../data.tsx'
 import { capped, count, plural, rate, seconds } from '../words.ts'
 
-/** Of one stage and second; more would be a bar, and the number says it. */
+/** Maximum number of dots per stage and second; above it, only the number shows the rest. */
 const MOST_DOTS = 24
 
-/** The stages from a request to a device, with what really passed them in the last second. */
+/** The stages from a request to a device, with what passed them in the last second. */
 export function PipelineView() {
   const { ticks } = useConsole()
   const tick = ticks.at(-1)
@@ -61,11 +61,11 @@ export function PipelineView() {
   )
 }
 
-/** Travels once through its stage; a click opens the inbox it is about. */
+/** A dot that moves once through its stage; a click opens the inbox that it concerns. */
 function Dot({ event, place }: { event: PipelineEvent; place: number }) {
   const navigate = useNavigate()
   const { userId, type, sourceId } = event
-  // By the time at which it happened; those of one transaction one behind the other.
+  // Delays each dot by its time; those of one transaction follow each other.
   const style = { '--delay': `${new Date(event.at).getMilliseconds() * 0.3 + place * 35}ms` } as CSSProperties
   const open = () => userId && navigate({ to: '/console/$', params: { _splat: `user/${userId}` }, search: {} })
   return (

@@ -8,7 +8,7 @@ import styles from '../console.module.css'
 import type { Parameter } from '../data.tsx'
 import { count } from '../words.ts'
 
-/** The statement behind a screen: the text that ran, its parameters, rows and time, and a copy that psql takes as it is. */
+/** Shows the statement behind a screen: the text that ran, its parameters, rows and duration, with a copy for psql. */
 export function SqlDrawer({ sql, label }: { sql: Sql; label?: string }) {
   const [open, setOpen] = useState(false)
   const { session } = useDevice()
@@ -68,7 +68,7 @@ function CopyButton({ text }: { text: string }) {
   )
 }
 
-/** Prepared and executed, so that psql runs the same text with the same parameters. */
+/** Text for psql: prepares and executes the statement, so that psql runs the same text with the same parameters. */
 export function forPsql(text: string, parameters: readonly Parameter[]): string {
   const values = parameters.length > 0 ? `(${parameters.map(literal).join(', ')})` : ''
   return `set role ravenpost_readonly;\nprepare shown as\n${text.trim()};\nexecute shown${values};\ndeallocate shown;\n`
