@@ -196,6 +196,37 @@ comment on column ops.unreached.retracts is 'True if it was a retraction.';
 comment on column ops.unreached.type is 'Type of the notification.';
 comment on column ops.unreached.created_at is 'Time of the first such send or retraction.';
 
+create view ops.senders as
+select
+  o.door,
+  case
+    when o.door = 'sql' then substring(o.source_id from '^sql:("(?:[^"]|"")*"|[^:]+):')
+    when o.source_id ~ '^send:new:[0-9]{1,18}$' then (select s.sender from notify.sends s where s.id = substr(o.source_id, 10)::bigint)
+    when o.door = 'api' then substring(o.source_id from '^send:([a-z-]+:[0-9]+):')
+  end as sender,
+  o.type,
+  count(*) as events,
+  min(o.created_at) as oldest_at,
+  max(o.created_at) as newest_at
+from (
+  select
+    case when n.source_id like 'sql:%' then 'sql' when n.source_id like 'send:%' then 'api' else n.action end as door,
+    n.source_id,
+    n.type,
+    n.created_at
+  from notify.outbox n
+  order by n.id desc
+  limit 10000
+) o
+group by 1, 2, 3;
+comment on view ops.senders is 'Shows who wrote the newest 10,000 events of the log: which role by notify.emit and notify.retract, which user or token by the API, and how many by social actions.';
+comment on column ops.senders.door is 'sql: notify.emit and notify.retract. api: POST /notifications/send. Otherwise the action: like, comment, follow, post, broadcast.';
+comment on column ops.senders.sender is 'Database role of sql; user:<id> or token:<id> of api. Null for actions.';
+comment on column ops.senders.type is 'Type of the notification. Null: none.';
+comment on column ops.senders.events is 'Number of events, one per recipient.';
+comment on column ops.senders.oldest_at is 'Time of the first of them.';
+comment on column ops.senders.newest_at is 'Time of the last of them.';
+
 create view ops.failing_windows as
 select
   w.user_id,

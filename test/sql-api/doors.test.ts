@@ -283,4 +283,13 @@ test('no SQL or HTTP interface can forge or retract sources of another one', asy
     [ana],
   )
   t.same(await titles(), ['user.followed', 'By API', 'By critical', 'In a group'], 'nor can it join a social group')
+  const { rows: senders } = await app.pool.query(
+    'select door, sender, type, events::int from ops.senders order by 1, 2, 3',
+  )
+  t.same(senders, [
+    { door: 'api', sender: 'user:1', type: 'system', events: 1 },
+    { door: 'follow', sender: null, type: 'user.followed', events: 1 },
+    { door: 'sql', sender: 'ravenpost_critical', type: 'system', events: 1 },
+    { door: 'sql', sender: 'ravenpost_emitter', type: 'system', events: 9 },
+  ])
 })

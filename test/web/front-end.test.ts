@@ -7,15 +7,16 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { createServer } from 'vite'
 import { needsBrowser, openBrowser } from '../client/browser.ts'
-import { PASSWORD } from '../client.ts'
+import { PASSWORD, signUp } from '../client.ts'
+import { TestSocket } from '../push/socket.ts'
 import { eventually, setup, type TestSystem } from '../setup.ts'
 
 const example = join(import.meta.dirname, '../../examples/front-end')
 const page = readFileSync(join(import.meta.dirname, '../../docs/front-end.md'), 'utf8')
 const block = (language: string) => new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(page)?.[1] ?? ''
 
-const hasNginx = spawnSync('nginx', ['-v']).status === 0
-const skipped = needsBrowser.skip || (!hasNginx && 'nginx is missing: apt-get install nginx')
+const noNginx = spawnSync('nginx', ['-v']).status !== 0 && 'nginx is missing: apt-get install nginx'
+const skipped = needsBrowser.skip || noNginx
 
 test('the example works behind the Vite proxy of docs/front-end.md', needsBrowser, async (t) => {
   t.equal(block('js').replace('// vite.config.js\n', ''), readFileSync(join(example, 'vite.config.js'), 'utf8'))
@@ -37,24 +38,41 @@ test('the example works behind the Vite proxy of docs/front-end.md', needsBrowse
 test('the example works behind the nginx block of docs/front-end.md', { skip: skipped }, async (t) => {
   const origin = `http://127.0.0.1:${await freePort()}`
   const system = await behindPrefix(t, { PUBLIC_URL: origin, TRUSTED_PROXIES: 'loopback' })
-  const folder = t.testdir()
   const [, map = ''] = /`(map \$http_upgrade[^`]*)`/.exec(page) ?? []
   const server = block('nginx').replace('http://127.0.0.1:3000', system.url).replace('/srv/app', example)
+  await startNginx(t, `${map} server { listen ${new URL(origin).host}; ${server} }`, origin)
+  await tryExample(t, system, origin)
+})
+
+test('docs/nginx.conf leads to the api and the push nodes, and to no metrics', { skip: noNginx }, async (t) => {
+  const { url, as } = await setup(t, { worker: true, push: true, env: { TRUSTED_PROXIES: 'loopback' } })
+  const origin = `http://127.0.0.1:${await freePort()}`
+  const file = readFileSync(join(import.meta.dirname, '../../docs/nginx.conf'), 'utf8')
+  const { host } = new URL(url)
+  const http = file.replace(/127\.0\.0\.1:300\d/g, host).replace('listen 80', `listen ${new URL(origin).host}`)
+  await startNginx(t, http, origin, '/healthz')
+  for (const path of ['/metrics', '/readyz']) t.equal((await fetch(origin + path)).status, 403, path)
+  const [ana, ben] = [await as('ana'), await signUp(origin, 'ben')]
+  const socket = await TestSocket.open(t, `${origin.replace('http', 'ws')}/ws`)
+  socket.send({ type: 'hello', token: ana.accessToken })
+  await socket.next('synced')
+  await ben.follow(ana.id)
+  t.match((await socket.next('changes')).upserts, [{ type: 'user.followed' }])
+})
+
+async function startNginx(t: Test, http: string, origin: string, probe = '/'): Promise<void> {
+  const folder = t.testdir()
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${folder}/${n};`)
   const config = join(folder, 'nginx.conf')
   writeFileSync(
     config,
     `${process.getuid?.() === 0 ? 'user root;' : ''} daemon off; worker_processes 1; pid ${folder}/pid; error_log stderr error;
      events {}
-     http {
-       ${temporary.join(' ')} access_log off; types { text/html html; text/javascript js; }
-       ${map}
-       server { listen ${new URL(origin).host}; ${server} }
-     }`,
+     http { ${temporary.join(' ')} access_log off; types { text/html html; text/javascript js; } ${http} }`,
   )
-  await run(t, spawn('nginx', ['-c', config, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] }), origin)
-  await tryExample(t, system, origin)
-})
+  const nginx = spawn('nginx', ['-c', config, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  await run(t, nginx, origin + probe)
+}
 
 function behindPrefix(t: Test, env: Record<string, string> = {}): Promise<TestSystem> {
   return setup(t, { worker: true, push: true, env: { BASE_PATH: '/api', ...env } })
@@ -92,7 +110,7 @@ async function tryExample(t: Test, { as }: TestSystem, origin: string): Promise<
   await window.locator('#toast').getByText('ben mentioned you in a comment').waitFor()
 }
 
-async function run(t: Test, child: ChildProcess, origin: string): Promise<void> {
+async function run(t: Test, child: ChildProcess, url: string): Promise<void> {
   t.teardown(async () => {
     if (child.exitCode !== null) return
     child.kill('SIGQUIT')
@@ -104,7 +122,7 @@ async function run(t: Test, child: ChildProcess, origin: string): Promise<void> 
   })
   await eventually(async () => {
     if (child.exitCode !== null) throw new Error(errors)
-    return (await fetch(origin).catch(() => undefined))?.status === 200
+    return (await fetch(url).catch(() => undefined))?.status === 200
   })
 }
 

@@ -86,7 +86,7 @@ t.test('a subscriber of logical replication continues', skipWithoutTools, async 
   await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${green.url}`, schema)
   const [from, to] = [blue.url, green.url].map((connectionString) => new pg.Pool({ connectionString, max: 1 }))
   t.teardown(() => Promise.all([from?.end(), to?.end()]))
-  await from?.query('create publication everything for all tables')
+  await from?.query('create publication everything for all tables with (publish_via_partition_root = true)')
   await to?.query(`create subscription green connection '${blue.url}' publication everything`)
   await eventually(async () => {
     const { rows } = (await to?.query(`select srsubstate as state from pg_subscription_rel`)) ?? { rows: [] }
