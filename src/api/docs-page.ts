@@ -1,29 +1,28 @@
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import fastifyStatic from '@fastify/static'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { fail } from '../errors.ts'
 
 const guides: Record<string, string> = {
-  'front-end': 'your own front end',
-  protocol: 'the websocket',
-  client: 'the client package',
-  'web-push': 'Web Push',
-  'beside-your-app': 'your own users and login',
-  sql: 'SQL',
-  webhooks: 'webhooks',
-  broadcasts: 'broadcasts',
-  console: 'the console',
-  operations: 'operation',
-  security: 'security',
-  privacy: 'privacy',
-  schema: 'the schema',
+  'front-end.md': 'your own front end',
+  'protocol.md': 'the websocket',
+  'client.md': 'the client package',
+  'web-push.md': 'Web Push',
+  'beside-your-app.md': 'your own users and login',
+  'sql.md': 'SQL',
+  'webhooks.md': 'webhooks',
+  'broadcasts.md': 'broadcasts',
+  'console.md': 'the console',
+  'operations.md': 'operation',
+  'security.md': 'security',
+  'privacy.md': 'privacy',
+  'schema.md': 'the schema',
 }
 
 /** Links to the guides in Markdown. `path`: where browsers reach the API, with a trailing slash. */
 export function linksToGuides(path: string): string {
   return Object.entries(guides)
-    .map(([name, title]) => `[${title}](${path}docs/guides/${name}.md)`)
+    .map(([name, title]) => `[${title}](${path}docs/guides/${name})`)
     .join(' · ')
 }
 
@@ -53,16 +52,16 @@ export async function serveDocsPage(server: FastifyInstance, path: string): Prom
         css: [{ filename: 'ravenpost.css', content: css }],
       },
     })
-    await pages.register(fastifyStatic, {
-      root: fileURLToPath(new URL('../../docs', import.meta.url)),
-      prefix: '/docs/guides/',
-      allowedPath: (path) => path.slice(1, -'.md'.length) in guides,
-      decorateReply: false,
-      schemaHide: true,
-      index: false,
-      // Browsers show text, but download Markdown.
-      setHeaders: (reply) => void reply.type('text/plain; charset=utf-8'),
-    })
+    // As text, because browsers download Markdown.
+    pages.get<{ Params: { name: string } }>(
+      '/docs/guides/:name',
+      { schema: { hide: true } },
+      async ({ params: { name } }, reply) => {
+        if (!Object.hasOwn(guides, name)) throw fail('ROUTE_NOT_FOUND')
+        const text = await readFile(new URL(`../../docs/${name}`, import.meta.url))
+        return reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache').send(text)
+      },
+    )
   })
 }
 

@@ -47,7 +47,7 @@ GET /docs/static/index.html              200    200   200     200  200      200 
 GET /docs/static/swagger-initializer.js  200    200   200     200  200      200     200  200   200   200
 GET /docs/static/theme/icon.svg          200    200   200     200  200      200     200  200   200   200
 GET /docs/static/theme/ravenpost.css     200    200   200     200  200      200     200  200   200   200
-GET /docs/guides/*                       200    200   200     200  200      200     200  200   200   200
+GET /docs/guides/{name}                  200    200   200     200  200      200     200  200   200   200
 GET /docs/*                              200    200   200     200  200      200     200  200   200   200
 GET /healthz                             200    200   200     200  200      200     200  200   200   200
 GET /readyz                              200    200   200     200  200      200     200  200   200   200
@@ -607,8 +607,8 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
   const target =
     path
       .replace('{token}', link)
+      .replace('guides/{name}', 'guides/sql.md')
       .replace(/\{\w+\}/g, id)
-      .replace('guides/*', 'guides/sql.md')
       .replace('*', 'static/swagger-ui.css') + (queries[byId(what)] ?? '')
   return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[byId(what)], {
     'idempotency-key': `key-${asked}`,
