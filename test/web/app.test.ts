@@ -347,6 +347,28 @@ test('a keyboard user signs in, opens the bell and follows a notification', {
   system.noErrors()
 })
 
+test('a person is muted from the menu of a notification, and a missing page keeps the bell', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const ben = await system.as('ben')
+  await ben.follow(ana.id)
+  const { page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  await page.goto('/notifications')
+  await page.getByRole('button', { name: 'More actions: ben followed you' }).press('Enter')
+  await page.getByRole('menuitem', { name: 'Mute ben' }).press('Enter')
+  await page.getByText("You see ben's posts, but get no notifications about what ben does.").waitFor()
+  t.equal((await ana.get(`/users/${ben.id}`)).viewer.muted, true)
+  await page.getByRole('button', { name: 'Unmute' }).press('Enter')
+  await page.getByText("You see ben's posts").waitFor({ state: 'detached' })
+  await page.goto('/settings/quiet')
+  await page.getByRole('switch', { name: 'Do not disturb', exact: true }).waitFor()
+  await page.goto('/nowhere')
+  await page.getByRole('heading', { name: 'This page does not exist' }).waitFor()
+  t.equal(await badgeOf(page), 1)
+  system.noErrors()
+})
+
 test("likes from the demo's controls go through the pipeline, and the page shows who waits", { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')

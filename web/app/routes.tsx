@@ -10,8 +10,8 @@ import { FeedPage } from './feed/feed-page.tsx'
 import { type Show, shows } from './notifications/shows.ts'
 import { type PersonTab, personTabs } from './people/tabs.ts'
 import { serverUrl } from './session.ts'
-import { Crashed, NotFound } from './shell/boundary.tsx'
-import { Guarded, Root } from './shell/shell.tsx'
+import { Crashed } from './shell/boundary.tsx'
+import { Guarded, Missing, Root } from './shell/shell.tsx'
 
 const oneOf = <T extends string>(values: readonly T[], value: unknown): T | undefined =>
   values.find((each) => each === value)
@@ -26,7 +26,7 @@ const operation = () => import('../console/console.tsx')
 
 /** Creates a tree for each router, because routers store state in their routes. */
 function createRoutes() {
-  const root = createRootRoute({ component: Root, notFoundComponent: NotFound, errorComponent: Crashed })
+  const root = createRootRoute({ component: Root, notFoundComponent: Missing, errorComponent: Crashed })
   const user = createRoute({ getParentRoute: () => root, id: 'user', component: Guarded })
   const under = <T extends string>(path: T) => ({ getParentRoute: () => user, path })
   const guest = createRoute({

@@ -67,14 +67,19 @@ export function Switch(props: Omit<ComponentProps<'input'>, 'type' | 'role'>) {
 
 /** A switch with its name before it, over the whole width. */
 export function SwitchRow({ label, hint, ...rest }: { label: string; hint?: ReactNode } & ComponentProps<'input'>) {
+  const id = useId()
   return (
     // biome-ignore lint/a11y/noLabelWithoutControl: the switch is inside
     <label className={styles.row}>
       <span>
         {label}
-        {hint && <span className={styles.hint}>{hint}</span>}
+        {hint && (
+          <span id={id} className={styles.hint}>
+            {hint}
+          </span>
+        )}
       </span>
-      <Switch {...rest} />
+      <Switch {...rest} aria-label={label} aria-describedby={hint ? id : undefined} />
     </label>
   )
 }

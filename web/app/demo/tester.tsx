@@ -18,8 +18,10 @@ export function Tester() {
         {demo.tester}
         <small>{demo.testerHint}</small>
       </span>
-      <Button onClick={() => notify.mutate('critical')}>{demo.critical}</Button>
-      <Button onClick={() => notify.mutate('send')}>{demo.direct}</Button>
+      <div>
+        <Button onClick={() => notify.mutate('critical')}>{demo.critical}</Button>{' '}
+        <Button onClick={() => notify.mutate('send')}>{demo.direct}</Button>
+      </div>
       {notify.isError && <Alert>{explain(notify.error, words)}</Alert>}
     </section>
   )

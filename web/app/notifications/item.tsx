@@ -17,6 +17,7 @@ import { Faces } from '../../ui/avatar.tsx'
 import { IconButton } from '../../ui/button.tsx'
 import { Menu } from '../../ui/menu.tsx'
 import { Time } from '../../ui/time.tsx'
+import { MuteItem } from '../people/mute-item.tsx'
 import { useGo } from '../routes.tsx'
 import { useWords } from '../words/words.tsx'
 import styles from './notifications.module.css'
@@ -138,6 +139,7 @@ function ItemMenu({ item, title, onWhy }: { item: InboxItem; title: string; onWh
           ? entry(Archive, words.archive, () => client.archive(ids))
           : entry(ArchiveRestore, words.unarchive, () => client.unarchive(ids))}
         {entry(CircleHelp, words.why, () => onWhy(item.id))}
+        {item.actors.length === 1 && item.actors[0] && <MuteItem user={item.actors[0]} />}
         {entry(Settings2, words.changeThis, () => go('/settings/notifications'))}
         {entry(Trash2, words.delete, () => client.delete(ids), true)}
       </Menu>

@@ -222,7 +222,7 @@ function CommentMenu({ comment, edit }: { comment: Comment; edit(): void }) {
     },
   })
   return (
-    <div className={styles.end} style={{ margin: '-8px -8px -8px auto' }}>
+    <div className={styles.end} style={{ marginBlock: -8, marginInline: 'auto -8px' }}>
       <Menu
         label={label}
         trigger={(attributes) => (

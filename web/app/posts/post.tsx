@@ -11,6 +11,7 @@ import { Time } from '../../ui/time.tsx'
 import type { Media, Post } from '../api.ts'
 import { demoEnabled } from '../demo/enabled.ts'
 import { useDevice } from '../device.tsx'
+import { MuteItem } from '../people/mute-item.tsx'
 import { UsersDialog } from '../people/users.tsx'
 import { explain } from '../problem.ts'
 import { serverUrl } from '../session.ts'
@@ -195,6 +196,7 @@ function PostMenu({ post, edit }: { post: Post; edit(): void }) {
         <button type="button" role="menuitem" onClick={() => mute.mutate(!post.viewer.muted)}>
           <BellOff aria-hidden="true" /> {post.viewer.muted ? words.unmuteThread : words.muteThread}
         </button>
+        {!own && <MuteItem user={post.author} />}
         <button
           type="button"
           role="menuitem"

@@ -98,6 +98,7 @@ function Matrix({ draft, shown }: { draft: Draft; shown: Preferences }) {
                       checked={on}
                       disabled={decidedBy === 'critical'}
                       aria-label={`${kindOf(kind, words)}: ${notifications.channels[channel]}`}
+                      aria-describedby={`${kind}-${channel}`}
                       onChange={({ target }) => setKind(kind, channel, target.checked)}
                     />
                     {decidedBy === 'typePreference' ? (
@@ -111,7 +112,7 @@ function Matrix({ draft, shown }: { draft: Draft; shown: Preferences }) {
                         {settings.decidedBy.typePreference} ↺
                       </button>
                     ) : (
-                      <small>{settings.decidedBy[decidedBy]}</small>
+                      <small id={`${kind}-${channel}`}>{settings.decidedBy[decidedBy]}</small>
                     )}
                   </span>
                 </td>

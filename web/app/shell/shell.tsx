@@ -2,6 +2,7 @@ import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { Bell, Bookmark, Home, Search, Settings, User } from 'lucide-react'
 import { useBadge, useConnection, usePushClicks, useUnreadCount } from 'ravenpost-client/react'
 import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
+import { useSignIn } from '../app.tsx'
 import { useDevice } from '../device.tsx'
 import { BellButton } from '../notifications/bell.tsx'
 import { Toaster } from '../notifications/toaster.tsx'
@@ -9,6 +10,7 @@ import { useKeepPostsLive } from '../posts/post-cache.ts'
 import { useGo } from '../routes.tsx'
 import { useFormat, useWords } from '../words/words.tsx'
 import { AccountMenu } from './account-menu.tsx'
+import { NotFound } from './boundary.tsx'
 import { ConnectionStatus } from './connection-status.tsx'
 import { Refusals } from './refusals.tsx'
 import styles from './shell.module.css'
@@ -16,6 +18,22 @@ import { SignedIn } from './signed-in.tsx'
 
 export function Root() {
   return <Outlet />
+}
+
+/** Keeps the header and the bell of a user, because nothing else of the page is wrong. */
+export function Missing() {
+  const { session } = useSignIn()
+  if (!session)
+    return (
+      <main>
+        <NotFound />
+      </main>
+    )
+  return (
+    <Shell>
+      <NotFound />
+    </Shell>
+  )
 }
 
 export function Guarded() {

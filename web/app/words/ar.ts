@@ -175,7 +175,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       bellOn: (name) => `استلام كل منشور من ${name}`,
       bellOff: (name) => `إيقاف استلام كل منشور من ${name}`,
       muteOrBlock: (name) => `كتم أو حظر ${name}`,
-      mute: 'كتم',
+      mute: (name) => `كتم ${name}`,
       muteFor: { hour: 'كتم ساعة', day: 'كتم يومًا', week: 'كتم أسبوعًا', ever: 'كتم حتى ألغيه' },
       unmute: 'إلغاء الكتم',
       muted: 'مكتوم',
@@ -308,7 +308,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       matrix: 'ما يصلك، وأين',
       matrixHint: 'يبيّن المفتاح ما يسري الآن، والسطر الصغير من قرّره.',
       kind: 'النوع',
-      whole: 'القناة كلها',
+      whole: 'كل الإشعارات',
       on: 'مفعّل',
       off: 'متوقف',
       decidedBy: {
@@ -399,7 +399,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       signOutSession: 'تسجيل الخروج',
       blockedList: 'المحظورون',
       mutedList: 'المكتومون',
-      nobody: 'لا أحد',
+      nobody: 'لا أحد. لكتم شخص أو حظره افتح القائمة «…» في صفحته.',
     },
     demo: {
       dials: 'محاكاة',
