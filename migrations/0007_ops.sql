@@ -105,7 +105,7 @@ select
   max(last_error) as an_error
 from graphile_worker.jobs
 group by 1, 2;
-comment on view ops.jobs is 'Jobs of graphile-worker by task and state. Jobs are hints: the work itself is in tables.';
+comment on view ops.jobs is 'Jobs of graphile-worker by task and state. Jobs are hints: the work itself is in tables. A dispatch_outbox job of each busy worker runs for up to ten minutes.';
 comment on column ops.jobs.task is 'Name of the task: a file in workers/.';
 comment on column ops.jobs.state is 'running, ready, scheduled, retrying or failed.';
 comment on column ops.jobs.jobs is 'Number of jobs.';

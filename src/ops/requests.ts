@@ -63,7 +63,7 @@ export function renderRequests(): string {
     ...describe(
       'http_requests_total',
       'counter',
-      'Responses by method, pattern of the route (none: no such route), and class of the status',
+      'Responses by method, pattern of the route (none: a page of the web app, or no such path), and class of the status',
     ),
     ...used.flatMap((counts) =>
       counts.classes.flatMap((n, category) =>

@@ -169,13 +169,13 @@ test('metrics follow a like from the log to the socket', async (t) => {
   t.match(after, /^ravenpost_database_up 1$/m)
 
   const exist = new Set([...after.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name))
-  const rules = readFileSync(`${import.meta.dirname}/../../docs/alerts.yml`, 'utf8')
-  const named = [...rules.matchAll(/\b(?:ravenpost|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''))
+  const docs = ['alerts.yml', 'grafana.json'].map((name) => readFileSync(`${import.meta.dirname}/../../docs/${name}`))
+  const named = [...docs.join().matchAll(/\b(?:ravenpost|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''))
   t.ok(named.length > 20)
   t.same(
     named.filter((name) => !exist.has(name)),
     [],
-    'docs/alerts.yml names only metrics that exist',
+    'docs/alerts.yml and docs/grafana.json name only metrics that exist',
   )
 })
 
