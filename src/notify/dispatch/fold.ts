@@ -78,6 +78,7 @@ function sourceOf(event: OutboxEvent, { sources }: Loaded): Source {
     decision: 'retracted',
     decidedBy: null,
     silent: false,
+    known: false,
   }
   sources.set(key, source)
   return source

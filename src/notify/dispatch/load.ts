@@ -51,7 +51,7 @@ export async function loadForFold(
   }
 }
 
-type SourceRow = Omit<Source, 'draft' | 'goneNotificationId'> & { notificationId: number | null }
+type SourceRow = Omit<Source, 'draft' | 'goneNotificationId' | 'known'> & { notificationId: number | null }
 
 async function readSources(client: pg.ClientBase, users: string[], events: OutboxEvent[]): Promise<SourceRow[]> {
   const { rows } = await client.query<SourceRow>({
@@ -172,5 +172,11 @@ const joined = columns<Joined>({
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {
   const { notificationId, ...source } = row
   const draft = stored.get(`${row.userId} ${notificationId}`) ?? null
-  return { ...source, draft, live: source.live && draft !== null, goneNotificationId: draft ? null : notificationId }
+  return {
+    ...source,
+    draft,
+    live: source.live && draft !== null,
+    goneNotificationId: draft ? null : notificationId,
+    known: true,
+  }
 }

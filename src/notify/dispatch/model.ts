@@ -102,6 +102,8 @@ export type Source = {
   decision: string
   decidedBy: string | null
   silent: boolean
+  /** Its row existed when the batch was read. */
+  known: boolean
 }
 
 /**

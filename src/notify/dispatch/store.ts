@@ -3,7 +3,7 @@ import { encodeChangedInboxes } from '../../base/channels.ts'
 import { INBOX_CHANNEL } from '../../base/wake-ups.ts'
 import { columns } from '../../db/columns.ts'
 import { notify } from '../../db/notify.ts'
-import { together } from '../../db/transaction.ts'
+import { type Sent, together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { queueChanges } from '../webhooks/queue.ts'
@@ -90,14 +90,18 @@ const moved = columns<Inbox>({
   grown_at: ['float8', (inbox) => inbox.grownAt],
 })
 
-/** Writes a row for each decided event. The condition on event_id makes repeats and late retries harmless. */
+/**
+ * Writes a row for each decided event. New rows are inserted without looking for others: that costs a quarter less than
+ * `on conflict`. Only holders of the inbox's lock insert sources, and this one has read those that there are.
+ */
 async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
-  if (sources.length === 0) return
-  await client.query({
-    name: 'store_sources',
-    text: storeSourcesStatement,
-    values: decided.values(sources),
-  })
+  const [known, added] = [sources.filter((source) => source.known), sources.filter((source) => !source.known)]
+  const sent: Sent<unknown>[] = []
+  if (added.length > 0)
+    sent.push(client.query({ name: 'add_sources', text: addSources, values: decided.values(added) }))
+  if (known.length > 0)
+    sent.push(client.query({ name: 'store_sources', text: storeSourcesStatement, values: decided.values(known) }))
+  await together(sent)
 }
 
 const decided = columns<Source>({
@@ -115,7 +119,7 @@ const decided = columns<Source>({
   silent: ['boolean', (source) => source.silent],
 })
 
-const storeSourcesStatement = `
+const addSources = `
   insert into notify.sources (
     user_id,
     source_id,
@@ -130,7 +134,10 @@ const storeSourcesStatement = `
     decided_by,
     silent
   )
-  select * from ${decided.from}
+  select * from ${decided.from}`
+
+/** Retention may have deleted a row since. The condition on event_id makes repeats and late retries harmless. */
+const storeSourcesStatement = `${addSources}
   on conflict (user_id, source_id) do update
   set event_id = excluded.event_id,
       actor_id = excluded.actor_id,
