@@ -79,11 +79,11 @@ create table notify.delivery_log (
   modseq bigint,
   sessions bigint[]
 ) partition by range (at);
-comment on table notify.delivery_log is 'Append-only log of what happened to notifications, with a partition per day (UTC); retention drops partitions. Ravenpost makes no decision by it. A crash of a push node may lose rows.';
+comment on table notify.delivery_log is 'Append-only log of what happened to notifications, with a partition per day (UTC); retention drops partitions. Ravenpost makes no decision by it. A crash of a push node may lose rows. The view notify.delivery_history adds the rows that the notifications themselves imply.';
 comment on column notify.delivery_log.at is 'Time at which it happened.';
 comment on column notify.delivery_log.recipient_id is 'Owner of the inbox.';
 comment on column notify.delivery_log.notification_id is 'The notification. Null: none was created.';
-comment on column notify.delivery_log.event is 'stored: written to the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.';
+comment on column notify.delivery_log.event is 'stored: written to the inbox; for a new notification logged only when it is removed. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.';
 comment on column notify.delivery_log.channel is 'inApp, email or webPush.';
 comment on column notify.delivery_log.reason is 'The rule that filtered, or the error. Null: neither.';
 comment on column notify.delivery_log.modseq is 'A modseq of the inbox: for stored, of the change; for pushed, at the end of the frame; for acknowledged, the acknowledged one. Null for other events.';
@@ -91,6 +91,23 @@ comment on column notify.delivery_log.sessions is 'For pushed: the sign-in sessi
 
 create index delivery_log_of_recipient on notify.delivery_log (recipient_id, notification_id);
 comment on index notify.delivery_log_of_recipient is 'Reads the history of a notification.';
+
+create view notify.delivery_history with (security_invoker = true) as
+  select l.at, l.recipient_id, l.notification_id, l.event, l.channel, l.reason, l.modseq, l.sessions
+  from notify.delivery_log l
+  union all
+  select n.created_at, n.user_id, n.id, 'stored', 'inApp', null, n.id, null
+  from notify.notifications n
+  where n.filter_reason is null;
+comment on view notify.delivery_history is 'The complete history of notifications: the rows of notify.delivery_log, and for each existing notification a row for the time at which it was first stored. Dispatch does not log that time, because the notification has it.';
+comment on column notify.delivery_history.at is 'Time at which it happened.';
+comment on column notify.delivery_history.recipient_id is 'Owner of the inbox.';
+comment on column notify.delivery_history.notification_id is 'The notification. Null: none was created.';
+comment on column notify.delivery_history.event is 'stored: written to the inbox, new or grown. The others as in notify.delivery_log.';
+comment on column notify.delivery_history.channel is 'inApp, email or webPush.';
+comment on column notify.delivery_history.reason is 'The rule that filtered, or the error. Null: neither.';
+comment on column notify.delivery_history.modseq is 'A modseq of the inbox, as in notify.delivery_log.';
+comment on column notify.delivery_history.sessions is 'For pushed: the sign-in sessions to whose sockets the frame was sent. Otherwise null.';
 
 create table notify.delivery_log_days (
   name text collate "C" primary key,

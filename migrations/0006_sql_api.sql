@@ -719,7 +719,7 @@ create function notify.trace(user_id bigint, notification_id bigint)
         null, null, null, l.modseq, l.sessions
       from (
         select d.*
-        from notify.delivery_log d
+        from notify.delivery_history d
         where d.recipient_id = trace.user_id and d.notification_id = trace.notification_id
         limit 200
       ) l

@@ -334,6 +334,41 @@ export interface NotifyDeliveries {
   userId: Int8;
 }
 
+export interface NotifyDeliveryHistory {
+  /**
+   * Time at which it happened.
+   */
+  at: Timestamp | null;
+  /**
+   * inApp, email or webPush.
+   */
+  channel: string | null;
+  /**
+   * stored: written to the inbox, new or grown. The others as in notify.delivery_log.
+   */
+  event: string | null;
+  /**
+   * A modseq of the inbox, as in notify.delivery_log.
+   */
+  modseq: Int8 | null;
+  /**
+   * The notification. Null: none was created.
+   */
+  notificationId: Int8 | null;
+  /**
+   * The rule that filtered, or the error. Null: neither.
+   */
+  reason: string | null;
+  /**
+   * Owner of the inbox.
+   */
+  recipientId: Int8 | null;
+  /**
+   * For pushed: the sign-in sessions to whose sockets the frame was sent. Otherwise null.
+   */
+  sessions: ArrayType<Int8> | null;
+}
+
 export interface NotifyDeliveryLog {
   /**
    * Time at which it happened.
@@ -344,7 +379,7 @@ export interface NotifyDeliveryLog {
    */
   channel: string;
   /**
-   * stored: written to the inbox, new or grown. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.
+   * stored: written to the inbox; for a new notification logged only when it is removed. pushed: sent to a socket. acknowledged: received by a device. sent, failed: by email or Web Push. filtered: not sent to a channel, for the reason in reason.
    */
   event: string;
   /**
@@ -2123,6 +2158,7 @@ export interface DB {
   "notify.broadcastLate": NotifyBroadcastLate;
   "notify.broadcasts": NotifyBroadcasts;
   "notify.deliveries": NotifyDeliveries;
+  "notify.deliveryHistory": NotifyDeliveryHistory;
   "notify.deliveryLog": NotifyDeliveryLog;
   "notify.deliveryLogDays": NotifyDeliveryLogDays;
   "notify.fanOuts": NotifyFanOuts;

@@ -19,6 +19,16 @@ export type LogRow = {
  */
 export const logIsOpen = 'exists (select from notify.delivery_log_days where from_at <= now() and to_at > now())'
 
+/**
+ * SQL insert: logs when notifications that are removed were stored. While a notification exists, its own row has that,
+ * and the view notify.delivery_history shows it. `removed`: rows of notify.notifications.
+ */
+export const logStored = (removed: string) => `
+  insert into notify.delivery_log (at, recipient_id, notification_id, event, channel, modseq)
+  select n.created_at, n.user_id, n.id, 'stored', 'inApp', n.id from ${removed} n
+  where n.filter_reason is null
+    and exists (select from notify.delivery_log_days d where d.from_at <= n.created_at and d.to_at > n.created_at)`
+
 /** Logs what happened to in-app notifications, in one statement. */
 export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: LogRow[]): Promise<void> {
   if (rows.length === 0) return
@@ -41,11 +51,13 @@ const logged = columns<LogRow>({
 })
 
 /**
- * Logs the results of a batch: notifications that are new or grew, and events without a notification. Call it after the
- * notifications have ids.
+ * Logs the results of a batch: notifications that grew or are filtered, and events without a notification. Call it
+ * after the notifications have ids. Does not log a new notification: its `created_at` has the time, see `logStored`.
  */
 export function logOf({ drafts, sources }: Folded): LogRow[] {
-  const grown = drafts.filter((draft) => draft.grown && !draft.removed && draft.id !== 0)
+  const grown = drafts.filter(
+    ({ grown, removed, id, grownModseq, filtered }) => grown && !removed && id !== 0 && (filtered || grownModseq > id),
+  )
   const suppressed = sources.filter((source) => source.decision === 'suppressed')
   return [
     ...grown.map(

@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { logIsOpen } from '../delivery-log/append.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { decide, isChosen } from '../rules/decide.ts'
 import { postOf, unsilenced } from '../rules/silences.ts'
@@ -120,10 +119,6 @@ const notifyStatement = `
   sourced as (
     insert into notify.sources (user_id, source_id, event_id, notification_id, actor_id, live, notified, decision, decided_by)
     select user_id, $3::text, $2::bigint, modseq, coalesce($4::bigint, ${NOBODY}), true, true, 'shown', $19::text from plain
-  ),
-  logged as (
-    insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)
-    select user_id, modseq, 'stored', 'inApp', modseq from plain where ${logIsOpen}
   ),
   hooked as (
     ${queueRows('notification.created', { userId: 'p.user_id', notificationId: 'p.modseq', from: 'plain p' })}

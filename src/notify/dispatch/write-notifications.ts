@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
+import { logStored } from '../delivery-log/append.ts'
 import { endSources } from '../fan-outs/end-sources.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { ACTORS_KEPT, rank } from './actors.ts'
@@ -221,8 +222,12 @@ export async function storeRemovals(client: pg.ClientBase, removed: Change[], be
   if (removed.length === 0) return
   const removal: Sent<unknown> = client.query({
     name: 'remove_notifications',
-    text: `delete from notify.notifications n using ${stored.from}
-           where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`,
+    text: `with gone as (
+             delete from notify.notifications n using ${stored.from}
+             where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])
+             returning n.*
+           )
+           ${logStored('gone')}`,
     values: stored.values(removed.map(({ draft }) => draft)),
   })
   const tombstones: Sent<unknown> = client.query({

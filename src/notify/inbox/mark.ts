@@ -3,6 +3,7 @@ import type { App } from '../../app.ts'
 import { read } from '../../base/metrics.ts'
 import { fail } from '../../errors.ts'
 import { parseState } from '../../protocol/state.ts'
+import { logStored } from '../delivery-log/append.ts'
 import { endSourcesAfter, SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import type { WebhookEvent } from '../webhooks/events.ts'
 import { queueRows } from '../webhooks/queue.ts'
@@ -282,7 +283,9 @@ const removing = `
     insert into notify.tombstones (user_id, modseq, id) select $1, $2::bigint + place, id from numbered
   ),
   gone as (
-    delete from notify.notifications n using picked p where n.user_id = $1 and n.id = p.id
+    delete from notify.notifications n using picked p where n.user_id = $1 and n.id = p.id returning n.*
+  ),
+  logged as (${logStored('gone')}
   ),
   ${hooked('notification.removed')}
   select count(*)::int as updated, -coalesce(sum(unread), 0)::int as unread, -coalesce(sum(unseen), 0)::int as unseen,

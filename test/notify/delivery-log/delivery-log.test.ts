@@ -9,9 +9,14 @@ import { follow, makeUsers } from '../dispatch/events.ts'
 
 const log = pino({ level: 'silent' })
 
-async function logged({ pool }: Pick<TestSystem, 'pool'>, recipientId: string): Promise<string[]> {
+/** The lines of the history, or of the log alone. */
+async function logged(
+  { pool }: Pick<TestSystem, 'pool'>,
+  recipientId: string,
+  where = 'notify.delivery_history',
+): Promise<string[]> {
   const { rows } = await pool.query(
-    `select concat_ws(' ', notification_id, event, channel, reason) as line from notify.delivery_log where recipient_id = $1 order by at, event`,
+    `select concat_ws(' ', notification_id, event, channel, reason) as line from ${where} where recipient_id = $1 order by at, event`,
     [recipientId],
   )
   return rows.map((row) => row.line)
@@ -36,6 +41,34 @@ test('the delivery log records stored, pushed, acknowledged, sent and filtered',
   await ben.like((await ana.post('hello')).id)
   await settled(system)
   t.ok((await logged(system, ana.id)).includes('filtered inApp mute'), 'with the rule that decided')
+})
+
+test('the first time a notification was stored is its own row, and a line of the log once it grew or is removed', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  await eventually(async () => (await system.pool.query('select from notify.delivery_log_days')).rowCount === 4)
+  const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]
+  const linesOf = async (where: string) => (await logged(system, ana.id, where)).sort()
+  const post = await ana.post('hello')
+  await ben.follow(ana.id)
+  await settled(system)
+  await ben.like(post.id)
+  await settled(system)
+  t.same(await linesOf('notify.delivery_log'), [])
+  t.same(await linesOf('notify.delivery_history'), ['1 stored inApp', '2 stored inApp'])
+  await cem.like(post.id)
+  await settled(system)
+  t.same(await linesOf('notify.delivery_log'), ['2 stored inApp'], 'it grew')
+  const before = await system.pool.query('select * from notify.delivery_history order by notification_id, modseq')
+  t.same(
+    before.rows.map(({ notification_id, modseq }) => `${notification_id} ${modseq}`),
+    ['1 1', '2 2', '2 3'],
+  )
+  await ana.request('DELETE', '/notifications/1')
+  await ana.request('DELETE', `/posts/${post.id}`)
+  await settled(system)
+  t.same((await system.pool.query('select from notify.notifications')).rowCount, 0)
+  const after = await system.pool.query('select * from notify.delivery_history order by notification_id, modseq')
+  t.same(after.rows, before.rows, 'no notification is left, and its history is')
 })
 
 test('partitions of the delivery log are created ahead and dropped after retention; a missing one fails nothing', async (t) => {
@@ -64,5 +97,6 @@ test('partitions of the delivery log are created ahead and dropped after retenti
   const { state, unreadCount } = await ana.get('/notifications/unread-count')
   t.equal(unreadCount, 1)
   t.equal((await ana.request('POST', '/notifications/ack', { state })).status, 204)
+  t.equal((await ana.request('DELETE', '/notifications/1')).status, 200)
   t.same(await logged(system, ana.id), [])
 })

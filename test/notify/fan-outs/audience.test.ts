@@ -126,7 +126,7 @@ t.test('the single-statement path writes the same as dispatch', async (t) => {
   t.same((await distinct('notify.notifications', 'user_id created_at updated_at expires_at')).rows, same)
   t.same((await distinct('notify.sources', 'user_id decided_at event_id')).rows, same)
   t.same((await distinct('notify.inbox', 'user_id reachable_by grown_at')).rows, same)
-  const log = `(select recipient_id as user_id, l.* from notify.delivery_log l)`
+  const log = `(select recipient_id as user_id, l.* from notify.delivery_history l)`
   t.same((await distinct(log, 'user_id recipient_id id at created_at')).rows, same)
 })
 

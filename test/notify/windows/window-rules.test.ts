@@ -149,7 +149,7 @@ t.test(
       { actor_id: ana, decision: 'suppressed', decided_by: 'mute', silent: false },
       { actor_id: ben, decision: 'shown', decided_by: 'snooze', silent: true },
     ])
-    const log = await app.pool.query('select event, reason from notify.delivery_log order by event')
+    const log = await app.pool.query('select event, reason from notify.delivery_history order by event')
     t.same(log.rows, [
       { event: 'filtered', reason: 'mute' },
       { event: 'stored', reason: null },

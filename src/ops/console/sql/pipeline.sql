@@ -1,4 +1,5 @@
--- What the last seconds left behind at each stage, at most 60 of each: events of the log after an id, and lines of the delivery log after a time.
+-- What the last seconds left behind at each stage, at most 60 of each: events of the log after an id, what they made in inboxes, and lines of the
+-- delivery log after a time.
 with today as materialized (
   select ('(' || greatest(pg_relation_size(format('notify.%I', d.name)::regclass) / current_setting('block_size')::int - 64, 0) || ',0)')::tid as tail
   from notify.delivery_log_days d
@@ -18,6 +19,33 @@ select * from (
   order by o.id desc
   limit 60
 ) w
+union all
+select * from (
+  select
+    'inbox',
+    s.decided_at || ' ' || s.user_id || ' ' || s.notification_id || ' stored',
+    s.decided_at,
+    s.user_id::text,
+    s.notification_id::text,
+    null,
+    null
+  from (
+    select o.id, o.recipient_id, o.source_id
+    from notify.outbox o
+    where o.id > $1::bigint and o.recipient_id is not null
+    order by o.id desc
+    limit 600
+  ) o
+  cross join lateral (
+    select *
+    from notify.sources s
+    where s.user_id = o.recipient_id and s.source_id = o.source_id and s.event_id = o.id and s.decision = 'shown'
+    offset 0
+  ) s
+  where s.decided_at > $2::timestamptz
+  order by s.decided_at desc
+  limit 60
+) i
 union all
 select * from (
   select
