@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { encodeChangedContent, encodeChangedInboxes } from './channels.ts'
@@ -16,6 +17,13 @@ export type WakeUps = {
   commentEdited(postId: string): void
   /** The session was revoked or its user deleted. Push nodes close its sockets. */
   sessionRevoked(sessionId: string): void
+  /**
+   * Calls `listener` when events were appended in this process, after that turn of the event loop. The hint through the
+   * database comes too: it is for other processes, and `isOwn` recognises it.
+   */
+  onEvents(listener: () => void): void
+  /** Whether this process sent a hint with this payload on `OUTBOX_CHANNEL`. */
+  isOwn(payload: string): boolean
   /** Sends waiting hints and stops. */
   close(): Promise<void>
 }
@@ -24,7 +32,7 @@ export const INBOX_CHANNEL = 'ravenpost_inbox'
 export const SESSION_CHANNEL = 'ravenpost_session'
 export const COUNTS_CHANNEL = 'ravenpost_counts'
 
-/** Channel for new events, without payload. Workers listen; their dispatch job wakes up or is added. */
+/** Channel for new events. Workers listen; their dispatch job wakes up or is added. The payload names the sender. */
 export const OUTBOX_CHANNEL = 'ravenpost_outbox'
 
 /** Minimum milliseconds between two NOTIFYs of a process, because NOTIFY locks the whole cluster. The first is sent at once. */
@@ -32,8 +40,19 @@ const BETWEEN_MS = 4
 
 export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {
   if (!enabled)
-    return { eventsAppended() {}, inboxChanged() {}, commentEdited() {}, sessionRevoked() {}, async close() {} }
+    return {
+      eventsAppended() {},
+      inboxChanged() {},
+      commentEdited() {},
+      sessionRevoked() {},
+      onEvents() {},
+      isOwn: () => false,
+      async close() {},
+    }
 
+  const self = randomUUID()
+  let listener: (() => void) | undefined
+  const calls = new Pulse(async () => listener?.())
   let events = false
   let inboxes = new Map<string, number>()
   let sessions = new Set<string>()
@@ -41,7 +60,7 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
 
   const send = async () => {
     const messages = [
-      ...(events ? [[OUTBOX_CHANNEL, ''] as const] : []),
+      ...(events ? [[OUTBOX_CHANNEL, self] as const] : []),
       ...encodeChangedInboxes(inboxes).map((payload) => [INBOX_CHANNEL, payload] as const),
       ...encodeChangedContent({ counts: [], comments: [...commented], feeds: false }).map(
         (payload) => [COUNTS_CHANNEL, payload] as const,
@@ -68,6 +87,7 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
   return {
     eventsAppended() {
       events = true
+      if (listener) calls.request()
       sends.request()
     },
     inboxChanged(userId, modseq) {
@@ -82,7 +102,12 @@ export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): Wak
       sessions.add(sessionId)
       sends.request()
     },
+    onEvents(called) {
+      listener = called
+    },
+    isOwn: (payload) => payload === self,
     async close() {
+      await calls.close()
       await sends.close()
       await send()
     },

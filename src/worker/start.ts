@@ -50,7 +50,11 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   // Anyone who can connect to the database can send hints, so calls are limited.
   const calls = new Pulse(callOnce, { eager: true })
   const call = () => calls.request()
-  const listener = new Listener(app, [OUTBOX_CHANNEL], { notification: call, connected: call })
+  const listener = new Listener(app, [OUTBOX_CHANNEL], {
+    notification: (_channel, payload) => app.wakeUps.isOwn(payload) || call(),
+    connected: call,
+  })
+  app.wakeUps.onEvents(call)
   await listener.start()
   const poll = startPoll(engine)
   const sweep = startSweep(engine, poolIds)

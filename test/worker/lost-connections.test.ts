@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { OUTBOX_CHANNEL } from '../../src/base/wake-ups.ts'
+import { Listener } from '../../src/db/listener.ts'
 import { settled } from '../settled.ts'
-import { eventually, setup } from '../setup.ts'
+import { eventually, setup, startSystem } from '../setup.ts'
 
 t.test('a worker survives the loss of the connection on which it completes a job', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
@@ -41,3 +43,27 @@ t.test('a worker survives the loss of the connection on which it completes a job
   t.match(rows, [{ source_id: /^comment:/ }])
   t.equal(rows.length, 1)
 })
+
+t.test(
+  'new events wake the worker of the same process directly, and other processes through the database',
+  async (t) => {
+    const { app, databaseUrl } = await setup(t)
+    const other = await startSystem(t, databaseUrl)
+    const hints: string[] = []
+    const listener = new Listener(app, [OUTBOX_CHANNEL], {
+      notification: (_channel, payload) => hints.push(payload),
+      connected() {},
+    })
+    t.teardown(() => listener.close())
+    await listener.start()
+    let calls = 0
+    app.wakeUps.onEvents(() => calls++)
+    other.app.wakeUps.onEvents(() => t.fail('called without events of its own'))
+    app.wakeUps.eventsAppended()
+    app.wakeUps.eventsAppended()
+    const [hint = ''] = await eventually(() => (hints.length > 0 ? hints : undefined))
+    t.equal(calls, 1, 'once for the events of one turn')
+    t.ok(app.wakeUps.isOwn(hint))
+    t.notOk(other.app.wakeUps.isOwn(hint), 'another process reads the log')
+  },
+)
