@@ -76,9 +76,10 @@ function securityPolicy(styles: string): string {
   ].join(';')
 }
 
-/** A URL with an extension names a file, never a page of the app. */
+/** A URL with an extension names a file, unless it is a page of the console, such as /console/tables/notify.inbox. */
 function isFile({ url }: FastifyRequest): boolean {
-  return /\.\w+$/.test(url.split('?', 1)[0] ?? '')
+  const [path = ''] = url.split('?', 1)
+  return /\.\w+$/.test(path) && !path.includes('/console/')
 }
 
 /**

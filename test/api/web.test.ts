@@ -18,7 +18,14 @@ test('a GET that prefers HTML gets the app at any path, other requests get the A
   const { id } = await ana.post('Good morning')
   const get = (path: string, headers: Record<string, string>) => fetch(url + path, { headers })
 
-  for (const path of ['/', `/posts/${id}`, '/notifications', '/settings/quiet', '/users/by-name/ana']) {
+  for (const path of [
+    '/',
+    `/posts/${id}`,
+    '/notifications',
+    '/settings/quiet',
+    '/users/by-name/ana',
+    '/console/tables/notify.inbox',
+  ]) {
     const page = await get(path, { accept: BROWSER })
     t.equal(page.status, 200, path)
     const html = await page.text()
