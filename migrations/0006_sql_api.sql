@@ -748,13 +748,25 @@ create function notify.why_not(user_id bigint, source_id text)
       select e.*, p.lane, p.last_error, p.failing_since,
         p.consumer is not null and not pg_visible_in_snapshot(e.xid, p.done)
           and not coalesce(pg_visible_in_snapshot(e.xid, p.target) and (e.shard, e.xid, e.id) <= (p.after_shard, p.after_xid, p.after_id), false) as unread
-      from notify.outbox e
+      from (
+        -- Two reads, each by the index of its lanes: the log has no index by recipient.
+        select o.* from notify.outbox o
+        where not o.critical and o.shard = notify.shard_of(why_not.user_id) and o.recipient_id = why_not.user_id and notify.is_source(o.source_id, why_not.source_id)
+        union all
+        select o.* from notify.outbox o
+        where o.critical and o.recipient_id = why_not.user_id and notify.is_source(o.source_id, why_not.source_id)
+      ) e
       left join notify.positions p on p.consumer = 'notifications' and p.critical = e.critical and e.shard between p.shard_from and p.shard_to
-      where e.shard = notify.shard_of(why_not.user_id) and e.recipient_id = why_not.user_id and notify.is_source(e.source_id, why_not.source_id)
     ), decided as materialized (
       select s.*
       from notify.sources s
-      where s.user_id = why_not.user_id and notify.is_source(s.source_id, why_not.source_id)
+      where s.user_id = why_not.user_id and s.source_id = why_not.source_id
+      union all
+      -- Names that senders choose are parts of ids that begin with send: or sql:.
+      select s.*
+      from notify.sources s
+      where s.user_id = why_not.user_id and s.source_id >= 'send:' and s.source_id < 'sql;' and s.source_id <> why_not.source_id
+        and notify.is_source(s.source_id, why_not.source_id)
     ), stopped as materialized (
       select p.*
       from notify.pending p

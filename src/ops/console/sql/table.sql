@@ -32,8 +32,8 @@ cross join lateral (
   select
     sum(greatest(p.reltuples, 0)) as estimate,
     (array_agg(pg_relation_size(p.oid) order by p.relname desc) filter (where pg_relation_size(p.oid) > 0 or p.oid = c.oid))[1] as last_bytes
-  from pg_class p
-  where p.oid = c.oid or p.oid in (select inhrelid from pg_inherits where inhparent = c.oid)
+  from (select c.oid union all select inhrelid from pg_inherits where inhparent = c.oid) part (oid)
+  join pg_class p on p.oid = part.oid
 ) s
 where n.nspname in ('social', 'notify') and c.relkind in ('r', 'p') and not c.relispartition and format('%I.%I', n.nspname, c.relname) = $1::text
 order by a.attnum

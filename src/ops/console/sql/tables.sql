@@ -1,4 +1,4 @@
--- Every table: rows (counted up to 10,000, beyond that estimated), size, and rows of the last five minutes among the newest 4 MB.
+-- Every table: rows (counted up to 10,000, beyond that estimated), size, and rows of the last five minutes among the newest 2 MB.
 select
   t.name as "name",
   t.comment as "comment",
@@ -36,9 +36,9 @@ from (
        limit 1) as time_column,
       case
         when c.relname = 'outbox' then 'id > (select max(id) - 20000 from notify.outbox)'
-        else format('ctid >= %L', '(' || greatest(s.last_bytes / current_setting('block_size')::int - 512, 0) || ',0)')
+        else format('ctid >= %L', '(' || greatest(s.last_bytes / current_setting('block_size')::int - 256, 0) || ',0)')
       end as tail,
-      case when c.relname = 'outbox' then s.estimate > 20000 else s.last_bytes > 512 * current_setting('block_size')::int end as tail_is_part
+      case when c.relname = 'outbox' then s.estimate > 20000 else s.last_bytes > 256 * current_setting('block_size')::int end as tail_is_part
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     cross join lateral (
@@ -46,8 +46,8 @@ from (
         sum(greatest(p.reltuples, 0))::float8 as estimate,
         sum(pg_table_size(p.oid))::float8 as bytes,
         (array_agg(pg_relation_size(p.oid) order by p.relname desc) filter (where pg_relation_size(p.oid) > 0 or p.oid = c.oid))[1] as last_bytes
-      from pg_class p
-      where p.oid = c.oid or p.oid in (select inhrelid from pg_inherits where inhparent = c.oid)
+      from (select c.oid union all select inhrelid from pg_inherits where inhparent = c.oid) part (oid)
+      join pg_class p on p.oid = part.oid
     ) s
     where n.nspname in ('social', 'notify') and c.relkind in ('r', 'p') and not c.relispartition and has_any_column_privilege(c.oid, 'select')
   ) r

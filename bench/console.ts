@@ -1,0 +1,169 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import { readConfig } from '../src/config.ts'
+import { createPool } from '../src/db/pool.ts'
+import { Reader } from '../src/http/shown-sql/reader.ts'
+import { maintainDeliveryLog } from '../src/notify/delivery-log/partitions.ts'
+import { textOfRows } from '../src/ops/console/tables.ts'
+
+/**
+ * `node bench/console.ts <database url>`: what each statement of the console costs on a database that bench/generate.ts has
+ * filled: `explain (analyze, buffers)` of each, as ravenpost_readonly. Gives the database a past first:
+ * events, delivery log, mails, windows, dead letters, audit, a broadcast. Ends with 1 if a statement takes over 50 ms.
+ */
+const FOLDER = join(import.meta.dirname, '../src/ops/console/sql')
+const LIMIT_MS = 50
+const RUNS = 5
+const [url] = process.argv.slice(2)
+if (!url) throw new Error('name the filled database: node bench/console.ts postgres://…')
+
+/** User 1 has the largest inbox. Of `deliveries-waiting` and so on, the largest page that the API allows. */
+const parameters: Record<string, (string | number | boolean | null)[]> = {
+  audit: [null, null, null, null, null, null, 101],
+  badge: ['1'],
+  breakers: [],
+  broadcast: ['1'],
+  'broadcast-reached': ['broadcast:1'],
+  'broadcast-recipients': ['broadcast:1', '50000', 101],
+  broadcasts: [null, 101],
+  'dead-letter-causes': [],
+  'dead-letters': [null, 101, null, null, true],
+  'deliveries-finished': [200],
+  'deliveries-waiting': [200],
+  explain: ['1', null],
+  history: [],
+  invariants: [],
+  jobs: [],
+  lanes: [],
+  'notification-types': [0, 101],
+  pending: [200],
+  pipeline: ['999500', new Date(Date.now() - 60_000).toISOString()],
+  segments: ['0', 101],
+  settings: [],
+  system: [],
+  table: ['notify.notifications'],
+  tables: [],
+  template: ['1'],
+  templates: ['0', 101],
+  timeline: ['1', 200],
+  trace: ['1', '2'],
+  'trace-request': ['none', null, 50_000],
+  webhooks: [],
+  why: ['1', '2'],
+  'why-not': ['1', 'like:2:4'],
+  workers: [],
+}
+/** Pages of tables. */
+const pages: Record<string, unknown[]> = {
+  'rows-notify.notifications-newest': [101],
+  'rows-notify.notifications-key': [101],
+  'rows-notify.notifications-key-user_id': [101, '1'],
+  'rows-notify.sources-key-user_id': [101, '1'],
+  'rows-notify.outbox-newest': [101],
+  'rows-notify.delivery_log-newest': [101],
+  'rows-social.users-newest': [101],
+}
+/** Counts every inbox that was reached: kept for up to a minute, and on no connection of the console. */
+const NOT_LIMITED = new Set(['broadcast-reached'])
+
+/** What bench/generate.ts leaves out. */
+const history = [
+  `insert into notify.outbox (xid, critical, counted, action, source_id, type, recipient_id, created_at)
+   select (3 + i::bigint * (xmin - 3) / 1000001)::text::xid8, i % 100 = 0, i % 10 = 0, 'like', 'like:' || i % 1000 || ':' || i, 'post.liked', 1 + i % 100000,
+     now() - (1000000 - i) * interval '0.1 seconds'
+   from generate_series(1, 1000000) i, (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) s (xmin)`,
+  'update notify.positions set done = pg_current_snapshot()',
+  `insert into notify.delivery_log (at, recipient_id, notification_id, event, channel, modseq)
+   select greatest(date_trunc('day', now() at time zone 'UTC') at time zone 'UTC', now() - (2000000 - i) * interval '0.01 seconds'), 1 + i % 100000, 1 + i / 100000,
+     (array['stored', 'pushed', 'acknowledged'])[1 + i % 3], 'inApp', 1 + i / 100000
+   from generate_series(1, 2000000) i`,
+  `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, due_at)
+   select i, 1, case when i % 2 = 0 then 'email' else 'webPush' end, 'primary', case when i % 10 = 0 then 'queued' else 'sent' end, 1,
+     case when i % 10 = 0 then now() + i * interval '1 second' end
+   from generate_series(1, 300000) i`,
+  `insert into notify.windows (user_id, group_key, type, due_at)
+   select i, 'post.liked:x', 'post.liked', now() + i * interval '1 second' from generate_series(1, 20000) i`,
+  `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, error_class, dead_at, due_at)
+   select 'notifications', i, 1 + i % 1000, jsonb_build_object('sourceId', 'like:1:' || i, 'type', 'post.liked', 'data', '{}'::jsonb), 12,
+     'invalid value "' || i || '" in row ' || i % 7, '22P02', case when i % 5 = 0 then now() end, now() + i * interval '1 second'
+   from generate_series(1, 20000) i`,
+  `select count(notify.write_audit('user:1', 'test.write', 'test:' || i, null, '{}')) from generate_series(1, 20000) i`,
+  `insert into notify.broadcasts (name, state, created_by, audience, content, total, done, stored)
+   select 'News ' || i, 'finished', 1, '{"everyone": true}', '{"type": "system", "title": "News", "data": {}, "translations": {}}', 100000, 100000, 100000
+   from generate_series(1, 500) i`,
+  `insert into notify.sources (user_id, source_id, event_id, notification_id, live, notified, decision)
+   select i, 'broadcast:1', 0, 1, true, true, 'shown' from generate_series(1, 100000) i`,
+  `update notify.notifications set thread_key = 'broadcast:1' where id = 1 and user_id <= 100000`,
+  `insert into social.segments (name, rule) select 'Segment ' || i, '{"locale": "de"}' from generate_series(1, 500) i`,
+]
+
+await makeHistory(url)
+const log = pino({ level: 'silent' })
+const pool = createPool({ url, size: 1, log, name: 'bench', queryTimeoutMs: 60_000 })
+console.log('| statement | rows | ms | buffers |\n|---|---:|---:|---:|')
+let slow = 0
+const report = async (name: string, text: string, values: unknown[]) => {
+  const { rows, ms, buffers } = await explain(text, values)
+  if (ms > LIMIT_MS && !NOT_LIMITED.has(name)) slow += 1
+  console.log(`| ${name} | ${rows} | ${ms.toFixed(1)} | ${buffers} |`)
+}
+for (const file of readdirSync(FOLDER).sort()) {
+  const name = file.replace('.sql', '')
+  const values = parameters[name]
+  if (!values) throw new Error(`parameters for ${name} are missing`)
+  await report(name, readFileSync(join(FOLDER, file), 'utf8'), values)
+}
+const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'not used to sign anything'.padEnd(32) })
+const reader = new Reader({ config, log, folder: FOLDER })
+for (const [name, values] of Object.entries(pages)) await report(name, (await textOfRows(reader, name)) ?? '', values)
+await reader.close()
+await pool.end()
+if (slow > 0) console.error(`${slow} statements take more than ${LIMIT_MS} ms`)
+process.exitCode = slow > 0 ? 1 : 0
+
+type Plan = { 'Actual Rows': number; 'Shared Hit Blocks': number; 'Shared Read Blocks': number }
+
+/**
+ * `ms`: processor time of the backend, planning included, of the fastest run: what a quiet machine takes to read from
+ * memory, however busy this one is. Linux, the database on this machine. Buffers of 8 kB.
+ */
+async function explain(text: string, values: unknown[]): Promise<{ rows: number; ms: number; buffers: number }> {
+  const client = await pool.connect()
+  const { rows: own } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  // Nanoseconds.
+  const used = () => Number(readFileSync(`/proc/${own[0]?.pid}/schedstat`, 'utf8').split(' ')[0])
+  await client.query('begin read only; set local role ravenpost_readonly')
+  const { rows } = await client.query(`explain (analyze, buffers, timing off, format json) ${text}`, values)
+  const [{ Plan: plan }] = rows[0]['QUERY PLAN'] as [{ Plan: Plan }]
+  const found = []
+  for (let run = 0; run < RUNS; run += 1) {
+    const before = used()
+    await client.query(text, values)
+    found.push((used() - before) / 1e6)
+  }
+  await client.query('rollback')
+  client.release()
+  return {
+    rows: plan['Actual Rows'],
+    ms: Math.min(...found),
+    buffers: plan['Shared Hit Blocks'] + plan['Shared Read Blocks'],
+  }
+}
+
+/** Does nothing on a second run. */
+async function makeHistory(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query('select from notify.broadcasts limit 1')
+  if (rows.length === 0) {
+    const alone = new pg.Pool({ connectionString: url })
+    await maintainDeliveryLog(alone, pino({ level: 'silent' }), 30)
+    await alone.end()
+    await client.query('set session_replication_role = replica; set synchronous_commit = off')
+    for (const text of history) await client.query(text)
+    await client.query('vacuum analyze')
+  }
+  await client.end()
+}
