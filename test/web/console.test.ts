@@ -8,7 +8,7 @@ import { startProcessHeartbeat } from '../../src/ops/processes.ts'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { PASSWORD, signIn } from '../client.ts'
 import { eventually } from '../setup.ts'
-import { signInBy, skip, webSystem } from './browser.ts'
+import { badgeOf, signInBy, skip, webSystem } from './browser.ts'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -83,5 +83,107 @@ test('an admin sees eight likes on every screen of the console; a user without a
   await page.goto(`/console/user/${rita.id}`)
   await page.getByText('recounted in one snapshot').waitFor()
   await faults('an inbox on a narrow screen')
+  system.noErrors()
+})
+
+test('an admin makes, tries, schedules and recalls a broadcast, and the pages of its recipients follow', {
+  skip,
+}, async (t) => {
+  const system = await webSystem(t)
+  const [rita, ana, ben] = [await system.as('rita'), await system.as('ana'), await system.as('ben')]
+  await grantAdmin(system.pool, 'rita')
+  const [{ page: anas }, bens, { page }] = [await system.window(), await system.window(), await system.window()]
+  await signInBy(anas, 'ana', PASSWORD)
+  await signInBy(bens.page, 'ben', PASSWORD)
+  await anas.goto('/notifications')
+  await bens.page.goto('/notifications')
+  await bens.page.locator('[data-status="live"]').first().waitFor({ state: 'attached' })
+  await bens.context.setOffline(true)
+
+  await signInBy(page, 'rita', PASSWORD)
+  await page.getByRole('button', { name: 'Account' }).click()
+  await page.getByRole('menuitem', { name: 'Console' }).click()
+  const nav = page.getByRole('navigation', { name: 'Console' })
+  const open = (screen: string) => nav.getByRole('link', { name: screen, exact: true }).click()
+  const main = page.locator('main')
+  await page.getByRole('button', { name: 'Operate' }).click()
+
+  await open('Templates')
+  await main.getByRole('link', { name: 'New template' }).click()
+  await main.getByLabel('Name', { exact: true }).fill('Maintenance')
+  await main.getByLabel('Title').fill('Closed on {day}')
+  await main.getByLabel('Variables, as JSON').fill('{"day": {"type": "string", "required": true}}')
+  await main.getByLabel('Translations, as JSON').fill('{"de": {"title": "Am {day} geschlossen"}}')
+  await main.getByRole('button', { name: 'Save' }).click()
+  await main.getByRole('link', { name: 'open it' }).click()
+  const preview = page.getByRole('region', { name: 'Preview' })
+  await preview.getByLabel('day (string)').fill('Sunday')
+  await preview.getByLabel('As user (id)').fill(ana.id)
+  await preview.getByText('Closed on Sunday').first().waitFor()
+  await preview.getByLabel('Language').fill('de')
+  await preview.getByText('Am Sunday geschlossen').first().waitFor()
+
+  await open('Segments')
+  await main.getByLabel('Rule, as JSON').fill(JSON.stringify({ ids: [ana.id, ben.id] }))
+  await main.getByRole('button', { name: 'Estimate' }).click()
+  await main.getByText('2 users', { exact: true }).waitFor()
+  await main.getByLabel('Name').fill('Ana and Ben')
+  await main.getByRole('button', { name: 'Save' }).click()
+  await main.getByText('Saved.').waitFor()
+
+  await open('Broadcasts')
+  await main.getByLabel('Name').fill('Sunday')
+  await main.getByLabel('Template').selectOption('Maintenance')
+  await main.getByLabel('Variables, as JSON').fill('{"day": "Sunday"}')
+  await main.getByLabel('To', { exact: true }).selectOption('Ana and Ben')
+  // The clock of the field is the browser's.
+  const soon = await page.evaluate(() => {
+    const at = new Date(Date.now() + 3000)
+    return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+  })
+  await main.getByLabel('At (empty: when sent)').fill(soon)
+  await main.getByRole('button', { name: 'Write draft' }).click()
+  await page.getByRole('heading', { name: 'Sunday', exact: true }).waitFor()
+  await main.getByRole('button', { name: 'Dry run' }).click()
+  await page.getByRole('region', { name: 'If it were sent now' }).getByText('2 recipients').waitFor()
+  t.equal(await badgeOf(anas), 0, 'a dry run notifies nobody')
+
+  await main.getByRole('button', { name: 'Send', exact: true }).click()
+  const progress = page.getByRole('region', { name: 'Progress' })
+  await progress.getByText('2 of 2', { exact: true }).waitFor()
+  await main.getByText('finished', { exact: true }).first().waitFor()
+  await eventually(async () => (await badgeOf(anas)) === 1)
+  await anas.locator('main').getByText('Closed on Sunday').first().waitFor()
+  await eventually(async () => /Acknowledged\s*1/.test(await progress.innerText()))
+  t.equal(await badgeOf(bens.page), 0)
+  await bens.context.setOffline(false)
+  await eventually(async () => (await badgeOf(bens.page)) === 1)
+  await bens.page.locator('main').getByText('Closed on Sunday').first().waitFor()
+  const recipients = page.getByRole('region', { name: 'Recipients: rows' })
+  await eventually(async () => (await recipients.locator('tbody tr').allInnerTexts()).join().includes('ben'))
+
+  await bens.context.setOffline(true)
+  await main.getByRole('button', { name: 'Recall from every inbox' }).click()
+  await main.getByText('recalled', { exact: true }).first().waitFor()
+  await eventually(async () => (await badgeOf(anas)) === 0)
+  await anas.locator('main').getByText('Closed on Sunday').waitFor({ state: 'detached' })
+  t.equal(await badgeOf(bens.page), 1, 'ben is still offline')
+  await bens.context.setOffline(false)
+  await eventually(async () => (await badgeOf(bens.page)) === 0)
+  await bens.page.locator('main').getByText('Closed on Sunday').waitFor({ state: 'detached' })
+
+  await main.getByRole('link', { name: 'who did what' }).click()
+  const audit = page.getByRole('region', { name: 'Audit: rows' })
+  const actions = async () => (await audit.locator('tbody tr').allInnerTexts()).map((row) => row.split('\t'))
+  await eventually(async () => (await actions()).length === 3)
+  t.same(
+    (await actions()).map(([, actor, action]) => `${actor} ${action}`),
+    ['recall', 'send', 'create'].map((action) => `user:${rita.id} broadcast.${action}`),
+  )
+  await open('Audit')
+  await eventually(async () => {
+    const all = (await actions()).map(([, , action]) => action)
+    return all.includes('template.create') && all.includes('segment.create')
+  })
   system.noErrors()
 })

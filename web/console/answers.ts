@@ -28,6 +28,7 @@ export type System = {
   unreadEvents: number
   oldestUnreadSeconds: number
   failingLanes: number
+  pausedLanes: number
   pendingEvents: number
   deadLetters: number
   lastDeadLetter: string | null

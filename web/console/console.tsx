@@ -7,7 +7,7 @@ import { SignedIn } from '../app/shell/signed-in.tsx'
 import { useLook } from '../app/words/words.tsx'
 import { Button, buttonClass } from '../ui/button.tsx'
 import styles from './console.module.css'
-import { ConsoleData, useConsole } from './data.tsx'
+import { ConsoleData, useConsole, useNamed } from './data.tsx'
 import { Audit } from './screens/audit.tsx'
 import { BroadcastScreen, Broadcasts } from './screens/broadcasts.tsx'
 import { DeadLetters } from './screens/dead-letters.tsx'
@@ -218,7 +218,6 @@ const screens: Record<string, () => ReactNode> = {
   'dead-letters': () => <DeadLetters />,
   deliveries: () => <Deliveries />,
   types: () => <Types />,
-  audit: () => <Audit />,
   broadcasts: () => <Broadcasts />,
   trace: () => <FindTrace />,
   templates: () => <Templates />,
@@ -226,7 +225,9 @@ const screens: Record<string, () => ReactNode> = {
 }
 
 function ScreenOf({ path }: { path: string }) {
+  const { value } = useNamed()
   const [top = '', rest] = path.split('/').map(decodeURIComponent)
+  if (top === 'audit') return <Audit key={value} />
   if (top === 'tables' && rest) return <TableScreen key={rest} name={rest} />
   if (top === 'user' && rest) return <UserScreen key={rest} id={rest} />
   if (top === 'broadcasts' && rest) return <BroadcastScreen key={rest} id={rest} />

@@ -1,4 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useLocation } from '@tanstack/react-router'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { useDevice } from '../app/device.tsx'
 import type { Sql, System } from './answers.ts'
@@ -64,6 +65,11 @@ export function ConsoleData({ role, children }: { role: string; children: ReactN
     [role, live, operateUntil, ticks, connected],
   )
   return <Context value={value}>{children}</Context>
+}
+
+/** A column and its value that the address names. Not by useSearch, which has those of the screen before at first. */
+export function useNamed(): { column?: string; value?: string } {
+  return useLocation().search
 }
 
 /**

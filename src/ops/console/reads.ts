@@ -144,6 +144,7 @@ export const System = Type.Object({
   unreadEvents: number,
   oldestUnreadSeconds: number,
   failingLanes: integer,
+  pausedLanes: integer,
   pendingEvents: integer,
   deadLetters: integer,
   lastDeadLetter: nullable(text),

@@ -1,12 +1,11 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { AuditEntry } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, useConsole } from '../data.tsx'
+import { type Pages, useConsole, useNamed } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
 import { Failed, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -15,7 +14,7 @@ import { SqlDrawer } from '../ui/sql-drawer.tsx'
 export function Audit() {
   const { session } = useDevice()
   const { live } = useConsole()
-  const search = useSearch({ strict: false }) as { column?: string; value?: string }
+  const search = useNamed()
   const [filter, setFilter] = useState<Record<string, string>>(
     search.column && search.value ? { [search.column]: search.value } : {},
   )

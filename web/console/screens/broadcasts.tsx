@@ -73,7 +73,11 @@ function Write() {
         ? { templateId, variables: JSON.parse(form.variables || '{}') }
         : { content: { title: form.title, body: form.body || null, url: form.url || null } }
       const when = form.sendAt && {
-        sendAt: form.recipient ? `${form.sendAt}:00` : new Date(form.sendAt).toISOString(),
+        sendAt: form.recipient
+          ? form.sendAt.length === 16
+            ? `${form.sendAt}:00`
+            : form.sendAt
+          : new Date(form.sendAt).toISOString(),
         ...(form.recipient && { timeZone: 'recipient' }),
       }
       const limit = form.perSecond && { perSecond: Number(form.perSecond) }
@@ -115,7 +119,7 @@ function Write() {
               </option>
             ))}
           </Select>
-          <Field label="At (empty: when sent)" name="sendAt" type="datetime-local" />
+          <Field label="At (empty: when sent)" name="sendAt" type="datetime-local" step={1} />
           <label className={styles.check}>
             <input type="checkbox" name="recipient" /> in each recipient's time zone
           </label>
@@ -179,7 +183,7 @@ export function BroadcastScreen({ id }: { id: string }) {
       title={data.name}
       lead={
         <>
-          <To to="broadcasts">All broadcasts</To> · written by <User id={data.createdBy} /> ·{' '}
+          <To to="broadcasts">All broadcasts</To> · written by user <User id={data.createdBy} /> ·{' '}
           <To to="audit" search={{ column: 'target', value: `broadcast:${id}` }}>
             who did what
           </To>{' '}

@@ -61,7 +61,7 @@ function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { 
   })
   return (
     <Card title={`${cause} (${count(letters)})`}>
-      {anError && anError !== cause && <p className={styles.muted}>{anError}</p>}
+      {anError && !cause.endsWith(anError) && <p className={styles.muted}>{anError}</p>}
       <div className={styles.buttons}>
         <Button
           disabled={!operating}

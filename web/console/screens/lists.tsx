@@ -59,6 +59,7 @@ const lanes: Read = {
     number('events', 'Unread', capped),
     number('ageSeconds', 'Oldest', seconds),
     text('movedAt', 'Moved'),
+    text('pausedAt', 'Paused', 'select notify.resume_lanes() continues'),
     text('lastError', 'Last error'),
   ],
 }

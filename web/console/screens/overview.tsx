@@ -11,7 +11,7 @@ import { Card, Failed, Spark, State, To, User } from '../ui/parts.tsx'
 import { PipelineView } from '../ui/pipeline.tsx'
 import { Processes, SILENT } from '../ui/processes.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
-import { capped, count, isAre, plural, seconds } from '../words.ts'
+import { capped, count, estimate, isAre, plural, seconds } from '../words.ts'
 
 /** Age in seconds above which an unread event is late. */
 const LATE = 2
@@ -69,8 +69,8 @@ export function Overview() {
           </p>
         </Card>
         <Card title="Notifications">
-          <p className={styles.number}>≈ {count(system.notificationsEstimate)}</p>
-          <p className={styles.muted}>of ≈ {count(system.usersEstimate)} users, as PostgreSQL estimates</p>
+          <p className={styles.number}>{estimate(system.notificationsEstimate, system.notificationsEstimate > 1000)}</p>
+          <p className={styles.muted}>of {estimate(system.usersEstimate, system.usersEstimate > 1000)} users</p>
         </Card>
         <Card title="Dead letters">
           <p className={styles.number}>{capped(system.deadLetters)}</p>
@@ -109,6 +109,7 @@ function troublesOf(system: Tick['system']): Trouble[] {
       to: 'lanes',
     },
     system.failingLanes > 0 && { text: `${plural(system.failingLanes, 'lane')} failing`, to: 'lanes' },
+    system.pausedLanes > 0 && { text: `${plural(system.pausedLanes, 'lane')} paused by an operator`, to: 'lanes' },
     system.pendingEvents > 0 && {
       text: `${plural(system.pendingEvents, 'event')} ${isAre(system.pendingEvents)} tried again`,
       to: 'pending',

@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query'
-import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { demoEnabled } from '../../app/demo/enabled.ts'
 import { useDevice } from '../../app/device.tsx'
@@ -7,7 +7,7 @@ import { Button } from '../../ui/button.tsx'
 import { Field, Segments, Select, SwitchRow } from '../../ui/field.tsx'
 import type { Column, Table, TablePage } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, useConsole, useRead } from '../data.tsx'
+import { type List, type Row, useConsole, useNamed, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -35,7 +35,7 @@ export function Tables() {
             key: 'lastFiveMinutes',
             label: 'Last 5 min',
             numeric: true,
-            hint: 'Rows written in the last five minutes; of large tables among their newest 4 MB',
+            hint: 'Rows written in the last five minutes; of large tables among their newest 2 MB',
             render: ({ lastFiveMinutes, recentEstimated }) =>
               lastFiveMinutes === null ? '–' : estimate(lastFiveMinutes, recentEstimated === true),
           },
@@ -101,7 +101,7 @@ type Order = 'newest' | 'key'
  * referenced rows.
  */
 export function TableScreen({ name }: { name: string }) {
-  const search = useSearch({ strict: false }) as { column?: string; value?: string }
+  const search = useNamed()
   const navigate = useNavigate()
   const { live, role } = useConsole()
   const { session } = useDevice()

@@ -6,7 +6,7 @@ import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { Trace, TracedRequest } from '../answers.ts'
 import styles from '../console.module.css'
-import { useConsole, useRead } from '../data.tsx'
+import { useConsole, useNamed, useRead } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -16,7 +16,8 @@ import { seconds } from '../words.ts'
 export function FindTrace() {
   const { session } = useDevice()
   const navigate = useNavigate()
-  const [requestId, setRequestId] = useState('')
+  const named = useNamed()
+  const [requestId, setRequestId] = useState(named.column === 'request' ? (named.value ?? '') : '')
   const { data, error } = useQuery({
     queryKey: ['console', 'trace', requestId],
     queryFn: () => session.request<TracedRequest>('GET', `/admin/trace?requestId=${encodeURIComponent(requestId)}`),
@@ -44,7 +45,7 @@ export function FindTrace() {
         <Button type="submit">Trace</Button>
       </form>
       <form className={styles.find} onSubmit={byRequest}>
-        <Field label="Request id (x-request-id)" name="request" maxLength={200} required />
+        <Field label="Request id (x-request-id)" name="request" maxLength={200} required defaultValue={requestId} />
         <Button type="submit">Find</Button>
       </form>
       <Failed error={error} />
@@ -58,6 +59,7 @@ export function FindTrace() {
             { key: 'at', label: 'At' },
             { key: 'action', label: 'Action' },
             { key: 'sourceId', label: 'Source' },
+            { key: 'actorId', label: 'Who', render: ({ actorId }) => <User id={actorId} /> },
             { key: 'recipientId', label: 'Recipient', render: ({ recipientId }) => <User id={recipientId} /> },
             { key: 'decision', label: 'Decision' },
             { key: 'decidedBy', label: 'Decided by' },
@@ -111,7 +113,18 @@ export function TraceScreen({ of }: { of: string }) {
               { key: 'detail', label: 'What' },
               { key: 'sourceId', label: 'Source', render: ({ sourceId }) => <Source id={sourceId} /> },
               { key: 'modseq', label: 'State' },
-              { key: 'requestId', label: 'Request' },
+              {
+                key: 'requestId',
+                label: 'Request',
+                render: ({ requestId }) =>
+                  requestId ? (
+                    <To to="trace" search={{ column: 'request', value: requestId }}>
+                      {requestId}
+                    </To>
+                  ) : (
+                    '–'
+                  ),
+              },
               { key: 'sessions', label: 'Sessions', render: ({ sessions }) => sessions?.join(', ') ?? '–' },
             ]}
           />
@@ -122,7 +135,9 @@ export function TraceScreen({ of }: { of: string }) {
           {data.content ? (
             <DataTable label="Content" rows={[data.content]} keyOf={() => 'content'} empty="" columns={CONTENT} />
           ) : (
-            <Button onClick={() => setReveal(true)}>Reveal; leaves a row in the audit log</Button>
+            <div className={styles.buttons}>
+              <Button onClick={() => setReveal(true)}>Reveal; leaves a row in the audit log</Button>
+            </div>
           )}
         </Card>
       )}

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import type { Page, User as Person } from '../../app/api.ts'
 import { useDevice } from '../../app/device.tsx'
@@ -7,7 +7,7 @@ import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { Badge, Decision, Line, Sql, WhyNotStep } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, useRead } from '../data.tsx'
+import { type List, useNamed, useRead } from '../data.tsx'
 import { At, DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -61,6 +61,7 @@ export function UserScreen({ id }: { id: string }) {
   const timeline = useRead<List<Line>>(`users/${id}/timeline?limit=100`)
   const [chosen, setChosen] = useState<string>()
   const { data } = badge
+  const isAboutSource = useNamed().column === 'source'
   return (
     <Screen
       title={data ? `Inbox of ${data.username}` : 'Inbox of a user'}
@@ -87,6 +88,7 @@ export function UserScreen({ id }: { id: string }) {
     >
       <Failed error={badge.error ?? timeline.error} />
       {data && <Proof badge={data} onProve={() => void badge.refetch()} busy={badge.isFetching} />}
+      {isAboutSource && <WhyNot userId={id} />}
       <Card title="Timeline">
         {timeline.data && (
           <DataTable
@@ -118,7 +120,7 @@ export function UserScreen({ id }: { id: string }) {
         {timeline.data && <SqlDrawer sql={timeline.data.sql} />}
       </Card>
       {chosen && <Why userId={id} notificationId={chosen} />}
-      <WhyNot userId={id} />
+      {!isAboutSource && <WhyNot userId={id} />}
       <Explain userId={id} />
     </Screen>
   )
@@ -226,7 +228,7 @@ function Decisions({ rows, empty }: { rows: readonly Decision[]; empty: string }
 }
 
 function WhyNot({ userId }: { userId: string }) {
-  const search = useSearch({ strict: false }) as { column?: string; value?: string }
+  const search = useNamed()
   const [source, setSource] = useState(search.column === 'source' ? (search.value ?? '') : '')
   const { data, error } = useRead<{ steps: WhyNotStep[]; sql: Sql }>(
     source ? `users/${userId}/why-not?sourceId=${encodeURIComponent(source)}` : undefined,
