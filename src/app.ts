@@ -40,7 +40,7 @@ const LOCK_TIMEOUT_MS = 2_000
 /** Timeout of a statement. If the network silently drops packets, connections are replaced after this time. */
 const QUERY_TIMEOUT_MS = 10_000
 
-/** Of the console; one file each. */
+/** Folder of the console's statements, one file each. */
 const STATEMENTS = join(import.meta.dirname, 'ops/console/sql')
 
 export function createApp(config: Config, log: Logger): App {

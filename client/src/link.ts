@@ -6,7 +6,7 @@ import { Socket, type WebSocketLike } from './socket.ts'
 import type { Watched, WatchFrame } from './watching.ts'
 
 export type ConnectionStatus =
-  /** Not started yet, or stopped. */
+  /** The client is not started yet, or stopped. */
   | 'stopped'
   | 'connecting'
   /** Connected. The server sends the missed changes. */

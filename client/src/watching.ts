@@ -20,7 +20,7 @@ export type LiveCounts = { likeCount: number; commentCount: number }
 
 const MAX_POSTS = 200
 
-/** What the parts of a page and, through `others`, the other tabs subscribe to. */
+/** The subscriptions of the parts of a page and, through `others`, of the other tabs. */
 export class Watching {
   readonly #own = new Set<Watch>()
   /** Returns the subscriptions of the other tabs. */

@@ -104,7 +104,9 @@ function errorsOf(method: string, path: string, operation: OperationObject): Cod
   return [...found].sort((a, b) => codes[a][0] - codes[b][0])
 }
 
-/** One answer per status, with an example of each code. Keeps the answers that the call's schema defines. */
+/**
+ * Creates one answer per status, with an example of each error code. Keeps the answers that the call's schema defines.
+ */
 function problems(found: Code[], own: Record<string, Answer> = {}): Record<string, Answer> {
   const statuses = [...new Set(found.map((code) => codes[code][0]))].filter((status) => !(status in own))
   return Object.fromEntries(

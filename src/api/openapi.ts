@@ -46,7 +46,7 @@ Guides: ${linksToGuides(path)}`,
     transform: ({ schema, url, route }) => ({ url, schema: describeRoute(schema, route) }),
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject
-      // The library returns an OpenAPI document, but declares a different type for it.
+      // Cast, because the library returns an OpenAPI document but declares a different type.
       const openapi = document.openapiObject as Document
       describeOperations(openapi)
       nameComponents(openapi)

@@ -95,7 +95,7 @@ export const framesSent = new Counter({
   registers,
 })
 
-/** Set by the push node when LISTEN starts to work. */
+/** Time at which LISTEN of the push node started to work. */
 export const listeningSince = new Gauge({
   name: 'ravenpost_listening_since_seconds',
   help: 'When the LISTEN connection of this process was last made, in seconds since 1970',

@@ -16,7 +16,7 @@ export function collapseRepeats(everyMs: number) {
     if (line) method.apply(this, line)
   }
 
-  /** What to write instead; undefined: nothing. */
+  /** Returns what to write instead of a line; undefined: nothing. */
   function changed(log: Logger, args: Parameters<LogFn>): Parameters<LogFn> | undefined {
     const [first, message]: unknown[] = args
     const err = isRecord(first) ? first.err : undefined

@@ -66,7 +66,10 @@ export async function answerReadOnce<T>(
   return answerOnce(pool, request, reply, 200, async () => answer)
 }
 
-/** @throws {AppError} when the header exists and does not have 1 to 255 printable characters */
+/**
+ * Reads the header.
+ * @throws {AppError} when it exists and does not have 1 to 255 printable characters
+ */
 export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const key = headers['idempotency-key']
   if (key === undefined) return undefined

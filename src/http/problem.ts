@@ -8,7 +8,7 @@ import { isMissingPartition } from '../base/failure.ts'
 import { AppError, type Code, codes, fail, messageOf } from '../errors.ts'
 import { messageFor, pointerOf } from './validation.ts'
 
-/** More errors help nobody, and a body with 500 invalid ids would have as many. */
+/** Maximum number of listed errors. More help nobody, and a body with 500 invalid ids would have as many. */
 const MAX_ERRORS = 20
 
 const Fault = Type.Object({
@@ -40,7 +40,7 @@ declare module 'fastify' {
   interface FastifySchema {
     /** Error codes of this call for the API's documents, in addition to those that src/api/describe.ts derives. */
     errors?: readonly Code[]
-    /** When each successful status is answered, for the API's documents. */
+    /** Descriptions of the successful statuses, for the API's documents. */
     answers?: Readonly<Record<number, string>>
   }
 }

@@ -32,7 +32,7 @@ export const policies = {
   /** A page shows dozens of pictures, and videos are fetched in ranges, both without a token. */
   media: { perMinute: 600, of: 'address' },
   upload: { perMinute: 30, of: 'user' },
-  /** An export reads all data of a user. */
+  /** Two per minute, because an export reads all data of a user. */
   export: { perMinute: 2, of: 'user' },
 } as const satisfies Record<string, Policy>
 

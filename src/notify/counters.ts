@@ -7,7 +7,7 @@ import { type Actions, type Counter, counters } from './actions.ts'
 import type { Consumer, OnBusy } from './outbox/consume.ts'
 import type { OutboxEvent } from './outbox/event.ts'
 
-/** What a batch adds to each counter of each row. Zero sums are not written. */
+/** Sums that a batch adds to each counter of each row. Zero sums are not written. */
 type Deltas = Map<string, Map<string, number>>
 
 const tables = ['posts', 'comments', 'users'] as const
@@ -39,7 +39,9 @@ async function foldCounters(
   return held.size > 0 ? events.filter(waits) : []
 }
 
-/** Locks those of these rows, such as `posts 9`, that are free. Returns the other existing rows. */
+/**
+ * Locks the free ones of these rows (such as `posts 9`). Returns the existing rows that other transactions have locked.
+ */
 async function findHeld(client: pg.ClientBase, rows: Set<string>): Promise<Set<string>> {
   const held = new Set<string>()
   for (const table of tables) {

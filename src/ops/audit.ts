@@ -89,7 +89,7 @@ export function auditRoutes({ reader }: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** Of the statement `audit`: entries newest first, older than `before`. */
+/** Reads entries newest first, older than `before`, by the statement `audit`. */
 function parametersOf(
   { actor, action, target, from, to }: Static<typeof Filter>,
   before: string | undefined,

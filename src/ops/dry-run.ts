@@ -55,8 +55,8 @@ class RolledBack {
 }
 
 /**
- * What a replay of this dead letter would do now: the consumer itself applies the event in a transaction that is
- * rolled back. Nothing is written, and nobody is notified.
+ * Predicts the result of replaying this dead letter: the consumer applies the event in a transaction that is rolled
+ * back. Nothing is written, and nobody is notified.
  * @throws {AppError} DEAD_LETTER_NOT_FOUND
  */
 export async function dryRun(pool: pg.Pool, consumers: Record<string, Consumer>, id: string): Promise<Result> {

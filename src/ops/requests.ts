@@ -7,14 +7,17 @@ const BOUNDS = [5, 25, 100, 500, 2500]
 type Counts = {
   method: string
   route: string
-  /** By the first digit of the status. */
+  /** Requests by the first digit of the status. */
   classes: number[]
-  /** By the first bound that is not below the duration; the last is for longer ones. */
+  /**
+   * Requests by duration: each in the first bucket whose bound is not below the duration; the last one is for longer
+   * ones.
+   */
   durations: number[]
   ms: number
 }
 
-/** Those of all servers of this process, by method and pattern. */
+/** Requests of all servers of this process, by method and pattern. */
 const routes = new Map<string, Counts>()
 const refused = { 429: 0, 503: 0 }
 const unmatched = countsOf('any', 'none')

@@ -11,7 +11,7 @@ import { renderRequests } from './requests.ts'
  * database is slow.
  */
 const DATABASE_TIMEOUT_MS = 4_000
-/** Maximum of counted rows, because larger numbers mean the same to an operator and cost more. */
+/** Maximum number of counted rows: larger numbers mean the same to an operator and cost more. */
 const MOST_COUNTED = 100_000
 
 /** Returns a function that renders the metrics of this process, and those of the database if it answers. */

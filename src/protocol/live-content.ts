@@ -13,7 +13,7 @@ export type ChangedComment = {
   age: number
 }
 
-/** `age` in seconds. */
+/** A new post; `age` in seconds. */
 export type NewPost = { id: string; authorId: string; age: number }
 
 /** How the push role reads watched content: one statement for all watchers of a process. */

@@ -15,7 +15,7 @@ const time = (description: string) => Type.String({ format: 'date-time', descrip
 
 export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
-/** Highest priority first. */
+/** The priorities, highest first. */
 export const priorities = ['critical', 'high', 'normal', 'low'] as const
 export const Priority = Type.Unsafe<(typeof priorities)[number]>({ type: 'string', enum: [...priorities] })
 export type Priority = Static<typeof Priority>
@@ -26,7 +26,7 @@ export const Severity = Type.Unsafe<'info' | 'success' | 'warning' | 'error'>({
 })
 export type Severity = Static<typeof Severity>
 
-/** Only for users of another application. */
+/** Address of a picture, only for users of another application. */
 export const AvatarUrl = Type.Optional(
   Type.String({
     description: 'URL of a picture hosted by another application, used when avatarMediaId is null',

@@ -38,7 +38,7 @@ export class Newcomers {
     return fail('RATE_LIMITED', 'Too many upgrades without a valid hello', { retryAfter: budget.leftMs / 1000 })
   }
 
-  /** Called after a valid hello. */
+  /** Refunds an upgrade after a valid hello. */
   proved(network: string): void {
     this.#budgets.of(network).refund(1)
   }

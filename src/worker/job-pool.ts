@@ -7,7 +7,9 @@ const LAST_WAIT_MS = 1000
 
 export type JobPool = {
   pool: pg.Pool
-  /** After this call, a statement that fails returns no rows. So shutdown does not wait for an unreachable database. */
+  /**
+   * Stops waiting for the database: afterwards a statement that fails returns no rows, so that shutdown does not hang.
+   */
   giveUp(): void
 }
 

@@ -1,6 +1,9 @@
 import type { Task, TaskList } from 'graphile-worker'
 
-/** These tasks limit themselves: one dispatch job listens, and two fan-outs run in parallel. */
+/**
+ * Tasks without a limit here, because they limit themselves: one dispatch job listens, and two fan-outs run in
+ * parallel.
+ */
 const SELF_LIMITED = ['dispatch_outbox', 'run_fan_outs']
 
 /**

@@ -35,7 +35,7 @@ export class Session {
     if (tokens) this.#take(tokens)
   }
 
-  /** As the access token names it: shows what the server allows, grants nothing. */
+  /** Role in the access token, which shows what the server allows and grants nothing. */
   get role(): string {
     const [, payload = ''] = this.#accessToken.split('.')
     return payload ? JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).role : 'user'

@@ -12,7 +12,10 @@ export function RavenpostProvider({ client, children }: { client: Ravenpost; chi
   return createElement(Context.Provider, { value: client }, children)
 }
 
-/** @throws {Error} outside of a RavenpostProvider */
+/**
+ * Returns the client of the provider.
+ * @throws {Error} outside of a RavenpostProvider
+ */
 export function useRavenpost(): Ravenpost {
   const client = useContext(Context)
   if (!client) throw new Error('useRavenpost and its like need a <RavenpostProvider client={…}> around them')

@@ -121,7 +121,10 @@ async function describe(): Promise<{ openapi: Document; asyncapi: Socket }> {
   return { openapi, asyncapi }
 }
 
-/** @throws {Error} when the server has no such call, or its schema no such property */
+/**
+ * Finds a schema.
+ * @throws {Error} when the server has no such call, or its schema no such property
+ */
 function find(place: string): Schema {
   const [method = '', path = '', part, ...properties] = place.split(' ')
   const named = method === 'schema' && openapi.components?.schemas?.[path]

@@ -58,7 +58,10 @@ export class Reader {
     this.#pool = createPool({ url, size: CONNECTIONS, log, name: 'console', queryTimeoutMs: 2 * STATEMENT_MS, pooled })
   }
 
-  /** @throws {AppError} SQL_NOT_FOUND */
+  /**
+   * Returns the text of a statement.
+   * @throws {AppError} SQL_NOT_FOUND
+   */
   textOf(name: string): string {
     const text = this.#texts.get(name)
     if (text === undefined) throw fail('SQL_NOT_FOUND')
@@ -79,7 +82,11 @@ export class Reader {
     return read
   }
 
-  /** @throws {AppError} READ_TOO_SLOW after two seconds, CONSOLE_ROLE_MISSING where the server may not become ravenpost_readonly */
+  /**
+   * Runs a statement.
+   * @throws {AppError} READ_TOO_SLOW after two seconds, CONSOLE_ROLE_MISSING if the server may not become
+   * ravenpost_readonly
+   */
   async run(name: string, text: string, parameters: Parameter[]): Promise<Read> {
     const client = await this.#pool.connect()
     let broken = false

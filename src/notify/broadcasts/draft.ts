@@ -144,7 +144,10 @@ function literal(text: string): string {
   return text.replaceAll("'", "''").replace(/[{}]/g, "'$&'")
 }
 
-/** @throws {AppError} VALIDATION_FAILED */
+/**
+ * Converts the time of a draft.
+ * @throws {AppError} VALIDATION_FAILED
+ */
 export function timeOf({ sendAt, timeZone }: Draft): Pick<NewBroadcast, 'sendAt' | 'wallTime'> {
   const wrong = (detail: string) => fail('VALIDATION_FAILED', detail, { pointer: '/sendAt' })
   if (sendAt === undefined) {

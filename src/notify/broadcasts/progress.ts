@@ -76,7 +76,7 @@ const SHARE = 0.01
 const MANY = 10_000
 const counted = new Map<string, Reached & { until: number }>()
 
-/** On the pool of requests: counting a million takes longer than a read of the console may. */
+/** Uses the pool of requests, because counting a million takes longer than the console allows. */
 async function countReached(reader: Reader, pool: pg.Pool, id: string): Promise<Reached> {
   const known = counted.get(id)
   if (known && known.until > performance.now()) return known

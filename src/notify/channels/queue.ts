@@ -51,7 +51,7 @@ const delays = { inApp: 0, email: EMAIL_DELAY_SECONDS, webPush: 0 }
 
 type About = { type: NotificationType; critical: boolean; channels: Channel[] | null }
 
-/** What is decided for each channel that reaches the user, of those that the sender chose. */
+/** Decides for each channel that reaches the user, of those that the sender chose. */
 export function decisionsOnChannels(
   { type, critical, channels }: About,
   inbox: Pick<Inbox, 'reachableBy'> | undefined,

@@ -135,7 +135,7 @@ export type Folded = {
   /** Groups that are 24 hours old or full. They are closed before their successors are made. */
   expiredGroups: Draft[]
   sources: Source[]
-  /** Windows with additions, each with its latest event. */
+  /** Windows to which this batch adds sources, each with its latest event. */
   windows: OpenWindow[]
 }
 

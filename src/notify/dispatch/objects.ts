@@ -3,7 +3,9 @@ import { type Sent, together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
-/** Columns of an `Inbox` but `hasTakers`. The times are exact in milliseconds, because `extract` returns a numeric. */
+/**
+ * Columns of an `Inbox`, except `hasTakers`. The times are exact in milliseconds, because `extract` returns a numeric.
+ */
 export const inboxColumns = `user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
   seen_modseq::float8 as "seenModseq",
   (1000 * extract(epoch from greatest(grown_at, date_trunc('milliseconds', now()) - interval '1 ms')))::float8 as "grownAt", has_preferences as "hasPreferences", reachable_by as "reachableBy"`
@@ -23,7 +25,7 @@ export async function lockInboxes(
   return new Map(rows.map((row) => [row.userId, row]))
 }
 
-/** Returns those users who have an inbox. */
+/** Returns the users among these who have an inbox. */
 export async function existingInboxes(client: pg.ClientBase, userIds: string[]): Promise<string[]> {
   if (userIds.length === 0) return []
   const { rows } = await client.query<{ userId: string }>({
@@ -35,8 +37,8 @@ export async function existingInboxes(client: pg.ClientBase, userIds: string[]):
 }
 
 /**
- * Returns those objects (`post:9`, `comment:7`) that are deleted or missing. Locks the others `for key share`, so that a
- * deletion either waits for this transaction, and retracts what it wrote, or is visible here.
+ * Returns the objects among these (`post:9`, `comment:7`) that are deleted or missing. Locks the others `for key
+ * share`, so that a deletion either waits for this transaction, and retracts what it wrote, or is visible here.
  */
 export async function lockObjects(client: pg.ClientBase, objects: Set<string>): Promise<Set<string>> {
   const gone = new Set(objects)

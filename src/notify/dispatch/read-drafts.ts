@@ -34,7 +34,7 @@ const containing = columns<NotificationKey>({
   id: ['bigint', (row) => row.notificationId],
 })
 
-/** Adds to `stored`, by `user id`, the notifications that contain these sources. */
+/** Reads the notifications that contain these sources into the map `stored`, whose keys are `user id`. */
 export async function readNotifications(
   client: pg.ClientBase,
   users: string[],

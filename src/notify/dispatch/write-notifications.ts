@@ -262,7 +262,7 @@ export async function closeExpiredGroups(client: pg.ClientBase, groups: Draft[])
   })
 }
 
-/** Null if the notification has no texts of its own. */
+/** The texts of a notification as JSON; null if it has none of its own. */
 function wordsOf({ sent }: Draft): string | null {
   return sent === noWords ? null : JSON.stringify(sent)
 }

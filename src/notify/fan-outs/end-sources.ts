@@ -50,8 +50,8 @@ async function lockSources(client: pg.ClientBase, userId: string, notificationId
 }
 
 /**
- * Sources written by one statement. A group may have any number: fan-outs end the rest of a removed one. A live source
- * whose notification no longer exists counts as ended already (see `toSource` in load.ts).
+ * Maximum number of sources that one statement writes. A group may have any number: fan-outs end the rest of a removed
+ * one. A live source whose notification no longer exists counts as ended already (see `toSource` in load.ts).
  */
 export const SOURCES_PER_CHUNK = 5000
 
@@ -102,7 +102,10 @@ export async function endSourcesAfter(client: pg.ClientBase, userId: string, mod
 
 const fanOut = 'insert into notify.fan_outs (kind, object_id, cursor_user_id)'
 
-/** Restarts a running fan-out at the first of them. We may wait for its chunk, which waits for no inbox. */
+/**
+ * SQL that restarts a running fan-out at the first of these tombstones. The statement may wait for the fan-out's chunk,
+ * which waits for no inbox.
+ */
 const goesBack = `
   on conflict on constraint fan_out_once do update
   set cursor_user_id = case when fan_outs.finished_at is null then least(fan_outs.cursor_user_id, excluded.cursor_user_id) else excluded.cursor_user_id end,

@@ -3,7 +3,7 @@ import { restOfInboxChunk } from './rest-of-inbox.ts'
 import type { FanOutKinds } from './run.ts'
 import { showAnewChunk } from './show-anew.ts'
 
-/** Fan-outs within the inboxes themselves. */
+/** The kinds of fan-outs that only concern inboxes. */
 export const inboxFanOuts: FanOutKinds = {
   end_sources: endSourcesChunk,
   show_post: showAnewChunk('post'),

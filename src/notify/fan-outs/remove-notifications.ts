@@ -5,9 +5,12 @@ import { storeRemoved } from '../dispatch/store.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { FanOut } from './run.ts'
 
-/** Inboxes locked at once. A chunk takes some tens of milliseconds, so no lane waits long. */
+/** Maximum number of inboxes locked at once. A chunk takes some tens of milliseconds, so no lane waits long. */
 const USERS_PER_CHUNK = 500
-/** A user may have any number of notifications of one thread, because each mention is a separate one. */
+/**
+ * Maximum number of notifications removed at once. A user may have any number in one thread, because each mention is a
+ * separate one.
+ */
 const NOTIFICATIONS_PER_CHUNK = 1000
 
 /** The next users after the cursor who have notifications of the thread, in the lock order of inboxes. */

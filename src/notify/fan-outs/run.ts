@@ -20,7 +20,7 @@ export type FanOut = {
   lastShard: number
   event: unknown
   exceptIds: string[]
-  /** The blocked user of a block, and the last event that is retracted, or null until its id is drawn. */
+  /** For retract_actor: the blocked user. `upTo`: the last event to retract, or null until its id is drawn. */
   actorId: string
   upTo: string | null
   /** Failed chunks since the last one that succeeded. */

@@ -51,8 +51,8 @@ async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): 
 type Shown = { userId: string; total: number }
 
 /**
- * Read before any inbox is locked, because most notifications of a thread do not show a given comment. `total`:
- * notifications of this user and of those before.
+ * Finds the users whose notifications show the text, before any inbox is locked, because most notifications of a thread
+ * do not show a given comment. `total`: notifications of this user and of the users before.
  */
 async function usersShown(
   client: pg.ClientBase,

@@ -7,7 +7,7 @@ import { loadShown, type NotificationRow, notificationColumns, type Reader, toNo
 /** Changes of one user between the modseqs `from` and `to`, and the inbox in the same snapshot. */
 export type InboxChanges = {
   epoch: string
-  /** The modseq of the inbox. Equals `to` unless `more`. */
+  /** The modseq of the inbox. It is above `to` only if there are `more` changes. */
   modseq: number
   /** A client with a lower state must fetch its list again, because tombstones were purged. */
   floor: number

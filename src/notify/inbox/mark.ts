@@ -93,7 +93,7 @@ export const restOfInbox: Record<string, (client: pg.ClientBase, userId: string,
   },
 }
 
-/** `next`: growth up to which notifications remain; null if none remain. */
+/** `next`: notifications whose `grown_modseq` is up to this remain to be changed; null if none remain. */
 export type Rest = InboxResult & { next: number | null }
 
 async function changeRest(client: pg.ClientBase, userId: string, upTo: number, operation: Operation): Promise<Rest> {

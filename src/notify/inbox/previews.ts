@@ -58,7 +58,10 @@ export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previe
 export type Kind = 'post' | 'comment'
 type Row = { object: string; authorId: string; text: string; mediaId: string | null; hiddenFrom: string | null }
 
-/** A group of comments shows the latest comment. Other notifications show their comment, or else their post. */
+/**
+ * Finds the post or comment whose text a notification shows. A group of comments shows the latest comment; other
+ * notifications show their comment, or else their post.
+ */
 function previewedBy({ type, data, fromStrangers }: Previewed, types: TypeLookup): { kind: Kind; id: string } | null {
   if (!types(type).social || fromStrangers) return null
   const { commentId, postId } = data ?? {}
@@ -68,7 +71,10 @@ function previewedBy({ type, data, fromStrangers }: Previewed, types: TypeLookup
 
 const isId = (id: unknown): id is string => typeof id === 'string' && /^[1-9]\d{0,17}$/.test(id)
 
-/** SQL with the same rule for notifications `n` in the thread of a post: true for those that show this post or comment. */
+/**
+ * SQL condition for notifications `n` in the thread of a post: true for those that show this post or comment, by the
+ * rule of `previewedBy`.
+ */
 export function showing(kind: Kind, id: string): string {
   return kind === 'comment'
     ? `n.data ->> 'commentId' = ${id}`

@@ -21,7 +21,8 @@ export const Stats = Type.Object({
 export type Stats = Static<typeof Stats>
 
 /**
- * `unread`, `read`, `unseen` and `pending` cover the inbox only. `total`, types and priorities include archived notifications.
+ * Counts the notifications of a user. `unread`, `read`, `unseen` and `pending` cover the inbox only; `total`, types and
+ * priorities include archived notifications.
  */
 export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
   const { rows } = await pool.query<StatsRow>({

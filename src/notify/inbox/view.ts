@@ -38,7 +38,7 @@ export type NotificationRow = {
   fromStrangers: boolean
 }
 
-/** Three of the kept actors are shown. */
+/** Columns of a NotificationRow. Of the stored actors, the first three are shown. */
 export const notificationColumns = `n.id, n.grown_modseq::float8 as "grownModseq", n.type, n.priority, n.severity, n.title, n.body, n.url,
   n.data, n.actor_ids[1:3]::text[] as "actorIds", n.actor_count as "actorCount", n.object_type as "objectType",
   n.object_id as "objectId", n.group_key as "groupKey", n.created_at as "createdAt", n.updated_at as "updatedAt",

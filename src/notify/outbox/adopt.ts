@@ -5,8 +5,8 @@ import { isLockTimeout, sqlState } from '../../base/failure.ts'
 import { eventAsJson } from './event.ts'
 
 /**
- * Values to compare with the stored row. The cluster owns the transaction ids. Timeline and database only distinguish
- * copies.
+ * SQL for the values that are compared with the stored row. Transaction ids belong to the cluster; timeline and
+ * database only distinguish copies.
  */
 const identity = `(select system_identifier from pg_control_system()) as system_identifier,
   left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline,
@@ -22,9 +22,10 @@ const BETWEEN_TRIES_MS = 500
 const TRIES = 60
 
 /**
- * Runs on each new connection before its use, once a second in each api (connections to a pooler outlive a failover),
- * and in `migrate`. A promotion or physical copy only changes the epoch. A restore or logical replication leads to an
- * adoption. A database without our schema stays unchanged.
+ * Compares the database's stored identity with its cluster. Runs for each new connection, once a second in each api
+ * process (connections to a pooler outlive a failover), and in `migrate`. After a promotion or physical copy, only the
+ * epoch changes; after a restore or logical replication, the database is adopted. A database without our schema is not
+ * changed.
  * @throws {Error} when the database is still being restored
  */
 export async function checkInstallation(client: pg.ClientBase, log: Logger): Promise<void> {
@@ -38,7 +39,10 @@ export async function checkInstallation(client: pg.ClientBase, log: Logger): Pro
 
 type Comparison = { adopted: boolean | null; same: boolean; restoring: boolean }
 
-/** Undefined without our schema, or with an older version, which `migrate` has yet to change. */
+/**
+ * Compares the database with its cluster. Undefined without our schema, or with an older version, which `migrate` has
+ * yet to change.
+ */
 async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
   try {
     const { rows } = await client.query<Comparison>(
@@ -202,7 +206,7 @@ async function startAtCurrentSnapshot(client: pg.ClientBase): Promise<void> {
   )
 }
 
-/** The schema, a table or a function is missing. */
+/** True if a schema, a table or a function is missing. */
 function isUndefined(error: unknown): boolean {
   return ['3F000', '42P01', '42883'].includes(sqlState(error))
 }

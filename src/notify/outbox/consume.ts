@@ -51,7 +51,7 @@ export async function consumeBatch(
       const slices = await lockAndRead(client, lanes, limit)
       if (slices.length === 0) return 'held'
       events = slices.flatMap((slice) => slice.events)
-      // An event that was skipped by hand is a dead letter already. Only a failing lane checks.
+      // Leaves out an event that an operator skipped, because it is a dead letter already. Only a failing lane checks.
       const dead = slices.some(({ failing }) => failing) ? await findDead(client, lanes.consumer, events) : new Set()
       const good = events.filter((event) => event.id !== poison?.eventId && !dead.has(event.id))
       const bad = poison ? events.filter((event) => event.id === poison.eventId) : []

@@ -166,7 +166,7 @@ export class Dispatcher {
     } while (this.#again.has(key) && !this.#stopping)
   }
 
-  /** When the database does not accept writes, the failure is only in the log. */
+  /** Logs the failure and records it in notify.positions. If the database does not accept writes, it is only logged. */
   async #noteFailure(lane: Lane, error: unknown): Promise<void> {
     const { pool, log } = this.#reading
     log.error({ err: error, ...lane }, 'a lane stopped; the poll restarts it')
@@ -181,7 +181,10 @@ export class Dispatcher {
     this.#impatientUntil = performance.now() + IMPATIENT_MS
   }
 
-  /** @throws {Error} for a lane of another version */
+  /**
+   * Finds the consumer with this name.
+   * @throws {Error} when this version has none
+   */
   #consumerOf(name: string): Consumer {
     const consumer = this.#consumers[name]
     if (!consumer) throw new Error(`this version has no consumer named ${name}`)

@@ -54,7 +54,10 @@ export function retractionOf(recipientId: string, sourceId: string, id: number):
 
 const checkEvent = TypeCompiler.Compile(OutboxEvent)
 
-/** @throws {EventContentError} when a pending copy is not an event */
+/**
+ * Parses a pending copy of an event.
+ * @throws {EventContentError} when it is not an event
+ */
 export function parseEvent(copy: unknown): OutboxEvent {
   if (checkEvent.Check(copy)) return copy
   const first = checkEvent.Errors(copy).First()

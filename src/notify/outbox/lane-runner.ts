@@ -29,7 +29,7 @@ export type LaneOptions = {
   onBusy: OnBusy
   /** A wait for a row timed out. */
   onHeld: () => void
-  /** Failed runs of the lane since its last progress. */
+  /** Number of failed runs of the lane since its last progress. */
   failures: number
   stopping: () => boolean
 }

@@ -40,7 +40,7 @@ export async function setAside(
   )
 }
 
-/** Returns the ids of those events that are dead letters. */
+/** Returns the ids of the events among these that are dead letters. */
 export async function findDead(client: pg.ClientBase, consumer: string, events: OutboxEvent[]): Promise<Set<number>> {
   const { rows } = await client.query<{ id: number }>(
     `select event_id::float8 as id from notify.pending
@@ -117,7 +117,9 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
   return rows
 }
 
-/** Another transaction holds something, or resources are short. The event itself did not fail. */
+/**
+ * Retries these events later without counting an attempt: another transaction has locked a row, or resources are short.
+ */
 async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise<void> {
   await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
     ids,

@@ -113,7 +113,7 @@ const isStale = `p.moved_at < now() - case
       then interval '1 second'
     else interval '1 minute' end`
 
-/** `failures`: failed runs since its last progress. */
+/** A lane with something to read. `failures`: number of failed runs since its last progress. */
 export type LaneWithWork = Lane & { failures: number }
 
 /**

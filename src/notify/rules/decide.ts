@@ -33,7 +33,7 @@ export type Decision = {
 /** Relation of the recipient to the actor and the thread. */
 export type Relation = {
   self: boolean
-  /** True if either blocks the other. */
+  /** True if the recipient or the actor blocks the other. */
   blocked: boolean
   muted: boolean
   threadMuted: boolean

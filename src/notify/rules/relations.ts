@@ -7,7 +7,10 @@ import { mutedThreads, silencedPairs } from './silences.ts'
 
 type Queryable = Pick<pg.ClientBase, 'query'>
 
-/** By `recipient actor`: blocks in either direction, the recipient's mute, and whether the recipient follows the actor. */
+/**
+ * Relations by `recipient actor`: blocks in either direction, the recipient's mute, and whether the recipient follows
+ * the actor.
+ */
 export async function readRelations(client: Queryable, events: Addressed[]): Promise<Loaded['relations']> {
   const pairs = events.filter((event) => event.actorId !== null && !event.retracts)
   if (pairs.length === 0) return new Map()

@@ -13,7 +13,10 @@ export const Progress = Type.Object({
 })
 export type Progress = Static<typeof Progress>
 
-/** Undefined when the send does not exist or belongs to another sender. `sender` null sees all sends. */
+/**
+ * Reads the progress of a send. Undefined when it does not exist or belongs to another sender. `sender` null sees all
+ * sends.
+ */
 export async function readProgress(
   pool: pg.Pool,
   sendId: string,

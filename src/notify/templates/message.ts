@@ -158,7 +158,10 @@ const compiled = new Map<string, IntlMessageFormat>()
 /** Maximum number of parsed messages in memory: an editor's previews would otherwise add one for each keystroke. */
 const COMPILED_KEPT = 500
 
-/** @throws {AppError} BAD_TEMPLATE for a syntax error */
+/**
+ * Parses a message.
+ * @throws {AppError} BAD_TEMPLATE for a syntax error
+ */
 function compile(place: string, message: string, language: string): IntlMessageFormat {
   const key = `${language} ${message}`
   const known = compiled.get(key)
@@ -197,7 +200,10 @@ function text(place: string, message: string, language: string, values: Filled, 
   return filled
 }
 
-/** @throws {AppError} VALIDATION_FAILED */
+/**
+ * Checks the values of the variables.
+ * @throws {AppError} VALIDATION_FAILED
+ */
 function valuesOf(variables: Messages['variables'], given: Values): Filled {
   const wrong = (name: string, why: string) => fail('VALIDATION_FAILED', why, { pointer: `/variables/${name}` })
   for (const name of Object.keys(given))

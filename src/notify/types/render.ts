@@ -93,7 +93,7 @@ function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount
 
 const compiled = new Map<string, IntlMessageFormat>()
 
-/** Null when the template is malformed or uses a missing argument, so that no broken text is shown. */
+/** Renders a template. Null when it is malformed or uses a missing argument, so that no broken text is shown. */
 function format(template: string, language: string, values: Values): string | null {
   try {
     const key = `${language} ${template}`

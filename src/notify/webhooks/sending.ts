@@ -34,7 +34,7 @@ export class WebhookSending {
     return work.length > 0 ? Promise.race(work) : undefined
   }
 
-  /** More messages may be due. */
+  /** Checks for due messages. */
   look(): void {
     this.#looks.request()
   }

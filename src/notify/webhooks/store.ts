@@ -23,7 +23,7 @@ export type Webhook = {
 export type WebhookChange = Partial<Pick<Webhook, 'url' | 'events' | 'description' | 'enabled'>>
 
 const MOST_WEBHOOKS = 100
-/** How long a former secret also signs. */
+/** Time for which a former secret also signs. */
 const OVERLAP_HOURS = 24
 /** Number of former secrets that also sign. More would make a header that servers refuse. */
 const FORMER_SECRETS = 4
@@ -50,7 +50,10 @@ function toWebhook(row: Row): Webhook {
 /** Size of a secret. Standard Webhooks allows 24 to 64 bytes. */
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
 
-/** @throws {AppError} TOO_MANY_WEBHOOKS */
+/**
+ * Creates a webhook.
+ * @throws {AppError} TOO_MANY_WEBHOOKS
+ */
 export async function createWebhook(
   client: pg.ClientBase,
   { url, events, description = null }: Pick<Webhook, 'url' | 'events'> & { description?: string | null | undefined },
@@ -75,7 +78,10 @@ export async function listWebhooks(pool: pg.Pool, before: string | null, limit: 
   return rows.map(toWebhook)
 }
 
-/** @throws {AppError} WEBHOOK_NOT_FOUND */
+/**
+ * Finds a webhook.
+ * @throws {AppError} WEBHOOK_NOT_FOUND
+ */
 export async function getWebhook(pool: Pick<pg.ClientBase, 'query'>, id: string): Promise<Webhook> {
   const { rows } = await pool.query<Row>(`select ${columns} from notify.webhooks where id = $1`, [id])
   return found(rows)

@@ -21,14 +21,14 @@ export type Result = { status: number | null; error: string | null; afterSeconds
 
 /** Concurrent messages to an endpoint, from all processes together; one while it fails. */
 export const AT_ONCE = 5
-/** After this time without a result, the worker counts as dead. Longer than the timeout of a request. */
+/** Duration of a lease. After it, a worker without a result counts as dead. Longer than the timeout of a request. */
 const LEASE_SECONDS = 60
 /** Consecutive failures before the endpoint is paused. */
 const PAUSE_AFTER = 5
 const LONGEST_PAUSE_SECONDS = 600
 const FIRST_RETRY_SECONDS = 5
 const LAST_RETRY_SECONDS = 6 * 3600
-/** How long a message is retried, and how long an endpoint may accept nothing before it is disabled. */
+/** SQL: time for which a message is retried, and for which an endpoint may accept nothing before it is disabled. */
 const GIVE_UP = `interval '3 days'`
 
 /**

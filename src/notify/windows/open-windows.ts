@@ -29,8 +29,8 @@ const opened = columns<OpenWindow>({
 })
 
 /**
- * When everyone shown has retracted while others wait, those are shown at once. This includes people who came and went
- * in one batch, whom nobody saw.
+ * Shows the people who wait at once when everyone shown has retracted. This includes people who came and went in one
+ * batch, whom nobody saw.
  */
 export async function hurryWindows(client: pg.ClientBase, drafts: Draft[]): Promise<void> {
   const groups = drafts.filter((draft) => draft.removed && draft.groupKey !== null)

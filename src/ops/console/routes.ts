@@ -37,7 +37,7 @@ const KEPT_LONG_MS = 10_000
 const KEPT_OF_TABLES_MS = 3000
 const MOST_VIEWERS = 50
 
-/** What the console shows. Each answer names its statement; `GET /admin/sql/:name` has the text that ran. */
+/** The reads of the console. Each answer names its statement; `GET /admin/sql/:name` returns the text that ran. */
 export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     const { reader } = app
@@ -200,7 +200,10 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
 type Server = Parameters<FastifyPluginAsyncTypebox>[0]
 
 function ofUser(server: Server, reader: Reader, { pool }: App): void {
-  /** @throws {AppError} USER_NOT_FOUND */
+  /**
+   * Finds a user by name or id.
+   * @throws {AppError} USER_NOT_FOUND
+   */
   const requireUser = async (id: string) => {
     const { count } = await run(pool, build.selectFrom('social.users').select('id').where('id', '=', id))
     if (count === 0) throw fail('USER_NOT_FOUND')

@@ -58,7 +58,10 @@ const OPEN = new Set(['notify.types'])
 const TIMES = ['at', 'created_at', 'decided_at', 'opened_at', 'queued_at', 'removed_at']
 const MOST_CHARACTERS = 300
 
-/** @throws {AppError} TABLE_NOT_FOUND */
+/**
+ * Describes a table.
+ * @throws {AppError} TABLE_NOT_FOUND
+ */
 export async function describeTable(reader: Reader, name: string, reveal: boolean): Promise<Table> {
   const { rows } = await reader.read('table', [name], 1000)
   if (rows.length === 0) throw fail('TABLE_NOT_FOUND')

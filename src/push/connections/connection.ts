@@ -15,7 +15,7 @@ export type Identity = { userId: string; sessionId: string }
 /** One socket: a cursor into its user's inbox, and the limits on its cost. */
 export class Connection {
   readonly socket: WebSocket
-  /** Null until the token of `hello` is verified. */
+  /** The user; null until the token of `hello` is verified. */
   identity: Identity | null = null
 
   /** The cursor: the state last sent on this socket. Only a `reset` lowers it. */
@@ -23,7 +23,7 @@ export class Connection {
   sent = 0
   /** `hello`: no reads yet. `catchUp`: a first read is due, with or without a hint. `live`: reads follow changes. */
   phase: 'hello' | 'catchUp' | 'live' = 'hello'
-  /** False for a client that connected without a state. Purged tombstones do not affect it. */
+  /** True if the client connected with a state. Only such a client is affected by purged tombstones. */
   resumes = false
   /** The socket may be behind without a hint: notifications were lost, or its buffer was full. */
   unsure = false

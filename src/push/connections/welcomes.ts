@@ -7,7 +7,7 @@ export type Hello = { userId: string; sessionId: string }
 /** The data of a `welcome`. `acked`: the state that any device acknowledged. */
 export type Welcome = { epoch: string; modseq: number; acked: number; unreadCount: number; unseenCount: number }
 
-/** Null when the session is not live or the user does not exist. */
+/** Reads the welcome of a session. Null when the session has ended or the user does not exist. */
 export type Welcomes = Coalescer<'hello', Hello, Welcome | null>
 
 /**

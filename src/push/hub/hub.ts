@@ -198,7 +198,7 @@ export class Hub {
     return Math.min(itemsPerFrame, Math.max(itemsOfLive, user.heard - since))
   }
 
-  /** Returns the error, or undefined. */
+  /** Reads and sends the changes of these users. Returns the error, or undefined. */
   async #readAll(users: User[]): Promise<unknown> {
     const readings = users.flatMap((user) => readingsOf(user))
     for (const connection of readings.flatMap(({ connections }) => connections)) connection.unsure = false

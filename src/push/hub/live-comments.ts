@@ -142,7 +142,7 @@ export class LiveComments {
     this.#waiting.add(connection)
   }
 
-  /** From now on, the post's watchers get everything that later reads find. */
+  /** Marks the post as read: from now on, its watchers get everything that later reads find. */
   #hasRead(postId: string, startedAt: number): void {
     const post = this.#posts.get(postId)
     if (!post) return

@@ -21,7 +21,7 @@ export async function switchOn(pool: pg.Pool, { userId, authorId }: Bell): Promi
   return rowCount === 1
 }
 
-/** False when the author does not exist. */
+/** Ends a subscription. False when the author does not exist. */
 export async function switchOff(pool: pg.Pool, { userId, authorId }: Bell): Promise<boolean> {
   const { rowCount } = await pool.query({
     name: 'switch_bell_off',

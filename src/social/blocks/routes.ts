@@ -134,7 +134,10 @@ export function silenceRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** @throws {AppError} USER_NOT_FOUND, CANNOT_SILENCE_SELF */
+/**
+ * Checks that the user may block or mute the other one.
+ * @throws {AppError} USER_NOT_FOUND, CANNOT_SILENCE_SELF
+ */
 async function someoneElse(app: App, userId: string, otherId: string): Promise<string> {
   if (userId === otherId) throw fail('CANNOT_SILENCE_SELF')
   if (!(await findUser(app.pool, otherId, userId))) throw fail('USER_NOT_FOUND')

@@ -52,8 +52,8 @@ async function writeBlock(client: pg.ClientBase, { userId, otherId, requestId }:
 }
 
 /**
- * Does not deliver events from the time of the block, and does not restore follows. The removal of earlier ones
- * continues.
+ * Ends a block. Events from the time of the block are not delivered later, and follows are not restored. The removal of
+ * earlier notifications continues.
  */
 export async function unblock({ pool }: App, userId: string, otherId: string): Promise<void> {
   await inTransaction(pool, async (client) => {
@@ -66,7 +66,7 @@ export async function unblock({ pool }: App, userId: string, otherId: string): P
   })
 }
 
-/** `seconds` null: without an end. Existing notifications remain. */
+/** Mutes a user. `seconds` null: permanently. Existing notifications remain. */
 export async function mute({ pool }: App, userId: string, otherId: string, seconds: number | null): Promise<void> {
   await pool.query(
     `insert into social.mutes (user_id, other_id, until) values ($1, $2, now() + make_interval(secs => $3))
@@ -101,7 +101,7 @@ export async function unmuteThread({ pool }: App, userId: string, postId: string
   if (rowCount === 0) throw fail('POST_NOT_FOUND')
 }
 
-/** Has the effect of two unfollows, including their events. */
+/** Ends the follows between two users in both directions, with the events of two unfollows. */
 async function endFollows(client: pg.ClientBase, { userId, otherId, requestId }: Pair): Promise<void> {
   await appendRetractions(client, takenFollows(betweenBoth), [userId, otherId], requestId)
 }

@@ -6,7 +6,10 @@ import { unblocked } from '../../notify/rules/silences.ts'
 import { requirePost } from '../posts/read.ts'
 import { authorColumns, type Post, type PostRow, postColumns, toPost } from '../posts/view.ts'
 
-/** Idempotent. @throws {AppError} POST_NOT_FOUND */
+/**
+ * Bookmarks a post. Idempotent.
+ * @throws {AppError} POST_NOT_FOUND
+ */
 export async function addBookmark(pool: pg.Pool, userId: string, postId: string): Promise<void> {
   const { rows } = await pool.query({
     name: 'add_bookmark',
@@ -20,13 +23,16 @@ export async function addBookmark(pool: pg.Pool, userId: string, postId: string)
   if (rows.length === 0) throw fail('POST_NOT_FOUND')
 }
 
-/** @throws {AppError} POST_NOT_FOUND */
+/**
+ * Removes a bookmark.
+ * @throws {AppError} POST_NOT_FOUND
+ */
 export async function removeBookmark(pool: pg.Pool, userId: string, postId: string): Promise<void> {
   await requirePost(pool, postId)
   await run(pool, build.deleteFrom('social.bookmarks').where('userId', '=', userId).where('postId', '=', postId))
 }
 
-/** Latest bookmark first. */
+/** Lists a user's bookmarked posts, latest bookmark first. */
 export async function listBookmarks(
   pool: pg.Pool,
   userId: string,

@@ -36,7 +36,7 @@ export async function listComments(
              and c.parent_id ${list.parentId === undefined ? 'is null' : '= $5'}
              and ${unblocked('$4::bigint', 'c.author_id')}
              and (c.deleted_at is null or ${hasVisibleReply})
-           order by c.parent_id, c.id limit $3`, // the order of comments_of_post: a page never walks other posts' comments
+           order by c.parent_id, c.id limit $3`, // in the order of index comments_of_post, so that a page never reads other posts' comments
     values: [list.postId, list.after, list.limit, viewerId, ...(list.parentId === undefined ? [] : [list.parentId])],
   })
   return rows.map(toComment)

@@ -72,7 +72,7 @@ export async function deleteComment(app: App, actor: Actor, commentId: string): 
   app.wakeUps.eventsAppended()
 }
 
-/** A post hidden by a block counts as missing. */
+/** SQL conditions for a post and a parent that the user can see. One hidden by a block counts as missing. */
 const visiblePost = `p.id = $1 and p.deleted_at is null and ${unblocked('$2::bigint', 'p.author_id')}`
 const visibleParent = `c.id = $1 and c.post_id = $2 and c.deleted_at is null and ${unblocked('$3::bigint', 'c.author_id')}`
 

@@ -5,7 +5,7 @@ import { fail } from '../../errors.ts'
 import { ExternalId } from '../../protocol/id.ts'
 import { findIdOf } from './read.ts'
 
-/** These two calls have routes of their own for external users. */
+/** Calls for which external users have separate routes, so they are not derived. */
 const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
 
 /**

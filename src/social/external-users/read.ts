@@ -4,7 +4,7 @@ import type { DB } from '../../db/tables.ts'
 import { toUser, type UserRow, userColumns } from '../users/view.ts'
 import type { ExternalUserView } from './fields.ts'
 
-/** Undefined when no user has this external id. */
+/** Finds the user with an external id; undefined when there is none. */
 export async function findIdOf(db: Kysely<DB>, externalId: string): Promise<string | undefined> {
   const found = await db.selectFrom('social.users').select('id').where('externalId', '=', externalId).executeTakeFirst()
   return found?.id

@@ -80,8 +80,8 @@ const events = (retracts: boolean) =>
   appendEventPerRow({ action: follow, retracts, from: 'outcome where changed', requestId: 'request_id' })
 
 /**
- * A block also locks one of the two users. If it comes before these locks, the function sees it, even when it was
- * committed after this statement began. If it comes after the commit, it ends the follow.
+ * `either_blocks` runs after these locks. A block also locks one of the two users: if it was committed before,
+ * `either_blocks` sees it, even when that was after this statement began; if it comes later, it ends the follow.
  */
 const followStatement = `
   with existing as materialized (${existing}),

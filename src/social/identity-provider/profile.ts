@@ -22,7 +22,10 @@ export function profileOf(claims: Record<string, unknown>): Profile {
   )
 }
 
-/** Drops characters that usernames cannot contain. Ignores mail addresses, because usernames are public. */
+/**
+ * Makes a username from the claims. Drops characters that usernames cannot contain, and ignores mail addresses, because
+ * usernames are public.
+ */
 function usernameOf(name: unknown): string | undefined {
   if (typeof name !== 'string' || name.includes('@')) return undefined
   return name

@@ -9,12 +9,12 @@ import { like } from './event.ts'
 export type LikeRequest = { postId: string; userId: string; requestId: string }
 
 /**
- * `null`: the post does not exist, is deleted, or is hidden by a block. `likeCount`: the folded count plus this
- * request's change.
+ * Result of a like or unlike. `null`: the post does not exist, is deleted, or is hidden by a block. `likeCount`: the
+ * stored count plus this request's change.
  */
 export type LikeOutcome = { likeCount: number } | null
 
-/** `likeCount` null: another transaction has locked a row. */
+/** A row of the result. `likeCount` null: another transaction has locked a row. */
 type Row = { postId: string; userId: string; likeCount: number | null }
 
 /**

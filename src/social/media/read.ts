@@ -34,7 +34,7 @@ async function* chunksOf(pool: pg.Pool, contentId: string, { start, end }: ByteR
              where content_id = $1 and number = $2`,
       values: [contentId, number, offset, length],
     })
-    // Base64, because the protocol's hexadecimal text would take half as much memory again.
+    // Reads base64, because the protocol's hexadecimal text needs half as much memory again.
     const bytes = Buffer.from(rows[0]?.part ?? '', 'base64')
     if (bytes.length !== length) throw new Error(`content ${contentId} was deleted while it was read`)
     yield bytes

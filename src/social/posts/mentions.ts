@@ -6,7 +6,10 @@ import type { Mention } from '../../protocol/comment.ts'
 /** A mention as stored with a text. */
 type StoredMention = Omit<Static<typeof Mention>, 'username'>
 
-/** `ids`: each person once, in the order of the text. `stored`: for the column `mentions`; null without mentions. */
+/**
+ * The mentions of a text. `ids`: each user once, in the order of the text. `stored`: value of the column `mentions`;
+ * null without mentions.
+ */
 export type Mentioned = { ids: string[]; stored: string | null }
 
 /** Maximum mentions stored per text, because one text can mention a person many times. */

@@ -89,7 +89,10 @@ export async function requireVisiblePost(pool: pg.Pool, viewerId: string, postId
   if (rows.length === 0) throw fail('POST_NOT_FOUND')
 }
 
-/** @throws {AppError} USER_NOT_FOUND when the user is unknown, deleted, or hidden from the viewer by a block */
+/**
+ * Checks that the viewer may see a user.
+ * @throws {AppError} USER_NOT_FOUND when the user is unknown, deleted, or hidden from the viewer by a block
+ */
 export async function requireUser(pool: pg.Pool, userId: string, viewerId: string): Promise<void> {
   const { rows } = await pool.query(
     `select from social.users u where u.id = $1::bigint and u.deleted_at is null and ${unblocked('$2::bigint', 'u.id')}`,

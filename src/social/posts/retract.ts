@@ -50,7 +50,7 @@ async function clearPairs(client: pg.ClientBase, table: Pairs, postId: string): 
   return rowCount ?? 0
 }
 
-/** Newest first. A reply has a higher id than its parent, so no reply loses its parent. */
+/** Deletes comments newest first. A reply has a higher id than its parent, so no reply loses its parent. */
 async function clearComments(client: pg.ClientBase, postId: string): Promise<number> {
   const { rowCount } = await client.query(
     `delete from social.comments where id = any(array(

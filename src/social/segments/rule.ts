@@ -64,6 +64,7 @@ const checks = new Map(
 )
 
 /**
+ * Checks a rule.
  * @throws {AppError} VALIDATION_FAILED that names the place of the fault below `pointer`
  */
 export function checkRule(rule: unknown, pointer = '/rule'): Rule {

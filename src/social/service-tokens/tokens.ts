@@ -13,7 +13,7 @@ export function newServiceToken(): { token: string; hash: Buffer } {
   return { token, hash: hashOf(token) }
 }
 
-/** Maximum wrong tokens per address and minute, times RATE_LIMIT_SCALE. */
+/** Maximum number of wrong tokens per address and minute, times RATE_LIMIT_SCALE. */
 const WRONG_PER_MINUTE = 60
 const WINDOW_SECONDS = 60
 

@@ -53,7 +53,10 @@ export async function listSessions(
   return { items: items.map((row) => toSessionView(row, sessionId)), nextCursor }
 }
 
-/** @throws {AppError} SESSION_NOT_FOUND when it is not a live session of this user */
+/**
+ * Ends one session of the user.
+ * @throws {AppError} SESSION_NOT_FOUND when it is not a live session of this user
+ */
 export async function revokeSession(app: App, userId: string, sessionId: string): Promise<void> {
   await inTransaction(app.pool, async (client) => {
     const { rowCount } = await client.query(

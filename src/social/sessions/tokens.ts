@@ -48,7 +48,10 @@ function verify(keys: Keys, token: string): Verified | undefined {
   return verified
 }
 
-/** False when the session was revoked or has expired, or its user was deleted. Its access token may still be valid. */
+/**
+ * Checks a session. False when it was revoked or has expired, or its user was deleted. Its access token may still be
+ * valid.
+ */
 export async function sessionIsLive(db: Kysely<DB>, sessionId: string): Promise<boolean> {
   const { rows } = await sql`
     select from social.sessions where id = ${sessionId}::bigint and revoked_at is null and expires_at > now()

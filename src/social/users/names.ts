@@ -17,7 +17,10 @@ export function cleanBio(given: string): string {
   return clean(given, 500, '/bio', controlButNewline)
 }
 
-/** Form C can be longer than the input, because some characters are always decomposed. */
+/**
+ * Checks the length again, because Unicode's form C can be longer than the input: some characters are always
+ * decomposed.
+ */
 function clean(given: string, maxLength: number, pointer: string, refused: RegExp): string {
   const text = given.normalize('NFC')
   if ([...text].length > maxLength) throw wrong(pointer, `must NOT have more than ${maxLength} characters`)

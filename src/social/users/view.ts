@@ -61,7 +61,7 @@ export function toUser({ avatarUrl, createdAt, following, followedBy, bell, bloc
   }
 }
 
-/** Undefined when the user does not exist or is deleted. */
+/** Finds a user by id. Undefined when the user does not exist or is deleted. */
 export async function findUser(pool: pg.Pool, id: string, viewerId: string): Promise<User | undefined> {
   return (await readUser(pool, id, viewerId))?.user
 }

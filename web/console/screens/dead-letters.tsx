@@ -51,7 +51,7 @@ function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { 
   const queries = useQueryClient()
   const { data, error } = useRead<Pages<DeadLetter>>(
     `dead-letters?limit=50&cause=${encodeURIComponent(cause)}${reveal ? '&reveal=true' : ''}`,
-    // A reveal is audited each time.
+    // Does not refresh revealed rows, because each reveal writes an audit row.
     reveal ? 0 : undefined,
   )
   // Sends the cause and the newest shown id, so that later dead letters are not replayed.

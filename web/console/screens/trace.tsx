@@ -148,7 +148,7 @@ export function TraceScreen({ of }: { of: string }) {
 
 const CONTENT = ['title', 'body', 'url', 'data'].map((key) => ({ key, label: key }))
 
-/** Of a broadcast with a link to it, and so to who sent it. */
+/** Shows the broadcast of a notification, with a link to it. */
 function Source({ id }: { id: string | null }) {
   const broadcast = /^broadcast:(\d+)$/.exec(id ?? '')?.[1]
   return broadcast ? <To to={`broadcasts/${broadcast}`}>{id}</To> : (id ?? '–')

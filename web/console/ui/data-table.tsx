@@ -15,7 +15,7 @@ export type Column<T> = {
 type Props<T> = {
   label: string
   columns: readonly Column<T>[]
-  /** Undefined: not read yet. */
+  /** The rows; undefined: not read yet. */
   rows: readonly T[] | undefined
   keyOf(row: T): string
   /** Text shown instead of an empty table. */

@@ -12,7 +12,10 @@ export function unsubscribeToken(config: Pick<Config, 'jwtSecret'>, userId: stri
   return signToken(config, 'unsubscribe', userId)
 }
 
-/** @throws {AppError} BAD_TOKEN */
+/**
+ * Returns the user of a token.
+ * @throws {AppError} BAD_TOKEN
+ */
 export function checkUnsubscribeToken(config: Config, token: string): string {
   const userId = contentOf(token)
   if (!/^\d{1,18}$/.test(userId) || !isSigned(config, 'unsubscribe', token)) throw fail('BAD_TOKEN')

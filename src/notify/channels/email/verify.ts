@@ -87,7 +87,10 @@ export async function accountsOf(
   }))
 }
 
-/** @throws {AppError} BAD_TOKEN when the token is forged or expired */
+/**
+ * Reads a token.
+ * @throws {AppError} BAD_TOKEN when it is forged or expired
+ */
 function read(config: Config, token: string): { userId: string; email: string; expiresAt: number } {
   const [userId = '', expiresAt = '', address = ''] = contentOf(token).split('.')
   if (!isSigned(config, 'verify-email', token) || !(Number(expiresAt) > Date.now())) throw fail('BAD_TOKEN')

@@ -135,7 +135,7 @@ export async function removeEnded(client: pg.ClientBase, userIds: string[]): Pro
   await refreshReachability(client, userIds)
 }
 
-/** False when the user has no such subscription. */
+/** Removes a subscription. False when the user has none with this id. */
 export function unsubscribe(pool: pg.Pool, userId: string, id: string): Promise<boolean> {
   return inTransaction(pool, async (client) => {
     await lockInboxes(client, [userId], false)

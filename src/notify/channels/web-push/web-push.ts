@@ -82,7 +82,10 @@ export const originOf = (endpoint: string) => new URL(endpoint).origin
 /** Maximum number of a user's messages that are examined for ones to close. */
 const LOOKED_THROUGH = 100
 
-/** `lives`: whether its session still exists. `close`: tags of messages sent there whose notification is read, archived or removed. */
+/**
+ * `lives`: true while its session exists. `close`: tags of messages sent there whose notification is read, archived or
+ * removed.
+ */
 type Found = Subscription & { lives: boolean; epoch: string; modseq: number; unreadCount: number; close: string[] }
 
 async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Promise<Found | undefined> {
