@@ -65,3 +65,21 @@ export function violates(error: unknown, constraint: string): boolean {
     error.constraint === constraint
   )
 }
+
+/** Delays between attempts, in any unit of time. `factor`: growth with each failure, 2 by default. */
+export type Backoff = { first: number; longest: number; factor?: number }
+
+/** The delay after this many earlier failures: exponential, from `first` to `longest`. */
+export function backoff({ first, longest, factor = 2 }: Backoff, earlier: number): number {
+  return Math.min(longest, first * factor ** earlier)
+}
+
+/** The same as SQL. `earlier`: an expression for the number of earlier failures. */
+export function sqlBackoff({ first, longest, factor = 2 }: Backoff, earlier: string): string {
+  return `least(${longest}, ${first} * power(${factor}, least(${earlier}, 20)))`
+}
+
+/** SQL that lengthens or shortens a delay by up to a quarter, to spread simultaneous failures. */
+export function sqlJitter(delay: string): string {
+  return `${delay} * (0.75 + random() / 2)`
+}

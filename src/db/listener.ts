@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
+import { backoff } from '../base/failure.ts'
 import { timeLimits } from './pool.ts'
 
 /** How often a query checks for a silently lost connection, with the timeout QUERY_MS. */
@@ -91,7 +92,7 @@ export class Listener {
     if (this.#closed || subscriber !== this.#subscriber) return
     this.#alive = false
     this.#subscriber = undefined
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
+    const wait = backoff({ first: FIRST_RETRY_MS, longest: LAST_RETRY_MS }, this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
     this.#app.log.warn({ err, wait }, 'cannot listen; reconnecting')
     subscriber.events.removeAllListeners('notification')

@@ -9,6 +9,7 @@ import {
   handleWhen,
 } from 'cockatiel'
 import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
+import { backoff } from '../../base/failure.ts'
 import { messageOf } from '../../errors.ts'
 import type { Outcome } from './deliveries.ts'
 
@@ -87,7 +88,7 @@ export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs, na
   const closedSeconds = () => Math.max(0, closedUntil - performance.now()) / 1000
   const breaker = circuitBreaker(handleWhen(isFailure), {
     halfOpenAfter: new DelegateBackoff(({ attempt }) => {
-      const ms = Math.min(halfOpenAfterMs * 2 ** (attempt - 1), LONGEST_OPEN_MS)
+      const ms = backoff({ first: halfOpenAfterMs, longest: LONGEST_OPEN_MS }, attempt - 1)
       closedUntil = performance.now() + ms
       // cockatiel uses a clock that can be set back. `turns` below uses one that cannot.
       return Number.NEGATIVE_INFINITY

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { backoff } from '../../base/failure.ts'
 import { messagesTried } from '../../base/metrics.ts'
 import { messageOf } from '../../errors.ts'
 import type { Notification } from '../../protocol/notification.ts'
@@ -273,6 +274,6 @@ function again(error: unknown): Outcome {
 function later(outcome: Outcome, attempts: number): Outcome {
   if (outcome.state !== 'retry' || !outcome.counts) return outcome
   if (attempts >= MAX_ATTEMPTS) return { state: 'failed', error: outcome.error }
-  const wait = Math.min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** (attempts - 1))
+  const wait = backoff({ first: FIRST_RETRY_SECONDS, longest: LAST_RETRY_SECONDS }, attempts - 1)
   return { ...outcome, afterSeconds: Math.max(outcome.afterSeconds, wait * (0.75 + Math.random() / 2)) }
 }

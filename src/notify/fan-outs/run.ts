@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { App } from '../../app.ts'
-import { isLockTimeout } from '../../base/failure.ts'
+import { isLockTimeout, sqlBackoff } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -120,7 +120,7 @@ async function noteFailure(pool: pg.Pool, { id }: FanOut, error: unknown): Promi
   await pool.query(
     `update notify.fan_outs
      set attempts = attempts + (not $3)::int, last_error = $2,
-       due_at = now() + make_interval(secs => case when $3 then 2 else least(600, 2 ^ least(attempts, 10)) end)
+       due_at = now() + make_interval(secs => case when $3 then 2 else ${sqlBackoff({ first: 1, longest: 600 }, 'attempts')} end)
      where id = $1`,
     [id, messageOf(error), isLockTimeout(error)],
   )

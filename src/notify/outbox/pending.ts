@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { isContentError, isTimeout, sqlState } from '../../base/failure.ts'
+import { isContentError, isTimeout, sqlBackoff, sqlJitter, sqlState } from '../../base/failure.ts'
 import { retries } from '../../base/metrics.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
@@ -126,16 +126,14 @@ async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise
   ])
 }
 
-/** SQL for seconds: exponential from 1 s to an hour, with ± 25 % of jitter to spread simultaneous failures. */
-export function backoff(attempts: string, longestSeconds = 3600): string {
-  return `least(${longestSeconds}, power(2, least(${attempts}, 12))) * (0.75 + random() / 2)`
-}
+/** SQL for the seconds until the next attempt. */
+const retryDelay = sqlJitter(sqlBackoff({ first: 1, longest: 3600 }, 'attempts'))
 
 async function noteFailure(pool: pg.Pool, { id }: PendingRow, error: unknown): Promise<void> {
   await pool.query(
     `with failed as (
        update notify.pending
-       set attempts = attempts + 1, last_error = $2, error_class = $4, due_at = now() + make_interval(secs => ${backoff('attempts')}),
+       set attempts = attempts + 1, last_error = $2, error_class = $4, due_at = now() + make_interval(secs => ${retryDelay}),
            dead_at = case when attempts + 1 >= $3 then now() end
        where id = $1
        returning id, recipient_id, dead_at

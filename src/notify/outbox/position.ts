@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { sqlBackoff } from '../../base/failure.ts'
 import { columns } from '../../db/columns.ts'
 
 /** One lane of one consumer: an ordered stream of events. Only the transaction that locks its row in notify.positions reads it. */
@@ -88,7 +89,7 @@ export async function noteLaneFailure(pool: pg.Pool, { consumer, lane }: Lane, r
   await pool.query(
     `update notify.positions p
      set failures = failures + 1, failing_since = coalesce(failing_since, now()), last_error = left($3, 1000),
-       retry_at = case when failures >= 2 then now() + make_interval(secs => least(30, 2 ^ least(failures - 2, 5))) end
+       retry_at = case when failures >= 2 then now() + make_interval(secs => ${sqlBackoff({ first: 1, longest: 30 }, 'failures - 2')}) end
      where consumer = $1 and lane = (select lane from notify.positions where consumer = $1 and lane = $2 for update skip locked)`,
     [consumer, lane, reason],
   )

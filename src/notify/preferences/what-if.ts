@@ -1,9 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { counts, type Sounded, withOneMore } from '../rules/cap.ts'
-import { type Decision, decide, type UserPreferences } from '../rules/decide.ts'
+import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
-import { type Channel, channels } from '../types/types.ts'
+import { type Channel, channels, type NotificationType } from '../types/types.ts'
 import type { Preferences } from './document.ts'
 import { checkTimeZones } from './store.ts'
 
@@ -73,34 +73,37 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
   ])
   const types: WhatIf['types'] = {}
   let differs = 0
-  let counted: { before: Sounded[]; after: Sounded[] } = { before: [], after: [] }
-  for (const [at, row] of rows.entries()) {
+  let recent: { before: Sounded[]; after: Sounded[] } = { before: [], after: [] }
+  for (const [index, row] of rows.entries()) {
     const type = lookup(row.type)
-    const critical = row.priority === 'critical'
-    const relation = events[at] ? relationOf(events[at], { relations, mutedThreads }) : null
-    const before = { document: stored, ...timesBefore(row), recent: counted.before, at: row.at }
-    const after = { document, ...timesAfter(row), recent: counted.after, at: row.at }
-    const outcomeOf = (channel: Channel, ownPreferences: UserPreferences) =>
-      nameOf(decide(type, channel, relation, ownPreferences, critical))
-    let differsHere = false
-    types[row.type] ??= emptyDifferences()
+    const relation = events[index] ? relationOf(events[index], { relations, mutedThreads }) : null
+    const decideBy = (ownPreferences: UserPreferences) => decideRow(row, type, relation, ownPreferences)
+    const before = decideBy({ document: stored, ...timesBefore(row), recent: recent.before, at: row.at })
+    const after = decideBy({ document, ...timesAfter(row), recent: recent.after, at: row.at })
+    recent = { before: before.recent, after: after.recent }
+    const differences = types[row.type] ?? emptyDifferences()
+    types[row.type] = differences
     for (const channel of channels) {
-      const outcome = { before: outcomeOf(channel, before), after: outcomeOf(channel, after) }
-      const difference = types[row.type]?.[channel]
-      if (difference) {
-        count(difference.before, outcome.before)
-        count(difference.after, outcome.after)
-      }
-      differsHere ||= outcome.before !== outcome.after
+      count(differences[channel].before, before.outcomes[channel])
+      count(differences[channel].after, after.outcomes[channel])
     }
-    if (differsHere) differs += 1
-    const recentWith = (ownPreferences: UserPreferences) =>
-      outcomeOf('inApp', ownPreferences) === 'allow' && counts(ownPreferences, type, critical)
-        ? withOneMore(ownPreferences, row.type).recent
-        : ownPreferences.recent
-    counted = { before: recentWith(before), after: recentWith(after) }
+    if (channels.some((channel) => before.outcomes[channel] !== after.outcomes[channel])) differs += 1
   }
   return { days, notifications: rows.length, differs, types }
+}
+
+/** The outcome of a notification on each channel, and the notifications that count for a cap after it. */
+function decideRow(
+  row: Row,
+  type: NotificationType,
+  relation: Relation | null,
+  ownPreferences: UserPreferences,
+): { outcomes: Record<Channel, Outcome>; recent: Sounded[] } {
+  const critical = row.priority === 'critical'
+  const outcomeOf = (channel: Channel) => nameOf(decide(type, channel, relation, ownPreferences, critical))
+  const outcomes = { inApp: outcomeOf('inApp'), email: outcomeOf('email'), webPush: outcomeOf('webPush') }
+  const makesSound = outcomes.inApp === 'allow' && counts(ownPreferences, type, critical)
+  return { outcomes, recent: makesSound ? withOneMore(ownPreferences, row.type).recent : ownPreferences.recent }
 }
 
 function timesBefore({ quietBefore, snoozedBefore, digestBefore }: Row) {

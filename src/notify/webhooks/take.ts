@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { sqlBackoff, sqlJitter } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageId } from './deliveries.ts'
 
@@ -93,6 +94,15 @@ export async function recordSent(pool: pg.Pool, webhookId: string, { id }: Taken
   })
 }
 
+/** SQL for the seconds of a pause after this failure; 0: none. */
+const ownPause = `case when w.failures + 1 >= ${PAUSE_AFTER}
+  then ${sqlBackoff({ first: FIRST_RETRY_SECONDS, longest: LONGEST_PAUSE_SECONDS }, `w.failures + 1 - ${PAUSE_AFTER}`)} else 0 end`
+
+/** SQL for the seconds until the message's next attempt. */
+const retryDelay = sqlJitter(
+  sqlBackoff({ first: FIRST_RETRY_SECONDS, longest: LAST_RETRY_SECONDS, factor: 4 }, 'd.attempts - 1'),
+)
+
 /**
  * Postpones the message, or gives it up after three days. Pauses the endpoint after consecutive failures or on its
  * request. Disables an endpoint that is gone or has accepted nothing for three days, and returns the reason.
@@ -108,9 +118,7 @@ export function recordFailure(
       name: 'webhook_failed',
       text: `update notify.webhooks w
              set failures = w.failures + 1, failing_since = coalesce(w.failing_since, now()), last_error = $2,
-               paused_until = case when $4 > 0 or w.failures + 1 >= ${PAUSE_AFTER} then greatest(w.paused_until, now() + make_interval(secs =>
-                 greatest($4, case when w.failures + 1 >= ${PAUSE_AFTER}
-                   then least(${LONGEST_PAUSE_SECONDS}, ${FIRST_RETRY_SECONDS} * 2 ^ least(w.failures + 1 - ${PAUSE_AFTER}, 20)) else 0 end))) else w.paused_until end,
+               paused_until = greatest(w.paused_until, now() + make_interval(secs => nullif(greatest($4, ${ownPause}), 0))),
                disabled_at = case when old.because is not null then now() else w.disabled_at end,
                disabled_because = coalesce(old.because, w.disabled_because)
              from (
@@ -129,7 +137,7 @@ export function recordFailure(
              set status = $4, last_error = $5, updated_at = now(),
                state = case when given_up then 'failed' else 'queued' end,
                due_at = case when not given_up then now() + make_interval(secs => greatest($6,
-                 least(${LAST_RETRY_SECONDS}, ${FIRST_RETRY_SECONDS} * 4 ^ least(d.attempts - 1, 10)) * (0.75 + random() / 2))) end
+                 ${retryDelay})) end
              from (
                select f.id, coalesce($4::int, 0) = 410 or greatest(f.tried_at, (select w.enabled_at from notify.webhooks w where w.id = $1)) <= now() - ${GIVE_UP} as given_up
                from notify.webhook_deliveries f where f.id = $2

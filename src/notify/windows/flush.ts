@@ -1,14 +1,13 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { App } from '../../app.ts'
-import { isContentError } from '../../base/failure.ts'
+import { isContentError, sqlBackoff, sqlJitter } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
 import { queueDeliveries } from '../channels/queue.ts'
 import { keyOfGroup } from '../dispatch/model.ts'
 import { lockFreeObjects, lockInboxes } from '../dispatch/objects.ts'
 import { storeFolded } from '../dispatch/store.ts'
-import { backoff } from '../outbox/pending.ts'
 import { storeCounted } from '../rules/cap.ts'
 import { readPreferences } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -80,12 +79,12 @@ async function putOff(
   { pool, log }: Flushing,
   windows: Window[],
   error: unknown,
-  longestSeconds?: number,
+  longestSeconds = 3600,
 ): Promise<void> {
   const named = windows.slice(0, 3).map(({ userId, groupKey }) => ({ userId, groupKey }))
   log.warn({ err: error, count: windows.length, windows: named }, 'cannot flush windows; retrying later')
   await pool.query(
-    `update notify.windows x set attempts = attempts + 1, last_error = ${keyed.next}, due_at = now() + make_interval(secs => ${backoff('attempts', longestSeconds)})
+    `update notify.windows x set attempts = attempts + 1, last_error = ${keyed.next}, due_at = now() + make_interval(secs => ${sqlJitter(sqlBackoff({ first: 1, longest: longestSeconds }, 'attempts'))})
      from (
        select x.user_id, x.group_key, x.filter from ${keyed.from}
        join notify.windows x on x.user_id = w.user_id and x.group_key = w.group_key and x.filter = w.filter and x.due_at <= now()

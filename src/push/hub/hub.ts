@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import { isTransient } from '../../base/failure.ts'
+import { backoff, isTransient } from '../../base/failure.ts'
 import { Pulse } from '../../base/pulse.ts'
 import { PushedLog } from '../../notify/delivery-log/pushed.ts'
 import {
@@ -217,7 +217,7 @@ export class Hub {
   #putOff(users: User[], err: unknown): void {
     this.#app.log.warn({ err, users: users.length, userId: users[0]?.id }, 'cannot read changes; retrying')
     for (const user of users) {
-      const wait = Math.min(FAILED_READ_AT_MOST_MS, FAILED_READ_MS * 2 ** user.failures)
+      const wait = backoff({ first: FAILED_READ_MS, longest: FAILED_READ_AT_MOST_MS }, user.failures)
       user.notBefore = performance.now() + wait
       if (!isTransient(err)) user.failures += 1
       this.#readIfBehind(user, user.notBefore)
