@@ -7,9 +7,10 @@ import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempo
 import type { StaffRole } from '../../http/identity.ts'
 import { decodeCursor, PageQuery } from '../../http/paging.ts'
 import { readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited } from '../audit/audited.ts'
+import { usersOf } from '../sends/send.ts'
 import type { Audience, CompileAudience } from './audience.ts'
 import { findBroadcast, type Broadcast as Stored, sourceOf, states } from './broadcast.ts'
 import { contentOf, type Draft, draftOf, timeOf } from './draft.ts'
@@ -76,7 +77,11 @@ export const BroadcastWithProgress = Type.Object({
 
 const closed = { additionalProperties: false }
 const OneBroadcast = Type.Object({ id: Id })
-const TestBody = Type.Object({ userIds: Type.Array(Id, { minItems: 1, maxItems: 100, uniqueItems: true }) }, closed)
+const someUsers = { minItems: 1, maxItems: 100, uniqueItems: true }
+const TestBody = Type.Object(
+  { userIds: Type.Optional(Type.Array(Id, someUsers)), externalIds: Type.Optional(Type.Array(ExternalId, someUsers)) },
+  { ...closed, minProperties: 1, description: 'userIds, externalIds or both' },
+)
 const RecipientsQuery = Type.Object(
   {
     ...PageQuery.properties,
@@ -270,7 +275,9 @@ export function routesOfBroadcasts(
               target: `broadcast:${broadcast.id}`,
               after: request.body,
             })
-            return { accepted: await sendTest(trx, broadcast, request.body.userIds, request.id) }
+            const { userIds = [], externalIds = [] } = request.body
+            const users = [...userIds, ...(await usersOf(trx, externalIds))]
+            return { accepted: await sendTest(trx, broadcast, users, request.id) }
           })
         } finally {
           app.wakeUps.eventsAppended()

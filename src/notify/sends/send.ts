@@ -75,7 +75,7 @@ async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<str
 }
 
 /** Converts external ids to user ids. Omits unknown ones. */
-async function usersOf(trx: pg.ClientBase, externalIds: string[]): Promise<string[]> {
+export async function usersOf(trx: Pick<pg.ClientBase, 'query'>, externalIds: string[]): Promise<string[]> {
   if (externalIds.length === 0) return []
   const { rows } = await trx.query<{ ids: string[] }>('select notify.users_of($1::text[])::text[] as ids', [
     externalIds,

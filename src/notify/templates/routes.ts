@@ -6,10 +6,11 @@ import { fail } from '../../errors.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { decodeCursor, PageQuery } from '../../http/paging.ts'
 import { readErrors, shown, shownPageOf } from '../../http/shown-sql/reader.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
 import { textOrNull } from '../../protocol/nullable.ts'
 import { LANGUAGE_TAG, SENT_TYPE } from '../../protocol/patterns.ts'
 import { audited, formerOf } from '../audit/audited.ts'
+import { usersOf } from '../sends/send.ts'
 import { checkMessages, Values, Variables } from './message.ts'
 import { Preview, previewTemplate } from './preview.ts'
 import {
@@ -86,6 +87,7 @@ const PreviewOf = Type.Object(
   {
     variables: Type.Optional(Values),
     userId: Type.Optional(Id),
+    externalId: Type.Optional(ExternalId),
     locale: Type.Optional(Type.String({ pattern: LANGUAGE_TAG, maxLength: 35 })),
   },
   closed,
@@ -243,7 +245,9 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       (request, reply) =>
         answerReadOnce(pool, request, reply, async () => {
-          const { variables = {}, userId, locale } = request.body
+          const { variables = {}, locale, externalId } = request.body
+          const [userId = request.body.userId] = externalId === undefined ? [] : await usersOf(pool, [externalId])
+          if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
           const template = required(await findTemplate(pool, request.params.id))
           const type = (await types.current())(template.type)
           return previewTemplate(app, template, type, { variables, userId, locale })

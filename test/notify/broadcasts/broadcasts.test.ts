@@ -44,7 +44,10 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
   t.same((await boss.request('POST', '/admin/broadcasts', body, key)).body, created.body)
   const path = `/admin/broadcasts/${created.body.id}`
   t.match((await boss.request('POST', `${path}/dry-run`)).body, { total: 2, shown: 2, silent: 0, noChannel: 0 })
-  t.match(await boss.request('POST', `${path}/test`, { userIds: [ben.id] }), { status: 202, body: { accepted: 1 } })
+  await pool.query(`update social.users set external_id = 'ben' where id = $1`, [ben.id])
+  t.match(await boss.request('POST', `${path}/test`, { externalIds: ['ben'] }), { status: 202, body: { accepted: 1 } })
+  await pool.query('update social.users set external_id = null where id = $1', [ben.id])
+  t.equal((await boss.request('POST', `${path}/test`, {})).status, 400)
   await eventually(async () => (await ben.get('/notifications')).items.length === 1)
   t.match((await ben.get('/notifications')).items, [{ title: '20 % Rabatt', type: 'shop.sale' }])
   t.match((await boss.get(path)).progress, { total: null, done: 0, stored: 0, waiting: 0 })

@@ -122,6 +122,9 @@ test('a preview shows each channel in the language of the user, with the decisio
     status: 400,
     body: { errors: [{ pointer: '/variables/other' }] },
   })
+  await pool.query(`update social.users set external_id = 'ana' where id = $1`, [ana.id])
+  t.match((await preview({ variables, externalId: 'ana' })).body, { locale: 'de-AT' })
+  t.match(await preview({ variables, externalId: 'nobody' }), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   t.match(await preview({ variables, userId: '999999' }), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   t.same((await ana.get('/notifications')).items, [], 'nothing is sent')
 })
