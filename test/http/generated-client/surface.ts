@@ -185,7 +185,7 @@ async function webhooks({ token }: Person, root: Token): Promise<void> {
 async function operation({ user, token }: Person, root: Token): Promise<void> {
   await refused(403, 'FORBIDDEN', api.getAdminDeadLetters({}, token))
   assert.deepEqual(ids(await api.getAdminDeadLetters({}, root)), [])
-  await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', root))
+  await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', {}, root))
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdReplay('1', {}, root))
   for (const read of [
     api.getAdminHistory,
