@@ -158,6 +158,7 @@ t.test('paused lanes are not read, show who paused them, and continue where they
     { action: 'lanes.resume', target: 'notifications/99', after: { lanes: 1 } },
     { action: 'lanes.resume', target: 'all', after: { lanes: all.length - 1 } },
   ])
+  await pool.query('begin; set local role ravenpost_app; select notify.pause_lanes(), notify.resume_lanes(); rollback')
   for (const role of ['ravenpost_readonly', 'ravenpost_emitter'])
     await t.rejects(pool.query(`begin; set local role ${role}; select notify.pause_lanes()`), { code: '42501' }, role)
 })
