@@ -1,5 +1,5 @@
-import { IntlMessageFormat } from 'intl-messageformat'
 import { messageOf } from '../../errors.ts'
+import { compileMessage, type Filler, type Values } from './compile.ts'
 import type { NotificationType } from './types.ts'
 
 /** Input for the text of a notification. `actorNames`: display names, latest first. */
@@ -70,7 +70,6 @@ function templatesOf(
 }
 
 export type Template = 'title' | 'body' | 'url' | 'fallback'
-type Values = Record<string, string | number>
 type Facts = Omit<Renderable, Template | 'type'>
 
 /** `count`: distinct actors. Without a first name no actor is known, without a second only one is. */
@@ -91,25 +90,21 @@ function valuesOf({ data, objectType, objectId, actorIds, actorNames, actorCount
   }
 }
 
-const compiled = new Map<string, IntlMessageFormat>()
+const compiled = new Map<string, Filler>()
 
 /** Renders a template. Null when it is malformed or uses a missing argument, so that no broken text is shown. */
 function format(template: string, language: string, values: Values): string | null {
   try {
     const key = `${language} ${template}`
-    let message = compiled.get(key)
-    if (!message) {
-      message = compile(template, language)
-      compiled.set(key, message)
+    let fill = compiled.get(key)
+    if (!fill) {
+      fill = compileMessage(template, language)
+      compiled.set(key, fill)
     }
-    return String(message.format(values))
+    return fill(values)
   } catch {
     return null
   }
-}
-
-function compile(template: string, language: string): IntlMessageFormat {
-  return new IntlMessageFormat(template, language, undefined, { ignoreTag: true })
 }
 
 /** Cuts by code points, so that no surrogate pair is split. */
@@ -130,8 +125,8 @@ export function faultOfTemplate(
   language = DEFAULT_LANGUAGE,
 ): string | null {
   try {
-    const message = compile(template, language)
-    const words = [0, 1, 2, 3, 10].map((people) => String(message.format(sampleOf(people, anyData))))
+    const fill = compileMessage(template, language)
+    const words = [0, 1, 2, 3, 10].map((people) => fill(sampleOf(people, anyData)))
     if (words.some((text) => text.trim() === '')) return 'nothing is left of it'
     return name === 'url' && !words.every(isLink) ? 'a link begins with /, http:// or https://' : null
   } catch (error) {

@@ -1,10 +1,14 @@
 import fc from 'fast-check'
+import { IntlMessageFormat } from 'intl-messageformat'
 import t from 'tap'
+import { timeOf } from '../../../src/notify/inbox/view.ts'
 import { beginningOf } from '../../../src/notify/types/beginning.ts'
+import { compileMessage, type Values } from '../../../src/notify/types/compile.ts'
 import { type Renderable, render as renderWith } from '../../../src/notify/types/render.ts'
 import { setup } from '../../setup.ts'
 
-const types = await (await setup(t)).app.types.current()
+const { app } = await setup(t)
+const types = await app.types.current()
 const render = (notification: Renderable) => renderWith(notification, types(notification.type))
 
 const aLike: Renderable = {
@@ -71,6 +75,83 @@ t.test('texts use the locale, its language or English, with the plural rules of 
   ])
   t.match(renderWith(aLike, polish, 'pl'), { url: '/posts/9', fallback: '1 osoba' })
   t.end()
+})
+
+const names = fc.constantFrom('first', 'count', 'n', 'missing')
+const texts = fc.constantFrom('Ana', ' likes ', "it''s", "'{quoted}'", '<b>x</b>', '#', '😀', ' ')
+/** ICU messages of texts, arguments, numbers, choices and nested plurals. */
+const messages = fc.letrec<{ message: string; plural: string }>((tie) => ({
+  message: fc
+    .array(
+      fc.oneof(
+        { weight: 4, arbitrary: texts },
+        { weight: 3, arbitrary: names.map((name) => `{${name}}`) },
+        { weight: 3, arbitrary: tie('plural') },
+        { weight: 1, arbitrary: names.map((name) => `{${name}, number}`) },
+        { weight: 1, arbitrary: tie('message').map((inner) => `{first, select, Ana {${inner}} other {x}}`) },
+      ),
+      { maxLength: 4 },
+    )
+    .map((parts) => parts.join('')),
+  plural: fc
+    .record({
+      name: names,
+      kind: fc.constantFrom('plural', 'selectordinal'),
+      offset: fc.constantFrom('', 'offset:1 ', 'offset:2 '),
+      forms: fc.dictionary(fc.constantFrom('=0', '=1', '=2', 'one', 'two', 'few', 'many'), tie('message')),
+      other: tie('message'),
+    })
+    .map(({ name, kind, offset, forms, other }) => {
+      const all = Object.entries({ ...forms, other }).map(([form, inner]) => `${form} {${inner}}`)
+      return `{${name}, ${kind}, ${offset}${all.join(' ')}}`
+    }),
+})).message
+
+t.test('compiled messages give the same texts as the ICU library, and fail where it fails', (t) => {
+  const value = fc.oneof(fc.nat(30), fc.integer(), fc.double(), fc.constantFrom('', '0', '3', 'Ana', 'x'))
+  const values = fc.record<Values>({ first: value, count: value, n: value })
+  const languages = fc.constantFrom('en', 'de', 'pl', 'ar', 'cy', 'de-AT')
+  const attempt = (fill: () => unknown) => {
+    try {
+      return String(fill())
+    } catch {
+      return null
+    }
+  }
+  let filled = 0
+  fc.assert(
+    fc.property(messages, languages, values, (message, language, given) => {
+      const format = new IntlMessageFormat(message, language, undefined, { ignoreTag: true })
+      const ours = attempt(() => compileMessage(message, language)(given))
+      if (ours) filled += 1
+      return ours === attempt(() => format.format(given))
+    }),
+    { numRuns: 200 },
+  )
+  t.ok(filled > 40, `${filled} of 200 have a text`)
+  t.end()
+})
+
+t.test('times have milliseconds in UTC, whatever zone and precision PostgreSQL prints', async (t) => {
+  const moments = [
+    '2026-11-27 15:51:30.123999',
+    '2026-11-27 15:51:30.12',
+    '1999-12-31 23:59:59',
+    '0099-01-01 00:00:00.5006',
+  ]
+  for (const zone of ['UTC', 'Asia/Kolkata', 'America/St_Johns']) {
+    const { rows } = await app.pool.query<{ printed: string; time: Date }>(
+      `select at::text as printed, at as time from unnest($1::timestamp[]) m (moment), timezone('UTC', moment) at
+       where set_config('timezone', $2, true) is not null`,
+      [moments, zone],
+    )
+    t.same(
+      rows.map(({ printed }) => timeOf(printed)),
+      rows.map(({ time }) => time.toISOString()),
+      zone,
+    )
+    t.equal(rows.length, moments.length)
+  }
 })
 
 t.test('each social type has its own text and link', (t) => {
