@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { App } from '../app.ts'
 import { noticeUntrustedProxy } from '../http/client-address.ts'
 import { createFastify } from '../http/fastify.ts'
+import { deferFrequentWrites } from '../http/load/deferrable.ts'
 import { noteRefusedOrigins } from '../http/origin.ts'
 import { sealCursors } from '../http/paging.ts'
 import { limitRates } from '../http/rate-limits.ts'
@@ -122,6 +123,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
     ],
   })
   noteRefusedOrigins(server, app)
+  deferFrequentWrites(server, app.config)
   // Registered after CORS, so that pages of allowed origins can read a 401 or 429.
   recogniseUsers(server, app)
   watchLog(server, app)

@@ -27,6 +27,9 @@ export type CoalescerOptions<Kind extends string, Item, Result> = {
 /** Concurrent statements per kind. While PostgreSQL runs one, the next one is in transit. */
 const STATEMENTS_PER_KIND = 2
 
+/** Callers answered in one turn of the event loop. Each one sends a response, and other requests wait for the turn. */
+const ANSWERS_PER_TURN = 32
+
 /** Time for which an item with a locked row is retried, and the interval between attempts. */
 const HELD_MS = 2000
 const AGAIN_MS = 50
@@ -159,15 +162,13 @@ export class Coalescer<Kind extends string, Item, Result> {
     try {
       const results = await queue.run(batch.map((entry) => entry.item))
       this.#onCommit()
-      batch.forEach((entry, index) => {
-        this.#answer(entry, results[index])
-      })
+      inTurns(batch, (entry, index) => this.#answer(entry, results[index]))
     } catch (error) {
       if (batch.length === 1 || !isContentError(error)) {
-        for (const entry of batch) {
+        inTurns(batch, (entry) => {
           this.#release(entry.key)
           entry.reject(error)
-        }
+        })
         return
       }
       const middle = batch.length >> 1
@@ -210,6 +211,13 @@ export class Coalescer<Kind extends string, Item, Result> {
     this.#size--
     if (this.#size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
+}
+
+/** Calls `answer` for each item in order, a few per turn of the event loop. */
+function inTurns<T>(items: T[], answer: (item: T, index: number) => void, from = 0): void {
+  const until = Math.min(from + ANSWERS_PER_TURN, items.length)
+  for (const [index, item] of items.slice(from, until).entries()) answer(item, from + index)
+  if (until < items.length) setImmediate(inTurns, items, answer, until)
 }
 
 function busy(): AppError {

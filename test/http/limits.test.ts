@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
+import { fastify } from 'fastify'
 import type { Pool } from 'pg'
 import { test } from 'tap'
 import { createServer } from '../../src/api/server.ts'
+import { deferFrequentWrites } from '../../src/http/load/deferrable.ts'
+import { answerProblems } from '../../src/http/problem.ts'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { signIn } from '../client.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
@@ -24,6 +27,38 @@ test('likes beyond the queue get 503 with Retry-After, queued ones succeed once 
   holder.release()
   await taken
   t.match(await ben.like(post.id), { liked: true })
+})
+
+test('frequent writes wait for other requests, in order of arrival, and are refused when too many wait', async (t) => {
+  const server = fastify()
+  t.teardown(() => server.close())
+  answerProblems(server)
+  deferFrequentWrites(server, { writeQueueSize: 200 })
+  const handled: string[] = []
+  const config = { deferrable: true } as const
+  server.post<{ Params: { id: string } }>('/likes/:id', { config }, async ({ params }) => handled.push(params.id))
+  server.post('/other', async () => handled.push('other'))
+  await server.ready()
+
+  // `inject` sends only once it is awaited.
+  const post = async (url: string) => await server.inject({ method: 'POST', url })
+  const likes = Array.from({ length: 300 }, (_, id) => post(`/likes/${id}`))
+  const other = post('/other')
+  t.equal((await other).statusCode, 200)
+  t.ok(handled.indexOf('other') <= 64, `after ${handled.indexOf('other')} likes that arrived before it`)
+  const answers = await Promise.all(likes)
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200)
+  t.equal(refused.length, 300 - 200 - 64)
+  for (const { statusCode, headers, json } of refused)
+    t.match(
+      { statusCode, retryAfter: headers['retry-after'], ...json() },
+      { statusCode: 503, retryAfter: '1', code: 'BUSY' },
+    )
+  t.same(
+    handled.filter((id) => id !== 'other'),
+    Array.from({ length: 264 }, (_, id) => String(id)),
+  )
+  t.equal((await post('/likes/300')).statusCode, 200, 'there is room again')
 })
 
 test('a like waits at most two seconds for a locked row', async (t) => {

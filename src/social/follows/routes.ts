@@ -6,6 +6,7 @@ import { fail } from '../../errors.ts'
 import { Id } from '../../protocol/id.ts'
 import { type FollowRequest, followBatch, unfollowBatch } from './write.ts'
 
+const config = { deferrable: true } as const
 const schema = {
   params: Type.Object({ id: Id }),
   response: { 200: Type.Object({ following: Type.Boolean() }) },
@@ -26,6 +27,7 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
     server.post(
       '/users/:id/follow',
       {
+        config,
         schema: {
           tags: ['users'],
           summary: 'Follow a user',
@@ -40,6 +42,7 @@ export function followRoutes(app: App): FastifyPluginAsyncTypebox {
     server.post(
       '/users/:id/unfollow',
       {
+        config,
         schema: {
           tags: ['users'],
           summary: 'Unfollow a user',

@@ -10,6 +10,7 @@ import { listLikers } from './read.ts'
 import { type LikeOutcome, type LikeRequest, likeBatch, unlikeBatch } from './write.ts'
 
 const OneId = Type.Object({ id: Id })
+const config = { deferrable: true } as const
 const schema = {
   params: OneId,
   response: { 200: Type.Object({ liked: Type.Boolean(), likeCount: Type.Integer() }) },
@@ -24,6 +25,7 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
     server.post(
       '/posts/:id/like',
       {
+        config,
         schema: {
           tags: ['posts'],
           summary: 'Like a post',
@@ -43,6 +45,7 @@ export function likeRoutes(app: App): FastifyPluginAsyncTypebox {
     server.delete(
       '/posts/:id/like',
       {
+        config,
         schema: {
           tags: ['posts'],
           summary: 'Remove my like',

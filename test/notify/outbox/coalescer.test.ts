@@ -57,6 +57,28 @@ t.test('a full coalescer refuses with 503 and accepts again once it has room', a
   t.equal(await later, 'like c')
 })
 
+t.test('a large batch is answered in order, over several turns of the event loop', async (t) => {
+  const { writer, nth } = recorder()
+  const answered: number[] = []
+  const all = Promise.all(
+    Array.from({ length: 200 }, (_, item) => writer.add('like', String(item)).then(() => answered.push(item))),
+  )
+  ;(await nth(0)).finish()
+  const perTurn: number[] = []
+  while (answered.length < 200) {
+    const before = answered.length
+    await new Promise((resolve) => setImmediate(resolve))
+    perTurn.push(answered.length - before)
+  }
+  await all
+  t.ok(Math.max(...perTurn) <= 64, `other work had its turn after ${perTurn} answers`)
+  t.same(
+    answered,
+    answered.toSorted((one, other) => one - other),
+  )
+  t.equal(writer.size, 0)
+})
+
 t.test('a closing coalescer answers requests in progress and refuses later ones', async (t) => {
   const { writer, nth } = recorder()
   const taken = [writer.add('like', 'a'), writer.add('unlike', 'a')]
