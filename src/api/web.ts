@@ -5,6 +5,7 @@ import fastifyStatic from '@fastify/static'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../app.ts'
 import type { Config } from '../config.ts'
+import { pageHeaders } from '../http/security-headers.ts'
 import { escapeHtml } from '../notify/channels/email/mail.ts'
 import type { Web } from './web-build.ts'
 
@@ -27,7 +28,7 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
     reply.header('vary', 'Accept')
     if (isFile(request) || !prefersHtml(request.headers.accept)) return
     const index = await readFile(join(web.dist, 'index.html'), 'utf8').catch(() => undefined)
-    reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache')
+    reply.type('text/html; charset=utf-8').headers(pageHeaders).header('cache-control', 'no-cache')
     if (index === undefined) return sendLanding(reply, web)
     reply.header('content-security-policy', csp)
     return reply.send(index.replace(BASE, `<base href="${pathOfApi(config)}" data-demo="${config.demo}"`))

@@ -8,17 +8,29 @@ const YEAR_SECONDS = 365 * 24 * 60 * 60
 
 /**
  * Security headers of every response. Our pages load nothing from elsewhere and cannot be framed. The headers depend
- * only on https, so helmet computes each set once; its Fastify plugin would do it per request.
+ * only on https, so helmet computes each set once; its Fastify plugin would do it per request. Public routes may answer
+ * pages, which have some more; so does the web app.
  */
 export function sendSecurityHeaders(server: FastifyInstance, config: Config): void {
   const [plain, secure] = [headersOf(false), headersOf(true)]
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(isHttps(request, config) ? secure : plain)
+    if (request.routeOptions.config?.public) reply.headers(pageHeaders)
     done()
   })
 }
 
-function headersOf(https: boolean): Record<string, string> {
+/** Browsers apply these to documents only. Calls of the API, which answer JSON, are sent without them. */
+const ofPages = new Set([
+  'cross-origin-opener-policy',
+  'origin-agent-cluster',
+  'x-dns-prefetch-control',
+  'x-download-options',
+  'x-permitted-cross-domain-policies',
+  'x-xss-protection',
+])
+
+function allHeaders(https: boolean): Record<string, string> {
   const apply = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -48,3 +60,8 @@ function headersOf(https: boolean): Record<string, string> {
   apply({} as never, collector as unknown as ServerResponse, () => {})
   return headers
 }
+
+const headersOf = (https: boolean) =>
+  Object.fromEntries(Object.entries(allHeaders(https)).filter(([name]) => !ofPages.has(name)))
+
+export const pageHeaders = Object.fromEntries(Object.entries(allHeaders(false)).filter(([name]) => ofPages.has(name)))

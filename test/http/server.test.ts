@@ -27,6 +27,12 @@ test('headers forbid browsers to share pages, and enforce https', async (t) => {
     t.equal(headers.get('x-frame-options'), 'DENY', path)
     t.equal(headers.get('strict-transport-security'), null, path)
   }
+  // Browsers apply this one to documents only, so the answers of calls go without.
+  for (const [path, value] of [
+    ['/docs/', 'same-origin'],
+    ['/users/1', null],
+  ] as const)
+    t.equal((await call(url, 'GET', path)).headers.get('cross-origin-opener-policy'), value, path)
   const server = await createServer({ ...app, config: { ...app.config, publicUrl: 'https://example.org' } })
   t.teardown(() => server.close())
   t.match((await server.inject('/healthz')).headers['strict-transport-security'], /^max-age=31536000/)
