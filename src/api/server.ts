@@ -1,4 +1,3 @@
-import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import type { App } from '../app.ts'
@@ -106,7 +105,6 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   sendSecurityHeaders(server, app.config)
   noticeUntrustedProxy(server, app)
   if (options.web) await serveWeb(server, app, options.web)
-  await server.register(cookie)
   await server.register(cors, {
     origin: app.config.allowedOrigins,
     credentials: true,

@@ -1,3 +1,4 @@
+import cookie from '@fastify/cookie'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -45,6 +46,9 @@ export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
   const limitFailures = createFailureLimit(app)
   const askForAddress = createQuestions(app)
   return async (server) => {
+    // Only here, because it has a hook on each request and each response.
+    await server.register(cookie)
+
     server.post(
       '/auth/signup',
       {
