@@ -22,16 +22,19 @@ const NAMED_FILES = ['favicon.svg', 'icon.svg', 'manifest.webmanifest', 'sw.js',
  */
 export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'config'>, web: Web): Promise<void> {
   const csp = securityPolicy("'self'")
-  server.addHook('onRequest', async (request, reply) => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return
-    if (request.routeOptions.config?.public) return
-    reply.header('vary', 'Accept')
-    if (isFile(request) || !prefersHtml(request.headers.accept)) return
+  const sendPage = async (reply: FastifyReply): Promise<void> => {
     const index = await readFile(join(web.dist, 'index.html'), 'utf8').catch(() => undefined)
     reply.type('text/html; charset=utf-8').headers(pageHeaders).header('cache-control', 'no-cache')
     if (index === undefined) return sendLanding(reply, web)
     reply.header('content-security-policy', csp)
-    return reply.send(index.replace(BASE, `<base href="${pathOfApi(config)}" data-demo="${config.demo}"`))
+    reply.send(index.replace(BASE, `<base href="${pathOfApi(config)}" data-demo="${config.demo}"`))
+  }
+  server.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return done()
+    if (request.routeOptions.config?.public) return done()
+    reply.header('vary', 'Accept')
+    if (isFile(request) || !prefersHtml(request.headers.accept)) return done()
+    sendPage(reply).catch(done)
   })
 
   await server.register(async (files) => {
@@ -105,7 +108,7 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid;bo
 const landingPolicy = securityPolicy(`'sha256-${createHash('sha256').update(landingStyle).digest('base64')}'`)
 
 /** Shown while the app is not built. Reloads itself until the app is available. */
-function sendLanding(reply: FastifyReply, web: Web): FastifyReply {
+function sendLanding(reply: FastifyReply, web: Web): void {
   const { running, log } = web.build()
   const text = running
     ? ['Building the web app', '<p>This takes a few seconds. The page reloads by itself; the API works already.</p>']
@@ -115,7 +118,7 @@ function sendLanding(reply: FastifyReply, web: Web): FastifyReply {
         log === undefined ? '' : `<pre>${escapeHtml(log)}</pre>`,
       ]
   const [title, ...body] = text
-  return reply
+  reply
     .code(503)
     .header('retry-after', 1)
     .header('content-security-policy', landingPolicy)

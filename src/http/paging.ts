@@ -58,19 +58,20 @@ export function sealCursors(server: FastifyInstance, { jwtSecret, jwtSecretPrevi
     .map((secret) => keyFor(secret, 'cursors'))
   const [newest = keyFor('', 'cursors')] = keys
 
-  server.addHook('preHandler', async (request) => {
+  server.addHook('preHandler', (request, _reply, done) => {
     const { query } = request
-    if (!isObject(query) || typeof query.cursor !== 'string') return
+    if (!isObject(query) || typeof query.cursor !== 'string') return done()
     const cursor = query.cursor.slice(0, -sealLength)
     const seal = Buffer.from(query.cursor.slice(-sealLength))
-    if (!keys.some((key) => sameBytes(seal, Buffer.from(sealOf(key, request, cursor))))) throw fail('BAD_CURSOR')
+    if (!keys.some((key) => sameBytes(seal, Buffer.from(sealOf(key, request, cursor))))) return done(fail('BAD_CURSOR'))
     query.cursor = cursor
+    done()
   })
 
-  server.addHook('preSerialization', async (request, _reply, payload) => {
-    if (!isObject(payload) || typeof payload.nextCursor !== 'string') return payload
+  server.addHook('preSerialization', (request, _reply, payload, done) => {
+    if (!isObject(payload) || typeof payload.nextCursor !== 'string') return done(null, payload)
     const { nextCursor } = payload
-    return { ...payload, nextCursor: nextCursor + sealOf(newest, request, nextCursor) }
+    done(null, { ...payload, nextCursor: nextCursor + sealOf(newest, request, nextCursor) })
   })
 }
 

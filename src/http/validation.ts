@@ -44,12 +44,13 @@ function allFinite(data: object): boolean {
 /** A route without a schema for body or query refuses them; an absent body counts as `{}`. */
 export function validateRequests(server: FastifyInstance): void {
   server.setValidatorCompiler(compileSchema())
-  server.addHook('preValidation', async (request) => {
+  server.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined) request.body = {}
     const { body, querystring } = request.routeOptions.schema ?? {}
-    if (!body && !isEmptyObject(request.body)) throw fail('VALIDATION_FAILED', 'This call accepts no body')
+    if (!body && !isEmptyObject(request.body)) return done(fail('VALIDATION_FAILED', 'This call accepts no body'))
     if (!querystring && !isEmptyObject(request.query))
-      throw fail('VALIDATION_FAILED', 'This call accepts no query parameters')
+      return done(fail('VALIDATION_FAILED', 'This call accepts no query parameters'))
+    done()
   })
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { repeat } from '../../base/pulse.ts'
@@ -15,14 +15,24 @@ export function recogniseUsers(server: FastifyInstance, app: App): void {
   server.decorateRequest('identity', null)
   server.decorateRequest('refusal', null)
   server.decorateRequest('service', null)
-  server.addHook('onRequest', async (request) => {
-    const route = request.routeOptions.config
-    if (route.public) return
-    const token = bearerToken(request) ?? ''
-    const found = await app.sessions.identify(token)
+  const note = (request: FastifyRequest, found: Identity | AppError) => {
     if (found instanceof AppError) request.refusal = found
     else if (!app.revokedSessions.has(found.sessionId)) request.identity = found
-    if (request.refusal && route.service) request.service = await findService(token, networkOf(request.ip))
+  }
+  const noteLater = async (request: FastifyRequest, token: string, found: AppError | Promise<Identity | AppError>) => {
+    note(request, await found)
+    if (request.refusal && request.routeOptions.config.service)
+      request.service = await findService(token, networkOf(request.ip))
+  }
+  server.addHook('onRequest', (request, _reply, done) => {
+    if (request.routeOptions.config.public) return done()
+    const token = bearerToken(request) ?? ''
+    const found = app.sessions.identify(token)
+    // Our own valid tokens, which are nearly all, need no promise.
+    if (found instanceof Promise || found instanceof AppError)
+      return void noteLater(request, token, found).then(() => done(), done)
+    note(request, found)
+    done()
   })
 }
 
@@ -32,17 +42,19 @@ export function requireAccessToken(server: FastifyInstance, { pool }: App): void
   server.addHook('onRoute', ({ url, method, config }) => {
     if (url.startsWith('/admin/') && !config?.role) throw new Error(`${method} ${url} needs a role in its config`)
   })
-  server.addHook('onRequest', async (request) => {
+  server.addHook('onRequest', (request, _reply, done) => {
     const route = request.routeOptions.config
-    if (route.public || request.is404) return
+    if (route.public || request.is404) return done()
     const { identity, service, refusal } = request
-    if (service && route.service) {
-      if (!service.scopes.includes(route.service)) throw fail('FORBIDDEN')
-      return
+    if (service && route.service) return done(service.scopes.includes(route.service) ? undefined : fail('FORBIDDEN'))
+    if (!identity) return done(refusal ?? fail('UNAUTHENTICATED', 'The session was ended; sign in again'))
+    const allow = (user: Identity) => {
+      request.user = user
+      done()
     }
-    if (!identity) throw refusal ?? fail('UNAUTHENTICATED', 'The session was ended; sign in again')
     const role = route.role ?? (route.service && !route.orUser ? 'admin' : undefined)
-    request.user = role ? { ...identity, role: await requireRole(pool, identity, role) } : identity
+    if (role) requireRole(pool, identity, role).then((now) => allow({ ...identity, role: now }), done)
+    else allow(identity)
   })
 }
 
