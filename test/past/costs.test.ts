@@ -52,8 +52,9 @@ const bounds: Record<string, Bounds> = {
     roundTrips: 15,
     pages: { 15: 23_300, 18: 11_000 },
     triggers: 0,
-    walRecords: 50,
-    walBytes: 12_000,
+    // Reading a page may prune what dispatch left there, depending on older transactions.
+    walRecords: 500,
+    walBytes: 60_000,
   },
 }
 
