@@ -13,7 +13,7 @@ import { forgetSources } from './forget-sources.ts'
 /** Retention periods that are not configurable. `ops.settings` shows them. */
 export const KEPT = {
   tombstones: '30 days',
-  /** The same as the default retention of notifications. */
+  /** Mails and pushes are kept as long as notifications are by default. */
   deliveries: '90 days',
   webhookDeliveries: '30 days',
   deadLetters: `${DEAD_LETTERS_KEPT_DAYS} days`,

@@ -91,8 +91,8 @@ const moved = columns<Inbox>({
 })
 
 /**
- * Writes a row for each decided event. New rows are inserted without looking for others: that costs a quarter less than
- * `on conflict`. Only holders of the inbox's lock insert sources, and this one has read those that there are.
+ * Writes a row for each decided event. Inserts new rows without `on conflict`, which would cost a quarter more. That is
+ * safe, because only a transaction that has locked the inbox inserts sources, and it has read the existing ones.
  */
 async function storeSources(client: pg.ClientBase, sources: Source[]): Promise<void> {
   const [known, added] = [sources.filter((source) => source.known), sources.filter((source) => !source.known)]

@@ -18,8 +18,8 @@ export type LockedInbox = {
 }
 
 /**
- * `unread`, `unseen`: changes of the counts. `last`: growth of the last changed notification, which is the lowest, or the
- * highest when marking as seen. `more`: the chunk was full.
+ * `unread`, `unseen`: changes of the counts. `last`: `grown_modseq` of the last changed notification: the lowest one,
+ * or the highest when marking as seen. `more`: the chunk was full.
  */
 export type InboxChange = {
   updated: number
