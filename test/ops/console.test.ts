@@ -45,7 +45,7 @@ async function makeStory(t: Tap): Promise<{
   )
   await system.pool.query(
     `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, due_at)
-     values ($1, 1, 'email', 'primary', 'deferred', 1, now() + interval '1 hour'), ($1, 2, 'webPush', 'x', 'sent', 1, null)`,
+     values ($1, 1, 'email', 'emailChanging private@example.org', 'deferred', 1, now() + interval '1 hour'), ($1, 2, 'webPush', 'x', 'sent', 1, null)`,
     [ana.id],
   )
   await admin.request('POST', '/admin/templates', {
@@ -75,7 +75,7 @@ t.test(
     const paths =
       `system history tables jobs workers lanes pending?limit=5 invariants deliveries deliveries?show=finished webhooks breakers settings
     users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
-    tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
+    tables/notify.deliveries tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
     tables/notify.notifications?order=key&column=user_id&value=${ana.id}
     templates?limit=1 templates/1 segments broadcasts broadcasts/${broadcast}/recipients notification-types?limit=3
     audit?limit=2 audit?action=template.create dead-letters dead-letters?reveal=true dead-letters/1 dead-letters/causes trace/${ana.id}/1
@@ -241,9 +241,16 @@ t.test('texts of users are hidden until an operator reveals them, and the audit 
     `update social.users set role = case username when 'rolf' then 'reader' else 'operator' end where username in ('rolf', 'olga')`,
   )
   const [reader, operator] = [await signIn(system.url, 'rolf'), await signIn(system.url, 'olga')]
-  const paths = ['dead-letters', 'dead-letters/1', `trace/${ana.id}/1`, 'tables/social.posts', 'tables/notify.pending']
+  const paths = [
+    'dead-letters',
+    'dead-letters/1',
+    `trace/${ana.id}/1`,
+    'tables/social.posts',
+    'tables/notify.pending',
+    'tables/notify.deliveries',
+  ]
   for (const path of paths) {
-    t.notMatch(JSON.stringify(await reader.get(`/admin/${path}`)), /harbour|a private word/, path)
+    t.notMatch(JSON.stringify(await reader.get(`/admin/${path}`)), /harbour|a private word|private@example/, path)
     t.match(await reader.request('GET', `/admin/${path}?reveal=true`), { status: 403, body: { code: 'FORBIDDEN' } })
   }
   t.same((await reader.get('/admin/dead-letters/1')).event, { sourceId: 'like:1:1' })

@@ -23,6 +23,8 @@ type Column = {
   key: boolean
   searchable: boolean
   references: string | null
+  /** SQL in place of the column, unless revealed. */
+  cut: string | undefined
 }
 type Table = {
   name: string
@@ -52,6 +54,8 @@ const PRIVATE = new Set(
  * addresses.
  */
 const PRIVATE_OF: Record<string, string> = { 'social.media': 'id', 'social.rate_limits': 'key' }
+/** Part of a key, of which only the end is private: the mail about a new address names the former one. */
+const CUT: Record<string, string> = { 'notify.deliveries.target': "split_part(t.target, ' ', 1)" }
 /** Tables without personal data. */
 const OPEN = new Set(['notify.types'])
 /** Columns with the time at which a row was written; the first that a table has is used. */
@@ -91,6 +95,7 @@ function columnOf(table: string, row: Row, reveal: boolean): Column {
     key: row.keyPlace !== null,
     searchable: row.indexed === true && row.readable === true && !isPrivate,
     references: row.references as string | null,
+    cut: reveal ? undefined : CUT[`${table}.${name}`],
   }
 }
 
@@ -181,7 +186,8 @@ export async function textOfRows(reader: Reader, name: string): Promise<string |
 }
 
 /** SQL: short texts and plain values unchanged, everything else as text. */
-function selectedAs({ name, type }: Column): string {
+function selectedAs({ name, type, cut }: Column): string {
+  if (cut) return `${cut} as ${quote(name)}`
   const column = `t.${quote(name)}`
   if (/^(boolean|smallint|integer|real|double precision|timestamp with time zone)$/.test(type)) return column
   if (type === 'bytea') return `octet_length(${column}) || ' bytes' as ${quote(name)}`

@@ -219,6 +219,7 @@ test('a permanently refused mail bounces; after a temporary refusal the same mai
   await settled(system)
   await hurry(system)
   await eventually(async () => (await deliveries(system))[2]?.state === 'bounced')
+  t.notMatch((await deliveries(system))[2]?.last_error, /@/, 'readers of the console see no address')
   server.does = { refuse: 'DATA', code: 554 }
   await comment()
   await settled(system)

@@ -151,8 +151,12 @@ type SmtpError = Error & { code?: string; responseCode?: number; command?: strin
  */
 function outcomeOf(error: SmtpError): Outcome {
   const refused = (error.responseCode ?? 0) >= 500
-  if (refused && error.command === 'RCPT TO') return { state: 'bounced', error: error.message }
-  if (refused && error.command === 'DATA') return { state: 'failed', error: error.message }
+  const message = withoutAddresses(error.message)
+  if (refused && error.command === 'RCPT TO') return { state: 'bounced', error: message }
+  if (refused && error.command === 'DATA') return { state: 'failed', error: message }
   const plain = error.code === 'ETLS' && refused ? '; the server does no TLS: see requireTLS=false in SMTP_URL' : ''
-  throw new ProviderTrouble(`${error.message}${plain}`, { cause: error })
+  throw new ProviderTrouble(`${message}${plain}`, { cause: error })
 }
+
+/** Mail servers repeat the address of the recipient, which readers of the console may not see. */
+const withoutAddresses = (text: string) => text.replace(/[^\s<>"',:;()]+@[^\s<>"',:;()]+/g, '…')
