@@ -15,7 +15,9 @@ const { step, check, end } = startTimeline()
 const ready = await fetch(`${url}/readyz`).catch(() => undefined)
 if (!ready?.ok) {
   const answer = ready ? `${ready.status} at ${url}/readyz` : `nothing at ${url}`
-  console.error(`Ravenpost answers ${answer}: type \`npm start\` in another terminal, then \`npm run demo\` again.`)
+  console.error(
+    `Ravenpost answers ${answer}: type \`npm start\` in another terminal, then \`npm run demo\` again. RAVENPOST_URL names another address.`,
+  )
   process.exit(1)
 }
 try {

@@ -147,8 +147,13 @@ function isCoded(error: unknown): error is Coded {
 function validationErrors(error: unknown, { pointer, message }: AppError): Fault[] {
   const faults = isCoded(error) ? error.validation : undefined
   if (!faults) return [{ pointer, message, keyword: 'rule', params: {} }]
-  return faults.slice(0, MAX_ERRORS).map((fault) => {
+  const found = faults.slice(0, MAX_ERRORS).map((fault) => {
     const { keyword, params } = fault
     return { pointer: pointerOf(fault), message: messageFor(fault), keyword, params }
   })
+  // An empty text is too short and does not match its pattern; one of the two explains it.
+  return found.filter(
+    ({ keyword, pointer }, at) =>
+      keyword !== 'pattern' || !found.some((other, where) => where < at && other.pointer === pointer),
+  )
 }

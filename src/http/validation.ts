@@ -5,8 +5,17 @@ import { default as addFormats } from 'ajv-formats'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import { fail } from '../errors.ts'
 
-/** A schema that forbids unknown properties refuses them; they are never dropped silently. */
-const options: Options = { allErrors: true, useDefaults: true, removeAdditional: false, allowUnionTypes: true }
+/**
+ * A schema that forbids unknown properties refuses them; they are never dropped silently. Verbose errors contain their
+ * schema, whose description explains a pattern.
+ */
+const options: Options = {
+  allErrors: true,
+  verbose: true,
+  useDefaults: true,
+  removeAdditional: false,
+  allowUnionTypes: true,
+}
 
 /** Bodies are not coerced. Query strings and paths are text, so they are coerced before validation, a single value into a list. */
 const compileSchema = (): FastifySchemaCompiler<TSchema> => {
@@ -87,10 +96,11 @@ export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instanceP
   return `${instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
-type KeywordError = Pick<ErrorObject, 'keyword' | 'params' | 'message'>
+type KeywordError = Pick<ErrorObject, 'keyword' | 'params' | 'message' | 'parentSchema'>
 
 /** The fault in plain words. */
-export function messageFor({ keyword, params, message }: KeywordError): string {
+export function messageFor({ keyword, params, message, parentSchema }: KeywordError): string {
+  if (keyword === 'pattern' && parentSchema?.description) return `has the wrong format (${parentSchema.description})`
   return sentences[keyword]?.(params) ?? message ?? 'is not valid'
 }
 

@@ -195,8 +195,8 @@ test('a web app on another site gets its refresh cookie with SameSite=None and S
 })
 
 test('a validation error explains the fault in plain words, with keyword and values', async (t) => {
-  const { url } = await setup(t)
-  const account = { username: 'ana', email: 'ana@example.org', password: 'short', age: 7 }
+  const { url, as } = await setup(t)
+  const account = { username: 'Ana B', email: 'ana@example.org', password: 'short', age: 7 }
   const { body } = await call(url, 'POST', '/auth/signup', account)
   t.same(body.errors, [
     {
@@ -205,6 +205,15 @@ test('a validation error explains the fault in plain words, with keyword and val
       keyword: 'additionalProperties',
       params: { additionalProperty: 'age' },
     },
+    {
+      pointer: '/username',
+      message: 'has the wrong format (3 to 30 of a to z, 0 to 9 and _)',
+      keyword: 'pattern',
+      params: { pattern: '^[a-z0-9_]{3,30}$' },
+    },
     { pointer: '/password', message: 'must have at least 8 characters', keyword: 'minLength', params: { limit: 8 } },
   ])
+  const { errors } = (await (await as('ben')).request('GET', '/users/search?q=')).body
+  t.match(errors, [{ pointer: '/q', keyword: 'minLength' }])
+  t.equal(errors.length, 1, 'one fault of a property is enough')
 })
