@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
@@ -27,10 +28,7 @@ export const BroadcastProgress = Type.Object({
   read: Type.Integer({ description: 'Read, of those still in inboxes' }),
   rate: number('Recipients per second since it began or was resumed; null: not running'),
   eta: timeOrNull('Expected end'),
-  countedAt: Type.String({
-    format: 'date-time',
-    description: 'Time at which pushed, acknowledged and read were counted',
-  }),
+  countedAt: timeOrNull('Time at which pushed, acknowledged and read were counted; null: the first count is under way'),
 })
 export type BroadcastProgress = Static<typeof BroadcastProgress>
 
@@ -74,21 +72,39 @@ type Reached = {
 const SHARE = 0.01
 /** Up to this number of late recipients, each read counts them. */
 const MANY = 10_000
-const counted = new Map<string, Reached & { until: number }>()
+/** A count that takes longer goes on while the former one is answered: reading progress does not fail because it is large. */
+const PATIENCE_MS = 1000
+
+type Count = { known: Reached; until: number; running: Promise<Reached> | undefined }
+const counts = new Map<string, Count>()
 
 /** Uses the pool of requests, because counting a million takes longer than the console allows. */
 async function countReached(reader: Reader, pool: pg.Pool, id: string): Promise<Reached> {
-  const known = counted.get(id)
-  if (known && known.until > performance.now()) return known
-  counted.delete(id)
+  const count = counts.get(id) ?? { known: nothing(id), until: 0, running: undefined }
+  if (count.until > performance.now()) return count.known
+  counts.set(id, count)
+  count.running ??= recount(reader, pool, id, count).finally(() => {
+    count.running = undefined
+  })
+  return Promise.race([count.running, delay(PATIENCE_MS, undefined, { ref: false }).then(() => count.known)])
+}
+
+function nothing(id: string): Reached {
+  return {
+    reached: { pushed: 0, acknowledged: 0, read: 0, countedAt: null },
+    sql: { name: 'broadcast-reached', parameters: [threadOf({ id })], milliseconds: 0, rows: 0 },
+  }
+}
+
+async function recount(reader: Reader, pool: pg.Pool, id: string, count: Count): Promise<Reached> {
   const startedAt = performance.now()
   const parameters = [threadOf({ id })]
   const { rows } = await pool.query(reader.textOf('broadcast-reached'), parameters)
   const { inInboxes, ...found } = rows[0]
   const milliseconds = Math.round((performance.now() - startedAt) * 100) / 100
   const sql = { name: 'broadcast-reached', parameters, milliseconds, rows: 1 }
-  const reached = { reached: { ...found, countedAt: new Date().toISOString() }, sql }
-  if (inInboxes >= MANY)
-    counted.set(id, { ...reached, until: performance.now() + Math.min(milliseconds / SHARE, 60_000) })
-  return reached
+  count.known = { reached: { ...found, countedAt: new Date().toISOString() }, sql }
+  if (inInboxes >= MANY) count.until = performance.now() + Math.min(milliseconds / SHARE, 60_000)
+  else counts.delete(id)
+  return count.known
 }
