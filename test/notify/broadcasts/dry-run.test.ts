@@ -61,7 +61,7 @@ const settings = fc.record({
   priority: fc.option(fc.constantFrom('critical', 'low'), { freq: 3 }),
 })
 
-/** Preferences, policies, quiet hours, opt-outs, channels, blocks, mutes and follows, all drawn anew. */
+/** Preferences, policies, quiet hours, caps, digests, opt-outs, channels, blocks, mutes and follows, all drawn anew. */
 async function arrange(pool: pg.Pool, ids: string[], actor: string, seed: number): Promise<void> {
   const client = await pool.connect()
   const all = `{"enabled": true, "timeZone": "Europe/Berlin", "windows": [{"days": [1,2,3,4,5,6,7], "from": "00:00", "to": "00:00"}]}`
@@ -75,15 +75,26 @@ async function arrange(pool: pg.Pool, ids: string[], actor: string, seed: number
     await client.query('delete from social.mutes where user_id = any($1::bigint[])', [ids])
     await client.query('delete from social.follows where follower_id = any($1::bigint[])', [ids])
     await client.query(
-      `insert into notify.preferences (user_id, document)
+      `insert into notify.preferences (user_id, document, recent)
        select id, jsonb_strip_nulls(jsonb_build_object(
-         'types', case when random() < 0.5 then jsonb_build_object((array['system', 'shop.news', 'shop.defer', 'shop.silent', 'shop.ignore'])[1 + floor(random() * 5)::int], jsonb_build_object('inApp', random() < 0.5, 'email', random() < 0.5)) end,
+         'types', case when random() < 0.5 then jsonb_build_object(
+           (array['system', 'shop.news', 'shop.defer', 'shop.silent', 'shop.ignore'])[1 + floor(random() * 5)::int],
+           jsonb_build_object('inApp', random() < 0.7, 'email', random() < 0.5, 'cap', case when random() < 0.3 then $3::jsonb end)) end,
+         'cap', case when random() < 0.4 then jsonb_build_object('atMost', 1 + floor(random() * 2)::int, 'seconds', 3600) end,
+         'digest', case when random() < 0.3 then jsonb_build_object('every', (array['day', 'week'])[1 + floor(random() * 2)::int], 'day', 3, 'at', '08:00', 'timeZone', 'UTC') end,
          'channels', case when random() < 0.5 then jsonb_build_object('inApp', random() < 0.5, 'email', random() < 0.5, 'webPush', random() < 0.5) end,
          'policy', jsonb_build_object('strangers', (array['accept', 'filter', 'drop'])[1 + floor(random() * 3)::int]),
          'dnd', case when random() < 0.3 then $2::jsonb end,
-         'snoozeUntil', case when random() < 0.2 then to_jsonb('2099-01-01T00:00:00Z'::text) end))
-       from unnest($1::bigint[]) id where random() < 0.6`,
-      [ids, all],
+         'snoozeUntil', case when random() < 0.2 then to_jsonb('2099-01-01T00:00:00Z'::text) end)), r.recent
+       from unnest($1::bigint[]) id
+       cross join lateral (
+         -- Of the last hour and before: none of them leaves a cap during the test.
+         select coalesce(jsonb_agg(jsonb_build_object(
+             'type', (array['system', 'shop.news', 'shop.defer', 'shop.silent', 'shop.ignore'])[1 + floor(random() * 5)::int],
+             'at', now() - make_interval(mins => 5 + 40 * i)) order by i), '[]') as recent
+         from generate_series(0, 3) i where random() < 0.4 and id is not null) r
+       where random() < 0.6`,
+      [ids, all, '{"atMost": 1, "seconds": 3600}'],
     )
     await client.query(
       `update notify.inbox i set has_preferences = exists (select from notify.preferences p where p.user_id = i.user_id),
