@@ -934,14 +934,16 @@ comment on function notify.replay is 'Makes a consumer read the events written s
 create function notify.replay_dead_letter(dead_letter_id bigint) returns boolean
   language plpgsql
 as $$
+declare
+  former notify.pending;
 begin
-  update notify.pending w
-  set dead_at = null, attempts = 0, due_at = now()
-  where w.id = dead_letter_id and w.dead_at is not null;
+  select w.* into former from notify.pending w where w.id = dead_letter_id and w.dead_at is not null for update;
   if not found then
     return null;
   end if;
-  perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || dead_letter_id);
+  update notify.pending w set dead_at = null, attempts = 0, due_at = now() where w.id = dead_letter_id;
+  perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || dead_letter_id,
+    jsonb_build_object('attempts', former.attempts, 'deadAt', former.dead_at), '{"attempts": 0, "deadAt": null}');
   return true;
 end $$;
 comment on function notify.replay_dead_letter is 'Retries a dead letter, starting with its first attempt. Returns null when there is no such dead letter. The event is applied once, however often it is replayed.';

@@ -196,8 +196,14 @@ export function deadLetterRoutes(
       async (request, reply) => {
         const answer = await answerOnce(pool, request, reply, 202, async (trx) => {
           const { id } = request.params
-          if ((await replay(trx, 'id = $1::bigint', [id])) === 0) throw fail('DEAD_LETTER_NOT_FOUND')
-          await audited(trx, request, { action: 'dead_letter.replay', target: `dead_letter:${id}` })
+          const { rows } = await trx.query<{ attempts: number; deadAt: Date }>(
+            'select attempts, dead_at as "deadAt" from notify.pending where id = $1 and dead_at is not null for update',
+            [id],
+          )
+          if (!rows[0]) throw fail('DEAD_LETTER_NOT_FOUND')
+          await replay(trx, 'id = $1::bigint', [id])
+          const change = { before: rows[0], after: { attempts: 0, deadAt: null } }
+          await audited(trx, request, { action: 'dead_letter.replay', target: `dead_letter:${id}`, ...change })
           return { replayed: true }
         })
         wakeUps.eventsAppended()

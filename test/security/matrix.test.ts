@@ -192,14 +192,16 @@ PATCH /admin/notification-types/{type}   401    403   403     401  401      401 
 GET /admin/broadcasts                    401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/broadcasts                   401    403   403     401  401      401     401  403   403    403      201   403
 GET /admin/broadcasts/{id}               401    403   403     401  401      401     401  403   200    200      200   403
+PUT /admin/broadcasts/{id}               401    403   403     401  401      401     401  403   403    403      200   403
+DELETE /admin/broadcasts/{id}            401    403   403     401  401      401     401  403   403    403      204   403
 GET /admin/broadcasts/{id}/recipients    401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/broadcasts/{id}/dry-run      401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/broadcasts/{id}/test         401    403   403     401  401      401     401  403   403    403      202   403
 POST /admin/broadcasts/{id}/send         401    403   403     401  401      401     401  403   403    403      200   403
-POST /admin/broadcasts/{id}/pause        401    403   403     401  401      401     401  403   403    409      409   403
-POST /admin/broadcasts/{id}/resume       401    403   403     401  401      401     401  403   403    409      409   403
+POST /admin/broadcasts/{id}/pause        401    403   403     401  401      401     401  403   403    200      200   403
+POST /admin/broadcasts/{id}/resume       401    403   403     401  401      401     401  403   403    200      200   403
 POST /admin/broadcasts/{id}/cancel       401    403   403     401  401      401     401  403   403    200      200   403
-POST /admin/broadcasts/{id}/recall       401    403   403     401  401      401     401  403   403    403      409   403
+POST /admin/broadcasts/{id}/recall       401    403   403     401  401      401     401  403   403    403      200   403
 GET /admin/segments                      401    403   403     401  401      401     401  403   200    200      200   403
 POST /admin/segments                     401    403   403     401  401      401     401  403   403    403      201   403
 POST /admin/segments/estimate            401    403   403     401  401      401     401  403   403    200      200   403
@@ -215,8 +217,8 @@ DELETE /admin/templates/{id}             401    403   403     401  401      401 
 `
 
 /**
- * Users of another application: services with the scope, and admins. Everybody finds them by their ids there. Nobody has the id that is
- * to be deleted.
+ * Users of another application: services with the scope, and admins. Everybody finds them by their ids there. Each caller
+ * deletes another one.
  */
 const EXTERNAL_CALLS = `
                                      nobody other blocked send critical users revoked gone fresh admin owner
@@ -224,10 +226,10 @@ const EXTERNAL_CALLS = `
 GET /users/external/{externalId}     401    200   404     403  403      200   401     401  200   200   200
 PUT /users/external/{externalId}     401    403   403     403  403      200   401     401  403   200   403
 PUT /users/external                  401    403   403     403  403      200   401     401  403   200   403
-DELETE /users/external/{externalId}  401    403   403     403  403      404   401     401  403   404   403
+DELETE /users/external/{externalId}  401    403   403     403  403      204   401     401  403   204   403
 `
 
-/** Endpoints that take events: services with the scope, and admins. Nobody has the one that is to be deleted. */
+/** Endpoints that take events: services with the scope, and admins. Each caller deletes another one. */
 const WEBHOOK_CALLS = `
                                                    nobody other blocked send critical webhooks revoked gone fresh reader operator admin owner
 
@@ -240,7 +242,7 @@ POST /webhooks/{id}/test                           401    403   403     403  403
 GET /webhooks/{id}/deliveries                      401    403   403     403  403      200      401     401  403   200    200      200   403
 POST /webhooks/{id}/deliveries/{deliveryId}/retry  401    403   403     403  403      202      401     401  403   403    202      202   403
 POST /webhooks/{id}/recover                        401    403   403     403  403      200      401     401  403   403    200      200   403
-DELETE /webhooks/{id}                              401    403   403     403  403      404      401     401  403   403    403      404   403
+DELETE /webhooks/{id}                              401    403   403     403  403      204      401     401  403   403    403      204   403
 `
 
 /** What each frame is answered with: a frame, a close code, or nothing (-). */
@@ -362,13 +364,17 @@ test('the matrix contains every route, every frame and every kind of caller', as
     ]
     t.same(rows.map(({ what }) => what).sort(), routesOf(world).sort(), 'each route has its line')
     t.same(Object.values(scopes).sort(), [...Scope.enum].sort(), 'each scope has its column')
+    const calls: Call[] = []
     for (const { what, cells } of rows) {
       const id = await thingFor(world, what)
       const [method = '', path = ''] = what.split(' ')
       const tryAs = async (caller: Caller) => {
-        // What one of them has replayed, the next one does not find.
-        const thing = what.startsWith('POST /admin/') ? await thingFor(world, what) : id
+        // What one of them has replayed or deleted, the next one does not find.
+        const thing = /^(POST \/admin|DELETE \/(webhooks|users\/external\/\{externalId\}$))/.test(what)
+          ? await thingFor(world, what)
+          : id
         const answer = await ask(world, what, thing, caller)
+        if (cells.get('other') === '403' && cells.get('admin') !== '403') calls.push({ what, caller, answer })
         const cell = `${what} by ${caller.name}`
         const found = { status: String(answer.status), leaked: leaked(answer.body, caller.name) }
         t.same(found, { status: cells.get(caller.name), leaked: [] }, cell)
@@ -379,8 +385,38 @@ test('the matrix contains every route, every frame and every kind of caller', as
       t.same(await ownedBy(world, world.owner.id), before, `${what} by others changes nothing of the owner`)
       await Promise.all(world.callers.filter(({ name }) => name === 'owner').map(tryAs))
     }
+    await checkAudit(t, world, calls)
   })
 })
+
+type Call = { what: string; caller: Caller; answer: Answer }
+
+/** Calls of staff that only read, though they are no GET. */
+const READS =
+  names(`POST_/admin/broadcasts/{id}/dry-run POST_/admin/dead-letters/{id}/dry-run POST_/admin/segments/estimate
+  POST_/admin/templates/{id}/preview`)
+/** Traffic of an application, not administration, when a service calls. */
+const TRAFFIC = ['POST /notifications/send', 'POST /notifications/send/batch', /^(PUT|DELETE) \/users\/external/]
+/** All that changes is a secret. */
+const SECRET = ['POST /webhooks/{id}/rotate-secret']
+
+/** Each change by staff, and by services but for their traffic, leaves one row with what changed; nothing else leaves any. */
+async function checkAudit(t: Test, { system: { pool } }: World, calls: Call[]): Promise<void> {
+  const { rows } = await pool.query<{ id: string; actor: string; shown: boolean }>(
+    'select request_id as id, actor, before is not null or after is not null as shown from notify.audit where request_id is not null',
+  )
+  const found = Map.groupBy(rows, ({ id }) => id)
+  for (const { what, caller, answer } of calls) {
+    const isTraffic = TRAFFIC.some((one) => (typeof one === 'string' ? one === what : one.test(what)))
+    const changes = !what.startsWith('GET ') && !READS.includes(what.replace(' ', '_')) && answer.status < 300
+    const actor = caller.user ? `user:${caller.user.id}` : 'token:'
+    const expected = changes && (caller.user || !isTraffic) ? [{ by: actor, shown: !SECRET.includes(what) }] : []
+    const audit = found.get(answer.headers.get('x-request-id') ?? '') ?? []
+    const left = audit.map((row) => ({ by: row.actor.replace(/^token:.*/, 'token:'), shown: row.shown }))
+    t.same(left, expected, `what ${what} by ${caller.name} leaves in the audit log`)
+  }
+  t.same((await pool.query('select * from ops.audit_breaks')).rows, [], 'the chain of the audit log holds')
+}
 
 /** Lines `what cell cell …` below a line of names; `#` begins a remark. */
 function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
@@ -493,7 +529,8 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
   if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
   if (what.includes('/users/{id}') || what.includes('/trace/')) return owner.id
-  if (what.includes('/users/external/')) return what === 'DELETE /users/external/{externalId}' ? 'nobody' : EXTERNAL_ID
+  if (what === 'DELETE /users/external/{externalId}') return numberOf(pool, newExternalUser)
+  if (what.includes('/users/external/')) return EXTERNAL_ID
   if (what.includes('/users/by-name/')) return owner.username
   if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
   if (what.includes('/posts/{id}')) return postId
@@ -506,10 +543,10 @@ async function thingFor(world: World, what: string): Promise<string> {
   if (what.includes('/sends/')) return numberOf(pool, newSend)
   if (what.includes('/service-tokens/')) return numberOf(pool, newToken)
   if (what.includes('/dead-letters/')) return numberOf(pool, newDeadLetter)
-  if (what.includes('/admin/broadcasts/')) return numberOf(pool, newBroadcast)
+  if (what.includes('/admin/broadcasts/')) return numberOf(pool, newBroadcast(what))
   if (what.includes('/admin/templates/')) return numberOf(pool, newTemplate)
   if (what.includes('/admin/segments/{id}')) return numberOf(pool, newSegment)
-  if (what.includes('/webhooks/')) return what.startsWith('DELETE') ? '999' : numberOf(pool, newWebhook)
+  if (what.includes('/webhooks/')) return numberOf(pool, newWebhook)
   return what.includes('/notifications') ? addNotice(world) : ''
 }
 
@@ -521,8 +558,16 @@ const newDeadLetter = `insert into notify.pending (consumer, event_id, recipient
   values ('notifications', (random() * 1e15)::bigint, 1, '{"id": 1, "action": "send", "retracts": false, "counted": false, "sourceId": "like:1:1", "type": "system", "recipientId": "999999999", "actorId": null,
     "objectType": null, "objectId": null, "threadKey": null, "groupKey": null, "data": {}, "requestId": null}', 9, 'why', now()) returning id`
 /** For nobody: sending it changes nothing of the owner's. */
-const newBroadcast = `insert into notify.broadcasts (name, created_by, audience, content) values ('News', 1, '{"rule": {"ids": ["999999999"]}}',
+const newBroadcast = (what: string) => {
+  const state = { pause: 'running', resume: 'paused', recall: 'finished' }[what.split('/').at(-1) ?? ''] ?? 'draft'
+  return `insert into notify.broadcasts (name, created_by, state, audience, content) values ('News', 1, '${state}', '{"rule": {"ids": ["999999999"]}}',
   '{"type": "system", "title": "News", "body": null, "url": null, "severity": null, "actorId": null, "data": {}, "translations": {}}') returning id`
+}
+const newExternalUser = `with u as (
+    insert into social.users (external_id, username, display_name, password_hash)
+    select n, 'external_' || left(n, 12), 'External', '!' from (select replace(gen_random_uuid()::text, '-', '') as n) x returning id, external_id
+  ), i as (insert into notify.inbox (user_id) select id from u)
+  select external_id as id from u`
 const newSegment = `insert into social.segments (name, query) values (gen_random_uuid()::text, 'select 1') returning id`
 const newTemplate = `with t as (insert into notify.templates (name) values (gen_random_uuid()::text) returning id)
   insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t
@@ -582,6 +627,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'PATCH /admin/notification-types/{type}': { jitter: 0.5 },
     'PUT /admin/users/{id}/role': { role: 'user', currentPassword: PASSWORD },
     'POST /admin/broadcasts': { name: 'News', content: { title: 'News' }, rule: { ids: ['999999999'] } },
+    'PUT /admin/broadcasts/{id}': { name: 'News', content: { title: 'Newer' }, rule: { ids: ['999999999'] } },
     'POST /admin/broadcasts/{id}/test': { userIds: ['999999999'] },
     'POST /admin/segments': { name: `Segment ${asked}`, rule: { role: 'admin' } },
     'POST /admin/segments/estimate': { rule: { role: 'admin' } },

@@ -8,6 +8,7 @@ import { answerOnce, type Caller, callerOf, IdempotencyHeader, idempotencyKeyOf 
 import type { Scope } from '../../http/identity.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
+import { audited } from '../audit/audited.ts'
 import { Progress, readProgress } from './progress.ts'
 import { type NewSend, type Sent, send } from './send.ts'
 
@@ -202,8 +203,23 @@ async function answerSend(
   if (request.service && !request.service.scopes.includes(CRITICAL) && (await mayBeCritical(app.pool, what)))
     throw fail('FORBIDDEN', `Critical notifications override preferences and require the scope ${CRITICAL}`)
   try {
-    return await answerOnce(app.pool, request, reply, 202, (trx) => write(trx, caller, request.id, what))
+    return await answerOnce(app.pool, request, reply, 202, async (trx) => {
+      const sent = await write(trx, caller, request.id, what)
+      if (!request.service) await auditSend(trx, request, what, sent)
+      return sent
+    })
   } finally {
     app.wakeUps.eventsAppended()
   }
+}
+
+/** More recipients than this are only counted in the audit row; notify.sends lists them. */
+const MOST_NAMED = 100
+
+/** For sends by admins. Omits the texts, which may be about a person and are removed with the notification. */
+async function auditSend(trx: pg.ClientBase, request: FastifyRequest, what: NewSend, sent: Sent): Promise<void> {
+  const { title: _, message: __, url: ___, data: ____, recipientIds = [], externalIds = [], ...rest } = what
+  const isNamed = recipientIds.length + externalIds.length <= MOST_NAMED
+  const after = { ...rest, ...(isNamed && { recipientIds, externalIds }), ...sent }
+  await audited(trx, request, { action: 'notification.send', target: `send:${sent.sendId}`, after })
 }

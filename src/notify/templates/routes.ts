@@ -218,8 +218,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
       async (request, reply) => {
         const { params } = request
         await inTransaction(pool, async (trx) => {
-          const { name } = required(await findTemplate(trx, params.id, { lock: true }))
-          await audited(trx, request, { action: 'template.delete', target: `template:${params.id}`, before: { name } })
+          const before = toAnswer(required(await findTemplate(trx, params.id, { lock: true })))
+          await audited(trx, request, { action: 'template.delete', target: `template:${params.id}`, before })
           await deleteTemplate(trx, params.id)
         })
         return reply.code(204).send(null)

@@ -53,8 +53,10 @@ async function insertAdmin(pool: pg.Pool, password: string, changeRequired: bool
        insert into social.users (username, email, password_hash, display_name, role, password_change_required)
        values ($1, $2, $3, 'Admin', 'admin', $4)
        on conflict do nothing returning id
+     ), i as (
+       insert into notify.inbox (user_id) select id from u
      )
-     insert into notify.inbox (user_id) select id from u`,
+     select notify.write_audit(null, 'user.change_role', 'user:' || id, null, '{"role": "admin"}') from u`,
     [ADMIN.username, ADMIN.email, await hashPassword(password), changeRequired],
   )
   return rowCount === 1

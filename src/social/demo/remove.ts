@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { deleteUser } from '../users/delete.ts'
@@ -20,6 +21,14 @@ export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promi
   for (const { id } of rows) await deleteUser(app, id)
   await removeRows(app)
   return rows.length
+}
+
+/** Accounts that `removeEverything` would delete. */
+export async function countEverybody(trx: pg.ClientBase): Promise<number> {
+  const { rows } = await trx.query<{ accounts: number }>(
+    `select count(*)::int as accounts from social.users where role = 'user' and deleted_at is null`,
+  )
+  return rows[0]?.accounts ?? 0
 }
 
 /** Deletes every account except those with a role, and all other data of the demo. */

@@ -1,11 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
+import { audited } from '../../notify/audit/audited.ts'
 import { ExternalId } from '../../protocol/id.ts'
 import { deleteUser } from '../users/delete.ts'
 import { findVisibleUser } from '../users/view.ts'
-import { ExternalProfile, ExternalUsers, ExternalUserView, FoundUser } from './fields.ts'
+import { ExternalProfile, type ExternalUser, ExternalUsers, ExternalUserView, FoundUser } from './fields.ts'
 import { findIdOf, readExternalUsers } from './read.ts'
 import { writeExternalUsers } from './write.ts'
 
@@ -38,8 +41,15 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: ExternalUserView, 201: ExternalUserView },
         },
       },
-      async ({ params: { externalId }, body, service, user }, reply) => {
-        const made = await writeExternalUsers(pool, [{ externalId, ...body }])
+      async (request, reply) => {
+        const {
+          params: { externalId },
+          body,
+          service,
+          user,
+        } = request
+        const users = [{ externalId, ...body }]
+        const made = await writeExternalUsers(pool, users, auditOf(request, users))
         const [written] = await readExternalUsers(pool, [externalId], service ? null : user.userId)
         if (!written) throw fail('USER_NOT_FOUND', 'The user was deleted meanwhile')
         return reply.code(made.length > 0 ? 201 : 200).send(written)
@@ -61,8 +71,13 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: Many },
         },
       },
-      async ({ body: { users }, service, user }) => {
-        const made = await writeExternalUsers(pool, users)
+      async (request) => {
+        const {
+          body: { users },
+          service,
+          user,
+        } = request
+        const made = await writeExternalUsers(pool, users, auditOf(request, users))
         const ids = users.map(({ externalId }) => externalId)
         return { items: await readExternalUsers(pool, ids, service ? null : user.userId), created: made.length }
       },
@@ -102,11 +117,33 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 204: Type.Null() },
         },
       },
-      async ({ params }, reply) => {
-        await deleteUser(app, found(await findIdOf(db, params.externalId)))
+      async (request, reply) => {
+        const id = found(await findIdOf(db, request.params.externalId))
+        await deleteUser(app, id, async (trx) => {
+          const change = { before: { deleted: false }, after: { deleted: true } }
+          if (!request.service)
+            await audited(trx, request, { action: 'external_user.delete', target: `user:${id}`, ...change })
+        })
         return reply.code(204).send(null)
       },
     )
+  }
+}
+
+/** The audit row of users that an admin writes: numbers and names of properties, no personal data. Services leave none. */
+function auditOf(request: FastifyRequest, written: ExternalUser[]) {
+  if (request.service) return undefined
+  return async (trx: pg.ClientBase, made: string[]) => {
+    const { rows } = await trx.query<{ users: string[] }>('select notify.users_of($1::text[])::text[] as users', [
+      written.map(({ externalId }) => externalId),
+    ])
+    const users = rows[0]?.users ?? []
+    const properties = [...new Set(written.flatMap((user) => Object.keys(user)))]
+    await audited(trx, request, {
+      action: 'external_user.write',
+      target: users.length === 1 ? `user:${users[0]}` : null,
+      after: { users, properties, created: made.length },
+    })
   }
 }
 

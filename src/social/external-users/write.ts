@@ -14,15 +14,24 @@ import { cleanDisplayName } from '../users/names.ts'
 import type { ExternalUser } from './fields.ts'
 
 /**
- * Creates or changes users of another application, each with its inbox, all or none. Returns the ids of the created
- * users.
+ * Creates or changes users of another application, each with its inbox, all or none. `then` runs at the end of the
+ * transaction. Returns the ids of the created users.
  * @throws {AppError} VALIDATION_FAILED, BAD_TIME_ZONE; USERNAME_TAKEN and EMAIL_TAKEN with the name or address;
  * INBOX_BUSY
  */
-export async function writeExternalUsers(pool: pg.Pool, users: ExternalUser[]): Promise<string[]> {
+export async function writeExternalUsers(
+  pool: pg.Pool,
+  users: ExternalUser[],
+  then?: (trx: pg.ClientBase, made: string[]) => Promise<void>,
+): Promise<string[]> {
   const clean = users.map((user, index) => cleaned(user, users.length > 1 ? `/users/${index}` : ''))
   refuseRepeated(clean)
-  const write = () => inTransaction(pool, (client) => writeAll(client, clean)).catch(translateBusy)
+  const write = () =>
+    inTransaction(pool, async (client) => {
+      const made = await writeAll(client, clean)
+      await then?.(client, made)
+      return made
+    }).catch(translateBusy)
   // Another request may have created one of them meanwhile. The second try updates it.
   return write()
     .catch((error) => (violates(error, 'external_id_taken') ? write() : Promise.reject(error)))

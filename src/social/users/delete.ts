@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { LONGEST_ACCESS_TOKEN } from '../../config.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -7,10 +8,14 @@ import { endSession } from '../sessions/revoked-sessions.ts'
 
 /**
  * Marks the account as deleted, overwrites personal data, and ends its sessions, in one transaction. The username stays
- * reserved. The fan-out created here takes back the user's actions in chunks.
+ * reserved. The fan-out created here takes back the user's actions in chunks. `then` runs at the end of the transaction.
  * @throws {AppError} USER_NOT_FOUND when it was deleted before
  */
-export async function deleteUser(app: App, userId: string): Promise<void> {
+export async function deleteUser(
+  app: App,
+  userId: string,
+  then?: (trx: pg.ClientBase) => Promise<void>,
+): Promise<void> {
   const sessions = await inTransaction(app.pool, async (client) => {
     const { rowCount } = await client.query(
       'select from social.users where id = $1::bigint and deleted_at is null for update',
@@ -36,6 +41,7 @@ export async function deleteUser(app: App, userId: string): Promise<void> {
     )
     const { rows } = await client.query<{ id: string }>(endSessions, [userId, LONGEST_ACCESS_TOKEN])
     await forgetEnded(client, userId)
+    await then?.(client)
     return rows
   })
   for (const { id } of sessions) endSession(app, id)
