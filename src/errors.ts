@@ -31,6 +31,7 @@ export const codes = {
   USERNAME_TAKEN: [409, 'The username is taken'],
   EMAIL_TAKEN: [409, 'The email address is taken'],
   WRONG_PASSWORD: [403, 'The current password is wrong'],
+  REAUTHENTICATION_REQUIRED: [403, 'The password is required, because the sign-in is not recent'],
   PASSWORD_TOO_COMMON: [400, 'The password is too common'],
   PASSWORD_UNCHANGED: [400, 'The new password is the current one'],
   PASSWORD_CHANGE_REQUIRED: [403, 'The first password must be changed'],

@@ -40,6 +40,7 @@ export function describeRoute(schema: FastifySchema = {}, { config = {} }: Route
   const errors = new Set<Code>(schema.errors)
   if (config.rateLimit !== 'off') errors.add('RATE_LIMITED')
   if (config.role || config.service) errors.add('FORBIDDEN')
+  if (config.reauthenticates) errors.add('REAUTHENTICATION_REQUIRED').add('WRONG_PASSWORD')
   return Object.assign(
     { ...schema, 'x-errors': [...errors], 'x-answers': schema.answers },
     config.public && { security: [] },

@@ -44,6 +44,7 @@ import { externalUserRoutes } from '../social/external-users/routes.ts'
 import { followRoutes } from '../social/follows/routes.ts'
 import { likeRoutes } from '../social/likes/routes.ts'
 import { mediaRoutes } from '../social/media/routes.ts'
+import { requireReauthentication } from '../social/passwords/reauthentication.ts'
 import { passwordRoutes } from '../social/passwords/routes.ts'
 import { postRoutes } from '../social/posts/routes.ts'
 import { segmentRoutes } from '../social/segments/routes.ts'
@@ -127,6 +128,7 @@ export async function createServer(app: App, options: ServerOptions = {}): Promi
   watchLog(server, app)
   limitRates(server, app)
   requireAccessToken(server, app)
+  requireReauthentication(server, app)
   await describeApi(server, app.config)
   await server.register(async (scope) => {
     validateRequests(scope)

@@ -39,6 +39,17 @@ export type Sessions = {
   isLive(db: Kysely<DB>, sessionId: string): Promise<boolean>
 }
 
+/** In the body of a call that has `reauthenticates` in its config. It is removed before the handler runs. */
+export const Reauthentication = {
+  currentPassword: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'Password of the caller; required when the sign-in of the session is more than ten minutes old',
+    }),
+  ),
+}
+
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     /** Type of `request.user`: the authenticated user. Not set on public routes. */
@@ -56,6 +67,8 @@ declare module 'fastify' {
     service?: Scope
     /** Used with `service`: the route is also open to every signed-in user. */
     orUser?: boolean
+    /** Requires a recent sign-in, or the password of the caller (`Reauthentication`). */
+    reauthenticates?: boolean
   }
   interface FastifyRequest {
     /** The user of a valid token, on routes that require one. Rate limits use it; permissions use `user`. */

@@ -18,6 +18,8 @@ const VALID: Record<string, unknown> = {
   'PATCH /admin/segments/{id}': { name: 'Germans' },
   'POST /admin/segments/estimate': { rule: { locale: 'de' } },
   'POST /admin/broadcasts': { name: 'News', content: { title: 'News' }, everyone: true },
+  'PUT /admin/broadcasts/{id}': { name: 'News', content: { title: 'News' }, everyone: true },
+  'POST /admin/broadcasts/{id}/recall': {},
   'POST /admin/broadcasts/{id}/test': { userIds: ['1'] },
   'POST /posts': { body: 'Hello' },
   'PATCH /posts/{id}': { body: 'Hello' },

@@ -10,7 +10,7 @@ import { Translations } from '../templates/routes.ts'
 import { findTemplate } from '../templates/store.ts'
 import { type Channel, channels, type TypeLookup } from '../types/types.ts'
 import type { Content } from './broadcast.ts'
-import type { NewBroadcast } from './store.ts'
+import type { DraftContent } from './store.ts'
 
 const closed = { additionalProperties: false }
 const TEN_YEARS_SECONDS = 315_360_000
@@ -86,7 +86,7 @@ export async function contentOf(
   trx: pg.ClientBase,
   types: TypeLookup,
   { templateId, content, variables = {} }: Draft,
-): Promise<Pick<NewBroadcast, 'content' | 'templateId' | 'templateVersion'>> {
+): Promise<Pick<DraftContent, 'content' | 'templateId' | 'templateVersion'>> {
   if ((templateId === undefined) === (content === undefined))
     throw fail('VALIDATION_FAILED', 'Exactly one of templateId and content', { pointer: '/content' })
   if (content !== undefined) {
@@ -148,7 +148,7 @@ function literal(text: string): string {
  * Converts the time of a draft.
  * @throws {AppError} VALIDATION_FAILED
  */
-export function timeOf({ sendAt, timeZone }: Draft): Pick<NewBroadcast, 'sendAt' | 'wallTime'> {
+export function timeOf({ sendAt, timeZone }: Draft): Pick<DraftContent, 'sendAt' | 'wallTime'> {
   const wrong = (detail: string) => fail('VALIDATION_FAILED', detail, { pointer: '/sendAt' })
   if (sendAt === undefined) {
     if (timeZone !== undefined) throw wrong('timeZone needs a sendAt')

@@ -3,8 +3,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
-import type { StaffRole } from '../../http/identity.ts'
+import { Reauthentication, type StaffRole } from '../../http/identity.ts'
 import { decodeCursor, PageQuery } from '../../http/paging.ts'
 import { readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
@@ -20,8 +21,11 @@ import { Recipient, recipientsAsCsv } from './recipients.ts'
 import {
   cancelBroadcast,
   createBroadcast,
+  type DraftContent,
+  deleteDraft,
   pauseBroadcast,
   recallBroadcast,
+  replaceDraft,
   required,
   resumeBroadcast,
   sendBroadcast,
@@ -96,10 +100,11 @@ const RecipientsQuery = Type.Object(
   closed,
 )
 
-type Config = { role: StaffRole }
+type Config = { role: StaffRole; reauthenticates?: true }
 const toRead: Config = { role: 'reader' }
 const toOperate: Config = { role: 'operator' }
 const toSend: Config = { role: 'admin' }
+const toRecall: Config = { role: 'admin', reauthenticates: true }
 
 /** Functions about audiences, which `social` supplies. */
 export type Audiences = {
@@ -121,6 +126,16 @@ export function routesOfBroadcasts(
   { rule, compile, faultOf, audienceOf }: Audiences,
 ): FastifyPluginAsyncTypebox {
   const { pool, reader, types } = app
+
+  async function read(trx: pg.ClientBase, draft: Draft): Promise<DraftContent> {
+    const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
+    return {
+      ...{ name, segmentId, priority, channels, perSecond, expiresIn },
+      ...timeOf(draft),
+      ...(await contentOf(trx, await types.current(), draft)),
+      audience: await audienceOf(trx, draft),
+    }
+  }
 
   return async (server) => {
     server.get(
@@ -161,14 +176,7 @@ export function routesOfBroadcasts(
       },
       (request, reply) =>
         answerOnce(pool, request, reply, 201, async (trx) => {
-          const draft = request.body as Draft
-          const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
-          const created = await createBroadcast(trx, {
-            ...{ name, segmentId, priority, channels, perSecond, expiresIn, createdBy: request.user.userId },
-            ...timeOf(draft),
-            ...(await contentOf(trx, await types.current(), draft)),
-            audience: await audienceOf(trx, draft),
-          })
+          const created = await createBroadcast(trx, request.user.userId, await read(trx, request.body as Draft))
           await audited(trx, request, {
             action: 'broadcast.create',
             target: `broadcast:${created.id}`,
@@ -193,6 +201,55 @@ export function routesOfBroadcasts(
         },
       },
       ({ params: { id } }) => readBroadcastWithProgress(app, id) as never,
+    )
+
+    server.put(
+      '/admin/broadcasts/:id',
+      {
+        config: toSend,
+        schema: {
+          tags: ['admin'],
+          summary: 'Replace a draft',
+          description: 'As if it were written anew: what is left out has its default. Only until it is sent.',
+          answers: { 200: 'The changed draft' },
+          errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE', 'TEMPLATE_NOT_FOUND', 'SEGMENT_NOT_FOUND', 'BAD_TEMPLATE'],
+          params: OneBroadcast,
+          body: draftOf(rule),
+          response: { 200: Broadcast },
+        },
+      },
+      (request) =>
+        inTransaction(pool, async (trx) => {
+          const { id } = request.params
+          const { before, now } = await replaceDraft(trx, id, await read(trx, request.body as Draft))
+          const change = { before: draftPart(before), after: draftPart(now) }
+          await audited(trx, request, { action: 'broadcast.update', target: `broadcast:${id}`, ...change })
+          return toAnswer(now)
+        }),
+    )
+
+    server.delete(
+      '/admin/broadcasts/:id',
+      {
+        config: toSend,
+        schema: {
+          tags: ['admin'],
+          summary: 'Delete a draft',
+          description: 'Only until it is sent.',
+          answers: { 204: 'It is deleted' },
+          errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE'],
+          params: OneBroadcast,
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        const { id } = request.params
+        await inTransaction(pool, async (trx) => {
+          const before = draftPart(await deleteDraft(trx, id))
+          await audited(trx, request, { action: 'broadcast.delete', target: `broadcast:${id}`, before })
+        })
+        return reply.code(204).send(null)
+      },
     )
 
     server.get(
@@ -320,7 +377,8 @@ export function routesOfBroadcasts(
       },
       {
         name: 'recall',
-        config: toSend,
+        config: toRecall,
+        body: Type.Object(Reauthentication, closed),
         summary: 'Retract it from every inbox, and cancel mails and pushes that were not sent',
         description:
           'Runs in the background; `recallFinishedAt` says when it is complete. What is read is removed too.',
@@ -328,7 +386,7 @@ export function routesOfBroadcasts(
         change: recallBroadcast,
       },
     ]
-    for (const { name, config, change, ...described } of changes)
+    for (const { name, config, change, body, ...described } of changes)
       server.post(
         `/admin/broadcasts/:id/${name}`,
         {
@@ -339,15 +397,18 @@ export function routesOfBroadcasts(
             errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE'],
             headers: IdempotencyHeader,
             params: OneBroadcast,
+            ...(body && { body }),
             response: { 200: Broadcast },
           },
         },
         (request, reply) =>
           answerOnce(pool, request, reply, 200, async (trx) => {
-            const changed = await change(trx, request.params.id, request.id)
-            const { id, state } = changed
-            await audited(trx, request, { action: `broadcast.${name}`, target: `broadcast:${id}`, after: { state } })
-            return toAnswer(changed)
+            const { id } = request.params
+            const before = required(await findBroadcast(trx, id, { lock: true }))
+            const now = await change(trx, id, request.id)
+            const states = { before: { state: before.state }, after: { state: now.state } }
+            await audited(trx, request, { action: `broadcast.${name}`, target: `broadcast:${id}`, ...states })
+            return toAnswer(now)
           }),
       )
   }
@@ -366,6 +427,14 @@ function toAnswer({ eventId: _, requestId: __, sendAt, wallTime, ...broadcast }:
     recalledAt: timeText(recalledAt),
     recallFinishedAt: timeText(recallFinishedAt),
   }
+}
+
+/** What an audit row shows of a draft. */
+function draftPart(broadcast: Stored) {
+  const { name, templateId, templateVersion, segmentId, audience, content, priority, channels } = toAnswer(broadcast)
+  const { sendAt, timeZone, perSecond, expiresIn } = toAnswer(broadcast)
+  const words = { name, templateId, templateVersion, segmentId, audience, content }
+  return { ...words, priority, channels, sendAt, timeZone, perSecond, expiresIn }
 }
 
 const timeText = (time: Date | null) => (time ? time.toISOString() : null)

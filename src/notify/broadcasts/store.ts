@@ -5,7 +5,8 @@ import { announceEnd } from './sending/end.ts'
 import { addParts, wakeParts } from './sending/parts.ts'
 import { dropLate } from './sending/recall.ts'
 
-export type NewBroadcast = Pick<
+/** What a draft consists of: all that can be changed until it is sent. */
+export type DraftContent = Pick<
   Broadcast,
   | 'name'
   | 'templateId'
@@ -19,31 +20,62 @@ export type NewBroadcast = Pick<
   | 'wallTime'
   | 'perSecond'
   | 'expiresIn'
-  | 'createdBy'
 >
 
-export async function createBroadcast(trx: pg.ClientBase, draft: NewBroadcast): Promise<Broadcast> {
+export async function createBroadcast(trx: pg.ClientBase, createdBy: string, draft: DraftContent): Promise<Broadcast> {
   const { rows } = await trx.query<{ id: string }>(
-    `insert into notify.broadcasts (name, template_id, template_version, segment_id, audience, content, priority, channels, send_at,
-       wall_time, per_second, expires_in, created_by)
+    `insert into notify.broadcasts (${draftColumns}, created_by)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning id`,
-    [
-      draft.name,
-      draft.templateId,
-      draft.templateVersion,
-      draft.segmentId,
-      JSON.stringify(draft.audience),
-      JSON.stringify(draft.content),
-      draft.priority,
-      draft.channels,
-      draft.sendAt,
-      draft.wallTime,
-      draft.perSecond,
-      draft.expiresIn,
-      draft.createdBy,
-    ],
+    [...valuesOf(draft), createdBy],
   )
   return required(await findBroadcast(trx, String(rows[0]?.id)))
+}
+
+/**
+ * Replaces a draft whole.
+ * @throws {AppError} BROADCAST_NOT_FOUND, BROADCAST_STATE once it was sent
+ */
+export async function replaceDraft(
+  trx: pg.ClientBase,
+  id: string,
+  draft: DraftContent,
+): Promise<{ before: Broadcast; now: Broadcast }> {
+  const before = await lockIn(trx, id, ['draft'])
+  await trx.query(
+    `update notify.broadcasts set (${draftColumns}) = row ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) where id = $13`,
+    [...valuesOf(draft), id],
+  )
+  return { before, now: required(await findBroadcast(trx, id)) }
+}
+
+/**
+ * @returns the draft before its removal
+ * @throws {AppError} BROADCAST_NOT_FOUND, BROADCAST_STATE once it was sent
+ */
+export async function deleteDraft(trx: pg.ClientBase, id: string): Promise<Broadcast> {
+  const before = await lockIn(trx, id, ['draft'])
+  await trx.query('delete from notify.broadcasts where id = $1', [id])
+  return before
+}
+
+const draftColumns = `name, template_id, template_version, segment_id, audience, content, priority, channels, send_at, wall_time,
+  per_second, expires_in`
+
+function valuesOf(draft: DraftContent): unknown[] {
+  return [
+    draft.name,
+    draft.templateId,
+    draft.templateVersion,
+    draft.segmentId,
+    JSON.stringify(draft.audience),
+    JSON.stringify(draft.content),
+    draft.priority,
+    draft.channels,
+    draft.sendAt,
+    draft.wallTime,
+    draft.perSecond,
+    draft.expiresIn,
+  ]
 }
 
 /**

@@ -5,19 +5,13 @@ import type { App } from '../../app.ts'
 import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
-import { Role, roleOf } from '../../http/identity.ts'
+import { Reauthentication, Role, roleOf } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
-import { confirmPassword } from '../passwords/confirm-password.ts'
-import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
-import { CurrentPassword } from '../passwords/fields.ts'
 import { requireUser } from '../posts/read.ts'
 
-const RoleChange = Type.Object(
-  { role: Role, currentPassword: Type.Optional(CurrentPassword) },
-  { additionalProperties: false, description: 'currentPassword is that of the calling admin' },
-)
+const RoleChange = Type.Object({ role: Role, ...Reauthentication }, { additionalProperties: false })
 const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.String(), role: Role })
 
 /**
@@ -25,7 +19,6 @@ const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.
  * once.
  */
 export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
-  const limitFailures = createFailureLimit(app)
   return async (server) => {
     server.get(
       '/admin/roles',
@@ -59,14 +52,14 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
     server.put(
       '/admin/users/:id/role',
       {
-        config: { role: 'admin' },
+        config: { role: 'admin', reauthenticates: true },
         schema: {
           tags: ['admin'],
           summary: 'Change the role of a user',
           description:
-            'Needs the password of the admin. Nobody changes their own role. A lower role applies at once, a higher one from the next sign-in or refresh.',
+            'Nobody changes their own role. A lower role applies at once, a higher one from the next sign-in or refresh.',
           answers: { 200: 'The new role' },
-          errors: ['WRONG_PASSWORD', 'USER_NOT_FOUND', 'CANNOT_CHANGE_OWN_ROLE'],
+          errors: ['USER_NOT_FOUND', 'CANNOT_CHANGE_OWN_ROLE'],
           params: Type.Object({ id: Id }),
           body: RoleChange,
           response: { 200: Type.Object({ role: Role }) },
@@ -75,13 +68,11 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
       async (request) => {
         const {
           params: { id },
-          body: { role, currentPassword },
+          body: { role },
           user: { userId },
-          ip,
         } = request
         if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can change it')
         await requireUser(app.pool, id, userId)
-        await confirmPassword(app, userId, { currentPassword, ip, limitFailures })
         await inTransaction(app.pool, async (trx) => {
           const before = await changeRole(trx, userId, id, role)
           const target = `user:${id}`

@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
+import { Reauthentication } from '../../http/identity.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { send } from '../../notify/sends/send.ts'
 import { Id } from '../../protocol/id.ts'
@@ -14,7 +15,7 @@ import { getPost, requireUser } from '../posts/read.ts'
 import { gatherCrowd } from './crowd.ts'
 import { twoDevices } from './devices.ts'
 import { readSimulation, Simulation } from './gathering.ts'
-import { removeDemoUsers, removeEverything } from './remove.ts'
+import { countEverybody, removeDemoUsers, removeEverything } from './remove.ts'
 
 const closed = { additionalProperties: false }
 const OneId = Type.Object({ id: Id })
@@ -36,7 +37,7 @@ const Notify = Type.Object(
   closed,
 )
 const CONFIRMATION = 'delete all data'
-const Confirm = Type.Object({ confirm: Type.Literal(CONFIRMATION) }, closed)
+const Confirm = Type.Object({ confirm: Type.Literal(CONFIRMATION), ...Reauthentication }, closed)
 const Removed = Type.Object({ removed: Type.Integer({ description: 'Accounts' }) })
 const Sent = Type.Object({ sendId: Id })
 const Devices = Type.Object({ devices: Type.Array(Tokens) })
@@ -115,9 +116,12 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/demo/data',
-      { config: { role: 'admin' }, schema: { hide, body: Confirm, response: { 200: Removed } } },
+      { config: { role: 'admin', reauthenticates: true }, schema: { hide, body: Confirm, response: { 200: Removed } } },
       async (request) => {
-        await inTransaction(app.pool, (trx) => audited(trx, request, { action: 'demo.clear', target: null }))
+        await inTransaction(app.pool, async (trx) => {
+          const before = { accounts: await countEverybody(trx) }
+          await audited(trx, request, { action: 'demo.clear', target: null, before, after: { accounts: 0 } })
+        })
         return { removed: await removeEverything(app) }
       },
     )

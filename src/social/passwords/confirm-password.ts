@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import { fail } from '../../errors.ts'
+import { type Code, fail } from '../../errors.ts'
 import type { FailureLimit } from './failed-sign-ins.ts'
 import { passwordFits, shareOf } from './passwords.ts'
 
@@ -11,17 +11,18 @@ export type Account = { passwordHash: string | undefined; username: string; emai
 /**
  * Confirms that the user, and not just a holder of the access token, makes the request. Skips accounts without a
  * password.
- * @throws {AppError} WRONG_PASSWORD, also when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was
+ * @throws {AppError} WRONG_PASSWORD; `missing` when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was
  * deleted
  */
 export async function confirmPassword(
   app: App,
   userId: string,
   { currentPassword, ip, limitFailures }: Confirmation,
+  missing: Code = 'WRONG_PASSWORD',
 ): Promise<Account> {
   const account = await findAccount(app, userId)
   if (account.passwordHash === undefined) return account
-  if (currentPassword === undefined) throw fail('WRONG_PASSWORD', 'Send currentPassword')
+  if (currentPassword === undefined) throw fail(missing, 'Send currentPassword')
   const succeeded = await limitFailures(`id ${userId}`, false)
   if (!(await passwordFits(account.passwordHash, currentPassword, shareOf(app, ip)))) throw fail('WRONG_PASSWORD')
   await succeeded()

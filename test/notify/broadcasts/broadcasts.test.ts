@@ -1,5 +1,5 @@
 import t, { test } from 'tap'
-import { call } from '../../client.ts'
+import { call, PASSWORD } from '../../client.ts'
 import { noDrift } from '../../settled.ts'
 import { eventually, setup } from '../../setup.ts'
 import { act, addUsers, adminOf, draft, received, untilIn } from './broadcasts.ts'
@@ -43,6 +43,12 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
   t.match(created, { status: 201, body: { state: 'draft', templateVersion: 1, content: { title: '20% off' } } })
   t.same((await boss.request('POST', '/admin/broadcasts', body, key)).body, created.body)
   const path = `/admin/broadcasts/${created.body.id}`
+  t.match(await boss.request('PUT', path, { name: 'Other', content: { title: '{x}' }, everyone: true }), {
+    status: 200,
+    body: { state: 'draft', name: 'Other', templateId: null, segmentId: null, audience: { everyone: true } },
+  })
+  t.same((await boss.request('PUT', path, body)).body, created.body, 'a draft is replaced whole')
+  t.match(await boss.request('PUT', path, { ...body, variables: {} }), { status: 400 })
   t.match((await boss.request('POST', `${path}/dry-run`)).body, { total: 2, shown: 2, silent: 0, noChannel: 0 })
   await pool.query(`update social.users set external_id = 'ben' where id = $1`, [ben.id])
   t.match(await boss.request('POST', `${path}/test`, { externalIds: ['ben'] }), { status: 202, body: { accepted: 1 } })
@@ -59,6 +65,11 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
   t.match(sent, { status: 200, body: { state: 'scheduled' } })
   t.same((await boss.request('POST', `${path}/send`, undefined, { 'idempotency-key': 'now' })).body, sent.body)
   t.match(await boss.request('POST', `${path}/send`), { status: 409, body: { code: 'BROADCAST_STATE' } })
+  t.match(await boss.request('PUT', path, body), { status: 409, body: { code: 'BROADCAST_STATE' } })
+  t.match(await boss.request('DELETE', path), { status: 409, body: { code: 'BROADCAST_STATE' } })
+  const unwanted = await draft(boss, { everyone: true })
+  t.equal((await boss.request('DELETE', unwanted)).status, 204)
+  t.match(await boss.request('DELETE', unwanted), { status: 404, body: { code: 'BROADCAST_NOT_FOUND' } })
   const { progress } = await untilIn(boss, path, 'finished')
   t.match(progress, { total: 2, done: 2, stored: 2, filtered: 0, suppressed: 0, failed: 0, read: 0, rate: null })
   const { rows: hooks } = await pool.query(
@@ -71,7 +82,13 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
     'broadcast.create',
     'broadcast.send',
     'broadcast.test',
+    'broadcast.update',
+    'broadcast.update',
   ])
+  t.match(
+    audit.find(({ after }: { after: { name?: string } }) => after.name === 'Other'),
+    { before: { name: 'Sale', templateId: template.body.id }, after: { name: 'Other', templateId: null } },
+  )
   const [ofAna] = (await ana.get('/notifications')).items
   t.match(ofAna, { title: '20% off', body: null, type: 'shop.sale', actorCount: 0, actors: [] })
   t.equal((await ana.get('/notifications/unread-count')).unreadCount, 1)
@@ -159,7 +176,19 @@ test('a recall retracts from every inbox reached, and cancels unsent mail', asyn
       )
     ).rows
   t.match(await mails(), [{ state: 'queued' }])
-  t.match(await act(boss, path, 'recall'), { state: 'recalled', recallFinishedAt: null })
+  await pool.query(`update social.sessions set created_at = now() - interval '11 minutes' where id = $1`, [
+    boss.sessionId,
+  ])
+  const recall = (body?: object) =>
+    boss.request('POST', `${path}/recall`, body, { 'idempotency-key': `recall ${path}`.replaceAll(' ', '-') })
+  t.match(await recall(), { status: 403, body: { code: 'REAUTHENTICATION_REQUIRED' } })
+  t.match(await recall({ currentPassword: 'not mine' }), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  const recalled = await recall({ currentPassword: PASSWORD })
+  t.match(recalled, { status: 200, body: { state: 'recalled', recallFinishedAt: null } })
+  await pool.query('update social.sessions set created_at = now() where id = $1', [boss.sessionId])
+  const again = await recall()
+  t.same(again.body, recalled.body, 'the key is of the request without the password, which nothing stores')
+  t.equal(again.headers.get('idempotent-replayed'), 'true')
   await holder.query('commit')
   holder.release()
   await eventually(async () => (await boss.get(path)).recallFinishedAt)

@@ -52,14 +52,16 @@ test('a revoked admin loses all rights at once, also with an old token', async (
   t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin named ana/ })
 })
 
-test('an admin changes the roles of others with their own password, and each role has its rights', async (t) => {
+test('an admin changes the roles of others with their own password or soon after the sign-in, and each role has its rights', async (t) => {
   const { url, pool, as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   await grantAdmin(pool, 'ana')
   const admin = await signIn(url, 'ana')
   const path = `/admin/users/${ben.id}/role`
   const change = (role: string, currentPassword?: string) => admin.request('PUT', path, { role, currentPassword })
-  t.match(await change('operator'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await change('reader'), { status: 200, body: { role: 'reader' } })
+  await pool.query(`update social.sessions set created_at = now() - interval '11 minutes'`)
+  t.match(await change('operator'), { status: 403, body: { code: 'REAUTHENTICATION_REQUIRED' } })
   t.match(await change('operator', 'not mine'), { status: 403, body: { code: 'WRONG_PASSWORD' } })
   t.match(await change('operator', PASSWORD), { status: 200, body: { role: 'operator' } })
   const own = await admin.request('PUT', `/admin/users/${ana.id}/role`, { role: 'user', currentPassword: PASSWORD })

@@ -77,9 +77,17 @@ test('simulated users act through the whole pipeline, and the cleanup removes th
     .body
   const asAdmin = { authorization: `Bearer ${admin.accessToken}` }
   t.equal((await call(system.url, 'DELETE', '/demo/data', { confirm: 'yes' }, asAdmin)).status, 400, 'typed in full')
-  t.match((await call(system.url, 'DELETE', '/demo/data', { confirm: 'delete all data' }, asAdmin)).body, {
-    removed: 3,
+  const confirmation = { confirm: 'delete all data' }
+  await pool.query(`update social.sessions set created_at = now() - interval '11 minutes'`)
+  t.match(await call(system.url, 'DELETE', '/demo/data', confirmation, asAdmin), {
+    status: 403,
+    body: { code: 'REAUTHENTICATION_REQUIRED' },
   })
+  const confirmed = { ...confirmation, currentPassword: 'correct horse battery' }
+  t.match((await call(system.url, 'DELETE', '/demo/data', confirmed, asAdmin)).body, { removed: 3 })
+  t.match((await pool.query('select action, before from notify.audit')).rows, [
+    { action: 'demo.clear', before: { accounts: 3 } },
+  ])
   await settled(system)
   t.match((await call(system.url, 'GET', '/posts', undefined, asAdmin)).body, { items: [] })
   t.equal((await pool.query('select from social.demo_users')).rowCount, 0)

@@ -447,6 +447,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       EMAIL_TAKEN: 'لهذا العنوان حساب بالفعل.',
       PASSWORD_TOO_COMMON: 'كلمة المرور هذه شائعة جدًا.',
       WRONG_PASSWORD: 'كلمة المرور خطأ.',
+      REAUTHENTICATION_REQUIRED: 'هذا يتطلب كلمة مرورك.',
       RATE_LIMITED: 'محاولات كثيرة. انتظر قليلًا.',
       TOO_MANY_ATTEMPTS: 'محاولات كثيرة. انتظر قليلًا.',
       NOT_FOUND: 'غير موجود، أو لم يعد موجودًا.',

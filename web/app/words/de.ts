@@ -439,6 +439,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     EMAIL_TAKEN: 'Zu dieser Adresse gibt es schon ein Konto.',
     PASSWORD_TOO_COMMON: 'Dieses Passwort ist zu verbreitet.',
     WRONG_PASSWORD: 'Das Passwort stimmt nicht.',
+    REAUTHENTICATION_REQUIRED: 'Dafür brauchst du dein Passwort.',
     RATE_LIMITED: 'Zu viele Versuche. Warte einen Moment.',
     TOO_MANY_ATTEMPTS: 'Zu viele Versuche. Warte einen Moment.',
     NOT_FOUND: 'Das gibt es nicht oder nicht mehr.',

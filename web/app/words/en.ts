@@ -432,6 +432,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     EMAIL_TAKEN: 'This address has an account already.',
     PASSWORD_TOO_COMMON: 'This password is too common.',
     WRONG_PASSWORD: 'The password is wrong.',
+    REAUTHENTICATION_REQUIRED: 'This needs your password.',
     RATE_LIMITED: 'Too many attempts. Wait a moment.',
     TOO_MANY_ATTEMPTS: 'Too many attempts. Wait a moment.',
     NOT_FOUND: 'It does not exist, or not any more.',

@@ -10,6 +10,7 @@ import styles from '../console.module.css'
 import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural, rate } from '../words.ts'
 import { useSegments } from './segments.tsx'
@@ -169,8 +170,10 @@ export function BroadcastScreen({ id }: { id: string }) {
   const operating = useOperating()
   const queries = useQueryClient()
   const { data, error } = useRead<BroadcastWithProgress>(`broadcasts/${id}`, 1000)
+  const { confirmed, dialog } = usePassword()
   const act = useMutation({
-    mutationFn: (name: string) => session.request('POST', `/admin/broadcasts/${id}/${name}`, undefined, newKey()),
+    mutationFn: (name: string) =>
+      confirmed((password) => session.request('POST', `/admin/broadcasts/${id}/${name}`, password, newKey())),
     onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
   })
   const dry = useMutation({
@@ -210,6 +213,7 @@ export function BroadcastScreen({ id }: { id: string }) {
         ))}
       </div>
       <Failed error={error ?? act.error ?? dry.error} />
+      {dialog}
       <div className={styles.two}>
         <Card title="Progress">
           <p className={styles.number} data-done={progress.done}>

@@ -10,6 +10,7 @@ import styles from '../console.module.css'
 import { type List, type Row, useConsole, useNamed, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
+import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { bytes, count, estimate } from '../words.ts'
 import { TryIt } from './overview.tsx'
@@ -62,8 +63,12 @@ function ClearData() {
   const operating = useOperating()
   const queries = useQueryClient()
   const [typed, setTyped] = useState('')
+  const { confirmed, dialog } = usePassword()
   const clear = useMutation({
-    mutationFn: () => session.request<{ removed: number }>('DELETE', '/demo/data', { confirm: typed }),
+    mutationFn: () =>
+      confirmed((password) =>
+        session.request<{ removed: number }>('DELETE', '/demo/data', { confirm: typed, ...password }),
+      ),
     onSuccess: () => {
       setTyped('')
       return queries.invalidateQueries()
@@ -89,6 +94,7 @@ function ClearData() {
         </Button>
       </div>
       <Failed error={clear.error} />
+      {dialog}
       {clear.data && <p role="status">{count(clear.data.removed)} accounts are removed, with all they did.</p>}
     </Card>
   )
