@@ -211,3 +211,41 @@ comment on column notify.retention_cursors.after_user is 'User of the last row r
 comment on column notify.retention_cursors.after_source is 'Source id of the last row read.';
 comment on column notify.retention_cursors.rounds is 'How many times the end of the table was reached.';
 comment on column notify.retention_cursors.moved_at is 'Time at which the cursor last moved.';
+
+create table notify.journal (
+  user_id bigint not null,
+  until bigint not null,
+  id bigint not null,
+  former jsonb,
+  at timestamptz not null default now(),
+  primary key (user_id, until, id)
+);
+comment on table notify.journal is 'Former versions of notifications, for notify.inbox_as_of. Written by triggers that exist only while the journal is on (notify.set_journal); kept for JOURNAL_RETENTION_DAYS.';
+comment on column notify.journal.user_id is 'Owner of the inbox.';
+comment on column notify.journal.until is 'Modseq of the change that ended the version. 0: the notification was removed; the row without former has the modseq of that.';
+comment on column notify.journal.id is 'Id of the notification; 0: the watermark of the inbox, seenModseq.';
+comment on column notify.journal.former is 'The row of notify.notifications before the change. Null: the removal of the notification.';
+comment on column notify.journal.at is 'Time of the change.';
+
+create index journal_by_age on notify.journal (at, user_id);
+comment on index notify.journal_by_age is 'Retention.';
+
+create function notify.keep_former() returns trigger
+  language plpgsql
+as $$
+begin
+  if tg_table_name = 'tombstones' then
+    insert into notify.journal (user_id, until, id) values (new.user_id, new.modseq, new.id);
+  elsif tg_table_name = 'inbox' then
+    -- A watermark that moved over nothing did not change the state: the first one is that of the state before.
+    insert into notify.journal (user_id, until, id, former)
+    values (new.user_id, new.modseq, 0, jsonb_build_object('seenModseq', old.seen_modseq))
+    on conflict do nothing;
+  elsif tg_op = 'DELETE' then
+    insert into notify.journal (user_id, until, id, former) values (old.user_id, 0, old.id, to_jsonb(old));
+  else
+    insert into notify.journal (user_id, until, id, former) values (old.user_id, new.modseq, old.id, to_jsonb(old));
+  end if;
+  return null;
+end $$;
+comment on function notify.keep_former is 'Writes the former version of what a statement has changed to notify.journal.';

@@ -1087,3 +1087,110 @@ begin
   return resumed;
 end $$;
 comment on function notify.resume_lanes is 'Continues reading paused lanes: one, all of a consumer, or, without arguments, every lane; returns how many were paused. They continue within the poll interval.';
+
+create function notify.set_journal(enabled boolean) returns boolean
+  language plpgsql
+  set lock_timeout = '2s'
+as $$
+declare
+  former constant boolean := exists (
+    select from pg_trigger where tgrelid = 'notify.notifications'::regclass and tgname = 'journal_change');
+begin
+  if enabled is null then
+    perform notify.refuse('the journal is either on or off');
+  elsif enabled and not former then
+    create trigger journal_change after update on notify.notifications
+      for each row when (old.modseq <> new.modseq) execute function notify.keep_former();
+    create trigger journal_deletion after delete on notify.notifications
+      for each row execute function notify.keep_former();
+    create trigger journal_removal after insert on notify.tombstones
+      for each row execute function notify.keep_former();
+    create trigger journal_seen after update of seen_modseq on notify.inbox
+      for each row when (old.seen_modseq <> new.seen_modseq) execute function notify.keep_former();
+  elsif former and not enabled then
+    drop trigger journal_change on notify.notifications;
+    drop trigger journal_deletion on notify.notifications;
+    drop trigger journal_removal on notify.tombstones;
+    drop trigger journal_seen on notify.inbox;
+  end if;
+  if enabled <> former then
+    perform notify.write_audit(null, 'journal.switch', null, jsonb_build_object('enabled', former), jsonb_build_object('enabled', enabled));
+  end if;
+  return enabled;
+end $$;
+comment on function notify.set_journal is 'Switches the journal of inboxes on or off for all processes, by creating or dropping its triggers: while it is off it costs nothing. Only the owner of the tables can; waits two seconds at most for transactions that use them.';
+
+create function notify.inbox_as_of(user_id bigint, state text)
+  returns table (
+    id bigint,
+    modseq bigint,
+    grown_modseq bigint,
+    type text,
+    seen boolean,
+    read_at timestamptz,
+    archived_at timestamptz,
+    filtered boolean,
+    notification jsonb
+  )
+  language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  inbox notify.inbox;
+  n bigint;
+  known bigint;
+begin
+  if state !~ '^[0-9a-z]+\.[0-9]{1,18}$' or split_part(state, '.', 1) <> (select i.epoch from notify.installation i) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'notify: the state is not one of this database';
+  end if;
+  n := split_part(state, '.', 2)::bigint;
+  select i.* into inbox from notify.inbox i where i.user_id = inbox_as_of.user_id;
+  if inbox.modseq is null or inbox.modseq < n then
+    raise exception using errcode = 'invalid_parameter_value', message = 'notify: the inbox was never in this state';
+  end if;
+  -- Each change has a number of its own. It is known if it made, changed or removed a notification that the journal or the inbox has.
+  select count(*) into known
+  from (
+    select j.until as change from notify.journal j where j.user_id = inbox.user_id and j.until > n and j.id > 0
+    union
+    select j.id from notify.journal j where j.user_id = inbox.user_id and j.until > n and j.id > n
+    union
+    select l.id from notify.notifications l where l.user_id = inbox.user_id and l.id > n
+  ) c;
+  if known < inbox.modseq - n then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = 'notify: the journal does not reach back to this state',
+      hint = 'It was off at a change since then, or JOURNAL_RETENTION_DAYS are over.';
+  end if;
+  return query
+  with versions as (
+    select to_jsonb(l) as row from notify.notifications l where l.user_id = inbox.user_id and l.modseq <= n
+    union all
+    select j.former from notify.journal j
+    where j.user_id = inbox.user_id and j.until > n and j.id > 0 and (j.former ->> 'modseq')::bigint <= n
+    union all
+    select c.former from notify.journal r
+    join notify.journal c on c.user_id = r.user_id and c.until = 0 and c.id = r.id
+    where r.user_id = inbox.user_id and r.until > n and r.former is null and (c.former ->> 'modseq')::bigint <= n
+  ), watermark as (
+    select coalesce(
+      (select (j.former ->> 'seenModseq')::bigint from notify.journal j
+       where j.user_id = inbox.user_id and j.until > n and j.id = 0 order by j.until limit 1),
+      inbox.seen_modseq) as seen
+  )
+  select
+    o.id,
+    o.modseq,
+    o.grown_modseq,
+    o.type,
+    o.read_at is not null or o.grown_modseq <= w.seen,
+    o.read_at,
+    o.archived_at,
+    o.filtered,
+    v.row
+  from versions v
+  cross join watermark w
+  cross join lateral jsonb_populate_record(null::notify.notifications, v.row) o
+  order by o.grown_modseq desc;
+end $$;
+comment on function notify.inbox_as_of is 'The notifications of a user as they were in a state (<epoch>.<n>), latest growth first. Needs the journal (notify.set_journal), and refuses a state since which a change is missing there. delivered_at is no part of a state and may be later; names of actors and texts of posts are not stored.';

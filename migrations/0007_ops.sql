@@ -895,6 +895,9 @@ create function ops.person(user_id bigint)
       select 'notify.tombstones', 'numbers of removed notifications', count(*), min(t.removed_at), max(t.removed_at), '30 days'
       from notify.tombstones t where t.user_id = person.user_id
       union all
+      select 'notify.journal', 'former versions of notifications', count(*), min(t.at), max(t.at), 'JOURNAL_RETENTION_DAYS, 30 by default; cleared with the account'
+      from notify.journal t where t.user_id = person.user_id
+      union all
       select 'notify.deliveries', 'mails and pushes', count(*), min(t.queued_at), max(t.queued_at), '90 days; cleared with the account'
       from notify.deliveries t where t.user_id = person.user_id
       union all

@@ -112,7 +112,7 @@ begin
     grant execute on all functions in schema notify to ravenpost_app;
   end if;
   if to_regrole('ravenpost_readonly') is not null then
-    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.digest_at, notify.digest_zone, notify.capped_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline, notify.trace, notify.cause_of, notify.audit_hash, notify.is_adopted to ravenpost_readonly;
+    grant execute on function notify.shard_of, notify.clock_change, notify.quiet_until, notify.snooze_until, notify.digest_at, notify.digest_zone, notify.capped_until, notify.explain, notify.why, notify.why_not, notify.is_source, notify.timeline, notify.trace, notify.inbox_as_of, notify.cause_of, notify.audit_hash, notify.is_adopted to ravenpost_readonly;
   end if;
   if to_regrole('ravenpost_emitter') is not null then
     grant usage on schema notify to ravenpost_emitter;

@@ -101,6 +101,7 @@ export const variables = {
   OUTBOX_RETENTION_DAYS: integer(1, 365, 7),
   DELIVERY_LOG_RETENTION_DAYS: integer(1, 3650, 30),
   AUDIT_RETENTION_MONTHS: integer(1, 1200, 24),
+  JOURNAL_RETENTION_DAYS: integer(1, 3650, 30),
 }
 
 const Environment = Type.Object(variables)
@@ -173,6 +174,7 @@ export type Config = {
   outboxRetentionDays: number
   deliveryLogRetentionDays: number
   auditRetentionMonths: number
+  journalRetentionDays: number
 }
 
 /** All errors of the environment in one message, with secrets masked. */
@@ -334,6 +336,7 @@ function toConfig(env: Static<typeof Environment>): Config {
     outboxRetentionDays: env.OUTBOX_RETENTION_DAYS,
     deliveryLogRetentionDays: env.DELIVERY_LOG_RETENTION_DAYS,
     auditRetentionMonths: env.AUDIT_RETENTION_MONTHS,
+    journalRetentionDays: env.JOURNAL_RETENTION_DAYS,
   }
 }
 

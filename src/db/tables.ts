@@ -564,6 +564,29 @@ export interface NotifyInstallation {
   timeline: string;
 }
 
+export interface NotifyJournal {
+  /**
+   * Time of the change.
+   */
+  at: Generated<Timestamp>;
+  /**
+   * The row of notify.notifications before the change. Null: the removal of the notification.
+   */
+  former: Json | null;
+  /**
+   * Id of the notification; 0: the watermark of the inbox, seenModseq.
+   */
+  id: Int8;
+  /**
+   * Modseq of the change that ended the version. 0: the notification was removed; the row without former has the modseq of that.
+   */
+  until: Int8;
+  /**
+   * Owner of the inbox.
+   */
+  userId: Int8;
+}
+
 export interface NotifyMaintenance {
   /**
    * Time at which the work was last done. Processes warn when it is ten minutes ago.
@@ -2164,6 +2187,7 @@ export interface DB {
   "notify.fanOuts": NotifyFanOuts;
   "notify.inbox": NotifyInbox;
   "notify.installation": NotifyInstallation;
+  "notify.journal": NotifyJournal;
   "notify.maintenance": NotifyMaintenance;
   "notify.migrations": NotifyMigrations;
   "notify.migrationsLock": NotifyMigrationsLock;

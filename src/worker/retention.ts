@@ -41,6 +41,7 @@ export async function purge({
     notifications: () => expireNotifications({ pool, log, types }),
     tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
     sources: () => forgetSources(pool),
+    journal: () => repeatChunk(() => rowsOf(pool, oldJournal, [config.journalRetentionDays])),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
     webhookDeliveries: () => repeatChunk(() => rowsOf(pool, oldWebhookDeliveries)),
     sessions: () => repeatChunk(() => inTransaction(pool, purgeSessions)),
@@ -145,6 +146,12 @@ async function purgeSessions(client: pg.ClientBase): Promise<number> {
   )
   return rowCount ?? 0
 }
+
+/** Whole transactions, so that no state is left with a part of its changes. */
+const oldJournal = `
+  delete from notify.journal where at <= (
+    select max(at) from (
+      select at from notify.journal where at < now() - make_interval(days => $1::int) order by at limit ${ROWS_PER_CHUNK}) o)`
 
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (

@@ -46,6 +46,7 @@ function retention(config: Config): Setting[] {
     ['retention of the log', `${config.outboxRetentionDays} days and a tenth`, 'OUTBOX_RETENTION_DAYS'],
     ['retention of the delivery log', `${config.deliveryLogRetentionDays} days`, 'DELIVERY_LOG_RETENTION_DAYS'],
     ['retention of the audit log', `${config.auditRetentionMonths} months`, 'AUDIT_RETENTION_MONTHS'],
+    ['retention of the journal of inboxes', `${config.journalRetentionDays} days`, 'JOURNAL_RETENTION_DAYS'],
     ['retention of sources', `with their notification, at least ${SOURCES_KEPT_DAYS} days`],
     ['retention of removed notifications, and of states to resume from', KEPT.tombstones],
     ['retention of finished mails and pushes', KEPT.deliveries],

@@ -619,8 +619,8 @@ export type Progress = {
   rate: number | null
   /** Expected end */
   eta: string | null
-  /** Time at which pushed, acknowledged and read were counted */
-  countedAt: string
+  /** Time at which pushed, acknowledged and read were counted; null: the first count is under way */
+  countedAt: string | null
 }
 
 export type BroadcastWithProgress = {

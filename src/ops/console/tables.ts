@@ -47,7 +47,9 @@ export type Request = {
 
 /** Columns with texts that people wrote, or addresses at which they can be reached. */
 const PRIVATE = new Set(
-  'body title url data event document email new_email bio alt user_agent mentions words payload variables'.split(' '),
+  'body title url data event document email new_email bio alt user_agent mentions words payload variables former'.split(
+    ' ',
+  ),
 )
 /**
  * Columns that are secret for other reasons: anyone who has the id of a medium may see it; rate limits contain

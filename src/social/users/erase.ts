@@ -85,6 +85,7 @@ const clearing: Step[] = [
   clearRows('notify.notifications', 'id'),
   clearRows('notify.sources', 'source_id'),
   clearRows('notify.tombstones', 'modseq'),
+  clearRows('notify.journal', 'until'),
   clearRows('social.bookmarks', 'post_id'),
   'delete from notify.preferences where user_id = $1',
   clearRows('social.bells', 'author_id'),
