@@ -84,6 +84,25 @@ test('an admin sees eight likes on every screen of the console; a user without a
   await page.getByText('recounted in one snapshot').waitFor()
   await faults('an inbox on a narrow screen')
   system.noErrors()
+
+  const content = { title: 'News' }
+  const { body: news } = await rita.request('POST', '/admin/broadcasts', { name: 'News', content, everyone: true })
+  await rita.request('POST', `/admin/broadcasts/${news.id}/send`)
+  await eventually(async () => (await rita.get(`/admin/broadcasts/${news.id}`)).state === 'finished')
+  await system.pool.query(`update social.sessions set created_at = now() - interval '1 hour'`)
+  await page.setViewportSize({ width: 1280, height: 800 })
+  await page.goto(`/console/broadcasts/${news.id}`)
+  await page.getByRole('button', { name: 'Operate', exact: true }).click()
+  await page.getByRole('button', { name: 'Recall from every inbox' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Confirm with your password' })
+  await dialog.getByLabel('Current password').fill('not mine')
+  await dialog.getByRole('button', { name: 'Confirm' }).click()
+  await dialog.getByText('The password is wrong.').waitFor()
+  await faults('the question for the password')
+  await dialog.getByLabel('Current password').fill(PASSWORD)
+  await dialog.getByRole('button', { name: 'Confirm' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  t.equal((await rita.get(`/admin/broadcasts/${news.id}`)).state, 'recalled')
 })
 
 test('an admin makes, tries, schedules and recalls a broadcast, and the pages of its recipients follow', {
