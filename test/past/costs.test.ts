@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { makePast } from '../../faults/past.ts'
 import { type App, closeApp, createApp } from '../../src/app.ts'
+import { withClient } from '../../src/db/client.ts'
 import { countWith } from '../../src/notify/counters.ts'
 import { dispatchWith } from '../../src/notify/dispatch/dispatch.ts'
 import { changesSince } from '../../src/notify/inbox/changes.ts'
@@ -29,28 +30,28 @@ const bounds: Record<string, Bounds> = {
     pages: { 15: 25_700, 18: 25_700 },
     triggers: 2003,
     walRecords: 6200,
-    walBytes: 450_000,
+    walBytes: 443_000,
   },
   'their dispatch': {
-    statements: 16,
+    statements: 15,
     roundTrips: 4,
-    pages: { 15: 50_500, 18: 44_400 },
+    pages: { 15: 48_400, 18: 42_300 },
     triggers: 0,
-    walRecords: 15_600,
-    walBytes: 1_525_000,
+    walRecords: 14_500,
+    walBytes: 1_600_000,
   },
   'their counters': {
-    statements: 8,
+    statements: 7,
     roundTrips: 3,
-    pages: { 15: 15_600, 18: 13_600 },
+    pages: { 15: 11_560, 18: 11_560 },
     triggers: 0,
-    walRecords: 5050,
-    walBytes: 384_000,
+    walRecords: 4000,
+    walBytes: 332_000,
   },
   'the reads of their frames': {
     statements: 15,
     roundTrips: 15,
-    pages: { 15: 23_300, 18: 11_000 },
+    pages: { 15: 15_950, 18: 7650 },
     triggers: 0,
     // Reading a page may prune what dispatch left there, depending on older transactions.
     walRecords: 500,
@@ -62,6 +63,7 @@ t.test('1,000 likes, their notifications and their frames cost no more than the 
   const url = await cloneDatabase(t, { windowSeconds: 0 })
   // Enough for the indexes to have more than one level.
   await makePast(url, { events: 20_000, notifications: 20_000 })
+  await withClient(url, (client) => client.query(disableAutovacuum))
   const statements = await observeStatements(t, url)
   // Hints are coalesced by time, and types are reloaded by time: neither happens here.
   const app = createApp(testConfig(url, { WAKE_UPS: 'off' }), pino({ level: 'silent' }))
@@ -74,9 +76,10 @@ t.test('1,000 likes, their notifications and their frames cost no more than the 
     ['the likes', (firstPost) => like(app, firstPost)],
     ['their dispatch', () => consume(app, 'notifications', dispatchWith(app.types, actions))],
     ['their counters', () => consume(app, 'counters', countWith(actions))],
-    ['the reads of their frames', () => readFrames(app)],
+    ['the reads of their frames', (firstPost) => readFrames(app, firstPost)],
   ]
-  // The first likes fill the caches of plans and of the catalogue.
+  // The first likes fill the caches of plans and of the catalogue. Those that are measured concern other inboxes, because a
+  // second version of a row may or may not find room on its page: a replication slot of another test prevents pruning.
   for (const [, run] of steps) await run(1)
   const { rows } = await app.pool.query<{ version: number; whole: boolean }>(
     `select current_setting('server_version_num')::int / 10000 as version,
@@ -97,24 +100,37 @@ t.test('1,000 likes, their notifications and their frames cost no more than the 
   }
 })
 
-/** Users 1 to 2,000; the first half wrote two posts each. */
+/** What it cleans between two steps changes what the next one writes. */
+const disableAutovacuum = `
+  do $$ declare found regclass; begin
+    for found in select oid from pg_class where relkind = 'r' and relnamespace in ('notify'::regnamespace, 'social'::regnamespace) loop
+      execute format('alter table %s set (autovacuum_enabled = off)', found);
+    end loop;
+  end $$`
+
+/** Users 1 to 2,000, who wrote a post each: the one with the same id. */
 async function addPeople({ pool }: App): Promise<void> {
   for (const statement of [
     `insert into social.users (id, username, email, password_hash, display_name) overriding system value
      select i, 'user_' || i, 'user_' || i || '@example.org', '-', 'User ' || i from generate_series(1, ${2 * LIKES}) i`,
     `insert into notify.inbox (user_id) select id from social.users where id <= ${2 * LIKES}`,
     `insert into social.posts (id, author_id, body) overriding system value
-     select i, 1 + (i - 1) % ${LIKES}, 'Post ' || i from generate_series(1, ${2 * LIKES}) i`,
+     select i, i, 'Post ' || i from generate_series(1, ${2 * LIKES}) i`,
     'vacuum (analyze) social.users, social.posts, notify.inbox',
   ])
     await pool.query(statement)
 }
 
+/** One half likes the posts of the other half. */
 async function like(app: App, firstPost: number): Promise<void> {
   const writer = likeWriter(app)
   const outcomes = await Promise.all(
     Array.from({ length: LIKES }, (_, i) =>
-      writer.add('like', { postId: String(firstPost + i), userId: String(LIKES + 1 + i), requestId: 'costs' }),
+      writer.add('like', {
+        postId: String(firstPost + i),
+        userId: String((firstPost === 1 ? LIKES + 1 : 1) + i),
+        requestId: 'costs',
+      }),
     ),
   )
   if (outcomes.includes(null)) throw new Error('a like was refused')
@@ -126,8 +142,8 @@ async function consume({ pool }: App, consumer: string, apply: Consumer): Promis
 }
 
 /** As a push node with all recipients connected reads them. */
-async function readFrames(app: App): Promise<void> {
-  for (let user = 1; user <= LIKES; user += limits.usersPerRead) {
+async function readFrames(app: App, firstUser: number): Promise<void> {
+  for (let user = firstUser; user < firstUser + LIKES; user += limits.usersPerRead) {
     const requests = Array.from({ length: limits.usersPerRead }, (_, i) => ({
       userId: String(user + i),
       since: 0,
