@@ -220,12 +220,12 @@ from (
 ) o
 group by 1, 2, 3;
 comment on view ops.senders is 'Shows who wrote the newest 10,000 events of the log: which role by notify.emit and notify.retract, which user or token by the API, and how many by social actions.';
-comment on column ops.senders.door is 'sql: notify.emit and notify.retract. api: POST /notifications/send. Otherwise the action: like, comment, follow, post, broadcast.';
+comment on column ops.senders.door is 'sql: notify.emit and notify.retract. api: POST /notifications/send. Otherwise the name of the action, such as like or broadcast.';
 comment on column ops.senders.sender is 'Database role of sql; user:<id> or token:<id> of api. Null for actions.';
 comment on column ops.senders.type is 'Type of the notification. Null: none.';
 comment on column ops.senders.events is 'Number of events, one per recipient.';
-comment on column ops.senders.oldest_at is 'Time of the first of them.';
-comment on column ops.senders.newest_at is 'Time of the last of them.';
+comment on column ops.senders.oldest_at is 'Time of the oldest of these events.';
+comment on column ops.senders.newest_at is 'Time of the newest of these events.';
 
 create view ops.failing_windows as
 select

@@ -58,7 +58,10 @@ export class Watching {
     if (posts.length > 0 || counts.size < this.#counts.getSnapshot().size) this.#counts.set(counts)
   }
 
-  /** Merges the subscriptions of this tab. A hidden tab leaves comments and feed, of which there is one each, to the others. */
+  /**
+   * Merges the subscriptions of this tab. A socket watches the comments of one post and one feed only, so a hidden tab leaves these
+   * to the visible ones.
+   */
   wish(): Watch {
     const { posts, ...rest } = join([...this.#own])
     return globalThis.document?.visibilityState === 'hidden' ? { posts } : { posts, ...rest }

@@ -40,7 +40,7 @@ function pack(items: string[]): string[] {
   return payloads
 }
 
-/** The pairs of one payload. Ignores anything malformed, because any role can send here. */
+/** The pairs of user id and modseq in one payload. Ignores malformed ones, because any database role can NOTIFY on this channel. */
 export function decodeChangedInboxes(payload: string): [userId: string, modseq: number][] {
   return payload.split(',').flatMap((pair): [string, number][] => {
     const [user, modseq] = pair.split(':').map((part) => Number.parseInt(part, 36))

@@ -60,7 +60,7 @@ const Found = Type.Object({
     events: Type.Integer({ description: 'Events looked at, newest first' }),
     backTo: Type.Union([time, Type.Null()]),
   }),
-  nextCursor: textOrNull('Looks further back; null: the log has no more'),
+  nextCursor: textOrNull('Cursor for events further back in the log; null: there are no more'),
   sql: Sql,
 })
 

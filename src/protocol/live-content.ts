@@ -1,7 +1,10 @@
 import type pg from 'pg'
 import type { Comment } from './comment.ts'
 
-/** A comment that appeared, was edited or deleted; `age` in seconds. `emptied`: deleted, and kept for its replies. */
+/**
+ * A comment that was added, edited or deleted. `age`: seconds since that change. `emptied`: deleted, but kept because it has
+ * replies.
+ */
 export type ChangedComment = {
   id: string
   postId: string

@@ -13,7 +13,7 @@ const given = {
   seen_at: ['timestamptz', ({ at }: Item) => at],
 } as const
 
-test('columns give the rows of a statement and their values', async (t) => {
+test('columns() makes the unnest clause of a statement and the arrays that it is called with', async (t) => {
   const rows = columns<Item>(given)
   t.equal(rows.from, 'unnest($1::bigint[], $2::timestamptz[]) w (id, seen_at)')
   t.equal(rows.next, '$3')

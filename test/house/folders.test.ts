@@ -29,7 +29,7 @@ t.test('no folder has more than twelve files', async (t) => {
   )
 })
 
-t.test('the rows of a batch statement have named columns', async (t) => {
+t.test('no batch statement names its columns by single letters', async (t) => {
   const letters = /unnest\([^)]*\$\d[^`]*?\) (with ordinality )?\w+ \((\w, )*\w[,)]/
   t.match('from unnest($1::bigint[], $2::text[]) w (u, g)', letters)
   t.same(

@@ -90,21 +90,24 @@ t.test('a read whose connection is closed is repeated, and the socket stays open
   t.equal(socket.closeCode, undefined)
 })
 
-t.test('a hello whose connection is closed ends with 1001, and the client reconnects', async (t) => {
-  const node = await startNode(t, { env: NO_SWEEP })
-  const ana = await node.user('ana')
-  await sendTo(node.app, ana.id)
-  await dispatch(node.app)
-  const block = await blocker(t, node, 'lock table social.sessions in access exclusive mode')
-  const socket = await ana.connect()
-  await block.endWaiting('social.sessions')
-  t.equal(await socket.closed(), 1001)
-  t.equal(socket.frames.length, 0)
-  await block.release()
-  t.match(await (await ana.connect()).next('synced'), { count: 1 })
-})
+t.test(
+  'when the database connection that serves a hello is lost, the socket closes with 1001 and the client reconnects',
+  async (t) => {
+    const node = await startNode(t, { env: NO_SWEEP })
+    const ana = await node.user('ana')
+    await sendTo(node.app, ana.id)
+    await dispatch(node.app)
+    const block = await blocker(t, node, 'lock table social.sessions in access exclusive mode')
+    const socket = await ana.connect()
+    await block.endWaiting('social.sessions')
+    t.equal(await socket.closed(), 1001)
+    t.equal(socket.frames.length, 0)
+    await block.release()
+    t.match(await (await ana.connect()).next('synced'), { count: 1 })
+  },
+)
 
-t.test('an ack whose connection is closed is stored later', async (t) => {
+t.test('an ack whose database connection is lost is stored later', async (t) => {
   const node = await startNode(t, { env: NO_SWEEP })
   const ana = await node.user('ana')
   await sendTo(node.app, ana.id)

@@ -223,7 +223,7 @@ export type TracedRequest = {
     events: number
     backTo: string | null
   }
-  /** Looks further back; null: the log has no more */
+  /** Cursor for events further back in the log; null: there are no more */
   nextCursor: string | null
   sql: Sql
 }
@@ -479,7 +479,7 @@ export type Segment = {
     all?: {
       [more: string]: unknown
     }[]
-    /** Rules of which one applies */
+    /** Rules of which at least one applies */
     any?: {
       [more: string]: unknown
     }[]

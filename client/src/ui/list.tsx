@@ -91,7 +91,10 @@ function Nothing({ isFailed, onRetry }: { isFailed: boolean; onRetry(): Promise<
   )
 }
 
-/** While held, the order stays: contents change in place, removed items disappear, and new items wait. */
+/**
+ * While the list is scrolled or has the pointer over it (`isHeld`), its order stays: contents change in place, removed items
+ * disappear, and new items wait.
+ */
 function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
   const order = useRef<readonly string[]>([])
   const [, render] = useState(0)
@@ -110,7 +113,7 @@ function useQuiet(items: readonly InboxItem[], isHeld: boolean) {
   return { shown, waiting, release }
 }
 
-/** Marks items that are in view for a second as seen, with one request for all. */
+/** Marks the whole inbox as seen once the list has been in view for a second. */
 function useSeen(list: RefObject<HTMLUListElement | null>, isNeeded: boolean): void {
   const client = useRavenpost()
   useEffect(() => {

@@ -14,7 +14,8 @@ export type Judged = { sendable: Sendable[]; settled: { delivery: Delivery; outc
 
 /**
  * Applies all rules again at the time of sending, to current data. Notifications that were read, archived or removed
- * are cancelled. Those that the user no longer wants are skipped. Quiet hours that began meanwhile defer.
+ * are cancelled. Those that the user no longer wants are skipped. Those of users whose quiet hours have begun meanwhile
+ * are deferred.
  * @param deliveries of one channel
  */
 export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): Promise<Judged> {

@@ -92,7 +92,10 @@ async function expireChunk(client: pg.ClientBase, types: TypeLookup, page: Key[]
   return drafts.length
 }
 
-/** Reads again under the locks: another process may have removed them, or a later send may have extended them. */
+/**
+ * Finds those that are still expired, under the locks: another process may have removed some, or a later send may have moved their
+ * expiry.
+ */
 async function stillExpired(client: pg.ClientBase, keys: Key[]): Promise<{ userId: string; notificationId: number }[]> {
   const { rows } = await client.query<{ userId: string; notificationId: number }>({
     name: 'still_expired',

@@ -76,15 +76,15 @@ export function toNotification(row: NotificationRow, shown: Shown, seenModseq: n
   }
 }
 
-/**
- * Converts a valid row.
- * @throws {Error} `data` is not an object, or rendering fails
- */
 /** A read notification counts as seen. */
 function isSeen({ grownModseq, readAt }: NotificationRow, seenModseq: number): boolean {
   return readAt !== null || grownModseq <= seenModseq
 }
 
+/**
+ * Converts a valid row.
+ * @throws {Error} `data` is not an object, or rendering fails
+ */
 function inWords(row: NotificationRow, shown: Shown, seenModseq: number): Notification {
   if (row.data === null || typeof row.data !== 'object' || Array.isArray(row.data))
     throw new TypeError('data are no object')

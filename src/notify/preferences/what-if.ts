@@ -92,7 +92,10 @@ export async function whatIf(app: App, userId: string, document: Preferences, da
   return { days, notifications: rows.length, differs, types }
 }
 
-/** The outcome of a notification on each channel, and the notifications that count for a cap after it. */
+/**
+ * Decides one notification for each channel. Also returns the recent notifications that count towards the user's caps, with this
+ * one if it does.
+ */
 function decideRow(
   row: Row,
   type: NotificationType,

@@ -44,7 +44,7 @@ const Nested = Type.Object({}, { description: 'A rule', additionalProperties: tr
 export const RuleSchema = Type.Partial(
   Type.Object({
     all: Type.Array(Nested, { minItems: 1, maxItems: 100, description: 'Rules that all apply' }),
-    any: Type.Array(Nested, { minItems: 1, maxItems: 100, description: 'Rules of which one applies' }),
+    any: Type.Array(Nested, { minItems: 1, maxItems: 100, description: 'Rules of which at least one applies' }),
     not: Nested,
     ...conditions,
   }),

@@ -47,26 +47,29 @@ t.test('events written during the promotion of a standby notify, and positions r
   await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
 })
 
-t.test('a restored database is adopted after its open transactions end, and their events notify', async (t) => {
-  const system = await setup(t)
-  const ana = await system.as('ana')
-  const emitter = await emitAndWait(t, system, ana.id)
-  await system.pool.query(restored)
-  const adopted = connectAnew(system)
-  await eventually(async () => {
-    const { rows } = await system.pool.query(
-      `select from pg_locks where relation = 'notify.outbox'::regclass and mode = 'ShareLock' and not granted`,
-    )
-    return rows.length > 0
-  })
-  await emitter.query('commit')
-  await adopted
-  const { startWorker } = await import('../../../src/worker/start.ts')
-  const { tasks } = await import('../../../workers/index.ts')
-  const worker = await startWorker(system.app, tasks)
-  t.teardown(() => worker.close())
-  await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
-})
+t.test(
+  'a restored database is adopted only after its open transactions have ended, and their events become notifications',
+  async (t) => {
+    const system = await setup(t)
+    const ana = await system.as('ana')
+    const emitter = await emitAndWait(t, system, ana.id)
+    await system.pool.query(restored)
+    const adopted = connectAnew(system)
+    await eventually(async () => {
+      const { rows } = await system.pool.query(
+        `select from pg_locks where relation = 'notify.outbox'::regclass and mode = 'ShareLock' and not granted`,
+      )
+      return rows.length > 0
+    })
+    await emitter.query('commit')
+    await adopted
+    const { startWorker } = await import('../../../src/worker/start.ts')
+    const { tasks } = await import('../../../workers/index.ts')
+    const worker = await startWorker(system.app, tasks)
+    t.teardown(() => worker.close())
+    await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
+  },
+)
 
 for (const [name, change] of [
   ['promoted', promoted],

@@ -33,7 +33,7 @@ t.test('a like notifies the author, an unlike retracts it, and repeating either 
   t.equal((await readEvents(pool, 'like')).length, 2)
 })
 
-t.test("a like of one's own post counts and notifies nobody", async (t) => {
+t.test("a like of one's own post is counted, but notifies nobody", async (t) => {
   const { as, pool } = await setup(t)
   const ana = await as('ana')
   const post = await ana.post('Hello')

@@ -14,7 +14,7 @@ test('a profile shows the relation of the viewer to the user', async (t) => {
   t.equal((await ana.request('GET', `/users/${ben.id}`)).status, 404, 'who is blocked finds nobody')
 })
 
-test('a user is found by name in any case, but not if deleted or blocking the viewer', async (t) => {
+test('a user is found by name in upper or lower case, but not when deleted or blocking the viewer', async (t) => {
   const { as } = await setup(t)
   const [ana, ben] = [await as('ana'), await as('ben')]
   t.same(await ana.get('/users/by-name/BEN'), await ana.get(`/users/${ben.id}`))

@@ -2,7 +2,10 @@ import type pg from 'pg'
 import type { Members } from '../../dispatch/fast-path.ts'
 import type { Audience, CompileAudience } from '../audience.ts'
 
-/** The recipients that a fan-out serves: those of its shards, of these time zones, or all who are left. */
+/**
+ * Which recipients of a broadcast one fan-out serves, among those of its shards: users of some time zones, all users, or those
+ * whom no other part has reached.
+ */
 export type Part = {
   /** Time zones of the recipients. Null: any. */
   zones: string[] | null

@@ -79,7 +79,10 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
 /** The origin of the push service. */
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
-/** Maximum number of a user's messages that are examined for ones to close. */
+/**
+ * A push also closes messages on the device whose notification was read, archived or removed. Only this many of the user's latest
+ * deliveries are searched for them.
+ */
 const LOOKED_THROUGH = 100
 
 /**
