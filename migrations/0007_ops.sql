@@ -745,7 +745,7 @@ create function ops.check(patience interval default '1 minute')
       ) p
       union all
       select 15, 'sequences', case when (select s.last_value from notify.outbox_id_seq s) < max(o.id) then 'ids of events would repeat' end,
-        'select ops.advance_sequences()'
+        'npm run adopt'
       from notify.outbox o
       union all
       select 16, 'indexes', string_agg(i.indexrelid::regclass::text, ', '),
