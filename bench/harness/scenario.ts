@@ -52,9 +52,9 @@ export async function inTurn<S extends { name: string }>(
 /** Drops and repeats a run during which the machine changed, as long as runs may be repeated. */
 export async function undisturbed(bench: Bench, measure: () => Promise<Measured>): Promise<Measured> {
   for (;;) {
-    const before = calibrate()
+    const before = await calibrate()
     const measured = await measure()
-    const disturbed = disturbance(before, calibrate())
+    const disturbed = disturbance(before, await calibrate())
     if (!disturbed) return measured
     bench.say(`  ${disturbed}${bench.repeats > 0 ? ': the run is repeated' : ''}`)
     if (bench.repeats === 0) return measured

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What the machine is capable of at a moment. `hashMs`: a fixed amount of work. `stolen`, `total`: ticks since its start. */
 export type Calibration = { hashMs: number; stolen: number; total: number }
@@ -9,8 +10,12 @@ const HASHES = 40_000
 const MOST_DRIFT = 0.05
 const MOST_STOLEN = 0.02
 
+/** What a run leaves behind, such as the writes of a checkpoint, is over by then. */
+const SETTLING_MS = 1500
+
 /** The fastest of a few rounds, because a neighbour can only slow one down. */
-export function calibrate(): Calibration {
+export async function calibrate(): Promise<Calibration> {
+  await sleep(SETTLING_MS)
   const block = Buffer.alloc(1024, 'ravenpost')
   const times = Array.from({ length: ROUNDS }, () => {
     const startedAt = performance.now()

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { test } from 'tap'
 import { call } from '../client.ts'
+import { patiently } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
 const SCRAPERS = 40
@@ -41,9 +42,11 @@ const WAITING = `select application_name as name from pg_stat_activity
 
 test('metrics stop counting rows at a maximum', async (t) => {
   const { url, pool } = await setup(t)
-  await pool.query(
-    `insert into notify.pending (consumer, event_id, event, attempts, dead_at)
-     select 'notifications', n, '{}', 1, case when n > 100020 then now() end from generate_series(1, 200040) n`,
+  await patiently(pool, (client) =>
+    client.query(
+      `insert into notify.pending (consumer, event_id, event, attempts, dead_at)
+       select 'notifications', n, '{}', 1, case when n > 100020 then now() end from generate_series(1, 200040) n`,
+    ),
   )
   const { body } = await call(url, 'GET', '/metrics')
   t.match(body, /^ravenpost_pending_events 100000$/m)

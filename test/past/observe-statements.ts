@@ -63,16 +63,18 @@ export async function observeStatements(t: Test, url: string): Promise<Statement
     mostPages.set(text, Math.max(looked, mostPages.get(text) ?? 0))
   }
   await explainEverything(url)
+  const database = new URL(url).pathname.slice(1)
   const { connect, query } = pg.Client.prototype
   pg.Client.prototype.connect = function (this: pg.Client, ...args: []) {
     this.on('notice', note)
-    this.on('drain', () => {
-      cost.roundTrips += 1
-    })
+    if (this.database === database)
+      this.on('drain', () => {
+        cost.roundTrips += 1
+      })
     return Reflect.apply(connect, this, args)
   } as typeof connect
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-    cost.statements += 1
+    if (this.database === database) cost.statements += 1
     return Reflect.apply(query, this, args)
   } as typeof query
   t.teardown(() => {
