@@ -101,7 +101,8 @@ function runVite(outDir: string, signal: AbortSignal | undefined): Promise<void>
     stream.setEncoding('utf8').on('data', (text: string) => {
       printed = (printed + text).slice(-LOG_KEPT)
     })
-  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
+  // Only a build in the background can be aborted, and nobody waits for it.
+  if (signal && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(printed || `vite ended with ${code}`))))
