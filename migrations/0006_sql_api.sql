@@ -1018,74 +1018,51 @@ begin
 end $$;
 comment on function notify.skip_event is 'Turns an event into a dead letter: one that is pending, or that blocks a failing lane, which then continues. notify.replay_dead_letter retries it. Any other event is refused (22023).';
 
-create function notify.require_lane(consumer text, lane integer) returns void
+create function notify.switch_lanes(consumer text, lane integer, pause boolean) returns integer
   language plpgsql
 as $$
 #variable_conflict use_column
+declare
+  switched integer;
 begin
-  if require_lane.lane is not null and require_lane.consumer is null then
+  if switch_lanes.lane is not null and switch_lanes.consumer is null then
     perform notify.refuse('name the consumer of the lane too');
   elsif not exists (
     select from notify.positions p
-    where p.consumer = coalesce(require_lane.consumer, p.consumer) and p.lane = coalesce(require_lane.lane, p.lane)
+    where p.consumer = coalesce(switch_lanes.consumer, p.consumer) and p.lane = coalesce(switch_lanes.lane, p.lane)
   ) then
-    perform notify.refuse('there is no lane ' || concat_ws('/', require_lane.consumer, require_lane.lane));
+    perform notify.refuse('there is no lane ' || concat_ws('/', switch_lanes.consumer, switch_lanes.lane));
   end if;
-end $$;
-comment on function notify.require_lane is 'Raises 22023 if there is no such lane.';
-
-create function notify.pause_lanes(consumer text default null, lane integer default null) returns integer
-  language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  paused integer;
-begin
-  perform notify.require_lane(pause_lanes.consumer, pause_lanes.lane);
-  with held as (
+  with locked as (
     select p.consumer, p.lane
     from notify.positions p
-    where p.consumer = coalesce(pause_lanes.consumer, p.consumer) and p.lane = coalesce(pause_lanes.lane, p.lane) and p.paused_at is null
+    where p.consumer = coalesce(switch_lanes.consumer, p.consumer) and p.lane = coalesce(switch_lanes.lane, p.lane)
+      and (p.paused_at is null) = pause
     order by p.consumer, p.lane
     for update
   )
   update notify.positions p
-  set paused_at = now(), paused_by = concat_ws(', ', notify.door_caller(), nullif(current_setting('application_name'), ''))
-  from held h
-  where p.consumer = h.consumer and p.lane = h.lane;
-  get diagnostics paused = row_count;
-  if paused > 0 then
-    perform notify.write_audit(null, 'lanes.pause', concat_ws('/', coalesce(pause_lanes.consumer, 'all'), pause_lanes.lane), null, jsonb_build_object('lanes', paused));
+  set paused_at = case when pause then now() end,
+      paused_by = case when pause then concat_ws(', ', notify.door_caller(), nullif(current_setting('application_name'), '')) end
+  from locked l
+  where p.consumer = l.consumer and p.lane = l.lane;
+  get diagnostics switched = row_count;
+  if switched > 0 then
+    perform notify.write_audit(null, case when pause then 'lanes.pause' else 'lanes.resume' end,
+      concat_ws('/', coalesce(switch_lanes.consumer, 'all'), switch_lanes.lane), null, jsonb_build_object('lanes', switched));
   end if;
-  return paused;
+  return switched;
 end $$;
+comment on function notify.switch_lanes is 'Pauses or resumes one lane, all lanes of a consumer, or, with nulls, every lane; returns how many changed. Raises 22023 if there is no such lane.';
+
+create function notify.pause_lanes(consumer text default null, lane integer default null) returns integer
+  language sql
+  return notify.switch_lanes(consumer, lane, true);
 comment on function notify.pause_lanes is 'Stops reading one lane, all lanes of a consumer, or, without arguments, every lane; returns how many it stopped. Waits for running batches. New events are appended and wait; retries, windows, fan-outs and mails continue.';
 
 create function notify.resume_lanes(consumer text default null, lane integer default null) returns integer
-  language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  resumed integer;
-begin
-  perform notify.require_lane(resume_lanes.consumer, resume_lanes.lane);
-  with held as (
-    select p.consumer, p.lane
-    from notify.positions p
-    where p.consumer = coalesce(resume_lanes.consumer, p.consumer) and p.lane = coalesce(resume_lanes.lane, p.lane) and p.paused_at is not null
-    order by p.consumer, p.lane
-    for update
-  )
-  update notify.positions p
-  set paused_at = null, paused_by = null
-  from held h
-  where p.consumer = h.consumer and p.lane = h.lane;
-  get diagnostics resumed = row_count;
-  if resumed > 0 then
-    perform notify.write_audit(null, 'lanes.resume', concat_ws('/', coalesce(resume_lanes.consumer, 'all'), resume_lanes.lane), null, jsonb_build_object('lanes', resumed));
-  end if;
-  return resumed;
-end $$;
+  language sql
+  return notify.switch_lanes(consumer, lane, false);
 comment on function notify.resume_lanes is 'Continues reading paused lanes: one, all of a consumer, or, without arguments, every lane; returns how many were paused. They continue within the poll interval.';
 
 create function notify.set_journal(enabled boolean) returns boolean

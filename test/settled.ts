@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Test } from 'tap'
+import { withClient } from '../src/db/client.ts'
 import { eventually } from './setup.ts'
 
 /** Waits until every event is read, nothing that can be retried is pending, and no fan-out is left. */
@@ -39,14 +40,8 @@ export async function inOrderOfTime(t: Test, { pool }: { pool: pg.Pool }): Promi
 }
 
 /** On a connection without the pool's time limit, for statements over everything, which take a busy machine long. */
-export async function patiently<T>(pool: pg.Pool, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: pool.options.connectionString })
-  await client.connect()
-  try {
-    return await work(client)
-  } finally {
-    await client.end()
-  }
+export function patiently<T>(pool: pg.Pool, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  return withClient(String(pool.options.connectionString), work)
 }
 
 /** The inbox as its user sees it, newest first, once everything written so far has been dispatched. */

@@ -104,7 +104,7 @@ export function toFigures(runs: Measured[]): Record<string, Figure> {
   return Object.fromEntries([...names].map((name) => [name, toFigure(runs.map((run) => run[name] ?? Number.NaN))]))
 }
 
-function toFigure(runs: number[]): Figure {
+export function toFigure(runs: number[]): Figure {
   const sorted = runs.filter(Number.isFinite).sort((a, b) => a - b)
   const middle = sorted.length >> 1
   const [low = Number.NaN, high = Number.NaN] = [sorted[sorted.length % 2 ? middle : middle - 1], sorted[middle]]

@@ -8,6 +8,7 @@ import {
   type Row,
   type Scenario,
   target,
+  toFigure,
   toFigures,
   toRows,
 } from '../harness/scenario.ts'
@@ -65,7 +66,7 @@ function withFirstAndLast(row: Row, { quick }: Bench): Row {
 }
 
 function median(values: number[]): number {
-  return toFigures(values.map((value) => ({ value }))).value?.median ?? Number.NaN
+  return toFigure(values).median
 }
 
 function phaseSeconds({ quick }: Bench): number {

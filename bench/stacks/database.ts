@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { withClient } from '../../src/db/client.ts'
 import type { Machine } from '../machine/machine.ts'
 import { usersOf, type World } from '../world.ts'
 
@@ -37,19 +38,14 @@ export async function dropTemplates({ postgres }: Machine): Promise<void> {
 }
 
 /** The first row of a query. */
-export async function readRow<T extends pg.QueryResultRow>(url: string, text: string): Promise<T | undefined> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  const { rows } = await client.query<T>(text)
-  await client.end()
-  return rows[0]
+export function readRow<T extends pg.QueryResultRow>(url: string, text: string): Promise<T | undefined> {
+  return withClient(url, async (client) => (await client.query<T>(text)).rows[0])
 }
 
-export async function runOn(url: string, ...statements: string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  for (const statement of statements) await client.query(statement)
-  await client.end()
+export function runOn(url: string, ...statements: string[]): Promise<void> {
+  return withClient(url, async (client) => {
+    for (const statement of statements) await client.query(statement)
+  })
 }
 
 /** For a few statements beside the stack's own. A connection that ends while its database is dropped is no error. */

@@ -130,7 +130,7 @@ const UNAUDITED = {
     'notify.append_unreached',
     'notify.attach_partition',
     'notify.drop_partition',
-    'notify.require_lane',
+    'notify.switch_lanes',
     'notify.write_audit',
     'social.either_blocks',
   ],

@@ -1,5 +1,7 @@
 // Made by `npm run client-types` from the schemas of the server; not edited by hand.
 
+import type { Notification } from 'ravenpost-client'
+
 export type Sql = {
   /** GET /admin/sql/:name has the text */
   name: string
@@ -338,108 +340,7 @@ export type Template = {
 export type Preview = {
   /** Null: the default language */
   locale: string | null
-  inApp: {
-    /** Unique within the inbox */
-    id: string
-    /** A built-in type, `system`, or a name that an application sent. More types may come */
-    type: 'post.liked' | 'comment.created' | 'comment.replied' | 'user.mentioned' | 'user.followed' | 'post.published' | 'system' | string
-    /** critical ones pass preferences and quiet hours */
-    priority: 'critical' | 'high' | 'normal' | 'low'
-    /** For the color of a toast */
-    severity: 'info' | 'success' | 'warning' | 'error'
-    /** In the language of the user, at most 200 characters */
-    title: string
-    /** The sent text, or the beginning of the post or comment */
-    body: string | null
-    /** A path of the app, or http(s) */
-    url: string | null
-    /** By type: `PostLikedData` for `post.liked`, and so on; the sent data for types of applications */
-    data: {
-      /** Id of the post */
-      postId: string
-      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
-      mediaId?: string
-      [more: string]: unknown
-    } | {
-      /** Id of the post */
-      postId: string
-      /** Id of the comment */
-      commentId: string
-      /** Id of the comment it replies to */
-      parentId: string | null
-      /** true when the comment also names the recipient */
-      mentioned?: boolean
-      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
-      mediaId?: string
-      [more: string]: unknown
-    } | {
-      /** Id of the post */
-      postId: string
-      /** Id of the comment */
-      commentId: string
-      /** Id of the comment it replies to, which is the object */
-      parentId: string
-      /** true when the comment also names the recipient */
-      mentioned?: boolean
-      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
-      mediaId?: string
-      [more: string]: unknown
-    } | {
-      /** Id of the post */
-      postId: string
-      /** Id of the comment; absent for a mention in a post */
-      commentId?: string
-      /** Id of the comment it replies to; absent for a mention in a post */
-      parentId?: string | null
-      /** First picture of the post or comment, at /media/{id}/stream; absent without one */
-      mediaId?: string
-      [more: string]: unknown
-    } | {
-      /** Id of the followed user, the recipient */
-      followeeId: string
-      [more: string]: unknown
-    } | Record<string, unknown>
-    /** Users behind it, latest first */
-    actors: {
-      /** Id of the user */
-      id: string
-      username: string
-      displayName: string
-      /** Picture, at /media/{id}/stream */
-      avatarMediaId: string | null
-      /** URL of a picture hosted by another application, used when avatarMediaId is null */
-      avatarUrl?: string
-    }[]
-    /** Number of distinct users behind it */
-    actorCount: number
-    /** What it is about */
-    object: {
-      /** post, comment or user; for a send, as sent */
-      type: string
-      /** Id of the object */
-      id: string
-    } | null
-    /** Events of one key are one notification until it is read or archived */
-    groupKey: string | null
-    /** Title and body as plain text, for clients that do not know the type */
-    fallback: string
-    /** Time of its first event */
-    createdAt: string
-    /** Time at which its content last grew; lists sort by it */
-    updatedAt: string
-    /** Time at which a device acknowledged it */
-    deliveredAt: string | null
-    /** Time at which the user read it */
-    readAt: string | null
-    /** Time at which the user archived it */
-    archivedAt: string | null
-    /** Time at which it is removed */
-    expiresAt: string
-    /** It is read, or the bell was opened after its content last grew */
-    seen: boolean
-    /** Show it without toast or sound */
-    silent: boolean
-  }
+  inApp: Notification
   email: {
     subject: string
     text: string
@@ -623,46 +524,7 @@ export type Progress = {
   countedAt: string | null
 }
 
-export type BroadcastWithProgress = {
-  /** Decimal id, opaque to clients */
-  id: string
-  name: string
-  state: 'draft' | 'scheduled' | 'running' | 'paused' | 'finished' | 'cancelled' | 'recalled'
-  templateId: string | null
-  templateVersion: number | null
-  segmentId: string | null
-  /** everyone, rule or sql: a copy, which later changes of the segment leave alone */
-  audience: Record<string, unknown>
-  content: {
-    type: string
-    title: string
-    body: string | null
-    url: string | null
-    severity: string | null
-    actorId: string | null
-    data: Record<string, unknown>
-    translations: Record<string, {
-      title: string
-      body: string | null
-    }>
-  }
-  priority: string | null
-  channels: string[] | null
-  /** Without an offset where timeZone is recipient; null: at once */
-  sendAt: string | null
-  timeZone: 'recipient' | null
-  perSecond: number | null
-  expiresIn: number | null
-  /** Why it was cancelled by itself */
-  lastError: string | null
-  /** Decimal id, opaque to clients */
-  createdBy: string
-  createdAt: string
-  startedAt: string | null
-  finishedAt: string | null
-  recalledAt: string | null
-  /** Null: inboxes are left from which it is retracted */
-  recallFinishedAt: string | null
+export type BroadcastWithProgress = Broadcast & {
   progress: Progress
   sql: {
     broadcast: Sql

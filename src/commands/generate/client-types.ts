@@ -85,14 +85,17 @@ type Socket = {
 
 const { openapi, asyncapi } = await describe()
 const head = '// Made by `npm run client-types` from the schemas of the server; not edited by hand.'
-let named = new Map<string, string>()
+/** Names by type, of the file that is being made and of what it imports. */
+const named = new Map<string, string>()
+const client = declareAll(ofClient)
+const frames = [declareFrames('ClientFrame', 'fromClient'), declareFrames('ServerFrame', 'fromServer')]
+const answers = declareAll(ofConsole)
+const imported = Object.keys(ofClient).filter((name) =>
+  answers.some((type) => new RegExp(`[:|&(] ?${name}\\b`).test(type)),
+)
 const files = {
-  'client/src/protocol.ts': [
-    ...declareAll(ofClient),
-    declareFrames('ClientFrame', 'fromClient'),
-    declareFrames('ServerFrame', 'fromServer'),
-  ],
-  'web/console/answers.ts': declareAll(ofConsole),
+  'client/src/protocol.ts': [...client, ...frames],
+  'web/console/answers.ts': [`import type { ${imported.join(', ')} } from 'ravenpost-client'`, ...answers],
 }
 
 for (const [path, types] of Object.entries(files)) {
@@ -148,14 +151,15 @@ function resolve(schema: Schema | undefined): Schema | undefined {
 
 /** The types of a file, which use each other's names. */
 function declareAll(shapes: Record<string, string>): string[] {
-  named = new Map()
   return Object.entries(shapes).map(([name, place]) => declare(name, find(place)))
 }
 
 function declare(name: string, schema: Schema): string {
   const type = render(schema, '')
+  const [base, nameOfBase] =
+    [...named].find(([each]) => each.endsWith('\n}') && type.startsWith(each.slice(0, -1))) ?? []
   if (!named.has(type)) named.set(type, name)
-  return `export type ${name} = ${type}`
+  return `export type ${name} = ${base ? `${nameOfBase} & {\n${type.slice(base.length - 1)}` : type}`
 }
 
 function declareFrames(name: string, operation: 'fromClient' | 'fromServer'): string {
