@@ -29,10 +29,13 @@ test('the service worker shows a push message and closes notifications read else
   await page.evaluate(() => navigator.serviceWorker.register('sw.js', { type: 'module' }))
   const registrationId = await registered
   let delivered = 0
-  /** Delivers each message once, in order, until `condition` holds. */
+  let deliveredAt = 0
+  /** Delivers the messages in order until `condition` holds, the newest once a second, because the protocol loses some. */
   const deliverUntil = (condition: () => Promise<boolean>) =>
     eventually(async () => {
+      if (performance.now() - deliveredAt > 1000) delivered = Math.max(0, delivered - 1)
       for (; delivered < service.pushes.length; delivered += 1) {
+        deliveredAt = performance.now()
         const data = JSON.stringify(service.pushes[delivered]?.content)
         await devtools.send('ServiceWorker.deliverPushMessage', { origin: system.url, registrationId, data })
       }
