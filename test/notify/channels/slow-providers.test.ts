@@ -33,7 +33,7 @@ test('2,000 pushes to endpoints that take 9 s delay no other push and no like', 
   await eventually(async () => {
     const { rows } = await pool.query('select count(*)::int as n from notify.deliveries')
     return rows[0].n === PUPPETS * BROWSERS * COMMENTS
-  }, 120)
+  }, 300)
 
   const followedAt = performance.now()
   await ben.follow(ana.id)
