@@ -13,7 +13,7 @@ export type OperationObject = {
   tags?: string[]
   security?: unknown[]
   parameters?: { name: string; in: string; required?: boolean; schema?: TSchema; example?: unknown }[]
-  requestBody?: { content?: Record<string, Media> }
+  requestBody?: { required?: boolean; content?: Record<string, Media> }
   responses?: Record<string, Answer>
 }
 export type Document = {
@@ -58,6 +58,7 @@ export function describeOperations(document: Document): void {
       for (const code of errors) answered.add(code)
       operation.operationId = operationIdOf(method, path)
       if (errors.includes('IDEMPOTENCY_KEY_REQUIRED')) requireKey(operation)
+      if (mayOmitBody(operation)) operation.requestBody = { ...operation.requestBody, required: false }
       addExamples(operation)
       for (const [status, answer] of Object.entries(operation.responses ?? {}))
         answer.description = operation['x-answers']?.[status] ?? answer.description ?? ''
@@ -86,6 +87,12 @@ function operationIdOf(method: string, path: string): string {
  */
 function requireKey({ parameters = [] }: OperationObject): void {
   for (const parameter of parameters) if (parameter.name === 'idempotency-key') parameter.required = true
+}
+
+/** An absent body counts as `{}`. The generator marks every body as required. */
+function mayOmitBody({ requestBody }: OperationObject): boolean {
+  const schema = requestBody?.content?.['application/json']?.schema
+  return schema?.type === 'object' && !schema.minProperties && (schema.required ?? []).length === 0
 }
 
 /** Error codes for a refused access token. All but the first apply only to tokens of an identity provider. */

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import t, { test } from 'tap'
 import { call } from '../client.ts'
 import { setup } from '../setup.ts'
@@ -76,6 +77,17 @@ test('calls that create something, and POST calls of admins, accept an Idempoten
   t.same(required, ['/notifications/send', '/notifications/send/batch'])
 })
 
+test('a body is required unless {} is valid, because an absent body counts as {}', async (t) => {
+  const { paths, components } = (await call(url, 'GET', '/openapi.json')).body
+  const ajv = new Ajv2020({ strict: false, validateFormats: false })
+  for (const [path, methods] of Object.entries<Record<string, Described>>(paths))
+    for (const [method, { requestBody }] of Object.entries(methods)) {
+      const schema = requestBody?.content['application/json']?.schema
+      if (schema) t.equal(requestBody.required, !ajv.validate({ ...schema, components }, {}), `${method} ${path}`)
+    }
+  t.equal(paths['/auth/refresh'].post.requestBody.required, false, 'the token may be in the cookie')
+})
+
 const problemOf = ({ responses }: Described, status: string) =>
   responses[status]?.content?.['application/problem+json']?.examples ?? {}
 
@@ -125,6 +137,7 @@ type Described = {
   operationId: string
   tags?: string[]
   parameters?: { name: string; in: string; required?: boolean }[]
+  requestBody?: { required?: boolean; content: Record<string, { schema?: object }> }
   responses: Record<
     string,
     { description?: string; content?: Record<string, { example?: unknown; examples?: object }> }
