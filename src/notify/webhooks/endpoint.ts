@@ -15,7 +15,10 @@ export function requireEndpoint(endpoint: string, webhookHosts: string[]): void 
     throw fail('WEBHOOK_URL_REFUSED', 'Use a URL like https://example.org/hooks, without username or password')
   if (isNamed(url, webhookHosts)) return
   if (url.protocol !== 'https:')
-    throw fail('WEBHOOK_URL_REFUSED', 'Use https; http is allowed only for hosts in WEBHOOK_HOSTS')
+    throw fail(
+      'WEBHOOK_URL_REFUSED',
+      'Use https; http is allowed only for hosts in WEBHOOK_HOSTS, listed with a port other than 80',
+    )
   if (isIP(url.hostname.replace(/^\[|\]$/g, '')))
     throw fail('WEBHOOK_URL_REFUSED', 'Use a hostname; IP addresses are allowed only if listed in WEBHOOK_HOSTS')
 }

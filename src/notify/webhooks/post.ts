@@ -46,8 +46,7 @@ function resultOf(response: IncomingMessage | undefined): Result {
   const status = response?.statusCode ?? 0
   if (status >= 200 && status < 300) return { status, error: null, afterSeconds: 0 }
   const redirected = status >= 300 && status < 400 ? '; redirects are not followed' : ''
-  const waits = status === 429 || status === 503
-  const afterSeconds = waits ? askedToWait(response?.headers['retry-after'], Date.now()) : 0
+  const afterSeconds = askedToWait(response?.headers['retry-after'], Date.now())
   return { status, error: `answered ${status}${redirected}`, afterSeconds }
 }
 
