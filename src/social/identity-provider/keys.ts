@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, customFetch, errors, type FetchImplementation, type JWTVerifyGetKey } from 'jose'
 import type { Logger } from 'pino'
 
 const SECOND = 1000
@@ -8,8 +8,8 @@ export const limits = {
   /** Keys older than this are read again in the background. Requests continue with the known keys. */
   refreshAfterMs: 600 * SECOND,
   /**
-   * Minimum time after the last answer before an unknown key causes another read, so that invented keys cannot flood
-   * the provider.
+   * Minimum time after the search for a key that does not exist before the set is read again, so that invented keys
+   * cannot flood the provider. A rotation is noticed with the first token of the new key.
    */
   coolDownMs: 10 * SECOND,
   /** Minimum time after a failure before another read. */
@@ -40,13 +40,17 @@ export function createKeys(
 ): JWTVerifyGetKey {
   let readAt = Number.NEGATIVE_INFINITY
   let failedAt = Number.NEGATIVE_INFINITY
+  let missedAt = Number.NEGATIVE_INFINITY
+  let known: object | undefined
+  const isCoolingDown = () => performance.now() < missedAt + coolDownMs
   const fetchBounded: FetchImplementation = async (target, options) => {
+    if (known && isCoolingDown()) return Response.json(known)
     const wait = failedAt + retryAfterMs - performance.now()
     if (wait > 0) throw new KeysUnavailable('the keys could not be read a moment ago', wait)
     try {
-      const keys = await readKeySet(target, options)
+      known = await readKeySet(target, options)
       readAt = performance.now()
-      return Response.json(keys)
+      return Response.json(known)
     } catch (cause) {
       failedAt = performance.now()
       log.warn({ err: cause, url }, 'cannot read the keys of the identity provider; using the known keys')
@@ -55,14 +59,19 @@ export function createKeys(
   }
   const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: fetchTimeoutMs,
-    cooldownDuration: coolDownMs,
+    cooldownDuration: 0,
     cacheMaxAge: Number.POSITIVE_INFINITY,
     [customFetch]: fetchBounded,
   })
-  return (header, token) => {
-    const isKnown = readAt > Number.NEGATIVE_INFINITY
-    if (isKnown && performance.now() - readAt > refreshAfterMs && !keys.reloading) keys.reload().catch(() => undefined)
-    return keys(header, token)
+  return async (header, token) => {
+    if (known && performance.now() - readAt > refreshAfterMs && !keys.reloading) keys.reload().catch(() => undefined)
+    const wasCoolingDown = isCoolingDown()
+    try {
+      return await keys(header, token)
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey && !wasCoolingDown) missedAt = performance.now()
+      throw error
+    }
   }
 }
 
