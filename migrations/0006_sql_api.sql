@@ -931,18 +931,18 @@ begin
 end $$;
 comment on function notify.replay is 'Makes a consumer read the events written since a time, at most 7 days ago, once more; returns their number. No notification is repeated, because every event left its source. The consumer counters is refused.';
 
-create function notify.replay_dead_letter(dead_letter_id bigint) returns boolean
+create function notify.replay_dead_letter(id bigint) returns boolean
   language plpgsql
 as $$
 declare
   former notify.pending;
 begin
-  select w.* into former from notify.pending w where w.id = dead_letter_id and w.dead_at is not null for update;
+  select w.* into former from notify.pending w where w.id = replay_dead_letter.id and w.dead_at is not null for update;
   if not found then
     return null;
   end if;
-  update notify.pending w set dead_at = null, attempts = 0, due_at = now() where w.id = dead_letter_id;
-  perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || dead_letter_id,
+  update notify.pending w set dead_at = null, attempts = 0, due_at = now() where w.id = replay_dead_letter.id;
+  perform notify.write_audit(null, 'dead_letter.replay', 'dead_letter:' || replay_dead_letter.id,
     jsonb_build_object('attempts', former.attempts, 'deadAt', former.dead_at), '{"attempts": 0, "deadAt": null}');
   return true;
 end $$;

@@ -242,6 +242,19 @@ test('the SQL functions have the signatures of the contract', async (t) => {
     { name: 'retract', arguments: 'recipients bigint[], source_id text', result: 'bigint', definer: true },
     { name: 'users_of', arguments: 'external_ids text[]', result: 'bigint[]', definer: true },
   ])
+  const { rows: others } = await owner.query(
+    `select proname as name, proargnames[1:pronargs] as arguments from pg_proc
+     where oid = any('{notify.explain,notify.replay,notify.replay_dead_letter,notify.timeline,notify.why,notify.why_not}'::regproc[])
+     order by 1`,
+  )
+  t.same(others, [
+    { name: 'explain', arguments: ['user_id', 'type', 'channel', 'at', 'recent'] },
+    { name: 'replay', arguments: ['consumer', 'since'] },
+    { name: 'replay_dead_letter', arguments: ['id'] },
+    { name: 'timeline', arguments: ['user_id'] },
+    { name: 'why', arguments: ['user_id', 'notification_id'] },
+    { name: 'why_not', arguments: ['user_id', 'source_id'] },
+  ])
 })
 
 test('no SQL or HTTP interface can forge or retract sources of another one', async (t) => {
