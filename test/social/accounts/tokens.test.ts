@@ -42,7 +42,7 @@ const wrong: Record<string, string> = {
   'without an audience': signed({}, { aud: undefined }),
   'that has expired': signed({}, { exp: second - 1 }),
   'that never expires': signed({}, { exp: undefined }),
-  'that is not valid yet': signed({}, { nbf: second + 60 }),
+  'that is not valid yet': signed({}, { nbf: second + 3600 }),
   'of a role that is none': signed({}, { role: 'root' }),
   'of a subject that is no string': signed({}, { sub: 7 }),
 }
@@ -51,7 +51,7 @@ for (const [what, token] of Object.entries(wrong))
   test(`a token ${what} is refused`, async (t) => t.equal(verifyAccessToken(config, token), null))
 
 test('an accepted token is refused once it has expired', async (t) => {
-  const short = signAccessToken({ ...config, accessTokenTtl: 2 }, identity)
+  const short = signAccessToken({ ...config, accessTokenTtl: 3 }, identity)
   t.match(verifyAccessToken(config, short), identity)
   await eventually(() => verifyAccessToken(config, short) === null)
   t.match(verifyAccessToken(config, good), identity)
