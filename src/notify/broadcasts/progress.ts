@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import type { Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 import { timeOrNull } from '../../protocol/nullable.ts'
@@ -92,19 +93,43 @@ async function countReached(reader: Reader, pool: pg.Pool, id: string): Promise<
 function nothing(id: string): Reached {
   return {
     reached: { pushed: 0, acknowledged: 0, read: 0, countedAt: null },
-    sql: { name: 'broadcast-reached', parameters: [threadOf({ id })], milliseconds: 0, rows: 0 },
+    sql: { name: 'broadcast-reached', parameters: [threadOf({ id }), '0', SLICE], milliseconds: 0, rows: 0 },
   }
 }
 
 async function recount(reader: Reader, pool: pg.Pool, id: string, count: Count): Promise<Reached> {
   const startedAt = performance.now()
-  const parameters = [threadOf({ id })]
-  const { rows } = await pool.query(reader.textOf('broadcast-reached'), parameters)
-  const { inInboxes, ...found } = rows[0]
+  const { inInboxes, ...found } = await sumReached(pool, reader.textOf('broadcast-reached'), threadOf({ id }))
   const milliseconds = Math.round((performance.now() - startedAt) * 100) / 100
+  // With a limit of as many users, the same statement gives the sum.
+  const parameters = [threadOf({ id }), '0', Math.max(inInboxes, SLICE)]
   const sql = { name: 'broadcast-reached', parameters, milliseconds, rows: 1 }
   count.known = { reached: { ...found, countedAt: new Date().toISOString() }, sql }
   if (inInboxes >= MANY) count.until = performance.now() + Math.min(milliseconds / SHARE, 60_000)
   else counts.delete(id)
   return count.known
+}
+
+/** Users per statement, so that none takes more than 50 ms, however large the broadcast is. */
+const SLICE = 10_000
+
+type Sum = { inInboxes: number; pushed: number; acknowledged: number; read: number }
+type Slice = Sum & { lastUserId: string | null }
+
+/** Adds the slices of a broadcast, all of one snapshot. `text`: the statement `broadcast-reached`. */
+export function sumReached(pool: pg.Pool, text: string, threadKey: string, slice = SLICE): Promise<Sum> {
+  return inTransaction(pool, async (client) => {
+    await client.query('set transaction isolation level repeatable read, read only')
+    const sum = { inInboxes: 0, pushed: 0, acknowledged: 0, read: 0 }
+    for (let after: string | null = '0'; after !== null; ) {
+      const found: Slice | undefined = (await client.query<Slice>(text, [threadKey, after, slice])).rows[0]
+      if (!found) break
+      sum.inInboxes += found.inInboxes
+      sum.pushed += found.pushed
+      sum.acknowledged += found.acknowledged
+      sum.read += found.read
+      after = found.inInboxes === slice ? found.lastUserId : null
+    }
+    return sum
+  })
 }
