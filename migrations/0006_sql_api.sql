@@ -701,7 +701,26 @@ create function notify.trace(user_id bigint, notification_id bigint)
     )
     select t.at, t.step, t.detail, t.event_id, t.source_id, t.request_id, t.modseq, t.sessions
     from (
-      select 1, e.created_at, 'event', e.action || coalesce(' ' || e.type, ''), e.id, e.source_id, e.request_id, null::bigint, null::bigint[]
+      select 0, d.created_at, 'sent', concat_ws(' ', d.sender, d.name), null::bigint, s.source_id, null, null::bigint, null::bigint[]
+      from sources s
+      cross join lateral (
+        select f.created_at, f.sender, case
+          when f.sender like 'token:%' then (select format('"%s"', k.name) from social.service_tokens k where k.id = substr(f.sender, 7)::bigint)
+          when f.sender like 'user:%' then (select '@' || u.username from social.users u where u.id = substr(f.sender, 6)::bigint and u.deleted_at is null)
+        end as name
+        from notify.sends f
+        where f.source_id = s.source_id and trace.user_id = any(f.recipient_ids)
+        order by f.id
+        limit 1
+      ) d
+      where s.source_id like 'send:%'
+      union all
+      select 0, e.created_at, 'sent', 'role:' || substring(s.source_id from '^sql:("(?:[^"]|"")*"|[^:]+):'), null, s.source_id, null, null, null
+      from sources s
+      join notify.outbox e on e.id = s.event_id
+      where s.source_id like 'sql:%'
+      union all
+      select 1, e.created_at, 'event', e.action || coalesce(' ' || e.type, ''), e.id, e.source_id, e.request_id, null, null
       from sources s
       join notify.outbox e on e.id = s.event_id
       union all
@@ -738,7 +757,7 @@ create function notify.trace(user_id bigint, notification_id bigint)
     ) t (place, at, step, detail, event_id, source_id, request_id, modseq, sessions)
     order by t.at, t.place, t.event_id, t.modseq;
   end;
-comment on function notify.trace is 'History of a notification, in order: its events and their requests (at most 100), decisions, inbox states, frames and the sessions that received them, acknowledgements, and messages by email and Web Push (at most 200). Contains no content.';
+comment on function notify.trace is 'History of a notification, in order: who sent it, its events and their requests (at most 100), decisions, inbox states, frames and the sessions that received them, acknowledgements, and messages by email and Web Push (at most 200). Contains no content.';
 
 create function notify.why_not(user_id bigint, source_id text)
   returns table (step text, result text, reason text, at timestamptz, source text)

@@ -17,9 +17,11 @@ const Step = Type.Object({
   at: time,
   step: Type.String({
     description:
-      'event, decision, created, grew, stored, pushed, acknowledged, filtered, read, archived, removed, email or webPush',
+      'sent, event, decision, created, grew, stored, pushed, acknowledged, filtered, read, archived, removed, email or webPush',
   }),
-  detail: textOrNull('Action and type of an event; decision and rule; state of a message'),
+  detail: textOrNull(
+    'Who sent it: a service, a user or a database role; action and type of an event; decision and rule; state of a message',
+  ),
   eventId: textOrNull('The event in the log'),
   sourceId: textOrNull('Its name, which holds the ids of the row: like:<post>:<user>'),
   requestId: textOrNull('The request that wrote it'),

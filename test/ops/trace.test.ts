@@ -80,4 +80,43 @@ test('an admin follows a notification from the request to the acknowledgement', 
   t.match((await admin.get(`${path}?reveal=true`)).content, { data: { postId: id } })
   const { items } = await admin.get('/admin/audit?action=notification.reveal')
   t.match(items, [{ actor: `user:${admin.id}`, target: `notification:${ana.id}:${upserts[0]?.id}` }])
+
+  const { body: shop } = await admin.request('POST', '/service-tokens', {
+    name: 'shop',
+    scopes: ['notifications:send'],
+  })
+  const [{ role }] = (await pool.query('select current_user as role')).rows
+  const send = (key: string, more: object, headers: Record<string, string> = {}) =>
+    admin.request(
+      'POST',
+      '/notifications/send',
+      { recipientId: ana.id, title: 'Paid', message: 'Paid', ...more },
+      {
+        'idempotency-key': key,
+        ...headers,
+      },
+    )
+  const sends: [by: string, () => Promise<unknown>][] = [
+    [`user:${admin.id} @cem`, () => send('by-admin', {})],
+    [
+      `token:${shop.id} "shop"`,
+      () => send('by-service', { sourceId: 'order:7' }, { authorization: `Bearer ${shop.token}` }),
+    ],
+    [
+      `role:${role}`,
+      () => pool.query(`select notify.emit('shop.paid', array[$1::bigint], 'order:7', 'Paid')`, [ana.id]),
+    ],
+  ]
+  for (const [by, act] of sends) {
+    await act()
+    const { upserts } = await socket.next('changes')
+    const { steps } = await admin.get(`/admin/trace/${ana.id}/${upserts[0]?.id}`)
+    t.match(steps.slice(0, 2), [{ step: 'sent', detail: by }, { step: 'event' }], by)
+  }
+  const { items: audited } = await admin.get('/admin/audit?action=notification.send')
+  t.same(
+    audited.map(({ actor }: { actor: string }) => actor),
+    [`user:${admin.id}`],
+    'sends by services wait for no audit row',
+  )
 })

@@ -396,7 +396,7 @@ const READS =
   names(`POST_/admin/broadcasts/{id}/dry-run POST_/admin/dead-letters/{id}/dry-run POST_/admin/segments/estimate
   POST_/admin/templates/{id}/preview`)
 /** Traffic of an application, not administration, when a service calls. */
-const TRAFFIC = ['POST /notifications/send', 'POST /notifications/send/batch', /^(PUT|DELETE) \/users\/external/]
+const TRAFFIC = ['POST /notifications/send', 'POST /notifications/send/batch', /^PUT \/users\/external/]
 /** All that changes is a secret. */
 const SECRET = ['POST /webhooks/{id}/rotate-secret']
 

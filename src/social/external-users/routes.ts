@@ -121,8 +121,7 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
         const id = found(await findIdOf(db, request.params.externalId))
         await deleteUser(app, id, async (trx) => {
           const change = { before: { deleted: false }, after: { deleted: true } }
-          if (!request.service)
-            await audited(trx, request, { action: 'external_user.delete', target: `user:${id}`, ...change })
+          await audited(trx, request, { action: 'external_user.delete', target: `user:${id}`, ...change })
         })
         return reply.code(204).send(null)
       },
@@ -130,7 +129,10 @@ export function externalUserRoutes(app: App): FastifyPluginAsyncTypebox {
   }
 }
 
-/** The audit row of users that an admin writes: numbers and names of properties, no personal data. Services leave none. */
+/**
+ * The audit row of users that an admin writes: numbers and names of properties, no personal data. Services leave none,
+ * because they write a user at each sign-in.
+ */
 function auditOf(request: FastifyRequest, written: ExternalUser[]) {
   if (request.service) return undefined
   return async (trx: pg.ClientBase, made: string[]) => {

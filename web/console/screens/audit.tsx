@@ -41,7 +41,9 @@ export function Audit() {
       lead={
         <>
           Who changed what, when and from where. Each row is chained to the one before by a hash: ops.audit_breaks lists
-          what was tampered with. As rows in <To to="tables/notify.audit">notify.audit</To>.
+          what was tampered with. As rows in <To to="tables/notify.audit">notify.audit</To>. Sends by services and
+          applications are not here: a trace begins with who sent it, and <To to="tables/notify.sends">notify.sends</To>{' '}
+          lists them.
         </>
       }
     >

@@ -38,7 +38,10 @@ export function FindTrace() {
     setRequestId(String(new FormData(event.currentTarget).get('request')).trim())
   }
   return (
-    <Screen title="Trace" lead="One notification from its request to the acknowledgement, or all events of a request.">
+    <Screen
+      title="Trace"
+      lead="One notification: who sent it, and what became of it up to the acknowledgement. Or all events of a request."
+    >
       <form className={styles.find} onSubmit={byNotification}>
         <Field label="User id" name="user" pattern="\d+" required />
         <Field label="Notification id" name="notification" pattern="\d+" required />
@@ -150,6 +153,6 @@ const CONTENT = ['title', 'body', 'url', 'data'].map((key) => ({ key, label: key
 
 /** Shows the broadcast of a notification, with a link to it. */
 function Source({ id }: { id: string | null }) {
-  const broadcast = /^broadcast:(\d+)$/.exec(id ?? '')?.[1]
+  const broadcast = /^(?:send:broadcast-test:|broadcast:)(\d+)(?:$|:)/.exec(id ?? '')?.[1]
   return broadcast ? <To to={`broadcasts/${broadcast}`}>{id}</To> : (id ?? '–')
 }
