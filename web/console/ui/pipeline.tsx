@@ -33,9 +33,7 @@ export function PipelineView() {
       name: 'Inbox',
       dots: of('inbox'),
       waiting: system?.windows ?? 0,
-      text: system?.windows
-        ? `${plural(system.windows, 'window')} ${system.windows === 1 ? 'gathers' : 'gather'}`
-        : 'nothing waits',
+      text: inboxText(of('inbox').length, system?.windows ?? 0),
     },
     { name: 'Push', dots: of('push'), text: `${rate(sum('framesPerSecond'))} frames/s` },
     { name: 'Acknowledged', dots: of('acknowledged'), text: `${rate(sum('acknowledgedPerSecond'))} notifications/s` },
@@ -59,6 +57,15 @@ export function PipelineView() {
       ))}
     </section>
   )
+}
+
+/** Rows that a tick shows of each stage, at most. */
+const MOST_SHOWN = 60
+
+function inboxText(shown: number, windows: number): string {
+  const gather = windows > 0 && `${plural(windows, 'window')} ${windows === 1 ? 'gathers' : 'gather'}`
+  const changed = shown > 0 && `${shown < MOST_SHOWN ? shown : `${MOST_SHOWN} or more`} changed`
+  return [changed, gather].filter(Boolean).join(', ') || 'nothing waits'
 }
 
 /** A dot that moves once through its stage; a click opens the inbox that it concerns. */

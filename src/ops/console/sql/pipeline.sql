@@ -1,5 +1,5 @@
--- What the last seconds left behind at each stage, at most 60 of each: events of the log after an id, what they made in inboxes, and lines of the
--- delivery log after a time.
+-- What the last seconds left behind at each stage, at most 60 of each: events of the log after an id, what they and running fan-outs made in inboxes,
+-- and lines of the delivery log after a time.
 with today as materialized (
   select ('(' || greatest(pg_relation_size(format('notify.%I', d.name)::regclass) / current_setting('block_size')::int - 64, 0) || ',0)')::tid as tail
   from notify.delivery_log_days d
@@ -46,6 +46,33 @@ select * from (
   order by s.decided_at desc
   limit 60
 ) i
+union all
+select * from (
+  select
+    'inbox',
+    n.created_at || ' ' || n.user_id || ' ' || n.id || ' stored',
+    n.created_at,
+    n.user_id::text,
+    n.id::text,
+    n.type,
+    n.thread_key
+  from (
+    (select * from notify.fan_outs f where f.finished_at is null order by f.due_at limit 40)
+    union all
+    (select * from notify.fan_outs f where f.finished_at > $2::timestamptz order by f.finished_at desc limit 40)
+  ) f
+  cross join lateral (
+    select *
+    from notify.notifications m
+    where m.thread_key = f.thread_key and (f.finished_at is not null or m.user_id <= f.cursor_user_id)
+    order by m.user_id desc
+    limit 60
+  ) n
+  where f.kind in ('broadcast', 'publish_post') and (f.kind = 'broadcast' or n.type = 'post.published') and n.created_at > $2::timestamptz
+    and notify.shard_of(n.user_id) between f.first_shard and f.last_shard
+  order by n.created_at desc
+  limit 60
+) p
 union all
 select * from (
   select
