@@ -80,7 +80,12 @@ test('an admin sees eight likes on every screen of the console; a user without a
 
   await page.setViewportSize({ width: 360, height: 800 })
   await faults('a narrow screen')
-  await page.goto(`/console/user/${rita.id}`)
+  await page.goto('/console/user')
+  await page.getByLabel('Username, external id or id').fill('rit')
+  await page.getByLabel('Username, external id or id').press('Enter')
+  await page.getByText('Show me the SQL').click()
+  t.match(await page.locator('[data-sql="users"]').textContent(), 'from social.users')
+  await page.getByRole('link', { name: 'rita', exact: true }).click()
   await page.getByText('recounted in one snapshot').waitFor()
   await faults('an inbox on a narrow screen')
   system.noErrors()
@@ -163,6 +168,16 @@ test('an admin makes, tries, schedules and recalls a broadcast, and the pages of
   await main.getByLabel('At (empty: when sent)').fill(soon)
   await main.getByRole('button', { name: 'Write draft' }).click()
   await page.getByRole('heading', { name: 'Sunday', exact: true }).waitFor()
+  await main.getByRole('button', { name: 'Edit' }).click()
+  const edited = page.getByRole('region', { name: 'Edit the draft' })
+  // A field leaves out seconds that are zero.
+  t.ok(soon.startsWith((await edited.getByLabel('At (empty: when sent)').inputValue()) || 'nothing'))
+  t.equal(await edited.getByLabel('To', { exact: true }).locator('option:checked').textContent(), 'Ana and Ben')
+  await edited.getByLabel('Name').fill('Sunday, closed')
+  await edited.getByLabel('Variables, as JSON').fill('{"day": "Sunday"}')
+  await edited.getByRole('button', { name: 'Save draft' }).click()
+  await page.getByRole('heading', { name: 'Sunday, closed' }).waitFor()
+  await edited.waitFor({ state: 'detached' })
   await main.getByRole('button', { name: 'Dry run' }).click()
   await page.getByRole('region', { name: 'If it were sent now' }).getByText('2 recipients').waitFor()
   t.equal(await badgeOf(anas), 0, 'a dry run notifies nobody')
@@ -194,15 +209,24 @@ test('an admin makes, tries, schedules and recalls a broadcast, and the pages of
   await main.getByRole('link', { name: 'who did what' }).click()
   const audit = page.getByRole('region', { name: 'Audit: rows' })
   const actions = async () => (await audit.locator('tbody tr').allInnerTexts()).map((row) => row.split('\t'))
-  await eventually(async () => (await actions()).length === 3)
+  await eventually(async () => (await actions()).length === 4)
   t.same(
     (await actions()).map(([, actor, action]) => `${actor} ${action}`),
-    ['recall', 'send', 'create'].map((action) => `user:${rita.id} broadcast.${action}`),
+    ['recall', 'send', 'update', 'create'].map((action) => `user:${rita.id} broadcast.${action}`),
   )
   await open('Audit')
   await eventually(async () => {
     const all = (await actions()).map(([, , action]) => action)
     return all.includes('template.create') && all.includes('segment.create')
   })
+
+  await open('Broadcasts')
+  await main.getByLabel('Name').fill('A mistake')
+  await main.getByLabel('Title').fill('Not meant')
+  await main.getByRole('button', { name: 'Write draft' }).click()
+  await page.getByRole('heading', { name: 'A mistake' }).waitFor()
+  await main.getByRole('button', { name: 'Delete draft' }).click()
+  await main.getByRole('link', { name: 'Sunday, closed' }).waitFor()
+  t.equal(await main.getByRole('link', { name: 'A mistake' }).count(), 0)
   system.noErrors()
 })

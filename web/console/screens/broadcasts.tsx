@@ -1,10 +1,9 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { type FormEvent, useState } from 'react'
+import { useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
-import { Field, Select, TextArea } from '../../ui/field.tsx'
 import type { Broadcast, BroadcastWithProgress, DryRun, Recipient } from '../answers.ts'
 import styles from '../console.module.css'
 import { type Pages, useConsole, useRead } from '../data.tsx'
@@ -13,8 +12,7 @@ import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '
 import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural, rate } from '../words.ts'
-import { useSegments } from './segments.tsx'
-import { useTemplates } from './templates.tsx'
+import { DraftForm } from './draft.tsx'
 
 type BroadcastState = Broadcast['state']
 
@@ -29,6 +27,7 @@ const moods: Record<BroadcastState, Mood> = {
 }
 
 export function Broadcasts() {
+  const navigate = useNavigate()
   const { data, error } = useRead<Pages<Broadcast>>('broadcasts?limit=100')
   return (
     <Screen
@@ -52,109 +51,18 @@ export function Broadcasts() {
           ]}
         />
       )}
-      <Write />
+      <DraftForm
+        title="New broadcast"
+        onSaved={({ id }) => void navigate({ to: '/console/$', params: { _splat: `broadcasts/${id}` }, search: {} })}
+      />
       {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
 
-/** Creates a draft: from a template or plain text, to a segment or everyone. */
-function Write() {
-  const { session } = useDevice()
-  const { role } = useConsole()
-  const operating = useOperating()
-  const navigate = useNavigate()
-  const templates = useTemplates()
-  const segments = useSegments()
-  const [templateId, setTemplateId] = useState('')
-  const create = useMutation({
-    mutationFn: async (form: Record<string, string>) => {
-      const audience = form.segmentId ? { segmentId: form.segmentId } : { everyone: true }
-      const what = templateId
-        ? { templateId, variables: JSON.parse(form.variables || '{}') }
-        : { content: { title: form.title, body: form.body || null, url: form.url || null } }
-      const when = form.sendAt && {
-        sendAt: form.recipient
-          ? form.sendAt.length === 16
-            ? `${form.sendAt}:00`
-            : form.sendAt
-          : new Date(form.sendAt).toISOString(),
-        ...(form.recipient && { timeZone: 'recipient' }),
-      }
-      const limit = form.perSecond && { perSecond: Number(form.perSecond) }
-      return session.request<Broadcast>(
-        'POST',
-        '/admin/broadcasts',
-        { name: form.name, ...what, ...audience, ...when, ...limit },
-        newKey(),
-      )
-    },
-    onSuccess: ({ id }) => navigate({ to: '/console/$', params: { _splat: `broadcasts/${id}` }, search: {} }),
-  })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    create.mutate(Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>)
-  }
-  return (
-    <Card title="New broadcast">
-      <form className={styles.stack} onSubmit={submit}>
-        <Field label="Name" name="name" required maxLength={200} />
-        <div className={styles.find}>
-          <Select
-            label="Template"
-            value={templateId}
-            onChange={({ currentTarget }) => setTemplateId(currentTarget.value)}
-          >
-            <option value="">None: plain text</option>
-            {templates.data?.items.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </Select>
-          <Select label="To" name="segmentId">
-            <option value="">Everyone</option>
-            {segments.data?.items.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </Select>
-          <Field label="At (empty: when sent)" name="sendAt" type="datetime-local" step={1} />
-          <label className={styles.check}>
-            <input type="checkbox" name="recipient" /> in each recipient's time zone
-          </label>
-          <Field label="Per second, at most" name="perSecond" type="number" min={1} />
-        </div>
-        {templateId ? (
-          <TextArea label="Variables, as JSON" name="variables" rows={3} defaultValue="{}" />
-        ) : (
-          <>
-            <Field label="Title" name="title" required maxLength={200} />
-            <TextArea label="Body" name="body" rows={3} maxLength={2000} />
-            <Field label="Link" name="url" maxLength={2000} />
-          </>
-        )}
-        <Failed error={create.error} />
-        <div>
-          <Button
-            kind="primary"
-            type="submit"
-            busy={create.isPending}
-            disabled={!operating || role !== 'admin'}
-            title={operating ? undefined : 'Switch on Operate first'}
-          >
-            Write draft
-          </Button>
-        </div>
-      </form>
-    </Card>
-  )
-}
-
 const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boolean }[] = [
   { name: 'send', label: 'Send', in: ['draft'] },
-  { name: 'pause', label: 'Pause', in: ['running', 'scheduled'] },
+  { name: 'pause', label: 'Pause', in: ['running'] },
   { name: 'resume', label: 'Resume', in: ['paused'] },
   { name: 'cancel', label: 'Cancel', in: ['scheduled', 'running', 'paused'], danger: true },
   {
@@ -167,14 +75,24 @@ const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boo
 
 export function BroadcastScreen({ id }: { id: string }) {
   const { session } = useDevice()
+  const { role } = useConsole()
   const operating = useOperating()
+  const navigate = useNavigate()
   const queries = useQueryClient()
+  const [editing, setEditing] = useState(false)
   const { data, error } = useRead<BroadcastWithProgress>(`broadcasts/${id}`, 1000)
   const { confirmed, dialog } = usePassword()
   const act = useMutation({
     mutationFn: (name: string) =>
       confirmed((password) => session.request('POST', `/admin/broadcasts/${id}/${name}`, password, newKey())),
     onSettled: () => queries.invalidateQueries({ queryKey: ['console'] }),
+  })
+  const remove = useMutation({
+    mutationFn: () => session.request('DELETE', `/admin/broadcasts/${id}`),
+    onSuccess: async () => {
+      await navigate({ to: '/console/$', params: { _splat: 'broadcasts' }, search: {} })
+      await queries.invalidateQueries({ queryKey: ['console'] })
+    },
   })
   const dry = useMutation({
     mutationFn: () => session.request<DryRun>('POST', `/admin/broadcasts/${id}/dry-run`, undefined, newKey()),
@@ -211,9 +129,36 @@ export function BroadcastScreen({ id }: { id: string }) {
             {label}
           </Button>
         ))}
+        {state === 'draft' && role === 'admin' && (
+          <>
+            <Button aria-expanded={editing} onClick={() => setEditing(!editing)}>
+              Edit
+            </Button>
+            <Button
+              kind="danger"
+              busy={remove.isPending}
+              disabled={!operating || remove.isPending}
+              title={operating ? undefined : 'Switch on Operate first'}
+              onClick={() => remove.mutate()}
+            >
+              Delete draft
+            </Button>
+          </>
+        )}
       </div>
-      <Failed error={error ?? act.error ?? dry.error} />
+      <Failed error={error ?? act.error ?? remove.error ?? dry.error} />
       {dialog}
+      {editing && state === 'draft' && (
+        <DraftForm
+          title="Edit the draft"
+          draft={data}
+          onSaved={() => {
+            setEditing(false)
+            dry.reset()
+            void queries.invalidateQueries({ queryKey: ['console'] })
+          }}
+        />
+      )}
       <div className={styles.two}>
         <Card title="Progress">
           <p className={styles.number} data-done={progress.done}>
