@@ -51,6 +51,7 @@ const parameters: Record<string, (string | number | boolean | null)[]> = {
   trace: ['1', '2'],
   'trace-request': ['none', null, 50_000],
   webhooks: [],
+  users: ['user_1', null, 101],
   why: ['1', '2'],
   'why-not': ['1', 'like:2:4'],
   workers: [],

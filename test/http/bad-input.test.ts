@@ -34,6 +34,7 @@ const VALID: Record<string, unknown> = {
 }
 /** The same for queries. */
 const VALID_QUERY: Record<string, string> = {
+  'GET /admin/users': '?q=ana',
   'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
   'GET /admin/trace': '?requestId=1',
 }

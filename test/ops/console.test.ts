@@ -74,7 +74,7 @@ t.test(
     const { system, admin, ana, broadcast } = story
     const paths =
       `system history tables jobs workers lanes pending?limit=5 invariants deliveries deliveries?show=finished webhooks breakers settings
-    users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
+    users?q=an users?q=nobody users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
     tables/notify.deliveries tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
     tables/notify.notifications?order=key&column=user_id&value=${ana.id}
     templates?limit=1 templates/1 segments broadcasts broadcasts/${broadcast}/recipients notification-types?limit=3

@@ -178,6 +178,7 @@ GET /admin/webhooks                      401    403   403     401  401      401 
 GET /admin/breakers                      401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/settings                      401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/timeline           401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/users                         401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/explain            401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/badge              401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/sql/{name}                    401    403   403     401  401      401     401  403   200    200      200   403
@@ -643,6 +644,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'GET /users/search': `?q=${owner.username}`,
     'GET /posts/search': '?q=post',
     'GET /auth/verify-email': `?token=${link}`,
+    'GET /admin/users': `?q=${owner.username}`,
     'GET /admin/users/{id}/why-not': '?sourceId=like:1:1',
     'GET /admin/pipeline/stream': '?ticks=1',
     'GET /admin/trace': '?requestId=unknown',

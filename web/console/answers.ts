@@ -113,6 +113,16 @@ export type Invariant = {
   rows: (Record<string, unknown>)[]
 }
 
+export type FoundUser = {
+  /** Decimal id, opaque to clients */
+  id: string
+  username: string
+  displayName: string
+  externalId: string | null
+  role: string
+  createdAt: string
+}
+
 export type Badge = {
   /** Decimal id, opaque to clients */
   userId: string
@@ -162,9 +172,9 @@ export type WhyNotStep = {
 
 export type Step = {
   at: string
-  /** event, decision, created, grew, stored, pushed, acknowledged, filtered, read, archived, removed, email or webPush */
+  /** sent, event, decision, created, grew, stored, pushed, acknowledged, filtered, read, archived, removed, email or webPush */
   step: string
-  /** Action and type of an event; decision and rule; state of a message */
+  /** Who sent it: a service, a user or a database role; action and type of an event; decision and rule; state of a message */
   detail: string | null
   /** The event in the log */
   eventId: string | null

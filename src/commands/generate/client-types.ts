@@ -38,6 +38,7 @@ const ofConsole = {
   Column: 'get /admin/tables/{name} answer columns',
   TablePage: 'get /admin/tables/{name} answer',
   Invariant: 'get /admin/invariants answer items',
+  FoundUser: 'get /admin/users answer items',
   Badge: 'get /admin/users/{id}/badge answer',
   Line: 'get /admin/users/{id}/timeline answer items',
   Decision: 'get /admin/users/{id}/explain answer items',

@@ -113,6 +113,14 @@ export const rowsOf = {
     reason: nullable(text),
     until: nullable(time),
   }),
+  users: Type.Object({
+    id: Id,
+    username: text,
+    displayName: text,
+    externalId: nullable(text),
+    role: text,
+    createdAt: time,
+  }),
   tables: Type.Object({
     name: text,
     comment: nullable(text),

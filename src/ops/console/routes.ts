@@ -4,7 +4,8 @@ import type { App } from '../../app.ts'
 import { build, run } from '../../db/kysely.ts'
 import { type Code, fail } from '../../errors.ts'
 import { includesRole } from '../../http/identity.ts'
-import { type Reader, readErrors, Sql } from '../../http/shown-sql/reader.ts'
+import { decodeCursor, PageQuery } from '../../http/paging.ts'
+import { type Reader, readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
 import { Badge, listOf, rowsOf, System } from './reads.ts'
@@ -208,6 +209,24 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
     const { count } = await run(pool, build.selectFrom('social.users').select('id').where('id', '=', id))
     if (count === 0) throw fail('USER_NOT_FOUND')
   }
+  server.get(
+    '/admin/users',
+    {
+      config: forReaders,
+      schema: {
+        ...described(
+          'Find users by the beginning of their username, or by external id',
+          'By username. Blocks hide nobody here.',
+        ),
+        querystring: Type.Object({ q: Type.String({ minLength: 1, maxLength: 200 }), ...PageQuery.properties }, closed),
+        response: { 200: shownPageOf(rowsOf.users) },
+      },
+    },
+    async ({ query: { q, limit = 20, cursor } }) => {
+      const [after = null] = decodeCursor(cursor, 1) ?? []
+      return reader.readPage('users', [q.trim(), after, limit + 1], limit)
+    },
+  )
   server.get(
     '/admin/users/:id/timeline',
     {

@@ -204,6 +204,7 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.deepEqual((await api.getAdminDeliveries({ show: 'finished' }, root)).items, [])
   assert.match(await api.getAdminPipelineStream({ ticks: 1 }, root), /^event: tick\ndata: \{/)
   assert.ok((await api.getAdminTablesByName('social.users', {}, root)).items.length > 1)
+  assert.deepEqual(ids(await api.getAdminUsers(user.username, {}, root)), [user.id])
   assert.ok((await api.getAdminUsersByIdTimeline(user.id, {}, root)).items.length > 0)
   assert.ok((await api.getAdminUsersByIdExplain(user.id, {}, root)).items.length > 10)
   assert.equal((await api.getAdminUsersByIdBadge(user.id, root)).username, user.username)

@@ -1,13 +1,10 @@
-import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
-import type { Page, User as Person } from '../../app/api.ts'
-import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
-import type { Badge, Decision, Line, Sql, WhyNotStep } from '../answers.ts'
+import type { Badge, Decision, FoundUser, Line, Sql, WhyNotStep } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, useNamed, useRead } from '../data.tsx'
+import { type List, type Pages, useNamed, useRead } from '../data.tsx'
 import { At, DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -16,14 +13,11 @@ import { count, plural } from '../words.ts'
 /** Finds a user by name or id. */
 export function FindUser() {
   const navigate = useNavigate()
-  const { session } = useDevice()
   const [asked, setAsked] = useState('')
-  const { data, error } = useQuery({
-    queryKey: ['console', 'search', asked],
-    queryFn: () => session.request<Page<Person>>('GET', `/users/search?q=${encodeURIComponent(asked)}`),
-    enabled: asked !== '',
-    retry: false,
-  })
+  const { data, error } = useRead<Pages<FoundUser>>(
+    asked ? `users?limit=50&q=${encodeURIComponent(asked)}` : undefined,
+    0,
+  )
   const find = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const q = String(new FormData(event.currentTarget).get('q')).trim()
@@ -33,7 +27,7 @@ export function FindUser() {
   return (
     <Screen title="Inbox of a user" lead="What happened, what was decided and why, and whether the badge is right.">
       <form className={styles.find} onSubmit={find}>
-        <Field label="Username or id" name="q" required maxLength={100} />
+        <Field label="Username, external id or id" name="q" required maxLength={200} />
         <Button kind="primary" type="submit">
           Find
         </Button>
@@ -44,14 +38,18 @@ export function FindUser() {
           label="Users"
           rows={data.items}
           keyOf={({ id }) => id}
-          empty="No user has this name."
+          empty="No username begins with this, and no user has this external id."
           columns={[
             { key: 'username', label: 'User', render: ({ id, username }) => <To to={`user/${id}`}>{username}</To> },
             { key: 'displayName', label: 'Name' },
+            { key: 'externalId', label: 'External id' },
+            { key: 'role', label: 'Role' },
             { key: 'id', label: 'Id' },
           ]}
         />
       )}
+      {data?.nextCursor && <p className={styles.muted}>The first 50. A longer beginning of the name finds fewer.</p>}
+      {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
