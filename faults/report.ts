@@ -28,7 +28,7 @@ export function print(result: Result, undisturbed: Result): void {
   }
 }
 
-/** Of what was offered, the part that was answered well within a client's patience; against the undisturbed run. */
+/** Share of the offered requests that succeeded before the client's timeout, relative to the undisturbed run. */
 export function ratio(result: Result, undisturbed: Result): number {
   return result.completed / result.offered / (undisturbed.completed / undisturbed.offered)
 }

@@ -72,7 +72,7 @@ function portsOf(system: System, role: 'api' | 'push'): number[] {
   return system.of(role).map((one) => system.front.get(one)?.port ?? one.port)
 }
 
-/** Null, with what was still missing among the notes, when it took too long. */
+/** Milliseconds until the system has recovered. Null when that takes too long; `notes` then names what is missing. */
 async function recovered(system: System, clients: FoldingClient[], notes: string[]): Promise<number | null> {
   const startedAt = performance.now()
   let missing = ''

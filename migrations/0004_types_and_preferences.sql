@@ -25,7 +25,7 @@ create table notify.types (
 comment on table notify.types is 'Properties of the types of notifications; processes notice a change within two seconds. A type without a row is treated like system. Templates are ICU messages over count (distinct people), first and second (their names), object (post, comment, user), postId, anchor (#comment-<id> or empty), actorId, preview (the beginning of the post or comment; without one the template is not used) and the texts and numbers of data.';
 comment on column notify.types.type is 'Name of the type, for example post.liked.';
 comment on column notify.types.social is 'True if only social actions create the type; applications cannot send it.';
-comment on column notify.types.priority is 'Priority unless the sender chooses one. critical passes every filter except blocks, mutes and the policy for strangers.';
+comment on column notify.types.priority is 'Priority unless the sender chooses one. critical ignores preferences and quiet hours, but not blocks, mutes and the policy for strangers.';
 comment on column notify.types.followed_priority is 'Priority when the recipient follows an actor of the notification. Null: the same as priority.';
 comment on column notify.types.severity is 'Severity unless the sender chooses one.';
 comment on column notify.types.channels is 'Channels that are on by default: inApp, email, webPush.';
@@ -285,7 +285,7 @@ create function notify.explain(user_id bigint, type text, channel text, at times
       end,
       case when critical then 'critical' when is_later then later_by else wanted_by end,
       case
-        when critical then 'critical notifications pass every preference'
+        when critical then 'critical notifications ignore preferences'
         when not wanted then
           case wanted_by
             when 'typePreference' then 'the user switched this type off for this channel'

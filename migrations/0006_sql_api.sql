@@ -559,7 +559,7 @@ create function notify.why(user_id bigint, notification_id bigint)
         when 'retracted' then 'was taken back'
         else
           case s.decided_by
-            when 'critical' then 'critical notifications pass every preference'
+            when 'critical' then 'critical notifications ignore preferences'
             when 'typePreference' then 'the user switched this type on for this channel'
             when 'typeDefault' then 'this channel is on by default for this type'
             when 'dnd' then 'the user wants quiet: shown silently'
@@ -609,7 +609,7 @@ create function notify.why(user_id bigint, notification_id bigint)
         case when n.priority = 'critical' then 'allow' when capped.state = 'skipped' then 'suppress' when capped.state is not null then 'defer' else e.decision end,
         case when n.priority = 'critical' then 'critical' when capped.state is not null then 'cap' else e.decided_by end,
         case
-          when n.priority = 'critical' then 'critical notifications pass every preference'
+          when n.priority = 'critical' then 'critical notifications ignore preferences'
           when capped.state = 'skipped' then 'more than the user wants at a time: a later one went out in its place'
           when capped.state is not null then 'more than the user wants at a time: gathered'
           else e.reason

@@ -51,8 +51,8 @@ export class Overlay {
   }
 
   /**
-   * The counts of the server, corrected by the intents. All notifications newer than a "read all" are loaded, so after
-   * one only they count.
+   * The counts of the server, corrected by the intents. After a "read all" only newer notifications count, and all of them
+   * are loaded.
    */
   counts(inbox: HeldInbox): { unreadCount: number; unseenCount: number } {
     if (this.intents.length === 0) return inbox.counts

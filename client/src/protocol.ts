@@ -72,7 +72,7 @@ export type Notification = {
   id: string
   /** A built-in type, `system`, or a name that an application sent. More types may come */
   type: 'post.liked' | 'comment.created' | 'comment.replied' | 'user.mentioned' | 'user.followed' | 'post.published' | 'system' | string
-  /** critical ones pass preferences and quiet hours */
+  /** critical ones ignore preferences and quiet hours */
   priority: 'critical' | 'high' | 'normal' | 'low'
   /** For the color of a toast */
   severity: 'info' | 'success' | 'warning' | 'error'

@@ -6,13 +6,13 @@ import type { FoldingClient } from './folding-client.ts'
 import type { Load } from './load.ts'
 import type { World } from './world.ts'
 
-/** What was found wrong; every list names at most a few. */
+/** Faults that a check found; each list names only the first ones. */
 export type Findings = {
-  /** Answered, but not there; or there, and its recipient was not told. */
+  /** An action that was confirmed but does not exist, or that exists but did not notify its recipient. */
   lost: string[]
-  /** Told more than once, or of something that is not so. */
+  /** A recipient was notified more than once, or of something that does not exist. */
   doubled: string[]
-  /** Anything else that must not be. */
+  /** Any other fault. */
   broken: string[]
 }
 
@@ -44,9 +44,9 @@ export async function check(
 }
 
 /**
- * Begins a transaction whose only snapshot shows every event read, nothing pending and no fan-out left. All comparisons are
- * made in it, since a call that its client has given up may still be under way and commit at any time: one snapshot shows an
- * action, its event and what became of it together or not at all, while between two an action looks as if nobody were told.
+ * Begins a transaction whose snapshot shows every event read, nothing pending and no running fan-out. All comparisons use this
+ * one snapshot, because a call may still commit after its client has given up. With a second snapshot, such an action would
+ * look as if it had notified nobody.
  */
 function settled(client: pg.ClientBase, seconds: number): Promise<boolean> {
   return within(seconds * SECOND, async () => {
@@ -68,7 +68,7 @@ async function whatIsLeft(client: pg.ClientBase): Promise<string[]> {
   return rows.map((row) => row.left)
 }
 
-/** Each action that was answered stands, and each that was taken back is gone. */
+/** Each confirmed action exists, and each action that was taken back does not. */
 async function compareAnswers(client: pg.ClientBase, load: Load, { lost, doubled }: Findings): Promise<void> {
   for (const [name, table, pairs] of [
     ['like', '(select post_id as object_id, user_id from social.likes)', load.likes],
@@ -102,7 +102,7 @@ async function compareComments(client: pg.ClientBase, { members }: World, { doub
   for (const { ids } of rows) doubled.push(`comments ${ids} are one`)
 }
 
-/** Whom the contract says to tell of what, from the domain tables alone. */
+/** The notifications that the contract requires, derived from the domain tables alone. */
 const expected = `
   select p.author_id as user_id, 'like:' || l.post_id || ':' || l.user_id as source_id, 'post.liked' as type
   from social.likes l join social.posts p on p.id = l.post_id where p.author_id <> l.user_id
@@ -121,7 +121,7 @@ const expected = `
     order by c.id, t.user_id, t.rank
   ) comments`
 
-/** Whom the engine has told of what. */
+/** The notifications that the engine has stored. */
 const stored = `
   select s.user_id, s.source_id, n.type
   from notify.sources s left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
@@ -190,7 +190,7 @@ async function differenceOf(client: FoldingClient): Promise<string | undefined> 
   return same ? undefined : difference
 }
 
-/** Everything but `deliveredAt`, which lies outside the state; by id, since what was updated at one time has no order. */
+/** The list by id, because notifications updated at the same time have no order. Omits `deliveredAt`, which has no modseq. */
 function comparable(items: Notification[]): object[] {
   return [...items].sort((a, b) => Number(a.id) - Number(b.id)).map(({ deliveredAt: _, ...rest }) => rest)
 }

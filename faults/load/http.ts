@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 
-/** `refused`: surely without effect, by the server or by the proxy before it; `unknown`: no answer came, or one that does not say. */
+/** `refused`: certainly without effect. `unknown`: no answer, or one that does not show whether there was an effect. */
 export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: number; body: unknown }
 
 const TIMEOUT_MS = 5000

@@ -72,7 +72,7 @@ function spell(name: string, what: string, side: Side, weather: Weather, seconds
   }
 }
 
-/** Connections that are open now never carry another byte, and nobody is told: a firewall that has forgotten them. */
+/** Connections that are open now carry no more bytes, and neither side notices, as when a firewall drops their state. */
 function swallowed(side: Side, where: string): Scenario {
   return {
     name: `network-${side}-swallow`,

@@ -23,7 +23,7 @@ function switchOver(how: 'answering' | 'stopped', what: string): Scenario {
       const rounds = stage.quick ? 1 : ROUNDS
       for (let round = 1; round <= rounds; round += 1) {
         await pair.switchOver(how)
-        // Everybody is back before the next one: a list anew for each client is work that a busy machine needs its time for.
+        // All clients reconnect before the next switchover. Each fetches its list again, which takes time on a busy machine.
         await sleep(2 * SECOND)
         await within(BACK_WITHIN_MS, () => stage.clients.every((client) => client.live))
         epochs.add(await epoch(stage))

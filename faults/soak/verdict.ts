@@ -1,19 +1,19 @@
-/** What was measured at one time; `seconds` since the start. */
+/** The values measured at one time. `seconds`: time since the start. */
 export type Sample = { seconds: number; [name: string]: number }
 
 export type Verdict = { name: string; flat: boolean; first: number; last: number; growth: number }
 
-/** The first part of a run fills caches and compiles code; it tells nothing about growth. */
+/** Share of a run that is ignored, because it fills caches and compiles code. */
 const WARM_UP = 0.25
-/** Fewer samples than this after the warm-up tell nothing either: everything counts as flat. */
+/** Minimum number of samples after the warm-up. With fewer, everything counts as flat. */
 const ENOUGH = 12
-/** Growth over the whole run that is no growth, in percent; and in the series' own unit, for those that are small. */
+/** Growth over the whole run that is tolerated: in percent, and in the unit of the series for small values. */
 const TOLERATED_PERCENT = 15
 const TOLERATED = 25
 
 /**
- * Whether each series stays flat, by a least-squares line after the warm-up. First and last are the line's ends; growth is
- * what it gained, in percent of its beginning, and counts only when it stands out from what the series goes up and down anyway.
+ * Whether each series stays flat, by a least-squares line after the warm-up. `first`, `last`: the ends of the line. `growth`:
+ * the difference in percent of `first`. It counts only when it exceeds the ordinary variation of the series.
  */
 export function verdicts(samples: Sample[]): Verdict[] {
   const measured = samples.slice(Math.floor(samples.length * WARM_UP))

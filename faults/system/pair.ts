@@ -92,7 +92,7 @@ export class Pair implements Server {
     this.#standby = old
   }
 
-  /** The former primary begins anew as standby of the present one. */
+  /** Creates the former primary again, as standby of the current one. */
   async repair(): Promise<void> {
     await rm(join(this.#standby.folder, 'data'), { recursive: true, force: true })
     await this.#makeStandby()

@@ -44,17 +44,17 @@ export class TcpProxy {
     return this.#pairs.size
   }
 
-  /** Resets the connections that `chosen` says; all by default. */
+  /** Resets the connections for which `chosen` returns true; by default all. */
   cut(chosen: () => boolean = () => true): void {
     for (const pair of this.#pairs) if (chosen()) for (const socket of pair) socket.resetAndDestroy()
   }
 
-  /** Ends the direction to the server only, as a peer does that is gone without having said so to both. */
+  /** Ends only the direction to the server, so that the client does not notice. */
   halfClose(chosen: () => boolean = () => true): void {
     for (const [, server] of this.#pairs) if (chosen()) server.end()
   }
 
-  /** What is open now carries nothing any more, in either direction, and nobody is told. */
+  /** Open connections carry no more bytes in either direction, and neither side notices. */
   swallow(): void {
     for (const pair of this.#pairs) this.#swallowed.add(pair)
   }
@@ -75,7 +75,7 @@ export class TcpProxy {
     this.#forward(pair, client, server)
     this.#forward(pair, server, client)
     const over = () => {
-      // Whoever is left of a swallowed pair hears nothing of the other's end.
+      // The remaining side of a swallowed pair does not learn that the other one has ended.
       if (this.#swallowed.has(pair) && !(client.destroyed && server.destroyed)) return
       this.#pairs.delete(pair)
       client.destroySoon()

@@ -73,7 +73,7 @@ export async function startSystem(
   // One connection that is kept, so that exhausted slots do not blind the checks.
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, application_name: 'chaos', idleTimeoutMillis: 0 })
   pool.on('error', () => {})
-  // Every event is shown at once: the checks compare inboxes with what was done so far.
+  // Without windows every event is shown at once, so the checks can compare inboxes with the actions so far.
   await pool.query('update notify.types set window_seconds = 0')
   const close = async () => {
     await Promise.all(processes.map((one) => one.close()))

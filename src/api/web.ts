@@ -70,7 +70,7 @@ function securityPolicy(styles: string): string {
   return [
     "default-src 'self'",
     `style-src ${styles}`,
-    // Users of another application have their pictures there.
+    // https: pictures of users of another application are on its servers.
     "img-src 'self' https: data: blob:",
     "media-src 'self' blob:",
     "object-src 'none'",

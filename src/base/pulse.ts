@@ -4,8 +4,8 @@ export type PulseOptions = {
   /** Minimum time between the end of one run and the start of the next. */
   betweenMs?: number
   /**
-   * Starts a run that is due within `request`. Otherwise it starts after this turn of the event loop, so that all
-   * requests of the turn share it.
+   * If true, `request` itself starts a run that is due. Otherwise the run starts after this turn of the event loop, so
+   * that all requests of the turn share it.
    */
   eager?: boolean
 }
@@ -34,7 +34,7 @@ export class Pulse {
     this.#eager = eager
   }
 
-  /** Requests a run at `at`, or as soon as possible. The earliest request counts. */
+  /** Requests a run at `at`, or as soon as possible. Of several requests, the earliest time applies. */
   request(at = Number.NEGATIVE_INFINITY): void {
     if (at >= this.#at) return
     this.#at = at

@@ -1326,7 +1326,7 @@ export interface NotifyTypes {
    */
   maxGroupSize: Generated<number>;
   /**
-   * Priority unless the sender chooses one. critical passes every filter except blocks, mutes and the policy for strangers.
+   * Priority unless the sender chooses one. critical ignores preferences and quiet hours, but not blocks, mutes and the policy for strangers.
    */
   priority: Generated<string>;
   /**

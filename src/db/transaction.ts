@@ -16,11 +16,10 @@ const BEGIN = `begin; set local lock_timeout = '${LOCK_TIMEOUT}'`
 
 /**
  * Runs `work` in one transaction on its own connection: commits when it returns, rolls back when it throws. A statement
- * waits at most a second for a lock (55P03), so that nobody who locks an inbox for long can stop a batch. `soon`: the
- * commit does not wait for the disk; a crash of PostgreSQL may undo the last moments, but never a part of a
- * transaction. By default `begin` is awaited, because it may be cancelled like any statement, and statements sent after
- * it would then commit one by one. `sent along` saves this round trip; use it only where `work` writes nothing before
- * it has seen that it runs in the transaction.
+ * waits at most a second for a lock (55P03).
+ * @param durability `soon`: the commit does not wait for the disk; a crash of PostgreSQL may undo the latest transactions
+ * @param beginning `sent along` saves a round trip. Use it only where `work` writes nothing before it has seen that it runs
+ * in the transaction: if `begin` is cancelled, later statements commit one by one.
  */
 export async function inTransaction<T>(
   pool: pg.Pool,

@@ -8,7 +8,7 @@ import { isMissingPartition } from '../base/failure.ts'
 import { AppError, type Code, codes, fail, messageOf } from '../errors.ts'
 import { messageFor, pointerOf } from './validation.ts'
 
-/** Maximum number of listed errors. More help nobody, and a body with 500 invalid ids would have as many. */
+/** Maximum number of listed errors. Otherwise a body with 500 invalid ids would get 500 errors, which help nobody. */
 const MAX_ERRORS = 20
 
 const Fault = Type.Object({

@@ -71,9 +71,8 @@ function sumDeltas(counts: [OutboxEvent, [Counter, string][]][]): Deltas {
 }
 
 /**
- * Updates the rows in the order of their ids, without locking them in a statement of its own: only this lane counts, so
- * others hold several of these rows at most while they delete them, in the same order. A deadlock would undo the batch,
- * and the lane would repeat it.
+ * Updates the rows in the order of their ids. Locks none beforehand: only this lane updates counters, and deletions, which
+ * lock several of these rows too, use the same order. After a deadlock, the lane would repeat the batch.
  */
 async function foldTable(client: pg.ClientBase, table: Table, deltas: Deltas): Promise<void> {
   const columns = counters.filter((counter) => counter.table === table).map(({ column }) => column)

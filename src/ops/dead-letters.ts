@@ -215,7 +215,7 @@ export function deadLetterRoutes(
 
 const causeOf = 'notify.cause_of(error_class, last_error)'
 
-/** Makes dead letters pending again, starting with their first attempt; returns their number. */
+/** Makes dead letters pending again, as if they had never been tried; returns their number. */
 async function replay(trx: pg.ClientBase, which: string, values: unknown[]): Promise<number> {
   const { rowCount } = await trx.query(
     `update notify.pending set dead_at = null, attempts = 0, due_at = now() where dead_at is not null and ${which}`,

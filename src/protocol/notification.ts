@@ -92,7 +92,7 @@ export const Notification = Type.Object({
   priority: Type.Unsafe<Priority>({
     ...Priority,
     examples: ['low'],
-    description: 'critical ones pass preferences and quiet hours',
+    description: 'critical ones ignore preferences and quiet hours',
   }),
   severity: Type.Unsafe<Severity>({ ...Severity, description: 'For the color of a toast' }),
   title: describedText('In the language of the user, at most 200 characters'),

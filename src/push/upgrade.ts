@@ -18,8 +18,8 @@ export function refusal(request: IncomingMessage, path: string, config: Config):
 }
 
 /**
- * Browsers always send an origin, other clients never, so a page elsewhere cannot open a socket here. The server's own
- * origin comes from the Host header only without a list: anyone who controls a domain can point it here.
+ * Browsers always send an origin, other clients never, so a page elsewhere cannot open a socket here. Without
+ * ALLOWED_ORIGINS, the origin must match the Host header. That is weaker, because anyone can point a domain here.
  */
 function originAllowed({ headers: { origin, host } }: IncomingMessage, config: Config): boolean {
   if (origin === undefined || configuredOrigins(config).includes(origin)) return true

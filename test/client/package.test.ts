@@ -127,7 +127,7 @@ t.test('the packed package works when installed elsewhere', async (t) => {
     child.stdout.on('data', (data) => {
       said += data
     })
-    // It says what comes while it is there, so Ben goes on until it is.
+    // The script prints only what arrives after its start, so Ben continues until it has started.
     await eventually(async () => {
       await ben.like((await ana.post('hello')).id)
       return said !== ''

@@ -4,9 +4,8 @@ import type { Memory, ServerProcess } from '../server-process.ts'
 const HEAP_LIMIT_MIB = 32
 
 /**
- * Measures a server that is sent ever more. What comes before `warmUp` fills what has a bound: compiled code, plans, the
- * connections' buffers; what is kept for each request, socket or user shows in the rest. Resident
- * memory is shown and not judged: malloc keeps what it likes of it.
+ * Measures whether a server grows with the number of requests, sockets or users. Ignores the values before `warmUp`, which fills
+ * bounded memory: compiled code, plans, buffers. Only prints the resident memory, because malloc does not return all of it.
  */
 export function watchGrowth(t: Test, server: ServerProcess, { warmUp, every }: { warmUp: number; every: number }) {
   const measured: Memory[] = []

@@ -28,8 +28,8 @@ const USERS = 4
 const AT_ONCE = 8
 
 /**
- * All of a user's change one inbox, one after the other, and one that had to wait for a second is asked to come back. That
- * happens where each waits for the processor more than for the others; who comes back five times in vain has found a fault.
+ * Codes after which a request is repeated. All requests of a user lock one inbox, and one that waits for a second is refused
+ * with such a code. On a busy machine that happens now and then; five times in a row is a fault.
  */
 const COME_BACK = new Set(['BUSY', 'INBOX_BUSY', 'REQUEST_TOO_SLOW'])
 const MOST_ATTEMPTS = 5

@@ -10,14 +10,14 @@ import { sized } from '../size.ts'
 import { act, follow, speak, undo, type World } from './trace.ts'
 
 /**
- * A trace of actions against the engine and against the rules in rules.sql, round by round; both must agree on who is notified
- * of what, in which notification, by which rule, in which state, how loudly, and who waits for a window.
- * The long one: `ORACLE_ACTIONS=100000 npm test -- test/oracle/oracle.test.ts --timeout=7200`: so many actions that changed
- * something, each way. A failure prints its seed, for ORACLE_SEED; what is written side by side may come in another order.
+ * Runs random actions against the engine and against the rules in rules.sql. After each round both must agree on the
+ * notifications, their rule, state and silence, and on who waits for a window. A failure prints its seed, for ORACLE_SEED; with
+ * it, concurrent writes may still come in another order. A long run:
+ * `ORACLE_ACTIONS=100000 npm test -- test/oracle/oracle.test.ts --timeout=7200`.
  */
 const ACTIONS = Number(process.env.ORACLE_ACTIONS ?? sized(1500, 350))
 const SEED = Number(process.env.ORACLE_SEED ?? Date.now() % 2 ** 31)
-/** Of that many more or less: what is asked for a second time changes nothing. */
+/** Approximate, because actions that change nothing do not count. */
 const ROUNDS = 10
 
 t.setTimeout(300_000 + ACTIONS * 60)

@@ -22,7 +22,7 @@ export type World = {
   comments: Thing[]
   /** Highest number of a username; who has it may be gone. */
   names: number
-  /** Actions by kind that wrote or removed a row of the domain; the others asked for what was so already. */
+  /** Number of actions by kind that wrote or removed a row of the domain; the others changed nothing. */
   effective: Record<string, number>
 }
 
@@ -252,7 +252,7 @@ async function sideBySide<T>(items: T[], act: (item: T) => Promise<void>): Promi
 
 const words = ({ random, names }: World) => (random() < 0.2 ? `hello @user${Math.ceil(names * random())}` : 'hello')
 
-/** Through the SQL door: receipts that share a group, and codes that pass every preference. Sent again, what is not shown is judged anew. */
+/** Sends by SQL: receipts that share a group, and codes that ignore preferences. The rules apply again to a repeated send that is not shown. */
 async function send(world: World, count: number): Promise<void> {
   const sent = sends(world, count)
   const { rows } = await world.app.pool.query<{ count: number }>(

@@ -161,7 +161,7 @@ test('repeated grants change nothing, and a user without privileges is not affec
   t.same(await granted(), before)
 })
 
-/** Whoever has one of these may have come in from outside. ravenpost_log is none of them: nobody can be it (see the rules). */
+/** Roles that an attacker may have obtained. Not ravenpost_log, because nobody can use it (see the rules). */
 const low = `(select oid from pg_roles where rolname like 'ravenpost\\_%' and rolname <> 'ravenpost_log')`
 const mine = `('social', 'notify', 'ops', 'graphile_worker')`
 

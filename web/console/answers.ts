@@ -622,7 +622,7 @@ export type NotificationType = {
   url: string | null
   /** ICU message */
   fallback: string | null
-  /** Templates in other languages, by BCP 47 tag; what one lacks is taken from its language, then from above */
+  /** Templates in other languages, by BCP 47 tag; a text that a locale lacks is taken from its language, then from the English texts above */
   words: Record<string, {
     /** ICU message */
     title?: string

@@ -67,7 +67,7 @@ export function ConsoleData({ role, children }: { role: string; children: ReactN
   return <Context value={value}>{children}</Context>
 }
 
-/** A column and its value that the address names. Not by useSearch, which has those of the screen before at first. */
+/** The column and value in the address. `useSearch` would return those of the previous screen on the first render. */
 export function useNamed(): { column?: string; value?: string } {
   return useLocation().search
 }

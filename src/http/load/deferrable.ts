@@ -14,8 +14,8 @@ const PER_TURN = 64
 
 /**
  * Lets a limited number of deferrable requests through in each turn of the event loop, in order of arrival. Otherwise
- * one turn would handle all that have arrived, and every other request would wait for several such turns. Refuses with
- * 503 as soon as as many wait as the writers accept.
+ * one turn would handle all that have arrived, and every other request would wait for several such turns. Refuses
+ * with 503 when `writeQueueSize` requests wait.
  */
 export function deferFrequentWrites(server: FastifyInstance, { writeQueueSize }: Pick<Config, 'writeQueueSize'>): void {
   const waiting: (() => void)[] = []

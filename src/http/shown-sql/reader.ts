@@ -35,7 +35,7 @@ export type Row = Record<string, unknown>
 export type Read = { rows: Row[]; sql: { name: string; parameters: Parameter[]; milliseconds: number; rows: number } }
 
 const STATEMENT_MS = 2_000
-/** Maximum number of connections. So viewers wait for each other, and requests of users for none of them. */
+/** Maximum number of connections: viewers of the console wait for each other and do not delay requests of users. */
 const CONNECTIONS = 2
 const CLOSE_MS = 1_000
 

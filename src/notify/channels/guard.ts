@@ -81,8 +81,8 @@ export const PROVIDER_FAILS = 'the provider fails at the moment'
  */
 export function createGuard({ perSecond, atOnce, breakAfter, halfOpenAfterMs, name }: GuardOptions): Guard {
   const rate = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }))
-  // An attempt that never ran proves nothing while the circuit is closed. It also must not close a circuit that waits
-  // for its single trial.
+  // A message that was not tried is no failure. Only in the half-open circuit it counts as one, because otherwise it would
+  // count as a success and close the circuit.
   const isFailure = (error: unknown) => !(error instanceof NotTried) || breaker.state === CircuitState.HalfOpen
   let closedUntil = 0
   const closedSeconds = () => Math.max(0, closedUntil - performance.now()) / 1000
@@ -123,8 +123,8 @@ function remember(name: string, guard: Guard): void {
 }
 
 /**
- * A late answer still decides the outcome of the delivery. For the provider it counts as a failure, because others
- * would wait for it.
+ * A late answer still decides the outcome of the delivery. For the circuit it counts as a failure, because other messages
+ * would wait for so slow a provider.
  */
 async function inTime({ leaseEndsAt, timeoutMs }: Turn, send: () => Promise<Outcome>): Promise<Outcome> {
   const answerBy = performance.now() + timeoutMs

@@ -57,8 +57,8 @@ type Now = Pick<Loaded, 'relations' | 'mutedThreads'> & {
 const nobody: ReadonlySet<string> = new Set()
 
 /**
- * The cap was applied when the notification was counted, so it does not count again here. A digest is due if it was the
- * next one then.
+ * Leaves out the cap, which was applied when the notification was dispatched, and the digest if this is the one that the
+ * mail waited for.
  */
 function preferencesNow(
   ownPreferences: UserPreferences | undefined,

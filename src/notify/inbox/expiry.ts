@@ -37,8 +37,8 @@ export async function expireNotifications(
 type Key = { expiresAt: string; userId: string; id: number }
 
 /**
- * The next expired notifications after `last`, at least one. Limits the people behind them too, because each has a source to
- * end.
+ * The next expired notifications after `last`; none when all are found. Ends before a notification with which they would have
+ * more actors than a chunk may end sources, but includes at least one.
  */
 async function findExpired(pool: pg.Pool, last: Key | undefined): Promise<Key[]> {
   const { rows } = await pool.query<Key>({

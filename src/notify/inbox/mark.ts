@@ -105,7 +105,8 @@ async function changeRest(client: pg.ClientBase, userId: string, upTo: number, o
 
 /**
  * The modseq of a state that a client sent, or of the inbox if there is none.
- * @throws {AppError} BAD_STATE the epoch differs, or the modseq is beyond that of the inbox and may not be reduced to it
+ * @param beyond what happens to a modseq above that of the inbox: `cut` lowers it, `refuse` throws
+ * @throws {AppError} BAD_STATE also if the epoch differs
  */
 export async function resolveUpTo(
   pool: pg.Pool,

@@ -80,7 +80,7 @@ export function decide(
   const preferences = ownPreferences ?? noPreferences
   return (
     (relation && decideByRelation(relation, preferences.document)) ??
-    (critical ? allow('critical', 'critical notifications pass every preference') : undefined) ??
+    (critical ? allow('critical', 'critical notifications ignore preferences') : undefined) ??
     decideByPreferences(type, channel, preferences)
   )
 }

@@ -21,7 +21,7 @@ type PluralElement = Extract<Element, { pluralType?: unknown }>
 /** Kinds of elements, as in @formatjs/icu-messageformat-parser. */
 const [LITERAL, ARGUMENT, PLURAL, POUND] = [0, 1, 6, 7] as number[]
 
-/** `plural`: the plural around these elements, whose number `#` shows. Null when one of them is of another kind. */
+/** Null when an element is of a kind not listed above. `plural`: the plural around the elements, whose number `#` shows. */
 function fillerOf(elements: Element[], language: string, plural: PluralElement | null): Filler | null {
   const fillers: Filler[] = []
   for (const element of elements) {

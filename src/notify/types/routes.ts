@@ -56,7 +56,7 @@ const settings = {
   words: Type.Record(Type.String({ pattern: LANGUAGE_TAG }), Words, {
     maxProperties: 100,
     description:
-      'Templates in other languages, by BCP 47 tag; what one lacks is taken from its language, then from above',
+      'Templates in other languages, by BCP 47 tag; a text that a locale lacks is taken from its language, then from the English texts above',
     examples: [{ de: { title: 'Jemand hat dich erwähnt' } }],
   }),
 }

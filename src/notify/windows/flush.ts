@@ -142,8 +142,8 @@ async function takeDue(client: pg.ClientBase, users: string[], due: Window[]): P
 }
 
 /**
- * Reopens windows for sources that arrived in the meantime. A source moved to another window is shown with it, or at once if
- * that window is new.
+ * Reopens windows whose sources still wait, because they arrived during the flush. `moved`: windows that got sources from
+ * another one. Those that are open keep their end, new ones are due at once.
  */
 async function reopen(client: pg.ClientBase, types: TypeLookup, windows: Window[], moved: Window[]): Promise<void> {
   const opened = [

@@ -171,8 +171,8 @@ export class Hub {
   }
 
   /**
-   * Takes a user whose read failed alone as the only one. Limits the users who catch up, so that the others do not
-   * wait.
+   * Takes the users to read next. A user whose last read failed is read without others. Limits the users who catch up, so
+   * that the others do not wait.
    */
   #takeDue(): User[] {
     const { usersPerRead, itemsPerRead, itemsOfLive } = this.#limits

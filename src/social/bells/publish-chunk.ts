@@ -80,7 +80,7 @@ function eventsFor(event: OutboxEvent, users: string[]): OutboxEvent[] {
   return users.map((recipientId) => ({ ...event, recipientId }))
 }
 
-/** Adds pending events. Each gets its own id, which identifies it. */
+/** Adds a pending event for each recipient, with an id of its own: the copies of an event must not share one. */
 async function notifyLater(client: pg.ClientBase, events: OutboxEvent[]): Promise<void> {
   if (events.length === 0) return
   const { rows } = await client.query<{ id: number }>(

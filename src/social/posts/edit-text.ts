@@ -1,8 +1,8 @@
 import { LONGEST_BEGINNING } from '../../notify/types/beginning.ts'
 
 /**
- * Replaces the text of a post or comment with a locked row. Adds a fan-out when the text's beginning changes and
- * notifications show it. One statement, so that an edit needs no extra round trip. `$1`: its id, `$2`: the text, `$3`:
+ * Replaces the text of a post or comment, whose row the caller has locked. Adds a fan-out when the text's beginning changes
+ * and notifications show it. One statement, so that an edit needs no extra round trip. `$1`: its id, `$2`: the text, `$3`:
  * its mentions, `$4`: the thread.
  */
 export function editStatement(kind: 'post' | 'comment'): string {

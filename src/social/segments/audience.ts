@@ -86,7 +86,7 @@ async function readSample(client: pg.ClientBase, audience: Audience<Rule>, viewe
   return rows.map(toUser)
 }
 
-/** Error codes of a query that the administrator can fix: syntax, names, rights, time. */
+/** Turns errors that the administrator can fix in the query (syntax, names, rights, time) into BAD_SEGMENT. */
 export function segmentError(error: unknown): unknown {
   const isFault = error instanceof pg.DatabaseError && /^(42|22|21|0A|57014|25006|P0)/.test(error.code ?? '')
   return isFault ? fail('BAD_SEGMENT', error.message, { cause: error }) : error

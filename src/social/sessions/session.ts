@@ -16,8 +16,8 @@ export type Session = { userId: string; sessionId: string; role: Role; refreshTo
 export type Device = { userAgent: string; ip: string }
 
 /**
- * SQL of the maximum lifetime of a session from its sign-in. A stolen session thus ends. `role`, `ttl`: SQL of the user's role,
- * whose sessions are shorter for the console, and of REFRESH_TOKEN_TTL.
+ * SQL of the maximum lifetime of a session from its sign-in, so that a stolen session ends. It is shorter for users with a role
+ * of the console. `role`: SQL of the user's role. `ttl`: SQL of REFRESH_TOKEN_TTL.
  */
 export const longestSession = (role: string, ttl: string) =>
   `case when ${role} <> 'user' then interval '12 hours' else greatest(interval '90 days', make_interval(secs => ${ttl}::int)) end`

@@ -230,7 +230,7 @@ test('an SQL audience is listed when the broadcast starts; a query that fails ca
   t.match(await untilIn(boss, failing, 'cancelled'), { lastError: /column "nothing" does not exist/ })
 })
 
-test('channels restrict a broadcast, an actor brings blocks, an expiry ends it', async (t) => {
+test('a broadcast respects its channels, the blocks of its actor, and its expiry', async (t) => {
   const ids = await addUsers(pool, 'chosen', 4)
   await pool.query(`update notify.inbox set reachable_by = '{email}' where user_id = any($1::bigint[])`, [
     ids.slice(0, 2),

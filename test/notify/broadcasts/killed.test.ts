@@ -107,7 +107,7 @@ function tableOf(
   return `| ${RECIPIENTS} | ${kills.length} | ${inChunk} | ${sum('lost')} | ${sum('doubled')} | ${at(0.5)} | ${at(0.95)} | ${at(1)} |`
 }
 
-/** A chunk is at work: its connection has a transaction that has told somebody. */
+/** Finds a running chunk: a connection with a transaction that has notified recipients. */
 const inChunk = `select from pg_stat_activity
   where datname = current_database() and application_name = 'ravenpost worker' and xact_start is not null and query like '%with plain as%'`
 

@@ -43,7 +43,7 @@ test('the delivery log records stored, pushed, acknowledged, sent and filtered',
   t.ok((await logged(system, ana.id)).includes('filtered inApp mute'), 'with the rule that decided')
 })
 
-test('the first time a notification was stored is its own row, and a line of the log once it grew or is removed', async (t) => {
+test('the time at which a notification was first stored is in its own row, and in the log once it grows or is removed', async (t) => {
   const system = await setup(t, { worker: true, windowSeconds: 0 })
   await eventually(async () => (await system.pool.query('select from notify.delivery_log_days')).rowCount === 4)
   const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]

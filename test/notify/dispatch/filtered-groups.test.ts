@@ -21,7 +21,7 @@ for (const windows of [false, true])
     await settled(system)
     if (windows) {
       t.equal((await pool.query('select from notify.windows')).rowCount, 2)
-      // Asked again when they end, what she says then holds for all who wait.
+      // The preferences at the end of the windows apply to all who wait.
       await ana.request('PUT', '/notifications/preferences', strangersApart)
       await flush(system)
       await ana.request('PUT', '/notifications/preferences', mailOnly)

@@ -9,7 +9,7 @@ import { sized } from '../../size.ts'
 const LARGE = sized(100_000, 16_000)
 /** Sources that a request may end itself. */
 const CHUNK = 5000
-/** Nobody else's request waits for long: the process does no work row by row. */
+/** Maximum pause of the event loop, because the process does no work row by row. */
 const STILL_MS = 1000
 
 t.test('one request empties an inbox with large groups, and their sources end afterwards', async (t) => {

@@ -101,7 +101,7 @@ t.test(
 )
 
 t.test(
-  'the journal costs nothing while it is off, refuses states that it has lost, and ends with its retention and the user',
+  'the journal costs nothing while it is off, refuses states that it lacks, and is deleted after its retention and with the user',
   async (t) => {
     const app = await inboxApp(t)
     const { pool } = app

@@ -101,7 +101,7 @@ t.test('a user whose inbox cannot be read is retried alone with growing delays',
   for (const name of ['ana', 'ben', 'cem', 'dia']) people.push(await connected(t, system, name))
   const [ana, ...others] = people
   if (!ana) throw new Error('unreachable')
-  // As a damaged page does, which fails whoever reads it.
+  // Fails each read of the inbox, as a damaged page does.
   await system.pool.query(`
     alter table notify.tombstones rename to elsewhere;
     create view notify.tombstones as select user_id, modseq, id from notify.elsewhere

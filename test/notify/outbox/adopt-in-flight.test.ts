@@ -15,7 +15,7 @@ const promoted = `update notify.installation set timeline = '000000AA', ${mark}`
 /** What a restored dump of another cluster looks like. */
 const restored = `update notify.installation set system_identifier = 1`
 
-/** The first new connection of a process compares the database with what it says of itself. */
+/** The first new connection of a process compares the database with its stored identity. */
 async function connectAnew({ databaseUrl }: TestSystem): Promise<void> {
   const fresh = createPool({ url: databaseUrl, size: 1, log, name: 'fresh', onConnect: checkInstallation })
   await fresh.query('select 1').finally(() => fresh.end())

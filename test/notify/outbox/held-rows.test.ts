@@ -14,7 +14,7 @@ async function hold(t: Test, { databaseUrl }: TestSystem, table: string, id: str
   return async () => void (await holder.query('rollback'))
 }
 
-/** Everybody in one lane, so that whoever is held up is held up by this. */
+/** Puts all recipients into one lane, so that a delay of the lane affects all of them. */
 async function oneLane({ pool }: TestSystem): Promise<void> {
   await pool.query(
     `update notify.positions set shard_from = 0, shard_to = 31 where consumer = 'notifications' and lane = 0;

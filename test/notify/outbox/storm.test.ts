@@ -24,8 +24,8 @@ const log = pino({ level: 'silent' })
 const chance = (part: number) => Math.random() < part
 
 /**
- * The effect is a row per event in the transaction of the position, with nothing that keeps it from being written twice; sent
- * together with a statement that lasts, so that whoever kills or cancels often hits the middle of what was sent. Fails by itself now and then.
+ * Writes a row per event in the transaction that moves the position; no constraint prevents a second one. A slow statement is
+ * sent together with it, so that kills and cancellations often hit the middle. Sometimes fails by itself.
  */
 function noteIn(table: 'seen' | 'counted'): Consumer {
   return async (client, events) => {
@@ -79,7 +79,7 @@ async function write(pool: pg.Pool, lastsMs: number): Promise<void> {
     await client.query(chance(0.1) ? 'rollback' : 'commit')
     client.release()
   } catch {
-    // Struck: what became of the transaction is what the log says.
+    // Killed or cancelled: only the log shows whether the transaction committed.
     client.release(true)
   }
 }

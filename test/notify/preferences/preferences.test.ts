@@ -60,39 +60,42 @@ t.test('invalid preferences are refused and change nothing', async (t) => {
   t.match(await ana.get('/notifications/preferences'), { preferences: { channels: { email: false } } })
 })
 
-t.test('strangers are dropped or filtered, followed users are not, and quiet hours silence', async (t) => {
-  const system = await setup(t, { worker: true, windowSeconds: 0 })
-  const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
-  if (!ana || !ben || !cem) throw new Error('nobody signed up')
-  await ana.follow(ben.id)
-  const post = await ana.post('hello')
-  await ana.request('PUT', '/notifications/preferences', { policy: { strangers: 'drop' } })
-  await cem.comment(post.id, 'from a stranger')
-  await ben.comment(post.id, 'from a friend')
-  t.match(await inboxOf(system, 'ana'), [{ actors: 'ben', actor_count: 1 }])
-  await ana.request('PUT', '/notifications/preferences', {
-    policy: { strangers: 'filter' },
-    snoozeUntil: new Date(Date.now() + 3_600_000).toISOString(),
-  })
-  await cem.like(post.id)
-  await ben.like(post.id)
-  await settled(system)
-  t.match(await ana.get('/notifications/unread-count'), { unreadCount: 2 })
-  t.match(await ana.get('/notifications?filter=filtered'), {
-    items: [{ type: 'post.liked', actors: [{ username: 'cem' }] }],
-  })
-  for (const list of ['pending', 'history'])
-    t.equal((await ana.get(`/notifications/${list}`)).items.length, 2, `${list} leaves out what is filtered`)
-  const { items } = await ana.get('/notifications?type=post.liked')
-  t.match(items, [{ actors: [{ username: 'ben' }], actorCount: 1, silent: true }])
-  await cem.unlike(post.id)
-  await settled(system)
-  t.match(await ana.get('/notifications?filter=filtered'), { items: [] })
-  await noDrift(t, system)
-})
+t.test(
+  'strangers are dropped or filtered, followed users are not, and notifications in quiet hours are silent',
+  async (t) => {
+    const system = await setup(t, { worker: true, windowSeconds: 0 })
+    const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))
+    if (!ana || !ben || !cem) throw new Error('nobody signed up')
+    await ana.follow(ben.id)
+    const post = await ana.post('hello')
+    await ana.request('PUT', '/notifications/preferences', { policy: { strangers: 'drop' } })
+    await cem.comment(post.id, 'from a stranger')
+    await ben.comment(post.id, 'from a friend')
+    t.match(await inboxOf(system, 'ana'), [{ actors: 'ben', actor_count: 1 }])
+    await ana.request('PUT', '/notifications/preferences', {
+      policy: { strangers: 'filter' },
+      snoozeUntil: new Date(Date.now() + 3_600_000).toISOString(),
+    })
+    await cem.like(post.id)
+    await ben.like(post.id)
+    await settled(system)
+    t.match(await ana.get('/notifications/unread-count'), { unreadCount: 2 })
+    t.match(await ana.get('/notifications?filter=filtered'), {
+      items: [{ type: 'post.liked', actors: [{ username: 'cem' }] }],
+    })
+    for (const list of ['pending', 'history'])
+      t.equal((await ana.get(`/notifications/${list}`)).items.length, 2, `${list} leaves out what is filtered`)
+    const { items } = await ana.get('/notifications?type=post.liked')
+    t.match(items, [{ actors: [{ username: 'ben' }], actorCount: 1, silent: true }])
+    await cem.unlike(post.id)
+    await settled(system)
+    t.match(await ana.get('/notifications?filter=filtered'), { items: [] })
+    await noDrift(t, system)
+  },
+)
 
 t.test(
-  'notifications beyond a cap are shown silently, caps count per user, and critical notifications are exempt',
+  'notifications beyond a cap are shown silently, caps of one recipient do not affect others, and critical notifications are exempt',
   async (t) => {
     const system = await setup(t, { worker: true, windowSeconds: 0 })
     const [ana, ben, cem] = [await system.as('ana'), await system.as('ben'), await system.as('cem')]

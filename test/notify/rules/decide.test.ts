@@ -38,36 +38,39 @@ t.test('rules are applied in order, and the first that matches decides', async (
   })
 })
 
-t.test('a cap counts notifications that made a sound; a digest delays all mails, at any hour', async (t) => {
-  const at = new Date('2030-01-01T12:00:00Z')
-  const before = (minutes: number) => new Date(at.getTime() - minutes * 60_000).toISOString()
-  const cap = (atMost: number) => ({ atMost, seconds: 3600 })
-  const replies = types('comment.replied')
-  const recent = [5, 20, 70].map((minutes) => ({ type: 'comment.replied', at: before(minutes) }))
-  const on = (channel: (typeof channels)[number], document: Preferences, others: Partial<UserPreferences> = {}) =>
-    decide(replies, channel, friend, { ...noPreferences, document, recent, at, ...others })
-  const full = { types: { 'comment.replied': { cap: cap(2) } } }
-  const until = new Date('2030-01-01T12:40:00Z')
-  t.match(on('inApp', full), { decision: 'allow', decidedBy: 'cap', until })
-  t.match(on('webPush', full), { decision: 'defer', decidedBy: 'cap', until })
-  t.match(on('email', full), { decision: 'defer', decidedBy: 'cap', until })
-  t.match(on('webPush', { cap: cap(2) }), { decidedBy: 'cap', until }, 'of all types together')
-  t.match(on('webPush', { types: { 'comment.replied': { cap: cap(3) } } }), { decidedBy: 'typeDefault' })
-  t.match(on('webPush', { types: { 'post.liked': { cap: cap(1) } } }), { decidedBy: 'typeDefault' })
-  t.match(on('webPush', { cap: cap(3), types: { 'comment.replied': { cap: cap(1) } } }), {
-    until: new Date('2030-01-01T12:55:00Z'),
-  })
-  t.match(on('inApp', full, { dndUntil: until }), { decidedBy: 'dnd' }, 'quiet hours come first')
-  t.match(decide(replies, 'webPush', friend, { ...noPreferences, document: full, recent, at }, true), {
-    decidedBy: 'critical',
-  })
-  const digest = { digest: { every: 'day' as const, at: '08:00' } }
-  const digestAt = new Date('2030-01-02T08:00:00Z')
-  t.match(on('email', digest, { digestAt }), { decision: 'defer', decidedBy: 'digest', until: digestAt })
-  t.match(on('webPush', digest, { digestAt }), { decision: 'allow', decidedBy: 'typeDefault' })
-  t.match(on('email', { ...digest, ...full }, { dndUntil: until }), { decision: 'allow', until: null }, 'it is due')
-  t.match(on('email', { ...digest, channels: { email: false } }, { digestAt }), { decidedBy: 'channelPreference' })
-})
+t.test(
+  'a cap counts notifications that were not silent; a digest delays all mails, and is sent even in quiet hours',
+  async (t) => {
+    const at = new Date('2030-01-01T12:00:00Z')
+    const before = (minutes: number) => new Date(at.getTime() - minutes * 60_000).toISOString()
+    const cap = (atMost: number) => ({ atMost, seconds: 3600 })
+    const replies = types('comment.replied')
+    const recent = [5, 20, 70].map((minutes) => ({ type: 'comment.replied', at: before(minutes) }))
+    const on = (channel: (typeof channels)[number], document: Preferences, others: Partial<UserPreferences> = {}) =>
+      decide(replies, channel, friend, { ...noPreferences, document, recent, at, ...others })
+    const full = { types: { 'comment.replied': { cap: cap(2) } } }
+    const until = new Date('2030-01-01T12:40:00Z')
+    t.match(on('inApp', full), { decision: 'allow', decidedBy: 'cap', until })
+    t.match(on('webPush', full), { decision: 'defer', decidedBy: 'cap', until })
+    t.match(on('email', full), { decision: 'defer', decidedBy: 'cap', until })
+    t.match(on('webPush', { cap: cap(2) }), { decidedBy: 'cap', until }, 'of all types together')
+    t.match(on('webPush', { types: { 'comment.replied': { cap: cap(3) } } }), { decidedBy: 'typeDefault' })
+    t.match(on('webPush', { types: { 'post.liked': { cap: cap(1) } } }), { decidedBy: 'typeDefault' })
+    t.match(on('webPush', { cap: cap(3), types: { 'comment.replied': { cap: cap(1) } } }), {
+      until: new Date('2030-01-01T12:55:00Z'),
+    })
+    t.match(on('inApp', full, { dndUntil: until }), { decidedBy: 'dnd' }, 'quiet hours come first')
+    t.match(decide(replies, 'webPush', friend, { ...noPreferences, document: full, recent, at }, true), {
+      decidedBy: 'critical',
+    })
+    const digest = { digest: { every: 'day' as const, at: '08:00' } }
+    const digestAt = new Date('2030-01-02T08:00:00Z')
+    t.match(on('email', digest, { digestAt }), { decision: 'defer', decidedBy: 'digest', until: digestAt })
+    t.match(on('webPush', digest, { digestAt }), { decision: 'allow', decidedBy: 'typeDefault' })
+    t.match(on('email', { ...digest, ...full }, { dndUntil: until }), { decision: 'allow', until: null }, 'it is due')
+    t.match(on('email', { ...digest, channels: { email: false } }, { digestAt }), { decidedBy: 'channelPreference' })
+  },
+)
 
 t.test('only notifications that a cap can still count are stored', async (t) => {
   const hour = { seconds: 3600 }

@@ -35,7 +35,7 @@ export async function auditWindows(pool: pg.Pool): Promise<void> {
     create trigger note_grown after insert or update on notify.notifications for each row execute function audit.note_grown()`)
 }
 
-/** What must never be: each row says what is wrong. To be asked when everything has been read and every window flushed. */
+/** Returns the faults, one per row. Call it when every event is read and every window is flushed. */
 export async function wrongs(pool: pg.Pool): Promise<unknown[]> {
   const { rows } = await pool.query(`
     select 'shown twice' as what, user_id, source_id as which, count(*)::text as detail

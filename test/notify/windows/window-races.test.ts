@@ -110,7 +110,7 @@ function blockedBy(scripts: Step[][], actors: string[]): string[] {
   )
 }
 
-/** Likes and comments that stand and are in no count, though they were never shown and nobody blocked who made them. */
+/** Existing likes and comments that no count contains and that were never shown, without those of blocked users. */
 async function forgotten({ pool }: TestSystem, owner: string, blocked: string[]): Promise<unknown[]> {
   const { rows } = await pool.query(
     `select x.source_id, s.decision from (

@@ -39,7 +39,7 @@ test('the owner of an address can confirm an account by a mail that someone else
   const system = await setup(t)
   const squatter = await claims(system, 'squatter', 'the squatter’s own')
   await claims(system, 'proper', PASSWORD)
-  // What the mail has: an address is asked once a day, so it is the squatter's.
+  // The link of the mail. An address gets one such mail a day, so it is the one for the squatter's account.
   const link = `/auth/verify-email?token=${emailToken(system.config, squatter.body.user.id, 'OWNER@example.org')}`
   const named = async () =>
     [...(await call(system.url, 'GET', link)).body.matchAll(/<b>(\w+)<\/b>.*?name="token" value="(.*?)"/g)].map(

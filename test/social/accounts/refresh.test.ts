@@ -95,7 +95,7 @@ test('a refresh token used again after ten seconds ends its session', async (t) 
   t.equal(codeOf(await refresh(system.url, first.body.refreshToken)), 'BAD_REFRESH_TOKEN')
 })
 
-test('a refresh token older than the predecessor ends its session at any time', async (t) => {
+test('a refresh token older than the predecessor of the current one ends its session at any time', async (t) => {
   const system = await setup(t)
   const { refreshToken, sessionId } = await system.as('ana')
   const first = await refresh(system.url, refreshToken)

@@ -20,7 +20,7 @@ export function Root() {
   return <Outlet />
 }
 
-/** Keeps the header and the bell of a user, because nothing else of the page is wrong. */
+/** The page for an unknown address. A signed-in user keeps the header with the bell. */
 export function Missing() {
   const { session } = useSignIn()
   if (!session)

@@ -80,8 +80,8 @@ export function createWebPush(pool: pg.Pool, options: PushOptions): Sender {
 export const originOf = (endpoint: string) => new URL(endpoint).origin
 
 /**
- * A push also closes messages on the device whose notification was read, archived or removed. Only this many of the user's latest
- * deliveries are searched for them.
+ * A push also closes messages that the device still shows although their notification was read, archived or removed. Only
+ * this many of the user's latest deliveries are searched for them.
  */
 const LOOKED_THROUGH = 100
 
