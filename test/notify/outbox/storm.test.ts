@@ -154,10 +154,15 @@ t.test('under heavy load each consumer reads every committed event exactly once'
     const { rows } = await pool.query(
       `with due as (select id, source_id like 'bad:%' as bad from notify.outbox where ${which}),
          notified as (select event_id as id, count(*) as times from public.${table} group by 1),
-         aside as (select event_id as id, min(last_error) as why from notify.pending where consumer = $1 group by 1)
-       select count(*) filter (where notified.id is null and not due.bad)::int as lost, count(*) filter (where notified.times > 1)::int as doubled,
+         -- An event that was cancelled while it was alone in its batch is retried later, which this test does not run.
+         aside as (
+           select event_id as id, min(last_error) as why, bool_and(last_error like 'canceling statement%') as cancelled
+           from notify.pending where consumer = $1 group by 1
+         )
+       select count(*) filter (where notified.id is null and not due.bad and not coalesce(aside.cancelled, false))::int as lost, count(*) filter (where notified.times > 1)::int as doubled,
          count(*) filter (where due.id is null)::int as "neverCommitted",
-         array_agg(coalesce(aside.why, 'not set aside')) filter (where due.bad <> (aside.id is not null) or (due.bad and notified.id is not null))
+         array_agg(coalesce(aside.why, 'not set aside')) filter (
+           where (due.bad <> (aside.id is not null) and not coalesce(aside.cancelled, false)) or ((due.bad or aside.id is not null) and notified.id is not null))
            as "asideByMistake"
        from due full join notified using (id) full join aside using (id)`,
       [consumer],
