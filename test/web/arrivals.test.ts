@@ -4,7 +4,7 @@ import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { call, PASSWORD } from '../client.ts'
 import { startPushService, vapid } from '../notify/channels/push-service.ts'
 import { eventually } from '../setup.ts'
-import { badgeOf, signInBy, skip, webSystem } from './browser.ts'
+import { badgeOf, goOffline, signInBy, skip, webSystem } from './browser.ts'
 import { renderLikes } from './measure.ts'
 
 test('the service worker shows a push message and closes notifications read elsewhere', { skip }, async (t) => {
@@ -71,7 +71,7 @@ test('a thousand likes of a watched post cause at most four renders a second and
   const seen = await renderLikes(system, page, post.id, 1000)
   t.ok(seen.renders <= 4 * (seen.seconds + 2), `${seen.renders} renders in ${seen.seconds.toFixed(1)} s`)
   t.equal(seen.toasts, 1, 'one toast, which grows')
-  t.equal(await badgeOf(page), 1)
+  await eventually(async () => (await badgeOf(page)) === 1)
   system.noErrors()
 })
 
@@ -96,11 +96,7 @@ test('a send of an admin appears as toast, badge and row, also after a lost conn
   await eventually(async () => (await badgeOf(page)) === 1)
 
   const asked: string[] = []
-  await context.setOffline(true)
-  await page
-    .getByText(/^Offline/)
-    .first()
-    .waitFor()
+  await goOffline({ context, page })
   await send('The harbour is open', 'normal')
   page.on('request', (request) => asked.push(request.url()))
   await context.setOffline(false)

@@ -95,10 +95,20 @@ export async function signInBy(page: Page, username: string, password: string): 
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByRole('button', { name: /^Notifications, / }).waitFor()
-  // What arrives earlier is caught up, without a toast.
-  await page.locator('[data-status="live"]').first().waitFor({ state: 'attached' })
+  await live(page)
   // Under the pointer a list holds new rows back.
   await page.mouse.move(1, 1)
+}
+
+/** Waits until the page is live. It only catches up with what arrives earlier, without a toast. */
+export async function live(page: Page): Promise<void> {
+  await page.locator('[data-status="live"]').first().waitFor({ state: 'attached' })
+}
+
+/** Cuts the network of all pages, and waits until this one has closed its socket, so that it receives nothing more. */
+export async function goOffline({ context, page }: Window): Promise<void> {
+  await context.setOffline(true)
+  await page.locator('[data-status="offline"]').first().waitFor({ state: 'attached' })
 }
 
 /** The number on the bell; 0 where there is none. */

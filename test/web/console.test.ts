@@ -8,7 +8,7 @@ import { startProcessHeartbeat } from '../../src/ops/processes.ts'
 import { grantAdmin } from '../../src/social/accounts/admin.ts'
 import { PASSWORD, signIn } from '../client.ts'
 import { eventually } from '../setup.ts'
-import { badgeOf, signInBy, skip, webSystem } from './browser.ts'
+import { badgeOf, goOffline, live, signInBy, skip, webSystem } from './browser.ts'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -66,6 +66,7 @@ test('an admin sees eight likes on every screen of the console; a user without a
   t.ok(links.length >= 15)
   for (const link of links) {
     await nav.getByRole('link', { name: link, exact: true }).click()
+    await nav.locator('[aria-current=page]').getByText(link, { exact: true }).waitFor()
     await page.locator('main h1').waitFor()
     await page.locator('main :is(table, details, form, p)').first().waitFor()
     await faults(link)
@@ -121,8 +122,8 @@ test('an admin makes, tries, schedules and recalls a broadcast, and the pages of
   await signInBy(bens.page, 'ben', PASSWORD)
   await anas.goto('/notifications')
   await bens.page.goto('/notifications')
-  await bens.page.locator('[data-status="live"]').first().waitFor({ state: 'attached' })
-  await bens.context.setOffline(true)
+  await live(bens.page)
+  await goOffline(bens)
 
   await signInBy(page, 'rita', PASSWORD)
   await page.getByRole('button', { name: 'Account' }).click()
@@ -196,7 +197,7 @@ test('an admin makes, tries, schedules and recalls a broadcast, and the pages of
   const recipients = page.getByRole('region', { name: 'Recipients: rows' })
   await eventually(async () => (await recipients.locator('tbody tr').allInnerTexts()).join().includes('ben'))
 
-  await bens.context.setOffline(true)
+  await goOffline(bens)
   await main.getByRole('button', { name: 'Recall from every inbox' }).click()
   await main.getByText('recalled', { exact: true }).first().waitFor()
   await eventually(async () => (await badgeOf(anas)) === 0)

@@ -53,7 +53,10 @@ export async function renderLikes(system: TestSystem, page: Page, postId: string
     })
     observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
   })
-  await likeBy(system, postId, count)
+  const likes = likeBy(system, postId, count)
+  // A toast under the pointer stays, however long the likes take.
+  await page.locator('[data-toast]').hover()
+  await likes
   await page.locator(`[data-likes="${count}"]`).waitFor()
   await settled(system)
   await page
