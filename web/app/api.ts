@@ -1,69 +1,9 @@
-import type { Actor, Notification, Preferences } from 'ravenpost-client'
+import type { Comment, Notification, Preferences } from 'ravenpost-client'
+import type { AuthSession, Me, Media, Post, PushBrowser, User, WhatIf } from './answers.ts'
 import type { Session } from './session.ts'
 
 export type Page<T> = { items: T[]; nextCursor: string | null }
-export type Relation = { following: boolean; followedBy: boolean; bell: boolean; blocked: boolean; muted: boolean }
-export type User = {
-  id: string
-  username: string
-  displayName: string
-  bio: string
-  avatarMediaId: string | null
-  avatarUrl?: string
-  followerCount: number
-  followingCount: number
-  postCount: number
-  createdAt: string
-  viewer: Relation
-}
-export type Me = User & { email: string; role: string; emailVerified?: boolean; locale?: string; timeZone?: string }
-export type Mention = { id: string; username: string; start: number; end: number }
-export type Media = { id: string; mime: string; size: number; width?: number; height?: number; alt?: string }
-export type Post = {
-  id: string
-  author: Actor
-  body: string
-  media: Media[]
-  mentions?: Mention[]
-  likeCount: number
-  commentCount: number
-  createdAt: string
-  updatedAt: string
-  viewer: { liked: boolean; bookmarked: boolean; muted: boolean }
-}
-export type Comment = {
-  id: string
-  postId: string
-  parentId: string | null
-  author: Actor
-  body: string
-  mentions?: Mention[]
-  replyCount: number
-  createdAt: string
-  updatedAt: string
-}
-export type AuthSession = {
-  id: string
-  userAgent: string
-  createdAt: string
-  lastUsedAt: string
-  expiresAt: string
-  current: boolean
-}
-export type PushBrowser = { id: string; host: string; createdAt: string; sessionId: string; current: boolean }
 export type UserList = 'followers' | 'following' | 'friends'
-
-type Outcome = Partial<Record<'allow' | 'silent' | 'filter' | 'suppress' | 'defer', number>>
-/**
- * Result of what-if: how many of the `notifications` of these days other preferences would have decided differently
- * (`differs`), and per type and channel.
- */
-export type WhatIf = {
-  days: number
-  notifications: number
-  differs: number
-  types: Record<string, Record<'inApp' | 'email' | 'webPush', { before: Outcome; after: Outcome }>>
-}
 
 export type From = 'mixed' | 'followers' | 'strangers'
 /** Settings for groups of one type of notification of a post, and the current group. */

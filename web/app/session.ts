@@ -1,5 +1,5 @@
 import { SignedOut } from 'ravenpost-client'
-import type { Me, User } from './api.ts'
+import type { Me, User } from './answers.ts'
 import { Problem } from './problem.ts'
 
 /** URL of the server without a trailing slash, from the <base> element. */

@@ -1,6 +1,7 @@
 // Made by `npm run client-types` from the schemas of the server; not edited by hand.
 
 import type { Notification } from 'ravenpost-client'
+import type { User } from '../app/answers.ts'
 
 export type Sql = {
   /** GET /admin/sql/:name has the text */
@@ -427,36 +428,7 @@ export type Estimate = {
   count: number
   /** false: counting took too long, and the count is what the planner expects */
   exact: boolean
-  sample: {
-    /** Decimal id, opaque to clients */
-    id: string
-    username: string
-    displayName: string
-    bio: string
-    /** Picture, at /media/{id}/stream */
-    avatarMediaId: string | null
-    /** URL of a picture hosted by another application, used when avatarMediaId is null */
-    avatarUrl?: string
-    /** Users who follow this user */
-    followerCount: number
-    /** Users whom this user follows */
-    followingCount: number
-    postCount: number
-    createdAt: string
-    /** Relation of the caller to this user */
-    viewer: {
-      /** The caller follows this user */
-      following: boolean
-      /** This user follows the caller */
-      followedBy: boolean
-      /** Each new post of this user notifies the caller */
-      bell: boolean
-      /** The caller blocks this user */
-      blocked: boolean
-      /** The caller mutes this user */
-      muted: boolean
-    }
-  }[]
+  sample: User[]
   /** Time that it took */
   ms: number
 }

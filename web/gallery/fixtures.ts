@@ -1,5 +1,6 @@
-import type { Actor, InboxItem, PreferencesAnswer, Why } from 'ravenpost-client'
-import type { Comment, Gathering, Post, User, WhatIf } from '../app/api.ts'
+import type { Actor, Comment, InboxItem, PreferencesAnswer, Why } from 'ravenpost-client'
+import type { Post, User, WhatIf } from '../app/answers.ts'
+import type { Gathering } from '../app/api.ts'
 
 /** What the gallery shows: the same at every visit, but for times that count from now. */
 const before = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
@@ -116,6 +117,7 @@ const comment = (id: string, changes: Partial<Comment>): Comment => {
     parentId: null,
     author: ben,
     body: '',
+    mentions: [],
     replyCount: 0,
     createdAt: at,
     updatedAt: at,

@@ -29,6 +29,17 @@ const ofClient = {
   Comment: 'get /posts/{id}/comments answer items',
   PushSubscriptionBody: 'post /push/subscriptions body',
 }
+const ofApp = {
+  Relation: 'get /users/{id} answer viewer',
+  User: 'get /users/{id} answer',
+  Me: 'get /auth/me answer',
+  Mention: 'get /posts/{id} answer mentions',
+  Media: 'get /posts/{id} answer media',
+  Post: 'get /posts/{id} answer',
+  AuthSession: 'get /auth/sessions answer items',
+  PushBrowser: 'get /push/subscriptions answer items',
+  WhatIf: 'post /notifications/preferences/what-if answer',
+}
 const ofConsole = {
   Sql: 'get /admin/lanes answer sql',
   Process: 'get /admin/system answer processes',
@@ -90,13 +101,15 @@ const head = '// Made by `npm run client-types` from the schemas of the server; 
 const named = new Map<string, string>()
 const client = declareAll(ofClient)
 const frames = [declareFrames('ClientFrame', 'fromClient'), declareFrames('ServerFrame', 'fromServer')]
+const app = declareAll(ofApp)
 const answers = declareAll(ofConsole)
-const imported = Object.keys(ofClient).filter((name) =>
-  answers.some((type) => new RegExp(`[:|&(] ?${name}\\b`).test(type)),
-)
 const files = {
   'client/src/protocol.ts': [...client, ...frames],
-  'web/console/answers.ts': [`import type { ${imported.join(', ')} } from 'ravenpost-client'`, ...answers],
+  'web/app/answers.ts': [importOf('ravenpost-client', ofClient, app), ...app],
+  'web/console/answers.ts': [
+    `${importOf('ravenpost-client', ofClient, answers)}\n${importOf('../app/answers.ts', ofApp, answers)}`,
+    ...answers,
+  ],
 }
 
 for (const [path, types] of Object.entries(files)) {
@@ -153,6 +166,14 @@ function resolve(schema: Schema | undefined): Schema | undefined {
 /** The types of a file, which use each other's names. */
 function declareAll(shapes: Record<string, string>): string[] {
   return Object.entries(shapes).map(([name, place]) => declare(name, find(place)))
+}
+
+/** Imports the names that these types use. */
+function importOf(from: string, shapes: Record<string, string>, types: string[]): string {
+  const used = Object.keys(shapes).filter((name) =>
+    types.some((type) => new RegExp(`[:|&(] ?${name}\\b`).test(type.replace(/\/\*\*.*\*\//g, ''))),
+  )
+  return `import type { ${used.join(', ')} } from '${from}'`
 }
 
 function declare(name: string, schema: Schema): string {

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { VolumeX } from 'lucide-react'
-import type { Post } from '../api.ts'
+import type { Post } from '../answers.ts'
 import { useApi } from '../device.tsx'
 import { useGo } from '../routes.tsx'
 import { useWords } from '../words/words.tsx'

@@ -1,5 +1,6 @@
 import type { InfiniteData, QueryClient } from '@tanstack/react-query'
-import type { Page, User } from '../api.ts'
+import type { User } from '../answers.ts'
+import type { Page } from '../api.ts'
 
 type Cached = InfiniteData<Page<User>> | User | undefined
 

@@ -1,7 +1,8 @@
 import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/react-query'
+import type { Comment } from 'ravenpost-client'
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect, useState } from 'react'
-import type { Comment, Page } from '../api.ts'
+import type { Page } from '../api.ts'
 import { useOn } from '../live.ts'
 
 type Pages = InfiniteData<Page<Comment>, string | null>

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { type KeyboardEvent, type RefObject, useId, useState } from 'react'
 import { Avatar } from '../../ui/avatar.tsx'
-import type { User } from '../api.ts'
+import type { User } from '../answers.ts'
 import { useApi } from '../device.tsx'
 import { useWords } from '../words/words.tsx'
 import styles from './post.module.css'

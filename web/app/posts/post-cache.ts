@@ -2,7 +2,8 @@ import { type InfiniteData, type QueryClient, useQueryClient } from '@tanstack/r
 import { bindQueryClient } from 'ravenpost-client/query'
 import { useRavenpost } from 'ravenpost-client/react'
 import { useEffect } from 'react'
-import type { Page, Post } from '../api.ts'
+import type { Post } from '../answers.ts'
+import type { Page } from '../api.ts'
 
 /** Cached lists of posts have keys that begin with `posts`, single posts with `post`. */
 type Cached = InfiniteData<Page<Post>> | Post | undefined

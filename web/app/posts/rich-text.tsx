@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import type { Mention } from '../api.ts'
+import type { Mention } from '../answers.ts'
 
 /** A text with links for mentions and URLs. */
 export function RichText({ text, mentions = [] }: { text: string; mentions?: readonly Mention[] | undefined }) {
