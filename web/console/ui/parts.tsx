@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import { explain } from '../../app/problem.ts'
+import { explain, Problem } from '../../app/problem.ts'
 import { useWords } from '../../app/words/words.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import styles from '../console.module.css'
@@ -36,7 +36,9 @@ export function State({ mood, children }: { mood: Mood; children: ReactNode }) {
 
 export function Failed({ error }: { error: unknown }) {
   const words = useWords()
-  return error ? <Alert>{explain(error, words)}</Alert> : null
+  if (!error) return null
+  const faults = error instanceof Problem ? error.errors.map(({ pointer, message }) => `${pointer} ${message}`) : []
+  return <Alert>{faults.length > 0 ? faults.join(', ') : explain(error, words)}</Alert>
 }
 
 /** A link to a page of the console. */
