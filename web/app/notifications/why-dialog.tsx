@@ -35,7 +35,7 @@ export function WhyDialog({ id, onClose }: { id: string; onClose(): void }) {
                 {reason && (
                   <>
                     <span className="visually-hidden">. </span>
-                    <small>{reason}</small>
+                    <small lang="en">{reason}</small>
                   </>
                 )}
               </span>

@@ -312,7 +312,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     matrix: 'Was dich erreicht, und wo',
     matrixHint: 'Jeder Schalter zeigt, was jetzt gilt. Die Zeile darunter zeigt, warum.',
     kind: 'Art',
-    whole: 'Alle Benachrichtigungen',
+    whole: 'Alle Mitteilungen',
     on: 'an',
     off: 'aus',
     decidedBy: { typePreference: 'du', channelPreference: 'Kanal', typeDefault: 'Vorgabe', critical: 'immer' },
@@ -320,7 +320,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     strangers: 'Leute, denen ich nicht folge',
     strangersOptions: { accept: 'Durchlassen', filter: 'In die Anfragen', drop: 'Verwerfen' },
     strangersHint: {
-      accept: 'Du bekommst ihre Benachrichtigungen wie die aller anderen.',
+      accept: 'Du bekommst ihre Mitteilungen wie die aller anderen.',
       filter: 'Kommt in die Anfragen und zählt nirgends mit.',
       drop: 'Du erfährst nichts von ihnen.',
     },
@@ -329,8 +329,8 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     whatIfNone: 'Nichts wäre anders gewesen.',
     whatIfDiffers: (count) =>
       plural(count, {
-        one: '# Benachrichtigung wäre anders gekommen',
-        other: '# Benachrichtigungen wären anders gekommen',
+        one: '# Mitteilung wäre anders gekommen',
+        other: '# Mitteilungen wären anders gekommen',
       }),
     before: 'wie es war',
     after: 'mit diesen',
