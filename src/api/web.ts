@@ -10,7 +10,7 @@ import { escapeHtml } from '../notify/channels/email/mail.ts'
 import type { Web } from './web-build.ts'
 
 /** The base element of index.html, which must contain exactly this text. */
-const BASE = '<base href="/" data-demo="false"'
+const BASE = '<base href="/" data-demo="false" data-push="false"'
 
 /** Files of web/dist without a hash in their name. */
 const NAMED_FILES = ['favicon.svg', 'icon.svg', 'manifest.webmanifest', 'sw.js', 'theme.js']
@@ -27,7 +27,9 @@ export async function serveWeb(server: FastifyInstance, { config }: Pick<App, 'c
     reply.type('text/html; charset=utf-8').headers(pageHeaders).header('cache-control', 'no-cache')
     if (index === undefined) return sendLanding(reply, web)
     reply.header('content-security-policy', csp)
-    reply.send(index.replace(BASE, `<base href="${pathOfApi(config)}" data-demo="${config.demo}"`))
+    const push = config.vapid !== null
+    const base = `<base href="${pathOfApi(config)}" data-demo="${config.demo}" data-push="${push}"`
+    reply.send(index.replace(BASE, base))
   }
   server.addHook('onRequest', (request, reply, done) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return done()

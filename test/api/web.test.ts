@@ -86,7 +86,7 @@ test('the Accept header decides between HTML and JSON', async (t) => {
     t.notOk(prefersHtml(accept), accept)
 })
 
-const INDEX = '<!doctype html><base href="/" data-demo="false"><title>Ravenpost</title>'
+const INDEX = '<!doctype html><base href="/" data-demo="false" data-push="false"><title>Ravenpost</title>'
 
 async function distFolder(t: Test): Promise<string> {
   const dist = await mkdtemp(join(tmpdir(), 'ravenpost-dist-'))

@@ -167,7 +167,9 @@ test('five tabs share one socket, and another tab takes over when its tab closes
   system.noErrors()
 })
 
-test('a notification read offline shows as read at once and reaches the server later', { skip }, async (t) => {
+test('a notification read offline shows as read at once and reaches the server later, as does a post', {
+  skip,
+}, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const ben = await system.as('ben')
@@ -176,6 +178,9 @@ test('a notification read offline shows as read at once and reaches the server l
   await signInBy(page, 'ana', PASSWORD)
   await eventually(async () => (await badgeOf(page)) === 1)
   await goOffline({ context, page })
+  await page.getByRole('textbox', { name: 'New post' }).fill('From the train')
+  await page.getByRole('button', { name: 'Post', exact: true }).click()
+  await page.getByRole('button', { name: 'Waiting for the network' }).waitFor()
   await page.getByRole('button', { name: 'Notifications, 1 unread' }).click()
   await page.getByRole('button', { name: 'Mark all as read' }).click()
   await eventually(async () => (await badgeOf(page)) === 0)
@@ -184,6 +189,7 @@ test('a notification read offline shows as read at once and reaches the server l
   await context.setOffline(false)
   await eventually(async () => (await ana.get('/notifications/unread-count')).unreadCount === 0)
   await page.getByText('Up to date, nothing missed').waitFor()
+  await page.getByRole('article').getByText('From the train').waitFor()
   system.noErrors()
 })
 

@@ -199,7 +199,13 @@ function CommentForm({ postId, parent, done }: { postId: string; parent: Comment
         <div className={styles.actions}>
           {done && <Button onClick={done}>{words.app.cancel}</Button>}
           <Button kind="primary" type="submit" busy={send.isPending} disabled={!ready}>
-            {send.isPending ? words.comments.sending : parent ? words.comments.reply : words.comments.send}
+            {send.isPaused
+              ? words.app.waiting
+              : send.isPending
+                ? words.comments.sending
+                : parent
+                  ? words.comments.reply
+                  : words.comments.send}
           </Button>
         </div>
       )}

@@ -132,7 +132,7 @@ export function Composer() {
           disabled={!ready}
           style={left < NEAR_END ? {} : { marginInlineStart: 'auto' }}
         >
-          {create.isPending ? composer.posting : composer.post}
+          {create.isPaused ? words.app.waiting : create.isPending ? composer.posting : composer.post}
         </Button>
       </div>
     </form>

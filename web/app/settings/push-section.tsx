@@ -8,10 +8,12 @@ import type { PushBrowser } from '../answers.ts'
 import { useApi } from '../device.tsx'
 import { itemsOf, useList } from '../posts/list.tsx'
 import { explain, Problem } from '../problem.ts'
-import { serverUrl } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { SaveBar, useDraft } from './draft.tsx'
 import styles from './settings.module.css'
+
+/** Without keys on the server, as stated in the page, no browser is asked for permission. */
+const isConfigured = document.querySelector('base')?.dataset.push === 'true'
 
 export function PushSection() {
   const { settings, notifications } = useWords()
@@ -49,14 +51,8 @@ function ThisBrowser() {
   const { settings } = words
   const api = useApi()
   const queries = useQueryClient()
-  // Without keys on the server, asks no browser for permission.
-  const configured = useQuery({
-    queryKey: ['vapid'],
-    queryFn: () => fetch(`${serverUrl}/push/vapid-public-key`).then(({ ok }) => ok),
-    staleTime: 60_000,
-  })
   const push = usePush({ serviceWorker: 'sw.js' })
-  const list = useList<PushBrowser>(['browsers'], api.browsers, configured.data === true)
+  const list = useList<PushBrowser>(['browsers'], api.browsers, isConfigured)
   const remove = useMutation({
     mutationFn: api.removeBrowser,
     onSettled: () => queries.invalidateQueries({ queryKey: ['browsers'] }),
@@ -68,7 +64,7 @@ function ThisBrowser() {
         <h2>{settings.push}</h2>
         <p className={styles.hint}>{settings.pushHint}</p>
       </div>
-      {configured.data === false ? (
+      {!isConfigured ? (
         <p>{settings.pushNotConfigured}</p>
       ) : (
         <div className={styles.row}>

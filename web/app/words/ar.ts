@@ -28,6 +28,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       toFeed: 'إلى المنشورات',
       offline: 'أنت غير متصل. لم يضع شيء؛ حاول مجددًا عند عودة الاتصال.',
       failed: 'لم ينجح ذلك.',
+      waiting: 'في انتظار الشبكة',
       newVersion: 'إصدار جديد جاهز',
       reload: 'إعادة التحميل',
     },

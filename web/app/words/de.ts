@@ -23,6 +23,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     toFeed: 'Zu den Beiträgen',
     offline: 'Du bist offline. Nichts ist verloren; versuche es später noch einmal.',
     failed: 'Das hat nicht geklappt.',
+    waiting: 'Wartet auf das Netz',
     newVersion: 'Eine neue Version ist da',
     reload: 'Neu laden',
   },

@@ -23,6 +23,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     toFeed: 'Go to the feed',
     offline: 'You are offline. Nothing is lost; try again when you are back.',
     failed: 'That did not work.',
+    waiting: 'Waiting for the network',
     newVersion: 'A new version is ready',
     reload: 'Reload',
   },
