@@ -49,14 +49,16 @@ export async function renderLikes(system: TestSystem, page: Page, postId: string
       seen.from ||= performance.now()
       seen.to = performance.now()
       for (const { addedNodes } of mutations)
-        for (const node of addedNodes) if (node instanceof Element && node.matches('[data-toast]')) seen.toasts += 1
+        for (const node of addedNodes)
+          if (node instanceof Element && node.matches('[data-toast]')) {
+            seen.toasts += 1
+            // A toast under the pointer stays, however long the likes take.
+            node.dispatchEvent(new PointerEvent('pointerover', { bubbles: true }))
+          }
     })
     observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
   })
-  const likes = likeBy(system, postId, count)
-  // A toast under the pointer stays, however long the likes take.
-  await page.locator('[data-toast]').hover()
-  await likes
+  await likeBy(system, postId, count)
   await page.locator(`[data-likes="${count}"]`).waitFor()
   await settled(system)
   await page
