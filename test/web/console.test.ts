@@ -66,7 +66,7 @@ test('an admin sees eight likes on every screen of the console; a user without a
   t.ok(links.length >= 15)
   for (const link of links) {
     await nav.getByRole('link', { name: link, exact: true }).click()
-    await nav.locator('[aria-current=page]').getByText(link, { exact: true }).waitFor()
+    await nav.locator('[aria-current=page]', { hasText: link }).waitFor()
     await page.locator('main h1').waitFor()
     await page.locator('main :is(table, details, form, p)').first().waitFor()
     await faults(link)
