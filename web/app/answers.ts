@@ -127,57 +127,54 @@ export type WhatIf = {
   notifications: number
   /** Notifications for which the decision changes in at least one channel */
   differs: number
-  types: Record<
-    string,
-    {
-      inApp: {
-        before: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
-        after: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
+  types: Record<string, {
+    inApp: {
+      before: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
       }
-      email: {
-        before: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
-        after: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
-      }
-      webPush: {
-        before: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
-        after: {
-          allow?: number
-          silent?: number
-          filter?: number
-          suppress?: number
-          defer?: number
-        }
+      after: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
       }
     }
-  >
+    email: {
+      before: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
+      }
+      after: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
+      }
+    }
+    webPush: {
+      before: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
+      }
+      after: {
+        allow?: number
+        silent?: number
+        filter?: number
+        suppress?: number
+        defer?: number
+      }
+    }
+  }>
 }
