@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { columns, oneByOne } from '../../db/columns.ts'
+import { columns, hiddenIds, oneByOne } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { readMutedThreads, readPreferences, readRelations } from '../rules/relations.ts'
@@ -61,16 +61,19 @@ async function readSources(client: pg.ClientBase, users: string[], events: Outbo
              s.waits_for as "waitsFor", nullif(s.waits_filter, 'none') as "waitsFilter", s.decision, s.decided_by as "decidedBy", s.silent
            from (select distinct user_id, source_id from ${eventSources.from}) w
            ${oneByOne('notify.sources s where s.user_id = w.user_id and s.source_id = w.source_id', 's')}
-           where s.user_id = any(${eventSources.next}::bigint[])`,
+           where s.user_id = any(${hiddenIds(eventSources.next)})`,
     values: [...eventSources.values(events), users],
   })
   return rows
 }
 
-const eventSources = columns<OutboxEvent>({
-  user_id: ['bigint', (event) => event.recipientId],
-  source_id: ['text', (event) => event.sourceId],
-})
+const eventSources = columns<OutboxEvent>(
+  {
+    user_id: ['bigint', (event) => event.recipientId],
+    source_id: ['text', (event) => event.sourceId],
+  },
+  { hidden: true },
+)
 
 function groupsOf(events: OutboxEvent[]): { userId: string; groupKey: string }[] {
   return events.flatMap(({ recipientId, groupKey, retracts }) =>
@@ -94,10 +97,13 @@ async function readWindows(client: pg.ClientBase, events: OutboxEvent[], types: 
   return new Set(rows.map(keyOfGroup))
 }
 
-const gathering = columns<OutboxEvent>({
-  user_id: ['bigint', (event) => event.recipientId],
-  group_key: ['text', (event) => event.groupKey],
-})
+const gathering = columns<OutboxEvent>(
+  {
+    user_id: ['bigint', (event) => event.recipientId],
+    group_key: ['text', (event) => event.groupKey],
+  },
+  { hidden: true },
+)
 
 /** Finds sends whose expiry passed while they waited, for example in a backlog. They notify nobody. */
 async function readExpired(client: pg.ClientBase, events: OutboxEvent[]): Promise<Set<number>> {
@@ -150,7 +156,7 @@ async function readLiveSources(
     text: `select concat_ws(' ', s.user_id, s.notification_id, s.actor_id) as key, count(*)::int as sources
            from ${joined.from}
            join notify.sources s on s.user_id = w.user_id and s.notification_id = w.notification_id and s.actor_id = w.actor_id and s.live
-           where s.user_id = any(${joined.next}::bigint[])
+           where s.user_id = any(${hiddenIds(joined.next)})
            group by s.user_id, s.notification_id, s.actor_id`,
     values: [...joined.values(pairs), users],
   })
@@ -162,11 +168,14 @@ async function readLiveSources(
 
 type Joined = { draft: Draft; actorId: string }
 
-const joined = columns<Joined>({
-  user_id: ['bigint', ({ draft }) => draft.userId],
-  notification_id: ['bigint', ({ draft }) => draft.id],
-  actor_id: ['bigint', ({ actorId }) => actorId],
-})
+const joined = columns<Joined>(
+  {
+    user_id: ['bigint', ({ draft }) => draft.userId],
+    notification_id: ['bigint', ({ draft }) => draft.id],
+    actor_id: ['bigint', ({ actorId }) => actorId],
+  },
+  { hidden: true },
+)
 
 /** Converts a row. A source whose notification no longer exists counts as ended, even if its row has not ended yet. */
 function toSource(row: SourceRow, stored: Map<string, Draft>): Source {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { hiddenIds } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
@@ -19,7 +20,7 @@ export async function lockInboxes(
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
     text: `select ${inboxColumns}, ${someTakesChanges} as "hasTakers"
-           from notify.inbox where user_id = any($1::bigint[]) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
+           from notify.inbox where user_id = any(${hiddenIds('$1')}) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
     values: [userIds],
   })
   return new Map(rows.map((row) => [row.userId, row]))
@@ -47,7 +48,7 @@ export async function lockObjects(client: pg.ClientBase, objects: Set<string>): 
     if (ids.length === 0) return
     const { rows } = await client.query<{ id: string }>({
       name: `existing_${table}s`,
-      text: `select id from social.${table}s where id = any($1::bigint[]) and deleted_at is null order by id for key share`,
+      text: `select id from social.${table}s where id = any(${hiddenIds('$1')}) and deleted_at is null order by id for key share`,
       values: [ids],
     })
     for (const { id } of rows) gone.delete(`${table}:${id}`)

@@ -1,13 +1,16 @@
 import type pg from 'pg'
-import { columns, oneByOne } from '../../db/columns.ts'
+import { columns, hiddenIds, oneByOne } from '../../db/columns.ts'
 import { type Draft, keyOfGroup, noWords } from './model.ts'
 
 type GroupKey = { userId: string; groupKey: string }
 
-const asked = columns<GroupKey>({
-  user_id: ['bigint', (group) => group.userId],
-  group_key: ['text', (group) => group.groupKey],
-})
+const asked = columns<GroupKey>(
+  {
+    user_id: ['bigint', (group) => group.userId],
+    group_key: ['text', (group) => group.groupKey],
+  },
+  { hidden: true },
+)
 
 /** The open groups of these users and keys, shown and filtered ones, by `keyOfGroup`. */
 export async function readOpenGroups(
@@ -21,7 +24,7 @@ export async function readOpenGroups(
     text: `select ${draftColumns}
            from (select distinct user_id, group_key from ${asked.from}) w
            ${oneByOne('notify.notifications n where n.user_id = w.user_id and n.group_key = w.group_key and n.closed_at is null', 'n')}
-           where n.user_id = any($1::bigint[])`,
+           where n.user_id = any(${hiddenIds('$1')})`,
     values: asked.values(groups),
   })
   return new Map(rows.map((row) => [keyOfGroup({ ...row, groupKey: String(row.groupKey) }), toDraft(row, stored)]))
@@ -29,10 +32,13 @@ export async function readOpenGroups(
 
 type NotificationKey = { userId: string; notificationId: number | null }
 
-const containing = columns<NotificationKey>({
-  user_id: ['bigint', (row) => row.userId],
-  id: ['bigint', (row) => row.notificationId],
-})
+const containing = columns<NotificationKey>(
+  {
+    user_id: ['bigint', (row) => row.userId],
+    id: ['bigint', (row) => row.notificationId],
+  },
+  { hidden: true },
+)
 
 /** Reads the notifications that contain these sources into the map `stored`, whose keys are `user id`. */
 export async function readNotifications(
@@ -50,7 +56,7 @@ export async function readNotifications(
     text: `select ${draftColumns}
            from (select distinct user_id, id from ${containing.from}) w
            ${oneByOne('notify.notifications n where n.user_id = w.user_id and n.id = w.id', 'n')}
-           where n.user_id = any(${containing.next}::bigint[])`,
+           where n.user_id = any(${hiddenIds(containing.next)})`,
     values: [...containing.values(wanted), users],
   })
   for (const row of rows) toDraft(row, stored)

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { encodeChangedInboxes } from '../../base/channels.ts'
 import { INBOX_CHANNEL } from '../../base/wake-ups.ts'
-import { columns } from '../../db/columns.ts'
+import { columns, hiddenIds } from '../../db/columns.ts'
 import { notify } from '../../db/notify.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
@@ -77,18 +77,21 @@ async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<v
     text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen,
              grown_at = to_timestamp(w.grown_at / 1000)
            from ${moved.from}
-           where i.user_id = w.user_id and i.user_id = any($1::bigint[])`,
+           where i.user_id = w.user_id and i.user_id = any(${hiddenIds('$1')})`,
     values: moved.values(inboxes),
   })
 }
 
-const moved = columns<Inbox>({
-  user_id: ['bigint', (inbox) => inbox.userId],
-  modseq: ['bigint', (inbox) => inbox.modseq],
-  unread: ['int', (inbox) => inbox.unread],
-  unseen: ['int', (inbox) => inbox.unseen],
-  grown_at: ['float8', (inbox) => inbox.grownAt],
-})
+const moved = columns<Inbox>(
+  {
+    user_id: ['bigint', (inbox) => inbox.userId],
+    modseq: ['bigint', (inbox) => inbox.modseq],
+    unread: ['int', (inbox) => inbox.unread],
+    unseen: ['int', (inbox) => inbox.unseen],
+    grown_at: ['float8', (inbox) => inbox.grownAt],
+  },
+  { hidden: true },
+)
 
 /**
  * Writes a row for each decided event. Inserts new rows without `on conflict`, which would cost a quarter more. That is

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type ColumnsOf, columns } from '../../db/columns.ts'
+import { type ColumnsOf, columns, hiddenIds } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import { logStored } from '../delivery-log/append.ts'
 import { endSources } from '../fan-outs/end-sources.ts'
@@ -174,22 +174,25 @@ export async function updateNotifications(client: pg.ClientBase, types: TypeLook
   })
 }
 
-const changed = columns<Change, TypeLookup>({
-  user_id: ['bigint', ({ draft }) => draft.userId],
-  id: ['bigint', ({ draft }) => draft.id],
-  modseq: ['bigint', ({ modseq }) => modseq],
-  grown: ['boolean', ({ draft }) => draft.grown],
-  grown_at: ['float8', ({ draft }) => draft.grownAt],
-  data: ['jsonb', ({ draft }) => JSON.stringify(draft.data)],
-  actor_ids: ['text', ({ draft }) => arrayLiteral(draft.actorIds)],
-  actor_count: ['int', ({ draft }) => draft.actorCount],
-  request_id: ['text', ({ draft }) => draft.requestId],
-  followed_actors: ['int', ({ draft }) => draft.followedActors],
-  priority: ['text', ({ draft }) => draft.priority],
-  silent: ['boolean', ({ draft }) => draft.silent],
-  words: ['jsonb', ({ draft }) => wordsOf(draft)],
-  retention_seconds: ['float8', ({ draft }, types) => types(draft.type).retentionSeconds],
-})
+const changed = columns<Change, TypeLookup>(
+  {
+    user_id: ['bigint', ({ draft }) => draft.userId],
+    id: ['bigint', ({ draft }) => draft.id],
+    modseq: ['bigint', ({ modseq }) => modseq],
+    grown: ['boolean', ({ draft }) => draft.grown],
+    grown_at: ['float8', ({ draft }) => draft.grownAt],
+    data: ['jsonb', ({ draft }) => JSON.stringify(draft.data)],
+    actor_ids: ['text', ({ draft }) => arrayLiteral(draft.actorIds)],
+    actor_count: ['int', ({ draft }) => draft.actorCount],
+    request_id: ['text', ({ draft }) => draft.requestId],
+    followed_actors: ['int', ({ draft }) => draft.followedActors],
+    priority: ['text', ({ draft }) => draft.priority],
+    silent: ['boolean', ({ draft }) => draft.silent],
+    words: ['jsonb', ({ draft }) => wordsOf(draft)],
+    retention_seconds: ['float8', ({ draft }, types) => types(draft.type).retentionSeconds],
+  },
+  { hidden: true },
+)
 
 const updateStatement = `
   update notify.notifications n
@@ -216,7 +219,7 @@ const updateStatement = `
         )
       end
   from ${changed.from}
-  where n.user_id = w.user_id and n.id = w.id and n.user_id = any($1::bigint[])`
+  where n.user_id = w.user_id and n.id = w.id and n.user_id = any(${hiddenIds('$1')})`
 
 export async function storeRemovals(client: pg.ClientBase, removed: Change[], because: string): Promise<void> {
   if (removed.length === 0) return

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { acknowledged } from '../../base/metrics.ts'
-import { columns } from '../../db/columns.ts'
+import { columns, hiddenIds } from '../../db/columns.ts'
 import { type Durability, inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
 import { translateBusy } from './lock.ts'
@@ -38,17 +38,20 @@ async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Pr
     text: `select i.user_id as "userId", i.acked_modseq::float8 as from, least(w.modseq, i.modseq)::float8 as to
            from ${acked.from}
            join notify.inbox i on i.user_id = w.user_id
-           where i.user_id = any($1::bigint[]) and i.acked_modseq < least(w.modseq, i.modseq)
+           where i.user_id = any(${hiddenIds('$1')}) and i.acked_modseq < least(w.modseq, i.modseq)
            order by i.user_id for update of i`,
     values: acked.values([...latest]),
   })
   return rows
 }
 
-const acked = columns<[userId: string, modseq: number]>({
-  user_id: ['bigint', ([userId]) => userId],
-  modseq: ['bigint', ([, modseq]) => modseq],
-})
+const acked = columns<[userId: string, modseq: number]>(
+  {
+    user_id: ['bigint', ([userId]) => userId],
+    modseq: ['bigint', ([, modseq]) => modseq],
+  },
+  { hidden: true },
+)
 
 /** A separate statement, so that its snapshot is later than the locks. Returns the number of delivered notifications. */
 async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<number> {
@@ -58,7 +61,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
              update notify.notifications n set delivered_at = now()
              from ${received.from}
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
-               and n.delivered_at is null and not n.filtered and n.user_id = any($1::bigint[])
+               and n.delivered_at is null and not n.filtered and n.user_id = any(${hiddenIds('$1')})
              returning n.user_id, n.id, w.acked
            ), logged as (
              insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)
@@ -66,7 +69,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
            ), moved as (
              update notify.inbox i set acked_modseq = w.acked
              from ${received.from}
-             where i.user_id = w.user_id and i.user_id = any($1::bigint[])
+             where i.user_id = w.user_id and i.user_id = any(${hiddenIds('$1')})
            )
            select count(*)::int as delivered from delivered`,
     values: received.values(moved),
@@ -74,8 +77,11 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
   return rows[0]?.delivered ?? 0
 }
 
-const received = columns<Moved>({
-  user_id: ['bigint', (moved) => moved.userId],
-  acked_before: ['bigint', (moved) => moved.from],
-  acked: ['bigint', (moved) => moved.to],
-})
+const received = columns<Moved>(
+  {
+    user_id: ['bigint', (moved) => moved.userId],
+    acked_before: ['bigint', (moved) => moved.from],
+    acked: ['bigint', (moved) => moved.to],
+  },
+  { hidden: true },
+)

@@ -1,4 +1,4 @@
-import { columns } from '../../db/columns.ts'
+import { columns, hiddenIds } from '../../db/columns.ts'
 import type { Changes } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
 import { formatState } from '../../protocol/state.ts'
@@ -108,12 +108,15 @@ function isUpsert(row: ChangeRow): row is UpsertRow {
   return row.removed === false
 }
 
-const asked = columns<ChangesRequest>({
-  user_id: ['bigint', ({ userId }) => userId],
-  since: ['bigint', ({ since }) => since],
-  lim: ['int', ({ limit }) => limit],
-  octets: ['int', ({ octets = MAX_OCTETS }) => octets],
-})
+const asked = columns<ChangesRequest>(
+  {
+    user_id: ['bigint', ({ userId }) => userId],
+    since: ['bigint', ({ since }) => since],
+    lim: ['int', ({ limit }) => limit],
+    octets: ['int', ({ octets = MAX_OCTETS }) => octets],
+  },
+  { hidden: true },
+)
 
 /**
  * Carries each notification through the union as a whole row, so that it is read once, by the index on its modseq. Both arms
@@ -150,5 +153,5 @@ const changesStatement = `
     where before < w.octets
   ) c on true
   left join lateral (select (c.notification).*) n on true
-  where i.user_id = any($1::bigint[])
+  where i.user_id = any(${hiddenIds('$1')})
   order by i.user_id, c.modseq`

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type ColumnsOf, columns } from '../../db/columns.ts'
+import { type ColumnsOf, columns, hiddenIds } from '../../db/columns.ts'
 import { unblocked } from '../rules/silences.ts'
 import { beginningOf, LONGEST_BEGINNING } from '../types/beginning.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -89,7 +89,10 @@ const shownColumns: ColumnsOf<Shown> = {
   recipient_id: ['bigint', ({ of }) => of.recipientId],
   id: ['bigint', ({ id }) => id],
 }
-const shown = { post: columns(shownColumns, { first: 3 }), comment: columns(shownColumns, { first: 5 }) }
+const shown = {
+  post: columns(shownColumns, { first: 3, hidden: true }),
+  comment: columns(shownColumns, { first: 5, hidden: true }),
+}
 
 const hiddenFrom = (table: Kind) => `
   select '${table}:' || w.id, null, null, null, w.recipient_id::text
@@ -102,10 +105,10 @@ const statement = `
     (select m.id from social.media m join social.media_contents c on c.id = m.content_id
      where m.post_id = p.id and c.mime like 'image/%' order by m.position limit 1) as "mediaId",
     null as "hiddenFrom"
-  from social.posts p where p.id = any($1::bigint[]) and p.deleted_at is null
+  from social.posts p where p.id = any(${hiddenIds('$1')}) and p.deleted_at is null
   union all
   select 'comment:' || c.id, c.author_id, ${beginning('c')}, null, null
   from social.comments c join social.posts p on p.id = c.post_id and p.deleted_at is null
-  where c.id = any($2::bigint[]) and c.deleted_at is null
+  where c.id = any(${hiddenIds('$2')}) and c.deleted_at is null
   union all ${hiddenFrom('post')}
   union all ${hiddenFrom('comment')}`

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { unreadable } from '../../base/metrics.ts'
+import { hiddenIds } from '../../db/columns.ts'
 import type { Actor, Notification, Priority, Severity } from '../../protocol/notification.ts'
 import { type Rendered, render } from '../types/render.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
@@ -166,7 +167,7 @@ async function loadUsers(
   if (ids.length === 0) return new Map()
   const { rows: users } = await pool.query<ActorRow & { locale: string | null }>({
     name: 'actors_of_notifications',
-    text: `select ${actorColumns}, u.locale from social.users u where u.id = any($1::bigint[])`,
+    text: `select ${actorColumns}, u.locale from social.users u where u.id = any(${hiddenIds('$1')})`,
     values: [ids],
   })
   return new Map(users.map((user) => [user.id, user]))

@@ -31,10 +31,13 @@ export async function readRelations(client: Queryable, events: Addressed[]): Pro
 
 type Addressed = Pick<OutboxEvent, 'recipientId' | 'actorId' | 'retracts'>
 
-const addressed = columns<Addressed>({
-  user_id: ['bigint', (event) => event.recipientId],
-  actor_id: ['bigint', (event) => event.actorId],
-})
+const addressed = columns<Addressed>(
+  {
+    user_id: ['bigint', (event) => event.recipientId],
+    actor_id: ['bigint', (event) => event.actorId],
+  },
+  { hidden: true },
+)
 
 /** Pairs `recipient thread` of threads that the recipient muted. */
 export async function readMutedThreads(client: Queryable, events: Threaded[]): Promise<Set<string>> {
@@ -54,10 +57,13 @@ export async function readMutedThreads(client: Queryable, events: Threaded[]): P
 
 type Threaded = Pick<OutboxEvent, 'recipientId' | 'threadKey' | 'retracts'>
 
-const threaded = columns<{ recipientId: string | null; postId: string }>({
-  user_id: ['bigint', ({ recipientId }) => recipientId],
-  post_id: ['bigint', ({ postId }) => postId],
-})
+const threaded = columns<{ recipientId: string | null; postId: string }>(
+  {
+    user_id: ['bigint', ({ recipientId }) => recipientId],
+    post_id: ['bigint', ({ postId }) => postId],
+  },
+  { hidden: true },
+)
 
 /** The relation of a recipient to an actor. Null without an actor, unless the recipient muted the thread. */
 export function relationOf(
