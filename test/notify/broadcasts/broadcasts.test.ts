@@ -171,13 +171,11 @@ test('a recall retracts from every inbox reached, and cancels unsent mail', asyn
   t.match((await boss.get(path)).progress, { total: 701, done: 701, stored: 698, waiting: 3 })
   t.equal((await ana.get('/notifications/unread-count')).unreadCount, before + 1)
   const thread = `broadcast:${path.split('/').at(-1)}`
-  await pool.query(
-    `update notify.notifications set delivered_at = now(), read_at = case when user_id % 3 = 0 then now() end
-     where thread_key = $1 and user_id % 2 = 0`,
-    [thread],
-  )
+  await pool.query('update notify.notifications set delivered_at = now() where thread_key = $1 and user_id % 2 = 0', [
+    thread,
+  ])
   const { pushed, acknowledged, read } = (await boss.get(path)).progress
-  t.ok(pushed >= acknowledged && acknowledged > read && read > 0)
+  t.ok(pushed >= acknowledged && acknowledged >= 348 && acknowledged < 698, `${acknowledged} acknowledged`)
   const text = system.app.reader.textOf('broadcast-reached')
   for (const slice of [349, 697, 698])
     t.same(await sumReached(pool, text, thread, slice), { inInboxes: 698, pushed, acknowledged, read }, `by ${slice}`)
