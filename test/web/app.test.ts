@@ -144,7 +144,7 @@ test("in every browser tab, list and badge equal the REST API's whenever the sys
 })
 
 test('five tabs share one socket, and another tab takes over when its tab closes', { skip }, async (t) => {
-  const system = await webSystem(t)
+  const system = await webSystem(t, { windowSeconds: 0 })
   const ana = await system.as('ana')
   const ben = await system.as('ben')
   const { id } = await ana.post('Good morning')
