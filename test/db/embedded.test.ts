@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test, test } from 'tap'
 import { processArguments } from '../../src/db/embedded/process-mark.ts'
+import { memoryOfMachine, settingsFor } from '../../src/db/embedded/settings.ts'
 import { eventually } from '../setup.ts'
 
 /** Most tests start in this one, one after another: making a cluster takes a second. */
@@ -22,6 +23,39 @@ test('data survives a clean stop and a new start', async (t) => {
   t.same(await query(second.url, 'select answer from kept'), [{ answer: 42 }])
   t.same(await query(second.url, 'show fsync'), [{ fsync: 'on' }])
   t.match(await query(second.url, 'show server_version'), [{ server_version: /^18\./ }])
+})
+
+const MIB = 1024 ** 2
+const GIB = 1024 ** 3
+
+test('settings follow the memory of the machine, and the WAL the free disk space too', async (t) => {
+  const sizes = ({ shared_buffers, effective_cache_size, max_wal_size, min_wal_size }: Record<string, string>) =>
+    [shared_buffers, effective_cache_size, max_wal_size, min_wal_size].map((size) => Number(size?.replace(/MB$/, '')))
+  for (const [memory, ...expected] of [
+    [512 * MIB, 128, 256, 1024, 128],
+    [2 * GIB, 512, 1024, 1024, 128],
+    [8 * GIB, 2048, 4096, 2048, 256],
+    [24 * GIB, 2048, 12_288, 4096, 512],
+    [64 * GIB, 2048, 32_768, 4096, 512],
+  ] as const)
+    t.same(sizes(settingsFor(memory)), expected, `${memory / GIB} GiB`)
+  t.same(sizes(settingsFor(64 * GIB, 16 * GIB)), [2048, 32_768, 2048, 256], '16 GiB free')
+  t.same(sizes(settingsFor(64 * GIB, 0)), [2048, 32_768, 1024, 128], 'a full disk')
+  t.ok(memoryOfMachine() > 0 && memoryOfMachine() <= totalmem())
+})
+
+test('an existing data directory gets the settings of the machine that it starts on', async (t) => {
+  const shown = async (memory: number) => {
+    const { url, end } = await hold(t, dataDir, memory)
+    const rows = await query(
+      url,
+      `select current_setting('shared_buffers') as buffers, current_setting('max_wal_size') as wal`,
+    )
+    await end()
+    return rows
+  }
+  t.same(await shown(2 * GIB), [{ buffers: '512MB', wal: '1GB' }])
+  t.same(await shown(512 * MIB), [{ buffers: '128MB', wal: '1GB' }])
 })
 
 test('a data directory of a killed process starts again, and no server is left behind', async (t) => {
@@ -96,8 +130,8 @@ async function makeDataDir(t: Test): Promise<string> {
 type Holder = { url: string; firstStart: boolean; exit: Promise<number>; end(): Promise<number>; kill(): void }
 
 /** Starts a holder process; rejects with what it said when it ends before the server runs. */
-async function hold(t: Test, dataDir: string): Promise<Holder> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'embedded-holder.ts'), dataDir])
+async function hold(t: Test, dataDir: string, memory = 512 * MIB): Promise<Holder> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'embedded-holder.ts'), dataDir, `${memory}`])
   const exit = once(child, 'exit').then(([code]) => Number(code))
   const end = () => {
     child.stdin.end()

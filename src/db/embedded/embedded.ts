@@ -19,10 +19,11 @@ export type Embedded = {
 
 /**
  * Starts PostgreSQL 18 in `dataDir`/postgres, listening on 127.0.0.1 only. Creates what is missing, and recovers after
- * a killed process. Locks the data directory for this process until the server is stopped.
+ * a killed process. Locks the data directory for this process until the server is stopped. `memoryBytes`: memory that its
+ * settings are for; that of the machine by default.
  * @throws {StartError} with a message for the operator: directory in use, disk full, no rights
  */
-export async function startEmbedded(dataDir: string, log: Logger): Promise<Embedded> {
+export async function startEmbedded(dataDir: string, log: Logger, memoryBytes?: number): Promise<Embedded> {
   const started = performance.now()
   await mkdir(dataDir, { recursive: true })
   const home = await realpath(dataDir)
@@ -35,7 +36,8 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
     const firstStart = await makeCluster(cluster, secrets.postgresPassword, binaries.initdb, runAs)
     if (!firstStart) await stopLeftOverServer(cluster, log)
     const port = await freePort()
-    const server = await startServer({ postgres: binaries.postgres, cluster, port, runAs, logFile: `${cluster}.log` })
+    const { postgres } = binaries
+    const server = await startServer({ postgres, cluster, port, runAs, logFile: `${cluster}.log`, memoryBytes })
     const url = `postgres://postgres:${secrets.postgresPassword}@127.0.0.1:${port}/ravenpost`
     await createDatabase(url).catch(async (error) => {
       await server.stop()

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -7,6 +7,7 @@ import { StartError } from '../../base/process/start-error.ts'
 import { diskFull } from './cluster.ts'
 import { processArguments } from './process-mark.ts'
 import type { RunAs } from './run-as.ts'
+import { memoryOfMachine, settingsFor } from './settings.ts'
 
 const SECOND = 1000
 /** Timeout of a start. Recovery after a kill may take long. */
@@ -23,25 +24,15 @@ const stopSignals = [
   ['SIGQUIT', 2 * SECOND],
 ] as const
 
-export type ServerOptions = { postgres: string; cluster: string; port: number; runAs: RunAs; logFile: string }
-
-/**
- * Settings for a small machine that also runs Node, with full durability. Passed at each start, so that no file
- * contains outdated settings.
- */
-const settings = [
-  'listen_addresses=127.0.0.1',
-  'unix_socket_directories=',
-  'max_connections=200',
-  'shared_buffers=128MB',
-  'random_page_cost=1.1',
-  'jit=off',
-  'fsync=on',
-  'timezone=UTC',
-  'log_timezone=UTC',
-  'log_checkpoints=off',
-  'autovacuum_naptime=15s',
-].flatMap((setting) => ['-c', setting])
+export type ServerOptions = {
+  postgres: string
+  cluster: string
+  port: number
+  runAs: RunAs
+  logFile: string
+  /** Memory that the settings are for; that of the machine by default. */
+  memoryBytes?: number | undefined
+}
 
 /**
  * Starts PostgreSQL and returns when it accepts connections. It has its own process group, so Ctrl-C reaches only Node,
@@ -81,9 +72,11 @@ export async function stopLeftOverServer(cluster: string, log: Logger): Promise<
 const isServerOf = (command: string, cluster: string) =>
   command.includes('postgres') && command.includes(` ${cluster} `)
 
-async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions): Promise<ChildProcess> {
+async function launch(options: ServerOptions): Promise<ChildProcess> {
+  const { postgres, cluster, port, runAs, logFile } = options
   await rename(logFile, `${logFile}.1`).catch(() => {})
   const log = await open(logFile, 'w', 0o600)
+  const settings = await settingArguments(options)
   const [command = '', ...args] = [...runAs.prefix, postgres, '-D', cluster, '-p', String(port), ...settings]
   const child = spawn(command, args, { ...runAs.ids, cwd: '/', detached: true, stdio: ['ignore', log.fd, log.fd] })
   child.once('error', () => {})
@@ -93,6 +86,17 @@ async function launch({ postgres, cluster, port, runAs, logFile }: ServerOptions
   child.once('exit', () => process.off('exit', stop))
   await log.close()
   return child
+}
+
+/** Passed at each start, so that no file contains outdated settings, and a data directory may move to another machine. */
+async function settingArguments({ cluster, memoryBytes = memoryOfMachine() }: ServerOptions): Promise<string[]> {
+  const { bavail, bsize } = await statfs(cluster)
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    ...settingsFor(memoryBytes, bavail * bsize),
+  }
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }
 
 /** Reads the status from the last line of postmaster.pid, as pg_ctl does. */
