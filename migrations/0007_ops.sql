@@ -814,6 +814,150 @@ create function ops.check(patience interval default '1 minute')
   end;
 comment on function ops.check is 'One row per check: whether it is good, what is wrong, and what helps. select * from ops.check() where not ok. Cheap enough for every minute: it counts to 10,001, recounts what the newest 200 events concern, and checks as many rows of the audit log. patience: how long an event may wait or a lock be held; mails, pushes and fan-outs 5 times, transactions 10 times, endpoints 60 times as long. A role without pg_read_all_stats sees the transactions of its own role only.';
 
+create function ops.advice(memory text default null, patience interval default '10 minutes')
+  returns table (setting text, value text, advised text, reason text, statement text)
+  language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  -- What Ravenpost sets on its embedded server; without the memory, as for 2 GB.
+  quarter constant bigint := coalesce(pg_size_bytes(advice.memory), 2 * 1024 ^ 3::bigint) / 4;
+  buffers constant bigint := least(greatest(quarter, 128 * 1024 ^ 2), 2 * 1024 ^ 3);
+  wal constant bigint := case when advice.memory is null then 4 * 1024 ^ 3 else least(greatest(quarter, 1024 ^ 3), 4 * 1024 ^ 3) end;
+  installed constant integer := current_setting('server_version_num')::integer / 10000;
+  timed bigint;
+  requested bigint;
+begin
+  -- The view was divided in PostgreSQL 17.
+  if installed >= 17 then
+    execute 'select num_timed, num_requested from pg_stat_checkpointer' into timed, requested;
+  else
+    execute 'select checkpoints_timed, checkpoints_req from pg_stat_bgwriter' into timed, requested;
+  end if;
+  return query
+  with settings as materialized (
+    select s.name, s.setting, current_setting(s.name) as value, s.context, s.source from pg_settings s
+  ), connections as (
+    select sum(n.each * p.processes)::integer + current_setting('superuser_reserved_connections')::integer as needed
+    from (
+      select q.role, count(*) as processes
+      from notify.processes q
+      where q.beat_at > now() - interval '30 seconds'
+      group by q.role
+    ) p
+    join (
+      select t.role, t.value::integer as each
+      from notify.settings t
+      where t.name = 'connections of a process' and t.value ~ '^[0-9]{1,6}$'
+    ) n on n.role = p.role
+  ), advised (place, name, advised, reason) as (
+    select 1, s.name, buffers / 1024 ^ 2 || 'MB',
+      concat('pages that do not fit are read and written through the system, and each checkpoint writes more',
+        case when advice.memory is null then '; this value is for 2 GB of memory: PostgreSQL does not know its machine, ops.advice(''16GB'') does' end)
+    from settings s
+    where s.name = 'shared_buffers' and pg_size_bytes(s.value) < 0.9 * buffers
+      and (advice.memory is not null or pg_database_size(current_database()) > 4 * pg_size_bytes(s.value))
+    union all
+    select 2, s.name, wal / 1024 ^ 2 || 'MB',
+      format('the WAL fills up before checkpoint_timeout (%s of %s checkpoints), and after each checkpoint the first change of every page writes it whole', requested, timed + requested)
+    from settings s
+    where s.name = 'max_wal_size' and pg_size_bytes(s.value) < 0.9 * wal and (advice.memory is not null or requested > timed + 10)
+    union all
+    select 3, s.name, '5min', 'after each checkpoint the first change of every page writes it whole to the WAL'
+    from settings s where s.name = 'checkpoint_timeout' and s.setting::integer < 300
+    union all
+    select 4, s.name, 'on',
+      case s.setting
+        when 'off' then 'a crash may lose requests that were answered; Ravenpost itself switches it off where nothing can be lost'
+        else 'each request waits until a standby has replayed its commit'
+      end
+    from settings s
+    where s.name = 'synchronous_commit' and (s.setting = 'off' or s.setting = 'remote_apply' and current_setting('synchronous_standby_names') <> '')
+    union all
+    select 5, s.name, (ceil((c.needed + 20) / 10.0) * 10)::text,
+      format('the processes that run now may open %s connections, and requests fail when none is left', c.needed)
+    from settings s cross join connections c
+    where s.name = 'max_connections' and s.setting::integer < c.needed
+    union all
+    select 6, s.name, '10min', 'a forgotten transaction keeps its locks, and no row that changed since then can be vacuumed'
+    from settings s where s.name = 'idle_in_transaction_session_timeout' and s.setting = '0'
+    union all
+    select 7, s.name, '9s', 'through a connection pooler, statements of Ravenpost end before its own limit of 9 seconds, and their work starts again'
+    from settings s where s.name = 'statement_timeout' and s.source not in ('client', 'session') and s.setting::integer between 1 and 8999
+    union all
+    select 7, s.name, '0', 'a migration, an adoption or a large batch that takes longer loses its connection, and starts again'
+    from settings s where s.name = 'transaction_timeout' and s.setting::integer between 1 and 59999
+    union all
+    select 8, s.name, 'on', 'nobody removes dead rows: tables and indexes grow, and every read gets slower'
+    from settings s where s.name in ('autovacuum', 'track_counts') and s.setting = 'off'
+    union all
+    select 9, s.name, '1min', 'dead rows of tables that change with every batch stay longer, and every read passes them'
+    from settings s where s.name = 'autovacuum_naptime' and s.setting::integer > 60
+    union all
+    select 10, s.name, '2ms', 'autovacuum pauses for so long that it may not keep up with notify.notifications and notify.inbox'
+    from settings s where s.name = 'autovacuum_vacuum_cost_delay' and s.setting::float8 > 2
+    union all
+    select 11, s.name, '3', 'one large table keeps autovacuum from the small tables that change with every batch'
+    from settings s where s.name = 'autovacuum_max_workers' and s.setting::integer < 3
+    union all
+    select 12, s.name, 'off', 'views in ops and your own queries are compiled for longer than they run; Ravenpost''s connections switch it off'
+    from settings s where s.name = 'jit' and s.setting = 'on'
+    union all
+    select 13, s.name, 'on', 'when a statement is slow, nothing shows whether it waited for the disk'
+    from settings s where s.name = 'track_io_timing' and s.setting = 'off'
+    union all
+    select 14, s.name, 'ddl', 'every statement is written to the server''s log, with the texts of posts and messages'
+    from settings s where s.name = 'log_statement' and s.setting in ('mod', 'all')
+    union all
+    select 15, s.name, '1s', 'every statement is written to the server''s log'
+    from settings s where s.name = 'log_min_duration_statement' and s.setting = '0'
+    union all
+    select 16, s.name, 'replica', 'updates and deletes write more WAL, and no logical replication slot uses it'
+    from settings s
+    where s.name = 'wal_level' and s.setting = 'logical' and not exists (select from pg_replication_slots r where r.slot_type = 'logical')
+  ), held (what, xmin_age, since, statement) as (
+    select format('transaction of process %s %s (%s)', a.pid, a.application_name, a.usename), age(coalesce(a.backend_xmin, a.backend_xid)), a.xact_start,
+      format('select pg_terminate_backend(%s)', a.pid)
+    from pg_stat_activity a
+    where a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and coalesce(a.backend_xmin, a.backend_xid) is not null
+      and a.datname = current_database()
+    union all
+    select format('prepared transaction %s (%s)', x.gid, x.owner), age(x.transaction), x.prepared, format('rollback prepared %L', x.gid)
+    from pg_prepared_xacts x where x.database = current_database()
+    union all
+    select format('replication slot %s', r.slot_name), age(r.xmin), null, format('select pg_drop_replication_slot(%L)', r.slot_name)
+    from pg_replication_slots r where r.xmin is not null
+    union all
+    select format('standby %s, by hot_standby_feedback', r.application_name), age(r.backend_xmin), null,
+      'alter system set hot_standby_feedback = ''off''; select pg_reload_conf(); -- on the standby'
+    from pg_stat_replication r where r.backend_xmin is not null
+  ), released (major, minor) as (
+    -- Of November 2025.
+    values (15, 15), (16, 11), (17, 7), (18, 1)
+  ), found (place, setting, value, advised, reason, statement) as (
+    select a.place, a.name, s.value, a.advised, a.reason,
+      case
+        when s.source = 'database' then format('alter database %I reset %I', current_database(), a.name)
+        when s.source = 'user' then format('alter role %I reset %I', session_user, a.name)
+        when s.source = 'database user' then format('alter role %I in database %I reset %I', session_user, current_database(), a.name)
+        when s.source = 'command line' then format('-- start PostgreSQL with -c %s=%s: its command line sets it', a.name, a.advised)
+        else format('alter system set %I = %L; ', a.name, a.advised) || case when s.context = 'postmaster' then '-- then restart PostgreSQL' else 'select pg_reload_conf();' end
+      end
+    from advised a join settings s on s.name = a.name
+    union all
+    select 17, h.what, coalesce('since ' || date_trunc('second', h.since), h.xmin_age || ' transactions old'), 'end it',
+      'no row that changed since then can be vacuumed, and reads pass more and more dead rows', h.statement
+    from held h
+    where h.since < now() - advice.patience or h.xmin_age > 1000000
+    union all
+    select 18, 'server_version', current_setting('server_version'), format('%s.%s or later', r.major, r.minor),
+      'later minor versions fix losses of data and security holes, and need only a restart', '-- install the newest minor version, then restart PostgreSQL'
+    from released r where r.major = installed and current_setting('server_version_num')::integer % 10000 < r.minor
+  )
+  select f.setting, f.value, f.advised, f.reason, f.statement from found f order by f.place, f.setting;
+end $$;
+comment on function ops.advice is 'Settings and held snapshots of this server that cost Ravenpost something: why, and the statement that changes it. Empty when nothing does. memory: that of the machine, such as 16GB, which PostgreSQL does not know; without it, sizes are advised only when they show in its statistics. Settings are those of the calling connection. ops.check finds what is broken or risky. A role without pg_read_all_stats sees the transactions of its own role only. patience: age from which a transaction counts as old.';
+
 create function ops.person(user_id bigint)
   returns table (place text, what text, rows bigint, oldest timestamptz, newest timestamptz, kept text)
   language sql stable

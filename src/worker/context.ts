@@ -42,7 +42,7 @@ export type Engine = {
 export const allFanOuts = { ...inboxFanOuts, ...socialFanOuts }
 
 /** Size of the pool: one connection per lane, and some for the poll, the sweep and slower tasks. */
-const POOL_SIZE = 12
+export const POOL_SIZE = 12
 
 export function createEngine({ config, log }: App, options: SenderOptions = {}): Engine {
   // Partition maintenance uses session locks, which a transaction pooler would lose.

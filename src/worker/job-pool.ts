@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import type { Config } from '../config.ts'
 import { createPool, isQueryTimeout, type PoolOptions } from '../db/pool.ts'
 
 const FIRST_WAIT_MS = 50
@@ -14,6 +15,11 @@ export type JobPool = {
 }
 
 type Query = Parameters<pg.PoolClient['query']>
+
+/** One connection per job, and two for LISTEN and the cron. */
+export function jobPoolSize({ workerConcurrency }: Config): number {
+  return workerConcurrency + 2
+}
 
 /**
  * The pool for graphile-worker, which does not await the statement that ends a job. A lost connection would cause an unhandled

@@ -3,6 +3,7 @@ import type { Role } from '../base/process/role.ts'
 import type { Config } from '../config.ts'
 import { columns } from '../db/columns.ts'
 import { policies } from '../http/rate-limits.ts'
+import { CONNECTIONS } from '../http/shown-sql/reader.ts'
 import { USER_PER_MINUTE } from '../notify/channels/fair-queue.ts'
 import { MAX_ATTEMPTS } from '../notify/channels/send.ts'
 import { MAX_SUBSCRIPTIONS } from '../notify/channels/web-push/subscriptions.ts'
@@ -11,12 +12,15 @@ import { UNUSED_KEPT } from '../social/media/free.ts'
 import { UNVERIFIED_QUOTA, UPLOADS_AT_A_TIME } from '../social/media/room.ts'
 import { FAILURES, FAILURES_WITHIN_SECONDS } from '../social/passwords/failed-sign-ins.ts'
 import { MAILS_AN_HOUR } from '../social/passwords/reset-password.ts'
+import { POOL_SIZE } from './context.ts'
 import { SOURCES_KEPT_DAYS } from './forget-sources.ts'
+import { jobPoolSize } from './job-pool.ts'
 import { KEPT } from './retention.ts'
 
 /** Replaces the retention times and limits of this role in `ops.settings` by those of this process. */
 export async function writeSettings({ pool, config }: App, role: Role, sockets: SocketLimits): Promise<void> {
-  const settings = [...retention(config), ...limits(config), ...rates(config), ...ofSockets(sockets)]
+  const connections = ['connections of a process', `${connectionsOf(role, config, sockets)}`] satisfies Setting
+  const settings = [...retention(config), ...limits(config), ...rates(config), ...ofSockets(sockets), connections]
   await pool.query(
     `with gone as (
        delete from notify.settings where role = $1 and name <> all($2::text[])
@@ -29,7 +33,7 @@ export async function writeSettings({ pool, config }: App, role: Role, sockets: 
 }
 
 /** Limits of the push role. Repeated here, because worker must not import push. */
-type SocketLimits = { socketsPerUser: number; maxPayload: number }
+type SocketLimits = { socketsPerUser: number; maxPayload: number; poolSize: number }
 type Setting = [name: string, value: string, variable?: string]
 
 const shown = columns<Setting>(
@@ -40,6 +44,18 @@ const shown = columns<Setting>(
   },
   { first: 2 },
 )
+
+/** Connections to the database that a process may open: its pools when they are full, and LISTEN. `ops.advice` adds them up. */
+function connectionsOf(role: Role, config: Config, sockets: SocketLimits): number {
+  const parts = {
+    api: CONNECTIONS,
+    push: sockets.poolSize + 1,
+    // graphile-worker takes one of its pool for LISTEN, our listener is another.
+    worker: POOL_SIZE + jobPoolSize(config) + 1,
+  }
+  const own = role === 'all' ? parts.api + parts.push + parts.worker : parts[role]
+  return config.poolSize + own
+}
 
 function retention(config: Config): Setting[] {
   return [

@@ -10,7 +10,7 @@ import type { SenderOptions } from '../notify/channels/senders.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 import { createEngine, type Engine } from './context.ts'
 import { startSweep } from './heartbeat.ts'
-import { createJobPool } from './job-pool.ts'
+import { createJobPool, jobPoolSize } from './job-pool.ts'
 import { callDispatcher, startPoll } from './poll.ts'
 
 export type Worker = { close(): Promise<void> }
@@ -27,7 +27,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   const engine = createEngine(app, options)
   const jobs = createJobPool({
     url: config.databaseUrlDirect,
-    size: config.workerConcurrency + 2,
+    size: jobPoolSize(config),
     log,
     name: 'jobs',
     onConnect: checkInstallation,

@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { test } from 'tap'
 import { type Config, readConfig } from '../../src/config.ts'
 import { startEmbedded } from '../../src/db/embedded/embedded.ts'
+import { memoryOfMachine } from '../../src/db/embedded/settings.ts'
 import { migrate } from '../../src/migrate.ts'
 import { openDatabase } from '../../src/open-database.ts'
 
@@ -46,6 +47,13 @@ test('with the embedded server, connections use the role ravenpost_app, also if 
       'select session_user as name, rolsuper as super from pg_roles where rolname = session_user',
     )
     t.same(rows, [{ name: 'ravenpost_app', super: false }])
+    const memory = `${Math.floor(memoryOfMachine() / 1024 ** 2)}MB`
+    // The free disk space of a test is small, and limits it.
+    const { rows: advice } = await client.query(
+      `select setting, value from ops.advice($1) where setting <> 'max_wal_size'`,
+      [memory],
+    )
+    t.same(advice, [], 'nothing to advise')
   })
 })
 

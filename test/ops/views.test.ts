@@ -4,6 +4,7 @@ import t from 'tap'
 import { watchHeldLocks } from '../../src/ops/held-locks.ts'
 import { limits } from '../../src/push/limits.ts'
 import { writeSettings } from '../../src/worker/settings.ts'
+import { runCommandFile } from '../server-process.ts'
 import { noDrift, patiently, settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
 
@@ -238,6 +239,85 @@ t.test('ops.settings shows every retention time and limit and where it is set', 
   ])
   t.same(await found('retention of post.liked'), ['null 90 days notify.types'])
   t.same(await found('of an older version'), [])
+})
+
+t.test('ops.advice names what costs something, why, and the statement that changes it', async (t) => {
+  const { app, pool, databaseUrl } = await setup(t)
+  const name = new URL(databaseUrl).pathname.slice(1)
+  await pool.query(`
+    alter database ${name} set jit = on;
+    alter database ${name} set track_io_timing = on;
+    alter database ${name} set statement_timeout = '2s';
+    alter database ${name} set idle_in_transaction_session_timeout = 0`)
+  // In every process, with the pools that these settings of all roles allow.
+  for (const role of ['all', 'api', 'push', 'worker'] as const) await writeSettings(app, role, limits)
+  await pool.query(`
+    insert into notify.processes (id, role, host, pid, memory_bytes)
+    select r || i, r, 'host', i, 1 from unnest('{all,api,push,worker}'::text[]) r, generate_series(1, 20) i`)
+  const stranger = new pg.Client({ connectionString: databaseUrl, application_name: 'somebody' })
+  // It is ended below.
+  stranger.on('error', () => {})
+  await stranger.connect()
+  t.teardown(() => stranger.end())
+  await stranger.query('begin isolation level repeatable read; select 1')
+  const { rows: mine } = await stranger.query('select pg_backend_pid() as pid')
+
+  const reader = new pg.Client({ connectionString: databaseUrl, options: '-c role=ravenpost_readonly' })
+  const owner = new pg.Client({ connectionString: databaseUrl })
+  for (const client of [reader, owner]) {
+    await client.connect()
+    t.teardown(() => client.end())
+  }
+  const advice = async (client: pg.Client, ...values: string[]) => {
+    const { rows } = await client.query<Record<'setting' | 'value' | 'advised' | 'reason' | 'statement', string>>(
+      `select * from ops.advice(${values.map((_, i) => `$${i + 1}`)})`,
+      values,
+    )
+    for (const row of rows) t.ok(Object.values(row).every(Boolean), row.setting)
+    return new Map(rows.map((row) => [row.setting, row]))
+  }
+  for (const client of [reader, owner]) {
+    const found = await advice(client, '64GB')
+    t.match(found.get('shared_buffers'), {
+      advised: '2048MB',
+      statement: /shared_buffers.*2048MB.*restart|-c shared_buffers=2048MB/,
+    })
+    t.match(found.get('max_wal_size'), { advised: '4096MB' })
+    t.match(found.get('jit'), { value: 'on', advised: 'off', statement: `alter database ${name} reset jit` })
+    t.match(found.get('statement_timeout'), { value: '2s', advised: '9s' })
+    t.match(found.get('idle_in_transaction_session_timeout'), { value: '0', advised: '10min' })
+    // Pools of 10, and 2 of the console; 6 + 1 of push; 12 + 6 + 1 of the worker: 38 + 12 + 17 + 29 of four processes.
+    const reserved = Number(
+      (await pool.query('show superuser_reserved_connections')).rows[0].superuser_reserved_connections,
+    )
+    t.match(found.get('max_connections')?.reason, new RegExp(` ${20 * (38 + 12 + 17 + 29) + reserved} connections`))
+    t.notOk(found.has('track_io_timing'))
+  }
+  t.notOk((await advice(owner)).has('shared_buffers'), 'an empty database fits into any')
+  t.notOk((await advice(owner, '512MB')).has('shared_buffers'))
+
+  const held = `transaction of process ${mine[0].pid} somebody (postgres)`
+  t.notOk((await advice(owner)).has(held), 'not old yet')
+  const found = await advice(owner, '512MB', '0 seconds')
+  t.equal(found.get(held)?.statement, `select pg_terminate_backend(${mine[0].pid})`)
+  await pool.query(found.get(held)?.statement ?? '')
+  t.notOk((await advice(owner, '512MB', '0 seconds')).has(held))
+  await pool.query(found.get('jit')?.statement ?? '')
+  const again = new pg.Client({ connectionString: databaseUrl, options: '-c jit=off' })
+  await again.connect()
+  t.teardown(() => again.end())
+  t.notOk((await advice(again)).has('jit'))
+})
+
+t.test('npm run advise prints the advice for this memory, and refuses what is no memory', async (t) => {
+  const { databaseUrl } = await setup(t)
+  const advise = (...args: string[]) => runCommandFile(databaseUrl, 'advise', ...args)
+  t.match(await advise('--memory', '64GB'), {
+    status: 0,
+    out: /^shared_buffers: .*, better 2048MB\n {2}Because .*\n {2}.*2048MB[\s\S]*The sizes are for 64GB of memory\.$/m,
+  })
+  for (const wrong of [['--memory'], ['--memory', 'much'], ['--disk', '1GB']])
+    t.match(await advise(...wrong), { status: 1, err: /^Usage: npm run advise/ })
 })
 
 t.test('ops.check names what is wrong, and nothing on a system where all is well', async (t) => {

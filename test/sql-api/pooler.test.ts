@@ -3,7 +3,7 @@ import pg from 'pg'
 import { type Test, test } from 'tap'
 import { signUp } from '../client.ts'
 import { TestSocket } from '../push/socket.ts'
-import { startServerProcess } from '../server-process.ts'
+import { runCommandFile, startServerProcess } from '../server-process.ts'
 import { cloneDatabase, eventually, setup } from '../setup.ts'
 import { startPooler } from './pgbouncer.ts'
 
@@ -53,6 +53,10 @@ test('the roles work through a transaction pooler with DATABASE_URL_DIRECT', { s
   const env = { DATABASE_URL: await startPooler(t, databaseUrl), DATABASE_URL_DIRECT: databaseUrl }
   const all = await startServerProcess(t, 'all', env)
   await goesThrough(t, all.url, all.url)
+  t.match(await runCommandFile(env.DATABASE_URL, 'advise'), { status: 0, out: /^DATABASE_URL_DIRECT: not set/m })
+  const direct = await runCommandFile(databaseUrl, 'advise')
+  t.match(direct, { status: 0 })
+  t.notMatch(direct.out, /DATABASE_URL_DIRECT/)
 })
 
 /** What people do and what comes of it, by REST and on the socket. */

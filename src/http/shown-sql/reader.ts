@@ -36,7 +36,7 @@ export type Read = { rows: Row[]; sql: { name: string; parameters: Parameter[]; 
 
 const STATEMENT_MS = 2_000
 /** Maximum number of connections: viewers of the console wait for each other and do not delay requests of users. */
-const CONNECTIONS = 2
+export const CONNECTIONS = 2
 const CLOSE_MS = 1_000
 
 const BEGIN = `begin read only; set local role ravenpost_readonly; set local statement_timeout = '${STATEMENT_MS}ms'`

@@ -1,24 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { text } from 'node:stream/consumers'
 import { test } from 'tap'
 import { grantAdmin } from '../../../src/social/accounts/admin.ts'
 import { call, PASSWORD, signIn } from '../../client.ts'
+import { runCommandFile as run } from '../../server-process.ts'
 import { setup } from '../../setup.ts'
-
-/** Runs a command as npm does, without a terminal. */
-async function run(databaseUrl: string, command: string, ...args: string[]) {
-  const child = spawn(process.execPath, [`src/commands/${command}.ts`, ...args], {
-    env: {
-      ...process.env,
-      DATABASE_URL: databaseUrl,
-      JWT_SECRET: 'a secret that only the tests know, 32 bytes and more',
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
-  return { out, err, status: child.exitCode }
-}
 
 test('granting admin shows the user and asks the operator to confirm', async (t) => {
   const { databaseUrl, url, as } = await setup(t)
