@@ -15,8 +15,11 @@ export function startSweep(engine: Engine, workerIds: string[]): { close(): Prom
   const { pool, log, config } = engine
   const lookForHeldLocks = watchHeldLocks(pool, log)
   const sweep = repeat(config.sweepIntervalMs, log, 'the sweep', async () => {
-    await beat(engine, workerIds)
-    const { rows } = await pool.query<{ workers: string[] | null }>(unlockDead)
+    const { rows } = await pool.query<{ workers: string[] | null }>({
+      name: 'worker_heartbeat',
+      text: beatAndUnlock,
+      values: [workerIds, hostname(), process.pid],
+    })
     if (rows[0]?.workers) log.warn({ workers: rows[0].workers }, 'unlocked the jobs of workers that stopped responding')
     await lookForHeldLocks()
   })
@@ -28,18 +31,20 @@ export function startSweep(engine: Engine, workerIds: string[]): { close(): Prom
   }
 }
 
-async function beat({ pool }: Engine, workerIds: string[]): Promise<void> {
-  await pool.query(
-    `insert into notify.workers (worker_id, host, pid) select w, $2, $3 from unnest($1::text[]) w
-     on conflict (worker_id) do update set beat_at = now()`,
-    [workerIds, hostname(), process.pid],
-  )
-}
+const isSilent = `beat_at < now() - interval '${SILENT_SECONDS} seconds'`
 
-const unlockDead = `
-  with dead as (
+const beatAndUnlock = `
+  with beat as (
+    insert into notify.workers (worker_id, host, pid) select w, $2, $3 from unnest($1::text[]) w
+    on conflict (worker_id) do update set beat_at = now()
+  ), dead as (
     delete from notify.workers where worker_id in (
-      select worker_id from notify.workers where beat_at < now() - interval '${SILENT_SECONDS} seconds' for update skip locked)
+      select worker_id from notify.workers where ${isSilent} and worker_id <> all($1::text[]) for update skip locked)
     returning worker_id
   ), names as (select array_agg(worker_id) as workers from dead)
   select workers, graphile_worker.force_unlock_workers(workers) from names where workers is not null`
+
+/** SQL: whether these are ids of the first of the workers with a heartbeat, or none has one. */
+export function isFirstWorker(ids: string): string {
+  return `coalesce((select min(worker_id) from notify.workers where not ${isSilent}) = any(${ids}), true)`
+}

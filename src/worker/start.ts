@@ -39,6 +39,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     taskList: engine.jobs.limit(tasks.taskList(engine)),
     crontab: tasks.crontab,
     concurrency: config.workerConcurrency,
+    pollInterval: JOB_POLL_MS,
     noHandleSignals: true,
     events: notePools(poolIds),
     logger: graphileLogger(log),
@@ -56,7 +57,7 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
   })
   app.wakeUps.onEvents(call)
   await listener.start()
-  const poll = startPoll(engine)
+  const poll = startPoll(engine, poolIds)
   const sweep = startSweep(engine, poolIds)
   const giveUp = (err: unknown) => log.warn({ err }, 'graphile-worker did not stop in time; shutting down anyway')
   return {
@@ -78,6 +79,12 @@ export async function startWorker(app: App, tasks: Tasks, options: SenderOptions
     },
   }
 }
+
+/**
+ * How often each of graphile-worker's workers looks for jobs without a NOTIFY. Every new job sends one, and the poll adds a due
+ * job again.
+ */
+const JOB_POLL_MS = 5_000
 
 /**
  * Maximum wait for graphile-worker at shutdown, because its LISTEN connection may be dead. All batches have ended by then, and

@@ -13,7 +13,7 @@ import { limits } from '../../src/push/limits.ts'
 import { actions } from '../../src/social/actions.ts'
 import { likeWriter } from '../../src/social/likes/routes.ts'
 import { likeBatch } from '../../src/social/likes/write.ts'
-import { cloneDatabase, testConfig } from '../setup.ts'
+import { cloneDatabase, eventually, startSystem, testConfig } from '../setup.ts'
 import { type Cost, observeStatements } from './observe-statements.ts'
 
 /** Likes of one measurement, each by another user, of another user's post. */
@@ -127,6 +127,34 @@ async function plannedAgain(t: Test, given: App, url: string): Promise<string[]>
   t.ok(rows.length > 15, `${rows.length} statements ran often enough`)
   return rows.filter(({ again }) => again).map(({ name }) => name)
 }
+
+/** As `npm start` has them. Tests have shorter ones. */
+const intervals = { POLL_INTERVAL_MS: '100', SWEEP_INTERVAL_MS: '5000' }
+
+t.test('idle processes repeat no statement more than once a second, but the poll of one worker', async (t) => {
+  const url = await cloneDatabase(t)
+  const statements = await observeStatements(t, url)
+  const systems = [1, 2].map(() => startSystem(t, url, { env: intervals, worker: true, push: true }))
+  const [system] = await Promise.all(systems)
+  await eventually(async () => (await system?.pool.query('select from notify.workers'))?.rowCount === systems.length)
+  statements.forget()
+  const begun = performance.now()
+  const polls = () => statements.sent.get('due_work') ?? 0
+  await eventually(() => polls() >= 40)
+  const seconds = (performance.now() - begun) / 1000
+  t.ok(polls() <= 11 * seconds + 12, `${polls()} polls of two workers in ${seconds} s`)
+  const often = [...statements.sent].filter(([text, n]) => n > 2 * (seconds + 1) + 2 && !ofJobs.test(text))
+  t.same(
+    often.map(([text]) => text),
+    ['due_work'],
+  )
+})
+
+/**
+ * Statements of new connections, and of jobs that may run meanwhile: by cron, and once a second because positions move past
+ * open transactions, of which a server that other tests use always has some.
+ */
+const ofJobs = /(^begin|^commit|_positions?$|^read_|\/graphile_worker$|notify\.is_adopted)/i
 
 /** What it cleans between two steps changes what the next one writes. */
 const disableAutovacuum = `

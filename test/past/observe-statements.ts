@@ -32,6 +32,8 @@ export type Statements = {
   pages: number
   /** All since `forget`; without the records of the commits themselves. */
   cost: Cost
+  /** How often each statement was sent since `forget`, by its name or text. */
+  sent: Map<string, number>
   seen(text: RegExp): boolean
   /** Statements that looked at more than so many pages at once, with the most that each looked at. */
   above(pages: number): string[]
@@ -44,6 +46,7 @@ export type Statements = {
  */
 export async function observeStatements(t: Test, url: string): Promise<Statements> {
   const mostPages = new Map<string, number>()
+  const sent = new Map<string, number>()
   let cost = nothing()
   const note = ({ message = '' }: { message?: string | undefined }) => {
     if (!message.includes('plan:\n')) return
@@ -74,7 +77,11 @@ export async function observeStatements(t: Test, url: string): Promise<Statement
     return Reflect.apply(connect, this, args)
   } as typeof connect
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-    if (this.database === database) cost.statements += 1
+    if (this.database === database) {
+      const name = nameOf(args[0])
+      cost.statements += 1
+      sent.set(name, (sent.get(name) ?? 0) + 1)
+    }
     return Reflect.apply(query, this, args)
   } as typeof query
   t.teardown(() => {
@@ -90,13 +97,21 @@ export async function observeStatements(t: Test, url: string): Promise<Statement
     get cost() {
       return cost
     },
+    sent,
     seen: (text) => [...mostPages.keys()].some((each) => text.test(each)),
     above: (limit) => [...mostPages].filter(([, most]) => most > limit).map(([text, most]) => `${most} pages: ${text}`),
     forget() {
       cost = nothing()
       mostPages.clear()
+      sent.clear()
     },
   }
+}
+
+function nameOf(statement: unknown): string {
+  if (typeof statement !== 'object' || statement === null) return String(statement)
+  const { name, text } = statement as { name?: string; text?: string }
+  return name ?? text ?? ''
 }
 
 function nothing(): Cost {

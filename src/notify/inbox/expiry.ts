@@ -116,10 +116,17 @@ const expiring = columns<Key>({
 /** Milliseconds between checks. One job per notification would be too many, and the API allows a delay of a second. */
 const LOOK_EVERY_MS = 400
 
+/** SQL for the next expiry. $1: `Expiry.from`; $2: `Expiry.isNextLook()`, no row if false. */
+export const findNextExpiry = `
+  select coalesce(n.expires_at <= now(), false) as "isDue", greatest($1::timestamptz, least(n.expires_at, now()) - interval '1 minute')::text as "from"
+  from (select 1) one left join lateral (
+    select expires_at from notify.notifications where expires_at > $1::timestamptz order by expires_at limit 1) n on true
+  where $2::boolean`
+
 /**
- * Detects expired notifications. Starts the index scan a minute before the earliest remaining expiry, because an old snapshot
- * keeps index entries of removed ones. That is early enough: dispatch stores no notification that has already expired
- * (`expired` in load.ts).
+ * Where the search for expired notifications begins. The index scan starts a minute before the earliest remaining expiry,
+ * because an old snapshot keeps index entries of removed ones. That is early enough: dispatch stores no notification that has
+ * already expired (`expired` in load.ts).
  */
 export class Expiry {
   #from = '-infinity'
@@ -130,18 +137,15 @@ export class Expiry {
     return this.#from
   }
 
-  /** Queries the database a few times a second at most. Returns false in between. */
-  async isDue(pool: pg.Pool): Promise<boolean> {
+  /** True a few times a second at most. */
+  isNextLook(): boolean {
     if (performance.now() - this.#lookedAt < LOOK_EVERY_MS) return false
     this.#lookedAt = performance.now()
-    const { rows } = await pool.query<{ due: boolean; from: string }>({
-      name: 'next_expiry',
-      text: `select coalesce(n.expires_at <= now(), false) as due, greatest($1::timestamptz, least(n.expires_at, now()) - interval '1 minute')::text as from
-             from (select 1) one left join lateral (
-               select expires_at from notify.notifications where expires_at > $1::timestamptz order by expires_at limit 1) n on true`,
-      values: [this.#from],
-    })
-    this.#from = rows[0]?.from ?? this.#from
-    return rows[0]?.due ?? false
+    return true
+  }
+
+  /** The result of a look. */
+  note(from: string | null): void {
+    this.#from = from ?? this.#from
   }
 }

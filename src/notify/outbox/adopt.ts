@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../../base/failure.ts'
 import { eventAsJson } from './event.ts'
+import { needsPartition } from './partitions.ts'
 
 /**
  * SQL for the values that are compared with the stored row. Transaction ids belong to the cluster; timeline and
@@ -29,7 +30,10 @@ const TRIES = 60
  * @throws {Error} when the database is still being restored
  */
 export async function checkInstallation(client: pg.ClientBase, log: Logger): Promise<void> {
-  const found = await compare(client)
+  await adoptIfDifferent(client, log, await compare(client))
+}
+
+async function adoptIfDifferent(client: pg.ClientBase, log: Logger, found: Comparison | undefined): Promise<void> {
   if (!found || (found.adopted && found.same)) return
   if (found.adopted) return renewEpoch(client, log, { onlyIfDifferent: true })
   // A restore creates triggers after all data, so the dump's data may still be incomplete.
@@ -37,7 +41,7 @@ export async function checkInstallation(client: pg.ClientBase, log: Logger): Pro
   await adopt(client, log, { onlyIfDifferent: true })
 }
 
-type Comparison = { adopted: boolean | null; same: boolean; restoring: boolean }
+type Comparison = { adopted: boolean | null; same: boolean; restoring: boolean; isFull: boolean }
 
 /**
  * Compares the database with its cluster. Undefined without our schema, or with an older version, which `migrate` has
@@ -47,7 +51,8 @@ async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
   try {
     const { rows } = await client.query<Comparison>(
       `select notify.is_adopted() as adopted, (i.timeline, i.database_oid) is not distinct from (c.timeline, c.database_oid) as same,
-         not exists (select from pg_trigger where tgrelid = 'notify.outbox'::regclass and tgname = 'outbox_adopted') as restoring
+         not exists (select from pg_trigger where tgrelid = 'notify.outbox'::regclass and tgname = 'outbox_adopted') as restoring,
+         ${needsPartition} as "isFull"
        from (select ${identity}) c left join notify.installation i on true`,
     )
     return rows[0]
@@ -59,12 +64,14 @@ async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
 
 /**
  * Repeats the check for connections that outlive a failover or restore: those to a pooler, and all if a dump is restored while
- * processes run.
+ * processes run. Returns whether the last partition of the log is in use, from the same statement.
  */
-export async function watchInstallation(pool: pg.Pool, log: Logger): Promise<void> {
+export async function watchInstallation(pool: pg.Pool, log: Logger): Promise<boolean> {
   const client = await pool.connect()
   try {
-    await checkInstallation(client, log)
+    const found = await compare(client)
+    await adoptIfDifferent(client, log, found)
+    return found?.isFull ?? false
   } finally {
     client.release()
   }

@@ -63,9 +63,8 @@ export class Dispatcher {
     this.#consumers = consumers
   }
 
-  /** Lanes with work that this process is not already doing. */
-  async idleLanesWithWork(): Promise<Lane[]> {
-    const lanes = await lanesWithWork(this.#reading.pool)
+  /** Those of these lanes with work that this process is not already doing. */
+  idleAmong(lanes: Lane[]): Lane[] {
     return lanes.filter(
       (lane) => !this.#running.has(keyOf(lane)) && !(this.#counting.isRequested && lane.consumer === counters.consumer),
     )

@@ -28,12 +28,12 @@ export function maintainPartitions(pool: pg.Pool, log: Logger, retentionDays: nu
   )
 }
 
-/** Runs in each api: without a worker for millions of ids, writes would find no partition. */
+/** SQL: true when ids are drawn from the last partition. */
+export const needsPartition = `not exists (
+  select from notify.outbox_partitions p where p.from_id > (select s.last_value from notify.outbox_id_seq s))`
+
+/** For each api that finds `needsPartition`: without a worker for millions of ids, writes would find no partition. */
 export async function makePartitionsInTime(pool: pg.Pool, log: Logger, retentionDays: number): Promise<void> {
-  const { rows } = await pool.query(
-    `select from notify.outbox_id_seq s where not exists (select from notify.outbox_partitions p where p.from_id > s.last_value)`,
-  )
-  if (rows.length === 0) return
   log.warn('the last partition of the log is in use; creating more. Is a worker running?')
   await maintainAlone(pool, log, 'outbox partitions', (client) => makeAhead(client, retentionDays))
 }

@@ -121,7 +121,7 @@ export type LaneWithWork = Lane & { failures: number }
  * should move because it holds open transactions or is a minute old. One cheap query of index probes.
  */
 export async function lanesWithWork(pool: pg.Pool): Promise<LaneWithWork[]> {
-  const { rows } = await pool.query<LaneWithWork>({ name: 'lanes_with_work', text: findWork })
+  const { rows } = await pool.query<LaneWithWork>({ name: 'lanes_with_work', text: findLanesWithWork })
   return rows
 }
 
@@ -137,7 +137,8 @@ function hasUnread(place: string): string {
     (${first('o.xid >= pg_snapshot_xmax(p.done)')})`
 }
 
-const findWork = `
+/** SQL of `lanesWithWork`, for the poll. */
+export const findLanesWithWork = `
   select p.consumer, p.lane, p.failures
   from (select *, array(select x from pg_snapshot_xip(done) x where pg_visible_in_snapshot(x, pg_current_snapshot())) as ended,
           (select last_value from notify.outbox_id_seq) as last_id

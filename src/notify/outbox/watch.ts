@@ -11,8 +11,7 @@ export function watchLog(server: FastifyInstance, { pool, log, config }: App): v
   let watch: { close(): Promise<void> } | undefined
   server.addHook('onListen', async () => {
     watch = repeat(EVERY_MS, log, 'watching the log', async () => {
-      await watchInstallation(pool, log)
-      await makePartitionsInTime(pool, log, config.outboxRetentionDays)
+      if (await watchInstallation(pool, log)) await makePartitionsInTime(pool, log, config.outboxRetentionDays)
     })
   })
   server.addHook('onClose', async () => watch?.close())

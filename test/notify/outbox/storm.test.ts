@@ -7,6 +7,7 @@ import { createPool } from '../../../src/db/pool.ts'
 import { together } from '../../../src/db/transaction.ts'
 import type { Consumer } from '../../../src/notify/outbox/consume.ts'
 import { Dispatcher } from '../../../src/notify/outbox/dispatcher.ts'
+import { lanesWithWork } from '../../../src/notify/outbox/read.ts'
 import { cloneDatabase, eventually } from '../../setup.ts'
 import { sized } from '../../size.ts'
 
@@ -116,7 +117,7 @@ t.test('under heavy load each consumer reads every committed event exactly once'
   const dispatchers = [startDispatcher(), startDispatcher(), startDispatcher()]
   const working = dispatchers.flatMap((dispatcher) => [
     keep(going, 5, async () => dispatcher.wake()),
-    keep(going, 100, async () => (await dispatcher.idleLanesWithWork()).length > 0 && dispatcher.wake()),
+    keep(going, 100, async () => dispatcher.idleAmong(await lanesWithWork(pool)).length > 0 && dispatcher.wake()),
     keep(going, 300, () => dispatcher.run()),
   ])
   const striking = [
