@@ -32,6 +32,7 @@ const groups: Record<string, string> = {
   services:
     'For admins and services: sending, webhooks, and the users of your own application. Below `/users/external/{externalId}` there is also every call of `/users/{id}`',
   admin: 'Administration',
+  demo: 'Simulated users and test notifications. Only with `DEMO=true`',
   operation: 'Probes and metrics',
 }
 

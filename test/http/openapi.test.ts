@@ -7,7 +7,7 @@ import t, { test } from 'tap'
 import { call } from '../client.ts'
 import { setup } from '../setup.ts'
 
-const { url } = await setup(t)
+const { url } = await setup(t, { env: { DEMO: 'true' } })
 
 test('the document is valid OpenAPI 3.1', async (t) => {
   const { status, body } = await call(url, 'GET', '/openapi.json')
@@ -49,6 +49,7 @@ test('the OpenAPI document has every call of the contract and marks the public o
       'POST /auth/signin',
       'POST /auth/signup',
       'POST /auth/verify-email',
+      'POST /demo/devices',
       'POST /unsubscribe/{token}',
     ],
   )
@@ -189,7 +190,8 @@ const EXPECTED = `
   GET /admin/system, GET /admin/pipeline/stream, GET /admin/tables, GET /admin/tables/{name}, GET /admin/jobs, GET /admin/workers, GET /admin/lanes,
   GET /admin/pending, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/users, GET /admin/users/{id}/timeline,
   GET /admin/users/{id}/explain, GET /admin/sql/{name},
-  GET /admin/notification-types, PATCH /admin/notification-types/{type}
+  GET /admin/notification-types, PATCH /admin/notification-types/{type},
+  POST /demo/posts/{id}/simulate, DELETE /demo/simulated-users, POST /demo/notify, POST /demo/devices, DELETE /demo/data
 `
   .split(',')
   .map((call) => call.trim())

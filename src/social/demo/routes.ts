@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
+import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { Reauthentication } from '../../http/identity.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { send } from '../../notify/sends/send.ts'
@@ -42,8 +43,6 @@ const Removed = Type.Object({ removed: Type.Integer({ description: 'Accounts' })
 const Sent = Type.Object({ sendId: Id })
 const Devices = Type.Object({ devices: Type.Array(Tokens) })
 
-const hide = true
-
 /**
  * Calls that exist only with DEMO=true. Simulated users use the same code as requests, and everything after that is
  * real.
@@ -55,7 +54,17 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.get(
       '/demo/posts/:id/simulate',
-      { schema: { hide, params: OneId, response: { 200: Simulation } } },
+      {
+        schema: {
+          tags: ['demo'],
+          summary: 'Read how likes and comments of a post are gathered',
+          description: 'The settings of both types, and what the author of the post has and waits for.',
+          answers: { 200: 'Settings and state of the groups' },
+          errors: ['POST_NOT_FOUND'],
+          params: OneId,
+          response: { 200: Simulation },
+        },
+      },
       async ({ params, user }) => {
         const { author } = await getPost(app.pool, user.userId, params.id)
         return readSimulation(app, { id: params.id, authorId: author.id }, user.userId)
@@ -64,7 +73,19 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.post(
       '/demo/posts/:id/simulate',
-      { schema: { hide, params: OneId, body: Simulate, response: { 200: Simulation } } },
+      {
+        schema: {
+          tags: ['demo'],
+          summary: 'Let simulated users like a post and comment on it',
+          description:
+            'Real likes and comments by users made for it. `followers` and the author of the post follow each other, `strangers` do not, and `mixed` takes both.',
+          answers: { 200: 'Settings and state of the groups right after it' },
+          errors: ['POST_NOT_FOUND'],
+          params: OneId,
+          body: Simulate,
+          response: { 200: Simulation },
+        },
+      },
       async ({ params, body: { likes: likeCount = 0, comments = 0, from = 'mixed' }, user, id: requestId }) => {
         const { author } = await getPost(app.pool, user.userId, params.id)
         const post = { id: params.id, authorId: author.id }
@@ -81,26 +102,58 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
       },
     )
 
-    server.delete('/demo/simulated-users', { schema: { hide, response: { 200: Removed } } }, async () => ({
-      removed: await removeDemoUsers(app, 'crowd'),
-    }))
+    server.delete(
+      '/demo/simulated-users',
+      {
+        schema: {
+          tags: ['demo'],
+          summary: 'Remove the simulated users',
+          description: 'With everything they did and caused, notifications of others included.',
+          answers: { 200: 'Number of removed users' },
+          response: { 200: Removed },
+        },
+      },
+      async () => ({ removed: await removeDemoUsers(app, 'crowd') }),
+    )
 
     server.post(
       '/demo/notify',
-      { schema: { hide, body: Notify, response: { 202: Sent } } },
-      async ({ body: { userId, kind }, user, id: requestId }, reply) => {
-        await requireUser(app.pool, userId, user.userId)
-        const { sendId } = await inTransaction(app.pool, (trx) =>
-          send(trx, `user:${user.userId}`, requestId, { recipientIds: [userId], ...messages[kind] }),
-        )
-        app.wakeUps.eventsAppended()
-        return reply.code(202).send({ sendId })
+      {
+        schema: {
+          tags: ['demo'],
+          summary: 'Send a test notification to a user',
+          description: '`critical` ignores quiet hours and other preferences, `send` does not.',
+          answers: { 202: 'The notification follows' },
+          errors: ['USER_NOT_FOUND'],
+          headers: IdempotencyHeader,
+          body: Notify,
+          response: { 202: Sent },
+        },
+      },
+      async (request, reply) => {
+        const { userId, kind } = request.body
+        const callerId = request.user.userId
+        await requireUser(app.pool, userId, callerId)
+        return answerOnce(app.pool, request, reply, 202, async (trx) => {
+          const what = { recipientIds: [userId], ...messages[kind] }
+          const { sendId } = await send(trx, `user:${callerId}`, request.id, what)
+          return { sendId }
+        }).finally(() => app.wakeUps.eventsAppended())
       },
     )
 
     server.post(
       '/demo/devices',
-      { config: { public: true }, schema: { hide, response: { 200: Devices } } },
+      {
+        config: { public: true },
+        schema: {
+          tags: ['demo'],
+          summary: 'Sign in two ready-made users',
+          description: 'For two windows side by side. Creates the users on the first call.',
+          answers: { 200: 'Tokens of both users' },
+          response: { 200: Devices },
+        },
+      },
       async (request, reply) => {
         const ids = await twoDevices(app, request.id)
         app.wakeUps.eventsAppended()
@@ -116,7 +169,17 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 
     server.delete(
       '/demo/data',
-      { config: { role: 'admin', reauthenticates: true }, schema: { hide, body: Confirm, response: { 200: Removed } } },
+      {
+        config: { role: 'admin', reauthenticates: true },
+        schema: {
+          tags: ['demo'],
+          summary: 'Remove all data',
+          description: `Removes every account but those of staff, with all they did. \`confirm\` is "${CONFIRMATION}".`,
+          answers: { 200: 'Number of removed accounts' },
+          body: Confirm,
+          response: { 200: Removed },
+        },
+      },
       async (request) => {
         await inTransaction(app.pool, async (trx) => {
           const before = { accounts: await countEverybody(trx) }
