@@ -9,6 +9,9 @@ import { processArguments } from '../../src/db/embedded/process-mark.ts'
 import { memoryOfMachine, settingsFor } from '../../src/db/embedded/settings.ts'
 import { eventually } from '../setup.ts'
 
+const MIB = 1024 ** 2
+const GIB = 1024 ** 3
+
 /** Most tests start in this one, one after another: making a cluster takes a second. */
 const dataDir = await makeDataDir(t)
 
@@ -24,9 +27,6 @@ test('data survives a clean stop and a new start', async (t) => {
   t.same(await query(second.url, 'show fsync'), [{ fsync: 'on' }])
   t.match(await query(second.url, 'show server_version'), [{ server_version: /^18\./ }])
 })
-
-const MIB = 1024 ** 2
-const GIB = 1024 ** 3
 
 test('settings follow the memory of the machine, and the WAL the free disk space too', async (t) => {
   const sizes = ({ shared_buffers, effective_cache_size, max_wal_size, min_wal_size }: Record<string, string>) =>

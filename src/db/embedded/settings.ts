@@ -21,8 +21,8 @@ export function memoryOfMachine(): number {
  *   again. Limited by the free disk space, but not below PostgreSQL's default. `checkpoint_timeout` stays at five minutes, so
  *   recovery after little load is short.
  *
- * `ops.advice` advises users of other servers the same. `wal_buffers` follows `shared_buffers`, and `checkpoint_completion_target` is 0.9 by default. Tables that change often
- * have autovacuum settings of their own.
+ * `ops.advice` advises users of other servers the same. `wal_buffers` follows `shared_buffers`. Tables that change often have
+ * autovacuum settings of their own.
  */
 export function settingsFor(memoryBytes: number, freeDiskBytes = Number.POSITIVE_INFINITY): Settings {
   const buffers = between(128 * MIB, memoryBytes / 4, 2 * GIB)
