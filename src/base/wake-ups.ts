@@ -36,7 +36,7 @@ export const COUNTS_CHANNEL = 'ravenpost_counts'
 export const OUTBOX_CHANNEL = 'ravenpost_outbox'
 
 /** Minimum milliseconds between two NOTIFYs of a process, because NOTIFY locks the whole cluster. The first is sent at once. */
-const BETWEEN_MS = 1
+const BETWEEN_MS = 4
 
 export function createWakeUps(pool: pg.Pool, log: Logger, enabled: boolean): WakeUps {
   if (!enabled)
