@@ -1,5 +1,11 @@
 import t from 'tap'
-import { type ConnectionStatus, createRavenpost, SignedOut, waitAfter } from '../../client/src/core.ts'
+import {
+  type ConnectionSnapshot,
+  type ConnectionStatus,
+  createRavenpost,
+  SignedOut,
+  waitAfter,
+} from '../../client/src/core.ts'
 import { eventually, setup } from '../setup.ts'
 import { startClient } from './client.ts'
 import { startProxy } from './proxy.ts'
@@ -166,10 +172,13 @@ t.test('the client reacts to close codes as docs/protocol.md describes', async (
       openSocket: () => closedWith(code),
     })
     t.teardown(() => client.stop())
-    client.start()
-    const ended = await eventually(() => {
-      const snapshot = client.connection.getSnapshot()
-      return snapshot.closeCode === code && snapshot
+    // At the moment of the change, because the wait after it may be short.
+    const ended = await new Promise<ConnectionSnapshot>((resolve) => {
+      client.connection.subscribe(() => {
+        const snapshot = client.connection.getSnapshot()
+        if (snapshot.closeCode === code) resolve(snapshot)
+      })
+      client.start()
     })
     client.stop()
     return { status: ended.status, waits: (ended.retryAt ?? 0) - Date.now() }

@@ -29,11 +29,17 @@ test('2,000 pushes to endpoints that take 9 s delay no other push and no like', 
   await ana.request('POST', '/push/subscriptions', quick.browser())
   const [bait, own] = [await mallory.post('bait'), await ana.post('own')]
   const text = puppets.map(({ username }) => `@${username}`).join(' ')
-  for (let i = 0; i < COMMENTS; i += 1) await mallory.comment(bait.id, text)
-  await eventually(async () => {
-    const { rows } = await pool.query('select count(*)::int as n from notify.deliveries')
-    return rows[0].n === PUPPETS * BROWSERS * COMMENTS
-  }, 300)
+  const puppetIds = puppets.map(({ id }) => id)
+  for (let comments = 1; comments <= COMMENTS; comments += 1) {
+    await mallory.comment(bait.id, text)
+    // Two comments of one batch would make one push.
+    await eventually(async () => {
+      const { rows } = await pool.query('select min(modseq)::int as least from notify.inbox where user_id = any($1)', [
+        puppetIds,
+      ])
+      return rows[0].least >= comments
+    })
+  }
 
   const followedAt = performance.now()
   await ben.follow(ana.id)

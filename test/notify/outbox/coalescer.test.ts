@@ -91,13 +91,13 @@ t.test('a closing coalescer answers requests in progress and refuses later ones'
 })
 
 t.test('a request that waited too long is refused and never written', async (t) => {
-  const { writer, statements, nth } = recorder({ maxBatch: 1, maxWaitMs: 30 })
+  const { writer, statements, nth } = recorder({ maxBatch: 1, maxWaitMs: 500 })
   const taken = [writer.add('like', 'a'), writer.add('like', 'b')]
   const late = writer.add('like', 'c')
   const sameKey = writer.add('unlike', 'c')
   const refused = Promise.all([t.rejects(late, { code: 'BUSY' }), t.rejects(sameKey, { code: 'BUSY' })])
   const [first, second] = [await nth(0), await nth(1)]
-  await new Promise((resolve) => setTimeout(resolve, 40))
+  await new Promise((resolve) => setTimeout(resolve, 550))
   first.finish()
   second.finish()
   await Promise.all(taken)
