@@ -27,7 +27,7 @@ async function running(t: Test, url: string, name: string): Promise<() => Promis
 test('the server cancels a statement before its client times out', async (t) => {
   const url = await cloneDatabase(t)
   const count = await running(t, url, 'slow')
-  const pool = createPool({ url, size: 1, log, name: 'slow', queryTimeoutMs: 500 })
+  const pool = createPool({ url, size: 1, log, name: 'slow', queryTimeoutMs: 3000 })
   t.teardown(() => pool.end())
   await t.rejects(pool.query('select pg_sleep(60)'), { code: '57014' })
   // The server shows a statement as active for a moment after its error.
