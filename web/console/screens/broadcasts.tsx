@@ -8,7 +8,7 @@ import type { Broadcast, BroadcastWithProgress, DryRun, Recipient } from '../ans
 import styles from '../console.module.css'
 import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, type Mood, OperatingButton, Screen, State, To, User } from '../ui/parts.tsx'
 import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural, rate } from '../words.ts'
@@ -76,7 +76,6 @@ const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boo
 export function BroadcastScreen({ id }: { id: string }) {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const navigate = useNavigate()
   const queries = useQueryClient()
   const [editing, setEditing] = useState(false)
@@ -118,31 +117,29 @@ export function BroadcastScreen({ id }: { id: string }) {
           Dry run
         </Button>
         {ACTIONS.filter((action) => action.in.includes(state)).map(({ name, label, danger }) => (
-          <Button
+          <OperatingButton
             key={name}
             kind={danger ? 'danger' : 'primary'}
             busy={act.isPending}
-            disabled={!operating || act.isPending}
-            title={operating ? undefined : 'Switch on Operate first'}
+            disabled={act.isPending}
             onClick={() => act.mutate(name)}
           >
             {label}
-          </Button>
+          </OperatingButton>
         ))}
         {state === 'draft' && role === 'admin' && (
           <>
             <Button aria-expanded={editing} onClick={() => setEditing(!editing)}>
               Edit
             </Button>
-            <Button
+            <OperatingButton
               kind="danger"
               busy={remove.isPending}
-              disabled={!operating || remove.isPending}
-              title={operating ? undefined : 'Switch on Operate first'}
+              disabled={remove.isPending}
               onClick={() => remove.mutate()}
             >
               Delete draft
-            </Button>
+            </OperatingButton>
           </>
         )}
       </div>

@@ -8,7 +8,7 @@ import type { Cause, DeadLetter, Replayed } from '../answers.ts'
 import styles from '../console.module.css'
 import { type List, type Pages, useConsole, useRead } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, type Mood, Screen, State, To, User, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, type Mood, OperatingButton, Screen, State, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural } from '../words.ts'
 
@@ -47,7 +47,6 @@ export function DeadLetters() {
 
 function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { cause: Cause; reveal: boolean }) {
   const { session } = useDevice()
-  const operating = useOperating()
   const queries = useQueryClient()
   const { data, error } = useRead<Pages<DeadLetter>>(
     `dead-letters?limit=50&cause=${encodeURIComponent(cause)}${reveal ? '&reveal=true' : ''}`,
@@ -63,14 +62,9 @@ function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { 
     <Card title={`${cause} (${count(letters)})`}>
       {anError && !cause.endsWith(anError) && <p className={styles.muted}>{anError}</p>}
       <div className={styles.buttons}>
-        <Button
-          disabled={!operating}
-          title={operating ? undefined : 'Switch on Operate first'}
-          busy={replayAll.isPending}
-          onClick={() => replayAll.mutate()}
-        >
+        <OperatingButton busy={replayAll.isPending} onClick={() => replayAll.mutate()}>
           Replay {plural(letters, 'event')}
-        </Button>
+        </OperatingButton>
       </div>
       <Failed error={error ?? replayAll.error} />
       <DataTable
@@ -110,7 +104,6 @@ function whyNot(recipientId: string | null, sourceId: string | null): ReactNode 
 function Replay({ letter: { id } }: { letter: DeadLetter }) {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const queries = useQueryClient()
   const dryRun = useMutation({
     mutationFn: () => session.request<Replayed>('POST', `/admin/dead-letters/${id}/dry-run`, undefined, newKey()),
@@ -130,13 +123,9 @@ function Replay({ letter: { id } }: { letter: DeadLetter }) {
         >
           What would happen
         </Button>
-        <Button
-          disabled={!operating || replay.isPending}
-          title={operating ? undefined : 'Switch on Operate first'}
-          onClick={() => replay.mutate()}
-        >
+        <OperatingButton disabled={replay.isPending} onClick={() => replay.mutate()}>
           Replay
-        </Button>
+        </OperatingButton>
       </span>
       <span role="status">
         {dryRun.data && <State mood={moods[dryRun.data.outcome]}>{outcomeOf(dryRun.data)}</State>}

@@ -2,12 +2,11 @@ import { useMutation } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
-import { Button } from '../../ui/button.tsx'
 import { Field, Select, TextArea } from '../../ui/field.tsx'
 import type { Broadcast } from '../answers.ts'
 import styles from '../console.module.css'
 import { useConsole } from '../data.tsx'
-import { Card, Failed, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, OperatingButton } from '../ui/parts.tsx'
 import { useSegments } from './segments.tsx'
 import { useTemplates } from './templates.tsx'
 
@@ -17,7 +16,6 @@ type Props = { title: string; draft?: Broadcast; onSaved(saved: Broadcast): void
 export function DraftForm({ title, draft, onSaved }: Props) {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const templates = useTemplates()
   const segments = useSegments()
   const [templateId, setTemplateId] = useState(draft?.templateId ?? '')
@@ -102,15 +100,9 @@ export function DraftForm({ title, draft, onSaved }: Props) {
         )}
         <Failed error={save.error} />
         <div>
-          <Button
-            kind="primary"
-            type="submit"
-            busy={save.isPending}
-            disabled={!operating || role !== 'admin'}
-            title={operating ? undefined : 'Switch on Operate first'}
-          >
+          <OperatingButton kind="primary" type="submit" busy={save.isPending} disabled={role !== 'admin'}>
             {draft ? 'Save draft' : 'Write draft'}
-          </Button>
+          </OperatingButton>
         </div>
       </form>
     </Card>

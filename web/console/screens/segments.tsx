@@ -9,7 +9,7 @@ import type { Estimate, Segment } from '../answers.ts'
 import styles from '../console.module.css'
 import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, OperatingButton, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count } from '../words.ts'
 
@@ -46,7 +46,6 @@ export function SegmentsScreen() {
 function Editor() {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const queries = useQueryClient()
   const [by, setBy] = useState<'rule' | 'sql'>('rule')
   const [name, setName] = useState('')
@@ -97,15 +96,14 @@ function Editor() {
           maxLength={100}
           onChange={({ currentTarget }) => setName(currentTarget.value)}
         />
-        <Button
+        <OperatingButton
           kind="primary"
           busy={save.isPending}
-          disabled={!operating || role !== 'admin' || name.trim() === ''}
-          title={operating ? undefined : 'Switch on Operate first'}
+          disabled={role !== 'admin' || name.trim() === ''}
           onClick={() => save.mutate()}
         >
           Save
-        </Button>
+        </OperatingButton>
       </div>
       <Failed error={estimate.error ?? save.error} />
       {save.isSuccess && <p role="status">Saved.</p>}

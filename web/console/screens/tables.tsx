@@ -9,7 +9,7 @@ import type { Column, Table, TablePage } from '../answers.ts'
 import styles from '../console.module.css'
 import { type List, type Row, useConsole, useNamed, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, To, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, OperatingButton, Screen, To } from '../ui/parts.tsx'
 import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { bytes, count, estimate } from '../words.ts'
@@ -60,7 +60,6 @@ const CONFIRMATION = 'delete all data'
 function ClearData() {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const queries = useQueryClient()
   const [typed, setTyped] = useState('')
   const { confirmed, dialog } = usePassword()
@@ -83,15 +82,14 @@ function ClearData() {
           value={typed}
           onChange={({ currentTarget }) => setTyped(currentTarget.value)}
         />
-        <Button
+        <OperatingButton
           kind="danger"
           busy={clear.isPending}
-          disabled={!operating || typed !== CONFIRMATION}
-          title={operating ? undefined : 'Switch on Operate first'}
+          disabled={typed !== CONFIRMATION}
           onClick={() => clear.mutate()}
         >
           Clear data
-        </Button>
+        </OperatingButton>
       </div>
       <Failed error={clear.error} />
       {dialog}

@@ -3,13 +3,12 @@ import { type FormEvent, useDeferredValue, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { Problem } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
-import { Button } from '../../ui/button.tsx'
 import { Field, TextArea } from '../../ui/field.tsx'
 import type { Preview, Sql, Template } from '../answers.ts'
 import styles from '../console.module.css'
 import { type Pages, useConsole, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, State, To, useOperating } from '../ui/parts.tsx'
+import { Card, Failed, OperatingButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
 export const useTemplates = () => useRead<Pages<Template>>('templates?limit=100', 0)
@@ -96,7 +95,6 @@ export function TemplateScreen({ id }: { id: string }) {
 function Editor({ id, draft }: { id: string; draft: Draft }) {
   const { session } = useDevice()
   const { role } = useConsole()
-  const operating = useOperating()
   const queries = useQueryClient()
   const [created, setCreated] = useState<string>()
   const save = useMutation({
@@ -145,15 +143,9 @@ function Editor({ id, draft }: { id: string; draft: Draft }) {
           error={fault('translations')}
         />
         <Failed error={save.error} />
-        <Button
-          kind="primary"
-          type="submit"
-          busy={save.isPending}
-          disabled={!operating || role !== 'admin'}
-          title={operating ? undefined : 'Switch on Operate first'}
-        >
+        <OperatingButton kind="primary" type="submit" busy={save.isPending} disabled={role !== 'admin'}>
           Save
-        </Button>
+        </OperatingButton>
         {created && (
           <p role="status">
             Saved: <To to={`templates/${created}`}>open it</To>

@@ -1,7 +1,8 @@
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import type { ComponentProps, ReactNode } from 'react'
 import { explain, Problem } from '../../app/problem.ts'
 import { useWords } from '../../app/words/words.tsx'
+import { Button } from '../../ui/button.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import styles from '../console.module.css'
 import { useConsole } from '../data.tsx'
@@ -54,9 +55,11 @@ export function User({ id }: { id: unknown }) {
   return typeof id === 'string' && id !== '0' ? <To to={`user/${id}`}>{id}</To> : <span className={styles.null}>–</span>
 }
 
-/** True if write actions are enabled. */
-export function useOperating(): boolean {
-  return useConsole().operateUntil > Date.now()
+/** A button that writes. It is disabled until write actions are enabled. */
+export function OperatingButton({ disabled = false, ...rest }: ComponentProps<typeof Button>) {
+  const operating = useConsole().operateUntil > Date.now()
+  const title = operating ? undefined : 'Switch on Operate first'
+  return <Button disabled={!operating || disabled} title={title} {...rest} />
 }
 
 /** A small chart of the last values, for decoration; the number beside it has the meaning. */
