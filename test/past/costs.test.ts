@@ -48,8 +48,9 @@ const bounds: Record<string, Bounds> = {
     roundTrips: 3,
     pages: { 15: 4010, 18: 4010 },
     triggers: 0,
-    walRecords: 1040,
-    walBytes: 82_000,
+    // A page read for the first time may be pruned: 65 records once.
+    walRecords: 1110,
+    walBytes: 86_000,
   },
   'the reads of their frames': {
     statements: 15,
