@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
-import { emitFailures, framesSent, rejectedHellos } from '../../base/metrics.ts'
+import { emitFailures, emitted, framesSent, rejectedHellos } from '../../base/metrics.ts'
+import type { InboxChanges } from '../../notify/inbox/changes.ts'
+import { formatState } from '../../protocol/changes.ts'
 import { type CloseReason, closeCodes } from '../../protocol/close-codes.ts'
 import type { ServerFrame } from '../../protocol/frames.ts'
 import type { CommentWatch } from '../hub/live-comments.ts'
@@ -91,6 +93,39 @@ export class Connection {
     if (!this.open) return
     framesSent.inc({ type })
     this.socket.send(text, this.#written)
+  }
+
+  /**
+   * Moves the cursor to the end of the changes read after it. The socket gets a `reset` when its cursor is unknown to the
+   * inbox (another epoch, a modseq that was never reached, or one lost in a crash) or when tombstones after it have been
+   * purged. Returns whether it was sent the changes. `serialised`: the frame.
+   */
+  advance(changes: InboxChanges, serialised: () => string): boolean {
+    if (this.epoch !== changes.epoch || this.sent > changes.modseq) return this.#reset(changes, 'unknownState')
+    if (this.resumes && this.sent < changes.floor) return this.#reset(changes, 'tooOld')
+    const isNew = changes.to > this.sent
+    if (isNew) {
+      this.sendText('changes', serialised())
+      emitted.inc(changes.upserts.length)
+      this.log('debug', { to: changes.to, requestIds: changes.requestIds }, 'sent changes')
+    }
+    this.sent = changes.to
+    if (this.phase === 'catchUp') this.caughtUp += changes.upserts.length
+    if (changes.more) return isNew
+    this.resumes = true
+    if (this.phase === 'live') return isNew
+    this.phase = 'live'
+    this.send({ type: 'synced', state: formatState(changes.epoch, changes.to), count: this.caughtUp })
+    return isNew
+  }
+
+  #reset({ epoch, modseq }: InboxChanges, reason: 'tooOld' | 'unknownState'): false {
+    this.epoch = epoch
+    this.sent = modseq
+    this.phase = 'live'
+    this.resumes = true
+    this.send({ type: 'reset', reason, state: formatState(epoch, modseq) })
+    return false
   }
 
   /** A buffer above the limit always has a pending write, so one of these callbacks sees it fall below. */

@@ -1,7 +1,7 @@
 import type { App } from '../../app.ts'
 import { backoff, isTransient } from '../../base/failure.ts'
 import { Pulse } from '../../base/pulse.ts'
-import { PushedLog } from '../../notify/delivery-log/pushed.ts'
+import { PushedLog } from '../../notify/delivery-log/append.ts'
 import {
   type ChangesRequest,
   changesSince,
@@ -12,7 +12,6 @@ import {
 import { Budgets } from '../connections/budget.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { Limits } from '../limits.ts'
-import { advance } from './cursor.ts'
 
 /** Delay before a failed read is retried. The delay grows for a user whose reads fail alone. */
 const FAILED_READ_MS = 500
@@ -246,7 +245,7 @@ export class Hub {
     }
     const sessions = new Set<string>()
     for (const connection of connections)
-      if (connection.open && connection.sent === since && advance(connection, changes, serialised))
+      if (connection.open && connection.sent === since && connection.advance(changes, serialised))
         sessions.add(connection.identity?.sessionId ?? '0')
     if (sessions.size > 0) {
       const ids = changes.upserts.map((notification) => notification.id)
