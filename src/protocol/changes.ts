@@ -1,5 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { Notification, State } from './notification.ts'
+import { Notification } from './notification.ts'
+
+/** A state as clients see it, `<epoch>.<n>`. */
+const STATE_PATTERN = '^[0-9A-Za-z]{1,32}\\.(0|[1-9][0-9]{0,14})$'
+
+export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
 /** The contract's `changes` object, the same in REST and on the socket. It has counts only if `more` is false. */
 export const Changes = Type.Object({
@@ -14,3 +19,19 @@ export const Changes = Type.Object({
   unseenCount: Type.Optional(Type.Integer({ description: 'As of `to`; absent where `more` is true' })),
 })
 export type Changes = Static<typeof Changes>
+
+const state = new RegExp(STATE_PATTERN)
+
+export function formatState(epoch: string, modseq: number): string {
+  return `${epoch}.${modseq}`
+}
+
+/**
+ * The two parts of a state; null when malformed. The caller checks that it belongs to this database and is not in the
+ * future.
+ */
+export function parseState(text: string): { epoch: string; modseq: number } | null {
+  if (!state.test(text)) return null
+  const dot = text.indexOf('.')
+  return { epoch: text.slice(0, dot), modseq: Number(text.slice(dot + 1)) }
+}

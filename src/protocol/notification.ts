@@ -1,6 +1,5 @@
 import { type Static, type TProperties, Type } from '@sinclair/typebox'
 import { textOrNull, timeOrNull } from './nullable.ts'
-import { STATE_PATTERN } from './state.ts'
 
 /**
  * Option of an open schema: schemas of the values that are known. The API's documents list them before the open one;
@@ -12,8 +11,6 @@ const text = Type.String()
 const describedText = (description: string) => Type.String({ description })
 const never = { examples: [null] }
 const time = (description: string) => Type.String({ format: 'date-time', description })
-
-export const State = Type.String({ pattern: STATE_PATTERN, description: 'State of an inbox, <epoch>.<n>' })
 
 /** The priorities, highest first. */
 export const priorities = ['critical', 'high', 'normal', 'low'] as const

@@ -1,7 +1,6 @@
 import { columns, hiddenIds } from '../../db/columns.ts'
-import type { Changes } from '../../protocol/changes.ts'
+import { type Changes, formatState } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
-import { formatState } from '../../protocol/state.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /** Changes of one user between the modseqs `from` and `to`, and the inbox in the same snapshot. */

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
+import { formatState } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
-import { formatState } from '../../protocol/state.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /**

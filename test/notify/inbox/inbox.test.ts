@@ -3,7 +3,7 @@ import { acknowledge } from '../../../src/notify/inbox/acknowledge.ts'
 import { changesSince } from '../../../src/notify/inbox/changes.ts'
 import { getNotification, listNotifications, readCounts } from '../../../src/notify/inbox/list.ts'
 import { archive, markRead, markSeen, markUnread, remove, resolveUpTo } from '../../../src/notify/inbox/mark.ts'
-import { formatState } from '../../../src/protocol/state.ts'
+import { formatState } from '../../../src/protocol/changes.ts'
 import { drift, fillInbox, inboxApp, like, makePost, makeUsers } from '../dispatch/events.ts'
 import { catchUp, emptyHand } from '../dispatch/fold-client.ts'
 
