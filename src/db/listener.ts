@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { App } from '../app.ts'
 import { backoff } from '../base/failure.ts'
@@ -103,4 +104,14 @@ export class Listener {
 
 async function end(subscriber: Subscriber): Promise<void> {
   await Promise.race([subscriber.close().catch(() => undefined), delay(CLOSE_MS, undefined, { ref: false })])
+}
+
+/** Sends NOTIFY with each payload, delivered at commit. */
+export async function notify(client: pg.ClientBase, channel: string, payloads: string[]): Promise<void> {
+  if (payloads.length === 0) return
+  await client.query({
+    name: 'notify',
+    text: 'select pg_notify($1, p) from unnest($2::text[]) p',
+    values: [channel, payloads],
+  })
 }

@@ -2,7 +2,7 @@ import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import type { TSchema } from '@sinclair/typebox'
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv'
 import { default as addFormats } from 'ajv-formats'
-import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import { fail } from '../errors.ts'
 
 /**
@@ -75,6 +75,17 @@ export function parseJsonBodies(server: FastifyInstance): void {
       done(error, value)
     })
   })
+}
+
+/** Lets the routes of a plugin accept forms of our own pages. Their fields are validated like JSON. */
+export function acceptForms(server: FastifyInstance): void {
+  server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, Object.fromEntries(new URLSearchParams(String(body))))
+  })
+}
+
+export function isForm({ headers }: FastifyRequest): boolean {
+  return headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false
 }
 
 /** Serialising a value recurses: JSON.stringify fails at some thousand levels, PostgreSQL at some more. */

@@ -3,7 +3,6 @@ import { Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { within } from '../base/deadline.ts'
-import { shared } from '../base/kept-for.ts'
 import { listening, registry } from '../base/metrics.ts'
 import { sameBytes } from '../base/signing.ts'
 import { pendingMigrations } from '../db/migrate.ts'
@@ -122,5 +121,25 @@ async function findDatabaseNotReady({ log }: App, pool: pg.Pool): Promise<string
   } catch (error) {
     log.warn({ err: error }, 'not ready: cannot query the database')
     return 'the database cannot be reached'
+  }
+}
+
+/**
+ * Runs `work` once at a time. Callers during a run, or within `keptMs` after it, share its result. So it runs at most
+ * once per `keptMs`, for any number of callers.
+ */
+function shared<T>(keptMs: number, work: () => Promise<T>): () => Promise<T> {
+  let outcome: Promise<T> | undefined
+  const forgetLater = () => {
+    setTimeout(() => {
+      outcome = undefined
+    }, keptMs).unref()
+  }
+  return () => {
+    if (!outcome) {
+      outcome = work()
+      outcome.then(forgetLater, forgetLater)
+    }
+    return outcome
   }
 }

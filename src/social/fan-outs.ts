@@ -1,7 +1,7 @@
 import { broadcastChunk } from '../notify/broadcasts/sending/chunk.ts'
 import { recallChunk } from '../notify/broadcasts/sending/recall.ts'
 import type { FanOutKinds } from '../notify/fan-outs/run.ts'
-import { publishPostChunk } from './bells/publish-chunk.ts'
+import { publishPostChunk } from './bells/publish.ts'
 import { retractActorChunk } from './blocks/retract-actor.ts'
 import { compile } from './broadcasts.ts'
 import { retractCommentChunk } from './comments/retract.ts'

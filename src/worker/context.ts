@@ -10,7 +10,7 @@ import { createSenders, type SenderOptions, webhookOptions } from '../notify/cha
 import { countWith } from '../notify/counters.ts'
 import { dispatchWith } from '../notify/dispatch/dispatch.ts'
 import { inboxFanOuts } from '../notify/fan-outs/kinds.ts'
-import { FanOutRunner } from '../notify/fan-outs/runner.ts'
+import { FanOutRunner } from '../notify/fan-outs/run.ts'
 import { Expiry } from '../notify/inbox/expiry.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'

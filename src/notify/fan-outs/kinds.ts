@@ -1,6 +1,9 @@
+import type pg from 'pg'
+import { lockInboxes } from '../dispatch/objects.ts'
+import { notifyPushNodes } from '../dispatch/store.ts'
+import { restOfInbox } from '../inbox/mark.ts'
 import { endSourcesChunk } from './end-sources.ts'
-import { restOfInboxChunk } from './rest-of-inbox.ts'
-import type { FanOutKinds } from './run.ts'
+import type { ChunkResult, FanOut, FanOutKinds } from './run.ts'
 import { showAnewChunk } from './show-anew.ts'
 
 /** The kinds of fan-outs that only concern inboxes. */
@@ -12,4 +15,17 @@ export const inboxFanOuts: FanOutKinds = {
   archive_inbox: restOfInboxChunk,
   delete_inbox: restOfInboxChunk,
   see_inbox: restOfInboxChunk,
+}
+
+/** Continues a request that marked a large inbox as read or seen, archived it, or deleted it. */
+async function restOfInboxChunk(
+  client: pg.ClientBase,
+  { kind, objectId: userId, cursorUserId }: FanOut,
+): Promise<ChunkResult> {
+  const inboxes = await lockInboxes(client, [userId], false)
+  if (inboxes.size === 0) return 'finished'
+  const rest = await restOfInbox[kind]?.(client, userId, Number(cursorUserId))
+  if (!rest) throw new Error(`unknown kind of fan-out: ${kind}`)
+  if (rest.updated > 0) await notifyPushNodes(client, new Map([[userId, rest.modseq]]))
+  return rest.next === null ? 'finished' : { cursorUserId: String(rest.next) }
 }

@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import type { App } from '../../app.ts'
 import { isLockTimeout, sqlState } from '../../base/failure.ts'
+import { repeat } from '../../base/pulse.ts'
 import { eventAsJson } from './event.ts'
-import { needsPartition } from './partitions.ts'
+import { makePartitionsInTime, needsPartition } from './partitions.ts'
 
 /**
  * SQL for the values that are compared with the stored row. Transaction ids belong to the cluster; timeline and
@@ -21,6 +24,8 @@ const ADOPTION_MS = 60 * 60_000
 const LOCK_TIMEOUT = '1s'
 const BETWEEN_TRIES_MS = 500
 const TRIES = 60
+/** How often an api process checks its connections. */
+const WATCH_MS = 1000
 
 /**
  * Compares the database's stored identity with its cluster. Runs for each new connection, once a second in each api
@@ -60,6 +65,17 @@ async function compare(client: pg.ClientBase): Promise<Comparison | undefined> {
     if (isUndefined(error)) return undefined
     throw error
   }
+}
+
+/** While the server listens, checks whether the database is still the same and whether its log has room. */
+export function watchLog(server: FastifyInstance, { pool, log, config }: App): void {
+  let watch: { close(): Promise<void> } | undefined
+  server.addHook('onListen', async () => {
+    watch = repeat(WATCH_MS, log, 'watching the log', async () => {
+      if (await watchInstallation(pool, log)) await makePartitionsInTime(pool, log, config.outboxRetentionDays)
+    })
+  })
+  server.addHook('onClose', async () => watch?.close())
 }
 
 /**

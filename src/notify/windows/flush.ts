@@ -12,9 +12,8 @@ import { storeCounted } from '../rules/cap.ts'
 import { readPreferences } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { gather, showSources } from './gather.ts'
-import { openWindows } from './open-windows.ts'
 import { judge, turnAway } from './recheck.ts'
-import { keyed, objectsOfWindow, type Window, waiting, windowColumns } from './waiting.ts'
+import { keyed, objectsOfWindow, openWindows, type Window, waiting, windowColumns } from './rows.ts'
 
 /** Windows per transaction. */
 const BATCH = 500

@@ -7,7 +7,7 @@ import { readOpenGroups } from '../dispatch/read-drafts.ts'
 import { counts, withOneMore } from '../rules/cap.ts'
 import { type Decision, decide, type UserPreferences } from '../rules/decide.ts'
 import type { TypeLookup } from '../types/types.ts'
-import { keyColumns, type Window } from './waiting.ts'
+import { keyColumns, type Window } from './rows.ts'
 
 /** A group that grows. `outgrown`: its predecessor, which must be closed. */
 type Group = { window: Window; draft: Draft; outgrown: Draft | undefined }

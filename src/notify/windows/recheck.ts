@@ -12,7 +12,7 @@ import {
 } from '../rules/decide.ts'
 import { postOf, silencedBy } from '../rules/silences.ts'
 import type { TypeLookup } from '../types/types.ts'
-import { keyColumns, objectsOfWindow, type Window, waiting } from './waiting.ts'
+import { keyColumns, objectsOfWindow, type Window, waiting } from './rows.ts'
 
 /** Current decisions of a window's type and its user's preferences, for people the user follows and for strangers. */
 export type Verdicts = { known: Verdict; stranger: Verdict }

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { fail } from '../../errors.ts'
+import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
 import { CurrentPassword } from '../passwords/fields.ts'
-import { createAccountLimit } from './account-limit.ts'
 import { createQuestions } from './address-mails.ts'
 import { editAccount } from './edit-account.ts'
 import { Export, exportAccount } from './export.ts'
@@ -118,5 +119,20 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
         return reply.code(202).send({})
       },
     )
+  }
+}
+
+/**
+ * A limit per user of `points`, times RATE_LIMIT_SCALE, in `seconds`. The returned function @throws {AppError}
+ * RATE_LIMITED
+ */
+function createAccountLimit(app: App, name: string, points: number, seconds: number) {
+  const scaled = Math.max(1, Math.round(points * app.config.rateLimitScale))
+  const limiter = createSharedLimiter(app, name, scaled, seconds)
+  return async (userId: string): Promise<void> => {
+    const { allowed, left } = await consume(limiter, userId)
+    if (allowed) return
+    const retryAfter = Math.max(1, Math.ceil(left.msBeforeNext / 1000))
+    throw fail('RATE_LIMITED', `At most ${scaled} of these in ${seconds / 3600} hours`, { retryAfter })
   }
 }

@@ -8,7 +8,7 @@ import { translateBusy } from '../../notify/inbox/lock.ts'
 import { appendRetractions } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { endBells } from '../bells/store.ts'
-import { takenFollows } from '../follows/taken.ts'
+import { takenFollows } from '../follows/event.ts'
 import { retractActorChunk } from './retract-actor.ts'
 
 type Pair = { userId: string; otherId: string; requestId: string }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { retractSources } from '../../notify/dispatch/retract.ts'
+import { retractSources } from '../../notify/dispatch/dispatch.ts'
 import { removeNotifications, usersOfThread } from '../../notify/fan-outs/remove-notifications.ts'
 import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'

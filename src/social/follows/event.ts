@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { defineAction } from '../../notify/actions.ts'
+import type { Taken } from '../../notify/outbox/append.ts'
 import { Id } from '../../protocol/id.ts'
 
 /** Columns over (follower_id, followee_id). */
@@ -23,3 +24,8 @@ export const follow = defineAction({
   ],
   objects: () => [],
 })
+
+/** The retraction of deleted follows. `deletion` is the statement without its `returning`. */
+export function takenFollows(deletion: string): Taken {
+  return { action: follow, ctes: `gone as (${deletion} returning follower_id, followee_id)`, from: 'gone' }
+}

@@ -1,10 +1,11 @@
+import { Value } from '@sinclair/typebox/value'
 import type pg from 'pg'
 import { isContentError } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { AppError, fail } from '../../errors.ts'
 import { type Identity, roleOf } from '../../http/identity.ts'
+import { type ExternalUser, profileFields } from '../external-users/fields.ts'
 import { writeExternalUsers } from '../external-users/write.ts'
-import { profileOf } from './profile.ts'
 
 /** Verified claims. Times are in seconds since 1970. `sub` is the external id. */
 export type ProviderClaims = { sub: string; sid?: string; iat: number; exp: number; [claim: string]: unknown }
@@ -99,4 +100,37 @@ async function provision(pool: pg.Pool, claims: ProviderClaims): Promise<void> {
       const isContent = error instanceof AppError ? error.status < 500 : isContentError(error)
       if (index === attempts.length - 1 || !isContent) throw error
     }
+}
+
+type Profile = Omit<ExternalUser, 'externalId'>
+
+/** The valid standard claims of OpenID Connect (Core 1.0, 5.1) in a token. */
+function profileOf(claims: Record<string, unknown>): Profile {
+  const given: Record<keyof Profile, unknown> = {
+    username: usernameOf(claims.preferred_username ?? claims.nickname),
+    displayName: claims.name,
+    email: claims.email,
+    emailVerified: claims.email_verified,
+    avatarUrl: claims.picture,
+    locale: typeof claims.locale === 'string' ? claims.locale.replaceAll('_', '-') : undefined,
+    timeZone: claims.zoneinfo,
+  }
+  return Object.fromEntries(
+    Object.entries(given).filter(
+      ([name, value]) =>
+        value !== null && value !== undefined && Value.Check(profileFields[name as keyof Profile], value),
+    ),
+  )
+}
+
+/**
+ * Makes a username from the claims. Drops characters that usernames cannot contain, and ignores mail addresses, because
+ * usernames are public.
+ */
+function usernameOf(name: unknown): string | undefined {
+  if (typeof name !== 'string' || name.includes('@')) return undefined
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, '_')
+    .slice(0, 30)
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { repeatChunk } from '../../base/pulse.ts'
 import { inTransaction } from '../../db/transaction.ts'
-import { repeatChunk } from '../../notify/fan-outs/repeat-chunk.ts'
 
 export const UNUSED_KEPT = '1 day'
 /** Age after which an unfinished upload is deleted. Longer than an upload can take. */

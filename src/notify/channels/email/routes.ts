@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../../app.ts'
-import { acceptForms, isForm } from '../../../http/forms.ts'
+import { acceptForms, isForm } from '../../../http/validation.ts'
 import { escapeHtml, page } from './mail.ts'
 import { checkUnsubscribeToken, stopMails } from './unsubscribe.ts'
 import { accountsOf, verifyEmail } from './verify.ts'
