@@ -1,6 +1,11 @@
 import pg from 'pg'
-import { encodeChangedInboxes } from '../../src/base/channels.ts'
-import { COUNTS_CHANNEL, INBOX_CHANNEL, OUTBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/wake-ups.ts'
+import {
+  COUNTS_CHANNEL,
+  encodeChangedInboxes,
+  INBOX_CHANNEL,
+  OUTBOX_CHANNEL,
+  SESSION_CHANNEL,
+} from '../../src/base/wake-ups.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 

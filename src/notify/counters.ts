@@ -1,6 +1,5 @@
 import type pg from 'pg'
-import { encodeChangedContent } from '../base/channels.ts'
-import { COUNTS_CHANNEL } from '../base/wake-ups.ts'
+import { COUNTS_CHANNEL, encodeChangedContent } from '../base/wake-ups.ts'
 import { notify } from '../db/listener.ts'
 import { type Sent, together } from '../db/transaction.ts'
 import { type Actions, type Counter, counters } from './actions.ts'

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import type { App } from '../app.ts'
-import { dispatchBatchSeconds, dispatchBatchSize } from '../base/metrics.ts'
 import type { Config } from '../config.ts'
 import { createPool } from '../db/pool.ts'
 import { DeliveryRunner } from '../notify/channels/runner.ts'
@@ -15,7 +14,6 @@ import { Expiry } from '../notify/inbox/expiry.ts'
 import { checkInstallation } from '../notify/outbox/adopt.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
 import { Dispatcher } from '../notify/outbox/dispatcher.ts'
-import type { BatchReport } from '../notify/outbox/lane-runner.ts'
 import { NotificationTypes } from '../notify/types/types.ts'
 import { WebhookSending } from '../notify/webhooks/sending.ts'
 import { actions } from '../social/actions.ts'
@@ -55,7 +53,7 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   })
   const types = new NotificationTypes(pool, log)
   const consumers = { notifications: dispatchWith(types, actions), counters: countWith(actions) }
-  const dispatcher = new Dispatcher(pool, log, consumers, countBatch)
+  const dispatcher = new Dispatcher(pool, log, consumers)
   const senders = createSenders(config, pool, { log, ...options })
   const reader = { pool, log, types }
   const deliveries = new DeliveryRunner([
@@ -65,10 +63,4 @@ export function createEngine({ config, log }: App, options: SenderOptions = {}):
   const jobs = new JobShares(config.workerConcurrency)
   const [fanOuts, expiry] = [new FanOutRunner(allFanOuts), new Expiry()]
   return { config, log, pool, types, consumers, dispatcher, fanOuts, expiry, jobs, deliveries, senders }
-}
-
-function countBatch({ consumer, events, seconds }: BatchReport): void {
-  if (events === 0) return
-  dispatchBatchSize.observe({ consumer }, events)
-  dispatchBatchSeconds.observe({ consumer }, seconds)
 }

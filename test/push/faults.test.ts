@@ -1,6 +1,5 @@
 import t from 'tap'
-import { encodeChangedInboxes } from '../../src/base/channels.ts'
-import { INBOX_CHANNEL } from '../../src/base/wake-ups.ts'
+import { encodeChangedInboxes, INBOX_CHANNEL } from '../../src/base/wake-ups.ts'
 import { dispatch, fillInbox } from '../notify/dispatch/events.ts'
 import { cloneDatabase, eventually } from '../setup.ts'
 import { sendTo, startNode } from './node.ts'

@@ -1,7 +1,6 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { encodeChangedInboxes } from '../../src/base/channels.ts'
-import { COUNTS_CHANNEL, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/wake-ups.ts'
+import { COUNTS_CHANNEL, encodeChangedInboxes, INBOX_CHANNEL, SESSION_CHANNEL } from '../../src/base/wake-ups.ts'
 import { Dispatcher } from '../../src/notify/outbox/dispatcher.ts'
 import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notify/dispatch/events.ts'
 import { eventually } from '../setup.ts'

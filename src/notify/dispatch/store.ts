@@ -1,6 +1,5 @@
 import type pg from 'pg'
-import { encodeChangedInboxes } from '../../base/channels.ts'
-import { INBOX_CHANNEL } from '../../base/wake-ups.ts'
+import { encodeChangedInboxes, INBOX_CHANNEL } from '../../base/wake-ups.ts'
 import { columns, hiddenIds } from '../../db/columns.ts'
 import { notify } from '../../db/listener.ts'
 import { type Sent, together } from '../../db/transaction.ts'

@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { Pulse } from '../../base/pulse.ts'
 import { messageOf } from '../../errors.ts'
 import { BatchError, type Consumer, type OnBusy } from './consume.ts'
-import { type BatchReport, onBusyAfter, type Reading, runBatch, runLane } from './lane-runner.ts'
+import { countBatch, onBusyAfter, type Reading, runBatch, runLane } from './lane-runner.ts'
 import { CRITICAL_LANE, type Lane, noteLaneFailure } from './position.ts'
 import { type LaneWithWork, lanesWithWork } from './read.ts'
 
@@ -58,7 +58,7 @@ export class Dispatcher {
   #emptyPasses = 0
   #stopping = false
 
-  constructor(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>, onBatch: (report: BatchReport) => void) {
+  constructor(pool: pg.Pool, log: Logger, consumers: Record<string, Consumer>, onBatch = countBatch) {
     this.#reading = { pool, log, onBatch }
     this.#consumers = consumers
   }

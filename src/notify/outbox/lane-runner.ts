@@ -2,6 +2,7 @@ import type { IPolicy } from 'cockatiel'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { isContentError, isLockTimeout, isTimeout } from '../../base/failure.ts'
+import { dispatchBatchSeconds, dispatchBatchSize } from '../../base/metrics.ts'
 import { messageOf } from '../../errors.ts'
 import { BatchError, type BatchOptions, type BatchResult, type Consumer, consumeBatch, type OnBusy } from './consume.ts'
 import type { Lane, Lanes } from './position.ts'
@@ -15,6 +16,13 @@ const SET_ASIDE_IN_A_ROW = 10
 const PATIENCE = 3
 
 export type BatchReport = { consumer: string; events: number; seconds: number }
+
+/** Counts a batch for the metrics. */
+export function countBatch({ consumer, events, seconds }: BatchReport): void {
+  if (events === 0) return
+  dispatchBatchSize.observe({ consumer }, events)
+  dispatchBatchSeconds.observe({ consumer }, seconds)
+}
 
 /** The pool for batches, and the receiver of their reports. */
 export type Reading = { pool: pg.Pool; log: Logger; onBatch: (report: BatchReport) => void }

@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import { decodeChangedContent } from '../../base/channels.ts'
+import { decodeChangedContent } from '../../base/wake-ups.ts'
 import type { ClientFrame } from '../../protocol/frames.ts'
 import type { LiveContent } from '../../protocol/live-content.ts'
 import type { Connection } from '../connections/connection.ts'

@@ -1,4 +1,4 @@
-import { LONGEST_BEGINNING } from '../../notify/types/beginning.ts'
+import { LONGEST_BEGINNING } from '../../notify/inbox/previews.ts'
 
 /**
  * Replaces the text of a post or comment, whose row the caller has locked. Adds a fan-out when the text's beginning changes
