@@ -9,17 +9,17 @@ import { maintainDeliveryLog } from '../src/notify/delivery-log/partitions.ts'
 import { textOfRows } from '../src/ops/console/tables.ts'
 
 /**
- * `node bench/console.ts <database url>`: what each statement of the console costs on a database that bench/generate.ts has
- * filled: `explain (analyze, buffers)` of each, as ravenpost_readonly. Gives the database a past first:
- * events, delivery log, mails, windows, dead letters, audit, a broadcast. Ends with 1 if a statement takes over 50 ms.
+ * `node bench/console.ts <database url>`: measures each statement of the console, by `explain (analyze, buffers)` as
+ * ravenpost_readonly, on a database that bench/generate.ts has filled. First adds a past: events, delivery log, mails, windows,
+ * dead letters, audit, a broadcast. The exit status is 1 if a statement takes more than 50 ms.
  */
 const FOLDER = join(import.meta.dirname, '../src/ops/console/sql')
 const LIMIT_MS = 50
 const RUNS = 5
 const [url] = process.argv.slice(2)
-if (!url) throw new Error('name the filled database: node bench/console.ts postgres://…')
+if (!url) throw new Error('specify the filled database: node bench/console.ts postgres://…')
 
-/** User 1 has the largest inbox. Of `deliveries-waiting` and so on, the largest page that the API allows. */
+/** Parameters of the statements. User 1 has the largest inbox; pages are as large as the API allows. */
 const parameters: Record<string, (string | number | boolean | null)[]> = {
   audit: [null, null, null, null, null, null, 101],
   badge: ['1'],
@@ -67,7 +67,7 @@ const pages: Record<string, unknown[]> = {
   'rows-social.users-newest': [101],
 }
 
-/** What bench/generate.ts leaves out. */
+/** Rows that bench/generate.ts does not make. */
 const history = [
   `insert into notify.outbox (xid, critical, counted, action, source_id, type, recipient_id, created_at)
    select (3 + i::bigint * (xmin - 3) / 1000001)::text::xid8, i % 100 = 0, i % 10 = 0, 'like', 'like:' || i % 1000 || ':' || i, 'post.liked', 1 + i % 100000,
@@ -125,8 +125,8 @@ process.exitCode = slow > 0 ? 1 : 0
 type Plan = { 'Actual Rows': number; 'Shared Hit Blocks': number; 'Shared Read Blocks': number }
 
 /**
- * `ms`: processor time of the backend, planning included, of the fastest run: what a quiet machine takes to read from
- * memory, however busy this one is. Linux, the database on this machine. Buffers of 8 kB.
+ * `ms`: CPU time of the fastest run in the backend, with planning, so that a busy machine does not matter. Requires Linux and
+ * a database on this machine. Buffers have 8 kB.
  */
 async function explain(text: string, values: unknown[]): Promise<{ rows: number; ms: number; buffers: number }> {
   const client = await pool.connect()

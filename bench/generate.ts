@@ -6,23 +6,23 @@ import { migrate } from '../src/migrate.ts'
 export type Sizes = { users: number; follows: number; notifications: number }
 
 /**
- * Fills an empty database with users, follows and notifications by statements over sets. Followers and inbox sizes follow
- * a power law: user 1 has the most of both, and the r-th a share of r^-0.6 of it. States, counts and sources are right, so
- * that everything, ops.count_drift too, works on it.
+ * Fills an empty database with users, follows and notifications by set-based statements. Followers and inbox sizes follow a
+ * power law: user 1 has the most of both, and user r has r^-0.6 of that. States, counts and sources are correct, so that
+ * everything works on it and ops.count_drift is empty.
  */
 export async function generate(url: string, sizes: Sizes, say: (line: string) => void = () => {}): Promise<void> {
   await migrate(url, pino({ level: 'warn' }))
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  // Every event is shown at once, so that runs compare with each other.
+  // Shows every event at once, so that runs are comparable.
   await client.query('update notify.types set window_seconds = 0')
   const step = async (name: string, text: string) => {
     const startedAt = performance.now()
     await client.query(text)
     say(`  ${name}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
   }
-  // Nobody reads while it is made: no commit waits for the disk, and indexes are built once, over everything.
-  // As a replica it checks no foreign key, row by row: everything that is named exists.
+  // Nobody reads yet, so commits need not wait for the disk, and indexes are built once at the end. The replica role skips
+  // the checks of foreign keys.
   await client.query(
     `set synchronous_commit = off; set session_replication_role = replica; set maintenance_work_mem = '512MB'; set work_mem = '256MB'`,
   )
@@ -34,14 +34,14 @@ export async function generate(url: string, sizes: Sizes, say: (line: string) =>
   await step('sources', sourcesOf(sizes))
   await step('indexes', rebuild)
   await step('vacuum', 'vacuum analyze')
-  // What is still to be written is not the time of those who read.
+  // Writes everything to disk now, so that it does not slow down later measurements.
   await step('checkpoint', 'checkpoint')
   await client.end()
 }
 
 const filled = ['social.users', 'social.follows', 'notify.notifications', 'notify.sources']
 
-/** What makes them again. Primary keys stay. */
+/** The statements that create the indexes again. Primary keys stay. */
 async function dropIndexes(client: pg.Client): Promise<string> {
   const { rows } = await client.query<{ name: string; definition: string }>(
     `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
@@ -65,7 +65,7 @@ const usersOf = ({ users }: Sizes) => `
   select i, i, 'Post ' || i from generate_series(1, ${users}) i;
   select setval(pg_get_serial_sequence('social.' || t, 'id'), ${users}) from unnest(array['users', 'sessions', 'posts']) t`
 
-/** u^2.5 of a uniform u falls below x with probability x^0.4: the density of the rank is rank^-0.6. */
+/** For a uniform u, u^2.5 is below x with probability x^0.4, so the density of the rank is rank^-0.6. */
 const followsOf = ({ users, follows }: Sizes) => `
   insert into social.follows (follower_id, followee_id)
   select distinct follower, followee from (
@@ -82,7 +82,7 @@ const inboxesOf = ({ users, notifications }: Sizes) => `
     from generate_series(1, ${users}) i
   ) sizes`
 
-/** In the order of time, as they come: each user's notifications lie apart from each other. */
+/** Inserts in order of time, as in real use, so that the notifications of one user are on different pages. */
 const numbered = `
   from (
     select i.*, k from notify.inbox i cross join lateral generate_series(1, i.modseq) k order by i.modseq - k desc, i.user_id
@@ -116,7 +116,7 @@ if (import.meta.main) {
     },
   })
   const [url] = positionals
-  if (!url) throw new Error('name the empty database to fill: node bench/generate.ts postgres://…')
+  if (!url) throw new Error('specify the empty database to fill: node bench/generate.ts postgres://…')
   const sizes = {
     users: Number(values.users),
     follows: Number(values.follows),

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
 /**
- * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000 --pinned]`: what is compared with lives in a package of its own, installed
- * on request. Every database has a past of so many read events and as many notifications; `--past 0`: none.
- * `--pinned` gives the stack one core and the generator another.
+ * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000 --pinned]`: measures the scenarios. The other stacks
+ * are in a package of their own, which is installed on request. `--past`: events that every database has already processed, and as
+ * many notifications. `--pinned`: the stack gets one core and the generator another.
  */
 if (!existsSync(new URL('node_modules', import.meta.url))) {
-  console.error('The stacks that are compared with are not installed: run npm ci --prefix bench')
+  console.error('The other stacks are not installed: run npm ci --prefix bench')
   process.exit(1)
 }
 const { positionals, values } = parseArgs({
@@ -20,7 +20,7 @@ const { positionals, values } = parseArgs({
     pinned: { type: 'boolean', default: false },
   },
 })
-// Ends what was started too: see machine/process.ts.
+// Ends the started processes too: see machine/process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const { runScenarios } = await import('./harness/run-scenarios.ts')
 const { pinEverything } = await import('./machine/pin.ts')
@@ -41,5 +41,5 @@ await runScenarios(chosen, {
   runs: Number(values.runs ?? (quick ? 1 : 5)),
   past: { events: past, notifications: past },
 })
-// Whatever a failed scenario left open.
+// A failed scenario may have left connections open.
 process.exit()

@@ -1,6 +1,6 @@
 /**
- * The people and posts every stack is measured with: users 1 to `recipients` have sockets and write the posts, the `likers`
- * after them like. A post liked once is one event and one notification, so what was lost or doubled can be told exactly.
+ * The users and posts with which every stack is measured. Users 1 to `recipients` have sockets and write the posts; the `likers`
+ * after them like posts. One like of a post is one event and one notification, so losses and duplicates can be counted exactly.
  */
 export type World = { recipients: number; likers: number; posts: number }
 
@@ -16,5 +16,5 @@ export function usersOf(world: World): number {
   return world.recipients + world.likers
 }
 
-/** Both stacks verify HS256 tokens with this secret, so the load generator signs for everybody. */
-export const JWT_SECRET = 'a secret that only the benchmark knows, 32 bytes and more'
+/** Both stacks verify HS256 tokens with this secret, so the load generator signs the tokens of all users. */
+export const JWT_SECRET = 'a secret that only the benchmark knows, 32 bytes or more'

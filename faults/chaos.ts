@@ -11,9 +11,10 @@ import { startSystem } from './system/system.ts'
 import { SECOND } from './wait.ts'
 
 /**
- * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--past N] [--keep]`: runs the scenarios whose names contain one of
- * `names`, against real processes under load, checks every invariant after each, and ends with status 1 when anything was
- * lost, doubled or broken. Never fails for being slow. The database has a past of so many read events and as many notifications.
+ * `npm run chaos [-- names] [--quick] [--list] [--seed N] [--rate N] [--past N] [--keep]`: runs the scenarios whose names contain
+ * one of `names`, against real processes under load, and checks every invariant after each. The exit status is 1 when anything
+ * was lost, doubled or broken; a slow run does not fail. `--past`: events that the database has already processed, and as many
+ * notifications.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,7 +41,7 @@ function chosen(): Scenario[] {
 }
 
 async function runAll(list: Scenario[]): Promise<boolean> {
-  if (list.length === 0) throw new Error(`no scenario is named ${positionals.join(', ')}: see --list`)
+  if (list.length === 0) throw new Error(`no scenario has ${positionals.join(', ')} in its name: see --list`)
   const folder = await mkdtemp(join(tmpdir(), 'ravenpost-chaos-'))
   const system = await startSystem(folder, { past })
   const results: Result[] = []
@@ -70,7 +71,7 @@ async function runAll(list: Scenario[]): Promise<boolean> {
   return good
 }
 
-/** On a system that is made for this scenario, with a disk or servers of its own. */
+/** Runs a scenario on a system of its own, because it needs a special disk or special servers. */
 async function onItsOwn(scenario: Scenario, folder: string): Promise<Result | undefined> {
   await mkdir(folder)
   try {

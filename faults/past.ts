@@ -1,23 +1,23 @@
 import pg from 'pg'
 
-/** How much has happened before: events that every consumer has read, and notifications with a source each. */
+/** Size of the past: events that every consumer has read, and notifications with one source each. */
 export type Past = { events: number; notifications: number }
 
-/** People and posts of the past have ids above this one, and what a test or benchmark makes has ids below. */
+/** Users and posts of the past have ids above this one. Those that a test or benchmark creates have ids below it. */
 export const FIRST_ID = 100_000_000
-/** Notifications per person of the past. */
+/** Notifications per user of the past. */
 export const INBOX = 50
 
 /**
- * Gives a fresh database a past, as if it had run for some days: people with full inboxes, and read events in the current partition of the
- * log. To be called before any process runs on it; seconds per million rows. Counts are right (`ops.count_drift` is empty), and the
- * people of the past take part in nothing that comes later.
+ * Gives a fresh database a past, as if it had run for some days: users with full inboxes, and processed events in the current
+ * partition of the log. Call it before any process uses the database. It takes seconds per million rows. All counts are correct
+ * (`ops.count_drift` is empty). Users of the past do nothing later.
  */
 export async function makePast(url: string, { events, notifications }: Past): Promise<void> {
   const people = Math.ceil(notifications / INBOX)
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  // As a replica it checks no foreign key row by row. Nobody reads while it is made: no commit waits for the disk.
+  // The replica role skips the checks of foreign keys. Commits need not wait for the disk, because nobody reads yet.
   await client.query('set session_replication_role = replica; set synchronous_commit = off')
   if (people > 0) {
     await client.query(peopleOf(people))
@@ -54,7 +54,7 @@ const inboxesOf = (people: number) => `
   select i, ${INBOX}, ${INBOX - READ}, ${INBOX - READ}, ${INBOX}, ${READ}
   from generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i`
 
-/** In the order of time, as they come: each person's notifications lie apart from each other. */
+/** Inserts in order of time, as in real use, so that the notifications of one user are on different pages. */
 const notificationsOf = (people: number) => `
   insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, actor_ids, actor_count,
     created_at, updated_at, delivered_at, read_at, expires_at)
@@ -67,7 +67,7 @@ const sourcesOf = (people: number) => `
   select i, 'past:' || k, 0, k, true, true, 'shown', now() - interval '6 days' + k * interval '2 hours'
   from generate_series(1, ${INBOX}) k, generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i`
 
-/** Of as many transactions as the cluster has had; each hundredth is critical, and each tenth moves counters. */
+/** The events come from as many transactions as the cluster has had. Each hundredth is critical, and each tenth moves counters. */
 const eventsOf = (events: number, people: number) => `
   insert into notify.outbox (xid, critical, counted, action, source_id, type, recipient_id, created_at)
   select (3 + i % (xmin - 3))::text::xid8, i % 100 = 0, i % 10 = 0, 'past', 'past:' || i, 'system', ${FIRST_ID} + 1 + i % ${people}, now() - interval '3 days'

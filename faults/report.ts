@@ -1,7 +1,7 @@
 import type { Result } from './run.ts'
 import { SECOND } from './wait.ts'
 
-/** Nothing lost, nothing doubled, nothing else broken; how long it took does not matter. */
+/** True if nothing was lost, doubled or otherwise broken, however long it took. */
 export function isGood({ lost, doubled, broken }: Result): boolean {
   return lost.length + doubled.length + broken.length === 0
 }
@@ -28,7 +28,7 @@ export function print(result: Result, undisturbed: Result): void {
   }
 }
 
-/** Share of the offered requests that succeeded before the client's timeout, relative to the undisturbed run. */
+/** Share of the requests that succeeded before the client's timeout, relative to the undisturbed run. */
 export function ratio(result: Result, undisturbed: Result): number {
   return result.completed / result.offered / (undisturbed.completed / undisturbed.offered)
 }

@@ -12,7 +12,7 @@ export type Result = Findings & {
   what: string
   offered: number
   completed: number
-  /** From the end of the disturbance until every process is ready, every client live and no event older than a second; null: not under load. */
+  /** Milliseconds from the end of the disturbance until every process is ready, every client is live and no event is older than a second. Null: not while the load lasted. */
   recoveryMs: number | null
   notes: string[]
   seconds: number
@@ -24,11 +24,11 @@ const USERS = 80
 const POSTS = 160
 const QUICK_CLIENTS = 300
 const BEFORE_MS = 2 * SECOND
-/** Under load; on a machine that cannot carry it, once more that long without. Only then is it more than slow. */
+/** Time to recover under load. A machine too slow for the load gets the same time again without it, and fails only after that. */
 const RECOVER_WITHIN_MS = 60 * SECOND
 const SETTLE_WITHIN_SECONDS = 180
 
-/** Runs one scenario among people of its own: load, disturbance, recovery, a quiet end, and the full check. */
+/** Runs one scenario with its own users: load, disturbance, recovery, a quiet end, and the full check. */
 export async function runScenario(system: System, scenario: Scenario, options: RunOptions): Promise<Result> {
   const startedAt = performance.now()
   const random = new Random(options.seed)
@@ -72,7 +72,7 @@ function portsOf(system: System, role: 'api' | 'push'): number[] {
   return system.of(role).map((one) => system.front.get(one)?.port ?? one.port)
 }
 
-/** Milliseconds until the system has recovered. Null when that takes too long; `notes` then names what is missing. */
+/** Milliseconds until the system has recovered. Null when that takes too long; then a note says what is missing. */
 async function recovered(system: System, clients: FoldingClient[], notes: string[]): Promise<number | null> {
   const startedAt = performance.now()
   let missing = ''

@@ -7,35 +7,35 @@ import type { PushServices } from './system/push-services.ts'
 import type { SmallDisk } from './system/small-disk.ts'
 import type { System } from './system/system.ts'
 
-/** What a scenario works with while load and clients run. */
+/** Services of a scenario while load and clients run. */
 export type Stage = {
   system: System
   world: World
   load: Load
   clients: FoldingClient[]
-  /** Draws victims and moments. */
+  /** Chooses targets and times. */
   random: Random
   quick: boolean
-  /** Puts something on record that must hold; when it does not, the scenario has failed. */
+  /** Records a condition. The scenario fails when it is false. */
   expect(holds: boolean, what: string): void
-  /** Shown beside the result. */
+  /** Adds a note to the result. */
   note(text: string): void
 }
 
 export type Scenario = {
   name: string
-  /** One line for `--list`. */
+  /** One line for `--list` and docs/faults.md. */
   what: string
-  /** Part of `--quick`. */
+  /** Also runs with `--quick`. */
   quick?: boolean
-  /** Connected devices in place of the usual number, one per member; for storms. */
+  /** Number of connected devices, for storms; by default one per member. */
   clients?: number
-  /** Makes the disk that PostgreSQL is to have; the scenario runs on a system of its own then. */
+  /** Makes a disk for PostgreSQL. The scenario then runs on its own system. */
   disk?: (folder: string) => Promise<SmallDisk>
-  /** Makes the primary and standby that the scenario's own system has. */
+  /** Makes a primary and a standby for the scenario's own system. */
   pair?: () => Promise<Pair>
-  /** Starts the push services that the scenario's own system has. */
+  /** Starts push services for the scenario's own system. */
   pushServices?: () => Promise<PushServices>
-  /** Breaks things and, unless they heal by themselves, mends them again. Recovery is measured from its end. */
+  /** Causes the fault, and repairs it unless the system does so itself. Recovery is measured from its end. */
   disturb(stage: Stage): Promise<void>
 }

@@ -16,9 +16,10 @@ import { type System, startSystem } from './system/system.ts'
 import { SECOND, sleep } from './wait.ts'
 
 /**
- * `npm run soak -- --minutes N [--rate N] [--seed N] [--past N]`: two processes of each role under a fixed rate of actions. Every ten
- * seconds it samples memory, tables, latency and how many clients lag. At the end it decides for each whether it stayed flat, checks
- * every invariant, and writes faults/results/soak.md and soak.svg. Status 1 when something was lost, doubled or broken, or grew.
+ * `npm run soak -- --minutes N [--rate N] [--seed N] [--past N]`: runs two processes of each role under a fixed rate of actions.
+ * Every ten seconds it samples memory, tables, latency and the number of clients that are behind. At the end it decides which of
+ * them stayed flat, checks every invariant, and writes faults/results/soak.md and soak.svg. The exit status is 1 when something
+ * was lost, doubled or broken, or grew.
  */
 const { values } = parseArgs({
   options: {
@@ -42,7 +43,7 @@ process.exit(good ? 0 : 1)
 
 async function soak(system: System): Promise<boolean> {
   const random = new Random(seed)
-  // A like is a pair of person and post that is new: there have to be enough for the whole time.
+  // Each like needs a new pair of user and post, so there must be enough pairs for the whole run.
   const posts = Math.max(400, Math.ceil((minutes * 60 * rate * 2) / USERS))
   const world = await makeWorld(system, USERS, posts)
   const ports = (role: 'api' | 'push') => system.of(role).map((one) => one.port)
@@ -101,7 +102,7 @@ async function sampleUntil(system: System, load: Load, clients: FoldingClient[],
 
 type Modseqs = Map<string, number>
 
-/** Where each inbox is: a client that has not been brought there by the next sample is behind. */
+/** The state of each inbox. A client that has not reached it at the next sample is behind. */
 async function modseqs({ pool }: System): Promise<Modseqs> {
   const { rows } = await pool.query<{ id: string; modseq: number }>(
     'select user_id as id, modseq::float8 as modseq from notify.inbox',
@@ -109,7 +110,7 @@ async function modseqs({ pool }: System): Promise<Modseqs> {
   return new Map(rows.map(({ id, modseq }) => [id, modseq]))
 }
 
-/** Resident memory of each process by the kernel and its heap by /metrics, in MiB. */
+/** Resident memory of each process from the kernel, and its heap from /metrics, in MiB. */
 async function memory(system: System): Promise<Record<string, number>> {
   const found: Record<string, number> = {}
   for (const one of system.processes) {
@@ -122,13 +123,13 @@ async function memory(system: System): Promise<Record<string, number>> {
   return found
 }
 
-/** Fails rather than wait for a process that is busy: a sample without its heap is better than none. */
+/** Gives up on a busy process after five seconds, because a sample without its heap is better than none. */
 async function scrape(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5 * SECOND) })
   return response.text()
 }
 
-/** Dead tuples of what is updated all the time, unread events, and the size of tables that must not grow by updates alone. */
+/** Dead tuples of frequently updated tables, unread events, and the size of tables that updates must not enlarge. */
 async function tables({ pool }: System): Promise<Record<string, number>> {
   const { rows } = await pool.query<Record<string, number>>(
     `select (select sum(n_dead_tup) from pg_stat_user_tables where relname like 'outbox\\_%')::int as "outbox dead",

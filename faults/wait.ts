@@ -4,7 +4,7 @@ export const SECOND = 1000
 
 export const sleep = (ms: number) => delay(ms)
 
-/** Asks until `condition` holds; returns false when it did not within `ms`. An error counts as no. */
+/** Repeats `condition` until it is true. Returns false when it was not within `ms`. An error counts as false. */
 export async function within(ms: number, condition: () => Promise<boolean> | boolean, everyMs = 50): Promise<boolean> {
   const deadline = Date.now() + ms
   for (;;) {

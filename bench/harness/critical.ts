@@ -6,10 +6,10 @@ import type { World } from '../world.ts'
 import type { Measured } from './scenario.ts'
 import type { System } from './with-system.ts'
 
-/** Critical events a second. */
+/** Critical events per second. */
 export const CRITICAL = 10
 
-/** The likes of these posts are a backlog that is let go at once. */
+/** Sends critical events while a backlog of the likes of these posts, released at once, is dispatched. */
 export async function passBacklog(
   { system, load }: System,
   world: World,
@@ -33,7 +33,7 @@ export async function passBacklog(
   }
 }
 
-/** To user after user, as a service would that sends security codes; to those without sockets, since the clock is at the row. */
+/** Sends to one user after the other, like a service that sends security codes. The users have no sockets, because the time ends at the stored row. */
 export async function sendCritical(
   databaseUrl: string,
   { recipients, likers }: World,

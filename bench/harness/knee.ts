@@ -1,13 +1,13 @@
 import type { System } from './with-system.ts'
 
-/** Above this, from the time an action was due to the frame, a stack no longer keeps up. */
+/** Highest latency from the time an action was due to the frame. Above it, a stack does not keep up. */
 const P99_LIMIT_MS = 250
 const FIRST_RATE = 250
 const LOWEST_RATE = 20
 
 /**
- * The highest rate of likes per second at which every notification arrives and the 99th percentile stays below the limit:
- * doubled until it is passed, then halved into. Returns the post to go on with, too.
+ * Finds the highest rate of likes per second at which every notification arrives and the 99th percentile stays below the limit:
+ * doubles the rate until it fails, then bisects. Also returns the next unused post.
  */
 export async function findKnee(
   given: System,
@@ -16,7 +16,7 @@ export async function findKnee(
   let [post, good, bad] = [firstPost, 0, Number.POSITIVE_INFINITY]
   for (let rate = FIRST_RATE, step = 0; step < steps || (good === 0 && rate > LOWEST_RATE); ) {
     let { kept, nextPost } = await keepsUp(given, rate, post, seconds)
-    // A machine that hiccups once has not found a knee.
+    // Repeats a failed step, because the machine may have stalled once.
     if (!kept) ({ kept, nextPost } = await keepsUp(given, rate, nextPost, seconds))
     post = nextPost
     if (kept) good = rate
@@ -32,7 +32,7 @@ export async function findKnee(
 
 async function keepsUp({ system, load }: System, rate: number, firstPost: number, seconds: number) {
   const sent = await load.like({ url: system.urlOf('api'), firstPost, seconds, rate })
-  // Whatever is late is let in, so that the next step does not pay for it.
+  // Waits for late notifications, so that they do not burden the next step.
   const { arrived, fromSend } = await load.expect({ count: sent.answered, withinMs: 60_000 })
   await load.reset()
   const all = sent.failed === 0 && sent.answered === Math.floor(rate * seconds) && arrived === sent.answered

@@ -4,7 +4,7 @@ import type { Measured } from './scenario.ts'
 
 export type Costs = { cpu: Record<string, number>; walBytes: number; deadTuples: number }
 
-/** What happens between the call and the call of the returned function: CPU by process, WAL; and the dead tuples left then. */
+/** Measures CPU by process and WAL until the returned function is called, and the dead tuples at that time. */
 export async function meter(databaseUrl: string, roots: () => Root[]): Promise<() => Promise<Costs>> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
@@ -22,7 +22,7 @@ export async function meter(databaseUrl: string, roots: () => Root[]): Promise<(
   }
 }
 
-/** Costs per thing done: CPU in all and by process, WAL and dead tuples. */
+/** Costs per item: CPU in total and by process, WAL and dead tuples. */
 export function perUnit({ cpu, walBytes, deadTuples }: Costs, count: number): Measured {
   const byProcess = Object.entries(cpu).map(([name, ms]) => [`CPU ms of ${name.replace(/^.*-/, '')}`, ms / count])
   const total = Object.values(cpu).reduce((all, ms) => all + ms, 0)

@@ -7,8 +7,8 @@ import { writeTables } from '../report/tables.ts'
 import { type Bench, lostOrDoubled, round, type Scenario } from './scenario.ts'
 
 /**
- * Runs the scenarios one after the other on one PostgreSQL and one Redis; each result is kept as soon as it is there. The status
- * is 1 when one failed or Ravenpost lost or doubled something, never for being slow.
+ * Runs the scenarios one after the other on one PostgreSQL and one Redis, and stores each result at once. The exit status is 1
+ * when a scenario failed or Ravenpost lost or doubled something; a slow run does not fail.
  */
 export async function runScenarios(
   scenarios: Scenario[],
@@ -20,7 +20,7 @@ export async function runScenarios(
     for (const scenario of scenarios) {
       say(`${scenario.id} ${scenario.title}`)
       await runOne(scenario, { machine, quick, runs, repeats: 0, only, say }).catch((error) => {
-        // What the others would find is not lost with it.
+        // The other scenarios still run.
         say(`  FAILED: ${error instanceof Error ? error.stack : error}`)
         process.exitCode = 1
       })

@@ -3,20 +3,20 @@ import type { Machine } from '../machine/machine.ts'
 
 export type Bench = {
   machine: Machine
-  /** Small sizes and one run: to see that everything works, not to know how fast it is. */
+  /** Small sizes and one run: checks that everything works, and does not measure speed. */
   quick: boolean
   runs: number
-  /** Only stacks whose name begins so. */
+  /** Runs only stacks whose name begins with this. */
   only: string | undefined
-  /** How many runs of a scenario may still be repeated because the machine changed during them. */
+  /** Number of runs of a scenario that may still be repeated because the machine's speed changed. */
   repeats: number
   say(line: string): void
 }
 
-/** The world of quick runs: one for most scenarios, so that it is made once. */
+/** The world of quick runs. Most scenarios share it, so that it is made once. */
 export const quickWorld = { recipients: 1000, likers: 1000, posts: 40_000 }
 
-/** The figures of one run; names carry their unit. */
+/** The figures of one run. Names contain the unit. */
 export type Measured = Record<string, number>
 
 export type Figure = { median: number; min: number; max: number; runs: number[] }
@@ -27,12 +27,12 @@ export type Result = { rows: Row[]; targets: Target[]; notes: string[] }
 export type Scenario = {
   id: string
   title: string
-  /** Fewer runs than asked for, where one takes long and its figures hardly differ; all of them take an hour. */
+  /** Maximum number of runs, for a scenario that takes long and whose figures hardly vary. */
   mostRuns?: number
   run(bench: Bench): Promise<Result>
 }
 
-/** Every stack once, then every stack again, so that a machine that changes changes for all. */
+/** Runs every stack once, then every stack again, so that a change of the machine's speed affects all of them. */
 export async function inTurn<S extends { name: string }>(
   bench: Bench,
   stacks: S[],
@@ -49,7 +49,7 @@ export async function inTurn<S extends { name: string }>(
   return toRows(found)
 }
 
-/** Drops and repeats a run during which the machine changed, as long as runs may be repeated. */
+/** Discards and repeats a run during which the machine's speed changed, as long as repeats are left. */
 export async function undisturbed(bench: Bench, measure: () => Promise<Measured>): Promise<Measured> {
   for (;;) {
     const before = await calibrate()
@@ -66,7 +66,7 @@ export function toRows(found: Map<string, Measured[]>): Row[] {
   return [...found].map(([stack, runs]) => ({ stack, figures: toFigures(runs) }))
 }
 
-/** What is not zero and has to be. Of the stacks that Ravenpost is compared with, what they lose is a result; of Ravenpost it is a failure. */
+/** Figures that are not zero but must be. Losses of Ravenpost are failures; losses of the other stacks are results. */
 const peers = /^(usual stack|BullMQ|pg-boss|graphile-worker)/
 const mustBeZero =
   /^(likes )?(lost|doubled|missed|not stored|not pushed|pushed twice|not told|told twice|count drift)\b/
@@ -88,7 +88,7 @@ export function maxOf(rows: Row[], stack: string, figure: string): number {
   return rows.find((row) => row.stack === stack)?.figures[figure]?.max ?? Number.NaN
 }
 
-/** `null` where there is nothing to compare. */
+/** `null` without a value to compare with. */
 export function target(text: string, reached: number, met: boolean, unit = '×'): Target {
   return { text, reached: `${round(reached)} ${unit}`, met: Number.isFinite(reached) ? met : null }
 }

@@ -7,7 +7,7 @@ import type { Bench } from './scenario.ts'
 
 export type System = { system: Running; load: Load }
 
-/** Runs `work` with a stack on a fresh database and a load generator; both are gone afterwards. */
+/** Runs `work` with a stack on a fresh database and with a load generator, and ends both afterwards. */
 export async function withSystem<T>(
   { machine }: Bench,
   stack: Stack,
@@ -29,14 +29,14 @@ export async function withSystem<T>(
   }
 }
 
-/** Connects every recipient, or says who could not. */
+/** Connects every recipient. Throws with the number of those that failed. */
 export async function connectAll({ system, load }: System, world: World): Promise<number> {
   const { ms, closed } = await load.connect({ url: system.urlOf('push'), from: 1, to: world.recipients })
   if (closed > 0) throw new Error(`${closed} of ${world.recipients} sockets were closed while connecting`)
   return ms
 }
 
-/** Has these posts' likes dispatched and pushed before anything is measured. */
+/** Warms up: dispatches and pushes the likes of these posts before the measurement. */
 export async function warmUp({ system, load }: System, posts: number): Promise<void> {
   await system.fill(1, posts)
   const { arrived } = await load.expect({ count: posts, withinMs: 180_000 })

@@ -1,12 +1,12 @@
 import { WebSocket } from 'ws'
 
-/** One user's socket. Both protocols are spoken on the same websocket library, so that receiving costs the same. */
+/** The socket of one user. Both protocols use the same websocket library, so that receiving costs the same. */
 export type Client = { close(): void; cut(): void }
 
 export type ClientEvents = {
-  /** The post whose like was told; called once per notification in a frame. */
+  /** Called with the liked post, once per notification in a frame. */
   notified(post: number): void
-  /** Caught up: what comes from now on is live. */
+  /** The client has caught up; later frames are live. */
   synced(): void
   closed(code: number): void
 }

@@ -1,7 +1,7 @@
 import type { World } from '../world.ts'
 import { Generator, type Protocol } from './generator.ts'
 
-/** Runs a Generator in a process of its own: each message names one of its methods. */
+/** Runs a Generator in its own process. Each message names one of its methods. */
 type Message = { id: number; method: string; argument: unknown }
 
 const [world, protocol]: [World, Protocol] = JSON.parse(process.argv[2] ?? '[]')
@@ -10,7 +10,7 @@ const generator = new Generator(world, protocol)
 process.on('message', async ({ id, method, argument }: Message) => {
   try {
     const run: unknown = Reflect.get(generator, method)
-    if (typeof run !== 'function') throw new Error(`the generator cannot ${method}`)
+    if (typeof run !== 'function') throw new Error(`the generator has no method ${method}`)
     process.send?.({ id, result: await run.call(generator, argument) })
   } catch (error) {
     process.send?.({ id, error: String(error) })

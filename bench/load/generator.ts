@@ -12,7 +12,7 @@ export type LikesResult = {
   failed: number
   perSecond: number
   nextPost: number
-  /** From the moment it should have been sent to the answer. */
+  /** Milliseconds from the time a request was due to its answer. */
   latency: Latency
 }
 export type Arrivals = {
@@ -20,14 +20,14 @@ export type Arrivals = {
   doubled: number
   /** Milliseconds from the call of `expect` until the last one arrived. */
   elapsedMs: number
-  /** From the answer of the action to the frame; 0 where the frame was first. */
+  /** Milliseconds from the answer of the action to the frame; 0 if the frame came first. */
   fromAnswer: Latency
-  /** From the moment the action should have been sent to the frame. */
+  /** Milliseconds from the time the action was due to the frame. */
   fromSend: Latency
 }
 export type Gets = { url: string; path: string; users: [first: number, last: number]; rate: number; seconds: number }
 
-/** Sends likes and receives what they cause, on one clock: the whole of the load, in a process of its own. */
+/** Sends likes and receives their frames in one process, so that one clock measures both. */
 export class Generator {
   readonly #world: World
   readonly #protocol: Protocol
@@ -55,12 +55,12 @@ export class Generator {
       this.#tokens.push(signAccessToken(config, { userId: String(id), sessionId: String(id), role: 'user' }))
   }
 
-  /** Opens the sockets of users `from` to `to`; resolves with the time when all are synced. */
+  /** Opens the sockets of users `from` to `to`. Resolves with the time when all are synced. */
   async connect({ url, from, to }: { url: string; from: number; to: number }): Promise<{ ms: number; closed: number }> {
     const startedAt = performance.now()
     let closed = 0
     const ids = Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    // Enough at a time to keep a server busy, few enough for its queue of connections.
+    // Enough in parallel to keep a server busy, and few enough for its queue of connections.
     const workers = Array.from({ length: 200 }, async () => {
       for (let id = ids.pop(); id !== undefined; id = ids.pop()) await this.#openTwice(url, id).catch(() => closed++)
     })
@@ -68,13 +68,13 @@ export class Generator {
     return { ms: performance.now() - startedAt, closed }
   }
 
-  /** Closes every socket; with `cut` as a broken network would. */
+  /** Closes every socket. `cut`: as a broken network would. */
   async disconnect({ cut = false }: { cut?: boolean } = {}): Promise<void> {
     for (const client of this.#clients.values()) cut ? client.cut() : client.close()
     this.#clients.clear()
   }
 
-  /** One like per post from `firstPost` on: at a fixed rate, or as fast as `connections` allow. */
+  /** Likes each post from `firstPost` on once, at a fixed rate or as fast as `connections` allow. */
   async like({ url, firstPost, seconds, rate, connections = 128 }: Likes): Promise<LikesResult> {
     let [post, answered, failed] = [firstPost, 0, 0]
     const latencies = new Latencies()
@@ -102,7 +102,7 @@ export class Generator {
     return { answered, failed, perSecond, nextPost: post, latency: latencies.summary() }
   }
 
-  /** Every liker likes the same post once, at this rate. */
+  /** All likers like the same post once, at this rate. */
   async storm({
     url,
     post,
@@ -129,7 +129,7 @@ export class Generator {
     return { answered, failed, perSecond, nextPost: post, latency: latencies.summary() }
   }
 
-  /** The same page for one user after the other, at a fixed rate. */
+  /** Requests the same page for one user after the other, at a fixed rate. */
   async get({ url, path, users: [first, last], rate, seconds }: Gets): Promise<{ latency: Latency; failed: number }> {
     const latencies = new Latencies()
     let [user, failed] = [first, 0]
@@ -146,7 +146,7 @@ export class Generator {
     return { latency: latencies.summary(), failed }
   }
 
-  /** Waits until so many notifications have arrived since the last `reset`, or the time is up. */
+  /** Waits until this many notifications have arrived since the last `reset`, or until the timeout. */
   async expect({ count, withinMs }: { count: number; withinMs: number }): Promise<Arrivals> {
     const startedAt = performance.now()
     await new Promise<void>((resolve) => {
@@ -168,7 +168,7 @@ export class Generator {
     }
   }
 
-  /** Forgets what has arrived; posts liked before must not be used again. */
+  /** Forgets all received notifications. Posts liked before must not be used again. */
   async reset(): Promise<void> {
     this.#arrived = 0
     this.#doubled = 0
@@ -176,7 +176,7 @@ export class Generator {
     this.#fromSend = new Latencies()
   }
 
-  /** Tries once more, as every client does: a generator that is short of CPU may say its hello too late. */
+  /** Tries once more, as every client does, because a busy generator may send its hello too late. */
   #openTwice(url: string, id: number): Promise<void> {
     return this.#open(url, id).catch(() => this.#open(url, id))
   }
@@ -199,7 +199,7 @@ export class Generator {
   #notified(user: number, post: number): void {
     const now = performance.now()
     if (authorOf(this.#world, post) !== user)
-      throw new Error(`user ${user} was told of post ${post}, which is not theirs`)
+      throw new Error(`user ${user} was notified of post ${post}, which belongs to another user`)
     const before = this.#arrivals[post] ?? 0
     this.#arrivals[post] = before + 1
     if (before > 0) {

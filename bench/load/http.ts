@@ -1,11 +1,11 @@
 import { connect, type Socket } from 'node:net'
 
-/** Status and body of an answer. */
+/** Receives the status and body of an answer. */
 export type OnAnswer = (status: number, body: string) => void
 
 /**
- * One keep-alive HTTP/1.1 connection with one request under way. Written on a plain socket because the generator shares
- * the machine with what it measures: a full client costs as much CPU per request as the fastest server under test.
+ * One keep-alive HTTP/1.1 connection with one request at a time. Uses a plain socket, because the generator shares the machine
+ * with the measured server: a full client takes as much CPU time per request as the fastest server.
  */
 export class HttpConnection {
   readonly #socket: Socket
@@ -25,7 +25,7 @@ export class HttpConnection {
     return !this.#socket.destroyed
   }
 
-  /** `onAnswer` gets status 0 when the connection broke before the answer. */
+  /** `onAnswer` gets status 0 if the connection broke before the answer. */
   send(request: string, onAnswer: OnAnswer): void {
     this.#onAnswer = onAnswer
     if (this.open) this.#socket.write(request, 'latin1')

@@ -5,7 +5,7 @@ export type Latency = { count: number; p50: number; p90: number; p99: number; p9
 
 const MICROSECONDS = 1000
 
-/** Microseconds up to two minutes, three significant digits. */
+/** Records microseconds up to two minutes, with three significant digits. */
 export class Latencies {
   readonly #histogram: Histogram = build({
     lowestDiscernibleValue: 1,

@@ -5,7 +5,7 @@ import type { Generator, Protocol } from './generator.ts'
 type Answer = { id: number; result?: unknown; error?: string }
 type Pending = { resolve: (result: unknown) => void; reject: (error: Error) => void }
 
-/** The generator's methods, called in its own process. */
+/** Calls the generator's methods in its own process. */
 export type Load = Pick<Generator, 'connect' | 'disconnect' | 'like' | 'storm' | 'get' | 'expect' | 'reset'> & {
   pid: number
   stop(): Promise<void>
@@ -31,7 +31,7 @@ export async function startLoad(world: World, protocol: Protocol): Promise<Load>
   const call = (method: string) => (argument?: unknown) =>
     new Promise<never>((resolve, reject) => {
       lastId += 1
-      // The generator answers with what the method of this name returns.
+      // The generator answers with the result of the method.
       pending.set(lastId, { resolve: resolve as (result: unknown) => void, reject })
       child.send({ id: lastId, method, argument })
     })

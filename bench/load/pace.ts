@@ -3,7 +3,7 @@ import { HttpConnection, type OnAnswer } from './http.ts'
 /** The next request, or undefined when there are no more. `dueAt`: when it should be sent, in milliseconds. */
 export type NextRequest = (dueAt: number) => { text: string; onAnswer: OnAnswer } | undefined
 
-/** As many requests as `connections` can carry one after the other, for so long. */
+/** Sends requests one after the other on each of `connections`, for the given time. */
 export async function closedLoop(
   url: string,
   connections: number,
@@ -31,7 +31,7 @@ export async function closedLoop(
   return { seconds: (performance.now() - startedAt) / 1000 }
 }
 
-/** Requests at a fixed rate, whatever the answers take; one that finds no free connection waits, and its clock runs. */
+/** Sends requests at a fixed rate, however slow the answers are. A request that waits for a free connection counts from its due time. */
 export async function openLoop(
   url: string,
   rate: number,
@@ -63,7 +63,7 @@ export async function openLoop(
     }
     const startedAt = performance.now()
     const timer = setInterval(() => {
-      // The first is due at once.
+      // The first request is due at once.
       const due = Math.min(total, Math.floor(((performance.now() - startedAt) * rate) / 1000) + 1)
       for (; sent < due; sent++) {
         const request = next(startedAt + (sent * 1000) / rate)

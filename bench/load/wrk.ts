@@ -19,12 +19,12 @@ export type WrkResult = {
   cpuMs: number
 }
 
-/** Printed by the script at the end. `requests`: answers; `failed`: statuses above 399, timeouts and broken connections. */
+/** The script prints this at the end. `requests`: answers. `failed`: statuses above 399, timeouts and broken connections. */
 type Summary = { requests: number; failed: number; microseconds: number; p50: number; p99: number; sent: number }
 
 /**
  * Likes one post after the other from `firstPost` on, as fast as `connections` allow, with Debian's wrk (`apt-get install
- * wrk`): written in C, it takes a tenth of the processor time that a generator in Node takes for the same requests.
+ * wrk`). It is written in C and takes a tenth of the CPU time of a generator in Node.
  */
 export async function likeByWrk(
   world: World,
@@ -48,7 +48,7 @@ export async function likeByWrk(
   }
 }
 
-/** wrk calls `request` for each request and `done` once; each thread has its own Lua state, so the count is passed on. */
+/** wrk calls `request` for each request, and `done` once. Each thread has its own Lua state, so the count is handed over. */
 function scriptOf(world: World, firstPost: number): string {
   const config = { jwtSecret: JWT_SECRET, accessTokenTtl: 86_400 }
   const heads = Array.from({ length: world.likers }, (_, index) => {
@@ -83,7 +83,7 @@ async function runWrk(args: string[]): Promise<{ output: string; cpu: number }> 
     stream.on('data', (chunk) => {
       output += chunk
     })
-  // A process that has ended has no times left, so the last look is a little early.
+  // An ended process has no times any more, so the last reading is slightly early.
   const timer = setInterval(() => {
     cpu = Math.max(cpu, cpuMs([{ name: 'wrk', pid: child.pid ?? 0 }]).wrk ?? 0)
   }, 50)

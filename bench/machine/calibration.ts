@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What the machine is capable of at a moment. `hashMs`: a fixed amount of work. `stolen`, `total`: ticks since its start. */
+/** Speed of the machine at one time. `hashMs`: time for a fixed amount of work. `stolen`, `total`: ticks since the machine's start. */
 export type Calibration = { hashMs: number; stolen: number; total: number }
 
 const ROUNDS = 5
@@ -10,10 +10,10 @@ const HASHES = 40_000
 const MOST_DRIFT = 0.05
 const MOST_STOLEN = 0.02
 
-/** What a run leaves behind, such as the writes of a checkpoint, is over by then. */
+/** Pause after a run, so that its last work, such as the writes of a checkpoint, is finished. */
 const SETTLING_MS = 1500
 
-/** The fastest of a few rounds, because a neighbour can only slow one down. */
+/** Takes the fastest of a few rounds, because other programs can only slow a round down. */
 export async function calibrate(): Promise<Calibration> {
   await sleep(SETTLING_MS)
   const block = Buffer.alloc(1024, 'ravenpost')
@@ -25,7 +25,7 @@ export async function calibrate(): Promise<Calibration> {
   return { hashMs: Math.min(...times), ...readTicks() }
 }
 
-/** Why a run between these moments does not count; undefined: it does. */
+/** The reason to discard a run between these times; undefined if it counts. */
 export function disturbance(before: Calibration, after: Calibration): string | undefined {
   const drift = Math.abs(after.hashMs / before.hashMs - 1)
   if (drift > MOST_DRIFT) return `the machine's speed changed by ${Math.round(drift * 100)} %`

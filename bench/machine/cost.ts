@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** A process whose cost belongs to a stack, its children with it. */
+/** A process of a stack, whose cost includes that of its children. */
 export type Root = { name: string; pid: number }
 
-/** Clock ticks are 100 a second on every Linux that Node runs on (`getconf CLK_TCK`). */
+/** Every Linux that Node supports has 100 clock ticks per second (`getconf CLK_TCK`). */
 const MS_PER_TICK = 10
 
-/** CPU milliseconds by name, of each process, its living children, and those of its children that have ended. */
+/** CPU milliseconds by name: of each process, its living children, and its ended children. */
 export function cpuMs(roots: Root[]): Record<string, number> {
   const all = readProcesses()
   return Object.fromEntries(roots.map(({ name, pid }) => [name, ticksOf(pid, all) * MS_PER_TICK]))
@@ -45,7 +45,7 @@ function readProcesses(): Map<number, Process> {
       const ticks = fields.slice(11, 15).reduce((total, value) => total + Number(value), 0)
       found.set(Number(name), { parent: Number(fields[1]), ticks })
     } catch {
-      // It ended while we looked.
+      // The process ended meanwhile.
     }
   }
   return found

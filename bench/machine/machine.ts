@@ -7,7 +7,7 @@ import { type RedisServer, startRedis } from './redis.ts'
 export type Machine = {
   postgres: Postgres
   redis: RedisServer
-  /** What each database has behind it when a run begins. */
+  /** Past of each database at the beginning of a run. */
   past: Past
   describe(): Record<string, unknown>
   stop(): Promise<void>

@@ -10,7 +10,7 @@ import { startServer } from '../../src/db/embedded/server-process.ts'
 
 const run = promisify(execFile)
 
-/** Starts the PostgreSQL whose programs are in `bin`, with the settings of the embedded one; makes its cluster at the first start. */
+/** Starts the PostgreSQL in the folder `bin` with the settings of the embedded one. Creates its cluster at the first start. */
 export async function startOtherBuild(
   bin: string,
   home: string,

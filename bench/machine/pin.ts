@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { descendantsOf, type Root } from './cost.ts'
 
-/** With `--pinned` a stack has one core and the generator another, so neither takes time from the other. */
+/** With `--pinned`, a stack has one core and the generator another, so that neither slows the other down. */
 const STACK_CORE = '0'
 export const GENERATOR_CORE = '1'
 
@@ -15,7 +15,7 @@ export function isPinned(): boolean {
   return pinned
 }
 
-/** New children and threads of a pinned process are pinned as well. */
+/** New children and threads of a pinned process are pinned too. */
 export function pinStack(roots: Root[]): void {
   for (const { pid } of roots) pin(pid, STACK_CORE)
 }
@@ -30,7 +30,7 @@ function pin(pid: number, core: string): void {
     try {
       execFileSync('taskset', ['-acp', core, String(each)], { stdio: ['ignore', 'ignore', 'pipe'] })
     } catch (error) {
-      // A backend may end meanwhile.
+      // The process may have ended meanwhile.
       if (!/No such process/.test(String(error))) throw error
     }
   }

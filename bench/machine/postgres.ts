@@ -7,8 +7,8 @@ import { startEmbedded } from '../../src/db/embedded/embedded.ts'
 import { startOtherBuild } from './other-build.ts'
 
 /**
- * One durable server (fsync and synchronous_commit on) with the same settings for every stack; each run gets a database of its own. It is
- * the embedded PostgreSQL, or the one in the folder POSTGRES_BIN.
+ * One durable server (fsync and synchronous_commit on) with the same settings for every stack. Each run gets its own database.
+ * The server is the embedded PostgreSQL, or the one in the folder POSTGRES_BIN.
  */
 export type Postgres = {
   pid: number
@@ -55,7 +55,7 @@ export async function startPostgres(): Promise<Postgres> {
   }
 }
 
-/** What each statement costs is part of every profile; collecting it costs all stacks the same. */
+/** Profiles contain the cost of each statement. Collecting it costs all stacks the same. */
 async function preloadStatements(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -8,7 +8,7 @@ const READY_WITHIN_MS = 120_000
 export type Started = {
   name: string
   pid: number
-  /** What the first group of `ready` matched. */
+  /** Text matched by the first group of `ready`. */
   url: string
   signal(signal: NodeJS.Signals): void
   /** Ends it with SIGTERM and waits. */
@@ -22,13 +22,13 @@ export type ProcessOptions = {
   command: string
   args: string[]
   env?: Record<string, string>
-  /** Printed once it is ready. */
+  /** Matches the line that the program prints when it is ready. */
   ready: RegExp
-  /** A group of its own, which is signalled as a whole: npm does not pass every signal on to what it runs. */
+  /** Runs it in its own process group, which is signalled as a whole, because npm does not forward every signal. */
   group?: boolean
 }
 
-/** Starts a program and returns when it says that it is ready. Its output is kept beside the profiles, if those are wanted. */
+/** Starts a program and returns when it prints that it is ready. Stores its output beside the profiles, if profiling is on. */
 export async function startProcess(options: ProcessOptions): Promise<Started> {
   const { name, command, args, env, ready, group = false } = options
   const child = spawn(command, args, {
@@ -41,7 +41,7 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
     try {
       process.kill(-child.pid, signal)
     } catch {
-      // Nobody of the group is left.
+      // No process of the group is left.
     }
   }
   const folder = process.env.BENCH_PROFILE
@@ -81,7 +81,7 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
   }
 }
 
-/** A Node program of this repository; with BENCH_PROFILE=<folder> a CPU profile of it is written there when it ends. */
+/** Starts a Node program of this repository. With BENCH_PROFILE=<folder>, it writes a CPU profile there when it ends. */
 export function startNode(
   name: string,
   script: URL,

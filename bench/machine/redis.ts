@@ -8,14 +8,14 @@ export type RedisServer = {
   name: string
   readonly pid: number
   port: number
-  /** Ends it with SIGKILL and starts it again from its file. */
+  /** Ends it with SIGKILL and restarts it from its file. */
   crash(): Promise<void>
   stop(): Promise<void>
 }
 
 /**
- * Debian's redis-server on a free port, with what BullMQ's "Going to production" asks for: an append-only file that is
- * synced every second, and no eviction.
+ * Debian's redis-server on a free port, with the settings of BullMQ's "Going to production": an append-only file that is synced
+ * every second, and no eviction.
  */
 export async function startRedis(): Promise<RedisServer> {
   const home = await mkdtemp(join(process.env.BENCH_DIR ?? tmpdir(), 'ravenpost-bench-redis-'))

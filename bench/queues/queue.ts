@@ -8,7 +8,7 @@ const { Queue, Worker } = withBackend(createPostgresBackend)
 
 type Store = (job: NotificationJob) => Promise<unknown>
 
-/** A queue on PostgreSQL with one job per event: how jobs get in, and how a worker handles them. */
+/** A queue on PostgreSQL with one job per event: how to add jobs, and how a worker handles them. */
 export type PostgresQueue = {
   name: string
   add(url: string, batches: NotificationJob[][]): Promise<void>
@@ -31,7 +31,7 @@ const bullmq: PostgresQueue = {
 
 const migrated = (connectionString: string) => ({ connectionString, migrate: true })
 
-/** Batches of 100 under way at a time, fetched again at once while they come back full. */
+/** Handles batches of 100, and fetches the next one at once while batches are full. */
 const pgBoss: PostgresQueue = {
   name: 'pg-boss',
   async add(url, batches) {
@@ -65,7 +65,7 @@ const pgBoss: PostgresQueue = {
   },
 }
 
-/** A local queue and batched completion, as its documentation advises for throughput. */
+/** Uses a local queue and batched completion, as its documentation advises for throughput. */
 const graphileWorker: PostgresQueue = {
   name: 'graphile-worker, one job per event',
   async add(url, batches) {
@@ -79,7 +79,7 @@ const graphileWorker: PostgresQueue = {
       pgPool: pool,
       concurrency,
       noHandleSignals: true,
-      // Whoever adds the jobs has checked them.
+      // The code that adds the jobs has checked them.
       taskList: { [QUEUE]: async (payload) => void (await store(payload as NotificationJob)) },
       preset: {
         worker: {

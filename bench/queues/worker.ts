@@ -2,7 +2,7 @@ import { createPool, endWithSignal, settings } from '../usual/settings.ts'
 import { storeNotification } from '../usual/store.ts'
 import { postgresQueues } from './queue.ts'
 
-/** `node worker.ts <name of a queue>`: its jobs become rows of the usual stack's notifications. */
+/** `node worker.ts <name of a queue>`: stores a notification of the usual stack for each of its jobs. */
 const queue = postgresQueues.find(({ name }) => name === process.argv[2])
 if (!queue) throw new Error(`there is no queue ${process.argv[2]}`)
 

@@ -4,13 +4,13 @@ import { compile, type TopLevelSpec } from 'vega-lite'
 import type { Row } from '../harness/scenario.ts'
 import type { Report } from './results.ts'
 
-/** One line of a chart: points [x, y] in the order of x. */
+/** One line of a chart: points [x, y] in order of x. */
 type Line = { name: string; points: [x: number, y: number][] }
 type Chart = { file: string; title: string; x: string; y: string; logX?: boolean; logY?: boolean; lines: Line[] }
 
 const folder = new URL('../../docs/charts/', import.meta.url)
 
-/** Draws the charts of these reports as SVG; returns the names of the files by scenario. */
+/** Draws the charts of these reports as SVG. Returns the names of the files by scenario. */
 export async function drawCharts(reports: Report[]): Promise<Map<string, string[]>> {
   await mkdir(folder, { recursive: true })
   const drawn = new Map<string, string[]>()
@@ -63,7 +63,7 @@ const drawers: Record<string, (report: Report) => Chart[]> = {
     })),
 }
 
-/** Figures whose names contain the x, and `wanted` where the pattern has a second group. */
+/** Points from figures whose names contain the x. If the pattern has a second group, it must match `wanted`. */
 function pointsOf(figures: Row['figures'], pattern: RegExp, wanted: string): [number, number][] {
   return Object.entries(figures).flatMap(([name, { median }]): [number, number][] => {
     const [, x, found] = pattern.exec(name) ?? []

@@ -1,6 +1,6 @@
 /**
- * Where a target is missed: what the profile says is in the way, by scenario. Profiles are made by
- * `BENCH_PROFILE=<folder> npm run bench -- <id>`; to be looked at again whenever the figures move.
+ * For missed targets: what costs most according to the profile, by scenario. `BENCH_PROFILE=<folder> npm run bench -- <id>` makes
+ * profiles. Review these texts whenever the figures change.
  */
 export const inTheWay: Record<string, string> = {
   P1: 'HTTP itself, and the generator, which takes as much processor time for a like as the api does. Of the api’s time 18 % is writing answers, 3 % collecting garbage, and nothing else above 2 %; the statement that writes 400 likes costs 0.04 ms each.',

@@ -7,10 +7,10 @@ type CpuProfile = { nodes: Node[]; samples: number[]; timeDeltas: number[] }
 
 const root = new URL('../..', import.meta.url).pathname
 const TOP = 15
-/** Loading modules and warming up are left out. */
+/** Leaves out the time in which modules load and code is compiled. */
 const SKIPPED_SECONDS = 4
 
-/** What costs most, for BENCH_PROFILE=<folder>: own time by function of each process, from the profiles Node left there. */
+/** Prints the functions of each process with the most own time, from the profiles that Node wrote to BENCH_PROFILE. */
 export async function printProfiles(folder: string): Promise<void> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'))
   for (const name of names.sort()) {
@@ -21,7 +21,7 @@ export async function printProfiles(folder: string): Promise<void> {
     console.log(`\n${name}\n${await readFile(join(folder, name), 'utf8')}`)
 }
 
-/** The ten statements that took PostgreSQL longest, and what was read without an index, kept beside the profiles. */
+/** Stores the ten slowest statements of PostgreSQL, and the tables read without an index, beside the profiles. */
 export async function saveStatements(folder: string, stack: string, databaseUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()

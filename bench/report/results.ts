@@ -17,14 +17,14 @@ export type Report = Result & {
 
 const folder = new URL('../results/', import.meta.url)
 
-/** The latest result of each scenario; those of quick and of pinned runs are kept apart. */
+/** Stores the latest result of each scenario. Quick runs and pinned runs are stored separately. */
 export async function saveReport(report: Report): Promise<void> {
   await mkdir(folder, { recursive: true })
   const name = `${report.id}${report.pinned ? '.pinned' : ''}${report.quick ? '.quick' : ''}.json`
   await writeFile(new URL(name, folder), `${JSON.stringify(report, null, 2)}\n`)
 }
 
-/** A full run where there is one, a quick one otherwise. */
+/** Reads the full run if there is one, otherwise the quick one. */
 export async function readReports(): Promise<Report[]> {
   await mkdir(folder, { recursive: true })
   const names = (await readdir(folder)).filter((name) => /^(P\d+|[A-Z]+)(\.pinned)?(\.quick)?\.json$/.test(name))
@@ -38,7 +38,7 @@ export async function readReports(): Promise<Report[]> {
     .sort((a, b) => placeOf(a.id) - placeOf(b.id) || Number(a.pinned) - Number(b.pinned))
 }
 
-/** P1 to P13 by number, the others after them. */
+/** Orders P1 to P13 by number, the others after them. */
 function placeOf(id: string): number {
   return /^P\d+$/.test(id) ? Number(id.slice(1)) : 100
 }

@@ -29,7 +29,7 @@ const limits = `## What a machine with two cores cannot show
 - 10,000 sockets are open at most, from one address; memory per socket is measured, the limit of sockets per node is not.
 `
 
-/** docs/benchmarks.md from the latest results. */
+/** Generates docs/benchmarks.md from the latest results. */
 export async function writeTables(): Promise<void> {
   const reports = await readReports()
   const charts = await drawCharts(reports)

@@ -25,7 +25,7 @@ export const disk: Scenario = {
   },
 }
 
-/** In the schema notify, with indexes and large values; `lasting`: without the partitions that retention drops. */
+/** Bytes of the schema notify with indexes and large values. `lasting`: without the partitions that retention drops. */
 type Sizes = { all: number; lasting: number }
 
 function measure(bench: Bench): Promise<Measured> {

@@ -41,12 +41,12 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   })
 }
 
-/** A backlog of the likes of these posts, let go at once. */
+/** Releases a backlog of the likes of these posts at once, and measures until the last frame. */
 export async function drain({ system, load }: System, firstPost: number, lastPost: number): Promise<Measured> {
   const count = lastPost - firstPost + 1
   const release = await system.hold()
   await system.fill(firstPost, lastPost)
-  // Acknowledgements of what came before are stored by then, and are nobody's cost here.
+  // Acknowledgements of earlier notifications are stored by then, so they do not count.
   await sleep(500)
   const costs = await meter(system.databaseUrl, () => system.roots)
   const arriving = load.expect({ count, withinMs: 120_000 })

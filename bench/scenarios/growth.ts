@@ -17,10 +17,10 @@ import { drain } from './dispatch-throughput.ts'
 const KINDS = ['events', 'notifications'] as const
 const WARM_UP = 2000
 const EVENTS = 20_000
-/** Likes a second, far below the knee. */
+/** Likes per second, far below the knee. */
 const RATE = 100
 
-/** The smallest past is the first of both kinds. */
+/** Both kinds begin with the smallest past. */
 type Size = { names: string[]; past: Past }
 
 export const growth: Scenario = {

@@ -7,7 +7,7 @@ import type { Stack } from '../stacks/stack.ts'
 import { usual } from '../stacks/usual.ts'
 
 const KIB = 1024
-/** Opened before anything is measured: code is compiled and pools are filled by them. */
+/** Sockets opened before the measurement, so that code is compiled and pools are full. */
 const FIRST = 200
 
 export const idleSockets: Scenario = {
@@ -41,7 +41,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   return withSystem(bench, stack, world, ['push'], async ({ system, load }) => {
     const url = system.urlOf('push')
     const pid = system.parts.get('push')?.pid ?? 0
-    // An idle V8 gives memory back some seconds after its last work.
+    // V8 returns memory some seconds after its last work.
     const idle = () => sleep(bench.quick ? 2000 : 10_000)
     await load.connect({ url, from: 1, to: FIRST })
     await idle()

@@ -33,7 +33,7 @@ function seconds({ quick }: Bench): number {
   return quick ? 2 : 60
 }
 
-/** Each part alone for its statements, and all of them for the CPU. */
+/** Counts statements with each part alone, and measures CPU with all parts together. */
 async function measure(bench: Bench): Promise<Measured> {
   const figures: Measured = {}
   for (const part of PARTS) figures[`statements/s of ${part}`] = (await observe(bench, [part])).statements
@@ -45,7 +45,7 @@ async function measure(bench: Bench): Promise<Measured> {
 
 function observe(bench: Bench, parts: ('api' | 'worker' | 'push')[]) {
   return withSystem(bench, ravenpost, quickWorld, parts, async ({ system }) => {
-    // What a start does is not idleness.
+    // The work of the start must be over.
     await sleep(bench.quick ? 1000 : 15_000)
     const cpuBefore = cpuMs(system.roots)
     const before = await countStatements(system.databaseUrl)
@@ -53,7 +53,7 @@ function observe(bench: Bench, parts: ('api' | 'worker' | 'push')[]) {
     const after = await countStatements(system.databaseUrl)
     const cpu = difference(cpuMs(system.roots), cpuBefore)
     const percent = Object.entries(cpu).map(([name, ms]) => [name, ms / (seconds(bench) * 10)] as const)
-    // The second count sees the first one.
+    // The second count includes the first counting statement.
     return { statements: (after - before - 1) / seconds(bench), cpu: Object.fromEntries(percent) }
   })
 }

@@ -5,14 +5,14 @@ import { startLoad } from '../load/load.ts'
 import { readRow } from '../stacks/database.ts'
 import { ravenpost, startOn } from '../stacks/ravenpost.ts'
 
-/** Pages as clients ask for them; the state of the last one is filled in. */
+/** Pages as clients request them. The state of the last one is added later. */
 const PAGES = {
   'inbox page': '/notifications?limit=20',
   'unread count': '/notifications/unread-count',
   'changes since a state': '/notifications/changes?limit=20&since=',
 }
 
-/** Low: it is the time of a request that is of interest, not how many there may be. */
+/** Low, because the scenario measures the time of a request, not the throughput. */
 const RATE = 100
 
 export const inboxReads: Scenario = {
@@ -56,7 +56,7 @@ async function measure({ quick }: Bench, databaseUrl: string, { users }: Sizes):
   const load = await startLoad({ recipients: asking, likers: 0, posts: 1 }, 'ravenpost')
   const epoch = await epochOf(databaseUrl)
   const figures: Measured = { failed: 0 }
-  // The start asks whether there are users at all; a backend reports what it did after a second at the latest.
+  // A start reads tables too, and a backend reports its statistics up to a second later.
   await load.get({ url: api.url, path: PAGES['inbox page'], users: [1, asking], rate: RATE, seconds: 2 })
   await sleep(1500)
   const before = await sequentialScans(databaseUrl)
@@ -79,7 +79,7 @@ async function epochOf(url: string): Promise<string> {
   return (await readRow<{ epoch: string }>(url, 'select epoch from notify.installation'))?.epoch ?? ''
 }
 
-/** Of tables that grow with users; statistics of an ended process are complete. */
+/** Sequential scans of tables that grow with users. Statistics of an ended process are complete. */
 async function sequentialScans(url: string): Promise<number> {
   const text = `select sum(seq_scan)::int as scans from pg_stat_user_tables
     where schemaname || '.' || relname in ('notify.notifications', 'notify.inbox', 'notify.sources', 'social.users', 'social.posts')`

@@ -11,12 +11,12 @@ import { JWT_SECRET, usersOf } from '../world.ts'
 
 const MIB = 2 ** 20
 const WARM_UP = 500
-/** Ordinary likes a second, while the audience is told. */
+/** Ordinary likes per second during the fan-out. */
 const LIKES = 50
 const LONGEST_S = 240
 const BACKLOG = 100_000
 
-/** Starts the fan-out by calls of the author. */
+/** Starts the fan-out by the author's requests. */
 type Publish = (call: (path: string, body: object) => Promise<{ id: string }>) => Promise<void>
 type Kind = { name: string; type: string; publish: Publish }
 
@@ -124,7 +124,7 @@ function measure(bench: Bench, { type, publish }: Kind): Promise<Measured> {
   })
 }
 
-/** People without sockets, who switched the author's bell on; made by statements over sets. The author may send broadcasts. */
+/** Inserts users without sockets who subscribe to the author's posts, by set-based statements. Makes the author an admin, for broadcasts. */
 async function addAudience(client: pg.Client, author: number, size: number): Promise<void> {
   await client.query('set synchronous_commit = off')
   for (const statement of [
@@ -139,7 +139,7 @@ async function addAudience(client: pg.Client, author: number, size: number): Pro
     await client.query(statement)
 }
 
-/** A POST of an admin. */
+/** Sends a POST as an admin. */
 async function callAs(url: string, userId: number, path: string, body: object): Promise<{ id: string }> {
   const token = signAccessToken(
     { jwtSecret: JWT_SECRET, accessTokenTtl: 600 },
@@ -156,7 +156,7 @@ async function callAs(url: string, userId: number, path: string, body: object): 
 
 type Finish = { at: number | null; seen: Promise<number> }
 
-/** When the last fan-out ended, looked for beside the load: what the load does last is not the fan-out's time. */
+/** Time at which the last fan-out ended. Polled during the load, because the load ends later. */
 function finishOf(client: pg.Client): Finish {
   const finish: Finish = { at: null, seen: Promise.resolve(0) }
   finish.seen = (async () => {
@@ -171,7 +171,7 @@ function finishOf(client: pg.Client): Finish {
   return finish
 }
 
-/** Likes by the second, as long as the fan-out runs. */
+/** Sends likes second by second, as long as the fan-out runs. */
 async function likeUntil({ load }: System, url: string, running: () => Promise<boolean>): Promise<Measured> {
   let [post, answered, failed] = [WARM_UP + 1, 0, 0]
   do {
@@ -191,7 +191,7 @@ async function likeUntil({ load }: System, url: string, running: () => Promise<b
   }
 }
 
-/** Resident memory of a process until the returned function is called, several times a second. */
+/** Samples the resident memory of a process several times a second, until the returned function is called. */
 function watchMemory(pid: number): () => Measured {
   const samples = [residentBytes(pid)]
   const timer = setInterval(() => samples.push(residentBytes(pid)), 200)

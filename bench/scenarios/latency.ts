@@ -7,7 +7,7 @@ import { usual, usualWithOutbox } from '../stacks/usual.ts'
 
 const SHARES = [25, 50, 75, 90]
 const WARM_UP = 1000
-/** Looking for a knee takes a minute. */
+/** Likes per second in place of the knee in quick runs, because finding a knee takes a minute. */
 const QUICK_KNEE = 200
 
 export const latency: Scenario = {

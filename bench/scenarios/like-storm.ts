@@ -70,13 +70,13 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   })
 }
 
-/** The stacks are made to show every event at once, so that runs compare; before the first event no process has read it. */
+/** Turns grouping on again, which the stacks switch off so that runs are comparable. No process has read the setting yet. */
 const gatherLikes = `update notify.types set instant_threshold = 3, window_seconds = 120 where type = 'post.liked'`
 
 type Counts = { likes: number; notifications: number }
 type Expect = (wanted: { count: number; withinMs: number }) => Promise<{ arrived: number; doubled: number }>
 
-/** Until no frame has come and no row was added for a second. */
+/** Waits until no frame has arrived and no row was added for a second. */
 async function settle(counts: () => Promise<Counts>, expect: Expect): Promise<Counts & { frames: number }> {
   for (let last = -1; ; ) {
     const { arrived, doubled } = await expect({ count: Number.MAX_SAFE_INTEGER, withinMs: 1000 })

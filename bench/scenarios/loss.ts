@@ -11,11 +11,11 @@ const SECOND = 1000
 type Fault = {
   name: string
   strike(system: Running, machine: Machine): Promise<void>
-  /** After this time without another notification, what is missing is lost and not late. */
+  /** Time without another notification after which the missing ones count as lost. */
   lateMs: number
-  /** Not part of quick runs. */
+  /** Does not run in quick runs. */
   slow?: boolean
-  /** Where it cannot happen. */
+  /** The stack in which it cannot happen. */
   not?: Stack
 }
 
@@ -23,10 +23,10 @@ const faults: Fault[] = [
   { name: 'api killed', strike: (system) => killed(system, 'api'), lateMs: 5 * SECOND },
   { name: 'Redis killed', strike: (_, machine) => machine.redis.crash(), lateMs: 10 * SECOND, not: ravenpost },
   { name: 'database connections ended', strike: connectionsEnded, lateMs: 10 * SECOND },
-  // BullMQ gives a dead worker's jobs to another once their lock of 30 s has run out, looking every 30 s.
+  // BullMQ checks every 30 s for jobs whose lock of 30 s has expired, and gives them to another worker.
   { name: 'worker killed', strike: (system) => killed(system, 'worker'), lateMs: 75 * SECOND, slow: true },
 ]
-/** Ravenpost's figures decide over a failed run, also on a machine that is very slow. */
+/** Losses of Ravenpost fail the run, even on a very slow machine. */
 const OWN_LATE_MS = 75 * SECOND
 const MORE_ROUNDS = 5
 
@@ -63,7 +63,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     for (const fault of chosen) {
       const before = await given.system.counts()
       for (let round = 0; round < rounds; round++) post = await strikeAmongLikes(given, bench.machine, fault, post)
-      // On a slow machine the part may have been killed before any like was taken.
+      // On a slow machine, the part may have been killed before it accepted any like.
       for (let more = 0; more < MORE_ROUNDS && (await given.system.counts()).likes === before.likes; more++)
         post = await strikeAmongLikes(given, bench.machine, fault, post)
       const lateMs = stack === ravenpost ? OWN_LATE_MS : fault.lateMs
@@ -81,7 +81,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   })
 }
 
-/** The post to go on with. */
+/** Returns the next unused post. */
 async function strikeAmongLikes({ system, load }: System, machine: Machine, fault: Fault, firstPost: number) {
   const liking = load.like({ url: system.urlOf('api'), firstPost, seconds: 2, connections: 64 })
   await sleep(1.2 * SECOND)
@@ -99,7 +99,7 @@ async function connectionsEnded({ databaseUrl }: Running, { postgres }: Machine)
   await postgres.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [database])
 }
 
-/** Until every like has its notification, or none was added for so long. */
+/** Waits until every like has its notification, or until none was added for this time. */
 async function settle({ system }: System, lateMs: number): Promise<{ likes: number; notifications: number }> {
   for (let [last, since] = [-1, Date.now()]; ; ) {
     const now = await system.counts()

@@ -50,7 +50,7 @@ function flatness(rows: Row[], name: string) {
   return target(`last minute ≥ 97 % of the first with ${name}`, percent, percent >= 97, '%')
 }
 
-/** Rounds are in the order of time, so the decay shows between the first and the last of one phase. */
+/** Rounds are in order of time, so a decay shows as a difference between the first and the last round of a phase. */
 function withFirstAndLast(row: Row, { quick }: Bench): Row {
   const rounds = row.figures['notifications/s']?.runs ?? []
   const some = quick ? 1 : Math.max(1, Math.round(rounds.length / 10))
@@ -73,7 +73,7 @@ function phaseSeconds({ quick }: Bench): number {
   return quick ? 4 : 600
 }
 
-/** One system; normal phases before, between and after, because tables grow meanwhile. */
+/** Measures one system, with normal phases before, between and after the others, because tables grow meanwhile. */
 function measure(bench: Bench, found: (name: string, measured: Measured) => void): Promise<void> {
   const [events, warm] = bench.quick ? [3000, 1000] : [10_000, 10_000]
   const every = bench.quick ? 2 : 5
@@ -102,7 +102,7 @@ function measure(bench: Bench, found: (name: string, measured: Measured) => void
   })
 }
 
-/** A connection that is nobody's of ours: no timeout ends it. */
+/** Opens a transaction on a foreign connection, which no timeout of ours ends. */
 async function openTransaction({ system }: System, name: string): Promise<() => Promise<void>> {
   if (name === NORMAL) return async () => {}
   const client = new pg.Client({ connectionString: system.databaseUrl })

@@ -50,7 +50,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
   })
 }
 
-/** Looks every 20 ms until so many are stored, or nothing was added for a minute; `at` is when the last was seen. */
+/** Checks every 20 ms until this many are stored, or until none was added for a minute. `at`: time at which the last one was found. */
 async function watch(system: Running, count: number): Promise<{ stored: number; at: number }> {
   for (let [last, changedAt] = [0, performance.now()]; ; await sleep(20)) {
     const { notifications: stored } = await system.counts()

@@ -6,7 +6,7 @@ import { usersOf, type World } from '../world.ts'
 const TEMPLATE = 'template'
 let number = 0
 
-/** A copy of the stack's template, which is made when it is first asked for. */
+/** Creates a copy of the stack's template. The template is created at the first request. */
 export async function freshDatabase(
   { postgres, past }: Machine,
   stack: string,
@@ -23,12 +23,12 @@ export async function freshDatabase(
   number += 1
   const name = `run_${number}`
   const url = await postgres.createDatabase(name, template)
-  // What copying left to be written is not the stack's.
+  // The writes of the copy must not count as the stack's.
   await postgres.query('checkpoint')
   return { url, drop: () => postgres.dropDatabase(name) }
 }
 
-/** Frees the disk that large templates take. They are made again when they are asked for. */
+/** Drops large templates, to free disk space. They are created again at the next request. */
 export async function dropTemplates({ postgres }: Machine): Promise<void> {
   const found = await postgres.query<{ datname: string }>(
     'select datname from pg_database where starts_with(datname, $1)',
@@ -48,7 +48,7 @@ export function runOn(url: string, ...statements: string[]): Promise<void> {
   })
 }
 
-/** For a few statements beside the stack's own. A connection that ends while its database is dropped is no error. */
+/** A pool for a few statements beside the stack's own. A connection that ends because its database is dropped is no error. */
 export function smallPool(url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 4 })
   pool.on('error', () => {})

@@ -8,7 +8,7 @@ import { countUsual, freshUsual, jobsOf } from './usual.ts'
 const script = new URL('../queues/worker.ts', import.meta.url)
 const BATCH = 1000
 
-/** The usual stack's tables behind another queue: from the event to the stored notification, nothing is pushed. */
+/** The usual stack's tables with another queue: from the event to the stored notification, without push. */
 export function queueHalf(queue: PostgresQueue): Stack {
   return {
     name: queue.name,

@@ -10,7 +10,7 @@ import { freshDatabase, runOn, smallPool } from './database.ts'
 import type { Part, Running, Stack } from './stack.ts'
 
 const main = new URL('../../src/main.ts', import.meta.url)
-/** As many likes as the coalescing writer puts into one statement. */
+/** Likes per statement, as in the coalescing writer. */
 const BATCH = 400
 
 export const ravenpost: Stack = { name: 'Ravenpost', protocol: 'ravenpost', start }
@@ -47,7 +47,7 @@ async function start(machine: Machine, world: World, wanted: Part[]): Promise<Ru
   }
 }
 
-/** One process of Ravenpost on a database that is migrated. */
+/** Starts one process of Ravenpost on a migrated database. */
 export function startOn(databaseUrl: string, part: Part): Promise<Started> {
   const env = {
     DATABASE_URL: databaseUrl,
@@ -61,7 +61,7 @@ export function startOn(databaseUrl: string, part: Part): Promise<Started> {
   return startNode(`ravenpost-${part}`, main, [part], env, /"readiness":"(http\S+?)\/readyz"/)
 }
 
-/** A lane whose position is locked is passed over by every dispatcher. */
+/** Stops dispatching: every dispatcher skips lanes whose position is locked. */
 async function holdLanes(pool: pg.Pool): Promise<() => Promise<void>> {
   const client = await pool.connect()
   await client.query('begin')
@@ -88,7 +88,7 @@ async function makeWorld(url: string, world: World): Promise<void> {
   await runOn(
     url,
     'create extension pg_stat_statements',
-    // Every event is shown at once, as the other stacks do.
+    // Shows every event at once, as the other stacks do.
     'update notify.types set window_seconds = 0',
     `insert into social.users (id, username, email, password_hash, display_name) overriding system value
      select i, 'user_' || i, 'user_' || i || '@example.org', '-', 'User ' || i from generate_series(1, ${users}) i`,

@@ -6,7 +6,7 @@ import type { World } from '../world.ts'
 
 export type Part = 'api' | 'worker' | 'push'
 
-/** A stack that can be measured. Each start gets a fresh copy of a database that holds the world. */
+/** A stack to measure. Each start gets a fresh copy of a database that contains the world. */
 export type Stack = {
   name: string
   protocol: Protocol
@@ -15,15 +15,15 @@ export type Stack = {
 
 export type Running = {
   databaseUrl: string
-  /** By part; a part may be started again. */
+  /** Processes by part. A part may be restarted. */
   parts: Map<string, Started>
   restart(part: Part): Promise<void>
   urlOf(part: Part): string
-  /** Everything whose CPU time this stack costs: its processes, PostgreSQL, Redis. */
+  /** All processes whose CPU time counts for this stack: its own, PostgreSQL, Redis. */
   roots: Root[]
-  /** Dispatching stands still until the returned function is called. */
+  /** Stops dispatching until the returned function is called. */
   hold(): Promise<() => Promise<void>>
-  /** The likes of these posts as the api would have committed them, with their events or jobs. */
+  /** Inserts the likes of these posts as the api would have committed them, with their events or jobs. */
   fill(firstPost: number, lastPost: number): Promise<void>
   counts(): Promise<{ likes: number; notifications: number }>
   stop(): Promise<void>

@@ -16,7 +16,7 @@ const BATCH = 1000
 /** Fastify, PostgreSQL, BullMQ on Redis, Socket.IO with the Redis adapter. */
 export const usual: Stack = { name: 'usual stack', protocol: 'socket.io', start: (...given) => start(false, ...given) }
 
-/** The same with an outbox of its own and a relay into the queue, so that it loses no more than Ravenpost does. */
+/** The same with its own outbox and a relay into the queue, so that it loses no more than Ravenpost. */
 export const usualWithOutbox: Stack = {
   name: 'usual stack with outbox',
   protocol: 'socket.io',
@@ -84,7 +84,7 @@ async function fill(
   }
 }
 
-/** A copy of the usual stack's tables with the world in them. */
+/** Creates the usual stack's tables, with the world in them. */
 export async function freshUsual(machine: Machine, world: World) {
   const { url, drop } = await freshDatabase(machine, 'usual', world, async (template) => {
     await makeWorld(template, world)
@@ -114,7 +114,7 @@ function jobOf(world: World, post: number): NotificationJob {
   }
 }
 
-/** As many notifications as Ravenpost has behind it, of people who take part in nothing. */
+/** Inserts as many past notifications as Ravenpost has, of users who do nothing later. */
 async function makePast(url: string, notifications: number): Promise<void> {
   if (notifications === 0) return
   const people = Math.ceil(notifications / INBOX)

@@ -33,7 +33,7 @@ const credentials = {
   properties: { login: { type: 'string' }, password: { type: 'string' } },
 }
 
-/** One statement is one transaction; the outbox row is written only in the variant that has an outbox. */
+/** One statement is one transaction. Only the variant with an outbox writes the outbox row. */
 const outbox = settings.ownOutbox ? ', told as (insert into outbox (job) select job from event)' : ''
 const likeStatement = `
   with liked as (

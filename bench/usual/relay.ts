@@ -3,8 +3,8 @@ import { Queue } from 'bullmq'
 import { connectRedis, createPool, endWithSignal, jobOptions, type NotificationJob, QUEUE, say } from './settings.ts'
 
 /**
- * Moves the rows of the application's own outbox into the queue: the textbook relay. A row is deleted only after its job
- * was added, so a crash adds a job twice and never loses one.
+ * Moves rows of the application's outbox into the queue, as textbooks describe. Deletes a row only after its job was added, so a
+ * crash may add a job twice but never loses one.
  */
 const BATCH = 500
 const POLL_MS = 20

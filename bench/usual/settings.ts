@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 
-/** What every process of the usual stack is given. */
+/** Settings for every process of the usual stack. */
 export const settings = {
   databaseUrl: process.env.DATABASE_URL ?? '',
   redisPort: Number(process.env.REDIS_PORT),
@@ -16,7 +16,7 @@ export const QUEUE = 'notifications'
 /** The job of one notification. */
 export type NotificationJob = { type: string; sourceId: string; recipientId: string; actorId: string; objectId: string }
 
-/** "Auto-removal of jobs" and "Retrying failing jobs" in BullMQ's guide: finished jobs go at once, failing ones are tried again. */
+/** Removes finished jobs at once and retries failing ones, as "Auto-removal of jobs" and "Retrying failing jobs" in BullMQ's guide describe. */
 export const jobOptions = {
   removeOnComplete: true,
   removeOnFail: 1000,
@@ -26,7 +26,7 @@ export const jobOptions = {
 
 export function createPool(): pg.Pool {
   const pool = new pg.Pool({ connectionString: settings.databaseUrl, max: settings.poolSize })
-  // Without listeners a connection that breaks while nothing is asked on it would end the process.
+  // Without listeners, an idle connection that breaks would end the process.
   pool.on('error', say)
   pool.on('connect', (client) => client.on('error', say))
   return pool
@@ -40,7 +40,7 @@ export function connectRedis(): Redis {
 
 const said = new Set<string>()
 
-/** A lost connection to Redis or PostgreSQL is made again by their clients; each message is printed once. */
+/** The clients of Redis and PostgreSQL reconnect by themselves. Prints each message once. */
 export function say({ message }: Error): void {
   if (!said.has(message)) console.error(message)
   said.add(message)

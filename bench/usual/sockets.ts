@@ -28,7 +28,7 @@ io.use((socket, next) => {
   }
 })
 
-/** Catching up after `serverOffset` is what Socket.IO's tutorial advises for messages that must not be lost. */
+/** Sends everything after `serverOffset`, as Socket.IO's tutorial advises for messages that must not be lost. */
 io.on('connection', async (socket) => {
   const { userId } = socket.data
   await socket.join(`user:${userId}`)
@@ -45,7 +45,7 @@ io.on('connection', async (socket) => {
 
 let acknowledged: string[] = []
 
-/** Stores acknowledgements in bulk, as the peer it is compared with does. */
+/** Stores acknowledgements in bulk, as Ravenpost does. */
 function acknowledge(id: string): void {
   if (acknowledged.length === 0) setTimeout(() => void storeAcknowledged(), ACK_LINGER_MS)
   acknowledged.push(id)

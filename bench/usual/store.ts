@@ -1,14 +1,14 @@
 import type pg from 'pg'
 import type { NotificationJob } from './settings.ts'
 
-/** Stores the notification of one job; nothing when it is stored already, or its actor is blocked. */
+/** Stores the notification of one job. Does nothing when it is already stored or its actor is blocked. */
 export async function storeNotification(pool: pg.Pool, job: NotificationJob): Promise<object | undefined> {
   const values = [job.recipientId, job.sourceId, job.type, job.actorId, job.objectId]
   const { rows } = await pool.query({ name: 'insert_notification', text: insertStatement, values })
   return rows[0]
 }
 
-/** The unique constraint on (user_id, source_id) makes a job that runs twice do nothing. */
+/** Because of the unique constraint on (user_id, source_id), a second run of a job does nothing. */
 const insertStatement = `
   with stored as (
     insert into notifications (user_id, source_id, type, actor_id, object_id, data)

@@ -16,7 +16,7 @@ export type Findings = {
   broken: string[]
 }
 
-/** Checks everything that must hold once the load has stopped and what it has left behind is worked off. */
+/** Checks all invariants, once the load has ended and all its events are processed. */
 export async function check(
   pool: pg.Pool,
   world: World,
@@ -30,10 +30,10 @@ export async function check(
     const isSettled = await settled(client, settleSeconds)
     await compareAnswers(client, load, findings)
     await compareComments(client, world, findings)
-    // What is unread is late; whether it is lost nobody can know yet.
+    // Unread events are late. Whether they are lost cannot be known yet.
     if (!isSettled) findings.broken.push('not settled', ...(await whatIsLeft(client)))
     else {
-      await compareTold(client, world, findings)
+      await compareNotifications(client, world, findings)
       await compareCounts(client, findings)
     }
   } finally {
@@ -68,7 +68,7 @@ async function whatIsLeft(client: pg.ClientBase): Promise<string[]> {
   return rows.map((row) => row.left)
 }
 
-/** Each confirmed action exists, and each action that was taken back does not. */
+/** Each confirmed action exists, and each confirmed undo has removed its action. */
 async function compareAnswers(client: pg.ClientBase, load: Load, { lost, doubled }: Findings): Promise<void> {
   for (const [name, table, pairs] of [
     ['like', '(select post_id as object_id, user_id from social.likes)', load.likes],
@@ -82,24 +82,24 @@ async function compareAnswers(client: pg.ClientBase, load: Load, { lost, doubled
       [known.map(([pair]) => pair), known.map(([, state]) => state)],
     )
     for (const { pair, expected } of rows)
-      if (expected !== 'gone') lost.push(`the ${name} ${pair} was answered and is gone`)
-      else doubled.push(`the ${name} ${pair} was taken back and is there`)
+      if (expected !== 'gone') lost.push(`the ${name} ${pair} was confirmed but is missing`)
+      else doubled.push(`the ${name} ${pair} was undone but still exists`)
   }
   const { rows } = await client.query<{ id: string }>(
     `select id from unnest($1::bigint[]) id where not exists (select from social.comments c where c.id = id.id)`,
     [load.comments.map((comment) => comment.id)],
   )
-  for (const { id } of rows) lost.push(`comment ${id} was answered and is gone`)
+  for (const { id } of rows) lost.push(`comment ${id} was confirmed but is missing`)
 }
 
-/** Every comment of the load has a text of its own: the same text twice is one comment written twice. */
+/** Each comment of the load has a unique text, so the same text twice is one comment written twice. */
 async function compareComments(client: pg.ClientBase, { members }: World, { doubled }: Findings): Promise<void> {
   const { rows } = await client.query<{ ids: string }>(
     `select string_agg(id::text, ', ') as ids from social.comments
      where author_id = any($1::bigint[]) group by body having count(*) > 1`,
     [members.map((member) => member.id)],
   )
-  for (const { ids } of rows) doubled.push(`comments ${ids} are one`)
+  for (const { ids } of rows) doubled.push(`comments ${ids} are the same comment`)
 }
 
 /** The notifications that the contract requires, derived from the domain tables alone. */
@@ -127,17 +127,21 @@ const stored = `
   from notify.sources s left join notify.notifications n on n.user_id = s.user_id and n.id = s.notification_id
   where s.live`
 
-async function compareTold(client: pg.ClientBase, { members }: World, { lost, doubled }: Findings): Promise<void> {
+async function compareNotifications(
+  client: pg.ClientBase,
+  { members }: World,
+  { lost, doubled }: Findings,
+): Promise<void> {
   const ids = [members.map((member) => member.id)]
   const { rows } = await client.query<{ what: string; isLost: boolean }>(
     `select concat_ws(' ', user_id, type, source_id) as what, coalesce(is_due, false) as "isLost"
      from (select *, true as is_due from (${expected}) e) e
-     full join (select *, true as is_told from (${stored}) s) s using (user_id, source_id, type)
-     where (is_due is null or is_told is null) and user_id = any($1::bigint[])`,
+     full join (select *, true as is_stored from (${stored}) s) s using (user_id, source_id, type)
+     where (is_due is null or is_stored is null) and user_id = any($1::bigint[])`,
     ids,
   )
   for (const { what, isLost } of rows)
-    (isLost ? lost : doubled).push(`${what} is ${isLost ? 'not told' : 'told and not so'}`)
+    (isLost ? lost : doubled).push(`${what} is ${isLost ? 'due but not notified' : 'notified but not due'}`)
 
   const { rows: orphans } = await client.query<{ what: string }>(
     `select n.user_id || ' holds notification ' || n.id || ' (' || n.type || ') that nothing stands for' as what
@@ -158,7 +162,7 @@ async function compareCounts(client: pg.ClientBase, { broken }: Findings): Promi
 const AT_ONCE = 20
 const NOT_LISTED = 'could not list'
 
-/** Each client holds exactly what the api lists, once it has come as far. */
+/** Each client holds exactly the list of the api, as soon as it has reached the same state. */
 async function compareClients(clients: FoldingClient[], findings: Findings): Promise<void> {
   const waiting = [...clients]
   const next = async (): Promise<void> => {

@@ -17,17 +17,17 @@ export type ClientOptions = {
 }
 
 const BEAT_MS = 5000
-/** As the client library waits: at random, ever longer; longer when the server said that it goes. */
+/** Delays of reconnection, as in the client library: random and growing; longer after the server announced its end. */
 const FIRST_WAIT_MS = 500
 const GOING_AWAY_WAIT_MS = 5000
 const LAST_WAIT_MS = 5000
 
-/** A device that folds what it is sent, acknowledges it, and connects again to any push node whenever it was cut off. */
+/** A device that applies the changes it receives, acknowledges them, and reconnects to either push node after a cut. */
 export class FoldingClient {
   readonly inbox = new HeldInbox()
   readonly member: Member
   live = false
-  /** When it last became live, and how often it was cut off. */
+  /** Time at which it last became live, and the number of cuts. */
   liveSince = 0
   losses = 0
   readonly #options: ClientOptions
@@ -51,12 +51,12 @@ export class FoldingClient {
     this.#lost(1000)
   }
 
-  /** Cuts the connection as a network does; it comes back by itself. */
+  /** Cuts the connection as a network would. The device reconnects by itself. */
   cut(): void {
     this.#socket?.terminate()
   }
 
-  /** The whole inbox by REST, read again until all pages are of one state. */
+  /** Reads the whole inbox by REST, again until all pages have the same state. */
   async list(): Promise<List | undefined> {
     const { apiPorts, random } = this.#options
     const items: Notification[] = []
@@ -64,7 +64,7 @@ export class FoldingClient {
       const path: string = `/notifications?limit=100${cursor && `&cursor=${cursor}`}`
       const { outcome, body } = await call(random.pick(apiPorts), 'GET', path, this.member.token)
       if (outcome !== 'ok') return undefined
-      // Answered 200 by the server under test: the contract is checked by its own tests.
+      // The body is not validated: other tests check the contract.
       const page = body as List & { nextCursor: string | null }
       items.push(...page.items)
       cursor = page.nextCursor
@@ -75,7 +75,7 @@ export class FoldingClient {
 
   #connect(): void {
     if (this.#stopped) return
-    // The other node each time, as a load balancer sends nobody twice to one that is gone.
+    // Alternates between the nodes, because a load balancer sends nobody twice to a dead one.
     const { pushPorts } = this.#options
     const port = pushPorts[this.#node++ % pushPorts.length] ?? 0
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, 'ravenpost.v1', {
@@ -106,7 +106,7 @@ export class FoldingClient {
   async #take(frame: ServerFrame): Promise<void> {
     if (frame.type === 'changes') {
       const place = this.inbox.place(frame)
-      // A gap within a connection cannot be: the server starts at the state that was sent with hello.
+      // No gap is possible within a connection, because the server starts at the state in the hello.
       if (place === 'missed' || place === 'otherEpoch') await this.#fetchList()
       else if (place === 'next') this.inbox.apply(frame)
       this.#send({ type: 'ack', state: this.inbox.state })
@@ -124,7 +124,7 @@ export class FoldingClient {
 
   async #fetchList(): Promise<void> {
     const list = await this.list()
-    if (!list) throw new Error('the list could not be fetched')
+    if (!list) throw new Error('cannot fetch the list')
     this.inbox.replace(list)
   }
 

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 
-/** `refused`: certainly without effect. `unknown`: no answer, or one that does not show whether there was an effect. */
+/** `refused`: the call certainly had no effect. `unknown`: no answer, or one that does not show whether it had an effect. */
 export type Answer = { outcome: 'ok' | 'wrong' | 'refused' | 'unknown'; status: number; body: unknown }
 
 const TIMEOUT_MS = 5000
@@ -8,13 +8,13 @@ const agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
 export type CallOptions = {
   body?: object
-  /** Makes it safe to ask again for something that is created. */
+  /** Idempotency-Key: makes a retry of a creating call safe. */
   key?: string
-  /** On a connection of its own, since the kept ones may all be dead. */
+  /** Uses a new connection, because all kept ones may be dead. */
   fresh?: boolean
 }
 
-/** One call to 127.0.0.1, never rejecting; the network's faults are its answers. */
+/** Calls 127.0.0.1. Never rejects: faults of the network are results too. */
 export function call(
   port: number,
   method: string,
@@ -52,7 +52,7 @@ export function call(
 
 function outcomeOf(status: number): Answer['outcome'] {
   if (status >= 200 && status < 300) return 'ok'
-  // 409: an earlier attempt with the same Idempotency-Key is still under way.
+  // 409: an earlier attempt with the same Idempotency-Key still runs.
   if (status === 409 || status === 429 || status === 502) return 'refused'
   return status >= 500 ? 'unknown' : 'wrong'
 }

@@ -10,7 +10,7 @@ type State = 'busy' | 'uncertain' | 'exists' | 'kept' | 'gone'
 
 type Kind = 'like' | 'unlike' | 'follow' | 'unfollow' | 'comment' | 'reply' | 'read' | 'list'
 
-/** Of a hundred actions. */
+/** Number of each kind among a hundred actions. */
 const mix: [Kind, number][] = [
   ['like', 56],
   ['unlike', 9],
@@ -23,7 +23,7 @@ const mix: [Kind, number][] = [
 ]
 const kinds = mix.flatMap(([kind, share]) => Array<Kind>(share).fill(kind))
 
-/** A client that gets no answer asks again for this long: everything here may be asked for twice. */
+/** How long a client retries without an answer. Every call here may be repeated safely. */
 const PATIENCE_MS = 20_000
 const FIRST_WAIT_MS = 100
 const LAST_WAIT_MS = 4000
@@ -32,18 +32,18 @@ const TICK_MS = 10
 export type LoadOptions = { world: World; ports: number[]; random: Random; rate: number }
 
 /**
- * What people do, at a fixed rate whatever the answers are (an open loop), each answer noted. A pair of person and post is
- * liked once, and perhaps unliked once: so what the inboxes have to show follows from the domain tables alone.
+ * Users act at a fixed rate, however slow the answers are (an open loop), and every answer is recorded. Each pair of user and
+ * post is liked at most once and unliked at most once. So the domain tables alone determine what inboxes must show.
  */
 export class Load {
   offered = 0
   completed = 0
-  /** Answers that no fault excuses: 4xx. */
+  /** 4xx answers, which no fault can explain. */
   wrong: string[] = []
   readonly latencies: number[] = []
   readonly likes = new Map<string, State>()
   readonly follows = new Map<string, State>()
-  /** Comments that were answered, and where they are. */
+  /** Confirmed comments, and their posts. */
   readonly comments: { id: string; postId: string }[] = []
   readonly #options: LoadOptions
   readonly #running = new Set<Promise<void>>()
@@ -56,7 +56,7 @@ export class Load {
     this.#timer = setInterval(() => this.#offerDue(), TICK_MS)
   }
 
-  /** Resolves when the last action has been answered or given up. */
+  /** Resolves when the last action was answered or timed out. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await Promise.all(this.#running)
@@ -105,7 +105,7 @@ export class Load {
     pairs.set(pair, answered ? (doubtful ? 'kept' : 'exists') : 'uncertain')
   }
 
-  /** Takes back one of the actions that surely exist. */
+  /** Undoes one of the actions that certainly exist. */
   async #unset(pairs: Map<string, State>, method: string, path: (object: string) => string): Promise<void> {
     const { world, random } = this.#options
     const existing = [...pairs].filter(([, state]) => state === 'exists')
@@ -113,7 +113,7 @@ export class Load {
     const [pair] = random.pick(existing)
     const [object = '', userId] = pair.split(':')
     const who = world.members.find((member) => member.id === userId)
-    if (!who) throw new Error(`nobody is user ${userId}`)
+    if (!who) throw new Error(`user ${userId} does not exist`)
     pairs.set(pair, 'busy')
     const { answered } = await this.#repeat(method, path(object), who)
     pairs.set(pair, answered ? 'gone' : 'uncertain')
@@ -123,7 +123,7 @@ export class Load {
     return this.#repeat('GET', '/notifications?limit=20', who).then(() => {})
   }
 
-  /** With an Idempotency-Key, and a text of its own by which a second one would be found. */
+  /** Sends an Idempotency-Key, and a unique text that would reveal a second comment. */
   async #comment(who: Member, postId: string, parentId: string | null, text: string): Promise<void> {
     const key = `${who.id}-${++this.#lastKey}`
     const body = { body: `${text} (${key})`, ...(parentId !== null && { parentId }) }
@@ -136,7 +136,7 @@ export class Load {
     return { answered: outcome === 'ok', doubtful }
   }
 
-  /** Asks one api after the other, waiting longer each time, until it is answered or given up. */
+  /** Tries one api after the other with growing delays, until an answer or the timeout. */
   async #attempts(
     method: string,
     path: string,

@@ -1,4 +1,4 @@
-/** Seeded random numbers (mulberry32): the same seed draws the same load and the same victims. */
+/** Seeded random numbers (mulberry32). The same seed gives the same load and the same targets. */
 export class Random {
   #state: number
 

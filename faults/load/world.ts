@@ -4,15 +4,15 @@ import type { System } from '../system/system.ts'
 
 export type Member = { id: string; name: string; token: string }
 
-/** The people and posts of one scenario. Each has its own, with ids above all earlier ones, so each is checked alone. */
+/** The users and posts of one scenario. Their ids are above all earlier ones, so each scenario is checked alone. */
 export type World = {
   members: Member[]
   posts: string[]
-  /** The state of an inbox that nothing has happened to. */
+  /** State of an inbox without changes. */
   emptyState: string
 }
 
-/** Straight into the tables: sign-ups would spend the machine on password hashes. */
+/** Inserts into the tables directly, because sign-ups would spend the CPU time on password hashes. */
 export async function makeWorld(
   { pool, config }: Pick<System, 'pool' | 'config'>,
   users: number,

@@ -3,11 +3,11 @@ import type { Scenario } from '../scenario.ts'
 import { allReady } from '../system/role-process.ts'
 import { SECOND, sleep } from '../wait.ts'
 
-/** An api process that dies at the worst moment; never before the other is back, as an orchestrator sees to. */
+/** Kills an api process at the worst moment, but never before the other one is back, as an orchestrator ensures. */
 export const api: Scenario[] = [
   {
     name: 'api-kill-before-wake-up',
-    what: 'kill -9 of an api right after it has answered a like, before its wake-up is sent',
+    what: 'kill -9 of an api directly after it answered a like and before it sends the wake-up',
     quick: true,
     async disturb({ system, world, load, random, quick, expect }) {
       for (let kills = 0; kills < (quick ? 2 : 8); kills += 1) {
@@ -18,7 +18,7 @@ export const api: Scenario[] = [
         if (load.likes.has(pair)) continue
         load.likes.set(pair, 'busy')
         const { outcome } = await call(victim.port, 'POST', `/posts/${post}/like`, member.token)
-        // Wake-ups linger for a few milliseconds after the commit; this does not.
+        // Faster than a wake-up, which is sent some milliseconds after the commit.
         await victim.kill()
         load.likes.set(pair, outcome === 'ok' ? 'exists' : 'uncertain')
         await sleep(random.next() * SECOND)
@@ -27,7 +27,7 @@ export const api: Scenario[] = [
   },
   {
     name: 'api-kill-repeatedly',
-    what: 'kill -9 of an api drawn at random, in the middle of whatever it does, as soon as both are up',
+    what: 'kill -9 of a random api at a random moment, again as soon as both are ready',
     async disturb({ system, random, quick, expect }) {
       for (let kills = 0; kills < (quick ? 3 : 10); kills += 1) {
         if (!(await allReady(system.of('api'), 60 * SECOND))) return expect(false, 'an api did not come back')

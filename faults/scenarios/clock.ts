@@ -4,7 +4,7 @@ import { SECOND, sleep } from '../wait.ts'
 export const clock: Scenario[] = [
   {
     name: 'clock-step',
-    what: 'the clock of every process steps an hour ahead, then an hour back, then to the right time: nobody is cut off',
+    what: 'the clocks of all processes jump an hour ahead, an hour back, and to the right time: no client is disconnected',
     quick: true,
     async disturb({ system, load, clients, quick, note, expect }) {
       const losses = () => clients.reduce((sum, client) => sum + client.losses, 0)

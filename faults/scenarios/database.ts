@@ -2,14 +2,14 @@ import type { Scenario, Stage } from '../scenario.ts'
 import type { Stop } from '../system/postgres.ts'
 import { SECOND, sleep } from '../wait.ts'
 
-/** PostgreSQL restarted under everybody, and connections ended by its administrator. */
+/** Restarts of PostgreSQL, and connections that its administrator ends. */
 export const database: Scenario[] = [
-  restart('fast', 'PostgreSQL restarted (fast): transactions are rolled back', true),
-  restart('immediate', 'PostgreSQL restarted (immediate): it recovers from its log'),
+  restart('fast', 'PostgreSQL restarts (fast mode): it rolls back open transactions', true),
+  restart('immediate', 'PostgreSQL restarts (immediate mode): it recovers from its log'),
   restart('kill', 'kill -9 of the postmaster'),
   {
     name: 'database-terminate-any',
-    what: 'a backend drawn at random is terminated, ten times a second for a minute',
+    what: 'a random connection is terminated, ten times a second for a minute',
     quick: true,
     disturb: (stage) => terminate(stage, `application_name like 'ravenpost%'`, stage.quick ? 4 : 60, 100),
   },

@@ -3,11 +3,11 @@ import { mountSmallDisk } from '../system/small-disk.ts'
 import type { System } from '../system/system.ts'
 import { SECOND, sleep } from '../wait.ts'
 
-/** A disk without a byte left: what is answered must have been stored, and all goes on once there is room. */
+/** A full disk: confirmed actions must be stored, and everything continues once there is space. */
 export const disk: Scenario[] = [
   {
     name: 'disk-full',
-    what: 'the disk of PostgreSQL is full for a quarter of a minute (its own small disk; needs root)',
+    what: 'the disk of PostgreSQL is full for 15 seconds (a small disk of its own; needs root)',
     disk: mountSmallDisk,
     async disturb({ system, quick, note }) {
       const before = await walBytes(system)
@@ -15,7 +15,7 @@ export const disk: Scenario[] = [
       await sleep((quick ? 8 : 15) * SECOND)
       const stopped = !system.postgres.running
       system.disk?.clear()
-      // Without room for its log PostgreSQL gives up, and an operator has to start it again.
+      // PostgreSQL stops when it cannot write its log. Then an operator must start it again.
       if (stopped) await system.postgres.start()
       note(
         `PostgreSQL ${stopped ? 'had stopped' : `went on and wrote ${(await walBytes(system)) - before} bytes of log`}`,

@@ -12,7 +12,7 @@ import { SECOND, sleep } from '../wait.ts'
 export const hints: Scenario[] = [
   {
     name: 'lying-hints',
-    what: 'a role without any privilege names every session, inbox and post on all channels: nobody is cut off',
+    what: 'a role without privileges sends NOTIFYs about every session, inbox and post: no client is disconnected',
     quick: true,
     async disturb(stage) {
       const { system, world, clients, quick, note, expect } = stage

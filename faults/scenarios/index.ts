@@ -30,7 +30,7 @@ export const scenarios: Scenario[] = [
   ...shutdown,
 ]
 
-/** What every other scenario is measured against. */
+/** All other scenarios are compared with this one. */
 export const undisturbed: Scenario = {
   name: 'undisturbed',
   what: 'no fault at all',

@@ -4,11 +4,11 @@ import { type Member, makeWorld } from '../load/world.ts'
 import type { Scenario, Stage } from '../scenario.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
-/** Work that grows with what people have done, set off by one request. */
+/** One request causes work that grows with past activity. */
 export const largeGroups: Scenario[] = [
   {
     name: 'large-groups',
-    what: 'a post that 100,000 people like is deleted, and somebody who did 100,000 things is blocked, by connected members',
+    what: 'connected members delete a post with 100,000 likes and block a user with 100,000 actions',
     quick: true,
     async disturb(stage) {
       const { system, world, quick } = stage
@@ -34,14 +34,14 @@ export const largeGroups: Scenario[] = [
         )
         return rowCount === 0
       }
-      stage.expect(await within(60 * SECOND, isGone), 'what was deleted or blocked is still shown')
-      stage.note(`nothing of it is shown after ${Math.round(performance.now() - startedAt)} ms`)
+      stage.expect(await within(60 * SECOND, isGone), 'deleted or blocked content is still shown')
+      stage.note(`none of it is shown after ${Math.round(performance.now() - startedAt)} ms`)
       await sleep((quick ? 1 : 5) * SECOND)
     },
   },
 ]
 
-/** Whatever the work, the answer comes before the call gives up, after five seconds. */
+/** The answer comes within the call's timeout of five seconds, however large the work is. */
 async function timed(stage: Stage, port: number, method: string, path: string, who: Member): Promise<void> {
   const startedAt = performance.now()
   const { outcome, status } = await call(port, method, path, who.token)
@@ -52,7 +52,7 @@ async function timed(stage: Stage, port: number, method: string, path: string, w
 
 type Filling = { size: number; groups: number; actor?: Member; post?: string }
 
-/** Groups of `size` sources together, as dispatch would have made them: by as many people, or all by one actor. */
+/** Notifications with `size` sources in total, as dispatch would have written them: by as many actors, or all by one. */
 async function fill(pool: pg.Pool, { id }: Member, { size, groups, actor, post }: Filling): Promise<void> {
   const client = await pool.connect()
   try {

@@ -4,11 +4,11 @@ import { SECOND, sleep } from '../wait.ts'
 
 const minutes = (quick: boolean) => (quick ? 20 : 600) * SECOND
 
-/** Somebody else on the same database who holds on to something. */
+/** Another client of the same database holds locks, snapshots or connections. */
 export const locks: Scenario[] = [
   {
     name: 'idle-in-transaction',
-    what: 'a repeatable-read transaction, and one that has written to the log, stay open for ten minutes',
+    what: 'a repeatable-read transaction and one that wrote to the log stay open for ten minutes',
     async disturb(stage) {
       const [a, b] = stage.world.members
       if (!a || !b || stage.load.follows.has(`${a.id}:${b.id}`)) return
@@ -27,7 +27,7 @@ export const locks: Scenario[] = [
   },
   {
     name: 'inbox-held',
-    what: 'a transaction holds ten inboxes locked for half a minute: its lanes go on without them',
+    what: 'a transaction locks ten inboxes for 30 seconds: their lanes continue without them',
     disturb: (stage) =>
       holdRows(
         stage,
@@ -37,7 +37,7 @@ export const locks: Scenario[] = [
   },
   {
     name: 'posts-held',
-    what: 'a transaction holds ten posts locked for half a minute: nobody waits for it but who likes or comments on these',
+    what: 'a transaction locks ten posts for 30 seconds: only likes and comments of these posts wait',
     disturb: (stage) =>
       holdRows(
         stage,
@@ -47,13 +47,13 @@ export const locks: Scenario[] = [
   },
   {
     name: 'connections-exhausted',
-    what: '300 idle connections are attempted, which takes every slot of PostgreSQL, for 20 seconds',
+    what: '300 idle connections take all slots of PostgreSQL for 20 seconds',
     async disturb(stage) {
       const idle = await Promise.all(Array.from({ length: 300 }, () => connect(stage).catch(() => undefined)))
       const taken = idle.filter((client) => client !== undefined)
       stage.note(`${taken.length} slots taken`)
-      stage.expect(taken.length < 300, 'PostgreSQL gave a slot to each: nothing was exhausted')
-      // A pool gives idle connections back after 10 s: from then on it finds no slot.
+      stage.expect(taken.length < 300, 'PostgreSQL accepted every connection: no slots were exhausted')
+      // Pools close idle connections after 10 s. From then on they find no free slot.
       await sleep((stage.quick ? 12 : 20) * SECOND)
       await Promise.all(taken.map((client) => client.end()))
     },
@@ -74,12 +74,12 @@ async function holdRows(stage: Stage, statement: string, ids: string[]): Promise
   const before = stage.load.completed
   await sleep((stage.quick ? 5 : 30) * SECOND)
   stage.note(`${stage.load.completed - before} actions meanwhile`)
-  stage.expect(stage.load.completed > before, 'everybody waited for the rows that were held')
+  stage.expect(stage.load.completed > before, 'all actions waited for the locked rows')
   await client.query('commit')
   await client.end()
 }
 
-/** Load goes on meanwhile; what matters is that nothing waits for this transaction and nothing of it is missed. */
+/** The load continues meanwhile. Nothing may wait for this transaction, and none of its events may be missed. */
 async function holdOpen(stage: Stage, statements: string[]): Promise<void> {
   const client = await connect(stage)
   await client.query('begin isolation level repeatable read')

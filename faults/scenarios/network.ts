@@ -9,7 +9,7 @@ const sides: [Side, string][] = [
   ['front', 'between clients and servers'],
 ]
 
-/** A bad network on each side of the processes, and peers that are no clients of ours. */
+/** Network faults on both sides of the processes, and hostile peers. */
 export const network: Scenario[] = [
   ...sides.flatMap(([side, where]) => [
     repeated(`network-${side}-cut`, `connections ${where} are reset at random`, side, (proxy, stage) =>
@@ -20,12 +20,12 @@ export const network: Scenario[] = [
     ),
     spell(`network-${side}-delay`, `40 ms on every packet ${where}`, side, 'delay', 20),
     spell(`network-${side}-trickle`, `64 bytes at a time ${where}`, side, 'trickle', 20),
-    spell(`network-${side}-stall`, `nothing passes ${where} for a while, and all of it later`, side, 'stall', 10),
+    spell(`network-${side}-stall`, `bytes ${where} are held back for a while and then delivered`, side, 'stall', 10),
     swallowed(side, where),
   ]),
   {
     name: 'network-partition',
-    what: 'PostgreSQL refuses every new connection and the open ones are cut, for 10 seconds',
+    what: 'open connections to PostgreSQL are cut and new ones refused for 10 seconds',
     async disturb({ system, quick }) {
       for (const proxy of system.database.values()) {
         proxy.weather = 'refuse'
@@ -37,7 +37,7 @@ export const network: Scenario[] = [
   },
   {
     name: 'network-flood',
-    what: 'half-open sockets, requests that never end and upgrades without a hello, 600 of them',
+    what: '600 half-open sockets, endless requests and upgrades without a hello',
     async disturb(stage) {
       const sockets = Array.from({ length: 600 }, (_, number) => slowSocket(stage, number))
       await sleep((stage.quick ? 5 : 30) * SECOND)
@@ -72,14 +72,14 @@ function spell(name: string, what: string, side: Side, weather: Weather, seconds
   }
 }
 
-/** Connections that are open now carry no more bytes, and neither side notices, as when a firewall drops their state. */
+/** Open connections stop carrying bytes and neither side notices, as when a firewall loses their state. */
 function swallowed(side: Side, where: string): Scenario {
   return {
     name: `network-${side}-swallow`,
-    what: `open connections ${where} go dead without a word; new ones work`,
+    what: `open connections ${where} silently stop carrying bytes; new ones work`,
     async disturb({ system, quick }) {
       for (const proxy of system[side].values()) proxy.swallow()
-      // Until those who wait for an answer have given up.
+      // Until every waiting caller has timed out.
       await sleep((quick ? 12 : 20) * SECOND)
     },
   }

@@ -5,11 +5,11 @@ import type { Scenario, Stage } from '../scenario.ts'
 import { type PushService, startPushServices } from '../system/push-services.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
-/** Push nodes that die, and clients that all come at once. */
+/** Dying push nodes, and clients that all reconnect at once. */
 export const push: Scenario[] = [
   {
     name: 'push-kill',
-    what: 'kill -9 of a push node; 1,000 clients in all, those it had are back within 5 s',
+    what: 'kill -9 of a push node with half of 1,000 clients, which should be back within 5 s',
     quick: true,
     clients: 1000,
     async disturb(stage) {
@@ -19,7 +19,7 @@ export const push: Scenario[] = [
   },
   {
     name: 'push-kill-repeatedly',
-    what: 'kill -9 of a push node drawn at random, again and again',
+    what: 'repeated kill -9 of a random push node',
     async disturb({ system, random, quick }) {
       for (let kills = 0; kills < (quick ? 3 : 10); kills += 1) {
         await random.pick(system.of('push')).kill()
@@ -29,7 +29,7 @@ export const push: Scenario[] = [
   },
   {
     name: 'push-pause',
-    what: 'SIGSTOP of a push node for 20 seconds, sockets left open',
+    what: 'SIGSTOP of a push node for 20 seconds, with open sockets',
     async disturb({ system, random, quick }) {
       const node = random.pick(system.of('push'))
       node.pause()
@@ -39,7 +39,7 @@ export const push: Scenario[] = [
   },
   {
     name: 'push-reconnect-storm',
-    what: '5,000 clients are cut off at once and come back',
+    what: '5,000 clients are disconnected at once and reconnect',
     clients: 5000,
     async disturb(stage) {
       for (const client of stage.clients) client.cut()
@@ -48,7 +48,7 @@ export const push: Scenario[] = [
   },
   {
     name: 'slow-providers',
-    what: '2,000 Web Pushes wait for a push service that takes 9 s over each: those of others go out meanwhile',
+    what: '2,000 Web Pushes wait for a push service that takes 9 s for each; pushes to another service are sent meanwhile',
     quick: true,
     pushServices: startPushServices,
     disturb: pushPastSlowOnes,
@@ -60,7 +60,7 @@ const BROWSERS = 20
 const COMMENTS = 10
 const FOLLOWERS = 5
 
-/** People are mentioned whose browsers are at the slow service; then others follow somebody whose browser is at the quick one. */
+/** Mentions users whose browsers use the slow service. Then others follow a user whose browser uses the quick one. */
 async function pushPastSlowOnes({ system, world, load, note, expect, quick }: Stage): Promise<void> {
   const { pool, pushServices } = system
   const [ana, mallory, ...others] = world.members
@@ -72,7 +72,7 @@ async function pushPastSlowOnes({ system, world, load, note, expect, quick }: St
   for (let i = 0; i < SLOW_USERS * COMMENTS; i += 1) {
     const body = { body: `What does @${slowOnes[i % SLOW_USERS]?.name} say? (${i})` }
     const { status } = await call(port, 'POST', `/posts/${world.posts[0]}/comment`, mallory.token, { body })
-    expect(status === 201, `a comment that mentions somebody answered ${status}`)
+    expect(status === 201, `a comment with a mention was answered with ${status}`)
   }
   const slow = async () => {
     const { rows } = await pool.query<{ n: number }>(
@@ -90,13 +90,13 @@ async function pushPastSlowOnes({ system, world, load, note, expect, quick }: St
     const [before, followedAt] = [pushServices.quick.asked, performance.now()]
     const { outcome } = await call(port, 'POST', `/users/${ana.id}/follow`, follower.token)
     load.follows.set(`${ana.id}:${follower.id}`, outcome === 'ok' ? 'kept' : 'uncertain')
-    expect(await within(20 * SECOND, () => pushServices.quick.asked > before, 5), 'a push of somebody else went out')
+    expect(await within(20 * SECOND, () => pushServices.quick.asked > before, 5), 'the push of another user was sent')
     waits.push(Math.round(performance.now() - followedAt))
     await sleep(SECOND)
   }
   await sleep((quick ? 5 : 30) * SECOND)
   const left = await slow()
-  expect(left > 0, 'the slow service was done before the others were tried')
+  expect(left > 0, 'the slow service had finished before the others were tried')
   note(
     `pushes of others went out ${waits.join(', ')} ms after the follow; ${left} wait for the slow service, which was asked ${pushServices.slow.asked} times`,
   )
@@ -112,16 +112,16 @@ async function subscribe(pool: pg.Pool, userId: string, service: PushService): P
   )
 }
 
-/** Notes when the last client was live again; that it takes longer than wished is no failure on a busy machine, never is. */
-async function backWithin({ clients, note }: Stage, wishedMs: number): Promise<void> {
+/** Notes when the last client was live again. Only a client that never becomes live is a failure, because the machine may be busy. */
+async function backWithin({ clients, note }: Stage, targetMs: number): Promise<void> {
   const cutAt = performance.now()
   const isBack = (client: FoldingClient) => client.live
   await within(SECOND, () => !clients.every(isBack), 1)
   await within(60 * SECOND, () => clients.every(isBack))
   const last = Math.max(...clients.map((client) => client.liveSince)) - cutAt
   const cut = clients.filter((client) => client.losses > 0).length
-  const inTime = clients.filter((client) => client.live && client.liveSince - cutAt <= wishedMs).length
+  const inTime = clients.filter((client) => client.live && client.liveSince - cutAt <= targetMs).length
   note(
-    `${cut} clients cut off, the last was back after ${(last / SECOND).toFixed(1)} s (wished: ${wishedMs / SECOND} s, ${inTime} of ${clients.length} were)`,
+    `${cut} clients were disconnected, the last was live again after ${(last / SECOND).toFixed(1)} s (target: ${targetMs / SECOND} s, met by ${inTime} of ${clients.length})`,
   )
 }

@@ -5,7 +5,7 @@ import { SECOND, sleep } from '../wait.ts'
 const SCRAPERS = 40
 const BACKLOG = 300_000
 
-/** Anybody who can reach a process may scrape and probe it, most of all while it has much to do. */
+/** Anyone who can reach a process can scrape and probe it, also while it is busy. */
 export const scrapes: Scenario[] = [
   {
     name: 'scrape-storm',
@@ -35,12 +35,12 @@ export const scrapes: Scenario[] = [
   },
 ]
 
-/** Events of nobody who has an inbox: to be read, counted by every scrape until then, and without effect. */
+/** Events for recipients without an inbox. Scrapes count them until they are read; they have no effect. */
 const appendBacklog = `
   insert into notify.outbox (counted, action, source_id, type, recipient_id, actor_id, object_type, object_id, group_key)
   select false, 'send', 'storm:' || n, 'user.followed', 1000000000 + n, 1, 'user', '1', 'storm' from generate_series(1, $1::int) n`
 
-/** Milliseconds of `GET /auth/me`, the median and the 99th percentile, of an api drawn at random. */
+/** Median and 99th percentile of `GET /auth/me` of a random api, in milliseconds. */
 async function latencies({ system, world, random }: Stage, ms: number): Promise<number[]> {
   const found: number[] = []
   const until = performance.now() + ms

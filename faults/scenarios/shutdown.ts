@@ -1,11 +1,11 @@
 import type { Scenario } from '../scenario.ts'
 import { SECOND, within } from '../wait.ts'
 
-/** What a rolling update does. */
+/** Stops all processes in turn, as a rolling update does. */
 export const shutdown: Scenario[] = [
   {
     name: 'shutdown',
-    what: 'SIGTERM of every process of every role in turn under load: ends within 10 s with exit code 0',
+    what: 'SIGTERM of each process in turn under load: it ends within 10 s with exit code 0',
     quick: true,
     async disturb({ system, expect, note }) {
       for (const one of system.processes) {

@@ -5,10 +5,10 @@ import { SECOND, sleep, within } from '../wait.ts'
 const ROUNDS = 10
 const BACK_WITHIN_MS = 30 * SECOND
 
-/** A standby takes over from its primary under load, again and again, with PgBouncer between each api and the address that moves. */
+/** A standby repeatedly takes over from its primary under load. PgBouncer lies between each api and the address that moves. */
 export const switchover: Scenario[] = [
-  switchOver('answering', 'ten times a standby is promoted while the old primary still answers'),
-  switchOver('stopped', 'ten times the primary crashes and a standby is promoted'),
+  switchOver('answering', 'a standby is promoted while the old primary still answers, ten times'),
+  switchOver('stopped', 'the primary crashes and a standby is promoted, ten times'),
 ]
 
 function switchOver(how: 'answering' | 'stopped', what: string): Scenario {
@@ -18,7 +18,7 @@ function switchOver(how: 'answering' | 'stopped', what: string): Scenario {
     pair: () => Pair.create(),
     async disturb(stage) {
       const { pair } = stage.system
-      if (!pair) throw new Error('there is no pair of servers')
+      if (!pair) throw new Error('the system has no primary and standby')
       const epochs = new Set([await epoch(stage)])
       const rounds = stage.quick ? 1 : ROUNDS
       for (let round = 1; round <= rounds; round += 1) {

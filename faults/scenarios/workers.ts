@@ -1,7 +1,7 @@
 import type { Scenario } from '../scenario.ts'
 import { SECOND, sleep } from '../wait.ts'
 
-/** What is left undone by a worker that is gone, or only seems to be. */
+/** Workers that die, or that only seem dead. */
 export const workers: Scenario[] = [
   {
     name: 'worker-kill',
@@ -20,7 +20,7 @@ export const workers: Scenario[] = [
   },
   {
     name: 'worker-kill-repeatedly',
-    what: 'kill -9 of a worker drawn at random, every second or so for half a minute',
+    what: 'kill -9 of a random worker about every second for 30 seconds',
     async disturb({ system, random, quick }) {
       for (let kills = 0; kills < (quick ? 4 : 20); kills += 1) {
         await random.pick(system.of('worker')).kill()
@@ -30,7 +30,7 @@ export const workers: Scenario[] = [
   },
   {
     name: 'worker-pause',
-    what: 'SIGSTOP of a worker for a minute: it loses its locks, and doubles nothing when it wakes',
+    what: 'SIGSTOP of a worker for a minute: it loses its locks and doubles nothing after it continues',
     quick: true,
     async disturb({ system, random, quick }) {
       const worker = random.pick(system.of('worker'))

@@ -11,7 +11,7 @@ const panels: [title: string, belongs: (name: string) => boolean][] = [
 ]
 const colours = ['#1b6ca8', '#d1495b', '#3a7d44', '#edae49', '#6a4c93', '#555555']
 
-/** The samples as one SVG: a panel per unit, a line per series, the highest value at the axis. */
+/** Draws the samples as one SVG: one panel per unit, one line per series, the highest value at the axis. */
 export function chart(samples: Sample[]): string {
   const names = Object.keys(samples[0] ?? {})
   const shown = panels

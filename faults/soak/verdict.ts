@@ -37,7 +37,7 @@ export function verdicts(samples: Sample[]): Verdict[] {
   })
 }
 
-/** Of a heap, what a collection leaves counts, not what is on its way to the next one: the lowest of every minute. */
+/** The lowest value of every minute, because only memory that survives a garbage collection counts. */
 function floor(points: [x: number, y: number][]): [x: number, y: number][] {
   const lowest = new Map<number, [number, number]>()
   for (const point of points) {
@@ -48,7 +48,7 @@ function floor(points: [x: number, y: number][]): [x: number, y: number][] {
   return [...lowest.values()]
 }
 
-/** The ends of the line of least squares, and the standard deviation of the points from it. */
+/** Both ends of the least-squares line, and the standard deviation of the points from it. */
 function line(points: [x: number, y: number][]): { first: number; last: number; noise: number } {
   const mean = (of: (point: [number, number]) => number) => points.reduce((sum, p) => sum + of(p), 0) / points.length
   const [x0, y0] = [mean(([x]) => x), mean(([, y]) => y)]

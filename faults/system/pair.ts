@@ -11,7 +11,7 @@ import type { Server } from './postgres.ts'
 import { TcpProxy } from './proxy.ts'
 
 const run = promisify(execFile)
-/** Debian's; the embedded server brings no pg_basebackup. */
+/** Programs of Debian's package, because the embedded server has no pg_basebackup. */
 const binaries = '/usr/lib/postgresql/15/bin'
 const asRoot = process.getuid?.() === 0
 const settings = '-c max_connections=300 -c shared_buffers=128MB -c jit=off -c listen_addresses=127.0.0.1'
@@ -19,8 +19,8 @@ const settings = '-c max_connections=300 -c shared_buffers=128MB -c jit=off -c l
 type Node = { folder: string; port: number }
 
 /**
- * A primary with a synchronous standby, an address that a switchover moves from the one to the other, and PgBouncer in transaction mode
- * before it. Replication is synchronous so that nothing that was answered can be lost by it: what is lost then is Ravenpost's fault.
+ * A primary with a synchronous standby, an address that a switchover moves from one to the other, and PgBouncer in transaction
+ * mode in front of it. Synchronous replication loses no confirmed action, so every loss is Ravenpost's fault.
  */
 export class Pair implements Server {
   readonly #folder: string
@@ -42,13 +42,13 @@ export class Pair implements Server {
     this.#address = address
     this.#poolerPort = poolerPort
     this.#pooler = pooler
-    // pg_ctl starts servers that outlive this process.
+    // Servers started by pg_ctl outlive this process.
     process.on('exit', () => {
       for (const node of nodes) kill(node)
     })
   }
 
-  /** @throws {Error} saying what is missing here */
+  /** @throws {Error} that names what this machine lacks */
   static async create(): Promise<Pair> {
     if (!existsSync(binaries)) throw new Error(`needs PostgreSQL 15 in ${binaries}`)
     if (spawnSync('pgbouncer', ['--version']).status !== 0) throw new Error('needs pgbouncer')
@@ -79,7 +79,7 @@ export class Pair implements Server {
     return this.url(database, this.#poolerPort)
   }
 
-  /** The standby takes over. `stopped`: the primary is gone first. `answering`: it goes on for a second, and nobody knows of the other. */
+  /** The standby takes over. `stopped`: the primary ends first. `answering`: it runs for another second and does not know the new primary. */
   async switchOver(how: 'stopped' | 'answering'): Promise<void> {
     const [old, next] = [this.#primary, this.#standby]
     if (how === 'stopped') await stop(old)
@@ -121,7 +121,7 @@ export class Pair implements Server {
     const client = new pg.Client({ connectionString: source })
     await client.connect()
     try {
-      // After the base backup: promoted, the copy must not wait for a standby of its own.
+      // Set after the base backup, because the copy, once promoted, must not wait for a standby.
       await client.query(`alter system set synchronous_standby_names = '*'`)
       await client.query('select pg_reload_conf()')
       const isSynchronous = async () =>
@@ -152,7 +152,7 @@ function kill({ folder }: Node): void {
   if (existsSync(pidFile)) process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), 'SIGQUIT')
 }
 
-/** PostgreSQL does not run as root. */
+/** Runs a program of PostgreSQL, which refuses to run as root. */
 async function tool(name: string, ...args: string[]): Promise<void> {
   const command = join(binaries, name)
   if (asRoot) await run('runuser', ['-u', 'postgres', '--', command, ...args], { cwd: '/' })

@@ -8,7 +8,7 @@ import { chooseRunAs, type RunAs } from '../../src/db/embedded/run-as.ts'
 import { SECOND, sleep, within } from '../wait.ts'
 
 const PASSWORD = 'chaos'
-/** The slots that the embedded server has: 300 idle connections fill them. */
+/** As many connections as the embedded server accepts; 300 idle ones exhaust them. */
 const settings = [
   'listen_addresses=127.0.0.1',
   'unix_socket_directories=',
@@ -21,14 +21,14 @@ const settings = [
   'autovacuum_naptime=15s',
 ].flatMap((setting) => ['-c', setting])
 
-/** How a server is stopped: let transactions be rolled back, leave everything to recovery, or no goodbye at all. */
+/** How to stop a server: roll back transactions (fast), leave everything to recovery (immediate), or SIGKILL (kill). */
 export type Stop = 'fast' | 'immediate' | 'kill'
 const signals = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const
 
-/** What a system needs of its server. */
+/** The operations of a server that a system needs. */
 export type Server = Pick<Postgres, 'port' | 'url' | 'start' | 'stop' | 'running'>
 
-/** A real PostgreSQL 18 on one port, durable, that may be stopped and started at will. */
+/** A real, durable PostgreSQL 18 on one port, which can be stopped and started at any time. */
 export class Postgres {
   readonly port: number
   readonly #cluster: string
@@ -54,12 +54,12 @@ export class Postgres {
     return server
   }
 
-  /** Of a database, on this port or on that of a proxy. */
+  /** URL of a database, on this port or on that of a proxy. */
   url(database: string, port = this.port): string {
     return `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/${database}`
   }
 
-  /** Starts until it takes connections: backends of a killed postmaster may hold its memory for a moment. */
+  /** Retries until the server accepts connections, because backends of a killed postmaster may hold its memory for a moment. */
   async start(): Promise<void> {
     for (let attempt = 0; attempt < 50; attempt += 1) {
       const child = await this.#launch()
@@ -82,7 +82,7 @@ export class Postgres {
     clearTimeout(timer)
   }
 
-  /** Whether the server runs; it ends by itself when it cannot write its log. */
+  /** Whether the server runs. It ends by itself when it cannot write its log. */
   get running(): boolean {
     return this.#child !== undefined && !hasEnded(this.#child)
   }

@@ -1,8 +1,8 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 
 /**
- * What happens to the bytes: `pass` as they come, `delay` each chunk by 40 ms, `trickle` in pieces of 64 bytes, `stall`
- * not at all (those that are open stay so, which is what a network that swallows packets looks like), `refuse` no new connections.
+ * How bytes pass: `pass`: at once. `delay`: each chunk 40 ms later. `trickle`: in pieces of 64 bytes. `stall`: not at all, while
+ * connections stay open, as in a network that drops packets. `refuse`: no new connections.
  */
 export type Weather = 'pass' | 'delay' | 'trickle' | 'stall' | 'refuse'
 
@@ -11,10 +11,10 @@ const BAD_GATEWAY = 'HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Le
 const TRICKLE_BYTES = 64
 const TRICKLE_MS = 2
 
-/** A TCP proxy on 127.0.0.1 that can be as bad as any network. */
+/** A TCP proxy on 127.0.0.1 that imitates network faults. */
 export class TcpProxy {
   weather: Weather = 'pass'
-  /** The port to which new connections lead. */
+  /** Target port of new connections. */
   target: number
   readonly #server: Server
   readonly #pairs = new Set<[Socket, Socket]>()
@@ -25,7 +25,7 @@ export class TcpProxy {
     this.target = target
   }
 
-  /** With `isGateway`, HTTP clients are answered 502 when nobody listens there, as a load balancer does: surely without effect. */
+  /** `isGateway`: answers HTTP clients with 502 when nothing listens on the target, as a load balancer does. Such a call has no effect. */
   static async to(target: number, { isGateway = false } = {}): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     const proxy = new TcpProxy(server, target)
@@ -54,7 +54,7 @@ export class TcpProxy {
     for (const [, server] of this.#pairs) if (chosen()) server.end()
   }
 
-  /** Open connections carry no more bytes in either direction, and neither side notices. */
+  /** Open connections stop carrying bytes in both directions, and neither side notices. */
   swallow(): void {
     for (const pair of this.#pairs) this.#swallowed.add(pair)
   }
@@ -75,7 +75,7 @@ export class TcpProxy {
     this.#forward(pair, client, server)
     this.#forward(pair, server, client)
     const over = () => {
-      // The remaining side of a swallowed pair does not learn that the other one has ended.
+      // The remaining side of a silenced pair does not notice that the other one has ended.
       if (this.#swallowed.has(pair) && !(client.destroyed && server.destroyed)) return
       this.#pairs.delete(pair)
       client.destroySoon()

@@ -4,18 +4,18 @@ import type { AddressInfo } from 'node:net'
 import { generate } from 'selfsigned'
 import webPush from 'web-push'
 
-/** Push services on loopback, one that takes `SLOW_MS` over each answer, and one that answers at once. */
+/** Two push services on loopback: one takes `SLOW_MS` for each answer, the other answers at once. */
 export type PushServices = {
   slow: PushService
   quick: PushService
-  /** For workers that are to ask them: see push-worker.ts. */
+  /** Environment of workers that send to them: see push-worker.ts. */
   env: Record<string, string>
   close(): void
 }
 
 export type PushService = {
   asked: number
-  /** What a browser answers to `pushManager.subscribe`. */
+  /** A subscription as `pushManager.subscribe` in a browser returns it. */
   browser(): { endpoint: string; p256dh: string; auth: string }
 }
 

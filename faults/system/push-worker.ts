@@ -8,7 +8,7 @@ import { openDatabase } from '../../src/open-database.ts'
 import { startWorker } from '../../src/worker/start.ts'
 import { tasks } from '../../workers/index.ts'
 
-/** The worker role of src/main.ts, which would refuse push services on loopback. */
+/** The worker role of src/main.ts, but push services on loopback are allowed. */
 await endWithSignals(async (onClose) => {
   const { CHAOS_PUSH_CERTIFICATE: ca, ...env } = process.env
   const given = readConfig(env)

@@ -9,15 +9,15 @@ export type RoleName = 'api' | 'worker' | 'push'
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const pushWorker = fileURLToPath(new URL('push-worker.ts', import.meta.url))
 const steppedClock = new URL('stepped-clock.ts', import.meta.url).href
-/** What an orchestrator waits before it starts a dead process again. */
+/** Delay before a dead process is restarted, as by an orchestrator. */
 const RESTART_MS = 300
 
-/** One process of a role, started again whenever it ends, as an orchestrator does. */
+/** One process of a role, which is restarted whenever it ends, as by an orchestrator. */
 export class RoleProcess {
   readonly role: RoleName
   readonly name: string
   readonly port: number
-  /** Ends that nobody asked for. */
+  /** Unexpected exits. */
   crashes: string[] = []
   readonly #env: Record<string, string>
   readonly #script: string
@@ -64,7 +64,7 @@ export class RoleProcess {
     return response.ok
   }
 
-  /** `kill -9`; started again at once. */
+  /** `kill -9`. Restarts at once. */
   async kill(): Promise<void> {
     const child = this.#child
     if (!child || child.exitCode !== null || child.signalCode !== null) return
@@ -82,12 +82,12 @@ export class RoleProcess {
     this.#child?.kill('SIGCONT')
   }
 
-  /** Sets its clock to the next of the steps in stepped-clock.ts. */
+  /** Moves its clock to the next step of stepped-clock.ts. */
   stepClock(): void {
     this.#child?.kill('SIGUSR2')
   }
 
-  /** SIGTERM: how it ended, and after how long. */
+  /** SIGTERM. Returns how the process ended, and after what time. */
   async terminate(): Promise<{ code: number | string; ms: number }> {
     const child = this.#child
     if (!child) return { code: 'not running', ms: 0 }
@@ -111,7 +111,7 @@ export class RoleProcess {
   }
 }
 
-/** Whether all of them answer that they are ready, within this time. */
+/** Whether all processes report that they are ready within this time. */
 export function allReady(processes: RoleProcess[], ms: number): Promise<boolean> {
   return within(ms, async () => (await Promise.all(processes.map((one) => one.ready()))).every(Boolean), 100)
 }

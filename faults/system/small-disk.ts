@@ -7,17 +7,17 @@ const run = promisify(execFile)
 const SIZE = '700m'
 const MEBIBYTE = 2 ** 20
 
-/** A disk in memory that is small enough to be filled; only root may mount one. */
+/** A disk in memory, small enough to fill. Only root can mount it. */
 export type SmallDisk = {
   folder: string
-  /** Leaves no byte. */
+  /** Fills the disk completely. */
   fill(): void
-  /** Makes room again. */
+  /** Frees the space again. */
   clear(): void
   close(): Promise<void>
 }
 
-/** @throws {Error} saying why there can be none here */
+/** @throws {Error} that says why this machine cannot have one */
 export async function mountSmallDisk(folder: string): Promise<SmallDisk> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     throw new Error('mounting a small disk needs root on Linux')

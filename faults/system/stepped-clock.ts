@@ -1,7 +1,7 @@
 /**
- * Loaded into a process before its program: SIGUSR2 sets the clock that JavaScript sees to the next of these steps, as a
- * step of the system's clock does. Timers and `performance.now()` go on as before, as they do then. The clock of the machine
- * is everybody's, and left alone.
+ * Preloaded into a process. SIGUSR2 moves the clock that JavaScript sees to the next of these steps. As after a change of the
+ * system clock, timers and `performance.now()` are not affected. The machine's own clock stays unchanged, because other programs
+ * use it.
  */
 const HOUR = 3_600_000
 const steps = [HOUR, -HOUR, 0]

@@ -15,31 +15,31 @@ import { allReady, type RoleName, RoleProcess } from './role-process.ts'
 import type { SmallDisk } from './small-disk.ts'
 
 const DATABASE = 'ravenpost'
-const JWT_SECRET = 'a secret that only the faults know, 32 bytes and more'
+const JWT_SECRET = 'a secret that only the fault tests know, 32 bytes or more'
 
-/** Two processes of each role on one PostgreSQL; a proxy between each process and PostgreSQL, and before each api and push. */
+/** Two processes of each role on one PostgreSQL, with a proxy between each process and PostgreSQL, and in front of each api and push process. */
 export type System = {
   postgres: Server
-  /** The primary and its standby, if the scenario has them; then `postgres` is the same. */
+  /** The primary and its standby, if the scenario has them. `postgres` is then the same object. */
   pair: Pair | undefined
-  /** If the scenario has them. */
+  /** Present if the scenario has push services. */
   pushServices: PushServices | undefined
-  /** Where PostgreSQL keeps its data, if that is a small disk. */
+  /** The disk with PostgreSQL's data, if it is a small one. */
   disk: SmallDisk | undefined
-  /** Straight to PostgreSQL. */
+  /** Connects to PostgreSQL without a proxy. */
   databaseUrl: string
   pool: pg.Pool
   config: Config
   processes: RoleProcess[]
   of(role: RoleName): RoleProcess[]
-  /** Between a process and PostgreSQL. */
+  /** Proxies between processes and PostgreSQL. */
   database: Map<RoleProcess, TcpProxy>
-  /** Between clients and an api or push process. */
+  /** Proxies between clients and api or push processes. */
   front: Map<RoleProcess, TcpProxy>
   close(): Promise<void>
 }
 
-/** What the system of a single scenario has. */
+/** Options for the system of a single scenario. */
 export type Own = { disk?: SmallDisk; pair?: Pair; pushServices?: PushServices }
 
 export async function startSystem(
@@ -70,7 +70,7 @@ export async function startSystem(
       if (role !== 'worker') front.set(one, await TcpProxy.to(one.port, { isGateway: true }))
       one.start()
     }
-  // One connection that is kept, so that exhausted slots do not blind the checks.
+  // Keeps idle connections, so that the checks still work when all slots are taken.
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, application_name: 'chaos', idleTimeoutMillis: 0 })
   pool.on('error', () => {})
   // Without windows every event is shown at once, so the checks can compare inboxes with the actions so far.
