@@ -30,7 +30,7 @@ test('docs/api-coverage.md lists exactly the calls of the OpenAPI document', asy
   t.same(new Set(named.filter((call) => !aboutIt.includes(call))), new Set(calls))
 })
 
-/** The names in a test file, as they stand in its source. */
+/** Names of the tests in a file, as written in its source. */
 function namesOf(file: string): Set<string> {
   const source = readFileSync(join(import.meta.dirname, file), 'utf8')
   return new Set([...source.matchAll(/\btest\(\s*(['"`])(.*?)\1,/g)].map(([, , name = '']) => name))

@@ -26,7 +26,7 @@ export type TestClient = {
 
 export const PASSWORD = 'correct horse battery'
 
-/** Signs a new user up over HTTP and returns what a client of this user can do. */
+/** Signs up a new user over HTTP and returns a client for this user. */
 export async function signUp(url: string, name: string): Promise<TestClient> {
   const account = { username: name, email: `${name}@example.org`, password: PASSWORD }
   return clientOf(url, ok(await call(url, 'POST', '/auth/signup', account)))

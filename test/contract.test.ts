@@ -6,7 +6,7 @@ import { dispatch, fillInbox } from './notify/dispatch/events.ts'
 import { settled } from './settled.ts'
 import { setup } from './setup.ts'
 
-/** What the contract says in numbers and names, and no other test is about. */
+/** Numbers and names of the contract that no other test checks. */
 
 const DAY = 86_400_000
 
@@ -223,7 +223,7 @@ function shapeOf(answer: object): string[] {
   return Object.keys(answer).sort()
 }
 
-/** The shortest and the longest are taken, what is beyond either is refused. */
+/** Accepts the shortest and the longest value, and refuses shorter and longer ones. */
 async function takes(
   t: Test,
   shortest: number,

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import tap, { type Test } from 'tap'
 
 const FILE_TIMEOUT_MS = 600_000
-/** After the last test, for what was left open to be reported. */
+/** Time after the last test in which tap reports open handles. */
 const EXIT_TIMEOUT_MS = 30_000
 
 /** The test of the file that is being imported. */

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const MIB = 1024 * 1024
 
-/** Loaded before a server's own code (`--import`): answers its parent with what is left after garbage collections. */
+/** Preloaded into a server (`--import`): reports to its parent how much memory remains after garbage collections. */
 process.on('message', async () => {
-  // What a finalizer lets go is collected by the next one. Only a last resort gives back the pages that V8 keeps for later, which
-  // are far more than what is in use.
+  // The second collection frees what finalizers released. Only a last-resort collection returns the pages that V8 keeps for
+  // later, which exceed the used ones by far.
   for (let i = 0; i < 3; i++) {
     globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
     await delay(10)
@@ -15,5 +15,5 @@ process.on('message', async () => {
 })
 process.channel?.unref()
 
-// A test that was killed leaves nobody who would stop this server.
+// A killed test cannot stop this server.
 process.on('disconnect', () => process.kill(process.pid))

@@ -148,7 +148,7 @@ function runTap(args: string[], env: Record<string, string> = {}): Promise<numbe
   })
 }
 
-/** The template and what a killed test file left of its clones. */
+/** Drops the template, and clones that a killed test file left. */
 async function dropDatabases(admin: pg.Client): Promise<void> {
   // Other runs on this server have names of their own, also when ours is the beginning of theirs.
   const { rows } = await admin.query<{ datname: string }>(

@@ -10,12 +10,12 @@ const SECRET = 'a secret that only the tests know, 32 bytes and more'
 const MAIN = join(import.meta.dirname, '../src/main.ts')
 const PROBE = join(import.meta.dirname, 'memory-probe.ts')
 
-/** MiB after a garbage collection: what V8 keeps, its buffers too, and what the process has of the machine's memory. */
+/** MiB after a garbage collection: memory held by V8 and its buffers, and resident memory of the process. */
 export type Memory = { heap: number; rss: number }
 
 export type ServerProcess = { url: string; child: ChildProcess; memory(): Promise<Memory> }
 
-/** The server as operators start it, in a process of its own: what is measured of it is of nothing else. */
+/** Starts the server as operators do, in its own process, so that measurements include nothing else. */
 export async function startServerProcess(
   t: Test,
   role: 'all' | 'api' | 'worker' | 'push',

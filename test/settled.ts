@@ -14,7 +14,7 @@ export async function settled({ pool }: { pool: pg.Pool }, seconds = 60): Promis
   }, seconds)
 }
 
-/** Settled, and every window ended as if its time had come. */
+/** Ends all windows as if they were due, and waits until the system is settled. */
 export async function flushed({ pool }: { pool: pg.Pool }): Promise<void> {
   await settled({ pool })
   await eventually(async () => {

@@ -28,7 +28,7 @@ export type Options = {
   push?: boolean | Partial<Limits>
   /** For mail servers and push services in the test's process. */
   senders?: SenderOptions
-  /** Instead of the seeded ones; 0: every event is shown at once, for tests that are about something else. */
+  /** Replaces the default window lengths. 0: every event is shown at once, for tests of other behaviour. */
   windowSeconds?: number
   /** Served at `/`. */
   web?: Web
@@ -143,7 +143,10 @@ async function onServer(url: string, statement: string): Promise<void> {
   await client.end()
 }
 
-/** Asks until `condition` is met and returns what it found; fails after `seconds`, which are many for a machine that is busy. */
+/**
+ * Repeats `condition` until it returns a value, and returns that. Fails after `seconds`, a long time because the machine
+ * may be busy.
+ */
 export async function eventually<T>(
   condition: () => Promise<T | undefined | false | null> | T | undefined | false | null,
   seconds = 60,

@@ -16,7 +16,7 @@ import { startOpenIdProvider } from './openid.ts'
 const root = join(import.meta.dirname, '..', '..')
 const run = promisify(execFile)
 
-/** The blocks of the page by what follows the language: a file name, or what the block is for. */
+/** The code blocks of the page, by the word after the language: a file name, or the purpose of the block. */
 async function readBlocks(): Promise<Map<string, string>> {
   const page = await readFile(join(root, 'docs/beside-your-app.md'), 'utf8')
   const blocks = [...page.matchAll(/^```(\w+)(?: (\S+))?\n(.*?)^```$/gms)]

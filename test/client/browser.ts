@@ -12,7 +12,7 @@ import { build } from 'vite'
 const EXECUTABLES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/google-chrome']
 const executablePath = EXECUTABLES.find((path) => path !== undefined && existsSync(path))
 
-/** For tests that need a browser: skipped where there is none, and nobody promises one. */
+/** Options of tests that need a browser: skips them if none is installed, unless the environment requires one. */
 export const needsBrowser = { skip: !executablePath && !process.env.CI && 'needs Chromium: apt-get install chromium' }
 
 export async function openBrowser(t: Test): Promise<Browser> {

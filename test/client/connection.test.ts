@@ -189,7 +189,7 @@ t.test('the client reacts to close codes as docs/protocol.md describes', async (
   t.ok((await statusAfter(4429)).waits > 50_000)
 })
 
-/** A socket that the server closes at once. */
+/** A socket that the server closes immediately. */
 function closedWith(code: number) {
   const socket = {
     readyState: 0,
@@ -205,7 +205,7 @@ function closedWith(code: number) {
   return socket
 }
 
-/** What the client asks of a browser: events of the window, and whether there is a network. */
+/** The parts of a browser that the client uses: events of the window, and whether there is a network. */
 function fakePage(t: { teardown(end: () => void): void }) {
   const target = new EventTarget()
   const navigator = { onLine: true }

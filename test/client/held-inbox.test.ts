@@ -69,7 +69,7 @@ t.test('a new notification that is older than the oldest loaded one enters the l
   )
 })
 
-/** Whatever a server does, and whenever pages and frames arrive: each list is what the server lists, without a gap. */
+/** For every sequence of changes, pages and frames, each list equals the server's list and has no gap. */
 t.test('lists and counts equal those of the server for any order of arrival', async (t) => {
   const filters = [{}, { filter: 'unread' }, { filter: 'archived' }, { type: 'post.liked' }] as const
   const commands = fc.array(
@@ -145,7 +145,10 @@ t.test('lists and counts equal those of the server for any order of arrival', as
 
 const ids = (items: Notification[]) => items.map(({ id }) => id).join()
 
-/** While it waits, an action shows what the server will show once it has done it, and hides nothing that came meanwhile. */
+/**
+ * While an action waits, the client shows the state that the server will confirm, and also shows everything that arrives
+ * meanwhile.
+ */
 t.test('the optimistic state equals the state after the server confirms', async (t) => {
   const command = fc.record({
     what: fc.constantFrom(
@@ -198,7 +201,7 @@ t.test('the optimistic state equals the state after the server confirms', async 
           })
       }
       frame()
-      // Which the user sees now, and what the server has made of it when it has done all of this.
+      // The first is the state that the user sees now; the second is the server's state after all actions.
       const before = inbox.within(inbox.main).flatMap((held) => overlay.show(held) ?? [])
       const counts = overlay.counts(inbox)
       for (const { action, of } of overlay.intents) {

@@ -6,11 +6,11 @@ export type Proxy = {
   url: string
   /** Cuts every connection, without a goodbye in either direction. */
   cut(): void
-  /** Swallows what is sent from now on, on the connections there are; they stay open. */
+  /** Drops all later bytes of the open connections, which stay open. */
   swallow(): void
   /** Refuses connections from now on, or takes them again. */
   refuse(refuses: boolean): void
-  /** Leads new connections to another server. */
+  /** Connects later clients to another server. */
   turnTo(url: string): void
 }
 

@@ -44,7 +44,7 @@ function startFrom(t: Test, person: TestClient, system: { url: string }, saved: 
 const itemsOf = ({ client }: StartedClient) => client.inbox.getSnapshot().items
 const countsOf = ({ client }: StartedClient) => client.counts.getSnapshot()
 
-/** What is shown is what the server lists, in its order, with its counts. */
+/** The client shows the server's list, in the same order and with the same counts. */
 async function agrees(started: StartedClient, ana: { get(path: string): Promise<unknown> }): Promise<void> {
   type Listed = { items: Notification[]; state: string; unreadCount: number; unseenCount: number }
   let differs = ''
@@ -186,7 +186,7 @@ t.test('the next frame reveals a missing frame, and the client fetches it', asyn
   await started.shows('ben commented on your post', 'ben liked your post')
   await agrees(started, ana)
 
-  // Once the later tombstones are removed, only the list shows what is gone.
+  // After the later tombstones are removed, only the list shows which notifications are gone.
   swallow = 1
   await ben.unlike(post.id)
   await eventually(() => swallow <= 0)
@@ -322,7 +322,7 @@ t.test('without a network, actions wait, also across a restart, and do not affec
   t.equal(countsOf(first).pendingCount, 2, 'nothing is left for "read all" to do')
   first.client.stop()
 
-  // Meanwhile the group grows, and something new comes.
+  // Meanwhile the group grows and a new notification arrives.
   const cleo = await system.as('cleo')
   await cleo.like(post.id)
   await ben.comment(post.id, 'nice')

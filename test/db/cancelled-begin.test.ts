@@ -8,7 +8,7 @@ t.setTimeout(120_000)
 
 const ENOUGH = 10
 
-/** Cancels whatever a backend does, some thousand times a second. */
+/** Cancels the current statement of a backend, some thousand times a second. */
 const cancelForAWhile = `
   do $$ declare target int := (select pid from pg_stat_activity where datname = current_database() and application_name = 'ravenpost struck'); begin
     for i in 1..300 loop perform pg_cancel_backend(target); perform pg_sleep(0.0003); end loop;

@@ -129,7 +129,7 @@ async function makeDataDir(t: Test): Promise<string> {
 
 type Holder = { url: string; firstStart: boolean; exit: Promise<number>; end(): Promise<number>; kill(): void }
 
-/** Starts a holder process; rejects with what it said when it ends before the server runs. */
+/** Starts a holder process. Rejects with its output if it ends before the server runs. */
 async function hold(t: Test, dataDir: string, memory = 512 * MIB): Promise<Holder> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'embedded-holder.ts'), dataDir, `${memory}`])
   const exit = once(child, 'exit').then(([code]) => Number(code))
@@ -168,7 +168,7 @@ async function serverPid(dataDir: string): Promise<number> {
 
 async function query(url: string, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url })
-  // The server may be killed while this connection says goodbye.
+  // The server may be killed while this connection closes.
   client.on('error', () => {})
   await client.connect()
   try {

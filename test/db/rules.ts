@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import type { Test } from 'tap'
 
-/** What the catalogs of the database have to show. */
+/** Rules that the catalogs of the database must fulfil. */
 export type Rule = {
   name: string
   /** Selects what breaks the rule, as `what`. */
   violations: string
-  /** A statement that breaks it, and what is found then. */
+  /** A statement that breaks the rule, and the expected finding. */
   broken: [statement: string, what: string]
 }
 

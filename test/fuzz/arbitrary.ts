@@ -95,6 +95,6 @@ export function wild(schema: Schema): Arbitrary<unknown> {
 /** How many cases: few in every run of the tests, FUZZ_RUNS=100000 by hand. */
 export const runs = Number(process.env.FUZZ_RUNS ?? sized(300, 40))
 
-// FUZZ_MINUTES=30 ends earlier what has more cases than time; what was found until then counts.
+// FUZZ_MINUTES=30 stops a search that has more cases than time. Failures found until then count.
 const minutes = Number(process.env.FUZZ_MINUTES ?? 0)
 if (minutes > 0) fc.configureGlobal({ interruptAfterTimeLimit: minutes * 60_000, markInterruptAsFailure: false })

@@ -18,7 +18,10 @@ const pgbench = ['pgbench', '/usr/lib/postgresql/15/bin/pgbench'].find(
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? sized(3, 1))
 const SAMPLES_PER_TYPE = 60
 
-/** By name, so that many calls of the doors are accepted: one in ten has what fits the type alone, one in twenty null. */
+/**
+ * Values by parameter name, so that the functions accept many calls. One value in ten only fits the type; one in twenty
+ * is null.
+ */
 const fitting: Record<string, string[]> = {
   type: ['system', 'order.shipped'],
   recipients: ['{1}', '{1,2,3}', '{2,3,999999}'],

@@ -21,7 +21,10 @@ export function argumentOf(type: string): Arbitrary<unknown> {
   return extremes[type] ?? hostile
 }
 
-/** Refused for what it was given or may not do: never an error inside PostgreSQL, a lost connection or a statement without end. */
+/**
+ * SQLSTATEs of refused calls: invalid values or missing rights. Internal errors, lost connections and endless statements
+ * are failures.
+ */
 export const refusals = /^(21|22|23|2B|42501|42704|42P|P0001|0A000|54)/
 
 /** Of ours, with arguments: `p` is a row of pg_proc. */

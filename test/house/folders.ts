@@ -20,7 +20,7 @@ export const mayImport: Record<string, string[]> = {
 
 /** Files of `src` itself that every room may import. */
 const groundFloor = new Set(['src/config.ts', 'src/errors.ts', 'src/log.ts'])
-/** The type of what a process consists of: everybody is handed one, so everybody may name its type. */
+/** The type of the services of a process. Every room receives an app, so every room may import its type. */
 const app = 'src/app.ts'
 
 export type Import = { from: string; to: string; typeOnly: boolean }
@@ -71,7 +71,7 @@ export function filesBehind(entry: string, all = imports()): Set<string> {
   return found
 }
 
-/** `node test/house/folders.ts`: the figures, and the rooms as a Mermaid diagram. */
+/** `node test/house/folders.ts` prints the figures, and the rooms as a Mermaid diagram. */
 if (import.meta.main) {
   const all = imports()
   const arrows = new Map<string, number>()

@@ -5,7 +5,7 @@ import { type Answer, call, signIn } from '../client.ts'
 import { setup } from '../setup.ts'
 import { someOf } from '../size.ts'
 
-/** A body that each call would accept, so that only what the test adds is wrong. */
+/** A body that each call accepts, so that only the test's addition is invalid. */
 const VALID: Record<string, unknown> = {
   'POST /notifications/preferences/what-if': { preferences: {} },
   'POST /auth/signup': { username: 'zoe', email: 'zoe@example.org', password: 'correct horse' },
@@ -90,7 +90,7 @@ test('invalid bodies are refused and write nothing', async (t) => {
   const post = await ana.post('Hello')
   const before = await contents(pool)
   for (const { name, method, path, takesBody } of calls) {
-    // What is wrong with an upload is tried in media/upload.test.ts.
+    // media/upload.test.ts tests invalid uploads.
     if (method === 'GET' || name === 'POST /media/upload') continue
     const send = (body: unknown, headers = {}) => ana.request(method, path.replace('{id}', post.id), body, headers)
     const valid = JSON.stringify(VALID[name] ?? {})

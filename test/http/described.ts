@@ -6,7 +6,7 @@ import type { Answer } from '../client.ts'
 type Operation = { responses: Record<string, { content?: Record<string, unknown> }> }
 export type Document = { paths: Record<string, Record<string, Operation>> }
 
-/** Compares an answer with what the document says of its call and status: a problem where it names none. */
+/** Compares an answer with the document's schema for its call and status; without one, it must be a problem. */
 export function answersOf(document: Document) {
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   addFormats.default(ajv)

@@ -13,7 +13,7 @@ test('answers, including errors, are not cacheable, except media and documentati
   const calls = Object.entries(server.swagger().paths ?? {}).flatMap(([path, operations]) =>
     Object.keys(operations ?? {}).map((method) => ({ method: method.toUpperCase(), path })),
   )
-  // As an admin and as nobody. Reads come first: some of the others end the session.
+  // Calls as an admin and without a token. Reads come first, because some other calls end the session.
   const reads = calls.filter(({ method }) => method === 'GET')
   for (const { method, path } of [...reads, ...calls.filter((other) => !reads.includes(other))]) {
     const at = path

@@ -14,13 +14,13 @@ async function connection(t: Test, url: string, said: string): Promise<Socket> {
   return socket
 }
 
-/** Node closes connections that are idle between two requests; those that have said nothing yet it does not count among them. */
+/** Node closes connections that are idle between two requests, but not those that have not sent a request yet. */
 test('silent or slow clients do not prevent a process from stopping', async (t) => {
   const { url, child } = await startServerProcess(t, 'api', { DATABASE_URL: await cloneDatabase(t) })
   const half =
     'POST /auth/signin HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"login"'
   for (const said of ['', 'GET /healthz HTTP/1.1\r\nHost:', half]) await connection(t, url, said)
-  // They have been accepted when one that came later is answered.
+  // An answer on a later connection shows that these are accepted.
   t.equal((await fetch(`${url}/healthz`)).status, 200)
   child.kill('SIGTERM')
   const [code] = await once(child, 'exit')

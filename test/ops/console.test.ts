@@ -18,7 +18,7 @@ type Read = {
   [column: string]: unknown
 }
 
-/** Ana's post is liked by eight, of whom three are shown and five wait; ben follows her. */
+/** Eight users like Ana's post: three are shown and five wait. Ben follows her. */
 async function makeStory(t: Tap): Promise<{
   system: TestSystem
   admin: TestClient
@@ -331,7 +331,7 @@ function asPrinted(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
-/** What passes between two reads is left out, and what is equal but printed in two ways is made the same. */
+/** Leaves out values that change between two reads, and gives equal values the same format. */
 function withoutAges(row: Record<string, string>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(row)

@@ -113,7 +113,7 @@ function samplesOf(text: string): Map<string, number> {
   return new Map(samples.map(([, name = '', value]) => [name, Number(value)]))
 }
 
-/** What the issue asks for, by the name it has. */
+/** The required metrics, by name. */
 const METRICS = [
   ...['outbox_length', 'outbox_oldest_seconds', 'dispatch_batch_size', 'dispatch_batch_seconds', 'retries_total'],
   ...[

@@ -20,7 +20,7 @@ export type World = {
   users: string[]
   posts: Thing[]
   comments: Thing[]
-  /** Highest number of a username; who has it may be gone. */
+  /** Highest number in a username. That user may be deleted. */
   names: number
   /** Number of actions by kind that wrote or removed a row of the domain; the others changed nothing. */
   effective: Record<string, number>
@@ -58,7 +58,7 @@ function pick<T>(items: readonly T[], random: Random): T {
 
 const anyone = ({ users, random }: World) => users[Math.floor(users.length * random())] ?? ''
 
-/** Distinct pairs of what is popular and anyone at all. */
+/** Distinct pairs of a popular post or user and a random user. */
 function pairs<T>(world: World, items: T[], count: number, key: (item: T) => string): [T, string][] {
   const found = new Map<string, [T, string]>()
   for (let i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ const touches: Record<string, (app: App, userId: string, which: Which) => Promis
   remove,
 }
 
-/** One of somebody's notifications, filtered or not. */
+/** A random notification of a user, filtered or not. */
 async function touch(world: World, userId: string): Promise<void> {
   const { app, random } = world
   const what = pick(Object.keys(touches), random)
@@ -206,7 +206,7 @@ function follows(world: World, users: string[], count: number) {
   return wanted.map(([followeeId, followerId]) => ({ followeeId, followerId, requestId }))
 }
 
-/** Posts, likes, sends and comments, some of them replies, some naming somebody. */
+/** Posts, likes, sends and comments. Some comments are replies or mention a user. */
 export async function act(world: World, count: number): Promise<void> {
   const { app, posts, comments, random } = world
   const newPosts = Array.from({ length: Math.ceil(count / 50) }, () => ({
@@ -234,7 +234,7 @@ export async function act(world: World, count: number): Promise<void> {
   })
 }
 
-/** What is spoken of exists, so that it is not found for one reason only: a block hides it. */
+/** Returns undefined when the content is not found. It exists, so the only reason is a block. */
 async function unlessHidden<T>(world: World, act: () => Promise<T>): Promise<T | undefined> {
   try {
     return await act()

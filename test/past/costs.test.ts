@@ -157,7 +157,7 @@ t.test('idle processes repeat no statement more than once a second, but the poll
  */
 const ofJobs = /(^begin|^commit|_positions?$|^read_|\/graphile_worker$|notify\.is_adopted)/i
 
-/** What it cleans between two steps changes what the next one writes. */
+/** Disables autovacuum, because a cleaning between two steps changes the writes of the next one. */
 const disableAutovacuum = `
   do $$ declare found regclass; begin
     for found in select oid from pg_class where relkind = 'r' and relnamespace in ('notify'::regnamespace, 'social'::regnamespace) loop
@@ -166,8 +166,9 @@ const disableAutovacuum = `
   end $$`
 
 /**
- * Users 1 to 2,000, who wrote a post each: the one with the same id. Between any two of these there are three others on the page, as the
- * liked posts of a batch have: if all posts of a page change at once, their new versions find no room there.
+ * Inserts users 1 to 2,000 with one post each, which has the same id. Three other posts lie between any two of them, as
+ * between the liked posts of a real batch. If all posts of a page changed together, their new versions would not fit
+ * there.
  */
 async function addPeople({ pool }: App): Promise<void> {
   for (const statement of [

@@ -10,7 +10,7 @@ type Plan = {
 }
 type Explained = { 'Query Text': string; Plan: Plan; Triggers?: { Calls: number }[] }
 
-/** Costs that depend on the statements and the data, not on the machine or its load. */
+/** Costs that depend on statements and data, not on the machine or its load. */
 export type Cost = {
   /** Statements sent, and how often a connection waited for the answers to all that it had sent. */
   statements: number
@@ -35,7 +35,7 @@ export type Statements = {
   /** How often each statement was sent since `forget`, by its name or text. */
   sent: Map<string, number>
   seen(text: RegExp): boolean
-  /** Statements that looked at more than so many pages at once, with the most that each looked at. */
+  /** Statements that read more than this many pages in one execution, with the maximum of each. */
   above(pages: number): string[]
   forget(): void
 }

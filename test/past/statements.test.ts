@@ -12,7 +12,7 @@ import { observeStatements } from './observe-statements.ts'
 const env = { OUTBOX_RETENTION_DAYS: '60' }
 const PAST = { events: 300_000, notifications: 300_000 }
 
-/** Pages that a statement may look at, whatever came before: most look at some tens, a function's first call at hundreds of the catalogue. */
+/** Maximum pages that a statement may read. Most read some tens; the first call of a function reads hundreds of the catalogue. */
 const PAGES = 1_000
 /** Pages that one run of a recurring task may look at. */
 const PAGES_OF_A_TASK = 20_000

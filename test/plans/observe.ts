@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { pino } from 'pino'
 import { createPool } from '../../src/db/pool.ts'
 
-/** What a statement did, as auto_explain reports it; its rows are averages per loop. */
+/** A node of an executed plan, as auto_explain reports it. Rows are averages per loop. */
 type Node = {
   'Node Type': string
   'Relation Name'?: string

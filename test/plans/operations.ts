@@ -39,7 +39,7 @@ import { testConfig } from '../setup.ts'
 import { createPost } from '../social/posts/write.ts'
 import { HOT_USER, USERS } from './real-sizes.ts'
 
-/** Something that is done for many rows at once. `base` keeps the runs of one operation apart: each has `n` numbers after it. */
+/** An operation on many rows. `base` separates the runs of one operation: each run uses the `n` numbers after it. */
 export type Operation = {
   name: string
   prepare?: (pool: pg.Pool, n: number, base: number) => Promise<unknown>
@@ -247,7 +247,7 @@ async function flush(pool: pg.Pool, n: number): Promise<number> {
   return n - (rows[0]?.left ?? n)
 }
 
-/** Events that no lane of these tests comes to: from the end of the log. */
+/** Events at the end of the log, which no lane of these tests reaches. */
 async function setEventsAside(pool: pg.Pool, n: number, base: number): Promise<void> {
   const { rows } = await pool.query<OutboxEvent>(
     `select ${eventColumns} from notify.outbox o where shard >= 24 and not critical order by shard desc, xid, id offset $1 limit $2`,
@@ -424,7 +424,7 @@ const audiences: Operation[] = [
   },
 ]
 
-/** A post by a user for whom `n` others switched the bell on. */
+/** Writes a post of a user with `n` subscribers. */
 async function publish(pool: pg.Pool, n: number, base: number): Promise<void> {
   const author = String(USERS)
   await pool.query('delete from social.bells where author_id = $1', [author])
@@ -492,7 +492,7 @@ const sending: Operation[] = (['email', 'webPush'] as const).map((channel) => ({
   },
 }))
 
-/** Of somebody whom nothing else here concerns, unused since long. */
+/** Media of an otherwise uninvolved user, unused for a long time. */
 const uploadMedia = (pool: pg.Pool, n: number, base: number) =>
   pool.query(
     `with contents as (

@@ -12,7 +12,7 @@ const FEW = 100
 const MANY = 1000
 /** Ten times the rows may cost this many times the work; less than a page or row for each is no matter. */
 const GROWTH = 15
-/** However it grows, a row costs no more than this: nobody's whole inbox is read for one of its notifications. */
+/** Maximum cost per row, so that no statement reads a whole inbox for one notification. */
 const MOST_PER_ROW = 300
 
 t.setTimeout(600_000)

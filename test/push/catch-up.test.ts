@@ -26,7 +26,7 @@ async function fillWithLarge(app: App, ids: string[], count: number): Promise<vo
   })
 }
 
-/** A device that only weighs what it is sent. */
+/** A device that only measures the size of received frames. */
 function weigh(t: Test, url: string, token: string) {
   const socket = new WebSocket(url, 'ravenpost.v1')
   t.teardown(() => socket.terminate())

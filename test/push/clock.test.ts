@@ -5,7 +5,7 @@ import { sendTo, signIn, startNode } from './node.ts'
 
 const HOUR = 3_600_000
 
-/** What a step of the system's clock does to Node: its timers and `performance.now()` go on as before. */
+/** Imitates a change of the system clock in Node, which does not affect timers and `performance.now()`. */
 function step(ms: number): () => void {
   const { now } = Date
   Date.now = () => now() + ms

@@ -167,7 +167,7 @@ t.test('a forged, foreign or expired token closes with 4401', async (t) => {
     t.equal(await socket.closed(), 4401, name)
   }
   const socket = await TestSocket.open(t, node.url)
-  // Long enough for a busy machine to say hello.
+  // Long enough for a hello on a busy machine.
   socket.send({ type: 'hello', token: signAccessToken({ ...config, accessTokenTtl: 4 }, claims) })
   await socket.next('synced')
   t.equal(await socket.closed(), 4401, 'the token ends while the socket is open')

@@ -10,7 +10,7 @@ const SCALE = { RATE_LIMIT_SCALE: '1' }
 
 type Upgrade = { status: number; retryAfter: number; code: unknown }
 
-/** Opens a socket and says nothing. */
+/** Opens a socket and sends nothing. */
 const upgrade = (t: Test, url: string, forwardedFor?: string) =>
   new Promise<Upgrade>((resolve) => {
     const headers = forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor }

@@ -6,7 +6,7 @@ import { consumersOf, dispatch, inboxApp, makePost, makeUsers } from '../notify/
 import { eventually } from '../setup.ts'
 import { sendTo, signIn, startNode, type TestNode, watchQueries } from './node.ts'
 
-/** A connection of a role that was given nothing: it may connect and NOTIFY, as everybody may. */
+/** A connection of a role without privileges. It may connect and NOTIFY, like every role. */
 async function nobody(t: Test, databaseUrl: string): Promise<pg.Client> {
   const role = `nobody_${process.pid}_${Math.random().toString(36).slice(2, 8)}`
   const owner = new pg.Client({ connectionString: databaseUrl })
@@ -113,7 +113,7 @@ t.test("wake-ups without events delay the dispatcher's next passes", async (t) =
     dispatcher.wake()
     return performance.now() - from > 2000
   })
-  // Twenty at once, then one in 50 ms.
+  // Twenty together, then one every 50 ms.
   const most = 22 + (performance.now() - from) / 50
   t.ok(queries('lock_free_positions') <= most, `${queries('lock_free_positions')} passes`)
   await sendTo(app, ana)

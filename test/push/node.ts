@@ -14,7 +14,7 @@ import { TestSocket } from './socket.ts'
 
 export type Options = { databaseUrl?: string; env?: Record<string, string>; limits?: Partial<Limits> }
 
-/** A push node alone on its own port; on a fresh database, unless one is named. */
+/** Starts a push node without other roles on its own port, on a fresh database by default. */
 export type TestNode = {
   app: App
   push: PushNode
@@ -28,7 +28,7 @@ export type TestUser = {
   id: string
   sessionId: string
   token: string
-  /** Connects to a node, the user's first unless another is named, and says hello. */
+  /** Connects to a node, by default the user's first one, and sends hello. */
   connect(options?: { since?: string; node?: TestNode }): Promise<TestSocket>
 }
 
@@ -84,7 +84,7 @@ export async function sendTo(app: App, userId: string, count = 1, bytes = 0): Pr
   )
 }
 
-/** How often statements whose name or text holds this are sent, by anybody in this process, from now on. */
+/** Counts statements of this process whose name or text contains this, from now on. */
 export function watchQueries(t: Test): (part: string) => number {
   const sent: string[] = []
   const { query } = pg.Client.prototype

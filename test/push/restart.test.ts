@@ -47,7 +47,7 @@ t.test('PostgreSQL restarts under load: sockets stay or reconnect, and nothing i
   await eventually(() => node.push.listenAlive())
 })
 
-/** Notifications for everybody, again and again, whatever fails; `finish` returns when all that was written is dispatched. */
+/** Repeatedly creates notifications for all users, despite failures. `finish` returns when all written events are dispatched. */
 function startLoad(app: App, users: TestUser[]): { finish(): Promise<void> } {
   let finishing = false
   const step = async () => {
@@ -64,7 +64,7 @@ function startLoad(app: App, users: TestUser[]): { finish(): Promise<void> } {
   }
 }
 
-/** A client that comes back where it was whenever its socket is closed. */
+/** A client that reconnects with its last state whenever its socket closes. */
 class Device {
   readonly user: TestUser
   readonly ids = new Set<string>()

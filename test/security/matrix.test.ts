@@ -510,7 +510,7 @@ async function serviceToken(pool: TestSystem['pool'], scope: Scope, revoked = fa
   return token
 }
 
-/** One more notification of the owner; its id is the owner's state, and no other inbox has come so far. */
+/** Creates another notification of the owner. Its id equals the owner's state, and no other inbox has reached that number. */
 async function addNotice({ system: { pool }, owner }: Pick<World, 'system' | 'owner'>): Promise<string> {
   const { rows } = await pool.query<{ id: string }>(
     `with i as (
@@ -683,7 +683,7 @@ function subscription(host: string) {
   return { endpoint: `https://${host}/1`, keys: { p256dh: POINT, auth: 'a'.repeat(22) } }
 }
 
-/** Says hello, where the caller has a token, and then the frame; what it is answered with. */
+/** Sends hello, if the caller has a token, then the frame. Returns the answer. */
 async function say(world: World, socket: TestSocket, type: string, { name, token }: Caller): Promise<string> {
   const { epoch, owner, postId, publicPostId, notice } = world
   const upTo = `${epoch}.${notice}`
@@ -735,7 +735,7 @@ const OWNED: Record<string, string> = {
   'notify.broadcast_late': 'recipient_id = $1',
   'social.idempotency_keys': `caller = 'user:' || $1`,
 }
-/** Tables of which no user owns a row, or in which others leave what they did. */
+/** Tables whose rows belong to no user, or to other users. */
 const NOBODYS = names(
   `notify.audit notify.audit_chain social.media_chunks social.media_contents social.ended_external_ids social.rate_limits social.service_tokens social.taken_names
    notify.delivery_log notify.delivery_log_days notify.fan_outs notify.installation notify.maintenance notify.migrations

@@ -8,7 +8,7 @@ import { checkRules, type Rule } from '../db/rules.ts'
 import { cloneDatabase, eventually, setup, startSystem } from '../setup.ts'
 import { runStory } from './story.ts'
 
-/** Signs in with another role's privileges and none of its own. */
+/** Signs in as a role that has only the privileges of another one. */
 function asRole(databaseUrl: string, role: string): string {
   const url = new URL(databaseUrl)
   url.searchParams.set('options', `-c role=${role}`)
@@ -300,7 +300,7 @@ test('no object that a role owns or can create runs with the rights of a higher 
     await shadowEverything(client)
     await callDoors(t, client)
   }
-  // That function runs as ravenpost_readonly, whatever its settings; ravenpost_app is a member of it.
+  // That function runs as ravenpost_readonly, even with other settings; ravenpost_app is a member of this role.
   const own = 'alter function social.users_of_query(text) set search_path = pg_temp'
   t.same(done.sort(), [`ravenpost_app: ${own}`, `ravenpost_readonly: ${own}`], 'each other one is refused')
 
@@ -312,7 +312,7 @@ test('no object that a role owns or can create runs with the rights of a higher 
   t.same(ran, [], 'and nothing of theirs ran')
 })
 
-/** Whether somebody with all rights may do this here: what is refused to others is then refused for their lack of rights. */
+/** Whether a role with all rights may do this. If so, others are refused because they lack rights. */
 async function isPossible(owner: pg.Client, statement: string): Promise<boolean> {
   await owner.query('begin')
   try {
@@ -325,7 +325,7 @@ async function isPossible(owner: pg.Client, statement: string): Promise<boolean>
   }
 }
 
-/** Everybody has a schema of temporary objects. */
+/** Every role may have a schema of temporary objects. */
 async function shadowEverything(client: pg.Client): Promise<void> {
   await client.query(`do $$
     declare name text;
@@ -353,7 +353,7 @@ const doors: Record<string, string> = {
   'notify.drop_partition': `select notify.drop_partition('delivery_log', 'delivery_log_20990101')`,
 }
 
-/** Calls every function that runs as somebody else, as far as this role may. */
+/** Calls every function that runs as its owner (security definer) and that this role may call. */
 async function callDoors(t: Test, client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select n.nspname || '.' || p.proname as name from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace

@@ -7,12 +7,12 @@ import { TestSocket } from '../push/socket.ts'
 import { settled } from '../settled.ts'
 import { eventually, type TestSystem } from '../setup.ts'
 
-/** Everything that was said in the story and nobody else may read. */
+/** Private texts of the story, which no other user may read. */
 export type Secrets = Record<string, string>
 
 /**
- * What every part of the server does at least once, from sign-up to the deletion of the account, on a system with all roles.
- * Fails where an answer is not as it should be.
+ * Uses every part of the server at least once, from sign-up to the deletion of the account, on a system with all roles.
+ * Fails on an unexpected answer.
  */
 export async function runStory(t: Test, system: TestSystem): Promise<Secrets> {
   const { app, as, url, pool } = system

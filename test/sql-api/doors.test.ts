@@ -3,7 +3,7 @@ import { type Test, test } from 'tap'
 import { dispatch, inboxApp, makeUsers } from '../notify/dispatch/events.ts'
 import { cloneDatabase } from '../setup.ts'
 
-/** A connection with another role's privileges and none of its own, as with SET ROLE after signing in. */
+/** A connection of a role that has only the privileges of another one, as with SET ROLE after signing in. */
 async function connectAs(t: Test, databaseUrl: string, role: string): Promise<pg.Client> {
   const url = new URL(databaseUrl)
   url.searchParams.set('options', `-c role=${role}`)

@@ -11,7 +11,7 @@ import { eventually } from '../setup.ts'
 /** Few enough that the transactions of one client are run on connections that others have used. */
 const SERVER_CONNECTIONS = 4
 
-/** Puts pgbouncer in transaction mode in front of a database, as docs/sql.md says, and returns the url that leads through it. */
+/** Starts PgBouncer in transaction mode in front of a database, as docs/sql.md describes. Returns its URL. */
 export async function startPooler(t: Test, databaseUrl: string): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'ravenpost-pooler-'))
   const port = await freePort()
@@ -34,7 +34,7 @@ ignore_startup_parameters = extra_float_digits, options, idle_in_transaction_ses
 `,
   )
   await chmod(home, 0o755)
-  // pgbouncer does not run as root; 65534 is nobody.
+  // PgBouncer refuses to run as root; 65534 is the user nobody.
   const ids = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
   const child = spawn('pgbouncer', ['-q', join(home, 'pgbouncer.ini')], {
     ...ids,

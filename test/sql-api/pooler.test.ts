@@ -59,7 +59,7 @@ test('the roles work through a transaction pooler with DATABASE_URL_DIRECT', { s
   t.notMatch(direct.out, /DATABASE_URL_DIRECT/)
 })
 
-/** What people do and what comes of it, by REST and on the socket. */
+/** User actions and their results, by REST and on the socket. */
 async function goesThrough(t: Test, url: string, socketUrl: string): Promise<void> {
   const [ana, ben] = await Promise.all([signUp(url, 'ana'), signUp(url, 'ben')])
   const socket = await TestSocket.open(t, `${socketUrl.replace('http', 'ws')}/ws`)

@@ -4,7 +4,7 @@ import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 import type { Device } from './device.ts'
 
-/** Who is there, and what they have made; ids of what is deleted stay, so that late actions on them are tried too. */
+/** The users and their content. Ids of deleted content stay, so that later actions on them are tried too. */
 export type World = {
   users: TestClient[]
   devices: Device[]
@@ -14,7 +14,7 @@ export type World = {
   comments: { id: string; postId: string; author: TestClient }[]
 }
 
-/** Somebody does something; `one` and `other` choose among what there is when it is done. */
+/** An action of a user. `one` and `other` choose among the content that exists when it runs. */
 export type Command = { verb: Verb; who: number; one: number; other: number }
 
 type Verb = keyof typeof verbs
@@ -181,7 +181,7 @@ async function write(world: World, me: TestClient, postId: string, parentId: str
   if (answer.status === 201) world.comments.push({ id: answer.body.id, postId, author: me })
 }
 
-/** Every other text names nobody. */
+/** Every second text has no mention. */
 function mention({ users }: World, choice: number): string {
   return choice % 2 === 0 ? '' : `@${pick(users, choice >> 1)?.username}`
 }

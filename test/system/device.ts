@@ -8,8 +8,8 @@ import { TestSocket } from '../push/socket.ts'
 import { eventually } from '../setup.ts'
 
 /**
- * One device of a user: a held inbox, and the socket that feeds it. Every frame is checked against the protocol when it
- * is folded; what is wrong is gathered in `faults`.
+ * One device of a user: a held inbox and its socket. Checks every frame against the protocol when it is applied, and
+ * collects violations in `faults`.
  */
 export class Device {
   readonly user: TestClient
@@ -34,7 +34,7 @@ export class Device {
     return this.socket?.socket.readyState === WebSocket.OPEN && this.socket.of('welcome').length > 0
   }
 
-  /** Goes on from its own state, or as a device that has forgotten everything; gives up when it is cut meanwhile. */
+  /** Reconnects from its own state, or as a device without any state. Stops when it is cut meanwhile. */
   async connect({ afresh = false } = {}): Promise<void> {
     this.disconnect()
     if (afresh) this.inbox.state = undefined
@@ -50,14 +50,14 @@ export class Device {
     if (this.inbox.state === undefined) await this.fetchList()
   }
 
-  /** Cuts the connection, in the middle of whatever is under way. */
+  /** Cuts the connection immediately, during any work. */
   disconnect(): void {
     this.#fold()
     this.socket?.socket.terminate()
     this.socket = undefined
   }
 
-  /** Frames that come meanwhile wait, and are placed after the list. */
+  /** Frames that arrive meanwhile wait and are applied after the list. */
   async fetchList(): Promise<void> {
     this.inbox.replace(await this.user.get('/notifications?limit=100'))
     this.#fold()
@@ -71,7 +71,7 @@ export class Device {
     if (changes.more) await this.poll(limit)
   }
 
-  /** Waits until what is held is what the list says; fails with both when that does not come. */
+  /** Waits until the held notifications equal the list. Otherwise fails and shows both. */
   async agreesWithList(seconds = 10): Promise<void> {
     const look = async () => {
       const { items, unreadCount, unseenCount, state } = await this.user.get('/notifications?limit=100')
@@ -121,7 +121,7 @@ export class Device {
   }
 }
 
-/** All but `deliveredAt`, which lies outside the state. */
+/** All properties but `deliveredAt`, which is not part of the state. */
 function inOrder(items: Notification[]): object[] {
   return [...items].sort((a, b) => Number(a.id) - Number(b.id)).map(({ deliveredAt: _, ...rest }) => rest)
 }

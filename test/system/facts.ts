@@ -3,10 +3,10 @@ import type pg from 'pg'
 import type { Notification } from '../../src/protocol/notification.ts'
 import type { TestClient } from '../client.ts'
 
-/** A row in the tables of `social` of which somebody must be notified. */
+/** A row of the schema `social` about which a user must be notified. */
 type Fact = { source: string; type: string; object: string; actorId: string }
 
-/** The notifications that this user must have, by the tables of `social` alone. */
+/** The notifications that this user must have, derived from the tables of `social` alone. */
 async function factsFor(pool: pg.Pool, userId: string): Promise<Fact[]> {
   const { rows } = await pool.query<Fact>(
     `with visible as (select * from social.posts where deleted_at is null),
@@ -63,7 +63,7 @@ export async function equalsTheFacts(pool: pg.Pool, user: TestClient): Promise<v
   )
 }
 
-/** What was sent to this user is of this user: their post, their comment, themselves, or a text that names them. */
+/** Checks that all notifications of this user concern their post, their comment, themselves, or a text that mentions them. */
 export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Notification[]): Promise<void> {
   const { rows } = await pool.query<{ object: string }>(
     `select 'post.liked post:' || id as object from social.posts where author_id = $1
@@ -73,7 +73,7 @@ export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Not
     [user.id],
   )
   const own = new Set(rows.map((row) => row.object))
-  // The rows of deleted posts are gone.
+  // Deleted posts have no rows.
   const { rows: visible } = await pool.query<{ object: string }>(
     `select 'post:' || id as object from social.posts union all select 'comment:' || id from social.comments`,
   )
@@ -87,7 +87,7 @@ export async function isAboutUser(pool: pg.Pool, user: TestClient, received: Not
   assert.deepEqual(strange, [], `${user.username} was sent nothing of anybody else`)
 }
 
-/** One like or follow is shown in one notification, however often it was taken back and came again. */
+/** Checks that one like or follow is in one notification, however often it was undone and repeated. */
 export function isToldOnce(user: TestClient, received: Notification[]): void {
   const tellings = new Map<string, Set<string>>()
   for (const item of received) {

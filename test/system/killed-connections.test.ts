@@ -4,7 +4,7 @@ import { eventually, setup, type TestSystem } from '../setup.ts'
 import { sized } from '../size.ts'
 import { endsWell, type Load, startLoad } from './load.ts'
 
-/** The kinds of connections we have, by application_name and by what they last did. */
+/** Kinds of connections, by application_name and last statement. */
 const kinds: Record<string, string> = {
   'of requests and pushing': `application_name = 'ravenpost app'`,
   'of dispatching': `application_name = 'ravenpost worker'`,

@@ -13,9 +13,9 @@ export type Load = {
   devices: Device[]
   /** Answers by status, successful ones too. */
   statuses: Map<number, number>
-  /** Waits until everybody has been answered so many more times with success. */
+  /** Waits until every user has had this many more successful answers. */
   goesOn(times: number, seconds: number): Promise<void>
-  /** Lets everybody finish what they are at; what failed is tried again until it succeeds. */
+  /** Lets all users finish their current action. Failed actions are retried until they succeed. */
   stop(): Promise<void>
 }
 
@@ -32,7 +32,7 @@ export async function startLoad(t: Test, system: TestSystem): Promise<Load> {
   let running = true
   let succeeded = 0
 
-  /** Tries until it succeeds: what is retried must stand once, whatever became of the attempts before. */
+  /** Retries until success. A retried action must exist once, whether earlier attempts failed or not. */
   const insist = async (user: TestClient, method: string, path: string, body?: unknown) => {
     for (;;) {
       const answer = await user.request(method, path, body)
@@ -78,7 +78,7 @@ export async function startLoad(t: Test, system: TestSystem): Promise<Load> {
   }
 }
 
-/** What was answered with success is what stands in the tables: no more, no less. */
+/** Checks that the tables contain exactly the confirmed actions. */
 async function standsAsAnswered(pool: pg.Pool, wanted: Set<string>, said: string[]): Promise<void> {
   const { rows } = await pool.query<{ what: string }>(
     `select 'likes ' || user_id || ' ' || post_id as what from social.likes
@@ -92,7 +92,7 @@ async function standsAsAnswered(pool: pg.Pool, wanted: Set<string>, said: string
   assert.deepEqual(lost, [], 'every comment that was answered is there')
 }
 
-/** After the trouble: nothing lost, nothing doubled, every device has what the list says, and no job stays undone. */
+/** Checks after the fault: nothing is lost or doubled, every device equals the list, and no job remains. */
 export async function endsWell(t: Test, system: TestSystem, load: Load): Promise<void> {
   await load.stop()
   await flushed(system)

@@ -12,7 +12,7 @@ import { equalsTheFacts, isAboutUser, isToldOnce } from './facts.ts'
 const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 2 ** 31)
 const SECONDS = Number(process.env.MODEL_SECONDS ?? sized(25, 3))
 
-/** What stands in one list is done at the same time; the lists follow each other without waiting for the dispatcher. */
+/** Actions of one list run in parallel. The lists follow each other without waiting for the dispatcher. */
 const plan = fc.array(fc.array(command, { minLength: 1, maxLength: 8 }), { minLength: 5, maxLength: 25, size: 'max' })
 
 t.test('for any actions and disconnects, every device equals the list, and the list equals the facts', async (t) => {
@@ -58,12 +58,12 @@ async function holds(t: Test, system: TestSystem, name: string, steps: Command[]
   for (const device of world.devices) device.disconnect()
 }
 
-/** Nothing is left under way when one of them has failed. */
+/** Waits for all of them, also when one has failed. */
 async function all(running: Promise<void>[]): Promise<void> {
   for (const end of await Promise.allSettled(running)) if (end.status === 'rejected') throw end.reason
 }
 
-/** Four people, so that whoever is behind a notification is shown with it, with two sockets and a poller each. */
+/** Four users, so that each notification shows all its actors. Each has two sockets and a poller. */
 async function makeWorld(t: Test, system: TestSystem, name: string): Promise<World> {
   const users = await Promise.all(['a', 'b', 'c', 'd'].map((letter) => system.as(`${name}_${letter}`)))
   const device = (index: number) => users.slice(0, index).map((user) => new Device(t, system.url, user))

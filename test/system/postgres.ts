@@ -24,7 +24,7 @@ export async function ownPostgres(t: Test): Promise<OwnPostgres> {
   return { url, start: () => postgres.start(), stop: (how) => postgres.stop(how) }
 }
 
-/** These tests wait for what was done to be seen. */
+/** These tests wait until the effects are visible. */
 async function gatherShortly(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -88,7 +88,7 @@ async function traffic(t: Test, system: WebSystem): Promise<Row[]> {
   ]
 }
 
-/** From one device to another, by what the pages show. */
+/** Milliseconds from one device to the other, measured on the pages. */
 async function latencies(system: WebSystem): Promise<Row[]> {
   const [cleo] = [await system.as('cleo'), await system.as('dora')]
   const posts = await postsOf(cleo, LIKES)

@@ -78,7 +78,7 @@ function behindPrefix(t: Test, env: Record<string, string> = {}): Promise<TestSy
   return setup(t, { worker: true, push: true, env: { BASE_PATH: '/api', ...env } })
 }
 
-/** As a person does: sign in, see a like come, stay signed in, read, and like. */
+/** Acts like a user: signs in, sees a like arrive, stays signed in, reads, and likes. */
 async function tryExample(t: Test, { as }: TestSystem, origin: string): Promise<void> {
   const [ana, ben] = [await as('ana'), await as('ben')]
   const [hers, his] = [await ana.post('Morning at the harbour'), await ben.post('Evening at the harbour')]

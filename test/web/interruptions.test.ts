@@ -10,7 +10,7 @@ import { pause } from './measure.ts'
 
 /** From the start of a pause until another tab has to lead; seconds. */
 const TAKEN_OVER = 12
-/** For what a busy machine adds. */
+/** Additional time for a busy machine. */
 const SLOW = 20
 
 test('another tab replaces a paused leader within 12 s, and no notification is lost', { skip }, async (t) => {
@@ -51,7 +51,7 @@ test('a socket outlives its access token', { skip }, async (t) => {
   const signedInAt = Date.now()
   await signInBy(page, 'ana', PASSWORD)
   await renewed
-  // What the socket had first has ended.
+  // The first connection has ended.
   await eventually(() => Date.now() > signedInAt + 26_000, 40)
   const ben = await signIn(system.url, 'ben')
   await ben.follow(ana.id)
@@ -93,7 +93,7 @@ test('after a restart of server and database, an open page has lost no notificat
   for (const tab of [page, second]) await eventually(async () => (await badgeOf(tab)) === 2, 60)
 
   await postgres.stop('immediate')
-  // Shown at once, and kept until the database is back.
+  // Shows the action at once, and keeps it until the database is back.
   await page.getByRole('button', { name: 'Notifications, 2 unread' }).click()
   await page.getByRole('button', { name: 'Mark all as read' }).click()
   await eventually(async () => (await badgeOf(second)) === 0)

@@ -8,7 +8,7 @@ import { call } from '../client.ts'
 import { settled } from '../settled.ts'
 import type { TestSystem } from '../setup.ts'
 
-/** Octets of what the first page loads, gzipped. */
+/** Compressed bytes that the first page loads. */
 export async function firstRoute(): Promise<{ scripts: number; styles: number }> {
   await buildIfStale()
   const index = readFileSync(join(DIST, 'index.html'), 'utf8')
@@ -35,7 +35,7 @@ export async function pause(context: BrowserContext, page: Page): Promise<() => 
 /** `renders`: of the post or of the toast, whichever has more. */
 export type Rendered = { renders: number; toasts: number; seconds: number }
 
-/** What the page of the author shows while so many people like a post on it, each over HTTP, ten at a time. */
+/** Measures the author's page while this many users like a post on it over HTTP, ten at a time. */
 export async function renderLikes(system: TestSystem, page: Page, postId: string, count: number): Promise<Rendered> {
   await page.locator(`[data-post="${postId}"]`).waitFor()
   await page.evaluate(() => {

@@ -120,7 +120,7 @@ test('pausing, resuming and cancelling a broadcast take effect with the next chu
   t.match(await act(boss, path, 'pause'), { state: 'paused' })
   const { rows } = await pool.query('select count(*)::int as n from notify.fan_outs where finished_at is null')
   t.ok(rows[0].n > 0)
-  // A chunk that was under way may end after the answer; a later one finds the broadcast paused.
+  // A running chunk may end after the answer. Later chunks find the broadcast paused.
   await eventually(
     async () =>
       (
@@ -263,7 +263,7 @@ test('each recipient gets a broadcast at the local time, also on days when the c
     await pool.query('update social.users set time_zone = $2 where id = $1', [ids[index], zone])
   const wall = (at: Date, timeZone: string) =>
     new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'medium' }).format(at).replace(' ', 'T')
-  // A usual day; the day after a change; inside an hour that comes twice; inside an hour that is skipped, in Berlin and New York.
+  // A usual day, the day after a clock change, a repeated hour and a skipped hour, in Berlin and New York.
   for (const at of [
     '2099-06-01T09:00:00',
     '2099-03-29T09:00:00',

@@ -36,7 +36,7 @@ export async function act(boss: TestClient, path: string, action: string) {
   return body
 }
 
-/** Waits until the broadcast is in this state with nobody waiting, and returns it. */
+/** Waits until the broadcast has this state and no recipient waits. Returns it. */
 export function untilIn(boss: TestClient, path: string, state: string, seconds = 60) {
   return eventually(async () => {
     const broadcast = await boss.get(path)
@@ -44,7 +44,7 @@ export function untilIn(boss: TestClient, path: string, state: string, seconds =
   }, seconds)
 }
 
-/** Recipients who have it in their inbox, and rows of it: equal unless somebody got it twice. */
+/** Number of recipients who have it in their inbox, and number of its rows. They differ only if a recipient got it twice. */
 export async function received(pool: pg.Pool, path: string): Promise<{ users: number; rows: number }> {
   const { rows } = await pool.query(
     `select count(distinct user_id)::int as users, count(*)::int as rows from notify.notifications where thread_key = 'broadcast:' || $1`,

@@ -123,7 +123,7 @@ async function arrange(pool: pg.Pool, ids: string[], actor: string, seed: number
   }
 }
 
-/** What the send has done, read from the tables, in the form of a dry run. */
+/** The effects of the send, read from the tables, in the format of a dry run. */
 async function outcome(pool: pg.Pool, id: string, ids: string[]) {
   const { rows } = await pool.query(
     `with decided as (

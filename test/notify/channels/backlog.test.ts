@@ -5,7 +5,7 @@ import { setup } from '../../setup.ts'
 import { dispatch, makeUsers } from '../dispatch/events.ts'
 
 const BACKLOG = 100_000
-/** Of a look at what is due. */
+/** Maximum rows that a search for due deliveries may read. */
 const ROWS_AT_MOST = 20_000
 
 test("with 100,000 due pushes of one user, another user's push is found at once, critical ones first", async (t) => {

@@ -337,7 +337,7 @@ test('password and mail are sent over verified TLS only, unless SMTP_URL allows 
   t.match(await send(stripped, 'requireTLS=false'), ['sent', ['AUTH plain', 'MAIL plain']])
 })
 
-/** A server that wants a password, and with the certificate of smtp-server, which nobody trusts. */
+/** A server that requires a password and has the certificate of smtp-server, which is not trusted. */
 async function startTlsServer(t: Test, disabledCommands: string[] = []) {
   const seen: string[] = []
   const note = (command: string, { secure }: { secure: boolean }) => seen.push(`${command} ${secure ? 'TLS' : 'plain'}`)

@@ -9,7 +9,7 @@ export type MailServer = {
   mails: Mail[]
   /** Connections that sent MAIL FROM. */
   asked: number
-  /** What it does: a code to refuse the address or the whole mail with, to take its time, or never to answer. */
+  /** Behaviour of the server: refuse the address or the whole mail with a code, answer late, or never answer. */
   does: 'accept' | { refuse: 'RCPT' | 'DATA'; code: number } | { afterMs: number } | 'hang'
   url: string
 }

@@ -6,7 +6,7 @@ import { setup } from '../../setup.ts'
 import { dispatch, makeUsers } from '../dispatch/events.ts'
 import { startMailServer } from './mail-server.ts'
 
-/** Two users, each with two mails' worth of notifications that are due; nobody sends but the test. */
+/** Two users with due notifications for two mails each. Only the test sends. */
 async function dueMails(t: Test) {
   const server = await startMailServer(t)
   const env = { SMTP_URL: server.url, MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example' }

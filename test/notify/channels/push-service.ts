@@ -15,9 +15,9 @@ export type Push = {
 
 export type PushService = {
   pushes: Push[]
-  /** Requests that came, refused ones too. */
+  /** All received requests, also refused ones. */
   asked: number
-  /** What it answers: a status, or nothing: `never` after it threw the push away, `taken` after it took it. */
+  /** The answer: a status, or none. `never`: the push was discarded. `taken`: the push was accepted. */
   answer: number | 'never' | 'taken'
   /** Sent with every answer. */
   headers: Record<string, string>
@@ -25,7 +25,7 @@ export type PushService = {
   afterMs: number
   agent: https.Agent
   origin: string
-  /** What a browser answers to `pushManager.subscribe`. */
+  /** A subscription as `pushManager.subscribe` in a browser returns it. */
   browser(): { endpoint: string; expirationTime: null; keys: { p256dh: string; auth: string } }
 }
 

@@ -25,7 +25,7 @@ async function deliveries({ pool }: TestSystem) {
   return rows
 }
 
-/** Lets retries come at once. */
+/** Makes retries due immediately. */
 const hurry = ({ pool }: TestSystem) =>
   pool.query('update notify.deliveries set due_at = now() where due_at is not null')
 
@@ -327,7 +327,7 @@ test('a failing sender affects no other message', async (t) => {
   )
 })
 
-/** A notification to everybody who subscribed, due in each browser. */
+/** Sends a notification to all users with subscriptions, due in each browser. */
 async function dueToAll({ pool }: TestSystem): Promise<void> {
   await pool.query(
     `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, expires_at)

@@ -9,7 +9,7 @@ import { follow, makeUsers } from '../dispatch/events.ts'
 
 const log = pino({ level: 'silent' })
 
-/** The lines of the history, or of the log alone. */
+/** The rows of the history view, or of the log only. */
 async function logged(
   { pool }: Pick<TestSystem, 'pool'>,
   recipientId: string,

@@ -65,7 +65,7 @@ export async function dispatch(app: App): Promise<void> {
   await new Dispatcher(app.pool, app.log, consumersOf(app), () => {}).run()
 }
 
-/** Applies what was set aside, due or not. */
+/** Applies all pending events, also those that are not due. */
 export async function retrySetAside(app: App): Promise<void> {
   await app.pool.query('update notify.pending set due_at = now() where dead_at is null')
   await retryPending(app.pool, app.log, consumersOf(app))
@@ -75,7 +75,7 @@ export function consumersOf(app: App) {
   return { notifications: dispatchWith(app.types, actions), counters: async () => [] }
 }
 
-/** Puts that many notifications straight into an inbox, as if they had been sent. */
+/** Inserts this many notifications into an inbox, as if they had been sent. */
 export async function fillInbox(app: App, userId: string, count: number): Promise<void> {
   await app.pool.query(
     `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, expires_at, closed_at)

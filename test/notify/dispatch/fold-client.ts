@@ -3,7 +3,7 @@ import { changesSince } from '../../../src/notify/inbox/changes.ts'
 import { listNotifications } from '../../../src/notify/inbox/list.ts'
 import type { Notification } from '../../../src/protocol/notification.ts'
 
-/** What a client holds that only ever folds changes. */
+/** State of a client that only applies changes. */
 export type Held = { modseq: number; items: Map<string, Notification>; unreadCount: number; unseenCount: number }
 
 export function emptyHand(): Held {

@@ -162,7 +162,7 @@ async function cutOffWorkers(app: App, times: number): Promise<number> {
   return cutOff
 }
 
-/** Nobody reads the log in these tests, so posts are not counted. */
+/** No worker reads the log in these tests, so posts are not counted. */
 async function drift({ pool }: App): Promise<unknown[]> {
   return (await pool.query(`select * from ops.count_drift where counter <> 'users.post_count'`)).rows
 }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 
 export const AUTHOR = '1'
 
-/** A fresh database's first users: an author, and so many who switched the author's bell on. */
+/** Inserts the first users of a fresh database: an author, and this many subscribers. */
 export async function fillAudience(pool: pg.Pool | pg.Client, size: number): Promise<void> {
   await pool.query(
     `insert into social.users (username, email, password_hash, display_name)

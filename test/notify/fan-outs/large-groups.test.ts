@@ -104,7 +104,7 @@ t.test('blocking a very active user returns at once and removes all their notifi
   await noDrift(t, system)
 })
 
-/** A closed group `id` of `size` sources, each by somebody else or all by one actor, and one more by `also`. */
+/** Inserts a closed group `id` with `size` sources, by as many actors or all by one, and one more source by `also`. */
 async function fill(
   { pool }: TestSystem,
   userId: string,
@@ -133,7 +133,7 @@ async function fill(
   await count(pool, userId)
 }
 
-/** `groups` notifications of an actor alone, with `size` sources each. */
+/** Inserts `groups` notifications with `size` sources each, all by one actor. */
 async function fillMany(
   { pool }: TestSystem,
   userId: string,
@@ -182,7 +182,7 @@ async function liveSources({ pool }: TestSystem, { id }: TestClient): Promise<un
   return rows
 }
 
-/** The answer to a request that does at most a chunk of the work, and holds up nobody else in this process. */
+/** Checks that a request does at most one chunk of the work and does not block this process. Returns its answer. */
 async function bounded<T>(t: Test, { pool }: TestSystem, request: () => Promise<T>): Promise<T> {
   const live = async () => (await pool.query('select from notify.sources where live')).rowCount ?? 0
   const before = await live()
@@ -206,7 +206,7 @@ async function work(t: Test, { app }: TestSystem): Promise<void> {
   t.teardown(() => worker.close())
 }
 
-/** What this thread has worked: what others do on the machine holds up everybody, and is no fault of ours. */
+/** CPU time of this thread, which does not depend on other programs of the machine. */
 function threadMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000

@@ -14,7 +14,7 @@ import { AUTHOR, fillAudience } from './audience.ts'
 
 /** `AUDIENCE=1000000` is the size of P6; a chunk is as large and a like as late in either. */
 const AUDIENCE = Number(process.env.AUDIENCE ?? sized(60_000, 15_000))
-/** So many that the fan-outs outlast the measurement. */
+/** Enough posts and recipients for the fan-outs to outlast the measurement. */
 const POSTS = 3
 const BACKLOG = sized(100_000, 20_000)
 const BACKLOG_OF = 1000
@@ -119,7 +119,7 @@ async function medians(measures: (() => Promise<number>)[], whilst = async () =>
   return taken.map((times) => times.sort((a, b) => a - b)[times.length >> 1] ?? Number.NaN)
 }
 
-/** That it arrived before what it was to pass had ended has been seen; how long it took is for the benchmarks. */
+/** The test has checked the order of arrival. Benchmarks measure the time. */
 function show(t: Test, what: string, idleMs = Number.NaN, busyMs = Number.NaN): void {
   t.comment(`${what}: ${Math.round(busyMs)} ms, with nothing before it ${Math.round(idleMs)} ms`)
 }

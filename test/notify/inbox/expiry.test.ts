@@ -21,7 +21,7 @@ async function live(t: Test, { url }: TestSystem, user: TestClient): Promise<Tes
   return socket
 }
 
-/** Notifications that expire in so many seconds, each a group of `actors` people whose sources are there. */
+/** Inserts notifications that expire in this many seconds, each a group of `actors` people with their sources. */
 async function fill({ pool }: TestSystem, userId: string, count: number, { seconds = 0, actors = 0 } = {}) {
   await pool.query(
     `insert into notify.notifications (user_id, id, modseq, grown_modseq, type, actor_count, expires_at)

@@ -14,7 +14,7 @@ import { catchUp, emptyHand, foldedItems, listedItems } from '../dispatch/fold-c
 
 const operations = { markRead, markUnread, archive, unarchive, remove }
 
-/** What happens, to notifications picked by their place in what the client holds. */
+/** Random actions. Notifications are chosen by their position in the client's list. */
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('like'), post: fc.nat(2), actor: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('unlike'), post: fc.nat(2), actor: fc.nat(3) }) },

@@ -208,7 +208,7 @@ t.test(
   },
 )
 
-/** Each group of comments and how what it shows begins. */
+/** Each group of comments, and the beginning of its preview. */
 function shownIn(items: object[]): [string, string | null][] {
   return (items as { id: string; type: string; body: string | null }[])
     .filter(({ type }) => type.startsWith('comment.'))

@@ -7,7 +7,7 @@ import { eventually, setup, type TestSystem } from '../../setup.ts'
 
 const NO_SWEEP = { SWEEP_INTERVAL_MS: '60000' }
 
-/** Rows as they can come by a restored dump, by another version or by hand: no door lets them pass any more. */
+/** Invalid rows, as a restored dump, another version or a manual change can leave them. All functions of today refuse them. */
 const spoilt = {
   'an expiry beyond the dates of JavaScript': `expires_at = '290000-01-01'`,
   'no expiry at all': `expires_at = 'infinity'`,

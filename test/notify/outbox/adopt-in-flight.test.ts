@@ -10,9 +10,9 @@ import { eventually, setup, type TestSystem } from '../../setup.ts'
 const log = pino({ level: 'silent' })
 const mark = 'adopted_by = pg_current_xact_id()'
 
-/** What a promotion leaves behind: a row of another timeline, written by the transaction that it names. */
+/** Imitates a promotion: a row with another timeline, written by the transaction that it names. */
 const promoted = `update notify.installation set timeline = '000000AA', ${mark}`
-/** What a restored dump of another cluster looks like. */
+/** Imitates a restored dump of another cluster. */
 const restored = `update notify.installation set system_identifier = 1`
 
 /** The first new connection of a process compares the database with its stored identity. */
@@ -101,7 +101,7 @@ for (const [name, change] of [
       on = false
       await Promise.all(load)
       await settled(system, 60)
-      // In between, what is written is refused: 503, and try again.
+      // Meanwhile writes are refused with 503.
       t.strictSame(
         Object.keys(answers).filter((status) => status !== '201' && status !== '503'),
         [],

@@ -11,7 +11,7 @@ import { skipWithoutTools, startCluster, tool } from './cluster.ts'
 
 const log = pino({ level: 'silent' })
 
-/** What a dump of a busier cluster brings along: the row and the positions in that cluster's numbers. */
+/** Imitates the dump of a busier cluster: the row and the positions have that cluster's transaction ids. */
 const restoredFromBusier = `
   update notify.installation set system_identifier = 1;
   update notify.positions set done = '99000000:99000000:', target = null, after_shard = null, after_xid = null, after_id = null`
@@ -133,7 +133,7 @@ t.test('a dump can be restored into its own database', skipWithoutTools, async (
     await settled(system)
     state = (await (await signIn(system.url, 'ana')).get('/notifications')).state
   })
-  // Some statements of --clean fail on partitions, and the restore goes on without them.
+  // Some statements of --clean fail on partitions, and the restore continues.
   const restore = tool(
     'pg_restore',
     '--clean',

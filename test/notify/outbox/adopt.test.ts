@@ -27,7 +27,7 @@ async function epochOf(pool: pg.Pool): Promise<string> {
   return (await pool.query('select epoch from notify.installation')).rows[0].epoch
 }
 
-/** What holds after adoption: nothing lost, nothing doubled, another epoch, and the log goes on. */
+/** Checks after an adoption: nothing is lost or doubled, the epoch is new, and the log continues. */
 async function goesOn(t: Test, databaseUrl: string, epochBefore: string): Promise<void> {
   const system = await startSystem(t, databaseUrl, { worker: true })
   t.match(

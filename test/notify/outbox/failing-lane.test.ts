@@ -81,7 +81,7 @@ t.test('an event that blocks a lane is named, and an operator can skip it', asyn
   const mend = await refuse(system, '53200', `new.user_id = ${bad.user}`)
   await startSystem(t, system.databaseUrl, { worker: true })
   await eventually(async () => (await lane(system)).since)
-  // As if it had failed for minutes.
+  // Imitates a lane that has failed for minutes.
   await system.pool.query(`update notify.positions set failures = 10, retry_at = null where failures > 0`)
   await eventually(async () => (await lane(system)).error === `event ${bad.id}: not now`)
   t.equal(await countNotified(system), EVENTS / 2, 'those before it were notified')
@@ -135,7 +135,7 @@ t.test('paused lanes are not read, show who paused them, and continue where they
   const metrics = await (await fetch(`${url}/metrics`)).text()
   t.match(metrics, /^ravenpost_lane_paused\{consumer="notifications",lane="99"\} 1$/m)
 
-  // A lane that is read meanwhile shows that the worker goes on.
+  // Another lane that is read meanwhile shows that the worker continues.
   t.equal(await change(`resume_lanes('notifications', 99)`), 1)
   await pool.query(
     `select notify.emit('shop.code', array[$1::bigint], 'code', title => 'Code', priority => 'critical')`,

@@ -111,7 +111,7 @@ t.test('every committed event is read exactly once, for any writers and dispatch
     Array.from({ length: 12 }, async () => {
       for (let i = 0; i < TRANSACTIONS; i++)
         await write(pool, random, committed).catch((error) => {
-          // The killer may hit a writer's connection: then the transaction is gone, or its fate unknown.
+          // If the test kills a writer's connection, the transaction is rolled back, or its result is unknown.
           if (!/terminat|closed/i.test(String(error))) throw error
         })
     }),

@@ -10,7 +10,7 @@ import { cloneDatabase } from '../../setup.ts'
 
 const PAST = 300_000
 const BACKLOG = 50_000
-/** A few probes into each of the 64 shards of the lanes, whatever lies in the log. */
+/** A few index probes for each of the 64 shards, however many events the log contains. */
 const PROBES = 1_600
 /** More for each transaction that was open when the positions last moved and has ended, in other databases too. */
 const PROBES_PER_ENDED = 800

@@ -93,7 +93,7 @@ async function keep(going: () => boolean, everyMs: number, work: () => Promise<u
   }
 }
 
-/** Backends of dispatchers most of all, in the middle of what they do; also of writers. */
+/** Terminates connections during their work: mostly those of dispatchers, and some of writers. */
 const strike = (how: 'terminate' | 'cancel') => `
   select pg_${how}_backend(pid) from pg_stat_activity
   where datname = current_database() and pid <> pg_backend_pid() and application_name in ('ravenpost dispatcher', 'ravenpost writer')

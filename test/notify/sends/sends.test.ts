@@ -7,7 +7,7 @@ import { makeUsers } from '../dispatch/events.ts'
 
 type Send = (path: string, body: object, key?: string) => Promise<Answer>
 
-/** A system with an admin, and what a service with a token of its own can call. */
+/** A system with an admin, and a client with a service token. */
 async function withService(t: Test, options: Options = {}, scopes = ['notifications:send']) {
   const system = await setup(t, options)
   await system.as('rita')

@@ -302,7 +302,7 @@ test('slow, redirecting, limiting, gone, private and backlogged endpoints delay 
   const ids = new Map<string, string>()
   const hooks = { good, slow, redirecting, limiting, gone, failing, overloaded }
   for (const [name, hook] of Object.entries(hooks)) ids.set(name, (await make(admin, hook.url, CHANGES, name)).id)
-  // Nobody answers there, and a name that leads to loopback is not public.
+  // The first does not answer; the second is a name for loopback, which is not public.
   ids.set('private', (await make(admin, 'https://localhost/hooks', CHANGES, 'private')).id)
   await pool.query(
     `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id)

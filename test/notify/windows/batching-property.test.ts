@@ -13,7 +13,7 @@ const AUTHORS = 2
 const ACTORS = 5
 const POSTS = 3
 
-/** Somebody likes or follows, or takes it back; everybody and everything by its place in a world of its own. */
+/** A random like, follow or undo. Users and posts are chosen by their position. */
 const action = fc.record({
   kind: fc.constantFrom('like', 'follow'),
   retracts: fc.boolean(),
@@ -90,7 +90,10 @@ async function drain(app: App, size: number): Promise<void> {
     }
 }
 
-/** What people see and what is remembered, ids replaced by places. The numbers of changes do depend on the batches. */
+/**
+ * The inboxes and the stored decisions, with positions instead of ids. Modseqs are omitted, because they depend on the
+ * batches.
+ */
 async function outcome(app: App, { authors, actors, posts }: World): Promise<unknown> {
   const { rows: notifications } = await app.pool.query(
     `select array_position($1::bigint[], user_id) as author, type, case when object_type = 'post' then array_position($3::text[], object_id) end as post,

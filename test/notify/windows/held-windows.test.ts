@@ -46,7 +46,7 @@ t.test('a locked post delays only its own windows', async (t) => {
   t.equal(await shown(app, ana), 1)
 })
 
-/** Windows that are due before all others, with nobody waiting in them. */
+/** Empty windows that are due before all others. */
 async function manyWindows({ pool }: App, userId: string): Promise<void> {
   await pool.query(
     `insert into notify.windows (user_id, group_key, type, object_type, object_id, data, due_at)

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
 /**
- * Writes down, from now on, which transaction showed which source, let which notification grow, and ended which window.
- * Triggers, because what a source was shown by is overwritten when it is taken back.
+ * Records which transaction shows which source, grows which notification and ends which window. Uses triggers, because a
+ * retraction overwrites the decision of a source.
  */
 export async function auditWindows(pool: pg.Pool): Promise<void> {
   await pool.query(`

@@ -65,7 +65,7 @@ t.test('in any race, everybody is shown once in one count, and each flush change
   t.ok(rows[0].waited > 10, `${rows[0].waited} were shown after waiting`)
 })
 
-/** One of several that go on at once, each with actors of its own: nobody does two things at the same time. */
+/** One of several parallel sequences. Each has its own actors, so no actor does two things at the same time. */
 async function play(
   { app, pool }: TestSystem,
   script: Step[],

@@ -89,7 +89,7 @@ t.test('a comment that starts to wait during the flush of its window waits for a
   const post = await ana.post('hello')
   const first = await ben.comment(post.id, 'first')
   await dispatch(app)
-  // As if it had been dispatched after the flush looked for waiting comments, which it locks, and before it locked the inbox.
+  // Imitates a comment dispatched after the flush locked the waiting comments and before it locked the inbox.
   const flushWhileItComes = async () => {
     await pool.query('update notify.windows set due_at = now()')
     const holder = await pool.connect()

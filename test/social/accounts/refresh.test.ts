@@ -8,7 +8,7 @@ import { eventually, setup, type TestSystem } from '../../setup.ts'
 const refresh = (url: string, refreshToken: string) => call(url, 'POST', '/auth/refresh', { refreshToken })
 const codeOf = ({ status, body }: Answer) => (status === 200 ? 'ok' : body.code)
 
-/** Moves the uses of a session's tokens into the past, as if so many seconds had gone by. */
+/** Moves the uses of a session's tokens this many seconds into the past. */
 async function pass({ pool }: TestSystem, sessionId: string, seconds: number): Promise<void> {
   await pool.query(
     'update social.refresh_tokens set used_at = used_at - make_interval(secs => $2::int) where session_id = $1::bigint',

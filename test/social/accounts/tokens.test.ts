@@ -12,7 +12,7 @@ const read = (token: string, n: number) => JSON.parse(Buffer.from(token.split('.
 const header = read(good, 0)
 const payload = read(good, 1)
 
-/** Signed with the right secret, so that only what the test changes is wrong. */
+/** A token signed with the right secret, so that only the test's change is invalid. */
 function signed(changedHeader: object, changedPayload: object, hash = 'sha256'): string {
   const input = `${part({ ...header, ...changedHeader })}.${part({ ...payload, ...changedPayload })}`
   return `${input}.${createHmac(hash, config.jwtSecret).update(input).digest('base64url')}`

@@ -41,7 +41,7 @@ t.test('a block hides both users from each other everywhere until it ends', asyn
     await who.follow(cem.id)
     await cem.follow(who.id)
   }
-  /** Everything in which `who` may come across `other`. */
+  /** All reads in which `who` could see `other`. */
   const meets = async (who: TestClient, other: TestClient) => {
     const lists = [
       '/posts',

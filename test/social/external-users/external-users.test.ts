@@ -5,7 +5,7 @@ import { type Answer, call, type TestClient } from '../../client.ts'
 import { noDrift, settled } from '../../settled.ts'
 import { type Options, setup } from '../../setup.ts'
 
-/** A system and what a service with these scopes can call. */
+/** A system, and a client with a service token of these scopes. */
 async function withService(t: Test, options: Options = {}, scopes = ['users:write', 'notifications:send']) {
   const system = await setup(t, options)
   const { token, hash } = newServiceToken()

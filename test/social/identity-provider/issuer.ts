@@ -11,14 +11,14 @@ export const AUDIENCE = 'https://notifications.example.org'
 export type Issuer = {
   url: string
   issuer: string
-  /** What the key set holds. */
+  /** Keys in the key set. */
   keys: Key[]
   /** Requests for it so far. */
   requests: number
-  /** What it answers instead of the key set: a status, or a hang. */
+  /** The answer instead of the key set: a status, or none. */
   trouble: number | 'hang' | undefined
   env: Record<string, string>
-  /** An access token for this subject by the first key, valid for an hour unless the claims say otherwise. */
+  /** An access token for this subject, signed with the first key. Valid for an hour, unless the claims contain another time. */
   token(
     sub: string,
     claims?: Record<string, unknown>,

@@ -8,7 +8,7 @@ export const PIXEL = Buffer.from(
   'base64',
 )
 
-/** A PNG of so many bytes whose pixels are random; no two are the same. */
+/** A PNG of this many bytes with random pixels, so that no two are equal. */
 export function picture(size: number): Buffer {
   const [head, end] = [PIXEL.subarray(0, 33), PIXEL.subarray(-12)]
   return Buffer.concat([head, chunkOf('IDAT', randomBytes(size - head.length - end.length - 12)), end])

@@ -77,7 +77,7 @@ t.test(
   },
 )
 
-/** 1,000 authors with 20 posts each, some deleted, of whom some hundred are followed. */
+/** Inserts 1,000 authors with 20 posts each, some deleted. The user follows some hundred of them. */
 async function fill(pool: pg.Pool, followerId: string, followed = FOLLOWED): Promise<void> {
   await pool.query(
     `insert into social.users (username, email, password_hash, display_name)
@@ -158,7 +158,7 @@ t.test('posts are found by their words, newest first, in pages', async (t) => {
       query,
     )
 
-  // More posts than are looked through first: frequent words fill a page from these, seldom ones come from the index.
+  // More posts than the first scan covers: it fills a page with frequent words, and the index finds rare ones.
   await pool.query(
     `insert into social.posts (author_id, body) select $1, case when i % 300 = 0 then 'seldom ' else '' end || 'frequent ' || i from generate_series(1, 3000) i`,
     [ana.id],

@@ -5,7 +5,10 @@ import type { Rule } from '../../../src/social/segments/rule.ts'
 const DAY = 86_400
 const PEOPLE = 40
 
-/** Generated users in all combinations of what rules look at; returns their ids. Deterministic, so that a failure comes back. */
+/**
+ * Inserts users with all combinations of the properties that rules use. Returns their ids. Deterministic, so that
+ * failures are reproducible.
+ */
 export async function makePeople(pool: pg.Pool): Promise<string[]> {
   const { rows } = await pool.query<{ id: string }>(
     `insert into social.users (username, external_id, email, password_hash, display_name, role, locale, created_at)
