@@ -14,6 +14,7 @@ import { explain } from '../problem.ts'
 import { newKey } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { addComment, changeComment, commentsKey, dropComment, useLiveComments } from './comment-cache.ts'
+import { EditForm } from './edit-form.tsx'
 import { itemsOf, List, useList } from './list.tsx'
 import { useMentions } from './mention-list.tsx'
 import styles from './post.module.css'
@@ -261,41 +262,11 @@ function CommentMenu({ comment, edit }: { comment: Comment; edit(): void }) {
 }
 
 function CommentEditor({ comment, done }: { comment: Comment; done(): void }) {
-  const words = useWords()
   const { api } = useDevice()
   const queries = useQueryClient()
-  const [body, setBody] = useState(comment.body)
-  const save = useMutation({
-    mutationFn: () => api.editComment(comment.id, body.trim()),
-    onSuccess: (edited) => {
-      changeComment(queries, comment.postId, comment.id, () => edited)
-      done()
-    },
-  })
-  return (
-    <form
-      className={styles.reply}
-      onSubmit={(event) => {
-        event.preventDefault()
-        save.mutate()
-      }}
-    >
-      <textarea
-        // biome-ignore lint/a11y/noAutofocus: the person has just asked to edit
-        autoFocus
-        aria-label={words.post.edit}
-        value={body}
-        maxLength={2000}
-        onChange={(event) => setBody(event.target.value)}
-        onKeyDown={(event) => event.key === 'Escape' && done()}
-      />
-      {save.isError && <Alert>{explain(save.error, words)}</Alert>}
-      <div className={styles.actions}>
-        <Button onClick={done}>{words.app.cancel}</Button>
-        <Button kind="primary" type="submit" busy={save.isPending} disabled={body.trim() === '' || save.isPending}>
-          {words.app.save}
-        </Button>
-      </div>
-    </form>
-  )
+  const save = async (body: string) => {
+    const edited = await api.editComment(comment.id, body)
+    changeComment(queries, comment.postId, comment.id, () => edited)
+  }
+  return <EditForm body={comment.body} longest={2000} save={save} done={done} />
 }

@@ -16,6 +16,7 @@ import { UsersDialog } from '../people/users.tsx'
 import { explain } from '../problem.ts'
 import { serverUrl } from '../session.ts'
 import { useFormat, useWords } from '../words/words.tsx'
+import { EditForm } from './edit-form.tsx'
 import styles from './post.module.css'
 import { changePost, removePost } from './post-cache.ts'
 import { RichText } from './rich-text.tsx'
@@ -244,41 +245,11 @@ function DeleteDialog({ post, onClose }: { post: Post; onClose(): void }) {
 }
 
 function Editor({ post, done }: { post: Post; done(): void }) {
-  const words = useWords()
   const { api } = useDevice()
   const queries = useQueryClient()
-  const [body, setBody] = useState(post.body)
-  const save = useMutation({
-    mutationFn: () => api.editPost(post.id, body.trim()),
-    onSuccess: (edited) => {
-      changePost(queries, post.id, () => edited)
-      done()
-    },
-  })
-  return (
-    <form
-      className={styles.reply}
-      onSubmit={(event) => {
-        event.preventDefault()
-        save.mutate()
-      }}
-    >
-      <textarea
-        // biome-ignore lint/a11y/noAutofocus: the person has just asked to edit
-        autoFocus
-        aria-label={words.post.edit}
-        value={body}
-        maxLength={5000}
-        onChange={(event) => setBody(event.target.value)}
-        onKeyDown={(event) => event.key === 'Escape' && done()}
-      />
-      {save.isError && <Alert>{explain(save.error, words)}</Alert>}
-      <div className={styles.actions}>
-        <Button onClick={done}>{words.app.cancel}</Button>
-        <Button kind="primary" type="submit" busy={save.isPending} disabled={body.trim() === '' || save.isPending}>
-          {words.app.save}
-        </Button>
-      </div>
-    </form>
-  )
+  const save = async (body: string) => {
+    const edited = await api.editPost(post.id, body)
+    changePost(queries, post.id, () => edited)
+  }
+  return <EditForm body={post.body} longest={5000} save={save} done={done} />
 }
