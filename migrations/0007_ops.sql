@@ -828,7 +828,7 @@ declare
   timed bigint;
   requested bigint;
 begin
-  -- The view was divided in PostgreSQL 17.
+  -- PostgreSQL 17 moved these counters from pg_stat_bgwriter to a view of their own.
   if installed >= 17 then
     execute 'select num_timed, num_requested from pg_stat_checkpointer' into timed, requested;
   else

@@ -116,8 +116,8 @@ function readArguments(): [files: string[], options: string[]] {
 }
 
 /**
- * A process starts in 1.2 s of CPU time, before its first test: few processes run all files, each taking the next one when it has
- * finished one. Large files come first, so that the processes end at about the same time. Returns what tap runs instead.
+ * Starting a process takes 1.2 s of CPU time. So a few processes run all files, and each takes the next file when it has finished
+ * one. Large files come first, so that the processes end at about the same time. Returns the files for tap, one per process.
  */
 async function gather(files: string[]): Promise<string[]> {
   await mkdir(gathered, { recursive: true })

@@ -6,8 +6,8 @@ import { readConfig } from '../../config.ts'
 
 /**
  * `npm run client-types [-- --check]`: writes the types of frames and responses of the client and the console, or fails
- * when they differ from the server's schemas. Each by the place of its schema: `<method> <path>`, then `body` or
- * `answer`, then properties; or `schema` and its name.
+ * when they differ from the server's schemas. Each name has the path of its schema: `<method> <path>`, `body` or `answer`,
+ * and properties; or `schema` and the name of a component.
  */
 const ofClient = {
   ...Object.fromEntries(
