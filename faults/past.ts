@@ -67,8 +67,11 @@ const sourcesOf = (people: number) => `
   select i, 'past:' || k, 0, k, true, true, 'shown', now() - interval '6 days' + k * interval '2 hours'
   from generate_series(1, ${INBOX}) k, generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i`
 
-/** The events come from as many transactions as the cluster has had. Each hundredth is critical, and each tenth moves counters. */
+/**
+ * The events come from as many transactions as the cluster has had. Each hundredth is critical, and each tenth moves counters. They are
+ * younger than a tenth of the retention period: the worker would end the partition of older ones, by drawing its remaining ids.
+ */
 const eventsOf = (events: number, people: number) => `
   insert into notify.outbox (xid, critical, counted, action, source_id, type, recipient_id, created_at)
-  select (3 + i % (xmin - 3))::text::xid8, i % 100 = 0, i % 10 = 0, 'past', 'past:' || i, 'system', ${FIRST_ID} + 1 + i % ${people}, now() - interval '3 days'
+  select (3 + i % (xmin - 3))::text::xid8, i % 100 = 0, i % 10 = 0, 'past', 'past:' || i, 'system', ${FIRST_ID} + 1 + i % ${people}, now() - interval '12 hours'
   from generate_series(1, ${events}) i, (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) s (xmin)`
