@@ -30,6 +30,17 @@ create table notify.notifications (
   id bigint not null,
   modseq bigint not null,
   grown_modseq bigint not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz(3) not null default now(),
+  expires_at timestamptz not null,
+  actor_count integer not null default 0 constraint actor_count_not_negative check (actor_count >= 0),
+  followed_actors smallint not null default 0,
+  silent boolean not null default false,
+  filtered boolean not null default false,
+  delivered_at timestamptz,
+  read_at timestamptz,
+  archived_at timestamptz,
+  closed_at timestamptz,
   type text collate "C" not null,
   priority text not null default 'normal' constraint priority_known check (priority in ('critical', 'high', 'normal', 'low')),
   severity text not null default 'info' constraint severity_known check (severity in ('info', 'success', 'warning', 'error')),
@@ -42,22 +53,11 @@ create table notify.notifications (
   object_type text,
   object_id text,
   actor_ids bigint[] not null default '{}',
-  followed_actors smallint not null default 0,
-  actor_count integer not null default 0 constraint actor_count_not_negative check (actor_count >= 0),
-  silent boolean not null default false,
-  filtered boolean not null default false,
   filter_reason text collate "C",
   request_id text,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz(3) not null default now(),
-  delivered_at timestamptz,
-  read_at timestamptz,
-  archived_at timestamptz,
-  expires_at timestamptz not null,
-  closed_at timestamptz,
   primary key (user_id, id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
-comment on table notify.notifications is 'The notifications of all inboxes. delivered_at is in no index and fillfactor is 50, so that an acknowledgement is a HOT update, even on a page filled a moment ago.';
+comment on table notify.notifications is 'The notifications of all inboxes. delivered_at is in no index and fillfactor is 50, so that an acknowledgement is a HOT update, even on a page filled a moment ago. Columns of fixed width come first, which saves padding.';
 comment on column notify.notifications.user_id is 'Owner of the inbox.';
 comment on column notify.notifications.id is 'Modseq of the notification''s creation: unique within the user.';
 comment on column notify.notifications.modseq is 'Modseq of the last change of any kind.';
@@ -109,20 +109,20 @@ comment on index notify.notifications_by_expiry is 'Finds expired rows for reten
 
 create table notify.sources (
   user_id bigint not null,
-  source_id text collate "C" not null,
   event_id bigint not null,
   notification_id bigint,
   actor_id bigint not null default 0,
+  decided_at timestamptz not null default now(),
   live boolean not null,
   notified boolean not null,
   silent boolean not null default false,
+  source_id text collate "C" not null,
   decision text not null,
   decided_by text,
-  decided_at timestamptz not null default now(),
   waits_for text collate "C",
   waits_filter text collate "C" not null default 'none',
   primary key (user_id, source_id)
-) with (fillfactor = 90);
+);
 comment on table notify.sources is 'One row per user and source id: the latest event of the source and its result. An event is applied only if its id is above event_id. A row exists as long as its notification, and at least 30 days.';
 comment on column notify.sources.user_id is 'Owner of the inbox.';
 comment on column notify.sources.source_id is 'Id of the source, such as like:9:4.';
