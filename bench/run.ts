@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { compileCache } from '../faults/system/node-options.ts'
+import type { Scenario } from './harness/scenario.ts'
 
 /**
  * `npm run bench [-- P1 P3 --quick --runs 3 --only Ravenpost --past 1500000 --pinned]`: measures the scenarios. The other stacks
@@ -31,10 +33,17 @@ if (unknown.length > 0) {
   console.error(`There is no scenario ${unknown.join(', ')}: expected ${scenarios.map(({ id }) => id).join(', ')}`)
   process.exit(1)
 }
-const chosen = scenarios.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
 const { quick } = values
+const isChosen = ({ id, checkedBy }: Scenario) =>
+  positionals.length === 0 ? !(quick && checkedBy) : positionals.includes(id)
+const chosen = scenarios.filter(isChosen)
+if (quick) {
+  process.env.NODE_COMPILE_CACHE ??= compileCache
+  for (const { id, checkedBy } of scenarios)
+    if (checkedBy && positionals.length === 0) console.log(`${id} is left out of quick runs: ${checkedBy}`)
+}
 if (values.pinned) pinEverything()
-const past = Number(values.past ?? (quick ? 30_000 : 300_000))
+const past = Number(values.past ?? (quick ? 10_000 : 300_000))
 await runScenarios(chosen, {
   quick,
   only: values.only,

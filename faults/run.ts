@@ -23,7 +23,8 @@ export type RunOptions = { seed: number; rate: number; quick: boolean }
 const USERS = 80
 const POSTS = 160
 const QUICK_CLIENTS = 300
-const BEFORE_MS = 2 * SECOND
+const BEFORE_MS = { quick: SECOND, full: 2 * SECOND }
+const AFTER_MS = { quick: SECOND, full: 5 * SECOND }
 /** Time to recover under load. A machine too slow for the load gets the same time again without it, and fails only after that. */
 const RECOVER_WITHIN_MS = 60 * SECOND
 const SETTLE_WITHIN_SECONDS = 180
@@ -52,10 +53,11 @@ export async function runScenario(system: System, scenario: Scenario, options: R
     expect: (holds, what) => void (holds || broken.push(what)),
     note: (text) => void notes.push(text),
   }
-  await sleep(BEFORE_MS)
+  const pace = options.quick ? 'quick' : 'full'
+  await sleep(BEFORE_MS[pace])
   await scenario.disturb(stage).catch((error) => broken.push(`the scenario itself failed: ${error}`))
   const recoveryMs = await recovered(system, clients, notes)
-  await sleep(options.quick ? 2 * SECOND : 5 * SECOND)
+  await sleep(AFTER_MS[pace])
   await load.stop()
   if (recoveryMs === null && (await recovered(system, clients, notes)) === null) broken.push('not recovered')
 

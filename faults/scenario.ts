@@ -28,6 +28,8 @@ export type Scenario = {
   what: string
   /** Also runs with `--quick`. */
   quick?: boolean
+  /** Names the test that checks the same on each change. `--quick` prints it instead of running the scenario. */
+  checkedBy?: string
   /** Number of connected devices, for storms; by default one per member. */
   clients?: number
   /** Makes a disk for PostgreSQL. The scenario then runs on its own system. */

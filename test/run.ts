@@ -5,10 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
+import { compileCache } from '../faults/system/node-options.ts'
 import { migrate } from '../src/migrate.ts'
-
-/** Test files and the processes they start load the same sources. With a compile cache each starts in two thirds of the CPU time. */
-const compileCache = join(tmpdir(), `ravenpost-compiled-${process.getuid?.() ?? ''}`)
 
 /** On two cores; a third of the time is spent waiting. */
 const PROCESSES = 3

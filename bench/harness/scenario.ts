@@ -27,6 +27,8 @@ export type Result = { rows: Row[]; targets: Target[]; notes: string[] }
 export type Scenario = {
   id: string
   title: string
+  /** Names what checks the same on each change. A quick run of all scenarios then leaves this one out. */
+  checkedBy?: string
   /** Maximum number of runs, for a scenario that takes long and whose figures hardly vary. */
   mostRuns?: number
   run(bench: Bench): Promise<Result>
@@ -49,8 +51,9 @@ export async function inTurn<S extends { name: string }>(
   return toRows(found)
 }
 
-/** Discards and repeats a run during which the machine's speed changed, as long as repeats are left. */
+/** Discards and repeats a run during which the machine's speed changed, as long as repeats are left. A quick run is never repeated. */
 export async function undisturbed(bench: Bench, measure: () => Promise<Measured>): Promise<Measured> {
+  if (bench.quick) return measure()
   for (;;) {
     const before = await calibrate()
     const measured = await measure()

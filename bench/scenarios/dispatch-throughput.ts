@@ -30,7 +30,7 @@ export const dispatchThroughput: Scenario = {
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
-  const [events, warm] = bench.quick ? [8000, 1000] : [100_000, 10_000]
+  const [events, warm] = bench.quick ? [4000, 500] : [100_000, 10_000]
   const world = bench.quick ? quickWorld : { recipients: 2000, likers: 1000, posts: events + warm }
   return withSystem(bench, stack, world, ['worker', 'push'], async (given) => {
     await connectAll(given, world)

@@ -40,7 +40,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     const warm = await likeByWrk(world, { ...asked, firstPost: 1, seconds: quick ? 1 : 3 })
     const before = await system.counts()
     const costs = await meter(system.databaseUrl, () => system.roots)
-    const found = await likeByWrk(world, { ...asked, firstPost: warm.nextPost, seconds: quick ? 2 : 10 })
+    const found = await likeByWrk(world, { ...asked, firstPost: warm.nextPost, seconds: quick ? 1 : 10 })
     const cost = await costs()
     const { likes } = await system.counts()
     const { answered, failed, perSecond, p50, p99, cpuMs } = found

@@ -26,6 +26,7 @@ type Size = { names: string[]; past: Past }
 export const growth: Scenario = {
   id: 'P11',
   title: 'Costs on databases with more and more behind them',
+  checkedBy: 'test/past bounds the pages that each statement reads on a database with a past',
   mostRuns: 1,
   async run(bench) {
     const found = new Map<string, Measured[]>()

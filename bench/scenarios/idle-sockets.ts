@@ -42,7 +42,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     const url = system.urlOf('push')
     const pid = system.parts.get('push')?.pid ?? 0
     // V8 returns memory some seconds after its last work.
-    const idle = () => sleep(bench.quick ? 2000 : 10_000)
+    const idle = () => sleep(bench.quick ? 500 : 10_000)
     await load.connect({ url, from: 1, to: FIRST })
     await idle()
     const before = residentBytes(pid)

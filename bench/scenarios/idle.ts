@@ -10,6 +10,7 @@ const PARTS = ['api', 'worker', 'push'] as const
 export const idle: Scenario = {
   id: 'P12',
   title: 'Processes of a system in which nothing happens',
+  checkedBy: 'test/past/costs.test.ts counts the statements of idle processes',
   mostRuns: 3,
   async run(bench) {
     const rows = await inTurn(bench, [ravenpost], () => measure(bench))

@@ -46,7 +46,7 @@ export const inboxReads: Scenario = {
 
 function sizesOf({ quick }: Bench): Sizes {
   return quick
-    ? { users: 5000, follows: 20_000, notifications: 50_000 }
+    ? { users: 2000, follows: 10_000, notifications: 20_000 }
     : { users: 1_000_000, follows: 5_000_000, notifications: 10_000_000 }
 }
 
@@ -57,14 +57,14 @@ async function measure({ quick }: Bench, databaseUrl: string, { users }: Sizes):
   const epoch = await epochOf(databaseUrl)
   const figures: Measured = { failed: 0 }
   // A start reads tables too, and a backend reports its statistics up to a second later.
-  await load.get({ url: api.url, path: PAGES['inbox page'], users: [1, asking], rate: RATE, seconds: 2 })
+  await load.get({ url: api.url, path: PAGES['inbox page'], users: [1, asking], rate: RATE, seconds: quick ? 0.5 : 2 })
   await sleep(1500)
   const before = await sequentialScans(databaseUrl)
   for (const [page, path] of Object.entries(PAGES)) {
     const full = path.endsWith('=') ? `${path}${epoch}.1` : path
     const ask = { url: api.url, path: full, users: [1, asking] as [number, number], rate: RATE }
-    await load.get({ ...ask, seconds: 2 })
-    const { latency, failed } = await load.get({ ...ask, seconds: quick ? 2 : 10 })
+    await load.get({ ...ask, seconds: quick ? 0.5 : 2 })
+    const { latency, failed } = await load.get({ ...ask, seconds: quick ? 1 : 10 })
     figures[`${page}: p50 ms`] = latency.p50
     figures[`${page}: p99 ms`] = latency.p99
     figures.failed = (figures.failed ?? 0) + failed

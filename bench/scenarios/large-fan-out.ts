@@ -3,7 +3,16 @@ import pg from 'pg'
 import { signAccessToken } from '../../src/social/sessions/tokens.ts'
 import { CRITICAL, passBacklog, sendCritical } from '../harness/critical.ts'
 import { meter, perUnit } from '../harness/metering.ts'
-import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from '../harness/scenario.ts'
+import {
+  type Bench,
+  inTurn,
+  type Measured,
+  maxOf,
+  medianOf,
+  quickWorld,
+  type Scenario,
+  target,
+} from '../harness/scenario.ts'
 import { connectAll, type System, warmUp, withSystem } from '../harness/with-system.ts'
 import { residentBytes } from '../machine/cost.ts'
 import { ravenpost } from '../stacks/ravenpost.ts'
@@ -72,16 +81,17 @@ export const largeFanOut: Scenario = {
 }
 
 function audienceOf({ quick }: Bench): number {
-  return quick ? 100_000 : 1_000_000
+  return quick ? 10_000 : 1_000_000
 }
 
 function backlogOf({ quick }: Bench): number {
-  return quick ? BACKLOG / 10 : BACKLOG
+  return quick ? BACKLOG / 50 : BACKLOG
 }
 
 function measure(bench: Bench, { type, publish }: Kind): Promise<Measured> {
   const [audience, backlog] = [audienceOf(bench), backlogOf(bench)]
-  const world = { recipients: 500, likers: 1000, posts: WARM_UP + LIKES * LONGEST_S + backlog }
+  const own = { recipients: 500, likers: 1000, posts: WARM_UP + LIKES * LONGEST_S + backlog }
+  const world = bench.quick ? quickWorld : own
   return withSystem(bench, ravenpost, world, ['api', 'worker', 'push'], async (given) => {
     const { system, load } = given
     const author = usersOf(world)

@@ -1,4 +1,13 @@
-import { type Bench, inTurn, type Measured, maxOf, medianOf, type Scenario, target } from '../harness/scenario.ts'
+import {
+  type Bench,
+  inTurn,
+  type Measured,
+  maxOf,
+  medianOf,
+  quickWorld,
+  type Scenario,
+  target,
+} from '../harness/scenario.ts'
 import { withSystem } from '../harness/with-system.ts'
 import { startLoad } from '../load/load.ts'
 import { runOn } from '../stacks/database.ts'
@@ -32,12 +41,12 @@ export const likeStorm: Scenario = {
 }
 
 function likesOf({ quick }: Bench): number {
-  return quick ? 2000 : 10_000
+  return quick ? quickWorld.likers : 10_000
 }
 
 function measure(bench: Bench, stack: Stack): Promise<Measured> {
   const likes = likesOf(bench)
-  const world = { recipients: 500, likers: likes, posts: 500 }
+  const world = bench.quick ? quickWorld : { recipients: 500, likers: likes, posts: 500 }
   return withSystem(bench, stack, world, ['api', 'worker', 'push'], async ({ system, load }) => {
     const url = system.urlOf('api')
     if (stack === ravenpost) await runOn(system.databaseUrl, gatherLikes)
@@ -45,7 +54,7 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     const others = await startLoad(world, stack.protocol)
     const ask = { url, path: '/notifications/unread-count', users: [2, 500] as [number, number], rate: 100 }
     await others.get({ ...ask, seconds: 1 })
-    const idle = await others.get({ ...ask, seconds: bench.quick ? 2 : 5 })
+    const idle = await others.get({ ...ask, seconds: bench.quick ? 1 : 5 })
     const [storm, busy] = await Promise.all([
       load.storm({ url, post: 1, rate: likes, seconds: 1 }),
       others.get({ ...ask, seconds: 2 }),

@@ -62,10 +62,10 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
     let post = 1
     for (const fault of chosen) {
       const before = await given.system.counts()
-      for (let round = 0; round < rounds; round++) post = await strikeAmongLikes(given, bench.machine, fault, post)
+      for (let round = 0; round < rounds; round++) post = await strikeAmongLikes(given, bench, fault, post)
       // On a slow machine, the part may have been killed before it accepted any like.
       for (let more = 0; more < MORE_ROUNDS && (await given.system.counts()).likes === before.likes; more++)
-        post = await strikeAmongLikes(given, bench.machine, fault, post)
+        post = await strikeAmongLikes(given, bench, fault, post)
       const lateMs = stack === ravenpost ? OWN_LATE_MS : fault.lateMs
       const after = await settle(given, lateMs)
       if (after.likes === before.likes) throw new Error(`${stack.name} took no like: nothing could be lost`)
@@ -82,9 +82,10 @@ function measure(bench: Bench, stack: Stack): Promise<Measured> {
 }
 
 /** Returns the next unused post. */
-async function strikeAmongLikes({ system, load }: System, machine: Machine, fault: Fault, firstPost: number) {
-  const liking = load.like({ url: system.urlOf('api'), firstPost, seconds: 2, connections: 64 })
-  await sleep(1.2 * SECOND)
+async function strikeAmongLikes({ system, load }: System, { machine, quick }: Bench, fault: Fault, firstPost: number) {
+  const seconds = quick ? 1 : 2
+  const liking = load.like({ url: system.urlOf('api'), firstPost, seconds, connections: 64 })
+  await sleep(0.6 * seconds * SECOND)
   await fault.strike(system, machine)
   return (await liking).nextPost
 }

@@ -70,15 +70,15 @@ function median(values: number[]): number {
 }
 
 function phaseSeconds({ quick }: Bench): number {
-  return quick ? 4 : 600
+  return quick ? 2 : 600
 }
 
 /** Measures one system, with normal phases before, between and after the others, because tables grow meanwhile. */
 function measure(bench: Bench, found: (name: string, measured: Measured) => void): Promise<void> {
-  const [events, warm] = bench.quick ? [3000, 1000] : [10_000, 10_000]
-  const every = bench.quick ? 2 : 5
+  const [events, warm] = bench.quick ? [2000, 500] : [10_000, 10_000]
+  const every = bench.quick ? 1 : 5
   const roundsOf = (name: string) => Math.ceil(phaseSeconds(bench) / every / (name === NORMAL ? 10 : 1))
-  const phases = [NORMAL, READER, NORMAL, WRITER, NORMAL]
+  const phases = bench.quick ? [NORMAL, READER, WRITER] : [NORMAL, READER, NORMAL, WRITER, NORMAL]
   const rounds = phases.reduce((total, name) => total + roundsOf(name), 0)
   const world = bench.quick ? quickWorld : { recipients: 2000, likers: 1000, posts: warm + rounds * events }
   return withSystem(bench, ravenpost, world, ['worker', 'push'], async (given) => {

@@ -9,6 +9,7 @@ const NAME = 'Ravenpost'
 export const startTime: Scenario = {
   id: 'P10',
   title: 'From npm start to ready with a kept data directory',
+  checkedBy: 'CI runs npm start twice, the second time on kept data',
   async run(bench) {
     const rows = await inTurn(bench, [{ name: NAME }], () => measure(bench))
     const seconds = medianOf(rows, NAME, 'seconds to ready')

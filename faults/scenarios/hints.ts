@@ -13,7 +13,7 @@ export const hints: Scenario[] = [
   {
     name: 'lying-hints',
     what: 'a role without privileges sends NOTIFYs about every session, inbox and post: no client is disconnected',
-    quick: true,
+    checkedBy: 'test/push/lying-hints.test.ts',
     async disturb(stage) {
       const { system, world, clients, quick, note, expect } = stage
       const losses = () => clients.reduce((sum, client) => sum + client.losses, 0)

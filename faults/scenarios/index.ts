@@ -34,5 +34,5 @@ export const scenarios: Scenario[] = [
 export const undisturbed: Scenario = {
   name: 'undisturbed',
   what: 'no fault at all',
-  disturb: ({ quick }) => sleep((quick ? 3 : 10) * SECOND),
+  disturb: ({ quick }) => sleep((quick ? 2 : 10) * SECOND),
 }

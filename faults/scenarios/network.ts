@@ -52,7 +52,7 @@ function repeated(name: string, what: string, side: Side, strike: (proxy: TcpPro
     what,
     quick: name === 'network-database-cut',
     async disturb(stage) {
-      for (let round = 0; round < (stage.quick ? 5 : 30); round += 1) {
+      for (let round = 0; round < (stage.quick ? 4 : 30); round += 1) {
         for (const proxy of stage.system[side].values()) strike(proxy, stage)
         await sleep((0.3 + stage.random.next()) * SECOND)
       }

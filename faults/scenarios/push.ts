@@ -49,7 +49,7 @@ export const push: Scenario[] = [
   {
     name: 'slow-providers',
     what: '2,000 Web Pushes wait for a push service that takes 9 s for each; pushes to another service are sent meanwhile',
-    quick: true,
+    checkedBy: 'test/notify/channels/slow-providers.test.ts',
     pushServices: startPushServices,
     disturb: pushPastSlowOnes,
   },
