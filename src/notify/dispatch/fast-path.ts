@@ -104,7 +104,10 @@ const notifyStatement = `
       grown_at = greatest(i.grown_at + interval '1 ms', date_trunc('milliseconds', now()))
     where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
-      and ${unsilenced({ user: 'i.user_id', actor: '$4::bigint', post: `(select ${postOf('$7::text')})` })}
+      and ${unsilenced(
+        { first: '($1::bigint[])[1]', last: '($1::bigint[])[cardinality($1::bigint[])]' },
+        { user: 'i.user_id', actor: '$4::bigint', post: `(select ${postOf('$7::text')})` },
+      )}
     returning i.user_id, i.modseq, i.grown_at,
       exists (select from social.follows f where f.follower_id = i.user_id and f.followee_id = $4::bigint)::int as followed
   ),

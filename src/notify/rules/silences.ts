@@ -6,7 +6,12 @@ type Silence = {
    * arguments are SQL; `post` is an id.
    */
   holds(user: string, actor: string, post: string): string
+  /** SQL condition on a row `x`: true at least if it silences the actor or the thread for any of these users. Read by an index. */
+  mayHold(users: UserRange, actor: string, post: string): string
 }
+
+/** The least and the greatest id of some users, in SQL. */
+type UserRange = { first: string; last: string }
 
 /** The only list of rules by which one user's settings silence another user or a thread. The first match is the reason. */
 const silences: Silence[] = [
@@ -14,21 +19,25 @@ const silences: Silence[] = [
     by: 'block',
     table: 'social.blocks',
     holds: (user, actor) => `x.user_id = ${user} and x.other_id = ${actor}`,
+    mayHold: ({ first, last }, actor) => `x.other_id = ${actor} and x.user_id between ${first} and ${last}`,
   },
   {
     by: 'block',
     table: 'social.blocks',
     holds: (user, actor) => `x.user_id = ${actor} and x.other_id = ${user}`,
+    mayHold: ({ first, last }, actor) => `x.user_id = ${actor} and x.other_id between ${first} and ${last}`,
   },
   {
     by: 'mute',
     table: 'social.mutes',
     holds: (user, actor) => `x.user_id = ${user} and x.other_id = ${actor} and coalesce(x.until > now(), true)`,
+    mayHold: ({ first, last }, actor) => `x.other_id = ${actor} and x.user_id between ${first} and ${last}`,
   },
   {
     by: 'threadMute',
     table: 'social.thread_mutes',
     holds: (user, _actor, post) => `x.user_id = ${user} and x.post_id = ${post}`,
+    mayHold: ({ first, last }, _actor, post) => `x.post_id = ${post} and x.user_id between ${first} and ${last}`,
   },
 ]
 
@@ -40,22 +49,25 @@ export function postOf(thread: string): string {
   return `substring(${thread} from '^post:(\\d{1,18})$')::bigint`
 }
 
-/** SQL condition that nothing silences the pair. The planner can use anti-joins. */
-export function unsilenced(who: Who): string {
-  return noneOf(silences, who)
+/**
+ * SQL condition that nothing silences the pair, for one actor, one thread and any of these users. A statement first looks once whether
+ * a rule may apply to any of them, because it rarely does: anti-joins took 2 of 19 µs per recipient. `limit 1` keeps the planner from
+ * reading all rows of an actor into a hash.
+ */
+export function unsilenced(users: UserRange, { user, actor, post }: Who): string {
+  return silences
+    .map(
+      ({ table, holds, mayHold }) => `((select not exists (select from ${table} x where ${mayHold(users, actor, post)}))
+        or (select true from ${table} x where ${holds(user, actor, post)} limit 1) is null)`,
+    )
+    .join(' and ')
 }
 
-/** SQL condition that neither user blocks the other. */
+/** SQL condition that neither user blocks the other. The planner can use anti-joins. */
 export function unblocked(user: string, other: string): string {
-  return noneOf(
-    silences.filter(({ by }) => by === 'block'),
-    { user, actor: other, post: '' },
-  )
-}
-
-function noneOf(some: Silence[], { user, actor, post }: Who): string {
-  return some
-    .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, actor, post)})`)
+  return silences
+    .filter(({ by }) => by === 'block')
+    .map(({ table, holds }) => `not exists (select from ${table} x where ${holds(user, other, '')})`)
     .join(' and ')
 }
 

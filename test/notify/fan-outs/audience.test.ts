@@ -104,6 +104,47 @@ t.test('a failing inbox delays no other inbox', async (t) => {
   ])
 })
 
+t.test(
+  'blocks and mutes added during a fan-out apply to its next chunks, also those of a single recipient',
+  async (t) => {
+    const app = await appWith(t, 200)
+    const post = await createPost(app, actor, 'Hello')
+    await runFanOuts(app, allFanOuts, () => true)
+    t.equal((await outcome(app, post.id)).notifications, (await outcome(app, post.id)).sources, 'nobody is silenced')
+    const { rows: lanes } = await app.pool.query<{ least: number; greatest: number }>(
+      `select min(b.user_id)::int as least, max(b.user_id)::int as greatest from social.bells b join notify.fan_outs f on b.shard between f.first_shard and f.last_shard
+     where f.finished_at is null group by f.id order by f.id`,
+    )
+    // A chunk looks for silences between its least and its greatest user: each rule has one of these, and no other.
+    const silence = {
+      block: 'insert into social.blocks (user_id, other_id) values ($1, $2)',
+      blocked: 'insert into social.blocks (other_id, user_id) values ($1, $2)',
+      mute: 'insert into social.mutes (user_id, other_id) values ($1, $2)',
+      threadMute: 'insert into social.thread_mutes (user_id, post_id) values ($1, $2)',
+    }
+    const [first, second, third] = lanes
+    const silenced = [
+      [first?.least, 'block', AUTHOR],
+      [first?.greatest, 'blocked', AUTHOR],
+      [second?.least, 'blocked', AUTHOR],
+      [second?.greatest, 'mute', AUTHOR],
+      [third?.least, 'mute', AUTHOR],
+      [third?.greatest, 'threadMute', post.id],
+    ] as const
+    for (const [user, by, other] of silenced) await app.pool.query(silence[by], [user, other])
+    await untilFinished(app)
+    const { rows } = await app.pool.query(
+      `select user_id::int, decided_by from notify.sources where decision = 'suppressed' order by user_id`,
+    )
+    const expected = silenced.map(([user, by]) => ({ user_id: user, decided_by: by === 'blocked' ? 'block' : by }))
+    t.same(
+      rows,
+      expected.toSorted((a, b) => Number(a.user_id) - Number(b.user_id)),
+    )
+    t.same(await outcome(app, post.id), { notifications: 194, users: 194, sources: 200 })
+  },
+)
+
 t.test('the single-statement path writes the same as dispatch', async (t) => {
   const app = await appWith(t, 20)
   await maintainDeliveryLog(app.pool, app.log, 30)
