@@ -216,10 +216,8 @@ function retract(source: Source, loaded: Loaded): Draft | null {
 
 function newDraft(event: OutboxEvent, type: NotificationType, filterReason: FilterReason | null): Draft {
   return {
-    ...emptyDraft(String(event.recipientId), type.type, aboutOf(event), event.groupKey),
+    ...emptyDraft(String(event.recipientId), type.type, aboutOf(event), event.groupKey, filterReason),
     priority: priorityOf(event, type),
     channels: channelsOf(event),
-    filtered: filterReason !== null,
-    filterReason,
   }
 }

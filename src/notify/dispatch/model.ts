@@ -156,6 +156,7 @@ export function emptyDraft(
   type: string,
   about: Pick<Draft, 'objectType' | 'objectId' | 'threadKey' | 'data'>,
   groupKey: string | null,
+  filterReason: FilterReason | null,
 ): Draft {
   return {
     ...about,
@@ -175,8 +176,8 @@ export function emptyDraft(
     liveSources: new Map(),
     read: false,
     archived: false,
-    filtered: false,
-    filterReason: null,
+    filtered: filterReason !== null,
+    filterReason,
     silent: false,
     ownPreferences: undefined,
     open: true,

@@ -101,13 +101,9 @@ const gatherStatement = `
   ) a`
 
 function newDraft(window: Window, types: TypeLookup): Draft {
-  const type = types(window.type)
-  return {
-    ...emptyDraft(window.userId, window.type, { ...window, data: {} }, window.groupKey),
-    priority: type.priority,
-    filtered: window.filterReason !== null,
-    filterReason: window.filterReason,
-  }
+  const { userId, type, groupKey, filterReason } = window
+  const draft = emptyDraft(userId, type, { ...window, data: {} }, groupKey, filterReason)
+  return { ...draft, priority: types(type).priority }
 }
 
 function grow(draft: Draft, window: Window, { newPeople, latestComment, followed, strangers }: Waiting): void {
