@@ -3,34 +3,59 @@ import { HELD } from '../db/coalescer.ts'
 import type { Columns } from '../db/columns.ts'
 
 /**
- * Finds those of some pairs of ids that exist, are visible, and have a row locked by another transaction. `text` returns
- * `first` and `second` of each, from the rows of `pairs`.
+ * A statement that writes many pairs of ids at once, such as likes of posts by users. Its rows are the pairs that exist, are
+ * visible and were not locked.
  */
-export type HeldQuery<Request> = {
+export type PairStatement<Request, Row, Outcome> = {
   name: string
   text: string
-  pairs: Columns<Request, void>
-  keyOf: (request: Request) => string
+  requests: Columns<Request, void>
+  outcomeOf: (row: Row) => Outcome | typeof HELD
+  /** Outcome of a pair that does not exist or is not visible. */
+  missing: Outcome
+  pair: Pair<Request, Row>
+  held: HeldQuery<Request>
 }
 
-export const keyOf = (first: string, second: string): string => `${first} ${second}`
+/** The two ids of a request or row. */
+type Pair<Request, Row> = (of: Request | Row) => readonly [first: string, second: string]
 
 /**
- * Sets the outcome `HELD`, by `keyOf`, for the pairs that a batch skipped because another transaction has locked one of
- * their rows.
+ * Finds those of some pairs that exist and are visible. `text` returns `first` and `second` of each, from the rows of
+ * `pairs`.
  */
-export async function addHeld<Request, Outcome>(
+export type HeldQuery<Request> = { name: string; text: string; pairs: Columns<Request, void> }
+
+/**
+ * Runs the statement. Returns outcomes in the order of the requests. Pairs that it skipped because another transaction has
+ * locked one of their rows are `HELD`.
+ */
+export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome>(
   pool: pg.Pool,
-  query: HeldQuery<Request>,
+  statement: PairStatement<Request, Row, Outcome>,
   requests: Request[],
-  outcomes: Map<string, Outcome | typeof HELD>,
-): Promise<void> {
-  if (outcomes.size === requests.length) return
-  const missing = requests.filter((request) => !outcomes.has(query.keyOf(request)))
-  const { rows } = await pool.query<{ first: string; second: string }>({
-    name: query.name,
-    text: query.text,
-    values: query.pairs.values(missing),
+): Promise<(Outcome | typeof HELD)[]> {
+  const { name, text, requests: columns, outcomeOf, missing, pair, held } = statement
+  const keyOf = (of: Request | Row) => pair(of).join(' ')
+  const { rows } = await pool.query<Row>({ name, text, values: columns.values(requests) })
+  const outcomes = new Map<string, Outcome | typeof HELD>(rows.map((row) => [keyOf(row), outcomeOf(row)]))
+  const skipped = await findHeld(
+    pool,
+    held,
+    requests.filter((request) => !outcomes.has(keyOf(request))),
+  )
+  return requests.map((request) => {
+    const key = keyOf(request)
+    return outcomes.get(key) ?? (skipped.has(key) ? HELD : missing)
   })
-  for (const { first, second } of rows) outcomes.set(keyOf(first, second), HELD)
+}
+
+async function findHeld<Request>(
+  pool: pg.Pool,
+  { name, text, pairs }: HeldQuery<Request>,
+  requests: Request[],
+): Promise<Set<string>> {
+  if (requests.length === 0) return new Set()
+  const { rows } = await pool.query<{ first: string; second: string }>({ name, text, values: pairs.values(requests) })
+  return new Set(rows.map(({ first, second }) => `${first} ${second}`))
 }

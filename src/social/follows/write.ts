@@ -3,39 +3,28 @@ import { HELD } from '../../db/coalescer.ts'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
-import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+import { type HeldQuery, writePairs } from '../pairs.ts'
 import { follow } from './event.ts'
 
 export type FollowRequest = { followerId: string; followeeId: string; requestId: string }
+
+type Row = { followerId: string; followeeId: string; held: boolean }
 
 /**
  * Writes follows of many users in one statement. The pairs must be distinct. Results are in the order of the requests;
  * false when a user does not exist or one blocks the other. Never waits for a lock.
  */
 export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
-  return runBatch(pool, { name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
+  return writePairs(pool, { ...follows, name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
 }
 
 /** Removes follows. Otherwise like `followBatch`. */
 export function unfollowBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
-  return runBatch(pool, { name: 'unfollow_batch', text: unfollowStatement, held: heldUnfollows }, requests)
-}
-
-async function runBatch(
-  pool: pg.Pool,
-  { name, text, held }: { name: string; text: string; held: HeldQuery<FollowRequest> },
-  requests: FollowRequest[],
-): Promise<(boolean | typeof HELD)[]> {
-  const { rows } = await pool.query<{ followerId: string; followeeId: string; held: boolean }>({
-    name,
-    text,
-    values: requested.values(requests),
-  })
-  const outcomes = new Map<string, boolean | typeof HELD>(
-    rows.map((row) => [keyOf(row.followerId, row.followeeId), row.held ? HELD : true]),
+  return writePairs(
+    pool,
+    { ...follows, name: 'unfollow_batch', text: unfollowStatement, held: heldUnfollows },
+    requests,
   )
-  await addHeld(pool, held, requests, outcomes)
-  return requests.map(({ followerId, followeeId }) => outcomes.get(keyOf(followerId, followeeId)) ?? false)
 }
 
 const pair: ColumnsOf<FollowRequest> = {
@@ -64,16 +53,19 @@ const held = (condition = '') => `
   select w.follower_id as first, w.followee_id as second
   from ${pairs.from}
   ${users} ${condition}`
-const ofPairs = {
-  pairs,
-  keyOf: ({ followerId, followeeId }: FollowRequest) => keyOf(followerId, followeeId),
-}
 const heldFollows: HeldQuery<FollowRequest> = {
-  ...ofPairs,
+  pairs,
   name: 'held_follows',
   text: held(`where ${unblocked('w.follower_id', 'w.followee_id')}`),
 }
-const heldUnfollows: HeldQuery<FollowRequest> = { ...ofPairs, name: 'held_unfollows', text: held() }
+const heldUnfollows: HeldQuery<FollowRequest> = { pairs, name: 'held_unfollows', text: held() }
+
+const follows = {
+  requests: requested,
+  pair: ({ followerId, followeeId }: FollowRequest | Row) => [followerId, followeeId] as const,
+  outcomeOf: (row: Row): boolean | typeof HELD => (row.held ? HELD : true),
+  missing: false,
+}
 
 /** Only rows that were actually written create an event. src/social/likes/write.ts explains the form of `changed`. */
 const events = (retracts: boolean) =>

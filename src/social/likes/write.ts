@@ -3,7 +3,7 @@ import { HELD } from '../../db/coalescer.ts'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
-import { addHeld, type HeldQuery, keyOf } from '../held.ts'
+import { type HeldQuery, writePairs } from '../pairs.ts'
 import { like } from './event.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
@@ -22,26 +22,12 @@ type Row = { postId: string; userId: string; likeCount: number | null }
  * Never waits for a lock.
  */
 export function likeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
-  return runBatch(pool, 'like_batch', likeStatement, requests)
+  return writePairs(pool, { ...likes, name: 'like_batch', text: likeStatement }, requests)
 }
 
 /** Removes likes. Otherwise like `likeBatch`. */
 export function unlikeBatch(pool: pg.Pool, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
-  return runBatch(pool, 'unlike_batch', unlikeStatement, requests)
-}
-
-async function runBatch(
-  pool: pg.Pool,
-  name: string,
-  text: string,
-  requests: LikeRequest[],
-): Promise<(LikeOutcome | typeof HELD)[]> {
-  const { rows } = await pool.query<Row>({ name, text, values: requested.values(requests) })
-  const outcomes = new Map<string, LikeOutcome | typeof HELD>(
-    rows.map((row) => [keyOf(row.postId, row.userId), row.likeCount === null ? HELD : { likeCount: row.likeCount }]),
-  )
-  await addHeld(pool, heldLikes, requests, outcomes)
-  return requests.map(({ postId, userId }) => outcomes.get(keyOf(postId, userId)) ?? null)
+  return writePairs(pool, { ...likes, name: 'unlike_batch', text: unlikeStatement }, requests)
 }
 
 const pair: ColumnsOf<LikeRequest> = {
@@ -73,13 +59,20 @@ const visible = `
 const heldLikes: HeldQuery<LikeRequest> = {
   name: 'held_likes',
   pairs,
-  keyOf: ({ postId, userId }) => keyOf(postId, userId),
   text: `
     select w.post_id as first, w.user_id as second
     from ${pairs.from}
     join social.posts p on p.id = w.post_id and p.deleted_at is null
     join social.users a on a.id = w.user_id and a.deleted_at is null
     where ${unblocked('w.user_id', 'p.author_id')}`,
+}
+
+const likes = {
+  requests: requested,
+  pair: ({ postId, userId }: LikeRequest | Row) => [postId, userId] as const,
+  outcomeOf: ({ likeCount }: Row): LikeOutcome | typeof HELD => (likeCount === null ? HELD : { likeCount }),
+  missing: null,
+  held: heldLikes,
 }
 
 /**
