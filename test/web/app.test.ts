@@ -27,6 +27,7 @@ test('a like from another window appears as toast, badge and row, and disappears
   await ana.getByLabel('Password').fill('password')
   await ana.getByRole('button', { name: 'Create account' }).click()
   await ana.getByText('This password is too common.').waitFor()
+  await ana.locator('[name="password"]:focus').waitFor()
   t.equal(await ana.getByLabel('Username').inputValue(), 'ana', 'a refused form keeps what was typed')
   await ana.getByLabel('Password').fill(PASSWORD)
   await ana.getByRole('button', { name: 'Create account' }).click()
@@ -352,7 +353,7 @@ test('a keyboard user signs in, opens the bell and follows a notification', {
   system.noErrors()
 })
 
-test('a person is muted from the menu of a notification, and a missing page keeps the bell', { skip }, async (t) => {
+test('a person is muted from the menu of a notification, and a missing or broken page keeps the bell', { skip }, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const ben = await system.as('ben')
@@ -372,6 +373,10 @@ test('a person is muted from the menu of a notification, and a missing page keep
   await page.getByRole('heading', { name: 'This page does not exist' }).waitFor()
   await eventually(async () => (await badgeOf(page)) === 1)
   system.noErrors()
+  await page.route(/\/auth\/sessions/, (route) => route.fulfill({ json: { items: [null] } }))
+  await page.goto('/settings/sessions')
+  await page.getByText('Something broke on this page').waitFor()
+  await eventually(async () => (await badgeOf(page)) === 1)
 })
 
 test("likes from the demo's controls go through the pipeline, and the page shows who waits", { skip }, async (t) => {

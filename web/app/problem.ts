@@ -22,6 +22,26 @@ export class Problem extends Error {
   }
 }
 
+/** The property of the request body that a code is about. The server names properties only for invalid input. */
+const PROPERTIES: Record<string, string> = {
+  USERNAME_TAKEN: 'username',
+  EMAIL_TAKEN: 'email',
+  PASSWORD_TOO_COMMON: 'password',
+  PASSWORD_UNCHANGED: 'password',
+  WRONG_PASSWORD: 'currentPassword',
+}
+
+/** Messages for a refused form. `at`: beside a field. `general`: for the whole form, when no field has one. */
+export function faultsOf(error: unknown, words: Words) {
+  const problem = error instanceof Problem ? error : undefined
+  const property = problem && PROPERTIES[problem.code]
+  const isBesideField = property !== undefined || problem?.errors.some(({ pointer }) => pointer.length > 1)
+  return {
+    at: (name: string) => (name === property ? explain(error, words) : problem?.at(name)),
+    general: error && !isBesideField ? explain(error, words) : undefined,
+  }
+}
+
 /** The message for the user. */
 export function explain(error: unknown, { app, errors }: Words): string {
   if (!(error instanceof Problem)) return app.failed

@@ -128,6 +128,8 @@ export function createAppRouter(at?: string) {
   return createRouter({
     routeTree: createRoutes(),
     basepath: new URL(serverUrl).pathname,
+    // Replaces only the page, so that header and bell continue to work.
+    defaultErrorComponent: Crashed,
     scrollRestoration: at === undefined,
     defaultPreload: 'intent',
     ...(at === undefined ? {} : { history: createMemoryHistory({ initialEntries: [at] }) }),

@@ -1,17 +1,22 @@
-import { type ComponentProps, type ReactNode, useId } from 'react'
+import { type ComponentProps, type ReactNode, useEffect, useId, useRef } from 'react'
 import styles from './field.module.css'
 
 type FieldProps = { label: string; hint?: ReactNode; error?: string | undefined }
 
-/** A labelled input; the hint and the error are read with it. */
+/** A labelled input; the hint and the error are read with it. The first field with a new error gets the focus. */
 export function Field({ label, hint, error, ...input }: FieldProps & ComponentProps<'input'>) {
   const id = useId()
+  const field = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    if (error) field.current?.form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
+  }, [error])
   return (
     <div className={styles.field}>
       <label className={styles.label} htmlFor={id}>
         {label}
       </label>
       <input
+        ref={field}
         id={id}
         className={styles.input}
         aria-invalid={error ? true : undefined}
@@ -39,9 +44,23 @@ export function TextArea({ label, hint, error, ...input }: FieldProps & Componen
       <label className={styles.label} htmlFor={id}>
         {label}
       </label>
-      <textarea id={id} className={styles.input} aria-invalid={error ? true : undefined} {...input} />
-      {hint && <span className={styles.hint}>{hint}</span>}
-      {error && <span className={styles.error}>{error}</span>}
+      <textarea
+        id={id}
+        className={styles.input}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={`${id}-hint ${id}-error`}
+        {...input}
+      />
+      {hint && (
+        <span id={`${id}-hint`} className={styles.hint}>
+          {hint}
+        </span>
+      )}
+      {error && (
+        <span id={`${id}-error`} className={styles.error}>
+          {error}
+        </span>
+      )}
     </div>
   )
 }

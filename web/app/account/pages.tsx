@@ -5,7 +5,7 @@ import { Field } from '../../ui/field.tsx'
 import { Alert, Loading } from '../../ui/notes.tsx'
 import { useSignIn } from '../app.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
-import { explain, Problem } from '../problem.ts'
+import { explain, faultsOf } from '../problem.ts'
 import { post, signIn, signUp } from '../session.ts'
 import { useTitle } from '../shell/title.ts'
 import { languages, useLook, useWords } from '../words/words.tsx'
@@ -80,23 +80,16 @@ function useForm(run: (fields: Record<string, string>) => Promise<void>) {
   }, {})
 }
 
-function useFaults({ problem }: FormState) {
-  const words = useWords()
-  const at = (property: string) => (problem instanceof Problem ? problem.at(property) : undefined)
-  const onField = problem instanceof Problem && problem.errors.some(({ pointer }) => pointer !== '' && pointer !== '/')
-  const general = problem !== undefined && !onField ? explain(problem, words) : undefined
-  return { at, general }
-}
-
 export function SignInPage() {
-  const { account } = useWords()
+  const words = useWords()
+  const { account } = words
   useTitle(account.signIn)
   const { session, start } = useSignIn()
   const atSignIn = useLocation().pathname === '/signin'
   const [state, action] = useForm(async ({ login = '', password = '' }) =>
     start(await signIn(login.trim().toLowerCase(), password)),
   )
-  const { at, general } = useFaults(state)
+  const { at, general } = faultsOf(state.problem, words)
   if (session && atSignIn) return <Navigate to="/" />
   return (
     <>
@@ -133,7 +126,8 @@ export function SignInPage() {
 }
 
 export function SignUpPage() {
-  const { account } = useWords()
+  const words = useWords()
+  const { account } = words
   useTitle(account.signUp)
   const { session, start } = useSignIn()
   const [state, action] = useForm(async ({ username = '', email = '', password = '', displayName = '' }) =>
@@ -146,7 +140,7 @@ export function SignUpPage() {
       }),
     ),
   )
-  const { at, general } = useFaults(state)
+  const { at, general } = faultsOf(state.problem, words)
   if (session) return <Navigate to="/" />
   const { fields } = state
   return (
@@ -206,14 +200,15 @@ export function SignUpPage() {
 }
 
 export function ForgotPage() {
-  const { account } = useWords()
+  const words = useWords()
+  const { account } = words
   useTitle(account.forgotTitle)
   const [sent, setSent] = useState(false)
   const [state, action] = useForm(async ({ login = '' }) => {
     await post('/auth/password/forgot', { login: login.trim().toLowerCase() })
     setSent(true)
   })
-  const { at, general } = useFaults(state)
+  const { at, general } = faultsOf(state.problem, words)
   return (
     <>
       <h2>{account.forgotTitle}</h2>
@@ -249,7 +244,8 @@ const tokenOf = (search: unknown) => {
 }
 
 export function ResetPage() {
-  const { account } = useWords()
+  const words = useWords()
+  const { account } = words
   useTitle(account.resetTitle)
   const token = tokenOf(useLocation().search)
   const [done, setDone] = useState(false)
@@ -257,7 +253,7 @@ export function ResetPage() {
     await post('/auth/password/reset', { token, password })
     setDone(true)
   })
-  const { at, general } = useFaults(state)
+  const { at, general } = faultsOf(state.problem, words)
   return (
     <>
       <h2>{account.resetTitle}</h2>

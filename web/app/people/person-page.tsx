@@ -16,7 +16,7 @@ import { useLiveInView } from '../posts/in-view.ts'
 import { itemsOf, List, useList } from '../posts/list.tsx'
 import posts from '../posts/post.module.css'
 import { PostCard } from '../posts/post.tsx'
-import { explain, Problem } from '../problem.ts'
+import { explain, faultsOf, Problem } from '../problem.ts'
 import { remember } from '../session.ts'
 import { NotFound } from '../shell/boundary.tsx'
 import { useTitle } from '../shell/title.ts'
@@ -45,16 +45,20 @@ export function PersonPage() {
   return (
     <>
       <Profile user={user} />
-      <nav className={tabsClass} aria-label={user.displayName}>
-        <TabLink userId={userId} tab={undefined} current={tab} label={words.people.posts} />
-        <TabLink userId={userId} tab="followers" current={tab} label={words.people.followersTab} />
-        <TabLink userId={userId} tab="following" current={tab} label={words.people.followingTab} />
-        <TabLink userId={userId} tab="friends" current={tab} label={words.people.friends} />
-      </nav>
-      {user.viewer.blocked ? null : tab === undefined ? (
-        <PostsOf key={userId} userId={userId} />
-      ) : (
-        <People key={`${userId}${tab}`} userId={userId} which={tab} />
+      {!user.viewer.blocked && (
+        <>
+          <nav className={tabsClass} aria-label={user.displayName}>
+            <TabLink userId={userId} tab={undefined} current={tab} label={words.people.posts} />
+            <TabLink userId={userId} tab="followers" current={tab} label={words.people.followersTab} />
+            <TabLink userId={userId} tab="following" current={tab} label={words.people.followingTab} />
+            <TabLink userId={userId} tab="friends" current={tab} label={words.people.friends} />
+          </nav>
+          {tab === undefined ? (
+            <PostsOf key={userId} userId={userId} />
+          ) : (
+            <People key={`${userId}${tab}`} userId={userId} which={tab} />
+          )}
+        </>
       )}
     </>
   )
@@ -322,8 +326,7 @@ function EditDialog({ user, onClose }: { user: User; onClose(): void }) {
       onClose()
     },
   })
-  const at = (property: string) => (save.error instanceof Problem ? save.error.at(property) : undefined)
-  const problem = upload.error ?? save.error
+  const { at, general } = faultsOf(upload.error ?? save.error, words)
   return (
     <Dialog title={people.edit} closeLabel={app.close} onClose={onClose}>
       <form
@@ -333,7 +336,7 @@ function EditDialog({ user, onClose }: { user: User; onClose(): void }) {
           save.mutate(new FormData(event.currentTarget))
         }}
       >
-        {problem && <Alert>{explain(problem, words)}</Alert>}
+        {general && <Alert>{general}</Alert>}
         <div className={styles.picture}>
           <Avatar user={{ ...user, avatarMediaId }} size={72} />
           <input

@@ -9,7 +9,7 @@ import { Time } from '../../ui/time.tsx'
 import type { AuthSession, Me } from '../answers.ts'
 import { useDevice } from '../device.tsx'
 import { itemsOf, List, useList } from '../posts/list.tsx'
-import { explain, Problem } from '../problem.ts'
+import { explain, faultsOf } from '../problem.ts'
 import { languages, useWords } from '../words/words.tsx'
 import styles from './settings.module.css'
 
@@ -30,15 +30,15 @@ export function AccountSection() {
   )
 }
 
-type Fault = { problem?: unknown; done?: true }
+type Fault = { problem?: unknown; done?: true; typed?: FormData }
 
-/** A form that makes one call, shows faults beside the fields, and confirms success. */
+/** A form that makes one call, shows faults beside the fields, and confirms success. Keeps the input when it fails. */
 function Form(props: {
   title: string
   done: string
   submit: string
   run(form: FormData): Promise<unknown>
-  children(at: (property: string) => string | undefined): ReactNode
+  children(at: (property: string) => string | undefined, typed: (name: string) => string | undefined): ReactNode
 }) {
   const words = useWords()
   const [state, action] = useActionState<Fault, FormData>(async (_, form) => {
@@ -46,19 +46,18 @@ function Form(props: {
       await props.run(form)
       return { done: true }
     } catch (problem) {
-      return { problem }
+      return { problem, typed: form }
     }
   }, {})
-  const { problem } = state
-  const at = (property: string) => (problem instanceof Problem ? problem.at(property) : undefined)
-  const onField = problem instanceof Problem && problem.errors.length > 0
+  const { at, general } = faultsOf(state.problem, words)
+  const typed = (name: string) => state.typed?.get(name)?.toString()
   return (
     <section className={styles.card}>
       <h2>{props.title}</h2>
       <form action={action}>
         {state.done && <Alert good>{props.done}</Alert>}
-        {problem !== undefined && !onField && <Alert>{explain(problem, words)}</Alert>}
-        {props.children(at)}
+        {general && <Alert>{general}</Alert>}
+        {props.children(at, typed)}
         <div className={styles.actions}>
           <SubmitButton kind="plain">{props.submit}</SubmitButton>
         </div>
@@ -80,7 +79,7 @@ function UsernameCard({ me }: { me: Me }) {
         queries.setQueryData(['me'], await api.changeMe({ username: String(form.get('username')).toLowerCase() }))
       }}
     >
-      {(at) => (
+      {(at, typed) => (
         <Field
           label={account.username}
           name="username"
@@ -88,7 +87,7 @@ function UsernameCard({ me }: { me: Me }) {
           pattern="[A-Za-z0-9_]{3,30}"
           hint={account.usernameHint}
           autoCapitalize="none"
-          defaultValue={me.username}
+          defaultValue={typed('username') ?? me.username}
           error={at('username')}
         />
       )}
@@ -108,9 +107,17 @@ function EmailForm() {
         api.changeMe({ email: String(form.get('email')), currentPassword: String(form.get('currentPassword')) })
       }
     >
-      {(at) => (
+      {(at, typed) => (
         <>
-          <Field label={account.email} name="email" type="email" required autoComplete="email" error={at('email')} />
+          <Field
+            label={account.email}
+            name="email"
+            type="email"
+            required
+            autoComplete="email"
+            defaultValue={typed('email')}
+            error={at('email')}
+          />
           <CurrentPassword error={at('currentPassword')} />
         </>
       )}

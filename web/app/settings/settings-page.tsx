@@ -39,8 +39,6 @@ export function SettingsPage() {
               params={{ section: name }}
               aria-current={name === section ? 'page' : undefined}
               resetScroll={false}
-              // On narrow screens, the sections are a scrolling strip.
-              ref={name === section ? (link) => link?.scrollIntoView({ block: 'nearest', inline: 'center' }) : null}
             >
               {settings.sections[name]}
             </Link>

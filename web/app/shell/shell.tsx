@@ -67,9 +67,9 @@ export function Shell({ children }: { children: ReactNode }) {
         {app.skip}
       </button>
       <header className={styles.header}>
-        <Link to="/" className={styles.brand}>
+        <Link to="/" className={styles.brand} aria-label={app.name}>
           <img src="icon.svg" alt="" />
-          {app.name}
+          <span>{app.name}</span>
         </Link>
         <SearchBox />
         <div className={styles.end}>
