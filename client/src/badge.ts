@@ -59,31 +59,38 @@ function showOnApp(count: number): void {
 }
 
 const SIZE = 32
-let plain: string | undefined
+/** The icon without a dot. Loaded with the page, so that no notification causes a request. */
+let icon: HTMLImageElement | undefined
+let hasDot = false
 
 function showOnIcon(isNew: boolean): void {
   const link = document.querySelector<HTMLLinkElement>('link[rel~="icon"]')
   if (!link) return
-  plain ??= link.href
+  icon ??= Object.assign(new Image(), { src: link.href })
+  const plain = icon
+  hasDot = isNew
   if (!isNew) {
-    link.href = plain
+    if (link.href !== plain.src) link.href = plain.src
     return
   }
-  const icon = new Image()
-  icon.onload = () => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: SIZE, height: SIZE })
-    const context = canvas.getContext('2d')
-    if (!context) return
-    context.drawImage(icon, 0, 0, SIZE, SIZE)
-    context.fillStyle = '#d9480f'
-    context.beginPath()
-    context.arc(SIZE - 8, 8, 8, 0, 2 * Math.PI)
-    context.fill()
-    try {
-      link.href = canvas.toDataURL()
-    } catch {
-      // The icon comes from another origin, so the canvas cannot be exported.
-    }
+  const show = () => {
+    if (hasDot) link.href = withDot(plain)
   }
-  icon.src = plain
+  // The canvas cannot be exported if the icon comes from another origin.
+  plain
+    .decode()
+    .then(show)
+    .catch(() => {})
+}
+
+function withDot(plain: HTMLImageElement): string {
+  const canvas = Object.assign(document.createElement('canvas'), { width: SIZE, height: SIZE })
+  const context = canvas.getContext('2d')
+  if (!context) return plain.src
+  context.drawImage(plain, 0, 0, SIZE, SIZE)
+  context.fillStyle = '#d9480f'
+  context.beginPath()
+  context.arc(SIZE - 8, 8, 8, 0, 2 * Math.PI)
+  context.fill()
+  return canvas.toDataURL()
 }
