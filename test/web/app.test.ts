@@ -353,7 +353,9 @@ test('a keyboard user signs in, opens the bell and follows a notification', {
   system.noErrors()
 })
 
-test('a person is muted from the menu of a notification, and a missing or broken page keeps the bell', { skip }, async (t) => {
+test('a person is muted from the menu of a notification, and a missing or broken page keeps the bell', {
+  skip,
+}, async (t) => {
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const ben = await system.as('ben')
@@ -369,6 +371,10 @@ test('a person is muted from the menu of a notification, and a missing or broken
   await page.getByText("You see ben's posts").waitFor({ state: 'detached' })
   await page.goto('/settings/quiet')
   await page.getByRole('switch', { name: 'Do not disturb', exact: true }).waitFor()
+  await page.goto('/settings/push')
+  await page.getByRole('radio', { name: 'Once a day' }).press('Space')
+  await page.getByRole('button', { name: 'Save' }).press('Enter')
+  await eventually(async () => (await ana.get('/notifications/preferences')).preferences.digest?.every === 'day')
   await page.goto('/nowhere')
   await page.getByRole('heading', { name: 'This page does not exist' }).waitFor()
   await eventually(async () => (await badgeOf(page)) === 1)

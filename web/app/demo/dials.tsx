@@ -79,6 +79,7 @@ function Panel({ id, post }: { id: string; post: Post }) {
 
   return (
     <section id={id} className={styles.dial} aria-label={demo.dials}>
+      <p className={styles.hint}>{own ? demo.dialsHint : demo.dialsHintOther(post.author.displayName)}</p>
       <Dial label={demo.likes} value={likes} max={15} onChange={setLikes} />
       {data && <Rule gathering={data.likes} count={likes} />}
       {data && own && <Strip gathering={data.likes} />}

@@ -48,7 +48,7 @@ export const NotificationItem = memo(function NotificationItem({ item, lead, onW
       <div className={styles.content}>
         <a href={hrefOf(item)} className={styles.text} onClick={open} dir="auto">
           <NotificationText notification={item} />
-          {unread && <span className="visually-hidden">, {notifications.unread}</span>}
+          {unread && <span className="visually-hidden"> {notifications.unread}</span>}
         </a>
         <span className={styles.sub}>
           {item.body && (

@@ -78,6 +78,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
     <article
       id={`comment-${id}`}
       className={styles.comment}
+      aria-label={words.by(author.displayName)}
       data-new={thread.fresh.has(id)}
       data-target={thread.target === id}
     >
@@ -108,6 +109,7 @@ function OneComment({ comment, thread }: { comment: Comment; thread: Thread }) {
             <button
               type="button"
               className={styles.small}
+              aria-label={words.replyTo(author.displayName)}
               aria-expanded={replying}
               onClick={() => setReplying(!replying)}
             >
@@ -219,7 +221,7 @@ function CommentMenu({ comment, edit }: { comment: Comment; edit(): void }) {
   const { api } = useDevice()
   const queries = useQueryClient()
   const [deleting, setDeleting] = useState(false)
-  const label = words.app.moreActions(words.comments.title)
+  const label = words.app.moreActions(words.comments.by(comment.author.displayName))
   const remove = useMutation({
     mutationFn: () => api.deleteComment(comment.id),
     onSuccess: () => {

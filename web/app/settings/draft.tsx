@@ -23,7 +23,7 @@ export function useDraft() {
     discard: () => setDraft(undefined),
     save: async () => {
       if (draft === undefined) return
-      await save(draft).catch(() => undefined)
+      await save(draft)
       setDraft(undefined)
     },
   }
@@ -35,23 +35,28 @@ export function SaveBar({ draft, children }: { draft: Draft; children?: ReactNod
   const words = useWords()
   const { settings, app } = words
   const [saved, setSaved] = useState(false)
-  if (draft.error) return <Alert>{explain(draft.error, words)}</Alert>
+  const problem = draft.error && <Alert>{explain(draft.error, words)}</Alert>
   if (!draft.changed)
-    return saved ? (
+    return saved && !problem ? (
       <p role="status" className={styles.hint}>
         {app.saved}
       </p>
-    ) : null
+    ) : (
+      problem
+    )
+  const save = () =>
+    draft.save().then(
+      () => setSaved(true),
+      // The draft stays, and `draft.error` is shown.
+      () => undefined,
+    )
   return (
     <div className={styles.savebar}>
+      {problem}
       <span>{settings.unsaved}</span>
       {children}
       <Button onClick={draft.discard}>{settings.discard}</Button>
-      <Button
-        kind="primary"
-        busy={draft.status === 'saving'}
-        onClick={() => void draft.save().then(() => setSaved(true))}
-      >
+      <Button kind="primary" busy={draft.status === 'saving'} onClick={() => void save()}>
         {app.save}
       </Button>
     </div>

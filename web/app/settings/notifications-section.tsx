@@ -62,7 +62,7 @@ function Matrix({ draft, shown }: { draft: Draft; shown: Preferences }) {
     draft.change({ types: Object.keys(ofKind).length > 0 ? { ...types, [kind]: ofKind } : types })
   }
   return (
-    <table className={styles.matrix}>
+    <table className={styles.matrix} aria-label={settings.matrix}>
       <thead>
         <tr>
           <th scope="col">{settings.kind}</th>

@@ -1,7 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import type { Preferences } from 'ravenpost-client'
 import { usePush } from 'ravenpost-client/react'
 import { Button } from '../../ui/button.tsx'
-import { SwitchRow } from '../../ui/field.tsx'
+import { Field, Segments, Select, SwitchRow } from '../../ui/field.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import { Time } from '../../ui/time.tsx'
 import type { PushBrowser } from '../answers.ts'
@@ -10,6 +11,7 @@ import { itemsOf, useList } from '../posts/list.tsx'
 import { explain, Problem } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
 import { SaveBar, useDraft } from './draft.tsx'
+import { useDayNames } from './quiet-section.tsx'
 import styles from './settings.module.css'
 
 /** Without keys on the server, as stated in the page, no browser is asked for permission. */
@@ -41,6 +43,7 @@ export function PushSection() {
         </section>
       )}
       <EmailCard />
+      {shown && <DigestCard digest={shown.digest ?? null} change={(digest) => draft.change({ digest })} />}
       <SaveBar draft={draft} />
     </>
   )
@@ -96,6 +99,55 @@ function ThisBrowser() {
             </div>
           ))}
         </div>
+      )}
+    </section>
+  )
+}
+
+type Digest = NonNullable<Preferences['digest']>
+
+/** Mails at once, or together once a day or week. */
+function DigestCard({ digest, change }: { digest: Digest | null; change(digest: Digest | null): void }) {
+  const { settings } = useWords()
+  const days = useDayNames('long')
+  const choose = (every: string) => {
+    if (every !== 'day' && every !== 'week') return change(null)
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+    change({ at: '08:00', timeZone, ...digest, every })
+  }
+  return (
+    <section className={styles.card}>
+      <div>
+        <h2>{settings.digest}</h2>
+        <p className={styles.hint}>{settings.digestHint}</p>
+      </div>
+      <Segments
+        label={settings.digest}
+        value={digest?.every ?? 'never'}
+        options={(['never', 'day', 'week'] as const).map((value) => ({ value, label: settings.digestEvery[value] }))}
+        onChange={choose}
+      />
+      {digest?.every === 'week' && (
+        <Select
+          label={settings.digestDay}
+          value={digest.day ?? 1}
+          onChange={({ target }) => change({ ...digest, day: Number(target.value) })}
+        >
+          {days.map((name, index) => (
+            <option key={name} value={index + 1}>
+              {name}
+            </option>
+          ))}
+        </Select>
+      )}
+      {digest && (
+        <Field
+          label={settings.digestAt}
+          type="time"
+          required
+          value={digest.at}
+          onChange={({ target }) => target.value && change({ ...digest, at: target.value })}
+        />
       )}
     </section>
   )

@@ -196,7 +196,7 @@ function Hours({ hours, change, remove }: HoursProps) {
 }
 
 /** Names of the weekdays, Monday first. */
-function useDayNames(weekday: 'short' | 'long'): string[] {
+export function useDayNames(weekday: 'short' | 'long'): string[] {
   const format = new Intl.DateTimeFormat(useLanguage(), { weekday, timeZone: 'UTC' })
   // 1 January 2024 was a Monday.
   return Array.from({ length: 7 }, (_, day) => format.format(Date.UTC(2024, 0, 1 + day)))

@@ -146,6 +146,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       file: 'تنزيل الملف',
     },
     comments: {
+      by: (name: string) => `تعليق من ${name}`,
       title: 'التعليقات',
       placeholder: 'اكتب تعليقًا',
       replyTo: (name) => `ردّ على ${name}`,
@@ -379,6 +380,11 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       email: 'البريد الإلكتروني',
       emailVerified: 'مؤكد',
       emailUnverified: 'غير مؤكد: لا يُرسل إليه بريد',
+      digest: 'متى تصل الرسائل',
+      digestHint: 'الملخص يضم كل ما لم يُقرأ حتى ذلك الوقت.',
+      digestEvery: { never: 'واحدة واحدة', day: 'مرة في اليوم', week: 'مرة في الأسبوع' },
+      digestDay: 'اليوم',
+      digestAt: 'الوقت',
       resend: 'إعادة إرسال التأكيد',
       resent: 'الرسالة في الطريق.',
       changeEmail: 'تغيير العنوان',
@@ -404,6 +410,9 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
     },
     demo: {
       dials: 'محاكاة',
+      dialsHint: 'أشخاص افتراضيون يعجبون بهذا المنشور ويعلّقون عليه. وكل ما بعد ذلك حقيقي: راقب الجرس.',
+      dialsHintOther: (name: string) =>
+        `أشخاص افتراضيون يعجبون بهذا المنشور ويعلّقون عليه. والإشعارات تصل إلى ${name} الذي كتبه.`,
       likes: 'إعجابات',
       comments: 'تعليقات',
       from: 'من',

@@ -137,6 +137,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     file: 'Datei herunterladen',
   },
   comments: {
+    by: (name: string) => `Kommentar von ${name}`,
     title: 'Kommentare',
     placeholder: 'Kommentar schreiben',
     replyTo: (name) => `${name} antworten`,
@@ -376,6 +377,11 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     email: 'E-Mail',
     emailVerified: 'bestätigt',
     emailUnverified: 'nicht bestätigt: dorthin geht keine Mail',
+    digest: 'Wann Mails kommen',
+    digestHint: 'Eine Zusammenfassung enthält alles, was bis dahin ungelesen ist.',
+    digestEvery: { never: 'Einzeln', day: 'Täglich', week: 'Wöchentlich' },
+    digestDay: 'Tag',
+    digestAt: 'Uhrzeit',
     resend: 'Bestätigung erneut senden',
     resent: 'Eine E-Mail ist unterwegs.',
     changeEmail: 'Adresse ändern',
@@ -401,6 +407,9 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
   },
   demo: {
     dials: 'Simulation',
+    dialsHint: 'Simulierte Leute liken und kommentieren diesen Beitrag. Alles danach ist echt: Sieh auf die Glocke.',
+    dialsHintOther: (name: string) =>
+      `Simulierte Leute liken und kommentieren diesen Beitrag. Die Mitteilungen bekommt ${name}, von wem er ist.`,
     likes: 'Likes',
     comments: 'Kommentare',
     from: 'Von',

@@ -135,6 +135,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     file: 'Download the file',
   },
   comments: {
+    by: (name: string) => `Comment by ${name}`,
     title: 'Comments',
     placeholder: 'Write a comment',
     replyTo: (name: string) => `Reply to ${name}`,
@@ -367,6 +368,11 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     email: 'Email',
     emailVerified: 'confirmed',
     emailUnverified: 'not confirmed: no mail is sent to it',
+    digest: 'When mails come',
+    digestHint: 'A digest contains everything that is unread by then.',
+    digestEvery: { never: 'One by one', day: 'Once a day', week: 'Once a week' },
+    digestDay: 'Day',
+    digestAt: 'Time',
     resend: 'Send the confirmation again',
     resent: 'A mail is on its way.',
     changeEmail: 'Change the address',
@@ -392,6 +398,9 @@ export const en = ({ number, list, plural, badge }: Format) => ({
   },
   demo: {
     dials: 'Simulation',
+    dialsHint: 'Simulated people like this post and comment on it. Everything after that is real: watch the bell.',
+    dialsHintOther: (name: string) =>
+      `Simulated people like this post and comment on it. The notifications go to ${name}, who wrote it.`,
     likes: 'Likes',
     comments: 'Comments',
     from: 'From',
