@@ -14,7 +14,7 @@ export type Bench = {
 }
 
 /** The world of quick runs. Most scenarios share it, so that it is made once. */
-export const quickWorld = { recipients: 1000, likers: 1000, posts: 40_000 }
+export const quickWorld = { recipients: 500, likers: 1000, posts: 40_000 }
 
 /** The figures of one run. Names contain the unit. */
 export type Measured = Record<string, number>
