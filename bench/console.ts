@@ -21,40 +21,41 @@ if (!url) throw new Error('specify the filled database: node bench/console.ts po
 
 /** Parameters of the statements. User 1 has the largest inbox; pages are as large as the API allows. */
 const parameters: Record<string, (string | number | boolean | null)[]> = {
+  advice: ['16GB'],
   audit: [null, null, null, null, null, null, 101],
   badge: ['1'],
-  breakers: [],
+  breakers: [null, null, null, 101],
   broadcast: ['1'],
   'broadcast-reached': ['broadcast:1', '0', 10_000],
-  'broadcast-recipients': ['broadcast:1', '50000', 101],
+  'broadcast-recipients': ['broadcast:1', '500000', 101],
   broadcasts: [null, 101],
-  'dead-letter-causes': [],
+  'dead-letter-causes': [null, null, 101],
   'dead-letters': [null, 101, null, null, true],
-  'deliveries-finished': [200],
-  'deliveries-waiting': [200],
-  explain: ['1', null],
+  'deliveries-finished': [null, null, 0, 101],
+  'deliveries-waiting': [null, null, 0, 101],
+  explain: ['1', null, null, null, 101],
   history: [],
   invariants: [],
-  jobs: [],
+  jobs: [null, null, 101],
   lanes: [],
   'notification-types': [0, 101],
-  pending: [200],
+  pending: [null, null, 0, 101],
   pipeline: ['999500', new Date(Date.now() - 60_000).toISOString()],
   segments: ['0', 101],
-  settings: [],
+  settings: [null, null, 101],
   system: [],
   table: ['notify.notifications'],
   tables: [],
   template: ['1'],
   templates: ['0', 101],
-  timeline: ['1', 200],
+  timeline: ['1', null, null, 0, 101],
   trace: ['1', '2'],
   'trace-request': ['none', null, 50_000],
-  webhooks: [],
+  webhooks: [null, 101],
   users: ['user_1', null, 101],
   why: ['1', '2'],
   'why-not': ['1', 'like:2:4'],
-  workers: [],
+  workers: [null, null, null, 101],
 }
 /** Pages of tables. */
 const pages: Record<string, unknown[]> = {
@@ -66,6 +67,13 @@ const pages: Record<string, unknown[]> = {
   'rows-notify.delivery_log-newest': [101],
   'rows-social.users-newest': [101],
 }
+/** Later pages of lists. */
+const laterPages: [name: string, values: (string | number | null)[]][] = [
+  ['deliveries-waiting', [String((Date.now() + 100_000_000) * 1000), '100000', 20, 101]],
+  ['pending', [String((Date.now() + 10_000_000) * 1000), '10000', 1, 101]],
+  ['timeline', ['1', '3000', null, 0, 101]],
+  ['users', ['user_1', '150000', 101]],
+]
 
 /** Rows that bench/generate.ts does not make. */
 const history = [
@@ -90,12 +98,24 @@ const history = [
    from generate_series(1, 20000) i`,
   `select count(notify.write_audit('user:1', 'test.write', 'test:' || i, null, '{}')) from generate_series(1, 20000) i`,
   `insert into notify.broadcasts (name, state, created_by, audience, content, total, done, stored)
-   select 'News ' || i, 'finished', 1, '{"everyone": true}', '{"type": "system", "title": "News", "data": {}, "translations": {}}', 100000, 100000, 100000
+   select 'News ' || i, 'finished', 1, '{"everyone": true}', '{"type": "system", "title": "News", "data": {}, "translations": {}}', 1000000, 1000000, 1000000
    from generate_series(1, 500) i`,
   `insert into notify.sources (user_id, source_id, event_id, notification_id, live, notified, decision)
-   select i, 'broadcast:1', 0, 1, true, true, 'shown' from generate_series(1, 100000) i`,
-  `update notify.notifications set thread_key = 'broadcast:1' where id = 1 and user_id <= 100000`,
+   select i, 'broadcast:1', 0, 1, true, true, 'shown' from generate_series(1, 1000000) i`,
+  `update notify.notifications set thread_key = 'broadcast:1' where id = 1`,
+  `insert into notify.broadcast_late (broadcast_id, event_id, recipient_id) select 1, i, i from generate_series(1, 1000) i`,
   `insert into social.segments (name, rule) select 'Segment ' || i, '{"locale": "de"}' from generate_series(1, 500) i`,
+  `with t as (insert into notify.templates (name) select 'Template ' || i from generate_series(1, 500) i returning id)
+   insert into notify.template_versions (template_id, version, type, title, variables, translations) select id, 1, 'system', 'Hello', '{}', '{}' from t`,
+  `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, waits_for)
+   select 1, 'like:0:' || i, 0, true, false, 'waiting', 'post.liked:x' from generate_series(1, 5000) i`,
+  `insert into notify.tombstones (user_id, modseq, id) select 1, 20000 + i, 20000 + i from generate_series(1, 5000) i`,
+  `insert into notify.webhooks (endpoint, events) select 'https://' || i || '.example.org', '{notification.created}' from generate_series(1, 100) i`,
+  `insert into notify.webhook_deliveries (webhook_id, event, recipient_id, notification_id)
+   select 1 + i % 100, 'notification.created', 1 + i % 100000, 1 from generate_series(1, 300000) i`,
+  `insert into notify.processes (id, role, host, pid, memory_bytes, breakers)
+   select i, 'worker', 'host-' || i, 1, 1, '[{"name": "mail", "closed": 0}, {"name": "https://push.example.org", "closed": 9}]' from generate_series(1, 50) i`,
+  `select count(graphile_worker.add_job('dispatch_outbox')) from generate_series(1, 10000) i`,
 ]
 
 await makeHistory(url)
@@ -114,6 +134,8 @@ for (const file of readdirSync(FOLDER).sort()) {
   if (!values) throw new Error(`parameters for ${name} are missing`)
   await report(name, readFileSync(join(FOLDER, file), 'utf8'), values)
 }
+for (const [name, values] of laterPages)
+  await report(`${name}, a later page`, readFileSync(join(FOLDER, `${name}.sql`), 'utf8'), values)
 const config = readConfig({ DATABASE_URL: url, JWT_SECRET: 'not used to sign anything'.padEnd(32) })
 const reader = new Reader({ config, log, folder: FOLDER })
 for (const [name, values] of Object.entries(pages)) await report(name, (await textOfRows(reader, name)) ?? '', values)

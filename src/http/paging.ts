@@ -15,6 +15,12 @@ export const PageQuery = Type.Object(
   { additionalProperties: false },
 )
 
+/** Query of a list whose sort key contains text: its cursors are longer. */
+export const TextPageQuery = Type.Object(
+  { limit: Type.Optional(Limit), cursor: Type.Optional(Type.String({ ...Cursor, maxLength: 1000 })) },
+  { additionalProperties: false },
+)
+
 export function pageOf<T extends TSchema>(item: T) {
   return Type.Object({ items: Type.Array(item), nextCursor: textOrNull('`cursor` of the next page; null on the last') })
 }
@@ -33,6 +39,24 @@ export function decodeCursor(cursor: string | undefined, parts: number): string[
   const key = Buffer.from(cursor, 'base64url').toString('latin1').split(',')
   if (key.length !== parts || !key.every((part) => /^\d{1,18}$/.test(part))) throw fail('BAD_CURSOR')
   return key
+}
+
+/** Encodes a sort key that contains text. */
+export function encodeTextCursor(key: string[]): string {
+  return encodeCursor(key.map(encodeURIComponent))
+}
+
+/**
+ * The parts of a cursor that contains text, null without one.
+ * @throws {AppError} BAD_CURSOR
+ */
+export function decodeTextCursor(cursor: string | undefined): string[] | null {
+  if (cursor === undefined) return null
+  try {
+    return Buffer.from(cursor, 'base64url').toString('latin1').split(',').map(decodeURIComponent)
+  } catch {
+    throw fail('BAD_CURSOR')
+  }
 }
 
 /** Cuts a result that was read with `limit + 1` rows to one page. */

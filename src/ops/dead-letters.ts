@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { type Static, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../app.ts'
@@ -7,7 +7,7 @@ import { fail } from '../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { includesRole } from '../http/identity.ts'
 import { decodeCursor, PageQuery } from '../http/paging.ts'
-import { readErrors, Sql, shown, shownPageOf } from '../http/shown-sql/reader.ts'
+import { readErrors, shown, shownPageOf } from '../http/shown-sql/reader.ts'
 import { audited } from '../notify/audit/audited.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
 import { Id } from '../protocol/id.ts'
@@ -88,16 +88,19 @@ export function deadLetterRoutes(
         schema: {
           tags: ['admin'],
           summary: 'Count the dead letters by cause',
-          description: 'Groups errors that differ only in their values.',
+          description: 'Groups errors that differ only in their values. The most frequent first.',
           answers: { 200: 'The causes with their numbers' },
           errors: [...readErrors],
-          querystring: Type.Object({}, closed),
-          response: { 200: Type.Object({ items: Type.Array(ByCause), sql: Sql }) },
+          querystring: PageQuery,
+          response: { 200: shownPageOf(ByCause) },
         },
       },
-      async () => {
-        const { rows, sql } = await reader.read('dead-letter-causes')
-        return { items: rows as Static<typeof ByCause>[], sql }
+      async ({ query: { limit = 20, cursor } }) => {
+        const after = decodeCursor(cursor, 2) ?? [null, null]
+        return reader.readPage('dead-letter-causes', [...after, limit + 1], limit, ({ count, upTo }) => [
+          Number(count),
+          String(upTo),
+        ])
       },
     )
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 
@@ -73,17 +74,21 @@ t.test(
   async (t) => {
     const { system, admin, ana, broadcast } = story
     const paths =
-      `system history tables jobs workers lanes pending?limit=5 invariants deliveries deliveries?show=finished webhooks breakers settings
-    users?q=an users?q=nobody users/${ana.id}/timeline users/${ana.id}/explain users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
+      `system history tables workers lanes pending?limit=1 invariants deliveries?limit=1 deliveries?show=finished&limit=1 webhooks breakers settings?limit=3
+    users?q=an users?q=nobody users/${ana.id}/timeline?limit=5 users/${ana.id}/explain?limit=4 users/${ana.id}/explain?notificationId=1 users/${ana.id}/badge
     tables/notify.deliveries tables/social.likes tables/notify.windows tables/notify.outbox tables/notify.delivery_log?limit=2 tables/notify.sources?order=key&limit=2
     tables/notify.notifications?order=key&column=user_id&value=${ana.id}
     templates?limit=1 templates/1 segments broadcasts broadcasts/${broadcast}/recipients notification-types?limit=3
     audit?limit=2 audit?action=template.create dead-letters dead-letters?reveal=true dead-letters/1 dead-letters/causes trace/${ana.id}/1
     users/${ana.id}/why-not?sourceId=like:1:999`.split(/\s+/)
+    const named = new Set<string>()
     for (const path of paths) {
       const { items, steps, columns, nextCursor, estimated, sql, ...row }: Read = await admin.get(`/admin/${path}`)
       const { status, body: text, headers } = await admin.request('GET', `/admin/sql/${sql.name}`)
       t.equal(status, 200, sql.name)
+      named.add(sql.name)
+      if (typeof nextCursor === 'string' && !path.includes('cursor='))
+        paths.push(`${path}${path.includes('?') ? '&' : '?'}cursor=${nextCursor}`)
       t.match(headers.get('content-type'), 'text/plain')
       if (sql.text !== undefined) t.equal(text, sql.text, `${path} shows what it ran`)
       const shown = items ?? steps ?? [row]
@@ -111,6 +116,31 @@ t.test(
     t.match(found.events, [{ action: 'like' }])
     const sameTime = (event: { at: string }) => ({ ...event, at: Date.parse(event.at) })
     t.same(JSON.parse(events ?? '').map(sameTime), found.events.map(sameTime))
+    // Jobs come and go: until both see the same.
+    await eventually(async () => {
+      const { items, sql } = await admin.get('/admin/jobs')
+      const { body: text } = await admin.request('GET', `/admin/sql/${sql.name}`)
+      const printed = await runByPsql(system.databaseUrl, text, sql.parameters)
+      named.add(sql.name)
+      const keysOf = (rows: Record<string, unknown>[]) => rows.map(({ task, state }) => `${task} ${state}`).join()
+      return keysOf(printed) === keysOf(items)
+    })
+    const advice = await admin.get('/admin/advice?memory=640GB')
+    const { body: text } = await admin.request('GET', `/admin/sql/${advice.sql.name}`)
+    const advised = await runByPsql(system.databaseUrl, text, advice.sql.parameters)
+    // Connections of Ravenpost set more than those of psql.
+    const buffers = ({ setting }: { setting?: string }) => setting === 'shared_buffers'
+    t.match(advised.find(buffers), { advised: '2048MB' })
+    t.same(advised.find(buffers), advice.items.find(buffers))
+    for (const { name } of [sql.broadcast, sql.reached, found.sql, advice.sql]) named.add(name)
+    const files = readdirSync(join(import.meta.dirname, '../../src/ops/console/sql'))
+    // That of the columns belongs to the pages of tables; the stream has a test of its own.
+    const others = ['table.sql', 'pipeline.sql']
+    t.same(
+      files.filter((file) => !named.has(file.replace('.sql', '')) && !others.includes(file)),
+      [],
+      'every statement is among them',
+    )
   },
 )
 
@@ -233,6 +263,94 @@ t.test('tables are read in pages, by their newest rows and by a column, without 
   t.match(audit, { holds: false, rows: [{ id: '2', reason: 'the row was changed' }] }, 'so is a changed audit log')
 })
 
+t.test('the pages of each list have every row once, in order', async (t) => {
+  const { system, admin } = story
+  const cem = await system.as('cem')
+  await system.pool.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, due_at)
+     select 'notifications', 91000 + i, $1, '{"sourceId": "like:2:1"}', 1, now() + (1 + i / 3) * interval '1 hour' from generate_series(1, 7) i`,
+    [cem.id],
+  )
+  await system.pool.query(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, error_class, dead_at, due_at)
+     select 'notifications', 92000 + i, $1, '{"sourceId": "like:2:1"}', 12, 'cause ' || chr(96 + i), '22P02', now(), now() from generate_series(1, 5) i`,
+    [cem.id],
+  )
+  await system.pool.query(
+    `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, due_at)
+     select $1, 1 + i % 2, case when i % 3 = 0 then 'email' else 'webPush' end, i, case when done then 'sent' else 'queued' end, 1,
+       case when not done then now() + (1 + i / 4) * interval '1 hour' end
+     from generate_series(1, 14) i cross join lateral (select i > 7) d (done)`,
+    [cem.id],
+  )
+  await system.pool.query(
+    `insert into notify.webhooks (endpoint, events) select 'https://hooks.example.org/' || i, '{delivery.failed}' from generate_series(1, 3) i`,
+  )
+  // More than a block of 200, of which several grew at the same time, and some are removed.
+  await system.pool.query(
+    `with given as (
+       update notify.inbox set modseq = 430, unread_count = 412, unseen_count = 412 where user_id = $1
+     ), removed as (
+       insert into notify.tombstones (user_id, modseq, id, removed_at) select $1, i, 1000 + i, now() - (430 - i) / 5 * interval '1 minute' from generate_series(5, 430, 25) i
+     )
+     insert into notify.notifications (user_id, id, modseq, grown_modseq, type, group_key, actor_ids, actor_count, created_at, updated_at, delivered_at, expires_at)
+     select $1, i, i, i, 'system', 'system:' || i, '{}', 0, at, at, now(), now() + interval '1 day'
+     from generate_series(1, 430) i cross join lateral (select now() - (430 - i) / 5 * interval '1 minute') a (at)
+     where i % 25 <> 5`,
+    [cem.id],
+  )
+  await system.pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_by, decided_at)
+     select $1, 'like:7:' || i, 1, false, false, 'suppressed', 'mute', now() - i * interval '1 minute' from generate_series(0, 80, 20) i`,
+    [cem.id],
+  )
+  const walk = async (path: string, limit: number) => {
+    const seen: Record<string, unknown>[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: Read & { nextCursor: string | null } = await admin.get(
+        `/admin/${path}${path.includes('?') ? '&' : '?'}limit=${limit}${cursor && `&cursor=${cursor}`}`,
+      )
+      t.ok((page.items?.length ?? 0) <= limit)
+      seen.push(...(page.items ?? []))
+      cursor = page.nextCursor
+    }
+    return seen
+  }
+  const withoutSeconds = (rows: Record<string, unknown>[]) =>
+    rows.map((row) =>
+      JSON.stringify(row, (name, value) => (/^(seenAt|.*Seconds|figures|beatAt)$/.test(name) ? 0 : value)),
+    )
+  for (const [path, least] of [
+    ['pending', 8],
+    ['deliveries', 8],
+    ['deliveries?show=finished', 8],
+    ['webhooks', 3],
+    ['breakers', 3],
+    ['settings', 20],
+    ['dead-letters/causes', 6],
+    [`users/${cem.id}/explain`, 21],
+  ] as const) {
+    const [whole, inPages] = [await walk(path, 100), await walk(path, 2)]
+    t.ok(whole.length >= least, `${path}: ${whole.length} rows`)
+    t.same(withoutSeconds(inPages), withoutSeconds(whole), path)
+  }
+  const [large, small] = [await walk(`users/${cem.id}/timeline`, 100), await walk(`users/${cem.id}/timeline`, 7)]
+  t.same(small, large)
+  const of = (what: string) =>
+    large.flatMap((line) => (line.what === what ? [line.notificationId ?? line.sourceId] : []))
+  t.equal(new Set(of('created')).size, 412)
+  t.equal(of('created').length, 412)
+  t.equal(of('removed').length, 18)
+  t.same(of('suppressed'), ['like:7:0', 'like:7:20', 'like:7:40', 'like:7:60', 'like:7:80'])
+  t.same(
+    [of('created')[0], of('created').at(-1)],
+    ['429', '1'],
+    'the newest are on the first page, the oldest on the last',
+  )
+  await system.pool.query('delete from notify.pending where event_id > 90002')
+  await system.pool.query('delete from notify.webhooks')
+})
+
 t.test('texts of users are hidden until an operator reveals them, and the audit log shows who did', async (t) => {
   const { system, admin, ana } = story
   await system.as('rolf')
@@ -295,6 +413,19 @@ t.test('the stream shows a like at each stage of the pipeline, once', async (t) 
     events().some(({ stage, sourceId }) => stage === 'write' && sourceId === `like:${post.id}:${gus.id}`),
   )
   await eventually(() => events().some(({ stage }) => stage === 'inbox'))
+  const shown = [...text.matchAll(/^data: (.+)$/gm)]
+    .map(([, data = '']) => JSON.parse(data))
+    .find((tick) => tick.events.length > 0)
+  if (PSQL) {
+    const { body } = await admin.request('GET', `/admin/sql/${shown.sql.pipeline.name}`)
+    const printed = await runByPsql(system.databaseUrl, body, shown.sql.pipeline.parameters)
+    const found = new Set(printed.map(({ stage, id }) => `${stage} ${id}`))
+    t.same(
+      shown.events.filter(({ stage, id }: { stage: string; id: string }) => !found.has(`${stage} ${id}`)),
+      [],
+      'the rows that its SQL returns in psql',
+    )
+  }
   const keys = events().map(({ stage, id }) => `${stage} ${id}`)
   t.equal(new Set(keys).size, keys.length, 'each once')
   abort.abort()
@@ -337,7 +468,7 @@ function withoutAges(row: Record<string, string>): Record<string, unknown> {
     Object.entries(row)
       .filter(
         ([name]) =>
-          !/^(at|processes|figures|memoryBytes|seenAt|beatAt|movedAt|.*Seconds|.*Queue.*|bytes|jobs.*|oldestRunAt|rows)$/.test(
+          !/^(at|position|olderThan|processes|figures|memoryBytes|seenAt|beatAt|movedAt|.*Seconds|.*Queue.*|bytes|jobs.*|oldestRunAt|rows)$/.test(
             name,
           ) ||
           (name === 'rows' && /^\d+$/.test(row[name] ?? '')),

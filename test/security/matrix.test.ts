@@ -177,6 +177,7 @@ GET /admin/deliveries                    401    403   403     401  401      401 
 GET /admin/webhooks                      401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/breakers                      401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/settings                      401    403   403     401  401      401     401  403   200    200      200   403
+GET /admin/advice                        401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/timeline           401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users                         401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/explain            401    403   403     401  401      401     401  403   200    200      200   403

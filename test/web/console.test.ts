@@ -109,6 +109,32 @@ test('an admin sees eight likes on every screen of the console; a user without a
   await dialog.getByRole('button', { name: 'Confirm' }).click()
   await dialog.waitFor({ state: 'detached' })
   t.equal((await rita.get(`/admin/broadcasts/${news.id}`)).state, 'recalled')
+
+  const template = { name: 'Greeting', title: 'Hello {name}', variables: { name: { type: 'string' } } }
+  await rita.request('POST', '/admin/templates', template)
+  const { body: draft } = await rita.request('POST', '/admin/broadcasts', { name: 'Draft', content, everyone: true })
+  const inBothThemes = async (what: string) => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
+      await faults(`${what}, ${colorScheme}`)
+    }
+  }
+  await page.goto('/console/broadcasts')
+  const form = page.getByRole('region', { name: 'New broadcast' })
+  await form.getByLabel('Title').waitFor()
+  await inBothThemes('the form of a draft with a text')
+  await form.getByLabel('Template').selectOption('Greeting')
+  await form.getByLabel('Variables, as JSON').waitFor()
+  await inBothThemes('the form of a draft with a template')
+  await page.goto(`/console/broadcasts/${draft.id}`)
+  await page.getByRole('button', { name: 'Edit' }).click()
+  await page.getByRole('region', { name: 'Edit the draft' }).waitFor()
+  await inBothThemes('the form of a draft that exists')
+  await page.goto('/console/settings')
+  await page.getByLabel('Memory of its machine, for example 16GB').fill('640GB')
+  await page.getByRole('button', { name: 'Advise' }).click()
+  await page.getByRole('region', { name: 'Advice: rows' }).getByText('shared_buffers').first().waitFor()
+  await inBothThemes('the advice on the database server')
 })
 
 test('an admin makes, tries, schedules and recalls a broadcast, and the pages of its recipients follow', {

@@ -61,6 +61,22 @@ export type Worker = {
   figures: Record<string, number>
 }
 
+export type Advice = {
+  setting: string
+  value: string | null
+  advised: string | null
+  reason: string
+  statement: string | null
+}
+
+export type Setting = {
+  role: string | null
+  name: string
+  value: string | null
+  setBy: string
+  writtenAt: string
+}
+
 export type Table = {
   name: string
   comment: string | null

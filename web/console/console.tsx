@@ -14,6 +14,7 @@ import { DeadLetters } from './screens/dead-letters.tsx'
 import { Deliveries, Invariants, ReadScreen, reads, Types, Workers } from './screens/lists.tsx'
 import { Overview } from './screens/overview.tsx'
 import { SegmentsScreen } from './screens/segments.tsx'
+import { Settings } from './screens/settings.tsx'
 import { Experiment, TableScreen, Tables } from './screens/tables.tsx'
 import { TemplateScreen, Templates } from './screens/templates.tsx'
 import { FindTrace, TraceScreen } from './screens/trace.tsx'
@@ -218,6 +219,7 @@ const screens: Record<string, () => ReactNode> = {
   'dead-letters': () => <DeadLetters />,
   deliveries: () => <Deliveries />,
   types: () => <Types />,
+  settings: () => <Settings />,
   broadcasts: () => <Broadcasts />,
   trace: () => <FindTrace />,
   templates: () => <Templates />,

@@ -1,4 +1,4 @@
-import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useLocation } from '@tanstack/react-router'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { useDevice } from '../app/device.tsx'
@@ -8,6 +8,8 @@ export type Parameter = Sql['parameters'][number]
 export type Row = Record<string, unknown>
 export type List<T = Row> = { items: T[]; sql: Sql }
 export type Pages<T = Row> = List<T> & { nextCursor: string | null }
+/** What the button for the next page needs. */
+export type More = { wanted: boolean; busy: boolean; further: boolean; read(): void }
 export type Stage = 'write' | 'inbox' | 'push' | 'acknowledged' | 'filtered' | 'sent' | 'failed'
 export type PipelineEvent = {
   stage: Stage
@@ -88,6 +90,45 @@ export function useRead<T>(path: string | undefined, every = REFRESH_MS) {
     placeholderData: keepPreviousData,
     retry: false,
   })
+}
+
+/**
+ * Runs a read that is a list, page by page. Refreshes as `useRead` while only the first page is shown. `sql` is the
+ * statement of the last page.
+ */
+export function usePages<P extends { nextCursor: string | null; sql: Sql }>(
+  path: string | undefined,
+  every = REFRESH_MS,
+): { pages: P[] | undefined; sql: P['sql'] | undefined; error: unknown; more: More; isPlaceholderData: boolean } {
+  const { session } = useDevice()
+  const { live } = useConsole()
+  const { data, error, hasNextPage, fetchNextPage, isFetchingNextPage, isPlaceholderData } = useInfiniteQuery({
+    queryKey: ['console', 'pages', path],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) =>
+      session.request<P>(
+        'GET',
+        `/admin/${path}${pageParam && `${path?.includes('?') ? '&' : '?'}cursor=${pageParam}`}`,
+      ),
+    getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
+    enabled: path !== undefined,
+    refetchInterval: ({ state }) => (live && every > 0 && (state.data?.pages.length ?? 0) < 2 ? every : false),
+    staleTime: 1000,
+    placeholderData: keepPreviousData,
+    retry: false,
+  })
+  const more = {
+    wanted: hasNextPage,
+    busy: isFetchingNextPage,
+    further: (data?.pages.length ?? 0) > 1,
+    read: () => void fetchNextPage(),
+  }
+  return { pages: data?.pages, sql: data?.pages.at(-1)?.sql, error, more, isPlaceholderData }
+}
+
+/** The rows of all pages; undefined: not read yet. */
+export function rowsOf<T>(pages: Pages<T>[] | undefined): T[] | undefined {
+  return pages?.flatMap(({ items }) => items)
 }
 
 /** The stream of the pipeline: one connection per page, none while the page is hidden or paused. */

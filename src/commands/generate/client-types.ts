@@ -45,6 +45,8 @@ const ofConsole = {
   Process: 'get /admin/system answer processes',
   System: 'get /admin/system answer',
   Worker: 'get /admin/workers answer items',
+  Advice: 'get /admin/advice answer items',
+  Setting: 'get /admin/settings answer items',
   Table: 'get /admin/tables answer items',
   Column: 'get /admin/tables/{name} answer columns',
   TablePage: 'get /admin/tables/{name} answer',

@@ -7,7 +7,7 @@ import { within } from '../../base/deadline.ts'
 import type { Config } from '../../config.ts'
 import { createPool, isPooled, isQueryTimeout } from '../../db/pool.ts'
 import { type Code, fail } from '../../errors.ts'
-import { cutPage, pageOf } from '../paging.ts'
+import { cutPage, encodeTextCursor, pageOf } from '../paging.ts'
 
 /** What a screen shows about its statement. `milliseconds`: duration of the statement, including the network. */
 export const Sql = Type.Object({
@@ -30,6 +30,7 @@ export function shown<T extends TObject>(object: T) {
 export function shownPageOf<T extends TSchema>(item: T) {
   return Type.Object({ ...pageOf(item).properties, sql: Sql })
 }
+export type ShownPage = { items: never[]; nextCursor: string | null; sql: Read['sql'] }
 export type Parameter = string | number | boolean | null
 export type Row = Record<string, unknown>
 export type Read = { rows: Row[]; sql: { name: string; parameters: Parameter[]; milliseconds: number; rows: number } }
@@ -114,10 +115,26 @@ export class Reader {
     parameters: Parameter[],
     limit: number,
     keyOf: (last: Row) => (string | number)[] = ({ id }) => [String(id)],
-  ): Promise<{ items: never[]; nextCursor: string | null; sql: Read['sql'] }> {
+  ): Promise<ShownPage> {
     const { rows, sql } = await this.read(name, parameters)
     const { items, nextCursor } = cutPage(rows, limit, keyOf)
     // The schema of the response checks the rows.
+    return { items: items as never[], nextCursor, sql }
+  }
+
+  /** As `readPage`, shared with other viewers for `keptMs`, of a list whose sort key contains text. */
+  async readTextPage(
+    name: string,
+    parameters: Parameter[],
+    limit: number,
+    keyOf: (last: Row) => unknown[],
+    keptMs = 0,
+  ): Promise<ShownPage> {
+    const { rows, sql } = await this.read(name, parameters, keptMs)
+    const items = rows.slice(0, limit)
+    const last = items.at(-1)
+    const nextCursor =
+      rows.length > limit && last ? encodeTextCursor(keyOf(last).map((part) => String(part ?? ''))) : null
     return { items: items as never[], nextCursor, sql }
   }
 

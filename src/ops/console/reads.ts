@@ -89,6 +89,13 @@ export const rowsOf = {
     seenAt: time,
   }),
   settings: Type.Object({ role: nullable(text), name: text, value: nullable(text), setBy: text, writtenAt: time }),
+  advice: Type.Object({
+    setting: text,
+    value: nullable(text),
+    advised: nullable(text),
+    reason: text,
+    statement: nullable(text),
+  }),
   history: Type.Object({ at: time, events: number }),
   invariants: Type.Object({
     name: text,

@@ -4,8 +4,8 @@ import type { App } from '../../app.ts'
 import { build, run } from '../../db/kysely.ts'
 import { type Code, fail } from '../../errors.ts'
 import { includesRole } from '../../http/identity.ts'
-import { decodeCursor, PageQuery } from '../../http/paging.ts'
-import { type Reader, readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
+import { decodeCursor, decodeTextCursor, encodeCursor, PageQuery, TextPageQuery } from '../../http/paging.ts'
+import { type Reader, type Row, readErrors, type ShownPage, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
 import { Badge, listOf, rowsOf, System } from './reads.ts'
@@ -23,9 +23,7 @@ const described = (summary: string, description: string, ...errors: Code[]) => (
   errors: [...readErrors, ...errors] satisfies Code[],
 })
 const Params = Type.Object({ id: Id })
-const Limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 100 }))
 const closed = { additionalProperties: false }
-const Limited = Type.Object({ limit: Limit }, closed)
 const Time = Type.Optional(Type.String({ format: 'date-time' }))
 
 /**
@@ -65,36 +63,6 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
       rowsOf.lanes,
     )
     list(
-      'jobs',
-      'List the jobs by task and state',
-      'Jobs of graphile-worker: ready, waiting for their time, running or failed.',
-      rowsOf.jobs,
-    )
-    list(
-      'workers',
-      'List the processes, their heartbeats and the jobs of their workers',
-      'The jobs of a worker that is silent for ten seconds are given to others.',
-      rowsOf.workers,
-    )
-    list(
-      'webhooks',
-      'List the webhooks and what waits for them',
-      'Without URLs and secrets. `waiting` counts messages that are not sent yet.',
-      rowsOf.webhooks,
-    )
-    list(
-      'breakers',
-      'List the circuit breakers',
-      'One for each mail server and push service, in each process. An open one sends nothing until `secondsUntilTrial` has passed.',
-      rowsOf.breakers,
-    )
-    list(
-      'settings',
-      'List the retention times and limits in force',
-      '`setBy` is the environment variable, table or constant that sets the value.',
-      rowsOf.settings,
-    )
-    list(
       'history',
       'List the events of each of the last 24 hours',
       'Events of the log, by the hour in which they were written.',
@@ -114,6 +82,65 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
       '`estimated` marks counts that come from the statistics of PostgreSQL.',
       rowsOf.tables,
       KEPT_OF_TABLES_MS,
+    )
+
+    /** A list by `key`, columns whose values in the last row the statement takes, nulls for the first page, with a limit. */
+    const pages = (name: string, summary: string, description: string, row: TSchema, key: readonly string[]) =>
+      server.get(
+        `/admin/${name}`,
+        {
+          config: forReaders,
+          schema: {
+            ...described(summary, description),
+            querystring: TextPageQuery,
+            response: { 200: shownPageOf(row) },
+          },
+        },
+        async ({ query: { limit = 20, cursor } }) => {
+          const after = decodeTextCursor(cursor) ?? key.map(() => null)
+          return reader.readTextPage(
+            name,
+            [...after, limit + 1],
+            limit,
+            (row) => key.map((column) => row[column]),
+            KEPT_MS,
+          )
+        },
+      )
+    pages(
+      'jobs',
+      'List the jobs by task and state',
+      'Jobs of graphile-worker: ready, waiting for their time, running or failed.',
+      rowsOf.jobs,
+      ['task', 'state'],
+    )
+    pages(
+      'workers',
+      'List the processes, their heartbeats and the jobs of their workers',
+      'The jobs of a worker that is silent for ten seconds are given to others.',
+      rowsOf.workers,
+      ['role', 'host', 'pid'],
+    )
+    pages(
+      'webhooks',
+      'List the webhooks and what waits for them',
+      'Without URLs and secrets. `waiting` counts messages that are not sent yet.',
+      rowsOf.webhooks,
+      ['id'],
+    )
+    pages(
+      'breakers',
+      'List the circuit breakers',
+      'One for each mail server and push service, in each process. An open one sends nothing until `secondsUntilTrial` has passed.',
+      rowsOf.breakers,
+      ['role', 'process', 'name'],
+    )
+    pages(
+      'settings',
+      'List the retention times and limits in force',
+      '`setBy` is the environment variable, table or constant that sets the value.',
+      rowsOf.settings,
+      ['name', 'role'],
     )
 
     server.get(
@@ -140,11 +167,11 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
             'List the events that wait for another attempt',
             'Events that failed alone, next attempt first. After the last one they are dead letters.',
           ),
-          querystring: Limited,
-          response: { 200: listOf(rowsOf.pending) },
+          querystring: PageQuery,
+          response: { 200: shownPageOf(rowsOf.pending) },
         },
       },
-      async ({ query: { limit = 100 } }) => answerOf(await reader.read('pending', [limit], KEPT_MS)),
+      async ({ query }) => readFrom(reader, 'pending', query),
     )
     server.get(
       '/admin/deliveries',
@@ -161,15 +188,41 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
                   default: 'waiting',
                 }),
               ),
-              limit: Limit,
+              ...PageQuery.properties,
             },
             closed,
           ),
-          response: { 200: listOf(rowsOf.deliveries) },
+          response: { 200: shownPageOf(rowsOf.deliveries) },
         },
       },
-      async ({ query: { show = 'waiting', limit = 100 } }) =>
-        answerOf(await reader.read(`deliveries-${show}`, [limit], KEPT_MS)),
+      async ({ query: { show = 'waiting', ...query } }) => readFrom(reader, `deliveries-${show}`, query),
+    )
+    server.get(
+      '/admin/advice',
+      {
+        config: forReaders,
+        schema: {
+          ...described(
+            'List the settings of the database server that cost something',
+            'Each with the reason and the statement that changes it, and transactions that hold up vacuum. As `ops.advice` in SQL and `npm run advise`.',
+          ),
+          querystring: Type.Object(
+            {
+              memory: Type.Optional(
+                Type.String({
+                  pattern: '^[1-9][0-9]{0,5} ?(MB|GB|TB)$',
+                  examples: ['16GB'],
+                  description:
+                    'Memory of the machine that PostgreSQL runs on; without it, sizes are advised only when they show in its statistics',
+                }),
+              ),
+            },
+            closed,
+          ),
+          response: { 200: listOf(rowsOf.advice) },
+        },
+      },
+      async ({ query: { memory = null } }) => answerOf(await reader.read('advice', [memory], KEPT_LONG_MS)),
     )
 
     ofUser(server, reader, app)
@@ -197,6 +250,31 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
     )
   }
 }
+
+type From = { position: string | null; skipped: number }
+
+/** A page of a list in the order of a time and an id, its `position`, which several rows can share: so the cursor counts those already shown. */
+async function readFrom(
+  reader: Reader,
+  name: string,
+  { limit = 20, cursor }: { limit?: number; cursor?: string },
+): Promise<ShownPage> {
+  const [time = null, id = null, skipped = 0] = decodeCursor(cursor, 3) ?? []
+  const from = { position: time && `${time},${id}`, skipped: Number(skipped) }
+  const { rows, sql } = await reader.read(name, [time, id, from.skipped, limit + 1], KEPT_MS)
+  const { items, next } = cutAt(rows, limit, from)
+  return { items, nextCursor: next && encodeCursor(next), sql }
+}
+
+/** The page of rows from a position on, and where the next one begins: its position, and how many rows of it were shown. */
+function cutAt(rows: Row[], limit: number, from: From): { items: never[]; next: [string, number] | null } {
+  const items = rows.slice(0, limit)
+  const at = items.at(-1)?.position
+  const shown = items.filter(({ position }) => position === at).length + (at === from.position ? from.skipped : 0)
+  return { items: items as never[], next: rows.length > limit ? [String(at), shown] : null }
+}
+
+const nullUnlessSet = (part: string) => (part === '0' ? null : part)
 
 type Server = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -234,17 +312,29 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
       schema: {
         ...described(
           'List what happened in an inbox, latest first',
-          'As `notify.timeline` in SQL. Shows no content.',
+          'Shows no content. The latest 200 notifications with all that happened to them, then the 200 before; of a large group 50 sources. `notify.timeline` in SQL reads everything.',
           'USER_NOT_FOUND',
         ),
         params: Params,
-        querystring: Limited,
-        response: { 200: listOf(rowsOf.timeline) },
+        querystring: PageQuery,
+        response: { 200: shownPageOf(rowsOf.timeline) },
       },
     },
-    async ({ params: { id }, query: { limit = 100 } }) => {
+    async ({ params: { id }, query: { limit = 20, cursor } }) => {
       await requireUser(id)
-      return answerOf(await reader.read('timeline', [id, limit]))
+      const [block = '0', time = '0', skipped = '0'] = decodeCursor(cursor, 3) ?? []
+      const from = { position: nullUnlessSet(time), skipped: Number(skipped) }
+      const { rows, sql } = await reader.read('timeline', [
+        id,
+        nullUnlessSet(block),
+        from.position,
+        from.skipped,
+        limit + 1,
+      ])
+      const { items, next } = cutAt(rows, limit, from)
+      const older = rows[0]?.olderThan
+      const nextCursor = next ? encodeCursor([block, ...next]) : older ? encodeCursor([String(older), 0, 0]) : null
+      return { items, nextCursor, sql }
     },
   )
   server.get(
@@ -254,21 +344,20 @@ function ofUser(server: Server, reader: Reader, { pool }: App): void {
       schema: {
         ...described(
           'Explain what a user gets, or got, by which channel and why',
-          'Without `notificationId`: what their preferences decide for each type and channel, now or at the time `at`. With it: what was decided then.',
+          'Without `notificationId`: what their preferences decide for each type and channel, now or at the time `at`. With it: what was decided then, on one page.',
           'USER_NOT_FOUND',
         ),
         params: Params,
-        querystring: Type.Object({ at: Time, notificationId: Type.Optional(Id) }, closed),
-        response: { 200: listOf(rowsOf.explain) },
+        querystring: Type.Object({ at: Time, notificationId: Type.Optional(Id), ...TextPageQuery.properties }, closed),
+        response: { 200: shownPageOf(rowsOf.explain) },
       },
     },
-    async ({ params: { id }, query: { at, notificationId } }) => {
+    async ({ params: { id }, query: { at, notificationId, limit = 20, cursor } }) => {
       await requireUser(id)
-      return answerOf(
-        notificationId === undefined
-          ? await reader.read('explain', [id, at ?? null])
-          : await reader.read('why', [id, notificationId]),
-      )
+      if (notificationId !== undefined) return reader.readTextPage('why', [id, notificationId], Infinity, () => [])
+      const after = decodeTextCursor(cursor) ?? [null, null]
+      const parameters = [id, at ?? null, ...after, limit + 1]
+      return reader.readTextPage('explain', parameters, limit, ({ type, channel }) => [type, channel])
     },
   )
   server.get(
@@ -323,7 +412,7 @@ function tables(server: Server, reader: Reader, { pool }: App): void {
             value: Type.Optional(Type.String({ maxLength: 300 })),
             reveal: Type.Optional(Type.Boolean({ default: false })),
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 50 })),
-            cursor: Type.Optional(Type.String({ maxLength: 1000 })),
+            cursor: TextPageQuery.properties.cursor,
           },
           closed,
         ),
@@ -339,18 +428,9 @@ function tables(server: Server, reader: Reader, { pool }: App): void {
       // Writes the audit row before the read, so that nothing is read that the audit log does not show.
       if (reveal)
         await audited(pool, request, { action: 'table.reveal', target: `table:${name}`, after: { order, ...search } })
-      return readRows(reader, { name, order, limit, reveal, search, cursor: keyOf(cursor) })
+      return readRows(reader, { name, order, limit, reveal, search, cursor: decodeTextCursor(cursor) })
     },
   )
-}
-
-function keyOf(cursor: string | undefined): string[] | undefined {
-  if (cursor === undefined) return undefined
-  try {
-    return Buffer.from(cursor, 'base64url').toString('latin1').split(',').map(decodeURIComponent)
-  } catch {
-    throw fail('BAD_CURSOR')
-  }
 }
 
 function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): void {

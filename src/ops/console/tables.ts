@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { fail } from '../../errors.ts'
-import { encodeCursor } from '../../http/paging.ts'
+import { encodeTextCursor } from '../../http/paging.ts'
 import type { Parameter, Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 
 export const Column = Type.Object({
@@ -42,7 +42,7 @@ export type Request = {
   reveal: boolean
   /** A value that a column has. */
   search?: { column: string; value: string } | undefined
-  cursor?: string[] | undefined
+  cursor?: string[] | null
 }
 
 /** Columns with texts that people wrote, or addresses at which they can be reached. */
@@ -160,8 +160,7 @@ export async function readRows(reader: Reader, request: Request): Promise<Page> 
   return {
     columns: table.columns,
     items,
-    nextCursor:
-      more && last ? encodeCursor(table.keys.map(({ name }) => encodeURIComponent(String(last[name])))) : null,
+    nextCursor: more && last ? encodeTextCursor(table.keys.map(({ name }) => String(last[name]))) : null,
     estimated: byTime && table.tailIsPart,
     sql: { ...read.sql, text },
   }

@@ -1,35 +1,21 @@
-import { useInfiniteQuery } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
-import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { AuditEntry } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, useConsole, useNamed } from '../data.tsx'
+import { type Pages, rowsOf, useNamed, usePages } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
-import { Failed, Screen, To } from '../ui/parts.tsx'
+import { Failed, MoreButton, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
 /** The audit log: who changed what, newest first. */
 export function Audit() {
-  const { session } = useDevice()
-  const { live } = useConsole()
   const search = useNamed()
   const [filter, setFilter] = useState<Record<string, string>>(
     search.column && search.value ? { [search.column]: search.value } : {},
   )
-  const { data, error, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: ['console', 'audit', filter],
-    initialPageParam: '',
-    queryFn: ({ pageParam }) => {
-      const query = new URLSearchParams({ limit: '50', ...filter, ...(pageParam && { cursor: pageParam }) })
-      return session.request<Pages<AuditEntry>>('GET', `/admin/audit?${query}`)
-    },
-    getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
-    refetchInterval: ({ state }) => (live && (state.data?.pages.length ?? 0) < 2 ? 5000 : false),
-    retry: false,
-  })
-  const last = data?.pages.at(-1)
+  const query = new URLSearchParams({ limit: '50', ...filter })
+  const { pages, sql, error, more } = usePages<Pages<AuditEntry>>(`audit?${query}`)
   const find = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const given = [...new FormData(event.currentTarget)].map(([name, value]) => [name, String(value).trim()] as const)
@@ -54,10 +40,10 @@ export function Audit() {
         <Button type="submit">Find</Button>
       </form>
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Audit"
-          rows={data.pages.flatMap(({ items }) => items)}
+          rows={rowsOf(pages)}
           keyOf={({ id }) => id}
           empty="Nothing was changed."
           columns={[
@@ -77,12 +63,8 @@ export function Audit() {
           ]}
         />
       )}
-      {hasNextPage && (
-        <Button busy={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          Older
-        </Button>
-      )}
-      {last && <SqlDrawer sql={last.sql} />}
+      <MoreButton more={more} label="Older" />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }

@@ -6,9 +6,9 @@ import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import type { Broadcast, BroadcastWithProgress, DryRun, Recipient } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, useConsole, useRead } from '../data.tsx'
+import { type Pages, rowsOf, useConsole, usePages, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, type Mood, OperatingButton, Screen, State, To, User } from '../ui/parts.tsx'
+import { Card, Failed, type Mood, MoreButton, OperatingButton, Screen, State, To, User } from '../ui/parts.tsx'
 import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural, rate } from '../words.ts'
@@ -28,17 +28,17 @@ const moods: Record<BroadcastState, Mood> = {
 
 export function Broadcasts() {
   const navigate = useNavigate()
-  const { data, error } = useRead<Pages<Broadcast>>('broadcasts?limit=100')
+  const { pages, sql, error, more } = usePages<Pages<Broadcast>>('broadcasts?limit=100')
   return (
     <Screen
       title="Broadcasts"
       lead="One content to many users. Nothing is sent before Send; a recall retracts it from every inbox."
     >
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Broadcasts"
-          rows={data.items}
+          rows={rowsOf(pages)}
           keyOf={({ id }) => id}
           empty="There is no broadcast yet."
           columns={[
@@ -51,11 +51,12 @@ export function Broadcasts() {
           ]}
         />
       )}
+      <MoreButton more={more} label="Older" />
       <DraftForm
         title="New broadcast"
         onSaved={({ id }) => void navigate({ to: '/console/$', params: { _splat: `broadcasts/${id}` }, search: {} })}
       />
-      {data && <SqlDrawer sql={data.sql} />}
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
@@ -240,13 +241,13 @@ function Numbers({ of }: { of: [string, number][] }) {
 }
 
 function Recipients({ id }: { id: string }) {
-  const { data } = useRead<Pages<Recipient>>(`broadcasts/${id}/recipients?limit=50`)
-  if (!data) return null
+  const { pages, sql, more } = usePages<Pages<Recipient>>(`broadcasts/${id}/recipients?limit=50`)
+  if (!pages) return null
   return (
     <Card title="Recipients">
       <DataTable
         label="Recipients"
-        rows={data.items}
+        rows={rowsOf(pages)}
         keyOf={({ userId }) => userId}
         empty="It was not decided about anyone yet."
         columns={[
@@ -260,7 +261,8 @@ function Recipients({ id }: { id: string }) {
           { key: 'webPush', label: 'Web Push' },
         ]}
       />
-      <SqlDrawer sql={data.sql} />
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Card>
   )
 }

@@ -1,21 +1,22 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { type ReactNode, useState } from 'react'
+import { useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import { SwitchRow } from '../../ui/field.tsx'
 import type { Cause, DeadLetter, Replayed } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Pages, useConsole, useRead } from '../data.tsx'
+import { type Pages, rowsOf, useConsole, usePages } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, type Mood, OperatingButton, Screen, State, To, User } from '../ui/parts.tsx'
+import { Card, Failed, type Mood, MoreButton, OperatingButton, Screen, Source, State, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural } from '../words.ts'
 
 /** Dead letters by cause, with the predicted result of a replay, and a replay of one or of all shown ones. */
 export function DeadLetters() {
   const { role } = useConsole()
-  const { data, error } = useRead<List<Cause>>('dead-letters/causes')
+  const { pages, sql, error, more } = usePages<Pages<Cause>>('dead-letters/causes?limit=50')
+  const causes = rowsOf(pages)
   const [reveal, setReveal] = useState(false)
   return (
     <Screen
@@ -28,8 +29,8 @@ export function DeadLetters() {
       }
     >
       <Failed error={error} />
-      {data?.items.length === 0 && <p className={styles.empty}>No event is given up.</p>}
-      {role !== 'reader' && data && data.items.length > 0 && (
+      {causes?.length === 0 && <p className={styles.empty}>No event is given up.</p>}
+      {role !== 'reader' && causes && causes.length > 0 && (
         <SwitchRow
           label="Reveal the content of events"
           hint="What people wrote. Each time leaves a row in the audit log"
@@ -37,10 +38,11 @@ export function DeadLetters() {
           onChange={({ currentTarget }) => setReveal(currentTarget.checked)}
         />
       )}
-      {data?.items.map((cause) => (
+      {causes?.map((cause) => (
         <OfCause key={cause.cause} cause={cause} reveal={reveal} />
       ))}
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} label="More causes" />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
@@ -48,7 +50,7 @@ export function DeadLetters() {
 function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { cause: Cause; reveal: boolean }) {
   const { session } = useDevice()
   const queries = useQueryClient()
-  const { data, error } = useRead<Pages<DeadLetter>>(
+  const { pages, sql, error, more } = usePages<Pages<DeadLetter>>(
     `dead-letters?limit=50&cause=${encodeURIComponent(cause)}${reveal ? '&reveal=true' : ''}`,
     // Does not refresh revealed rows, because each reveal writes an audit row.
     reveal ? 0 : undefined,
@@ -69,34 +71,29 @@ function OfCause({ cause: { cause, count: letters, upTo, anError }, reveal }: { 
       <Failed error={error ?? replayAll.error} />
       <DataTable
         label={cause}
-        rows={data?.items}
+        rows={rowsOf(pages)}
         keyOf={({ id }) => id}
         empty="None is left."
         columns={[
           { key: 'id', label: 'Id' },
-          { key: 'consumer', label: 'Consumer' },
           { key: 'recipientId', label: 'Recipient', render: ({ recipientId }) => <User id={recipientId} /> },
-          { key: 'sourceId', label: 'Source', render: ({ recipientId, sourceId }) => whyNot(recipientId, sourceId) },
+          {
+            key: 'sourceId',
+            label: 'Source',
+            render: ({ recipientId, sourceId }) => <Source recipient={recipientId} id={sourceId} />,
+          },
+          { key: 'action', label: 'If it were replayed now', render: (letter) => <Replay letter={letter} /> },
           { key: 'type', label: 'Type' },
           { key: 'lastError', label: 'Last error' },
           { key: 'attempts', label: 'Attempts', numeric: true },
+          { key: 'consumer', label: 'Consumer' },
           { key: 'deadAt', label: 'Given up' },
           ...(reveal ? [{ key: 'event', label: 'Event' }] : []),
-          { key: 'action', label: 'If it were replayed now', render: (letter) => <Replay letter={letter} /> },
         ]}
       />
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} label="Older" />
+      {sql && <SqlDrawer sql={sql} />}
     </Card>
-  )
-}
-
-/** A link that explains to whom it is missing, and why. */
-function whyNot(recipientId: string | null, sourceId: string | null): ReactNode {
-  if (recipientId === null || sourceId === null) return sourceId ?? '–'
-  return (
-    <To to={`user/${recipientId}`} search={{ column: 'source', value: sourceId }}>
-      {sourceId}
-    </To>
   )
 }
 

@@ -5,8 +5,8 @@ import { newKey } from '../../app/session.ts'
 import { Field, Select, TextArea } from '../../ui/field.tsx'
 import type { Broadcast } from '../answers.ts'
 import styles from '../console.module.css'
-import { useConsole } from '../data.tsx'
-import { Card, Failed, OperatingButton } from '../ui/parts.tsx'
+import { rowsOf, useConsole } from '../data.tsx'
+import { Card, Failed, MoreButton, OperatingButton } from '../ui/parts.tsx'
 import { useSegments } from './segments.tsx'
 import { useTemplates } from './templates.tsx'
 
@@ -49,7 +49,7 @@ export function DraftForm({ title, draft, onSaved }: Props) {
             onChange={({ currentTarget }) => setTemplateId(currentTarget.value)}
           >
             <option value="">None: plain text</option>
-            {templates.data?.items.map(({ id, name }) => (
+            {rowsOf(templates.pages)?.map(({ id, name }) => (
               <option key={id} value={id}>
                 {name}
               </option>
@@ -58,7 +58,7 @@ export function DraftForm({ title, draft, onSaved }: Props) {
           <Select label="To" value={segmentId} onChange={({ currentTarget }) => setSegmentId(currentTarget.value)}>
             <option value="">Everyone</option>
             {ruleOf(draft) !== undefined && <option value={OWN_RULE}>The rule of this draft</option>}
-            {segments.data?.items.map(({ id, name }) => (
+            {rowsOf(segments.pages)?.map(({ id, name }) => (
               <option key={id} value={id}>
                 {name}
               </option>
@@ -83,6 +83,8 @@ export function DraftForm({ title, draft, onSaved }: Props) {
             defaultValue={draft?.perSecond ?? undefined}
           />
         </div>
+        {templates.more.wanted && <MoreButton more={templates.more} label="More templates" />}
+        {segments.more.wanted && <MoreButton more={segments.more} label="More segments" />}
         {templateId ? (
           <TextArea
             label="Variables, as JSON"

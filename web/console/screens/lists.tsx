@@ -2,9 +2,9 @@ import { useState } from 'react'
 import { Segments } from '../../ui/field.tsx'
 import type { Invariant, NotificationType, Worker } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, useRead } from '../data.tsx'
+import { type List, type Pages, type Row, rowsOf, usePages, useRead } from '../data.tsx'
 import { type Column, DataTable } from '../ui/data-table.tsx'
-import { Failed, type Mood, Screen, State, To, User } from '../ui/parts.tsx'
+import { Failed, type Mood, MoreButton, Screen, Source, State, To, User } from '../ui/parts.tsx'
 import { Processes, SILENT } from '../ui/processes.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { capped, count, plural, seconds } from '../words.ts'
@@ -67,7 +67,7 @@ const lanes: Read = {
 const jobs: Read = {
   title: 'Jobs',
   lead: 'Jobs of graphile-worker by task and state. They are hints: what has to be done is in tables, so a lost job loses nothing.',
-  path: 'jobs',
+  path: 'jobs?limit=100',
   empty: 'No job waits. Work is found by the poll, too.',
   keyOf: (row) => `${row.task} ${row.state}`,
   columns: [
@@ -82,15 +82,19 @@ const jobs: Read = {
 
 const pending: Read = {
   title: 'Pending',
-  lead: 'Events that failed or were held up, and wait for another attempt; the next ones first. After twelve attempts an event is a dead letter.',
-  path: 'pending',
+  lead: 'Events that failed or were held up, and wait for another attempt; the next ones first. After twelve attempts an event is a dead letter. The view ops.held_locks shows which transaction holds a row.',
+  path: 'pending?limit=100',
   empty: 'No event waits for another attempt.',
   keyOf: ({ id }) => String(id),
   columns: [
     text('id', 'Id'),
     text('consumer', 'Consumer'),
     user('recipientId', 'Recipient'),
-    text('sourceId', 'Source'),
+    {
+      key: 'sourceId',
+      label: 'Source',
+      render: ({ recipientId, sourceId }) => <Source recipient={recipientId} id={sourceId} />,
+    },
     number('attempts', 'Attempts'),
     text('dueAt', 'Next attempt'),
     text('lastError', 'Last error'),
@@ -100,7 +104,7 @@ const pending: Read = {
 const webhooks: Read = {
   title: 'Webhooks',
   lead: 'Endpoints that take events, and the messages that wait for them.',
-  path: 'webhooks',
+  path: 'webhooks?limit=100',
   empty: 'No endpoint takes events. Create one with POST /webhooks.',
   keyOf: ({ id }) => String(id),
   columns: [
@@ -118,7 +122,7 @@ const webhooks: Read = {
 const breakers: Read = {
   title: 'Circuit breakers',
   lead: 'After several failures in a row a provider gets nothing for a while, then one message as a trial.',
-  path: 'breakers',
+  path: 'breakers?limit=100',
   empty: 'No provider has been called yet.',
   keyOf: ({ process, name }) => `${process} ${name}`,
   columns: [
@@ -138,39 +142,25 @@ const breakers: Read = {
   ],
 }
 
-const settings: Read = {
-  title: 'Settings',
-  lead: 'Every retention time and limit in force, and where it is set.',
-  path: 'settings',
-  every: 0,
-  empty: 'No process has written its settings.',
-  keyOf: ({ role, name }) => `${role} ${name}`,
-  columns: [
-    text('name', 'What'),
-    text('value', 'Value'),
-    text('setBy', 'Set by'),
-    text('role', 'Role'),
-    text('writtenAt', 'Since'),
-  ],
-}
-
-export const reads: Record<string, Read> = { lanes, jobs, pending, webhooks, breakers, settings }
+export const reads: Record<string, Read> = { lanes, jobs, pending, webhooks, breakers }
 
 /** A screen that shows one statement and its rows. */
 export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, columns } }: { read: Read }) {
-  const { data, error } = useRead<List>(path, every)
+  const { pages, sql, error, more } = usePages<Pages>(path, every)
   return (
     <Screen title={title} lead={lead}>
       <Failed error={error} />
-      {data && <DataTable label={title} rows={data.items} keyOf={keyOf} columns={columns} empty={empty} />}
-      {data && <SqlDrawer sql={data.sql} />}
+      {pages && <DataTable label={title} rows={rowsOf(pages)} keyOf={keyOf} columns={columns} empty={empty} />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
 
 export function Workers() {
-  const { data, error } = useRead<List<Worker>>('workers')
-  const working = data?.items.filter(({ workerIds, silentSeconds }) => workerIds.length > 0 && silentSeconds < SILENT)
+  const { pages, sql, error, more } = usePages<Pages<Worker>>('workers?limit=100')
+  const workers = rowsOf(pages)
+  const working = workers?.filter(({ workerIds, silentSeconds }) => workerIds.length > 0 && silentSeconds < SILENT)
   return (
     <Screen
       title="Processes"
@@ -183,21 +173,22 @@ export function Workers() {
       }
     >
       <Failed error={error} />
-      {working?.length === 0 && (
+      {working?.length === 0 && !more.wanted && (
         <p>
           <State mood="bad">No worker runs: nothing is dispatched.</State> Start one with{' '}
           <code>node src/main.ts worker</code>.
         </p>
       )}
-      {data && <Processes processes={data.items} withJobs />}
-      {data && <SqlDrawer sql={data.sql} />}
+      {workers && <Processes processes={workers} withJobs />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
 
 export function Deliveries() {
   const [show, setShow] = useState<'waiting' | 'finished'>('waiting')
-  const { data, error, isPlaceholderData } = useRead<List>(`deliveries?show=${show}`)
+  const { pages, sql, error, more, isPlaceholderData } = usePages<Pages>(`deliveries?limit=100&show=${show}`)
   return (
     <Screen title="Deliveries" lead="Mails and web pushes: a row per notification, channel and target.">
       <Segments<'waiting' | 'finished'>
@@ -210,10 +201,10 @@ export function Deliveries() {
         onChange={setShow}
       />
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Deliveries"
-          rows={isPlaceholderData ? undefined : data.items}
+          rows={isPlaceholderData ? undefined : rowsOf(pages)}
           keyOf={(row) => `${row.userId} ${row.notificationId} ${row.channel} ${row.queuedAt} ${row.updatedAt}`}
           empty={show === 'waiting' ? 'Nothing waits to be sent.' : 'Nothing was sent yet.'}
           columns={[
@@ -235,7 +226,8 @@ export function Deliveries() {
           ]}
         />
       )}
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
@@ -280,7 +272,7 @@ export function Invariants() {
 }
 
 export function Types() {
-  const { data, error } = useRead<List<NotificationType>>('notification-types?limit=100', 10_000)
+  const { pages, sql, error, more } = usePages<Pages<NotificationType>>('notification-types?limit=100', 10_000)
   return (
     <Screen
       title="Types"
@@ -293,10 +285,10 @@ export function Types() {
       }
     >
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable<NotificationType>
           label="Types"
-          rows={data.items}
+          rows={rowsOf(pages)}
           keyOf={({ type }) => type}
           empty="There is no type."
           columns={[
@@ -311,7 +303,8 @@ export function Types() {
           ]}
         />
       )}
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }

@@ -7,27 +7,27 @@ import { Button } from '../../ui/button.tsx'
 import { Segments as Choice, Field, TextArea } from '../../ui/field.tsx'
 import type { Estimate, Segment } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, useConsole, useRead } from '../data.tsx'
+import { type Pages, rowsOf, useConsole, usePages } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, OperatingButton, Screen, To } from '../ui/parts.tsx'
+import { Card, Failed, MoreButton, OperatingButton, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count } from '../words.ts'
 
-export const useSegments = () => useRead<Pages<Segment>>('segments?limit=100', 0)
+export const useSegments = () => usePages<Pages<Segment>>('segments?limit=100', 0)
 
 /** Segments: sets of users by a rule or by SQL, with an estimate before anything is saved. */
 export function SegmentsScreen() {
-  const { data, error } = useSegments()
+  const { pages, sql, error, more } = useSegments()
   return (
     <Screen
       title="Segments"
       lead="Sets of users for broadcasts, by a rule or by a select that runs as ravenpost_readonly."
     >
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Segments"
-          rows={data.items}
+          rows={rowsOf(pages)}
           keyOf={({ id }) => id}
           empty="There is no segment yet."
           columns={[
@@ -37,8 +37,9 @@ export function SegmentsScreen() {
           ]}
         />
       )}
+      <MoreButton more={more} />
       <Editor />
-      {data && <SqlDrawer sql={data.sql} />}
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }

@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { demoEnabled } from '../../app/demo/enabled.ts'
@@ -7,9 +7,9 @@ import { Button } from '../../ui/button.tsx'
 import { Field, Segments, Select, SwitchRow } from '../../ui/field.tsx'
 import type { Column, Table, TablePage } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Row, useConsole, useNamed, useRead } from '../data.tsx'
+import { type List, type Row, rowsOf, useConsole, useNamed, usePages, useRead } from '../data.tsx'
 import { DataTable, Value } from '../ui/data-table.tsx'
-import { Card, Failed, OperatingButton, Screen, To } from '../ui/parts.tsx'
+import { Card, Failed, MoreButton, OperatingButton, Screen, To } from '../ui/parts.tsx'
 import { usePassword } from '../ui/password.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { bytes, count, estimate } from '../words.ts'
@@ -107,30 +107,17 @@ type Order = 'newest' | 'key'
 export function TableScreen({ name }: { name: string }) {
   const search = useNamed()
   const navigate = useNavigate()
-  const { live, role } = useConsole()
-  const { session } = useDevice()
+  const { role } = useConsole()
   const [order, setOrder] = useState<Order>(search.column ? 'key' : 'newest')
   const [reveal, setReveal] = useState(false)
   const filter =
     search.column && search.value !== undefined ? { column: search.column, value: String(search.value) } : undefined
   const query = new URLSearchParams({ order, ...(reveal && { reveal: 'true' }), ...filter })
-  const { data, error, fetchNextPage, hasNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: ['console', 'table', name, String(query)],
-    initialPageParam: '',
-    queryFn: ({ pageParam }) =>
-      session.request<TablePage>(
-        'GET',
-        `/admin/tables/${name}?${query}${pageParam && `&cursor=${encodeURIComponent(pageParam)}`}`,
-      ),
-    getNextPageParam: (page) => page.nextCursor ?? undefined,
-    // Each read of private columns leaves a row in the audit log.
-    refetchInterval: (state) => (live && !reveal && (state.state.data?.pages.length ?? 0) < 2 ? 3000 : false),
-    staleTime: 1000,
-    retry: false,
-  })
-  const last = data?.pages.at(-1)
-  const columns = data?.pages[0]?.columns ?? []
-  const rows = data?.pages.flatMap(({ items }) => items)
+  // Each read of private columns leaves a row in the audit log.
+  const { pages, error, more } = usePages<TablePage>(`tables/${name}?${query}`, reveal ? 0 : undefined)
+  const last = pages?.at(-1)
+  const columns = pages?.[0]?.columns ?? []
+  const rows = rowsOf(pages)
   const keys = columns.filter(({ key }) => key)
   const keyOf = (row: Row) =>
     keys.length > 0 ? keys.map((column) => String(row[column.name])).join(' ') : JSON.stringify(row)
@@ -201,11 +188,7 @@ export function TableScreen({ name }: { name: string }) {
             render: (row: Row) => <Cell column={column} value={row[column.name]} />,
           }))}
       />
-      {hasNextPage && (
-        <Button busy={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          Older rows
-        </Button>
-      )}
+      <MoreButton more={more} label="Older rows" />
       {last && <SqlDrawer sql={last.sql} />}
       <Columns columns={columns} />
     </Screen>

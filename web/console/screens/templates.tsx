@@ -6,25 +6,25 @@ import { newKey } from '../../app/session.ts'
 import { Field, TextArea } from '../../ui/field.tsx'
 import type { Preview, Sql, Template } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, useConsole, useRead } from '../data.tsx'
+import { type Pages, rowsOf, useConsole, usePages, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, OperatingButton, Screen, State, To } from '../ui/parts.tsx'
+import { Card, Failed, MoreButton, OperatingButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 
-export const useTemplates = () => useRead<Pages<Template>>('templates?limit=100', 0)
+export const useTemplates = () => usePages<Pages<Template>>('templates?limit=100', 0)
 
 export function Templates() {
-  const { data, error } = useTemplates()
+  const { pages, sql, error, more } = useTemplates()
   return (
     <Screen
       title="Templates"
       lead="Texts of broadcasts: ICU messages over typed variables, with translations. Each change keeps the version before."
     >
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Templates"
-          rows={data.items}
+          rows={rowsOf(pages)}
           keyOf={({ id }) => id}
           empty="There is no template yet."
           columns={[
@@ -46,8 +46,9 @@ export function Templates() {
           ]}
         />
       )}
+      <MoreButton more={more} />
       <To to="templates/new">New template</To>
-      {data && <SqlDrawer sql={data.sql} />}
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }

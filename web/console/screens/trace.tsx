@@ -1,29 +1,23 @@
-import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
-import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { Trace, TracedRequest } from '../answers.ts'
 import styles from '../console.module.css'
-import { useConsole, useNamed, useRead } from '../data.tsx'
+import { useConsole, useNamed, usePages, useRead } from '../data.tsx'
 import { DataTable } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, To, User } from '../ui/parts.tsx'
+import { Card, Failed, MoreButton, Screen, To, User } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
-import { seconds } from '../words.ts'
+import { count, seconds } from '../words.ts'
 
 /** The trace of a request or a notification, to its acknowledgement. */
 export function FindTrace() {
-  const { session } = useDevice()
   const navigate = useNavigate()
   const named = useNamed()
   const [requestId, setRequestId] = useState(named.column === 'request' ? (named.value ?? '') : '')
-  const { data, error } = useQuery({
-    queryKey: ['console', 'trace', requestId],
-    queryFn: () => session.request<TracedRequest>('GET', `/admin/trace?requestId=${encodeURIComponent(requestId)}`),
-    enabled: requestId !== '',
-    retry: false,
-  })
+  const path = requestId ? `trace?requestId=${encodeURIComponent(requestId)}` : undefined
+  const { pages, sql, error, more } = usePages<TracedRequest>(path, 0)
+  const looked = pages?.reduce((sum, { looked }) => sum + looked.events, 0) ?? 0
   const byNotification = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
@@ -52,12 +46,12 @@ export function FindTrace() {
         <Button type="submit">Find</Button>
       </form>
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Events"
-          rows={data.events}
+          rows={pages.flatMap(({ events }) => events)}
           keyOf={({ eventId }) => eventId}
-          empty={`None of the newest ${data.looked.events} events belongs to this request.`}
+          empty={`None of the newest ${count(looked)} events belongs to this request.`}
           columns={[
             { key: 'at', label: 'At' },
             { key: 'action', label: 'Action' },
@@ -75,7 +69,8 @@ export function FindTrace() {
           ]}
         />
       )}
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} label="Look further back" />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }

@@ -1,12 +1,12 @@
 import { useNavigate } from '@tanstack/react-router'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import type { Badge, Decision, FoundUser, Line, Sql, WhyNotStep } from '../answers.ts'
 import styles from '../console.module.css'
-import { type List, type Pages, useNamed, useRead } from '../data.tsx'
+import { type Pages, rowsOf, useNamed, usePages, useRead } from '../data.tsx'
 import { At, DataTable, Value } from '../ui/data-table.tsx'
-import { Card, Failed, Screen, State, To } from '../ui/parts.tsx'
+import { Card, Failed, MoreButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
 import { count, plural } from '../words.ts'
 
@@ -14,7 +14,7 @@ import { count, plural } from '../words.ts'
 export function FindUser() {
   const navigate = useNavigate()
   const [asked, setAsked] = useState('')
-  const { data, error } = useRead<Pages<FoundUser>>(
+  const { pages, sql, error, more } = usePages<Pages<FoundUser>>(
     asked ? `users?limit=50&q=${encodeURIComponent(asked)}` : undefined,
     0,
   )
@@ -33,10 +33,10 @@ export function FindUser() {
         </Button>
       </form>
       <Failed error={error} />
-      {data && (
+      {pages && (
         <DataTable
           label="Users"
-          rows={data.items}
+          rows={rowsOf(pages)}
           keyOf={({ id }) => id}
           empty="No username begins with this, and no user has this external id."
           columns={[
@@ -48,18 +48,19 @@ export function FindUser() {
           ]}
         />
       )}
-      {data?.nextCursor && <p className={styles.muted}>The first 50. A longer beginning of the name finds fewer.</p>}
-      {data && <SqlDrawer sql={data.sql} />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Screen>
   )
 }
 
 export function UserScreen({ id }: { id: string }) {
   const badge = useRead<Badge>(`users/${id}/badge`, 0)
-  const timeline = useRead<List<Line>>(`users/${id}/timeline?limit=100`)
+  const timeline = usePages<Pages<Line>>(`users/${id}/timeline?limit=100`)
   const [chosen, setChosen] = useState<string>()
   const { data } = badge
-  const isAboutSource = useNamed().column === 'source'
+  const { column, value } = useNamed()
+  const isAboutSource = column === 'source'
   return (
     <Screen
       title={data ? `Inbox of ${data.username}` : 'Inbox of a user'}
@@ -86,12 +87,16 @@ export function UserScreen({ id }: { id: string }) {
     >
       <Failed error={badge.error ?? timeline.error} />
       {data && <Proof badge={data} onProve={() => void badge.refetch()} busy={badge.isFetching} />}
-      {isAboutSource && <WhyNot userId={id} />}
+      {isAboutSource && (
+        <Shown key={value}>
+          <WhyNot userId={id} />
+        </Shown>
+      )}
       <Card title="Timeline">
-        {timeline.data && (
+        {timeline.pages && (
           <DataTable
             label="Timeline"
-            rows={timeline.data.items}
+            rows={rowsOf(timeline.pages)}
             keyOf={(row) => JSON.stringify(row)}
             empty="Nothing happened in this inbox."
             columns={[
@@ -100,14 +105,20 @@ export function UserScreen({ id }: { id: string }) {
               {
                 key: 'notificationId',
                 label: 'Notification',
-                render: ({ notificationId }) =>
-                  notificationId ? (
+                render: ({ notificationId, sourceId }) => {
+                  if (notificationId === null && sourceId === null) return '–'
+                  if (notificationId === null)
+                    return (
+                      <To to={`user/${id}`} search={{ column: 'source', value: String(sourceId) }}>
+                        why not
+                      </To>
+                    )
+                  return (
                     <button type="button" className={styles.link} onClick={() => setChosen(notificationId)}>
                       {notificationId}: why
                     </button>
-                  ) : (
-                    '–'
-                  ),
+                  )
+                },
               },
               { key: 'type', label: 'Type' },
               { key: 'sourceId', label: 'Source' },
@@ -115,12 +126,35 @@ export function UserScreen({ id }: { id: string }) {
             ]}
           />
         )}
-        {timeline.data && <SqlDrawer sql={timeline.data.sql} />}
+        <MoreButton more={timeline.more} label="Older" />
+        {timeline.sql && <SqlDrawer sql={timeline.sql} />}
       </Card>
-      {chosen && <Why userId={id} notificationId={chosen} />}
+      {chosen && (
+        <Shown key={chosen}>
+          <Why userId={id} notificationId={chosen} />
+        </Shown>
+      )}
       {!isAboutSource && <WhyNot userId={id} />}
       <Explain userId={id} />
     </Screen>
+  )
+}
+
+/** Content that was asked for elsewhere on the screen: it gets the focus, and is scrolled into view as it grows. */
+function Shown({ children }: { children: ReactNode }) {
+  const ref = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    const { current } = ref
+    if (!current) return
+    current.focus({ preventScroll: true })
+    const observer = new ResizeObserver(() => current.scrollIntoView({ block: 'nearest' }))
+    observer.observe(current)
+    return () => observer.disconnect()
+  }, [])
+  return (
+    <div ref={ref} tabIndex={-1}>
+      {children}
+    </div>
   )
 }
 
@@ -166,7 +200,7 @@ function Proof({ badge, onProve, busy }: { badge: Badge; onProve(): void; busy: 
 }
 
 function Why({ userId, notificationId }: { userId: string; notificationId: string }) {
-  const { data, error } = useRead<List<Decision>>(`users/${userId}/explain?notificationId=${notificationId}`, 0)
+  const { data, error } = useRead<Pages<Decision>>(`users/${userId}/explain?notificationId=${notificationId}`, 0)
   return (
     <Card title={`Why notification ${notificationId}`}>
       <p>
@@ -181,8 +215,8 @@ function Why({ userId, notificationId }: { userId: string; notificationId: strin
 
 function Explain({ userId }: { userId: string }) {
   const [at, setAt] = useState('')
-  const query = at ? `?at=${encodeURIComponent(new Date(at).toISOString())}` : ''
-  const { data, error } = useRead<List<Decision>>(`users/${userId}/explain${query}`, 0)
+  const query = at ? `&at=${encodeURIComponent(new Date(at).toISOString())}` : ''
+  const { pages, sql, error, more } = usePages<Pages<Decision>>(`users/${userId}/explain?limit=100${query}`, 0)
   return (
     <Card title="What this user gets">
       <div className={styles.bar}>
@@ -194,8 +228,9 @@ function Explain({ userId }: { userId: string }) {
         />
       </div>
       <Failed error={error} />
-      {data && <Decisions rows={data.items} empty="There is no type." />}
-      {data && <SqlDrawer sql={data.sql} />}
+      {pages && <Decisions rows={rowsOf(pages) ?? []} empty="There is no type." />}
+      <MoreButton more={more} />
+      {sql && <SqlDrawer sql={sql} />}
     </Card>
   )
 }
@@ -242,6 +277,10 @@ function WhyNot({ userId }: { userId: string }) {
         <Field label="Source, for example like:9:4" name="source" maxLength={300} required defaultValue={source} />
         <Button type="submit">Explain</Button>
       </form>
+      <p className={styles.muted}>
+        <code>like:post:user</code>, <code>comment:id</code>, <code>post:id</code>,{' '}
+        <code>follow:follower:followed</code>, <code>broadcast:id</code>, or the id that the sender chose.
+      </p>
       <Failed error={error} />
       {data && (
         <DataTable

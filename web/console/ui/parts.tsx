@@ -5,7 +5,7 @@ import { useWords } from '../../app/words/words.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Alert } from '../../ui/notes.tsx'
 import styles from '../console.module.css'
-import { useConsole } from '../data.tsx'
+import { type More, useConsole } from '../data.tsx'
 
 export function Screen({ title, lead, children }: { title: string; lead?: ReactNode; children: ReactNode }) {
   return (
@@ -55,11 +55,37 @@ export function User({ id }: { id: unknown }) {
   return typeof id === 'string' && id !== '0' ? <To to={`user/${id}`}>{id}</To> : <span className={styles.null}>–</span>
 }
 
+/** A source with a link that explains how far it came on its way to the recipient. */
+export function Source({ recipient, id }: { recipient: unknown; id: unknown }) {
+  if (typeof id !== 'string') return <span className={styles.null}>–</span>
+  if (typeof recipient !== 'string') return id
+  return (
+    <To to={`user/${recipient}`} search={{ column: 'source', value: id }}>
+      {id}
+    </To>
+  )
+}
+
 /** A button that writes. It is disabled until write actions are enabled. */
 export function OperatingButton({ disabled = false, ...rest }: ComponentProps<typeof Button>) {
   const operating = useConsole().operateUntil > Date.now()
   const title = operating ? undefined : 'Switch on Operate first'
   return <Button disabled={!operating || disabled} title={title} {...rest} />
+}
+
+/** The button for the next page of a list. */
+export function MoreButton({ more: { wanted, busy, further, read }, label = 'More' }: { more: More; label?: string }) {
+  if (!wanted && !further) return null
+  return (
+    <p className={styles.buttons}>
+      {wanted && (
+        <Button busy={busy} onClick={read}>
+          {label}
+        </Button>
+      )}
+      {further && <span className={styles.muted}>With further pages open, this list does not refresh by itself.</span>}
+    </p>
+  )
 }
 
 /** A small chart of the last values, for decoration; the number beside it has the meaning. */

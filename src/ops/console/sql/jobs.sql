@@ -1,4 +1,4 @@
--- Jobs of graphile-worker by task and state. Jobs are hints; the work itself is in tables.
+-- Jobs of graphile-worker by task and state, after a task and state (null: from the first). Jobs are hints; the work itself is in tables.
 select
   task as "task",
   state as "state",
@@ -7,4 +7,6 @@ select
   most_attempts::int as "mostAttempts",
   an_error as "anError"
 from ops.jobs
+where $1::text is null or (task, state) > ($1::text, $2::text)
 order by task, state
+limit $3::int

@@ -1,4 +1,4 @@
--- Endpoints that take events, and what waits for them; 10001 messages: that many or more.
+-- Endpoints that take events, after an id (null: from the first), and what waits for them; 10001 messages: that many or more.
 select
   id::text as "id",
   host as "host",
@@ -13,4 +13,6 @@ select
   extract(epoch from oldest_age)::float8 as "oldestSeconds",
   sending::float8 as "sending"
 from ops.webhooks
+where $1::bigint is null or webhooks.id > $1::bigint
 order by webhooks.id
+limit $2::int

@@ -1,4 +1,5 @@
--- Processes of every role by their heartbeats in notify.processes, with the workers of each in notify.workers. The jobs of a worker that is silent for 10 s are given to others.
+-- Processes of every role by their heartbeats in notify.processes, with the workers of each in notify.workers; after a role, host and pid (null: from
+-- the first). The jobs of a worker that is silent for 10 s are given to others.
 with workers as (
   select
     host,
@@ -23,5 +24,6 @@ select
   coalesce(p.figures, '{}') as "figures"
 from notify.processes p
 full join workers w using (host, pid)
-order by 1, host, pid
-limit 200
+where $1::text is null or (coalesce(p.role, 'worker'), host, pid) > ($1::text, $2::text, $3::int)
+order by coalesce(p.role, 'worker'), host, pid
+limit $4::int
