@@ -492,6 +492,10 @@ export interface NotifyInbox {
    */
   ackedModseq: Generated<Int8>;
   /**
+   * A new one begins every 8 changes. While a transaction stays open, PostgreSQL keeps all versions of the row; lookups begin with the newest era, so they read the versions of one era at most. With each change in the key, each would write the index: 8 % more WAL records per notification, not 1 %.
+   */
+  era: Generated<Int8>;
+  /**
    * Tombstones up to this modseq are removed. A client with a lower state must fetch its list again.
    */
   floorModseq: Generated<Int8>;

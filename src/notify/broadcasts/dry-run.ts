@@ -6,6 +6,7 @@ import { listOf } from '../dispatch/fast-path.ts'
 import { judgeInApp } from '../dispatch/fold.ts'
 import type { Inbox } from '../dispatch/model.ts'
 import { inboxColumns } from '../dispatch/objects.ts'
+import { inboxOf } from '../inbox/lock.ts'
 import { preferencesOf, readMutedThreads, readRelations } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { CompileAudience } from './audience.ts'
@@ -153,7 +154,7 @@ async function readInboxes(client: pg.ClientBase, users: string[]): Promise<Map<
   const { rows } = await client.query<Inbox>({
     name: 'inboxes_of_dry_run',
     text: `select ${inboxColumns}, false as "hasTakers"
-           from notify.inbox where user_id = any($1::bigint[])`,
+           from unnest($1::bigint[]) w (id) cross join ${inboxOf('w.id')}`,
     values: [users],
   })
   return new Map(rows.map((row) => [row.userId, row]))

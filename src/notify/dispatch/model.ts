@@ -6,6 +6,8 @@ import type { Channel, NotificationType, TypeLookup } from '../types/types.ts'
 /** A user's inbox as read under its row lock. */
 export type Inbox = {
   userId: string
+  /** Address of the locked version of its row. */
+  version: string
   modseq: number
   unread: number
   unseen: number

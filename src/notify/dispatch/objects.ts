@@ -1,13 +1,14 @@
 import type pg from 'pg'
 import { hiddenIds } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
+import { inboxOf } from '../inbox/lock.ts'
 import { someTakesChanges } from '../webhooks/queue.ts'
 import type { Inbox } from './model.ts'
 
 /**
  * Columns of an `Inbox`, except `hasTakers`. The times are exact in milliseconds, because `extract` returns a numeric.
  */
-export const inboxColumns = `user_id as "userId", modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
+export const inboxColumns = `user_id as "userId", version, modseq::float8 as modseq, unread_count as unread, unseen_count as unseen,
   seen_modseq::float8 as "seenModseq",
   (1000 * extract(epoch from greatest(grown_at, date_trunc('milliseconds', now()) - interval '1 ms')))::float8 as "grownAt", has_preferences as "hasPreferences", reachable_by as "reachableBy"`
 
@@ -20,7 +21,8 @@ export async function lockInboxes(
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
     text: `select ${inboxColumns}, ${someTakesChanges} as "hasTakers"
-           from notify.inbox where user_id = any(${hiddenIds('$1')}) order by user_id for update ${skipLocked ? 'skip locked' : ''}`,
+           from (select id from unnest((select $1::bigint[])) w (id) order by id) w
+           cross join ${inboxOf('w.id', skipLocked ? 'for update skip locked' : 'for update')}`,
     values: [userIds],
   })
   return new Map(rows.map((row) => [row.userId, row]))

@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { encodeChangedInboxes, INBOX_CHANNEL } from '../../base/wake-ups.ts'
-import { columns, hiddenIds } from '../../db/columns.ts'
+import { columns } from '../../db/columns.ts'
 import { notify } from '../../db/listener.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
+import { isLocked, requireStored } from '../inbox/lock.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { queueChanges } from '../webhooks/queue.ts'
 import { hurryWindows, openWindows } from '../windows/rows.ts'
@@ -71,19 +72,21 @@ export async function storeRemoved(
 async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<void> {
   const inboxes = inboxesOf(changes)
   if (inboxes.length === 0) return
-  await client.query({
+  const stored = await client.query({
     name: 'store_inboxes',
     text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen,
              grown_at = to_timestamp(w.grown_at / 1000)
            from ${moved.from}
-           where i.user_id = w.user_id and i.user_id = any(${hiddenIds('$1')})`,
+           where ${isLocked}`,
     values: moved.values(inboxes),
   })
+  requireStored(stored, inboxes.length)
 }
 
 const moved = columns<Inbox>(
   {
     user_id: ['bigint', (inbox) => inbox.userId],
+    version: ['tid', (inbox) => inbox.version],
     modseq: ['bigint', (inbox) => inbox.modseq],
     unread: ['int', (inbox) => inbox.unread],
     unseen: ['int', (inbox) => inbox.unseen],

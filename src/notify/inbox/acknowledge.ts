@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { acknowledged } from '../../base/metrics.ts'
-import { columns, hiddenIds } from '../../db/columns.ts'
+import { columns } from '../../db/columns.ts'
 import { type Durability, inTransaction } from '../../db/transaction.ts'
 import { logIsOpen } from '../delivery-log/append.ts'
-import { translateBusy } from './lock.ts'
+import { inboxOf, isLocked, translateBusy } from './lock.ts'
 
 /** An acknowledgement: a device of this user has received all changes up to this modseq. */
 export type Acknowledgement = { userId: string; modseq: number }
@@ -29,17 +29,20 @@ export async function acknowledge(
   acknowledged.inc(delivered)
 }
 
-type Moved = { userId: string; from: number; to: number }
+type Moved = { userId: string; version: string; from: number; to: number }
 
-/** Locks the inboxes whose acknowledged state moves, ordered by user id as everywhere. */
+const moves = 'i.acked_modseq < least(w.modseq, i.modseq)'
+
+/** Locks the inboxes whose acknowledged state moves, ordered by user id as everywhere. Another device may have moved it before. */
 async function lockMoved(client: pg.ClientBase, latest: Map<string, number>): Promise<Moved[]> {
   const { rows } = await client.query<Moved>({
     name: 'lock_acknowledged_inboxes',
-    text: `select i.user_id as "userId", i.acked_modseq::float8 as from, least(w.modseq, i.modseq)::float8 as to
-           from ${acked.from}
-           join notify.inbox i on i.user_id = w.user_id
-           where i.user_id = any(${hiddenIds('$1')}) and i.acked_modseq < least(w.modseq, i.modseq)
-           order by i.user_id for update of i`,
+    text: `select i.user_id as "userId", i.version, i.acked_modseq::float8 as from, least(w.modseq, i.modseq)::float8 as to
+           from (
+             select w.* from ${acked.from} cross join ${inboxOf('w.user_id')} where ${moves} order by w.user_id
+           ) w
+           cross join ${inboxOf('w.user_id', 'for update')}
+           where ${moves}`,
     values: acked.values([...latest]),
   })
   return rows
@@ -61,7 +64,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
              update notify.notifications n set delivered_at = now()
              from ${received.from}
              where n.user_id = w.user_id and n.grown_modseq > w.acked_before and n.grown_modseq <= w.acked
-               and n.delivered_at is null and not n.filtered and n.user_id = any(${hiddenIds('$1')})
+               and n.delivered_at is null and not n.filtered
              returning n.user_id, n.id, w.acked
            ), logged as (
              insert into notify.delivery_log (recipient_id, notification_id, event, channel, modseq)
@@ -69,7 +72,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
            ), moved as (
              update notify.inbox i set acked_modseq = w.acked
              from ${received.from}
-             where i.user_id = w.user_id and i.user_id = any(${hiddenIds('$1')})
+             where ${isLocked}
            )
            select count(*)::int as delivered from delivered`,
     values: received.values(moved),
@@ -80,6 +83,7 @@ async function storeDelivery(client: pg.ClientBase, moved: Moved[]): Promise<num
 const received = columns<Moved>(
   {
     user_id: ['bigint', (moved) => moved.userId],
+    version: ['tid', (moved) => moved.version],
     acked_before: ['bigint', (moved) => moved.from],
     acked: ['bigint', (moved) => moved.to],
   },

@@ -1,6 +1,7 @@
-import { columns, hiddenIds } from '../../db/columns.ts'
+import { columns } from '../../db/columns.ts'
 import { type Changes, formatState } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
+import { inboxOf } from './lock.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /** Changes of one user between the modseqs `from` and `to`, and the inbox in the same snapshot. */
@@ -128,7 +129,7 @@ const changesStatement = `
          i.acked_modseq::float8 as "ackedModseq", i.seen_modseq::float8 as "seenModseq",
          c.modseq::float8 as "changeModseq", c.id as "changeId", c.removed, c.found::int as found, ${notificationColumns}
   from ${asked.from}
-  join notify.inbox i on i.user_id = w.user_id
+  cross join ${inboxOf('w.user_id')}
   left join lateral (
     select * from (
       select page.*, count(*) over () as found, sum(octets) over (order by modseq) - octets as before
@@ -152,5 +153,4 @@ const changesStatement = `
     where before < w.octets
   ) c on true
   left join lateral (select (c.notification).*) n on true
-  where i.user_id = any(${hiddenIds('$1')})
   order by i.user_id, c.modseq`

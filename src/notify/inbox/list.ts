@@ -3,6 +3,7 @@ import { fail } from '../../errors.ts'
 import { cutPage, decodeCursor } from '../../http/paging.ts'
 import { formatState } from '../../protocol/changes.ts'
 import type { Notification } from '../../protocol/notification.ts'
+import { inboxOf } from './lock.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from './view.ts'
 
 /**
@@ -41,7 +42,7 @@ export async function listNotifications(
     name: `list_${filter}`,
     text: `select i.modseq::float8 as modseq, i.seen_modseq::float8 as "seenModseq", i.unread_count as "unreadCount",
              i.unseen_count as "unseenCount", (select epoch from notify.installation) as epoch, n.*
-           from notify.inbox i
+           from ${inboxOf('$1')}
            left join lateral (
              select ${notificationColumns}
              from notify.notifications n
@@ -49,7 +50,6 @@ export async function listNotifications(
                and ($3::text[] is null or n.type = any($3)) and ($4::text is null or n.priority = $4)
              order by n.grown_modseq desc limit $5
            ) n on true
-           where i.user_id = $1
            order by n."grownModseq" desc`,
     values: [userId, before, type ?? null, priority ?? null, limit + 1],
   })
@@ -80,7 +80,7 @@ export async function getNotification(reader: Reader, userId: string, id: string
   const { rows } = await reader.pool.query<NotificationRow & { seenModseq: number }>({
     name: 'get_notification',
     text: `select i.seen_modseq::float8 as "seenModseq", ${notificationColumns}
-           from notify.notifications n join notify.inbox i on i.user_id = n.user_id
+           from notify.notifications n cross join ${inboxOf('n.user_id')}
            where n.user_id = $1 and n.id = $2`,
     values: [userId, id],
   })
@@ -94,7 +94,7 @@ export async function readCounts(pool: pg.Pool, userId: string): Promise<InboxCo
     name: 'inbox_counts',
     text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
              (select epoch from notify.installation) as epoch
-           from notify.inbox i where i.user_id = $1`,
+           from ${inboxOf('$1')}`,
     values: [userId],
   })
   const inbox = rows[0]
@@ -111,14 +111,13 @@ export async function recount(
     name: 'inbox_recounted',
     text: `select i.modseq::float8 as modseq, i.unread_count as "unreadCount", i.unseen_count as "unseenCount",
              (select epoch from notify.installation) as epoch, c.unread, c.unseen
-           from notify.inbox i
+           from ${inboxOf('$1')}
            cross join lateral (
              select count(*) filter (where n.read_at is null)::int as unread,
                count(*) filter (where n.read_at is null and n.grown_modseq > i.seen_modseq)::int as unseen
              from notify.notifications n
              where n.user_id = $1 and n.archived_at is null and not n.filtered
-           ) c
-           where i.user_id = $1`,
+           ) c`,
     values: [userId],
   })
   const inbox = rows[0]

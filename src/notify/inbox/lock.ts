@@ -10,6 +10,7 @@ export type InboxResult = { updated: number; unreadCount: number; unseenCount: n
 /** An inbox as read under its row lock. */
 export type LockedInbox = {
   userId: string
+  version: string
   epoch: string
   modseq: number
   unreadCount: number
@@ -62,8 +63,24 @@ export async function changeLocked(
     modseq: inbox.modseq + change.updated,
   }
   const seenModseq = change.seenModseq ?? inbox.seenModseq
-  if (change.updated > 0 || seenModseq !== inbox.seenModseq) await storeInbox(client, userId, result, seenModseq)
+  if (change.updated > 0 || seenModseq !== inbox.seenModseq) await storeInbox(client, inbox, result, seenModseq)
   return { change, result }
+}
+
+/**
+ * SQL: the inbox `i` of a user, for a `from` clause. While a transaction stays open, PostgreSQL keeps all versions of the row
+ * since then. A lookup by `user_id` alone reads them all; this one begins with the newest era, so it reads few.
+ */
+export function inboxOf(userId: string, lock: '' | 'for update' | 'for update skip locked' = ''): string {
+  return `lateral (select ctid as version, * from notify.inbox where user_id = ${userId} order by era desc limit 1 ${lock}) i`
+}
+
+/** SQL: the condition of an update that `i` is the locked version of the inbox of `w`. */
+export const isLocked = 'i.user_id = w.user_id and i.ctid = w.version'
+
+/** Nobody else can replace a locked version, but an update in the same transaction would: then the next one finds nothing. */
+export function requireStored({ rowCount }: pg.QueryResult, inboxes: number): void {
+  if (rowCount !== inboxes) throw new Error('an inbox was stored twice under one lock')
 }
 
 /** Converts a lock timeout to INBOX_BUSY, so that the client tries again. */
@@ -75,8 +92,8 @@ async function lockInbox(client: pg.ClientBase, userId: string): Promise<LockedI
   const { rows } = await client.query<LockedInbox>({
     name: 'lock_inbox',
     text: `select i.user_id as "userId", (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq,
-             i.unread_count as "unreadCount", i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq"
-           from notify.inbox i where i.user_id = $1 for update of i`,
+             i.unread_count as "unreadCount", i.unseen_count as "unseenCount", i.seen_modseq::float8 as "seenModseq", i.version
+           from ${inboxOf('$1', 'for update')}`,
     values: [userId],
   })
   if (!rows[0]) throw fail('USER_NOT_FOUND')
@@ -85,13 +102,14 @@ async function lockInbox(client: pg.ClientBase, userId: string): Promise<LockedI
 
 async function storeInbox(
   client: pg.ClientBase,
-  userId: string,
+  { userId, version }: LockedInbox,
   inbox: InboxResult,
   seenModseq: number,
 ): Promise<void> {
-  await client.query({
+  const stored = await client.query({
     name: 'store_inbox',
-    text: `update notify.inbox set modseq = $2, unread_count = $3, unseen_count = $4, seen_modseq = $5 where user_id = $1`,
-    values: [userId, inbox.modseq, inbox.unreadCount, inbox.unseenCount, seenModseq],
+    text: `update notify.inbox set modseq = $2, unread_count = $3, unseen_count = $4, seen_modseq = $5 where user_id = $1 and ctid = $6`,
+    values: [userId, inbox.modseq, inbox.unreadCount, inbox.unseenCount, seenModseq, version],
   })
+  requireStored(stored, 1)
 }

@@ -7,7 +7,15 @@ import { logStored } from '../delivery-log/append.ts'
 import { endSourcesAfter, SOURCES_PER_CHUNK } from '../fan-outs/end-sources.ts'
 import type { WebhookEvent } from '../webhooks/events.ts'
 import { queueRows } from '../webhooks/queue.ts'
-import { changeInbox, changeLocked, type InboxChange, type InboxResult, type LockedInbox, NOTHING } from './lock.ts'
+import {
+  changeInbox,
+  changeLocked,
+  type InboxChange,
+  type InboxResult,
+  inboxOf,
+  type LockedInbox,
+  NOTHING,
+} from './lock.ts'
 
 /** Selects notifications by id, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
 export type Which = { ids: string[] } | { upTo: number }
@@ -117,7 +125,7 @@ export async function resolveUpTo(
   const { rows } = await pool.query<{ epoch: string; modseq: number }>({
     name: 'inbox_state',
     text: `select (select epoch from notify.installation) as epoch, i.modseq::float8 as modseq
-           from notify.inbox i where i.user_id = $1`,
+           from ${inboxOf('$1')}`,
     values: [userId],
   })
   const inbox = rows[0]

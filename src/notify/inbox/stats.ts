@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { inboxOf } from './lock.ts'
 
 const Counts = Type.Record(Type.String(), Type.Integer(), { examples: [{ 'post.liked': 3 }] })
 
@@ -33,8 +34,8 @@ export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
              count(*) filter (where n.archived_at is null and n.read_at is not null)::int as read,
              count(*) filter (where n.archived_at is null and n.read_at is null and n.grown_modseq > i.seen_modseq)::int as unseen,
              count(*) filter (where n.archived_at is null and n.delivered_at is null)::int as pending
-           from notify.inbox i join notify.notifications n on n.user_id = i.user_id
-           where i.user_id = $1 and n.user_id = $1
+           from ${inboxOf('$1')} join notify.notifications n on n.user_id = i.user_id
+           where n.user_id = $1
            group by n.type, n.priority, n.filtered
            order by n.type, n.priority`,
     values: [userId],

@@ -1,4 +1,5 @@
 import { columns } from '../../db/columns.ts'
+import { inboxOf } from '../inbox/lock.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import type { Taken } from './take.ts'
 
@@ -51,7 +52,7 @@ async function readNotifications(reader: Reader, messages: Taken[]) {
     text: `select w.delivery_id as "deliveryId", i.seen_modseq::float8 as "seenModseq", ${notificationColumns}
            from ${shown.from}
            join notify.notifications n on n.user_id = w.user_id and n.id = w.notification_id
-           join notify.inbox i on i.user_id = n.user_id
+           cross join ${inboxOf('n.user_id')}
            where n.user_id = any($2::bigint[])`,
     values: shown.values(showing),
   })

@@ -8,6 +8,7 @@ import { queueDeliveries } from '../channels/queue.ts'
 import { keyOfGroup } from '../dispatch/model.ts'
 import { lockFreeObjects, lockInboxes } from '../dispatch/objects.ts'
 import { storeFolded } from '../dispatch/store.ts'
+import { inboxOf } from '../inbox/lock.ts'
 import { storeCounted } from '../rules/cap.ts'
 import { readPreferences } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -42,7 +43,7 @@ async function findDue(pool: pg.Pool, last?: Due): Promise<Due[]> {
     name: 'due_windows',
     text: `select ${windowColumns}, x.due_at::text as "dueAt" from notify.windows x
            where x.due_at <= now() and (x.due_at, x.user_id, x.group_key, x.filter) > ($1::timestamptz, $2::bigint, $3::text, $4::text)
-             and exists (select from notify.inbox i where i.user_id = x.user_id)
+             and exists (select from ${inboxOf('x.user_id')})
            order by x.due_at, x.user_id, x.group_key, x.filter limit ${BATCH}`,
     values: [last?.dueAt ?? '-infinity', last?.userId ?? 0, last?.groupKey ?? '', last?.filterReason ?? 'none'],
   })

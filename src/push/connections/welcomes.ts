@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Coalescer } from '../../db/coalescer.ts'
 import { columns } from '../../db/columns.ts'
+import { inboxOf } from '../../notify/inbox/lock.ts'
 
 export type Hello = { userId: string; sessionId: string }
 
@@ -28,7 +29,7 @@ export async function readWelcomes(pool: pg.Pool, hellos: Hello[]): Promise<(Wel
              unread_count as "unreadCount", unseen_count as "unseenCount"
            from ${asked.from}
            join social.sessions s on s.id = w.session_id and s.user_id = w.user_id and s.revoked_at is null and s.expires_at > now()
-           join notify.inbox i on i.user_id = w.user_id
+           cross join ${inboxOf('w.user_id')}
            cross join notify.installation`,
     values: asked.values(hellos),
   })

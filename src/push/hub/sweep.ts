@@ -1,4 +1,5 @@
 import type { App } from '../../app.ts'
+import { inboxOf } from '../../notify/inbox/lock.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { Hub } from './hub.ts'
 
@@ -10,8 +11,8 @@ export async function sweep({ pool }: App, hub: Hub): Promise<void> {
   if (hub.userIds().length === 0) return
   const [inboxes] = await Promise.all([
     pool.query<{ userId: string; epoch: string; modseq: number }>(
-      `select user_id as "userId", epoch, modseq::float8 as modseq
-       from notify.inbox cross join notify.installation where user_id = any($1::bigint[])`,
+      `select i.user_id as "userId", epoch, i.modseq::float8 as modseq
+       from unnest($1::bigint[]) w (user_id) cross join ${inboxOf('w.user_id')} cross join notify.installation`,
       [hub.userIds()],
     ),
     closeEnded(pool, hub.connections()),

@@ -9,6 +9,7 @@ import type { Config } from '../../../config.ts'
 import { messageOf } from '../../../errors.ts'
 import { formatState } from '../../../protocol/changes.ts'
 import type { Notification } from '../../../protocol/notification.ts'
+import { inboxOf } from '../../inbox/lock.ts'
 import type { Outcome } from '../deliveries.ts'
 import type { Limits } from '../fair-queue.ts'
 import { createGuard, type Guard, ProviderTrouble } from '../guard.ts'
@@ -112,7 +113,7 @@ async function findSubscription(pool: pg.Pool, { userId, target }: Parcel): Prom
                  and (n.id is null or n.read_at is not null or n.archived_at is not null)
              ) as close
            from notify.push_subscriptions p
-           join notify.inbox i on i.user_id = p.user_id
+           cross join ${inboxOf('p.user_id')}
            where p.user_id = $1 and p.id = $2`,
     values: [userId, target],
   })
