@@ -50,9 +50,9 @@ export function postOf(thread: string): string {
 }
 
 /**
- * SQL condition that nothing silences the pair, for one actor, one thread and any of these users. A statement first looks once whether
- * a rule may apply to any of them, because it rarely does: anti-joins took 2 of 19 µs per recipient. `limit 1` keeps the planner from
- * reading all rows of an actor into a hash.
+ * SQL condition that nothing silences the pair, for one actor, one thread and any of these users. A statement looks once whether a rule
+ * may apply to any of them, and only then for each. Anti-joins took 2 of 19 µs per recipient; 112 of 133 µs where each rule silenced one
+ * user in a hundred, because every recipient was compared with all of them. `limit 1` keeps the planner from hashing them.
  */
 export function unsilenced(users: UserRange, { user, actor, post }: Who): string {
   return silences
