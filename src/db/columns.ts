@@ -9,7 +9,10 @@ export type Options = {
   first?: number
   /** Adds a column of this name: the position of each row, from 1. */
   place?: string
-  /** Hides the number of rows from the planner in sub-selects, so that it plans once instead of per batch. */
+  /**
+   * Hides the number of rows from the planner in sub-selects, so that it plans once instead of per batch. For statements that
+   * often get few rows. Not the default: to send 1,000 Web Pushes, plans then read 63,000 rows instead of 44,000.
+   */
   hidden?: boolean
 }
 
