@@ -53,7 +53,7 @@ const bounds: Record<string, Bounds> = {
     statements: 7,
     roundTrips: 3,
     // Between runs, up to 180 new versions of posts more or fewer find no room on their page.
-    pages: { 15: 4150, 18: 4150 },
+    pages: { 15: 4400, 18: 4400 },
     triggers: 0,
     // A page read for the first time may be pruned: 65 records once.
     walRecords: 1110,
@@ -189,11 +189,9 @@ t.test('idle processes repeat no statement more than once a second, but the poll
   await eventually(() => polls() >= 40)
   const seconds = (performance.now() - begun) / 1000
   t.ok(polls() <= 11 * seconds + 12, `${polls()} polls of two workers in ${seconds} s`)
-  const often = [...statements.sent].filter(([text, n]) => n > 2 * (seconds + 1) + 2 && !ofJobs.test(text))
-  t.same(
-    often.map(([text]) => text),
-    ['due_work'],
-  )
+  const most = 2 * (seconds + 1) + 2
+  const often = [...statements.sent].filter(([text, n]) => n > most && text !== 'due_work' && !ofJobs.test(text))
+  t.same(often, [])
 })
 
 /**
