@@ -76,12 +76,7 @@ t.test('1,000 likes, their notifications and their frames cost no more than the 
   await makePast(url, { events: 20_000, notifications: 20_000 })
   await withClient(url, (client) => client.query(disableAutovacuum))
   const statements = await observeStatements(t, url)
-  // Hints are coalesced by time, and types are reloaded by time: neither happens here.
-  const app = createApp(testConfig(url, { WAKE_UPS: 'off' }), pino({ level: 'silent' }))
-  t.teardown(() => closeApp(app))
-  const types = await app.types.current()
-  app.types.current = async () => types
-  await addPeople(app)
+  const app = await appWithPeople(t, url)
 
   const steps: [name: string, run: (firstPost: number) => Promise<void>][] = [
     ['the likes', (firstPost) => like(app, idsFrom(firstPost, LIKES), firstPost === 1 ? LIKES + 1 : 1)],
@@ -117,11 +112,7 @@ t.test('beside an old snapshot, batches for the same inboxes always look at as m
   await makePast(url, { events: 0, notifications: 20_000 })
   await withClient(url, (client) => client.query(disableAutovacuum))
   const statements = await observeStatements(t, url)
-  const app = createApp(testConfig(url, { WAKE_UPS: 'off' }), pino({ level: 'silent' }))
-  t.teardown(() => closeApp(app))
-  const types = await app.types.current()
-  app.types.current = async () => types
-  await addPeople(app)
+  const app = await appWithPeople(t, url)
   const firstPost = (batch: number) => 8 * LIKES + 1 + batch * AUTHORS
   await app.pool.query(`insert into social.posts (id, author_id, body) overriding system value
     select ${firstPost(0)} + i, 1 + i % ${AUTHORS}, 'Another post' from generate_series(0, ${4 * ERA * AUTHORS - 1}) i`)
@@ -207,6 +198,17 @@ const disableAutovacuum = `
       execute format('alter table %s set (autovacuum_enabled = off)', found);
     end loop;
   end $$`
+
+/** Hints are coalesced, types are reloaded and idle connections are replaced by time: none of these happens here. */
+async function appWithPeople(t: Test, url: string): Promise<App> {
+  const app = createApp(testConfig(url, { WAKE_UPS: 'off' }), pino({ level: 'silent' }))
+  t.teardown(() => closeApp(app))
+  app.pool.options.idleTimeoutMillis = 0
+  const types = await app.types.current()
+  app.types.current = async () => types
+  await addPeople(app)
+  return app
+}
 
 /**
  * Inserts users 1 to 2,000 with one post each, which has the same id. Three other posts lie between any two of them, as
