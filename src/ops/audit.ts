@@ -1,10 +1,11 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
 import { quotedField, withoutFormula } from '../base/csv.ts'
 import { decodeCursor, PageQuery } from '../http/paging.ts'
 import { type Parameter, type Reader, readErrors, shownPageOf } from '../http/shown-sql/reader.ts'
+import { streamOf } from '../http/shown-sql/stream.ts'
 import { textOrNull } from '../protocol/nullable.ts'
 
 const AuditEntry = Type.Object({
@@ -76,15 +77,18 @@ export function auditRoutes({ reader }: App): FastifyPluginAsyncTypebox {
           summary: 'Export what was changed by whom, as CSV or JSON lines',
           description: 'Takes the filters of the list, without pages.',
           answers: { 200: 'All matching rows, newest first' },
+          errors: [...readErrors],
           querystring: ExportQuery,
           response: { 200: lines },
         },
       },
-      async ({ query: { format = 'ndjson', ...which } }, reply) =>
-        reply
+      async ({ query: { format = 'ndjson', ...which } }, reply) => {
+        const rows = await streamOf(exported(reader, which, format))
+        return reply
           .type(format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
           .header('content-disposition', `attachment; filename="ravenpost-audit.${format}"`)
-          .send(Readable.from(exported(reader, which, format), { objectMode: false })),
+          .send(rows)
+      },
     )
   }
 }
@@ -105,14 +109,16 @@ async function* exported(
   format: 'csv' | 'ndjson',
 ): AsyncGenerator<string> {
   const columns = Object.keys(AuditEntry.properties) as (keyof AuditEntry)[]
-  if (format === 'csv') yield `${columns.join(',')}\r\n`
+  let head = format === 'csv' ? `${columns.join(',')}\r\n` : ''
   let before: string | undefined
   for (;;) {
     const { rows } = await reader.read('audit', parametersOf(which, before, EXPORT_PAGE))
     const page = rows as AuditEntry[]
-    if (format === 'csv')
-      yield page.map((row) => `${columns.map((column) => csvOf(row[column])).join(',')}\r\n`).join('')
-    else yield page.map((row) => `${JSON.stringify(row)}\n`).join('')
+    const lines = page.map((row) =>
+      format === 'csv' ? `${columns.map((column) => csvOf(row[column])).join(',')}\r\n` : `${JSON.stringify(row)}\n`,
+    )
+    yield head + lines.join('')
+    head = ''
     before = page.at(-1)?.id
     if (page.length < EXPORT_PAGE) return
   }

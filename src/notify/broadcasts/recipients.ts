@@ -28,12 +28,12 @@ const PAGE = 2000
 
 /** All processed recipients as CSV (RFC 4180), page by page. */
 export async function* recipientsAsCsv(reader: Reader, id: string): AsyncGenerator<string> {
-  yield `${columns.join(',')}\r\n`
+  let head = `${columns.join(',')}\r\n`
   for (let after = '0'; ; ) {
     const { rows } = await reader.read('broadcast-recipients', [sourceOf({ id }), after, PAGE])
     const page = rows as Recipient[]
-    if (page.length > 0)
-      yield page.map((row) => `${columns.map((column) => field(row[column])).join(',')}\r\n`).join('')
+    yield head + page.map((row) => `${columns.map((column) => field(row[column])).join(',')}\r\n`).join('')
+    head = ''
     if (page.length < PAGE) return
     after = page.at(-1)?.userId ?? after
   }

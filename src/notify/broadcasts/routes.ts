@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
 import type pg from 'pg'
@@ -8,6 +7,7 @@ import { answerOnce, answerReadOnce, IdempotencyHeader } from '../../http/idempo
 import { Reauthentication, type StaffRole } from '../../http/identity.ts'
 import { decodeCursor, PageQuery } from '../../http/paging.ts'
 import { readErrors, Sql, shownPageOf } from '../../http/shown-sql/reader.ts'
+import { streamOf } from '../../http/shown-sql/stream.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited } from '../audit/audited.ts'
@@ -271,10 +271,11 @@ export function routesOfBroadcasts(
       async ({ params: { id }, query: { limit = 20, cursor, format } }, reply) => {
         required(await findBroadcast(pool, id))
         if (format === 'csv') {
+          const rows = await streamOf(recipientsAsCsv(reader, id))
           return reply
             .type('text/csv; charset=utf-8')
             .header('content-disposition', `attachment; filename="broadcast-${id}.csv"`)
-            .send(Readable.from(recipientsAsCsv(reader, id)) as never)
+            .send(rows as never)
         }
         const [after = '0'] = decodeCursor(cursor, 1) ?? []
         return reader.readPage('broadcast-recipients', [sourceOf({ id }), after, limit + 1], limit, (last) => [
