@@ -41,9 +41,9 @@ export function decodeCursor(cursor: string | undefined, parts: number): string[
   return key
 }
 
-/** Encodes a sort key that contains text. */
-export function encodeTextCursor(key: string[]): string {
-  return encodeCursor(key.map(encodeURIComponent))
+/** A sort key that contains text, for `encodeCursor`. Null is an empty text. */
+export function textKey(key: unknown[]): string[] {
+  return key.map((part) => encodeURIComponent(String(part ?? '')))
 }
 
 /**

@@ -3,6 +3,28 @@ import styles from './field.module.css'
 
 type FieldProps = { label: string; hint?: ReactNode; error?: string | undefined }
 
+/** What a control needs around it, which has the same `id`. */
+function Labelled({ id, label, hint, error, children }: FieldProps & { id: string; children: ReactNode }) {
+  return (
+    <div className={styles.field}>
+      <label className={styles.label} htmlFor={id}>
+        {label}
+      </label>
+      {children}
+      {hint && (
+        <span id={`${id}-hint`} className={styles.hint}>
+          {hint}
+        </span>
+      )}
+      {error && (
+        <span id={`${id}-error`} className={styles.error}>
+          {error}
+        </span>
+      )}
+    </div>
+  )
+}
+
 /** A labelled input; the hint and the error are read with it. The first field with a new error gets the focus. */
 export function Field({ label, hint, error, ...input }: FieldProps & ComponentProps<'input'>) {
   const id = useId()
@@ -11,10 +33,7 @@ export function Field({ label, hint, error, ...input }: FieldProps & ComponentPr
     if (error) field.current?.form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
   }, [error])
   return (
-    <div className={styles.field}>
-      <label className={styles.label} htmlFor={id}>
-        {label}
-      </label>
+    <Labelled id={id} label={label} hint={hint} error={error}>
       <input
         ref={field}
         id={id}
@@ -23,27 +42,14 @@ export function Field({ label, hint, error, ...input }: FieldProps & ComponentPr
         aria-describedby={`${id}-hint ${id}-error`}
         {...input}
       />
-      {hint && (
-        <span id={`${id}-hint`} className={styles.hint}>
-          {hint}
-        </span>
-      )}
-      {error && (
-        <span id={`${id}-error`} className={styles.error}>
-          {error}
-        </span>
-      )}
-    </div>
+    </Labelled>
   )
 }
 
 export function TextArea({ label, hint, error, ...input }: FieldProps & ComponentProps<'textarea'>) {
   const id = useId()
   return (
-    <div className={styles.field}>
-      <label className={styles.label} htmlFor={id}>
-        {label}
-      </label>
+    <Labelled id={id} label={label} hint={hint} error={error}>
       <textarea
         id={id}
         className={styles.input}
@@ -51,31 +57,18 @@ export function TextArea({ label, hint, error, ...input }: FieldProps & Componen
         aria-describedby={`${id}-hint ${id}-error`}
         {...input}
       />
-      {hint && (
-        <span id={`${id}-hint`} className={styles.hint}>
-          {hint}
-        </span>
-      )}
-      {error && (
-        <span id={`${id}-error`} className={styles.error}>
-          {error}
-        </span>
-      )}
-    </div>
+    </Labelled>
   )
 }
 
 export function Select({ label, children, ...select }: { label: string } & ComponentProps<'select'>) {
   const id = useId()
   return (
-    <div className={styles.field}>
-      <label className={styles.label} htmlFor={id}>
-        {label}
-      </label>
+    <Labelled id={id} label={label}>
       <select id={id} className={styles.input} {...select}>
         {children}
       </select>
-    </div>
+    </Labelled>
   )
 }
 

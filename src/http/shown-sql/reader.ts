@@ -7,7 +7,7 @@ import { within } from '../../base/deadline.ts'
 import type { Config } from '../../config.ts'
 import { createPool, isPooled, isQueryTimeout } from '../../db/pool.ts'
 import { type Code, fail } from '../../errors.ts'
-import { cutPage, encodeTextCursor, pageOf } from '../paging.ts'
+import { cutPage, pageOf, textKey } from '../paging.ts'
 
 /** What a screen shows about its statement. `milliseconds`: duration of the statement, including the network. */
 export const Sql = Type.Object({
@@ -131,10 +131,7 @@ export class Reader {
     keptMs = 0,
   ): Promise<ShownPage> {
     const { rows, sql } = await this.read(name, parameters, keptMs)
-    const items = rows.slice(0, limit)
-    const last = items.at(-1)
-    const nextCursor =
-      rows.length > limit && last ? encodeTextCursor(keyOf(last).map((part) => String(part ?? ''))) : null
+    const { items, nextCursor } = cutPage(rows, limit, (last) => textKey(keyOf(last)))
     return { items: items as never[], nextCursor, sql }
   }
 

@@ -21,7 +21,7 @@ export async function lockInboxes(
   const { rows } = await client.query<Inbox>({
     name: skipLocked ? 'lock_free_inboxes' : 'lock_inboxes',
     text: `select ${inboxColumns}, ${someTakesChanges} as "hasTakers"
-           from (select id from unnest((select $1::bigint[])) w (id) order by id) w
+           from (select id from unnest(${hiddenIds('$1')}) w (id) order by id) w
            cross join ${inboxOf('w.id', skipLocked ? 'for update skip locked' : 'for update')}`,
     values: [userIds],
   })

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { fail } from '../../errors.ts'
-import { encodeTextCursor } from '../../http/paging.ts'
+import { encodeCursor, textKey } from '../../http/paging.ts'
 import type { Parameter, Read, Reader, Row } from '../../http/shown-sql/reader.ts'
 
 export const Column = Type.Object({
@@ -160,7 +160,7 @@ export async function readRows(reader: Reader, request: Request): Promise<Page> 
   return {
     columns: table.columns,
     items,
-    nextCursor: more && last ? encodeTextCursor(table.keys.map(({ name }) => String(last[name]))) : null,
+    nextCursor: more && last ? encodeCursor(textKey(table.keys.map(({ name }) => last[name]))) : null,
     estimated: byTime && table.tailIsPart,
     sql: { ...read.sql, text },
   }
