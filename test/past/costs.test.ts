@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { makePast } from '../../faults/past.ts'
+import { makePast, type Past } from '../../faults/past.ts'
 import { type App, closeApp, createApp } from '../../src/app.ts'
 import { withClient } from '../../src/db/client.ts'
 import { createPool } from '../../src/db/pool.ts'
@@ -71,12 +71,8 @@ const bounds: Record<string, Bounds> = {
 }
 
 t.test('1,000 likes, their notifications and their frames cost no more than the stored figures', async (t) => {
-  const url = await cloneDatabase(t, { windowSeconds: 0 })
   // Enough for the indexes to have more than one level.
-  await makePast(url, { events: 20_000, notifications: 20_000 })
-  await withClient(url, (client) => client.query(disableAutovacuum))
-  const statements = await observeStatements(t, url)
-  const app = await appWithPeople(t, url)
+  const { url, statements, app } = await observeApp(t, { events: 20_000, notifications: 20_000 })
 
   const steps: [name: string, run: (firstPost: number) => Promise<void>][] = [
     ['the likes', (firstPost) => like(app, idsFrom(firstPost, LIKES), firstPost === 1 ? LIKES + 1 : 1)],
@@ -108,11 +104,7 @@ t.test('1,000 likes, their notifications and their frames cost no more than the 
 })
 
 t.test('beside an old snapshot, batches for the same inboxes always look at as many pages', async (t) => {
-  const url = await cloneDatabase(t, { windowSeconds: 0 })
-  await makePast(url, { events: 0, notifications: 20_000 })
-  await withClient(url, (client) => client.query(disableAutovacuum))
-  const statements = await observeStatements(t, url)
-  const app = await appWithPeople(t, url)
+  const { url, statements, app } = await observeApp(t, { events: 0, notifications: 20_000 })
   const firstPost = (batch: number) => 8 * LIKES + 1 + batch * AUTHORS
   await app.pool.query(`insert into social.posts (id, author_id, body) overriding system value
     select ${firstPost(0)} + i, 1 + i % ${AUTHORS}, 'Another post' from generate_series(0, ${4 * ERA * AUTHORS - 1}) i`)
@@ -200,14 +192,18 @@ const disableAutovacuum = `
   end $$`
 
 /** Hints are coalesced, types are reloaded and idle connections are replaced by time: none of these happens here. */
-async function appWithPeople(t: Test, url: string): Promise<App> {
+async function observeApp(t: Test, past: Past) {
+  const url = await cloneDatabase(t, { windowSeconds: 0 })
+  await makePast(url, past)
+  await withClient(url, (client) => client.query(disableAutovacuum))
+  const statements = await observeStatements(t, url)
   const app = createApp(testConfig(url, { WAKE_UPS: 'off' }), pino({ level: 'silent' }))
   t.teardown(() => closeApp(app))
   app.pool.options.idleTimeoutMillis = 0
   const types = await app.types.current()
   app.types.current = async () => types
   await addPeople(app)
-  return app
+  return { url, statements, app }
 }
 
 /**

@@ -1,5 +1,5 @@
--- What happened in an inbox, latest first: notifications, the decisions behind them, removals, messages, and what was not shown. In blocks of 200 notifications,
--- those that grew last before a state ($2; null: the newest). From a time on ($3, microseconds since 1970; null: the latest), without $4 rows.
+-- What happened in an inbox, latest first: notifications, the decisions behind them, removals, messages, and what was not shown. Reads the 200 notifications
+-- that grew last before a state ($2; null: the newest). Begins at a time ($3, microseconds since 1970; null: the latest) and leaves out $4 rows.
 with block as materialized (
   select n.*
   from notify.notifications n
