@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../app.ts'
-import { quotedField, withoutFormula } from '../base/csv.ts'
+import { csvLine } from '../base/csv.ts'
 import { decodeCursor, PageQuery } from '../http/paging.ts'
 import { type Parameter, type Reader, readErrors, shownPageOf } from '../http/shown-sql/reader.ts'
 import { streamOf } from '../http/shown-sql/stream.ts'
@@ -109,22 +109,17 @@ async function* exported(
   format: 'csv' | 'ndjson',
 ): AsyncGenerator<string> {
   const columns = Object.keys(AuditEntry.properties) as (keyof AuditEntry)[]
-  let head = format === 'csv' ? `${columns.join(',')}\r\n` : ''
+  let head = format === 'csv' ? csvLine(columns) : ''
   let before: string | undefined
   for (;;) {
     const { rows } = await reader.read('audit', parametersOf(which, before, EXPORT_PAGE))
     const page = rows as AuditEntry[]
     const lines = page.map((row) =>
-      format === 'csv' ? `${columns.map((column) => csvOf(row[column])).join(',')}\r\n` : `${JSON.stringify(row)}\n`,
+      format === 'csv' ? csvLine(columns.map((column) => row[column])) : `${JSON.stringify(row)}\n`,
     )
     yield head + lines.join('')
     head = ''
     before = page.at(-1)?.id
     if (page.length < EXPORT_PAGE) return
   }
-}
-
-function csvOf(value: unknown): string {
-  if (value === null || value === undefined) return ''
-  return quotedField(withoutFormula(typeof value === 'string' ? value : JSON.stringify(value)))
 }

@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
+import { renderRequests } from '../../src/ops/requests.ts'
 import { startProxy } from '../client/proxy.ts'
 import { PASSWORD } from '../client.ts'
 import { startServerProcess } from '../server-process.ts'
@@ -154,12 +155,14 @@ test('five tabs share one socket, and another tab takes over when its tab closes
   const tabs: Page[] = [page]
   while (tabs.length < 5) {
     const tab = await context.newPage()
-    await tab.goto('/bookmarks')
+    await tab.goto('/bookmarks', { waitUntil: 'networkidle' })
     tabs.push(tab)
   }
   await eventually(() => system.push?.stats().sockets === 1)
+  const before = requestsSoFar()
   await ben.like(id)
   for (const tab of tabs) await eventually(async () => (await badgeOf(tab)) === 1)
+  t.equal(requestsSoFar() - before, 1, 'the like, and no request of a tab')
   // Two tabs may lead for a moment.
   await eventually(() => system.push?.stats().sockets === 1)
   await page.close()
@@ -414,4 +417,10 @@ function seeded(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
+}
+
+/** Requests that the servers of this process have answered. */
+function requestsSoFar(): number {
+  const counts = renderRequests().matchAll(/^ravenpost_http_requests_total\{.*\} (\d+)$/gm)
+  return [...counts].reduce((sum, [, n]) => sum + Number(n), 0)
 }

@@ -25,17 +25,23 @@ function Labelled({ id, label, hint, error, children }: FieldProps & { id: strin
   )
 }
 
-/** A labelled input; the hint and the error are read with it. The first field with a new error gets the focus. */
+/** Focuses the first refused control of the form when this one gets a new error. */
+function useFocusOnError<E extends HTMLInputElement | HTMLTextAreaElement>(error: string | undefined) {
+  const control = useRef<E>(null)
+  useEffect(() => {
+    if (error) control.current?.form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
+  }, [error])
+  return control
+}
+
+/** A labelled input; the hint and the error are read with it. The first control with a new error gets the focus. */
 export function Field({ label, hint, error, ...input }: FieldProps & ComponentProps<'input'>) {
   const id = useId()
-  const field = useRef<HTMLInputElement>(null)
-  useEffect(() => {
-    if (error) field.current?.form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
-  }, [error])
+  const control = useFocusOnError<HTMLInputElement>(error)
   return (
     <Labelled id={id} label={label} hint={hint} error={error}>
       <input
-        ref={field}
+        ref={control}
         id={id}
         className={styles.input}
         aria-invalid={error ? true : undefined}
@@ -48,9 +54,11 @@ export function Field({ label, hint, error, ...input }: FieldProps & ComponentPr
 
 export function TextArea({ label, hint, error, ...input }: FieldProps & ComponentProps<'textarea'>) {
   const id = useId()
+  const control = useFocusOnError<HTMLTextAreaElement>(error)
   return (
     <Labelled id={id} label={label} hint={hint} error={error}>
       <textarea
+        ref={control}
         id={id}
         className={styles.input}
         aria-invalid={error ? true : undefined}

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { quotedField, withoutFormula } from '../../base/csv.ts'
+import { csvLine } from '../../base/csv.ts'
 import type { Reader } from '../../http/shown-sql/reader.ts'
 import { Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
@@ -28,18 +28,13 @@ const PAGE = 2000
 
 /** All processed recipients as CSV (RFC 4180), page by page. */
 export async function* recipientsAsCsv(reader: Reader, id: string): AsyncGenerator<string> {
-  let head = `${columns.join(',')}\r\n`
+  let head = csvLine(columns)
   for (let after = '0'; ; ) {
     const { rows } = await reader.read('broadcast-recipients', [sourceOf({ id }), after, PAGE])
     const page = rows as Recipient[]
-    yield head + page.map((row) => `${columns.map((column) => field(row[column])).join(',')}\r\n`).join('')
+    yield head + page.map((row) => csvLine(columns.map((column) => row[column]))).join('')
     head = ''
     if (page.length < PAGE) return
     after = page.at(-1)?.userId ?? after
   }
-}
-
-function field(value: string | null): string {
-  const text = withoutFormula(value ?? '')
-  return /[",\r\n]/.test(text) ? quotedField(text) : text
 }
