@@ -59,15 +59,19 @@ async function adviceOf(url: string, memory: string | null): Promise<Advice[]> {
 }
 
 /**
- * Two open connections with one server process: a pooler in transaction mode is in between. LISTEN, the worker and
- * migrations do not work through it, so they need an address of their own.
+ * A connection that changes its server process, or shares it with another one: a pooler in transaction mode is in between.
+ * LISTEN, the worker and migrations do not work through it, so they need an address of their own.
  */
 async function adviceOnPooler({ embedded, databaseUrl, databaseUrlDirect }: Config): Promise<Advice[]> {
   if (embedded) return []
-  const pidOf = async (client: pg.ClientBase) =>
-    (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid
   const shared = await withClient(databaseUrlDirect, (one) =>
-    withClient(databaseUrlDirect, async (other) => (await pidOf(one)) === (await pidOf(other))),
+    withClient(databaseUrlDirect, async (other) => {
+      const [first, second] = [await processOf(one), await processOf(other)]
+      // Others use the pooler too: they may have taken the shared process in between.
+      for (let round = 0; round < 20 && first !== second; round += 1)
+        if ((await processOf(one)) !== first || (await processOf(other)) !== second) return true
+      return first === second
+    }),
   )
   if (!shared) return []
   return [
@@ -79,4 +83,8 @@ async function adviceOnPooler({ embedded, databaseUrl, databaseUrlDirect }: Conf
       statement: '-- environment variable DATABASE_URL_DIRECT; docs/operations.md, Connections',
     },
   ]
+}
+
+async function processOf(client: pg.ClientBase): Promise<number | undefined> {
+  return (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid
 }

@@ -41,12 +41,22 @@ test('a socket outlives its access token', { skip }, async (t) => {
   const system = await webSystem(t, { env: { ACCESS_TOKEN_TTL: '24' } })
   const [ana] = [await system.as('ana'), await system.as('ben')]
   const { page } = await system.window()
-  let opened = 0
+  const codes: number[] = []
+  await page.exposeFunction('noteClosing', (code: number) => codes.push(code))
+  await page.addInitScript(() => {
+    const { noteClosing } = globalThis as unknown as { noteClosing(code: number): void }
+    const Original = WebSocket
+    globalThis.WebSocket = class extends Original {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols)
+        this.addEventListener('close', ({ code }) => noteClosing(code))
+      }
+    }
+  })
   const renewed = new Promise<void>((resolve) =>
-    page.on('websocket', (socket) => {
-      opened += 1
-      socket.on('framesent', ({ payload }) => String(payload).includes('"type":"token"') && resolve())
-    }),
+    page.on('websocket', (socket) =>
+      socket.on('framesent', ({ payload }) => String(payload).includes('"type":"token"') && resolve()),
+    ),
   )
   const signedInAt = Date.now()
   await signInBy(page, 'ana', PASSWORD)
@@ -56,7 +66,8 @@ test('a socket outlives its access token', { skip }, async (t) => {
   const ben = await signIn(system.url, 'ben')
   await ben.follow(ana.id)
   await eventually(async () => (await badgeOf(page)) === 1)
-  t.equal(opened, 1, 'one socket')
+  // A busy machine may cut a connection for other reasons.
+  t.notOk(codes.includes(4401), `no socket ended with its token: ${codes}`)
   await page.reload()
   await eventually(async () => (await badgeOf(page)) === 1)
   system.noErrors()
