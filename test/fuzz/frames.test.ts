@@ -65,7 +65,8 @@ test('for any input before and after hello, the node follows its protocol, keeps
       // Access tokens live for 15 minutes.
       ana = await signIn(url, 'ana')
     }),
-    { numRuns: Math.ceil(runs / 10), endOnFailure: true },
+    // A few random sockets may send nothing that is refused.
+    { numRuns: Math.ceil(runs / 10), endOnFailure: true, examples: [[['{"type":']]] },
   )
   t.ok(codes.has(4400), 'some were not understood')
   t.same((await open(true)).of('welcome').length, 1, 'the node goes on')
