@@ -1088,7 +1088,7 @@ create function ops.person(user_id bigint)
     ) p
     where p.rows > 0;
   end;
-comment on function ops.person is 'What is stored about a user: in which table, how many rows, and how long they are kept. Nothing is left after the account was deleted and retention has run, except the user''s number: in the emptied row of the account, and as author of emptied comments that have replies. Reads the whole log and all inboxes, which takes minutes on a large database.';
+comment on function ops.person is 'What is stored about a user: in which table, how many rows, and how long they are kept. Nothing is left after the account was deleted and retention has run, except the user''s number: in the emptied row of the account, and as author of emptied comments that have replies, and of broadcasts. Reads the whole log and all inboxes, which takes minutes on a large database.';
 
 create function ops.advance_sequences() returns bigint
   language plpgsql

@@ -105,7 +105,7 @@ export class AppError extends Error {
   readonly title: string
   /** What to do next; the title if there is nothing to add. */
   readonly detail: string
-  /** Seconds to wait, sent as `Retry-After`. */
+  /** Seconds to wait, sent as `Retry-After`. With 503, one second unless specified. */
   readonly retryAfter: number | undefined
   /**
    * For VALIDATION_FAILED: the place of the fault in the request (JSON Pointer, RFC 6901); empty for the whole body.
@@ -119,7 +119,7 @@ export class AppError extends Error {
     this.status = status
     this.title = title
     this.detail = this.message
-    this.retryAfter = options.retryAfter
+    this.retryAfter = options.retryAfter ?? (status === 503 ? 1 : undefined)
     this.pointer = options.pointer ?? ''
   }
 }

@@ -55,7 +55,7 @@ const SHOWN = 50
 
 /**
  * The accounts that the owner of the address may confirm, each with its own token: every account that names the
- * address, or only the one that has verified it. A stranger may have named it first, and only one mail a day asks.
+ * address, or only the one that has verified it. A stranger may have named it first, and few mails a day ask.
  * @throws {AppError} BAD_TOKEN
  */
 export async function accountsOf(
