@@ -4,6 +4,7 @@ import { type AppError, fail } from '../../errors.ts'
 export class ByteReader {
   readonly #pieces: AsyncIterator<Buffer>
   #buffered: Buffer = Buffer.alloc(0)
+  #reads = 0
 
   constructor(source: AsyncIterable<Buffer>) {
     this.#pieces = source[Symbol.asyncIterator]()
@@ -29,9 +30,10 @@ export class ByteReader {
 
   /**
    * Reads and holds exactly `size` bytes, so `size` should be small.
-   * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before
+   * @throws {AppError} MEDIA_TYPE_NOT_ALLOWED when the file ends before, or has been read in too many parts
    */
   async read(size: number): Promise<Buffer> {
+    if (++this.#reads > MOST_READS) throw malformed()
     while (this.#buffered.length < size) if (!(await this.more())) throw malformed()
     return Buffer.from(this.#cut(size))
   }
@@ -66,6 +68,12 @@ export class ByteReader {
     return cut
   }
 }
+
+/**
+ * A file of nothing but empty segments takes a minute of computing per 50 MiB. Encoders write parts of 4 KiB or more, and each
+ * takes at most four reads.
+ */
+const MOST_READS = 500_000
 
 export function malformed(): AppError {
   return fail('MEDIA_TYPE_NOT_ALLOWED', 'The file is damaged, or its content does not match its type')

@@ -152,6 +152,7 @@ async function* cleanWebp(reader: ByteReader): AsyncGenerator<Buffer, void> {
     if (left < 0) throw malformed()
     yield chunk
     if (type === 'VP8X') {
+      if (size !== VP8X_BYTES) throw malformed()
       const flags = await reader.read(size)
       flags[0] = (flags[0] ?? 0) & ~XMP_FLAG
       yield flags
@@ -162,6 +163,7 @@ async function* cleanWebp(reader: ByteReader): AsyncGenerator<Buffer, void> {
   }
 }
 
+const VP8X_BYTES = 10
 const XMP_FLAG = 0x04
 const webpImage = new Set(['VP8 ', 'VP8L', 'ALPH', 'ANIM', 'ANMF', 'ICCP'])
 
@@ -169,7 +171,11 @@ const webpImage = new Set(['VP8 ', 'VP8L', 'ALPH', 'ANIM', 'ANMF', 'ICCP'])
  * ISO/IEC 14496-12 and QuickTime. Other boxes hold offsets into the file, so boxes of metadata become free space of the
  * same size. Tracks remain, including those that record the movement of a camera.
  */
-async function* cleanBoxes(reader: ByteReader, left = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer, void> {
+async function* cleanBoxes(
+  reader: ByteReader,
+  left = Number.POSITIVE_INFINITY,
+  parent: 'file' | 'moov' | 'trak' = 'file',
+): AsyncGenerator<Buffer, void> {
   while (left >= 8 && !(await reader.isAtEnd())) {
     const head = await reader.read(8)
     const type = head.toString('latin1', 4)
@@ -182,13 +188,17 @@ async function* cleanBoxes(reader: ByteReader, left = Number.POSITIVE_INFINITY):
     if (isMetadata) head.write('free', 4, 'latin1')
     yield Buffer.concat([head, large])
     if (isMetadata) yield* emptied(reader, content)
-    else if (type === 'moov' || type === 'trak') yield* cleanBoxes(reader, content)
-    else yield* reader.take(content)
+    else if (type === 'moov' || type === 'trak') {
+      if (parentOf[type] !== parent) throw malformed()
+      yield* cleanBoxes(reader, content, type)
+    } else yield* reader.take(content)
   }
   if (Number.isFinite(left)) yield* reader.take(left)
 }
 
 const metadataBoxes = new Set(['udta', 'meta', 'uuid'])
+/** Also limits the depth: each level costs time for every piece of the file. */
+const parentOf = { moov: 'file', trak: 'moov' }
 
 const ZEROS = Buffer.alloc(64 * 1024)
 

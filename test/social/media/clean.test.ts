@@ -164,6 +164,28 @@ test('a damaged file is refused or cut, without other failures', async (t) => {
   await refused(t, 'video/mp4', film.subarray(0, -5))
 })
 
+test('boxes in boxes, a large header and countless empty parts are refused early', async (t) => {
+  const many = (part: Buffer | string, size: number) => Buffer.alloc(size, part as string, 'latin1')
+  const ftyp = box('ftyp', Buffer.from('isom\0\0\0\0'))
+  await refused(t, 'video/mp4', Buffer.concat([ftyp, many('\0\0\0\0moov', 40_000)]))
+  await refused(t, 'video/mp4', Buffer.concat([ftyp, many('\0\0\0\0moov\0\0\0\0trak', 40_000)]))
+  await refused(t, 'video/mp4', Buffer.concat([ftyp, box('trak', box('tkhd'))]))
+  await refused(
+    t,
+    'image/webp',
+    riff('RIFF', Buffer.concat([Buffer.from('WEBP'), riff('VP8X', Buffer.alloc(100_000))])),
+  )
+  const empty: [mime: string, start: string, part: string][] = [
+    ['image/jpeg', '\xff\xd8', '\xff\x01'],
+    ['image/jpeg', '\xff\xd8', '\xff'],
+    ['image/jpeg', '\xff\xd8', '\xff\xda\0\x02'],
+    ['image/png', '\x89PNG\r\n\x1a\n', '\0\0\0\0IDAT\0\0\0\0'],
+    ['video/mp4', '', '\0\0\0\x08free'],
+  ]
+  for (const [mime, start, part] of empty)
+    await refused(t, mime, Buffer.concat([Buffer.from(start, 'latin1'), many(part, part.length * 600_000)]))
+})
+
 test('types with metadata that cannot be removed are refused', async (t) => {
   const { url, as } = await setup(t)
   const heic = box('ftyp', Buffer.from('heic\0\0\0\0mif1heic'))
