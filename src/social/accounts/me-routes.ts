@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
-import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { createConfirmationLimit } from '../passwords/failed-sign-ins.ts'
 import { CurrentPassword } from '../passwords/fields.ts'
 import { createQuestions } from './address-mails.ts'
 import { editAccount } from './edit-account.ts'
@@ -35,7 +35,7 @@ const Change = Type.Partial(
 )
 
 export function meRoutes(app: App): FastifyPluginAsyncTypebox {
-  const limitFailures = createFailureLimit(app)
+  const limitFailures = createConfirmationLimit(app)
   const ask = createQuestions(app)
   const limits = {
     addresses: createAccountLimit(app, 'address-mails', ADDRESS_MAILS_AN_HOUR, HOUR_SECONDS),

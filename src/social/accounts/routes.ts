@@ -6,7 +6,7 @@ import type { App } from '../../app.ts'
 import { fail } from '../../errors.ts'
 import { PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
-import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { createSignInLimit } from '../passwords/failed-sign-ins.ts'
 import { CurrentPassword, Login, Password } from '../passwords/fields.ts'
 import { refreshSession } from '../sessions/refresh.ts'
 import { clearRefreshCookie, givenRefreshToken, setRefreshCookie } from '../sessions/refresh-cookie.ts'
@@ -43,7 +43,7 @@ export const Tokens = Type.Object({
 const open = { public: true } as const
 
 export function accountRoutes(app: App): FastifyPluginAsyncTypebox {
-  const limitFailures = createFailureLimit(app)
+  const limitFailures = createSignInLimit(app)
   const askForAddress = createQuestions(app)
   return async (server) => {
     // Only here, because it has a hook on each request and each response.

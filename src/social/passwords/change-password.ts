@@ -40,6 +40,8 @@ type Replacement = { userId: string; keptSession: string | null; from: string; t
  */
 export async function replacePassword(app: App, { userId, keptSession, from, to }: Replacement): Promise<boolean> {
   const ended = await inTransaction(app.pool, async (client) => {
+    // First and alone, so that the next statement also sees the session of a sign-in that held this lock.
+    await client.query('select from social.users where id = $1::bigint for no key update', [userId])
     const { rows } = await client.query<{ changed: boolean; ended: string[] }>(change, [userId, from, to, keptSession])
     if (!rows[0]?.changed) return undefined
     await forgetEnded(client, userId)

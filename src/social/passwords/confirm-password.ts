@@ -1,9 +1,9 @@
 import type { App } from '../../app.ts'
 import { type Code, fail } from '../../errors.ts'
-import type { FailureLimit } from './failed-sign-ins.ts'
+import type { ConfirmationLimit } from './failed-sign-ins.ts'
 import { passwordFits, shareOf } from './passwords.ts'
 
-export type Confirmation = { currentPassword: string | undefined; ip: string; limitFailures: FailureLimit }
+export type Confirmation = { currentPassword: string | undefined; ip: string; limitFailures: ConfirmationLimit }
 
 /** `passwordHash` is undefined for an account that signs in elsewhere and has no password. */
 export type Account = { passwordHash: string | undefined; username: string; email: string | null; isFirst: boolean }
@@ -23,7 +23,7 @@ export async function confirmPassword(
   const account = await findAccount(app, userId)
   if (account.passwordHash === undefined) return account
   if (currentPassword === undefined) throw fail(missing, 'Send currentPassword')
-  const succeeded = await limitFailures(`id ${userId}`, false)
+  const succeeded = await limitFailures(userId)
   if (!(await passwordFits(account.passwordHash, currentPassword, shareOf(app, ip)))) throw fail('WRONG_PASSWORD')
   await succeeded()
   return account

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest, preHandlerAsyncHookHandler } from
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { type Confirmation, confirmPassword } from './confirm-password.ts'
-import { createFailureLimit } from './failed-sign-ins.ts'
+import { createConfirmationLimit } from './failed-sign-ins.ts'
 
 /** A session needs no password for this long after its sign-in. */
 const RECENT = '10 minutes'
@@ -12,7 +12,7 @@ const RECENT = '10 minutes'
  * screen is not enough for them. Register it before the routes.
  */
 export function requireReauthentication(server: FastifyInstance, app: App): void {
-  const limitFailures = createFailureLimit(app)
+  const limitFailures = createConfirmationLimit(app)
   const check: preHandlerAsyncHookHandler = async (request) => {
     const body = request.body as { currentPassword?: string }
     const { currentPassword } = body

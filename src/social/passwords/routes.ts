@@ -7,7 +7,7 @@ import { escapeHtml, page } from '../../notify/channels/email/mail.ts'
 import { Token } from '../../notify/channels/email/routes.ts'
 import type { Catalogue } from '../../notify/channels/email/words.ts'
 import { changePassword } from './change-password.ts'
-import { createFailureLimit } from './failed-sign-ins.ts'
+import { createConfirmationLimit } from './failed-sign-ins.ts'
 import { CurrentPassword, Login, Password } from './fields.ts'
 import { createForgotten, resetPassword, wordsOfReset } from './reset-password.ts'
 
@@ -16,7 +16,7 @@ const html = { content: { 'text/html': { schema: Type.String() } } }
 const HTML = 'text/html; charset=utf-8'
 
 export function passwordRoutes(app: App): FastifyPluginAsyncTypebox {
-  const limitFailures = createFailureLimit(app)
+  const limitFailures = createConfirmationLimit(app)
   const forgotten = createForgotten(app)
   const underWay = new Set<Promise<void>>()
   /** Runs after the answer, so that the response time does not reveal whether the account exists. */

@@ -6,7 +6,7 @@ import { PageQuery, pageOf } from '../../http/paging.ts'
 import { Id } from '../../protocol/id.ts'
 import { MediaId } from '../media/view.ts'
 import { confirmPassword } from '../passwords/confirm-password.ts'
-import { createFailureLimit } from '../passwords/failed-sign-ins.ts'
+import { createConfirmationLimit } from '../passwords/failed-sign-ins.ts'
 import { CurrentPassword } from '../passwords/fields.ts'
 import { deleteUser } from './delete.ts'
 import { editProfile } from './edit.ts'
@@ -47,7 +47,7 @@ const Deletion = Type.Object({ currentPassword: Type.Optional(CurrentPassword) }
 const page = { querystring: PageQuery, response: { 200: pageOf(User) }, answers: { 200: 'A page of users' } }
 
 export function userRoutes(app: App): FastifyPluginAsyncTypebox {
-  const limitFailures = createFailureLimit(app)
+  const limitFailures = createConfirmationLimit(app)
   const { pool } = app
   return async (server) => {
     server.get(

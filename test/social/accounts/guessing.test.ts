@@ -24,6 +24,39 @@ test('wrong passwords for one account are limited across all networks', async (t
   t.equal(await signIn('198.51.100.7', 'carla', 'a wrong one'), 401)
 })
 
+test('the username and the address of an account have one budget of wrong passwords, which no answer reveals', async (t) => {
+  const { url } = await setup(t, { env })
+  const signIn = from(url)
+  const account = { username: 'nina', email: 'nina@example.org', password: PASSWORD }
+  await call(url, 'POST', '/auth/signup', account, { 'x-forwarded-for': '198.51.100.7' })
+  const guesses = async (login: string) => {
+    const statuses: number[] = []
+    for (let n = 0; n < 11; n++) statuses.push(await signIn(`2001:db8:${n}::1`, login, 'a wrong one'))
+    return statuses
+  }
+  const refused = [...Array(10).fill(401), 429]
+  t.same(await guesses('nina'), refused)
+  t.equal(await signIn('2001:db8:99::1', 'nina@example.org', PASSWORD), 401, 'the other login has no guess left')
+  t.same(await guesses('nina@example.com'), refused, 'the address of nobody')
+  t.same(await guesses('NINA@example.org'), [...Array(9).fill(401), 429, 429], 'answers like it')
+  const dotted = 'n\u0130na@example.org'
+  t.not(await signIn('2001:db8:99::1', dotted, PASSWORD), 200, 'a spelling that only PostgreSQL lowers to it')
+  t.equal(await signIn('198.51.100.7', 'nina@example.org', PASSWORD), 200, 'a known network goes on')
+})
+
+test('failed sign-ins do not keep a signed-in user from confirming with the password', async (t) => {
+  const { url, as } = await setup(t, { env })
+  const ana = await as('ana')
+  const confirm = () =>
+    ana
+      .request('PATCH', '/auth/me', { email: 'new@example.org', currentPassword: PASSWORD })
+      .then(({ status }) => status)
+  for (const login of [`id ${ana.id}`, ana.id, 'ana'])
+    for (let n = 0; n < 11; n++) await from(url)(`2001:db8:${n}::1`, login, 'a wrong one')
+  t.equal(await confirm(), 200)
+  t.equal((await ana.deleteAccount()).status, 204)
+})
+
 test('correct passwords do not count as failures', async (t) => {
   const { url, as } = await setup(t, { env })
   await as('ana')

@@ -1,5 +1,7 @@
 import { Writable } from 'node:stream'
+import type pg from 'pg'
 import { pino } from 'pino'
+
 import { type Test, test } from 'tap'
 import { resetToken } from '../../../src/notify/channels/email/reset-token.ts'
 import { createSenders } from '../../../src/notify/channels/senders.ts'
@@ -60,6 +62,35 @@ test('of two concurrent password changes, one succeeds', async (t) => {
   )
   t.same(answers.map(({ status }) => status).sort(), [204, 403, 403])
 })
+
+test('a sign-in with the old password does not outlive the change of the password', async (t) => {
+  const { url, db, pool, as } = await setup(t)
+  const ana = await as('ana')
+  const client = await pool.connect()
+  await client.query('begin')
+  await client.query('update social.users set password_hash = $2 where id = $1', [ana.id, await hashPassword(NEW)])
+  const late = call(url, 'POST', '/auth/signin', { login: 'ana', password: PASSWORD })
+  await eventually(async () => (await waiting(pool)) === 1)
+  await client.query('commit')
+  t.match(await late, { status: 401, body: { code: 'BAD_CREDENTIALS' } })
+
+  await client.query('begin')
+  await client.query('select from social.users where id = $1 for share', [ana.id])
+  const change = ana.request('PUT', '/auth/password', { currentPassword: NEW, password: `${NEW} 2` })
+  await eventually(async () => (await waiting(pool)) === 1)
+  const { rows } = await client.query(
+    `insert into social.sessions (user_id, expires_at) values ($1, now() + interval '1 hour') returning id`,
+    [ana.id],
+  )
+  await client.query('commit')
+  client.release()
+  t.equal((await change).status, 204)
+  t.equal(await sessionIsLive(db, rows[0].id), false, 'a sign-in that committed just before is ended')
+})
+
+const waiting = async (pool: pg.Pool) =>
+  (await pool.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`))
+    .rowCount
 
 test('wrong current passwords are limited like failed sign-ins', async (t) => {
   const { as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
