@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import pg from 'pg'
 import { type PublicKey, readPublicKey } from './base/public-key.ts'
 import { messageOf } from './errors.ts'
 
@@ -9,7 +10,8 @@ const SECONDS_PER_DAY = 86_400
 export const LONGEST_ACCESS_TOKEN = SECONDS_PER_DAY
 const MIB = 1024 * 1024
 const text = (expected: string, options: object = {}) => Type.String({ minLength: 1, expected, ...options })
-const url = (expected: string, scheme: string) => text(expected, { pattern: `^(${scheme})://\\S+$` })
+const url = (expected: string, scheme: string, isReadable: (value: string) => boolean = isUrl) =>
+  text(expected, { pattern: `^(${scheme})://\\S+$`, isReadable })
 // Type.Integer would not do: Value.Convert would silently cut 3000.5 to 3000.
 const integer = (minimum: number, maximum: number, fallback: number) =>
   Type.Number({
@@ -19,7 +21,7 @@ const integer = (minimum: number, maximum: number, fallback: number) =>
     default: fallback,
     expected: `a whole number from ${minimum} to ${maximum}`,
   })
-const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql')
+const postgres = url('postgres://user:password@host:port/database', 'postgres|postgresql', isReadByPg)
 
 const pushHost = '(\\*\\.)?[\\w.-]+(:\\d{1,5})?'
 const proxy = '([0-9a-fA-F.:]+(/\\d{1,3})?|loopback|linklocal|uniquelocal)'
@@ -39,6 +41,7 @@ export const variables = {
   ALLOWED_ORIGINS: Type.Optional(
     text('origins like https://example.org, separated by commas', {
       pattern: '^https?://[^/,\\s]+(\\s*,\\s*https?://[^/,\\s]+)*$',
+      isReadable: (value: string) => listOf(value).every(isUrl),
     }),
   ),
   TRUSTED_PROXIES: Type.Optional(
@@ -65,11 +68,16 @@ export const variables = {
   MAIL_FROM: Type.Optional(
     text('an address, like Ravenpost <news@example.org>', { pattern: '^[^@\\r\\n]+@[^@\\s]+$' }),
   ),
-  VAPID_PUBLIC_KEY: Type.Optional(text('the public key of npm run vapid-keys', { pattern: '^[\\w-]{87}$' })),
+  // Masked, because it may be the private key by mistake.
+  VAPID_PUBLIC_KEY: Type.Optional(
+    text('the public key of npm run vapid-keys', { pattern: '^[\\w-]{87}$', masked: true }),
+  ),
   VAPID_PRIVATE_KEY: Type.Optional(
     text('the private key of npm run vapid-keys', { pattern: '^[\\w-]{43}$', secret: true }),
   ),
-  VAPID_SUBJECT: Type.Optional(text('mailto:address or https://page', { pattern: '^(mailto:\\S+@|https://)\\S+$' })),
+  VAPID_SUBJECT: Type.Optional(
+    text('mailto:address or https://page', { pattern: '^(mailto:\\S+@|https://)\\S+$', isReadable: isUrl }),
+  ),
   PUSH_HOSTS: Type.Optional(
     text('hosts like push.example.org, *.example.org or push.example.org:8443, separated by commas', {
       pattern: `^${pushHost}(\\s*,\\s*${pushHost})*$`,
@@ -189,7 +197,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const found = readVariables(env)
   const given = Value.Default(Environment, Value.Convert(Environment, { ...found }))
   const problems = [...Value.Errors(Environment, given)].map(({ path }) => path.split('/')[1] ?? '')
-  const messages = [...new Set(problems)].map((name) => describe(name, found[name] ?? ''))
+  const unreadable = Object.keys(found).filter((name) => schemaOf(name)?.isReadable?.(found[name]) === false)
+  const messages = [...new Set([...problems, ...unreadable])].map((name) => describe(name, found[name] ?? ''))
   const checked = messages.length === 0 && Value.Check(Environment, given) ? given : undefined
   if (checked?.DATABASE_URL && !checked.JWT_SECRET)
     messages.push('JWT_SECRET is missing: with DATABASE_URL it is required, 32 bytes or more')
@@ -279,19 +288,54 @@ function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
     return readFileSync(path, 'utf8').trimEnd()
   } catch (cause) {
     throw new ConfigError(
-      `The configuration is wrong:\n  ${variable} is ${JSON.stringify(path)}: expected a file that this user can read (${messageOf(cause)})`,
+      `The configuration is wrong:\n  ${variable} is ${JSON.stringify(maskPassword(path))}: expected a file that this user can read (${messageOf(cause).split(',')[0]})`,
       { cause },
     )
   }
 }
 
 function describe(name: string, value: string): string {
-  const schema: TSchema | undefined = Environment.properties[name as keyof typeof variables]
-  return `${name} is ${JSON.stringify(schema?.secret ? '******' : maskPassword(value))}: expected ${schema?.expected}`
+  const schema = schemaOf(name)
+  const isMasked = schema?.secret || schema?.masked
+  return `${name} is ${JSON.stringify(isMasked ? '******' : maskPassword(value))}: expected ${schema?.expected}`
 }
 
+function schemaOf(name: string): TSchema | undefined {
+  return Environment.properties[name as keyof typeof variables]
+}
+
+/**
+ * Also masks passwords that contain `@` or `/`, that follow a user without a scheme, are in the place of a port, or
+ * in a parameter. The name of the user remains.
+ */
 function maskPassword(value: string): string {
-  return value.replace(/(:\/\/[^:@/]*:)[^@]*@/, '$1******@')
+  const masked = value.replace(/(password\s*=\s*)('[^']*'?|[^&\s]*)/gi, '$1******')
+  const parts = /^((?:[\w+.-]+:\/\/)?(?:[^:@/]*:)?).*(@.*)$/s.exec(masked)
+  if (parts) return `${parts[1]}******${parts[2]}`
+  return masked.replace(/^(\w+:\/\/[^:/]*:)(?!\d+([/?]|$)).+/s, '$1******')
+}
+
+function isUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { username, password } = new URL(value)
+  return isDecodable(username) && isDecodable(password)
+}
+
+/** True if pg, which also accepts URLs without a host, reads the URL and the certificates that it names. */
+function isReadByPg(connectionString: string): boolean {
+  try {
+    return new pg.Client({ connectionString }).host !== ''
+  } catch {
+    return false
+  }
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function toConfig(env: Static<typeof Environment>): Config {

@@ -12,11 +12,14 @@ export const stdout = pino.destination(1)
 /** Lines of JSON on stdout. */
 export function createLogger({ logLevel }: Config, role: Role): Logger {
   const hooks = { logMethod: collapseRepeats(SAME_ERROR_EVERY_MS) }
-  return pino({ level: logLevel, base: { pid: process.pid, role }, serializers: { err: withoutClient }, hooks }, stdout)
+  return pino(
+    { level: logLevel, base: { pid: process.pid, role }, serializers: { err: withoutSecrets }, hooks },
+    stdout,
+  )
 }
 
-/** Omits `client`, because the errors of a pool contain the whole connection. */
-function withoutClient(error: Error): object {
-  const { client: _client, ...plain } = stdSerializers.err(error)
+/** Omits `client`, because the errors of a pool contain the whole connection, and `input`, a URL that is not valid. */
+export function withoutSecrets(error: Error): object {
+  const { client: _client, input: _input, ...plain } = stdSerializers.err(error)
   return plain
 }

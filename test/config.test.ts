@@ -3,9 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TSchema } from '@sinclair/typebox'
+import { pino } from 'pino'
 import { test } from 'tap'
 import { parse } from 'yaml'
+import { printWelcome } from '../src/base/process/welcome.ts'
 import { ConfigError, readConfig, variables } from '../src/config.ts'
+import { withoutSecrets } from '../src/log.ts'
 
 const secret = 'a secret of more than thirty-two bytes'
 
@@ -91,6 +94,68 @@ test('secrets are masked in error messages', async (t) => {
   }
   const message = messageOf({ DATABASE_URL: 'mysql://ana:hunter2@localhost/x' })
   t.notOk(message.includes('hunter2'), 'nor is the password in a url')
+})
+
+const badUrls: [name: string, value: string, secret: string, shown: string][] = [
+  ['SMTP_URL', 'smtp://ana:p#ss@mail:587', 'p#ss', 'smtp://ana:******@mail:587'],
+  ['DATABASE_URL', 'postgres://ana:p#ss@db/x', 'p#ss', 'postgres://ana:******@db/x'],
+  ['DATABASE_URL', 'postgres://ana:p/s@s@db/x', 'p/s', 'postgres://ana:******@db/x'],
+  ['DATABASE_URL', 'postgres://ana:hunter%ff@db/x', 'hunter', 'postgres://ana:******@db/x'],
+  ['DATABASE_URL', 'ana:hunter2@db/x', 'hunter2', 'ana:******@db/x'],
+  ['DATABASE_URL', 'hunter2@db/x', 'hunter2', '******@db/x'],
+  ['DATABASE_URL', 'postgres:/ana:hunter2@db/x', 'hunter2', 'postgres:******@db/x'],
+  ['DATABASE_URL_DIRECT', 'postgres://ana:hunter2', 'hunter2', 'postgres://ana:******'],
+  ['DATABASE_URL', 'host=db user=ana password=hunter2', 'hunter2', 'host=db user=ana password=******'],
+  ['DATABASE_URL', "host=db password='hunter2 and 3'", 'hunter2 and 3', 'host=db password=******'],
+  [
+    'DATABASE_URL',
+    'mysql://db/x?user=ana&password=hunter2&ssl=0',
+    'hunter2',
+    'mysql://db/x?user=ana&password=******&ssl=0',
+  ],
+  ['PORT', 'postgres://ana:hunter2@db/x', 'hunter2', 'postgres://ana:******@db/x'],
+  ['VAPID_PUBLIC_KEY', 'private-key-of-43-characters', 'private-key', '******'],
+  ['DATABASE_URL_FILE', 'postgres://ana:hunter2@db/x', 'hunter2', 'postgres://ana:******@db/x'],
+]
+
+for (const [name, value, password, shown] of badUrls)
+  test(`${name}=${shown} is refused with its name and without its secret`, async (t) => {
+    const message = messageOf({ [name]: value })
+    t.ok(message.includes(`${name} is ${JSON.stringify(shown)}: expected `), message)
+    t.notOk(message.includes(password))
+  })
+
+test('a URL that cannot be parsed is refused, wherever it is used', async (t) => {
+  t.match(messageOf({ ALLOWED_ORIGINS: 'https://a.example, https://b.example:web' }), /ALLOWED_ORIGINS is/)
+  t.match(messageOf({ VAPID_SUBJECT: 'https://:80/' }), /VAPID_SUBJECT is/)
+  t.match(messageOf({ PUBLIC_URL: 'https://a.example:web' }), /PUBLIC_URL is/)
+  t.match(messageOf({ AUTH_JWKS_URL: 'https://[::1/jwks' }), /AUTH_JWKS_URL is/)
+  const absent = 'postgres://ana:hunter2@db/x?sslmode=verify-full&sslrootcert=/absent.pem'
+  t.match(messageOf({ DATABASE_URL: absent }), /DATABASE_URL is .*absent.pem/)
+})
+
+test('a URL of PostgreSQL may name a socket, no host, or a password with signs that pg accepts', async (t) => {
+  const printed: string[] = []
+  const log = pino({}, { write: (line: string) => printed.push(line) })
+  const urls = {
+    'postgres://u:secret@/db?host=/run/postgresql': 'PostgreSQL at /run/postgresql:5432/db',
+    'postgres://u:secret@%2Frun%2Fpostgresql:5433/db': 'PostgreSQL at /run/postgresql:5433/db',
+    'postgres:///db?host=pg.internal&user=u&password=secret': 'PostgreSQL at pg.internal:5432/db',
+    'postgresql://u:secret%zz@db:5433/db': 'PostgreSQL at db:5433/db',
+    'postgresql://u:secret@[::1]/db': 'PostgreSQL at [::1]:5432/db',
+  }
+  for (const [DATABASE_URL, shown] of Object.entries(urls)) {
+    const config = readConfig({ DATABASE_URL, JWT_SECRET: secret })
+    t.equal(config.databaseUrl, DATABASE_URL)
+    printWelcome('all', 'http://127.0.0.1:3000', config, undefined, log)
+    t.match(JSON.parse(printed.at(-1) ?? ''), { data: shown })
+    t.notMatch(printed.at(-1), /secret/)
+  }
+})
+
+test('the log shows neither the connection nor a URL that an error contains', async (t) => {
+  const error = Object.assign(new Error('x'), { client: { password: 'hunter2' }, input: 'postgres://ana:hunter2@db' })
+  t.notMatch(JSON.stringify(withoutSecrets(error)), /hunter2/)
 })
 
 test('all wrong variables are reported at once', async (t) => {

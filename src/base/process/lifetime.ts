@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino'
+import { withoutSecrets } from '../../log.ts'
 import { reasonOfStartError } from './start-error.ts'
 
 const SECOND = 1000
@@ -15,7 +16,7 @@ export type OnClose = (part: string, close: () => Promise<unknown>) => void
  */
 export async function endWithSignals(start: (onClose: OnClose) => Promise<Logger>): Promise<void> {
   const parts: { part: string; close: () => Promise<unknown> }[] = []
-  let log: Logger = pino()
+  let log: Logger = pino({ serializers: { err: withoutSecrets } })
   let stoppingSince: number | undefined
 
   const stop = async (exitCode: number): Promise<void> => {

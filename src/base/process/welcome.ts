@@ -1,4 +1,6 @@
+import { isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
+import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from '../../config.ts'
 import { stdout } from '../../log.ts'
@@ -26,7 +28,8 @@ export function printWelcome(role: Role, url: string, config: Config, admin: str
   stdout.write(`\n${ready}. Ctrl-C stops it.\n\n${text}\n\n`)
 }
 
-function withoutUser(databaseUrl: string): string {
-  const { host, pathname } = new URL(databaseUrl)
-  return `PostgreSQL at ${host}${pathname}`
+/** As pg reads the URL: the host may be missing, in a parameter, or the folder of a socket. */
+function withoutUser(connectionString: string): string {
+  const { host, port, database } = new pg.Client({ connectionString })
+  return `PostgreSQL at ${isIPv6(host) ? `[${host}]` : host}:${port}/${database}`
 }
