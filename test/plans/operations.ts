@@ -304,6 +304,7 @@ const inboxes: Operation[] = [
         pool,
         count(n, (i) => 10_000 + base + i).map((userId) => ({ userId, modseq: 10 })),
         'soon',
+        'skip',
       )
       return n
     },

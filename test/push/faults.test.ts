@@ -131,3 +131,29 @@ t.test('a failed read is retried, and the socket stays open', async (t) => {
   await dispatch(node.app)
   t.match(await socket.next('changes'), { unreadCount: 2 })
 })
+
+t.test('a held inbox delays the acknowledgements of its own user and of nobody else', async (t) => {
+  const node = await startNode(t, { env: NO_SWEEP })
+  const { pool } = node.app
+  const users = [await node.user('ana'), await node.user('hal'), await node.user('ben')]
+  const [, hal] = users
+  const sockets = await Promise.all(users.map((user) => user.connect()))
+  await Promise.all(sockets.map((socket) => socket.next('synced')))
+  await Promise.all(users.map(({ id }) => sendTo(node.app, id)))
+  await dispatch(node.app)
+  await eventually(() => sockets.every((socket) => socket.upserts.length === 1))
+  const acked = async () => {
+    const { rows } = await pool.query(
+      'select u.display_name as name from notify.inbox i join social.users u on u.id = i.user_id where i.acked_modseq = 1 order by 1',
+    )
+    return rows.map(({ name }) => name).join(' ')
+  }
+  const holder = await pool.connect()
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [hal?.id])
+  for (const socket of sockets) socket.send({ type: 'ack', state: socket.state })
+  await eventually(async () => (await acked()) === 'ana ben', 5)
+  await holder.query('rollback')
+  holder.release()
+  await eventually(async () => (await acked()) === 'ana ben hal')
+})
