@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { lockInboxes } from '../dispatch/objects.ts'
+import { existingInboxes, lockInboxes } from '../dispatch/objects.ts'
 import { readDrafts } from '../dispatch/read-drafts.ts'
 import { storeRemoved } from '../dispatch/store.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -27,11 +27,14 @@ export async function usersOfThread(
   return rows.map((row) => row.userId)
 }
 
+/** `removed`: number of notifications. `held`: users whose inbox another transaction holds; theirs were skipped. */
+export type Removal = { removed: number; held: string[] }
+
 /**
  * Removes the notifications of these users that meet `condition` over `n` with `value` as $2. This is an ordinary
  * change of each inbox, with tombstones, counts and a hint to the push nodes. The sources stay, with `because` as their
- * decision.
- * Removes at most a chunk, by user. Repeat until it returns 0, the number removed.
+ * decision. Skips held inboxes, so that nobody else waits for them.
+ * Removes at most a chunk, by user. Repeat until it removes nothing.
  */
 export async function removeNotifications(
   client: pg.ClientBase,
@@ -40,10 +43,10 @@ export async function removeNotifications(
   condition: string,
   value: unknown,
   because: string,
-  { skipBusy = false } = {},
-): Promise<number> {
-  const inboxes = await lockInboxes(client, users, skipBusy)
+): Promise<Removal> {
+  const inboxes = await lockInboxes(client, users, true)
   const drafts = await readDrafts(client, [...inboxes.keys()], condition, value, NOTIFICATIONS_PER_CHUNK)
   await storeRemoved(client, types, inboxes, drafts, because)
-  return drafts.length
+  const missing = users.filter((userId) => !inboxes.has(userId))
+  return { removed: drafts.length, held: await existingInboxes(client, missing) }
 }

@@ -33,6 +33,18 @@ export type FanOut = {
  */
 export type ChunkResult = { cursorUserId: string; afterSeconds?: number } | 'finished'
 
+/** When only held inboxes are left, the next chunk is due after this time. Nothing has failed, so there is no backoff. */
+export const HELD_SECONDS = 2
+
+/** Notes users whose inbox another transaction holds in `except_ids`. The fan-out processes them last. */
+export async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): Promise<void> {
+  await client.query({
+    name: 'note_held_inboxes',
+    text: 'update notify.fan_outs set except_ids = $2::bigint[] where id = $1',
+    values: [id, held],
+  })
+}
+
 /**
  * One chunk, in the transaction that moves the cursor. After a crash the next worker continues after the last commit.
  */

@@ -5,7 +5,7 @@ import { storeFolded } from '../dispatch/store.ts'
 import { type Kind, showing } from '../inbox/previews.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { usersOfThread } from './remove-notifications.ts'
-import type { Chunk, ChunkResult, FanOut } from './run.ts'
+import { type Chunk, type ChunkResult, type FanOut, HELD_SECONDS, noteHeld } from './run.ts'
 
 /**
  * Notifications per transaction, or those of one user if they are more, because any number of a user's read groups may show one
@@ -35,17 +35,9 @@ export function showAnewChunk(kind: Kind): Chunk {
 async function showHeld(client: pg.ClientBase, kind: Kind, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   const held = await touch(client, kind, fanOut, types, fanOut.exceptIds)
   if (held.length === 0) return 'finished'
-  if (held.length === fanOut.exceptIds.length) throw new Error('the remaining inboxes are locked by other transactions')
-  await noteHeld(client, fanOut, held)
-  return { cursorUserId: fanOut.cursorUserId }
-}
-
-async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): Promise<void> {
-  await client.query({
-    name: 'note_held_inboxes',
-    text: 'update notify.fan_outs set except_ids = $2::bigint[] where id = $1',
-    values: [id, held],
-  })
+  const isStuck = held.length === fanOut.exceptIds.length
+  if (!isStuck) await noteHeld(client, fanOut, held)
+  return { cursorUserId: fanOut.cursorUserId, afterSeconds: isStuck ? HELD_SECONDS : 0 }
 }
 
 type Shown = { userId: string; total: number }

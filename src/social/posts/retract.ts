@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { build, run } from '../../db/kysely.ts'
 import { removeNotifications, usersOfThread } from '../../notify/fan-outs/remove-notifications.ts'
-import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
+import { type ChunkResult, type FanOut, HELD_SECONDS } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 import { freeMedia } from '../media/free.ts'
 
@@ -13,17 +13,17 @@ const ROWS_PER_CHUNK = 5000
  */
 export async function retractPostChunk(client: pg.ClientBase, fanOut: FanOut, types: TypeLookup): Promise<ChunkResult> {
   const remove = (users: string[]) =>
-    removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone', { skipBusy: true })
+    removeNotifications(client, types, users, 'n.thread_key = $2', fanOut.threadKey, 'object_gone')
   const users = await usersOfThread(client, fanOut)
   if (users.length > 0) {
-    const removed = await remove(users)
+    const { removed } = await remove(users)
     return { cursorUserId: removed > 0 ? fanOut.cursorUserId : (users.at(-1) ?? fanOut.cursorUserId) }
   }
   // Continues with users whose inbox was locked when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
-    if ((await remove(passed)) === 0) throw new Error('the remaining inboxes are locked by other transactions')
-    return { cursorUserId: '0' }
+    const { removed } = await remove(passed)
+    return { cursorUserId: '0', afterSeconds: removed > 0 ? 0 : HELD_SECONDS }
   }
   const cleared =
     (await clearPairs(client, 'likes', fanOut.objectId)) +

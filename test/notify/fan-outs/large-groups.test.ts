@@ -77,6 +77,31 @@ t.test('a deleted post leaves every inbox, including large groups and locked inb
   await noDrift(t, system)
 })
 
+t.test('a deleted comment leaves every other inbox while one is held, and that one after its release', async (t) => {
+  const system = await setup(t, { windowSeconds: 0, worker: true })
+  const [ana, hal, zoe] = [await system.as('ana'), await system.as('hal'), await system.as('zoe')]
+  const post = await ana.post('Hello')
+  await ana.comment(post.id, 'Good morning, @hal')
+  const comment = await ana.comment(post.id, 'Look at this, @hal and @zoe')
+  await settled(system)
+  const mentions = async ({ id }: TestClient) =>
+    (await system.pool.query('select from notify.notifications where user_id = $1', [id])).rowCount
+  t.same([await mentions(hal), await mentions(zoe)], [2, 1])
+  const holder = await system.pool.connect()
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [hal.id])
+  t.match(await ana.request('DELETE', `/comments/${comment.id}`), { status: 204 })
+  await eventually(async () => (await mentions(zoe)) === 0, 5).finally(async () => {
+    await holder.query('rollback')
+    holder.release()
+  })
+  await settled(system)
+  t.same([await mentions(hal), await mentions(zoe)], [1, 0])
+  const { rows } = await system.pool.query('select attempts, last_error from notify.fan_outs')
+  t.same(rows, [{ attempts: 0, last_error: null }], 'a held inbox is no failure')
+  await noDrift(t, system)
+})
+
 t.test('blocking a very active user returns at once and removes all their notifications', async (t) => {
   const system = await setup(t, { windowSeconds: 0 })
   const [ana, ben, cem] = await Promise.all(['ana', 'ben', 'cem'].map(system.as))

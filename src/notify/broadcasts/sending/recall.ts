@@ -5,7 +5,7 @@ import { lockInboxes } from '../../dispatch/objects.ts'
 import { readDrafts } from '../../dispatch/read-drafts.ts'
 import { storeRemoved } from '../../dispatch/store.ts'
 import { usersOfThread } from '../../fan-outs/remove-notifications.ts'
-import type { Chunk, FanOut } from '../../fan-outs/run.ts'
+import { type Chunk, type FanOut, HELD_SECONDS } from '../../fan-outs/run.ts'
 import type { TypeLookup } from '../../types/types.ts'
 
 /**
@@ -23,9 +23,8 @@ export const recallChunk: Chunk = async (client, fanOut, types) => {
   // Continues with users whose inbox was held when the cursor passed. They did not delay the others.
   const passed = await usersOfThread(client, { threadKey: fanOut.threadKey, cursorUserId: '0' })
   if (passed.length > 0) {
-    if ((await retract(client, types, fanOut, passed)) === 0)
-      throw new Error('the inboxes that are left are held by other transactions')
-    return { cursorUserId: '0' }
+    const removed = await retract(client, types, fanOut, passed)
+    return { cursorUserId: '0', afterSeconds: removed > 0 ? 0 : HELD_SECONDS }
   }
   await client.query('update notify.broadcasts set recall_finished_at = now() where id = $1', [fanOut.objectId])
   return 'finished'
