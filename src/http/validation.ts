@@ -69,10 +69,15 @@ export function parseJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body.length === 0) return done(null, undefined)
-    parse(request, body.toString(), (error, value) => {
-      if (!error && isDeeper(value, MOST_LEVELS))
+    const text = body.toString()
+    parse(request, text, (error, value) => {
+      if (error) return done(error, undefined)
+      if (isDeeper(value, MOST_LEVELS))
         return done(fail('VALIDATION_FAILED', `The body nests more than ${MOST_LEVELS} levels`), undefined)
-      done(error, value)
+      const pointer = surrogateEscape.test(text) ? pointerToIllFormed(value) : undefined
+      if (pointer !== undefined)
+        return done(fail('VALIDATION_FAILED', 'Contains half of a surrogate pair', { pointer }), undefined)
+      done(null, value)
     })
   })
 }
@@ -100,11 +105,27 @@ function isDeeper(value: unknown, levels: number): boolean {
   return true
 }
 
+/** UTF-8 has no surrogates, so a body contains them as escapes only (RFC 8259, section 8.2). */
+const surrogateEscape = /\\u[dD][89a-fA-F]/
+
+/** The JSON Pointer of a text, or of the property with a name, that PostgreSQL cannot store as jsonb. */
+function pointerToIllFormed(value: unknown): string | undefined {
+  if (typeof value === 'string') return value.isWellFormed() ? undefined : ''
+  if (value === null || typeof value !== 'object') return undefined
+  for (const [name, each] of Object.entries(value)) {
+    const below = name.isWellFormed() ? pointerToIllFormed(each) : ''
+    if (below !== undefined) return `/${escapedForPointer(name.toWellFormed())}${below}`
+  }
+  return undefined
+}
+
+const escapedForPointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
+
 /** The JSON Pointer (RFC 6901) of the fault: for a missing or unknown property, of that property itself. */
 export function pointerOf({ instancePath, params }: Pick<ErrorObject, 'instancePath' | 'params'>): string {
   const property: unknown = params.missingProperty ?? params.additionalProperty
   if (typeof property !== 'string') return instancePath
-  return `${instancePath}/${property.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  return `${instancePath}/${escapedForPointer(property)}`
 }
 
 type KeywordError = Pick<ErrorObject, 'keyword' | 'params' | 'message' | 'parentSchema'>
