@@ -84,7 +84,7 @@ export type Notification = {
   url: string | null
   /** By type: `PostLikedData` for `post.liked`, and so on; the sent data for types of applications */
   data: PostLikedData | CommentCreatedData | CommentRepliedData | UserMentionedData | UserFollowedData | Record<string, unknown>
-  /** Users behind it, latest first */
+  /** Users behind it: those whom the recipient follows first, then the latest */
   actors: Actor[]
   /** Number of distinct users behind it */
   actorCount: number
@@ -267,7 +267,7 @@ export type Why = {
   }[]
   deliveries: {
     channel: string
-    /** The address, or the host of the push service */
+    /** email: primary, the address of the account; webPush: id of the subscription */
     target: string
     /** queued, sending, sent, failed, bounced, … */
     state: string
@@ -294,7 +294,7 @@ export type Stats = {
     /** No device has acknowledged them */
     pending: number
     archived: number
-    /** Kept out of the list by the policy for strangers */
+    /** Kept out of the list by the policy for strangers, and not archived */
     filtered: number
   }
 }

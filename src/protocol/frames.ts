@@ -6,7 +6,8 @@ import { Id } from './id.ts'
 
 export const SUBPROTOCOL = 'ravenpost.v1'
 
-const Token = Type.String({ minLength: 1, maxLength: 4096 })
+/** Tokens of identity providers grow with the groups of a user. HTTP headers, where REST expects them, have 16 KiB in Node. */
+const Token = Type.String({ minLength: 1, maxLength: 16_384 })
 const State = Type.String({ minLength: 1, maxLength: 100 })
 const Ids = Type.Array(Id, { minItems: 1, maxItems: 500 })
 const Feed = Type.Union([Type.Literal('all'), Type.Literal('following')])

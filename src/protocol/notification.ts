@@ -100,7 +100,10 @@ export const Notification = Type.Object({
     [KNOWN]: Object.values(socialData),
     examples: [{ postId: '9' }],
   }),
-  actors: Type.Array(Actor, { maxItems: 3, description: 'Users behind it, latest first' }),
+  actors: Type.Array(Actor, {
+    maxItems: 3,
+    description: 'Users behind it: those whom the recipient follows first, then the latest',
+  }),
   actorCount: Type.Integer({ description: 'Number of distinct users behind it' }),
   object: Type.Union(
     [

@@ -158,6 +158,7 @@ t.test('a forged, foreign or expired token closes with 4401', async (t) => {
   const claims = { userId: ana.id, sessionId: ana.sessionId, role: 'user' } as const
   const tokens = {
     nonsense: 'nonsense',
+    'as long as a header': 'x'.repeat(16_384),
     foreign: signAccessToken({ ...config, jwtSecret: 'another secret, also of 32 bytes and more' }, claims),
     expired: signAccessToken({ ...config, accessTokenTtl: -10 }, claims),
   }

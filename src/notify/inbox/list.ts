@@ -17,7 +17,7 @@ export type ListQuery = { filter: ListFilter; type?: string[]; priority?: string
 export type InboxCounts = { unreadCount: number; unseenCount: number; state: string }
 
 /** All changes up to the acknowledged state have a `delivered_at`, so the scan for `pending` begins there. */
-const conditions: Record<ListFilter, string> = {
+export const conditions: Record<ListFilter, string> = {
   all: 'n.archived_at is null and not n.filtered',
   unread: 'n.read_at is null and n.archived_at is null and not n.filtered',
   archived: 'n.archived_at is not null and not n.filtered',

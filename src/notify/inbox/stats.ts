@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { conditions } from './list.ts'
 import { inboxOf } from './lock.ts'
 
 const Counts = Type.Record(Type.String(), Type.Integer(), { examples: [{ 'post.liked': 3 }] })
@@ -16,7 +17,7 @@ export const Stats = Type.Object({
     unseen: Type.Integer({ description: 'Unread, and grown since the bell was last opened' }),
     pending: Type.Integer({ description: 'No device has acknowledged them' }),
     archived: Type.Integer(),
-    filtered: Type.Integer({ description: 'Kept out of the list by the policy for strangers' }),
+    filtered: Type.Integer({ description: 'Kept out of the list by the policy for strangers, and not archived' }),
   }),
 })
 export type Stats = Static<typeof Stats>
@@ -33,7 +34,8 @@ export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
              count(*) filter (where n.archived_at is null and n.read_at is null)::int as unread,
              count(*) filter (where n.archived_at is null and n.read_at is not null)::int as read,
              count(*) filter (where n.archived_at is null and n.read_at is null and n.grown_modseq > i.seen_modseq)::int as unseen,
-             count(*) filter (where n.archived_at is null and n.delivered_at is null)::int as pending
+             count(*) filter (where n.archived_at is null and n.delivered_at is null)::int as pending,
+             count(*) filter (where ${conditions.filtered})::int as "keptOut"
            from ${inboxOf('$1')} join notify.notifications n on n.user_id = i.user_id
            where n.user_id = $1
            group by n.type, n.priority, n.filtered
@@ -52,15 +54,12 @@ export async function readStats(pool: pg.Pool, userId: string): Promise<Stats> {
       unseen: sumOf(shown, 'unseen'),
       pending: sumOf(shown, 'pending'),
       archived: sumOf(shown, 'archived'),
-      filtered: sumOf(
-        rows.filter((row) => row.filtered),
-        'total',
-      ),
+      filtered: sumOf(rows, 'keptOut'),
     },
   }
 }
 
-type StateCount = 'total' | 'archived' | 'unread' | 'read' | 'unseen' | 'pending'
+type StateCount = 'total' | 'archived' | 'unread' | 'read' | 'unseen' | 'pending' | 'keptOut'
 type StatsRow = { type: string; priority: string; filtered: boolean } & Record<StateCount, number>
 
 function sumOf(rows: StatsRow[], count: StateCount): number {

@@ -27,8 +27,8 @@ export const Why = Type.Object({
     Type.Object({
       channel: Type.String({ examples: ['webPush'] }),
       target: Type.String({
-        description: 'The address, or the host of the push service',
-        examples: ['push.example.org'],
+        description: 'email: primary, the address of the account; webPush: id of the subscription',
+        examples: ['7'],
       }),
       state: Type.String({ description: 'queued, sending, sent, failed, bounced, …', examples: ['sent'] }),
       reason: textOrNull('Why it was not sent', { examples: [null] }),

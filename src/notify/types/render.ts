@@ -2,7 +2,7 @@ import { messageOf } from '../../errors.ts'
 import { compileMessage, type Filler, type Values } from './compile.ts'
 import type { NotificationType } from './types.ts'
 
-/** Input for the text of a notification. `actorNames`: display names, latest first. */
+/** Input for the text of a notification. `actorNames`: display names, in the order of `actors`. */
 export type Renderable = {
   type: string
   title: string | null

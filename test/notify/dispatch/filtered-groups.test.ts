@@ -41,6 +41,10 @@ for (const windows of [false, true])
       items: [{ actors: (windows ? [cem, ben] : [ben]).map(({ id }) => ({ id })) }],
     })
     await noDrift(t, system)
+    const filtered = async () => (await ana.get('/notifications/stats')).byState.filtered
+    t.equal(await filtered(), 1, 'as many as the list shows')
+    await pool.query(`update notify.notifications set archived_at = now() where filter_reason = 'strangers'`)
+    t.same([await filtered(), (await ana.get('/notifications?filter=filtered')).items], [0, []])
   })
 
 async function flush(system: TestSystem): Promise<void> {
