@@ -83,9 +83,9 @@ export async function grantAdmin(pool: pg.Pool, username: string): Promise<boole
   return changeRole(pool, `role = 'admin'`, `deleted_at is null`, username)
 }
 
-/** Takes effect at once, because calls for admins look up the role. @returns false when there is no such admin */
-export async function revokeAdmin(pool: pg.Pool, username: string): Promise<boolean> {
-  return changeRole(pool, `role = 'user'`, `role = 'admin' and deleted_at is null`, username)
+/** Takes any role away, at once, because calls for staff look up the role. @returns false when nobody with a role has this name */
+export async function revokeRole(pool: pg.Pool, username: string): Promise<boolean> {
+  return changeRole(pool, `role = 'user'`, `role <> 'user' and deleted_at is null`, username)
 }
 
 /** Changes the role and writes an audit row, whose actor is the database role. */

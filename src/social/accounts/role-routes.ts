@@ -9,7 +9,6 @@ import { Reauthentication, Role, roleOf } from '../../http/identity.ts'
 import { cutPage, decodeCursor, PageQuery, pageOf } from '../../http/paging.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { Id } from '../../protocol/id.ts'
-import { requireUser } from '../posts/read.ts'
 
 const RoleChange = Type.Object({ role: Role, ...Reauthentication }, { additionalProperties: false })
 const Holder = Type.Object({ id: Id, username: Type.String(), displayName: Type.String(), role: Role })
@@ -72,7 +71,6 @@ export function roleRoutes(app: App): FastifyPluginAsyncTypebox {
           user: { userId },
         } = request
         if (id === userId) throw fail('CANNOT_CHANGE_OWN_ROLE', 'Another admin can change it')
-        await requireUser(app.pool, id, userId)
         await inTransaction(app.pool, async (trx) => {
           const before = await changeRole(trx, userId, id, role)
           const target = `user:${id}`

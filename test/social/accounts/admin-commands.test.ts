@@ -33,7 +33,10 @@ test('a revoked admin loses all rights at once, also with an old token', async (
   t.same(await statuses(), [200, 202, 200])
   t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 0 })
   t.same(await statuses(), [403, 403, 200])
-  t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin named ana/ })
+  t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 1, err: /no admin, operator or reader named ana/ })
+  await pool.query(`update social.users set role = 'operator' where username = 'ana'`)
+  t.match(await run(databaseUrl, 'revoke-admin', 'ana'), { status: 0 }, 'the other roles too')
+  t.equal((await ana.get('/auth/me')).role, 'user')
 })
 
 test('an admin changes the roles of others with their own password or soon after the sign-in, and each role has its rights', async (t) => {
@@ -66,7 +69,8 @@ test('an admin changes the roles of others with their own password or soon after
     (await operator.request('PUT', `/admin/users/${ana.id}/role`, { role: 'user', currentPassword: PASSWORD })).status,
   ]
   t.same(await statuses(), [200, 404, 403])
-  await change('reader', PASSWORD)
+  await operator.request('PUT', `/users/${ana.id}/block`)
+  t.match(await change('reader', PASSWORD), { status: 200 }, 'a block does not protect from a lower role')
   t.same(await statuses(), [200, 403, 403], 'a lower role counts at once, with the token of before')
   await change('user', PASSWORD)
   t.same(await statuses(), [403, 403, 403])
