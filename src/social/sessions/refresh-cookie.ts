@@ -11,26 +11,22 @@ import { isHttps, requireOwnPage } from '../../http/origin.ts'
 function cookieFor(request: FastifyRequest, config: Config) {
   const secure = isHttps(request, config) || config.cookieSameSite === 'none'
   const path = `${config.basePath}/auth`
-  if (!secure) return { name: 'ravenpost_refresh', path, secure }
+  const attributes = { path, secure, httpOnly: true, sameSite: config.cookieSameSite }
+  if (!secure) return { name: 'ravenpost_refresh', attributes }
   return config.basePath === ''
-    ? { name: '__Host-ravenpost_refresh', path: '/', secure }
-    : { name: '__Secure-ravenpost_refresh', path, secure }
+    ? { name: '__Host-ravenpost_refresh', attributes: { ...attributes, path: '/' } }
+    : { name: '__Secure-ravenpost_refresh', attributes }
 }
 
 export function setRefreshCookie(reply: FastifyReply, config: Config, refreshToken: string): void {
-  const { name, path, secure } = cookieFor(reply.request, config)
-  reply.setCookie(name, refreshToken, {
-    path,
-    secure,
-    httpOnly: true,
-    sameSite: config.cookieSameSite,
-    maxAge: config.refreshTokenTtl,
-  })
+  const { name, attributes } = cookieFor(reply.request, config)
+  reply.setCookie(name, refreshToken, { ...attributes, maxAge: config.refreshTokenTtl })
 }
 
+/** With the attributes of the cookie: browsers refuse others from a page elsewhere, even if they remove the cookie. */
 export function clearRefreshCookie(reply: FastifyReply, config: Config): void {
-  const { name, path, secure } = cookieFor(reply.request, config)
-  reply.clearCookie(name, { path, secure })
+  const { name, attributes } = cookieFor(reply.request, config)
+  reply.clearCookie(name, attributes)
 }
 
 /**

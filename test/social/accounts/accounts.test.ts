@@ -370,3 +370,17 @@ test('users change their username, language and time zone', async (t) => {
   t.equal((await call(url, 'POST', '/auth/signin', { login: 'rosa', password: PASSWORD })).status, 200)
   t.match(await ben.get(`/users/${ana.id}`), { username: 'rosa' })
 })
+
+test('sign-out removes the cookie with the attributes of the cookie, also on a page elsewhere', async (t) => {
+  const { url, as } = await setup(t, { env: { COOKIE_SAME_SITE: 'none', ALLOWED_ORIGINS: 'https://app.example' } })
+  const ana = await as('ana')
+  const signedIn = await call(url, 'POST', '/auth/signin?cookie=true', { login: 'ana', password: PASSWORD })
+  const set = signedIn.headers.get('set-cookie') ?? ''
+  const attributes = 'Path=/; HttpOnly; Secure; SameSite=None'
+  t.ok(set.endsWith(attributes), set)
+  const cookie = set.split(';')[0] ?? ''
+  const headers = { cookie, origin: 'https://app.example', authorization: `Bearer ${ana.accessToken}` }
+  const removed = (await call(url, 'POST', '/auth/signout', undefined, headers)).headers.get('set-cookie') ?? ''
+  t.match(removed, /^__Host-ravenpost_refresh=;.*Expires=Thu, 01 Jan 1970/)
+  for (const attribute of attributes.split('; ')) t.ok(removed.split('; ').includes(attribute), attribute)
+})
