@@ -8,7 +8,7 @@ import {
   isAnothers,
   queueAccountMail,
 } from '../../notify/channels/email/account-mails.ts'
-import { hashOf } from '../passwords/failed-sign-ins.ts'
+import { addressKey } from '../passwords/failed-sign-ins.ts'
 
 const HOUR_SECONDS = 3600
 const DAY_SECONDS = 24 * HOUR_SECONDS
@@ -39,7 +39,7 @@ export function createQuestions(app: App): (kind: Kind, question: Question) => P
   return async (kind, { userId, email, ip }) => {
     if (!writesMail(config)) return
     const address = email.toLowerCase()
-    const key = hashOf(config, 'asked address', address).toString('base64url')
+    const key = addressKey(config, email)
     const counted: [RateLimiterAbstract, string][] = [
       [limits.network, wideNetworkOf(ip)],
       [limits.domain, address.slice(address.lastIndexOf('@') + 1)],

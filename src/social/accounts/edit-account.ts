@@ -11,12 +11,13 @@ import { isAddressTaken, isReserved } from './sign-up.ts'
 
 export type AccountChange = { email?: string; username?: string; locale?: string | null; timeZone?: string | null }
 
-/** Limits of changes per user. Beyond them, each function throws RATE_LIMITED. */
-type Limits = { addresses(userId: string): Promise<void>; names(userId: string): Promise<void> }
+/** Limits of changes per user. Beyond them, each function throws RATE_LIMITED. The result takes the count back. */
+type Limit = (userId: string) => Promise<() => Promise<unknown>>
+type Limits = { addresses: Limit; names: Limit }
 
 /**
- * Changes the account. A new address takes effect once it is verified, and a mail informs the old one. The old username
- * stays reserved.
+ * Changes the account. A new address takes effect once it is verified, and a mail informs the old one if it was verified. The
+ * old username stays reserved.
  * @returns the address to verify
  * @throws {AppError} WRONG_PASSWORD for an address, EMAIL_TAKEN, USERNAME_TAKEN, BAD_TIME_ZONE, VALIDATION_FAILED,
  * RATE_LIMITED
@@ -32,14 +33,15 @@ export async function editAccount(
   const isNew = change.email !== undefined && change.email !== account?.email
   if (isNew) await limits.addresses(userId)
   if (isNew && change.email && (await isAddressTaken(app, change.email, userId))) throw fail('EMAIL_TAKEN')
-  if (change.username !== undefined) await limits.names(userId)
+  const renames = change.username !== undefined && (await usernameOf(app, userId)) !== change.username
+  const keepName = renames ? await limits.names(userId) : undefined
   await inTransaction(app.pool, async (client) => {
     if (change.timeZone) await checkTimeZone(client, change.timeZone)
-    if (change.username !== undefined) await rename(client, userId, change.username)
-    await client.query(
+    if (renames && change.username !== undefined) await rename(client, userId, change.username)
+    const { rowCount } = await client.query(
       `update social.users set locale = case when $2 then $3 else locale end, time_zone = case when $4 then $5 else time_zone end,
          new_email = case when $6 then $7 else new_email end
-       where id = $1::bigint and deleted_at is null`,
+       where id = $1::bigint and deleted_at is null and ($8::text is null or password_hash = $8)`,
       [
         userId,
         change.locale !== undefined,
@@ -48,15 +50,25 @@ export async function editAccount(
         change.timeZone ?? null,
         account !== undefined,
         isNew ? change.email : null,
+        account?.passwordHash ?? null,
       ],
     )
+    if (rowCount === 0 && account) throw fail('WRONG_PASSWORD', 'The password has changed in the meantime')
     if (isNew && account?.email && writesMail(app.config))
       await client.query(notifyFormerAddress, [userId, emailChanging(account.email)])
+  }).catch(async (error: unknown) => {
+    await keepName?.()
+    throw error
   })
   return isNew ? change.email : undefined
 }
 
-const notifyFormerAddress = queueAccountMail('true', { critical: true })
+const notifyFormerAddress = queueAccountMail('u.email_verified_at is not null', { critical: true })
+
+async function usernameOf({ db }: App, userId: string): Promise<string | undefined> {
+  const account = await db.selectFrom('social.users').select('username').where('id', '=', userId).executeTakeFirst()
+  return account?.username
+}
 
 /** @throws {AppError} VALIDATION_FAILED */
 export function canonicalLocale(tag: string): string {

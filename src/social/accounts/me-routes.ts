@@ -64,7 +64,7 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
           tags: ['accounts'],
           summary: 'Change my address, username, language or time zone',
           description:
-            'Only the sent properties change. A new address counts once it is verified by the mailed link, and needs `currentPassword`; the former address gets a mail about it.',
+            'Only the sent properties change. A new address counts once it is verified by the mailed link, and needs `currentPassword`; a verified former address gets a mail about it.',
           answers: { 200: 'The changed account' },
           errors: ['WRONG_PASSWORD', 'EMAIL_TAKEN', 'USERNAME_TAKEN', 'BAD_TIME_ZONE'],
           body: Change,
@@ -124,14 +124,14 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
 
 /**
  * A limit per user of `points`, times RATE_LIMIT_SCALE, in `seconds`. The returned function @throws {AppError}
- * RATE_LIMITED
+ * RATE_LIMITED, and returns a function that takes the count back
  */
 function createAccountLimit(app: App, name: string, points: number, seconds: number) {
   const scaled = Math.max(1, Math.round(points * app.config.rateLimitScale))
   const limiter = createSharedLimiter(app, name, scaled, seconds)
-  return async (userId: string): Promise<void> => {
+  return async (userId: string): Promise<() => Promise<unknown>> => {
     const { allowed, left } = await consume(limiter, userId)
-    if (allowed) return
+    if (allowed) return () => limiter.reward(userId, 1)
     const retryAfter = Math.max(1, Math.ceil(left.msBeforeNext / 1000))
     throw fail('RATE_LIMITED', `At most ${scaled} of these in ${seconds / 3600} hours`, { retryAfter })
   }

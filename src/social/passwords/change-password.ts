@@ -36,7 +36,8 @@ export async function changePassword(
 type Replacement = { userId: string; keptSession: string | null; from: string; to: string }
 
 /**
- * Ends all sessions of the user, except `keptSession` if given. False when the password has changed in the meantime.
+ * Ends all sessions of the user, except `keptSession` if given, and forgets an address that waits for its verification,
+ * because someone who knew the old password may have entered it. False when the password has changed in the meantime.
  */
 export async function replacePassword(app: App, { userId, keptSession, from, to }: Replacement): Promise<boolean> {
   const ended = await inTransaction(app.pool, async (client) => {
@@ -59,7 +60,7 @@ export async function forgetFirstPassword({ config }: App): Promise<void> {
 /** SQL that fails for the second of two concurrent changes, because its old password no longer matches. */
 const change = `
   with u as (
-    update social.users set password_hash = $3, password_change_required = false
+    update social.users set password_hash = $3, password_change_required = false, new_email = null
     where id = $1::bigint and password_hash = $2 and deleted_at is null returning id
   ), s as (
     update social.sessions s set revoked_at = now() from u

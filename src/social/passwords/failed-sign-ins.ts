@@ -73,6 +73,11 @@ function createCounter(app: App, name: string) {
   }
 }
 
+/** Key of limits per mail address. */
+export function addressKey(config: Pick<Config, 'jwtSecret'>, email: string): string {
+  return hashOf(config, 'asked address', email.toLowerCase()).toString('base64url')
+}
+
 /** Hash of an address's network, stored with a session. */
 export function networkHash(config: Pick<Config, 'jwtSecret'>, ip: string): Buffer {
   return hashOf(config, 'network', networkOf(ip))

@@ -8,18 +8,25 @@ import { type Catalogue, wordsIn } from '../../notify/channels/email/words.ts'
 import { forgetFirstPassword, replacePassword } from './change-password.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
 import { isHash } from './confirm-password.ts'
-import { hashOf, networkHash } from './failed-sign-ins.ts'
+import { addressKey, hashOf, networkHash } from './failed-sign-ins.ts'
 import { namedByLogin } from './login.ts'
 import { hashPassword, shareOf } from './passwords.ts'
 
 const HOUR_SECONDS = 3600
+const DAY_SECONDS = 24 * HOUR_SECONDS
 /**
  * Maximum mails per account and hour, times RATE_LIMIT_SCALE. Each link works for half an hour, so requests of others cannot
  * lock out a user.
  */
 export const MAILS_AN_HOUR = 5
+/**
+ * Maximum mails per address and day for all accounts together that have not verified it, times RATE_LIMIT_SCALE. Anyone can
+ * enter any address at sign-up.
+ */
+const OF_ADDRESS_A_DAY = 5
 
 type Forgotten = { login: string; ip: string }
+type Forgetful = { id: string; email: string | null; verified: boolean; passwordHash: string | null }
 
 /**
  * Queues the mail with which the owner of this login's account sets a new password. Run it after the answer, because it
@@ -30,25 +37,27 @@ export function createForgotten(app: App): {
   run(who: Forgotten): Promise<void>
 } {
   const { pool, config } = app
-  const points = Math.max(1, Math.round(MAILS_AN_HOUR * config.rateLimitScale))
-  const [ofLogin, ofAccount] = ['forgot-login', 'forgot-account'].map((name) =>
-    createSharedLimiter(app, name, points, HOUR_SECONDS),
-  ) as [ReturnType<typeof createSharedLimiter>, ReturnType<typeof createSharedLimiter>]
+  const scaled = (points: number) => Math.max(1, Math.round(points * config.rateLimitScale))
+  const ofLogin = createSharedLimiter(app, 'forgot-login', scaled(MAILS_AN_HOUR), HOUR_SECONDS)
+  const ofAccount = createSharedLimiter(app, 'forgot-account', scaled(MAILS_AN_HOUR), HOUR_SECONDS)
+  const ofAddress = createSharedLimiter(app, 'forgot-address', scaled(OF_ADDRESS_A_DAY), DAY_SECONDS)
   return {
     /** Does the same work whether or not the login exists. False after too many requests for it. */
     async count(login) {
-      const key = hashOf(config, 'forgotten login', login.toLowerCase()).toString('base64url')
+      const { rows } = await pool.query<{ lowered: string }>('select lower($1) as lowered', [login])
+      const key = hashOf(config, 'forgotten login', rows[0]?.lowered ?? login).toString('base64url')
       return (await consume(ofLogin, key)).allowed
     },
     async run({ login, ip }) {
       if (!writesMail(config)) return
-      const { rows } = await pool.query<{ id: string; passwordHash: string | null }>({
+      const { rows } = await pool.query<Forgetful>({
         name: 'find_forgetful',
-        text: `select u.id, u.password_hash as "passwordHash" ${namedByLogin}`,
+        text: `select u.id, u.email, u.email_verified_at is not null as verified, u.password_hash as "passwordHash" ${namedByLogin}`,
         values: [login, networkHash(config, ip)],
       })
       const [user] = rows
       if (!user || !isHash(user.passwordHash) || !(await consume(ofAccount, user.id)).allowed) return
+      if (!user.verified && !(await consume(ofAddress, addressKey(config, user.email ?? ''))).allowed) return
       await pool.query({ name: 'queue_reset', text: queueReset, values: [user.id, RESETS_PASSWORD] })
     },
   }

@@ -371,6 +371,20 @@ test('users change their username, language and time zone', async (t) => {
   t.match(await ben.get(`/users/${ana.id}`), { username: 'rosa' })
 })
 
+test('a day has five new usernames; refused ones and the current one do not count', async (t) => {
+  const { as } = await setup(t, { env: { RATE_LIMIT_SCALE: '1' } })
+  const [ana] = [await as('ana'), await as('ben')]
+  const change = async (username: string) => (await ana.request('PATCH', '/auth/me', { username })).status
+  const answers = async (...names: string[]) => {
+    const statuses: number[] = []
+    for (const name of names) statuses.push(await change(name))
+    return statuses
+  }
+  t.same(await answers(...Array(6).fill('ben')), Array(6).fill(409))
+  t.same(await answers(...Array(6).fill('ana')), Array(6).fill(200))
+  t.same(await answers('ann', 'bea', 'cleo', 'dora', 'emma', 'fay'), [...Array(5).fill(200), 429])
+})
+
 test('sign-out removes the cookie with the attributes of the cookie, also on a page elsewhere', async (t) => {
   const { url, as } = await setup(t, { env: { COOKIE_SAME_SITE: 'none', ALLOWED_ORIGINS: 'https://app.example' } })
   const ana = await as('ana')

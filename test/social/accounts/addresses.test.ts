@@ -2,7 +2,7 @@ import { type Test, test } from 'tap'
 import { emailToken } from '../../../src/notify/channels/email/verify.ts'
 import { type Answer, call, PASSWORD } from '../../client.ts'
 import { startMailServer } from '../../notify/channels/mail-server.ts'
-import { eventually, setup, type TestSystem } from '../../setup.ts'
+import { eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
 
 const OWNERS = 'owner@example.org'
 
@@ -124,6 +124,30 @@ test('a new address takes effect once it is verified, and the former address is 
   t.same(rows, [{ reachable_by: ['email'] }])
   t.same(server.mails.filter(({ to }) => to === 'ben@example.org').length, 1, 'nobody else is written to')
   t.match(await ben.get('/auth/me'), { email: 'ben@example.org' })
+})
+
+test('an address that its account never verified gets no mail about its replacement', async (t) => {
+  const server = await startMailServer(t)
+  const env = { SMTP_URL: server.url, MAIL_FROM: 'news@mail.example', PUBLIC_URL: 'https://app.example' }
+  const { as, pool, databaseUrl } = await setup(t, { env })
+  const verify = (when: string | null) => pool.query('update social.users set email_verified_at = $1', [when])
+  const change = async (name: string) => {
+    const user = await as(name)
+    await verify(name === 'ana' ? 'now' : null)
+    await user.request('PATCH', '/auth/me', { email: `new_${name}@example.org`, currentPassword: PASSWORD })
+  }
+  await change('ana')
+  await change('ben')
+  const { rows } = await pool.query(`select target from notify.deliveries where target like 'emailChanging%'`)
+  t.same(rows, [{ target: 'emailChanging ana@example.org' }], 'the verified one')
+
+  await startSystem(t, databaseUrl, { env, worker: true })
+  await eventually(
+    async () => (await pool.query('select from notify.deliveries where due_at is not null')).rowCount === 0,
+  )
+  const subjects = server.mails.map(({ headers }) => headers.subject)
+  t.ok(subjects.includes('Confirm your new address'))
+  t.notOk(subjects.includes('Your address is about to change'), 'nor one that is no longer verified')
 })
 
 test('users can request the verification mail again a few times', async (t) => {

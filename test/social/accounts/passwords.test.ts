@@ -4,6 +4,7 @@ import { pino } from 'pino'
 
 import { type Test, test } from 'tap'
 import { resetToken } from '../../../src/notify/channels/email/reset-token.ts'
+import { emailToken } from '../../../src/notify/channels/email/verify.ts'
 import { createSenders } from '../../../src/notify/channels/senders.ts'
 import { hashPassword, passwordFits } from '../../../src/social/passwords/passwords.ts'
 import { sessionIsLive } from '../../../src/social/sessions/tokens.ts'
@@ -86,6 +87,28 @@ test('a sign-in with the old password does not outlive the change of the passwor
   client.release()
   t.equal((await change).status, 204)
   t.equal(await sessionIsLive(db, rows[0].id), false, 'a sign-in that committed just before is ended')
+})
+
+test('a new password drops an address that someone with the old one entered', async (t) => {
+  const { url, config, pool, as } = await setup(t)
+  const ana = await as('ana')
+  const enter = (email: string) => ana.request('PATCH', '/auth/me', { email, currentPassword: PASSWORD })
+  t.match(await enter('thief@example.org'), { body: { pendingEmail: 'thief@example.org' } })
+  t.equal((await ana.request('PUT', '/auth/password', { currentPassword: PASSWORD, password: NEW })).status, 204)
+  t.match(await ana.get('/auth/me'), { email: 'ana@example.org', pendingEmail: null })
+  const token = emailToken(config, ana.id, 'thief@example.org')
+  t.match(await call(url, 'POST', '/auth/verify-email', { token }), { body: { code: 'BAD_TOKEN' } })
+
+  const ben = await as('ben')
+  const client = await pool.connect()
+  await client.query('begin')
+  await client.query('update social.users set password_hash = $2 where id = $1', [ben.id, await hashPassword(NEW)])
+  const late = ben.request('PATCH', '/auth/me', { email: 'thief@example.org', currentPassword: PASSWORD })
+  await eventually(async () => (await waiting(pool)) === 1)
+  await client.query('commit')
+  client.release()
+  t.match(await late, { status: 403, body: { code: 'WRONG_PASSWORD' } })
+  t.match(await ben.get('/auth/me'), { pendingEmail: null }, 'also one that was under way')
 })
 
 const waiting = async (pool: pg.Pool) =>
@@ -238,6 +261,26 @@ test('reset mails of one account are limited, and the answer does not reveal it'
   t.equal(resets(), 5)
   await eventually(async () => (await forgot('nobody')).status === 429)
   t.equal((await forgot('ana')).status, 429, 'requests from one address are limited openly')
+})
+
+test('reset mails to an address are limited for all its accounts together until one verifies it', async (t) => {
+  const { url, pool, forgot } = await printingSystem(t, { RATE_LIMIT_SCALE: '1' })
+  const email = 'owner@example.org'
+  const points = async (n: number) => {
+    const { rows } = await pool.query(`select points from social.rate_limits where key like 'forgot-address%'`)
+    return rows[0]?.points === n
+  }
+  const queued = `select count(*)::int as n from notify.deliveries where target = 'resetPassword'`
+  for (let n = 1; n <= 6; n++) {
+    const account = { username: `name_${n}`, email: n % 2 ? email : 'OWNER@example.org', password: PASSWORD }
+    t.equal((await call(url, 'POST', '/auth/signup', account)).status, 201)
+    t.equal((await forgot(account.username)).status, 202)
+    await eventually(() => points(n))
+  }
+  t.same((await pool.query(queued)).rows, [{ n: 5 }])
+  await pool.query(`update social.users set email_verified_at = now() where username = 'name_6'`)
+  await forgot('name_6')
+  await eventually(async () => (await pool.query(queued)).rows[0].n === 6)
 })
 
 test('the page linked in the mail changes nothing until its form is submitted', async (t) => {

@@ -53,7 +53,7 @@ const mails: Record<string, AccountMail> = {
       linking(words, 'resetPassword', `${publicUrl}/auth/password/reset?token=${resetToken(config, addressee)}`),
   },
   [EMAIL_CHANGING]: {
-    address: `nullif($2::text, '')`,
+    address: `case when u.email_verified_at is not null then nullif($2::text, '') end`,
     write: (_addressee, { publicUrl, words }) => reporting(words, 'addressChanging', publicUrl),
   },
 }
