@@ -18,25 +18,34 @@ export type Push = Store<PushSnapshot> & {
   disable(): Promise<void>
 }
 
+const PATH = '/push/subscriptions'
+
 /** Controls web push in this browser. `serviceWorker`: URL of a script that calls `handlePush`. */
 export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker: string | URL }): Push {
-  const store = createStore<PushSnapshot>({ state: 'loading', error: undefined }, () => void look().catch(() => {}))
+  const store = createStore<PushSnapshot>(
+    { state: 'loading', error: undefined },
+    () => void look().catch((error) => set(store.getSnapshot().state, error)),
+  )
   const set = (state: PushState, error?: Error) => store.set({ state, error })
-  const registration = () => navigator.serviceWorker.register(serviceWorker, { type: 'module' })
+  const subscription = async () =>
+    (await navigator.serviceWorker.getRegistration(serviceWorker))?.pushManager.getSubscription()
+  /** The server's subscriptions of this session. It deletes them when the session ends; the browser keeps its own. */
+  const kept = async () => {
+    const { items } = await client.request<{ items: { id: string; current: boolean }[] }>('GET', PATH)
+    return items.filter(({ current }) => current)
+  }
   const look = async () => {
     if (!isSupported()) return set('unsupported')
     if (Notification.permission === 'denied') return set('denied')
-    const subscription = await (
-      await navigator.serviceWorker.getRegistration(serviceWorker)
-    )?.pushManager.getSubscription()
-    set(subscription && Notification.permission === 'granted' ? 'on' : 'off')
+    const isOn = Notification.permission === 'granted' && (await subscription()) && (await kept()).length > 0
+    set(isOn ? 'on' : 'off')
   }
   const attempt = async (work: () => Promise<void>) => {
     try {
       await work()
       await look()
     } catch (error) {
-      await look()
+      await look().catch(() => {})
       set(store.getSnapshot().state, error as Error)
       throw error
     }
@@ -48,28 +57,18 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
       attempt(async () => {
         if (!isSupported() || (await Notification.requestPermission()) !== 'granted') return
         const { publicKey } = await client.request<{ publicKey: string }>('GET', '/push/vapid-public-key')
-        await registration()
+        await navigator.serviceWorker.register(serviceWorker, { type: 'module' })
         const { pushManager } = await navigator.serviceWorker.ready
-        const subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: publicKey })
-        await keep(client, subscription)
+        const made = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: publicKey })
+        const { endpoint, expirationTime, keys } = made.toJSON()
+        await client.request('POST', PATH, { endpoint, expirationTime, keys })
       }),
     disable: () =>
       attempt(async () => {
-        const subscription = await (
-          await navigator.serviceWorker.getRegistration(serviceWorker)
-        )?.pushManager.getSubscription()
-        if (!subscription) return
-        // Registers the subscription again to get its id: the server returns the same id for a known one.
-        const { id } = await keep(client, subscription)
-        await client.request('DELETE', `/push/subscriptions/${id}`)
-        await subscription.unsubscribe()
+        for (const { id } of await kept()) await client.request('DELETE', `${PATH}/${id}`)
+        await (await subscription())?.unsubscribe()
       }),
   }
-}
-
-function keep(client: Ravenpost, subscription: PushSubscription): Promise<{ id: string }> {
-  const { endpoint, expirationTime, keys } = subscription.toJSON()
-  return client.request('POST', '/push/subscriptions', { endpoint, expirationTime, keys })
 }
 
 function isSupported(): boolean {

@@ -57,7 +57,7 @@ export function createRequest(url: string, tokens: Tokens): Request {
 }
 
 function toError({ status, statusText, headers }: Response, text: string): RavenpostError {
-  let problem: { code?: string; title?: string; detail?: string } = {}
+  let problem: { code?: string; title?: string; detail?: string; errors?: [] } = {}
   try {
     problem = JSON.parse(text) ?? {}
   } catch {
@@ -65,7 +65,7 @@ function toError({ status, statusText, headers }: Response, text: string): Raven
   }
   const retryAfter = Number(headers.get('retry-after')) || undefined
   const message = problem.detail ?? problem.title ?? `${status} ${statusText}`
-  return new RavenpostError(status, problem.code ?? 'UNKNOWN', message, retryAfter)
+  return new RavenpostError(status, problem.code ?? 'UNKNOWN', message, retryAfter, problem.errors)
 }
 
 /** Claims of a JWT, without verification. An empty object if the token is not a JWT. */

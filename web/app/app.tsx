@@ -1,6 +1,7 @@
 import { RouterProvider } from '@tanstack/react-router'
 import { createContext, useCallback, useContext, useEffect, useMemo, useState } from 'react'
 import { DeviceProvider } from './device.tsx'
+import { sendOwedSignOut } from './owed-sign-out.ts'
 import { createAppRouter } from './routes.tsx'
 import { rememberedSession, type Session } from './session.ts'
 
@@ -10,7 +11,10 @@ export const SignInContext = createContext<SignIn>({ session: undefined, start: 
 export const useSignIn = () => useContext(SignInContext)
 
 /** Sessions begin and end in all tabs of a browser together, because they share a cookie. */
-const CHANNEL = 'ravenpost.session'
+const channel = new BroadcastChannel('ravenpost.session')
+/** The user whose session began or ended. */
+type News = { began: string } | { ended: string }
+const tell = (news: News) => channel.postMessage(news)
 
 /** The whole page. Shows the last user's page at once, before the session is checked. */
 export function App() {
@@ -18,21 +22,28 @@ export function App() {
   const router = useMemo(() => createAppRouter(), [])
 
   useEffect(() => {
-    const channel = new BroadcastChannel(CHANNEL)
-    channel.onmessage = ({ data }) => {
-      if (data !== (session?.user.id ?? null)) location.reload()
+    channel.onmessage = ({ data }: { data: News }) => {
+      const own = session?.user.id
+      if ('began' in data ? data.began !== own : data.ended === own) location.reload()
     }
     if (session)
       session.onEnd = () => {
-        setSession(undefined)
-        new BroadcastChannel(CHANNEL).postMessage(null)
+        tell({ ended: session.user.id })
+        // Another user may have signed in in another tab.
+        setSession(rememberedSession())
       }
-    return () => channel.close()
   }, [session])
+
+  useEffect(() => {
+    const send = () => void sendOwedSignOut()
+    send()
+    addEventListener('online', send)
+    return () => removeEventListener('online', send)
+  }, [])
 
   const start = useCallback((started: Session) => {
     setSession(started)
-    new BroadcastChannel(CHANNEL).postMessage(started.user.id)
+    tell({ began: started.user.id })
   }, [])
   const signIn = useMemo(() => ({ session, start }), [session, start])
 

@@ -3,8 +3,9 @@ import { createRavenpost } from 'ravenpost-client'
 import { RavenpostProvider } from 'ravenpost-client/react'
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react'
 import { type Api, createApi } from './api.ts'
+import { serverUrl } from './calls.ts'
 import { Problem } from './problem.ts'
-import { type Session, serverUrl } from './session.ts'
+import type { Session } from './session.ts'
 
 /** A signed-in app. The page has one; the demo has two side by side. */
 type Device = {
@@ -40,6 +41,9 @@ export function DeviceProvider(props: { session: Session; wholePage: boolean; ch
     return { device: { session, api: createApi({ request }), wholePage }, client, queries: createQueries() }
   })
   useEffect(() => () => queries.clear(), [queries])
+  useEffect(() => {
+    session.forget = client.signOut
+  }, [session, client])
   return (
     <DeviceContext value={device}>
       <QueryClientProvider client={queries}>

@@ -3,7 +3,7 @@ import { createRoot } from 'react-dom/client'
 import '../tokens.css'
 import './base.css'
 import { App } from './app.tsx'
-import { serverUrl } from './session.ts'
+import { serverUrl } from './calls.ts'
 import { Boundary } from './shell/boundary.tsx'
 import { WordsProvider } from './words/words.tsx'
 

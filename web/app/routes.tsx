@@ -6,10 +6,10 @@ import {
   lazyRouteComponent,
   useNavigate,
 } from '@tanstack/react-router'
+import { serverUrl } from './calls.ts'
 import { FeedPage } from './feed/feed-page.tsx'
 import { type Show, shows } from './notifications/shows.ts'
 import { type PersonTab, personTabs } from './people/tabs.ts'
-import { serverUrl } from './session.ts'
 import { Crashed } from './shell/boundary.tsx'
 import { Guarded, Missing, Root } from './shell/shell.tsx'
 

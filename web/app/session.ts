@@ -1,9 +1,8 @@
 import { SignedOut } from 'ravenpost-client'
 import type { Me, User } from './answers.ts'
+import { call, contentOf, inTurn, post, problemOf } from './calls.ts'
+import { forgetSignOut, owedSignOut, oweSignOut, sendOwedSignOut } from './owed-sign-out.ts'
 import { Problem } from './problem.ts'
-
-/** URL of the server without a trailing slash, from the <base> element. */
-export const serverUrl = new URL('.', document.baseURI).href.replace(/\/$/, '')
 
 export type Tokens = { user: User; accessToken: string; refreshToken?: string; expiresIn: number }
 /**
@@ -12,8 +11,6 @@ export type Tokens = { user: User; accessToken: string; refreshToken?: string; e
 type Remembered = { id: string; username: string; displayName: string; avatarMediaId: string | null }
 
 const REMEMBERED = 'ravenpost.user'
-/** Name of the lock for refreshes. A refresh token can be used once, so tabs take turns. */
-const REFRESH_LOCK = 'ravenpost.refresh'
 /** Milliseconds before its expiry at which an access token is renewed. */
 const EARLY = 20_000
 
@@ -28,6 +25,8 @@ export class Session {
   #refreshToken: string | undefined
   #refreshing: Promise<string> | undefined
   #ended = false
+  /** Deletes what the browser has stored about the user. Called once, before `onEnd`. */
+  forget: () => Promise<void> = async () => {}
   onEnd: () => void = () => {}
 
   constructor(user: Remembered, tokens?: Tokens) {
@@ -46,6 +45,7 @@ export class Session {
    * @throws {SignedOut} when the session has ended
    */
   token({ renew = false } = {}): string | Promise<string> {
+    if (this.#ended) return Promise.reject(new SignedOut('The session has ended'))
     if (!renew && Date.now() < this.#validUntil) return this.#accessToken
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
@@ -58,57 +58,77 @@ export class Session {
    * @throws {Problem}
    */
   async request<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
-    const response = await this.send(method, path, body, key)
-    return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
+    return contentOf(await this.#send(method, path, body, key, true))
   }
 
-  async send(method: string, path: string, body?: unknown, key?: string): Promise<Response> {
+  /** Calls the API without a limit of time, as for downloads and streams. Returns the response. */
+  send(method: string, path: string, body?: unknown, key?: string): Promise<Response> {
+    return this.#send(method, path, body, key, false)
+  }
+
+  /** Ends the session here at once, and on the server as soon as it answers. */
+  async signOut(): Promise<void> {
+    if (this.#refreshToken) {
+      await this.request('POST', '/auth/signout', { refreshToken: this.#refreshToken }).catch(() => undefined)
+      return this.end()
+    }
+    const sent = oweSignOut(this.user.id)
+    await this.end()
+    await sent
+  }
+
+  /** Ends the session in this browser. Another user's session, begun in another tab, stays. */
+  async end(): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    if (!this.#refreshToken && remembered()?.id === this.user.id) {
+      localStorage.removeItem(REMEMBERED)
+      void endPush().catch(() => {})
+    }
+    await this.forget().catch(() => {})
+    this.onEnd()
+  }
+
+  /** Stores the user for the next start. */
+  remember({ id, username, displayName, avatarMediaId }: Remembered | Me): void {
+    if (this.#ended || this.#refreshToken) return
+    localStorage.setItem(REMEMBERED, JSON.stringify({ id, username, displayName, avatarMediaId }))
+  }
+
+  async #refresh(): Promise<string> {
+    const refresh = () => post<Tokens>('/auth/refresh', this.#refreshToken ? { refreshToken: this.#refreshToken } : {})
+    try {
+      await this.#replace(this.#refreshToken ? await refresh() : await inTurn(refresh))
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error
+      await this.end()
+      throw new SignedOut('The session has ended')
+    }
+    return this.#accessToken
+  }
+
+  async #send(method: string, path: string, body: unknown, key: string | undefined, limited: boolean) {
+    const named: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key }
     const ask = (token: string) =>
-      call(method, path, body, {
-        authorization: `Bearer ${token}`,
-        ...(key !== undefined && { 'idempotency-key': key }),
-      })
+      call(method, path, body, { headers: { ...named, authorization: `Bearer ${token}` }, limited })
     let response = await ask(await this.token())
     if (response.status === 401) response = await ask(await this.token({ renew: true }))
     if (!response.ok) throw await problemOf(response)
     return response
   }
 
-  async signOut(): Promise<void> {
-    const body = this.#refreshToken ? { refreshToken: this.#refreshToken } : {}
-    await this.request('POST', '/auth/signout', body).catch(() => undefined)
-    this.end()
-  }
-
-  end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    if (!this.#refreshToken) localStorage.removeItem(REMEMBERED)
-    this.onEnd()
-  }
-
-  async #refresh(): Promise<string> {
-    const refresh = () => post<Tokens>('/auth/refresh', this.#refreshToken ? { refreshToken: this.#refreshToken } : {})
-    try {
-      this.#take(this.#refreshToken ? await refresh() : await inTurn(refresh))
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) throw error
-      this.end()
-      throw new SignedOut('The session has ended')
-    }
-    return this.#accessToken
+  async #replace(tokens: Tokens): Promise<void> {
+    // Another user signed in in another tab, so the cookie belongs to that user now.
+    if (tokens.user.id !== this.user.id) await this.end()
+    if (this.#ended) throw new SignedOut('The session has ended')
+    this.#take(tokens)
   }
 
   #take({ user, accessToken, refreshToken, expiresIn }: Tokens): void {
-    // Another user signed in in another tab, so the cookie belongs to that user now.
-    if (user.id !== this.user.id) {
-      this.end()
-      throw new SignedOut('Another user signed in')
-    }
     this.#accessToken = accessToken
     this.#validUntil = Date.now() + expiresIn * 1000 - EARLY
     if (refreshToken !== undefined) this.#refreshToken = refreshToken
-    else remember(user)
+    this.remember(user)
   }
 }
 
@@ -116,23 +136,33 @@ export class Session {
  * The session of the last visit; undefined when nobody was signed in. The first call shows whether it is still valid.
  */
 export function rememberedSession(): Session | undefined {
+  const user = remembered()
+  return user && user.id !== owedSignOut() ? new Session(user) : undefined
+}
+
+function remembered(): Remembered | undefined {
   try {
-    const user: Remembered | null = JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null')
-    return user ? new Session(user) : undefined
+    return JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null') ?? undefined
   } catch {
     return undefined
   }
 }
 
-export async function signIn(login: string, password: string): Promise<Session> {
-  const tokens = await post<Tokens>('/auth/signin?cookie=true', { login, password })
-  return new Session(tokens.user, tokens)
+export function signIn(login: string, password: string): Promise<Session> {
+  return begin('/auth/signin?cookie=true', { login, password })
 }
 
 export type NewAccount = { username: string; email: string; password: string; displayName?: string }
 
-export async function signUp(account: NewAccount): Promise<Session> {
-  const tokens = await post<Tokens>('/auth/signup?cookie=true', account)
+export function signUp(account: NewAccount): Promise<Session> {
+  return begin('/auth/signup?cookie=true', account)
+}
+
+async function begin(path: string, body: unknown): Promise<Session> {
+  // The former session cannot be ended once its cookie is replaced.
+  await sendOwedSignOut()
+  const tokens = await inTurn(() => post<Tokens>(path, body))
+  forgetSignOut()
   return new Session(tokens.user, tokens)
 }
 
@@ -141,40 +171,26 @@ export function sessionOf(tokens: Tokens & { refreshToken: string }): Session {
   return new Session(tokens.user, tokens)
 }
 
-export function remember({ id, username, displayName, avatarMediaId }: Remembered | Me): void {
-  localStorage.setItem(REMEMBERED, JSON.stringify({ id, username, displayName, avatarMediaId }))
+/** Ends the push subscription of this browser. The server ends its own with the session. */
+async function endPush(): Promise<void> {
+  const registration = await navigator.serviceWorker?.getRegistration()
+  await (await registration?.pushManager.getSubscription())?.unsubscribe()
 }
 
 /**
- * Calls the API without a token.
- * @throws {Problem}
+ * Idempotency-Keys for a form, each bound to the body that it was first sent with: a retry after a lost response does not
+ * create a second post, and another text is not refused. `done`: called when the post exists.
  */
-export async function post<T>(path: string, body: unknown): Promise<T> {
-  const response = await call('POST', path, body, {})
-  if (!response.ok) throw await problemOf(response)
-  return response.status === 204 || response.status === 202 ? (undefined as T) : response.json()
-}
-
-async function call(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
-  const isForm = body instanceof FormData
-  const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' }
-  try {
-    return await fetch(serverUrl + path, {
-      method,
-      headers: { accept: 'application/json', ...type, ...headers },
-      body: body === undefined ? null : isForm ? body : JSON.stringify(body),
-    })
-  } catch {
-    throw new Problem(0, {})
+export function createKeys() {
+  const keys = new Map<string, string>()
+  return {
+    of(body: string): string {
+      const key = keys.get(body) ?? newKey()
+      keys.set(body, key)
+      return key
+    },
+    done: () => keys.clear(),
   }
-}
-
-async function problemOf(response: Response): Promise<Problem> {
-  return new Problem(response.status, await response.json().catch(() => ({})))
-}
-
-function inTurn<T>(run: () => Promise<T>): Promise<T> {
-  return 'locks' in navigator ? navigator.locks.request(REFRESH_LOCK, run) : run()
 }
 
 /** A random Idempotency-Key. crypto.randomUUID would require https. */

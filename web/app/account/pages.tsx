@@ -1,12 +1,14 @@
 import { Link, Navigate, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
-import { type ReactNode, useActionState, useEffect, useState } from 'react'
+import { type ReactNode, useActionState, useEffect, useState, useSyncExternalStore } from 'react'
 import { buttonClass, SubmitButton } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import { Alert, Loading } from '../../ui/notes.tsx'
 import { useSignIn } from '../app.tsx'
+import { post } from '../calls.ts'
 import { demoEnabled } from '../demo/enabled.ts'
+import { lateSignOut } from '../owed-sign-out.ts'
 import { explain, faultsOf } from '../problem.ts'
-import { post, signIn, signUp } from '../session.ts'
+import { signIn, signUp } from '../session.ts'
 import { useTitle } from '../shell/title.ts'
 import { languages, useLook, useWords } from '../words/words.tsx'
 import styles from './account.module.css'
@@ -85,6 +87,7 @@ export function SignInPage() {
   const { account } = words
   useTitle(account.signIn)
   const { session, start } = useSignIn()
+  const isLate = useSyncExternalStore(lateSignOut.subscribe, lateSignOut.getSnapshot)
   const atSignIn = useLocation().pathname === '/signin'
   const [state, action] = useForm(async ({ login = '', password = '' }) =>
     start(await signIn(login.trim().toLowerCase(), password)),
@@ -94,6 +97,7 @@ export function SignInPage() {
   return (
     <>
       <h2>{account.signIn}</h2>
+      {isLate && <p role="status">{account.signOutOwed}</p>}
       <form action={action}>
         {general && <Alert>{general}</Alert>}
         <Field

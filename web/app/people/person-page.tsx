@@ -17,7 +17,6 @@ import { itemsOf, List, useList } from '../posts/list.tsx'
 import posts from '../posts/post.module.css'
 import { PostCard } from '../posts/post.tsx'
 import { explain, faultsOf, Problem } from '../problem.ts'
-import { remember } from '../session.ts'
 import { NotFound } from '../shell/boundary.tsx'
 import { useTitle } from '../shell/title.ts'
 import { useLanguage, useWords } from '../words/words.tsx'
@@ -308,7 +307,7 @@ function Silenced({ user }: { user: User }) {
 function EditDialog({ user, onClose }: { user: User; onClose(): void }) {
   const words = useWords()
   const { people, app } = words
-  const { api } = useDevice()
+  const { api, session } = useDevice()
   const queries = useQueryClient()
   const picker = useRef<HTMLInputElement>(null)
   const [avatarMediaId, setAvatar] = useState(user.avatarMediaId)
@@ -322,7 +321,7 @@ function EditDialog({ user, onClose }: { user: User; onClose(): void }) {
       }),
     onSuccess: (edited) => {
       changeUser(queries, user.id, () => edited)
-      remember(edited)
+      session.remember(edited)
       onClose()
     },
   })

@@ -11,7 +11,7 @@ import { Alert, Empty } from '../../ui/notes.tsx'
 import { Time } from '../../ui/time.tsx'
 import { useDevice } from '../device.tsx'
 import { explain } from '../problem.ts'
-import { newKey } from '../session.ts'
+import { createKeys } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { addComment, changeComment, commentsKey, dropComment, useLiveComments } from './comment-cache.ts'
 import { EditForm } from './edit-form.tsx'
@@ -148,15 +148,15 @@ function CommentForm({ postId, parent, done }: { postId: string; parent: Comment
   const queries = useQueryClient()
   const [body, setBody] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
-  const key = useRef(newKey())
+  const [keys] = useState(createKeys)
   const mentions = useMentions({ value: body, set: setBody, field })
   const label = parent ? words.comments.replyTo(parent.author.displayName) : words.comments.placeholder
   const send = useMutation({
-    mutationFn: () => api.comment(postId, body.trim(), parent?.id, key.current),
+    mutationFn: () => api.comment(postId, body.trim(), parent?.id, keys.of(body.trim())),
     onSuccess: (comment) => {
       addComment(queries, comment)
+      keys.done()
       changePost(queries, postId, (post) => ({ ...post, commentCount: post.commentCount + 1 }))
-      key.current = newKey()
       setBody('')
       done?.()
     },

@@ -8,7 +8,7 @@ import type { Media } from '../answers.ts'
 import { useDevice } from '../device.tsx'
 import { useSelf } from '../people/self.ts'
 import { explain } from '../problem.ts'
-import { newKey } from '../session.ts'
+import { createKeys } from '../session.ts'
 import { useWords } from '../words/words.tsx'
 import { useMentions } from './mention-list.tsx'
 import styles from './post.module.css'
@@ -31,9 +31,7 @@ export function Composer() {
   const [body, setBody] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
-  // Idempotency-Key, the same until the post exists, so that a retry after a lost response does not create a second
-  // post.
-  const key = useRef(newKey())
+  const [keys] = useState(createKeys)
   const mentions = useMentions({ value: body, set: setBody, field })
   const { files, add, remove, clear } = useAttached(api.upload)
   const left = LONGEST - [...body].length
@@ -41,15 +39,13 @@ export function Composer() {
   const media = files.flatMap((attached) => attached.media ?? [])
 
   const create = useMutation({
-    mutationFn: () =>
-      api.createPost(
-        body.trim(),
-        media.map(({ id }) => id),
-        key.current,
-      ),
+    mutationFn: () => {
+      const mediaIds = media.map(({ id }) => id)
+      return api.createPost(body.trim(), mediaIds, keys.of(JSON.stringify([body.trim(), mediaIds])))
+    },
     onSuccess: (post) => {
       addPost(queries, post)
-      key.current = newKey()
+      keys.done()
       setBody('')
       clear()
     },

@@ -1,23 +1,22 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useRavenpost } from 'ravenpost-client/react'
 import { type ReactNode, useActionState, useState } from 'react'
 import { Button, SubmitButton } from '../../ui/button.tsx'
 import { Dialog } from '../../ui/dialog.tsx'
 import { Field, Select } from '../../ui/field.tsx'
-import { Alert, Loading } from '../../ui/notes.tsx'
+import { Alert } from '../../ui/notes.tsx'
 import { Time } from '../../ui/time.tsx'
 import type { AuthSession, Me } from '../answers.ts'
 import { useDevice } from '../device.tsx'
 import { itemsOf, List, useList } from '../posts/list.tsx'
 import { explain, faultsOf } from '../problem.ts'
 import { languages, useWords } from '../words/words.tsx'
+import { NotRead } from './draft.tsx'
 import styles from './settings.module.css'
 
 export function AccountSection() {
-  const { app } = useWords()
   const { api } = useDevice()
-  const { data: me } = useQuery({ queryKey: ['me'], queryFn: api.me })
-  if (!me) return <Loading label={app.loading} />
+  const { data: me, error, refetch } = useQuery({ queryKey: ['me'], queryFn: api.me })
+  if (!me) return <NotRead error={error} retry={refetch} />
   return (
     <>
       <UsernameCard me={me} />
@@ -229,7 +228,6 @@ function DeleteCard({ me }: { me: Me }) {
   const words = useWords()
   const { settings, app } = words
   const { api, session } = useDevice()
-  const client = useRavenpost()
   const [asking, setAsking] = useState(false)
   const [state, action] = useActionState<Fault, FormData>(async (_, form) => {
     try {
@@ -237,8 +235,7 @@ function DeleteCard({ me }: { me: Me }) {
     } catch (problem) {
       return { problem }
     }
-    await client.signOut()
-    session.end()
+    await session.end()
     return {}
   }, {})
   return (

@@ -2,10 +2,9 @@ import type { Preferences } from 'ravenpost-client'
 import { useState } from 'react'
 import { Button } from '../../ui/button.tsx'
 import { Segments, Switch } from '../../ui/field.tsx'
-import { Loading } from '../../ui/notes.tsx'
 import { kindOf } from '../notifications/text.tsx'
 import { useWords } from '../words/words.tsx'
-import { type Draft, SaveBar, useDraft } from './draft.tsx'
+import { type Draft, NotRead, SaveBar, useDraft } from './draft.tsx'
 import styles from './settings.module.css'
 import { WhatIfDialog } from './what-if.tsx'
 
@@ -13,11 +12,11 @@ const channels = ['inApp', 'email', 'webPush'] as const
 type Channel = (typeof channels)[number]
 
 export function NotificationsSection() {
-  const { settings, app } = useWords()
+  const { settings } = useWords()
   const draft = useDraft()
   const [trying, setTrying] = useState(false)
   const { shown } = draft
-  if (!shown) return <Loading label={app.loading} />
+  if (!shown) return <NotRead error={draft.error} retry={() => draft.reload().catch(() => undefined)} />
   const strangers = shown.policy?.strangers ?? 'accept'
   return (
     <>

@@ -10,7 +10,7 @@ import { useApi } from '../device.tsx'
 import { itemsOf, useList } from '../posts/list.tsx'
 import { explain, Problem } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
-import { SaveBar, useDraft } from './draft.tsx'
+import { NotRead, SaveBar, useDraft } from './draft.tsx'
 import { useDayNames } from './quiet-section.tsx'
 import styles from './settings.module.css'
 
@@ -44,7 +44,11 @@ export function PushSection() {
       )}
       <EmailCard />
       {shown && <DigestCard digest={shown.digest ?? null} change={(digest) => draft.change({ digest })} />}
-      <SaveBar draft={draft} />
+      {shown ? (
+        <SaveBar draft={draft} />
+      ) : (
+        <NotRead error={draft.error} retry={() => draft.reload().catch(() => undefined)} />
+      )}
     </>
   )
 }

@@ -2,10 +2,10 @@ import { Plus, Trash2 } from 'lucide-react'
 import type { Preferences } from 'ravenpost-client'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { Select, SwitchRow } from '../../ui/field.tsx'
-import { Alert, Loading } from '../../ui/notes.tsx'
+import { Alert } from '../../ui/notes.tsx'
 import { moment, useNow } from '../../ui/time.tsx'
 import { useLanguage, useWords } from '../words/words.tsx'
-import { type Draft, SaveBar, useDraft } from './draft.tsx'
+import { type Draft, NotRead, SaveBar, useDraft } from './draft.tsx'
 import styles from './settings.module.css'
 import { clockChanges, clockIn, nextChange, type QuietHours, weekOf } from './week.ts'
 
@@ -15,10 +15,9 @@ const NIGHTS: QuietHours = { days: [1, 2, 3, 4, 5, 6, 7], from: '22:00', to: '07
 const WEEKENDS: QuietHours = { days: [6, 7], from: '00:00', to: '00:00' }
 
 export function QuietSection() {
-  const { app } = useWords()
   const draft = useDraft()
   const { shown } = draft
-  if (!shown) return <Loading label={app.loading} />
+  if (!shown) return <NotRead error={draft.error} retry={() => draft.reload().catch(() => undefined)} />
   return (
     <>
       <Snooze draft={draft} until={shown.snoozeUntil ?? null} />

@@ -1,6 +1,5 @@
 import { Link } from '@tanstack/react-router'
 import { Activity, Columns2, LogOut, Monitor, Moon, Settings, Sun, User } from 'lucide-react'
-import { useRavenpost } from 'ravenpost-client/react'
 import { Avatar } from '../../ui/avatar.tsx'
 import { Menu } from '../../ui/menu.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
@@ -12,16 +11,10 @@ import styles from './shell.module.css'
 export function AccountMenu() {
   const { nav } = useWords()
   const { session, wholePage } = useDevice()
-  const client = useRavenpost()
   const self = useSelf()
   const { theme, change } = useLook()
   const next = theme === 'system' ? 'light' : theme === 'light' ? 'dark' : 'system'
   const ThemeIcon = { system: Monitor, light: Sun, dark: Moon }[theme]
-
-  const signOut = async () => {
-    await client.signOut()
-    await session.signOut()
-  }
 
   return (
     <Menu
@@ -60,7 +53,7 @@ export function AccountMenu() {
       {wholePage && (
         <>
           <hr />
-          <button type="button" role="menuitem" onClick={() => void signOut()}>
+          <button type="button" role="menuitem" onClick={() => void session.signOut()}>
             <LogOut aria-hidden="true" /> {nav.signOut}
           </button>
         </>

@@ -101,7 +101,7 @@ function useEndWithConnection(): void {
   const { session } = useDevice()
   const { status } = useConnection()
   useEffect(() => {
-    if (status === 'signedOut') session.end()
+    if (status === 'signedOut') void session.end()
   }, [status, session])
 }
 

@@ -100,6 +100,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       noToken: 'الرابط غير كامل. اطلب رابطًا آخر.',
       confirming: 'جارٍ تأكيد العنوان',
       confirmed: 'تأكد عنوانك.',
+      signOutOwed: 'سُجّل خروجك من هذا المتصفح، وسيُنهي الخادم الجلسة حالما يمكن الوصول إليه.',
     },
     feed: {
       title: 'المنشورات',

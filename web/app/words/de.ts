@@ -90,6 +90,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     noToken: 'Der Link ist unvollständig. Fordere einen neuen an.',
     confirming: 'Adresse wird bestätigt',
     confirmed: 'Deine Adresse ist bestätigt.',
+    signOutOwed: 'Du bist in diesem Browser abgemeldet; der Server beendet die Sitzung, sobald er erreichbar ist.',
   },
   feed: {
     title: 'Beiträge',

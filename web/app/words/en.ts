@@ -89,6 +89,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     noToken: 'The link is incomplete. Ask for another one.',
     confirming: 'Confirming the address',
     confirmed: 'Your address is confirmed.',
+    signOutOwed: 'You are signed out in this browser; the server ends the session as soon as it can be reached.',
   },
   feed: {
     title: 'Feed',

@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useDeferredValue, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
-import { Problem } from '../../app/problem.ts'
+import { messageAt, Problem } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
 import { Field, TextArea } from '../../ui/field.tsx'
 import type { Preview, Sql, Template } from '../answers.ts'
@@ -120,7 +120,7 @@ function Editor({ id, draft }: { id: string; draft: Draft }) {
     event.preventDefault()
     save.mutate(Object.fromEntries(new FormData(event.currentTarget)) as Draft)
   }
-  const fault = (name: string) => (save.error instanceof Problem ? save.error.at(name) : undefined)
+  const fault = (name: string) => messageAt(save.error, name)
   return (
     <Card title="Text">
       <form className={styles.stack} onSubmit={submit}>
