@@ -342,7 +342,7 @@ comment on column notify.broadcasts.expires_in is 'Seconds from sending to the e
 comment on column notify.broadcasts.event_id is 'Id of the events, drawn when the broadcast was sent. Null: not sent.';
 comment on column notify.broadcasts.request_id is 'Id of the request that started it. Null: not sent.';
 comment on column notify.broadcasts.total is 'Number of recipients: counted at the start, corrected at the end. Null: not started, or counting took too long.';
-comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed.';
+comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed, without late ones whom a cancel or recall left out.';
 comment on column notify.broadcasts.stored is 'Part of done: recipients whose inbox shows it. Those in notify.broadcast_late are counted from their sources instead.';
 comment on column notify.broadcasts.filtered is 'Part of done: recipients for whom it was stored but is not shown in the app.';
 comment on column notify.broadcasts.suppressed is 'Part of done: recipients for whom nothing was stored.';
@@ -372,7 +372,7 @@ create table notify.broadcast_late (
   event_id bigint not null,
   primary key (broadcast_id, recipient_id)
 );
-comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk reached them. Their events are in notify.pending. Removed 30 days after the end of the broadcast.';
+comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk reached them. Their events are in notify.pending. 30 days after the end of the broadcast their decisions are added to notify.broadcasts.';
 comment on column notify.broadcast_late.broadcast_id is 'The broadcast.';
 comment on column notify.broadcast_late.recipient_id is 'The recipient.';
 comment on column notify.broadcast_late.event_id is 'Id of the event in notify.pending.';

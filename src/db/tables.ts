@@ -166,7 +166,7 @@ export interface NotifyBroadcasts {
    */
   createdBy: Int8;
   /**
-   * Number of recipients that chunks have processed.
+   * Number of recipients that chunks have processed, without late ones whom a cancel or recall left out.
    */
   done: Generated<number>;
   /**

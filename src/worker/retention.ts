@@ -3,6 +3,7 @@ import { repeatChunk } from '../base/pulse.ts'
 import { columns } from '../db/columns.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { IDEMPOTENCY_KEPT } from '../http/idempotency.ts'
+import { decidedLate } from '../notify/broadcasts/sending/late.ts'
 import { removeEnded } from '../notify/channels/web-push/subscriptions.ts'
 import { lockInboxes } from '../notify/dispatch/objects.ts'
 import { expireNotifications } from '../notify/inbox/expiry.ts'
@@ -219,11 +220,27 @@ const endedAudiences = `
       select from notify.fan_outs f where f.kind = 'broadcast' and f.object_id = b.id and f.finished_at is null)
     limit ${ROWS_PER_CHUNK})`
 
+/** Adds their decisions to those of the chunks, so that the progress remains what it was. A deleted user is no recipient any more. */
 const oldLate = `
-  delete from notify.broadcast_late where (broadcast_id, recipient_id) in (
-    select l.broadcast_id, l.recipient_id from notify.broadcasts b
-    cross join lateral (select * from notify.broadcast_late l where l.broadcast_id = b.id limit ${ROWS_PER_CHUNK}) l
-    where b.finished_at < now() - interval '${KEPT.broadcastLate}' limit ${ROWS_PER_CHUNK})`
+  with late as (
+    delete from notify.broadcast_late where (broadcast_id, recipient_id) in (
+      select l.broadcast_id, l.recipient_id from notify.broadcasts b
+      cross join lateral (
+        select * from notify.broadcast_late l
+        where l.broadcast_id = b.id and (select p.event_id from notify.pending p where p.event_id = l.event_id and p.consumer = 'notifications') is null
+        limit ${ROWS_PER_CHUNK}) l
+      where b.finished_at < now() - interval '${KEPT.broadcastLate}' limit ${ROWS_PER_CHUNK})
+    returning broadcast_id, recipient_id
+  ), counted as (
+    select t.broadcast_id, ${decidedLate}, count(*) filter (where s.user_id is null)::int as deleted
+    from late t left join notify.sources s on s.user_id = t.recipient_id and s.source_id = 'broadcast:' || t.broadcast_id
+    group by t.broadcast_id
+  ), added as (
+    update notify.broadcasts b set stored = b.stored + c.stored, filtered = b.filtered + c.filtered,
+      suppressed = b.suppressed + c.suppressed, done = b.done - c.deleted
+    from counted c where b.id = c.broadcast_id
+  )
+  select from late`
 
 const failedJobs = `
   select graphile_worker.complete_jobs(array_agg(id)) from graphile_worker.jobs

@@ -120,11 +120,13 @@ export async function resumeBroadcast(trx: pg.ClientBase, id: string): Promise<B
   return required(await findBroadcast(trx, id))
 }
 
-/** Cancels a broadcast. Sent notifications remain; after the running chunks nothing else is sent. */
+/**
+ * Cancels a broadcast. Sent notifications remain; after the running chunks nothing else is sent, and the last part announces
+ * the end.
+ */
 export async function cancelBroadcast(trx: pg.ClientBase, id: string): Promise<Broadcast> {
-  const before = await lockIn(trx, id, ['draft', 'scheduled', 'running', 'paused'])
+  await lockIn(trx, id, ['draft', 'scheduled', 'running', 'paused'])
   await trx.query(`update notify.broadcasts set state = 'cancelled', finished_at = now() where id = $1`, [id])
-  if (before.state !== 'draft') await announceEnd(trx, id)
   await wakeParts(trx, id)
   await dropLate(trx, id)
   return required(await findBroadcast(trx, id))
@@ -137,9 +139,9 @@ export async function recallBroadcast(trx: pg.ClientBase, id: string): Promise<B
     `update notify.broadcasts set state = 'recalled', recalled_at = now(), finished_at = coalesce(finished_at, now()) where id = $1`,
     [id],
   )
-  await announceEnd(trx, id)
   await wakeParts(trx, id)
   await dropLate(trx, id)
+  await announceEnd(trx, id)
   await trx.query(`insert into notify.fan_outs (kind, object_id, thread_key) values ('recall_broadcast', $1, $2)`, [
     id,
     threadOf(before),

@@ -206,7 +206,7 @@ test('a recall retracts from every inbox reached, and cancels unsent mail', asyn
   t.same(await received(pool, path), { users: 0, rows: 0 })
   t.match(await mails(), [{ state: 'cancelled' }])
   t.equal((await ana.get('/notifications/unread-count')).unreadCount, before)
-  t.match((await boss.get(path)).progress, { recalled: 698 })
+  t.match((await boss.get(path)).progress, { total: 701, done: 698, stored: 698, waiting: 0, recalled: 698 })
   t.same((await pool.query('select from notify.pending')).rowCount, 0, 'those whose inbox was held do not get it later')
   await noDrift(t, system)
 })

@@ -8,9 +8,11 @@ import type { OutboxEvent } from '../../outbox/event.ts'
 import { setAside } from '../../outbox/pending.ts'
 import type { TypeLookup } from '../../types/types.ts'
 import type { CompileAudience } from '../audience.ts'
-import { type Broadcast, eventOf, findBroadcast, sourceOf } from '../broadcast.ts'
+import { type Broadcast, eventOf, findBroadcast, type State, sourceOf } from '../broadcast.ts'
 import { announceEnd } from './end.ts'
 import { countMembers, nextMembers, type Part } from './members.ts'
+import { wakeParts } from './parts.ts'
+import { dropLate } from './recall.ts'
 
 /** Recipients per chunk. Small as for the subscribers of a post, because other transactions wait for these inboxes. */
 const MEMBERS_PER_CHUNK = 2000
@@ -35,7 +37,7 @@ export function broadcastChunk(compile: CompileAudience): Chunk {
     const broadcast = await findBroadcast(client, fanOut.objectId)
     if (broadcast?.state === 'paused') return again(fanOut, PAUSED_SECONDS)
     if (broadcast?.state === 'scheduled') return begin(client, compile, fanOut)
-    if (broadcast?.state !== 'running') return 'finished'
+    if (broadcast?.state !== 'running') return finish(client, fanOut)
     const part = fanOut.event as Part
     if (part.rest && (await othersWork(client, fanOut))) return again(fanOut, REST_SECONDS)
     const { perSecond } = broadcast
@@ -50,11 +52,12 @@ export function broadcastChunk(compile: CompileAudience): Chunk {
     const counts = { done: page.size, stored: 0, filtered: 0, suppressed: 0 }
     for (const { locale, ...members } of page.groups)
       add(counts, await sendTo(client, types, broadcast, eventOf(broadcast, locale, part.expiresAt), members, fanOut))
-    await addProgress(client, broadcast, counts)
+    // A cancel or recall that was committed meanwhile did not see the events of this chunk; one that comes later will.
+    const state = await addProgress(client, broadcast, counts)
+    if (state === 'cancelled' || state === 'recalled') await dropLate(client, broadcast.id)
     if (page.last !== null)
       return { cursorUserId: page.last, afterSeconds: perSecond === null ? 0 : page.size / perSecond }
-    await finishAfterLastPart(client, fanOut)
-    return 'finished'
+    return finish(client, fanOut)
   }
 }
 
@@ -94,7 +97,7 @@ async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: Fa
     if (!(error instanceof pg.DatabaseError)) throw error
     if ('sql' in broadcast.audience) {
       await cancel(client, broadcast.id, messageOf(error))
-      return 'finished'
+      return finish(client, fanOut)
     }
     if (error.code !== '57014') throw error
     await run(client, broadcast.id, null)
@@ -124,7 +127,7 @@ async function cancel(client: pg.ClientBase, id: string, error: string): Promise
     `update notify.broadcasts set state = 'cancelled', last_error = $2, finished_at = now() where id = $1`,
     [id, error],
   )
-  await announceEnd(client, id)
+  await wakeParts(client, id)
 }
 
 type Counts = { done: number; stored: number; filtered: number; suppressed: number }
@@ -196,29 +199,36 @@ function add(counts: Counts, more: Omit<Counts, 'done'>): void {
 }
 
 /**
- * Adds the counts of a chunk. Near the end of the transaction, because other parts wait for this row until the commit.
+ * Adds the counts of a chunk, and returns the present state. Near the end of the transaction, because other parts wait for this row
+ * until the commit.
  */
-async function addProgress(client: pg.ClientBase, { id }: Broadcast, counts: Counts): Promise<void> {
-  if (counts.done === 0) return
-  await client.query({
+async function addProgress(client: pg.ClientBase, { id, state }: Broadcast, counts: Counts): Promise<State> {
+  if (counts.done === 0) return state
+  const { rows } = await client.query<{ state: State }>({
     name: 'progress_of_broadcast',
     text: `update notify.broadcasts
-           set done = done + $2, stored = stored + $3, filtered = filtered + $4, suppressed = suppressed + $5 where id = $1`,
+           set done = done + $2, stored = stored + $3, filtered = filtered + $4, suppressed = suppressed + $5 where id = $1
+           returning state`,
     values: [id, counts.done, counts.stored, counts.filtered, counts.suppressed],
   })
+  return rows[0]?.state ?? state
 }
 
 /**
  * Ends a part while the broadcast's row is locked, so that of two parts that end together, the second sees that the
- * first has ended. The last part sets the exact total, even if the audience has changed meanwhile.
+ * first has ended. The last part sets the exact total, even if the audience has changed meanwhile, and announces the end: only
+ * now are the counts complete, also those of a cancelled broadcast. A pause during the last chunk has nothing left to stop.
  */
-async function finishAfterLastPart(client: pg.ClientBase, { id, objectId }: FanOut): Promise<void> {
+async function finish(client: pg.ClientBase, { id, objectId }: FanOut): Promise<'finished'> {
   await client.query('select from notify.broadcasts where id = $1 for no key update', [objectId])
   const { rowCount } = await client.query(
-    `update notify.broadcasts b set state = 'finished', finished_at = now(), total = b.done
-     where b.id = $1 and b.state = 'running' and not exists (
+    `update notify.broadcasts b
+     set state = case b.state when 'cancelled' then b.state else 'finished' end, finished_at = coalesce(b.finished_at, now()),
+         total = case b.state when 'cancelled' then b.total else b.done end
+     where b.id = $1 and b.state in ('running', 'paused', 'cancelled') and not exists (
        select from notify.fan_outs f where f.kind = 'broadcast' and f.object_id = $1 and f.finished_at is null and f.id <> $2)`,
     [objectId, id],
   )
   if (rowCount === 1) await announceEnd(client, objectId)
+  return 'finished'
 }

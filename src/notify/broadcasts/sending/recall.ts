@@ -42,11 +42,20 @@ async function stopSending(client: pg.ClientBase, { objectId }: FanOut): Promise
   await dropLate(client, objectId)
 }
 
-/** Discards the events that still wait for a held inbox. */
+/**
+ * Discards the events that still wait for a held inbox, and those that failed. Their recipients are no longer counted as processed, as
+ * those whom no chunk has reached.
+ */
 export async function dropLate(client: pg.ClientBase, broadcastId: string): Promise<void> {
   await client.query(
-    `delete from notify.pending p using notify.broadcast_late l
-     where l.broadcast_id = $1 and p.event_id = l.event_id and p.consumer = 'notifications'`,
+    `with dropped as (
+       delete from notify.pending p using notify.broadcast_late l
+       where l.broadcast_id = $1 and p.event_id = l.event_id and p.consumer = 'notifications' returning l.recipient_id
+     ), forgotten as (
+       delete from notify.broadcast_late l using dropped d where l.broadcast_id = $1 and l.recipient_id = d.recipient_id
+     )
+     update notify.broadcasts b set done = b.done - d.count from (select count(*)::int as count from dropped) d
+     where b.id = $1 and d.count > 0`,
     [broadcastId],
   )
 }

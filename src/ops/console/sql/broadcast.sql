@@ -22,7 +22,7 @@ select
   b.recalled_at as "recalledAt",
   b.recall_finished_at as "recallFinishedAt",
   b.total as "total",
-  b.done as "done",
+  b.done - l.deleted as "done",
   b.stored + l.stored as "stored",
   b.filtered + l.filtered as "filtered",
   b.suppressed + l.suppressed as "suppressed",
@@ -35,7 +35,8 @@ cross join lateral (
     count(*) filter (where s.notified and s.decision <> 'filtered')::int as stored,
     count(*) filter (where s.decision = 'filtered')::int as filtered,
     count(*) filter (where not s.notified)::int as suppressed,
-    count(p.dead_at)::int as failed
+    count(p.dead_at)::int as failed,
+    count(*) filter (where s.user_id is null and p.event_id is null)::int as deleted
   from notify.broadcast_late t
   left join notify.sources s on s.user_id = t.recipient_id and s.source_id = 'broadcast:' || $1::bigint
   left join notify.pending p on p.event_id = t.event_id and p.consumer = 'notifications' and s.user_id is null
