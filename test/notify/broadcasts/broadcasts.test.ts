@@ -295,3 +295,19 @@ test('each recipient gets a broadcast at the local time, also on days when the c
   })
   t.same(await received(pool, past), { users: zones.length, rows: zones.length })
 })
+
+test('a user who changes the time zone between two parts of a broadcast is reached and counted once', async (t) => {
+  const ids = await addUsers(pool, 'mover', 3)
+  await pool.query(`update social.users set time_zone = 'Asia/Kolkata' where id = any($1::bigint[])`, [ids])
+  await pool.query(`update social.users set time_zone = 'Europe/Berlin' where id = $1`, [ids[2]])
+  const path = await draft(boss, { rule: { ids }, sendAt: '2099-06-01T09:00:00', timeZone: 'recipient' })
+  await act(boss, path, 'send')
+  const due = (where: string) =>
+    pool.query(`update notify.fan_outs set due_at = now() where finished_at is null and ${where}`)
+  await due(`event -> 'zones' ? 'Asia/Kolkata'`)
+  await eventually(async () => (await boss.get(path)).progress.done === 2)
+  await pool.query(`update social.users set time_zone = 'Europe/Berlin' where id = $1`, [ids[0]])
+  await due('true')
+  t.match((await untilIn(boss, path, 'finished')).progress, { total: 3, done: 3, stored: 3 })
+  t.same(await received(pool, path), { users: 3, rows: 3 })
+})

@@ -74,7 +74,7 @@ export async function nextMembers(client: pg.ClientBase, compile: CompileAudienc
        where $6::bigint is not null and u.id > $1::bigint and u.id <= (select last from looked_at) and u.deleted_at is null
          and notify.shard_of(u.id) between $2::smallint and $3::smallint
          and ($7::text[] is null or u.time_zone = any($7::text[]) or $8::boolean and u.time_zone is null)
-         ${part.rest ? unreached : ''}
+         ${part.rest || part.zones !== null ? unreached : ''}
          and (${condition})
        order by u.id limit $4
      )
@@ -90,9 +90,13 @@ export async function nextMembers(client: pg.ClientBase, compile: CompileAudienc
   return { groups, size, last }
 }
 
+/**
+ * SQL: no part has reached the user, who may have changed the time zone between two of them. Looks up each user singly: a join would
+ * read all sources of the broadcast for each page.
+ */
 const unreached = `
-  and not exists (select from notify.sources s where s.user_id = u.id and s.source_id = 'broadcast:' || $6::bigint)
-  and not exists (select from notify.broadcast_late t where t.broadcast_id = $6::bigint and t.recipient_id = u.id)`
+  and (select s.event_id from notify.sources s where s.user_id = u.id and s.source_id = 'broadcast:' || $6::bigint) is null
+  and (select t.event_id from notify.broadcast_late t where t.broadcast_id = $6::bigint and t.recipient_id = u.id) is null`
 
 /** Counts the recipients of an audience now. */
 export async function countMembers(
