@@ -35,9 +35,15 @@ async function shareOfRun(pool: pg.Pool): Promise<number> {
   return Math.max(rows[0]?.share ?? 0, ROWS_PER_RUN_AT_LEAST)
 }
 
+/** SQL: the source of this alias does not count, waits for nothing, and is old. */
+const isOver = (source: string) =>
+  `not ${source}.live and ${source}.waits_for is null and ${source}.decided_at < now() - interval '${SOURCES_KEPT_DAYS} days'`
+
 /**
  * Looks up the notification of each source singly. A join by user would compare all sources of a large inbox with all its
- * notifications.
+ * notifications. The deletion checks each source again, because an event may change it while the deletion waits for its lock:
+ * PostgreSQL then repeats conditions on `s` for the new version, but `next` keeps the former one (manual, "Read Committed
+ * Isolation Level").
  */
 async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
   await client.query(`insert into notify.retention_cursors (name) values ('sources') on conflict (name) do nothing`)
@@ -45,14 +51,13 @@ async function forgetNext(client: pg.ClientBase, limit: number): Promise<Step> {
     `with here as materialized (
        select after_user, after_source from notify.retention_cursors where name = 'sources' for update
      ), next as materialized (
-       select s.user_id, s.source_id, s.notification_id,
-              not s.live and s.waits_for is null and s.decided_at < now() - interval '${SOURCES_KEPT_DAYS} days' as old
+       select s.user_id, s.source_id, s.notification_id, ${isOver('s')} as old
        from notify.sources s
        where (s.user_id, s.source_id) > ((select after_user from here), (select after_source from here))
        order by s.user_id, s.source_id limit $1
      ), forgotten as (
        delete from notify.sources s using next x
-       where s.user_id = x.user_id and s.source_id = x.source_id and x.old
+       where s.user_id = x.user_id and s.source_id = x.source_id and x.old and ${isOver('s')}
          and (select n.id from notify.notifications n where n.user_id = x.user_id and n.id = x.notification_id) is null
        returning 1
      ), last as (

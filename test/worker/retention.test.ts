@@ -4,7 +4,7 @@ import t from 'tap'
 import { purge } from '../../src/worker/retention.ts'
 import { call } from '../client.ts'
 import { noDrift, settled } from '../settled.ts'
-import { setup, type TestSystem } from '../setup.ts'
+import { eventually, setup, type TestSystem } from '../setup.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -106,6 +106,36 @@ t.test('a source that waits for a window is kept, however long the window fails'
   )
   await purge({ ...app, log })
   t.equal((await pool.query('select from notify.sources')).rowCount, 1)
+})
+
+t.test('a source that an event makes live while retention waits for it is kept', async (t) => {
+  const { app, pool, as } = await setup(t)
+  const ana = await as('ana')
+  await pool.query(
+    `insert into notify.sources (user_id, source_id, event_id, live, notified, decision, decided_at)
+     select $1, 'like:' || i, 1, false, false, 'suppressed', now() - interval '33 days' from generate_series(1, 3) i`,
+    [ana.id],
+  )
+  const client = await pool.connect()
+  t.teardown(() => client.release())
+  await client.query('begin')
+  await client.query(
+    `update notify.sources set event_id = 2, live = true, notified = true, decision = 'shown', notification_id = 1, decided_at = now()
+     where source_id = 'like:1'`,
+  )
+  await client.query(
+    `update notify.sources set waits_for = 'post.liked:1', decision = 'waiting' where source_id = 'like:2'`,
+  )
+  await client.query(`update notify.sources set event_id = 2, decided_at = now() where source_id = 'like:3'`)
+  const purged = purge({ ...app, log })
+  await eventually(async () => {
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%forgotten%'`
+    return (await pool.query(waiting)).rowCount === 1
+  })
+  await client.query('commit')
+  await purged
+  const { rows } = await pool.query('select source_id from notify.sources order by 1')
+  t.same(rows, [{ source_id: 'like:1' }, { source_id: 'like:2' }, { source_id: 'like:3' }])
 })
 
 t.test('old used refresh tokens of a living session are deleted, and the session stays valid', async (t) => {
