@@ -75,8 +75,8 @@ const followsOf = ({ users, follows }: Sizes) => `
 
 /** The first four fifths of each inbox are seen and read. */
 const inboxesOf = ({ users, notifications }: Sizes) => `
-  insert into notify.inbox (user_id, modseq, unread_count, unseen_count, acked_modseq, seen_modseq)
-  select i, n, n - n * 4 / 5, n - n * 4 / 5, n * 4 / 5, n * 4 / 5
+  insert into notify.inbox (user_id, modseq, era, unread_count, unseen_count, acked_modseq, seen_modseq)
+  select i, n, n / 8, n - n * 4 / 5, n - n * 4 / 5, n * 4 / 5, n * 4 / 5
   from (
     select i, round(${notifications} * power(i, -0.6) / sum(power(i, -0.6)) over ())::bigint as n
     from generate_series(1, ${users}) i

@@ -50,8 +50,8 @@ const peopleOf = (people: number) => `
 const READ = Math.floor((INBOX * 4) / 5)
 
 const inboxesOf = (people: number) => `
-  insert into notify.inbox (user_id, modseq, unread_count, unseen_count, acked_modseq, seen_modseq)
-  select i, ${INBOX}, ${INBOX - READ}, ${INBOX - READ}, ${INBOX}, ${READ}
+  insert into notify.inbox (user_id, modseq, era, unread_count, unseen_count, acked_modseq, seen_modseq)
+  select i, ${INBOX}, ${INBOX} / 8, ${INBOX - READ}, ${INBOX - READ}, ${INBOX}, ${READ}
   from generate_series(${FIRST_ID} + 1, ${FIRST_ID} + ${people}) i`
 
 /** Inserts in order of time, as in real use, so that the notifications of one user are on different pages. */

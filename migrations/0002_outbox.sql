@@ -152,6 +152,9 @@ as $$
 begin
   perform notify.require_partition_name(log, name);
   execute format('create table if not exists notify.%I (like notify.%I including all)', name, log);
+  if log = 'delivery_log' then -- as the log itself; `like` copies no replica identity
+    execute format('alter table notify.%I replica identity full', name);
+  end if;
   execute format('alter table notify.%I attach partition notify.%I for values from (%L) to (%L)', log, name, range_from, range_to);
 end $$;
 comment on function notify.attach_partition is 'Creates a partition of outbox or delivery_log, from a bound (inclusive) to another (exclusive). It creates a table and attaches it, because inserts do not wait for the lock of attaching.';

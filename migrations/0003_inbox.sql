@@ -4,7 +4,7 @@
 create table notify.inbox (
   user_id bigint not null,
   modseq bigint not null default 0,
-  era bigint not null generated always as (modseq / 8) stored,
+  era bigint not null default 0 constraint era_of_modseq check (era = modseq / 8),
   unread_count integer not null default 0 constraint unread_count_not_negative check (unread_count >= 0),
   unseen_count integer not null default 0 constraint unseen_count_not_negative check (unseen_count >= 0),
   acked_modseq bigint not null default 0,
@@ -18,7 +18,7 @@ create table notify.inbox (
 comment on table notify.inbox is 'One row per user, created at sign-up. A transaction that changes the notifications of a user locks this row first, gives each changed notification the next modseq, and sets the counts. fillfactor 50, because every batch for the user updates the row; no index is touched (HOT) until the era ends. Only the statement that creates a user inserts its inbox, so there is one.';
 comment on column notify.inbox.user_id is 'Owner of the inbox.';
 comment on column notify.inbox.modseq is 'Number of changes so far. It is the <n> of the state <epoch>.<n>.';
-comment on column notify.inbox.era is 'A new one begins every 8 changes. While a transaction stays open, PostgreSQL keeps all versions of the row; lookups begin with the newest era, so they read the versions of one era at most. With each change in the key, each would write the index: 8 % more WAL records per notification, not 1 %.';
+comment on column notify.inbox.era is 'A new one begins every 8 changes. While a transaction stays open, PostgreSQL keeps all versions of the row; lookups begin with the newest era, so they read the versions of one era at most. With each change in the key, each would write the index: 8 % more WAL records per notification, not 1 %. The statements that set modseq set it, because a publication leaves out generated columns and then refuses updates of a table with one in its key (manual, "Generated Column Replication").';
 comment on column notify.inbox.unread_count is 'Number of notifications that are neither read, archived nor filtered.';
 comment on column notify.inbox.unseen_count is 'Number of notifications that are neither read, archived nor filtered and grew after seen_modseq.';
 comment on column notify.inbox.acked_modseq is 'Highest modseq up to which a device has acknowledged all changes.';

@@ -79,6 +79,8 @@ create table notify.delivery_log (
   modseq bigint,
   sessions bigint[]
 ) partition by range (at);
+-- It has no key: else a publication would refuse the erasure of an account.
+alter table notify.delivery_log replica identity full;
 comment on table notify.delivery_log is 'Append-only log of what happened to notifications, with a partition per day (UTC); retention drops partitions. Ravenpost makes no decision by it. A crash of a push node may lose rows. The view notify.delivery_history adds the rows that the notifications themselves imply.';
 comment on column notify.delivery_log.at is 'Time at which it happened.';
 comment on column notify.delivery_log.recipient_id is 'Owner of the inbox.';

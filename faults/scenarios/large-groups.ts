@@ -58,7 +58,7 @@ async function fill(pool: pg.Pool, { id }: Member, { size, groups, actor, post }
   try {
     await client.query('begin')
     const { rows } = await client.query<{ modseq: string }>(
-      `update notify.inbox set modseq = modseq + $2::int, unread_count = unread_count + $2::int, unseen_count = unseen_count + $2::int
+      `update notify.inbox set modseq = modseq + $2::int, era = (modseq + $2::int) / 8, unread_count = unread_count + $2::int, unseen_count = unseen_count + $2::int
        where user_id = $1 returning modseq - $2::int as modseq`,
       [id, groups],
     )

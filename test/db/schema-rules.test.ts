@@ -61,6 +61,21 @@ const rules: Rule[] = [
     broken: ['create table notify.wrong (user_id bigint not null)', 'notify.wrong'],
   },
   {
+    // Else a publication refuses its updates and deletions (manual, "Publication" and "Generated Column Replication").
+    name: 'every table has a primary key without generated columns, or all columns identify a row',
+    violations: `select c.oid::regclass::text as what from pg_class c
+      where c.relnamespace in ${ours} and c.relkind in ('r', 'p') and not exists (
+        select from pg_index i where i.indrelid = c.oid and i.indisprimary and c.relreplident = 'd' and not exists (
+          select from pg_attribute a
+          where a.attrelid = c.oid and a.attgenerated <> '' and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])))
+        and not (c.relreplident = 'f' and not exists (
+          select from pg_attribute a where a.attrelid = c.oid and a.attgenerated <> ''))`,
+    broken: [
+      'create table notify.wrong (user_id bigint, half bigint generated always as (user_id / 2) stored, primary key (user_id, half))',
+      'notify.wrong',
+    ],
+  },
+  {
     name: 'user_id is first in every unique key of a per-user table, and in each of its indexes',
     violations: `select i.indexrelid::regclass::text as what from pg_index i
       where i.indrelid in ${perUser}

@@ -289,7 +289,7 @@ t.test('the pages of each list have every row once, in order', async (t) => {
   // More than a block of 200, of which several grew at the same time, and some are removed.
   await system.pool.query(
     `with given as (
-       update notify.inbox set modseq = 430, unread_count = 412, unseen_count = 412 where user_id = $1
+       update notify.inbox set modseq = 430, era = 430 / 8, unread_count = 412, unseen_count = 412 where user_id = $1
      ), removed as (
        insert into notify.tombstones (user_id, modseq, id, removed_at) select $1, i, 1000 + i, now() - (430 - i) / 5 * interval '1 minute' from generate_series(5, 430, 25) i
      )

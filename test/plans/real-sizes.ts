@@ -41,8 +41,8 @@ const people = `
 
 /** Of each user five open groups of likes of their posts, five closed ones of followers, and five removed notifications. The groups of likes went out by email and Web Push. */
 const inboxes = `
-  insert into notify.inbox (user_id, modseq, unread_count, unseen_count)
-  select id, 15, 10, 10 from social.users where id <= ${USERS} union all select ${HOT_USER}, ${HOT_INBOX}, ${HOT_INBOX}, ${HOT_INBOX};
+  insert into notify.inbox (user_id, modseq, era, unread_count, unseen_count)
+  select id, 15, 1, 10, 10 from social.users where id <= ${USERS} union all select ${HOT_USER}, ${HOT_INBOX}, ${HOT_INBOX} / 8, ${HOT_INBOX}, ${HOT_INBOX};
   insert into notify.notifications (user_id, id, modseq, grown_modseq, type, group_key, thread_key, object_type, object_id, data,
     actor_ids, actor_count, expires_at)
   select 1 + p % ${USERS}, k, k, k, 'post.liked', 'post.liked:' || p, 'post:' || p, 'post', p::text, jsonb_build_object('postId', p::text),

@@ -20,7 +20,7 @@ async function fillWithLarge(app: App, ids: string[], count: number): Promise<vo
       [ids, count],
     )
     await client.query(
-      'update notify.inbox set modseq = $2::int, unread_count = $2::int, unseen_count = $2::int where user_id = any($1)',
+      'update notify.inbox set modseq = $2::int, era = $2::int / 8, unread_count = $2::int, unseen_count = $2::int where user_id = any($1)',
       [ids, count],
     )
   })

@@ -515,7 +515,8 @@ async function serviceToken(pool: TestSystem['pool'], scope: Scope, revoked = fa
 async function addNotice({ system: { pool }, owner }: Pick<World, 'system' | 'owner'>): Promise<string> {
   const { rows } = await pool.query<{ id: string }>(
     `with i as (
-       update notify.inbox set modseq = greatest(modseq, 1000) + 1, unread_count = unread_count + 1, unseen_count = unseen_count + 1
+       update notify.inbox set modseq = greatest(modseq, 1000) + 1, era = (greatest(modseq, 1000) + 1) / 8,
+         unread_count = unread_count + 1, unseen_count = unseen_count + 1
        where user_id = $1 returning user_id, modseq)
      insert into notify.notifications (user_id, id, modseq, grown_modseq, type, title, expires_at)
      select user_id, modseq, modseq, modseq, 'system', 'A private notice', now() + interval '90 days' from i returning id`,

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { eraOf } from '../inbox/lock.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { decide, isChosen } from '../rules/decide.ts'
 import { postOf, unsilenced } from '../rules/silences.ts'
@@ -100,8 +101,8 @@ function columnsOf(event: OutboxEvent, type: NotificationType) {
  */
 const notifyStatement = `
   with plain as (
-    update notify.inbox i set modseq = i.modseq + 1, unread_count = i.unread_count + 1, unseen_count = i.unseen_count + 1,
-      grown_at = greatest(i.grown_at + interval '1 ms', date_trunc('milliseconds', now()))
+    update notify.inbox i set modseq = i.modseq + 1, era = ${eraOf('(i.modseq + 1)')}, unread_count = i.unread_count + 1,
+      unseen_count = i.unseen_count + 1, grown_at = greatest(i.grown_at + interval '1 ms', date_trunc('milliseconds', now()))
     where i.user_id = any($1::bigint[]) and i.user_id is distinct from $4::bigint
       and (select s.event_id from notify.sources s where s.user_id = i.user_id and s.source_id = $3::text) is null
       and ${unsilenced(

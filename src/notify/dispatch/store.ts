@@ -4,7 +4,7 @@ import { columns } from '../../db/columns.ts'
 import { notify } from '../../db/listener.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import { appendToLog, logOf } from '../delivery-log/append.ts'
-import { isLocked, requireStored } from '../inbox/lock.ts'
+import { eraOf, isLocked, requireStored } from '../inbox/lock.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { queueChanges } from '../webhooks/queue.ts'
 import { hurryWindows, openWindows } from '../windows/rows.ts'
@@ -74,7 +74,7 @@ async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<v
   if (inboxes.length === 0) return
   const stored = await client.query({
     name: 'store_inboxes',
-    text: `update notify.inbox i set modseq = w.modseq, unread_count = w.unread, unseen_count = w.unseen,
+    text: `update notify.inbox i set modseq = w.modseq, era = ${eraOf('w.modseq')}, unread_count = w.unread, unseen_count = w.unseen,
              grown_at = to_timestamp(w.grown_at / 1000)
            from ${moved.from}
            where ${isLocked}`,

@@ -75,6 +75,11 @@ export function inboxOf(userId: string, lock: '' | 'for update' | 'for update sk
   return `lateral (select ctid as version, * from notify.inbox where user_id = ${userId} order by era desc limit 1 ${lock}) i`
 }
 
+/** SQL: the era of a modseq. A statement that sets the one sets the other; a constraint of the table compares them. */
+export function eraOf(modseq: string): string {
+  return `${modseq} / 8`
+}
+
 /** SQL: the condition of an update that `i` is the locked version of the inbox of `w`. */
 export const isLocked = 'i.user_id = w.user_id and i.ctid = w.version'
 
@@ -108,7 +113,8 @@ async function storeInbox(
 ): Promise<void> {
   const stored = await client.query({
     name: 'store_inbox',
-    text: `update notify.inbox set modseq = $2, unread_count = $3, unseen_count = $4, seen_modseq = $5 where user_id = $1 and ctid = $6`,
+    text: `update notify.inbox set modseq = $2, era = ${eraOf('$2::bigint')}, unread_count = $3, unseen_count = $4, seen_modseq = $5
+           where user_id = $1 and ctid = $6`,
     values: [userId, inbox.modseq, inbox.unreadCount, inbox.unseenCount, seenModseq, version],
   })
   requireStored(stored, 1)

@@ -81,6 +81,10 @@ test('partitions of the delivery log are created ahead and dropped after retenti
     (await pool.query('select name from notify.delivery_log_days order by name')).rows.map((row) => row.name)
   const made = await days()
   t.equal(made.length, 4, 'today and three days ahead, once')
+  const { rows: keyless } = await pool.query(
+    `select relname from pg_class where relname like 'delivery\\_log\\_2%' and relkind = 'r' and relreplident <> 'f'`,
+  )
+  t.same(keyless, [], 'a publication refuses no deletion')
   await pool.query(
     `select notify.attach_partition('delivery_log', 'delivery_log_20200101', '2020-01-01Z', '2020-01-02Z')`,
   )

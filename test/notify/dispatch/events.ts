@@ -83,7 +83,7 @@ export async function fillInbox(app: App, userId: string, count: number): Promis
     [userId, count],
   )
   await app.pool.query(
-    'update notify.inbox set modseq = $2::int, unread_count = $2::int, unseen_count = $2::int where user_id = $1',
+    'update notify.inbox set modseq = $2::int, era = $2::int / 8, unread_count = $2::int, unseen_count = $2::int where user_id = $1',
     [userId, count],
   )
 }

@@ -190,9 +190,8 @@ async function mention({ pool }: TestSystem, userId: string, size: number, threa
 
 async function count(pool: TestSystem['pool'], userId: string): Promise<void> {
   await pool.query(
-    `update notify.inbox set modseq = (select max(id) from notify.notifications n where n.user_id = $1),
-       unread_count = n, unseen_count = n
-     from (select count(*) as n from notify.notifications where user_id = $1) n where user_id = $1`,
+    `update notify.inbox set modseq = last, era = last / 8, unread_count = n, unseen_count = n
+     from (select max(id) as last, count(*) as n from notify.notifications where user_id = $1) n where user_id = $1`,
     [userId],
   )
 }

@@ -34,7 +34,7 @@ async function fill({ pool }: TestSystem, userId: string, count: number, { secon
     [userId, count, actors],
   )
   await pool.query(
-    'update notify.inbox set modseq = $2::int, unread_count = $2::int, unseen_count = $2::int where user_id = $1::bigint',
+    'update notify.inbox set modseq = $2::int, era = $2::int / 8, unread_count = $2::int, unseen_count = $2::int where user_id = $1::bigint',
     [userId, count],
   )
 }

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import pg from 'pg'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { migrate } from '../../../src/migrate.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
-import { asPostgres, skipWithoutTools, startCluster, startStandby, tool } from './cluster.ts'
+import { asPostgres, type Cluster, skipWithoutTools, startCluster, startStandby, tool } from './cluster.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -76,24 +77,73 @@ t.test('a dump restored into a fresh cluster continues', skipWithoutTools, async
   await goesOn(t, fresh.url, await epochOf(system.pool))
 })
 
-t.test('a subscriber of logical replication continues', skipWithoutTools, async (t) => {
-  const [blue, green] = [await startCluster(t, '-c wal_level=logical'), await startCluster(t)]
-  await migrate(blue.url, log)
-  const system = await startSystem(t, blue.url)
-  await leaveUnread(system)
+type Subscription = { blue: Cluster; green: Cluster; to: pg.Pool }
+
+/** As docs/operations.md describes it, until all tables are copied. */
+async function subscribe(t: Test, blue: Cluster): Promise<Subscription> {
+  const green = await startCluster(t)
   const schema = join(blue.dir, 'schema')
   await tool('pg_dump', '--format=custom', '--schema-only', `--file=${schema}`, blue.url)
   await tool('pg_restore', '--no-owner', '--no-acl', `--dbname=${green.url}`, schema)
-  const [from, to] = [blue.url, green.url].map((connectionString) => new pg.Pool({ connectionString, max: 1 }))
-  t.teardown(() => Promise.all([from?.end(), to?.end()]))
-  await from?.query('create publication everything for all tables with (publish_via_partition_root = true)')
-  await to?.query(`create subscription green connection '${blue.url}' publication everything`)
+  const from = new pg.Pool({ connectionString: blue.url, max: 1 })
+  const to = new pg.Pool({ connectionString: green.url, max: 1 })
+  t.teardown(() => Promise.all([from.end(), to.end()]))
+  await from.query(publishAll)
+  await to.query(`create subscription green connection '${blue.url}' publication everything`)
   await eventually(async () => {
-    const { rows } = (await to?.query(`select srsubstate as state from pg_subscription_rel`)) ?? { rows: [] }
+    const { rows } = await to.query(`select srsubstate as state from pg_subscription_rel`)
     return rows.length > 0 && rows.every(({ state }) => state === 'r')
   }, 60)
-  await to?.query('drop subscription green')
+  return { blue, green, to }
+}
+
+const publishAll = 'create publication everything for all tables with (publish_via_partition_root = true)'
+
+t.test('a subscriber of logical replication continues', skipWithoutTools, async (t) => {
+  const blue = await startCluster(t, '-c wal_level=logical')
+  await migrate(blue.url, log)
+  const system = await startSystem(t, blue.url)
+  await leaveUnread(system)
+  const { green, to } = await subscribe(t, blue)
+  await to.query('drop subscription green')
   await goesOn(t, green.url, await epochOf(system.pool))
+})
+
+/** Changes inboxes over more than one era of them. */
+async function useInboxes(t: Test, system: TestSystem): Promise<void> {
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  for (let i = 0; i < 9; i += 1) await ben.like((await ana.post(`post ${i}`)).id)
+  await settled(system)
+  t.equal((await ana.get('/notifications/unread-count')).unreadCount, 9, 'likes arrive')
+  t.match(
+    await ana.request('PATCH', '/notifications/mark-all-read'),
+    { body: { updated: 9 } },
+    'and are marked as read',
+  )
+  t.match(await ana.request('DELETE', '/notifications/1'), { status: 200 }, 'and removed')
+}
+
+/** What a subscriber must hold in the end. */
+const inboxes = `select to_jsonb(i) as inbox, (select jsonb_agg(n order by id) from notify.notifications n where n.user_id = i.user_id) as notifications
+  from notify.inbox i order by user_id`
+
+t.test('a subscriber receives what users do meanwhile', skipWithoutTools, async (t) => {
+  const blue = await startCluster(t, '-c wal_level=logical')
+  await migrate(blue.url, log)
+  const system = await startSystem(t, blue.url, { worker: true })
+  await eventually(async () => (await system.pool.query('select from notify.delivery_log_days')).rowCount === 4)
+  const { to } = await subscribe(t, blue)
+  await useInboxes(t, system)
+  const { rows } = await system.pool.query(inboxes)
+  await eventually(async () => isDeepStrictEqual((await to.query(inboxes)).rows, rows), 60)
+  await to.query('drop subscription green')
+})
+
+t.test('inboxes change while all tables are published, on each version of PostgreSQL', async (t) => {
+  const system = await setup(t, { worker: true, windowSeconds: 0 })
+  await system.pool.query(publishAll)
+  await useInboxes(t, system)
+  await noDrift(t, system)
 })
 
 t.test('a promoted standby continues', skipWithoutTools, async (t) => {
