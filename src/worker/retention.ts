@@ -30,6 +30,13 @@ export const KEPT = {
 
 const ROWS_PER_CHUNK = 1000
 
+/**
+ * SQL: the end of a sub-select of old rows that may come into use again. Without the lock, a deletion that waits for such a change
+ * would then delete the changed row: PostgreSQL repeats conditions on the deleted row only, not those in the sub-select
+ * (manual, "Read Committed Isolation Level").
+ */
+const atMostAChunk = `limit ${ROWS_PER_CHUNK} for update skip locked`
+
 /** Deletes expired data in chunks. After a crash the next run continues. A failure in one table does not stop the others. */
 export async function purge({
   config,
@@ -157,7 +164,7 @@ const oldJournal = `
 const finishedDeliveries = `
   delete from notify.deliveries where (user_id, notification_id, channel, target) in (
     select user_id, notification_id, channel, target from notify.deliveries
-    where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at limit ${ROWS_PER_CHUNK})`
+    where due_at is null and updated_at < now() - interval '${KEPT.deliveries}' order by updated_at ${atMostAChunk})`
 
 /** SQL that deletes the oldest webhook deliveries, even unfinished ones, because an endpoint may be disabled permanently. */
 const oldWebhookDeliveries = `
@@ -172,7 +179,7 @@ const expiredSessions = `
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(
     select id from notify.pending where dead_at is not null and created_at < now() - interval '${KEPT.deadLetters}'
-    order by created_at limit ${ROWS_PER_CHUNK}))`
+    order by created_at ${atMostAChunk}))`
 
 /**
  * Deletes refresh tokens of live sessions. A token that was used or issued more than a token lifetime ago is no longer needed.
@@ -180,11 +187,11 @@ const oldDeadLetters = `
 const oldRefreshTokens = `
   delete from social.refresh_tokens where token_hash = any(array(
     select token_hash from social.refresh_tokens where coalesce(used_at, created_at) < now() - make_interval(secs => $1::int)
-    order by coalesce(used_at, created_at) limit ${ROWS_PER_CHUNK}))`
+    order by coalesce(used_at, created_at) ${atMostAChunk}))`
 
 const oldIdempotencyKeys = `
   delete from social.idempotency_keys where (caller, key) in (
-    select caller, key from social.idempotency_keys where created_at < now() - interval '${KEPT.idempotencyKeys}' order by created_at limit ${ROWS_PER_CHUNK})`
+    select caller, key from social.idempotency_keys where created_at < now() - interval '${KEPT.idempotencyKeys}' order by created_at ${atMostAChunk})`
 
 const oldSends = `
   delete from notify.sends where id = any(array(
@@ -197,20 +204,19 @@ const oldUnreached = `
 
 const oldEndedExternalIds = `
   delete from social.ended_external_ids where hash = any(array(
-    select hash from social.ended_external_ids where ended_at < now() - interval '${KEPT.endedExternalIds}' order by ended_at limit ${ROWS_PER_CHUNK}))`
+    select hash from social.ended_external_ids where ended_at < now() - interval '${KEPT.endedExternalIds}' order by ended_at ${atMostAChunk}))`
 
 const oldNamedLocks = `
   delete from notify.named_locks where name = any(array(
-    select name from notify.named_locks where used_at < now() - interval '${KEPT.namedLocks}' order by used_at limit ${ROWS_PER_CHUNK}
-    for update skip locked))`
+    select name from notify.named_locks where used_at < now() - interval '${KEPT.namedLocks}' order by used_at ${atMostAChunk}))`
 
 const pastRateLimits = `
   delete from social.rate_limits where key = any(array(
-    select key from social.rate_limits where expire < 1000 * extract(epoch from now())::bigint order by expire limit ${ROWS_PER_CHUNK}))`
+    select key from social.rate_limits where expire < 1000 * extract(epoch from now())::bigint order by expire ${atMostAChunk}))`
 
 const finishedFanOuts = `
   delete from notify.fan_outs where id = any(array(
-    select id from notify.fan_outs where finished_at < now() - interval '${KEPT.fanOuts}' order by finished_at limit ${ROWS_PER_CHUNK}))`
+    select id from notify.fan_outs where finished_at < now() - interval '${KEPT.fanOuts}' order by finished_at ${atMostAChunk}))`
 
 const endedAudiences = `
   delete from notify.broadcast_audience where (broadcast_id, recipient_id) in (

@@ -138,6 +138,61 @@ t.test('a source that an event makes live while retention waits for it is kept',
   t.same(rows, [{ source_id: 'like:1' }, { source_id: 'like:2' }, { source_id: 'like:3' }])
 })
 
+/** Rows that are old, and changes after which they are in use again. */
+const revived = {
+  'a finished delivery that is queued anew': [
+    `insert into notify.deliveries (user_id, notification_id, channel, target, state, grown_modseq, updated_at)
+     values (1, 1, 'email', 'a', 'sent', 1, now() - interval '91 days')`,
+    `update notify.deliveries set state = 'queued', due_at = 'infinity', updated_at = now()`,
+  ],
+  'a dead letter that is replayed': [
+    `insert into notify.pending (consumer, event_id, event, created_at, dead_at) values ('counters', 1, '{}', now() - interval '31 days', now())`,
+    `update notify.pending set dead_at = null, due_at = 'infinity'`,
+  ],
+  'a finished fan-out that begins anew': [
+    `insert into notify.fan_outs (kind, object_id, finished_at) values ('retract_actor', 1, now() - interval '31 days')`,
+    `update notify.fan_outs set finished_at = null, due_at = 'infinity'`,
+  ],
+  'an idempotency key that is taken anew': [
+    `insert into social.idempotency_keys (caller, key, request_hash, status, created_at) values ('user:1', 'a', '', 201, now() - interval '31 days')`,
+    `update social.idempotency_keys set created_at = now()`,
+  ],
+  'a refresh token that is used': [
+    `with u as (insert into social.users (username, email, password_hash, display_name) values ('ana', 'ana@example.org', '-', 'Ana') returning id),
+       s as (insert into social.sessions (user_id, expires_at) select id, now() + interval '1 day' from u returning id)
+     insert into social.refresh_tokens (token_hash, session_id, created_at) select '\\x01', id, now() - interval '1 year' from s`,
+    `update social.refresh_tokens set used_at = now()`,
+  ],
+  'an external id that ends again': [
+    `insert into social.ended_external_ids (hash, ended_at) values ('\\x01', now() - interval '31 days')`,
+    `update social.ended_external_ids set ended_at = now()`,
+  ],
+  'a rate limit that counts on': [
+    `insert into social.rate_limits (key, points, expire) values ('a', 1, 0)`,
+    `update social.rate_limits set expire = 1000 * extract(epoch from now())::bigint + 60000`,
+  ],
+}
+
+for (const [what, [old, change]] of Object.entries(revived))
+  t.test(`${what} while retention looks at it is kept`, async (t) => {
+    const { app, pool } = await setup(t)
+    await pool.query(String(old))
+    const table = /(?<=update )\S+/.exec(String(change))?.[0]
+    const client = await pool.connect()
+    t.teardown(() => client.release())
+    await client.query('begin')
+    await client.query(String(change))
+    let isDone = false
+    const purged = purge({ ...app, log }).then(() => {
+      isDone = true
+    })
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await eventually(async () => isDone || (await pool.query(waiting)).rowCount === 1)
+    await client.query('commit')
+    await purged
+    t.equal((await pool.query(`select from ${table}`)).rowCount, 1)
+  })
+
 t.test('old used refresh tokens of a living session are deleted, and the session stays valid', async (t) => {
   const { app, pool, as, url } = await setup(t)
   const ana = await as('ana')
