@@ -492,7 +492,7 @@ export interface NotifyInbox {
    */
   ackedModseq: Generated<Int8>;
   /**
-   * A new one begins every 8 changes. While a transaction stays open, PostgreSQL keeps all versions of the row; lookups begin with the newest era, so they read the versions of one era at most. With each change in the key, each would write the index: 8 % more WAL records per notification, not 1 %. The statements that set modseq set it, because a publication leaves out generated columns and then refuses updates of a table with one in its key (manual, "Generated Column Replication").
+   * A new one begins every 8 changes. While a transaction stays open, PostgreSQL keeps all versions of the row; lookups begin with the newest era, so they read the versions of one era at most; those of fan-outs, sends and preferences go by user alone and read all. With each change in the key, each would write the index: 8 % more WAL records per notification, not 1 %. The statements that set modseq set it, because a publication leaves out generated columns and then refuses updates of a table with one in its key (manual, "Generated Column Replication").
    */
   era: Generated<Int8>;
   /**
