@@ -89,7 +89,10 @@ const features = [
 
 /** The routes of dead letters. Their dry run applies an event with the consumers of the worker. */
 function deadLetters(app: App) {
-  return deadLetterRoutes(app, { notifications: dispatchWith(app.types, actions), counters: countWith(actions) })
+  return deadLetterRoutes(app, (types) => ({
+    notifications: dispatchWith({ current: async () => types }, actions),
+    counters: countWith(actions),
+  }))
 }
 
 export type ServerOptions = OpsOptions & {

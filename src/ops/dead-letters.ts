@@ -4,12 +4,13 @@ import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import type { App } from '../app.ts'
 import { fail } from '../errors.ts'
-import { answerOnce, IdempotencyHeader } from '../http/idempotency.ts'
+import { answerOnce, answerReadOnce, IdempotencyHeader } from '../http/idempotency.ts'
 import { includesRole } from '../http/identity.ts'
 import { decodeCursor, PageQuery } from '../http/paging.ts'
 import { readErrors, shown, shownPageOf } from '../http/shown-sql/reader.ts'
 import { audited } from '../notify/audit/audited.ts'
 import type { Consumer } from '../notify/outbox/consume.ts'
+import type { TypeLookup } from '../notify/types/types.ts'
 import { Id } from '../protocol/id.ts'
 import { DryRun, dryRun } from './dry-run.ts'
 
@@ -47,10 +48,13 @@ const ByCause = Type.Object({
   anError: Nullable,
 })
 
-/** Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. */
+/**
+ * Events whose last attempt failed. An operator inspects them and retries them once the cause is fixed. A dry run gets the
+ * types beforehand, because reading them takes a second connection.
+ */
 export function deadLetterRoutes(
-  { pool, reader, wakeUps }: App,
-  consumers: Record<string, Consumer>,
+  { pool, reader, types, wakeUps }: App,
+  consumersWith: (types: TypeLookup) => Record<string, Consumer>,
 ): FastifyPluginAsyncTypebox {
   return async (server) => {
     /** Nothing is revealed that the audit log does not show. @throws {AppError} FORBIDDEN */
@@ -155,7 +159,10 @@ export function deadLetterRoutes(
           response: { 200: DryRun },
         },
       },
-      (request, reply) => answerOnce(pool, request, reply, 200, () => dryRun(pool, consumers, request.params.id)),
+      (request, reply) =>
+        answerReadOnce(pool, request, reply, async () =>
+          dryRun(pool, consumersWith(await types.current()), request.params.id),
+        ),
     )
 
     server.get(

@@ -216,6 +216,31 @@ test('a process without the api role serves only probes and metrics', async (t) 
   t.ok(other.headers['x-request-id'])
 })
 
+test('dry runs of dead letters and drafts of broadcasts need one connection each', async (t) => {
+  const { pool, as, url } = await setup(t, { env: { POOL_SIZE: '2' } })
+  const ana = await as('ana')
+  await pool.query(`update social.users set role = 'admin' where id = $1`, [ana.id])
+  const admin = await signIn(url, 'ana')
+  const { rows } = await pool.query<{ id: string }>(
+    `insert into notify.pending (consumer, event_id, recipient_id, event, attempts, last_error, dead_at)
+     select 'notifications', id, $1::bigint, event, 12, 'why', now()
+     from (select 7 as id, jsonb_build_object('id', 7, 'action', 'send', 'retracts', false, 'counted', false, 'sourceId', 'send:7',
+       'type', 'system', 'recipientId', $2::text, 'actorId', null, 'objectType', null, 'objectId', null, 'threadKey', null,
+       'groupKey', null, 'data', '{"title": "Hello", "data": {}}'::jsonb, 'requestId', null) as event) e
+     returning id`,
+    [ana.id, ana.id],
+  )
+  const statuses = async (path: string, body?: object) => {
+    // Types that were read more than two seconds ago are read again.
+    const until = performance.now() + 2100
+    await eventually(() => performance.now() > until)
+    const answers = await Promise.all(Array.from({ length: 6 }, () => admin.request('POST', path, body)))
+    return [...new Set(answers.map(({ status }) => status))]
+  }
+  t.same(await statuses('/admin/broadcasts', { name: 'News', content: { title: 'News' }, everyone: true }), [201])
+  t.same(await statuses(`/admin/dead-letters/${rows[0]?.id}/dry-run`), [200])
+})
+
 test('admins list, read and replay dead letters, each once', async (t) => {
   const { pool, as, url } = await setup(t)
   const ana = await as('ana')

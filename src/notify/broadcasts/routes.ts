@@ -12,6 +12,7 @@ import { ExternalId, Id } from '../../protocol/id.ts'
 import { textOrNull, timeOrNull } from '../../protocol/nullable.ts'
 import { audited } from '../audit/audited.ts'
 import { usersOf } from '../sends/send.ts'
+import type { TypeLookup } from '../types/types.ts'
 import type { Audience, CompileAudience } from './audience.ts'
 import { findBroadcast, type Broadcast as Stored, sourceOf, states } from './broadcast.ts'
 import { contentOf, type Draft, draftOf, timeOf } from './draft.ts'
@@ -127,12 +128,12 @@ export function routesOfBroadcasts(
 ): FastifyPluginAsyncTypebox {
   const { pool, reader, types } = app
 
-  async function read(trx: pg.ClientBase, draft: Draft): Promise<DraftContent> {
+  async function read(trx: pg.ClientBase, draft: Draft, lookup: TypeLookup): Promise<DraftContent> {
     const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
     return {
       ...{ name, segmentId, priority, channels, perSecond, expiresIn },
       ...timeOf(draft),
-      ...(await contentOf(trx, await types.current(), draft)),
+      ...(await contentOf(trx, lookup, draft)),
       audience: await audienceOf(trx, draft),
     }
   }
@@ -174,16 +175,20 @@ export function routesOfBroadcasts(
           response: { 201: Broadcast },
         },
       },
-      (request, reply) =>
-        answerOnce(pool, request, reply, 201, async (trx) => {
-          const created = await createBroadcast(trx, request.user.userId, await read(trx, request.body as Draft))
+      async (request, reply) => {
+        // Before the transaction, because reading the types takes a connection.
+        const lookup = await types.current()
+        return answerOnce(pool, request, reply, 201, async (trx) => {
+          const draft = await read(trx, request.body as Draft, lookup)
+          const created = await createBroadcast(trx, request.user.userId, draft)
           await audited(trx, request, {
             action: 'broadcast.create',
             target: `broadcast:${created.id}`,
             after: request.body,
           })
           return toAnswer(created)
-        }),
+        })
+      },
     )
 
     server.get(
@@ -218,14 +223,16 @@ export function routesOfBroadcasts(
           response: { 200: Broadcast },
         },
       },
-      (request) =>
-        inTransaction(pool, async (trx) => {
-          const { id } = request.params
-          const { before, now } = await replaceDraft(trx, id, await read(trx, request.body as Draft))
+      async (request) => {
+        const { id } = request.params
+        const lookup = await types.current()
+        return inTransaction(pool, async (trx) => {
+          const { before, now } = await replaceDraft(trx, id, await read(trx, request.body as Draft, lookup))
           const change = { before: draftPart(before), after: draftPart(now) }
           await audited(trx, request, { action: 'broadcast.update', target: `broadcast:${id}`, ...change })
           return toAnswer(now)
-        }),
+        })
+      },
     )
 
     server.delete(

@@ -15,7 +15,7 @@ import { storeFolded } from './store.ts'
 /**
  * The consumer `notifications`: turns a batch of events into notifications, in the transaction that moves the position.
  */
-export function dispatchWith(types: NotificationTypes, actions: Actions): Consumer {
+export function dispatchWith(types: Pick<NotificationTypes, 'current'>, actions: Actions): Consumer {
   return async (client, events, onBusy) => {
     const addressed = events.filter((event) => event.recipientId !== null)
     return addressed.length > 0 ? notifyRecipients(client, await types.current(), actions, addressed, onBusy) : []

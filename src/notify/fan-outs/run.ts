@@ -66,9 +66,10 @@ export async function runFanOuts(
   do {
     taken = undefined
     try {
+      const lookup = await types.current()
       await inTransaction(pool, async (client) => {
         taken = await takeDue(client)
-        if (taken) await runChunk(client, taken, kinds[taken.kind], await types.current())
+        if (taken) await runChunk(client, taken, kinds[taken.kind], lookup)
       })
     } catch (error) {
       if (!taken) throw error
