@@ -432,6 +432,30 @@ t.test('the stream shows a like at each stage of the pipeline, once', async (t) 
   await reading
 })
 
+t.test('a withdrawn role ends the streams, and makes room for other viewers', async (t) => {
+  const { system, admin } = story
+  await system.as('dan')
+  await system.pool.query(`update social.users set role = 'reader' where username = 'dan'`)
+  const dan = await signIn(system.url, 'dan')
+  const open = (viewer: TestClient) =>
+    fetch(`${system.url}/admin/pipeline/stream`, {
+      headers: { authorization: `Bearer ${viewer.accessToken}` },
+      signal: AbortSignal.timeout(60_000),
+    })
+  const streams = await Promise.all(Array.from({ length: 50 }, () => open(dan)))
+  const refused = await open(admin)
+  t.match(await refused.json(), { code: 'BUSY', detail: 'Too many viewers of the pipeline' })
+  t.equal(refused.headers.get('retry-after'), '1')
+
+  const { status } = await admin.request('PUT', `/admin/users/${dan.id}/role`, { role: 'user' })
+  t.equal(status, 200)
+  const texts = await Promise.all(streams.map((stream) => stream.text()))
+  t.equal(texts.length, 50, 'each stream ends')
+  const after = await open(admin)
+  t.equal(after.status, 200)
+  await after.body?.cancel()
+})
+
 async function runByPsql(url: string, text: string, parameters: Sql['parameters']): Promise<Record<string, string>[]> {
   const values = parameters.map((value) => (value === null ? 'null' : `'${String(value).replaceAll("'", "''")}'`))
   const run = promisify(execFile)(PSQL ?? '', ['-Xq', '--csv', '-v', 'ON_ERROR_STOP=1', url])

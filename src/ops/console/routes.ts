@@ -40,7 +40,7 @@ const MOST_VIEWERS = 50
 export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     const { reader } = app
-    const pipeline = new Pipeline(reader, app.log)
+    const pipeline = new Pipeline(app)
     server.addHook('preClose', () => pipeline.close())
 
     const list = (name: string, summary: string, description: string, row: TSchema, keptMs = KEPT_MS) =>
@@ -441,7 +441,8 @@ function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): v
       schema: {
         tags: ['admin'],
         summary: 'Stream what happens at each stage of the pipeline, once a second',
-        description: 'The first tick is the current state. A viewer that reads slowly misses ticks.',
+        description:
+          'The first tick is the current state. A viewer that reads slowly misses ticks. Ends with the access token, and within seconds when the role is withdrawn.',
         querystring: Type.Object(
           {
             ticks: Type.Optional(
@@ -471,6 +472,7 @@ function stream(server: Server, pipeline: Pipeline, { revokedSessions }: App): v
       reply.raw.flushHeaders()
       let left = ticks
       const viewer: Viewer = {
+        userId: user.userId,
         show(tick) {
           const over = Date.now() >= user.expiresAt || revokedSessions.has(user.sessionId)
           // Skips seconds for a slow viewer, so that no memory is used for it.

@@ -6,7 +6,7 @@ import type { Read, Reader, Row } from '../../http/shown-sql/reader.ts'
  * One second of the pipeline: what was written at each stage since the previous tick, and the figures of the system.
  */
 export type Tick = { at: string; system: Row; events: Row[]; sql: { system: Read['sql']; pipeline: Read['sql'] } }
-export type Viewer = { show(tick: Tick): void; end(): void }
+export type Viewer = { userId: string; show(tick: Tick): void; end(): void }
 
 const EVERY_MS = 1000
 /** Seconds to read again, because rows of late commits have lower ids and earlier times than rows already read. */
@@ -16,6 +16,7 @@ const OVERLAP_MS = 5000
 /** Reads the pipeline once a second for all viewers of this process, and not at all without one. */
 export class Pipeline {
   readonly #reader: Reader
+  readonly #pool: App['pool']
   readonly #log: App['log']
   readonly #viewers = new Set<Viewer>()
   #polling: { close(): Promise<void> } | undefined
@@ -24,8 +25,9 @@ export class Pipeline {
   /** Keys of sent events, each with the time at which it may be forgotten. */
   readonly #sent = new Map<string, number>()
 
-  constructor(reader: Reader, log: App['log']) {
+  constructor({ reader, pool, log }: Pick<App, 'reader' | 'pool' | 'log'>) {
     this.#reader = reader
+    this.#pool = pool
     this.#log = log
   }
 
@@ -57,6 +59,7 @@ export class Pipeline {
   }
 
   async #tick(): Promise<void> {
+    await this.#endWithdrawn()
     const system = await this.#reader.read('system', [], EVERY_MS / 2)
     const row = system.rows[0] ?? {}
     const now = Date.parse(String(row.at))
@@ -76,5 +79,18 @@ export class Pipeline {
     this.#since = now
     const tick = { at: String(row.at), system: row, events, sql: { system: system.sql, pipeline: read.sql } }
     for (const viewer of this.#viewers) viewer.show(tick)
+  }
+
+  /** Ends the streams of users who may no longer read below /admin, as `requireRole` refuses their requests. */
+  async #endWithdrawn(): Promise<void> {
+    const viewers = [...this.#viewers]
+    const { rows } = await this.#pool.query<{ id: string }>({
+      name: 'staff_among_viewers',
+      text: `select id from social.users
+             where id = any($1::bigint[]) and role <> 'user' and deleted_at is null and not password_change_required`,
+      values: [[...new Set(viewers.map(({ userId }) => userId))]],
+    })
+    const staff = new Set(rows.map(({ id }) => id))
+    for (const viewer of viewers) if (!staff.has(viewer.userId)) viewer.end()
   }
 }
