@@ -766,7 +766,13 @@ create function notify.why_not(user_id bigint, source_id text)
     with events as materialized (
       select e.*, p.lane, p.last_error, p.failing_since,
         p.consumer is not null and not pg_visible_in_snapshot(e.xid, p.done)
-          and not coalesce(pg_visible_in_snapshot(e.xid, p.target) and (e.shard, e.xid, e.id) <= (p.after_shard, p.after_xid, p.after_id), false) as unread
+          and not coalesce(
+            pg_visible_in_snapshot(e.xid, p.target)
+              and case
+                when p.critical then (e.xid, e.id) <= (p.after_xid, p.after_id)
+                else (e.shard, e.xid, e.id) <= (p.after_shard, p.after_xid, p.after_id)
+              end,
+            false) as unread
       from (
         -- Two reads, each by the index of its lanes: the log has no index by recipient.
         select o.* from notify.outbox o
@@ -967,17 +973,30 @@ begin
 end $$;
 comment on function notify.replay_dead_letter is 'Retries a dead letter, starting with its first attempt. Returns null when there is no such dead letter. The event is applied once, however often it is replayed.';
 
+create function notify.queue_dead_letter(letter notify.pending) returns void
+  language sql
+  begin atomic
+    insert into notify.webhook_deliveries (webhook_id, event, recipient_id, data)
+    select w.id, 'dead_letter.created', letter.recipient_id, jsonb_build_object('deadLetterId', letter.id::text)
+    from notify.webhooks w
+    where w.disabled_at is null and 'dead_letter.created' = any(w.events);
+  end;
+comment on function notify.queue_dead_letter is 'Queues the webhook event dead_letter.created for each endpoint that subscribes to it.';
+
 create function notify.skip_event(consumer text, event_id bigint) returns text
   language plpgsql
 as $$
 #variable_conflict use_column
 declare
   skipped notify.outbox;
+  letter notify.pending;
 begin
   update notify.pending w
   set dead_at = now(), last_error = 'skipped by hand; before: ' || coalesce(w.last_error, '')
-  where w.consumer = skip_event.consumer and w.event_id = skip_event.event_id and w.dead_at is null;
+  where w.consumer = skip_event.consumer and w.event_id = skip_event.event_id and w.dead_at is null
+  returning w.* into letter;
   if found then
+    perform notify.queue_dead_letter(letter);
     perform notify.write_audit(null, 'event.skip', 'event:' || skip_event.event_id, null, jsonb_build_object('consumer', skip_event.consumer));
     return 'dead letter';
   end if;
@@ -1026,7 +1045,11 @@ begin
     now(),
     'skipped by hand'
   )
-  on conflict on constraint pending_once do nothing;
+  on conflict on constraint pending_once do nothing
+  returning * into letter;
+  if found then
+    perform notify.queue_dead_letter(letter);
+  end if;
   update notify.positions p
   set retry_at = null
   where p.consumer = skip_event.consumer

@@ -204,6 +204,34 @@ test('why_not names the rule that filtered a source, and shows pending retries',
   t.match(await whyNot('failed'), [{ step: 'dispatch', result: 'stops', reason: /out of order/ }])
 })
 
+test('why_not knows what the critical lane has read, whatever the shards', async (t) => {
+  const app = await inboxApp(t)
+  const names = Array.from({ length: 8 }, (_, i) => `user_${i}`)
+  const { rows: users } = await app.pool.query<{ id: string }>(
+    'select id from unnest($1::bigint[]) id order by notify.shard_of(id) desc',
+    [await makeUsers(app, names)],
+  )
+  const [first, last] = [users[0]?.id, users.at(-1)?.id]
+  for (const id of [first, last])
+    await app.pool.query(
+      `select notify.emit('security.alert', array[$1::bigint], 'alert', 'New sign-in', priority => 'critical')`,
+      [id],
+    )
+  const { rowCount } = await app.pool.query(
+    `update notify.positions p set target = pg_current_snapshot(), after_shard = e.shard, after_xid = e.xid, after_id = e.id
+     from notify.outbox e where p.consumer = 'notifications' and p.critical and e.critical and e.recipient_id = $1`,
+    [first],
+  )
+  t.equal(rowCount, 1, 'the lane has read the event of the highest shard')
+  const whyNot = async (id: string | undefined) =>
+    (await app.pool.query('select step, result from notify.why_not($1, $2)', [id, 'alert'])).rows
+  t.same(await whyNot(first), [{ step: 'event', result: 'ok' }])
+  t.same(await whyNot(last), [
+    { step: 'event', result: 'ok' },
+    { step: 'dispatch', result: 'waits' },
+  ])
+})
+
 test('users_of returns ids in the order of the external ids, and omits unknown ones', async (t) => {
   const app = await inboxApp(t)
   const [ana = '', ben = ''] = await makeUsers(app, ['ana', 'ben'])

@@ -16,6 +16,15 @@ async function refuse({ pool }: TestSystem, code: string, condition: string): Pr
   return () => pool.query('drop trigger refuse on notify.notifications')
 }
 
+/** The dead letters for which an endpoint gets `dead_letter.created`. */
+async function queuedLetters({ pool }: TestSystem): Promise<unknown[]> {
+  const { rows } = await pool.query(
+    `select d.event_id, w.recipient_id = d.recipient_id as to_its_recipient from notify.webhook_deliveries w
+     join ops.dead_letters d on d.id::text = w.data ->> 'deadLetterId' where w.event = 'dead_letter.created'`,
+  )
+  return rows
+}
+
 /** Users in one lane, each with one event that has not been read. */
 async function writeEvents(t: Test): Promise<TestSystem> {
   const system = await setup(t)
@@ -26,7 +35,8 @@ async function writeEvents(t: Test): Promise<TestSystem> {
      update notify.positions set shard_from = 0, shard_to = 31 where consumer = 'notifications' and lane = 0;
      delete from notify.positions where consumer = 'notifications' and lane between 1 and 3;
      insert into notify.outbox (counted, action, source_id, type, recipient_id, data)
-     select false, 'send', 'failing:' || id, 'system', id, '{"title": "Hello"}' from social.users`,
+     select false, 'send', 'failing:' || id, 'system', id, '{"title": "Hello"}' from social.users;
+     insert into notify.webhooks (endpoint, events) values ('http://127.0.0.1:1/', '{dead_letter.created}'), ('http://127.0.0.1:1/', '{delivery.failed}')`,
   )
   return system
 }
@@ -93,6 +103,7 @@ t.test('an event that blocks a lane is named, and an operator can skip it', asyn
   t.match(await lane(system), { failures: 0, since: null, error: null })
   const { rows: letters } = await system.pool.query('select id, event_id, last_error from ops.dead_letters')
   t.match(letters, [{ event_id: bad.id, last_error: 'skipped by hand' }])
+  t.same(await queuedLetters(system), [{ event_id: bad.id, to_its_recipient: true }])
 
   await mend()
   await system.pool.query('select notify.replay_dead_letter($1)', [letters[0].id])
@@ -109,6 +120,7 @@ t.test('an operator can skip a pending event', async (t) => {
   t.same(rows, [{ outcome: 'dead letter' }])
   await settled(system)
   t.match((await system.pool.query('select * from ops.dead_letters')).rows, [{ event_id }])
+  t.same(await queuedLetters(system), [{ event_id, to_its_recipient: true }])
 })
 
 t.test('paused lanes are not read, show who paused them, and continue where they stopped', async (t) => {
