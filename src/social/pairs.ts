@@ -17,6 +17,9 @@ export type PairStatement<Request, Row, Outcome> = {
   held: HeldQuery<Request>
 }
 
+/** A pool, or the connection of a transaction. */
+export type Db = pg.Pool | pg.ClientBase
+
 /** The two ids of a request or row. */
 type Pair<Request, Row> = (of: Request | Row) => readonly [first: string, second: string]
 
@@ -31,16 +34,16 @@ export type HeldQuery<Request> = { name: string; text: string; pairs: Columns<Re
  * locked one of their rows are `HELD`.
  */
 export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome>(
-  pool: pg.Pool,
+  db: Db,
   statement: PairStatement<Request, Row, Outcome>,
   requests: Request[],
 ): Promise<(Outcome | typeof HELD)[]> {
   const { name, text, requests: columns, outcomeOf, missing, pair, held } = statement
   const keyOf = (of: Request | Row) => pair(of).join(' ')
-  const { rows } = await pool.query<Row>({ name, text, values: columns.values(requests) })
+  const { rows } = await db.query<Row>({ name, text, values: columns.values(requests) })
   const outcomes = new Map<string, Outcome | typeof HELD>(rows.map((row) => [keyOf(row), outcomeOf(row)]))
   const skipped = await findHeld(
-    pool,
+    db,
     held,
     requests.filter((request) => !outcomes.has(keyOf(request))),
   )
@@ -51,11 +54,11 @@ export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome
 }
 
 async function findHeld<Request>(
-  pool: pg.Pool,
+  db: Db,
   { name, text, pairs }: HeldQuery<Request>,
   requests: Request[],
 ): Promise<Set<string>> {
   if (requests.length === 0) return new Set()
-  const { rows } = await pool.query<{ first: string; second: string }>({ name, text, values: pairs.values(requests) })
+  const { rows } = await db.query<{ first: string; second: string }>({ name, text, values: pairs.values(requests) })
   return new Set(rows.map(({ first, second }) => `${first} ${second}`))
 }

@@ -62,19 +62,25 @@ test('calls that create something, and POST calls of admins, accept an Idempoten
   const without: string[] = []
   const required: string[] = []
   for (const [path, { post }] of Object.entries<{ post?: Described }>(paths)) {
-    const makes = path.startsWith('/admin/') || ['201', '202'].some((status) => post && status in post.responses)
-    if (!post || !makes) continue
+    if (!post) continue
     const key = post.parameters?.find((parameter) => parameter.in === 'header' && parameter.name === 'idempotency-key')
     if (!key) without.push(path)
     if (key?.required) required.push(path)
     const codes = ['409', '422'].flatMap((status) => Object.keys(problemOf(post, status)))
     if (key) for (const code of ['BUSY', 'REUSED']) t.ok(codes.includes(`IDEMPOTENCY_KEY_${code}`), `${path} ${code}`)
   }
-  t.same(
-    without.sort(),
-    ['/auth/password/forgot', '/auth/signup', '/auth/verify-email/resend', '/service-tokens', '/webhooks'],
-    'two send a mail',
-  )
+  const secrets = [
+    ...['/auth/signup', '/auth/signin', '/auth/refresh', '/demo/devices'],
+    ...['/service-tokens', '/webhooks', '/webhooks/{id}/rotate-secret'],
+  ]
+  const mails = ['/auth/password/forgot', '/auth/verify-email/resend']
+  const repeatable = [
+    ...['/auth/signout', '/auth/password/reset', '/auth/verify-email', '/unsubscribe/{token}'],
+    ...['/posts/{id}/like', '/users/{id}/follow', '/users/{id}/unfollow', '/webhooks/{id}/recover'],
+    ...['{id}/read', 'read', 'archive', 'delete', 'seen', 'ack'].map((verb) => `/notifications/${verb}`),
+    '/notifications/preferences/what-if',
+  ]
+  t.same(without.sort(), [...secrets, ...mails, ...repeatable].sort())
   t.same(required, ['/notifications/send', '/notifications/send/batch'])
 })
 

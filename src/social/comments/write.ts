@@ -108,8 +108,8 @@ async function lockParent(
   throw held.rowCount ? busy() : fail('COMMENT_NOT_FOUND')
 }
 
-/** Error for a locked row. Usually a deletion is in progress, after which the row no longer exists. */
-function busy(): AppError {
+/** Error for a locked row, for `whenFree`. Usually a deletion is in progress, after which the row no longer exists. */
+export function busy(): AppError {
   return fail('BUSY', 'Try again', { retryAfter: 1, cause: HELD })
 }
 

@@ -35,17 +35,15 @@ const names = [
  * `count` users who have not liked the post: friends of the author (mutual follows), strangers, or alternately both.
  */
 export async function gatherCrowd(
-  app: App,
+  trx: pg.ClientBase,
   post: { id: string; authorId: string },
   count: number,
   from: From,
   requestId: string,
 ): Promise<string[]> {
   const friends = from === 'mixed' ? Math.ceil(count / 2) : from === 'followers' ? count : 0
-  const [near, far] = await Promise.all([
-    fillUp(app, post, friends, true, requestId),
-    fillUp(app, post, count - friends, false, requestId),
-  ])
+  const near = await fillUp(trx, post, friends, true, requestId)
+  const far = await fillUp(trx, post, count - friends, false, requestId)
   return Array.from({ length: count }, (_, place) =>
     place % 2 === 0 ? (near.shift() ?? far.shift()) : (far.shift() ?? near.shift()),
   ).filter((id) => id !== undefined)
@@ -53,13 +51,13 @@ export async function gatherCrowd(
 
 /** Takes existing users first, then creates new ones. */
 async function fillUp(
-  app: App,
+  trx: pg.ClientBase,
   post: { id: string; authorId: string },
   count: number,
   friends: boolean,
   requestId: string,
 ): Promise<string[]> {
-  const { rows } = await app.pool.query<{ id: string }>(
+  const { rows } = await trx.query<{ id: string }>(
     `select u.id
      from social.demo_users d
      join social.users u on u.id = d.user_id and u.deleted_at is null
@@ -72,15 +70,12 @@ async function fillUp(
     [post.authorId, friends, post.id, count],
   )
   const known = rows.map(({ id }) => id)
-  const made = await inTransaction(app.pool, async (trx) => {
-    const ids = await makeUsers(
-      trx,
-      'crowd',
-      Array.from({ length: count - known.length }, (_, n) => nameOf(n + known.length)),
-    )
-    if (friends) await befriend(trx, ids, post.authorId, requestId)
-    return ids
-  })
+  const made = await makeUsers(
+    trx,
+    'crowd',
+    Array.from({ length: count - known.length }, (_, n) => nameOf(n + known.length)),
+  )
+  if (friends) await befriend(trx, made, post.authorId, requestId)
   return [...known, ...made]
 }
 

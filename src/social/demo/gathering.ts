@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { App } from '../../app.ts'
+import type pg from 'pg'
+import type { TypeLookup } from '../../notify/types/types.ts'
 
 /** Settings for groups of one type of notification, and the current group of a post for its author. */
 export const Gathering = Type.Object({
@@ -16,12 +17,12 @@ export const Simulation = Type.Object({ likes: Gathering, comments: Gathering })
 type Place = { type: string; delivered: number; waiting: number; flushesAt: Date | null }
 
 export async function readSimulation(
-  { pool, types }: App,
+  db: pg.Pool | pg.ClientBase,
+  typeOf: TypeLookup,
   post: { id: string; authorId: string },
   viewerId: string,
 ): Promise<Static<typeof Simulation>> {
-  const typeOf = await types.current()
-  const { rows } = await pool.query<Place>(
+  const { rows } = await db.query<Place>(
     `select k.type,
        (select coalesce(sum(n.actor_count), 0)::int from notify.notifications n
         where n.thread_key = $2 and n.user_id = $1 and n.type = k.type) as delivered,

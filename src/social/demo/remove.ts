@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
+import { AppError } from '../../errors.ts'
 import { deleteUser } from '../users/delete.ts'
 
 /** Milliseconds that a request waits for the worker to take back the users' actions. The next call removes the rest. */
@@ -18,9 +19,7 @@ export async function removeDemoUsers(app: App, kind: 'crowd' | 'device'): Promi
      where d.kind = $1 and u.deleted_at is null order by u.id`,
     [kind],
   )
-  for (const { id } of rows) await deleteUser(app, id)
-  await removeRows(app)
-  return rows.length
+  return removeAll(app, rows)
 }
 
 /** Accounts that `removeEverything` would delete. */
@@ -36,9 +35,21 @@ export async function removeEverything(app: App): Promise<number> {
   const { rows } = await app.pool.query<{ id: string }>(
     `select id from social.users where role = 'user' and deleted_at is null order by id`,
   )
-  for (const { id } of rows) await deleteUser(app, id)
+  return removeAll(app, rows)
+}
+
+/** Returns how many of them this call deleted. Another call may be deleting the same ones. */
+async function removeAll(app: App, users: { id: string }[]): Promise<number> {
+  let removed = 0
+  for (const { id } of users)
+    try {
+      await deleteUser(app, id)
+      removed += 1
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'USER_NOT_FOUND') throw error
+    }
   await removeRows(app)
-  return rows.length
+  return removed
 }
 
 async function removeRows(app: App): Promise<void> {

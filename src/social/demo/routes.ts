@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
+import type pg from 'pg'
 import type { App } from '../../app.ts'
+import { HELD } from '../../db/coalescer.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
@@ -10,8 +12,8 @@ import { send } from '../../notify/sends/send.ts'
 import { Id } from '../../protocol/id.ts'
 import { deviceOf, Tokens, tokens } from '../accounts/routes.ts'
 import { startSession } from '../accounts/sign-in.ts'
-import { insertComment, whenFree } from '../comments/write.ts'
-import { likeWriter } from '../likes/routes.ts'
+import { busy, insertComment, whenFree } from '../comments/write.ts'
+import { likeBatch } from '../likes/write.ts'
 import { getPost, requireUser } from '../posts/read.ts'
 import { gatherCrowd, twoDevices } from './crowd.ts'
 import { readSimulation, Simulation } from './gathering.ts'
@@ -48,9 +50,6 @@ const Devices = Type.Object({ devices: Type.Array(Tokens) })
  */
 export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
-    const likes = likeWriter(app)
-    server.addHook('onClose', () => likes.close())
-
     server.get(
       '/demo/posts/:id/simulate',
       {
@@ -66,7 +65,7 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       async ({ params, user }) => {
         const { author } = await getPost(app.pool, user.userId, params.id)
-        return readSimulation(app, { id: params.id, authorId: author.id }, user.userId)
+        return readSimulation(app.pool, await app.types.current(), { id: params.id, authorId: author.id }, user.userId)
       },
     )
 
@@ -80,24 +79,24 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
             'Real likes and comments by users made for it. `followers` and the author of the post follow each other, `strangers` do not, and `mixed` takes both.',
           answers: { 200: 'Settings and state of the groups right after it' },
           errors: ['POST_NOT_FOUND'],
+          headers: IdempotencyHeader,
           params: OneId,
           body: Simulate,
           response: { 200: Simulation },
         },
       },
-      async ({ params, body: { likes: likeCount = 0, comments = 0, from = 'mixed' }, user, id: requestId }) => {
+      async (request, reply) => {
+        const { params, user } = request
         const { author } = await getPost(app.pool, user.userId, params.id)
         const post = { id: params.id, authorId: author.id }
-        const crowd = await gatherCrowd(app, post, Math.max(likeCount, comments), from, requestId)
-        await Promise.all(
-          crowd.slice(0, likeCount).map((userId) => likes.add('like', { postId: post.id, userId, requestId })),
-        )
-        for (const [place, userId] of crowd.slice(0, comments).entries()) {
-          const comment = { postId: post.id, parentId: null, body: sentences[place % sentences.length] ?? '' }
-          await whenFree(() => inTransaction(app.pool, (trx) => insertComment(trx, { userId, requestId }, comment)))
-        }
-        app.wakeUps.eventsAppended()
-        return readSimulation(app, post, user.userId)
+        // Before the transaction, because reading the types takes a connection.
+        const types = await app.types.current()
+        return whenFree(() =>
+          answerOnce(app.pool, request, reply, 200, async (trx) => {
+            await simulate(trx, post, request.body, request.id)
+            return readSimulation(trx, types, post, user.userId)
+          }),
+        ).finally(() => app.wakeUps.eventsAppended())
       },
     )
 
@@ -187,6 +186,25 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
         return { removed: await removeEverything(app) }
       },
     )
+  }
+}
+
+/** @throws {AppError} POST_NOT_FOUND; BUSY when another transaction holds the post */
+async function simulate(
+  trx: pg.ClientBase,
+  post: { id: string; authorId: string },
+  { likes = 0, comments = 0, from = 'mixed' }: Static<typeof Simulate>,
+  requestId: string,
+): Promise<void> {
+  const crowd = await gatherCrowd(trx, post, Math.max(likes, comments), from, requestId)
+  const outcomes = await likeBatch(
+    trx,
+    crowd.slice(0, likes).map((userId) => ({ postId: post.id, userId, requestId })),
+  )
+  if (outcomes.includes(HELD)) throw busy()
+  for (const [place, userId] of crowd.slice(0, comments).entries()) {
+    const comment = { postId: post.id, parentId: null, body: sentences[place % sentences.length] ?? '' }
+    await insertComment(trx, { userId, requestId }, comment)
   }
 }
 

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { call } from '../../client.ts'
+import { call, signIn } from '../../client.ts'
 import { flushed, noDrift, settled } from '../../settled.ts'
 import { eventually, setup } from '../../setup.ts'
 
@@ -92,6 +92,56 @@ test('simulated users act through the whole pipeline, and the cleanup removes th
   t.match((await call(system.url, 'GET', '/posts', undefined, asAdmin)).body, { items: [] })
   t.equal((await pool.query('select from social.demo_users')).rowCount, 0)
   await noDrift(t, system)
+})
+
+test('an Idempotency-Key simulates once, also with two requests at once', async (t) => {
+  const system = await setup(t, { env: { DEMO: 'true', POOL_SIZE: '2' } })
+  const ana = await system.as('ana')
+  const { id } = await ana.post('Good morning')
+  const simulate = (key: string) =>
+    ana.request('POST', `/demo/posts/${id}/simulate`, { likes: 5, comments: 3 }, { 'idempotency-key': key })
+  const made = async () =>
+    (
+      await system.pool.query(
+        'select (select count(*)::int from social.likes) as likes, (select count(*)::int from social.comments) as comments',
+      )
+    ).rows[0]
+  const first = await simulate('one')
+  t.match(first, { status: 200, body: { likes: { waiting: 0 } } })
+  const again = await simulate('one')
+  t.same(again.body, first.body)
+  t.equal(again.headers.get('idempotent-replayed'), 'true')
+  t.same(await made(), { likes: 5, comments: 3 })
+  const answers = await Promise.all(['a', 'b', 'c', 'd'].map(simulate))
+  t.same(
+    answers.map(({ status }) => status),
+    [200, 200, 200, 200],
+    'each needs one connection',
+  )
+  t.match(await made(), { comments: 15 })
+})
+
+test('two removals of simulated users at once, or of all data, both succeed', async (t) => {
+  const system = await setup(t, { worker: true, env: { DEMO: 'true' } })
+  const { pool, url } = system
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  await pool.query(`update social.users set role = 'admin' where id = $1`, [ben.id])
+  const admin = await signIn(url, 'ben')
+  const { id } = await ana.post('Good morning')
+  const sumOf = (answers: { body: { removed: number } }[]) => answers.reduce((sum, { body }) => sum + body.removed, 0)
+  for (const [path, body, count] of [
+    ['/demo/simulated-users', undefined, 15],
+    ['/demo/data', { confirm: 'delete all data', currentPassword: 'correct horse battery' }, 16],
+  ] as const) {
+    await ana.request('POST', `/demo/posts/${id}/simulate`, { likes: 15, from: 'strangers' })
+    const answers = await Promise.all([1, 2].map(() => admin.request('DELETE', path, body)))
+    t.same(
+      answers.map(({ status }) => status),
+      [200, 200],
+      path,
+    )
+    t.equal(sumOf(answers), count, 'each account is counted once')
+  }
 })
 
 test('without DEMO the demo calls do not exist', async (t) => {

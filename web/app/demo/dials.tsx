@@ -9,6 +9,7 @@ import type { Post } from '../answers.ts'
 import type { From, Gathering } from '../api.ts'
 import { useDevice } from '../device.tsx'
 import { explain } from '../problem.ts'
+import { newKey } from '../session.ts'
 import { useLanguage, useWords } from '../words/words.tsx'
 import styles from './demo.module.css'
 
@@ -60,7 +61,7 @@ function Panel({ id, post }: { id: string; post: Post }) {
     },
   })
   const send = useMutation({
-    mutationFn: () => api.simulate(post.id, { likes, comments, from }),
+    mutationFn: () => api.simulate(post.id, { likes, comments, from }, newKey()),
     onSuccess: (state) => {
       queries.setQueryData(key, state)
       setSentAt(Date.now())

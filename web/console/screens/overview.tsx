@@ -182,7 +182,7 @@ export function TryIt() {
       const own = await session.request<{ items: Post[] }>('GET', `/posts?scope=user&userId=${session.user.id}&limit=1`)
       const post = own.items[0] ?? (await api.createPost('A post to try the pipeline with', [], newKey()))
       const counts = what === 'likes' ? { likes: 8, comments: 0 } : { likes: 0, comments: 3 }
-      return api.simulate(post.id, { ...counts, from: 'mixed' })
+      return api.simulate(post.id, { ...counts, from: 'mixed' }, newKey())
     },
   })
   return (
