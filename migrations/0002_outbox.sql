@@ -285,7 +285,7 @@ comment on column notify.fan_outs.object_id is 'Id of what kind names: the delet
 comment on column notify.fan_outs.actor_id is 'For retract_actor, the blocked user. For broadcast, the number of a part. Otherwise 0.';
 comment on column notify.fan_outs.thread_key is 'Thread whose notifications are processed; null for kinds without one.';
 comment on column notify.fan_outs.event is 'For publish_post, the event to append, without recipient. For broadcast, the recipients of the part: {zones, unzoned, rest, expiresAt}. Otherwise null.';
-comment on column notify.fan_outs.except_ids is 'For publish_post, users who get an event of their own for a more specific reason. For show_post and show_comment, users whose inbox was held; they are processed last.';
+comment on column notify.fan_outs.except_ids is 'For publish_post, users who get an event of their own for a more specific reason. For show_post, show_comment and retract_comment, users whose inbox was held; they are processed last. For read_inbox, archive_inbox and delete_inbox, notifications that the user has unarchived or marked as unread since the request; they are left out.';
 comment on column notify.fan_outs.first_shard is 'First shard of this part of an audience.';
 comment on column notify.fan_outs.last_shard is 'Last shard of this part of an audience.';
 comment on column notify.fan_outs.up_to is 'For retract_actor, id of the last event to retract. Drawn with the first chunk, or when the block ends before it. Null: not drawn yet, or another kind.';

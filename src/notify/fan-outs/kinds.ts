@@ -3,7 +3,7 @@ import { lockInboxes } from '../dispatch/objects.ts'
 import { notifyPushNodes } from '../dispatch/store.ts'
 import { restOfInbox } from '../inbox/mark.ts'
 import { endSourcesChunk } from './end-sources.ts'
-import type { ChunkResult, FanOut, FanOutKinds } from './run.ts'
+import { afterHeld, type ChunkResult, type FanOut, type FanOutKinds } from './run.ts'
 import { showAnewChunk } from './show-anew.ts'
 
 /** The kinds of fan-outs that only concern inboxes. */
@@ -20,11 +20,11 @@ export const inboxFanOuts: FanOutKinds = {
 /** Continues a request that marked a large inbox as read or seen, archived it, or deleted it. */
 async function restOfInboxChunk(
   client: pg.ClientBase,
-  { kind, objectId: userId, cursorUserId }: FanOut,
+  { kind, objectId: userId, cursorUserId, exceptIds }: FanOut,
 ): Promise<ChunkResult> {
-  const inboxes = await lockInboxes(client, [userId], false)
-  if (inboxes.size === 0) return 'finished'
-  const rest = await restOfInbox[kind]?.(client, userId, Number(cursorUserId))
+  const inboxes = await lockInboxes(client, [userId], true)
+  if (inboxes.size === 0) return afterHeld(client, userId, cursorUserId)
+  const rest = await restOfInbox[kind]?.(client, userId, { upTo: Number(cursorUserId), except: exceptIds })
   if (!rest) throw new Error(`unknown kind of fan-out: ${kind}`)
   if (rest.updated > 0) await notifyPushNodes(client, new Map([[userId, rest.modseq]]))
   return rest.next === null ? 'finished' : { cursorUserId: String(rest.next) }

@@ -3,6 +3,7 @@ import type { App } from '../../app.ts'
 import { isLockTimeout, sqlBackoff } from '../../base/failure.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
+import { existingInboxes } from '../dispatch/objects.ts'
 import type { TypeLookup } from '../types/types.ts'
 
 /** A row of notify.fan_outs: long work that is done in chunks. */
@@ -14,7 +15,7 @@ export type FanOut = {
   cursorUserId: string
   /**
    * `event`: for an audience, the event to send; users in `exceptIds` are notified separately. For a broadcast, the
-   * recipients of the part.
+   * recipients of the part. For the rest of an inbox, `exceptIds` are notifications that it leaves out.
    */
   firstShard: number
   lastShard: number
@@ -35,6 +36,12 @@ export type ChunkResult = { cursorUserId: string; afterSeconds?: number } | 'fin
 
 /** When only held inboxes are left, the next chunk is due after this time. Nothing has failed, so there is no backoff. */
 export const HELD_SECONDS = 2
+
+/** Ends the chunk of a fan-out for one inbox that could not be locked: it is held, or it no longer exists. */
+export async function afterHeld(client: pg.ClientBase, userId: string, cursorUserId: string): Promise<ChunkResult> {
+  const isHeld = (await existingInboxes(client, [userId])).length > 0
+  return isHeld ? { cursorUserId, afterSeconds: HELD_SECONDS } : 'finished'
+}
 
 /** Notes users whose inbox another transaction holds in `except_ids`. The fan-out processes them last. */
 export async function noteHeld(client: pg.ClientBase, { id }: FanOut, held: string[]): Promise<void> {

@@ -35,14 +35,18 @@ export const NOTHING: InboxChange = { updated: 0, unread: 0, unseen: 0, last: 0,
 
 /**
  * Changes one inbox and notifies the push nodes after the commit. Locks its row first, so the statements of `work` see all
- * earlier changes and may set modseqs and counts absolutely.
+ * earlier changes and may set modseqs and counts absolutely. `lockFirst`: locks what comes before inboxes in the lock order.
  */
 export async function changeInbox(
   app: App,
   userId: string,
   work: (client: pg.ClientBase, inbox: LockedInbox) => Promise<InboxChange>,
+  lockFirst?: (client: pg.ClientBase) => Promise<void>,
 ): Promise<{ change: InboxChange; result: InboxResult }> {
-  const step = await inTransaction(app.pool, (client) => changeLocked(client, userId, work)).catch(translateBusy)
+  const step = await inTransaction(app.pool, async (client) => {
+    await lockFirst?.(client)
+    return changeLocked(client, userId, work)
+  }).catch(translateBusy)
   if (step.change.updated > 0) app.wakeUps.inboxChanged(userId, step.result.modseq)
   return step
 }

@@ -17,8 +17,11 @@ import {
   NOTHING,
 } from './lock.ts'
 
-/** Selects notifications by id, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq. */
-export type Which = { ids: string[] } | { upTo: number }
+/**
+ * Selects notifications by id, or all in the inbox (neither archived nor filtered) whose content grew at or before a modseq,
+ * without those in `except`.
+ */
+export type Which = { ids: string[] } | { upTo: number; except?: string[] }
 
 /** Notifications per transaction, so that the inbox is locked for tens of milliseconds at most. */
 const CHUNK = 1000
@@ -39,7 +42,7 @@ export async function markRead(app: App, userId: string, which: Which): Promise<
 
 /** Marks as unread. The group stays closed, so later events open a new one. */
 export function markUnread(app: App, userId: string, which: Which): Promise<InboxResult> {
-  return changeAll(app, userId, which, {
+  return changeBack(app, userId, which, {
     name: 'unread',
     unless: 'n.read_at is not null',
     set: 'read_at = null',
@@ -52,7 +55,7 @@ export function archive(app: App, userId: string, which: Which): Promise<InboxRe
 }
 
 export function unarchive(app: App, userId: string, which: Which): Promise<InboxResult> {
-  return changeAll(app, userId, which, {
+  return changeBack(app, userId, which, {
     name: 'unarchive',
     unless: 'n.archived_at is not null',
     set: 'archived_at = null',
@@ -87,26 +90,29 @@ export async function markSeen(app: App, userId: string, upTo: number): Promise<
 /**
  * By kind of fan-out: changes the next chunk of an inbox that was too large for the request. Runs in the caller's transaction.
  */
-export const restOfInbox: Record<string, (client: pg.ClientBase, userId: string, upTo: number) => Promise<Rest>> = {
-  read_inbox: async (client, userId, upTo) => {
-    const rest = await changeRest(client, userId, upTo, reading)
+export const restOfInbox: Record<string, (client: pg.ClientBase, userId: string, left: Left) => Promise<Rest>> = {
+  read_inbox: async (client, userId, left) => {
+    const rest = await changeRest(client, userId, left, reading)
     read.inc(rest.updated)
     return rest
   },
-  archive_inbox: (client, userId, upTo) => changeRest(client, userId, upTo, archiving),
-  delete_inbox: (client, userId, upTo) => changeRest(client, userId, upTo, deleting),
-  see_inbox: async (client, userId, upTo) => {
+  archive_inbox: (client, userId, left) => changeRest(client, userId, left, archiving),
+  delete_inbox: (client, userId, left) => changeRest(client, userId, left, deleting),
+  see_inbox: async (client, userId, { upTo }) => {
     const { change, result } = await changeLocked(client, userId, (client, inbox) => seeUpTo(client, inbox, upTo))
     return { ...result, next: change.more ? upTo : null }
   },
 }
 
+/** `except`: notifications that the user has unarchived or marked as unread since the request. */
+type Left = { upTo: number; except: string[] }
+
 /** `next`: notifications whose `grown_modseq` is up to this remain to be changed; null if none remain. */
 export type Rest = InboxResult & { next: number | null }
 
-async function changeRest(client: pg.ClientBase, userId: string, upTo: number, operation: Operation): Promise<Rest> {
+async function changeRest(client: pg.ClientBase, userId: string, left: Left, operation: Operation): Promise<Rest> {
   const { change, result } = await changeLocked(client, userId, (client, inbox) =>
-    changeChunk(client, inbox, operation, { upTo }),
+    changeChunk(client, inbox, operation, left),
   )
   return { ...result, next: change.more ? change.last - 1 : null }
 }
@@ -187,15 +193,60 @@ async function changeAll(app: App, userId: string, which: Which, operation: Oper
 
 const isLong = (updated: number, startedAt: number) => updated >= AT_ONCE && performance.now() - startedAt > AT_ONCE_MS
 
-/** Adds a fan-out for the rest. A running fan-out starts again at `upTo`. */
+/**
+ * Adds a fan-out for the rest. A running fan-out starts again at `upTo`. The exceptions up to there end, because they are
+ * older than this request.
+ */
 async function changeLater(pool: pg.Pool, kind: string, userId: string, upTo: number): Promise<void> {
   await pool.query({
     name: 'change_inbox_later',
     text: `insert into notify.fan_outs (kind, object_id, cursor_user_id) values ($1, $2, $3)
            on conflict on constraint fan_out_once do update
            set cursor_user_id = case when fan_outs.finished_at is null then greatest(fan_outs.cursor_user_id, excluded.cursor_user_id) else excluded.cursor_user_id end,
+             except_ids = array(
+               select n.id from notify.notifications n
+               where n.user_id = excluded.object_id and n.id = any(fan_outs.except_ids) and n.grown_modseq > excluded.cursor_user_id),
              finished_at = null, due_at = now()`,
     values: [kind, userId, upTo],
+  })
+}
+
+/**
+ * Marks as unread or unarchives. The rest of earlier requests leaves named notifications out, so that it does not undo
+ * this later one.
+ */
+async function changeBack(app: App, userId: string, which: Which, operation: Operation): Promise<InboxResult> {
+  if (!('ids' in which)) return changeAll(app, userId, which, operation)
+  const { ids } = which
+  let rests: string[] = []
+  const lockFirst = async (client: pg.ClientBase) => {
+    rests = await lockRests(client, userId)
+  }
+  const work = async (client: pg.ClientBase, inbox: LockedInbox) => {
+    const change = await changeChunk(client, inbox, operation, { ids })
+    if (rests.length > 0 && change.updated > 0) await leaveOut(client, rests, ids)
+    return change
+  }
+  return (await changeInbox(app, userId, work, lockFirst)).result
+}
+
+async function lockRests(client: pg.ClientBase, userId: string): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'lock_rests_of_inbox',
+    text: `select id from notify.fan_outs
+           where kind = any('{read_inbox,archive_inbox,delete_inbox}') and object_id = $1 and actor_id = 0 and finished_at is null
+           order by id for update`,
+    values: [userId],
+  })
+  return rows.map(({ id }) => id)
+}
+
+async function leaveOut(client: pg.ClientBase, fanOuts: string[], ids: string[]): Promise<void> {
+  await client.query({
+    name: 'leave_out_of_rests',
+    text: `update notify.fan_outs set except_ids = array(select unnest(except_ids) union select unnest($2::bigint[]))
+           where id = any($1::bigint[])`,
+    values: [fanOuts, ids],
   })
 }
 
@@ -208,7 +259,7 @@ async function changeChunk(
   const byIds = 'ids' in which
   const one = byIds && which.ids.length === 1
   const ids = one ? 'array[$4::bigint]' : '$4::bigint[]' // With a single id in the array, the planner chooses the primary key.
-  const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq <= $4 and ${visible}`
+  const picked = byIds ? `n.id = any(${ids})` : `n.grown_modseq <= $4 and n.id <> all($5::bigint[]) and ${visible}`
   const { rows } = await client.query<Omit<InboxChange, 'more'> & { moreSources?: boolean }>({
     name: `${name}_${one ? 'one' : byIds ? 'named' : 'up_to'}`,
     text: `with picked as materialized (
@@ -216,7 +267,12 @@ async function changeChunk(
              where n.user_id = $1 and ${picked} and ${unless}
              ${byIds ? '' : `order by n.grown_modseq desc limit ${CHUNK}`}
            ), ${set === null ? removing : changing(set, event)}`,
-    values: [inbox.userId, inbox.modseq, inbox.seenModseq, byIds ? (one ? which.ids[0] : which.ids) : which.upTo],
+    values: [
+      inbox.userId,
+      inbox.modseq,
+      inbox.seenModseq,
+      ...(byIds ? [one ? which.ids[0] : which.ids] : [which.upTo, which.except ?? []]),
+    ],
   })
   if (rows[0]?.moreSources) await endSourcesAfter(client, inbox.userId, inbox.modseq)
   return toChange(rows[0], !byIds)

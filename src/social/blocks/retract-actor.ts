@@ -5,7 +5,7 @@ import { lockInboxes } from '../../notify/dispatch/objects.ts'
 import { readDrafts } from '../../notify/dispatch/read-drafts.ts'
 import { storeFolded } from '../../notify/dispatch/store.ts'
 import { SOURCES_PER_CHUNK } from '../../notify/fan-outs/end-sources.ts'
-import type { ChunkResult, FanOut } from '../../notify/fan-outs/run.ts'
+import { afterHeld, type ChunkResult, type FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
 /** Notifications per chunk. Each costs one index lookup. */
@@ -22,8 +22,8 @@ export async function retractActorChunk(
   types: TypeLookup,
 ): Promise<ChunkResult> {
   const { objectId: userId, actorId, cursorUserId } = fanOut
-  const inboxes = await lockInboxes(client, [userId], false)
-  if (inboxes.size === 0) return 'finished'
+  const inboxes = await lockInboxes(client, [userId], true)
+  if (inboxes.size === 0) return afterHeld(client, userId, cursorUserId)
   const upTo = fanOut.upTo ?? (await drawUpTo(client, fanOut))
   if ((await retractWaiting(client, userId, actorId, upTo)) === SOURCES_PER_CHUNK) return { cursorUserId }
   const page = await retractPage(client, userId, actorId, upTo, cursorUserId)
