@@ -43,6 +43,8 @@ export type Host = {
   catchUp(): Promise<void>
   take(frame: ServerFrame): Promise<void>
   changed(): void
+  /** Called with false if an action could not be stored. */
+  stored(isStored: boolean): void
   confirmed(keys: string[], state: string): void
   refused(key: string, error: RavenpostError): void
   forget(): Promise<void>
@@ -85,7 +87,14 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   const overlay = new Overlay()
   const events = createEmitter<Events>()
   const connection = createStore(STOPPED)
-  const counts = createStore<CountsSnapshot>({ unreadCount: 0, unseenCount: 0, pendingCount: 0, state: undefined })
+  let isStored = accompany !== undefined
+  const counts = createStore<CountsSnapshot>({
+    unreadCount: 0,
+    unseenCount: 0,
+    pendingCount: 0,
+    isStored,
+    state: undefined,
+  })
   const version = createStore(0)
   const isLeader = createStore(false)
   const isRunning = createStore(false)
@@ -136,7 +145,7 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
   })
   const companion = accompany?.({
     ...{ options, inbox, overlay, link, queue, watching, tokens, events, connection, isLeader },
-    ...{ lead, ready, catchUp, take, changed, confirmed, refused, forget, report },
+    ...{ lead, ready, catchUp, take, changed, stored, confirmed, refused, forget, report },
   })
 
   return {
@@ -349,9 +358,14 @@ export function createClient(options: Options, accompany?: (host: Host) => Compa
       settle(key, confirmed === undefined ? new RavenpostError(410, 'STATE_TOO_OLD', 'this inbox is gone') : undefined)
     lists.show()
     const pendingCount = overlay.intents.filter((intent) => intent.confirmed === undefined).length
-    counts.set(kept(counts.getSnapshot(), { ...overlay.counts(inbox), pendingCount, state: inbox.state }))
+    counts.set(kept(counts.getSnapshot(), { ...overlay.counts(inbox), pendingCount, isStored, state: inbox.state }))
     version.set(version.getSnapshot() + 1)
     companion?.changed(done)
+  }
+
+  function stored(areStored: boolean): void {
+    isStored = areStored
+    changed()
   }
 
   function get(id: string) {

@@ -77,7 +77,10 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
         stored?.close()
       },
       send(news) {
-        if (news.type === 'intent') void storage?.putIntent(news.intent).catch(ignore)
+        if (news.type === 'intent')
+          void keep(news.intent)
+            .catch(() => false)
+            .then(host.stored)
         if (news.type === 'connection') tabs?.post(beat())
         else if (news.type === 'list') share()
         else tabs?.post(news.type === 'watch' ? { ...news, tab } : news)
@@ -122,6 +125,12 @@ export function accompanyWith({ openStorage, joinTabs }: Extras): (host: Host) =
         }
       }
       return undefined
+    }
+
+    /** Resolves with false if nothing is stored. */
+    async function keep(intent: Intent): Promise<boolean> {
+      await storage?.putIntent(intent)
+      return storage !== undefined
     }
 
     function beat(): TabMessage {

@@ -90,8 +90,9 @@ export function followPush(client: Ravenpost, navigate: (url: string) => void): 
     history.replaceState(history.state, '', address)
     void client.read([opened])
   }
-  const onMessage = ({ data }: MessageEvent) => {
+  const onMessage = ({ data, ports }: MessageEvent) => {
     if (data?.type !== 'ravenpost:open') return
+    ports[0]?.postMessage(true)
     if (data.id) void client.read([data.id])
     navigate(data.url)
   }

@@ -41,6 +41,8 @@ export type CountsSnapshot = {
   unseenCount: number
   /** Number of actions that wait for the server. */
   pendingCount: number
+  /** False if these actions are lost when the page closes, because the browser stores nothing. */
+  isStored: boolean
   /** State of the list and the counts. Undefined before the first response. */
   state: string | undefined
 }

@@ -36,7 +36,7 @@ export function openStorage(name: string): Storage | undefined {
     opening ??= openDatabase(name)
     return opening
   }
-  const run = async (mode: IDBTransactionMode, work: (of: (store: string) => IDBObjectStore) => IDBRequest[]) => {
+  const attempt = async (mode: IDBTransactionMode, work: (of: (store: string) => IDBObjectStore) => IDBRequest[]) => {
     const transaction = (await open()).transaction([INBOX, INTENTS], mode)
     const requests = work((store) => transaction.objectStore(store))
     await new Promise<void>((resolve, reject) => {
@@ -45,6 +45,14 @@ export function openStorage(name: string): Storage | undefined {
     })
     return requests.map(({ result }): unknown => result)
   }
+  const close = () => void opening?.then((database) => database.close()).catch(() => {})
+  /** Opens the database once more after a failure: another tab, or the browser, may have closed it. */
+  const run: typeof attempt = (mode, work) =>
+    attempt(mode, work).catch(() => {
+      close()
+      opening = undefined
+      return attempt(mode, work)
+    })
   return {
     async load() {
       const [saved, intents] = await run('readonly', (of) => [of(INBOX).get(INBOX), of(INTENTS).getAll()])
@@ -62,7 +70,7 @@ export function openStorage(name: string): Storage | undefined {
     async wipe() {
       await run('readwrite', (of) => [of(INBOX).clear(), of(INTENTS).clear()])
     },
-    close: () => void opening?.then((database) => database.close()).catch(() => {}),
+    close,
   }
 }
 

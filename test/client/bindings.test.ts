@@ -214,15 +214,24 @@ t.test(
       })
     await click()
     t.same(worker.opened, ['https://example.org/posts/6?rp-opened=4#comment-6'])
-    worker.pages.push({
+    const page = (focused: boolean, answers: boolean) => ({
       url: 'https://example.org/',
-      focused: true,
-      focus: async () => {},
-      postMessage: (sent: unknown) => worker.sent.push(sent),
+      focused,
+      focus: async () => worker.focused.push(focused),
+      postMessage(sent: unknown, [port]: MessagePort[]) {
+        worker.sent.push(sent)
+        if (answers) port?.postMessage(true)
+      },
     })
+    worker.pages.push(page(false, true), page(true, false))
     await click()
-    t.same(worker.sent, [{ type: 'ravenpost:open', id: '4', url: '/posts/6#comment-6' }])
+    const sent = { type: 'ravenpost:open', id: '4', url: '/posts/6#comment-6' }
+    t.same(worker.sent, [sent, sent], 'the focused page is asked first, which does not show notifications')
+    t.same(worker.focused, [false])
     t.equal(worker.opened.length, 1)
+    worker.pages.shift()
+    await click()
+    t.equal(worker.opened.length, 2, 'a click is not lost in a page that does not answer')
   },
 )
 
@@ -235,7 +244,13 @@ function fakeWorker() {
     closed: [] as string[],
     opened: [] as string[],
     sent: [] as unknown[],
-    pages: [] as { url: string; focused: boolean; focus(): Promise<unknown>; postMessage(message: unknown): void }[],
+    focused: [] as boolean[],
+    pages: [] as {
+      url: string
+      focused: boolean
+      focus(): Promise<unknown>
+      postMessage(message: unknown, ports: MessagePort[]): void
+    }[],
     badge: -1,
     location: { href: 'https://example.org/sw.js', origin: 'https://example.org' },
     navigator: {
@@ -247,6 +262,7 @@ function fakeWorker() {
       },
     },
     registration: {
+      scope: 'https://example.org/',
       async showNotification(title: string, options: object) {
         worker.messages.push({ title, ...options })
       },

@@ -25,17 +25,19 @@ async function makePeople({ as }: Awaited<ReturnType<typeof setup>>) {
   return [ana, ben, await ana.post('hello')] as const
 }
 
+const nothing = async () => {}
+const startsEmpty = {
+  load: async () => ({ saved: undefined, intents: [] }),
+  save: nothing,
+  putIntent: nothing,
+  deleteIntents: nothing,
+  wipe: nothing,
+  close() {},
+}
+
 /** A client that finds this in its storage when it starts. */
 function startFrom(t: Test, person: TestClient, system: { url: string }, saved: Saved): StartedClient {
-  const nothing = async () => {}
-  const storage = {
-    load: async () => ({ saved, intents: [] }),
-    save: nothing,
-    putIntent: nothing,
-    deleteIntents: nothing,
-    wipe: nothing,
-    close() {},
-  }
+  const storage = { ...startsEmpty, load: async () => ({ saved, intents: [] }) }
   return startClient(t, person, system, (options) =>
     createClient(options, accompanyWith({ openStorage: () => storage })),
   )
@@ -52,7 +54,8 @@ async function agrees(started: StartedClient, ana: { get(path: string): Promise<
     const { items, state, unreadCount, unseenCount } = (await ana.get('/notifications?limit=100')) as Listed
     const looks = (items: readonly Notification[]) => items.map(({ deliveredAt: _, ...rest }) => rest)
     const shown = [looks(itemsOf(started)), countsOf(started)]
-    const listed = [looks(items), { unreadCount, unseenCount, pendingCount: 0, state }]
+    const { isStored } = countsOf(started)
+    const listed = [looks(items), { unreadCount, unseenCount, pendingCount: 0, isStored, state }]
     differs = `${JSON.stringify(shown)}\n${JSON.stringify(listed)}`
     return JSON.stringify(shown) === JSON.stringify(listed)
   }).catch(() => {
@@ -299,6 +302,27 @@ t.test('an action shows at once on every device', async (t) => {
   await agrees(started, ana)
 })
 
+t.test('a database that was closed is opened again, and without one an action does not count as stored', async (t) => {
+  const name = 'closed by another tab'
+  const storage = openStorage(name)
+  await storage?.load()
+  await new Promise((resolve) => {
+    indexedDB.deleteDatabase(name).onsuccess = resolve
+  })
+  await storage?.putIntent({ key: '1', action: { type: 'readAll', upTo: '1.1' }, at: '', epoch: '1', of: {} })
+  t.equal((await storage?.load())?.intents.length, 1)
+  storage?.close()
+
+  const { ana, system } = await start(t)
+  const broken = { ...startsEmpty, putIntent: async () => Promise.reject(new Error('full')) }
+  const started = startClient(t, ana, system, (options) =>
+    createClient(options, accompanyWith({ openStorage: () => broken })),
+  )
+  await started.live()
+  void started.client.archive(['1'])
+  await eventually(() => !countsOf(started).isStored)
+})
+
 t.test('without a network, actions wait, also across a restart, and do not affect later notifications', async (t) => {
   const { system, network, ana, ben, post } = await start(t)
   const create = (options: ClientOptions) => createClient(options, accompanyWith({ openStorage }))
@@ -320,6 +344,7 @@ t.test('without a network, actions wait, also across a restart, and do not affec
   t.same(first.titles(), ['ben liked your post'])
   t.equal(countsOf(first).unreadCount, 0)
   t.equal(countsOf(first).pendingCount, 2, 'nothing is left for "read all" to do')
+  t.ok(countsOf(first).isStored)
   first.client.stop()
 
   // Meanwhile the group grows and a new notification arrives.

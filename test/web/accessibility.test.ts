@@ -61,6 +61,7 @@ test('the gallery has no accessibility faults, in both themes and directions', {
   for (const language of ['en', 'ar']) {
     const { page } = await system.window({ language })
     await page.goto('/gallery')
+    if (language === 'en') await page.getByTitle('Catching up (12)').waitFor({ state: 'attached' })
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme })
       await page.locator('[data-tone]').nth(6).waitFor()

@@ -25,7 +25,7 @@ export function fixedClient({ items = [], status = 'ready', error, unread = 0, p
     signOut: nothing,
     inbox: list,
     list: ({ filter, type }) => (filter === undefined && type === undefined ? list : empty),
-    counts: fixed({ unreadCount: unread, unseenCount: unread, pendingCount: pending, state: '1.1' }),
+    counts: fixed({ unreadCount: unread, unseenCount: unread, pendingCount: pending, isStored: true, state: '1.1' }),
     connection: fixed({
       status: 'live',
       liveUntil: undefined,

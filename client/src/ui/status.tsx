@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useState } from 'react'
 import { useConnection } from '../react/connection.ts'
-import { usePendingCount } from '../react/inbox.ts'
+import { useRavenpost } from '../react/context.ts'
+import { usePendingCount, useStore } from '../react/inbox.ts'
 import { useUi } from './context.tsx'
 import { clock } from './times.ts'
 
@@ -9,6 +10,7 @@ export function ConnectionStatus(): ReactNode {
   const { part, strings } = useUi()
   const { status, troubled, missing, liveUntil, retryAt, retryNow } = useConnection()
   const pending = usePendingCount()
+  const { isStored } = useStore(useRavenpost().counts)
   const since = liveUntil === undefined ? undefined : clock(liveUntil, strings.locale)
   const words = {
     live: strings.live,
@@ -25,7 +27,7 @@ export function ConnectionStatus(): ReactNode {
     <div {...part('status')} data-status={status} data-troubled={troubled || undefined}>
       <span role="status">
         {words}
-        {pending > 0 && status !== 'live' && <span> · {strings.saved(pending)}</span>}
+        {pending > 0 && isStored && status !== 'live' && <span> · {strings.saved(pending)}</span>}
       </span>
       {isWaiting && retryAt !== undefined && (
         <>

@@ -26,6 +26,7 @@ type WorkerScope = {
   location: { href: string; origin: string }
   navigator: { setAppBadge?(count: number): Promise<void>; clearAppBadge?(): Promise<void> }
   registration: {
+    scope: string
     showNotification(title: string, options: object): Promise<void>
     getNotifications(): Promise<{ tag: string; close(): void }[]>
   }
@@ -36,12 +37,20 @@ type WorkerScope = {
   // Declared by hand, because this package does not load the types of service workers.
   addEventListener(type: string, listener: (event: never) => void): void
 }
-type OpenPage = { url: string; focused?: boolean; focus?(): Promise<unknown>; postMessage(message: unknown): void }
+type OpenPage = {
+  url: string
+  focused?: boolean
+  focus?(): Promise<unknown>
+  postMessage(message: unknown, transfer: MessagePort[]): void
+}
 type PushEvent = { data: { json(): PushMessage } | null; waitUntil(work: Promise<unknown>): void }
 type ClickEvent = {
   notification: { data?: { id?: string; url?: string }; close(): void }
   waitUntil(work: Promise<unknown>): void
 }
+
+/** Milliseconds in which an open page answers a click. A page without `followPush` never does. */
+const ANSWER_MS = 500
 
 /** Query parameter that contains the opened notification. `followPush` reads it. */
 const OPENED = 'rp-opened'
@@ -90,14 +99,24 @@ async function count({ navigator }: WorkerScope, { unreadCount }: PushMessage): 
   await set?.catch(() => {})
 }
 
-async function open({ clients, location }: WorkerScope, url: URL, id: string | undefined): Promise<void> {
-  const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true })
-  const page = pages.find(({ focused }) => focused) ?? pages[0]
-  if (page?.focus && url.origin === location.origin) {
-    page.postMessage({ type: 'ravenpost:open', id, url: url.href.slice(url.origin.length) })
-    await page.focus()
-    return
+/** Shows the URL in the first open page that answers, the focused one before others, or in a new window. */
+async function open({ clients, registration }: WorkerScope, url: URL, id: string | undefined): Promise<void> {
+  const { scope } = registration
+  if (url.href.startsWith(scope)) {
+    const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true })
+    const message = { type: 'ravenpost:open', id, url: url.href.slice(url.origin.length) }
+    for (const page of [...pages].sort((a, b) => Number(b.focused) - Number(a.focused)))
+      if (page.url.startsWith(scope) && page.focus && (await isTaken(page, message))) return void (await page.focus())
+    if (id) url.searchParams.set(OPENED, id)
   }
-  if (id && url.origin === location.origin) url.searchParams.set(OPENED, id)
   await clients.openWindow(url.href)
+}
+
+function isTaken(page: OpenPage, message: object): Promise<boolean> {
+  const { port1, port2 } = new MessageChannel()
+  return new Promise<boolean>((resolve) => {
+    port1.onmessage = () => resolve(true)
+    setTimeout(resolve, ANSWER_MS, false)
+    page.postMessage(message, [port2])
+  }).finally(() => port1.close())
 }

@@ -90,7 +90,7 @@ export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): 
   const requests = useInbox(filters.requests).items.length
   useSeen(list.items)
   const { status } = useConnection()
-  const { pendingCount } = useSyncExternalStore(client.counts.subscribe, client.counts.getSnapshot)
+  const { pendingCount, isStored } = useSyncExternalStore(client.counts.subscribe, client.counts.getSnapshot)
 
   const why = (item: string) => {
     close()
@@ -163,7 +163,9 @@ export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): 
       <div className={styles.foot}>
         <span role="status">
           {pendingCount > 0
-            ? connection.saved
+            ? isStored
+              ? connection.saved
+              : connection.unsaved
             : status === 'live'
               ? connection.upToDate
               : status === 'offline' || status === 'waiting'

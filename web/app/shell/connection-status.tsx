@@ -11,14 +11,14 @@ import styles from './shell.module.css'
 export function ConnectionStatus() {
   const { connection: words } = useWords()
   const language = useLanguage()
-  const { status, troubled, liveUntil, retryAt, retryNow } = useConnection()
+  const { status, troubled, liveUntil, missing, retryAt, retryNow } = useConnection()
   const seconds = useSecondsUntil(troubled ? retryAt : undefined)
 
   const away = () => (liveUntil ? words.offlineSince(clock(new Date(liveUntil), language)) : words.offline)
   const texts: Record<typeof status, string> = {
     stopped: words.connecting,
     connecting: words.connecting,
-    catchingUp: words.catchingUp,
+    catchingUp: missing ? words.missing(missing) : words.catchingUp,
     live: words.live,
     waiting: away(),
     offline: away(),

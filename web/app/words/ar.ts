@@ -55,6 +55,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       live: 'مباشر',
       connecting: 'جارٍ الاتصال',
       catchingUp: 'جارٍ جلب ما فات',
+      missing: (count: number) => `جارٍ جلب ما فات (${number(count)})`,
       offlineSince: (time) => `غير متصل منذ ${time}`,
       offline: 'غير متصل',
       againIn: (seconds) => `محاولة جديدة بعد ${number(seconds)} ث`,
@@ -70,6 +71,7 @@ export const ar = ({ number, list, plural, badge }: Format): Words => {
       ),
       upToDate: 'كل شيء محدَّث، لم يفتك شيء',
       saved: 'حُفظ هنا وسيُزامَن',
+      unsaved: 'سيُزامَن ما دام هذا اللسان مفتوحًا',
     },
     account: {
       signIn: 'تسجيل الدخول',

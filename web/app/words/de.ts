@@ -50,6 +50,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
     live: 'Live',
     connecting: 'Verbindet',
     catchingUp: 'Holt auf',
+    missing: (count: number) => `Holt auf (${number(count)})`,
     offlineSince: (time) => `Offline seit ${time}`,
     offline: 'Offline',
     againIn: (seconds) => `neuer Versuch in ${number(seconds)} s`,
@@ -60,6 +61,7 @@ export const de = ({ number, list, plural, badge }: Format): Words => ({
       plural(count, { one: '# Änderung wartet aufs Senden', other: '# Änderungen warten aufs Senden' }),
     upToDate: 'Aktuell, nichts verpasst',
     saved: 'Hier gespeichert, wird abgeglichen',
+    unsaved: 'Wird abgeglichen, solange dieser Tab offen ist',
   },
   account: {
     signIn: 'Anmelden',

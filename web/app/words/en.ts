@@ -50,6 +50,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     live: 'Live',
     connecting: 'Connecting',
     catchingUp: 'Catching up',
+    missing: (count: number) => `Catching up (${number(count)})`,
     offlineSince: (time: string) => `Offline since ${time}`,
     offline: 'Offline',
     againIn: (seconds: number) => `trying again in ${number(seconds)} s`,
@@ -59,6 +60,7 @@ export const en = ({ number, list, plural, badge }: Format) => ({
     waiting: (count: number) => plural(count, { one: '# change waits to be sent', other: '# changes wait to be sent' }),
     upToDate: 'Up to date, nothing missed',
     saved: 'Saved here, will sync',
+    unsaved: 'Will sync while this tab is open',
   },
   account: {
     signIn: 'Sign in',
