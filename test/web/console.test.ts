@@ -137,6 +137,32 @@ test('an admin sees eight likes on every screen of the console; a user without a
   await inBothThemes('the advice on the database server')
 })
 
+test('an operator may resume a broadcast, but neither send nor recall one', { skip }, async (t) => {
+  const system = await webSystem(t)
+  await system.as('rita')
+  await system.as('otto')
+  await grantAdmin(system.pool, 'rita')
+  await system.pool.query(`update social.users set role = 'operator' where username = 'otto'`)
+  const rita = await signIn(system.url, 'rita')
+  const { body: news } = await rita.request('POST', '/admin/broadcasts', {
+    ...{ name: 'News', content: { title: 'News' }, everyone: true },
+  })
+  const { page } = await system.window({ width: 1280 })
+  await signInBy(page, 'otto', PASSWORD)
+  await page.goto(`/console/broadcasts/${news.id}`)
+  await page.getByRole('button', { name: 'Operate', exact: true }).click()
+  const state = async (name: string) => {
+    const button = page.getByRole('button', { name, exact: true })
+    return [await button.isDisabled(), await button.getAttribute('title')]
+  }
+  t.same(await state('Send'), [true, 'Only for admins'])
+  await system.pool.query(`update notify.broadcasts set state = 'paused' where id = $1`, [news.id])
+  await page.getByRole('button', { name: 'Resume', exact: true }).waitFor()
+  t.same(await state('Recall from every inbox'), [true, 'Only for admins'])
+  t.same(await state('Resume'), [false, null])
+  system.noErrors()
+})
+
 test('an admin makes, tries, schedules and recalls a broadcast, and the pages of its recipients follow', {
   skip,
 }, async (t) => {

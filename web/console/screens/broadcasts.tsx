@@ -61,8 +61,8 @@ export function Broadcasts() {
   )
 }
 
-const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boolean }[] = [
-  { name: 'send', label: 'Send', in: ['draft'] },
+const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boolean; needs?: 'admin' }[] = [
+  { name: 'send', label: 'Send', in: ['draft'], needs: 'admin' },
   { name: 'pause', label: 'Pause', in: ['running'] },
   { name: 'resume', label: 'Resume', in: ['paused'] },
   { name: 'cancel', label: 'Cancel', in: ['scheduled', 'running', 'paused'], danger: true },
@@ -71,6 +71,7 @@ const ACTIONS: { name: string; label: string; in: BroadcastState[]; danger?: boo
     label: 'Recall from every inbox',
     in: ['running', 'paused', 'finished', 'cancelled'],
     danger: true,
+    needs: 'admin',
   },
 ]
 
@@ -117,9 +118,10 @@ export function BroadcastScreen({ id }: { id: string }) {
         <Button busy={dry.isPending} onClick={() => dry.mutate()}>
           Dry run
         </Button>
-        {ACTIONS.filter((action) => action.in.includes(state)).map(({ name, label, danger }) => (
+        {ACTIONS.filter((action) => action.in.includes(state)).map(({ name, label, danger, needs }) => (
           <OperatingButton
             key={name}
+            needs={needs}
             kind={danger ? 'danger' : 'primary'}
             busy={act.isPending}
             disabled={act.isPending}
@@ -134,6 +136,7 @@ export function BroadcastScreen({ id }: { id: string }) {
               Edit
             </Button>
             <OperatingButton
+              needs="admin"
               kind="danger"
               busy={remove.isPending}
               disabled={remove.isPending}

@@ -5,7 +5,7 @@ import { newKey } from '../../app/session.ts'
 import { Field, Select, TextArea } from '../../ui/field.tsx'
 import type { Broadcast } from '../answers.ts'
 import styles from '../console.module.css'
-import { rowsOf, useConsole } from '../data.tsx'
+import { rowsOf } from '../data.tsx'
 import { Card, Failed, MoreButton, OperatingButton } from '../ui/parts.tsx'
 import { useSegments } from './segments.tsx'
 import { useTemplates } from './templates.tsx'
@@ -15,7 +15,6 @@ type Props = { title: string; draft?: Broadcast; onSaved(saved: Broadcast): void
 /** Writes a draft, or replaces `draft`: from a template or plain text, to a segment or everyone. */
 export function DraftForm({ title, draft, onSaved }: Props) {
   const { session } = useDevice()
-  const { role } = useConsole()
   const templates = useTemplates()
   const segments = useSegments()
   const [templateId, setTemplateId] = useState(draft?.templateId ?? '')
@@ -102,7 +101,7 @@ export function DraftForm({ title, draft, onSaved }: Props) {
         )}
         <Failed error={save.error} />
         <div>
-          <OperatingButton kind="primary" type="submit" busy={save.isPending} disabled={role !== 'admin'}>
+          <OperatingButton needs="admin" kind="primary" type="submit" busy={save.isPending}>
             {draft ? 'Save draft' : 'Write draft'}
           </OperatingButton>
         </div>

@@ -98,9 +98,10 @@ function Editor() {
           onChange={({ currentTarget }) => setName(currentTarget.value)}
         />
         <OperatingButton
+          needs="admin"
           kind="primary"
           busy={save.isPending}
-          disabled={role !== 'admin' || name.trim() === ''}
+          disabled={name.trim() === ''}
           onClick={() => save.mutate()}
         >
           Save

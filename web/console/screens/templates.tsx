@@ -6,7 +6,7 @@ import { newKey } from '../../app/session.ts'
 import { Field, TextArea } from '../../ui/field.tsx'
 import type { Preview, Sql, Template } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, rowsOf, useConsole, usePages, useRead } from '../data.tsx'
+import { type Pages, rowsOf, usePages, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, MoreButton, OperatingButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -95,7 +95,6 @@ export function TemplateScreen({ id }: { id: string }) {
 
 function Editor({ id, draft }: { id: string; draft: Draft }) {
   const { session } = useDevice()
-  const { role } = useConsole()
   const queries = useQueryClient()
   const [created, setCreated] = useState<string>()
   const save = useMutation({
@@ -144,7 +143,7 @@ function Editor({ id, draft }: { id: string; draft: Draft }) {
           error={fault('translations')}
         />
         <Failed error={save.error} />
-        <OperatingButton kind="primary" type="submit" busy={save.isPending} disabled={role !== 'admin'}>
+        <OperatingButton needs="admin" kind="primary" type="submit" busy={save.isPending}>
           Save
         </OperatingButton>
         {created && (

@@ -66,11 +66,18 @@ export function Source({ recipient, id }: { recipient: unknown; id: unknown }) {
   )
 }
 
-/** A button that writes. It is disabled until write actions are enabled. */
-export function OperatingButton({ disabled = false, ...rest }: ComponentProps<typeof Button>) {
-  const operating = useConsole().operateUntil > Date.now()
-  const title = operating ? undefined : 'Switch on Operate first'
-  return <Button disabled={!operating || disabled} title={title} {...rest} />
+type Operating = ComponentProps<typeof Button> & {
+  /** The role that the server demands. */
+  needs?: 'operator' | 'admin'
+}
+
+/** A button that writes. It is disabled until write actions are enabled, and for those whose role does not suffice. */
+export function OperatingButton({ needs = 'operator', disabled = false, ...rest }: Operating) {
+  const { role, operateUntil } = useConsole()
+  const allowed = role === 'admin' || role === needs
+  const operating = operateUntil > Date.now()
+  const title = allowed ? (operating ? undefined : 'Switch on Operate first') : `Only for ${needs}s`
+  return <Button disabled={!allowed || !operating || disabled} title={title} {...rest} />
 }
 
 /** The button for the next page of a list. */
