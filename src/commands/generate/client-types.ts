@@ -22,7 +22,7 @@ const ofClient = {
   NotificationPage: 'get /notifications answer',
   Counts: 'get /notifications/unread-count answer',
   Updated: 'post /notifications/read answer',
-  Preferences: 'put /notifications/preferences body',
+  Preferences: 'get /notifications/preferences answer preferences',
   PreferencesAnswer: 'get /notifications/preferences answer',
   Why: 'get /notifications/{id}/why answer',
   Stats: 'get /notifications/stats answer',

@@ -113,13 +113,23 @@ export const Preferences = Type.Object(
 )
 export type Preferences = Static<typeof Preferences>
 
+/** As sent: quiet hours may be incomplete. */
+export const GivenPreferences = Type.Object(
+  { ...Preferences.properties, dnd: Type.Optional(Type.Partial(Dnd, closed)) },
+  closed,
+)
+export type GivenPreferences = Static<typeof GivenPreferences>
+
+/** Default of `dnd`, and of what is missing in it. */
+export const NO_DND: Static<typeof Dnd> = { enabled: false, timeZone: 'UTC', windows: [] }
+
 /** The complete document, as returned. */
 export function withDefaults({ types, channels, policy, dnd, snoozeUntil, cap, digest }: Preferences) {
   return {
     types: types ?? {},
     channels: { inApp: true, email: true, webPush: true, ...channels },
     policy: { strangers: policy?.strangers ?? ('accept' as const) },
-    dnd: dnd ?? { enabled: false, timeZone: 'UTC', windows: [] },
+    dnd: dnd ?? NO_DND,
     snoozeUntil: snoozeUntil ?? null,
     cap: cap ?? null,
     digest: digest ?? null,

@@ -4,7 +4,7 @@ import type { App } from '../../app.ts'
 import { decide, type Rule } from '../rules/decide.ts'
 import { preferencesOf } from '../rules/relations.ts'
 import { channels } from '../types/types.ts'
-import { Preferences, withDefaults } from './document.ts'
+import { GivenPreferences, Preferences, withDefaults } from './document.ts'
 import { storePreferences } from './store.ts'
 import { WhatIf, whatIf } from './what-if.ts'
 
@@ -26,7 +26,7 @@ const Answer = Type.Object({
 
 const Question = Type.Object(
   {
-    preferences: Preferences,
+    preferences: GivenPreferences,
     days: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 30, description: 'How many days back' })),
   },
   { additionalProperties: false },
@@ -58,7 +58,7 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
             'Replaces the whole document: what is missing means the default. Send back what `GET` answered with your change in it.',
           answers: { 200: 'The stored document and its effect' },
           errors: ['BAD_TIME_ZONE', 'INBOX_BUSY'],
-          body: Preferences,
+          body: GivenPreferences,
           response: { 200: Answer },
         },
       },

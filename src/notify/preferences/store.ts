@@ -3,9 +3,9 @@ import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { translateBusy } from '../inbox/lock.ts'
-import type { Preferences } from './document.ts'
+import { type GivenPreferences, NO_DND, type Preferences } from './document.ts'
+import { findTimeZone } from './time-zones.ts'
 
-const INVALID_PARAMETER_VALUE = '22023'
 /**
  * Error codes for a time that PostgreSQL cannot store: invalid_datetime_format, datetime_field_overflow,
  * invalid_time_zone_displacement_value.
@@ -14,13 +14,11 @@ const NO_TIME = ['22007', '22008', '22009']
 
 /**
  * Replaces the document. Locks the inbox, so that a concurrent batch either uses the new document or comes before it.
- * @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone, VALIDATION_FAILED when it cannot store the
- * time
+ * @throws {AppError} BAD_TIME_ZONE, VALIDATION_FAILED when PostgreSQL cannot store the time
  */
-export async function storePreferences(pool: pg.Pool, userId: string, document: Preferences): Promise<void> {
+export async function storePreferences(pool: pg.Pool, userId: string, given: GivenPreferences): Promise<void> {
   await inTransaction(pool, async (client) => {
-    await checkTimeZones(client, document)
-    if (document.snoozeUntil) await checkTime(client, document.snoozeUntil)
+    const document = await completed(client, given)
     if (!(await lockPreferences(client, userId))) throw fail('USER_NOT_FOUND')
     await keepDocument(client, userId, document)
   }).catch(translateBusy)
@@ -45,26 +43,27 @@ export async function keepDocument(client: pg.ClientBase, userId: string, wanted
   )
 }
 
-/** @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know one of the document's zones */
-export async function checkTimeZones(
+/**
+ * The document with the names of its zones as PostgreSQL has them, its time in UTC with milliseconds, and complete quiet hours.
+ * @throws {AppError} BAD_TIME_ZONE, VALIDATION_FAILED
+ */
+export async function completed(
   client: Pick<pg.ClientBase, 'query'>,
-  { dnd, digest }: Preferences,
-): Promise<void> {
-  for (const zone of [dnd?.timeZone, digest?.timeZone]) if (zone) await checkTimeZone(client, zone)
-}
-
-/** @throws {AppError} BAD_TIME_ZONE when PostgreSQL does not know the zone */
-export async function checkTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<void> {
-  await client.query('select now() at time zone $1', [timeZone]).catch((error) => {
-    throw error.code === INVALID_PARAMETER_VALUE ? fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`) : error
-  })
+  { dnd, digest, snoozeUntil, ...others }: GivenPreferences,
+): Promise<Preferences> {
+  const document: Preferences = { ...others }
+  if (dnd) document.dnd = { ...NO_DND, ...dnd, timeZone: await findTimeZone(client, dnd.timeZone ?? NO_DND.timeZone) }
+  if (digest !== undefined) document.digest = digest
+  if (digest?.timeZone) document.digest = { ...digest, timeZone: await findTimeZone(client, digest.timeZone) }
+  if (snoozeUntil !== undefined) document.snoozeUntil = snoozeUntil && (await checkTime(client, snoozeUntil))
+  return document
 }
 
 /** Latest time that preferences may contain, counted from now. */
 const TEN_YEARS_MS = 3650 * 86_400_000
 
 /** RFC 3339 allows times that PostgreSQL or JavaScript cannot represent: year 0, offsets of a day, leap seconds. */
-async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
+async function checkTime(client: Pick<pg.ClientBase, 'query'>, time: string): Promise<string> {
   const unfit = fail('VALIDATION_FAILED', `${time} is outside the range of supported times`, {
     pointer: '/snoozeUntil',
   })
@@ -74,4 +73,5 @@ async function checkTime(client: pg.ClientBase, time: string): Promise<void> {
   await client.query('select $1::timestamptz', [time]).catch((error) => {
     throw NO_TIME.includes(error.code) ? unfit : error
   })
+  return new Date(time).toISOString()
 }

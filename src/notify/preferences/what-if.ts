@@ -4,8 +4,8 @@ import { counts, type Sounded, withOneMore } from '../rules/cap.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
 import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
 import { type Channel, channels, type NotificationType } from '../types/types.ts'
-import type { Preferences } from './document.ts'
-import { checkTimeZones } from './store.ts'
+import type { GivenPreferences } from './document.ts'
+import { completed } from './store.ts'
 
 /** Maximum number of notifications to decide again, the newest first. Each is decided six times. */
 const MOST = 2000
@@ -45,10 +45,10 @@ type Row = {
 /**
  * Decides the user's notifications of the last `days` again, by the stored preferences and by this document, with
  * current blocks, mutes and follows. Suppressed events never became notifications, so they are not included.
- * @throws {AppError} BAD_TIME_ZONE
+ * @throws {AppError} BAD_TIME_ZONE, VALIDATION_FAILED
  */
-export async function whatIf(app: App, userId: string, document: Preferences, days: number): Promise<WhatIf> {
-  await checkTimeZones(app.pool, document)
+export async function whatIf(app: App, userId: string, given: GivenPreferences, days: number): Promise<WhatIf> {
+  const document = await completed(app.pool, given)
   const [lookup, ownPreferences] = await Promise.all([app.types.current(), preferencesOf(app.pool, [userId])])
   const stored = ownPreferences.get(userId)?.document ?? {}
   const { rows } = await app.pool.query<Row>({

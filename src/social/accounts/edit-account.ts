@@ -5,7 +5,7 @@ import { writesMail } from '../../config.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
 import { emailChanging, queueAccountMail } from '../../notify/channels/email/account-mails.ts'
-import { checkTimeZone } from '../../notify/preferences/store.ts'
+import { findTimeZone } from '../../notify/preferences/time-zones.ts'
 import { type Confirmation, confirmPassword } from '../passwords/confirm-password.ts'
 import { isAddressTaken, isReserved } from './sign-up.ts'
 
@@ -36,7 +36,7 @@ export async function editAccount(
   const renames = change.username !== undefined && (await usernameOf(app, userId)) !== change.username
   const keepName = renames ? await limits.names(userId) : undefined
   await inTransaction(app.pool, async (client) => {
-    if (change.timeZone) await checkTimeZone(client, change.timeZone)
+    const timeZone = change.timeZone && (await findTimeZone(client, change.timeZone))
     if (renames && change.username !== undefined) await rename(client, userId, change.username)
     const { rowCount } = await client.query(
       `update social.users set locale = case when $2 then $3 else locale end, time_zone = case when $4 then $5 else time_zone end,
@@ -47,7 +47,7 @@ export async function editAccount(
         change.locale !== undefined,
         locale ?? null,
         change.timeZone !== undefined,
-        change.timeZone ?? null,
+        timeZone ?? null,
         account !== undefined,
         isNew ? change.email : null,
         account?.passwordHash ?? null,

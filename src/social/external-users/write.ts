@@ -7,7 +7,7 @@ import { AppError, fail } from '../../errors.ts'
 import { refreshReachability } from '../../notify/channels/reachability.ts'
 import { lockInboxes } from '../../notify/dispatch/objects.ts'
 import { translateBusy } from '../../notify/inbox/lock.ts'
-import { checkTimeZone } from '../../notify/preferences/store.ts'
+import { findTimeZone } from '../../notify/preferences/time-zones.ts'
 import { canonicalLocale } from '../accounts/edit-account.ts'
 import { isReserved } from '../accounts/sign-up.ts'
 import { cleanDisplayName } from '../users/names.ts'
@@ -38,8 +38,10 @@ export async function writeExternalUsers(
     .catch(translateTaken)
 }
 
-async function writeAll(client: pg.ClientBase, users: ExternalUser[]): Promise<string[]> {
-  for (const timeZone of new Set(users.flatMap((user) => user.timeZone ?? []))) await checkTimeZone(client, timeZone)
+async function writeAll(client: pg.ClientBase, given: ExternalUser[]): Promise<string[]> {
+  const users: ExternalUser[] = []
+  for (const user of given)
+    users.push(user.timeZone ? { ...user, timeZone: await findTimeZone(client, user.timeZone) } : user)
   const known = await lockKnown(client, users)
   const isKnown = ({ externalId }: ExternalUser) => known.has(externalId)
   const fresh = users

@@ -195,3 +195,41 @@ t.test('what-if decides recent notifications again and changes nothing', async (
   })
   t.same(await ana.get('/notifications/preferences'), before)
 })
+
+t.test(
+  'time zones are IANA names in any case, times are returned in UTC, and quiet hours may be partial',
+  async (t) => {
+    const { as } = await setup(t)
+    const ana = await as('ana')
+    const put = (body: object) => ana.request('PUT', '/notifications/preferences', body)
+    const noZones = ['UTC+2', '+02:00', 'CEST', 'posix/Europe/Berlin', 'Factory', 'Europe/Berlin ', 'Nowhere/Else']
+    for (const timeZone of noZones)
+      for (const body of [{ dnd: { timeZone } }, { digest: { every: 'day', at: '08:00', timeZone } }]) {
+        t.match(await put(body), { status: 400, body: { code: 'BAD_TIME_ZONE' } }, JSON.stringify(body))
+        const asked = await ana.request('POST', '/notifications/preferences/what-if', { preferences: body })
+        t.match(asked, { status: 400, body: { code: 'BAD_TIME_ZONE' } })
+      }
+    const { status, body } = await put({
+      dnd: { timeZone: 'europe/BERLIN' },
+      digest: { every: 'day', at: '08:00', timeZone: 'america/new_york' },
+      snoozeUntil: '2026-12-01T08:00:00.1239+02:00',
+    })
+    t.equal(status, 200)
+    t.match(body.preferences, {
+      dnd: { enabled: false, timeZone: 'Europe/Berlin', windows: [] },
+      digest: { every: 'day', at: '08:00', timeZone: 'America/New_York' },
+      snoozeUntil: '2026-12-01T06:00:00.123Z',
+    })
+    t.same((await put(body.preferences)).body, body, 'sent back unchanged')
+    t.match((await put({ dnd: { enabled: true } })).body.preferences.dnd, {
+      enabled: true,
+      timeZone: 'UTC',
+      windows: [],
+    })
+    t.match((await put({ dnd: {}, snoozeUntil: null, digest: null })).body.preferences.dnd, { enabled: false })
+    const asked = await ana.request('POST', '/notifications/preferences/what-if', {
+      preferences: { dnd: { enabled: true }, snoozeUntil: '0000-01-01T00:00:00Z' },
+    })
+    t.match(asked, { status: 400, body: { errors: [{ pointer: '/snoozeUntil' }] } })
+  },
+)
