@@ -5,7 +5,7 @@ import { lockInboxes } from '../../notify/dispatch/objects.ts'
 import { readDrafts } from '../../notify/dispatch/read-drafts.ts'
 import { storeFolded } from '../../notify/dispatch/store.ts'
 import { SOURCES_PER_CHUNK } from '../../notify/fan-outs/end-sources.ts'
-import { afterHeld, type ChunkResult, type FanOut } from '../../notify/fan-outs/run.ts'
+import { afterHeld, type Chunk, type ChunkResult, type FanOut } from '../../notify/fan-outs/run.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
 /** Notifications per chunk. Each costs one index lookup. */
@@ -16,13 +16,19 @@ const NOTIFICATIONS_PER_CHUNK = 1000
  * in windows come first, then notifications from the newest. Events after `upTo` are later than the block. The rules
  * suppress them, or they count because the block has ended.
  */
-export async function retractActorChunk(
+export const retractActorChunk: Chunk = (client, fanOut, types) => retractActor(client, fanOut, types, 'skip')
+
+/** The same for a request, which waits for a held inbox up to a second, so that its answer comes after the removal. */
+export const retractActorAtOnce: Chunk = (client, fanOut, types) => retractActor(client, fanOut, types, 'wait')
+
+async function retractActor(
   client: pg.ClientBase,
   fanOut: FanOut,
   types: TypeLookup,
+  onBusy: 'wait' | 'skip',
 ): Promise<ChunkResult> {
   const { objectId: userId, actorId, cursorUserId } = fanOut
-  const inboxes = await lockInboxes(client, [userId], true)
+  const inboxes = await lockInboxes(client, [userId], onBusy === 'skip')
   if (inboxes.size === 0) return afterHeld(client, userId, cursorUserId)
   const upTo = fanOut.upTo ?? (await drawUpTo(client, fanOut))
   if ((await retractWaiting(client, userId, actorId, upTo)) === SOURCES_PER_CHUNK) return { cursorUserId }

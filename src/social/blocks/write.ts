@@ -9,7 +9,7 @@ import { appendRetractions } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import { endBells } from '../bells/store.ts'
 import { takenFollows } from '../follows/event.ts'
-import { retractActorChunk } from './retract-actor.ts'
+import { retractActorAtOnce } from './retract-actor.ts'
 
 type Pair = { userId: string; otherId: string; requestId: string }
 
@@ -22,7 +22,9 @@ export async function block(app: App, pair: Pair): Promise<void> {
   const types = await app.types.current()
   const fanOutId = await inTransaction(app.pool, (client) => writeBlock(client, pair)).catch(translateBusy)
   app.wakeUps.eventsAppended()
-  await inTransaction(app.pool, (client) => runChunkOf(client, fanOutId, retractActorChunk, types)).catch(translateBusy)
+  await inTransaction(app.pool, (client) => runChunkOf(client, fanOutId, retractActorAtOnce, types)).catch(
+    translateBusy,
+  )
 }
 
 /**
