@@ -500,11 +500,22 @@ create function social.users_of_query(query text) returns setof bigint
   language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  called text;
 begin
   if current_user <> 'ravenpost_readonly' then
     raise exception 'segments in SQL need the role ravenpost_readonly, which does not own this function; docs/security.md says what to do'
       using errcode = 'feature_not_supported';
   end if;
+  -- A function of one argument may be written like a column: x.f. Immutable ones do nothing but compute; age and timestamp are also columns.
+  select p.proname into called
+  from regexp_matches(regexp_replace(query, '''[^'']*''', '''''', 'g'), '\.\s*"?([A-Za-z_][A-Za-z0-9_$]*)', 'g') w (found)
+  join pg_proc p on p.proname = lower(w.found[1]) and p.pronamespace = 'pg_catalog'::regnamespace
+  where p.provolatile <> 'i' and p.pronargs > 0 and p.proname not in ('age', 'timestamp')
+  limit 1;
+  if called is not null then
+    raise exception 'the query of a segment may not call %', called using errcode = 'insufficient_privilege';
+  end if;
   return query execute 'select distinct user_id::bigint from (' || query || ') as segment (user_id) where user_id is not null';
 end $$;
-comment on function social.users_of_query is 'User ids that the query of a segment selects. Runs as ravenpost_readonly, its owner: the query cannot change the role, write, or read secrets. The caller sets statement_timeout.';
+comment on function social.users_of_query is 'User ids that the query of a segment selects. Runs as ravenpost_readonly, its owner: the query cannot change the role, write, or read secrets. Names after a dot may not be those of functions of pg_catalog that do more than compute. The caller sets statement_timeout.';

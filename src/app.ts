@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { createWakeUps, type WakeUps } from './base/wake-ups.ts'
 import type { Config } from './config.ts'
 import { createKysely } from './db/kysely.ts'
+import { LongReads } from './db/long-reads.ts'
 import { createPool, isPooled } from './db/pool.ts'
 import type { DB } from './db/tables.ts'
 import type { Sessions } from './http/identity.ts'
@@ -25,6 +26,8 @@ export type App = {
   db: Kysely<DB>
   /** Reads for the console, each of which shows its statement. */
   reader: Reader
+  /** Estimates and dry runs, which read whole audiences. */
+  longReads: LongReads
   types: NotificationTypes
   wakeUps: WakeUps
   revokedSessions: RevokedSessions
@@ -64,6 +67,7 @@ export function createApp(config: Config, log: Logger): App {
     pool,
     db: createKysely(pool),
     reader: new Reader({ config, log, folder: STATEMENTS }),
+    longReads: new LongReads({ config, log }),
     types: new NotificationTypes(pool, log),
     wakeUps: createWakeUps(pool, log, config.wakeUps),
     revokedSessions,
@@ -75,6 +79,7 @@ export function createApp(config: Config, log: Logger): App {
 export async function closeApp(app: App): Promise<void> {
   await app.wakeUps.close()
   await app.reader.close()
+  await app.longReads.close()
   await app.db.destroy()
   // `destroy` does not end a pool that Kysely has not used.
   if (!app.pool.ending) await app.pool.end()

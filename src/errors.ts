@@ -87,7 +87,7 @@ export const codes = {
   TABLE_NOT_FOUND: [404, 'The table does not exist'],
   COLUMN_NOT_SEARCHABLE: [422, 'The column cannot be searched'],
   BAD_PARAMETER: [422, 'A parameter does not fit the statement'],
-  READ_TOO_SLOW: [503, 'The read took longer than two seconds'],
+  READ_TOO_SLOW: [503, 'The read took too long'],
   CONSOLE_ROLE_MISSING: [503, 'The server may not read as ravenpost_readonly'],
   RATE_LIMITED: [429, 'Too many requests'],
   BUSY: [503, 'The server is overloaded'],

@@ -2,6 +2,7 @@ import type { App } from '../app.ts'
 import type { Role } from '../base/process/role.ts'
 import type { Config } from '../config.ts'
 import { columns } from '../db/columns.ts'
+import { LONG_READS } from '../db/long-reads.ts'
 import { policies } from '../http/rate-limits.ts'
 import { CONNECTIONS } from '../http/shown-sql/reader.ts'
 import { USER_PER_MINUTE } from '../notify/channels/fair-queue.ts'
@@ -48,7 +49,7 @@ const shown = columns<Setting>(
 /** Connections to the database that a process may open: its pools when they are full, and LISTEN. `ops.advice` adds them up. */
 function connectionsOf(role: Role, config: Config, sockets: SocketLimits): number {
   const parts = {
-    api: CONNECTIONS,
+    api: CONNECTIONS + LONG_READS,
     push: sockets.poolSize + 1,
     // graphile-worker takes one of its pool for LISTEN, our listener is another.
     worker: POOL_SIZE + jobPoolSize(config) + 1,

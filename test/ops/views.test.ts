@@ -286,11 +286,11 @@ t.test('ops.advice names what costs something, why, and the statement that chang
     t.match(found.get('jit'), { value: 'on', advised: 'off', statement: `alter database ${name} reset jit` })
     t.match(found.get('statement_timeout'), { value: '2s', advised: '9s' })
     t.match(found.get('idle_in_transaction_session_timeout'), { value: '0', advised: '10min' })
-    // Pools of 10, and 2 of the console; 6 + 1 of push; 12 + 6 + 1 of the worker: 38 + 12 + 17 + 29 of four processes.
+    // Pools of 10, and 2 + 2 of the console and of long reads; 6 + 1 of push; 12 + 6 + 1 of the worker: 40 + 14 + 17 + 29 of four processes.
     const reserved = Number(
       (await pool.query('show superuser_reserved_connections')).rows[0].superuser_reserved_connections,
     )
-    t.match(found.get('max_connections')?.reason, new RegExp(` ${20 * (38 + 12 + 17 + 29) + reserved} connections`))
+    t.match(found.get('max_connections')?.reason, new RegExp(` ${20 * (40 + 14 + 17 + 29) + reserved} connections`))
     t.notOk(found.has('track_io_timing'))
   }
   t.notOk((await advice(owner)).has('shared_buffers'), 'an empty database fits into any')

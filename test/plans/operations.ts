@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import type { App } from '../../src/app.ts'
 import { createWakeUps } from '../../src/base/wake-ups.ts'
 import { createKysely } from '../../src/db/kysely.ts'
+import { LongReads } from '../../src/db/long-reads.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
 import { Reader } from '../../src/http/shown-sql/reader.ts'
 import { type Sender, sendDeliveries } from '../../src/notify/channels/send.ts'
@@ -274,6 +275,7 @@ const inboxApp = (pool: pg.Pool): App => {
     pool,
     db: createKysely(pool),
     reader: new Reader({ config, log, folder: 'src/ops/console/sql' }),
+    longReads: new LongReads({ config, log }),
     types: typesOf(pool),
     wakeUps: createWakeUps(pool, log, false),
     revokedSessions: new RevokedSessions(config.accessTokenTtl),

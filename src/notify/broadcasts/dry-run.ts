@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type pg from 'pg'
-import { inTransaction } from '../../db/transaction.ts'
+import { inSnapshot } from '../../db/long-reads.ts'
 import { decisionsOnChannels } from '../channels/queue.ts'
 import { listOf } from '../dispatch/fast-path.ts'
 import { judgeInApp } from '../dispatch/fold.ts'
@@ -38,19 +38,21 @@ export type DryRun = Static<typeof DryRun>
 const PAGE = 5000
 const everybody: Part = { zones: null, unzoned: false, rest: false, expiresAt: null }
 
+/** Timeout of a statement, below the limit of the whole dry run. */
+const PAGE_TIMEOUT_MS = 25_000
+
 /**
  * Predicts the result of sending the broadcast now, with the functions that dispatch uses, in one snapshot and page by
  * page. Writes nothing.
  */
 export function dryRun(
-  pool: pg.Pool,
+  client: pg.ClientBase,
   compile: CompileAudience,
   types: TypeLookup,
   broadcast: Broadcast,
 ): Promise<DryRun> {
   const startedAt = performance.now()
-  return inTransaction(pool, async (client) => {
-    await client.query('set transaction isolation level repeatable read, read only')
+  return inSnapshot(client, PAGE_TIMEOUT_MS, async () => {
     const found = newDryRun()
     for (let after: string | null = '0'; after !== null; ) {
       const page = await nextMembers(client, asRule(compile), {

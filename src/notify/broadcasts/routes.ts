@@ -126,7 +126,7 @@ export function routesOfBroadcasts(
   app: App,
   { rule, compile, faultOf, audienceOf }: Audiences,
 ): FastifyPluginAsyncTypebox {
-  const { pool, reader, types } = app
+  const { pool, reader, longReads, types } = app
 
   async function read(trx: pg.ClientBase, draft: Draft, lookup: TypeLookup): Promise<DraftContent> {
     const { name, segmentId = null, priority = null, channels = null, perSecond = null, expiresIn = null } = draft
@@ -300,7 +300,7 @@ export function routesOfBroadcasts(
           summary: 'What would happen if it were sent now, in one snapshot',
           description: 'Decides for the whole audience in one snapshot and writes nothing.',
           answers: { 200: 'How many would be shown, silent, filtered or suppressed, and by which rule' },
-          errors: ['BROADCAST_NOT_FOUND', 'BAD_SEGMENT'],
+          errors: ['BROADCAST_NOT_FOUND', 'BAD_SEGMENT', 'READ_TOO_SLOW'],
           headers: IdempotencyHeader,
           params: OneBroadcast,
           response: { 200: DryRun },
@@ -309,9 +309,12 @@ export function routesOfBroadcasts(
       (request, reply) =>
         answerReadOnce(pool, request, reply, async () => {
           const broadcast = required(await findBroadcast(pool, request.params.id))
-          return dryRun(pool, compile, await types.current(), broadcast).catch((error) => {
-            throw faultOf(error)
-          })
+          const known = await types.current()
+          return longReads
+            .run(reply.raw, (client) => dryRun(client, compile, known, broadcast))
+            .catch((error) => {
+              throw faultOf(error)
+            })
         }),
     )
 

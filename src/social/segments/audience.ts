@@ -1,9 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
 import pg from 'pg'
 import { isTimeout } from '../../base/failure.ts'
-import { inTransaction } from '../../db/transaction.ts'
+import { inSnapshot } from '../../db/long-reads.ts'
 import { fail } from '../../errors.ts'
-import type { Audience } from '../../notify/broadcasts/audience.ts'
+import { type Audience, faultOfQuery } from '../../notify/broadcasts/audience.ts'
 import { toUser, User, type UserRow, userColumns } from '../users/view.ts'
 import { compileRule } from './compile.ts'
 import type { Rule } from './rule.ts'
@@ -32,29 +32,24 @@ export function compileAudience(audience: Audience<Rule>, values: unknown[]): st
  * @throws {AppError} BAD_SEGMENT for a query that fails or takes too long
  */
 export async function estimate(
-  pool: pg.Pool,
+  client: pg.ClientBase,
   audience: Audience<Rule>,
   viewerId: string,
 ): Promise<Static<typeof Estimate>> {
   const startedAt = performance.now()
-  const counted = await reading(pool, (client) => count(client, audience)).catch((error) => {
+  const counted = await reading(client, () => count(client, audience)).catch((error) => {
     if (isTimeout(error) && !('sql' in audience)) return null
     throw segmentError(error)
   })
-  const found = counted ?? { count: await reading(pool, (client) => expected(client, audience)), exact: false }
-  const sample = await reading(pool, (client) => readSample(client, audience, viewerId)).catch((error) => {
+  const found = counted ?? { count: await reading(client, () => expected(client, audience)), exact: false }
+  const sample = await reading(client, () => readSample(client, audience, viewerId)).catch((error) => {
     if (isTimeout(error)) return []
     throw segmentError(error)
   })
   return { ...found, sample, ms: Math.round(performance.now() - startedAt) }
 }
 
-function reading<T>(pool: pg.Pool, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-  return inTransaction(pool, async (client) => {
-    await client.query(`set transaction read only; set local statement_timeout = ${COUNT_TIMEOUT_MS}`)
-    return work(client)
-  })
-}
+const reading = <T>(client: pg.ClientBase, work: () => Promise<T>) => inSnapshot(client, COUNT_TIMEOUT_MS, work)
 
 const members = (condition: string) =>
   `social.users u join notify.inbox i on i.user_id = u.id where u.deleted_at is null and (${condition})`
@@ -86,8 +81,8 @@ async function readSample(client: pg.ClientBase, audience: Audience<Rule>, viewe
   return rows.map(toUser)
 }
 
-/** Turns errors that the administrator can fix in the query (syntax, names, rights, time) into BAD_SEGMENT. */
+/** Turns errors that the administrator can fix in the query (syntax, names, rights, time) into BAD_SEGMENT, without values of rows. */
 export function segmentError(error: unknown): unknown {
-  const isFault = error instanceof pg.DatabaseError && /^(42|22|21|0A|57014|25006|P0)/.test(error.code ?? '')
-  return isFault ? fail('BAD_SEGMENT', error.message, { cause: error }) : error
+  const isFault = error instanceof pg.DatabaseError && /^(3F|42|22|21|0A|57014|25006|P0)/.test(error.code ?? '')
+  return isFault ? fail('BAD_SEGMENT', faultOfQuery(error), { cause: error }) : error
 }

@@ -50,7 +50,7 @@ const OneSegment = Type.Object({ id: Id })
 const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 
 /** Routes of segments: sets of users for broadcasts. */
-export function segmentRoutes({ pool, reader }: App): FastifyPluginAsyncTypebox {
+export function segmentRoutes({ pool, reader, longReads }: App): FastifyPluginAsyncTypebox {
   return async (server) => {
     server.get(
       '/admin/segments',
@@ -109,18 +109,24 @@ export function segmentRoutes({ pool, reader }: App): FastifyPluginAsyncTypebox 
           tags: ['admin'],
           summary: 'Count the users of a rule or of SQL, and show some',
           description:
-            "Nothing is stored. `exact` is false when counting took too long and the planner's estimate is returned.",
+            "Stores nothing, but the text of a query leaves an audit row. `exact` is false when counting took too long and the planner's estimate is returned.",
           answers: { 200: 'The number of users, some of them, and how long it took' },
-          errors: ['BAD_SEGMENT'],
+          errors: ['BAD_SEGMENT', 'READ_TOO_SLOW'],
           headers: IdempotencyHeader,
           body: ToEstimate,
           response: { 200: Estimate },
         },
       },
       (request, reply) =>
-        answerReadOnce(pool, request, reply, () =>
-          estimate(pool, audienceOf(setOf(request.body)), request.user.userId),
-        ),
+        answerReadOnce(pool, request, reply, () => {
+          const audience = audienceOf(setOf(request.body))
+          return longReads.run(reply.raw, async (client) => {
+            // Before the query runs, which may read private columns.
+            if ('sql' in audience)
+              await audited(pool, request, { action: 'segment.estimate', target: null, after: request.body })
+            return estimate(client, audience, request.user.userId)
+          })
+        }),
     )
 
     server.get(

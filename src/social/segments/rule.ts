@@ -92,11 +92,22 @@ export function checkRule(rule: unknown, pointer = '/rule'): Rule {
     if (!condition) throw wrong(`There is no condition ${name}`, here)
     const fault = condition.Errors(inner).First()
     if (fault) throw wrong(`${name}: ${fault.message}`, here + fault.path)
-    if (name.startsWith('created') && Number.isNaN(Date.parse(String(inner))))
-      throw wrong(`${name} must be a time`, here)
+    if (name.startsWith('created') && !isTime(String(inner))) throw wrong(`${name} must be a time`, here)
   }
   check(rule, pointer, 0)
   return rule as Rule
+}
+
+/**
+ * Whether PostgreSQL accepts the time. JavaScript accepts 30 February and returns 1 or 2 March, so the result is compared with the text.
+ * PostgreSQL has no year 0, and no offset of 16 hours or more.
+ */
+function isTime(text: string): boolean {
+  const wall = text.slice(0, 'yyyy-mm-ddThh:mm:ss'.length).toUpperCase().replace(' ', 'T')
+  const asUtc = new Date(`${wall}Z`)
+  const [, hours = '0'] = /[+-](\d\d):\d\d$/.exec(text) ?? []
+  const isWritten = !Number.isNaN(asUtc.getTime()) && asUtc.toISOString().startsWith(wall)
+  return isWritten && !Number.isNaN(Date.parse(text)) && !wall.startsWith('0000') && Number(hours) < 16
 }
 
 /** Schemas without formats, because the compiler of TypeBox does not know any; the patterns check the same. */

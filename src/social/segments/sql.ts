@@ -15,7 +15,8 @@ const tokens = /'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_\u0080-\uffff][\w$\u0080-\
 /**
  * Checks the text of an SQL segment before it reaches the database: one select that calls known functions only. The database is the
  * second guard: notify runs it as ravenpost_readonly, which cannot write. The list of functions keeps out those that would read files,
- * change settings of the connection, or run a text.
+ * change settings of the connection, or run a text. PostgreSQL also calls a function of one argument that is written like a column:
+ * `(x).f`, `x[1].f`, `x.f`. The first two are refused here, the third by social.users_of_query, which knows all functions.
  * @throws {AppError} VALIDATION_FAILED
  */
 export function checkSql(sql: string, pointer = '/sql'): string {
@@ -31,12 +32,14 @@ export function checkSql(sql: string, pointer = '/sql'): string {
     if (/^(e|u|b|x|n)$/i.test(token) && (next?.startsWith("'") || next === '&'))
       throw wrong(`An SQL segment may not contain strings that begin with ${token}`)
     if (token.startsWith("'") && token.includes('\\')) throw wrong('An SQL segment may not contain \\')
+    if (token.startsWith('"') && token.includes("'")) throw wrong(`An SQL segment may not contain ${token}`)
+    if ((token === ')' || token === ']') && next === '.') throw wrong(`An SQL segment may not contain ${token}.`)
     if (token === '(') depth += 1
     if (token === ')') depth -= 1
     if (depth < 0) throw wrong('A parenthesis is closed that was not opened')
     const isName = /^["A-Za-z_\u0080-\uffff]/.test(token)
-    if (isName && next === '(' && !ALLOWED.has(token.replaceAll('"', '').toLowerCase()))
-      throw wrong(`An SQL segment may not call ${token}`)
+    const isAllowed = ALLOWED.has(token.replaceAll('"', '').toLowerCase()) && found[index - 1] !== '.'
+    if (isName && next === '(' && !isAllowed) throw wrong(`An SQL segment may not call ${token}`)
   })
   if (depth > 0) throw wrong('A parenthesis is not closed')
   return sql

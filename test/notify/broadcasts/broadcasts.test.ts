@@ -226,6 +226,50 @@ test('an SQL audience is listed when the broadcast starts; a query that fails ca
   t.match(await boss.request('POST', `${failing}/dry-run`), { status: 422, body: { code: 'BAD_SEGMENT' } })
   await act(boss, failing, 'send')
   t.match(await untilIn(boss, failing, 'cancelled'), { lastError: /column "nothing" does not exist/ })
+
+  await boss.request('PATCH', `/admin/segments/${segment.id}`, {
+    sql: 'select cast(email as bigint) from social.users',
+  })
+  const revealing = await draft(boss, { segmentId: segment.id })
+  const { body: shown } = await boss.request('POST', `${revealing}/dry-run`)
+  await act(boss, revealing, 'send')
+  const { lastError } = await untilIn(boss, revealing, 'cancelled')
+  for (const text of [shown.detail, lastError]) t.match(text, /SQLSTATE 22P02/)
+  t.notMatch(JSON.stringify([shown, lastError]), 'example.org')
+})
+
+test('what the query of a broadcast does or sets is undone when it starts', async (t) => {
+  // As stored by an edition that did not refuse them. The worker runs them as the server's role.
+  await pool.query(
+    `create or replace function social.users_of_query(query text) returns setof bigint language plpgsql as $$
+     begin return query execute query; end $$`,
+  )
+  const { rows } = await pool.query(`select oid from pg_largeobject_metadata`)
+  const setting = `select set_config('application_name', 'changed', false) is not null`
+  for (const [sql, state] of [
+    [`select u.id from social.users u where (${setting}) and u.username = 'boss'`, 'finished'],
+    ['select lo_creat(-1)::bigint', 'cancelled'],
+  ] as const) {
+    const path = await draft(boss, { everyone: true })
+    await pool.query(`update notify.broadcasts set audience = jsonb_build_object('sql', $2::text) where id = $1`, [
+      path.split('/').at(-1),
+      sql,
+    ])
+    await act(boss, path, 'send')
+    t.match(await untilIn(boss, path, state), { lastError: state === 'finished' ? null : /read-only transaction/ })
+  }
+  t.same((await pool.query(`select oid from pg_largeobject_metadata`)).rows, rows)
+  t.equal((await pool.query(`select from pg_stat_activity where application_name = 'changed'`)).rowCount, 0)
+})
+
+test('a rule with an impossible value cancels the broadcast', async (t) => {
+  const path = await draft(boss, { everyone: true })
+  await pool.query(`update notify.broadcasts set audience = $2::jsonb where id = $1`, [
+    path.split('/').at(-1),
+    '{"rule": {"createdAfter": "2026-02-30T00:00:00Z"}}',
+  ])
+  await act(boss, path, 'send')
+  t.match(await untilIn(boss, path, 'cancelled'), { lastError: /out of range/ })
 })
 
 test('a broadcast respects its channels, the blocks of its actor, and its expiry', async (t) => {

@@ -1,5 +1,4 @@
 import pg from 'pg'
-import { messageOf } from '../../../errors.ts'
 import { Actions } from '../../actions.ts'
 import { notifyRecipients } from '../../dispatch/dispatch.ts'
 import { listOf, type Members, notifyPlain } from '../../dispatch/fast-path.ts'
@@ -7,7 +6,7 @@ import type { Chunk, ChunkResult, FanOut } from '../../fan-outs/run.ts'
 import type { OutboxEvent } from '../../outbox/event.ts'
 import { setAside } from '../../outbox/pending.ts'
 import type { TypeLookup } from '../../types/types.ts'
-import type { CompileAudience } from '../audience.ts'
+import { type CompileAudience, faultOfQuery } from '../audience.ts'
 import { type Broadcast, eventOf, findBroadcast, type State, sourceOf } from '../broadcast.ts'
 import { announceEnd } from './end.ts'
 import { countMembers, nextMembers, type Part } from './members.ts'
@@ -76,7 +75,8 @@ const COUNT_TIMEOUT = '20s'
 
 /**
  * Starts a scheduled broadcast with its first chunk: counts the recipients, and lists those of a query. A query that
- * fails cancels the broadcast.
+ * fails, or a rule with an impossible value (SQLSTATE class 22), cancels the broadcast. Both are read in a read-only
+ * subtransaction that is rolled back, so nothing remains that a query does or sets.
  */
 async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: FanOut): Promise<ChunkResult> {
   const { rowCount } = await client.query(
@@ -85,34 +85,48 @@ async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: Fa
   )
   const broadcast = await findBroadcast(client, fanOut.objectId)
   if (rowCount === 0 || !broadcast) return again(fanOut, BEGINNING_SECONDS)
+  const isQuery = 'sql' in broadcast.audience
+  let found: { total: number | null; listed: string | null }
   try {
-    await client.query(`savepoint counting; set local statement_timeout = '${COUNT_TIMEOUT}'`)
-    const total = await ('sql' in broadcast.audience
-      ? listRecipients(client, broadcast.id, broadcast.audience.sql)
-      : countMembers(client, compile, broadcast.audience))
-    await client.query('release savepoint counting; set local statement_timeout to default')
-    await run(client, broadcast.id, total)
+    await client.query(
+      `savepoint counting; set transaction read only; set local statement_timeout = '${COUNT_TIMEOUT}'`,
+    )
+    found =
+      'sql' in broadcast.audience
+        ? await readRecipients(client, broadcast.audience.sql)
+        : { total: await countMembers(client, compile, broadcast.audience), listed: null }
+    await client.query('rollback to savepoint counting')
   } catch (error) {
     await client.query('rollback to savepoint counting')
     if (!(error instanceof pg.DatabaseError)) throw error
-    if ('sql' in broadcast.audience) {
-      await cancel(client, broadcast.id, messageOf(error))
+    if (isQuery || error.code?.startsWith('22')) {
+      await cancel(client, broadcast.id, faultOfQuery(error))
       return finish(client, fanOut)
     }
     if (error.code !== '57014') throw error
-    await run(client, broadcast.id, null)
+    found = { total: null, listed: null }
   }
+  if (found.listed !== null) await listRecipients(client, broadcast.id, found.listed)
+  await run(client, broadcast.id, found.total)
   return again(fanOut, 0)
 }
 
-async function listRecipients(client: pg.ClientBase, broadcastId: string, sql: string): Promise<number> {
-  const { rowCount } = await client.query(
-    `insert into notify.broadcast_audience (broadcast_id, recipient_id)
-     select $1::bigint, u.id from social.users_of_query($2::text) q (user_id) join social.users u on u.id = q.user_id
+/** Reads the recipients that a query selects, as the text of a bigint[]: 8 MB for a million. */
+async function readRecipients(client: pg.ClientBase, sql: string): Promise<{ total: number; listed: string }> {
+  const { rows } = await client.query<{ total: number; listed: string }>(
+    `select count(*)::int as total, coalesce(array_agg(u.id), '{}')::text as listed
+     from social.users_of_query($1::text) q (user_id) join social.users u on u.id = q.user_id
      join notify.inbox i on i.user_id = u.id where u.deleted_at is null`,
-    [broadcastId, sql],
+    [sql],
   )
-  return rowCount ?? 0
+  return rows[0] ?? { total: 0, listed: '{}' }
+}
+
+async function listRecipients(client: pg.ClientBase, broadcastId: string, listed: string): Promise<void> {
+  await client.query(
+    `insert into notify.broadcast_audience (broadcast_id, recipient_id) select $1::bigint, unnest($2::bigint[])`,
+    [broadcastId, listed],
+  )
 }
 
 async function run(client: pg.ClientBase, id: string, total: number | null): Promise<void> {
