@@ -1,10 +1,11 @@
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
 import { textOrNull } from '../../protocol/nullable.ts'
 import { SENT_TYPE } from '../../protocol/patterns.ts'
+import { actorOf } from '../sends/send.ts'
 import { checkMessages, type Messages, renderMessages, Values } from '../templates/message.ts'
 import { Translations } from '../templates/routes.ts'
 import { findTemplate } from '../templates/store.ts'
@@ -24,6 +25,7 @@ const ContentBody = Type.Object(
     url: Type.Optional(textOrNull(undefined, { minLength: 1, maxLength: 2000 })),
     severity: Type.Optional(Severity),
     actorId: Type.Optional(Id),
+    actorExternalId: Type.Optional(ExternalId),
     data: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'At most 8 KiB as JSON' })),
     translations: Type.Optional(Translations),
   },
@@ -108,20 +110,12 @@ export async function contentOf(
 const MOST_DATA = 8192
 
 async function plain(trx: pg.ClientBase, types: TypeLookup, content: Static<typeof ContentBody>): Promise<Content> {
-  const {
-    type = 'system',
-    title,
-    body = null,
-    url = null,
-    severity = null,
-    actorId = null,
-    data = {},
-    translations = {},
-  } = content
+  const { type = 'system', title, body = null, url = null, severity = null, data = {}, translations = {} } = content
   if (types(type).social)
     throw fail('VALIDATION_FAILED', `${type} belongs to social actions`, { pointer: '/content/type' })
   if (Buffer.byteLength(JSON.stringify(data)) > MOST_DATA)
     throw fail('VALIDATION_FAILED', 'data must have at most 8 KiB as JSON', { pointer: '/content/data' })
+  const actorId = (await actorOf(trx, content, '/content')) ?? null
   if (actorId !== null) {
     const { rowCount } = await trx.query('select from social.users where id = $1 and deleted_at is null', [actorId])
     if (rowCount === 0) throw fail('VALIDATION_FAILED', 'The actor does not exist', { pointer: '/content/actorId' })

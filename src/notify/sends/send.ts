@@ -83,14 +83,23 @@ export async function usersOf(trx: Pick<pg.ClientBase, 'query'>, externalIds: st
   return rows[0]?.ids ?? []
 }
 
-async function actorOf(trx: pg.ClientBase, { actorId, actorExternalId }: NewSend): Promise<string | undefined> {
+/**
+ * The id of an actor who is named by id or external id. `at`: pointer to the object that names the actor.
+ * @throws {AppError} VALIDATION_FAILED for both ids, and for an unknown external id
+ */
+export async function actorOf(
+  trx: pg.ClientBase,
+  { actorId, actorExternalId }: Pick<NewSend, 'actorId' | 'actorExternalId'>,
+  at = '',
+): Promise<string | undefined> {
   if (actorExternalId === undefined) return actorId
   if (actorId !== undefined)
     throw fail('VALIDATION_FAILED', 'Send either actorId or actorExternalId, not both', {
-      pointer: '/actorExternalId',
+      pointer: `${at}/actorExternalId`,
     })
   const [id] = await usersOf(trx, [actorExternalId])
-  if (id === undefined) throw fail('VALIDATION_FAILED', 'No user has this external id', { pointer: '/actorExternalId' })
+  if (id === undefined)
+    throw fail('VALIDATION_FAILED', 'No user has this external id', { pointer: `${at}/actorExternalId` })
   return id
 }
 

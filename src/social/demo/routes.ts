@@ -9,10 +9,11 @@ import { answerOnce, IdempotencyHeader } from '../../http/idempotency.ts'
 import { Reauthentication } from '../../http/identity.ts'
 import { audited } from '../../notify/audit/audited.ts'
 import { send } from '../../notify/sends/send.ts'
-import { Id } from '../../protocol/id.ts'
+import { ExternalId, Id } from '../../protocol/id.ts'
 import { deviceOf, Tokens, tokens } from '../accounts/routes.ts'
 import { startSession } from '../accounts/sign-in.ts'
 import { busy, insertComment, whenFree } from '../comments/write.ts'
+import { findIdOf } from '../external-users/read.ts'
 import { likeBatch } from '../likes/write.ts'
 import { getPost, requireUser } from '../posts/read.ts'
 import { gatherCrowd, twoDevices } from './crowd.ts'
@@ -35,8 +36,12 @@ const Simulate = Type.Object(
   closed,
 )
 const Notify = Type.Object(
-  { userId: Id, kind: Type.Unsafe<'critical' | 'send'>({ type: 'string', enum: ['critical', 'send'] }) },
-  closed,
+  {
+    userId: Type.Optional(Id),
+    externalId: Type.Optional(ExternalId),
+    kind: Type.Unsafe<'critical' | 'send'>({ type: 'string', enum: ['critical', 'send'] }),
+  },
+  { ...closed, description: 'Exactly one of userId and externalId' },
 )
 const CONFIRMATION = 'delete all data'
 const Confirm = Type.Object({ confirm: Type.Literal(CONFIRMATION), ...Reauthentication }, closed)
@@ -129,7 +134,11 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       async (request, reply) => {
-        const { userId, kind } = request.body
+        const { kind, externalId } = request.body
+        if ((request.body.userId === undefined) === (externalId === undefined))
+          throw fail('VALIDATION_FAILED', 'Exactly one of userId and externalId', { pointer: '/userId' })
+        const userId = externalId === undefined ? request.body.userId : await findIdOf(app.db, externalId)
+        if (userId === undefined) throw fail('USER_NOT_FOUND')
         const callerId = request.user.userId
         await requireUser(app.pool, userId, callerId)
         return answerOnce(app.pool, request, reply, 202, async (trx) => {

@@ -33,6 +33,11 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
     [{ sendAt: '2026-02-28T09:00:00' }, 400, '/sendAt'],
     [{ timeZone: 'recipient' }, 400, '/sendAt'],
     [{ perSecond: 0 }, 400, '/perSecond'],
+    [
+      { templateId: undefined, variables: undefined, content: { title: 'x', actorExternalId: 'nobody' } },
+      400,
+      '/content/actorExternalId',
+    ],
     [{ segmentId: undefined, rule: { color: 'red' } }, 400],
   ]
   for (const [change, status, pointer] of wrong) {
@@ -289,7 +294,8 @@ test('a broadcast respects its channels, the blocks of its actor, and its expiry
   )
   t.same(rows, [{ n: 2 }], 'mails of the first broadcast only')
   await ana.request('PUT', `/users/${ben.id}/block`)
-  const content = { title: 'From Ben', actorId: ben.id }
+  await pool.query(`update social.users set external_id = 'shop-ben' where id = $1`, [ben.id])
+  const content = { title: 'From Ben', actorExternalId: 'shop-ben' }
   const from = await draft(boss, { content, rule: { ids: [...ids, ana.id] }, expiresIn: 3600 })
   await act(boss, from, 'send')
   t.match((await untilIn(boss, from, 'finished')).progress, { stored: 4, suppressed: 1 })

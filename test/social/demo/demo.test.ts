@@ -51,7 +51,11 @@ test('simulated users act through the whole pipeline, and the cleanup removes th
   await noDrift(t, system)
 
   await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'critical' })
-  await ana.request('POST', '/demo/notify', { userId: ana.id, kind: 'send' })
+  await pool.query(`update social.users set external_id = 'shop-1' where id = $1`, [ana.id])
+  t.equal((await ana.request('POST', '/demo/notify', { externalId: 'shop-1', kind: 'send' })).status, 202)
+  for (const who of [{}, { userId: ana.id, externalId: 'shop-1' }])
+    t.match(await ana.request('POST', '/demo/notify', { ...who, kind: 'send' }), { status: 400 })
+  t.match(await ana.request('POST', '/demo/notify', { externalId: 'shop-2', kind: 'send' }), { status: 404 })
   const received = await eventually(async () => {
     const { items } = await ana.get('/notifications')
     return items.length === 2 && items
