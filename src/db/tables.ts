@@ -445,7 +445,7 @@ export interface NotifyFanOuts {
    */
   event: Json | null;
   /**
-   * For publish_post, users who get an event of their own for a more specific reason. For show_post and show_comment, users whose inbox was held; they are processed last.
+   * For publish_post, users who get an event of their own for a more specific reason. For show_post, show_comment and retract_comment, users whose inbox was held; they are processed last. For read_inbox, archive_inbox and delete_inbox, notifications that the user has unarchived or marked as unread since the request; they are left out.
    */
   exceptIds: Generated<ArrayType<Int8>>;
   /**
