@@ -70,6 +70,6 @@ test('every pool has timeouts', async (t) => {
     t.match(rows, [{ ms: 2000 }, {}], name)
     t.ok(rows[1]?.ms > 0 && rows[1]?.ms < given, `${name} ends statements after ${rows[1]?.ms} of ${given} ms`)
   }
-  t.strictSame([...names].sort(), ['app', 'console', 'jobs', 'ops', 'push', 'worker'])
+  t.strictSame([...names].sort(), ['app', 'console', 'jobs', 'long reads', 'ops', 'push', 'worker'])
   t.ok(system)
 })

@@ -134,6 +134,7 @@ const UNAUDITED = {
     'notify.append_unreached',
     'notify.attach_partition',
     'notify.drop_partition',
+    'notify.queue_dead_letter',
     'notify.switch_lanes',
     'notify.write_audit',
     'social.either_blocks',

@@ -114,7 +114,7 @@ t.test('an ack whose database connection is lost is stored later', async (t) => 
   await dispatch(node.app)
   const socket = await ana.connect()
   const { state } = await socket.next('synced')
-  const block = await blocker(t, node, 'select from notify.inbox for update')
+  const block = await blocker(t, node, 'lock table notify.notifications in access exclusive mode')
   socket.send({ type: 'ack', state })
   await block.endWaiting('acked_modseq')
   await block.release()
