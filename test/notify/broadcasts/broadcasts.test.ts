@@ -250,10 +250,12 @@ test('what the query of a broadcast does or sets is undone when it starts', asyn
      begin return query execute query; end $$`,
   )
   const { rows } = await pool.query(`select oid from pg_largeobject_metadata`)
+  // Before 16, a read-only transaction may make large objects.
+  const { rows: versions } = await pool.query(`select current_setting('server_version_num')::int >= 160000 as refuses`)
   const setting = `select set_config('application_name', 'changed', false) is not null`
   for (const [sql, state] of [
     [`select u.id from social.users u where (${setting}) and u.username = 'boss'`, 'finished'],
-    ['select lo_creat(-1)::bigint', 'cancelled'],
+    ['select lo_creat(-1)::bigint', versions[0].refuses ? 'cancelled' : 'finished'],
   ] as const) {
     const path = await draft(boss, { everyone: true })
     await pool.query(`update notify.broadcasts set audience = jsonb_build_object('sql', $2::text) where id = $1`, [
