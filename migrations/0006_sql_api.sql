@@ -342,7 +342,7 @@ comment on column notify.broadcasts.expires_in is 'Seconds from sending to the e
 comment on column notify.broadcasts.event_id is 'Id of the events, drawn when the broadcast was sent. Null: not sent.';
 comment on column notify.broadcasts.request_id is 'Id of the request that started it. Null: not sent.';
 comment on column notify.broadcasts.total is 'Number of recipients: counted at the start, corrected at the end. Null: not started, or counting took too long.';
-comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed, without late ones whom a cancel or recall left out.';
+comment on column notify.broadcasts.done is 'Number of recipients that chunks have processed. A cancel or recall takes off the late ones that it leaves out.';
 comment on column notify.broadcasts.stored is 'Part of done: recipients whose inbox shows it. Those in notify.broadcast_late are counted from their sources instead.';
 comment on column notify.broadcasts.filtered is 'Part of done: recipients for whom it was stored but is not shown in the app.';
 comment on column notify.broadcasts.suppressed is 'Part of done: recipients for whom nothing was stored.';

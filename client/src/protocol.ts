@@ -84,7 +84,7 @@ export type Notification = {
   url: string | null
   /** By type: `PostLikedData` for `post.liked`, and so on; the sent data for types of applications */
   data: PostLikedData | CommentCreatedData | CommentRepliedData | UserMentionedData | UserFollowedData | Record<string, unknown>
-  /** Users behind it: those whom the recipient follows first, then the latest */
+  /** Users behind it. People the recipient follows come first, then the latest */
   actors: Actor[]
   /** Number of distinct users behind it */
   actorCount: number

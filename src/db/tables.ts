@@ -166,7 +166,7 @@ export interface NotifyBroadcasts {
    */
   createdBy: Int8;
   /**
-   * Number of recipients that chunks have processed, without late ones whom a cancel or recall left out.
+   * Number of recipients that chunks have processed. A cancel or recall takes off the late ones that it leaves out.
    */
   done: Generated<number>;
   /**

@@ -102,7 +102,7 @@ export const Notification = Type.Object({
   }),
   actors: Type.Array(Actor, {
     maxItems: 3,
-    description: 'Users behind it: those whom the recipient follows first, then the latest',
+    description: 'Users behind it. People the recipient follows come first, then the latest',
   }),
   actorCount: Type.Integer({ description: 'Number of distinct users behind it' }),
   object: Type.Union(

@@ -17,9 +17,6 @@ export type PairStatement<Request, Row, Outcome> = {
   held: HeldQuery<Request>
 }
 
-/** A pool, or the connection of a transaction. */
-export type Db = pg.Pool | pg.ClientBase
-
 /** The two ids of a request or row. */
 type Pair<Request, Row> = (of: Request | Row) => readonly [first: string, second: string]
 
@@ -34,7 +31,7 @@ export type HeldQuery<Request> = { name: string; text: string; pairs: Columns<Re
  * locked one of their rows are `HELD`.
  */
 export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome>(
-  db: Db,
+  db: Pick<pg.ClientBase, 'query'>,
   statement: PairStatement<Request, Row, Outcome>,
   requests: Request[],
 ): Promise<(Outcome | typeof HELD)[]> {
@@ -54,7 +51,7 @@ export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome
 }
 
 async function findHeld<Request>(
-  db: Db,
+  db: Pick<pg.ClientBase, 'query'>,
   { name, text, pairs }: HeldQuery<Request>,
   requests: Request[],
 ): Promise<Set<string>> {

@@ -1,7 +1,7 @@
 import { type ReactNode, useEffect, useState } from 'react'
 import { useConnection } from '../react/connection.ts'
 import { useRavenpost } from '../react/context.ts'
-import { usePendingCount, useStore } from '../react/inbox.ts'
+import { useStore } from '../react/inbox.ts'
 import { useUi } from './context.tsx'
 import { clock } from './times.ts'
 
@@ -9,8 +9,7 @@ import { clock } from './times.ts'
 export function ConnectionStatus(): ReactNode {
   const { part, strings } = useUi()
   const { status, troubled, missing, liveUntil, retryAt, retryNow } = useConnection()
-  const pending = usePendingCount()
-  const { isStored } = useStore(useRavenpost().counts)
+  const { pendingCount: pending, isStored } = useStore(useRavenpost().counts)
   const since = liveUntil === undefined ? undefined : clock(liveUntil, strings.locale)
   const words = {
     live: strings.live,

@@ -1,5 +1,6 @@
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
 import type pg from 'pg'
+import { isWallTime } from '../../base/wall-time.ts'
 import { fail } from '../../errors.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { Priority, Severity } from '../../protocol/notification.ts'
@@ -149,10 +150,7 @@ export function timeOf({ sendAt, timeZone }: Draft): Pick<DraftContent, 'sendAt'
     return { sendAt: null, wallTime: null }
   }
   const wallTime = wallOf(sendAt)
-  const asUtc = new Date(`${wallTime}Z`)
-  // JavaScript accepts 30 February and returns 1 or 2 March, so compare the result with the input.
-  if (Number.isNaN(asUtc.getTime()) || !asUtc.toISOString().startsWith(wallTime))
-    throw wrong(`${wallTime} is not a time`)
+  if (!isWallTime(wallTime)) throw wrong(`${wallTime} is not a time`)
   if (timeZone !== undefined) return { sendAt: null, wallTime }
   if (!/(Z|[+-]\d\d:\d\d)$/.test(sendAt))
     throw wrong('A sendAt without timeZone "recipient" has an offset, for example Z')

@@ -17,7 +17,7 @@ export const Simulation = Type.Object({ likes: Gathering, comments: Gathering })
 type Place = { type: string; delivered: number; waiting: number; flushesAt: Date | null }
 
 export async function readSimulation(
-  db: pg.Pool | pg.ClientBase,
+  db: Pick<pg.ClientBase, 'query'>,
   typeOf: TypeLookup,
   post: { id: string; authorId: string },
   viewerId: string,

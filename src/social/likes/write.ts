@@ -3,7 +3,7 @@ import { HELD } from '../../db/coalescer.ts'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
-import { type Db, type HeldQuery, writePairs } from '../pairs.ts'
+import { type HeldQuery, writePairs } from '../pairs.ts'
 import { like } from './event.ts'
 
 export type LikeRequest = { postId: string; userId: string; requestId: string }
@@ -21,7 +21,10 @@ type Row = { postId: string; userId: string; likeCount: number | null }
  * Writes likes of many users in one statement. The pairs must be distinct. Results are in the order of the requests.
  * Never waits for a lock.
  */
-export function likeBatch(db: Db, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
+export function likeBatch(
+  db: Pick<pg.ClientBase, 'query'>,
+  requests: LikeRequest[],
+): Promise<(LikeOutcome | typeof HELD)[]> {
   return writePairs(db, { ...likes, name: 'like_batch', text: likeStatement }, requests)
 }
 

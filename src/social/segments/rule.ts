@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { isWallTime } from '../../base/wall-time.ts'
 import { fail } from '../../errors.ts'
 import { ExternalId, Id } from '../../protocol/id.ts'
 import { LANGUAGE_TAG } from '../../protocol/patterns.ts'
@@ -98,16 +99,11 @@ export function checkRule(rule: unknown, pointer = '/rule'): Rule {
   return rule as Rule
 }
 
-/**
- * Whether PostgreSQL accepts the time. JavaScript accepts 30 February and returns 1 or 2 March, so the result is compared with the text.
- * PostgreSQL has no year 0, and no offset of 16 hours or more.
- */
+/** Whether PostgreSQL accepts the time. It has no year 0, and no offset of 16 hours or more. */
 function isTime(text: string): boolean {
   const wall = text.slice(0, 'yyyy-mm-ddThh:mm:ss'.length).toUpperCase().replace(' ', 'T')
-  const asUtc = new Date(`${wall}Z`)
   const [, hours = '0'] = /[+-](\d\d):\d\d$/.exec(text) ?? []
-  const isWritten = !Number.isNaN(asUtc.getTime()) && asUtc.toISOString().startsWith(wall)
-  return isWritten && !Number.isNaN(Date.parse(text)) && !wall.startsWith('0000') && Number(hours) < 16
+  return isWallTime(wall) && !Number.isNaN(Date.parse(text)) && !wall.startsWith('0000') && Number(hours) < 16
 }
 
 /** Schemas without formats, because the compiler of TypeBox does not know any; the patterns check the same. */

@@ -43,8 +43,8 @@ async function stopSending(client: pg.ClientBase, { objectId }: FanOut): Promise
 }
 
 /**
- * Discards the events that still wait for a held inbox, and those that failed. Their recipients are no longer counted as processed, as
- * those whom no chunk has reached.
+ * Discards the events that still wait for a held inbox, and those that failed. Their recipients no longer count as processed, like
+ * recipients that no chunk has reached.
  */
 export async function dropLate(client: pg.ClientBase, broadcastId: string): Promise<void> {
   await client.query(
