@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { compileCache } from '../faults/system/node-options.ts'
 import type { Scenario } from './harness/scenario.ts'
@@ -22,6 +22,7 @@ const { positionals, values } = parseArgs({
     pinned: { type: 'boolean', default: false },
   },
 })
+if (process.env.BENCH_PROFILE) mkdirSync(process.env.BENCH_PROFILE, { recursive: true })
 // Ends the started processes too: see machine/process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const { runScenarios } = await import('./harness/run-scenarios.ts')

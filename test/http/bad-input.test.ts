@@ -13,6 +13,8 @@ const VALID: Record<string, unknown> = {
   'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.read'] },
   'POST /webhooks/{id}/recover': { since: '2026-01-01T00:00:00Z' },
   'POST /admin/templates': { name: 'Invoice', title: 'Invoice' },
+  'POST /admin/templates/preview': { template: { title: 'Invoice' } },
+  'POST /admin/users/{id}/what-if': { preferences: {} },
   'PATCH /admin/templates/{id}': { title: 'Invoice' },
   'POST /admin/segments': { name: 'Germans', rule: { locale: 'de' } },
   'PATCH /admin/segments/{id}': { name: 'Germans' },

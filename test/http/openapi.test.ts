@@ -184,7 +184,7 @@ const EXPECTED = `
   POST /notifications/read, POST /notifications/archive, POST /notifications/delete, PATCH /notifications/mark-all-read, POST /notifications/seen,
   GET /admin/segments, POST /admin/segments, POST /admin/segments/estimate, GET /admin/segments/{id}, PATCH /admin/segments/{id},
   DELETE /admin/segments/{id}, GET /admin/templates, POST /admin/templates, GET /admin/templates/{id}, PATCH /admin/templates/{id},
-  DELETE /admin/templates/{id}, POST /admin/templates/{id}/preview,
+  DELETE /admin/templates/{id}, POST /admin/templates/{id}/preview, POST /admin/templates/preview,
   GET /admin/broadcasts, POST /admin/broadcasts, GET /admin/broadcasts/{id}, PUT /admin/broadcasts/{id},
   DELETE /admin/broadcasts/{id}, GET /admin/broadcasts/{id}/recipients,
   POST /admin/broadcasts/{id}/dry-run, POST /admin/broadcasts/{id}/test, POST /admin/broadcasts/{id}/send, POST /admin/broadcasts/{id}/pause,
@@ -195,7 +195,7 @@ const EXPECTED = `
   GET /admin/audit, GET /admin/audit/export, GET /admin/roles, PUT /admin/users/{id}/role,
   GET /admin/system, GET /admin/pipeline/stream, GET /admin/tables, GET /admin/tables/{name}, GET /admin/jobs, GET /admin/workers, GET /admin/lanes,
   GET /admin/pending, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/advice, GET /admin/users, GET /admin/users/{id}/timeline,
-  GET /admin/users/{id}/explain, GET /admin/sql/{name},
+  GET /admin/users/{id}/explain, POST /admin/users/{id}/what-if, GET /admin/sql/{name},
   GET /admin/notification-types, PATCH /admin/notification-types/{type},
   POST /demo/posts/{id}/simulate, DELETE /demo/simulated-users, POST /demo/notify, POST /demo/devices, DELETE /demo/data
 `

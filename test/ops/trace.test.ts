@@ -76,6 +76,13 @@ test('an admin follows a notification from the request to the acknowledgement', 
   })
   t.match((await admin.request('GET', `/admin/trace/${ana.id}/999`)).body, { code: 'NOTIFICATION_NOT_FOUND' })
 
+  await pool.query(`update social.users set external_id = 'shop/1' where id = $1`, [ana.id])
+  t.match(await admin.get(`/admin/trace/external/shop%2F1/${upserts[0]?.id}`), { userId: ana.id, steps: found })
+  t.match(await admin.request('GET', '/admin/trace/external/nobody/1'), {
+    status: 404,
+    body: { code: 'USER_NOT_FOUND' },
+  })
+
   t.equal((await admin.get(path)).content, null)
   t.match((await admin.get(`${path}?reveal=true`)).content, { data: { postId: id } })
   const { items } = await admin.get('/admin/audit?action=notification.reveal')

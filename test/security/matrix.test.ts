@@ -162,6 +162,7 @@ GET /admin/trace                         401    403   403     401  401      401 
 GET /admin/trace/{userId}/{notificationId} 401  403   403     401  401      401     401  403   404    404      404   403
 GET /admin/roles                         401    403   403     401  401      401     401  403   200    200      200   403
 PUT /admin/users/{id}/role               401    403   403     401  401      401     401  403   403    403      200   403
+POST /admin/users/{id}/what-if           401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/users/{id}/why-not            401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/system                        401    403   403     401  401      401     401  403   200    200      200   403
 GET /admin/history                       401    403   403     401  401      401     401  403   200    200      200   403
@@ -215,6 +216,7 @@ POST /admin/templates                    401    403   403     401  401      401 
 GET /admin/templates/{id}                401    403   403     401  401      401     401  403   200    200      200   403
 PATCH /admin/templates/{id}              401    403   403     401  401      401     401  403   403    403      200   403
 POST /admin/templates/{id}/preview       401    403   403     401  401      401     401  403   200    200      200   403
+POST /admin/templates/preview            401    403   403     401  401      401     401  403   200    200      200   403
 DELETE /admin/templates/{id}             401    403   403     401  401      401     401  403   403    403      204   403
 `
 
@@ -396,7 +398,7 @@ type Call = { what: string; caller: Caller; answer: Answer }
 /** Calls of staff that only read, though they are no GET. */
 const READS =
   names(`POST_/admin/broadcasts/{id}/dry-run POST_/admin/dead-letters/{id}/dry-run POST_/admin/segments/estimate
-  POST_/admin/templates/{id}/preview`)
+  POST_/admin/templates/{id}/preview POST_/admin/templates/preview POST_/admin/users/{id}/what-if`)
 /** Traffic of an application, not administration, when a service calls. */
 const TRAFFIC = ['POST /notifications/send', 'POST /notifications/send/batch', /^PUT \/users\/external/]
 /** All that changes is a secret. */
@@ -410,7 +412,7 @@ async function checkAudit(t: Test, { system: { pool } }: World, calls: Call[]): 
   const found = Map.groupBy(rows, ({ id }) => id)
   for (const { what, caller, answer } of calls) {
     const isTraffic = TRAFFIC.some((one) => (typeof one === 'string' ? one === what : one.test(what)))
-    const changes = !what.startsWith('GET ') && !READS.includes(what.replace(' ', '_')) && answer.status < 300
+    const changes = !what.startsWith('GET ') && !READS.includes(byId(what).replace(' ', '_')) && answer.status < 300
     const actor = caller.user ? `user:${caller.user.id}` : 'token:'
     const expected = changes && (caller.user || !isTraffic) ? [{ by: actor, shown: !SECRET.includes(what) }] : []
     const audit = found.get(answer.headers.get('x-request-id') ?? '') ?? []
@@ -442,7 +444,9 @@ function rowsOf(table: string): { what: string; cells: Map<string, string> }[] {
 /** A call about a user answers the same when it names the user by external id. */
 function withExternalIds(rows: ReturnType<typeof rowsOf>): ReturnType<typeof rowsOf> {
   return rows.flatMap((row) => {
-    const what = row.what.replace('/users/{id}', '/users/external/{externalId}')
+    const what = row.what
+      .replace('/users/{id}', '/users/external/{externalId}')
+      .replace('/trace/{userId}', '/trace/external/{externalId}')
     return what === row.what || /^(GET|DELETE) \/users\/\{id\}$/.test(row.what) ? [row] : [{ ...row, what }, row]
   })
 }
@@ -531,9 +535,9 @@ async function thingFor(world: World, what: string): Promise<string> {
   const { pool, url } = system
   if (what === 'POST /auth/signout') return (await signIn(url, owner.username)).refreshToken
   if (what.includes('/auth/sessions/')) return (await signIn(url, owner.username)).sessionId
-  if (what.includes('/users/{id}') || what.includes('/trace/')) return owner.id
   if (what === 'DELETE /users/external/{externalId}') return numberOf(pool, newExternalUser)
-  if (what.includes('/users/external/')) return EXTERNAL_ID
+  if (/\/(users|trace)\/external\//.test(what)) return EXTERNAL_ID
+  if (what.includes('/users/{id}') || what.includes('/trace/')) return owner.id
   if (what.includes('/users/by-name/')) return owner.username
   if (/(PATCH|DELETE) \/posts\/\{id\}$/.test(what)) return (await owner.post('A post of the owner')).id
   if (what.includes('/posts/{id}')) return postId
@@ -586,7 +590,9 @@ async function numberOf(pool: TestSystem['pool'], insert: string): Promise<strin
 
 /** The same call, with the user named by id. */
 const byId = (what: string) =>
-  what.replace(/\/users\/external\/\{externalId\}(?=\/)|(?<=^PATCH )\/users\/external\/\{externalId\}$/, '/users/{id}')
+  what
+    .replace(/\/users\/external\/\{externalId\}(?=\/)|(?<=^PATCH )\/users\/external\/\{externalId\}$/, '/users/{id}')
+    .replace('/trace/external/{externalId}', '/trace/{userId}')
 
 let asked = 0
 async function ask(world: World, what: string, id: string, caller: Caller): Promise<Answer> {
@@ -636,6 +642,8 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     'POST /admin/segments/estimate': { rule: { role: 'admin' } },
     'PATCH /admin/segments/{id}': { rule: { role: 'admin' } },
     'POST /admin/templates': { name: `Template ${asked}`, title: 'Hello' },
+    'POST /admin/templates/preview': { template: { title: 'Hello' } },
+    'POST /admin/users/{id}/what-if': { preferences: {} },
     'PATCH /admin/templates/{id}': { title: 'Hello again' },
     'POST /admin/dead-letters/replay': { upTo: '1' },
     'POST /webhooks': { url: 'https://example.org/hooks', events: ['notification.created'] },
@@ -658,6 +666,7 @@ async function ask(world: World, what: string, id: string, caller: Caller): Prom
     path
       .replace('{token}', link)
       .replace('guides/{name}', 'guides/sql.md')
+      .replace('{notificationId}', '999999999')
       .replace(/\{\w+\}/g, id)
       .replace('*', 'static/swagger-ui.css') + (queries[byId(what)] ?? '')
   return call(system.url, method, target.startsWith('/') ? target : `/${target}`, bodies[byId(what)], {

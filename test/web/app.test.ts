@@ -358,6 +358,57 @@ test('a keyboard user signs in, opens the bell and follows a notification', {
   system.noErrors()
 })
 
+for (const place of ['bell', 'centre']) {
+  test(`single keys move through the ${place}, read, archive, delete, and explain themselves`, { skip }, async (t) => {
+    const system = await webSystem(t)
+    const ana = await system.as('ana')
+    const ben = await system.as('ben')
+    const post = await ana.post('Good morning')
+    await ben.like(post.id)
+    await ben.follow(ana.id)
+    await ben.post('Good morning, @ana')
+    const { page } = await system.window()
+    await signInBy(page, 'ana', PASSWORD)
+    const bell = page.getByRole('button', { name: 'Notifications, 3 unread' })
+    await bell.waitFor()
+    if (place === 'bell') await bell.press('Enter')
+    else await page.goto('/notifications')
+    const { keyboard } = page
+    const rows = page.locator(place === 'bell' ? '[data-bell] [data-id]' : 'main [data-id]')
+    const focused = () => page.evaluate(() => document.activeElement?.closest('[data-id]')?.getAttribute('data-id'))
+    const unread = async () => (await ana.get('/notifications/unread-count')).unreadCount
+    await eventually(async () => (await rows.count()) === 3)
+    const [first, second, third] = await rows.evaluateAll((items) => items.map((item) => item.getAttribute('data-id')))
+
+    await rows.first().getByRole('link').focus()
+    await keyboard.press('?')
+    const help = page.getByRole('dialog', { name: 'Keyboard shortcuts' })
+    await help.getByText('Archive or move back').waitFor()
+    await keyboard.press('Escape')
+    await help.waitFor({ state: 'detached' })
+    t.equal(await focused(), first, 'the focus comes back')
+    await keyboard.press('j')
+    t.equal(await focused(), second)
+    await keyboard.press('ArrowDown')
+    t.equal(await focused(), third)
+    await keyboard.press('k')
+    await keyboard.press('u')
+    await eventually(async () => (await unread()) === 2)
+    await keyboard.press('u')
+    await eventually(async () => (await unread()) === 3)
+    await keyboard.press('e')
+    await eventually(async () => (await rows.count()) === 2)
+    t.equal(await focused(), third)
+    await keyboard.press('#')
+    await eventually(async () => (await rows.count()) === 1)
+    t.equal(await focused(), first)
+    await keyboard.press('Shift+A')
+    await eventually(async () => (await unread()) === 0)
+    t.match((await ana.get('/notifications?filter=archived')).items, [{ id: second }])
+    system.noErrors()
+  })
+}
+
 test('a person is muted from the menu of a notification, and a missing or broken page keeps the bell', {
   skip,
 }, async (t) => {

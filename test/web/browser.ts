@@ -70,7 +70,7 @@ export async function openWindow(t: Test, url: string, look: Look = {}, errors: 
     page.on('pageerror', (error) => errors.push(String(error)))
     page.on('console', (message) => {
       // The browser's own lines about answers that a test provokes.
-      if (message.type() === 'error' && !/status of 400|ERR_INTERNET_DISCONNECTED|WebSocket/.test(message.text()))
+      if (message.type() === 'error' && !/status of (400|422)|ERR_INTERNET_DISCONNECTED|WebSocket/.test(message.text()))
         errors.push(message.text())
     })
   })
@@ -118,7 +118,5 @@ export async function badgeOf(page: Page): Promise<number> {
 
 /** Ids of the notifications on the page, in order. */
 export function listOf(page: Page): Promise<(string | null)[]> {
-  return page
-    .locator('main [data-notification]')
-    .evaluateAll((items) => items.map((item) => item.getAttribute('data-notification')))
+  return page.locator('main [data-id]').evaluateAll((items) => items.map((item) => item.getAttribute('data-id')))
 }

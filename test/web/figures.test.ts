@@ -139,7 +139,7 @@ async function latencies(system: WebSystem): Promise<Row[]> {
 async function readByClick(count: number): Promise<number[]> {
   const took: number[] = []
   for (let place = 0; place < count; place += 1) {
-    const row = document.querySelector<HTMLElement>('[data-notification][data-unread="true"]')
+    const row = document.querySelector<HTMLElement>('[data-id][data-unread="true"]')
     if (!row) break
     const at = performance.now()
     const shown = new Promise<number>((resolve) =>
@@ -159,13 +159,13 @@ async function readByClick(count: number): Promise<number[]> {
 async function firstPaint(page: Page): Promise<number> {
   await page.addInitScript(() => {
     new MutationObserver((_, observer) => {
-      if (!document.querySelector('[data-notification]')) return
+      if (!document.querySelector('[data-id]')) return
       observer.disconnect()
       Object.assign(globalThis, { paintedAt: performance.now() })
     }).observe(document, { subtree: true, childList: true })
   })
   await page.reload()
-  await page.locator('[data-notification]').first().waitFor()
+  await page.locator('[data-id]').first().waitFor()
   return page.evaluate(() => {
     const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[]
     return (globalThis as unknown as { paintedAt: number }).paintedAt - (navigation?.domInteractive ?? 0)
@@ -242,7 +242,7 @@ async function noteChanges(page: Page): Promise<void> {
       changes.push({
         at: performance.timeOrigin + performance.now(),
         badge: Number(document.querySelector('[data-unread][popovertarget]')?.getAttribute('data-unread')),
-        rows: document.querySelectorAll('main [data-notification]').length,
+        rows: document.querySelectorAll('main [data-id]').length,
       }),
     ).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true })
   })

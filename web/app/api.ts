@@ -86,8 +86,11 @@ export function createApi({ request }: { request: Session['request'] }) {
     notification: (id: string) => request<Notification>('GET', `/notifications/${id}`),
 
     simulation: (postId: string) => request<Simulation>('GET', `/demo/posts/${postId}/simulate`),
-    simulate: (postId: string, what: { likes: number; comments: number; from: From }, key: string) =>
-      request<Simulation>('POST', `/demo/posts/${postId}/simulate`, what, key),
+    simulate: (
+      postId: string,
+      what: { likes?: number; comments?: number; follows?: number; from: From },
+      key: string,
+    ) => request<Simulation>('POST', `/demo/posts/${postId}/simulate`, what, key),
     removeSimulated: () => request<{ removed: number }>('DELETE', '/demo/simulated-users'),
     notify: (userId: string, kind: 'critical' | 'send') => request<void>('POST', '/demo/notify', { userId, kind }),
   }

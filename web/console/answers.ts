@@ -398,6 +398,31 @@ export type Preview = {
   }[]
 }
 
+export type TemplateText = {
+  /** ICU message over the variables */
+  title: string
+  /** system, or a name with a dot that belongs to no social action */
+  type?: string
+  /** ICU message over the variables */
+  body?: string | null
+  /** ICU message over the variables */
+  url?: string | null
+  variables?: Record<string, {
+    /** date: an RFC 3339 time, shown in UTC */
+    type: 'string' | 'number' | 'boolean' | 'date'
+    /** A variable that is not needs a default */
+    required?: boolean
+    default?: string | number | boolean
+  }>
+  /** By BCP 47 tag; each has a title, and a body where the template has one */
+  translations?: Record<string, {
+    /** ICU message over the variables */
+    title: string
+    /** ICU message over the variables */
+    body?: string | null
+  }>
+}
+
 export type Segment = {
   /** Decimal id, opaque to clients */
   id: string

@@ -2,6 +2,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-qu
 import { useLocation } from '@tanstack/react-router'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { useDevice } from '../app/device.tsx'
+import { Problem } from '../app/problem.ts'
 import type { Sql, System } from './answers.ts'
 
 export type Parameter = Sql['parameters'][number]
@@ -186,4 +187,13 @@ function useVisible(): boolean {
     return () => document.removeEventListener('visibilitychange', look)
   }, [])
   return visible
+}
+
+/** @throws {Problem} where the text is not JSON; an empty one is `{}` */
+export function parseJson(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text || '{}')
+  } catch {
+    throw new Problem(400, { code: 'BAD_JSON', title: `${name}: this is not JSON` })
+  }
 }

@@ -1,6 +1,7 @@
 export { type Part, RavenpostUi, type UiOptions } from './context.tsx'
 export { Bell, type BellProps, Inbox, InboxPanel, type InboxProps, type PanelProps } from './inbox.tsx'
 export { Item } from './item.tsx'
+export { onInboxKey } from './keys.ts'
 export { List, type ListProps } from './list.tsx'
 export { Preferences } from './preferences.tsx'
 export { Schedule } from './schedule.tsx'

@@ -1,13 +1,14 @@
-import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef, useState } from 'react'
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from 'react'
 import type { Filter, InboxItem } from '../index.ts'
 import { useRavenpost } from '../react/context.ts'
 import { useInbox } from '../react/inbox.ts'
 import { useUi } from './context.tsx'
 import { Item } from './item.tsx'
+import { onInboxKey } from './keys.ts'
 
 export type ListProps = {
   filter?: Filter
-  /** Renders an item instead of the default. Must return an `<li>`. */
+  /** Renders an item instead of the default. Must return an `<li>`, which the keys reach if it has the id as `data-id`. */
   renderItem?(item: InboxItem): ReactNode
   /** Enables the keys j, k, e, u, # and Shift+A while the list has the focus. Default: true. */
   shortcuts?: boolean
@@ -53,7 +54,7 @@ export function List({ filter = {}, renderItem, shortcuts = true, isOpen = true 
       {shown.length === 0 && (
         <p {...part('empty')}>{filter.filter === 'unread' ? strings.emptyUnread : strings.empty}</p>
       )}
-      <ul ref={list} onKeyDown={(event) => shortcuts && onKey(event, client)}>
+      <ul ref={list} onKeyDown={(event) => shortcuts && onInboxKey(event, client)}>
         {shown.map((item, index) =>
           renderItem ? (
             renderItem(item)
@@ -130,38 +131,4 @@ function useSeen(list: RefObject<HTMLUListElement | null>, isNeeded: boolean): v
       observer.disconnect()
     }
   }, [client, list, isNeeded])
-}
-
-type Client = ReturnType<typeof useRavenpost>
-
-function onKey(event: KeyboardEvent<HTMLElement>, client: Client): void {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return
-  const links = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-rp-part=link]')]
-  const row = (event.target as HTMLElement).closest<HTMLElement>('[data-id]')
-  const at = links.findIndex((link) => row?.contains(link))
-  const go = (to: number) => links[Math.min(Math.max(to, 0), links.length - 1)]?.focus()
-  const id = row?.dataset.id
-  const keys: Record<string, () => unknown> = {
-    j: () => go(at + 1),
-    ArrowDown: () => go(at + 1),
-    k: () => go(at - 1),
-    ArrowUp: () => go(at - 1),
-    Home: () => go(0),
-    End: () => go(links.length - 1),
-    A: () => client.readAll(),
-    ...(id && {
-      e: () => leave(() => client.archive([id])),
-      '#': () => leave(() => client.delete([id])),
-      u: () => (client.get(id)?.readAt === null ? client.read([id]) : client.unread([id])),
-    }),
-  }
-  // Moves the focus to the next row before this one disappears.
-  const leave = (act: () => unknown) => {
-    ;(links[at + 1] ?? links[at - 1])?.focus()
-    act()
-  }
-  const act = keys[event.key]
-  if (!act) return
-  event.preventDefault()
-  act()
 }

@@ -66,6 +66,7 @@ const ofConsole = {
   Replayed: 'post /admin/dead-letters/{id}/dry-run answer',
   Template: 'get /admin/templates answer items',
   Preview: 'post /admin/templates/{id}/preview answer',
+  TemplateText: 'post /admin/templates/preview body template',
   Segment: 'get /admin/segments answer items',
   Estimate: 'post /admin/segments/estimate answer',
   Broadcast: 'get /admin/broadcasts answer items',

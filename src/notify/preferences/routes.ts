@@ -1,6 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { build, run } from '../../db/kysely.ts'
+import { fail } from '../../errors.ts'
+import { answerReadOnce, IdempotencyHeader } from '../../http/idempotency.ts'
+import { Id } from '../../protocol/id.ts'
 import { decide, type Rule } from '../rules/decide.ts'
 import { preferencesOf } from '../rules/relations.ts'
 import { channels } from '../types/types.ts'
@@ -31,6 +35,8 @@ const Question = Type.Object(
   },
   { additionalProperties: false },
 )
+
+const OneUser = Type.Object({ id: Id })
 
 export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
   return async (server) => {
@@ -82,6 +88,31 @@ export function preferenceRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       ({ user, body: { preferences, days = 30 } }) => whatIf(app, user.userId, preferences, days),
+    )
+
+    server.post(
+      '/admin/users/:id/what-if',
+      {
+        config: { role: 'reader' },
+        schema: {
+          tags: ['admin'],
+          summary: 'Preview how preferences would have treated the recent notifications of a user',
+          description: 'Like the call of a user about their own preferences. Changes nothing.',
+          answers: { 200: 'By type and channel, how the decisions would differ' },
+          errors: ['USER_NOT_FOUND', 'BAD_TIME_ZONE'],
+          headers: IdempotencyHeader,
+          params: OneUser,
+          body: Question,
+          response: { 200: WhatIf },
+        },
+      },
+      (request, reply) =>
+        answerReadOnce(app.pool, request, reply, async () => {
+          const { params, body } = request
+          const inbox = build.selectFrom('notify.inbox').select('userId').where('userId', '=', params.id)
+          if ((await run(app.pool, inbox)).count === 0) throw fail('USER_NOT_FOUND')
+          return whatIf(app, params.id, body.preferences, body.days ?? 30)
+        }),
     )
   }
 }

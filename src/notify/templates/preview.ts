@@ -10,8 +10,7 @@ import { shownBy } from '../channels/web-push/web-push.ts'
 import { decide } from '../rules/decide.ts'
 import { preferencesOf } from '../rules/relations.ts'
 import { type Channel, channels, type NotificationType } from '../types/types.ts'
-import { renderMessages, type Values, wordsFor } from './message.ts'
-import type { Template } from './store.ts'
+import { type Messages, renderMessages, type Values, wordsFor } from './message.ts'
 
 const text = Type.String()
 
@@ -53,7 +52,7 @@ type Recipient = { locale: string | null; reachableBy: Channel[]; unreadCount: n
  */
 export async function previewTemplate(
   { pool, config }: { pool: pg.Pool; config: Config },
-  template: Template,
+  template: Messages & { type: string },
   type: NotificationType,
   { variables, userId, locale }: { variables: Values; userId?: string | undefined; locale?: string | undefined },
 ): Promise<Static<typeof Preview>> {
@@ -68,7 +67,7 @@ export async function previewTemplate(
   const [inApp] = decisions
   const shownLocale = locale ?? recipient.locale
   const silent = inApp?.decision === 'allow' && inApp.until !== null
-  const notification = asNotification(template, type, { ...wordsFor(words, shownLocale), url: words.url }, silent)
+  const notification = asNotification(template.type, type, { ...wordsFor(words, shownLocale), url: words.url }, silent)
   const publicUrl = publicUrlOf(config)
   return {
     locale: shownLocale,
@@ -96,7 +95,7 @@ async function findRecipient(pool: pg.Pool, userId: string): Promise<Recipient> 
 
 type Shown = { title: string; body: string | null; url: string | null }
 
-function asNotification({ type: name }: Template, type: NotificationType, words: Shown, silent: boolean): Notification {
+function asNotification(name: string, type: NotificationType, words: Shown, silent: boolean): Notification {
   const now = new Date()
   const at = now.toISOString()
   const { title, body } = words

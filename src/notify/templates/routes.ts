@@ -83,13 +83,16 @@ export const Template = Type.Object({
   updatedAt: time,
 })
 const OneTemplate = Type.Object({ id: Id })
-const PreviewOf = Type.Object(
-  {
-    variables: Type.Optional(Values),
-    userId: Type.Optional(Id),
-    externalId: Type.Optional(ExternalId),
-    locale: Type.Optional(Type.String({ pattern: LANGUAGE_TAG, maxLength: 35 })),
-  },
+const previewOf = {
+  variables: Type.Optional(Values),
+  userId: Type.Optional(Id),
+  externalId: Type.Optional(ExternalId),
+  locale: Type.Optional(Type.String({ pattern: LANGUAGE_TAG, maxLength: 35 })),
+}
+const PreviewOf = Type.Object(previewOf, closed)
+const { name: _, ...exampleText } = example
+const PreviewOfText = Type.Object(
+  { template: Type.Object({ title, ...optional }, { ...closed, examples: [exampleText] }), ...previewOf },
   closed,
 )
 
@@ -102,6 +105,13 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
     if ((await types.current())(content.type).social)
       throw fail('VALIDATION_FAILED', `${content.type} belongs to social actions`, { pointer: '/type' })
     return { ...content, ...checkMessages(content) }
+  }
+
+  const preview = async (template: TemplateContent, asked: Static<typeof PreviewOf>) => {
+    const { variables = {}, locale, externalId } = asked
+    const [userId = asked.userId] = externalId === undefined ? [] : await usersOf(pool, [externalId])
+    if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
+    return previewTemplate(app, template, (await types.current())(template.type), { variables, userId, locale })
   }
 
   return async (server) => {
@@ -244,14 +254,30 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
         },
       },
       (request, reply) =>
-        answerReadOnce(pool, request, reply, async () => {
-          const { variables = {}, locale, externalId } = request.body
-          const [userId = request.body.userId] = externalId === undefined ? [] : await usersOf(pool, [externalId])
-          if (externalId !== undefined && userId === undefined) throw fail('USER_NOT_FOUND')
-          const template = required(await findTemplate(pool, request.params.id))
-          const type = (await types.current())(template.type)
-          return previewTemplate(app, template, type, { variables, userId, locale })
-        }),
+        answerReadOnce(pool, request, reply, async () =>
+          preview(required(await findTemplate(pool, request.params.id)), request.body),
+        ),
+    )
+
+    server.post(
+      '/admin/templates/preview',
+      {
+        config: toRead,
+        schema: {
+          tags: ['admin'],
+          summary: 'Preview a template that is not saved',
+          description: 'Like the preview of a saved one, for an editor: `template` is checked, rendered and not kept.',
+          answers: { 200: 'The rendered channels' },
+          errors: ['USER_NOT_FOUND', 'BAD_TEMPLATE'],
+          headers: IdempotencyHeader,
+          body: PreviewOfText,
+          response: { 200: Preview },
+        },
+      },
+      (request, reply) =>
+        answerReadOnce(pool, request, reply, async () =>
+          preview(await check(toContent({ name: '', ...request.body.template })), request.body),
+        ),
     )
   }
 }

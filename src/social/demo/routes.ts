@@ -14,6 +14,7 @@ import { deviceOf, Tokens, tokens } from '../accounts/routes.ts'
 import { startSession } from '../accounts/sign-in.ts'
 import { busy, insertComment, whenFree } from '../comments/write.ts'
 import { findIdOf } from '../external-users/read.ts'
+import { followBatch } from '../follows/write.ts'
 import { likeBatch } from '../likes/write.ts'
 import { getPost, requireUser } from '../posts/read.ts'
 import { gatherCrowd, twoDevices } from './crowd.ts'
@@ -31,6 +32,9 @@ const Simulate = Type.Object(
   {
     likes: Type.Optional(Type.Integer({ minimum: 0, maximum: 15, default: 0 })),
     comments: Type.Optional(Type.Integer({ minimum: 0, maximum: 10, default: 0 })),
+    follows: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 10, default: 0, description: 'Strangers who begin to follow' }),
+    ),
     from: Type.Optional(From),
   },
   closed,
@@ -79,9 +83,9 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
       {
         schema: {
           tags: ['demo'],
-          summary: 'Let simulated users like a post and comment on it',
+          summary: 'Let simulated users like a post, comment on it, and follow its author',
           description:
-            'Real likes and comments by users made for it. `followers` and the author of the post follow each other, `strangers` do not, and `mixed` takes both.',
+            'Real likes, comments and follows by users made for it. `followers` and the author of the post follow each other, `strangers` do not, and `mixed` takes both.',
           answers: { 200: 'Settings and state of the groups right after it' },
           errors: ['POST_NOT_FOUND'],
           headers: IdempotencyHeader,
@@ -202,7 +206,7 @@ export function demoRoutes(app: App): FastifyPluginAsyncTypebox {
 async function simulate(
   trx: pg.ClientBase,
   post: { id: string; authorId: string },
-  { likes = 0, comments = 0, from = 'mixed' }: Static<typeof Simulate>,
+  { likes = 0, comments = 0, follows = 0, from = 'mixed' }: Static<typeof Simulate>,
   requestId: string,
 ): Promise<void> {
   const crowd = await gatherCrowd(trx, post, Math.max(likes, comments), from, requestId)
@@ -215,6 +219,12 @@ async function simulate(
     const comment = { postId: post.id, parentId: null, body: sentences[place % sentences.length] ?? '' }
     await insertComment(trx, { userId, requestId }, comment)
   }
+  const strangers = await gatherCrowd(trx, post, follows, 'strangers', requestId)
+  const followed = await followBatch(
+    trx,
+    strangers.map((followerId) => ({ followerId, followeeId: post.authorId, requestId })),
+  )
+  if (followed.includes(HELD)) throw busy()
 }
 
 const messages = {

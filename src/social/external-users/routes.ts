@@ -158,26 +158,28 @@ function found<T>(value: T | undefined): T {
 const OWN = new Set(['GET /users/:id', 'DELETE /users/:id'])
 
 /**
- * Makes each route below `/users/:id` and `/admin/users/:id` that is added later also available below
- * `/users/external/:externalId` and `/admin/users/external/:externalId`. The API document does not repeat them.
+ * Makes each route below `/users/:id`, `/admin/users/:id` and `/admin/trace/:userId` that is added later also available with
+ * `external/:externalId` in place of the id. The API document does not repeat them.
  */
 export function nameUsersByExternalId(server: FastifyInstance, { db }: App): void {
-  const resolve: preHandlerAsyncHookHandler = async (request) => {
-    const { externalId, ...params } = request.params as { externalId: string }
-    const id = await findIdOf(db, externalId)
-    if (id === undefined) throw fail('USER_NOT_FOUND')
-    request.params = { ...params, id } satisfies FastifyRequest['params']
-  }
+  const resolveAs =
+    (name: string): preHandlerAsyncHookHandler =>
+    async (request) => {
+      const { externalId, ...params } = request.params as { externalId: string }
+      const id = await findIdOf(db, externalId)
+      if (id === undefined) throw fail('USER_NOT_FOUND')
+      request.params = { ...params, [name]: id } satisfies FastifyRequest['params']
+    }
   server.addHook('onRoute', function (this: FastifyInstance, route) {
     const { routePath, method, schema } = route
-    const named = /^(\/admin)?\/users\/:id(?=\/|$)/.exec(routePath)
-    if (!named || method === 'HEAD' || OWN.has(`${method} ${routePath}`)) return
-    const { id: _, ...others } = (schema?.params as TObject | undefined)?.properties ?? {}
+    const [, name] = /^(?:(?:\/admin)?\/users|\/admin\/trace)\/:(id|userId)(?=\/|$)/.exec(routePath) ?? []
+    if (name === undefined || method === 'HEAD' || OWN.has(`${method} ${routePath}`)) return
+    const { [name]: _, ...others } = (schema?.params as TObject | undefined)?.properties ?? {}
     this.route({
       ...route,
-      url: routePath.replace('/users/:id', '/users/external/:externalId'),
+      url: routePath.replace(`:${name}`, 'external/:externalId'),
       schema: { ...schema, hide: true, params: Type.Object({ externalId: ExternalId, ...others }) },
-      preHandler: [resolve, ...[route.preHandler ?? []].flat()],
+      preHandler: [resolveAs(name), ...[route.preHandler ?? []].flat()],
     })
   })
 }

@@ -14,8 +14,11 @@ type Row = { followerId: string; followeeId: string; held: boolean }
  * Writes follows of many users in one statement. The pairs must be distinct. Results are in the order of the requests;
  * false when a user does not exist or one blocks the other. Never waits for a lock.
  */
-export function followBatch(pool: pg.Pool, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
-  return writePairs(pool, { ...follows, name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
+export function followBatch(
+  db: Pick<pg.ClientBase, 'query'>,
+  requests: FollowRequest[],
+): Promise<(boolean | typeof HELD)[]> {
+  return writePairs(db, { ...follows, name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
 }
 
 /** Removes follows. Otherwise like `followBatch`. */

@@ -253,6 +253,10 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.equal((await api.patchAdminTemplatesById(template.id, { title: 'Your invoice {number}' }, root)).version, 2)
   const preview = await api.postAdminTemplatesByIdPreview(template.id, { variables: { number: 7 } }, {}, root)
   assert.equal(preview.inApp.title, 'Your invoice 7')
+  const question = { preferences: { channels: { inApp: false } } }
+  assert.equal((await api.postAdminUsersByIdWhatIf(user.id, question, {}, root)).days, 30)
+  const unsaved = { template: { title: 'Hello' } }
+  assert.equal((await api.postAdminTemplatesPreview(unsaved, {}, root)).email.subject, 'Hello')
   assert.equal((await api.getAdminTemplatesById(template.id, root)).name, 'Invoice')
   await api.deleteAdminTemplatesById(template.id, root)
   assert.deepEqual(await api.getHealthz(), { alive: true })

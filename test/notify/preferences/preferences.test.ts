@@ -1,4 +1,6 @@
 import t from 'tap'
+import { grantAdmin } from '../../../src/social/accounts/admin.ts'
+import { signIn } from '../../client.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { setup } from '../../setup.ts'
 
@@ -187,6 +189,12 @@ t.test('what-if decides recent notifications again and changes nothing', async (
     'user.followed': { inApp: { after: { silent: 1 } } },
   })
   t.match((await ask({ preferences: {} })).body, { differs: 0 })
+  await system.as('boss')
+  await grantAdmin(system.pool, 'boss')
+  const boss = await signIn(system.url, 'boss')
+  const asStaff = (id: string) => boss.request('POST', `/admin/users/${id}/what-if`, { preferences })
+  t.same((await asStaff(ana.id)).body, (await ask({ preferences })).body, 'staff ask the same about a user')
+  t.match(await asStaff('999999'), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   await system.pool.query(`update notify.notifications set updated_at = now() - interval '3 days'`)
   t.match((await ask({ preferences, days: 1 })).body, { notifications: 0, types: {} })
   t.match(await ask({ preferences: { dnd: { ...preferences.dnd, timeZone: 'Nowhere/Else' } } }), {

@@ -126,5 +126,16 @@ test('a preview shows each channel in the language of the user, with the decisio
   t.match((await preview({ variables, externalId: 'ana' })).body, { locale: 'de-AT' })
   t.match(await preview({ variables, externalId: 'nobody' }), { status: 404, body: { code: 'USER_NOT_FOUND' } })
   t.match(await preview({ variables, userId: '999999' }), { status: 404, body: { code: 'USER_NOT_FOUND' } })
+
+  const { name: _, ...text } = INVOICE
+  const unsaved = (template: object) =>
+    root.request('POST', '/admin/templates/preview', { template, variables, userId: ana.id })
+  t.match(await unsaved({ ...text, title: 'Draft {number}', translations: {} }), {
+    status: 200,
+    body: { locale: 'de-AT', inApp: { type: 'shop.invoice', title: 'Draft A <7>' }, push: { title: 'Draft A <7>' } },
+  })
+  t.match(await unsaved({ ...text, title: 'Draft {nothing}' }), { status: 422, body: { code: 'BAD_TEMPLATE' } })
+  t.match(await unsaved({ ...text, type: 'post.liked' }), { status: 400, body: { errors: [{ pointer: '/type' }] } })
+  t.equal((await root.get(`/admin/templates/${id}`)).title, INVOICE.title, 'nothing is saved')
   t.same((await ana.get('/notifications')).items, [], 'nothing is sent')
 })

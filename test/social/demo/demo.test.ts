@@ -31,9 +31,14 @@ test('simulated users act through the whole pipeline, and the cleanup removes th
   t.match((await state()).likes, { delivered: 23, waiting: 0, flushesAt: null })
   t.match((await ana.get('/notifications?type=post.liked')).items, [{ actorCount: 23 }])
 
+  await simulate({ follows: 2 })
+  await settled(system)
+  t.match(await ana.get(`/users/${ana.id}`), { followerCount: 10, followingCount: 8 })
+  t.match((await ana.get('/notifications?type=user.followed')).items, [{ actorCount: 2 }], 'these follows notify')
+
   const ben = await system.as('ben')
   t.match((await ben.get(`/demo/posts/${id}/simulate`)).likes, { delivered: 0, waiting: 0 }, 'only to the author')
-  t.match((await ben.request('DELETE', '/demo/simulated-users')).body, { removed: 23 })
+  t.match((await ben.request('DELETE', '/demo/simulated-users')).body, { removed: 25 })
   await settled(system)
   // On a machine that is busy with other tests the worker may need longer than a request waits.
   await eventually(async () => {

@@ -9,6 +9,7 @@ import { Tabs } from '../../ui/tabs.tsx'
 import { explain } from '../problem.ts'
 import { useFormat, useWords } from '../words/words.tsx'
 import { NotificationItem } from './item.tsx'
+import { useListKeys } from './keys.tsx'
 import styles from './notifications.module.css'
 import { useSeen } from './seen.ts'
 import { useSteady } from './steady.ts'
@@ -88,6 +89,7 @@ export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): 
   const { shown, fresh, show } = useSteady(list.items, held)
   const id = useId()
   const requests = useInbox(filters.requests).items.length
+  const { onKeyDown, keysDialog } = useListKeys()
   useSeen(list.items)
   const { status } = useConnection()
   const { pendingCount, isStored } = useSyncExternalStore(client.counts.subscribe, client.counts.getSnapshot)
@@ -146,7 +148,7 @@ export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): 
             </button>
           </div>
         )}
-        <ul>
+        <ul onKeyDown={onKeyDown}>
           {shown.map((item) => (
             <NotificationItem key={item.id} item={item} onWhy={why} onOpen={close} />
           ))}
@@ -176,6 +178,7 @@ export function BellPanel({ close, onWhy }: { close(): void; onWhy(id: string): 
           {notifications.openAll}
         </Link>
       </div>
+      {keysDialog}
     </>
   )
 }

@@ -40,7 +40,7 @@ export const NotificationItem = memo(function NotificationItem({ item, lead, onW
   const unread = item.readAt === null
   const open = useOpen(item, onOpen)
   return (
-    <li className={styles.item} data-unread={unread} data-notification={item.id}>
+    <li className={styles.item} data-unread={unread} data-id={item.id}>
       <div className={styles.lead}>
         {lead}
         <Lead item={item} />

@@ -1,9 +1,9 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { Archive, ArchiveRestore, CheckCheck, MailOpen, Settings, Trash2 } from 'lucide-react'
+import { Archive, ArchiveRestore, CheckCheck, Keyboard, MailOpen, Settings, Trash2 } from 'lucide-react'
 import type { Filter, InboxItem } from 'ravenpost-client'
 import { useInbox, useRavenpost, useUnreadCount } from 'ravenpost-client/react'
 import { lazy, Suspense, useState } from 'react'
-import { Button, iconClass } from '../../ui/button.tsx'
+import { Button, IconButton, iconClass } from '../../ui/button.tsx'
 import { Alert, Loading } from '../../ui/notes.tsx'
 import { tabClass, tabsClass } from '../../ui/tabs.tsx'
 import { demoEnabled } from '../demo/enabled.ts'
@@ -13,6 +13,7 @@ import { useTitle } from '../shell/title.ts'
 import { useWords } from '../words/words.tsx'
 import { NothingHere } from './bell.tsx'
 import { NotificationItem } from './item.tsx'
+import { useListKeys } from './keys.tsx'
 import styles from './notifications.module.css'
 import { Rows } from './rows.tsx'
 import { useSeen } from './seen.ts'
@@ -47,6 +48,7 @@ export function NotificationsPage() {
   const [held, setHeld] = useState(false)
   const steady = useSteady(list.items, held)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
+  const { onKeyDown, showKeys, keysDialog } = useListKeys()
   useSeen(list.items)
   useTitle(notifications.title)
 
@@ -76,6 +78,9 @@ export function NotificationsPage() {
           <Button disabled={unread === 0} onClick={() => void client.readAll()}>
             <CheckCheck aria-hidden="true" /> {notifications.readAll}
           </Button>
+          <IconButton label={notifications.keys.title} onClick={showKeys}>
+            <Keyboard aria-hidden="true" />
+          </IconButton>
           <Link
             to="/settings/$section"
             params={{ section: 'notifications' }}
@@ -129,7 +134,7 @@ export function NotificationsPage() {
             </button>
           </div>
         )}
-        <Rows items={shown}>
+        <Rows items={shown} onKeyDown={onKeyDown}>
           {(item) => (
             <NotificationItem
               key={item.id}
@@ -154,6 +159,7 @@ export function NotificationsPage() {
           <Tester />
         </Suspense>
       )}
+      {keysDialog}
       {why !== undefined && <WhyDialog id={why} onClose={() => setWhy(undefined)} />}
     </>
   )

@@ -1,19 +1,24 @@
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import type { InboxItem } from 'ravenpost-client'
-import { type ReactNode, useLayoutEffect, useRef, useState } from 'react'
+import { type KeyboardEventHandler, type ReactNode, useLayoutEffect, useRef, useState } from 'react'
 
 /** Above this number of rows, only those near the visible part are rendered. */
 const MOST_ROWS = 200
 const ROW_PIXELS = 76
 
-type RowsProps = { items: readonly InboxItem[]; children(item: InboxItem): ReactNode }
-
-export function Rows({ items, children }: RowsProps) {
-  if (items.length > MOST_ROWS) return <VirtualRows items={items}>{children}</VirtualRows>
-  return <ul>{items.map(children)}</ul>
+type RowsProps = {
+  items: readonly InboxItem[]
+  onKeyDown: KeyboardEventHandler
+  children(item: InboxItem): ReactNode
 }
 
-function VirtualRows({ items, children }: RowsProps) {
+export function Rows(props: RowsProps) {
+  const { items, onKeyDown, children } = props
+  if (items.length > MOST_ROWS) return <VirtualRows {...props} />
+  return <ul onKeyDown={onKeyDown}>{items.map(children)}</ul>
+}
+
+function VirtualRows({ items, onKeyDown, children }: RowsProps) {
   const list = useRef<HTMLUListElement>(null)
   const [top, setTop] = useState(0)
   useLayoutEffect(() => setTop((list.current?.getBoundingClientRect().top ?? 0) + window.scrollY), [])
@@ -25,7 +30,7 @@ function VirtualRows({ items, children }: RowsProps) {
     getItemKey: (index) => items[index]?.id ?? index,
   })
   return (
-    <ul ref={list} style={{ position: 'relative', blockSize: virtual.getTotalSize() }}>
+    <ul ref={list} onKeyDown={onKeyDown} style={{ position: 'relative', blockSize: virtual.getTotalSize() }}>
       {virtual.getVirtualItems().map(({ key, index, start }) => {
         const item = items[index]
         return (

@@ -176,13 +176,13 @@ type Post = { id: string }
 export function TryIt() {
   const { api, session } = useDevice()
   const send = useMutation({
-    mutationFn: async (what: 'likes' | 'comments' | 'critical' | 'send') => {
+    mutationFn: async (what: 'likes' | 'comments' | 'follows' | 'critical' | 'send') => {
       if (what === 'critical' || what === 'send')
         return session.request('POST', '/demo/notify', { userId: session.user.id, kind: what }, newKey())
       const own = await session.request<{ items: Post[] }>('GET', `/posts?scope=user&userId=${session.user.id}&limit=1`)
       const post = own.items[0] ?? (await api.createPost('A post to try the pipeline with', [], newKey()))
-      const counts = what === 'likes' ? { likes: 8, comments: 0 } : { likes: 0, comments: 3 }
-      return api.simulate(post.id, { ...counts, from: 'mixed' }, newKey())
+      const counts = { likes: 8, comments: 3, follows: 1 }
+      return api.simulate(post.id, { [what]: counts[what], from: 'mixed' }, newKey())
     },
   })
   return (
@@ -196,6 +196,9 @@ export function TryIt() {
         </Button>
         <Button busy={send.isPending} onClick={() => send.mutate('comments')}>
           3 comments
+        </Button>
+        <Button busy={send.isPending} onClick={() => send.mutate('follows')}>
+          Follower
         </Button>
         <Button busy={send.isPending} onClick={() => send.mutate('send')}>
           Message

@@ -1,13 +1,12 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
-import { Problem } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
 import { Button } from '../../ui/button.tsx'
 import { Segments as Choice, Field, TextArea } from '../../ui/field.tsx'
 import type { Estimate, Segment } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, rowsOf, useConsole, usePages } from '../data.tsx'
+import { type Pages, parseJson, rowsOf, useConsole, usePages } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, MoreButton, OperatingButton, Screen, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -52,7 +51,7 @@ function Editor() {
   const [name, setName] = useState('')
   const [rule, setRule] = useState('{"all": [{"role": "user"}, {"activeWithin": 2592000}]}')
   const [sql, setSql] = useState("select id from social.users where locale = 'de'")
-  const set = () => (by === 'sql' ? { sql } : { rule: parse(rule) })
+  const set = () => (by === 'sql' ? { sql } : { rule: parseJson('The rule', rule) })
   const estimate = useMutation({
     mutationFn: async () => session.request<Estimate>('POST', '/admin/segments/estimate', set(), newKey()),
   })
@@ -129,13 +128,4 @@ function Editor() {
       )}
     </Card>
   )
-}
-
-/** @throws {Problem} where the text is not JSON */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new Problem(400, { code: 'BAD_JSON', title: 'The rule is not JSON' })
-  }
 }

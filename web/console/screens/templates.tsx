@@ -1,12 +1,12 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useDeferredValue, useState } from 'react'
+import { type FormEvent, useDeferredValue, useRef, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
-import { messageAt, Problem } from '../../app/problem.ts'
+import { messageAt } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
 import { Field, TextArea } from '../../ui/field.tsx'
-import type { Preview, Sql, Template } from '../answers.ts'
+import type { Preview, Sql, Template, TemplateText } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, rowsOf, usePages, useRead } from '../data.tsx'
+import { type Pages, parseJson, rowsOf, usePages, useRead } from '../data.tsx'
 import { At, DataTable } from '../ui/data-table.tsx'
 import { Card, Failed, MoreButton, OperatingButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -64,7 +64,7 @@ const NEW = {
 }
 type Draft = typeof NEW
 
-/** Edits a template; the preview follows what is saved. */
+/** Edits a template; the preview follows what is typed. */
 export function TemplateScreen({ id }: { id: string }) {
   const { data, error } = useRead<Template & { sql: Sql }>(id === 'new' ? undefined : `templates/${id}`, 0)
   if (id !== 'new' && !data) return <Failed error={error} />
@@ -84,28 +84,29 @@ export function TemplateScreen({ id }: { id: string }) {
       title={data ? `${data.name}, version ${data.version}` : 'New template'}
       lead={<To to="templates">All templates</To>}
     >
-      <div className={styles.two}>
-        <Editor key={data?.version ?? 0} id={id} draft={draft} />
-        {data && <PreviewCard template={data} />}
-      </div>
+      <EditorAndPreview key={data?.version ?? 0} id={id} saved={draft} />
       {data && <SqlDrawer sql={data.sql} />}
     </Screen>
   )
 }
 
-function Editor({ id, draft }: { id: string; draft: Draft }) {
+function EditorAndPreview({ id, saved }: { id: string; saved: Draft }) {
+  const [draft, setDraft] = useState(saved)
+  return (
+    <div className={styles.two}>
+      <Editor id={id} draft={saved} onDraft={setDraft} />
+      <PreviewCard draft={draft} />
+    </div>
+  )
+}
+
+function Editor({ id, draft, onDraft }: { id: string; draft: Draft; onDraft(draft: Draft): void }) {
   const { session } = useDevice()
   const queries = useQueryClient()
   const [created, setCreated] = useState<string>()
   const save = useMutation({
     mutationFn: (form: Draft) => {
-      const body = {
-        ...form,
-        body: form.body || null,
-        url: form.url || null,
-        variables: parse('variables', form.variables),
-        translations: parse('translations', form.translations),
-      }
+      const body = { name: form.name, ...textOf(form) }
       return id === 'new'
         ? session.request<Template>('POST', '/admin/templates', body, newKey())
         : session.request<Template>('PATCH', `/admin/templates/${id}`, body)
@@ -115,14 +116,19 @@ function Editor({ id, draft }: { id: string; draft: Draft }) {
       return queries.invalidateQueries({ queryKey: ['console'] })
     },
   })
+  const draftOf = (form: HTMLFormElement) => Object.fromEntries(new FormData(form)) as Draft
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    save.mutate(Object.fromEntries(new FormData(event.currentTarget)) as Draft)
+    save.mutate(draftOf(event.currentTarget))
   }
   const fault = (name: string) => messageAt(save.error, name)
   return (
     <Card title="Text">
-      <form className={styles.stack} onSubmit={submit}>
+      <form
+        className={styles.stack}
+        onSubmit={submit}
+        onChange={({ currentTarget }) => onDraft(draftOf(currentTarget))}
+      >
         <Field label="Name" name="name" defaultValue={draft.name} required maxLength={100} error={fault('name')} />
         <Field label="Type" name="type" defaultValue={draft.type} required maxLength={100} error={fault('type')} />
         <Field label="Title" name="title" defaultValue={draft.title} required maxLength={1000} error={fault('title')} />
@@ -157,38 +163,44 @@ function Editor({ id, draft }: { id: string; draft: Draft }) {
   )
 }
 
-/** @throws {Problem} where the text is not JSON */
-function parse(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text || '{}')
-  } catch {
-    throw new Problem(400, { code: 'BAD_JSON', title: `${name} is not JSON` })
+/** @throws {Problem} where a text is not JSON */
+function textOf({ type, title, body, url, variables, translations }: Draft): TemplateText {
+  return {
+    type,
+    title,
+    body: body || null,
+    url: url || null,
+    variables: parseJson('Variables', variables) as Template['variables'],
+    translations: parseJson('Translations', translations) as Template['translations'],
   }
 }
 
 /** A preview for every channel, as a user would see it; updated with every keystroke. */
-function PreviewCard({ template }: { template: Template }) {
+function PreviewCard({ draft }: { draft: Draft }) {
   const { session } = useDevice()
   const [values, setValues] = useState<Record<string, string>>({})
   const [userId, setUserId] = useState('')
   const [locale, setLocale] = useState('')
-  const asked = useDeferredValue(JSON.stringify({ values, userId, locale, version: template.version }))
+  const variables = useVariables(draft)
+  const asked = useDeferredValue(JSON.stringify({ values, userId, locale, draft }))
   const { data, error } = useQuery({
-    queryKey: ['console', 'preview', template.id, asked],
-    queryFn: () =>
-      session.request<Preview>(
-        'POST',
-        `/admin/templates/${template.id}/preview`,
-        { variables: valuesOf(template, values), ...(userId && { userId }), ...(locale && { locale }) },
-        newKey(),
-      ),
+    queryKey: ['console', 'preview', asked],
+    queryFn: () => {
+      const template = textOf(draft)
+      return session.request<Preview>('POST', '/admin/templates/preview', {
+        template,
+        variables: valuesOf(template, values),
+        ...(userId && { userId }),
+        ...(locale && { locale }),
+      })
+    },
     placeholderData: (before) => before,
     retry: false,
   })
   return (
     <Card title="Preview">
       <div className={styles.find}>
-        {Object.entries(template.variables).map(([name, { type }]) => (
+        {Object.entries(variables).map(([name, { type }]) => (
           <Field
             key={name}
             label={`${name} (${type})`}
@@ -241,8 +253,19 @@ function PreviewCard({ template }: { template: Template }) {
   )
 }
 
+/** The declared variables; while their JSON is not finished, the former ones. */
+function useVariables({ variables }: Draft): NonNullable<TemplateText['variables']> {
+  const last = useRef<NonNullable<TemplateText['variables']>>({})
+  try {
+    last.current = parseJson('Variables', variables) as typeof last.current
+  } catch {
+    // Still being typed.
+  }
+  return last.current
+}
+
 /** Uses an example value for an empty field. */
-function valuesOf({ variables }: Template, values: Record<string, string>): Record<string, unknown> {
+function valuesOf({ variables = {} }: TemplateText, values: Record<string, string>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(variables).map(([name, { type }]) => {
       const text = values[name] ?? ''

@@ -1,10 +1,13 @@
+import { useMutation } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react'
+import type { WhatIf } from '../../app/answers.ts'
+import { useDevice } from '../../app/device.tsx'
 import { Button } from '../../ui/button.tsx'
-import { Field } from '../../ui/field.tsx'
+import { Field, TextArea } from '../../ui/field.tsx'
 import type { Badge, Decision, FoundUser, Line, Sql, WhyNotStep } from '../answers.ts'
 import styles from '../console.module.css'
-import { type Pages, rowsOf, useNamed, usePages, useRead } from '../data.tsx'
+import { type Pages, parseJson, rowsOf, useNamed, usePages, useRead } from '../data.tsx'
 import { At, DataTable, Value } from '../ui/data-table.tsx'
 import { Card, Failed, MoreButton, Screen, State, To } from '../ui/parts.tsx'
 import { SqlDrawer } from '../ui/sql-drawer.tsx'
@@ -136,6 +139,7 @@ export function UserScreen({ id }: { id: string }) {
       )}
       {!isAboutSource && <WhyNot userId={id} />}
       <Explain userId={id} />
+      <TryPreferences userId={id} />
     </Screen>
   )
 }
@@ -233,6 +237,66 @@ function Explain({ userId }: { userId: string }) {
       {sql && <SqlDrawer sql={sql} />}
     </Card>
   )
+}
+
+const TRIED = { types: { 'post.liked': { inApp: false } } }
+
+/** Shows how a preference document would have decided the latest notifications of the user. */
+function TryPreferences({ userId }: { userId: string }) {
+  const { session } = useDevice()
+  const ask = useMutation({
+    mutationFn: (document: string) =>
+      session.request<WhatIf>('POST', `/admin/users/${userId}/what-if`, {
+        preferences: parseJson('Preferences', document),
+      }),
+  })
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    ask.mutate(String(new FormData(event.currentTarget).get('document')))
+  }
+  const { data } = ask
+  const rows = Object.entries(data?.types ?? {}).flatMap(([type, channels]) =>
+    Object.entries(channels).map(([channel, { before, after }]) => ({ type, channel, before, after })),
+  )
+  return (
+    <Card title="What if the preferences were">
+      <form className={styles.stack} onSubmit={submit}>
+        <TextArea label="Preferences, as JSON" name="document" rows={3} defaultValue={JSON.stringify(TRIED)} />
+        <div className={styles.buttons}>
+          <Button type="submit" busy={ask.isPending}>
+            Try
+          </Button>
+        </div>
+      </form>
+      <Failed error={ask.error} />
+      {data && (
+        <>
+          <p role="status">
+            {count(data.differs)} of {plural(data.notifications, 'notification')} of the last {data.days} days would
+            differ. Nothing was changed.
+          </p>
+          <DataTable
+            label="What would differ"
+            rows={rows.filter(({ before, after }) => outcomes(before) !== outcomes(after))}
+            keyOf={({ type, channel }) => `${type} ${channel}`}
+            empty="No decision would differ."
+            columns={[
+              { key: 'type', label: 'Type' },
+              { key: 'channel', label: 'Channel' },
+              { key: 'before', label: 'Now', render: ({ before }) => outcomes(before) },
+              { key: 'after', label: 'Then', render: ({ after }) => outcomes(after) },
+            ]}
+          />
+        </>
+      )}
+    </Card>
+  )
+}
+
+function outcomes(counts: Record<string, number | undefined>): string {
+  return Object.entries(counts)
+    .map(([outcome, times]) => `${times} ${outcome}`)
+    .join(', ')
 }
 
 function Decisions({ rows, empty }: { rows: readonly Decision[]; empty: string }) {
