@@ -38,6 +38,7 @@ const parameters: Record<string, (string | number | boolean | null)[]> = {
   invariants: [],
   jobs: [null, null, 101],
   lanes: [],
+  locks: [],
   'notification-types': [0, 101],
   pending: [null, null, 0, 101],
   pipeline: ['999500', new Date(Date.now() - 60_000).toISOString()],

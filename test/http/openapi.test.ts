@@ -194,7 +194,7 @@ const EXPECTED = `
   GET /admin/trace, GET /admin/trace/{userId}/{notificationId},
   GET /admin/audit, GET /admin/audit/export, GET /admin/roles, PUT /admin/users/{id}/role,
   GET /admin/system, GET /admin/pipeline/stream, GET /admin/tables, GET /admin/tables/{name}, GET /admin/jobs, GET /admin/workers, GET /admin/lanes,
-  GET /admin/pending, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/advice, GET /admin/users, GET /admin/users/{id}/timeline,
+  GET /admin/pending, GET /admin/locks, GET /admin/invariants, GET /admin/deliveries, GET /admin/breakers, GET /admin/advice, GET /admin/users, GET /admin/users/{id}/timeline,
   GET /admin/users/{id}/explain, POST /admin/users/{id}/what-if, GET /admin/sql/{name},
   GET /admin/notification-types, PATCH /admin/notification-types/{type},
   POST /demo/posts/{id}/simulate, DELETE /demo/simulated-users, POST /demo/notify, POST /demo/devices, DELETE /demo/data

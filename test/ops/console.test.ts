@@ -125,6 +125,24 @@ t.test(
       const keysOf = (rows: Record<string, unknown>[]) => rows.map(({ task, state }) => `${task} ${state}`).join()
       return keysOf(printed) === keysOf(items)
     })
+    const visitor = await system.pool.connect()
+    await visitor.query(
+      `set application_name = 'visitor'; begin; select from social.users where id = ${ana.id} for update`,
+    )
+    // Transactions of Ravenpost come and go.
+    const ofVisitor = (rows: Record<string, unknown>[]) => rows.find(({ application }) => application === 'visitor')
+    const held = await admin.get('/admin/locks')
+    named.add(held.sql.name)
+    const { body: ofLocks } = await admin.request('GET', `/admin/sql/${held.sql.name}`)
+    const printedLock = ofVisitor(await runByPsql(system.databaseUrl, ofLocks, held.sql.parameters))
+    t.match(ofVisitor(held.items), { locks: ['social.users RowShareLock'], waiting: [] })
+    t.match(printedLock, {
+      pid: String(ofVisitor(held.items)?.pid),
+      locks: '{"social.users RowShareLock"}',
+      waiting: '{}',
+    })
+    await visitor.query('rollback; reset application_name')
+    visitor.release()
     const advice = await admin.get('/admin/advice?memory=640GB')
     const { body: text } = await admin.request('GET', `/admin/sql/${advice.sql.name}`)
     const advised = await runByPsql(system.databaseUrl, text, advice.sql.parameters)

@@ -86,6 +86,7 @@ function useEntries(): { title?: string; entries: Entry[] }[] {
         { path: 'jobs', label: 'Jobs' },
         { path: 'workers', label: 'Processes' },
         { path: 'pending', label: 'Pending', number: system?.pendingEvents },
+        { path: 'locks', label: 'Locks' },
         { path: 'dead-letters', label: 'Dead letters', number: system?.deadLetters },
       ],
     },

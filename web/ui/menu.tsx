@@ -36,6 +36,8 @@ export function Menu({ trigger, label, children }: MenuProps) {
   const move = (event: KeyboardEvent) => {
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1 }
     const step = steps[event.key]
+    // A list around the menu has keys of its own.
+    event.stopPropagation()
     if (step === undefined) return
     event.preventDefault()
     const all = items()

@@ -4,37 +4,39 @@ import type { Ravenpost } from '../index.ts'
 /**
  * Handles a key in a list of notifications: j, k, the arrows, Home and End move the focus; e archives, u marks as read, and each
  * undoes itself; # deletes; A (with Shift) marks the whole inbox as read. A row is an element with `data-id`, and its first link
- * takes the focus. Keys in fields and menus are left alone.
+ * takes the focus. Keys in fields are left alone.
  */
 export function onInboxKey(event: KeyboardEvent<HTMLElement>, client: Ravenpost): void {
   const target = event.target as HTMLElement
-  const isElsewhere = target.closest('input:not([type=checkbox]), select, textarea, [role=menu]') !== null
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isElsewhere) return
-  const links = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-id]')].flatMap(
-    (row) => row.querySelector('a') ?? [],
-  )
+  if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input:not([type=checkbox])')) return
+  const rows = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-id]')]
   const row = target.closest<HTMLElement>('[data-id]')
-  const at = links.findIndex((link) => row?.contains(link))
-  const go = (to: number) => links[Math.min(Math.max(to, 0), links.length - 1)]?.focus()
+  const at = row ? rows.indexOf(row) : -1
+  const go = (to: number) => rows[Math.max(to, 0)]?.querySelector('a')?.focus()
+  const next = () => go(Math.min(at + 1, rows.length - 1))
+  const previous = () => go(at - 1)
   const id = row?.dataset.id
-  const keys: Record<string, () => unknown> = {
-    j: () => go(at + 1),
-    ArrowDown: () => go(at + 1),
-    k: () => go(at - 1),
-    ArrowUp: () => go(at - 1),
-    Home: () => go(0),
-    End: () => go(links.length - 1),
-    A: () => client.readAll(),
-    ...(id && {
-      e: () => leave(() => (client.get(id)?.archivedAt === null ? client.archive([id]) : client.unarchive([id]))),
-      '#': () => leave(() => client.delete([id])),
-      u: () => (client.get(id)?.readAt === null ? client.read([id]) : client.unread([id])),
-    }),
+  const ids = id ? [id] : []
+  const item = id && client.get(id)
+  // Moves the focus to another row before this one disappears.
+  const leave = (act: 'archive' | 'unarchive' | 'delete') => {
+    if (rows[at + 1]) next()
+    else previous()
+    client[act](ids)
   }
-  // Moves the focus to the next row before this one disappears.
-  const leave = (act: () => unknown) => {
-    ;(links[at + 1] ?? links[at - 1])?.focus()
-    act()
+  const keys: Record<string, () => unknown> = {
+    j: next,
+    ArrowDown: next,
+    k: previous,
+    ArrowUp: previous,
+    Home: () => go(0),
+    End: () => go(rows.length - 1),
+    A: () => client.readAll(),
+    ...(item && {
+      e: () => leave(item.archivedAt === null ? 'archive' : 'unarchive'),
+      '#': () => leave('delete'),
+      u: () => client[item.readAt === null ? 'read' : 'unread'](ids),
+    }),
   }
   const act = keys[event.key]
   if (!act) return

@@ -80,6 +80,15 @@ export const rowsOf = {
     oldestSeconds: nullable(number),
     sending: number,
   }),
+  locks: Type.Object({
+    pid: nullable(integer),
+    role: nullable(text),
+    application: nullable(text),
+    state: nullable(text),
+    since: nullable(time),
+    locks: Type.Array(text),
+    waiting: Type.Array(integer),
+  }),
   breakers: Type.Object({
     role: text,
     process: text,

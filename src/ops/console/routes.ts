@@ -63,6 +63,12 @@ export function consoleRoutes(app: App): FastifyPluginAsyncTypebox {
       rowsOf.lanes,
     )
     list(
+      'locks',
+      'List the transactions that hold rows or tables',
+      '`waiting` names the processes that wait for them. `state` and `since` are null where ravenpost_readonly may not see them (`grant pg_read_all_stats to ravenpost_readonly`).',
+      rowsOf.locks,
+    )
+    list(
       'history',
       'List the events of each of the last 24 hours',
       'Events of the log, by the hour in which they were written.',

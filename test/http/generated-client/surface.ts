@@ -187,7 +187,13 @@ async function operation({ user, token }: Person, root: Token): Promise<void> {
   assert.deepEqual(ids(await api.getAdminDeadLetters({}, root)), [])
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.getAdminDeadLettersById('1', {}, root))
   await refused(404, 'DEAD_LETTER_NOT_FOUND', api.postAdminDeadLettersByIdReplay('1', {}, root))
-  for (const read of [api.getAdminHistory, api.getAdminTables, api.getAdminLanes, api.getAdminInvariants])
+  for (const read of [
+    api.getAdminHistory,
+    api.getAdminTables,
+    api.getAdminLanes,
+    api.getAdminLocks,
+    api.getAdminInvariants,
+  ])
     assert.ok((await read(root)).sql.milliseconds > 0)
   for (const read of [
     api.getAdminJobs,

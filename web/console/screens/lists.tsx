@@ -1,4 +1,4 @@
-import { useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { Segments } from '../../ui/field.tsx'
 import type { Invariant, NotificationType, Worker } from '../answers.ts'
 import styles from '../console.module.css'
@@ -11,7 +11,7 @@ import { capped, count, plural, seconds } from '../words.ts'
 
 type Read = {
   title: string
-  lead: string
+  lead: ReactNode
   path: string
   empty: string
   every?: number
@@ -82,7 +82,12 @@ const jobs: Read = {
 
 const pending: Read = {
   title: 'Pending',
-  lead: 'Events that failed or were held up, and wait for another attempt; the next ones first. After twelve attempts an event is a dead letter. The view ops.held_locks shows which transaction holds a row.',
+  lead: (
+    <>
+      Events that failed or were held up, and wait for another attempt; the next ones first. After twelve attempts an
+      event is a dead letter. <To to="locks">Locks</To> shows which transaction holds rows.
+    </>
+  ),
   path: 'pending?limit=100',
   empty: 'No event waits for another attempt.',
   keyOf: ({ id }) => String(id),
@@ -98,6 +103,23 @@ const pending: Read = {
     number('attempts', 'Attempts'),
     text('dueAt', 'Next attempt'),
     text('lastError', 'Last error'),
+  ],
+}
+
+const locks: Read = {
+  title: 'Locks',
+  lead: 'Transactions that hold rows or tables of ours. Those of Ravenpost are over within milliseconds; whatever else stays here holds up the work on its rows. pg_terminate_backend(pid) ends one, where nobody else can.',
+  path: 'locks',
+  empty: 'No transaction holds a row.',
+  keyOf: ({ pid, application }) => `${pid} ${application}`,
+  columns: [
+    text('pid', 'Process'),
+    text('application', 'Application'),
+    text('role', 'Role'),
+    text('state', 'State'),
+    text('since', 'Since'),
+    { key: 'locks', label: 'Locks', render: ({ locks }) => (locks as string[]).join(', ') },
+    { key: 'waiting', label: 'Wait for it', render: ({ waiting }) => (waiting as number[]).join(', ') || '–' },
   ],
 }
 
@@ -142,7 +164,7 @@ const breakers: Read = {
   ],
 }
 
-export const reads: Record<string, Read> = { lanes, jobs, pending, webhooks, breakers }
+export const reads: Record<string, Read> = { lanes, jobs, pending, locks, webhooks, breakers }
 
 /** A screen that shows one statement and its rows. */
 export function ReadScreen({ read: { title, lead, path, every, empty, keyOf, columns } }: { read: Read }) {
