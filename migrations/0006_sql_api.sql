@@ -311,6 +311,7 @@ create table notify.broadcasts (
   stored integer not null default 0,
   filtered integer not null default 0,
   suppressed integer not null default 0,
+  failed integer not null default 0,
   recalled integer not null default 0,
   measured_done integer not null default 0,
   measured_from timestamptz,
@@ -346,6 +347,7 @@ comment on column notify.broadcasts.done is 'Number of recipients that chunks ha
 comment on column notify.broadcasts.stored is 'Part of done: recipients whose inbox shows it. Those in notify.broadcast_late are counted from their sources instead.';
 comment on column notify.broadcasts.filtered is 'Part of done: recipients for whom it was stored but is not shown in the app.';
 comment on column notify.broadcasts.suppressed is 'Part of done: recipients for whom nothing was stored.';
+comment on column notify.broadcasts.failed is 'Part of done: recipients whose dead letter was removed since. Other dead letters are counted in notify.pending.';
 comment on column notify.broadcasts.recalled is 'Number of inboxes from which it was retracted.';
 comment on column notify.broadcasts.measured_done is 'Value of done at measured_from.';
 comment on column notify.broadcasts.measured_from is 'Time from which the rate is measured: the start, or the last resumption. Null: not started.';
@@ -372,7 +374,7 @@ create table notify.broadcast_late (
   event_id bigint not null,
   primary key (broadcast_id, recipient_id)
 );
-comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk reached them. Their events are in notify.pending. 30 days after the end of the broadcast their decisions are added to notify.broadcasts.';
+comment on table notify.broadcast_late is 'Recipients whose inbox was held when a chunk reached them. Their events are in notify.pending. A day after the end of the broadcast the decisions are added to notify.broadcasts.';
 comment on column notify.broadcast_late.broadcast_id is 'The broadcast.';
 comment on column notify.broadcast_late.recipient_id is 'The recipient.';
 comment on column notify.broadcast_late.event_id is 'Id of the event in notify.pending.';

@@ -1071,7 +1071,7 @@ create function ops.person(user_id bigint)
       select 'notify.broadcast_audience', 'lists of recipients', count(*), null, null, 'until the broadcast ends'
       from notify.broadcast_audience t where t.recipient_id = person.user_id
       union all
-      select 'notify.broadcast_late', 'broadcasts that waited for the inbox', count(*), null, null, '30 days after the end of the broadcast'
+      select 'notify.broadcast_late', 'broadcasts that waited for the inbox', count(*), null, null, 'a day after the end of the broadcast'
       from notify.broadcast_late t where t.recipient_id = person.user_id
       union all
       select 'notify.unreached', 'sends that named the user without an inbox', count(*), min(t.created_at), max(t.created_at), '30 days'
@@ -1088,7 +1088,7 @@ create function ops.person(user_id bigint)
     ) p
     where p.rows > 0;
   end;
-comment on function ops.person is 'What is stored about a user: in which table, how many rows, and how long they are kept. Nothing is left after the account was deleted and retention has run, except the user''s number: in the emptied row of the account, and as author of emptied comments that have replies, and of broadcasts. Reads the whole log and all inboxes, which takes minutes on a large database.';
+comment on function ops.person is 'What is stored about a user: in which table, how many rows, and how long they are kept. Nothing is left after the account was deleted and retention has run, except the user''s number: in the emptied row of the account, and as author of emptied comments that have replies, and of broadcasts; and where broadcasts and segments name the user, by number or external id. Reads the whole log and all inboxes, which takes minutes on a large database.';
 
 create function ops.advance_sequences() returns bigint
   language plpgsql

@@ -178,6 +178,10 @@ export interface NotifyBroadcasts {
    */
   expiresIn: number | null;
   /**
+   * Part of done: recipients whose dead letter was removed since. Other dead letters are counted in notify.pending.
+   */
+  failed: Generated<number>;
+  /**
    * Part of done: recipients for whom it was stored but is not shown in the app.
    */
   filtered: Generated<number>;

@@ -55,15 +55,30 @@ export async function answerOnce<T>(
   return answer.body
 }
 
-/** Stores the response of a POST that only reads. The work runs before the transaction, which must stay short. */
+/**
+ * Stores the response of a POST that only reads. The work runs before the transaction, which must stay short, and not at all for a
+ * key that has an answer.
+ */
 export async function answerReadOnce<T>(
   pool: pg.Pool,
   request: FastifyRequest,
   reply: FastifyReply,
   work: () => Promise<T>,
 ): Promise<T> {
+  if (await hasAnswer(pool, request)) return answerOnce(pool, request, reply, 200, work)
   const answer = await work()
   return answerOnce(pool, request, reply, 200, async () => answer)
+}
+
+async function hasAnswer(pool: pg.Pool, request: FastifyRequest): Promise<boolean> {
+  const key = idempotencyKeyOf(request)
+  if (key === undefined) return false
+  const { rowCount } = await pool.query(
+    `select from social.idempotency_keys
+     where caller = $1 and key = $2 and created_at > now() - interval '${IDEMPOTENCY_KEPT}'`,
+    [callerOf(request), key],
+  )
+  return rowCount === 1
 }
 
 /**

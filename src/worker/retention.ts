@@ -23,7 +23,8 @@ export const KEPT = {
   unreached: '30 days',
   endedExternalIds: '30 days',
   namedLocks: '1 day',
-  broadcastLate: '30 days',
+  /** Sources, which have their decisions, are kept for 32 days. */
+  broadcastLate: '1 day',
   fanOuts: '30 days',
   failedJobs: '7 days',
 } as const
@@ -226,7 +227,10 @@ const endedAudiences = `
       select from notify.fan_outs f where f.kind = 'broadcast' and f.object_id = b.id and f.finished_at is null)
     limit ${ROWS_PER_CHUNK})`
 
-/** Adds their decisions to those of the chunks, so that the progress remains what it was. A deleted user is no recipient any more. */
+/**
+ * Adds their decisions to those of the chunks, so that the progress remains what it was. A deleted user is no recipient any more; who
+ * has an inbox and no decision was a dead letter that has been removed.
+ */
 const oldLate = `
   with late as (
     delete from notify.broadcast_late where (broadcast_id, recipient_id) in (
@@ -238,12 +242,14 @@ const oldLate = `
       where b.finished_at < now() - interval '${KEPT.broadcastLate}' limit ${ROWS_PER_CHUNK})
     returning broadcast_id, recipient_id
   ), counted as (
-    select t.broadcast_id, ${decidedLate}, count(*) filter (where s.user_id is null)::int as deleted
+    select t.broadcast_id, ${decidedLate}, count(*) filter (where s.user_id is null and i.user_id is not null)::int as failed,
+      count(*) filter (where s.user_id is null and i.user_id is null)::int as deleted
     from late t left join notify.sources s on s.user_id = t.recipient_id and s.source_id = 'broadcast:' || t.broadcast_id
+    left join notify.inbox i on i.user_id = t.recipient_id
     group by t.broadcast_id
   ), added as (
     update notify.broadcasts b set stored = b.stored + c.stored, filtered = b.filtered + c.filtered,
-      suppressed = b.suppressed + c.suppressed, done = b.done - c.deleted
+      suppressed = b.suppressed + c.suppressed, failed = b.failed + c.failed, done = b.done - c.deleted
     from counted c where b.id = c.broadcast_id
   )
   select from late`

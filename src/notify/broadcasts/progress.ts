@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Static, Type } from '@sinclair/typebox'
+import { bulkhead } from 'cockatiel'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -79,14 +80,19 @@ const PATIENCE_MS = 1000
 type Count = { known: Reached; until: number; running: Promise<Reached> | undefined }
 const counts = new Map<string, Count>()
 
+/** Counts of other broadcasts wait, so that they take one connection of requests at most. */
+const oneAtATime = bulkhead(1, Number.MAX_SAFE_INTEGER)
+
 /** Uses the pool of requests, because counting a million takes longer than the console allows. */
 async function countReached(reader: Reader, pool: pg.Pool, id: string): Promise<Reached> {
   const count = counts.get(id) ?? { known: nothing(id), until: 0, running: undefined }
   if (count.until > performance.now()) return count.known
   counts.set(id, count)
-  count.running ??= recount(reader, pool, id, count).finally(() => {
-    count.running = undefined
-  })
+  count.running ??= oneAtATime
+    .execute(() => recount(reader, pool, id, count))
+    .finally(() => {
+      count.running = undefined
+    })
   return Promise.race([count.running, delay(PATIENCE_MS, undefined, { ref: false }).then(() => count.known)])
 }
 

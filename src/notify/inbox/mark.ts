@@ -212,8 +212,8 @@ async function changeLater(pool: pg.Pool, kind: string, userId: string, upTo: nu
 }
 
 /**
- * Marks as unread or unarchives. The rest of earlier requests leaves named notifications out, so that it does not undo
- * this later one.
+ * Marks as unread or unarchives. The rest of earlier requests leaves named notifications out, also those that it has not reached,
+ * so that it does not undo this later one.
  */
 async function changeBack(app: App, userId: string, which: Which, operation: Operation): Promise<InboxResult> {
   if (!('ids' in which)) return changeAll(app, userId, which, operation)
@@ -224,7 +224,7 @@ async function changeBack(app: App, userId: string, which: Which, operation: Ope
   }
   const work = async (client: pg.ClientBase, inbox: LockedInbox) => {
     const change = await changeChunk(client, inbox, operation, { ids })
-    if (rests.length > 0 && change.updated > 0) await leaveOut(client, rests, ids)
+    if (rests.length > 0) await leaveOut(client, rests, ids)
     return change
   }
   return (await changeInbox(app, userId, work, lockFirst)).result

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { IntlMessageFormat } from 'intl-messageformat'
+import { isWallTime } from '../../base/wall-time.ts'
 import { fail, messageOf } from '../../errors.ts'
 import { isLink } from '../types/render.ts'
 
@@ -227,7 +228,8 @@ function typed(type: Variable['type'], value: string | number | boolean): string
   if (type === 'string') return value
   const isTime = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/i.test(value)
   const time = new Date(value)
-  return isTime && !Number.isNaN(time.getTime()) ? time : undefined
+  const isOfCalendar = isWallTime(`${value.slice(0, 'yyyy-mm-dd'.length)}T00:00:00`)
+  return isTime && isOfCalendar && !Number.isNaN(time.getTime()) ? time : undefined
 }
 
 function samples(variables: Messages['variables'], n: number): Values {

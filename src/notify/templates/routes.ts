@@ -11,6 +11,7 @@ import { textOrNull } from '../../protocol/nullable.ts'
 import { LANGUAGE_TAG, SENT_TYPE } from '../../protocol/patterns.ts'
 import { audited, formerOf } from '../audit/audited.ts'
 import { usersOf } from '../sends/send.ts'
+import type { TypeLookup } from '../types/types.ts'
 import { checkMessages, Values, Variables } from './message.ts'
 import { Preview, previewTemplate } from './preview.ts'
 import {
@@ -101,8 +102,8 @@ const [toRead, toWrite] = [{ role: 'reader' }, { role: 'admin' }] as const
 /** Routes of templates, from which broadcasts are made. */
 export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
   const { pool, reader, types } = app
-  const check = async (content: TemplateContent): Promise<TemplateContent> => {
-    if ((await types.current())(content.type).social)
+  const check = (content: TemplateContent, lookup: TypeLookup): TemplateContent => {
+    if (lookup(content.type).social)
       throw fail('VALIDATION_FAILED', `${content.type} belongs to social actions`, { pointer: '/type' })
     return { ...content, ...checkMessages(content) }
   }
@@ -151,9 +152,10 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 201: Template },
         },
       },
-      (request, reply) =>
-        answerOnce(pool, request, reply, 201, async (trx) => {
-          const created = await createTemplate(trx, await check(toContent(request.body)))
+      async (request, reply) => {
+        const lookup = await types.current()
+        return answerOnce(pool, request, reply, 201, async (trx) => {
+          const created = await createTemplate(trx, check(toContent(request.body), lookup))
           if (!created) throw fail('NAME_TAKEN')
           await audited(trx, request, {
             action: 'template.create',
@@ -161,7 +163,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
             after: request.body,
           })
           return toAnswer(created)
-        }),
+        })
+      },
     )
 
     server.get(
@@ -196,11 +199,12 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
           response: { 200: Template },
         },
       },
-      (request) =>
-        inTransaction(pool, async (trx) => {
+      async (request) => {
+        const lookup = await types.current()
+        return inTransaction(pool, async (trx) => {
           const { params, body } = request
           const before = required(await findTemplate(trx, params.id, { lock: true }))
-          if (!(await updateTemplate(trx, before, await check({ ...before, ...body })))) throw fail('NAME_TAKEN')
+          if (!(await updateTemplate(trx, before, check({ ...before, ...body }, lookup)))) throw fail('NAME_TAKEN')
           await audited(trx, request, {
             action: 'template.update',
             target: `template:${params.id}`,
@@ -208,7 +212,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
             after: body,
           })
           return toAnswer(required(await findTemplate(trx, params.id)))
-        }),
+        })
+      },
     )
 
     server.delete(
@@ -262,7 +267,8 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
     server.post(
       '/admin/templates/preview',
       {
-        config: toRead,
+        // An editor asks at each pause of typing.
+        config: { ...toRead, rateLimit: 'user' },
         schema: {
           tags: ['admin'],
           summary: 'Preview a template that is not saved',
@@ -276,7 +282,7 @@ export function templateRoutes(app: App): FastifyPluginAsyncTypebox {
       },
       (request, reply) =>
         answerReadOnce(pool, request, reply, async () =>
-          preview(await check(toContent({ name: '', ...request.body.template })), request.body),
+          preview(check(toContent({ name: '', ...request.body.template }), await types.current()), request.body),
         ),
     )
   }

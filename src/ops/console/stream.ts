@@ -20,6 +20,8 @@ export class Pipeline {
   readonly #log: App['log']
   readonly #viewers = new Set<Viewer>()
   #polling: { close(): Promise<void> } | undefined
+  /** The check of the viewers. It may wait for a connection of requests; the stream does not wait for it. */
+  #checking: Promise<void> | undefined
   #lastId: bigint | undefined
   #since = 0
   /** Keys of sent events, each with the time at which it may be forgotten. */
@@ -56,10 +58,15 @@ export class Pipeline {
     this.#lastId = undefined
     this.#sent.clear()
     await polling?.close()
+    await this.#checking
   }
 
   async #tick(): Promise<void> {
-    await this.#endWithdrawn()
+    this.#checking ??= this.#endWithdrawn()
+      .catch((err) => this.#log.warn({ err }, 'the viewers of the pipeline were not checked'))
+      .finally(() => {
+        this.#checking = undefined
+      })
     const system = await this.#reader.read('system', [], EVERY_MS / 2)
     const row = system.rows[0] ?? {}
     const now = Date.parse(String(row.at))

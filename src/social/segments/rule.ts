@@ -99,11 +99,11 @@ export function checkRule(rule: unknown, pointer = '/rule'): Rule {
   return rule as Rule
 }
 
-/** Whether PostgreSQL accepts the time. It has no year 0, and no offset of 16 hours or more. */
+/** Whether PostgreSQL accepts the time. It has no offset of 16 hours or more. */
 function isTime(text: string): boolean {
   const wall = text.slice(0, 'yyyy-mm-ddThh:mm:ss'.length).toUpperCase().replace(' ', 'T')
   const [, hours = '0'] = /[+-](\d\d):\d\d$/.exec(text) ?? []
-  return isWallTime(wall) && !Number.isNaN(Date.parse(text)) && !wall.startsWith('0000') && Number(hours) < 16
+  return isWallTime(wall) && !Number.isNaN(Date.parse(text)) && Number(hours) < 16
 }
 
 /** Schemas without formats, because the compiler of TypeBox does not know any; the patterns check the same. */

@@ -31,6 +31,7 @@ test('a broadcast can be written, tested, sent in each language, and watched', a
     [{ templateId: '999999' }, 404],
     [{ sendAt: '2026-02-30T09:00:00Z' }, 400, '/sendAt'],
     [{ sendAt: '2026-02-28T09:00:00' }, 400, '/sendAt'],
+    [{ sendAt: '0000-01-01T09:00:00', timeZone: 'recipient' }, 400, '/sendAt'],
     [{ timeZone: 'recipient' }, 400, '/sendAt'],
     [{ perSecond: 0 }, 400, '/perSecond'],
     [

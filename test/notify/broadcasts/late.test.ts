@@ -115,26 +115,35 @@ t.test('a broadcast that is paused during its last chunk ends', async (t) => {
   t.match(await announced(path), [{ state: 'finished', total: 2 }])
 })
 
-t.test('progress remains what it was when late recipients are forgotten; a deleted one is none', async (t) => {
-  const ids = await addUsers(pool, 'forgotten', 2)
-  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
-  await ben.request('PUT', '/notifications/preferences', { types: { system: { inApp: false } } })
-  const all = [...ids, ana.id, ben.id]
-  const release = await hold(all)
-  const path = await draft(boss, { rule: { ids: all } })
-  await act(boss, path, 'send')
-  await eventually(async () => (await boss.get(path)).state === 'finished')
-  await release()
-  const before = (await untilIn(boss, path, 'finished')).progress
-  t.match(before, { total: 4, done: 4, stored: 3, suppressed: 1 })
-  t.equal((await ana.request('DELETE', `/users/${ana.id}`, { currentPassword: PASSWORD })).status, 204)
-  await eventually(
-    async () => (await pool.query('select from notify.sources where user_id = $1', [ana.id])).rowCount === 0,
-  )
-  const { done, stored, waiting: late } = (await boss.get(path)).progress
-  t.same({ done, stored, late }, { done: 3, stored: 2, late: 0 })
-  await pool.query(`update notify.broadcasts set finished_at = now() - interval '31 days' where state = 'finished'`)
-  await purge({ ...system.app, log: pino({ level: 'silent' }) })
-  t.equal((await pool.query('select from notify.broadcast_late')).rowCount, 0)
-  t.match((await boss.get(path)).progress, { total: 4, done: 3, stored: 2, suppressed: 1, waiting: 0 })
-})
+t.test(
+  'progress remains what it was when late recipients and their dead letters are forgotten; a deleted one is none',
+  async (t) => {
+    const ids = await addUsers(pool, 'forgotten', 3)
+    const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+    await ben.request('PUT', '/notifications/preferences', { types: { system: { inApp: false } } })
+    const all = [...ids, ana.id, ben.id]
+    const release = await hold(all)
+    const path = await draft(boss, { rule: { ids: all } })
+    await act(boss, path, 'send')
+    await eventually(async () => (await boss.get(path)).state === 'finished')
+    const dead = await pool.query(
+      `update notify.pending set dead_at = now(), due_at = 'infinity' where recipient_id = $1`,
+      [ids[2]],
+    )
+    t.equal(dead.rowCount, 1)
+    await release()
+    const before = (await untilIn(boss, path, 'finished')).progress
+    t.match(before, { total: 5, done: 5, stored: 3, suppressed: 1, failed: 1 })
+    t.equal((await ana.request('DELETE', `/users/${ana.id}`, { currentPassword: PASSWORD })).status, 204)
+    await eventually(
+      async () => (await pool.query('select from notify.inbox where user_id = $1', [ana.id])).rowCount === 0,
+    )
+    const { done, stored, waiting: late } = (await boss.get(path)).progress
+    t.same({ done, stored, late }, { done: 4, stored: 2, late: 0 })
+    await pool.query(`update notify.pending set created_at = now() - interval '31 days' where dead_at is not null`)
+    await pool.query(`update notify.broadcasts set finished_at = now() - interval '2 days' where state = 'finished'`)
+    await purge({ ...system.app, log: pino({ level: 'silent' }) })
+    t.equal((await pool.query('select from notify.broadcast_late')).rowCount, 0)
+    t.match((await boss.get(path)).progress, { total: 5, done: 4, stored: 2, suppressed: 1, failed: 1, waiting: 0 })
+  },
+)

@@ -69,12 +69,15 @@ t.test('what the user does after a request stays, although its rest is changed l
     ['archive', 'read_inbox', 'unarchive'],
     ['archive', 'archive_inbox', 'unarchive'],
     ['archive', 'delete_inbox', 'unarchive'],
+    // Before the rest has reached it.
+    [null, 'read_inbox', 'unread'],
+    [null, 'archive_inbox', 'unarchive'],
   ] as const
-  for (const [before, rest, after] of steps) {
-    const user = await as(`${after}_${rest}`)
+  for (const [index, [before, rest, after]] of steps.entries()) {
+    const user = await as(`user_${index}`)
     await fillInbox(app, user.id, 3)
     const { state } = await user.get('/notifications/unread-count')
-    await user.request('PATCH', `/notifications/1/${before}`)
+    if (before) await user.request('PATCH', `/notifications/1/${before}`)
     const { rows } = await pool.query(
       'insert into notify.fan_outs (kind, object_id, cursor_user_id) values ($1, $2, 2) returning id',
       [rest, user.id],

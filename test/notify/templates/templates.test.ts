@@ -56,6 +56,19 @@ test('a template is checked, versioned, listed and deleted; an Idempotency-Key c
   t.equal((await root.request('POST', '/admin/templates', INVOICE)).status, 201, 'the name is free again')
 })
 
+test('an Idempotency-Key repeats the answer of a call that only reads, whatever has changed since', async (t) => {
+  const { body } = await root.request('POST', '/admin/templates', { name: 'Short', title: 'Hello' })
+  const preview = (asked: object) =>
+    root.request('POST', `/admin/templates/${body.id}/preview`, asked, { 'idempotency-key': 'preview' })
+  const first = await preview({})
+  t.equal(first.status, 200)
+  await root.request('DELETE', `/admin/templates/${body.id}`)
+  const again = await preview({})
+  t.same([again.status, again.body], [200, first.body])
+  t.equal(again.headers.get('idempotent-replayed'), 'true')
+  t.match(await preview({ locale: 'de' }), { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+})
+
 test('saving a template rejects everything that would fail when it is used', async (t) => {
   const wrong: [change: object, fault: RegExp][] = [
     [{ title: 'Invoice {nr}' }, /title: \{nr\} is not among the variables/],
@@ -117,6 +130,10 @@ test('a preview shows each channel in the language of the user, with the decisio
   t.match(await preview({ variables: { ...variables, items: 'two' } }), {
     status: 400,
     body: { errors: [{ pointer: '/variables/items' }] },
+  })
+  t.match(await preview({ variables: { ...variables, due: '2026-02-30' } }), {
+    status: 400,
+    body: { errors: [{ pointer: '/variables/due' }] },
   })
   t.match(await preview({ variables: { ...variables, other: 1 } }), {
     status: 400,

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useDeferredValue, useRef, useState } from 'react'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { useDevice } from '../../app/device.tsx'
 import { messageAt } from '../../app/problem.ts'
 import { newKey } from '../../app/session.ts'
@@ -175,17 +175,33 @@ function textOf({ type, title, body, url, variables, translations }: Draft): Tem
   }
 }
 
-/** A preview for every channel, as a user would see it; updated with every keystroke. */
+type Asked = { values: Record<string, string>; userId: string; locale: string; draft: Draft }
+
+/** Milliseconds without a keystroke after which the preview is asked for, so that typing stays within the limit of requests. */
+const PAUSE_MS = 400
+
+/** The text once it has not changed for a moment. */
+function useSettled(text: string): string {
+  const [settled, setSettled] = useState(text)
+  useEffect(() => {
+    const timer = setTimeout(setSettled, PAUSE_MS, text)
+    return () => clearTimeout(timer)
+  }, [text])
+  return settled
+}
+
+/** A preview for every channel, as a user would see it; it follows what is typed. */
 function PreviewCard({ draft }: { draft: Draft }) {
   const { session } = useDevice()
   const [values, setValues] = useState<Record<string, string>>({})
   const [userId, setUserId] = useState('')
   const [locale, setLocale] = useState('')
   const variables = useVariables(draft)
-  const asked = useDeferredValue(JSON.stringify({ values, userId, locale, draft }))
+  const asked = useSettled(JSON.stringify({ values, userId, locale, draft }))
   const { data, error } = useQuery({
     queryKey: ['console', 'preview', asked],
     queryFn: () => {
+      const { values, userId, locale, draft } = JSON.parse(asked) as Asked
       const template = textOf(draft)
       return session.request<Preview>('POST', '/admin/templates/preview', {
         template,

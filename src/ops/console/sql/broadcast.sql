@@ -26,7 +26,7 @@ select
   b.stored + l.stored as "stored",
   b.filtered + l.filtered as "filtered",
   b.suppressed + l.suppressed as "suppressed",
-  l.failed as "failed",
+  b.failed + l.failed as "failed",
   b.recalled as "recalled",
   case when b.state = 'running' then (b.done - b.measured_done) / greatest(1, extract(epoch from now() - b.measured_from))::float8 end as "rate"
 from notify.broadcasts b
@@ -35,11 +35,12 @@ cross join lateral (
     count(*) filter (where s.notified and s.decision <> 'filtered')::int as stored,
     count(*) filter (where s.decision = 'filtered')::int as filtered,
     count(*) filter (where not s.notified)::int as suppressed,
-    count(p.dead_at)::int as failed,
-    count(*) filter (where s.user_id is null and p.event_id is null)::int as deleted
+    count(*) filter (where p.dead_at is not null or s.user_id is null and p.event_id is null and i.user_id is not null)::int as failed,
+    count(*) filter (where s.user_id is null and p.event_id is null and i.user_id is null)::int as deleted
   from notify.broadcast_late t
   left join notify.sources s on s.user_id = t.recipient_id and s.source_id = 'broadcast:' || $1::bigint
   left join notify.pending p on p.event_id = t.event_id and p.consumer = 'notifications' and s.user_id is null
+  left join notify.inbox i on i.user_id = t.recipient_id
   where t.broadcast_id = b.id
 ) l
 where b.id = $1::bigint
