@@ -136,7 +136,13 @@ t.test(
     t.match(before, { total: 5, done: 5, stored: 3, suppressed: 1, failed: 1 })
     t.equal((await ana.request('DELETE', `/users/${ana.id}`, { currentPassword: PASSWORD })).status, 204)
     await eventually(
-      async () => (await pool.query('select from notify.inbox where user_id = $1', [ana.id])).rowCount === 0,
+      async () =>
+        (
+          await pool.query(
+            'select from notify.inbox where user_id = $1 union all select from notify.sources where user_id = $1',
+            [ana.id],
+          )
+        ).rowCount === 0,
     )
     const { done, stored, waiting: late } = (await boss.get(path)).progress
     t.same({ done, stored, late }, { done: 4, stored: 2, late: 0 })
