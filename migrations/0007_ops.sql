@@ -299,7 +299,8 @@ select
   a.state,
   coalesce(a.xact_start, x.prepared) as since,
   h.locks,
-  coalesce(w.waiting, '{}') as waiting
+  coalesce(w.waiting, '{}') as waiting,
+  w.waiting is not null or exists (select from unnest(h.locks) k (lock) where k.lock !~ ' (AccessShare|ShareUpdateExclusive)Lock$') as holds_up
 from held h
 left join pg_stat_activity a on a.pid = h.pid
 left join (
@@ -317,6 +318,7 @@ comment on column ops.held_locks.state is 'State as in pg_stat_activity. Null: t
 comment on column ops.held_locks.since is 'Start of the transaction. Null: the reader''s role may not see it (pg_read_all_stats).';
 comment on column ops.held_locks.locks is 'Tables and lock modes. A transaction that locks rows has RowShareLock or RowExclusiveLock on their table.';
 comment on column ops.held_locks.waiting is 'Process ids that wait for one of these locks.';
+comment on column ops.held_locks.holds_up is 'False for readers, dumps and vacuum while nothing waits for them: they block only migrations and the removal of old partitions.';
 
 create view ops.count_drift as
 select 'posts.like_count' as counter, p.id, p.like_count as folded, coalesce(c.n, 0) as counted
@@ -764,7 +766,7 @@ create function ops.check(patience interval default '1 minute')
       select 18, 'held locks', string_agg(format('%s %s (%s) since %s', coalesce('process ' || h.pid, h.transaction), h.application, h.role, date_trunc('second', h.since)), '; '),
         'select pg_terminate_backend(pid), or rollback prepared'
       from ops.held_locks h
-      where h.since < now() - patience and (h.waiting <> '{}' or exists (select from unnest(h.locks) k (lock) where k.lock !~ ' (AccessShare|ShareUpdateExclusive)Lock$'))
+      where h.since < now() - patience and h.holds_up
       union all
       select 19, 'old transactions', string_agg(t.line, '; '),
         'select pg_terminate_backend(pid), or rollback prepared: nothing that changed since then can be vacuumed'

@@ -47,13 +47,8 @@ export function watchHeldLocks(pool: pg.Pool, log: Logger, reportedAfterMs = REP
   }
 }
 
-/**
- * SQL of held locks. Readers, dumps and vacuum block only migrations and the removal of old partitions, so they count only
- * while something waits for them.
- */
 const heldLocks = `
-  select pid, transaction, role, application, locks, waiting from ops.held_locks
-  where waiting <> '{}' or exists (select from unnest(locks) l where l !~ ' (AccessShare|ShareUpdateExclusive)Lock$')`
+  select pid, transaction, role, application, locks, waiting from ops.held_locks where holds_up`
 
 const heldSeconds = new Gauge({
   name: 'ravenpost_held_locks_seconds',

@@ -57,6 +57,7 @@ async function fillUp(
   friends: boolean,
   requestId: string,
 ): Promise<string[]> {
+  if (count === 0) return []
   const { rows } = await trx.query<{ id: string }>(
     `select u.id
      from social.demo_users d

@@ -6,6 +6,7 @@ import { useApi } from '../device.tsx'
 import { kindOf } from '../notifications/text.tsx'
 import { explain } from '../problem.ts'
 import { useWords } from '../words/words.tsx'
+import { type Difference, differencesOf } from './differences.ts'
 import styles from './settings.module.css'
 
 /** Shows how a preference document would have decided the notifications of the last days. */
@@ -20,16 +21,11 @@ export function WhatIfDialog({ preferences, onClose }: { preferences: Preference
   })
   const channels: Record<string, string | undefined> = notifications.channels
   const decisions: Record<string, string | undefined> = notifications.decisions
-  const counts = (outcome: Record<string, number | undefined> = {}) =>
+  const counts = (outcome: Difference['before']) =>
     Object.entries(outcome)
       .filter(([, count]) => count)
       .map(([decision, count]) => `${count} ${decisions[decision] ?? decision}`)
       .join(', ') || '0'
-  const rows = Object.entries(data?.types ?? {}).flatMap(([kind, perChannel]) =>
-    Object.entries(perChannel)
-      .filter(([, { before, after }]) => JSON.stringify(before) !== JSON.stringify(after))
-      .map(([channel, { before, after }]) => ({ kind, channel, before: counts(before), after: counts(after) })),
-  )
   return (
     <Dialog title={settings.whatIfTitle} closeLabel={app.close} onClose={onClose}>
       {error && <Alert>{explain(error, words)}</Alert>}
@@ -40,13 +36,13 @@ export function WhatIfDialog({ preferences, onClose }: { preferences: Preference
         </p>
       )}
       <ul className={styles.whatif}>
-        {rows.map(({ kind, channel, before, after }) => (
-          <li key={`${kind}${channel}`}>
+        {differencesOf(data).map(({ type, channel, before, after }) => (
+          <li key={`${type}${channel}`}>
             <span>
-              {kindOf(kind, words)} · {channels[channel] ?? channel}
+              {kindOf(type, words)} · {channels[channel] ?? channel}
             </span>
             <span>
-              {settings.before}: {before} → {settings.after}: <strong>{after}</strong>
+              {settings.before}: {counts(before)} → {settings.after}: <strong>{counts(after)}</strong>
             </span>
           </li>
         ))}

@@ -3,6 +3,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react'
 import type { WhatIf } from '../../app/answers.ts'
 import { useDevice } from '../../app/device.tsx'
+import { type Difference, differencesOf } from '../../app/settings/differences.ts'
 import { Button } from '../../ui/button.tsx'
 import { Field, TextArea } from '../../ui/field.tsx'
 import type { Badge, Decision, FoundUser, Line, Sql, WhyNotStep } from '../answers.ts'
@@ -255,9 +256,6 @@ function TryPreferences({ userId }: { userId: string }) {
     ask.mutate(String(new FormData(event.currentTarget).get('document')))
   }
   const { data } = ask
-  const rows = Object.entries(data?.types ?? {}).flatMap(([type, channels]) =>
-    Object.entries(channels).map(([channel, { before, after }]) => ({ type, channel, before, after })),
-  )
   return (
     <Card title="What if the preferences were">
       <form className={styles.stack} onSubmit={submit}>
@@ -277,7 +275,7 @@ function TryPreferences({ userId }: { userId: string }) {
           </p>
           <DataTable
             label="What would differ"
-            rows={rows.filter(({ before, after }) => outcomes(before) !== outcomes(after))}
+            rows={differencesOf(data)}
             keyOf={({ type, channel }) => `${type} ${channel}`}
             empty="No decision would differ."
             columns={[
@@ -293,7 +291,7 @@ function TryPreferences({ userId }: { userId: string }) {
   )
 }
 
-function outcomes(counts: Record<string, number | undefined>): string {
+function outcomes(counts: Difference['before']): string {
   return Object.entries(counts)
     .map(([outcome, times]) => `${times} ${outcome}`)
     .join(', ')
