@@ -287,17 +287,24 @@ function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
   try {
     return readFileSync(path, 'utf8').trimEnd()
   } catch (cause) {
+    const name = variable.slice(0, -'_FILE'.length)
+    // The secret itself may have been given in place of a path.
+    const shown = /^[./]/.test(path) ? maskPassword(path) : shownOf(name, path)
     throw new ConfigError(
-      `The configuration is wrong:\n  ${variable} is ${JSON.stringify(maskPassword(path))}: expected a file that this user can read (${messageOf(cause).split(',')[0]})`,
+      `The configuration is wrong:\n  ${variable} is ${JSON.stringify(shown)}: expected a file that this user can read (${messageOf(cause).split(',')[0]})`,
       { cause },
     )
   }
 }
 
 function describe(name: string, value: string): string {
+  return `${name} is ${JSON.stringify(shownOf(name, value))}: expected ${schemaOf(name)?.expected}`
+}
+
+/** The value as it may appear in messages. */
+function shownOf(name: string, value: string): string {
   const schema = schemaOf(name)
-  const isMasked = schema?.secret || schema?.masked
-  return `${name} is ${JSON.stringify(isMasked ? '******' : maskPassword(value))}: expected ${schema?.expected}`
+  return schema?.secret || schema?.masked ? '******' : maskPassword(value)
 }
 
 function schemaOf(name: string): TSchema | undefined {
@@ -309,7 +316,9 @@ function schemaOf(name: string): TSchema | undefined {
  * in a parameter. The name of the user remains.
  */
 function maskPassword(value: string): string {
-  const masked = value.replace(/(password\s*=\s*)('[^']*'?|[^&\s]*)/gi, '$1******')
+  // Values of a URL's parameters end with &. Others may be quoted and contain anything.
+  const parameters = value.includes('://') ? /(password\s*=)[^&]*/gi : /(password\s*=).*/gis
+  const masked = value.replace(parameters, '$1******')
   const parts = /^((?:[\w+.-]+:\/\/)?(?:[^:@/]*:)?).*(@.*)$/s.exec(masked)
   if (parts) return `${parts[1]}******${parts[2]}`
   return masked.replace(/^(\w+:\/\/[^:/]*:)(?!\d+([/?]|$)).+/s, '$1******')

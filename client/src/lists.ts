@@ -113,10 +113,10 @@ export class Lists {
     const isHeld = range.bottom !== 'none'
     const next: InboxSnapshot = {
       items: kept(before.items, items),
-      status: isHeld ? 'ready' : error ? 'error' : 'loading',
+      status: isHeld || filtered?.size ? 'ready' : error ? 'error' : 'loading',
       error,
       hasMore: isHeld && range.bottom !== 'all',
-      isLoadingMore: isHeld && loading !== undefined,
+      isLoadingMore: isHeld && !!loading,
     }
     store.set(kept(before, next))
   }
@@ -158,7 +158,8 @@ export class Lists {
       const page = await request<Page>('GET', `/notifications?${toQuery(range, pageSize)}`)
       if (filtered) {
         if (isFirst) filtered.clear()
-        for (const item of page.items) filtered.set(item.id, { item, asOf: 0, grown: numberOf(page.state) })
+        // Like the server, "read all" leaves them out, however large its state.
+        for (const item of page.items) filtered.set(item.id, { item, asOf: 0, grown: Infinity })
         return extend(range, page)
       }
       // The list was fetched again in the meantime, so this page belongs to the former list.

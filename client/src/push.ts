@@ -29,16 +29,17 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
   const set = (state: PushState, error?: Error) => store.set({ state, error })
   const subscription = async () =>
     (await navigator.serviceWorker.getRegistration(serviceWorker))?.pushManager.getSubscription()
-  /** The server's subscriptions of this session. It deletes them when the session ends; the browser keeps its own. */
-  const kept = async () => {
-    const { items } = await client.request<{ items: { id: string; current: boolean }[] }>('GET', PATH)
-    return items.filter(({ current }) => current)
+  /** The server's id of this subscription, if it has it. It deletes it when the session ends; the browser keeps its own. */
+  const kept = async ({ endpoint }: PushSubscription) => {
+    const own = await idOf(endpoint)
+    const { items } = await client.request<{ items: { id: string }[] }>('GET', PATH)
+    return items.find(({ id }) => id === own)?.id
   }
   const look = async () => {
     if (!isSupported()) return set('unsupported')
     if (Notification.permission === 'denied') return set('denied')
-    const isOn = Notification.permission === 'granted' && (await subscription()) && (await kept()).length > 0
-    set(isOn ? 'on' : 'off')
+    const held = Notification.permission === 'granted' && (await subscription())
+    set(held && (await kept(held)) ? 'on' : 'off')
   }
   const attempt = async (work: () => Promise<void>) => {
     try {
@@ -65,10 +66,19 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
       }),
     disable: () =>
       attempt(async () => {
-        for (const { id } of await kept()) await client.request('DELETE', `${PATH}/${id}`)
-        await (await subscription())?.unsubscribe()
+        const held = await subscription()
+        const id = held && (await kept(held))
+        if (id) await client.request('DELETE', `${PATH}/${id}`)
+        await held?.unsubscribe()
       }),
   }
+}
+
+/** Id of a subscription on the server: the first 22 characters of the SHA-256 of its endpoint in base64url. */
+async function idOf(endpoint: string): Promise<string> {
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(endpoint))
+  const base64 = btoa(String.fromCharCode(...new Uint8Array(hash)))
+  return base64.replaceAll('+', '-').replaceAll('/', '_').slice(0, 22)
 }
 
 function isSupported(): boolean {
@@ -91,10 +101,15 @@ export function followPush(client: Ravenpost, navigate: (url: string) => void): 
     void client.read([opened])
   }
   const onMessage = ({ data, ports }: MessageEvent) => {
-    if (data?.type !== 'ravenpost:open') return
-    ports[0]?.postMessage(true)
-    if (data.id) void client.read([data.id])
-    navigate(data.url)
+    const port = ports[0]
+    if (data?.type !== 'ravenpost:open' || !port) return
+    // The worker answers if it has not asked another page meanwhile.
+    port.onmessage = () => {
+      port.close()
+      if (data.id) void client.read([data.id])
+      navigate(data.url)
+    }
+    port.postMessage(true)
   }
   const ends = [
     client.on('removed', ({ id }) => void close(id)),

@@ -40,7 +40,8 @@ function memoryOf(args: string[], config: Config): string | null {
 }
 
 function isHere(url: string): boolean {
-  return ['localhost', '127.0.0.1', '[::1]', ''].includes(new URL(url).hostname)
+  const { host } = new pg.Client({ connectionString: url })
+  return ['localhost', '127.0.0.1', '::1'].includes(host) || host.startsWith('/')
 }
 
 async function adviceOf(url: string, memory: string | null): Promise<Advice[]> {

@@ -12,7 +12,7 @@ import { ADDRESS_MAILS_AN_HOUR, NAMES_A_DAY } from '../social/accounts/me-routes
 import { UNUSED_KEPT } from '../social/media/free.ts'
 import { UNVERIFIED_QUOTA, UPLOADS_AT_A_TIME } from '../social/media/room.ts'
 import { FAILURES, FAILURES_WITHIN_SECONDS } from '../social/passwords/failed-sign-ins.ts'
-import { MAILS_AN_HOUR } from '../social/passwords/reset-password.ts'
+import { MAILS_A_WINDOW } from '../social/passwords/reset-password.ts'
 import { POOL_SIZE } from './context.ts'
 import { SOURCES_KEPT_DAYS } from './forget-sources.ts'
 import { jobPoolSize } from './job-pool.ts'
@@ -107,7 +107,7 @@ function limits(config: Config): Setting[] {
 function rates({ rateLimitScale }: Config): Setting[] {
   const scaled = (points: number) => Math.max(1, Math.round(points * rateLimitScale))
   const own: [string, number, string][] = [
-    ['mails that reset a password', MAILS_AN_HOUR, 'an hour per account'],
+    ['mails that reset a password', MAILS_A_WINDOW, 'half an hour per account'],
     ['mails that verify an address', ADDRESS_MAILS_AN_HOUR, 'an hour per account'],
     ['changes of the username', NAMES_A_DAY, 'a day per account'],
     ...Object.entries(policies).map(([name, { perMinute, of }]): [string, number, string] => [

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { QueryClient, QueryObserver } from '@tanstack/react-query'
 import t, { type Test } from 'tap'
 import type { Notification } from '../../client/src/core.ts'
@@ -214,13 +215,22 @@ t.test(
       })
     await click()
     t.same(worker.opened, ['https://example.org/posts/6?rp-opened=4#comment-6'])
+    const late: (() => void)[] = []
+    let taken = 0
     const page = (focused: boolean, answers: boolean) => ({
       url: 'https://example.org/',
       focused,
       focus: async () => worker.focused.push(focused),
       postMessage(sent: unknown, [port]: MessagePort[]) {
         worker.sent.push(sent)
-        if (answers) port?.postMessage(true)
+        const answer = () => port?.postMessage(true)
+        if (port)
+          port.onmessage = () => {
+            taken += 1
+            port.close()
+          }
+        if (answers) answer()
+        else late.push(answer)
       },
     })
     worker.pages.push(page(false, true), page(true, false))
@@ -229,14 +239,45 @@ t.test(
     t.same(worker.sent, [sent, sent], 'the focused page is asked first, which does not show notifications')
     t.same(worker.focused, [false])
     t.equal(worker.opened.length, 1)
+    await eventually(() => taken === 1)
     worker.pages.shift()
     await click()
     t.equal(worker.opened.length, 2, 'a click is not lost in a page that does not answer')
+    for (const answer of late) answer()
+    await setTimeout(100)
+    t.equal(taken, 1, 'a page that answers too late is not told to go on')
   },
 )
 
+t.test('a click on a push message stays below the start page of an application', async (t) => {
+  const worker = fakeWorker('/shop/')
+  handlePush(worker, { home: './' })
+  const click = (url?: string) =>
+    worker.dispatch('notificationclick', { notification: { data: { id: '4', url }, close() {} } })
+  for (const url of ['/posts/6', undefined, 'https://example.com/9', 'https://example.org/shop/posts/6'])
+    await click(url)
+  t.same(worker.opened, [
+    'https://example.org/shop/posts/6?rp-opened=4',
+    'https://example.org/shop/?rp-opened=4',
+    'https://example.com/9',
+    'https://example.org/shop/posts/6?rp-opened=4',
+  ])
+  worker.pages.push({
+    url: 'https://example.org/shop/posts',
+    focused: true,
+    focus: async () => {},
+    postMessage(sent: unknown, [port]: MessagePort[]) {
+      worker.sent.push(sent)
+      if (port) port.onmessage = () => port.close()
+      port?.postMessage(true)
+    },
+  })
+  await click('/posts/6')
+  t.match(worker.sent, [{ url: '/posts/6' }], 'as the application wrote it')
+})
+
 /** The scope of a service worker: there is none outside of a browser. */
-function fakeWorker() {
+function fakeWorker(folder = '/') {
   const listeners = new Map<string, (event: never) => void>()
   const worker = {
     messages: [] as object[],
@@ -252,7 +293,7 @@ function fakeWorker() {
       postMessage(message: unknown, ports: MessagePort[]): void
     }[],
     badge: -1,
-    location: { href: 'https://example.org/sw.js', origin: 'https://example.org' },
+    location: { href: `https://example.org${folder}sw.js`, origin: 'https://example.org' },
     navigator: {
       async setAppBadge(count: number) {
         worker.badge = count
@@ -262,7 +303,6 @@ function fakeWorker() {
       },
     },
     registration: {
-      scope: 'https://example.org/',
       async showNotification(title: string, options: object) {
         worker.messages.push({ title, ...options })
       },

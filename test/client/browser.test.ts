@@ -106,6 +106,47 @@ t.test('the inbox works in an app in a real browser', needsBrowser, async (t) =>
     t.same(faults, [])
   })
 
+  await t.test('keys work on requests, keep the focus in the unread list, and leave fields alone', async (t) => {
+    const { person, faults, open, post } = await start(t, 'eva')
+    await ben.follow(person.id)
+    await ben.like(post.id)
+    await ben.comment(post.id, 'nice')
+    await eventually(async () => (await person.get('/notifications')).items.length === 3)
+    await person.request('PUT', '/notifications/preferences', { policy: { strangers: 'filter' } })
+    await cleo.like(post.id)
+    await cleo.comment(post.id, 'who are you?')
+    const filtered = async () => (await person.get('/notifications?filter=filtered')).items.length
+    await eventually(async () => (await filtered()) === 2)
+    const page = await open()
+    await page.getByRole('button', { name: /Notifications/ }).press('Enter')
+    const list = page.getByRole('region', { name: 'Notifications' }).getByRole('listitem')
+    const focused = () => page.evaluate(() => document.activeElement?.textContent)
+
+    await page.getByRole('tab', { name: 'Unread' }).click()
+    await eventually(async () => (await list.count()) === 3)
+    await list.first().getByRole('link').focus()
+    for (const left of [2, 1]) {
+      await page.keyboard.press('u')
+      await eventually(async () => (await list.count()) === left && /ben/.test((await focused()) ?? ''))
+    }
+    await list.evaluate((row) => {
+      row.append(document.createElement('textarea'))
+      row.querySelector('textarea')?.focus()
+    })
+    await page.keyboard.press('#')
+    t.equal(await list.locator('textarea').inputValue(), '#')
+
+    await page.getByRole('tab', { name: 'Requests' }).click()
+    await eventually(async () => (await list.count()) === 2)
+    await list.first().getByRole('link').focus()
+    await page.keyboard.press('#')
+    await eventually(async () => (await filtered()) === 1 && /cleo/.test((await focused()) ?? ''))
+    await page.keyboard.press('e')
+    await eventually(async () => (await filtered()) === 0)
+    t.equal((await person.get('/notifications/unread-count')).unreadCount, 1)
+    t.same(faults, [])
+  })
+
   await t.test(
     'actions made offline are sent later, and a restart without network shows the stored inbox',
     async (t) => {

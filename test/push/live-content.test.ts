@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
 import { COUNTS_CHANNEL } from '../../src/base/wake-ups.ts'
+import type { LiveContent } from '../../src/protocol/live-content.ts'
+import { live } from '../../src/social/live.ts'
 import { makePost } from '../notify/dispatch/events.ts'
 import { settled } from '../settled.ts'
 import { eventually, setup } from '../setup.ts'
@@ -156,6 +158,44 @@ t.test('the sweep finds posts and comments without hints and from slow transacti
   await makePost(node.app, ana.id)
   await eventually(() => newerOf(socket) === 1)
   t.same(commentsOf(socket).length, 2, 'each once')
+})
+
+t.test('a first read that waits for the database makes nothing old new', async (t) => {
+  const late = { comments: 2000, posts: 2000 }
+  const content: LiveContent = {
+    ...live,
+    async changedComments(...args) {
+      await sleep(late.comments)
+      late.comments = 0
+      return live.changedComments(...args)
+    },
+    async newPosts(...args) {
+      await sleep(late.posts)
+      late.posts = 0
+      return live.newPosts(...args)
+    },
+  }
+  const node = await startNode(t, { env: NO_SWEEP, limits: { betweenContentMs: 50 }, content })
+  const ana = await node.user('ana')
+  const post = await makePost(node.app, ana.id)
+  const socket = await ana.connect()
+  await socket.next('synced')
+  const insert = (table: string, columns: string, values: string) =>
+    node.app.pool.query(
+      `insert into social.${table} (author_id, body, created_at, updated_at${columns})
+       values (${ana.id}, 'old', now() - interval '9 seconds', now() - interval '9 seconds'${values})`,
+    )
+  await insert('comments', ', post_id', `, ${post}`)
+  await insert('posts', '', '')
+  await watch([socket], { posts: [], comments: post, feed: 'all' })
+  await eventually(() => late.comments + late.posts === 0)
+  await hint(node, `c${post},f`)
+  const [fresh] = await write(node, post, ana.id)
+  await makePost(node.app, ana.id)
+  await hint(node, `c${post},f`)
+  await eventually(() => commentsOf(socket).some(({ id }) => id === fresh) && newerOf(socket) !== undefined)
+  await sleep(500)
+  t.same([commentsOf(socket).length, newerOf(socket)], [1, 1])
 })
 
 t.test('500 watchers cost as much as one, and unwatched posts cost nothing', async (t) => {

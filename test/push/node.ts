@@ -4,6 +4,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, closeApp, createApp } from '../../src/app.ts'
+import type { LiveContent } from '../../src/protocol/live-content.ts'
 import type { Limits } from '../../src/push/limits.ts'
 import { type PushNode, startPush } from '../../src/push/server.ts'
 import { live } from '../../src/social/live.ts'
@@ -12,7 +13,12 @@ import { makeUsers } from '../notify/dispatch/events.ts'
 import { cloneDatabase, testConfig } from '../setup.ts'
 import { TestSocket } from './socket.ts'
 
-export type Options = { databaseUrl?: string; env?: Record<string, string>; limits?: Partial<Limits> }
+export type Options = {
+  databaseUrl?: string
+  env?: Record<string, string>
+  limits?: Partial<Limits>
+  content?: LiveContent
+}
 
 /** Starts a push node without other roles on its own port, on a fresh database by default. */
 export type TestNode = {
@@ -32,13 +38,16 @@ export type TestUser = {
   connect(options?: { since?: string; node?: TestNode }): Promise<TestSocket>
 }
 
-export async function startNode(t: Test, { databaseUrl, env = {}, limits = {} }: Options = {}): Promise<TestNode> {
+export async function startNode(
+  t: Test,
+  { databaseUrl, env = {}, limits = {}, content = live }: Options = {},
+): Promise<TestNode> {
   const database = databaseUrl ?? (await cloneDatabase(t))
   const config = testConfig(database, env)
   const app = createApp(config, pino({ level: process.env.TEST_LOG ?? 'silent' }))
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const push = await startPush(app, server, live, { limits })
+  const push = await startPush(app, server, content, { limits })
   t.teardown(async () => {
     await push.close()
     await new Promise((resolve) => server.close(resolve))

@@ -86,6 +86,10 @@ test('a sign-out without network is sent when the network returns', { skip }, as
   const system = await webSystem(t)
   const ana = await system.as('ana')
   const { context, page } = await system.window()
+  await context.addInitScript(() => {
+    const { setTimeout } = window
+    window.setTimeout = ((run: () => void, ms: number) => (ms >= 5000 ? 0 : setTimeout(run, ms))) as typeof setTimeout
+  })
   await signInBy(page, 'ana', PASSWORD)
   const sessions = async () => (await ana.get('/auth/sessions')).items.length
   t.equal(await sessions(), 2)
@@ -98,6 +102,19 @@ test('a sign-out without network is sent when the network returns', { skip }, as
   await context.unroute('**/auth/**')
   await page.evaluate(() => dispatchEvent(new Event('online')))
   await eventually(async () => (await sessions()) === 1)
+  await page.getByText('the server ends the session').waitFor({ state: 'detached' })
+})
+
+test('a sign-out that the server refused is sent again after some seconds', { skip }, async (t) => {
+  const system = await webSystem(t)
+  const ana = await system.as('ana')
+  const { context, page } = await system.window()
+  await signInBy(page, 'ana', PASSWORD)
+  await context.route('**/auth/**', (route) => route.fulfill({ status: 503, json: {} }))
+  await signOut(page)
+  await page.getByText('the server ends the session as soon as it can be reached').waitFor()
+  await context.unroute('**/auth/**')
+  await eventually(async () => (await ana.get('/auth/sessions')).items.length === 1)
   await page.getByText('the server ends the session').waitFor({ state: 'detached' })
 })
 
@@ -149,12 +166,13 @@ function stored(page: Page): Promise<number> {
 }
 
 /** Gives a browser without a push service this subscription. */
-async function withPush(context: BrowserContext, subscription: object): Promise<void> {
+async function withPush(context: BrowserContext, subscription: { endpoint: string }): Promise<void> {
   await context.addInitScript((json) => {
     const current = () =>
       localStorage.getItem('test.push') === null
         ? null
         : {
+            endpoint: json.endpoint,
             toJSON: () => json,
             unsubscribe: async () => {
               localStorage.removeItem('test.push')

@@ -111,6 +111,7 @@ export type AuthSession = {
 }
 
 export type PushBrowser = {
+  /** First 22 characters of the SHA-256 of the endpoint in base64url */
   id: string
   /** Host of the push service */
   host: string

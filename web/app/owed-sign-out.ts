@@ -4,8 +4,14 @@ import { Problem } from './problem.ts'
 /** Key in local storage of the user whose session has yet to be ended on the server. */
 const OWED = 'ravenpost.signout'
 
+/** Milliseconds before the next attempt. */
+const FIRST_PAUSE = 5000
+const LONGEST_PAUSE = 60_000
+
 const listeners = new Set<() => void>()
 let isLate = false
+let pause = FIRST_PAUSE
+let timer: number | undefined
 
 /** True after the server could not be told of a sign-out. */
 export const lateSignOut = {
@@ -26,7 +32,7 @@ export async function oweSignOut(userId: string): Promise<void> {
   await sendOwedSignOut()
 }
 
-/** Called at the start, when the network returns, and before a sign-in. */
+/** Called at the start, when the network returns, before a sign-in, and again after a failure. */
 export async function sendOwedSignOut(): Promise<void> {
   if (owedSignOut() === null) return setLate(false)
   try {
@@ -55,5 +61,8 @@ async function endSession(): Promise<void> {
 
 function setLate(late: boolean): void {
   isLate = late
+  clearTimeout(timer)
+  if (late) timer = window.setTimeout(sendOwedSignOut, pause)
+  pause = late ? Math.min(2 * pause, LONGEST_PAUSE) : FIRST_PAUSE
   for (const listener of listeners) listener()
 }

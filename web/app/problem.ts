@@ -59,6 +59,6 @@ function isOffline(error: unknown): boolean {
   if (error instanceof Problem) return error.status === 0
   return (
     (error instanceof TypeError && /fetch|network|load failed/i.test(error.message)) ||
-    (error instanceof DOMException && ['TimeoutError', 'AbortError', 'NetworkError'].includes(error.name))
+    (error instanceof DOMException && ['TimeoutError', 'NetworkError'].includes(error.name))
   )
 }

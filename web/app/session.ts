@@ -58,12 +58,12 @@ export class Session {
    * @throws {Problem}
    */
   async request<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
-    return contentOf(await this.#send(method, path, body, key, true))
+    return contentOf(await this.#send(method, path, body, key))
   }
 
   /** Calls the API without a limit of time, as for downloads and streams. Returns the response. */
   send(method: string, path: string, body?: unknown, key?: string): Promise<Response> {
-    return this.#send(method, path, body, key, false)
+    return this.#send(method, path, body, key, null)
   }
 
   /** Ends the session here at once, and on the server as soon as it answers. */
@@ -107,10 +107,10 @@ export class Session {
     return this.#accessToken
   }
 
-  async #send(method: string, path: string, body: unknown, key: string | undefined, limited: boolean) {
+  async #send(method: string, path: string, body: unknown, key: string | undefined, limitMs?: null) {
     const named: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key }
     const ask = (token: string) =>
-      call(method, path, body, { headers: { ...named, authorization: `Bearer ${token}` }, limited })
+      call(method, path, body, { headers: { ...named, authorization: `Bearer ${token}` }, limitMs })
     let response = await ask(await this.token())
     if (response.status === 401) response = await ask(await this.token({ renew: true }))
     if (!response.ok) throw await problemOf(response)

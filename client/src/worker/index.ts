@@ -17,7 +17,7 @@ export type PushOptions = {
   icon?: string
   /** URL of the small picture in the status bar. */
   badge?: string
-  /** URL that a message without `url` opens. Default: / */
+  /** URL of the start page, which a message without `url` opens. URLs that begin with / are below it. Default: / */
   home?: string
 }
 
@@ -26,7 +26,6 @@ type WorkerScope = {
   location: { href: string; origin: string }
   navigator: { setAppBadge?(count: number): Promise<void>; clearAppBadge?(): Promise<void> }
   registration: {
-    scope: string
     showNotification(title: string, options: object): Promise<void>
     getNotifications(): Promise<{ tag: string; close(): void }[]>
   }
@@ -49,7 +48,7 @@ type ClickEvent = {
   waitUntil(work: Promise<unknown>): void
 }
 
-/** Milliseconds in which an open page answers a click. A page without `followPush` never does. */
+/** Milliseconds in which an open page answers a click. A page without `followPush` or in a frozen tab does not. */
 const ANSWER_MS = 500
 
 /** Query parameter that contains the opened notification. `followPush` reads it. */
@@ -69,8 +68,9 @@ export function handlePush(scope: object, options: PushOptions = {}): void {
   })
   self.addEventListener('notificationclick', (event: ClickEvent) => {
     event.notification.close()
-    const { id, url = options.home ?? '/' } = event.notification.data ?? {}
-    event.waitUntil(open(self, new URL(url, self.location.href), id))
+    const { id, url = '/' } = event.notification.data ?? {}
+    const home = new URL(options.home ?? '/', self.location.href)
+    event.waitUntil(open(self, home.href, new URL(url.replace(/^\//, './'), home), id))
   })
 }
 
@@ -100,23 +100,30 @@ async function count({ navigator }: WorkerScope, { unreadCount }: PushMessage): 
 }
 
 /** Shows the URL in the first open page that answers, the focused one before others, or in a new window. */
-async function open({ clients, registration }: WorkerScope, url: URL, id: string | undefined): Promise<void> {
-  const { scope } = registration
-  if (url.href.startsWith(scope)) {
+async function open({ clients }: WorkerScope, home: string, url: URL, id: string | undefined): Promise<void> {
+  if (url.href.startsWith(home)) {
     const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true })
-    const message = { type: 'ravenpost:open', id, url: url.href.slice(url.origin.length) }
+    const message = { type: 'ravenpost:open', id, url: url.href.slice(home.length - 1) }
     for (const page of [...pages].sort((a, b) => Number(b.focused) - Number(a.focused)))
-      if (page.url.startsWith(scope) && page.focus && (await isTaken(page, message))) return void (await page.focus())
+      if (page.url.startsWith(home) && page.focus && (await isTaken(page, message))) return void (await page.focus())
     if (id) url.searchParams.set(OPENED, id)
   }
   await clients.openWindow(url.href)
 }
 
+/** Asks a page. It acts only after a second message, so that a page that answers too late does nothing. */
 function isTaken(page: OpenPage, message: object): Promise<boolean> {
   const { port1, port2 } = new MessageChannel()
-  return new Promise<boolean>((resolve) => {
-    port1.onmessage = () => resolve(true)
-    setTimeout(resolve, ANSWER_MS, false)
+  return new Promise((resolve) => {
+    const giveUp = setTimeout(() => {
+      port1.close()
+      resolve(false)
+    }, ANSWER_MS)
+    port1.onmessage = () => {
+      clearTimeout(giveUp)
+      port1.postMessage(true)
+      resolve(true)
+    }
     page.postMessage(message, [port2])
-  }).finally(() => port1.close())
+  })
 }

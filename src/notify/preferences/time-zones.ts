@@ -1,8 +1,11 @@
 import type pg from 'pg'
 import { fail } from '../../errors.ts'
 
-/** Names by themselves in lower case. Reading pg_timezone_names reads some 1,200 files, so each name is read once per process. */
-const names = new Map<string, string>()
+/**
+ * Names by themselves in lower case. Reading pg_timezone_names reads some 1,200 files, so it is read once per process, with the
+ * names that do not exist too: ones that only Intl knows, like JST, must not read it again.
+ */
+let names: Map<string, string> | undefined
 
 /**
  * The IANA name of a zone given in any case. PostgreSQL would also take POSIX texts, whose sign is reversed (`UTC+2`), and
@@ -10,18 +13,17 @@ const names = new Map<string, string>()
  * @throws {AppError} BAD_TIME_ZONE when PostgreSQL or Intl does not know the zone
  */
 export async function findTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<string> {
-  const key = timeZone.toLowerCase()
-  const known = names.get(key) ?? (isOfIntl(timeZone) ? await readName(client, key) : undefined)
+  const known = isOfIntl(timeZone) ? await readName(client, timeZone) : undefined
   if (known === undefined) throw fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`)
-  names.set(key, known)
   return known
 }
 
-async function readName(client: Pick<pg.ClientBase, 'query'>, key: string): Promise<string | undefined> {
-  const { rows } = await client.query<{ name: string }>('select name from pg_timezone_names where lower(name) = $1', [
-    key,
-  ])
-  return rows[0]?.name
+async function readName(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<string | undefined> {
+  if (!names) {
+    const { rows } = await client.query<{ name: string }>('select name from pg_timezone_names')
+    names = new Map(rows.map(({ name }) => [name.toLowerCase(), name]))
+  }
+  return names.get(timeZone.toLowerCase())
 }
 
 /** Intl also knows offsets, like +02:00. */

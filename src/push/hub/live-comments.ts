@@ -3,7 +3,7 @@ import { Pulse } from '../../base/pulse.ts'
 import type { Comment } from '../../protocol/comment.ts'
 import type { ChangedComment, LiveContent } from '../../protocol/live-content.ts'
 import type { Connection } from '../connections/connection.ts'
-import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
+import { hasRead, isNewFor, OPEN_FOR_SECONDS, secondsBack, viewersOf, type Watch } from './watch.ts'
 
 /** Maximum comments and removals per frame, and per waiting socket. Of the waiting ones, the latest are kept. */
 const PER_FRAME = 50
@@ -101,10 +101,7 @@ export class LiveComments {
     const startedAt = performance.now()
     const found = await this.#content.changedComments(
       pool,
-      postIds.map((postId) => {
-        const { readAt = startedAt } = this.#posts.get(postId) ?? {}
-        return { postId, seconds: (startedAt - readAt) / 1000 + OPEN_FOR_SECONDS }
-      }),
+      postIds.map((postId) => ({ postId, seconds: secondsBack(this.#posts.get(postId)?.readAt, startedAt) })),
     )
     const now = performance.now()
     const news = found

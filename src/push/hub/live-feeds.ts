@@ -3,7 +3,7 @@ import { Pulse } from '../../base/pulse.ts'
 import type { Feed } from '../../protocol/frames.ts'
 import type { LiveContent } from '../../protocol/live-content.ts'
 import type { Connection } from '../connections/connection.ts'
-import { hasRead, isNewFor, OPEN_FOR_SECONDS, viewersOf, type Watch } from './watch.ts'
+import { hasRead, isNewFor, secondsBack, viewersOf, type Watch } from './watch.ts'
 
 /** Counting stops at this number of posts. */
 const MOST_NEWER = 100
@@ -76,9 +76,8 @@ export class LiveFeeds {
   async #count(): Promise<void> {
     const { pool } = this.#app
     const startedAt = performance.now()
-    const seconds = (startedAt - (this.#readAt ?? startedAt)) / 1000 + OPEN_FOR_SECONDS
     const [found, deleted] = await Promise.all([
-      this.#content.newPosts(pool, seconds),
+      this.#content.newPosts(pool, secondsBack(this.#readAt, startedAt)),
       this.#known.size > 0 ? this.#content.deletedPosts(pool, [...this.#known]) : [],
     ])
     const now = performance.now()

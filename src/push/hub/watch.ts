@@ -6,6 +6,14 @@ import type { Connection } from '../connections/connection.ts'
  */
 export const OPEN_FOR_SECONDS = 10
 
+/**
+ * How far back a read goes, in seconds, when the one before began at `readAt`. The first goes further, because what only a later
+ * read finds counts as new: a first read that waited for a connection must not start after the second one does.
+ */
+export function secondsBack(readAt: number | undefined, startedAt: number): number {
+  return readAt === undefined ? 3 * OPEN_FOR_SECONDS : (startedAt - readAt) / 1000 + OPEN_FOR_SECONDS
+}
+
 /** `since`: start of the watch, by `performance.now()`. `isReady`: a read has begun and ended since then. */
 export type Watch = { since: number; isReady: boolean }
 

@@ -84,25 +84,28 @@ const enterSession = `
 
 /** Creates the user from as many claims as possible. The provider has verified them and is not asked again. */
 async function provision(pool: pg.Pool, claims: ProviderClaims): Promise<void> {
-  const externalId = claims.sub
-  const { username, email, emailVerified, ...rest } = profileOf(claims)
-  const attempts = [
-    { externalId, username, email, emailVerified, ...rest },
-    { externalId, username, ...rest },
-    { externalId, ...rest },
-    { externalId },
-  ]
-  for (const [index, user] of attempts.entries())
+  let profile = profileOf(claims)
+  for (;;)
     try {
-      await writeExternalUsers(pool, [user])
+      await writeExternalUsers(pool, [{ externalId: claims.sub, ...profile }])
       return
     } catch (error) {
       const isContent = error instanceof AppError ? error.status < 500 : isContentError(error)
-      if (index === attempts.length - 1 || !isContent) throw error
+      if (!isContent || Object.keys(profile).length === 0) throw error
+      profile = withoutRefused(profile, error)
     }
 }
 
 type Profile = Omit<ExternalUser, 'externalId'>
+
+const REFUSED: Record<string, string> = { USERNAME_TAKEN: 'username', EMAIL_TAKEN: 'email', BAD_TIME_ZONE: 'timeZone' }
+
+/** Drops the field that the error is about, or all fields if it names none of them. */
+function withoutRefused(profile: Profile, error: unknown): Profile {
+  const refused = error instanceof AppError ? (REFUSED[error.code] ?? error.pointer.slice(1)) : ''
+  const rest = Object.entries(profile).filter(([name]) => name !== refused)
+  return rest.length < Object.keys(profile).length ? Object.fromEntries(rest) : {}
+}
 
 /** The valid standard claims of OpenID Connect (Core 1.0, 5.1) in a token. */
 function profileOf(claims: Record<string, unknown>): Profile {

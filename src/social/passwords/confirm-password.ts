@@ -10,7 +10,7 @@ export type Account = { passwordHash: string | undefined; username: string; emai
 
 /**
  * Confirms that the user, and not just a holder of the access token, makes the request. Skips accounts without a
- * password.
+ * password. A password that was replaced while this one was hashed does not count.
  * @throws {AppError} WRONG_PASSWORD; `missing` when none was sent; RATE_LIMITED; UNAUTHENTICATED when the account was
  * deleted
  */
@@ -26,6 +26,9 @@ export async function confirmPassword(
   const succeeded = await limitFailures(userId)
   if (!(await passwordFits(account.passwordHash, currentPassword, shareOf(app, ip)))) throw fail('WRONG_PASSWORD')
   await succeeded()
+  const now = await findAccount(app, userId)
+  if (now.passwordHash !== account.passwordHash)
+    throw fail('WRONG_PASSWORD', 'The password has changed in the meantime')
   return account
 }
 

@@ -3,7 +3,7 @@ import { writesMail } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 import { queueAccountMail, RESETS_PASSWORD } from '../../notify/channels/email/account-mails.ts'
-import { isResetToken, namedByResetToken } from '../../notify/channels/email/reset-token.ts'
+import { isResetToken, LIVES_MS, namedByResetToken } from '../../notify/channels/email/reset-token.ts'
 import { type Catalogue, wordsIn } from '../../notify/channels/email/words.ts'
 import { forgetFirstPassword, replacePassword } from './change-password.ts'
 import { refuseCommonPassword } from './common-passwords.ts'
@@ -12,13 +12,11 @@ import { addressKey, hashOf, networkHash } from './failed-sign-ins.ts'
 import { namedByLogin } from './login.ts'
 import { hashPassword, shareOf } from './passwords.ts'
 
-const HOUR_SECONDS = 3600
-const DAY_SECONDS = 24 * HOUR_SECONDS
-/**
- * Maximum mails per account and hour, times RATE_LIMIT_SCALE. Each link works for half an hour, so requests of others cannot
- * lock out a user.
- */
-export const MAILS_AN_HOUR = 5
+const DAY_SECONDS = 24 * 3600
+/** Half an hour, like the links: whoever has used up the mails of an account, its owner has a link that works. */
+const WINDOW_SECONDS = LIVES_MS / 1000
+/** Maximum mails per account and half hour, times RATE_LIMIT_SCALE. */
+export const MAILS_A_WINDOW = 3
 /**
  * Maximum mails per address and day for all accounts together that have not verified it, times RATE_LIMIT_SCALE. Anyone can
  * enter any address at sign-up.
@@ -38,8 +36,8 @@ export function createForgotten(app: App): {
 } {
   const { pool, config } = app
   const scaled = (points: number) => Math.max(1, Math.round(points * config.rateLimitScale))
-  const ofLogin = createSharedLimiter(app, 'forgot-login', scaled(MAILS_AN_HOUR), HOUR_SECONDS)
-  const ofAccount = createSharedLimiter(app, 'forgot-account', scaled(MAILS_AN_HOUR), HOUR_SECONDS)
+  const ofLogin = createSharedLimiter(app, 'forgot-login', scaled(MAILS_A_WINDOW), WINDOW_SECONDS)
+  const ofAccount = createSharedLimiter(app, 'forgot-account', scaled(MAILS_A_WINDOW), WINDOW_SECONDS)
   const ofAddress = createSharedLimiter(app, 'forgot-address', scaled(OF_ADDRESS_A_DAY), DAY_SECONDS)
   return {
     /** Does the same work whether or not the login exists. False after too many requests for it. */

@@ -67,6 +67,16 @@ test('a user of the identity provider is created on first use, over REST and on 
     picture: 'file:///x',
   }
   t.match((await as(url, await issuer.token('odd', odd))('GET', '/auth/me')).body, { email: null, username: /^user_/ })
+  const dora = { preferred_username: 'dora', email: 'dora@example.org', email_verified: true, picture: profile.picture }
+  const refused = { zoneinfo: 'UTC+2', locale: 'en_US.UTF-8', name: 'see www.example.org' }
+  t.match((await as(url, await issuer.token('dora', { ...dora, ...refused }))('GET', '/auth/me')).body, {
+    username: 'dora',
+    displayName: 'dora',
+    email: 'dora@example.org',
+    emailVerified: true,
+    avatarUrl: profile.picture,
+    timeZone: null,
+  })
   const taken = { preferred_username: 'ana_lima', email: 'ANA@example.org', email_verified: true, name: 'Other' }
   t.match((await as(url, await issuer.token('other', taken))('GET', '/auth/me')).body, {
     email: null,

@@ -1,7 +1,8 @@
 import type { Config } from '../../../config.ts'
 import { contentOf, isSigned, signToken } from '../signed-token.ts'
 
-const LIVES_MS = 30 * 60 * 1000
+/** Milliseconds for which a link works. */
+export const LIVES_MS = 30 * 60 * 1000
 
 /** Data that a token depends on. A change of password or address invalidates it, so nobody can use it twice. */
 type Account = { userId: string; email: string | null; passwordHash: string }

@@ -9,7 +9,10 @@ import { translateBusy } from '../../inbox/lock.ts'
 import { listBrowsers, subscribe, unsubscribe } from './subscriptions.ts'
 
 const closed = { additionalProperties: false }
-const SubscriptionId = Type.String({ pattern: '^[\\w-]{22}$' })
+const SubscriptionId = Type.String({
+  pattern: '^[\\w-]{22}$',
+  description: 'First 22 characters of the SHA-256 of the endpoint in base64url',
+})
 
 const Browser = Type.Object({
   id: SubscriptionId,
