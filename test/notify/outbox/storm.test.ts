@@ -67,7 +67,11 @@ async function write(pool: pg.Pool, lastsMs: number): Promise<void> {
   if (!client) return
   try {
     await client.query('begin')
-    const events = () => client.query(append, [chance(0.01), chance(0.05), chance(0.01) ? BURST : 1])
+    const events = () => {
+      const count = chance(0.01) ? BURST : 1
+      // Not a bad burst: more than ten bad events in a row pause their lane, for half a minute in the end.
+      return client.query(append, [count === 1 && chance(0.01), chance(0.05), count])
+    }
     if (chance(0.8)) await events()
     for (const end of ['rollback to', 'release'])
       if (chance(0.3)) {
