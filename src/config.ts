@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import pg from 'pg'
@@ -288,8 +289,9 @@ function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
     return readFileSync(path, 'utf8').trimEnd()
   } catch (cause) {
     const name = variable.slice(0, -'_FILE'.length)
-    // The secret itself may have been given in place of a path.
-    const shown = /^[./]/.test(path) ? maskPassword(path) : shownOf(name, path)
+    // The secret itself may have been given in place of a path, and may begin with /.
+    const folder = dirname(path)
+    const shown = /[^./]/.test(folder) && existsSync(folder) ? maskPassword(path) : shownOf(name, path)
     throw new ConfigError(
       `The configuration is wrong:\n  ${variable} is ${JSON.stringify(shown)}: expected a file that this user can read (${messageOf(cause).split(',')[0]})`,
       { cause },
@@ -317,7 +319,7 @@ function schemaOf(name: string): TSchema | undefined {
  */
 function maskPassword(value: string): string {
   // Values of a URL's parameters end with &. Others may be quoted and contain anything.
-  const parameters = value.includes('://') ? /(password\s*=)[^&]*/gi : /(password\s*=).*/gis
+  const parameters = /^\s*[\w+.-]+:\/\//.test(value) ? /(password\s*=)[^&]*/gi : /(password\s*=).*/gis
   const masked = value.replace(parameters, '$1******')
   const parts = /^((?:[\w+.-]+:\/\/)?(?:[^:@/]*:)?).*(@.*)$/s.exec(masked)
   if (parts) return `${parts[1]}******${parts[2]}`

@@ -109,6 +109,7 @@ const badUrls: [name: string, value: string, secret: string, shown: string][] = 
   ['DATABASE_URL', "host=db password='hunter2 and 3'", 'hunter2 and 3', 'host=db password=******'],
   ['DATABASE_URL', "host=db password='it\\'s me'", 's me', 'host=db password=******'],
   ['DATABASE_URL', 'host=db password=hunter&2', '&2', 'host=db password=******'],
+  ['DATABASE_URL', "host=db password='a&b://c'", 'b://c', 'host=db password=******'],
   [
     'DATABASE_URL',
     'mysql://db/x?user=ana&password=hunter2&ssl=0',
@@ -243,7 +244,8 @@ test('NAME_FILE names a file that contains the value of NAME', async (t) => {
     `JWT_SECRET_FILE is ${JSON.stringify(missing)}: expected a file that this user can read`,
   )
   for (const name of ['JWT_SECRET', 'METRICS_TOKEN', 'ADMIN_PASSWORD', 'VAPID_PRIVATE_KEY'])
-    t.match(messageOf({ [`${name}_FILE`]: secret }), `${name}_FILE is "******": expected a file`)
+    for (const value of [secret, `/${secret}`, `./${secret}/x`])
+      t.match(messageOf({ [`${name}_FILE`]: value }), `${name}_FILE is "******": expected a file`)
   await writeFile(file, 'mysql://ana:hunter2@localhost/x')
   const message = messageOf({ DATABASE_URL_FILE: file })
   t.match(message, 'DATABASE_URL is "mysql://ana:******@localhost/x"', 'what the file holds is shown, masked')

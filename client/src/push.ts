@@ -29,17 +29,24 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
   const set = (state: PushState, error?: Error) => store.set({ state, error })
   const subscription = async () =>
     (await navigator.serviceWorker.getRegistration(serviceWorker))?.pushManager.getSubscription()
-  /** The server's id of this subscription, if it has it. It deletes it when the session ends; the browser keeps its own. */
+  /** The server's copy of this subscription, if it has it. It deletes it when its session ends; the browser keeps its own. */
   const kept = async ({ endpoint }: PushSubscription) => {
     const own = await idOf(endpoint)
-    const { items } = await client.request<{ items: { id: string }[] }>('GET', PATH)
-    return items.find(({ id }) => id === own)?.id
+    const { items } = await client.request<{ items: { id: string; current: boolean }[] }>('GET', PATH)
+    return items.find(({ id }) => id === own)
+  }
+  const storeCopy = async (held: PushSubscription) => {
+    const { endpoint, expirationTime, keys } = held.toJSON()
+    await client.request('POST', PATH, { endpoint, expirationTime, keys })
   }
   const look = async () => {
     if (!isSupported()) return set('unsupported')
     if (Notification.permission === 'denied') return set('denied')
     const held = Notification.permission === 'granted' && (await subscription())
-    set(held && (await kept(held)) ? 'on' : 'off')
+    const copy = held ? await kept(held) : undefined
+    // It would end with another session of this user in this browser.
+    if (held && copy?.current === false) await storeCopy(held)
+    set(copy ? 'on' : 'off')
   }
   const attempt = async (work: () => Promise<void>) => {
     try {
@@ -60,15 +67,13 @@ export function createPush(client: Ravenpost, { serviceWorker }: { serviceWorker
         const { publicKey } = await client.request<{ publicKey: string }>('GET', '/push/vapid-public-key')
         await navigator.serviceWorker.register(serviceWorker, { type: 'module' })
         const { pushManager } = await navigator.serviceWorker.ready
-        const made = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: publicKey })
-        const { endpoint, expirationTime, keys } = made.toJSON()
-        await client.request('POST', PATH, { endpoint, expirationTime, keys })
+        await storeCopy(await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: publicKey }))
       }),
     disable: () =>
       attempt(async () => {
         const held = await subscription()
-        const id = held && (await kept(held))
-        if (id) await client.request('DELETE', `${PATH}/${id}`)
+        const copy = held && (await kept(held))
+        if (copy) await client.request('DELETE', `${PATH}/${copy.id}`)
         await held?.unsubscribe()
       }),
   }

@@ -262,6 +262,14 @@ t.test('a click on a push message stays below the start page of an application',
     'https://example.com/9',
     'https://example.org/shop/posts/6?rp-opened=4',
   ])
+  const other = fakeWorker('/shop/')
+  handlePush(other, { home: '/shop/index.html?source=push' })
+  for (const url of ['/posts/6', undefined])
+    await other.dispatch('notificationclick', { notification: { data: { id: '4', url }, close() {} } })
+  t.same(other.opened, [
+    'https://example.org/shop/posts/6?rp-opened=4',
+    'https://example.org/shop/index.html?source=push&rp-opened=4',
+  ])
   worker.pages.push({
     url: 'https://example.org/shop/posts',
     focused: true,

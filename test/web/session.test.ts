@@ -24,6 +24,11 @@ test('push is on only if the server has the subscription, and ends with the sign
   await page.getByRole('button', { name: 'Switch on', exact: true }).click()
   await off.waitFor()
   t.equal((await ana.get('/push/subscriptions')).items.length, 1)
+  const isOf = 'select session_id = $1 as "isOfOther" from notify.push_subscriptions'
+  await system.pool.query('update notify.push_subscriptions set session_id = $1', [ana.sessionId])
+  await page.reload()
+  await off.waitFor()
+  t.match((await system.pool.query(isOf, [ana.sessionId])).rows, [{ isOfOther: false }], 'it ends with this session')
   await signOut(page)
   await eventually(() => page.evaluate(() => localStorage.getItem('test.push') === null))
   await eventually(async () => (await ana.get('/push/subscriptions')).items.length === 0)

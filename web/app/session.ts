@@ -161,8 +161,12 @@ export function signUp(account: NewAccount): Promise<Session> {
 async function begin(path: string, body: unknown): Promise<Session> {
   // The former session cannot be ended once its cookie is replaced.
   await sendOwedSignOut()
-  const tokens = await inTurn(() => post<Tokens>(path, body))
-  forgetSignOut()
+  const tokens = await inTurn(async () => {
+    const given = await post<Tokens>(path, body)
+    // Before another tab has its turn, which would end this session in place of the former one.
+    forgetSignOut()
+    return given
+  })
   return new Session(tokens.user, tokens)
 }
 

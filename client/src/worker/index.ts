@@ -17,7 +17,7 @@ export type PushOptions = {
   icon?: string
   /** URL of the small picture in the status bar. */
   badge?: string
-  /** URL of the start page, which a message without `url` opens. URLs that begin with / are below it. Default: / */
+  /** URL of the start page, which a message without `url` opens. URLs that begin with / are below its folder. Default: / */
   home?: string
 }
 
@@ -68,9 +68,10 @@ export function handlePush(scope: object, options: PushOptions = {}): void {
   })
   self.addEventListener('notificationclick', (event: ClickEvent) => {
     event.notification.close()
-    const { id, url = '/' } = event.notification.data ?? {}
+    const { id, url } = event.notification.data ?? {}
     const home = new URL(options.home ?? '/', self.location.href)
-    event.waitUntil(open(self, home.href, new URL(url.replace(/^\//, './'), home), id))
+    const target = url === undefined ? home : new URL(url.replace(/^\//, './'), home)
+    event.waitUntil(open(self, new URL('.', home).href, target, id))
   })
 }
 
@@ -100,12 +101,12 @@ async function count({ navigator }: WorkerScope, { unreadCount }: PushMessage): 
 }
 
 /** Shows the URL in the first open page that answers, the focused one before others, or in a new window. */
-async function open({ clients }: WorkerScope, home: string, url: URL, id: string | undefined): Promise<void> {
-  if (url.href.startsWith(home)) {
+async function open({ clients }: WorkerScope, base: string, url: URL, id: string | undefined): Promise<void> {
+  if (url.href.startsWith(base)) {
     const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true })
-    const message = { type: 'ravenpost:open', id, url: url.href.slice(home.length - 1) }
+    const message = { type: 'ravenpost:open', id, url: url.href.slice(base.length - 1) }
     for (const page of [...pages].sort((a, b) => Number(b.focused) - Number(a.focused)))
-      if (page.url.startsWith(home) && page.focus && (await isTaken(page, message))) return void (await page.focus())
+      if (page.url.startsWith(base) && page.focus && (await isTaken(page, message))) return void (await page.focus())
     if (id) url.searchParams.set(OPENED, id)
   }
   await clients.openWindow(url.href)
