@@ -9,6 +9,7 @@ import { retryPending } from '../../../src/notify/outbox/pending.ts'
 import { actions } from '../../../src/social/actions.ts'
 import { deletePost } from '../../../src/social/posts/write.ts'
 import { allFanOuts } from '../../../src/worker/context.ts'
+import { patiently } from '../../settled.ts'
 import { eventually } from '../../setup.ts'
 import { sized } from '../../size.ts'
 import { createPost } from '../../social/posts/write.ts'
@@ -205,7 +206,8 @@ async function cutOffWorkers(app: App, times: number): Promise<number> {
 
 /** No worker reads the log in these tests, so posts are not counted. */
 async function drift({ pool }: App): Promise<unknown[]> {
-  return (await pool.query(`select * from ops.count_drift where counter <> 'users.post_count'`)).rows
+  const text = `select * from ops.count_drift where counter <> 'users.post_count'`
+  return (await patiently(pool, (client) => client.query(text))).rows
 }
 
 async function retryAll(app: App): Promise<number> {

@@ -7,6 +7,7 @@ import { adopt } from '../../../src/notify/outbox/adopt.ts'
 import { signIn } from '../../client.ts'
 import { inboxOf, noDrift, settled } from '../../settled.ts'
 import { cloneDatabase, eventually, setup, startSystem, type TestSystem } from '../../setup.ts'
+import { inboxApp, makeUsers } from '../dispatch/events.ts'
 import { skipWithoutTools, startCluster, tool } from './cluster.ts'
 
 const log = pino({ level: 'silent' })
@@ -24,11 +25,12 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
 }
 
 t.test('a restored database accepts no events before a migration or start, and then loses none', async (t) => {
-  const system = await setup(t)
-  const ana = await system.as('ana')
-  const application = await connect(t, system.databaseUrl)
-  const emit = `select notify.emit('shop.order', array[${ana.id}], 'order:1', 'Shipped')`
-  const retract = `select notify.retract(array[${ana.id}], 'order:0')`
+  // No api process, which would adopt within a second.
+  const app = await inboxApp(t)
+  const [ana] = await makeUsers(app, ['ana'])
+  const application = await connect(t, app.config.databaseUrl)
+  const emit = `select notify.emit('shop.order', array[${ana}], 'order:1', 'Shipped')`
+  const retract = `select notify.retract(array[${ana}], 'order:0')`
   await application.query(restoredFromBusier)
   for (const role of ['postgres', 'ravenpost_emitter']) {
     await application.query(`set role ${role}`)
@@ -36,13 +38,15 @@ t.test('a restored database accepts no events before a migration or start, and t
       await t.rejects(application.query(call), { code: '55000', message: /not adopted yet/ }, `${role}: ${call}`)
   }
   await application.query('reset role')
-  await migrate(system.databaseUrl, log)
+  await migrate(app.config.databaseUrl, log)
   await application.query(emit)
   const { startWorker } = await import('../../../src/worker/start.ts')
   const { tasks } = await import('../../../workers/index.ts')
-  const worker = await startWorker(system.app, tasks)
+  const worker = await startWorker(app, tasks)
   t.teardown(() => worker.close())
-  await eventually(async () => (await inboxOf(system, 'ana')).length === 1)
+  const stored = async () =>
+    (await application.query('select from notify.notifications where user_id = $1', [ana])).rowCount
+  await eventually(async () => (await stored()) === 1)
 })
 
 t.test('an api process whose connections survive an exchange of the database adopts the new one', async (t) => {
