@@ -275,20 +275,20 @@ function vapidOf(env: Static<typeof Environment>): Config['vapid'] {
 function readVariables(env: NodeJS.ProcessEnv): Record<string, string> {
   const found: Record<string, string> = {}
   for (const name of Object.keys(variables)) {
-    const value = readFrom(`${name}_FILE`, env) || env[name]
+    const value = readFile(name, env) || env[name]
     if (value) found[name] = value
   }
   return found
 }
 
-/** The content of the file that the variable names, without white space at the end. */
-function readFrom(variable: string, env: NodeJS.ProcessEnv): string {
+/** The content of the file that NAME_FILE names, without white space at the end. */
+function readFile(name: string, env: NodeJS.ProcessEnv): string {
+  const variable = `${name}_FILE`
   const path = env[variable]
   if (!path) return ''
   try {
     return readFileSync(path, 'utf8').trimEnd()
   } catch (cause) {
-    const name = variable.slice(0, -'_FILE'.length)
     // The secret itself may have been given in place of a path, and may begin with /.
     const folder = dirname(path)
     const shown = /[^./]/.test(folder) && existsSync(folder) ? maskPassword(path) : shownOf(name, path)

@@ -116,7 +116,7 @@ export class Lists {
       status: isHeld || filtered?.size ? 'ready' : error ? 'error' : 'loading',
       error,
       hasMore: isHeld && range.bottom !== 'all',
-      isLoadingMore: isHeld && !!loading,
+      isLoadingMore: isHeld && loading !== undefined,
     }
     store.set(kept(before, next))
   }

@@ -301,7 +301,7 @@ function fakeWorker(folder = '/') {
       postMessage(message: unknown, ports: MessagePort[]): void
     }[],
     badge: -1,
-    location: { href: `https://example.org${folder}sw.js`, origin: 'https://example.org' },
+    location: { href: `https://example.org${folder}sw.js` },
     navigator: {
       async setAppBadge(count: number) {
         worker.badge = count

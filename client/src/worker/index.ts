@@ -23,7 +23,7 @@ export type PushOptions = {
 
 /** The part of a service worker's scope that this module uses. */
 type WorkerScope = {
-  location: { href: string; origin: string }
+  location: { href: string }
   navigator: { setAppBadge?(count: number): Promise<void>; clearAppBadge?(): Promise<void> }
   registration: {
     showNotification(title: string, options: object): Promise<void>

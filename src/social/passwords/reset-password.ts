@@ -13,7 +13,7 @@ import { namedByLogin } from './login.ts'
 import { hashPassword, shareOf } from './passwords.ts'
 
 const DAY_SECONDS = 24 * 3600
-/** Half an hour, like the links: whoever has used up the mails of an account, its owner has a link that works. */
+/** As long as a link works. So an account whose mails others have used up has a link that works. */
 const WINDOW_SECONDS = LIVES_MS / 1000
 /** Maximum mails per account and half hour, times RATE_LIMIT_SCALE. */
 export const MAILS_A_WINDOW = 3
