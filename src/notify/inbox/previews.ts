@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import { type ColumnsOf, columns, hiddenIds } from '../../db/columns.ts'
 import { unblocked } from '../rules/silences.ts'
 import type { TypeLookup } from '../types/types.ts'
@@ -22,43 +21,55 @@ export type Previewed = {
 export type Previews = (of: Previewed) => Preview | null
 
 /**
- * Reads the current texts of posts and comments. No copy exists, so a deleted text disappears everywhere, and after an edit
- * devices only read again (`showAnewChunk`). Omits content that a block hides from the recipient.
+ * The previews of these notifications: `values` are the parameters of `previewRows`, and `from` takes its rows. No copy of a
+ * text exists, so a deleted text disappears everywhere, and after an edit devices only read again (`showAnewChunk`). Omits
+ * content that a block hides from the recipient.
  */
-export async function loadPreviews(pool: pg.Pool, types: TypeLookup, all: Previewed[]): Promise<Previews> {
+export function previewsOf(
+  types: TypeLookup,
+  all: Previewed[],
+): { values: unknown[]; from(rows: PreviewRow[]): Previews } {
   const wanted = all.flatMap((of) => {
     const object = previewedBy(of, types)
     return object ? [{ ...object, of }] : []
   })
-  if (wanted.length === 0) return () => null
   const idsOf = (kind: Kind) => [...new Set(wanted.filter((one) => one.kind === kind).map(({ id }) => id))]
   // Likes show the recipient's own post, which no block hides.
   const byOthers = wanted.filter(({ of }) => of.type !== 'post.liked')
-  const { rows } = await pool.query<Row>({
-    name: 'previews',
-    text: statement,
+  return {
     values: [
       idsOf('post'),
       idsOf('comment'),
       ...shown.post.values(byOthers.filter(({ kind }) => kind === 'post')),
       ...shown.comment.values(byOthers.filter(({ kind }) => kind === 'comment')),
     ],
-  })
-  const previews = new Map<string, Preview>()
-  const hidden = new Set<string>()
-  for (const { object, hiddenFrom, text, mediaId, authorId } of rows)
-    if (hiddenFrom !== null) hidden.add(`${hiddenFrom} ${object}`)
-    else previews.set(object, { text: beginningOf(text), mediaId, authorId })
-  return (of) => {
-    const found = previewedBy(of, types)
-    if (!found) return null
-    const object = `${found.kind}:${found.id}`
-    return hidden.has(`${of.recipientId} ${object}`) ? null : (previews.get(object) ?? null)
+    from(rows) {
+      const previews = new Map<string, Preview>()
+      const hidden = new Set<string>()
+      for (const { kind, id, authorId, text, mediaId, hiddenFrom } of rows)
+        if (hiddenFrom !== null) hidden.add(`${hiddenFrom} ${kind}:${id}`)
+        else previews.set(`${kind}:${id}`, { text: beginningOf(text), mediaId, authorId })
+      return (of) => {
+        const found = previewedBy(of, types)
+        if (!found) return null
+        const object = `${found.kind}:${found.id}`
+        return hidden.has(`${of.recipientId} ${object}`) ? null : (previews.get(object) ?? null)
+      }
+    },
   }
 }
 
 export type Kind = 'post' | 'comment'
-type Row = { object: string; authorId: string; text: string; mediaId: string | null; hiddenFrom: string | null }
+
+/** A post or comment with the beginning of its text; with `hiddenFrom`, only that a block hides it from this user. */
+export type PreviewRow = {
+  kind: Kind
+  id: string
+  authorId: string
+  text: string
+  mediaId: string | null
+  hiddenFrom: string | null
+}
 
 /**
  * Finds the post or comment whose text a notification shows. A group of comments shows the latest comment; other
@@ -92,26 +103,27 @@ const shownColumns: ColumnsOf<Shown> = {
   id: ['bigint', ({ id }) => id],
 }
 const shown = {
-  post: columns(shownColumns, { first: 3, hidden: true }),
-  comment: columns(shownColumns, { first: 5, hidden: true }),
+  post: columns(shownColumns, { first: 4, hidden: true }),
+  comment: columns(shownColumns, { first: 6, hidden: true }),
 }
 
 const hiddenFrom = (table: Kind) => `
-  select '${table}:' || w.id, null, null, null, w.recipient_id::text
+  select '${table}', w.id, null, null, null, w.recipient_id
   from ${shown[table].from}
   join social.${table}s o on o.id = w.id
   where o.author_id <> w.recipient_id and not (${unblocked('w.recipient_id', 'o.author_id')})`
 
-const statement = `
-  select 'post:' || p.id as object, p.author_id as "authorId", ${beginning('p')} as text,
+/** SQL of the PreviewRows, from the parameters $2 to $7. */
+export const previewRows = `
+  select 'post' as kind, p.id, p.author_id as "authorId", ${beginning('p')} as text,
     (select m.id from social.media m join social.media_contents c on c.id = m.content_id
      where m.post_id = p.id and c.mime like 'image/%' order by m.position limit 1) as "mediaId",
-    null as "hiddenFrom"
-  from social.posts p where p.id = any(${hiddenIds('$1')}) and p.deleted_at is null
+    null::bigint as "hiddenFrom"
+  from social.posts p where p.id = any(${hiddenIds('$2')}) and p.deleted_at is null
   union all
-  select 'comment:' || c.id, c.author_id, ${beginning('c')}, null, null
+  select 'comment', c.id, c.author_id, ${beginning('c')}, null, null
   from social.comments c join social.posts p on p.id = c.post_id and p.deleted_at is null
-  where c.id = any(${hiddenIds('$2')}) and c.deleted_at is null
+  where c.id = any(${hiddenIds('$3')}) and c.deleted_at is null
   union all ${hiddenFrom('post')}
   union all ${hiddenFrom('comment')}`
 

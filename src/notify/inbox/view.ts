@@ -5,7 +5,7 @@ import { hiddenIds } from '../../db/columns.ts'
 import type { Actor, Notification, Priority, Severity } from '../../protocol/notification.ts'
 import { type Rendered, render } from '../types/render.ts'
 import type { NotificationTypes, TypeLookup } from '../types/types.ts'
-import { loadPreviews, type Previews } from './previews.ts'
+import { type PreviewRow, type Previews, previewRows, previewsOf } from './previews.ts'
 
 /** Services to read notifications. An App has all of them. */
 export type Reader = { pool: pg.Pool; types: NotificationTypes; log: Logger }
@@ -151,26 +151,41 @@ export function timeOf(text: string): string {
   return new Date(Number.isNaN(ms) ? LAST_TIME : Math.min(Math.max(ms, FIRST_TIME), LAST_TIME)).toISOString()
 }
 
+/**
+ * Reads the actors of these rows, their recipients and their previews in one statement. Deleted users have replaced names.
+ * Omits unknown users.
+ */
 export async function loadShown({ pool, types, log }: Reader, rows: NotificationRow[]): Promise<Shown> {
   const lookup = await types.current()
-  const [users, previewOf] = await Promise.all([loadUsers(pool, rows), loadPreviews(pool, lookup, rows)])
-  const actors = new Map([...users].map(([id, { locale: _, ...actor }]) => [id, toActor(actor)]))
-  return { actors, localeOf: (userId) => users.get(userId)?.locale ?? null, previewOf, types: lookup, log }
+  const previews = previewsOf(lookup, rows)
+  const ids = [...new Set(rows.flatMap((row) => [...row.actorIds, row.recipientId]))]
+  const found = ids.length === 0 ? [] : await readShown(pool, [ids, ...previews.values])
+  const users = new Map<string, UserRow>()
+  const texts: PreviewRow[] = []
+  for (const row of found)
+    if (row.kind === 'user') users.set(row.id, row)
+    else texts.push(row)
+  const actors = new Map([...users].map(([id, user]) => [id, actorOf(user)]))
+  const localeOf = (userId: string) => users.get(userId)?.locale ?? null
+  return { actors, localeOf, previewOf: previews.from(texts), types: lookup, log }
 }
 
-/** Reads the actors of these rows and their recipients. Deleted users have replaced names. Omits unknown users. */
-async function loadUsers(
-  pool: pg.Pool,
-  rows: Pick<NotificationRow, 'actorIds' | 'recipientId'>[],
-): Promise<Map<string, ActorRow & { locale: string | null }>> {
-  const ids = [...new Set(rows.flatMap((row) => [...row.actorIds, row.recipientId]))]
-  if (ids.length === 0) return new Map()
-  const { rows: users } = await pool.query<ActorRow & { locale: string | null }>({
-    name: 'actors_of_notifications',
-    text: `select ${actorColumns}, u.locale from social.users u where u.id = any(${hiddenIds('$1')})`,
-    values: [ids],
-  })
-  return new Map(users.map((user) => [user.id, user]))
+type UserRow = { kind: 'user'; mediaId: string | null; locale: string | null } & Omit<ActorRow, 'avatarMediaId'>
+
+async function readShown(pool: pg.Pool, values: unknown[]): Promise<(UserRow | PreviewRow)[]> {
+  const { rows } = await pool.query<UserRow | PreviewRow>({ name: 'shown', text: shownStatement, values })
+  return rows
+}
+
+const shownStatement = `
+  select 'user' as kind, u.id, null::bigint as "authorId", null as text, u.avatar_media_id as "mediaId",
+    null::bigint as "hiddenFrom", u.username, u.display_name as "displayName", u.avatar_url as "avatarUrl", u.locale
+  from social.users u where u.id = any(${hiddenIds('$1')})
+  union all
+  select p.*, null, null, null, null from (${previewRows}) p`
+
+function actorOf({ id, username, displayName, mediaId, avatarUrl }: UserRow): Actor {
+  return toActor({ id, username, displayName, avatarMediaId: mediaId, avatarUrl })
 }
 
 export const actorColumns = `u.id, u.username, u.display_name as "displayName", u.avatar_media_id as "avatarMediaId",
