@@ -7,6 +7,7 @@ import { connectAll, type System, warmUp } from './harness/with-system.ts'
 import { startLoad } from './load/load.ts'
 import { cpuMs, descendantsOf, difference } from './machine/cost.ts'
 import { type Machine, startMachine } from './machine/machine.ts'
+import { WARM_UP, world } from './scenarios/latency.ts'
 import { ravenpost } from './stacks/ravenpost.ts'
 import type { Stack } from './stacks/stack.ts'
 
@@ -16,8 +17,6 @@ import type { Stack } from './stacks/stack.ts'
  * a few seconds each, and the one that waits is stopped. A change of the machine's speed affects both, so that a difference of one
  * percent shows in minutes. `--rate`: likes per second; 437 is a quarter of what the usual stack can do on two cores.
  */
-const world = { recipients: 2000, likers: 1000, posts: 400_000 }
-const WARM_UP = 1000
 const SECONDS = 4
 /** Milliseconds after a stack goes on and before its turn, so that what its timers owe does not count. */
 const SETTLE_MS = 500

@@ -6,7 +6,8 @@ import type { Stack } from '../stacks/stack.ts'
 import { usual, usualWithOutbox } from '../stacks/usual.ts'
 
 const SHARES = [25, 50, 75, 90]
-const WARM_UP = 1000
+export const WARM_UP = 1000
+export const world = { recipients: 2000, likers: 1000, posts: 400_000 }
 /** Likes per second in place of the knee in quick runs, because finding a knee takes a minute. */
 const QUICK_KNEE = 200
 
@@ -49,7 +50,7 @@ export const latency: Scenario = {
 }
 
 function worldOf({ quick }: Bench) {
-  return quick ? quickWorld : { recipients: 2000, likers: 1000, posts: 400_000 }
+  return quick ? quickWorld : world
 }
 
 function kneeOf(bench: Bench, stack: Stack): Promise<number> {
