@@ -242,6 +242,16 @@ test('an SQL audience is listed when the broadcast starts; a query that fails ca
   const { lastError } = await untilIn(boss, revealing, 'cancelled')
   for (const text of [shown.detail, lastError]) t.match(text, /SQLSTATE 22P02/)
   t.notMatch(JSON.stringify([shown, lastError]), 'example.org')
+
+  await addUsers(pool, 'many', 10_001)
+  await boss.request('PATCH', `/admin/segments/${segment.id}`, {
+    sql: `select id from social.users where username like 'many%'`,
+  })
+  const large = await draft(boss, { segmentId: segment.id })
+  await act(boss, large, 'send')
+  const { progress } = await untilIn(boss, large, 'finished')
+  t.match(progress, { total: 10_001, done: 10_001, stored: 10_001 }, 'more than are listed at a time')
+  t.same(await received(pool, large), { users: 10_001, rows: 10_001 })
 })
 
 test('what the query of a broadcast does or sets is undone when it starts', async (t) => {

@@ -85,48 +85,60 @@ async function begin(client: pg.ClientBase, compile: CompileAudience, fanOut: Fa
   )
   const broadcast = await findBroadcast(client, fanOut.objectId)
   if (rowCount === 0 || !broadcast) return again(fanOut, BEGINNING_SECONDS)
-  const isQuery = 'sql' in broadcast.audience
-  let found: { total: number | null; listed: string | null }
+  const { audience, id } = broadcast
+  const isQuery = 'sql' in audience
+  if (isQuery) await client.query(recipientsCursor, [audience.sql])
+  let total: number | null = null
+  let firstPage: string[] = []
   try {
     await client.query(
       `savepoint counting; set transaction read only; set local statement_timeout = '${COUNT_TIMEOUT}'`,
     )
-    found =
-      'sql' in broadcast.audience
-        ? await readRecipients(client, broadcast.audience.sql)
-        : { total: await countMembers(client, compile, broadcast.audience), listed: null }
+    if (isQuery) firstPage = await fetchRecipients(client)
+    else total = await countMembers(client, compile, audience)
     await client.query('rollback to savepoint counting')
   } catch (error) {
     await client.query('rollback to savepoint counting')
     if (!(error instanceof pg.DatabaseError)) throw error
     if (isQuery || error.code?.startsWith('22')) {
-      await cancel(client, broadcast.id, faultOfQuery(error))
+      await cancel(client, id, faultOfQuery(error))
       return finish(client, fanOut)
     }
     if (error.code !== '57014') throw error
-    found = { total: null, listed: null }
   }
-  if (found.listed !== null) await listRecipients(client, broadcast.id, found.listed)
-  await run(client, broadcast.id, found.total)
+  if (isQuery) total = await listRecipients(client, id, firstPage)
+  await run(client, id, total)
   return again(fanOut, 0)
 }
 
-/** Reads the recipients that a query selects, as the text of a bigint[]: 8 MB for a million. */
-async function readRecipients(client: pg.ClientBase, sql: string): Promise<{ total: number; listed: string }> {
-  const { rows } = await client.query<{ total: number; listed: string }>(
-    `select count(*)::int as total, coalesce(array_agg(u.id), '{}')::text as listed
-     from social.users_of_query($1::text) q (user_id) join social.users u on u.id = q.user_id
-     join notify.inbox i on i.user_id = u.id where u.deleted_at is null`,
-    [sql],
-  )
-  return rows[0] ?? { total: 0, listed: '{}' }
+const RECIPIENTS_PER_FETCH = 10_000
+
+/**
+ * A cursor on the recipients that a query selects. Its query runs completely with the first fetch, which stores the ids in
+ * the server. The cursor remains when the subtransaction of that fetch is rolled back.
+ */
+const recipientsCursor = `
+  declare recipients no scroll cursor for
+  select u.id from social.users_of_query($1::text) q (user_id) join social.users u on u.id = q.user_id
+  join notify.inbox i on i.user_id = u.id where u.deleted_at is null`
+
+async function fetchRecipients(client: pg.ClientBase): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(`fetch ${RECIPIENTS_PER_FETCH} from recipients`)
+  return rows.map(({ id }) => id)
 }
 
-async function listRecipients(client: pg.ClientBase, broadcastId: string, listed: string): Promise<void> {
-  await client.query(
-    `insert into notify.broadcast_audience (broadcast_id, recipient_id) select $1::bigint, unnest($2::bigint[])`,
-    [broadcastId, listed],
-  )
+/** Stores the recipients page by page, so that no process holds the list in memory. Returns how many there are. */
+async function listRecipients(client: pg.ClientBase, broadcastId: string, firstPage: string[]): Promise<number> {
+  let total = 0
+  for (let page = firstPage; page.length > 0; page = await fetchRecipients(client)) {
+    await client.query({
+      name: 'list_recipients',
+      text: `insert into notify.broadcast_audience (broadcast_id, recipient_id) select $1::bigint, unnest($2::bigint[])`,
+      values: [broadcastId, page],
+    })
+    total += page.length
+  }
+  return total
 }
 
 async function run(client: pg.ClientBase, id: string, total: number | null): Promise<void> {
