@@ -48,12 +48,12 @@ export async function purge({
   const steps = {
     // Removes all expired notifications. Usually the job that follows each expiry is first.
     notifications: () => expireNotifications({ pool, log, types }),
-    tombstones: () => repeatChunk(() => inTransaction(pool, purgeTombstones)),
+    tombstones: () => repeatUnlocked(pool, purgeTombstones),
     sources: () => forgetSources(pool),
     journal: () => repeatChunk(() => rowsOf(pool, oldJournal, [config.journalRetentionDays])),
     deliveries: () => repeatChunk(() => rowsOf(pool, finishedDeliveries)),
     webhookDeliveries: () => repeatChunk(() => rowsOf(pool, oldWebhookDeliveries)),
-    sessions: () => repeatChunk(() => inTransaction(pool, purgeSessions)),
+    sessions: () => repeatUnlocked(pool, purgeSessions),
     deadLetters: () => repeatChunk(() => rowsOf(pool, oldDeadLetters)),
     refreshTokens: () => repeatChunk(() => rowsOf(pool, oldRefreshTokens, [config.refreshTokenTtl])),
     idempotencyKeys: () => repeatChunk(() => rowsOf(pool, oldIdempotencyKeys)),
@@ -87,24 +87,43 @@ async function expireAudit(pool: pg.Pool, months: number): Promise<number> {
   return rows[0]?.dropped ?? 0
 }
 
+/** `held`: users whose inbox was locked. The chunk leaves them out, and adds others that it finds locked. */
+type ChunkOfUsers = (client: pg.ClientBase, held: Set<string>) => Promise<number>
+
+/** Repeats a chunk so that the rows of users whose inbox is locked do not postpone everybody else's. They stay until the next run. */
+function repeatUnlocked(pool: pg.Pool, chunk: ChunkOfUsers): Promise<number> {
+  const held = new Set<string>()
+  const next = async (): Promise<number> => {
+    const heldBefore = held.size
+    const count = await inTransaction(pool, (client) => chunk(client, held))
+    return count === 0 && held.size > heldBefore ? next() : count
+  }
+  return repeatChunk(next)
+}
+
+/** Locks the inboxes of these users. Returns the users whose inbox no other transaction holds. */
+async function lockUnheld(client: pg.ClientBase, rows: { userId: string }[], held: Set<string>): Promise<string[]> {
+  const users = rows.map((row) => row.userId)
+  const inboxes = await lockInboxes(client, users, true)
+  for (const userId of users) if (!inboxes.has(userId)) held.add(userId)
+  return [...inboxes.keys()]
+}
+
 /**
  * Raises the floor in the same transaction. A client with a state below the floor must fetch its list again, because the
  * deletions after it are unknown.
  */
-async function purgeTombstones(client: pg.ClientBase): Promise<number> {
+async function purgeTombstones(client: pg.ClientBase, held: Set<string>): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct user_id as "userId" from (
-       select user_id from notify.tombstones where removed_at < now() - interval '${KEPT.tombstones}'
+       select user_id from notify.tombstones
+       where removed_at < now() - interval '${KEPT.tombstones}' and user_id <> all($1::bigint[])
        order by removed_at limit ${ROWS_PER_CHUNK}) t
      order by user_id`,
+    [[...held]],
   )
   if (rows.length === 0) return 0
-  const inboxes = await lockInboxes(
-    client,
-    rows.map((row) => row.userId),
-    true,
-  )
-  const users = [...inboxes.keys()]
+  const users = await lockUnheld(client, rows, held)
   const { rows: floors } = await client.query<Floor>(
     `select user_id as "userId", max(modseq) as floor from notify.tombstones
      where user_id = any($1::bigint[]) and removed_at < now() - interval '${KEPT.tombstones}' group by user_id`,
@@ -135,23 +154,18 @@ const floored = columns<Floor>({
  * Deletes expired sessions with their push subscriptions. If another transaction has locked the inbox, both stay until the next
  * run.
  */
-async function purgeSessions(client: pg.ClientBase): Promise<number> {
+async function purgeSessions(client: pg.ClientBase, held: Set<string>): Promise<number> {
   const { rows } = await client.query<{ userId: string }>(
     `select distinct e.user_id as "userId" from (${expiredSessions}) e
      join notify.push_subscriptions p on p.user_id = e.user_id and p.session_id = e.id order by 1`,
+    [[...held]],
   )
-  if (rows.length > 0) {
-    const inboxes = await lockInboxes(
-      client,
-      rows.map((row) => row.userId),
-      true,
-    )
-    await removeEnded(client, [...inboxes.keys()])
-  }
+  if (rows.length > 0) await removeEnded(client, await lockUnheld(client, rows, held))
   const { rowCount } = await client.query(
     `delete from social.sessions where id = any(array(
        select s.id from (${expiredSessions} for update skip locked) s
        where not exists (select from notify.push_subscriptions p where p.user_id = s.user_id and p.session_id = s.id)))`,
+    [[...held]],
   )
   return rowCount ?? 0
 }
@@ -175,7 +189,8 @@ const oldWebhookDeliveries = `
 
 const expiredSessions = `
   select id, user_id from social.sessions
-  where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') order by expires_at limit ${ROWS_PER_CHUNK}`
+  where expires_at < now() and (revoked_at is null or revoked_at < now() - interval '25 hours') and user_id <> all($1::bigint[])
+  order by expires_at limit ${ROWS_PER_CHUNK}`
 
 const oldDeadLetters = `
   delete from notify.pending where id = any(array(

@@ -45,6 +45,51 @@ t.test('purging tombstones raises the floor: older states are refused, newer one
   t.same(rows, [{ id: '2' }])
 })
 
+t.test('what is left of users whose inbox is held does not postpone that of others', async (t) => {
+  const system = await setup(t)
+  const [ana, ben] = [await system.as('ana'), await system.as('ben')]
+  const old = `now() - interval '31 days'`
+  await system.pool.query(
+    `insert into notify.tombstones (user_id, modseq, id, removed_at)
+     select $1::bigint, i, i, ${old} - interval '1 hour' from generate_series(1, 1000) i union all select $2, 1, 1, ${old}`,
+    [ana.id, ben.id],
+  )
+  await system.pool.query(
+    `with s as (
+       insert into social.sessions (user_id, expires_at)
+       select $1::bigint, ${old} - interval '1 hour' from generate_series(1, 1000) union all select $2, ${old}
+       returning id, user_id, expires_at
+     )
+     insert into notify.push_subscriptions (id, user_id, session_id, endpoint, p256dh, auth)
+     select s.id::text, s.user_id, s.id, 'https://push.example.org/' || s.id, '', '' from s`,
+    [ana.id, ben.id],
+  )
+  const holder = await system.pool.connect()
+  await holder.query('begin')
+  await holder.query('select from notify.inbox where user_id = $1 for update', [ana.id])
+  await purge({ ...system.app, log })
+  const left = async () => {
+    const { rows } = await system.pool.query(
+      `select (select count(*)::int from notify.tombstones where user_id = u.id) as tombstones,
+         (select count(*)::int from social.sessions where user_id = u.id and expires_at < now()) as sessions
+       from unnest($1::bigint[]) with ordinality u (id, place) order by place`,
+      [[ana.id, ben.id]],
+    )
+    return rows
+  }
+  t.same(await left(), [
+    { tombstones: 1000, sessions: 1000 },
+    { tombstones: 0, sessions: 0 },
+  ])
+  await holder.query('commit')
+  holder.release()
+  await purge({ ...system.app, log })
+  t.same(await left(), [
+    { tombstones: 0, sessions: 0 },
+    { tombstones: 0, sessions: 0 },
+  ])
+})
+
 t.test('a source is kept as long as its notification, and at least 32 days', async (t) => {
   const system = await setup(t, { worker: true })
   const { ana } = await liked(system, 3)
