@@ -7,7 +7,7 @@ import { judgeInApp } from '../dispatch/fold.ts'
 import type { Inbox } from '../dispatch/model.ts'
 import { inboxColumns } from '../dispatch/objects.ts'
 import { inboxOf } from '../inbox/lock.ts'
-import { preferencesOf, readMutedThreads, readRelations } from '../rules/relations.ts'
+import { preferencesOf, readRelations } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { CompileAudience } from './audience.ts'
 import { type Broadcast, eventOf } from './broadcast.ts'
@@ -99,12 +99,8 @@ async function judge(
   const events = users.map((recipientId) => ({ ...eventOf(broadcast, null, null), recipientId }))
   const inboxes = await readInboxes(client, users)
   const outspoken = users.filter((userId) => inboxes.get(userId)?.hasPreferences)
-  const [relations, mutedThreads, preferences] = [
-    await readRelations(client, events),
-    await readMutedThreads(client, events),
-    await preferencesOf(client, outspoken),
-  ]
-  const loaded = { types, inboxes, relations, mutedThreads, preferences }
+  const [relations, preferences] = [await readRelations(client, events), await preferencesOf(client, outspoken)]
+  const loaded = { types, inboxes, ...relations, preferences }
   for (const event of events) {
     const inbox = inboxes.get(event.recipientId)
     if (!inbox) continue

@@ -4,7 +4,7 @@ import type { Loaded } from '../dispatch/model.ts'
 import type { Previews } from '../inbox/previews.ts'
 import { loadShown, type NotificationRow, notificationColumns, type Reader, toNotification } from '../inbox/view.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
-import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
+import { preferencesOf, readRelations, relationOf } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import type { Delivery, Outcome } from './deliveries.ts'
 
@@ -25,10 +25,9 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
   const verified = await readVerified(reader, isMail ? [...rows.values()] : [])
   const types = await reader.types.current()
   const toShow = (row: Row) => (isMail && types(row.type).social ? withoutUnverified(row, verified) : row)
-  const [shown, relations, mutedThreads, preferences] = await Promise.all([
+  const [shown, relations, preferences] = await Promise.all([
     loadShown(reader, [...rows.values()].map(toShow)),
     readRelations(reader.pool, recipients),
-    readMutedThreads(reader.pool, recipients),
     preferencesOf(reader.pool, [...new Set(deliveries.map((delivery) => delivery.userId))]),
   ])
   const judged: Judged = { sendable: [], settled: [] }
@@ -38,7 +37,7 @@ export async function judgeDeliveries(reader: Reader, deliveries: Delivery[]): P
     const row = rows.get(keyOf(delivery))
     const ownPreferences = preferencesNow(preferences.get(delivery.userId), row)
     const isGathered = gathered.has(`${keyOf(delivery)} ${delivery.target}`)
-    const now = { relations, mutedThreads, types: shown.types, verified, ownPreferences, isGathered }
+    const now = { ...relations, types: shown.types, verified, ownPreferences, isGathered }
     const outcome = judge(delivery, row, now)
     if (outcome) judged.settled.push({ delivery, outcome })
     else if (row) judged.sendable.push({ delivery, notification: toNotification(toShow(row), words, 0) })

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { columns, hiddenIds, oneByOne } from '../../db/columns.ts'
 import { type Sent, together } from '../../db/transaction.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
-import { readMutedThreads, readPreferences, readRelations } from '../rules/relations.ts'
+import { readPreferences, readRelations } from '../rules/relations.ts'
 import type { TypeLookup } from '../types/types.ts'
 import { type Draft, type Inbox, keyOfGroup, type Loaded, NOBODY, type OpenWindow, type Source } from './model.ts'
 import { readNotifications, readOpenGroups } from './read-drafts.ts'
@@ -26,7 +26,6 @@ export async function loadForFold(
     ...locks,
     preferences: locks.inboxes.then((inboxes) => readPreferences(client, users, inboxes)),
     relations: readRelations(client, events),
-    mutedThreads: readMutedThreads(client, events),
     sourceRows: readSources(client, users, events),
     openGroups: readOpenGroups(client, groupsOf(events), stored),
     windows: readWindows(client, events, types),
@@ -44,8 +43,7 @@ export async function loadForFold(
     goneEvents: await sent.goneEvents,
     inboxes: await sent.inboxes,
     preferences: await sent.preferences,
-    relations: await sent.relations,
-    mutedThreads: await sent.mutedThreads,
+    ...(await sent.relations),
     windows: await sent.windows,
     expired: await sent.expired,
   }

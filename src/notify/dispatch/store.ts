@@ -45,7 +45,6 @@ export async function storeFolded(
     hurryWindows(client, folded.drafts),
     queueChanges(client, changes),
     updateCompleted(client, types, updated),
-    notifyPushNodes(client, new Map(inboxesOf(changes).map(({ userId, modseq }) => [userId, modseq]))),
   ])
 }
 
@@ -69,18 +68,19 @@ export async function storeRemoved(
   await storeFolded(client, types, inboxes, { drafts, expiredGroups: [], sources: [], windows: [] }, because)
 }
 
+/** Also sends the hints to the push nodes, because each statement of its own delays a batch. */
 async function storeInboxes(client: pg.ClientBase, changes: Change[]): Promise<void> {
   const inboxes = inboxesOf(changes)
   if (inboxes.length === 0) return
-  const stored = await client.query({
+  const { rows } = await client.query<{ stored: number }>({
     name: 'store_inboxes',
-    text: `update notify.inbox i set modseq = w.modseq, era = ${eraOf('w.modseq')}, unread_count = w.unread, unseen_count = w.unseen,
-             grown_at = to_timestamp(w.grown_at / 1000)
-           from ${moved.from}
-           where ${isLocked}`,
-    values: moved.values(inboxes),
+    text: storeStatement,
+    values: [
+      ...moved.values(inboxes),
+      encodeChangedInboxes(new Map(inboxes.map((inbox) => [inbox.userId, inbox.modseq]))),
+    ],
   })
-  requireStored(stored, inboxes.length)
+  requireStored(rows[0]?.stored, inboxes.length)
 }
 
 const moved = columns<Inbox>(
@@ -94,6 +94,17 @@ const moved = columns<Inbox>(
   },
   { hidden: true },
 )
+
+const storeStatement = `
+  with stored as (
+    update notify.inbox i set modseq = w.modseq, era = ${eraOf('w.modseq')}, unread_count = w.unread, unseen_count = w.unseen,
+      grown_at = to_timestamp(w.grown_at / 1000)
+    from ${moved.from}
+    where ${isLocked}
+    returning i.user_id
+  )
+  select (select count(*)::int from stored) as stored,
+    (select count(pg_notify('${INBOX_CHANNEL}', payload)) from unnest(${moved.next}::text[]) h (payload)) as hints`
 
 /**
  * Writes a row for each decided event. Inserts new rows without `on conflict`, which would cost a quarter more. That is

@@ -88,8 +88,8 @@ export function eraOf(modseq: string): string {
 export const isLocked = 'i.user_id = w.user_id and i.ctid = w.version'
 
 /** Nobody else can replace a locked version, but an update in the same transaction would: then the next one finds nothing. */
-export function requireStored({ rowCount }: pg.QueryResult, inboxes: number): void {
-  if (rowCount !== inboxes) throw new Error('an inbox was stored twice under one lock')
+export function requireStored(stored: number | null | undefined, inboxes: number): void {
+  if (stored !== inboxes) throw new Error('an inbox was stored twice under one lock')
 }
 
 /** Converts a lock timeout to INBOX_BUSY, so that the client tries again. */
@@ -115,11 +115,11 @@ async function storeInbox(
   inbox: InboxResult,
   seenModseq: number,
 ): Promise<void> {
-  const stored = await client.query({
+  const { rowCount } = await client.query({
     name: 'store_inbox',
     text: `update notify.inbox set modseq = $2, era = ${eraOf('$2::bigint')}, unread_count = $3, unseen_count = $4, seen_modseq = $5
            where user_id = $1 and ctid = $6`,
     values: [userId, inbox.modseq, inbox.unreadCount, inbox.unseenCount, seenModseq, version],
   })
-  requireStored(stored, 1)
+  requireStored(rowCount, 1)
 }

@@ -20,15 +20,14 @@ export type Previewed = {
 /** Returns the preview of a notification, or null if it has none. */
 export type Previews = (of: Previewed) => Preview | null
 
+/** `values`: the parameters of `previewRows[of]`. `from` takes the rows. */
+type Reading = { of: keyof typeof previewRows; values: unknown[]; from(rows: PreviewRow[]): Previews }
+
 /**
- * The previews of these notifications: `values` are the parameters of `previewRows`, and `from` takes its rows. No copy of a
- * text exists, so a deleted text disappears everywhere, and after an edit devices only read again (`showAnewChunk`). Omits
- * content that a block hides from the recipient.
+ * How to read the previews of these notifications. No copy of a text exists, so a deleted text disappears everywhere, and
+ * after an edit devices only read again (`showAnewChunk`). Omits content that a block hides from the recipient.
  */
-export function previewsOf(
-  types: TypeLookup,
-  all: Previewed[],
-): { values: unknown[]; from(rows: PreviewRow[]): Previews } {
+export function previewsOf(types: TypeLookup, all: Previewed[]): Reading {
   const wanted = all.flatMap((of) => {
     const object = previewedBy(of, types)
     return object ? [{ ...object, of }] : []
@@ -36,13 +35,14 @@ export function previewsOf(
   const idsOf = (kind: Kind) => [...new Set(wanted.filter((one) => one.kind === kind).map(({ id }) => id))]
   // Likes show the recipient's own post, which no block hides.
   const byOthers = wanted.filter(({ of }) => of.type !== 'post.liked')
+  const ofOthers = () => [
+    idsOf('comment'),
+    ...shown.post.values(byOthers.filter(({ kind }) => kind === 'post')),
+    ...shown.comment.values(byOthers.filter(({ kind }) => kind === 'comment')),
+  ]
   return {
-    values: [
-      idsOf('post'),
-      idsOf('comment'),
-      ...shown.post.values(byOthers.filter(({ kind }) => kind === 'post')),
-      ...shown.comment.values(byOthers.filter(({ kind }) => kind === 'comment')),
-    ],
+    of: byOthers.length > 0 ? 'everyone' : 'recipients',
+    values: [idsOf('post'), ...(byOthers.length > 0 ? ofOthers() : [])],
     from(rows) {
       const previews = new Map<string, Preview>()
       const hidden = new Set<string>()
@@ -113,19 +113,27 @@ const hiddenFrom = (table: Kind) => `
   join social.${table}s o on o.id = w.id
   where o.author_id <> w.recipient_id and not (${unblocked('w.recipient_id', 'o.author_id')})`
 
-/** SQL of the PreviewRows, from the parameters $2 to $7. */
-export const previewRows = `
+const ofPosts = `
   select 'post' as kind, p.id, p.author_id as "authorId", ${beginning('p')} as text,
     (select m.id from social.media m join social.media_contents c on c.id = m.content_id
      where m.post_id = p.id and c.mime like 'image/%' order by m.position limit 1) as "mediaId",
     null::bigint as "hiddenFrom"
-  from social.posts p where p.id = any(${hiddenIds('$2')}) and p.deleted_at is null
+  from social.posts p where p.id = any(${hiddenIds('$2')}) and p.deleted_at is null`
+
+/**
+ * SQL of the PreviewRows, from the parameters $2 to $7, or from $2 if all are the recipients' own posts, as in most
+ * frames: then PostgreSQL needs 40 µs less (of 140).
+ */
+export const previewRows = {
+  recipients: ofPosts,
+  everyone: `${ofPosts}
   union all
   select 'comment', c.id, c.author_id, ${beginning('c')}, null, null
   from social.comments c join social.posts p on p.id = c.post_id and p.deleted_at is null
   where c.id = any(${hiddenIds('$3')}) and c.deleted_at is null
   union all ${hiddenFrom('post')}
-  union all ${hiddenFrom('comment')}`
+  union all ${hiddenFrom('comment')}`,
+}
 
 /** Maximum distance from the end in which a space is searched. Not every script has spaces. */
 const SHORTEST_CUT = 120

@@ -159,7 +159,7 @@ export async function loadShown({ pool, types, log }: Reader, rows: Notification
   const lookup = await types.current()
   const previews = previewsOf(lookup, rows)
   const ids = [...new Set(rows.flatMap((row) => [...row.actorIds, row.recipientId]))]
-  const found = ids.length === 0 ? [] : await readShown(pool, [ids, ...previews.values])
+  const found = ids.length === 0 ? [] : await readShown(pool, previews.of, [ids, ...previews.values])
   const users = new Map<string, UserRow>()
   const texts: PreviewRow[] = []
   for (const row of found)
@@ -172,17 +172,26 @@ export async function loadShown({ pool, types, log }: Reader, rows: Notification
 
 type UserRow = { kind: 'user'; mediaId: string | null; locale: string | null } & Omit<ActorRow, 'avatarMediaId'>
 
-async function readShown(pool: pg.Pool, values: unknown[]): Promise<(UserRow | PreviewRow)[]> {
-  const { rows } = await pool.query<UserRow | PreviewRow>({ name: 'shown', text: shownStatement, values })
+async function readShown(
+  pool: pg.Pool,
+  of: keyof typeof previewRows,
+  values: unknown[],
+): Promise<(UserRow | PreviewRow)[]> {
+  const { rows } = await pool.query<UserRow | PreviewRow>({ name: `shown_of_${of}`, text: shownStatements[of], values })
   return rows
 }
 
-const shownStatement = `
+const shownStatement = (previews: string) => `
   select 'user' as kind, u.id, null::bigint as "authorId", null as text, u.avatar_media_id as "mediaId",
     null::bigint as "hiddenFrom", u.username, u.display_name as "displayName", u.avatar_url as "avatarUrl", u.locale
   from social.users u where u.id = any(${hiddenIds('$1')})
   union all
-  select p.*, null, null, null, null from (${previewRows}) p`
+  select p.*, null, null, null, null from (${previews}) p`
+
+const shownStatements = {
+  recipients: shownStatement(previewRows.recipients),
+  everyone: shownStatement(previewRows.everyone),
+}
 
 function actorOf({ id, username, displayName, mediaId, avatarUrl }: UserRow): Actor {
   return toActor({ id, username, displayName, avatarMediaId: mediaId, avatarUrl })

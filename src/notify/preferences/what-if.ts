@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
 import { counts, type Sounded, withOneMore } from '../rules/cap.ts'
 import { type Decision, decide, type Relation, type UserPreferences } from '../rules/decide.ts'
-import { preferencesOf, readMutedThreads, readRelations, relationOf } from '../rules/relations.ts'
+import { preferencesOf, readRelations, relationOf } from '../rules/relations.ts'
 import { type Channel, channels, type NotificationType } from '../types/types.ts'
 import type { GivenPreferences } from './document.ts'
 import { completed } from './store.ts'
@@ -67,16 +67,13 @@ export async function whatIf(app: App, userId: string, given: GivenPreferences, 
     values: [userId, days, stored, document],
   })
   const events = rows.map(({ actorId, threadKey }) => ({ recipientId: userId, actorId, threadKey, retracts: false }))
-  const [relations, mutedThreads] = await Promise.all([
-    readRelations(app.pool, events),
-    readMutedThreads(app.pool, events),
-  ])
+  const relations = await readRelations(app.pool, events)
   const types: WhatIf['types'] = {}
   let differs = 0
   let recent: { before: Sounded[]; after: Sounded[] } = { before: [], after: [] }
   for (const [index, row] of rows.entries()) {
     const type = lookup(row.type)
-    const relation = events[index] ? relationOf(events[index], { relations, mutedThreads }) : null
+    const relation = events[index] ? relationOf(events[index], relations) : null
     const decideBy = (ownPreferences: UserPreferences) => decideRow(row, type, relation, ownPreferences)
     const before = decideBy({ document: stored, ...timesBefore(row), recent: recent.before, at: row.at })
     const after = decideBy({ document, ...timesAfter(row), recent: recent.after, at: row.at })

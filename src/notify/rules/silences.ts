@@ -86,17 +86,10 @@ export function silencedBy({ user, actor, post }: Who): string {
   return `case ${cases.join(' ')} end`
 }
 
-/** SQL rows `w` (user_id, actor_id) with `what` silences them. */
-export const silencedPairs = silences
-  .filter(({ by }) => by !== 'threadMute')
+/** SQL rows `w` (user_id, actor_id, post_id) with `what` silences the actor or the thread of the post for the user. */
+export const silencedRows = silences
   .map(
     ({ by, table, holds }) =>
-      `select w.*, '${by}' as what from w join ${table} x on ${holds('w.user_id', 'w.actor_id', '')}`,
+      `select w.*, '${by}' as what from w join ${table} x on ${holds('w.user_id', 'w.actor_id', 'w.post_id')}`,
   )
-  .join(' union all ')
-
-/** SQL rows `w` (user_id, post_id) whose thread the user has muted. */
-export const mutedThreads = silences
-  .filter(({ by }) => by === 'threadMute')
-  .map(({ table, holds }) => `select w.* from w join ${table} x on ${holds('w.user_id', '', 'w.post_id')}`)
   .join(' union all ')
