@@ -74,8 +74,12 @@ for (const windows of [false, true])
       )
       t.comment(JSON.stringify(rows[0]))
       const { notifications, filtered, silent, mailed, with_known_order: ordered, waiting } = rows[0]
-      t.ok(mailed > 0 && notifications > filtered + silent && ordered > notifications / 2)
-      t.ok(ACTIONS < 20_000 || (filtered > 0 && silent > 0), 'a long trace holds back and hushes some')
+      t.ok(notifications > filtered + silent && ordered > notifications / 2)
+      // In a short trace it depends on the seed.
+      t.ok(
+        ACTIONS < 20_000 || (mailed > 0 && filtered > 0 && silent > 0),
+        'a long trace mails, filters and hushes some',
+      )
       t.equal(waiting, 0)
       const drift = await pool.query(
         `select * from ops.count_drift where counter like 'inbox.%' or counter like 'notifications.%'`,
