@@ -395,6 +395,11 @@ function toConfig(env: Static<typeof Environment>): Config {
   }
 }
 
+/** A limit times RATE_LIMIT_SCALE, at least 1. */
+export function scaledLimit({ rateLimitScale }: Pick<Config, 'rateLimitScale'>, limit: number): number {
+  return Math.max(1, Math.round(limit * rateLimitScale))
+}
+
 function listOf(text: string | undefined): string[] {
   return text?.split(',').map((item) => item.trim()) ?? []
 }

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
 import type { App } from '../app.ts'
+import { scaledLimit } from '../config.ts'
 import { fail } from '../errors.ts'
 
 const MINUTE_SECONDS = 60
@@ -54,7 +55,7 @@ export function limitRates(server: FastifyInstance, app: App): void {
   const wide = new Map(
     Object.entries<Policy>(policies).flatMap(([name, { perMinuteOfWide }]) =>
       perMinuteOfWide
-        ? [[name, createSharedLimiter(app, `${name}-48`, pointsOf(app, perMinuteOfWide), MINUTE_SECONDS)]]
+        ? [[name, createSharedLimiter(app, `${name}-48`, scaledLimit(app.config, perMinuteOfWide), MINUTE_SECONDS)]]
         : [],
     ),
   )
@@ -89,13 +90,9 @@ function policyOf({ identity, service, routeOptions: { config } }: FastifyReques
 }
 
 function createLimiter(app: App, name: string, { perMinute, shared }: Policy): RateLimiterAbstract {
-  const points = pointsOf(app, perMinute)
+  const points = scaledLimit(app.config, perMinute)
   if (shared) return createSharedLimiter(app, name, points, MINUTE_SECONDS)
   return new RateLimiterMemory({ points, duration: MINUTE_SECONDS, keyPrefix: name })
-}
-
-function pointsOf({ config }: App, perMinute: number): number {
-  return Math.max(1, Math.round(perMinute * config.rateLimitScale))
 }
 
 /** `points` per `seconds`, counted in PostgreSQL for all processes. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { App } from '../app.ts'
+import { scaledLimit } from '../config.ts'
 import { type AppError, fail } from '../errors.ts'
 import { addressFinder } from '../http/client-address.ts'
 import { networkOf } from '../http/rate-limits.ts'
@@ -20,7 +21,7 @@ export class Newcomers {
   constructor({ log, config }: App, { upgradeBudget, upgradePeriodMs }: Limits) {
     this.#log = log
     this.#addressOf = addressFinder(config.trustedProxies)
-    this.#budgets = new Budgets(Math.max(1, Math.round(upgradeBudget * config.rateLimitScale)), upgradePeriodMs)
+    this.#budgets = new Budgets(scaledLimit(config, upgradeBudget), upgradePeriodMs)
     this.#logged = new Budgets(1, upgradePeriodMs)
   }
 

@@ -5,6 +5,7 @@ import type { App } from '../app.ts'
 import { listeningSince, sockets } from '../base/metrics.ts'
 import { Pulse } from '../base/pulse.ts'
 import { COUNTS_CHANNEL, decodeChangedInboxes, INBOX_CHANNEL, SESSION_CHANNEL } from '../base/wake-ups.ts'
+import { scaledLimit } from '../config.ts'
 import { createKysely } from '../db/kysely.ts'
 import { Listener } from '../db/listener.ts'
 import { createPool, isPooled } from '../db/pool.ts'
@@ -120,7 +121,7 @@ export class Node {
 
   #connected(socket: WebSocket, network: string): void {
     const { log, config } = this.#app
-    const budget = Math.max(1, this.#limits.frameBudget * config.rateLimitScale)
+    const budget = scaledLimit(config, this.#limits.frameBudget)
     const connection = new Connection(socket, log, this.#limits, budget, this.#drained)
     this.connections.add(connection)
     sockets.inc()

@@ -1,6 +1,6 @@
 import type { App } from '../app.ts'
 import type { Role } from '../base/process/role.ts'
-import type { Config } from '../config.ts'
+import { type Config, scaledLimit } from '../config.ts'
 import { columns } from '../db/columns.ts'
 import { LONG_READS } from '../db/long-reads.ts'
 import { policies } from '../http/rate-limits.ts'
@@ -104,8 +104,7 @@ function limits(config: Config): Setting[] {
   ]
 }
 
-function rates({ rateLimitScale }: Config): Setting[] {
-  const scaled = (points: number) => Math.max(1, Math.round(points * rateLimitScale))
+function rates(config: Config): Setting[] {
   const own: [string, number, string][] = [
     ['mails that reset a password', MAILS_A_WINDOW, 'half an hour per account'],
     ['mails that verify an address', ADDRESS_MAILS_AN_HOUR, 'an hour per account'],
@@ -116,7 +115,7 @@ function rates({ rateLimitScale }: Config): Setting[] {
       `a minute per ${of}`,
     ]),
   ]
-  return own.map(([name, points, per]) => [name, `${scaled(points)} ${per}`, 'RATE_LIMIT_SCALE'])
+  return own.map(([name, points, per]) => [name, `${scaledLimit(config, points)} ${per}`, 'RATE_LIMIT_SCALE'])
 }
 
 function ofSockets({ socketsPerUser, maxPayload }: SocketLimits): Setting[] {

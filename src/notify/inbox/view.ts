@@ -131,7 +131,7 @@ function shownAs(
   }
 }
 
-/** Latest valid time, because RFC 3339 requires years of four digits. */
+/** The valid times, because RFC 3339 requires years of four digits. */
 const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z')
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 

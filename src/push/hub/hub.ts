@@ -1,6 +1,7 @@
 import type { App } from '../../app.ts'
 import { backoff, isTransient } from '../../base/failure.ts'
 import { Pulse } from '../../base/pulse.ts'
+import { scaledLimit } from '../../config.ts'
 import { PushedLog } from '../../notify/delivery-log/append.ts'
 import {
   type ChangesRequest,
@@ -58,7 +59,7 @@ export class Hub {
     this.#app = app
     this.#limits = limits
     this.#pushed = new PushedLog(app)
-    this.#budgets = new Budgets(Math.max(1, limits.userFrameBudget * app.config.rateLimitScale), limits.framePeriodMs)
+    this.#budgets = new Budgets(scaledLimit(app.config, limits.userFrameBudget), limits.framePeriodMs)
   }
 
   /** Adds a socket to its user. False if the user has too many. */

@@ -1,6 +1,6 @@
 import type { RateLimiterAbstract } from 'rate-limiter-flexible'
 import type { App } from '../../app.ts'
-import { writesMail } from '../../config.ts'
+import { scaledLimit, writesMail } from '../../config.ts'
 import { consume, createSharedLimiter, wideNetworkOf } from '../../http/rate-limits.ts'
 import {
   ASKS_ADDRESS,
@@ -29,12 +29,11 @@ type Kind = 'address' | 'wanted' | 'newAddress'
  */
 export function createQuestions(app: App): (kind: Kind, question: Question) => Promise<void> {
   const { pool, config } = app
-  const scaled = (points: number) => Math.max(1, Math.round(points * config.rateLimitScale))
   const limits = {
-    network: createSharedLimiter(app, 'ask-network', scaled(OF_NETWORK_A_DAY), DAY_SECONDS),
-    domain: createSharedLimiter(app, 'ask-domain', scaled(OF_DOMAIN_AN_HOUR), HOUR_SECONDS),
+    network: createSharedLimiter(app, 'ask-network', scaledLimit(config, OF_NETWORK_A_DAY), DAY_SECONDS),
+    domain: createSharedLimiter(app, 'ask-domain', scaledLimit(config, OF_DOMAIN_AN_HOUR), HOUR_SECONDS),
     address: createSharedLimiter(app, 'ask-address', 1, DAY_SECONDS),
-    wanted: createSharedLimiter(app, 'ask-address-again', scaled(WANTED_OF_ADDRESS_A_DAY), DAY_SECONDS),
+    wanted: createSharedLimiter(app, 'ask-address-again', scaledLimit(config, WANTED_OF_ADDRESS_A_DAY), DAY_SECONDS),
   }
   return async (kind, { userId, email, ip }) => {
     if (!writesMail(config)) return

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { App } from '../../app.ts'
+import { scaledLimit } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 import { createConfirmationLimit } from '../passwords/failed-sign-ins.ts'
@@ -127,12 +128,11 @@ export function meRoutes(app: App): FastifyPluginAsyncTypebox {
  * RATE_LIMITED, and returns a function that takes the count back
  */
 function createAccountLimit(app: App, name: string, points: number, seconds: number) {
-  const scaled = Math.max(1, Math.round(points * app.config.rateLimitScale))
-  const limiter = createSharedLimiter(app, name, scaled, seconds)
+  const limiter = createSharedLimiter(app, name, scaledLimit(app.config, points), seconds)
   return async (userId: string): Promise<() => Promise<unknown>> => {
     const { allowed, left } = await consume(limiter, userId)
     if (allowed) return () => limiter.reward(userId, 1)
     const retryAfter = Math.max(1, Math.ceil(left.msBeforeNext / 1000))
-    throw fail('RATE_LIMITED', `At most ${scaled} of these in ${seconds / 3600} hours`, { retryAfter })
+    throw fail('RATE_LIMITED', `At most ${limiter.points} of these in ${seconds / 3600} hours`, { retryAfter })
   }
 }

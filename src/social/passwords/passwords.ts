@@ -2,6 +2,7 @@ import { hash, type Options, verify } from '@node-rs/argon2'
 import { type BulkheadPolicy, bulkhead, isBulkheadRejectedError } from 'cockatiel'
 import type { App } from '../../app.ts'
 import { passwordHashes } from '../../base/metrics.ts'
+import { scaledLimit } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { wideNetworkOf } from '../../http/rate-limits.ts'
 
@@ -27,7 +28,7 @@ const networks = new Map<string, BulkheadPolicy>()
 export type Share = { of: string; most: number }
 
 export function shareOf({ config }: App, ip: string): Share {
-  return { of: wideNetworkOf(ip), most: Math.max(1, Math.round(OF_ONE_NETWORK * config.rateLimitScale)) }
+  return { of: wideNetworkOf(ip), most: scaledLimit(config, OF_ONE_NETWORK) }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { App } from '../../app.ts'
-import { writesMail } from '../../config.ts'
+import { scaledLimit, writesMail } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import { consume, createSharedLimiter } from '../../http/rate-limits.ts'
 import { queueAccountMail, RESETS_PASSWORD } from '../../notify/channels/email/account-mails.ts'
@@ -35,10 +35,9 @@ export function createForgotten(app: App): {
   run(who: Forgotten): Promise<void>
 } {
   const { pool, config } = app
-  const scaled = (points: number) => Math.max(1, Math.round(points * config.rateLimitScale))
-  const ofLogin = createSharedLimiter(app, 'forgot-login', scaled(MAILS_A_WINDOW), WINDOW_SECONDS)
-  const ofAccount = createSharedLimiter(app, 'forgot-account', scaled(MAILS_A_WINDOW), WINDOW_SECONDS)
-  const ofAddress = createSharedLimiter(app, 'forgot-address', scaled(OF_ADDRESS_A_DAY), DAY_SECONDS)
+  const ofLogin = createSharedLimiter(app, 'forgot-login', scaledLimit(config, MAILS_A_WINDOW), WINDOW_SECONDS)
+  const ofAccount = createSharedLimiter(app, 'forgot-account', scaledLimit(config, MAILS_A_WINDOW), WINDOW_SECONDS)
+  const ofAddress = createSharedLimiter(app, 'forgot-address', scaledLimit(config, OF_ADDRESS_A_DAY), DAY_SECONDS)
   return {
     /** Does the same work whether or not the login exists. False after too many requests for it. */
     async count(login) {

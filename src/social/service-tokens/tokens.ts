@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { App } from '../../app.ts'
+import { scaledLimit } from '../../config.ts'
 import { fail } from '../../errors.ts'
 import type { Service } from '../../http/identity.ts'
 
@@ -23,7 +24,7 @@ const WINDOW_SECONDS = 60
  * returned function @throws {AppError} RATE_LIMITED
  */
 export function createServiceLookup({ pool, config }: Pick<App, 'pool' | 'config'>) {
-  const points = Math.max(1, Math.round(WRONG_PER_MINUTE * config.rateLimitScale))
+  const points = scaledLimit(config, WRONG_PER_MINUTE)
   const wrong = new RateLimiterMemory({ points, duration: WINDOW_SECONDS })
   const right = new Set<string>()
   return async (token: string, network: string): Promise<Service | null> => {
