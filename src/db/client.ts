@@ -12,3 +12,6 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
     await client.end()
   }
 }
+
+/** What runs statements: a pool, or one of its connections. */
+export type Queryable = Pick<pg.ClientBase, 'query'>

@@ -9,6 +9,7 @@ import {
   PostgresQueryCompiler,
 } from 'kysely'
 import type pg from 'pg'
+import type { Queryable } from './client.ts'
 import type { DB } from './tables.ts'
 
 /** camelCase in TypeScript, snake_case in SQL; nested JSON is left as it is stored. */
@@ -30,10 +31,7 @@ export const build = new Kysely<DB>({
 })
 
 /** Executes a built statement on a pool, or on the connection of a transaction. `count`: rows read or written. */
-export async function run<T>(
-  client: Pick<pg.ClientBase, 'query'>,
-  statement: Compilable<T>,
-): Promise<{ rows: T[]; count: number }> {
+export async function run<T>(client: Queryable, statement: Compilable<T>): Promise<{ rows: T[]; count: number }> {
   const { sql, parameters, queryId } = statement.compile()
   const { rows, rowCount } = await client.query(sql, [...parameters])
   const result = await camelCase.transformResult({ queryId, result: { rows } })

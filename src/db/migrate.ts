@@ -5,6 +5,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { isLockTimeout, sqlState } from '../base/failure.ts'
 import { StartError } from '../base/process/start-error.ts'
+import type { Queryable } from './client.ts'
 
 /** Files listed in released.json are never edited; changes go into new files. Other files are edited in place. */
 const ours = new URL('../../migrations/', import.meta.url)
@@ -55,7 +56,7 @@ export async function migrateDatabase(
 }
 
 /** Migrations of this version that the database has not run. */
-export async function pendingMigrations(client: pg.ClientBase | pg.Pool): Promise<string[]> {
+export async function pendingMigrations(client: Queryable): Promise<string[]> {
   const done = new Set(await namesOfRun(client))
   return (await namesIn(ours)).filter((name) => !done.has(name))
 }
@@ -110,7 +111,7 @@ async function runOurs(client: pg.ClientBase, log: Logger, folder: URL): Promise
  * The migrations to run. Migrations are only appended, so the executed ones must come first.
  * @throws {StartError} when they do not
  */
-export async function nextMigrations(client: pg.ClientBase | pg.Pool, folder = ours): Promise<string[]> {
+export async function nextMigrations(client: Queryable, folder = ours): Promise<string[]> {
   const [names, done] = [await namesIn(folder), await namesOfRun(client)]
   const at = done.findIndex((name, index) => names[index] !== name)
   const [run, brought] = [done[at], names[at]]
@@ -160,7 +161,7 @@ async function inTransaction(client: pg.ClientBase, statements: string, { keep =
   }
 }
 
-async function namesOfRun(client: pg.ClientBase | pg.Pool): Promise<string[]> {
+async function namesOfRun(client: Queryable): Promise<string[]> {
   const { rows: found } = await client.query(`select to_regclass('notify.migrations') is not null as found`)
   if (!found[0]?.found) return []
   const { rows } = await client.query<{ name: string }>('select name from notify.migrations order by name collate "C"')

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../db/client.ts'
 import { HELD } from '../db/coalescer.ts'
 import type { Columns } from '../db/columns.ts'
 
@@ -31,7 +32,7 @@ export type HeldQuery<Request> = { name: string; text: string; pairs: Columns<Re
  * locked one of their rows are `HELD`.
  */
 export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome>(
-  db: Pick<pg.ClientBase, 'query'>,
+  db: Queryable,
   statement: PairStatement<Request, Row, Outcome>,
   requests: Request[],
 ): Promise<(Outcome | typeof HELD)[]> {
@@ -51,7 +52,7 @@ export async function writePairs<Request, Row extends pg.QueryResultRow, Outcome
 }
 
 async function findHeld<Request>(
-  db: Pick<pg.ClientBase, 'query'>,
+  db: Queryable,
   { name, text, pairs }: HeldQuery<Request>,
   requests: Request[],
 ): Promise<Set<string>> {

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { callerOf } from '../../http/idempotency.ts'
 
 /**
@@ -13,7 +13,7 @@ export type AuditedChange = { action: string; target: string | null; before?: un
  * it.
  */
 export async function audited(
-  trx: Pick<pg.ClientBase, 'query'>,
+  trx: Queryable,
   request: FastifyRequest,
   { action, target, before, after }: AuditedChange,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import type { Priority } from '../../protocol/notification.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import { type TranslatedWords, wordsFor } from '../templates/message.ts'
@@ -55,11 +55,7 @@ const broadcastColumns = `b.id, b.name, b.state, b.template_id as "templateId", 
   b.recall_finished_at as "recallFinishedAt"`
 
 /** Finds a broadcast. Undefined when it does not exist. `lock`: locks the row until the transaction ends. */
-export async function findBroadcast(
-  db: Pick<pg.ClientBase, 'query'>,
-  id: string,
-  { lock = false } = {},
-): Promise<Broadcast | undefined> {
+export async function findBroadcast(db: Queryable, id: string, { lock = false } = {}): Promise<Broadcast | undefined> {
   const { rows } = await db.query<Broadcast>(
     `select ${broadcastColumns} from notify.broadcasts b where b.id = $1 ${lock ? 'for no key update' : ''}`,
     [id],

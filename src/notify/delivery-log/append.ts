@@ -1,6 +1,6 @@
-import type pg from 'pg'
 import type { App } from '../../app.ts'
 import { Pulse } from '../../base/pulse.ts'
+import type { Queryable } from '../../db/client.ts'
 import { columns } from '../../db/columns.ts'
 import type { Folded } from '../dispatch/model.ts'
 
@@ -32,7 +32,7 @@ export const logStored = (removed: string) => `
     and exists (select from notify.delivery_log_days d where d.from_at <= n.created_at and d.to_at > n.created_at)`
 
 /** Logs what happened to in-app notifications, in one statement. */
-export async function appendToLog(client: Pick<pg.ClientBase, 'query'>, rows: LogRow[]): Promise<void> {
+export async function appendToLog(client: Queryable, rows: LogRow[]): Promise<void> {
   if (rows.length === 0) return
   await client.query({
     name: 'append_to_delivery_log',

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { isContentError, isTimeout, sqlBackoff, sqlJitter, sqlState } from '../../base/failure.ts'
 import { retries } from '../../base/metrics.ts'
+import type { Queryable } from '../../db/client.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { messageOf } from '../../errors.ts'
 import { queueRows } from '../webhooks/queue.ts'
@@ -120,7 +121,7 @@ async function takeDue(client: pg.ClientBase, consumer: string, limit: number): 
 /**
  * Retries these events later without counting an attempt: another transaction has locked a row, or resources are short.
  */
-async function postpone(client: pg.ClientBase | pg.Pool, ids: string[]): Promise<void> {
+async function postpone(client: Queryable, ids: string[]): Promise<void> {
   await client.query(`update notify.pending set due_at = now() + interval '2 seconds' where id = any($1::bigint[])`, [
     ids,
   ])

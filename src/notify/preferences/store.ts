@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { build, run } from '../../db/kysely.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { fail } from '../../errors.ts'
@@ -48,7 +49,7 @@ export async function keepDocument(client: pg.ClientBase, userId: string, wanted
  * @throws {AppError} BAD_TIME_ZONE, VALIDATION_FAILED
  */
 export async function completed(
-  client: Pick<pg.ClientBase, 'query'>,
+  client: Queryable,
   { dnd, digest, snoozeUntil, ...others }: GivenPreferences,
 ): Promise<Preferences> {
   const document: Preferences = { ...others }
@@ -63,7 +64,7 @@ export async function completed(
 const TEN_YEARS_MS = 3650 * 86_400_000
 
 /** RFC 3339 allows times that PostgreSQL or JavaScript cannot represent: year 0, offsets of a day, leap seconds. */
-async function checkTime(client: Pick<pg.ClientBase, 'query'>, time: string): Promise<string> {
+async function checkTime(client: Queryable, time: string): Promise<string> {
   const unfit = fail('VALIDATION_FAILED', `${time} is outside the range of supported times`, {
     pointer: '/snoozeUntil',
   })

@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { fail } from '../../errors.ts'
 
 /**
@@ -12,13 +12,13 @@ let names: Map<string, string> | undefined
  * abbreviations; a browser refuses them.
  * @throws {AppError} BAD_TIME_ZONE when PostgreSQL or Intl does not know the zone
  */
-export async function findTimeZone(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<string> {
+export async function findTimeZone(client: Queryable, timeZone: string): Promise<string> {
   const known = isOfIntl(timeZone) ? await readName(client, timeZone) : undefined
   if (known === undefined) throw fail('BAD_TIME_ZONE', `${timeZone} is not an IANA zone`)
   return known
 }
 
-async function readName(client: Pick<pg.ClientBase, 'query'>, timeZone: string): Promise<string | undefined> {
+async function readName(client: Queryable, timeZone: string): Promise<string | undefined> {
   if (!names) {
     const { rows } = await client.query<{ name: string }>('select name from pg_timezone_names')
     names = new Map(rows.map(({ name }) => [name.toLowerCase(), name]))

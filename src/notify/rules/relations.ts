@@ -1,11 +1,10 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { columns } from '../../db/columns.ts'
 import type { Inbox, Loaded } from '../dispatch/model.ts'
 import type { OutboxEvent } from '../outbox/event.ts'
 import type { Relation, UserPreferences } from './decide.ts'
 import { silencedRows } from './silences.ts'
-
-type Queryable = Pick<pg.ClientBase, 'query'>
 
 /**
  * What the recipients have to do with the actors and threads of these events, as in `Loaded`: blocks in either direction,

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { lockName } from '../../db/named-lock.ts'
 import { fail } from '../../errors.ts'
 import type { Caller } from '../../http/idempotency.ts'
@@ -75,7 +76,7 @@ async function sentBefore(trx: pg.ClientBase, sourceId: string): Promise<Set<str
 }
 
 /** Converts external ids to user ids. Omits unknown ones. */
-export async function usersOf(trx: Pick<pg.ClientBase, 'query'>, externalIds: string[]): Promise<string[]> {
+export async function usersOf(trx: Queryable, externalIds: string[]): Promise<string[]> {
   if (externalIds.length === 0) return []
   const { rows } = await trx.query<{ ids: string[] }>('select notify.users_of($1::text[])::text[] as ids', [
     externalIds,

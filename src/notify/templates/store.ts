@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import type { Messages } from './message.ts'
 
 /** A template with its current version. */
@@ -11,8 +12,6 @@ export type Template = Messages & {
   updatedAt: Date
 }
 export type TemplateContent = Pick<Template, 'name' | 'type'> & Messages
-
-type Queryable = Pick<pg.ClientBase, 'query'>
 
 const columns = `t.id, t.name, v.version, v.type, v.title, v.body, v.url, v.variables, v.translations, t.created_at as "createdAt",
   t.updated_at as "updatedAt"`

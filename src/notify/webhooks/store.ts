@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import type { WebhookEvent } from './events.ts'
@@ -82,7 +83,7 @@ export async function listWebhooks(pool: pg.Pool, before: string | null, limit: 
  * Finds a webhook.
  * @throws {AppError} WEBHOOK_NOT_FOUND
  */
-export async function getWebhook(pool: Pick<pg.ClientBase, 'query'>, id: string): Promise<Webhook> {
+export async function getWebhook(pool: Queryable, id: string): Promise<Webhook> {
   const { rows } = await pool.query<Row>(`select ${columns} from notify.webhooks where id = $1`, [id])
   return found(rows)
 }

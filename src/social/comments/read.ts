@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { fail } from '../../errors.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
 import type { Comment } from '../../protocol/comment.ts'
@@ -6,7 +7,7 @@ import { authorColumns } from '../posts/view.ts'
 import { type CommentRow, commentColumns, toComment } from './view.ts'
 
 /** @throws {AppError} COMMENT_NOT_FOUND when it is unknown or deleted */
-export async function getComment(db: Pick<pg.ClientBase, 'query'>, commentId: string): Promise<Comment> {
+export async function getComment(db: Queryable, commentId: string): Promise<Comment> {
   const { rows } = await db.query<CommentRow>({
     name: 'get_comment',
     text: `select ${commentColumns}, ${authorColumns} from social.comments c join social.users u on u.id = c.author_id

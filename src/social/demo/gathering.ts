@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import type { TypeLookup } from '../../notify/types/types.ts'
 
 /** Settings for groups of one type of notification, and the current group of a post for its author. */
@@ -17,7 +17,7 @@ export const Simulation = Type.Object({ likes: Gathering, comments: Gathering })
 type Place = { type: string; delivered: number; waiting: number; flushesAt: Date | null }
 
 export async function readSimulation(
-  db: Pick<pg.ClientBase, 'query'>,
+  db: Queryable,
   typeOf: TypeLookup,
   post: { id: string; authorId: string },
   viewerId: string,

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { HELD } from '../../db/coalescer.ts'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
@@ -14,10 +15,7 @@ type Row = { followerId: string; followeeId: string; held: boolean }
  * Writes follows of many users in one statement. The pairs must be distinct. Results are in the order of the requests;
  * false when a user does not exist or one blocks the other. Never waits for a lock.
  */
-export function followBatch(
-  db: Pick<pg.ClientBase, 'query'>,
-  requests: FollowRequest[],
-): Promise<(boolean | typeof HELD)[]> {
+export function followBatch(db: Queryable, requests: FollowRequest[]): Promise<(boolean | typeof HELD)[]> {
   return writePairs(db, { ...follows, name: 'follow_batch', text: followStatement, held: heldFollows }, requests)
 }
 

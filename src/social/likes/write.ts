@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { HELD } from '../../db/coalescer.ts'
 import { type ColumnsOf, columns } from '../../db/columns.ts'
 import { appendEventPerRow } from '../../notify/outbox/append.ts'
@@ -21,10 +22,7 @@ type Row = { postId: string; userId: string; likeCount: number | null }
  * Writes likes of many users in one statement. The pairs must be distinct. Results are in the order of the requests.
  * Never waits for a lock.
  */
-export function likeBatch(
-  db: Pick<pg.ClientBase, 'query'>,
-  requests: LikeRequest[],
-): Promise<(LikeOutcome | typeof HELD)[]> {
+export function likeBatch(db: Queryable, requests: LikeRequest[]): Promise<(LikeOutcome | typeof HELD)[]> {
   return writePairs(db, { ...likes, name: 'like_batch', text: likeStatement }, requests)
 }
 

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { fileTypeFromBuffer } from 'file-type'
 import type pg from 'pg'
 import type { App } from '../../app.ts'
+import type { Queryable } from '../../db/client.ts'
 import { build, run } from '../../db/kysely.ts'
 import { lockName } from '../../db/named-lock.ts'
 import { AppError, fail } from '../../errors.ts'
@@ -148,7 +149,7 @@ async function keepOnce(client: pg.ClientBase, { contentId, sha256, size, dimens
   return contentId
 }
 
-function deleteContent(db: Pick<pg.ClientBase, 'query'>, contentId: string) {
+function deleteContent(db: Queryable, contentId: string) {
   return run(db, build.deleteFrom('social.mediaContents').where('id', '=', contentId).where('sha256', 'is', null))
 }
 

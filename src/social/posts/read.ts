@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import { build, run } from '../../db/kysely.ts'
 import { fail } from '../../errors.ts'
 import { unblocked } from '../../notify/rules/silences.ts'
@@ -7,7 +8,7 @@ import { authorColumns, type Post, type PostRow, postColumns, toPost } from './v
 export type Scope = 'all' | 'following' | 'user'
 
 /** @throws {AppError} POST_NOT_FOUND when it is unknown or deleted, or its author hidden from the viewer by a block */
-export async function getPost(db: Pick<pg.ClientBase, 'query'>, viewerId: string, postId: string): Promise<Post> {
+export async function getPost(db: Queryable, viewerId: string, postId: string): Promise<Post> {
   const { rows } = await db.query<PostRow>({
     name: 'get_post',
     text: `select ${postColumns}, ${authorColumns} from social.posts p join social.users u on u.id = p.author_id

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Queryable } from '../../db/client.ts'
 import type { Rule } from './rule.ts'
 
 /** A segment. Exactly one of `rule` and `sql` is not null. */
@@ -11,8 +12,6 @@ export type Segment = {
   updatedAt: Date
 }
 export type SegmentContent = Pick<Segment, 'name' | 'rule' | 'sql'>
-
-type Queryable = Pick<pg.ClientBase, 'query'>
 
 const columns = `id, name, rule, query as sql, created_at as "createdAt", updated_at as "updatedAt"`
 
