@@ -58,7 +58,12 @@ t.test(
       }),
     )
     await new Promise((resolve) => setTimeout(resolve, 30))
-    t.match(await ana.request('DELETE', `/posts/${post.id}`), { status: 204 })
+    // On a busy machine, the comments hold the post for more than a second. A client then tries again.
+    const deleted = await eventually(async () => {
+      const answer = await ana.request('DELETE', `/posts/${post.id}`)
+      return answer.status !== 503 && answer
+    })
+    t.match(deleted, { status: 204 })
     const answers = await Promise.all(storm)
     t.ok(answers.every((answer) => answer && [201, 404].includes(answer.status)))
     for (const name of ['ana', 'ben', 'cem']) t.same(await inboxOf(system, name), [], name)
